@@ -1,8 +1,8 @@
 """How results look in a notebook: figures as pictures, results, verdicts and dictionaries as
 tables, long work as a bar.
 
-Everything brings its own paper and ink, light or dark as the notebook is, so that it can be read
-whatever lies around it."""
+Everything sets its own background and text colour, light or dark as the notebook is, so that it can
+be read on any page."""
 
 from __future__ import annotations
 
@@ -175,9 +175,9 @@ def check(value: Any) -> Markup:
     why = f" ({value.reason})" if value.reason else ""
     rows = []
     for name, v in value.controls.items():
-        own, limits = map(minus, estimate(v.estimate, v.low, v.high))
-        shown, draws, _, *said = value.row(name)
-        rows.append((shown, draws, f"{own} {limits}", *said))
+        numbers, limits = map(minus, estimate(v.estimate, v.low, v.high))
+        shown, draws, _, *words = value.row(name)
+        rows.append((shown, draws, f"{numbers} {limits}", *words))
     return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}{}</p>{}{}{}").format(
         SIGNS[j.outcome],
         j.outcome,
@@ -384,10 +384,10 @@ def _statements(data: ResultData) -> Markup:
 def _style() -> str:
 
     dark = f"{{{palette.variables(dark=True)}color-scheme:dark}}"
-    known = ",".join((*NIGHT, *DAY))
+    names = ",".join((*NIGHT, *DAY))
     return (
         f".assay{{{palette.variables()}color-scheme:light}}"
-        f"@media (prefers-color-scheme:dark){{:root:not({known}):not(:has({known})) .assay{dark}}}"
+        f"@media (prefers-color-scheme:dark){{:root:not({names}):not(:has({names})) .assay{dark}}}"
         f"{','.join(f'{mark} .assay' for mark in NIGHT)}{dark}"
         f"{palette.repaint('.assay svg')}{files('assay.report').joinpath('notebook.css').read_text(encoding='utf-8')}"  # noqa: E501
     )

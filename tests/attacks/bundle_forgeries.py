@@ -10,7 +10,7 @@ from hashlib import sha256
 import numpy as np
 
 from assay.core.spec import canonical_json
-from assay.lab.judge.registered import BESIDE
+from assay.lab.judge.registered import ENVELOPE
 from assay.lab.store import journal
 from assay.lab.store.atomic import seal
 
@@ -57,7 +57,7 @@ def frozen_anew(folder, change, *, chain):
     data = json.loads(copies[0].read_bytes())
     data.pop("sha256")
     change(data)
-    content = {k: v for k, v in data.items() if k not in BESIDE}
+    content = {k: v for k, v in data.items() if k not in ENVELOPE}
     data["hash"] = sha256(canonical_json(content).encode()).hexdigest()
     if chain:
         (path,) = looks.glob("registered-*.looks.jsonl")
@@ -112,7 +112,7 @@ def of_registration(folder):
     """Each value of what was frozen, sealed again: alone, and where the bundle has it elsewhere,
     with all chains."""
     data = json.loads(next((folder / "looks").glob("registered-*.json")).read_bytes())
-    content = {k: v for k, v in data.items() if k not in (*BESIDE, "sha256")}
+    content = {k: v for k, v in data.items() if k not in (*ENVELOPE, "sha256")}
     for at in paths_in(content):
         name = ".".join(map(str, at))
 

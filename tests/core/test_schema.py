@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from assay.core.compute import Range
-from assay.core.schema import BESIDE, OPTIONAL, schema, to_json
+from assay.core.schema import OMITTED, OPTIONAL, schema, to_json
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Whole:
     by_name: Mapping[str, list[int]]
     takes: Range | None
     note: str | None = field(default=None, metadata=OPTIONAL)
-    secret: Callable[[], None] = field(default=print, metadata=BESIDE)
+    secret: Callable[[], None] = field(default=print, metadata=OMITTED)
 
 
 def whole(**fields):

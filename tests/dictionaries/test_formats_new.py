@@ -20,7 +20,7 @@ import json
 from safetensors.torch import save_file
 
 from assay.dictionaries.formats.format import Coder
-from assay.dictionaries.formats.format import Format, Reading, beside
+from assay.dictionaries.formats.format import Format, Reading, with_settings
 from assay.dictionaries.formats.weights import Weights
 from assay.dictionaries.nonlinearity import ReLU
 
@@ -46,7 +46,7 @@ def prepare(dictionary, model):
 
 
 FORMAT = Format(name="mine", suffixes=(".safetensors",), files=("mine.safetensors",), settings="mine.json",
-                fits=lambda found: "into" in found.values, open=beside("mine.json"), read=read, prepare=prepare)
+                fits=lambda found: "into" in found.values, open=with_settings("mine.json"), read=read, prepare=prepare)
 """  # noqa: E501
 
 

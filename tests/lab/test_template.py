@@ -68,8 +68,8 @@ def test_what_runs_before_is_in_the_memory_of_all_and_its_error_stops_nothing(fo
         "sys.modules.pop('opened')",
         "sys.modules['opened']",
     ):
-        assert fork(f"import sys; {code}", before=before).wait() == 0, "a fork changes only itself"
-    assert fork("import json; print(json.dumps(1))", before="1 / 0").wait() == 0
+        assert fork(f"import sys; {code}", setup=before).wait() == 0, "a fork changes only itself"
+    assert fork("import json; print(json.dumps(1))", setup="1 / 0").wait() == 0
     assert "json" in sys.modules
 
 

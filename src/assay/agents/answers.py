@@ -1,7 +1,7 @@
 """Answers: what each tool answers about a plan, a run, a result, a table judged, a study written.
 Each says in `told` what matters first, and in `next` which call comes next. A verdict has the
-values that `assay show --json` prints, without those that only pages need, and a sentence in which
-an estimate never stands without its interval and its controls."""
+values that `assay show --json` prints, without those that only pages need, and a sentence that
+never gives an estimate without its interval and its controls."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WORDS = {
 Answer = dict[str, Any]
 """What a tool answers, by name; dataclasses in it are written by their fields."""
 MANY = 12
-"""So many estimates of a result are told."""
+"""At most so many estimates of a result are listed."""
 
 
 def planned(key: str, plan: Planned, gaps: Sequence[Gap], looks: Looks, rests: Standing) -> Answer:
@@ -176,9 +176,9 @@ def submitted(
         else "not known: the experiment is not here, or may not run here"
     )
     stored = f"; {done:,} of {counted(asked['runs'], 'run')} are stored" if done is not None else ""
-    said = last_line(job.path / "log") if state.status == "running" else ""
-    if said.startswith(WAITING):
-        stored += f"; {said}"
+    log_line = last_line(job.path / "log") if state.status == "running" else ""
+    if log_line.startswith(WAITING):
+        stored += f"; {log_line}"
     return {
         "told": f"Run {job.key}: {sentence.format(error=state.error)}{stored}",
         "key": job.key,

@@ -218,10 +218,10 @@ def experiment_of(job: Job, bounds: Bounds) -> tuple[Experiment, Preset] | None:
     return None
 
 
-def most(amount: int, bound: int, what: str) -> None:
+def most(amount: int, bound: int, noun: str) -> None:
     """Refuse more than a bound. Raises: ExperimentError."""
     if amount > bound:
-        raise ExperimentError(f"{what}: {amount:,}, and at most {bound:,} are taken")
+        raise ExperimentError(f"{noun}: {amount:,}, and at most {bound:,} are taken")
 
 
 def _experiment(asked: Asked, bounds: Bounds) -> Ready:
@@ -328,16 +328,16 @@ def _frozen_name(store: Store, experiment: Experiment, preset: Preset) -> str:
 def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]:
     """Check what a study names before any of it is opened: links to write next to it, and the code
     that it runs."""
-    study, known = text.study, {e.name for e in catalogue.entries()}
+    study, names = text.study, {e.name for e in catalogue.entries()}
     most(len(study.claim) + len(study.estimate), CLAIMS, "claims and estimates")
     links, runs_code, runs = dict[str, Path](), dict[str, str](), 0
     for i, part in enumerate(study.experiment):
-        if part.name not in known:
+        if part.name not in names:
             location = text.at("experiment", i, "name")
             if not _is_code(part.name):
                 raise ExperimentError(
                     f"{location}: no experiment is called {part.name[:SHOWN]!r}; "
-                    f"{nearest(part.name[:SHOWN], known)}"
+                    f"{nearest(part.name[:SHOWN], names)}"
                 )
             path = bounds.code_file(part.name, location)
             runs_code[str(path)] = code(str(path))
@@ -354,7 +354,7 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
     prose = {"question", "seeds", "budget", "claim", *ASKED}
     fields = {k: v for k, v in content.items() if k not in prose}
     bounds.check(
-        (location, s) for k, v in fields.items() for location, s in _texts(v, k) if s not in known
+        (location, s) for k, v in fields.items() for location, s in _texts(v, k) if s not in names
     )
     bounds.check(pair for claim in content["claim"] for pair in _texts(claim["where"], "where"))
     return links, runs_code

@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Looks:
-    """How often somebody judged claims on these seeds, as the store and the records note it."""
+    """How often claims on these seeds were judged, as the store and the records note it."""
 
     taken: int
     """Looks with different claims, arms or settings; the same judged again is one look."""
@@ -158,7 +158,7 @@ def of_plan(plan: Planned) -> Source:
 
 
 def of_table(rows: int, text: str) -> Source:
-    """Tell of somebody's own numbers what is known of them."""
+    """Describe the origin of a user's own numbers."""
     return Source(
         kind="your table",
         told=(
@@ -175,22 +175,22 @@ def count_looks(
     experiment: Experiment, seeds: Iterable[int], store: Store, *, include_current: bool
 ) -> Looks:
     """Count the looks at an experiment's seeds, by its own name and by whatever else is about the
-    same experiments; with `include_current` the one that is told is one.
+    same experiments; with `include_current` the current one counts too.
 
-    Every wording of a study has a name of its own: whoever rewords a claim on seeds that they have
-    seen is told so."""
+    Every wording of a study has its own name, so that rewording a claim on seeds that were looked
+    at is reported."""
     name, seed_list = experiment.name, sorted(set(seeds))
-    known = frozenset((name, *about(experiment.origin)))
+    names = frozenset((name, *about(experiment.origin)))
     spans = journal.spans(seed_list)
     if seed_list and all(s < journal.JUDGED for s in seed_list):
         pilots = f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
         return Looks(0, spans, (), f"{pilots}settles nothing")
     looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
-    for base in known:  # of a file of somebody's own, its name
+    for base in names:  # the name of a user's own file
         looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
             catalogue.record_path(base).with_suffix(".looks.jsonl"), seed_list
         )
-    for other in kin(store, name, known):
+    for other in kin(store, name, names):
         if shared_looks := looks.shared(journal.stored(store, other), seed_list):
             looks_by_name[other] = looks_by_name.get(other, set()) | shared_looks
     look_count = len(set().union(*looks_by_name.values()))

@@ -107,12 +107,12 @@ def describe_experiment(root: Path, name: str) -> Answer:
 
 def find_entry(name: str) -> catalogue.Entry:
     """Find an experiment of the catalogue by its name, never a file. Raises: ExperimentError."""
-    known = {e.name: e for e in catalogue.entries()}
-    if name not in known:
+    entries = {e.name: e for e in catalogue.entries()}
+    if name not in entries:
         raise ExperimentError(
-            f"no experiment is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
+            f"no experiment is called {plain(name[:80])!r}; {nearest(name[:80], entries)}"
         )
-    return known[name]
+    return entries[name]
 
 
 def page(root: Path, name: str, part: int) -> Answer:
@@ -120,18 +120,18 @@ def page(root: Path, name: str, part: int) -> Answer:
     is recorded; without a name the list of pages. Raises: ExperimentError."""
     folders = _pages()
     pages = [path.stem for folder in folders for path in folder.glob("*.md")]
-    known = sorted({*pages, *(e.name for e in catalogue.entries())})
+    names = sorted({*pages, *(e.name for e in catalogue.entries())})
     if not name:
-        return {"told": f"{len(known)} pages", "pages": known, "next": "page(name=…) reads one"}
-    if name not in known:
+        return {"told": f"{len(names)} pages", "pages": names, "next": "page(name=…) reads one"}
+    if name not in names:
         raise ExperimentError(
-            f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
+            f"no page is called {plain(name[:80])!r}; {nearest(name[:80], names)}"
         )
     documented = (catalogue.documented(folder, name) for folder in folders)
-    if (found := next(filter(None, documented), None)) is not None:
+    if (documentation := next(filter(None, documented), None)) is not None:
         text, source = (
-            _bare(found.text),
-            f"docs/{found.link} at commit {provenance.commit() or 'unknown'}",
+            _bare(documentation.text),
+            f"docs/{documentation.link} at commit {provenance.commit() or 'unknown'}",
         )
     else:
         text, source = (
@@ -161,12 +161,12 @@ def page(root: Path, name: str, part: int) -> Answer:
 
 def _pages() -> list[Path]:
     """List the folders of pages: of Assay's checkout, and next to the records of experiments."""
-    own = Path(__file__).resolve().parents[3] / "docs"
+    docs = Path(__file__).resolve().parents[3] / "docs"
     others = {
         catalogue.record_path(e.name, e.origin).parent.with_name("docs")
         for e in catalogue.entries()
     }
-    return [p for p in (own, *sorted(others)) if p.with_name("pyproject.toml").exists()]
+    return [p for p in (docs, *sorted(others)) if p.with_name("pyproject.toml").exists()]
 
 
 def _recorded(root: Path, name: str) -> str:
@@ -204,7 +204,7 @@ def _bare(text: str) -> str:
 
 def _arms(experiment: Experiment, record: basis.JSON) -> list[Answer]:
     """Variants that are trained, or derived from others; main is the method. A claim names their
-    measures as ARM.MEASURE, where a record tells them, and of a measure with `dimensions` a level,
+    measures as ARM.MEASURE, where a record lists them, and of a measure with `dimensions` a level,
     as MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
     measured = {arm: data["measures"]["variables"] for arm, data in record.get("arms", {}).items()}
     arms = []

@@ -100,8 +100,8 @@ class Questions(Opening):
             "arms": arms,
         }
         top = {"question": question, "seeds": seeds, "budget": budget}
-        said = {"claim": claims, "estimate": estimates}
-        tables = {name: [dict(stated(e)) for e in entries] for name, entries in said.items()}
+        lists = {"claim": claims, "estimate": estimates}
+        tables = {name: [dict(stated(e)) for e in entries] for name, entries in lists.items()}
         with self._one:
             return self._written(_study(top, {"experiment": [part], **tables}))
 

@@ -52,7 +52,7 @@ class Running(Opening):
         """Freeze what will be judged, before any run of its seeds exists: only then is its verdict
         confirmatory, and any other exploratory.
 
-        Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
+        Do it between plan and run, on seeds that no one has looked at. What is frozen stays; then
         run with the same arguments.
         """
         with self._one, self._opened(study, experiment, preset, sets) as ready:

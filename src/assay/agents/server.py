@@ -132,19 +132,19 @@ class _Offered:
         try:
             return msgspec.structs.asdict(msgspec.convert(arguments, self.kind))
         except msgspec.ValidationError as error:
-            what, _, where = str(error).partition(" - at `$")
-            raise AssayError(self._advice(what, where.strip(".`"))) from None
+            problem, _, where = str(error).partition(" - at `$")
+            raise AssayError(self._advice(problem, where.strip(".`"))) from None
         except (RecursionError, OverflowError):
             raise AssayError("an argument nests too deep, or is too large a number") from None
 
-    def _advice(self, what: str, where: str) -> str:
-        field = what.rpartition(" field ")[2].strip("`")[:HINTS]
-        if "unknown field" in what and not where:
+    def _advice(self, problem: str, where: str) -> str:
+        field = problem.rpartition(" field ")[2].strip("`")[:HINTS]
+        if "unknown field" in problem and not where:
             return f"{field} is not an argument of this tool; {nearest(field, self.properties)}"
-        if "missing required" in what and not where:
+        if "missing required" in problem and not where:
             about = self.properties[field].get("description", "")
             return f"{field} is missing" + (f": {about}" if about else "")
-        return f"{where or 'arguments'}: {what[:1].lower()}{what[1:].replace('`', '')}"
+        return f"{where or 'arguments'}: {problem[:1].lower()}{problem[1:].replace('`', '')}"
 
 
 def make_server(tools: Tools) -> Server[Any]:

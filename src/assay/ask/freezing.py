@@ -17,7 +17,7 @@ from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST_ALONE
 from assay.core.nouns import plural
 from assay.core.power import FEWEST, decidable
-from assay.core.schema import BESIDE
+from assay.core.schema import OMITTED
 from assay.lab import catalogue
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
@@ -44,7 +44,7 @@ class Registered:
     """All of them, as ranges whose end is left out: they are judged once, when every run is
     stored."""
     files: tuple[Path, ...]
-    names_seeds: bool = field(default=True, metadata=BESIDE)
+    names_seeds: bool = field(default=True, metadata=OMITTED)
     """Whether these are the author's own, and not only the draws of the controls."""
     anchor: str = ""
     """The time stamp that was made of it."""

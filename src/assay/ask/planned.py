@@ -15,7 +15,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.measures import sizes
 from assay.core.nouns import plural
-from assay.core.schema import BESIDE
+from assay.core.schema import OMITTED
 from assay.core.spec import Spec
 from assay.lab.catalogue import entry
 from assay.lab.forecast import Prospect, forecast
@@ -48,7 +48,7 @@ class StudyGaps:
 
     study: str
     gaps: tuple[Gap, ...]
-    exit_code: int = field(metadata=BESIDE)
+    exit_code: int = field(metadata=OMITTED)
     """2 where something has to be said before it can run."""
 
 
@@ -120,7 +120,7 @@ class Planned:
 
     experiment: str
     preset: str
-    scope: str = field(metadata=BESIDE)
+    scope: str = field(metadata=OMITTED)
     """For which model, site and corpus its verdicts would speak, as the experiment says it, and
     what was changed."""
     cached: int
@@ -139,13 +139,13 @@ class Planned:
     """Bytes that one process holds, as recorded."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
-    options: str = field(metadata=BESIDE)
+    options: str = field(metadata=OMITTED)
     """What to type after `assay run` or `assay show` for this preset."""
     claims: tuple[Expected, ...]
     estimates: tuple[Estimated, ...]
     frozen: Frozen | None
     """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
-    arms: tuple[Arm, ...] = field(metadata=BESIDE)
+    arms: tuple[Arm, ...] = field(metadata=OMITTED)
     sent: tuple[Sent, ...] = ()
     """The prompts that --prompts asks for, as models read them."""
 

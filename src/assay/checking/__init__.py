@@ -1,2 +1,2 @@
-"""Checking: a claim about somebody's own hook or probe, in any library, judged next to near
+"""Checking: a claim about a user's own hook or probe, in any library, judged next to near
 controls."""

@@ -104,16 +104,16 @@ class Calls:
         self, arm: str, thing: Any, rows: Sequence[int] | None = None, repeat: int = 0
     ) -> Numbers:
         """Call the function with a thing in the place of what is credited, on these rows or on all;
-        `repeat` tells calls apart that are alike but for that.
+        `repeat` numbers calls that are otherwise alike.
 
         Raises: RunError for what the function raises, DataError for what is no number a prompt.
         """
         whole = rows is None
         rows = range(len(self.prompts)) if rows is None else rows
         path = self._path(thing, rows, repeat) if self.keep and whole else None
-        if path is not None and (known := _read(path, len(rows))) is not None:
+        if path is not None and (stored := _read(path, len(rows))) is not None:
             self.steps.take(arm)
-            return known
+            return stored
         started = time.monotonic()
         numbers = self._call(arm, thing, rows)
         if whole:
@@ -206,10 +206,10 @@ def _duration(seconds: float) -> str:
 
 def _read(path: Path, count: int) -> Numbers | None:
     with contextlib.suppress(OSError, ValueError):
-        known = json.loads(path.read_text())
+        stored = json.loads(path.read_text())
         numbers = {
             name: np.array([math.nan if v is None else v for v in x], float)
-            for name, x in known.items()
+            for name, x in stored.items()
         }
         if numbers and all(x.shape == (count,) for x in numbers.values()):
             return numbers

@@ -1,4 +1,4 @@
-"""check: somebody's own function, called with what a claim credits and with near controls in its
+"""check: a user's own function, called with what a claim credits and with near controls in its
 place → a verdict."""
 
 from __future__ import annotations
@@ -142,10 +142,10 @@ def check(
         "feature": feature, "edge": edge,
     }  # fmt: skip
     options = Options(of, norms, rates, others, around, paraphrases, draws)
-    what = credited(things, options, given)
-    _choose(what, controls, holds)
-    asked = _Asked(Calls(function, given, keep=cache), what, none, sides(holds))
-    asked.notes += [*unit_notes, *what.notes]
+    credit = credited(things, options, given)
+    _choose(credit, controls, holds)
+    asked = _Asked(Calls(function, given, keep=cache), credit, none, sides(holds))
+    asked.notes += [*unit_notes, *credit.notes]
     asked.dry()
     asked.all()
     asked.damage(also, controls)
@@ -159,18 +159,18 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
     low, high = sides(holds)
     if low and high:  # both signs may lie between two edges
         what.draws = [d for d in what.draws if d.control is not OPPOSITE]
-    known = list(dict.fromkeys(d.control for d in what.draws))
+    usual = list(dict.fromkeys(d.control for d in what.draws))
     if isinstance(controls, Mapping):
         for name, thing in controls.items():
             several = thing if isinstance(thing, list) else [thing]
             why = f"{name} in its place does it"
-            own = next((c for c in known if c.name == name), Control(name, why, drawn=False))
-            what.draws += [Draw(own, lambda x=x: x) for x in several]  # type: ignore[misc]
+            control = next((c for c in usual if c.name == name), Control(name, why, drawn=False))
+            what.draws += [Draw(control, lambda x=x: x) for x in several]  # type: ignore[misc]
             what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
     elif controls is not None:
         names = (controls,) if isinstance(controls, str) else tuple(controls)
-        kept = chosen(f"{what.kind}=", [*known, DAMAGE], names)
-        what.draws = [d for d in what.draws if d.control in kept]
+        chosen_controls = chosen(f"{what.kind}=", [*usual, DAMAGE], names)
+        what.draws = [d for d in what.draws if d.control in chosen_controls]
         what.notes = [n for n in what.notes if not n.startswith("no control")]
     if not what.draws:
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
@@ -180,9 +180,9 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
 class _Asked:
     """The numbers of all arms."""
 
-    def __init__(self, calls: Calls, what: Credited, none: Any, edges: tuple[bool, bool]) -> None:
-        self.calls, self.what, self.none, self.sides = calls, what, none, edges
-        self.thing = what.thing()
+    def __init__(self, calls: Calls, credit: Credited, none: Any, edges: tuple[bool, bool]) -> None:
+        self.calls, self.what, self.none, self.sides = calls, credit, none, edges
+        self.thing = credit.thing()
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
@@ -192,13 +192,13 @@ class _Asked:
         self.notes: list[str] = []
         self.placed: dict[str, Placed] = {}
         self.things: dict[str, Any] = {}
-        for draw in what.draws:
-            name = draw.control.name if draw.control.name != what.kind else f"other {what.kind}"
+        for draw in credit.draws:
+            name = draw.control.name if draw.control.name != credit.kind else f"other {credit.kind}"
             count = sum(p.control == name for p in self.placed.values())
             arm = f"{name} {count + 1}" if count else name
             self.placed[arm] = Placed(name, draw.control.why)
             self.things[arm] = draw.make
-        calls.steps.total = len(what.draws) + 3
+        calls.steps.total = len(credit.draws) + 3
 
     def dry(self) -> None:
         """Call the function on two prompts with everything, so that what cannot work is reported
@@ -211,10 +211,10 @@ class _Asked:
         first = self.calls("none", self.none, rows)
         numbers = [self.calls(kind, self.thing, rows), self.calls("none", self.none, rows)]
         self.ends = first, numbers[1]
-        for what, then in self._contents(rows).items():
-            if then != contents[what]:
+        for role, then in self._contents(rows).items():
+            if then != contents[role]:
                 raise DataError(
-                    f"{self.calls.name} changes the {what} that it is given, which it gets again; "
+                    f"{self.calls.name} changes the {role} that it is given, which it gets again; "
                     "let it work on a copy"
                 )
         if kind != "training":
@@ -225,7 +225,7 @@ class _Asked:
                 f"{self.calls.name} gives other names of numbers for other things: "
                 f"{', '.join(sorted({n for x in numbers for n in x}))}"
             )
-        every = np.concatenate([x for some in numbers for x in some.values()])
+        every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
 
@@ -234,8 +234,8 @@ class _Asked:
         kind = self.what.kind
         given = {"prompts": self.calls.prompts.take(rows)}
         given |= {kind: self.thing} if kind != "training" else {}
-        seen = {what: Fingerprint().add(value) for what, value in given.items()}
-        return {what: s.digest for what, s in seen.items() if not s.opaque}
+        seen = {role: Fingerprint().add(value) for role, value in given.items()}
+        return {role: s.digest for role, s in seen.items() if not s.opaque}
 
     def _compare_calls(self, after: Numbers) -> None:
         """Refuse a function, steady otherwise, that gives other numbers without the thing once it
@@ -262,7 +262,7 @@ class _Asked:
     def _same(self, numbers: Sequence[Numbers]) -> None:
         """Refuse a function of which every call gives the same; not one that always says no where
         a fall is claimed, or yes where a rise is: the verdict then says that nothing is left."""
-        if all(np.isnan(x).all() for some in numbers for x in some.values()):
+        if all(np.isnan(x).all() for by_measure in numbers for x in by_measure.values()):
             raise DataError(f"{self.calls.name} gives no number, but NaN, for every prompt")
         first, bound = numbers[0], {(True, False): 1.0, (False, True): 0.0}.get(self.sides)
         if all((x == bound).all() for x in first.values()):
@@ -390,15 +390,15 @@ def _judged(
     """The verdict, with the bounds of a unit: of an effect as far apart as those of the function's
     own numbers. Of yes and no on every prompt it has the exact interval of a difference of shares
     where units tie. Raises: ClaimError, DataError."""
-    known = [n for n in next(iter(arms.values())) if not n.endswith((AFTER, BEFORE))]
+    names = [n for n in next(iter(arms.values())) if not n.endswith((AFTER, BEFORE))]
     parsed = parse(question.holds)
     if lacking := sorted({c.name for c in parsed.columns} - {*rows.columns}):
         raise ClaimError(
             f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
-            f"function; {nearest(lacking[0], known)}"
+            f"function; {nearest(lacking[0], names)}"
         )
     name = parsed.columns[0].name
-    if name not in known or not parsed.plain:
+    if name not in names or not parsed.plain:
         return question.judged(rows), question
     ends = [(arm, x[f"{name}{end}"]) for arm, x in arms.items() for end in (AFTER, BEFORE)]
     shares = len(question.units) == 1 and all(
@@ -470,10 +470,10 @@ def _with_own_words(judged: Judged, given: Given, noise: float) -> Judged:
     name = judged.reason.removeprefix(GROUPED)
     if name in WAYS:
         return judged
-    known = [n for n in name.split(" × ") if n in given.columns]
-    few = [n for n in known if len({*map(str, given.columns[n])}) < FEWEST]
-    how = f"say unit={known[0] if len(known) == 1 else known!r}"
-    if few or not known:
+    factors = [n for n in name.split(" × ") if n in given.columns]
+    few = [n for n in factors if len({*map(str, given.columns[n])}) < FEWEST]
+    how = f"say unit={factors[0] if len(factors) == 1 else factors!r}"
+    if few or not factors:
         of = f"values of {few[0]}" if few else name.replace(" of", "s of", 1)
         how = f"write prompts of {FEWEST} or more {of}"
     words = f"more prompts of the same groups do not help: {how}"

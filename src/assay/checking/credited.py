@@ -1,5 +1,4 @@
-"""Credited: the kinds of things that a claim credits, and which near controls stand in the place of
-each."""
+"""Credited: the kinds of things that a claim credits, and which near controls replace each."""
 
 from __future__ import annotations
 
@@ -267,8 +266,8 @@ def _matched(
     pool = _pool(options.of)
     if beyond := [x for x in named if isinstance(options.of, int | tuple) and x not in pool]:
         raise DataError(f"{kind}= names {beyond[0]}, which is not in of={options.of}")
-    known = {"norms": options.norms, "rates": options.rates}
-    sizes = {name: _sizes(name, x, pool) for name, x in known.items() if x is not None}
+    matching = {"norms": options.norms, "rates": options.rates}
+    sizes = {name: _sizes(name, x, pool) for name, x in matching.items() if x is not None}
     credited = Credited(kind, lambda: named)
     blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
     draws = picks.matched(named, pool, [*sizes.values()], options.draws, blocks=blocks)
@@ -280,7 +279,7 @@ def _matched(
         )
     for name, size in sizes.items():
         true = sum(size[x] for x in named) or 1e-300
-        shares = [sum(size[x] for x in some) / true for some in draws]
+        shares = [sum(size[x] for x in draw) / true for draw in draws]
         credited.notes.append(
             f"{name} of the others: {min(shares):.2g} to {max(shares):.2g} times as large"
         )
@@ -289,11 +288,11 @@ def _matched(
 
 def _others(kind: str, blocks: bool, sizes: Mapping[str, Any]) -> str:
     """Say what others of a pool would explain, and in what they are matched."""
-    what = f"equally many other {kind}" if kind.endswith("s") else f"another {kind}"
+    noun = f"equally many other {kind}" if kind.endswith("s") else f"another {kind}"
     alike = " and ".join(word for name, word in MATCHED.items() if name in sizes)
     has = "have" if kind.endswith("s") else "has"
     where = " of these blocks" if blocks else ""
-    return f"{what}{where}{f', matched in {alike},' if alike else ''} {has} the effect"
+    return f"{noun}{where}{f', matched in {alike},' if alike else ''} {has} the effect"
 
 
 def _pool(of: Any) -> list[Any]:
@@ -356,8 +355,8 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
             "itself, which shows nothing; give others="
         )
     for name, values in prompts.columns.items() if all(isinstance(x, str) for x in own) else ():
-        said = [str(v).strip() and str(v).strip() in x for x, v in zip(own, values, strict=True)]
-        if name != value and np.mean([bool(x) for x in said]) >= SAID and len({*values}) > 1:
+        given = [str(v).strip() and str(v).strip() in x for x, v in zip(own, values, strict=True)]
+        if name != value and np.mean([bool(x) for x in given]) >= SAID and len({*values}) > 1:
             credited.notes.append(
                 f"the text that is patched in contains the prompt's own {name}: a patch of "
                 "this token alone has the effect, too; give others= that contain it as well"
@@ -513,8 +512,8 @@ def credited(things: Mapping[str, Any], options: Options, prompts: Given) -> Cre
         raise DataError(
             f"name what the claim is about: {', '.join(f'{k}=' for k in KINDS)}; got {got}"
         )
-    make, known = KINDS[named[0]]
-    if extra := [o for o in options.given() if o not in known]:
-        reads = f"it reads {', '.join(f'{k}=' for k in known)}" if known else "it reads none"
+    make, valid = KINDS[named[0]]
+    if extra := [o for o in options.given() if o not in valid]:
+        reads = f"it reads {', '.join(f'{k}=' for k in valid)}" if valid else "it reads none"
         raise DataError(f"{named[0]}= has no option {extra[0]}=; {reads}")
     return make(things[named[0]], options, prompts)

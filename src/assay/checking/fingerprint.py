@@ -21,7 +21,7 @@ from assay.core.arrays import is_tensor
 SAMPLE = 1024
 """Numbers of each parameter of a network that are read, spread over all of it."""
 DEEPEST = 8
-"""Values inside each other; what lies deeper is not seen."""
+"""Levels of nested values; deeper ones are not read."""
 LONGEST = 100_000
 """Entries of a container."""
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
@@ -159,7 +159,7 @@ def _source(value: Any) -> bytes:
 
 
 def _is_library(module: str | None) -> bool:
-    """Whether a module is one that is installed, whose version stands for its text."""
+    """Whether a module is an installed one, identified by its version instead of its text."""
     file = getattr(sys.modules.get((module or "").partition(".")[0]), "__file__", None) or ""
     name = (module or "").partition(".")[0]
     return "site-packages" in file or name in sys.stdlib_module_names or name == "assay"

@@ -35,7 +35,7 @@ def read(
     opened = model if isinstance(model, Pretrained) else load(model, tokenizer=tokenizer)
     ids = [opened.prompt(text)[0].tolist() for text in texts]
     embedding = opened.model.get_input_embeddings().weight
-    found: dict[Control, Any] = {
+    readings: dict[Control, Any] = {
         EMBEDDING: torch.stack([embedding[i].detach().float().cpu().mean(0) for i in ids]).numpy(),
         PLACES: placed(embedding, ids).numpy(),
     }
@@ -46,14 +46,14 @@ def read(
                 "untrained needs model= as a name, a folder, or a model of transformers"
             )
         twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
-        found[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
+        readings[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
     else:
         notes.append("no control untrained: give site=, where X was read")
     if question:
-        found[ASKED] = _asked(opened, texts, question, answers)
+        readings[ASKED] = _asked(opened, texts, question, answers)
     else:
         notes.append('no control asked: say question="… {text} …"')
-    return {**dict.fromkeys((UNTRAINED, ASKED)), **found}, notes
+    return {**dict.fromkeys((UNTRAINED, ASKED)), **readings}, notes
 
 
 def _activations(

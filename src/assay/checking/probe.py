@@ -1,5 +1,5 @@
-"""check_probe: activations and labels from anywhere → how well a linear probe tells them apart,
-next to everything that tells as much without what the probe is about."""
+"""check_probe: activations and labels from anywhere → how well a linear probe separates them,
+next to everything that separates them without what the probe is about."""
 
 from __future__ import annotations
 
@@ -153,16 +153,16 @@ class ProbeCheck(Concluded):
     )
 
     def headline(self) -> str:
-        """Say whether the text alone gives each label away, and then the verdict, or how the probe
-        stands where nothing was claimed."""
+        """Say whether the text alone gives each label away, and then the verdict, or that nothing
+        was claimed."""
         perfect = self.arms[self.arms["auroc"] >= 1]
         given = ""
-        for what, known in (
+        for sentence, reasons in (
             ("the text alone decides", [*map(in_words, IN_TEXTS.values())]),
             ("the embeddings of the tokens alone decide", EMBEDDED),
         ):
-            if names := ", ".join(perfect["arm"][perfect["why"].isin(known)]):
-                given += f"{what} the label: AUROC 1 for {names}\n"
+            if names := ", ".join(perfect["arm"][perfect["why"].isin(reasons)]):
+                given += f"{sentence} the label: AUROC 1 for {names}\n"
         if self.judged is None:
             return f"{given}no condition was given: holds='auroc > 0.8' would be judged"
         why = f" ({self.reason})" if self.reason else ""
@@ -282,9 +282,9 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more, told = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
+        more, reported = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
-        rows.notes.extend(told)
+        rows.notes.extend(reported)
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
     why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
@@ -437,14 +437,14 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
     """The part of each group, or of each fold, in the measures of each arm. Raises: DataError."""
     import pandas as pd
 
-    held = rows.held
-    y, units = rows.positive[held], rows.units[held]
+    is_held = rows.held
+    y, units = rows.positive[is_held], rows.units[is_held]
     if len(np.unique(y)) < 2:
         raise DataError("all rows that are judged have one label")
     by_unit = reading.of_folds if rows.unit == FOLD else reading.pseudo_values
     frames = []
     for arm, several in scored.items():
-        values = np.mean([by_unit(s[held], y, units) for s in several], axis=0)
+        values = np.mean([by_unit(s[is_held], y, units) for s in several], axis=0)
         columns = dict(zip(MEASURES, values.T, strict=True))
         frames.append(pd.DataFrame({"arm": arm, rows.unit: np.unique(units), **columns}))
     numbers = pd.concat(frames, ignore_index=True)
@@ -697,9 +697,9 @@ def _drifts(x: np.ndarray, y: np.ndarray) -> bool:
     """Whether the rows of a label move with their place among them, in some direction in which they
     vary most: by Spearman's rank correlation, at the .1 % level for all directions together."""
     p = []
-    for some in (x[y], x[~y]):
-        if len(some) >= 2 * FEWEST:
-            points = principal(some - some.mean(0))
-            found = (scipy.stats.spearmanr(z, np.arange(len(z))).pvalue for z in points.T)
-            p += [min(found, default=1.0) * points.shape[1]]
+    for points_of_class in (x[y], x[~y]):
+        if len(points_of_class) >= 2 * FEWEST:
+            points = principal(points_of_class - points_of_class.mean(0))
+            chances = (scipy.stats.spearmanr(z, np.arange(len(z))).pvalue for z in points.T)
+            p += [min(chances, default=1.0) * points.shape[1]]
     return bool(p) and max(p) < 0.001

@@ -61,9 +61,9 @@ class Given:
     @cached_property
     def contents(self) -> list[str]:
         """What each says: its text, or a hash of the row where it has none."""
-        known = next((x for n, x in self.columns.items() if n in ("text", PROMPT)), None)
-        if known is not None:
-            return [str(text) for text in known]
+        texts = next((x for n, x in self.columns.items() if n in ("text", PROMPT)), None)
+        if texts is not None:
+            return [str(text) for text in texts]
         rows = [*self.columns.values()] or [self.value]
         return [
             row[0] if len(row) == 1 and isinstance(row[0], str) else Fingerprint().add(row).digest
@@ -71,12 +71,12 @@ class Given:
         ]
 
     def tried(
-        self, what: str, asks: Any, holds: str, judged: Judged, *, ledger: bool, function: str = ""
+        self, noun: str, asks: Any, holds: str, judged: Judged, *, ledger: bool, function: str = ""
     ) -> list[str]:
         """Note that a claim was tried on these rows, and say how many were, from the second on.
 
         Args:
-            what: what the rows are: prompts, texts, rows.
+            noun: what the rows are: prompts, texts, rows.
             asks: all that decides the numbers but the rows.
             holds: the condition.
             judged: what came out.
@@ -84,10 +84,10 @@ class Given:
             function: a hash of the function that was asked.
         """
         if not ledger:
-            return [f"not counted (the ledger is off): how many claims were tried on these {what}"]
+            return [f"not counted (the ledger is off): how many claims were tried on these {noun}"]
         names = sorted({c.name for c in parse(holds).columns})
         asked = [Fingerprint().add(asks).digest, names]
-        return tried.note_asked(f"these {what}", self.contents, function, asked, holds, judged)
+        return tried.note_asked(f"these {noun}", self.contents, function, asked, holds, judged)
 
     @cached_property
     def distinct(self) -> bool:

@@ -55,12 +55,12 @@ def words_of(text: str) -> list[str]:
 
 
 def bag(texts: Sequence[str]) -> Kernel:
-    """Inner products of how often each word stands in a text."""
+    """Inner products of how often each word occurs in a text."""
     words = [words_of(text) for text in texts]
-    index = {w: i for i, w in enumerate(dict.fromkeys(w for some in words for w in some))}
+    index = {w: i for i, w in enumerate(dict.fromkeys(w for each in words for w in each))}
     counts = np.zeros((len(texts), max(1, len(index))), np.float32)
-    for row, some in zip(counts, words, strict=True):
-        np.add.at(row, [index[w] for w in some], 1)
+    for row, each in zip(counts, words, strict=True):
+        np.add.at(row, [index[w] for w in each], 1)
     return of_columns(counts)
 
 
@@ -68,7 +68,7 @@ def spellings(texts: Sequence[str]) -> Kernel:
     """Inner products of what is seen of texts without their words: how often each character and
     each kind of characters is in them, how they begin and end, the last two letters of words, and
     how many words are in no other text."""
-    known = Counter(w for text in texts for w in {*words_of(text)})
+    counts = Counter(w for text in texts for w in {*words_of(text)})
     rows = []
     for text in texts:
         words, characters = words_of(text), Counter(text)
@@ -78,7 +78,7 @@ def spellings(texts: Sequence[str]) -> Kernel:
             row[f"first {kind}"] = int(so(text[:1])) if text else 0
             row[f"last {kind}"] = int(so(text[-1:])) if text else 0
         row["double blank"] = len(re.findall(r"\s\s", text))
-        row["words of its own"] = sum(known[w] == 1 for w in words)
+        row["words of its own"] = sum(counts[w] == 1 for w in words)
         rows.append(row)
     return _counted(rows)
 
@@ -104,10 +104,10 @@ def lengths(texts: Sequence[str]) -> Float[np.ndarray, "row 4"]:
 
 
 def places(texts: Sequence[str]) -> Kernel:
-    """Inner products of which word stands at each place, from the first and from the last word, and
+    """Inner products of which word is at each place, from the first and from the last word, and
     of lengths: at how many places two texts have the same word."""
     words = [words_of(text) for text in texts]
-    codes = {w: i + 1 for i, w in enumerate(dict.fromkeys(w for some in words for w in some))}
+    codes = {w: i + 1 for i, w in enumerate(dict.fromkeys(w for each in words for w in each))}
     same = np.zeros((len(texts), len(texts)))
     for place in (*range(FROM_EACH_END), *range(-FROM_EACH_END, 0)):
         inside = (place if place >= 0 else -place - 1,)
@@ -153,16 +153,16 @@ def scores(
     of these gets."""
     result = np.full(len(y), np.nan)
     target = np.where(y, 1.0, -1.0)
-    for train, held in parts:
+    for train, test in parts:
         k, labels = kernel(train), target.copy()
         labels[train] = target[whose(train)]
         inner = np.unique(groups[train], return_inverse=True)[1]
         fold = folds(inner, min(INNER, int(inner.max()) + 1))
         loss = np.zeros(len(RIDGES))
         for j in range(int(fold.max()) + 1):
-            part, rest = train[fold != j], train[fold == j]
-            loss += ((_ridge(k, labels, part, rest) - labels[rest]) ** 2).sum(1)
-        result[held] = _ridge(k, labels, train, held)[loss.argmin()]
+            part, validation = train[fold != j], train[fold == j]
+            loss += ((_ridge(k, labels, part, validation) - labels[validation]) ** 2).sum(1)
+        result[test] = _ridge(k, labels, train, test)[loss.argmin()]
     return result
 
 
@@ -221,8 +221,8 @@ def pseudo_values(
     whole = measures(score, y)
     values = []
     for name in names:
-        rest = groups != name
-        values.append(count * whole - (count - 1) * measures(score[rest], y[rest]))
+        others = groups != name
+        values.append(count * whole - (count - 1) * measures(score[others], y[others]))
     return np.round(np.array(values), 12)
 
 

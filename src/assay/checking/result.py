@@ -194,10 +194,10 @@ class Check(Concluded):
         numbers."""
         names = {c.name for c in parse(self.question.holds).columns}
         stems = {name.removesuffix("_after").removesuffix("_before") for name in names}
-        own = self.rows[self.rows["arm"] == self.question.credits]
-        if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own}:
+        own_rows = self.rows[self.rows["arm"] == self.question.credits]
+        if len(stems) != 1 or not {f"{(stem := min(stems))}{end}" for end in ENDS} <= {*own_rows}:
             return ""
-        without, with_it = (float(own[f"{stem}{end}"].mean()) for end in ENDS)
+        without, with_it = (float(own_rows[f"{stem}{end}"].mean()) for end in ENDS)
         return "; before {}, after {}".format(*told_apart(without, with_it))
 
     @property
@@ -279,8 +279,8 @@ def told_apart(*numbers: float) -> list[str]:
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows as lines of columns, the last of which is broken where a line would be longer
-    than a terminal is wide, and stands on lines of its own where there is hardly room for it."""
+    """Lay out rows as lines of columns. The last column is wrapped where a line would be longer
+    than a terminal is wide, and starts a new line where there is hardly room for it."""
     *columns, _ = zip(*table, strict=True)
     widths = [max(map(len, column)) for column in columns]
     start, lines = sum(widths) + len(GAP) * len(widths), list[str]()

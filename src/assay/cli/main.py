@@ -134,7 +134,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if lacks := heavy.need(error, BRINGS.get(words[0], "train") if words else "train"):
             return refuse(f"assay {words[0]} {lacks}" if words else lacks)
         raise
-    except BrokenPipeError:  # `assay list | head`: whoever read us has seen enough
+    except BrokenPipeError:  # `assay list | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (MemoryError, RuntimeError) as error:
@@ -191,7 +191,7 @@ def schema_of(verb: str) -> dict[str, Any]:
 
 
 def surplus(word: str, words: Sequence[str]) -> str:
-    """Say of a word too many what was meant, where that can be told."""
+    """Say what a surplus word meant, where that is clear."""
     study = len(words) == 3 and list(words[:2]) == ["new", "study"]
     return f"{word!r} is one word too many; " + (
         f"a study is written by: assay new {words[2]} --study"
@@ -201,28 +201,28 @@ def surplus(word: str, words: Sequence[str]) -> str:
 
 
 def lacking(error: MissingArgumentError) -> str:
-    """Say of an argument that was not typed what it stands for, in its own help's words; of one
-    without its value, that."""
+    """Say what an argument that was not typed means, in the words of its help; or that an option
+    lacks its value."""
     argument, verb = error.argument, " ".join(error.command_chain or ())
     if argument is not None and argument.name == "--set":
         return "--set needs field=value; assay list NAME lists the fields"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     documented = app[verb].assemble_argument_collection(parse_docstring=True)
-    what = (documented[argument.name].parameter.help or "").rstrip(".")
+    help_text = (documented[argument.name].parameter.help or "").rstrip(".")
     name = (
         f"{argument.name} {argument.name[2:].upper()}"
         if argument.name.startswith("--")
         else argument.name
     )
     return f"{verb} needs {name}" + (
-        f": {what[0].lower()}{what[1:]}" if what else f"; see assay {verb} --help"
+        f": {help_text[0].lower()}{help_text[1:]}" if help_text else f"; see assay {verb} --help"
     )
 
 
 def example(verb: str) -> str:
-    """Give the lines of a verb's example, under a heading; they run as they stand where `make demo`
-    has run."""
+    """Give the lines of a verb's example, under a heading; they run unchanged after
+    `make demo`."""
     _, _, lines = (inspect.getdoc(app[verb].default_command) or "").partition(
         "Examples\n--------\n"
     )
@@ -241,7 +241,7 @@ def _speak() -> None:
     and a closed output takes anything."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started us
+        if stream is None:  # closed by the parent process
             # — for as long as the process lives
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif isinstance(stream, io.TextIOWrapper):

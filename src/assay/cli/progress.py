@@ -39,9 +39,9 @@ BAR = 24  # characters
 
 
 class LiveLines:
-    """Lines on standard error while something goes on: on a terminal `lines` is redrawn in place,
-    above it stands what was said; a context manager. They are drawn as soon as it is made, so that
-    what they tell is set before."""
+    """Lines on standard error while something goes on; a context manager. On a terminal `lines` is
+    redrawn in place, below earlier output. They are drawn as soon as this is made, so subclasses
+    set their attributes first."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
         self.name = name
@@ -106,7 +106,7 @@ class Display(LiveLines):
         if self.draws and isinstance(event, Started | Progress):
             event = replace(
                 event, seeds=""
-            )  # of no training, and so nothing that tells groups apart
+            )  # of no training, and so without the seeds that distinguish groups
         self.waiting = event.text if isinstance(event, Waiting) else ""
         match event:
             case Waiting():
@@ -120,15 +120,15 @@ class Display(LiveLines):
                 self.stored = self.total - len(event.plan.missing)
                 missing = self.total - self.stored
                 took = (
-                    f", about {duration(known)} if the cores are free"
-                    if (known := recorded(event)) is not None
+                    f", about {duration(note)} if the cores are free"
+                    if (note := recorded(event)) is not None
                     else ""
                 )
                 self.draws = event.plan.draws
                 each = max(Counter(r.job.arm for r in event.plan.rows).values(), default=0)
-                what = f" ({each} draws of the controls in each arm)" if self.draws else ""
+                draws = f" ({each} draws of the controls in each arm)" if self.draws else ""
                 return (
-                    f"{self.name}: {counted(self.total, 'run')}{what}, {self.stored} stored, "
+                    f"{self.name}: {counted(self.total, 'run')}{draws}, {self.stored} stored, "
                     f"{missing} to run{took}"
                 )
             case Started():
@@ -154,7 +154,7 @@ class Display(LiveLines):
         return ""
 
     def left(self) -> str:
-        """The time left, as the end of a line; empty while it cannot be told."""
+        """The time left, as the end of a line; empty while it is unknown."""
         return (
             "" if self.eta is None or self.stored == self.total else f", {lasting(self.eta)} left"
         )
@@ -211,8 +211,8 @@ class Bar(LiveLines):
     def __init__(self, name: str, unit: str, console: Console | None = None) -> None:
         self.unit, self.remaining = unit, Remaining()
         self.below: list[str] = []
-        """Lines under the bar, which whoever works on it may change."""
-        self.told: list[str] = []
+        """Lines under the bar, which the code at work may change."""
+        self.printed: list[str] = []
         super().__init__(name, console)
         self.spoken = self.started
 
@@ -228,8 +228,8 @@ class Bar(LiveLines):
                 self.live.start()
         elif (clock := time.monotonic()) - self.spoken >= QUIET:
             self.spoken = clock
-            self.say(self.line(), *(line for line in self.below if line not in self.told))
-            self.told = list(self.below)
+            self.say(self.line(), *(line for line in self.below if line not in self.printed))
+            self.printed = list(self.below)
 
     def line(self) -> str:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
@@ -240,14 +240,14 @@ class Bar(LiveLines):
         return f"{self.name}: {r.done:,} of {r.total:,} {self.unit}{left}"
 
     def lines(self) -> Sequence[Text]:
-        """The line with a bar before it, and what stands below."""
+        """The line with a bar before it, and the lines below."""
         r = self.remaining
         bar = blocks(r.done / r.total if r.total else 0).append(f"  {self.line()}")
         return [bar, *(Text(plain(line), "dim") for line in self.below)]
 
 
 class Measuring(Bar):
-    """The bar of an evaluation: warnings stand above it."""
+    """The bar of an evaluation: warnings are above it."""
 
     def __init__(self) -> None:
         super().__init__("evaluate", "tokens")
@@ -286,12 +286,12 @@ class Stages:
         if self.bar is not None:
             self.bar.__exit__(*error)
 
-    def __call__(self, what: str, completed: int, total: int) -> None:
+    def __call__(self, stage: str, completed: int, total: int) -> None:
         """Takes how many of how many of something are done; before the first of them the model is
         loaded."""
-        if self.bar is None or self.bar.unit != what or not completed:
+        if self.bar is None or self.bar.unit != stage or not completed:
             self.__exit__()
-            self.bar = Bar(self.name, what).__enter__()
+            self.bar = Bar(self.name, stage).__enter__()
             if not completed:
-                self.bar.say(f"{self.name}: loading the model, then {total:,} {what}")
+                self.bar.say(f"{self.name}: loading the model, then {total:,} {stage}")
         self.bar(completed, total)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Terminal:
-    """Where a verb was typed; all that waits for nobody goes to standard error."""
+    """The terminal where a verb was typed; progress and asides go to standard error."""
 
     def __init__(self, json: bool) -> None:
         self.json, self.out = json, sys.stdout
@@ -93,7 +93,7 @@ class Terminal:
 
 
 class _Aside(io.TextIOBase):
-    """Standard error for whoever prints on standard output, and may close it."""
+    """Standard error for code that prints on standard output, and may close it."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)

@@ -47,12 +47,12 @@ def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
         return np.nan
     first, second = xr.broadcast(x, y)
     units = [d for d in first.dims if d not in over]
-    known = (first.notnull() & second.notnull()).all([*over])
-    first, second = first.where(known), second.where(known)
+    both_known = (first.notnull() & second.notnull()).all([*over])
+    first, second = first.where(both_known), second.where(both_known)
     means = [a.mean(units) for a in (first, second)]
     spreads = [float(m.std()) for m in means]
     if not all(spreads):
-        return known.where(False)
+        return both_known.where(False)
     z = [(m - m.mean()) / s for m, s in zip(means, spreads, strict=True)]
     r = float((z[0] * z[1]).mean())
     moved = (first - means[0]) * (z[1] - r * z[0]) / spreads[0]
@@ -102,8 +102,8 @@ def counted(guess: Any, label: Any) -> tuple[Any, Any, Any]:
     if len(kinds) > 2:
         raise ClaimError(f"a label of two values is needed, got {len(kinds)} of them")
     guessed, labelled = xr.broadcast(guess, (label == kinds.max(initial=1.0)).astype(float))
-    known = guessed.notnull() & label.notnull() & (len(kinds) == 2)
-    return tuple(x.where(known) for x in (guessed * labelled, guessed, labelled))
+    is_counted = guessed.notnull() & label.notnull() & (len(kinds) == 2)
+    return tuple(x.where(is_counted) for x in (guessed * labelled, guessed, labelled))
 
 
 def _corr(x: Rows, y: Rows) -> Rows:
@@ -119,8 +119,8 @@ def _spearman(x: Rows, y: Rows) -> Rows:
     n, every = len(x), np.arange(len(x))
     if n < 3:
         return np.full(n, np.nan)
-    rest = np.array([every[every != i] for i in every])
-    without = rank_correlation(x[rest], y[rest])
+    others = np.array([every[every != i] for i in every])
+    without = rank_correlation(x[others], y[others])
     return float(rank_correlation(x, y)) + (n - 1) * (without.mean() - without)
 
 
@@ -154,17 +154,17 @@ def _by_unit(
         raise ClaimError(f"{name}(…) takes measures over units")
     first, second = xr.broadcast(x, y)
     # what only one of them has, such as the level of a sweep, is taken by itself
-    known = [d for d in first.dims if d not in apart]
-    units = [d for d in known if d != "seed" and d in x.dims and d in y.dims]
-    units = units or [d for d in known if d != "seed"] or known
+    dims = [d for d in first.dims if d not in apart]
+    units = [d for d in dims if d != "seed" and d in x.dims and d in y.dims]
+    units = units or [d for d in dims if d != "seed"] or dims
     if len(units) != 1:
         raise ClaimError(f"{name}(…) is over one kind of unit, got {', '.join(map(str, units))}")
     (unit,) = units
-    rest = [d for d in first.dims if d != unit]
-    a, b = (z.transpose(*rest, unit).values for z in (first, second))
+    other_dims = [d for d in first.dims if d != unit]
+    a, b = (z.transpose(*other_dims, unit).values for z in (first, second))
     whole = np.full(a.shape, np.nan)
     for i in np.ndindex(a.shape[:-1]):
         both = np.isfinite(a[i]) & np.isfinite(b[i])
         if both.any():
             whole[(*i, both)] = statistic(a[i][both], b[i][both])
-    return first.transpose(*rest, unit).copy(data=whole).transpose(*first.dims)
+    return first.transpose(*other_dims, unit).copy(data=whole).transpose(*first.dims)

@@ -22,7 +22,7 @@ from assay.core.power import FEWEST
 UNBOUNDED = "bounds make no interval exact here; judge each arm by itself with them"
 """What is said where units of independent groups lie between bounds."""
 COUNT = "is "
-"""What stands before the name of a term that says which units it has."""
+"""The prefix of a term that says which units another one has."""
 
 
 def are_apart(arms: Mapping[str, xr.Dataset], unit: str) -> bool:
@@ -65,8 +65,8 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
 
 
 def put_apart(value: Value, unit: str) -> Value:
-    """Put the numbers of all arms on the units of all, 0 where an arm has none, and beside each
-    which units it has."""
+    """Align the numbers of all arms on the units of all, 0 where an arm lacks a unit, each next to
+    an indicator of the units it has."""
 
     def put(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         by_term = {name: x.dropna(unit) for name, x in value(arm, arms).items()}

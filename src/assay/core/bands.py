@@ -1,10 +1,10 @@
 """Bands: means of the same units, each with an interval, which all hold at once; and a number that
 is taken of all of them, such as the largest mean, or how many are above a threshold.
 
-The largest of many means is larger than the same one is on other units: whoever chooses by luck
-reports luck. So no level is chosen here. Each keeps an interval that is wide enough for all of them
-together, and the number is taken of all lower ends and of all upper ends. Its interval then holds
-at least as often as the band does, whichever level is on top, and however alike they are."""
+The largest of many means is smaller on other units: choosing a level by its number is partly luck.
+So no level is chosen here. Each keeps an interval that is wide enough for all of them together, and
+the number is computed from all lower ends and from all upper ends. Its interval then holds at least
+as often as the band does, whichever level is largest and however alike they are."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _CANDIDATES = 201
 AT = "at"
 """What is taken of a curve at the level where another one is largest."""
 SMOOTH = ("mean", "sum")
-"""What is taken over levels and moves with every mean: an ordinary interval is right of it."""
+"""Statistics over levels that move with every mean, for which an ordinary interval is right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class OverLevels:
         return f"what chooses the level of {self.text}" if self.how == AT else self.text
 
     def between(self, limits: Limits, levels: Numbers | None) -> Ends:
-        """Give the ends of what it can be where the number of each level lies between its
+        """Give the least and greatest value it can have when each level's number is within its
         limits."""
         low, high = limits[self.text]
         if self.how in ("argmax", AT):
@@ -118,13 +118,13 @@ class OfMeans:
 
     outer: Walk
     plain: tuple[str, ...]
-    """Terms whose means stand by themselves in it."""
+    """Terms whose means are used by themselves."""
     parts: tuple[OverLevels, ...]
 
     def __call__(self, m: Means) -> Float[np.ndarray, " draw"]:
         """Give the statistic of these means."""
-        known: dict[str, Any] = {part.text: part.value(m) for part in self.parts}
-        return np.asarray(self.outer({**m, **known}.__getitem__))
+        values: dict[str, Any] = {part.text: part.value(m) for part in self.parts}
+        return np.asarray(self.outer({**m, **values}.__getitem__))
 
     @property
     def level_of(self) -> str:
@@ -249,8 +249,8 @@ class _Band:
         x, start = x.copy(), 0
         rivals = {p.chooser for p in self.statistic.parts if p.how in ("argmax", AT)}
         for name, size in self.sizes.items():
-            own = x[..., start : start + size]
-            own -= own.mean(-1, keepdims=True) if name in rivals else 0.0
+            part = x[..., start : start + size]
+            part -= part.mean(-1, keepdims=True) if name in rivals else 0.0
             start += size
         return x
 
@@ -275,9 +275,9 @@ class _Band:
         for name, size in self.sizes.items():
             limits[name] = low[start : start + size], high[start : start + size]
             start += size
-        known = {name: (float(x[0]), float(y[0])) for name, (x, y) in limits.items() if len(x) == 1}
+        fixed = {name: (float(x[0]), float(y[0])) for name, (x, y) in limits.items() if len(x) == 1}
         parts = [p for p in self.statistic.parts if p.how not in SMOOTH and p.text in limits]
-        ends = known | {p.text: p.between(limits, self.means.get(p.levels)) for p in parts}
+        ends = fixed | {p.text: p.between(limits, self.means.get(p.levels)) for p in parts}
         drawn = {**self.ranks, **self.medians}
         ends |= {name: limits_of(level, narrowed) for name, limits_of in drawn.items()}
         # the arithmetic around them is a weighted sum, which is largest at ends of each
@@ -291,9 +291,9 @@ def _ends(units: Mapping[str, Numbers]) -> Float[np.ndarray, "2 number"]:
     elsewhere."""
     ends = [np.full((2, 0), np.nan)]
     for x in units.values():
-        known = {*np.unique(x)}
-        pair = [-1.0 if -1.0 in known else 0.0, 1.0]
-        kind = pair if known <= {-1.0, 0.0, 1.0} else [np.nan, np.nan]
+        distinct = {*np.unique(x)}
+        pair = [-1.0 if -1.0 in distinct else 0.0, 1.0]
+        kind = pair if distinct <= {-1.0, 0.0, 1.0} else [np.nan, np.nan]
         ends.append(np.repeat(np.array(kind)[:, None], x.shape[1], 1))
     return np.concatenate(ends, 1)
 
@@ -313,10 +313,10 @@ def _ranks(part: OverLevels, cells: Cells, factors: int) -> Callable[[float, flo
     estimate, true = float(part.value(whole)[0]), spread - noise
 
     def limits(level: float, narrowed: float) -> Ends:
-        known = draws[np.isfinite(draws)]
-        if not len(known) or not math.isfinite(estimate):
+        finite_draws = draws[np.isfinite(draws)]
+        if not len(finite_draws) or not math.isfinite(estimate):
             return math.nan, math.nan
-        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+        low, high = np.quantile(finite_draws, [(1 - level) / 2, (1 + level) / 2])
         z, below, above = np.arctanh(np.clip([estimate, low, high], -ALMOST, ALMOST))
         ends = [estimate, low, high, math.tanh(2 * z - above), math.tanh(2 * z - below)]
         if min(np.diag(true)) <= 0:  # levels differ by no more than their noise
@@ -354,12 +354,12 @@ def _median(term: str, cells: Cells, of: int) -> Callable[[float, float], Ends]:
 
     def two_factors(tail: float) -> Ends:
         values = np.quantile(x, np.linspace(0, 1, _CANDIDATES), method="nearest")
-        known = cells.present[..., None].astype(float)
-        below = np.where(known > 0, cell[..., None] <= values, 0.0)
-        share, variance = below.sum((0, 1)) / known.sum(), np.zeros(len(values))
+        present = cells.present[..., None].astype(float)
+        below = np.where(present > 0, cell[..., None] <= values, 0.0)
+        share, variance = below.sum((0, 1)) / present.sum(), np.zeros(len(values))
         for axis in (0, 1):
-            rest = [a.sum((0, 1)) - a.sum(1 - axis) for a in (below, known)]
-            left = rest[0] / rest[1]
+            remaining = [a.sum((0, 1)) - a.sum(1 - axis) for a in (below, present)]
+            left = remaining[0] / remaining[1]
             n = len(left)
             variance += (n - 1) / n * ((left - left.mean(0)) ** 2).sum(0)
         t = float(scipy.special.stdtrit(min(cells.present.shape) - 1, 1 - tail))
@@ -410,9 +410,9 @@ def _largest_t(
     root = vectors * np.sqrt(np.maximum(values, 0))
     freedom = min(freedom, _NORMAL)
     rng = np.random.Generator(np.random.Philox(key=freedom))
-    largest, some = [], max(1, _AT_ONCE // ((freedom + 1) * len(r)))
-    for start in range(0, draws, some):
-        x = rng.standard_normal((min(some, draws - start), freedom + 1, len(r))) @ root.T
+    largest, chunk = [], max(1, _AT_ONCE // ((freedom + 1) * len(r)))
+    for start in range(0, draws, chunk):
+        x = rng.standard_normal((min(chunk, draws - start), freedom + 1, len(r))) @ root.T
         t = np.abs(x.mean(1)) / (x.std(1, ddof=1) / math.sqrt(freedom + 1))
         largest.append(t.max(1))
     return np.concatenate(largest)

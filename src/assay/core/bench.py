@@ -1,4 +1,4 @@
-"""Bench and Slot: what training is handed while it runs, by the lab or by nobody."""
+"""Bench and Slot: what the lab passes to training while it runs, and a stand-in without a lab."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Bench(Protocol):
         """The checkpoint of the next call of `fit`, in order of the calls."""
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
-        """Tell whoever watches how far this group is."""
+        """Report how far this group is."""
 
 
 class Unkept:
@@ -92,4 +92,4 @@ class Unkept:
         """Let the checkpoint go."""
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
-        """Tell nobody."""
+        """Report nothing."""

@@ -42,7 +42,7 @@ def exact_bounds(
 
     These are the bounds that an author names; else the natural ones, where t is known to be wrong.
     Of a number that code computes instead of a condition in words (`worded` is False), the natural
-    ones count only where every unit lies on one of them: records of it keep their intervals.
+    ones count only where every unit lies on one of them, so that its records keep their intervals.
     Of two factors exact limits are known only where every cell of the table lies on the same bound,
     and of folds, which are not independent, only where all agree.
     """
@@ -214,21 +214,21 @@ class BoundedColumns:
         if len(ends) > 1 or ends <= {None}:
             return ""
         every = "both" if len(self.columns) == 2 else "all"
-        what = f"{every} are at the bound of {self.columns[0].name}: no difference could show"
-        return f"{what}; ask something {'harder' if ends == {self.bounds[1]} else 'easier'}"
+        note = f"{every} are at the bound of {self.columns[0].name}: no difference could show"
+        return f"{note}; ask something {'harder' if ends == {self.bounds[1]} else 'easier'}"
 
     def extremes(self, arms: Arms) -> Iterator[Arms]:
         """Give the arms as they would be with every number of the arm under judgement at one of the
         bounds, then at the other; nothing where it is no change, or where what it is compared
         with was not measured."""
-        own = {self.variable(c) for c in self.columns if c.arm == self.main or self.base}
+        names = {self.variable(c) for c in self.columns if c.arm == self.main or self.base}
         measured = {c.arm for c in self.columns} <= {*arms}
-        if not own or not (self.is_change or self.base) or self.bounds is None or not measured:
+        if not names or not (self.is_change or self.base) or self.bounds is None or not measured:
             return
         main = arms[self.main]
         for end in self.bounds:
-            less = {name: arms[self.base][name] if self.base else 0.0 for name in own}
-            ends = {name: main[name] * 0 + end - less[name] for name in own}
+            less = {name: arms[self.base][name] if self.base else 0.0 for name in names}
+            ends = {name: main[name] * 0 + end - less[name] for name in names}
             yield {**arms, self.main: main.assign(ends)}
 
     def means(self, arms: Arms) -> dict[str, float]:

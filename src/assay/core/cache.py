@@ -38,8 +38,8 @@ def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) 
     """64 hex digits of a file's bytes; of a large one that has the same size, inode and times as
     before, those from before.
 
-    What is remembered lies in the model cache (`hashes.json`); where nothing can be kept, files are
-    read each time.
+    Hashes are remembered in the model cache (`hashes.json`); where that cannot be written, files
+    are read each time.
 
     Raises: DataError for what is no file, and for one of more than `most` bytes.
     """
@@ -49,12 +49,12 @@ def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) 
     where = memory or folder() / "hashes.json"
     name = str(path.resolve())
     fingerprint = [state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns]
-    known = _known(where)
-    if name in known and known[name][:4] == fingerprint:
-        return str(known[name][4])
+    hashes = _known(where)
+    if name in hashes and hashes[name][:4] == fingerprint:
+        return str(hashes[name][4])
     digest = _read(path)
     if time.time() - max(state.st_mtime, state.st_ctime) > SETTLED:
-        _keep(where, (known if len(known) < MOST else {}) | {name: [*fingerprint, digest]})
+        _keep(where, (hashes if len(hashes) < MOST else {}) | {name: [*fingerprint, digest]})
     return digest
 
 
@@ -65,18 +65,18 @@ def _read(path: Path) -> str:
 
 def _known(where: Path) -> dict[str, list[Any]]:
     try:
-        known = json.loads(where.read_text())
+        hashes = json.loads(where.read_text())
     except (OSError, ValueError):
         return {}
-    whole = isinstance(known, dict) and all(
-        isinstance(v, list) and len(v) == 5 for v in known.values()
+    whole = isinstance(hashes, dict) and all(
+        isinstance(v, list) and len(v) == 5 for v in hashes.values()
     )
-    return known if whole else {}
+    return hashes if whole else {}
 
 
-def _keep(where: Path, known: dict[str, list[Any]]) -> None:
+def _keep(where: Path, hashes: dict[str, list[Any]]) -> None:
     partial = where.with_name(f"{where.name}.partial-{os.getpid()}")
     with contextlib.suppress(OSError):
         where.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(known))
+        partial.write_text(json.dumps(hashes))
         partial.replace(where)

@@ -1,5 +1,5 @@
-"""Claim, Exact, Estimate: the three kinds of statement, and Gate, which they name; what comes of
-them is in `results.py`.
+"""Claim, Exact, Estimate: the three kinds of statement, and Gate, which they name; their results
+are in `results.py`.
 
 All are plain values. Nothing here measures or judges (`lab.judge.result` does), and nothing
 that trains can see a threshold."""
@@ -35,11 +35,11 @@ OneTerm = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "xr.DataArray"]
 """A value of one term, which may be averaged or selected from further."""
 Plain = bool | int | float | str
 Groups = Mapping[str, Mapping[str, Mapping[str, str]]]
-"""Of a unit, by name, the groupings that its levels have: the group of each."""
+"""By unit, the groupings of its levels: the group of each level."""
 RISKY = ("paper", "theory", "plan")
 """Where a threshold comes from that was fixed before any pilot of the same set-up."""
 ROLES = ("same method", "rival")
-"""What excuses an arm that satisfies a claim too; "same method: why" in the text of a study."""
+"""Excuses for an arm that satisfies a claim too; "same method: why" in the text of a study."""
 
 
 def same_method(why: str) -> str:
@@ -69,7 +69,7 @@ def rival(why: str) -> str:
 
 
 def role(excuse: str) -> str:
-    """Read the role of an excuse. Raises: ClaimError where it has none.
+    """Read the role of an excuse. Raises: ClaimError for an excuse without a role.
 
     Args:
         excuse: a value of `Claim.also`.
@@ -183,10 +183,10 @@ class Claim:
     of: str = "main"
     """The arm it is about."""
     must_fail: tuple[str, ...] = ()
-    """Arms in which it has to fail, or it says nothing; by default those of `near`."""
+    """Arms in which the claim must fail to say anything; by default those of `near`."""
     near: Mapping[str, str] = field(default_factory=dict)
-    """Those controls that stand for the strongest other explanations: {control: what it would
-    explain without the method}."""
+    """The controls for the strongest other explanations: {control: what it would explain without
+    the method}."""
     also: Mapping[str, str] = field(default_factory=dict)
     """Other arms that may satisfy the claim as well: {arm: same_method("why") or rival("why")}.
     None in which a credited part was not learned."""
@@ -194,19 +194,19 @@ class Claim:
     """The parts whose learning the claim credits, of those that `Arm.learned` names: an arm that
     lacks one and satisfies the claim makes it unspecific. Empty: every part."""
     beats: float = 0.0
-    """By how much the method must beat each control, on a one-sided claim's side, from 0; on the
-    logarithm where ratios are compared."""
+    """By how much the method must beat each control on the side of a one-sided claim, at least 0;
+    as a logarithm where ratios are compared."""
     empty: float | None = None
-    """The value where there is nothing to be found, such as 0.5 for an AUROC; by default 0, and on
-    a log or logit scale none. A range that contains it needs a planted violation."""
+    """The value without any effect, such as 0.5 for an AUROC; by default 0, and undefined on a log
+    or logit scale. A range that contains it needs a planted violation."""
     violations: tuple[str, ...] = ()
-    """Arms with a planted violation, which must be found to lie outside of the range."""
+    """Arms with a planted violation, which must be found outside the range."""
     fixed: tuple[str, ...] = ()
-    """What the sentence speaks of and no unit resamples, such as ("14 kinds",): verdicts are of
+    """What the sentence is about and no unit resamples, such as ("14 kinds",): verdicts are about
     these only."""
     distance: bool = False
-    """Whether the value is a distance, such as |γ − 1|: one that training moves on below 0 comes
-    out on the other side."""
+    """Whether the value is a distance, such as |γ − 1|: if training moves it below 0, its absolute
+    value counts."""
     bounds: tuple[float, float] | None = None
     """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an
     exact interval."""
@@ -214,20 +214,20 @@ class Claim:
     """By how much rounding of the numbers may have moved the value: the interval is wider by it on
     either side, and units that tie are then no obstacle. A table's, not an author's."""
     natural: tuple[float, float] | None = None
-    """The least and the greatest number that there can be, infinite where there is none: it clips
-    what is printed and decides nothing."""
+    """The least and the greatest possible number, infinite where there is no bound: they clip what
+    is printed and decide nothing."""
     unlike: tuple[str, ...] = ()
-    """Arms of which it is not asked unless it names them, since their numbers mean something else:
-    those of a model, where it is about the difference of two."""
+    """Arms that are judged only if the claim names them, since their numbers mean something else:
+    those of one model, where it is about the difference of two."""
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of a control, by its name, the controls that take the place of the other arms of a comparison
-    at the same time: where one of them could not be made, it could not either."""
+    """By control, the controls that replace the other arms of a comparison at the same time: if one
+    of them could not be made, the control counts as not made either."""
     ceiling: BoundedColumns | None = None
-    """What is compared by a measure with bounds: whether it lies on a bound in each arm is said
-    with the verdict, and a range that the bounds put out of reach decides nothing."""
+    """The bounded columns that are compared: the verdict reports whether each arm lies on a bound,
+    and a range that the bounds put out of reach decides nothing."""
     groups: Groups = field(default_factory=dict)
-    """Of a unit, by name, the groupings that its levels have, such as the template of each prompt:
-    the verdict has to stand with these groups as units. No part of what the claim says."""
+    """By unit, the groupings of its levels, such as the template of each prompt: the verdict must
+    be the same with these groups as units. Not part of what the claim says."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     together: int = 1
@@ -240,14 +240,14 @@ class Claim:
     threshold_from: str
     """"paper: …", "theory: …", "plan: …" (before any pilot) or "pilot: seeds 0–5, …"."""
     published: Literature = None
-    """The number that a paper prints of the same quantity, or "new"; an entry of the catalogue has
-    to say which."""
+    """The number that a paper prints for the same quantity, or "new"; an entry of the catalogue
+    must say which."""
     source: str
     """Paper title, section."""
     condition: str = ""
     """What value and statistic compute, as a study words it; "" where they are code alone."""
     after_look: str = ""
-    """What of it an earlier look had otherwise, in words; no part of what it says, but such a claim
+    """What an earlier look had otherwise, in words; not part of what it says, but such a claim
     confirms, wherever its threshold is from.
     """
 
@@ -278,7 +278,7 @@ class Claim:
         return (low, high), (fail_low, fail_high)
 
     def level(self, usual: float) -> float:
-        """Give the level of its interval where those of all claims together have the usual one.
+        """Give the level of its interval such that those of all claims together have the usual one.
 
         Args:
             usual: of all of them together, 0 to 1.
@@ -356,8 +356,8 @@ class Claim:
         return _range_in_words(self)
 
     def about(self, arm: str) -> Claim:
-        """Put another arm in the method's place; the claim's controls are then the others, or the
-        method if none is left."""
+        """Put another arm in the method's place; the claim's controls are then the other controls,
+        or the method if no other is left."""
         if arm == self.of:
             return self
         controls = tuple(c for c in self.must_fail if c != arm) or (self.of,)
@@ -460,7 +460,7 @@ def _check_range(claim: Claim) -> None:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Exact:
-    """A theorem or a piece of arithmetic: a number that has to come out, within a stated
+    """A theorem or a piece of arithmetic: a number that must be reproduced within a stated
     tolerance.
 
     Example:
@@ -512,8 +512,8 @@ class Estimate:
     crosses: float | None = None
     """A value of the curve: at which level of the field it has it, with an interval."""
     natural: tuple[float, float] | None = None
-    """The least and the greatest number that there can be, infinite where there is none: it clips
-    what is printed."""
+    """The least and the greatest possible number, infinite where there is no bound: they clip what
+    is printed."""
     bounds: tuple[float, float] | None = None
     """The least and the greatest number a unit can have: the mean then gets an exact interval."""
     published: Literature = None
@@ -539,9 +539,9 @@ class Estimate:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The numbers on one of which units may all lie, who then tell no spread: the bounds, or
-        the natural range of a quantity that somebody worded. What code computes keeps the intervals
-        that records of it have."""
+        """The bounds, or the natural range of a quantity in words: where all units lie on one of
+        them, they show no spread. A quantity that code computes keeps the intervals of its
+        records."""
         return self.bounds or (self.natural if self.condition else None)
 
 

@@ -46,16 +46,16 @@ class Column:
 
     def __str__(self) -> str:
         levels = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
-        some = {
+        selected = {
             d: f"[{a:g}:{b:g}]".replace("-inf", "").replace("inf", "") for d, a, b in self.ranges
         }
-        over = ", ".join(f"{_written(dim)}{some.get(dim, '')}" for dim in self.over)
+        over = ", ".join(f"{_written(dim)}{selected.get(dim, '')}" for dim in self.over)
         text = f"{self.plain}[{levels}]" if levels else self.plain
         text += f" {self.beyond[0]} {self.beyond[1]:g}" if self.beyond else ""
         of = f"({over})" if self.over[1:] else over
         if over and self.how != "each":
             return f"{self.how}({text}, over={of})"
-        return text + "".join(f" at {_written(dim)}{part}" for dim, part in some.items())
+        return text + "".join(f" at {_written(dim)}{part}" for dim, part in selected.items())
 
     @property
     def plain(self) -> str:
@@ -92,8 +92,8 @@ class Column:
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {nearest(dim, axes)}")
         for dim, low, high in self.ranges:
             if len(axes.get(dim, ())) and not _between(axes[dim], low, high):
-                what = f"no level in {dim}[{low:g}:{high:g}]{_listed(axes[dim])}"
-                raise ClaimError(f"{self.plain} has {what}")
+                problem = f"no level in {dim}[{low:g}:{high:g}]{_listed(axes[dim])}"
+                raise ClaimError(f"{self.plain} has {problem}")
         unnamed = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
         if unnamed:
             description = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in unnamed.items())
@@ -171,23 +171,23 @@ def _place(
     if how == "last":  # the first one from the other end
         x, levels = x.isel({dim: slice(None, None, -1)}), levels[::-1]
     step = levels[-1] - levels[-2] if len(levels) > 1 else -1 if how == "last" else 1
-    known = np.append(levels, levels[-1] + step)
+    extended = np.append(levels, levels[-1] + step)
     if beyond is None:
         index = x.fillna(-np.inf).argmax(dim)
     else:
         so = BEYOND[beyond[0]](x, beyond[1])
         index = so.argmax(dim).where(so.any(dim), len(levels))
-    place = index.copy(data=np.asarray(known[index.values.astype(int)]))
+    place = index.copy(data=np.asarray(extended[index.values.astype(int)]))
     return place.where(x.notnull().all(dim))
 
 
-def refuse_other_levels(text: str, over: Sequence[str], some: Sequence[Axes]) -> None:
+def refuse_other_levels(text: str, over: Sequence[str], sides: Sequence[Axes]) -> None:
     """Refuse arithmetic over the levels of dimensions that no measure of it has, or of which two
     measures have other levels. Raises: ClaimError."""
     for dim in over:
-        known = [[*axes[dim]] for axes in some if dim in axes]
+        known = [[*axes[dim]] for axes in sides if dim in axes]
         if not known:
-            offered = dict.fromkeys(d for axes in some for d in axes)
+            offered = dict.fromkeys(d for axes in sides for d in axes)
             raise ClaimError(f"nothing in {text} has a dimension {dim!r}; {nearest(dim, offered)}")
         if other := next((x for x in known if x and known[0] and x != known[0]), None):
             raise ClaimError(

@@ -56,13 +56,13 @@ class Range:
     __radd__, __rmul__ = __add__, __mul__
 
 
-def amount(x: Range | float, what: str = "an amount") -> Range:
+def amount(x: Range | float, noun: str = "an amount") -> Range:
     """The number as a range. Raises: DataError, naming what it is, when it is negative or no
     number."""
     if isinstance(x, Range):
         return x
     if not 0 <= x < math.inf:
-        raise DataError(f"{what} must be 0 or more and finite, got {x:g}")
+        raise DataError(f"{noun} must be 0 or more and finite, got {x:g}")
     return Range(float(x), float(x))
 
 
@@ -97,7 +97,7 @@ def free_memory() -> float:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         fields = {
-            name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)
+            name: value.split()[0] for name, _, value in (line.partition(":") for line in lines)
         }
         free = 1024.0 * (int(fields["MemAvailable"]) + int(fields["SwapFree"]))
     except (OSError, ValueError, LookupError):

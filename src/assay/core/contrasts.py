@@ -47,9 +47,9 @@ def contrast(
     else `draws` need not be many where only standard errors count.
     """
     if is_ratio(claim.statistic):
-        found = _compared(claim, method, control, _logs(claim.statistic), level, DRAWS)
-        if found[0].undefined <= UNDEFINED:
-            return Between(*found, True)
+        compared = _compared(claim, method, control, _logs(claim.statistic), level, DRAWS)
+        if compared[0].undefined <= UNDEFINED:
+            return Between(*compared, True)
     by = own_contrast(claim.statistic) or _difference(claim.statistic)
     return Between(*_compared(claim, method, control, by, level, draws), False)
 

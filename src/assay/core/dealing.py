@@ -18,8 +18,8 @@ DEALS, LARGEST = 100, 4_000_000
 
 
 def deal(arms: Mapping[str, xr.Dataset], main: str) -> xr.Dataset:
-    """Give what stands for `main` where the labels of these arms are dealt out, unit by unit; where
-    they have no common units, across all rows.
+    """Permute the labels of these arms at random and give the arm now called `main`: unit by unit,
+    or across all rows where the arms have no common units.
 
     Every deal is a level of the dimension `deal`. The other arms of each deal lie in an attribute,
     so that both sides of a comparison are of the same one.

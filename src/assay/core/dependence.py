@@ -149,8 +149,8 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
     the widest interval."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
-        known = widest.get(grouping.name)
-        if known is None or _width(grouping.limits) > _width(known.limits):
+        widest_so_far = widest.get(grouping.name)
+        if widest_so_far is None or _width(grouping.limits) > _width(widest_so_far.limits):
             widest[grouping.name] = grouping
     # two names of the same groups, such as a column of templates and their wordings, are one line
     every = [grouping.line for grouping in widest.values()]
@@ -201,7 +201,7 @@ def find(
     `rows` are those of all arms that are compared, `every` those of controls as well, whose numbers
     show too which units are alike, `judged` the columns that the claim reads, `skip` those that
     name no groups. Raises: DataError where units are plainly copies."""
-    found = []
+    groupings = []
     for unit in cells.levels:
         columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
         known = np.unique(cells.levels[unit])
@@ -221,16 +221,16 @@ def find(
         fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
         shared = [*labels.values(), *fixed]
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
-        found += _near(cells, unit, vectors, level) if copies else []
-        found += _named(cells, unit, labels, level)
+        groupings += _near(cells, unit, vectors, level) if copies else []
+        groupings += _named(cells, unit, labels, level)
         read = [v for v in vectors if not v.of_controls]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             patterns = list(_in_order(cells, unit, name, order, read, level))
             if not ordered and name.lower() not in TIMES:
                 patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
                 patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
-            found += patterns
-    return found
+            groupings += patterns
+    return groupings
 
 
 def _named(
@@ -268,18 +268,18 @@ def _named(
 
 def _groups_in_words(name: str, count: int) -> str:
     """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 values of io."""
-    what, of, column = name.partition(" of ")
-    if what == CONTENT:
+    prefix, of, column = name.partition(" of ")
+    if prefix == CONTENT:
         return f"{count} groups whose {column} says the same in different words"
     if of:
-        return f"{count} {plural(what, count)} of {column}"
+        return f"{count} {plural(prefix, count)} of {column}"
     return f"{count} {plural(name, count)}" if name[2:] else f"{count} values of {name}"
 
 
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
-    place, lines, found, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
+    place, lines, groupings, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
     decides = warns = False
     total = int(place.max()) + 1
     for v in vectors:
@@ -295,17 +295,17 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
         plain = sets.apart > DECIDES or sets.nearly_all > NEARLY_ALL
         if plain or not v.of_controls:
             decides, warns = decides | plain, warns | sets.warns
-            found.append(v.whole(sets.of, total))
+            groupings.append(v.whole(sets.of, total))
             lines.append(sets.words)
             alone += sets.dims == 1
-    ways = [[of] for of in found]
+    ways = [[of] for of in groupings]
     partial = [v for v in vectors if len(v.units) < total]
-    if len(found) > 1 and partial:
-        ways.append([_joined(found)])
+    if len(groupings) > 1 and partial:
+        ways.append([_joined(groupings)])
     elif alone == 2 and not cells.others(unit):
-        ways.append(found[-2:])  # each arm's copies in an order of their own
+        ways.append(groupings[-2:])  # each arm's copies in an order of their own
     every = [[*(of[place] for of in way), *cells.others(unit)] for way in ways]
-    intervals = [clustered(cells.terms, cells.statistic, some, level) for some in every]
+    intervals = [clustered(cells.terms, cells.statistic, groups, level) for groups in every]
     return [
         Grouping("near-copies", lines[0], widest, True, "keep one of each set", decides)
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
@@ -342,8 +342,8 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     # of most in one set, and few far away, it is not true
     even = n * n >= EQUAL * count * int(np.square(np.bincount(of)).sum())
     warns = apart >= WARNS + RAISED / n + (dims == 1)
-    found = Sets(of, apart, nearly_all, warns, plain, dims, words)
-    return found if even or (plain and dims > 1) else None
+    sets = Sets(of, apart, nearly_all, warns, plain, dims, words)
+    return sets if even or (plain and dims > 1) else None
 
 
 def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
@@ -358,10 +358,10 @@ def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
     n, dims = x.shape
     if not FEWEST <= n <= MOST or not dims:
         return 0.0, 0.0, 1, dims
-    most = n // 2
-    away = scipy.spatial.KDTree(x).query(x, most + 1)[0][:, 1:]
+    most_neighbours = n // 2
+    away = scipy.spatial.KDTree(x).query(x, most_neighbours + 1)[0][:, 1:]
     away = np.maximum(away, 1e-9 * np.abs(x).max())
-    k = np.arange(1, most)
+    k = np.arange(1, most_neighbours)
     ratios = np.log(away[:, 1:] / away[:, :-1]) * k * dims / np.log(2)
     nearly_all, by_k = np.quantile(ratios, [0.1, 0.5], axis=0)
     # where numbers depend on each other there are fewer dimensions, and all of these are larger
@@ -382,11 +382,11 @@ def _in_order(
     place, values = cells.places(unit), cells.values(unit)
     n = len(values)
     usual = name in (unit, "the rows") or name.lower() in TIMES
-    found = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]
-    every = [(how, v.whole(of, n)) for some in found for how, of, v in some]
-    if len(found) > 1 and any(len(v.units) < n for v in vectors):
-        whole = [v.whole(of, n) for ((_, of, v), *_) in found]
-        every.append((found[0][0][0], _joined(whole)))
+    patterns = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]
+    every = [(how, v.whole(of, n)) for each in patterns for how, of, v in each]
+    if len(patterns) > 1 and any(len(v.units) < n for v in vectors):
+        whole = [v.whole(of, n) for ((_, of, v), *_) in patterns]
+        every.append((patterns[0][0][0], _joined(whole)))
     for how, of in every:
         groups = [of[place], *cells.others(unit)]
         yield Grouping(
@@ -415,43 +415,43 @@ def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.n
     sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
     ways = [(f"every {n // m}th", rank % (n // m)) for m in sizes]
     ways += [(f"{m} in a row", rank // m) for m in sizes]
-    found = [(_pattern(v.points, of), how, of) for how, of in ways]
-    most = CARRIES / max(1, len(ways) * looks)
-    some = sorted((x for x in found if x[0] < most), key=lambda x: x[0])
-    return [(how, of, v) for _, how, of in some]
+    chances = [(_pattern(v.points, of), how, of) for how, of in ways]
+    largest_chance = CARRIES / max(1, len(ways) * looks)
+    likely = sorted((x for x in chances if x[0] < largest_chance), key=lambda x: x[0])
+    return [(how, of, v) for _, how, of in likely]
 
 
 def _orders(
-    rows: pd.DataFrame, unit: str, known: np.ndarray, judged: Sequence[str], ordered: bool
+    rows: pd.DataFrame, unit: str, levels: np.ndarray, judged: Sequence[str], ordered: bool
 ) -> dict[str, np.ndarray]:
     """The orders that units may have: of their names, of the rows, of a column of times or of whole
     numbers, such as where a window begins; columns come first where units are not ordered by
     themselves."""
     import pandas as pd
 
-    index = {str(level): i for i, level in enumerate(known)}
+    index = {str(level): i for i, level in enumerate(levels)}
     seen = [index[s] for s in dict.fromkeys(map(str, rows[unit])) if s in index]
-    found = {}
-    if known.dtype.kind in "iuf":
-        found[unit] = np.arange(len(known))
-    elif all(re.search(r"\d", str(level)) for level in known):
-        found[unit] = np.array(sorted(range(len(known)), key=lambda i: _natural(str(known[i]))))
-    if len(seen) == len(known):
-        found["the rows"] = np.array(seen)
+    orders = {}
+    if levels.dtype.kind in "iuf":
+        orders[unit] = np.arange(len(levels))
+    elif all(re.search(r"\d", str(level)) for level in levels):
+        orders[unit] = np.array(sorted(range(len(levels)), key=lambda i: _natural(str(levels[i]))))
+    if len(seen) == len(levels):
+        orders["the rows"] = np.array(seen)
     for name in rows.columns:
         counts_up = rows[name].dtype.kind in "iu" and name not in judged
         if name not in (unit, "arm") and (name.lower() in TIMES or counts_up):
             by_unit = rows.groupby(unit)[name]
-            first = by_unit.first().reindex(known)
+            first = by_unit.first().reindex(levels)
             if by_unit.nunique().max() == 1 and first.is_unique and not first.isna().any():
-                found[name] = np.argsort(pd.factorize(first, sort=True)[0])
+                orders[name] = np.argsort(pd.factorize(first, sort=True)[0])
     if not ordered:
-        found = dict(sorted(found.items(), key=lambda kv: kv[0].lower() not in TIMES))
-    return {k: v for i, (k, v) in enumerate(found.items()) if not _repeats(v, found, i)}
+        orders = dict(sorted(orders.items(), key=lambda kv: kv[0].lower() not in TIMES))
+    return {k: v for i, (k, v) in enumerate(orders.items()) if not _repeats(v, orders, i)}
 
 
-def _repeats(order: np.ndarray, found: Mapping[str, np.ndarray], before: int) -> bool:
-    return any((order == x).all() for x in list(found.values())[:before])
+def _repeats(order: np.ndarray, earlier_orders: Mapping[str, np.ndarray], count: int) -> bool:
+    return any((order == x).all() for x in list(earlier_orders.values())[:count])
 
 
 def _natural(name: str) -> tuple:
@@ -494,7 +494,7 @@ def _nested(
 ) -> dict[str, pd.Series]:
     """The columns that say to which group each level of a unit belongs, in every arm the same, and
     what texts that differ from unit to unit have in common."""
-    found = {}
+    nested = {}
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
             continue
@@ -505,13 +505,13 @@ def _nested(
         of = by_unit.first()
         if not is_text(of):
             if _several(of) and _may_group(of.dropna().to_numpy(float), of.nunique()):
-                found[name] = of
+                nested[name] = of
             continue
         of = of.map(lambda x: spelling(str(x)), na_action="ignore")
-        found |= {name: of} if _several(of) else {}
+        nested |= {name: of} if _several(of) else {}
         if 2 * of.nunique() > len(of):
-            found |= _worded(name, of)
-    return found
+            nested |= _worded(name, of)
+    return nested
 
 
 def _worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
@@ -558,29 +558,29 @@ def _codes(of: pd.Series) -> np.ndarray:
 
 
 def _vectors(
-    rows: pd.DataFrame, unit: str, known: np.ndarray, judged: Sequence[str], skip: Sequence[str]
+    rows: pd.DataFrame, unit: str, levels: np.ndarray, judged: Sequence[str], skip: Sequence[str]
 ) -> list[Vectors]:
     """What there is to compare units by: the judged numbers of all arms, all numbers, and each
     judged column of an arm by itself; where arms have no common units, those of each arm."""
     numeric = [c for c in rows.columns if c not in ("arm", *skip, *judged) and not is_text(rows[c])]
-    found, every = list[Vectors](), np.arange(len(known))
+    vectors, every = list[Vectors](), np.arange(len(levels))
     for columns in (list(judged), [*judged, *numeric]):
         means: Any = rows.groupby([unit, "arm"])[columns].mean()
-        by_unit = means.unstack("arm").reindex(known)
+        by_unit = means.unstack("arm").reindex(levels)
         whole = by_unit.dropna(axis=1)
         if whole.empty:
             for arm in rows["arm"].unique():
-                own = by_unit.xs(arm, axis=1, level="arm")
-                there = np.flatnonzero(own.notna().all(axis=1))
-                found.append(Vectors(there, _dithered(own.to_numpy(float)[there])))
+                rows_of_arm = by_unit.xs(arm, axis=1, level="arm")
+                there = np.flatnonzero(rows_of_arm.notna().all(axis=1))
+                vectors.append(Vectors(there, _dithered(rows_of_arm.to_numpy(float)[there])))
             continue
         x = _dithered(whole.to_numpy(float))
-        if not found or x.shape[1] > found[0].points.shape[1]:
-            found.append(Vectors(every, x))
-    first = found[0]
-    if len(first.units) == len(known) and first.points.shape[1] > 1:
-        found += [Vectors(every, column[:, None]) for column in first.points.T]
-    return found
+        if not vectors or x.shape[1] > vectors[0].points.shape[1]:
+            vectors.append(Vectors(every, x))
+    first = vectors[0]
+    if len(first.units) == len(levels) and first.points.shape[1] > 1:
+        vectors += [Vectors(every, column[:, None]) for column in first.points.T]
+    return vectors
 
 
 def _dithered(x: np.ndarray) -> np.ndarray:
@@ -588,9 +588,9 @@ def _dithered(x: np.ndarray) -> np.ndarray:
     shares of a few answers; without columns in which that leaves few different ones."""
     steps = np.array([grid(column) or _lattice(column) for column in x.T])
     levels = np.array([len(np.unique(column)) for column in x.T])
-    kept = np.where(steps > 0, 2 * levels > len(x), levels > 1)
+    is_repeated = np.where(steps > 0, 2 * levels > len(x), levels > 1)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
-    return (x + noise * steps)[:, kept] if x.size else x
+    return (x + noise * steps)[:, is_repeated] if x.size else x
 
 
 def _lattice(x: np.ndarray) -> float:
@@ -625,5 +625,5 @@ def principal(x: np.ndarray) -> np.ndarray:
     scale = x.std(0)
     x = x[:, scale > 0] / scale[scale > 0]
     left, size, _ = np.linalg.svd(x, full_matrices=False)
-    kept = size > 1e-6 * size.max(initial=0.0)
-    return (left * size)[:, kept][:, : max(1, min(DIMS, len(x) // 4))]
+    is_large = size > 1e-6 * size.max(initial=0.0)
+    return (left * size)[:, is_large][:, : max(1, min(DIMS, len(x) // 4))]

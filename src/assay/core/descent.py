@@ -22,7 +22,7 @@ MOST = 64
 
 
 class Recording(NamedTuple):
-    """A step on a batch of one shape: where the batch is put, and where the outcome lies then."""
+    """A step on a batch of one shape: the tensors that take the batch and receive the outcome."""
 
     graph: Any
     inputs: list[torch.Tensor]
@@ -108,13 +108,13 @@ def _watch() -> Any:
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            out, what = func(*args, **(kwargs or {})), func.overloadpacket
+            out, op = func(*args, **(kwargs or {})), func.overloadpacket
             operands = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
             # A number of the CPU goes along with a launch; more than that is a copy.
-            on_cpu = [x for x in operands if x.device.type == "cpu" and (x.ndim or what in copies)]
+            on_cpu = [x for x in operands if x.device.type == "cpu" and (x.ndim or op in copies)]
             on_cpu += [x for x in tree_leaves(out) if isinstance(x, torch.Tensor) and x.is_cpu]
-            masks = what in indexing and any(x.dtype == torch.bool for x in operands)
-            self.once |= bool(on_cpu) or masks or what in waits
+            masks = op in indexing and any(x.dtype == torch.bool for x in operands)
+            self.once |= bool(on_cpu) or masks or op in waits
             return out
 
     return Watch()
@@ -133,7 +133,7 @@ class Adam:
     """torch's fused Adam over views of stacked [run, …] parameters: one call for each stretch of
     equal learning rate.
 
-    It keeps nothing of its own: moments are views of the state's `adam.*` tensors and the step
+    It has no state itself: moments are views of the state's `adam.*` tensors and the step
     count is the loop's, so a restored state is all a resume needs. Sort sweeps by rate: 40 toys
     take 1.4 ms a step in one stretch, 2.6 in 40. With `decay` it is AdamW: each step also takes
     away the share rate × decay of every parameter named there, each run's own. torch's kernel is

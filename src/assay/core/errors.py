@@ -31,7 +31,7 @@ class Argument:
 
     name: str
     value: str | tuple[str, ...] = ""
-    """What may stand there; a tuple where a request has a list."""
+    """The value that would be right; a tuple where a request has a list."""
     option: str = ""
     """Where the option has another name: --set of `sets`."""
 
@@ -48,7 +48,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """A run that would mend an error: `assay run NAME --set steps=10` where it is typed."""
+    """A run that would fix an error: `assay run NAME --set steps=10` where it is typed."""
 
     experiment: str
     preset: str = "default"
@@ -69,7 +69,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Operator:
-    """Advice for whoever runs the program, and no use to those who ask a server."""
+    """Advice for the person who runs the program, of no use to clients of a server."""
 
     advice: str
 
@@ -86,7 +86,7 @@ Piece = str | Argument | Command | Operator
 
 
 class AssayError(Exception):
-    """Base of all errors that a user can cause or mend; `exit_code` is what the command line ends
+    """Base of all errors that a user can cause or fix; `exit_code` is what the command line ends
     with.
 
     It is data until a door writes it: what is wrong as text, and between that what mends it, as
@@ -100,7 +100,7 @@ class AssayError(Exception):
         super().__init__(*pieces)
 
     def __str__(self) -> str:
-        """Write it for somebody who types commands; what cannot be seen is spelled out."""
+        """Write it for users who type commands; invisible characters are spelled out."""
         return visible("".join(map(str, self.args)))
 
     def request(self) -> str:
@@ -207,18 +207,18 @@ million columns."""
 def nearest(name: str, names: Iterable[str]) -> str:
     """The end of an error sentence: the closest known name, or a list of them when none is close,
     of the first where they are very many."""
-    known = sorted(names)
+    words = sorted(names)
     near = (
-        [n for n in known if abs(len(n) - len(name)) <= len(name)] if len(known) > MANY else known
+        [n for n in words if abs(len(n) - len(name)) <= len(name)] if len(words) > MANY else words
     )
     # of three letters one that is wrong is a third
     cutoff = 0.5 if len(name) <= 3 else 0.65
     close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=cutoff)
-    more = f" … ({len(known):,} in all)" if len(known) > MANY else ""
+    more = f" … ({len(words):,} in all)" if len(words) > MANY else ""
     return (
         f"did you mean {close[0]}?"
         if close
-        else f"known: {', '.join(known[:MANY]) or 'none'}{more}"
+        else f"known: {', '.join(words[:MANY]) or 'none'}{more}"
     )
 
 

@@ -112,14 +112,14 @@ def curve(
     if freedom >= 1:
         wider = wider_by(_correlation(complete, statistic, factors), freedom, level)
     # Without spread a hull has no width; exact limits share out what the whole band may err.
-    known = [_flat_bounds(p, complete, k, statistic, natural, units) for k, p in enumerate(points)]
+    flat = [_flat_bounds(p, complete, k, statistic, natural, units) for k, p in enumerate(points)]
     each = 1 - (1 - level) / len(levels)
     band = tuple(
         limits(exactly(p, bounds, each)) if bounds else _widened(p, wider)
-        for p, bounds in zip(points, known, strict=True)
+        for p, bounds in zip(points, flat, strict=True)
     )
     points = tuple(
-        exactly(p, bounds, level) if bounds else p for p, bounds in zip(points, known, strict=True)
+        exactly(p, bounds, level) if bounds else p for p, bounds in zip(points, flat, strict=True)
     )
     log = numeric and _steps_by_factors(levels)
     crossing = None
@@ -398,7 +398,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
     if bad:
         arm_reader = Others(arms, where=statement.where, without=bad)
         data = table(arm_reader)
-    i, found = (_curve if over else _number)(statement, data, level)
+    i, estimated = (_curve if over else _number)(statement, data, level)
     return Estimated(
         text=statement.text,
         units=statement.units,
@@ -411,7 +411,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
         dropped=len(bad),
         level_of=getattr(statement.statistic, "level_of", ""),
         scope=describe_scope(statement.units, i, arm_reader, scope),
-        **found,
+        **estimated,
     )
 
 

@@ -30,15 +30,15 @@ LETTERS = {
 SAMPLES = re.compile(r"samples_(.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl")
 """The name of a file of lm-evaluation-harness: its task, and when it ran."""
 OF_HARNESS = frozenset(("doc_id", "doc_hash", "prompt_hash", "target_hash", "filter", "metrics"))
-"""What a line of lm-evaluation-harness has beside measures."""
+"""The fields of a line of lm-evaluation-harness that are no measures."""
 
 
 def is_log(path: Path) -> bool:
     """Tell whether a path is a log of an evaluation, or a folder with some."""
     if path.is_dir():
         return bool(_logs(path))
-    known = path.suffix == ".eval" or SAMPLES.fullmatch(path.name) is not None
-    return known or (path.suffix == ".json" and _is_inspect_json(path))
+    is_named_so = path.suffix == ".eval" or SAMPLES.fullmatch(path.name) is not None
+    return is_named_so or (path.suffix == ".json" and _is_inspect_json(path))
 
 
 def read(path: Path, arm_column: str) -> pd.DataFrame:
@@ -60,8 +60,8 @@ def read(path: Path, arm_column: str) -> pd.DataFrame:
 
 
 def _logs(folder: Path) -> list[Path]:
-    some = [*folder.glob("*"), *folder.glob("*/samples_*.jsonl")]
-    return sorted(p for p in some if p.is_file() and is_log(p))
+    paths = [*folder.glob("*"), *folder.glob("*/samples_*.jsonl")]
+    return sorted(p for p in paths if p.is_file() and is_log(p))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -83,23 +83,23 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _scores(scores: Mapping[str, Any]) -> dict[str, float]:
     """The scores of a sample as numbers, NaN for what is none; of a scorer with several numbers,
     one column each."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for name, score in scores.items():
         value = score.get("value") if isinstance(score, Mapping) else score
         if isinstance(value, Mapping):
-            found |= {f"{name}_{key}": _number(inner) for key, inner in value.items()}
+            numbers |= {f"{name}_{key}": _number(inner) for key, inner in value.items()}
         elif isinstance(value, list):
-            found |= {f"{name}_{i}": _number(inner) for i, inner in enumerate(value)}
+            numbers |= {f"{name}_{i}": _number(inner) for i, inner in enumerate(value)}
         else:
-            found[name] = _number(value)
-    return found
+            numbers[name] = _number(value)
+    return numbers
 
 
 def _number(value: Any) -> float:
     """A score as a number, by Inspect's own rules."""
     if isinstance(value, str):
-        if (known := LETTERS.get(value, LETTERS.get(value.lower()))) is not None:
-            return known
+        if (grade := LETTERS.get(value, LETTERS.get(value.lower()))) is not None:
+            return grade
         try:
             return float(value)
         except ValueError:

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Spec)
 Arms = Mapping[str, "xr.Dataset"]
 Words = Callable[[str, Mapping[str, tuple[Spec, ...]]], str]
-"""The name of a preset, and the specs of the arms that are read → for what verdicts speak."""
+"""The name of a preset, and the specs of the arms that are read → the scope of verdicts."""
 Derive = Callable[[Arms], "xr.Dataset"]
-"""How a derived arm's measures are made of those of the trained arms."""
+"""How a derived arm's measures are made from those of the trained arms."""
 ALL = "catalogue"
-"""What stands for every experiment where a name is asked for; no experiment may have this name."""
+"""Where a name is needed, this means every experiment; no experiment may have this name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +81,19 @@ class Arm(Generic[S]):
     note: str = ""
     """One line for the reader: what this arm is and why it is honest."""
     learned: tuple[str, ...] | None = None
-    """The parts that training learned here, such as ("encoder",) where the decoder is frozen; ():
-    none, as at random, shuffled or before training. None: all, or a planted truth in their
-    place."""
+    """The parts that were learned in this arm, such as ("encoder",) where the decoder is frozen;
+    (): no part, for random, shuffled or untrained arms. None: all parts, or a planted truth in
+    their place."""
 
     levels: Mapping[str, int] = field(default_factory=dict)
     """How many levels dimensions of its measures have, where that is known before anything is
     measured: {"prompt": 40}."""
     asked: bool = True
-    """Whether claims that do not name it are asked of it as well; not of one that runs only because
-    others need it."""
+    """Whether claims that do not name this arm are judged on it as well; False for an arm that runs
+    only because others need it."""
     brings: tuple[str, ...] = ()
-    """The near controls that come with it by themselves: that one of them runs, or no longer, is no
-    change of what is asked."""
+    """The near controls that are added with it automatically: adding or removing one does not
+    change the question."""
 
     def __post_init__(self) -> None:
         if isinstance(self.learned, str):  # whose letters would be taken for parts
@@ -162,7 +162,7 @@ class Rows:
     """What each row says to a model."""
     levels: tuple[str, ...]
     paired: tuple[str, ...] = ()
-    """What the rows say with which these are compared, in a difference of prompts."""
+    """The texts of the rows that these are compared with, in a difference of prompts."""
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -177,29 +177,26 @@ class Rows:
 
 
 class Materials(Protocol):
-    """What an experiment is asked of, known by content, whatever it is called and wherever it
-    lies."""
+    """What an experiment is run on, identified by its content, whatever its name and its path."""
 
     columns: Mapping[str, Sequence[tuple[str, str]]]
     """The arms and measures that each statement reads, by its text."""
 
     def measures(self, arm: str) -> Sequence[str]:
-        """Return the names of what is measured in an arm that asks a model; nothing of others."""
+        """Return the names of what is measured in an arm that asks a model; empty for others."""
 
     def prompts(self) -> Mapping[str, tuple[str, Sequence[str]]]:
         """Return the prompts that runs read, by the name of the input: their hash, and all that
         each row says."""
 
     def rows(self, arm: str) -> Rows | None:
-        """Return the rows on which an arm is measured; None where seeds alone tell its runs
-        apart."""
+        """Return the rows on which an arm is measured; None where its runs differ by seed alone."""
 
     def files(self) -> Sequence[Path]:
-        """Return the files beside an experiment's own that say what it asks."""
+        """Return the files, other than an experiment's own, that say what it asks."""
 
     def scope(self, words: str, condition: str = "") -> str:
-        """Return a scope in words that a reader of its page understands, of a claim with this
-        condition."""
+        """Return the scope of a claim with this condition, in words for the reader of its page."""
 
     def models(self) -> Mapping[str, str]:
         """Return the content hash of every model, as its files are now. Raises: AssayError where
@@ -220,7 +217,7 @@ class Materials(Protocol):
 @dataclass(frozen=True)
 class Cost:
     """What a set of runs needs: CPU-seconds of one thread (None: as recorded), and bytes on disk
-    beside the measures."""
+    without the measures."""
 
     cpu_seconds: float | None = None
     bytes: int = 0
@@ -231,7 +228,7 @@ PRESETS = ("smoke", "default")
 
 
 class Shared(Protocol):
-    """What all runs of an experiment read and none changes, such as a language model: workers of
+    """What all runs of an experiment read and never change, such as a language model: workers of
     one machine have it in memory once."""
 
     def size(self) -> float:
@@ -256,9 +253,9 @@ class Elsewhere(Generic[S]):
     specs: tuple[S, ...] = ()
     """On seeds that no other preset judges; (): the default ones of its design."""
     scope: str = ""
-    """As an experiment's; "" where the braces of the experiment's own tell what is elsewhere."""
+    """As of an experiment; "" where the braces in the experiment's scope show the difference."""
     design: Experiment[S] | None = None
-    """Arms and claims of its own, on specs of a class of their own; None: the experiment's."""
+    """Separate arms and claims, on specs of a separate class; None: the experiment's."""
 
     def __post_init__(self) -> None:
         if self.design is not None and not self.specs:
@@ -288,32 +285,32 @@ class Experiment(Generic[S]):
     smoke: tuple[S, ...]
     default: tuple[S, ...]
     full: tuple[S, ...] = ()
-    """Of the size that was published; (): there is no such preset."""
+    """The specs of the published size; (): there is no such preset."""
     elsewhere: Mapping[str, Elsewhere[S]] = field(default_factory=dict)
     """More presets by name, each judged and recorded by itself."""
     figures: Callable[[Arms], list[Figure]] = field(default=lambda arms: [])
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
     beside: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
-    """(its judged claims, the measures of all arms) → what a reader should know beside verdicts, a
-    line each."""
+    """(its judged claims, the measures of all arms) → what a reader should know in addition to the
+    verdicts, a line each."""
     cost: Callable[[Runs[S]], Cost] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
-    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record
-    tells."""
+    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record says
+    so."""
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit
     needs them equal."""
     materials: Materials | None = None
-    """What it is asked of, by content; an experiment that a study describes has it."""
+    """What it is run on, by content; set where a study describes the experiment."""
     shared: Shared | None = None
     """What its runs read and workers share; None where each opens what it reads."""
     scope: str | Words = ""
-    """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of
-    the specs in braces, which stand for the values of all runs that a verdict reads
+    """The model, site, text and sizes that verdicts are about: a sentence with fields or properties
+    of the specs in braces, filled in with the values of all runs that a verdict reads
     (`core.scopes`). A value that a field holds is never written out."""
     sizes: Mapping[str, Callable[[Sizes], Any]] = field(default_factory=dict)
-    """Numbers of the training that sentences name and no field holds, computed from fields:
+    """Numbers of the training that sentences name and that are not fields, computed from fields:
     {"questions": sizes → 63}."""
     frozen: Mapping[str, str] = field(default_factory=dict)
     """Fields that have one value in every preset, since a sentence with that value in it cannot
@@ -326,15 +323,15 @@ class Experiment(Generic[S]):
     """How many seeds are trained in one group; part of the experiment, so no machine changes the
     numbers."""
     draws: bool = False
-    """Whether its seeds train nothing, and only draw what controls choose at random."""
+    """Whether its seeds train nothing and only draw the random choices of controls."""
     name: str = ""
     origin: str = ""
     borrows: tuple[str, ...] = ()
     """Of a study: the experiments whose arms it borrows, by name."""
     version: int = 1
-    """Training meaning; part of every run's key."""
+    """The version of the training; part of every run's key."""
     measured: int = 1
-    """Measuring meaning; stored beside the measures."""
+    """The version of the measuring; stored with the measures."""
 
     def __post_init__(self) -> None:
         if "main" not in self.arms:
@@ -359,7 +356,7 @@ class Experiment(Generic[S]):
 
         for claim in (c for c in self.claims if isinstance(c, Claim)):
             for read in claim.named:
-                if read not in self.arms:  # told before anything is trained
+                if read not in self.arms:  # reported before anything is trained
                     raise ExperimentError(
                         f"claim {claim.text!r} names arm {read!r}, which is not an arm; "
                         f"{nearest(read, self.arms)}"
@@ -410,14 +407,14 @@ class Experiment(Generic[S]):
         return (*PRESETS, *(("full",) if self.full else ()), *self.elsewhere)
 
     def sized(self, specs: tuple[S, ...]) -> Experiment[S]:
-        """Fill the sentences of claims and arms with the sizes of these specs. Raises: SpecError
-        where they cannot be filled."""
+        """Fill in the sizes of these specs in the sentences of claims and arms. Raises: SpecError
+        where they cannot be filled in."""
         design = self.designed(specs[:1])
         return replace(design, **new) if (new := design._filled(specs, anew=True)) else design
 
     def _filled(self, specs: tuple[S, ...], *, anew: bool) -> dict[str, Any]:
-        """Give the arms and the claims with their places filled; nothing where no sentence is
-        another than it was."""
+        """Give the arms and the claims with their places filled; empty where no sentence
+        changed."""
         sizes = cache(lambda: Sizes(lambda arm: self._trained(arm, specs), self.sizes))
 
         def fill(value: Any) -> Any:
@@ -462,7 +459,7 @@ class Experiment(Generic[S]):
         read: Iterable[str] = (),
         where: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
-        """Say for which model, site, text and sizes verdicts speak that read these arms.
+        """Give the model, site, text and sizes that verdicts on these arms are about.
 
         Only runs count whose fields have the values in `where`. Without specs: those of the preset.
         Without arms: those that claims are about; where these are derived, all but the controls.
@@ -481,7 +478,7 @@ class Experiment(Generic[S]):
         return self.speaks_for(preset, {name: of for name, of in runs.items() if of})
 
     def speaks_for(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
-        """Say for which model, site, text and sizes verdicts speak that read these runs, by arm."""
+        """Give the model, site, text and sizes that verdicts on these runs, by arm, are about."""
         words = (self.elsewhere[preset].scope if preset in self.elsewhere else "") or self.scope
         if callable(words):
             return words(preset, runs)
@@ -496,10 +493,10 @@ class Experiment(Generic[S]):
 
         The map of an arm with `after` is asked for each parent's spec by itself, so it may leave
         runs out."""
-        before = self._paired.get(arm)
-        if before is None or before[0] is not specs:
-            self._paired[arm] = before = (specs, self._pairs(arm, specs))
-        return before[1]
+        cached = self._paired.get(arm)
+        if cached is None or cached[0] is not specs:
+            self._paired[arm] = cached = (specs, self._pairs(arm, specs))
+        return cached[1]
 
     @cached_property
     def _paired(self) -> dict[str, tuple[tuple[S, ...], tuple[tuple[S, S | None], ...]]]:
@@ -566,7 +563,7 @@ OPTIONAL_KEYS = ("Group", "Seed")
 
 @dataclass(frozen=True)
 class Header:
-    """The first lines of an experiment file, read as text: its title and what stands under Paper,
+    """The first lines of an experiment file, read as text: its title and the text under Paper,
     Claim, Baselines, Cost, and optionally Group and Seed."""
 
     title: str
@@ -604,10 +601,10 @@ def read_header(path: Path) -> Header:
         )
     # The title may go on for a second line; an empty line or the first key ends it.
     head = re.split(r"\n\n|\n(?=[A-Z][a-z]+:)", doc, maxsplit=1)
-    title, rest = " ".join(head[0].split()), "".join(head[1:])
+    title, body = " ".join(head[0].split()), "".join(head[1:])
     sections: dict[str, str] = {}
     current = ""
-    for line in rest.splitlines():
+    for line in body.splitlines():
         name, colon, text = line.partition(":")
         if colon and name in (*HEADER_KEYS, *OPTIONAL_KEYS):
             current = name
@@ -642,7 +639,7 @@ def _loop(text: str) -> ast.Call | None:
 
 
 def _of_loop(call: ast.Call, doc: str) -> Header:
-    """The header of a file that needs none, since `assay.measured` is told its claims and arms."""
+    """The header of a file that needs none, since `assay.measured` is given its claims and arms."""
     keywords = {k.arg: k.value for k in call.keywords}
     claims = [
         n.value

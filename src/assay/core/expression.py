@@ -64,7 +64,7 @@ _LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]()]|(?<![<>=!])=(?!=)")  # quoted, 
 
 class Reader:
     """A text that is read node by node. A language is a subclass: its signs and functions, and in
-    `name` what else a node may stand for."""
+    `name` what else a node may mean."""
 
     SIGNS: ClassVar[Mapping[type, Callable]] = {
         ast.Add: operator.add,
@@ -77,7 +77,7 @@ class Reader:
     ALLOWED: ClassVar[str]
     """What there is, in words."""
     EXAMPLE: ClassVar[str]
-    """What a text that is no expression is told."""
+    """The error message for a text that is no expression."""
     LONGEST: ClassVar[int] = 4000
     """Characters a text may have."""
     DEEPEST: ClassVar[int] = 250
@@ -149,8 +149,8 @@ class Reader:
         """What computes a function of values; `more` are the language's other functions."""
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name not in self.FUNCTIONS:
-            known = nearest(name, (*self.FUNCTIONS, *more))
-            raise self.no(f"{_describe_node(node.func)}(…) is not allowed; {known}")
+            suggestion = nearest(name, (*self.FUNCTIONS, *more))
+            raise self.no(f"{_describe_node(node.func)}(…) is not allowed; {suggestion}")
         count, apply = self.FUNCTIONS[name]
         values = [self.walk(x, inside) for x in self.values(node, count, count)]
         return lambda names: apply(*(value(names) for value in values))
@@ -281,8 +281,8 @@ def range_of(parsed: Parsed, low: float, high: float) -> tuple[float, float] | N
             for row in np.vstack([np.zeros(len(columns)), np.eye(len(columns))])
         ]
     ends = [sorted(((x - base) * low, (x - base) * high)) for x in units]
-    found = base + sum(e[0] for e in ends), base + sum(e[1] for e in ends)
-    return None if math.isnan(sum(found)) else found
+    ends_of_sum = base + sum(e[0] for e in ends), base + sum(e[1] for e in ends)
+    return None if math.isnan(sum(ends_of_sum)) else ends_of_sum
 
 
 HOW = ("sum", "max", "min", "median", "argmax", "argmin", "first", "last", "count")
@@ -340,7 +340,7 @@ class _Claim(Reader):
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
         self.together: list[Together] = []
-        # what is taken over the levels of means, and the terms whose means stand by themselves
+        # statistics over the levels of means, and the terms whose means are used by themselves
         self.over_levels: list[OverLevels] = []
         self.plain: list[str] = []
         # what is added up, whose mean is that of its parts; and how the text was read, in words
@@ -361,7 +361,7 @@ class _Claim(Reader):
         low, high, body = _range(self, self.tree())
         self.summands = set(map(id, _summands(body)))
         _refuse_bent(self, body)
-        # what is computed of one number of all units is not the mean of what units have of it
+        # a function of one number of all units is not the mean of that function over units
         bends = any(_is_of_units(n) and id(n) not in self.summands for n in ast.walk(body))
         if bends or any(map(_marks, ast.walk(body))) or _has_shares(body):
             outer = self.walk(body, inside=True)
@@ -439,9 +439,9 @@ class _Claim(Reader):
 
     def _mean(self, inner: ast.expr) -> Walk:
         """The mean over units of what is written inside, as a term of the statistic."""
-        before = len(self.columns)
+        first_column = len(self.columns)
         walk = self.walk(inner)
-        if len(self.columns) == before:
+        if len(self.columns) == first_column:
             raise self.no(f"mean({_describe_node(inner)}) names no column")
         return self._term(_unparsed(inner), walk)  # whole: two long ones may start alike
 
@@ -479,12 +479,12 @@ class _Claim(Reader):
             bodies = [*map(_mean_of, bodies)]
         if inside:
             return self._of_means(node, how, over, beyond, bodies)
-        walks, some = self._over(node, over, bodies, inside)
+        walks, columns = self._over(node, over, bodies, inside)
         text = _unparsed(node)
         ratio = any(map(_is_ratio, bodies))
 
         def number(names: Any) -> Any:
-            values = [names(c) for c in some]
+            values = [names(c) for c in columns]
             if not all(hasattr(x, "dims") for x in values):  # tried on numbers
                 return _of_number(how, beyond, [walk(names) for walk in walks])
             axes = [{str(d): x[d].values.tolist() for d in x.dims} for x in values]
@@ -493,7 +493,7 @@ class _Claim(Reader):
                 return across.corr_over(walks[0](names), walks[1](names), over)
             return over_levels(walks[0](names), how, over, beyond, text)
 
-        whole = Together(text, over, some, how, number, walks[0], is_ratio=ratio)
+        whole = Together(text, over, columns, how, number, walks[0], is_ratio=ratio)
         self.together.append(whole)
         return number
 
@@ -501,13 +501,13 @@ class _Claim(Reader):
         self, node: ast.expr, over: tuple[str, ...], bodies: Sequence[ast.expr], inside: bool
     ) -> tuple[list[Walk], tuple[Column, ...]]:
         """What computes some expressions at all levels of dimensions, and the columns in them."""
-        before, self.kept, self.ranges = len(self.columns), over, _ranges(self, node)
+        first_column, self.kept, self.ranges = len(self.columns), over, _ranges(self, node)
         walks = [self.walk(body, inside) for body in bodies]
         self.kept = self.ranges = ()
-        some = tuple(c for c in self.columns[before:] if c.how == "each")
-        if not some:
+        columns = tuple(c for c in self.columns[first_column:] if c.how == "each")
+        if not columns:
             raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
-        return walks, some
+        return walks, columns
 
     def _of_means(
         self,
@@ -518,18 +518,18 @@ class _Claim(Reader):
         bodies: Sequence[ast.expr],
     ) -> Walk:
         """Something that is taken of means over units, which the statistic does."""
-        walks, some = self._over(node, over, bodies, inside=True)
+        walks, read = self._over(node, over, bodies, inside=True)
         text = _unparsed(node)
         levels = f"levels of {text}" if how in LOCATING else ""
         if levels:
-            self.terms[levels] = lambda names: _level_numbers([names(c) for c in some], over, text)
+            self.terms[levels] = lambda names: _level_numbers([names(c) for c in read], over, text)
         self.over_levels.append(OverLevels(text, how, over, tuple(walks), beyond, levels))
 
         def number(names: Any) -> Any:
             values = [walk(lambda c: self.terms[c.name](names)) for walk in walks]
             return _of_number(how, beyond, values)
 
-        self.together.append(Together(text, over, some, how, number, walks[-1], of_means=True))
+        self.together.append(Together(text, over, read, how, number, walks[-1], of_means=True))
         return lambda names: names(Column(None, text))
 
     def _named(self, node: ast.expr) -> Column | None:
@@ -572,18 +572,18 @@ def _of_column(reader: _Claim, column: Column, node: ast.expr) -> Walk:
     if not over:
         reader.columns.append(column)
         return lambda names: names(column)
-    some = (*(part for part in reader.ranges if part[0] in over), *column.ranges)
+    ranges = (*(part for part in reader.ranges if part[0] in over), *column.ranges)
     every = (*over, *column.over)
-    kept = replace(column, over=every, how="each", beyond=None, ranges=some)
-    reader.columns.append(kept)
-    return _taken(kept, column, _unparsed(node)) if column.over else lambda names: names(kept)
+    read = replace(column, over=every, how="each", beyond=None, ranges=ranges)
+    reader.columns.append(read)
+    return _taken(read, column, _unparsed(node)) if column.over else lambda names: names(read)
 
 
-def _taken(kept: Column, column: Column, text: str) -> Walk:
+def _taken(column_over_levels: Column, column: Column, text: str) -> Walk:
     """What is taken over some of the levels of a column that keeps all of them."""
 
     def taken(names: Any) -> Any:
-        x = names(kept)
+        x = names(column_over_levels)
         if not hasattr(x, "dims"):  # tried on numbers
             return _of_number(column.how, column.beyond, [x])
         return over_levels(x, column.how, column.over, column.beyond, text)
@@ -639,11 +639,11 @@ def _of_terms(reader: _Claim, outer: Walk) -> tuple[Statistic, Walk]:
 def _median(reader: _Claim, node: ast.Call) -> Walk:
     """The median over units of what is written inside."""
     (inner,) = reader.values(node, 1, 1)
-    before, text = len(reader.columns), _unparsed(node)
+    first_column, text = len(reader.columns), _unparsed(node)
     if reader.kept:
         raise reader.no(f"{text} is of all units, and nothing is taken of it over levels")
     reader.terms[text] = reader.walk(inner)
-    if len(reader.columns) == before:
+    if len(reader.columns) == first_column:
         raise reader.no(f"{_describe_node(node)} names no column")
     reader.over_levels.append(OverLevels(text, MIDDLE, (), (lambda names: names(term),)))
     term = Column(None, text)
@@ -684,8 +684,8 @@ def _at(reader: _Claim, node: ast.Subscript, inside: bool) -> Walk:
             "main.right[layer=argmax(main.effect)] or "
             "share(main.right > 0.5)[layer=argmax(main.effect)]"
         )
-    rest = [x for x in _parts(node.slice) if x is not chosen]
-    curve = ast.Subscript(node.value, ast.Tuple(rest)) if rest else node.value
+    other_parts = [x for x in _parts(node.slice) if x is not chosen]
+    curve = ast.Subscript(node.value, ast.Tuple(other_parts)) if other_parts else node.value
     chooser = ast.Call(chooser.func, args=chooser.args, keywords=[])
     rival = _mean_of(reader.values(chooser, 1, 1)[0])
     bodies = [_mean_of(curve), _negated(rival) if _how(chooser) == "argmin" else rival]
@@ -849,15 +849,15 @@ def _ranges(reader: Reader, node: ast.expr) -> tuple[tuple[str, float, float], .
     """From which level on, and before which one, a function over levels is taken of each dimension
     that says so."""
     axes = [k.value for n in ast.walk(node) if isinstance(n, ast.Call) for k in n.keywords]
-    found = []
+    ranges = []
     for part in (x for axis in axes for x in _parts(axis) if _is_range(x)):
         assert isinstance(part.slice, ast.Slice)
         ends = [(part.slice.lower, -math.inf), (part.slice.upper, math.inf)]
         low, high = (end if x is None else _number(x) for x, end in ends)
         if part.slice.step is not None or low is None or high is None:
             raise reader.no(f"levels from 4 to 13 are layer[4:14], got {_describe_node(part)}")
-        found.append((str(_level(part.value)), low, high))
-    return tuple(found)
+        ranges.append((str(_level(part.value)), low, high))
+    return tuple(ranges)
 
 
 def _compared(reader: Reader, node: ast.expr, example: str) -> tuple[ast.expr, tuple[str, float]]:
@@ -1073,7 +1073,7 @@ def _pairs(node: ast.expr) -> list[tuple[Level | None, Level | None]]:
 
 
 def _parts(node: ast.expr) -> list[ast.expr]:
-    """What stands between brackets, without the commas."""
+    """The expressions between brackets."""
     return node.elts if isinstance(node, ast.Tuple) else [node]
 
 

@@ -296,12 +296,12 @@ def _lines(group: Sequence[Estimated]) -> Figure:
 
 def _ranked(e: Estimated, c: Curve) -> Figure:
     """The points of a scan farthest from zero, each with its part of the band."""
-    some = c.listed()
-    of = f": the {len(some)} of {len(c.levels)} farthest from 0" if c.levels[len(some) :] else ""
+    ks = c.listed()
+    of = f": the {len(ks)} of {len(c.levels)} farthest from 0" if c.levels[len(ks) :] else ""
     dim = " ".join(c.dims)
     is_pair = len(c.dims) > 1
-    names = (c.in_words(k) if is_pair else ", ".join(map(str, c.at(k))) for k in some)
-    rows = ((name, c.estimate[k], *e.limits(k)) for name, k in zip(names, some, strict=True))
+    names = (c.in_words(k) if is_pair else ", ".join(map(str, c.at(k))) for k in ks)
+    rows = ((name, c.estimate[k], *e.limits(k)) for name, k in zip(names, ks, strict=True))
     return Figure(
         f"{e.text}{of}",
         columns((dim, "estimate", "low", "high"), rows),

@@ -76,7 +76,7 @@ class Trained:
         return cls({}, {"kind": "nothing"}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
 
     def to(self, device: torch.device | str) -> Trained:
-        """Move the tensors to a device; what lies there already is not copied."""
+        """Move the tensors to a device; those that are there already are not copied."""
         return replace(
             self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()}
         )
@@ -174,8 +174,8 @@ def _resumed(
         for n, name in names[i]:
             with torch.no_grad():
                 g.state[n].copy_(tensors[name])  # in place: views into the state stay valid
-        own = f"{i}.book."
-        book.load({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
+        prefix = f"{i}.book."
+        book.load({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     return start
 
 

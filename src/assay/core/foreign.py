@@ -1,4 +1,4 @@
-"""Foreign: the door for files that somebody else wrote, or may have changed: what a path is, and
+"""Foreign: the checks on files that someone else wrote or may have changed: what a path is, and
 how much it holds, is looked at before it is read.
 
 Every limit is a number of what known files have, many times over. The variable ASSAY_LIMITS
@@ -39,7 +39,7 @@ followers: list[Callable[[Path], None]] = []
 
 
 def limit(most: int) -> int:
-    """Give a limit as it is written, times the variable ASSAY_LIMITS, for whoever trusts a file.
+    """Give a limit as it is written, times the variable ASSAY_LIMITS, for users who trust a file.
     Raises: DataError for a number that is none."""
     setting = os.environ.get("ASSAY_LIMITS") or "1"
     if not (setting.isascii() and setting.isdigit() and len(setting) < 10 and int(setting)):
@@ -47,12 +47,12 @@ def limit(most: int) -> int:
     return most * int(setting)
 
 
-def within(amount: int, most: int, what: object, unit: str) -> None:
+def within(amount: int, most: int, place: object, unit: str) -> None:
     """Raise DataError where more is found than the limit allows, saying how to raise it."""
     if amount > limit(most):
         times = -(-amount // most)
         raise DataError(
-            f"{what} has {amount:,} {unit}; at most {limit(most):,} are read",
+            f"{place} has {amount:,} {unit}; at most {limit(most):,} are read",
             Operator(f": ASSAY_LIMITS={times} raises that"),
         )
 
@@ -107,18 +107,18 @@ def text(path: Path, expected: str, most: int) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        what = WIDE.get(content[:2])
-        why = f"it is {what}" if what else f"it is not UTF-8 text (byte {error.start:,})"
+        encoding = WIDE.get(content[:2])
+        why = f"it is {encoding}" if encoding else f"it is not UTF-8 text (byte {error.start:,})"
         raise DataError(f"{path}: {why}; save it as UTF-8") from None
 
 
 class NotAFileError(IsADirectoryError):
-    """Where a store has a file lies something that may block or never end, or is too long; it is
-    met as a folder there would be."""
+    """In place of a store's file is something that may block or never end, or is too long; it is
+    treated as a folder there would be."""
 
 
 def open_stored(path: Path | str, most: int = STORED) -> BinaryIO:
-    """Open a file of a store that has at most so many bytes; never waits, whatever lies there.
+    """Open a file of a store that has at most so many bytes; never blocks, whatever the path is.
 
     Raises: NotAFileError, an OSError, for a folder, pipe or device and a longer file; OSError where
     nothing can be opened."""
@@ -164,7 +164,7 @@ def tensors(path: Path, most: int = LARGEST) -> Path:
     length. Raises: DataError."""
     with regular(path, "a safetensors file", most).open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-    if length <= path.stat().st_size:  # a longer one is refused by whoever reads it
+    if length <= path.stat().st_size:  # a longer one is refused when it is read
         within(length, LONGEST, path, "bytes of header")
     return path
 

@@ -1,4 +1,4 @@
-"""Libraries that take long to import: each is loaded when something of it is first used. Which
+"""Libraries that take long to import: each is loaded when it is first used. Which
 packages are optional, and the one line for anyone who lacks one.
 
 Files import them from here, at their top; a command pays for none that it does not need:
@@ -26,7 +26,7 @@ else:
     SHORT = {"xarray": "xr"}
 
     class _Deferred(ModuleType):
-        """Stands for a module of the same name. A stand-in in `sys.modules`, as
+        """A placeholder for a module of the same name. One in `sys.modules`, as
         `importlib.util.LazyLoader` leaves, would be loaded by every library that asks whether torch
         is there, and threads that meet in it see half a module."""
 
@@ -51,7 +51,7 @@ else:
 
 
 EXTRAS = ("report", "train", "models", "explore", "agents", "ray", "slurm")
-"""Each brings what those before it bring, but for the last two, which stand alone."""
+"""Each includes those before it, except the last two, which are independent."""
 EXTRA = {
     "vl_convert": "report",
     "torch": "train",

@@ -1,7 +1,7 @@
 """Inputs: which files a run reads from outside, noted as it reads, so that a later change is seen.
 
 A file that Assay opens passes `foreign.regular`, and its hash is noted; of a folder of texts one
-hash of all. A file that somebody's own code opens, with `open`, `np.load`, `torch.load` or
+hash of all. A file that a user's own code opens, with `open`, `np.load`, `torch.load` or
 `from_pretrained`, is seen by an audit hook of Python's: its path is noted, its content not checked.
 A library that opens files outside of Python (safetensors' `load_file`, pyarrow) goes unseen, and so
 does what another process opens.
@@ -33,7 +33,7 @@ from assay.core.plain import plain
 from assay.core.spec import canonical_json
 
 NOTE = "read.json"
-"""The file beside a stored run or artefact that says what was read for it, and where that lies."""
+"""The file next to a stored run or artefact that lists the files it read, and their places."""
 PROGRAM = (".py", ".pyc", ".pyi", ".pth", ".so", ".nbi", ".nbc")
 """How files end that are programs, or what was compiled of them."""
 SYSTEM = (
@@ -116,18 +116,18 @@ class Watch:
         return bool(self._store) and _within(path, [self._store])
 
     def _fresh(self, path: str) -> bool:
-        """Whether it was changed since this began; a time that somebody set does not count."""
+        """Whether it was changed since this began; a time that was set by hand does not count."""
         return Path(path).stat().st_ctime >= self._began
 
 
 @contextmanager
 def unnoted() -> Iterator[None]:
     """Note nothing of what the body opens: parts of what is noted as a whole."""
-    before = _unnoted.set(True)
+    token = _unnoted.set(True)
     try:
         yield
     finally:
-        _unnoted.reset(before)
+        _unnoted.reset(token)
 
 
 def note(path: Path, digest: str) -> None:
@@ -137,7 +137,7 @@ def note(path: Path, digest: str) -> None:
 
 
 def take_over(text: bytes, home: Path | None = None) -> None:
-    """Note what `packed` says of a stored artefact or run that is used now."""
+    """Note what `packed` says about a stored artefact or run that is used now."""
     files, unchecked = unpacked(text)
     for watch in _open:
         watch.files.update(
@@ -175,7 +175,7 @@ def hash_current(path: Path) -> str | None:
 
 
 def placed(path: str, home: Path | None) -> str:
-    """Say where a file lies: below the folder `home`, else below ~, else by its whole path."""
+    """Write the path of a file: below the folder `home`, else below ~, else whole."""
     for start, sign in ((home, ""), (Path.home(), "~/")):
         if start is not None and Path(path).is_relative_to(start):
             return sign + Path(path).relative_to(start).as_posix()
@@ -189,8 +189,7 @@ def resolve_place(place: str, home: Path | None) -> Path:
 
 
 def as_seen_from(folder: Path, path: str) -> str:
-    """Say where a file lies: below ~, else by the way to it from a folder that may be moved with
-    it."""
+    """Write the path of a file: below ~, else relative to a folder that may be moved with it."""
     place = placed(path, None)
     if not Path(place).is_absolute():
         return place
@@ -310,7 +309,7 @@ def _audited(event: str, arguments: tuple[Any, ...]) -> None:
         where = _absolute(os.fsdecode(path))
         for watch in tuple(_open):
             watch._seen(where, writes)
-    except (OSError, ValueError):  # whoever opens it meets the same
+    except (OSError, ValueError):  # opening it raises the same
         return
 
 

@@ -55,10 +55,10 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
         state = _state(folder)
         if _verified_states.get(key) == state:
             return ""
-        known = json.loads(foreign.read_stored(folder / NOTE))
-        if strange := {p.relative_to(folder).as_posix() for p in _files(folder)} - set(known):
+        noted = json.loads(foreign.read_stored(folder / NOTE))
+        if strange := {p.relative_to(folder).as_posix() for p in _files(folder)} - set(noted):
             return f"{min(strange)} is not in {NOTE}"
-        for name, (size, hashes) in known.items():
+        for name, (size, hashes) in noted.items():
             path = folder / name
             if path.stat().st_size != size:
                 return f"{name} has {path.stat().st_size:,} bytes instead of {size:,}"

@@ -1,6 +1,6 @@
 """Intervals for a statistic of crossed units: Student's t, a t corrected for skew, and the hull of
-both; a bootstrap beside them, which tells whether the statistic is defined and decides nothing.
-Fewer than six units do not show how skewed they are, so that theirs is Student's t alone.
+both. A bootstrap also checks whether the statistic is defined, and decides nothing. Fewer than six
+units do not show how skewed they are, so their interval is Student's t alone.
 
 Units are one or two crossed factors, such as the seeds of trained networks and the held-out
 documents that all of them were measured on. A term is an array [a, b, ...] over the levels of both
@@ -274,7 +274,7 @@ def deciding(student: Sequence[Numbers], n: Sequence[int]) -> tuple[Numbers, Num
     low, high, skew_low, skew_high = student
     if min(n) < FEWEST:
         return low, high
-    # Skewed units mislead the one, normal ones the other; the claim must stand by both.
+    # Skewed units mislead one method, normal ones the other; the claim must hold by both.
     return np.minimum(low, skew_low), np.maximum(high, skew_high)
 
 
@@ -460,18 +460,18 @@ class Cells:
         matrix = inner.swapaxes(0, 1).reshape(max(a, b), min(a, b) * width)
         numbers = a + b + matrix.shape[1]
         chunk = max(1, min(draws, _BLOCK // numbers))
-        most = min(
+        size = min(
             chunk, max(_CACHED // numbers, 64)
         )  # fewer, and a large matrix would be read for little
-        pairs = zip(*(_weights(i, n, draws, most) for i, n in enumerate((a, b))), strict=True)
+        pairs = zip(*(_weights(i, n, draws, size) for i, n in enumerate((a, b))), strict=True)
         parts = (
             np.einsum("kw,kwc->kc", short, (long @ matrix).reshape(len(long), min(a, b), width))
             if min(a, b) > 1
             else long @ matrix
             for short, long in (pair if b >= a else pair[::-1] for pair in pairs)
         )
-        while some := list(islice(parts, chunk // most)):
-            yield np.concatenate(some)
+        while chunks := list(islice(parts, chunk // size)):
+            yield np.concatenate(chunks)
 
     def means(self, sums: Float[np.ndarray, "draw column"]) -> dict[str, np.ndarray]:
         """The means of the terms that belong to these weighted sums, [draw, …]."""

@@ -40,13 +40,13 @@ from assay.core.reading import (
     tabulate,
 )
 from assay.core.reasons import (
-    BESIDE,
     BLIND,
     IDENTICAL,
     MOST_TIMES,
     OUT_OF_REACH,
     STRADDLES,
     TIES,
+    TOO_CLOSE,
     UNCONTROLLED,
 )
 from assay.core.results import (
@@ -63,9 +63,9 @@ from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
 _MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
-"""The level of an interval that is looked at once."""
+"""The usual level of an interval, without earlier looks."""
 WIDER = 1.5
-"""So many times as wide an interval is only because of groups of units."""
+"""An interval that is so many times as wide must be so because of groups of units."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
 only."""
@@ -74,38 +74,38 @@ ALIKE = 0.5
 bounds."""
 Arms: TypeAlias = "Mapping[str, xr.Dataset]"
 Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
-"""For what a number speaks: a phrase, or a function of the trained arms behind it and of which of
-their runs it asks for."""
+"""What a number is about: a phrase, or a function of the trained arms behind it and the condition
+on their runs."""
 
 
-class _Stand(NamedTuple):
+class _Arm(NamedTuple):
     """What one arm's numbers say by themselves; interval and table on the scale of judging."""
 
     verdict: Verdict
     interval: Interval
     table: Table
     between: Between | None = None
-    """Of a control: how far the method lies from it."""
+    """For a control: how far the method lies from it."""
 
 
-Stands = Mapping[str, _Stand]
+ByArm = Mapping[str, _Arm]
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
-    """Judge a claim with its controls, its planted effects and violations, and every other arm that
-    it can be asked of.
+    """Judge a claim with its controls, its planted effects and violations, and every other arm on
+    which it can be computed.
 
-    A pure function of the measures. `scope` says for which model, site and text, as a phrase or as
-    a function of what was read. The outcome *holds* stands only if every control is beaten, and no
-    arm satisfies the claim in which a credited part was not learned. Arms that nobody named are
-    asked at 95 % where the level is stricter.
+    A pure function of the measures. `scope` names the model, site and text, as a phrase or as a
+    function of what was read. The outcome *holds* requires that every control is beaten, and that
+    no arm satisfies the claim in which a credited part was not learned. Arms that no claim names
+    are judged at 95 % where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     level = claim.level(level)
 
     # Controls are asked without gates: one that satisfies the claim discredits it, converged or
     # not. A planted effect must be found under the same gates as the claim.
-    def ask(names: Iterable[str], *, gated: bool = False) -> dict[str, _Stand]:
+    def ask(names: Iterable[str], *, gated: bool = False) -> dict[str, _Arm]:
         return {name: _judge_arm(claim, name, arms, level, scope, gated=gated) for name in names}
 
     reach = _reach(claim, arms, level)
@@ -122,9 +122,9 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         for stands in (controls, planted, violations)
     )
     satisfying = {name: v for name, (v, *_) in rivals.items() if v.outcome == "holds"}
-    kept = ("lacks", "estimate", "low", "high", "n")
+    copied = ("lacks", "estimate", "low", "high", "n")
     also = {
-        name: Other(reason=claim.may_hold.get(name), **{key: getattr(v, key) for key in kept})
+        name: Other(reason=claim.may_hold.get(name), **{key: getattr(v, key) for key in copied})
         for name, v in satisfying.items()
     }
     return Judged(
@@ -147,7 +147,7 @@ def made(claim: Claim, arms: Arms) -> tuple[str, ...]:
 
 
 def unmade(claim: Claim, control: str, arms: Arms) -> str:
-    """Name what could not be made of a control and its twins; "" where all could."""
+    """Name the controls, of one and its twins, that could not be made; "" where all could."""
     every = (control, *claim.twins.get(control, ()))
     return next((name for name in every if LEFT_OUT in arms.get(name, ())), "")
 
@@ -164,9 +164,9 @@ def _reach(claim: Claim, arms: Arms, level: float) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
-def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, float]) -> _Stand:
-    """The method's stand, undecided where the bounds of its measure leave it no way to hold: that
-    it did not is then no finding."""
+def _within_reach(claim: Claim, method: _Arm, arms: Arms, reach: tuple[float, float]) -> _Arm:
+    """The method's verdict, undecided where the bounds of its measure make it impossible to hold:
+    that it did not is then no finding."""
     v = method.verdict
     open_to = ("", STRADDLES, TIES, IDENTICAL)
     if v.outcome == "holds" or v.reason not in open_to or claim.ceiling is None:
@@ -174,18 +174,18 @@ def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, 
     (low, high), _ = claim.edges
     if reach[0] <= high and reach[1] >= low:
         return method
-    least, most = unscaled(claim.scale, reach)
+    least, greatest = unscaled(claim.scale, reach)
     words = (
         f"more units do not help: as {claim.ceiling.others(arms)}, the value can only be from "
-        f"{least:.3g} to {most:.3g}"
+        f"{least:.3g} to {greatest:.3g}"
     )
     v = structs.replace(v, outcome="undecided", reason=OUT_OF_REACH, price=Price(words))
     return method._replace(verdict=v)
 
 
-def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> _Stand:
+def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm:
     """The verdict on a control as such: it fails where its own interval, at the level of controls,
-    lies outside of the range to hold, and the method lies beyond it on the range's side."""
+    lies outside the range to hold, and the method lies beyond it on the range's side."""
     v, i, table, _ = control
     between = None
     if min(*method.interval.n, *i.n) > 1 and i.band is None:
@@ -193,7 +193,7 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
         of = between.interval
         v = structs.replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
     if v.outcome == "holds" or v.reason not in ("", STRADDLES):
-        return _Stand(v, i, table, between)
+        return _Arm(v, i, table, between)
     at_level = control_level(level)
     low, high = _limits(i, at_level)
     outcome: Outcome = "fails"
@@ -203,16 +203,16 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
         outcome, reason = "undecided", STRADDLES
         price = _price_of_control(claim, method, i_at, at_level)
     elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
-        outcome, reason = "undecided", BESIDE
+        outcome, reason = "undecided", TOO_CLOSE
         if between:
             price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
-    return _Stand(v, i, table, between)
+    return _Arm(v, i, table, between)
 
 
-def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -> Price:
-    """What decides a control; of one that is about at the threshold another threshold, as no number
-    of units that is worth buying does."""
+def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> Price:
+    """What decides a control; for one close to the threshold another threshold, as no affordable
+    number of units does."""
     price = power.price_to_decide(strict(claim), i, level)
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
@@ -223,7 +223,7 @@ def _price_of_control(claim: Claim, method: _Stand, i: Interval, level: float) -
     )
 
 
-def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between | None) -> bool:
+def _beaten(claim: Claim, method: _Arm, control: Interval, between: Between | None) -> bool:
     target, ours = beyond(claim, control), method.interval
     if between is None and not (control.band and claim.beats):
         return True  # bands lie on both sides of the threshold, and nothing more is asked
@@ -238,15 +238,15 @@ def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between | 
 
 def _power(
     claim: Claim,
-    method: _Stand,
-    controls: Stands,
-    planted: Stands,
+    method: _Arm,
+    controls: ByArm,
+    planted: ByArm,
     level: float,
     reach: tuple[float, float],
 ) -> dict[str, Any]:
-    """What would have been found: controls have to be beaten and planted effects to hold, too, in
-    the same experiment, their true values being those that were measured. Nothing would be where
-    bounds put what is found out of `reach`."""
+    """The effects that would have been detected, where controls must be beaten and planted effects
+    must hold in the same experiment, their true values being the measured ones. None where bounds
+    put such effects out of `reach`."""
     i = method.interval
     # No spread is known from which experiments could be simulated.
     if method.verdict.reason.startswith(("too few", OUT_OF_REACH)):
@@ -255,10 +255,10 @@ def _power(
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
-    least, most = unscaled(claim.scale, reach)
+    least, greatest = unscaled(claim.scale, reach)
 
-    def reachable(found: tuple[float, float]) -> tuple[float, float]:
-        return found if found[0] <= most and found[1] >= least else power.NOTHING
+    def reachable(ends: tuple[float, float]) -> tuple[float, float]:
+        return ends if ends[0] <= greatest and ends[1] >= least else power.NOTHING
 
     alone = reachable(power.detectable(claim, i, level))
     if not all(_judged(stand.verdict) for stand in (*controls.values(), *planted.values())):
@@ -276,8 +276,8 @@ def _power(
     }
 
 
-def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _Stand]:
-    """Every arm that nobody asks for, of those that can be asked."""
+def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _Arm]:
+    """Every arm that the claim does not name and that can be judged."""
     stands = {}
     asked = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
     for name in (name for name in arms if name not in (*asked, *claim.unlike)):
@@ -292,8 +292,8 @@ def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _
 def standing(
     claim: Claim, arms: Arms, level: float = 0.95
 ) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
-    """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
-    interval, the range to hold and the range to fail; without draws, so that whether the statistic
+    """Locate a claim's own arm on the scale of judging, runs that diverged left out: an interval,
+    the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
     return _alone(claim, arms, level)[0], *claim.edges
 
@@ -312,7 +312,7 @@ def numbers(claim: Claim, arms: Arms) -> Table:
 
 
 def controls_of(claim: Claim, arms: Arms) -> tuple[tuple[Interval, Between], ...]:
-    """Tell where each control stands, and how far the method lies from it, without draws."""
+    """Give each control's interval, and how far the method lies from it, without draws."""
     _, ours = _alone(claim, arms, USUAL)
     contrasts = []
     for name in made(claim, arms):
@@ -339,7 +339,7 @@ def _judge_arm(
     *,
     gated: bool = False,
     brief: bool = False,
-) -> _Stand:
+) -> _Arm:
     """The verdict on one arm by itself, with its interval and its numbers; a brief one leaves out
     draws and price."""
     arm_reader, data, bad, survived = _survivors(claim, name, arms)
@@ -349,8 +349,8 @@ def _judge_arm(
     if name == claim.of:
         i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
     outcome = _outcome(claim, i)
-    # What diverged is not missing at random: the outcome has to stand if the lost units had been
-    # the worst on either side.
+    # Units that diverged are not missing at random: the outcome must stay the same if they had
+    # been the worst on either side.
     if bad and survived:
         survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
@@ -391,7 +391,7 @@ def _judge_arm(
         warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
-    return _Stand(verdict, i, data)
+    return _Arm(verdict, i, data)
 
 
 LIMITS = (
@@ -417,8 +417,8 @@ def _gates(
     *,
     gated: bool,
 ) -> dict[str, bool]:
-    """Which conditions an arm meets without which it is not judged; those of the claim only where
-    it is `gated`."""
+    """Whether an arm meets each condition for being judged; those of the claim only where it is
+    `gated`."""
     name, gates = str(arm_reader.under), dict[str, bool]()
     if gated and i.n[0]:
         gates = {g.name: bool(np.all(g.met(arm_reader.take(name)))) for g in claim.gates}
@@ -432,17 +432,17 @@ def _gates(
 
 
 def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any, bool]:
-    """An arm without what diverged, with its numbers, what diverged, and whether few enough did."""
+    """An arm without diverged runs, its numbers, those runs, and whether few enough diverged."""
     arm_reader = Others(arms, name, claim.where)
     data = _read(claim, name, arm_reader)
     unit = run_unit(claim.units, arm_reader)
     bad = arm_reader.diverged(unit)
     if not bad:
         return arm_reader, data, bad, True
-    before, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
+    all_arms, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
     run_count = arm_reader.take(name).sizes.get("run", 0)
     # More than a quarter lost is no accident, and no bound on the lost ones is worth trying.
-    survived = len(bad) <= _units_of(before.take(name), unit) / 4
+    survived = len(bad) <= _units_of(all_arms.take(name), unit) / 4
     if run_count:
         data = _read(claim, name, arm_reader)
     else:
@@ -451,8 +451,8 @@ def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any,
 
 
 def _price_of_groups(claim: Claim, data: Table, i: Interval, alone: Interval) -> Price | None:
-    """What decides a claim that its groups leave open, of which more units bring no more: None
-    where the interval is hardly wider with groups as units."""
+    """What decides a claim that its groups leave undecided, since more units do not add groups:
+    None where the interval is hardly wider with groups as units."""
     if not i.high - i.low > WIDER * (alone.high - alone.low):
         return None
     for unit, groupings in claim.groups.items():
@@ -524,11 +524,11 @@ def _reason(
 
 def _with_others(
     claim: Claim,
-    method: _Stand,
-    controls: Stands,
-    planted: Stands,
-    violations: Stands,
-    rivals: Stands,
+    method: _Arm,
+    controls: ByArm,
+    planted: ByArm,
+    violations: ByArm,
+    rivals: ByArm,
 ) -> Verdict:
     """The verdict after all other arms have spoken; the first reason that applies is kept."""
     verdict = method.verdict
@@ -555,8 +555,8 @@ def _with_others(
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
         satisfy = "satisfies" if len(names) == 1 or head else "satisfy"
         reason = f"{head}{', '.join(names)} {satisfy} it too{tail}"
-        told = verdict.warning, _both_perfect(claim, method, [controls.get(n) for n in names])
-        words = "; ".join(filter(None, told))
+        warnings = verdict.warning, _both_perfect(claim, method, [controls.get(n) for n in names])
+        words = "; ".join(filter(None, warnings))
         return structs.replace(
             verdict, outcome="unspecific", reason=reason, warning=words, price=None
         )
@@ -579,16 +579,16 @@ def _with_others(
     return verdict
 
 
-def _both_perfect(claim: Claim, method: _Stand, passing: Sequence[_Stand | None]) -> str:
-    """Say that a method and a control are both as good as can be, in each unit; "" elsewhere."""
+def _both_perfect(claim: Claim, method: _Arm, passing: Sequence[_Arm | None]) -> str:
+    """Say that a method and a control are both perfect in each unit; "" otherwise."""
     best, x = claim.bounds or claim.natural or (), method.interval.estimate
     alike = any(s is not None and s.interval.estimate == x for s in passing)
     return "both are perfect: ask something harder" if alike and x in best else ""
 
 
-def _is_null(claim: Claim, asked: Stands) -> bool:
+def _is_null(claim: Claim, asked: ByArm) -> bool:
     """Whether the range to hold contains, within its ends, the value where there is nothing; unless
-    an arm that lacks what is credited fails the claim: nothing is then not what comes of it."""
+    an arm that lacks what is credited fails the claim: that arm then does not give nothing."""
     (low, high), _ = claim.edges
     if not low < _nothing(claim) < high:
         return False
@@ -596,16 +596,15 @@ def _is_null(claim: Claim, asked: Stands) -> bool:
 
 
 def _nothing(claim: Claim) -> float:
-    """The value where there is nothing, on the scale of judging; NaN where no number says so."""
+    """The value without any effect, on the scale of judging; NaN where there is none."""
     if claim.empty is None:
         return math.nan if claim.scale in ("log", "logit") else 0.0
     return float(rescale(claim.scale, claim.empty))
 
 
-def _blind(claim: Claim, controls: Stands, violations: Stands) -> str:
-    """Why a claim that nothing is there is blind: a planted violation is not found, or none of
-    those that are found is at most twice as far from nothing as the threshold; empty where it is
-    not blind."""
+def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
+    """Why a claim of no effect is blind: a planted violation is not found, or no violation that is
+    found is at most twice as far from no effect as the threshold; empty where it is not blind."""
     for name, (v, i, *_) in violations.items():
         if not (_judged(v) and _outside(claim, i)):
             return f"violation {name} not found"
@@ -627,8 +626,8 @@ def _violation_wanted(claim: Claim) -> str:
 
 
 def _judged(v: Verdict) -> bool:
-    """Whether nothing but its width could keep an arm from being decided."""
-    return v.reason in ("", STRADDLES, BESIDE)
+    """Whether only the width of its interval could keep an arm from being decided."""
+    return v.reason in ("", STRADDLES, TOO_CLOSE)
 
 
 def _outside(claim: Claim, i: Interval) -> bool:
@@ -723,21 +722,21 @@ def grouped(
         }
         alone = len(units) == 1
         pairs = itertools.combinations(codes.values(), 2) if alone else ()
-        for some in (*((of,) for of in codes.values()), *pairs):
-            cells = len(np.unique(np.stack(some), axis=1).T)
-            if not levels or min(int(of.max()) for of in some) < 1:
+        for crossed in (*((of,) for of in codes.values()), *pairs):
+            cells = len(np.unique(np.stack(crossed), axis=1).T)
+            if not levels or min(int(of.max()) for of in crossed) < 1:
                 continue
-            if len(some) > 1 and cells == max(int(of.max()) + 1 for of in some):
+            if len(crossed) > 1 and cells == max(int(of.max()) + 1 for of in crossed):
                 continue  # one is nested in the other
-            terms = {t: _by_group(x, axis, some) for t, x in data.terms.items()}
-            factors = len(units) - 1 + len(some)
+            terms = {t: _by_group(x, axis, crossed) for t, x in data.terms.items()}
+            factors = len(units) - 1 + len(crossed)
             of_groups = interval_of(terms, statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
                 # However few the groups are: this only ever widens.
                 least = np.nanmin([of_groups.low, of_groups.t_low, of_groups.skew_low])
-                most = np.nanmax([of_groups.high, of_groups.t_high, of_groups.skew_high])
+                highest = np.nanmax([of_groups.high, of_groups.t_high, of_groups.skew_high])
                 low = min(low, i.estimate + least - of_groups.estimate)
-                high = max(high, i.estimate + most - of_groups.estimate)
+                high = max(high, i.estimate + highest - of_groups.estimate)
     return replace(i, low=low, high=high)
 
 
@@ -747,16 +746,16 @@ def groups_in_words(groups: Groups) -> str:
     return f"also with each {words[0]} as one unit, and crossed" if words else ""
 
 
-def _by_group(x: np.ndarray, axis: int, some: Sequence[np.ndarray]) -> np.ndarray:
+def _by_group(x: np.ndarray, axis: int, codes: Sequence[np.ndarray]) -> np.ndarray:
     """Means of units in each group, or in each cell of two groupings; NaN where there is none."""
     x = np.moveaxis(x, axis, 0)
-    shape = (*(int(of.max()) + 1 for of in some), *x.shape[1:])
+    shape = (*(int(of.max()) + 1 for of in codes), *x.shape[1:])
     sums, counts = np.zeros(shape), np.zeros(shape)
-    known = np.isfinite(x)
-    np.add.at(sums, tuple(some), np.where(known, x, 0.0))
-    np.add.at(counts, tuple(some), known)
+    is_finite = np.isfinite(x)
+    np.add.at(sums, tuple(codes), np.where(is_finite, x, 0.0))
+    np.add.at(counts, tuple(codes), is_finite)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return np.moveaxis(means, 0, axis) if len(some) == 1 else means
+    return np.moveaxis(means, 0, axis) if len(codes) == 1 else means
 
 
 def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:
@@ -812,10 +811,10 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
 
 
 NEGLIGIBLE = 1e-3
-"""An effect of so small a share of what a claim asks for, in every unit, is none."""
+"""An effect that is at most this share of the claimed one, in every unit, counts as none."""
 ROUNDED = 1e-12
-"""Numbers that are apart by so small a share of themselves, or of what a claim asks for, are one
-number: they differ by the order of a sum."""
+"""Numbers that differ by at most this share of themselves, or of the claimed value, count as equal:
+they differ by the order of a sum."""
 
 
 def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
@@ -833,7 +832,7 @@ def _all_alike(claim: Claim, i: Interval) -> bool:
 
 
 def _untie(claim: Claim, i: Interval) -> str:
-    """What gives units that agree an interval, of what was not done already."""
+    """What would give units that agree an interval and was not done already."""
     if claim.bounds is None:
         return "name the bounds of a unit for an exact interval"
     if i.estimate not in claim.bounds:
@@ -842,7 +841,7 @@ def _untie(claim: Claim, i: Interval) -> str:
 
 
 def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
-    """What stands beside the verdict on the claim's own arm; empty where nothing does."""
+    """The warning next to the verdict on the claim's own arm; empty where there is none."""
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
     apart = "" if i.band else warning(claim, i)  # of a number for all levels no unit has one
@@ -858,8 +857,8 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
     if reason != STRADDLES or len(claim.units) > 1 or isinstance(claim.statistic, OfMeans):
         return ""
     for k, name in enumerate(data.levels[unit]):
-        rest = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
-        outcomes[name] = _outcome(claim, _interval(claim, rest, level, draws=1))
+        without_unit = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
+        outcomes[name] = _outcome(claim, _interval(claim, without_unit, level, draws=1))
     deciding = [(name, came) for name, came in outcomes.items() if came != "undecided"]
     if len(deciding) != 1:
         return ""
@@ -868,7 +867,7 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
 
 
 LOPSIDED = 0.5
-"""An interval is lopsided that the correction for skew makes longer by so much of Student's."""
+"""An interval is lopsided if the correction for skew lengthens it by this share of Student's."""
 
 
 def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
@@ -879,8 +878,8 @@ def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
     if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
         return ""
     far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
-    rest = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
-    without = _interval(claim, rest, level, draws=1)
+    without_far = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
+    without = _interval(claim, without_far, level, draws=1)
     if not _excess(without) < LOPSIDED / 2:
         return ""
     low, high = unscaled(claim.scale, (without.low, without.high))
@@ -889,18 +888,18 @@ def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
 
 
 def _excess(i: Interval) -> float:
-    """By how much of its own length Student's interval is lengthened by the correction for skew."""
+    """By what share of its length the correction for skew lengthens Student's interval."""
     length = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low)
     return length / (i.t_high - i.t_low) - 1 if i.t_high > i.t_low else 0.0
 
 
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
-    """Whether an arm differs from those that it is compared with by nothing, or by what rounding
-    makes of nothing, though units differ: no chance.
+    """Whether an arm equals those that it is compared with, up to rounding, though units differ,
+    which is no coincidence.
 
-    So it is where the value is 0 in each unit, or next to nothing to what is asked for, and, with
-    the units of the compared arms turned by one place, in none, yet as much on the whole: the same
-    numbers in another order.
+    That is the case where the value is 0 in each unit, or negligible next to the claimed value, and
+    is so in no unit, though equal on the whole, once the units of the compared arms are shifted by
+    one place: the same numbers in another order.
     """
     ends = [abs(e) for e in claim.edges[1] if math.isfinite(e)]
     least = NEGLIGIBLE * min(ends, default=0.0) if len(claim.units) == 1 else 0.0
@@ -917,7 +916,7 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
         turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
         moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
     except (ClaimError, KeyError, ValueError):
-        return False  # arms that cannot be turned differ by what nobody knows
+        return False  # arms that cannot be turned differ by an unknown amount
     sizes = np.abs(moved.points)
     # Single precision rounds in each pass over its own.
     alike = abs(moved.estimate - i.estimate) <= 1e-6 * sizes.max(initial=0.0)
@@ -948,7 +947,7 @@ def _place(claim: Claim, low: float, high: float) -> Outcome:
 
 
 def _outcome(claim: Claim, i: Interval) -> Outcome:
-    """Where the interval lies, one that was moved beyond bounds as far as these."""
+    """The outcome by where the interval lies; one that was moved beyond bounds is cut off there."""
     low, high = i.low, i.high
     if i.bounds is not None:
         # Only up to the bounds: the truth cannot lie beyond them.
@@ -1043,8 +1042,8 @@ def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dat
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
-    """20 where units are only levels that were measured in trained runs (documents) and no run is
-    resampled; else 6, of folds 5."""
+    """The fewest units: 20 where they are only levels measured in trained runs (documents) and no
+    run is resampled; else 6, or 5 folds."""
     trained_only = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
     trained_only = trained_only and tuple(units) != (FOLD,)
     return FEWEST_ALONE if trained_only else fewest_of(units)
@@ -1067,13 +1066,13 @@ def _p(claim: Claim, i: Interval) -> float:
 def describe_scope(
     units: Sequence[str], i: Interval, arm_reader: Others, scope: Scope, stays: Sequence[str] = ()
 ) -> str:
-    """Over which units a number generalises, what it speaks of without, and what the experiment
+    """Over which units a number generalises, what else it is about, and what the experiment
     adds."""
     over = " × ".join(f"{n:,} {plural(u, n)}" for u, n in zip(units, i.n, strict=True))
     first = arm_reader.arms[sorted(arm_reader.read)[0]] if arm_reader.read else None
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
     words = scope if isinstance(scope, str) else scope(arm_reader.trained, arm_reader.where)
-    parts = [f"over {over}", *(f"of these {what}" for what in stays)]
+    parts = [f"over {over}", *(f"of these {noun}" for noun in stays)]
     parts += ["for these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 

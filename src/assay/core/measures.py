@@ -28,7 +28,7 @@ def measures(
 
     Args:
         runs: those measured.
-        coords: levels of dims beside `run`, {dim: levels}.
+        coords: levels of the dims other than `run`, {dim: levels}.
         **named: (dims, array, unit) by name.
     Raises: ClaimError when a name belongs to xarray, the first dim is not `run`, or shapes do not
     fit.
@@ -240,8 +240,8 @@ def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
     order = ("seed", *[n for n in names if n != "seed"])
     for n in order:
         if n not in arm.coords or arm.coords[n].dims != ("run",):
-            known = ", ".join(str(k) for k, c in arm.coords.items() if c.dims == ("run",))
-            raise ClaimError(f"{n!r} is not a coordinate of the runs; those are {known}")
+            coords = ", ".join(str(k) for k, c in arm.coords.items() if c.dims == ("run",))
+            raise ClaimError(f"{n!r} is not a coordinate of the runs; those are {coords}")
     levels = list(zip(*[arm.coords[n].values.tolist() for n in order], strict=True))
     if len(set(levels)) < len(levels):
         raise ClaimError(
@@ -280,7 +280,7 @@ def instead(
     Args:
         source: the arm.
         *names: measures that stay as they are.
-        **measured: of each other measure, the one that stands in its place.
+        **measured: each other measure's replacement.
     Example:
         >>> import xarray as xr
         >>> from assay.core import instead
@@ -320,13 +320,13 @@ def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
         if "run" not in x.dims:
             variables[name] = x
             continue
-        rest = [d for d in x.dims if d != "run"]
-        values = x.transpose("run", *rest).values
+        other_dims = [d for d in x.dims if d != "run"]
+        values = x.transpose("run", *other_dims).values
         whole = complete or values.dtype.kind in "fc"
         dtype = values.dtype if whole else np.float64
         table = np.full((*shape, *values.shape[1:]), 0 if complete else np.nan, dtype)
         table[codes] = values
-        variables[name] = xr.Variable((*order, *rest), table, x.attrs)
+        variables[name] = xr.Variable((*order, *other_dims), table, x.attrs)
     shared_coords = {
         name: arm.variables[name] for name in arm.coords if "run" not in arm.variables[name].dims
     }

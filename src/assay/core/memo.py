@@ -32,7 +32,7 @@ _memory: ContextVar[_Memory | None] = ContextVar("made of arms", default=None)
 
 @contextlib.contextmanager
 def remembering(arms: Mapping[str, xr.Dataset]) -> Iterator[None]:
-    """Keep until the end what is made of these arms, which nobody changes meanwhile."""
+    """Keep until the end what is made from these arms, which must not change meanwhile."""
     memory = _memory.get()
     if memory is not None and memory.arms is arms:
         yield
@@ -45,7 +45,7 @@ def remembering(arms: Mapping[str, xr.Dataset]) -> Iterator[None]:
 
 
 def once(make: Callable[Concatenate[xr.Dataset, P], T]) -> Callable[Concatenate[xr.Dataset, P], T]:
-    """Mark a function of an arm and of plain values: nobody changes what it gives, and while arms
+    """Mark a function of an arm and of plain values: its result must not change, and while arms
     are remembered it is asked once."""
 
     @functools.wraps(make)

@@ -1,5 +1,5 @@
-"""Units that lie apart from the others: what an interval over few of them cannot see enough of,
-said beside a verdict."""
+"""Outlying units, which an interval over few units cannot see enough of: the warning next to a
+verdict."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def warning(claim: Claim, i: Interval) -> str:
     few = () if claim.bounds or i.bounds else find_outliers(i.points)
     if not len(few):
         return ""
-    rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
-    ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, rest))
+    inner, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
+    ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, inner))
     are = "is an outlier" if len(few) == 1 else "are outliers"
     of = f"{len(few)} of {n} {plural(claim.units[0], n)}"
     return f"{of} {are}, at {ours:.3g}, while the others are at {theirs:.3g}"

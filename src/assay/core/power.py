@@ -1,5 +1,5 @@
-"""Power: where an interval lies with regard to the ranges of a claim, which is what decides; how
-often experiments like the one at hand would decide it; and what would decide the undecided.
+"""Power: where an interval lies with regard to the ranges of a claim, which decides it; how often
+experiments like this one would decide it; and how many units would decide an undecided claim.
 
 Experiments are simulated with as many units as were measured, spread as normal ones with the same
 standard errors, and each is placed by its hull. Where limits are exact, units are taken to lie on
@@ -48,8 +48,8 @@ Limits = tuple[np.ndarray, np.ndarray]
 
 
 def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
-    """Tell whether an interval lies within the range to hold, and whether outside the range to
-    fail; of arrays of limits, for each of them."""
+    """Say whether an interval lies within the range to hold, and whether outside the range to fail;
+    elementwise for arrays of limits."""
     (hold_low, hold_high), (fail_low, fail_high) = claim.edges
     return (hold_low <= low) & (high <= hold_high), (high < fail_low) | (low > fail_high)
 
@@ -85,8 +85,7 @@ def chance(claim: Claim, i: Interval, truth: float, level: float = 0.95) -> tupl
     """Compute in which shares of such experiments an arm's interval would hold, and fail, if its
     true value were `truth`.
 
-    `truth` is on the scale of judging; `i` tells how many units there are and how far they are
-    apart."""
+    `truth` is on the scale of judging; `i` gives the number of units and their spread."""
     return chances(claim, i, level)(truth)
 
 
@@ -115,34 +114,34 @@ def beaten(
     claim: Claim, i: Interval, controls: Sequence[tuple[Interval, Between | None]], level: float
 ) -> Callable[[float], float]:
     """Compute the chance that every control is beaten in such an experiment, as a function of the
-    method's true value on the scale of judging; `controls` are where each stands, and how far the
-    method lies from it."""
-    outside, beside = 1.0, []
+    method's true value on the scale of judging; `controls` are the interval of each, and how far
+    the method lies from it."""
+    outside, gaps = 1.0, []
     for k, between in controls:
         outside *= chance(strict(claim), k, k.estimate, control_level(level))[1]
         if between is not None and math.isfinite(between.interval.variance):
             to = _log if between.is_log else float
             decided = chances(beyond(claim, k), between.interval, level)
-            beside.append((decided, between.interval.estimate - to(i.estimate), to))
-    return lambda truth: outside * math.prod(of(to(truth) + off)[0] for of, off, to in beside)
+            gaps.append((decided, between.interval.estimate - to(i.estimate), to))
+    return lambda truth: outside * math.prod(of(to(truth) + off)[0] for of, off, to in gaps)
 
 
 def detectable(
     claim: Claim,
     i: Interval,
     level: float = 0.95,
-    rest: Callable[[float], float] = lambda truth: 1.0,
+    controls: Callable[[float], float] = lambda truth: 1.0,
 ) -> tuple[float, float]:
     """Tell from which to which true value at least 80 % of such experiments would find the claim to
     hold.
 
-    `rest` gives the chance that controls and planted effects come out as they must at a true value,
+    `controls` gives the chance that controls and planted effects come out as required at a value,
     counted as independent of the arm itself. In the claim's unit; infinite on a side without a
     threshold; NaN twice where no value would be found."""
     (low, high), _ = claim.edges
     if i.df < 1 or not math.isfinite(i.variance):
         return NOTHING
-    # Without bounds a far point stands for infinity; there the claim must be found, or it never is.
+    # Without bounds a far point replaces infinity; a claim not found there is found nowhere.
     reach = _FAR * math.sqrt(i.variance) + 2 * i.rounding
     least, greatest = i.bounds or (high - reach, low + reach)
     sure = greatest if math.isinf(high) else least if math.isinf(low) else (low + high) / 2
@@ -153,11 +152,11 @@ def detectable(
         yes = sure
         for _ in range(0 if math.isinf(no) else 30):
             middle = (no + yes) / 2
-            found = decided(middle)[0] * rest(middle) >= CHANCE
-            no, yes = (no, middle) if found else (middle, yes)
+            is_enough = decided(middle)[0] * controls(middle) >= CHANCE
+            no, yes = (no, middle) if is_enough else (middle, yes)
         return no if math.isinf(no) else yes
 
-    if decided(sure)[0] * rest(sure) < CHANCE:
+    if decided(sure)[0] * controls(sure) < CHANCE:
         return NOTHING
     return unscale(claim.scale, first(low)), unscale(claim.scale, first(high))
 
@@ -386,7 +385,7 @@ def _more(unit: str, more: int, total: int) -> Price:
 
 
 def price_of_arm(name: str, price: Price | None) -> Price | None:
-    """The price of another arm's verdict, told as that arm's."""
+    """The price of another arm's verdict, with that arm's name in front."""
     return structs.replace(price, text=f"{name}: {price.text}") if price else None
 
 
@@ -402,9 +401,9 @@ def price_of_gate(gate: str, i: Interval) -> Price:
             f"more units do not help: meet the gate {gate}, by longer training for instance"
         )
     share = f"in {i.undefined:.1%} of the draws"
-    what = share if i.undefined < 1 else "for the estimate itself or when one unit is left out"
+    quantity = share if i.undefined < 1 else "for the estimate itself or when one unit is left out"
     return Price(
-        f"more units do not help: the statistic is undefined {what}; let the sweeps "
+        f"more units do not help: the statistic is undefined {quantity}; let the sweeps "
         "overlap, or choose other points"
     )
 

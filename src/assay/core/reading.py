@@ -146,12 +146,12 @@ def _where(data: xr.Dataset, name: str, where: Mapping[str, Any]) -> xr.Dataset:
                     f"arm {name!r} has no run with {field}={level!r}; it has {data.attrs[field]!r}"
                 )
         else:
-            known = [str(k) for k, c in data.coords.items() if c.dims == ("run",)] + [
+            coords = [str(k) for k, c in data.coords.items() if c.dims == ("run",)] + [
                 str(k) for k in data.attrs
             ]
             raise ClaimError(
                 f"where names {field!r}, which is not a field of the runs of arm {name!r}; "
-                f"{nearest(field, known)}"
+                f"{nearest(field, coords)}"
             )
     return data
 
@@ -191,12 +191,12 @@ def tabulate(
         missing = _missing_measure(e)
         if missing is None:
             raise
-        known = sorted(
+        names = sorted(
             {str(v) for name in arm_reader.read for v in arm_reader.arms[name].data_vars}
         )
         arms = ", ".join(sorted(arm_reader.read))
         raise ClaimError(
-            f"{_quoted(text)}: no measure {missing!r} in {arms}; {nearest(missing, known)}"
+            f"{_quoted(text)}: no measure {missing!r} in {arms}; {nearest(missing, names)}"
         ) from e
     terms = (
         dict(value)
@@ -235,19 +235,19 @@ def _missing_measure(e: AttributeError | KeyError) -> str | None:
 
 
 def _unit_axes(
-    x: xr.DataArray, units: tuple[str, ...], what: str, swept: str
+    x: xr.DataArray, units: tuple[str, ...], label: str, swept: str
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The numbers with the units as first axes, levels in ascending order; runs that share their
     per-run units are averaged."""
-    known, dims = x.coords.variables, [str(d) for d in x.dims]
-    fields = [str(k) for k, c in known.items() if c.dims == ("run",)]
+    coords, dims = x.coords.variables, [str(d) for d in x.dims]
+    fields = [str(k) for k, c in coords.items() if c.dims == ("run",)]
     per_run = [u for u in units if u not in dims and u in fields]
     lost = [u for u in units if u not in dims and u not in per_run]
     if lost:
         why = "it was averaged away, or arms with other levels were combined"
         role = "swept field" if lost[0] == swept else "unit"
         raise ClaimError(
-            f"{what} has no {role} {lost[0]!r} ({why}); "
+            f"{label} has no {role} {lost[0]!r} ({why}); "
             f"{nearest(lost[0], [*(d for d in dims if d != 'run'), *fields])}"
         )
     values = np.asarray(
@@ -256,23 +256,23 @@ def _unit_axes(
     levels = {}
     for unit in (u for u in units if u in dims):
         axis = dims.index(unit)
-        coordinate = known[unit].values if unit in known else np.arange(values.shape[axis])
+        coordinate = coords[unit].values if unit in coords else np.arange(values.shape[axis])
         levels[unit], order = np.unique(coordinate, return_index=True)
         if len(order) < len(coordinate):
-            raise ClaimError(f"{what} has dim {unit!r} with repeated levels")
+            raise ClaimError(f"{label} has dim {unit!r} with repeated levels")
         if (order[1:] < order[:-1]).any():
             values = values.take(order, axis)
-    rest = [d for d in dims if d not in (*units, "run")]
+    other_dims = [d for d in dims if d not in (*units, "run")]
     unit_dims = [u for u in units if u not in per_run]
     runs = (
         ["run"] if "run" in dims and "run" not in units else []
     )  # of a table, a unit as any other
-    values = values.transpose([dims.index(d) for d in (*runs, *unit_dims, *rest)])
+    values = values.transpose([dims.index(d) for d in (*runs, *unit_dims, *other_dims)])
     if not runs:
         return values, levels
     codes = []
     for unit in per_run:
-        levels[unit], code = np.unique(known[unit].values, return_inverse=True)
+        levels[unit], code = np.unique(coords[unit].values, return_inverse=True)
         codes.append(code)
     shape = tuple(len(levels[u]) for u in per_run)
     flat = np.ravel_multi_index(codes, shape) if codes else np.zeros(len(values), dtype=int)

@@ -19,11 +19,11 @@ WAYS = {
 }
 """How units may depend on each other that no column names."""
 GIVEN = "given with the claim"
-"""Where the threshold of a claim about somebody's own table comes from; whether a pilot went before
+"""Where the threshold of a claim about a user's own table comes from; whether a pilot went before
 is not known."""
 TIES = "units agree"
-"""The reason stored where so many units have one and the same number that how far others may lie
-from it cannot be told."""
+"""The reason stored where so many units have the same number that the spread of the others cannot
+be estimated."""
 IDENTICAL = "identical in every unit"
 """The reason stored with *fails* where what is compared is the same number in each unit, so that
 the difference is 0 by arithmetic."""
@@ -34,8 +34,8 @@ OUT_OF_REACH = "out of reach"
 range to hold, given what it is compared with."""
 UNCONTROLLED = "no control could be made"
 """The reason stored where all controls of a claim that would hold were left out."""
-BESIDE = "not told from the method"
-"""The reason stored of a control from which the method does not differ enough."""
+TOO_CLOSE = "not told from the method"
+"""The reason stored for a control that the method does not differ from enough."""
 BLIND = "blind"
 """The reason stored where "nothing there" lies in the range, and no planted violation shows that a
 small effect would have been seen."""
@@ -103,9 +103,9 @@ def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]
         >>> remedy("about 2,219 more seeds: assay run cut", 277.4, "choose another threshold")
         ('more units would be impractical (about 2,219 more seeds); choose another threshold', '')
     """
-    words, colon, rest = price.partition(COMMAND)
+    words, colon, command = price.partition(COMMAND)
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
         return f"more units would be impractical ({words}); {instead}", ""
     helps = not any(no in words for no in ("do not help", "no number of units", "even ten"))
-    return f"to decide it: {words}" if helps else words, f"run {rest}" if colon else ""
+    return f"to decide it: {words}" if helps else words, f"run {command}" if colon else ""

@@ -83,7 +83,7 @@ LAB = {
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
     "records": "provenance recording reproduction",
 }
-"""The lab's rooms, and what lay beside them before."""
+"""The lab's packages, and the modules that were next to them before."""
 JOINED = {
     "documentation": "catalogue",
     "judge.history": "judge.looks",
@@ -157,7 +157,7 @@ class _Renamed(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         # The module itself, not a copy: its classes and caches must be the same under both names.
         name = module.__name__
-        for old in [name, *(known for known in RENAMED if known.startswith(f"{name}."))]:
+        for old in [name, *(former for former in RENAMED if former.startswith(f"{name}."))]:
             sys.modules[old] = importlib.import_module(current(old))
 
 

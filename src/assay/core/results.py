@@ -1,8 +1,8 @@
-"""Results: what comes of statements, as it is kept, printed and read again: the verdict on a claim
-with those of its controls, exact statements, estimates, and a whole result.
+"""Results of statements, as they are kept, printed and read again: the verdict on a claim with
+those of its controls, exact statements, estimates, and a whole result.
 
-All are `Written`: judging makes them, a file or a record gives them back, and whoever shows them
-reads the same attributes. What a file of an earlier version lacks is as it is by default."""
+All are `Written`: judging makes them, a file or a record gives them back, and everything that shows
+them reads the same attributes. Fields that an earlier version's file lacks have their defaults."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Kind = Literal["exact", "confirming", "risky", "finding"]
 JOINT = ", "
 """Is between dimensions whose levels are combined, and between these levels."""
 LARGEST = 10
-"""So many points of a scan over names are listed, those farthest from zero."""
+"""How many points of a scan over names are listed: those farthest from zero."""
 EDITION = 2
-"""Of the rule in docs/rule.md; entries without an edition were judged by the first."""
+"""The edition of the rule in docs/rule.md; entries without one were judged by the first."""
 
 
 class Published(Written, frozen=True, kw_only=False, eq=True):
-    """A number from the literature to print beside ours.
+    """A number from the literature to print next to ours.
 
     Example:
         >>> from assay import Published
@@ -45,8 +45,8 @@ class Published(Written, frozen=True, kw_only=False, eq=True):
     orientation only."""
     note: str = ""
     at: str = "not checked"
-    """Where in the source it stands, such as "Table 3" or "Figure 9"; "not checked" where nobody
-    could open the source."""
+    """Where in the source it is, such as "Table 3" or "Figure 9"; "not checked" where we could not
+    open the source."""
 
     set_up: str = ""
     """How far it can be compared, in words: what `same` says."""
@@ -57,18 +57,18 @@ class Published(Written, frozen=True, kw_only=False, eq=True):
 
 
 Literature = Published | Literal["new"] | None
-"""What papers print of this very quantity: a number; "new" where none that we know prints one,
-however old the claim; None where nobody has looked."""
+"""The number that a paper prints for this very quantity; "new" where no paper that we know prints
+one, however old the claim; None where we have not looked."""
 
 
 class Price(Written, frozen=True, kw_only=False, eq=True):
-    """About what it would take to decide an undecided claim."""
+    """Roughly what it would take to decide an undecided claim."""
 
     text: str
     factor: str | None = None
     """The factor that needs more units; None when more units do not help."""
     more: int | None = None
-    """About how many more of them."""
+    """Roughly how many more units of that factor."""
 
 
 class Contrast(Written, frozen=True, kw_only=False, eq=True):
@@ -112,7 +112,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seeds>
     """
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("lacks", "levels")
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "rows")
 
     text: str = ""
@@ -156,25 +156,24 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     bounds: Numbers | None = None
     natural: Range | None = None
     detectable: Reach = ()
-    """From which to which true value 80 % of such experiments would find the claim to hold,
-    controls and planted effects coming out as they must; NaN twice for none."""
+    """The range of true values at which 80 % of such experiments would find the claim to hold, with
+    controls and planted effects as required; (NaN, NaN) for no value."""
     detectable_alone: Reach = ()
-    """Of the method's interval alone, whatever controls and planted effects come to."""
+    """That range by the method's interval alone, whatever controls and planted effects give."""
     controls_chance: Number = math.nan
-    """In which share of such experiments controls and planted effects come out as they must."""
+    """The share of such experiments in which controls and planted effects come out as required."""
     warning: str = ""
-    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where
-    nothing does."""
+    """What makes the interval doubtful, such as an outlying unit; empty where nothing does."""
     gates: Mapping[str, bool] = {}
     points: Numbers = ()
     """The statistic of every level of the first factor by itself: the spread behind the
     interval."""
     levels: tuple[Any, ...] = ()
-    """The level that each of these points is of."""
+    """The level of each of these points."""
     rows: tuple[UnitRow, ...] = ()
-    """Which prompt each point is of; the points are then in the order of the rows."""
+    """The prompt of each point; the points are then in the order of the rows."""
     contrast: Contrast | None = None
-    """Of a control: how far the method lies from it."""
+    """For a control: how far the method lies from it."""
     level_of: str = ""
     """The dimension, such as layer, of which the estimate is a level; "" of any other number."""
     lacks: bool = False
@@ -197,14 +196,14 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
 class Other(Written, frozen=True, kw_only=True):
     """An arm that satisfies a claim as well."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("n",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("n",)
     OPTIONAL: ClassVar[tuple[str, ...]] = ("lacks",)
 
     reason: str | None = None
-    """Why it may; None where nobody said so beforehand."""
+    """Why it may; None where the author did not say so beforehand."""
     lacks: bool | None = None
-    """Whether a credited part was not learned there; None by the rule's first edition, which asked
-    for names."""
+    """Whether a credited part was not learned there; None by the rule's first edition, which went
+    by names."""
     estimate: Number = math.nan
     low: Number = math.nan
     high: Number = math.nan
@@ -221,7 +220,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """A claim's verdict, with the verdicts of its controls, those of its planted effects, and every
     other arm that was asked."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         *("contrast", "edition", "level_of", "rows", "sides", "together", "unless", "violations"),
     )
@@ -231,15 +230,15 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     violations: Mapping[str, Verdict] = {}
     """The arms with a planted violation, which must be found."""
     also: Mapping[str, Other] = {}
-    """The other arms that satisfy the claim too: excused ones, and those that nobody named."""
+    """The other arms that satisfy the claim too: excused ones, and those that no claim named."""
     asked: tuple[str, ...] = ()
     """All other arms on which the claim could be computed."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before judging, such as rows averaged."""
     edition: int = 1
-    """Of the rule it was judged by."""
+    """The edition of the rule by which it was judged."""
     sides: Mapping[str, Number] = {}
-    """What the arms that it compares have of one measure, by their columns."""
+    """The numbers of one measure in the arms that it compares, by their columns."""
     together: int = 1
     """For how many claims of a study its interval holds at once."""
     unless: str = ""
@@ -270,8 +269,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         if self.price is None:
             return "", ""
         have, text = self.n.get(self.price.factor or "", 0), self.price.text
-        arm, colon, rest = text.partition(": ")
-        text = rest if colon and f" {arm} " in self.reason else text  # it is named already
+        arm, colon, advice = text.partition(": ")
+        text = advice if colon and f" {arm} " in self.reason else text  # it is named already
         return remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
 
     @property
@@ -300,8 +299,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return Verdict(**{name: getattr(self, name) for name in Verdict.__struct_fields__})
 
     def role(self, arm: str) -> Literal["also", "true", "unnamed"]:
-        """Tell what an arm that satisfies the claim is to it, by the rule it was judged by: excused
-        by the author, named by nobody, which changes nothing, or what makes it unspecific."""
+        """Give the role of an arm that satisfies the claim, by the rule it was judged by: excused
+        by the author, not named, which changes nothing, or what makes the claim unspecific."""
         other = self.also[arm]
         if other.lacks and self.outcome == "unspecific":
             return "unnamed"
@@ -310,10 +309,10 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return "unnamed" if other.lacks is None else "true"
 
     def arms(self) -> Iterator[tuple[str, str, Verdict | Other]]:
-        """Go through all arms that were asked beside the method: role, name and numbers; the
-        strongest other explanations first.
+        """Go through all arms that were tested in addition to the method: role, name and numbers;
+        the strongest other explanations first.
 
-        The role is near, control, planted or violation, or as `role` tells it.
+        The role is near, control, planted or violation, or what `role` gives.
         """
         near = [arm for arm in self.controls if arm in self.near]
         for arm in dict.fromkeys((*near, *self.controls)):
@@ -365,7 +364,7 @@ class Verified(Written, frozen=True, kw_only=True):
     """An Exact statement with what came out: outcome exact or violated, largest absolute
     deviation."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("exact",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("exact",)
 
     text: str
     kind: Literal["exact"] = "exact"
@@ -401,7 +400,7 @@ class Curve(Written, frozen=True, kw_only=True):
     """A statistic over the levels of a field, in ascending order; what is several has a number for
     each level."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("points",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("points",)
 
     over: str
     axis: Literal["plain", "log"]
@@ -453,19 +452,19 @@ class Curve(Written, frozen=True, kw_only=True):
     def listed(self) -> list[int]:
         """Give the points to list of one over names: all in their order, or of more than ten those
         farthest from zero."""
-        known = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
+        finite = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
         if len(self.levels) <= LARGEST:
-            return sorted(known, key=self.order)
-        return sorted(known, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
+            return sorted(finite, key=self.order)
+        return sorted(finite, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
 
     @property
     def clear_of_zero(self) -> str:
         """Say in how many places of one over names the band excludes 0; "" where it is unknown."""
-        known = [(low, high) for low, high in self.band if math.isfinite(low + high)]
-        if self.is_plain or not known:
+        finite_limits = [(low, high) for low, high in self.band if math.isfinite(low + high)]
+        if self.is_plain or not finite_limits:
             return ""
-        noun, count = "cell" if len(self.dims) > 1 else "level", len(known)
-        clear = sum(low > 0 or high < 0 for low, high in known)
+        noun, count = "cell" if len(self.dims) > 1 else "level", len(finite_limits)
+        clear = sum(low > 0 or high < 0 for low, high in finite_limits)
         if not clear:
             return f"No {noun}'s simultaneous interval excludes 0."
         return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
@@ -485,13 +484,13 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     """An Estimate with its number and intervals in the statement's unit, or with its curve; no
     verdict."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("statement",)
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ("statement",)
     OPTIONAL: ClassVar[tuple[str, ...]] = ("level_of",)
 
     text: str
     kind: Literal["finding"] = "finding"
     estimate: Number = math.nan
-    """NaN of a curve, as are the limits."""
+    """NaN for a curve, as are the limits."""
     low: Number = math.nan
     high: Number = math.nan
     t_low: Number = math.nan
@@ -507,7 +506,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     source: str = ""
     published: Published | str | None = None
     points: Numbers = ()
-    """The statistic of every level of the first factor by itself; of a curve none."""
+    """The statistic of every level of the first factor by itself; empty for a curve."""
     curve: Curve | None = None
     level_of: str = ""
     """As of a verdict."""
@@ -526,15 +525,15 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
         """Give the estimate with its interval, units and their number; of a curve for each level,
         with the interval that covers all levels together."""
         unit = "" if self.unit == "1" else self.unit
-        said: dict[str, Any] = {"claim": self.text, "role": "estimate", "unit": unit}
-        said |= {f"n_{unit}": n for unit, n in self.n.items()}
+        row: dict[str, Any] = {"claim": self.text, "role": "estimate", "unit": unit}
+        row |= {f"n_{unit}": n for unit, n in self.n.items()}
         if (c := self.curve) is None:
-            yield {**said, "estimate": self.estimate, "low": self.low, "high": self.high}
+            yield {**row, "estimate": self.estimate, "low": self.low, "high": self.high}
             return
         for k in range(len(c.levels)):
             levels = dict(zip(c.dims, c.at(k), strict=True))
             limits = {"estimate": c.estimate[k], "low": c.band_low[k], "high": c.band_high[k]}
-            yield {**said, **levels, **limits}
+            yield {**row, **levels, **limits}
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row, or one for each level of a curve, as `by_level` gives it."""
@@ -596,8 +595,8 @@ class Signature(Written, frozen=True, kw_only=True):
 
 
 class Head(Written, frozen=True, kw_only=True):
-    """A line of a store's ledger by its hash, which stands for all lines before it, and how many
-    these are with it.
+    """A line of a store's ledger by its hash, which covers all lines before it, and how many lines
+    there are up to it.
     """
 
     lines: int
@@ -605,8 +604,8 @@ class Head(Written, frozen=True, kw_only=True):
 
 
 class OtherRegistration(Written, frozen=True, kw_only=True):
-    """What else was frozen of some of the same arms on some of the same seeds; without claims where
-    its file is gone.
+    """Another freeze with some of the same arms on some of the same seeds; without claims where its
+    file is gone.
     """
 
     experiment: str
@@ -635,10 +634,10 @@ class Registration(Written, frozen=True, kw_only=True):
     others: tuple[OtherRegistration, ...] = ()
     signatures: tuple[Signature, ...] = ()
     lacking: tuple[str, ...] | None = None
-    """The inputs that runs read and that were not frozen, by name; None of what an older version
-    judged, whose files held no inputs."""
+    """The inputs that runs read and that were not frozen, by name; None for results of an older
+    version, whose files held no inputs."""
     seen: tuple[str, ...] = ()
-    """What was known of its measures when it was frozen."""
+    """What was known about its measures when it was frozen."""
     followed: bool = False
 
 
@@ -673,15 +672,15 @@ class ResultData(Written, frozen=True, kw_only=True):
     @property
     def lacking(self) -> tuple[str, ...]:
         """The inputs that runs read and that were not frozen, by name."""
-        known = self.registration.lacking if self.registration is not None else None
-        return tuple(self.provenance.get("inputs", ())) if known is None else known
+        noted = self.registration.lacking if self.registration is not None else None
+        return tuple(self.provenance.get("inputs", ())) if noted is None else noted
 
     @property
     def standing(self) -> Inference:
         """Whether it is confirmatory, by what its freeze held: that of a result of an older version
         held no inputs."""
-        held = self.inference == "confirmatory" and self.lacking
-        return "frozen without inputs" if held else self.inference
+        is_partial = self.inference == "confirmatory" and self.lacking
+        return "frozen without inputs" if is_partial else self.inference
 
     @property
     def statements(self) -> tuple[Judged | Verified | Estimated, ...]:

@@ -148,8 +148,8 @@ def _read_csv(path: Path, source: str, arm_column: str) -> pd.DataFrame:
 
 
 def _check_header(path: Path, text: bytes, separator: str, source: str, arm_column: str) -> None:
-    """Refuse what is no CSV, or whose columns cannot be told apart. pandas renames the second of
-    two equal names before anyone could ask which one is meant."""
+    """Refuse text that is no CSV, or that repeats a column name. pandas renames the second of two
+    equal names before anyone could ask which one is meant."""
     import pandas as pd
 
     if path.suffix.lower() in OTHER_FORMATS or text.startswith(b"PAR1"):
@@ -181,8 +181,8 @@ def _unreadable(path: Path, source: str, error: Exception) -> str:
     packed = path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz")
     if isinstance(error, UnicodeDecodeError) and not packed:
         wide = error.start == 0 and error.object[:2] in foreign.WIDE
-        what = "it is UTF-16" if wide else f"it is not UTF-8 text (byte {error.start:,})"
-        return f"{source} is not a comma-separated table: {what}; save it as UTF-8"
+        problem = "it is UTF-16" if wide else f"it is not UTF-8 text (byte {error.start:,})"
+        return f"{source} is not a comma-separated table: {problem}; save it as UTF-8"
     why = str(error).splitlines()[0].strip()
     if counts := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", why):
         names, line, values = counts.groups()
@@ -213,7 +213,7 @@ def _as_frame(frame: Any, source: str) -> pd.DataFrame:
 def _with_arms(rows: pd.DataFrame, source: str, arm_column: str) -> pd.DataFrame:
     """Rows with the names of their arms in the column `arm`. Raises: DataError."""
     if arm_column != "arm":
-        # a claim may name it, and a column that vanishes is one that nobody judges
+        # a claim may name it, and a column that vanishes is never judged
         if "arm" in rows.columns:
             raise DataError(
                 f"{source} has a column 'arm' besides {arm_column!r}; rename one of them, or "
@@ -230,13 +230,13 @@ def _with_arms(rows: pd.DataFrame, source: str, arm_column: str) -> pd.DataFrame
     return rows
 
 
-def _check_spellings(what: str, names: Iterable[str]) -> None:
+def _check_spellings(noun: str, names: Iterable[str]) -> None:
     """Refuse names that differ by case alone. Raises: DataError."""
-    known: dict[str, str] = {}
+    first_spellings: dict[str, str] = {}
     for name in names:
-        if (other := known.setdefault(name.casefold(), name)) != name:
+        if (other := first_spellings.setdefault(name.casefold(), name)) != name:
             raise DataError(
-                f"{what} {other!r} and {name!r} differ by case alone; write them in one way, or "
+                f"{noun} {other!r} and {name!r} differ by case alone; write them in one way, or "
                 "give them different names"
             )
 
@@ -285,10 +285,10 @@ def check_units(
         )
     for unit in units:
         if unit == "arm" or unit in (c.name for c in parsed.columns):
-            what = "a unit" if role == "unit" else "what a curve goes over"
+            noun = "a unit" if role == "unit" else "what a curve goes over"
             taken = "judged by the claim" if parsed.kind == "claim" else "what is estimated"
             raise ClaimError(
-                f"column {unit!r} cannot be {what}: it is {'the arm' if unit == 'arm' else taken}"
+                f"column {unit!r} cannot be {noun}: it is {'the arm' if unit == 'arm' else taken}"
             )
         if unit not in rows.columns:
             raise ClaimError(
@@ -307,7 +307,7 @@ def check_units(
 
 
 def _check_levels(unit: str, levels: Sequence[str]) -> None:
-    """Refuse levels of a unit that sum up the others, and those that only case tells apart. Raises:
+    """Refuse levels of a unit that sum up the others, and those that differ only in case. Raises:
     DataError."""
     summing = [x for x in levels if x.casefold() in SUMMARIES]
     if summing and all(re.search(r"\d", x) for x in levels if x not in summing):

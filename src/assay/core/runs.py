@@ -85,7 +85,7 @@ class Runs(Generic[S]):
         )
 
     def replicated(self, replicate: int | None = None) -> Runs[S]:
-        """Give each run a seed of its own replicate, so that replicates share no random number.
+        """Give each run its own replicate's seed, so that replicates share no random number.
 
         Each spec's field `replicate` counts, or one number for all. Formula: seed + 10⁶ · replicate
         """

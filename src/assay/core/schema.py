@@ -1,5 +1,5 @@
-"""Schema: a result as plain values, the same for everybody who prints it, and what these values
-look like, told from its types.
+"""Schema: a result as plain values, the same wherever it is printed, and the JSON schema of these
+values, made from its types.
 
 A result is a frozen dataclass, or a `Written` where it is read back as well. Its fields, in order,
 are the keys of what is printed; a value that is written otherwise than by its fields has a method
@@ -32,8 +32,8 @@ import msgspec
 from assay.core.errors import DataError
 
 PLAIN = {bool: "boolean", int: "integer", str: "string", Path: "string", type(None): "null"}
-BESIDE = types.MappingProxyType({"beside": True})
-"""Metadata of a field that is told beside a result and is no part of its plain values."""
+OMITTED = types.MappingProxyType({"omitted": True})
+"""Metadata of a field that is printed with a result and is not among its plain values."""
 OPTIONAL = types.MappingProxyType({"optional": True})
 """Metadata of a field whose key is left out where it is None."""
 # JSON has no number that is none, nor an infinite one: both are written as null, and read back by
@@ -65,8 +65,8 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         ({'x': None}, nan)
     """
 
-    BESIDE: ClassVar[tuple[str, ...]] = ()
-    """Fields that are no part of what is written."""
+    UNWRITTEN: ClassVar[tuple[str, ...]] = ()
+    """Fields that are not written."""
     OPTIONAL: ClassVar[tuple[str, ...]] = ()
     """Fields that are left out where they are what they are by default."""
 
@@ -92,7 +92,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         for f in msgspec.structs.fields(self):
             value = getattr(self, f.name)
             default = f.default_factory() if callable(f.default_factory) else f.default
-            if f.name in self.BESIDE or (f.name in self.OPTIONAL and value == default):
+            if f.name in self.UNWRITTEN or (f.name in self.OPTIONAL and value == default):
                 continue
             entry[f.name] = to_json(value)
         for name, kind in _kinds(type(self)):
@@ -132,7 +132,7 @@ def to_json(value: Any) -> Any:
     if hasattr(value, "to_json"):
         return value.to_json()
     if is_dataclass(value):
-        parts = {f: getattr(value, f.name) for f in fields(value) if "beside" not in f.metadata}
+        parts = {f: getattr(value, f.name) for f in fields(value) if "omitted" not in f.metadata}
         return {
             f.name: to_json(part)
             for f, part in parts.items()
@@ -184,16 +184,16 @@ def schema(annotation: Any) -> dict[str, Any]:
     if isinstance(annotation, type) and is_dataclass(annotation):
         hints, written_fields = (
             get_type_hints(annotation),
-            [f for f in fields(annotation) if "beside" not in f.metadata],
+            [f for f in fields(annotation) if "omitted" not in f.metadata],
         )
         needed = [f.name for f in written_fields if "optional" not in f.metadata]
         return _object({f.name: schema(hints[f.name]) for f in written_fields}, needed)
-    raise TypeError(f"no JSON schema tells what {annotation!r} is written as")
+    raise TypeError(f"no JSON schema for {annotation!r}")
 
 
 def _schema_of_written(written: type[Written]) -> dict[str, Any]:
     hints = get_type_hints(written, include_extras=True)
-    names = [n for n in written.__struct_fields__ if n not in written.BESIDE]
+    names = [n for n in written.__struct_fields__ if n not in written.UNWRITTEN]
     properties = {}
     for name in names:
         hint = hints[name]

@@ -2,7 +2,7 @@
 specs.
 
 An experiment writes one sentence with fields or properties of its spec in braces, such as
-"before block {layer}". Each stands for the values of all runs that a verdict reads. A field that
+"before block {layer}". Each becomes the values of all runs that a verdict reads. A field that
 was changed and does not show in the sentence is named after it.
 """
 
@@ -27,12 +27,12 @@ def sentence(template: str, specs: Sequence[Spec]) -> str:
 
 
 def check(template: str, spec: Spec) -> None:
-    """Check that what stands in braces can be filled in from a spec. Raises: ExperimentError."""
+    """Check that the names in braces can be filled in from a spec. Raises: ExperimentError."""
     try:
         for _, name, _, _ in string.Formatter().parse(template):
             if name is not None and not hasattr(spec, name):
-                known = [attribute for attribute in dir(spec) if not attribute.startswith("_")]
-                lacks = f"which {type(spec).__name__} does not have; {nearest(name, known)}"
+                attributes = [attribute for attribute in dir(spec) if not attribute.startswith("_")]
+                lacks = f"which {type(spec).__name__} does not have; {nearest(name, attributes)}"
                 raise ExperimentError(f"scope names {{{name}}}, {lacks}")
         sentence(template, (spec,))
     except ValueError as e:
@@ -77,8 +77,8 @@ def shared_scopes(scopes: Sequence[str], noun: str = "claim") -> list[tuple[str,
         words = "; ".join(filter(None, [*whole, ", ".join(last.split(", ")[len(begun) :])]))
         by_words.setdefault(words, []).append(number)
     del by_words[""]
-    own = [(claims_in_words(numbers, noun), words) for words, numbers in by_words.items()]
-    return [("", shared)] * bool(shared) + own
+    named = [(claims_in_words(numbers, noun), words) for words, numbers in by_words.items()]
+    return [("", shared)] * bool(shared) + named
 
 
 def claims_in_words(numbers: Sequence[int], noun: str = "claim") -> str:
@@ -86,9 +86,9 @@ def claims_in_words(numbers: Sequence[int], noun: str = "claim") -> str:
     return f"{noun}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
-def changes(current: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:
+def changes(current: Iterable[Spec], earlier: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:
     """Find the fields whose values are not those of other specs, each with its values now."""
-    new, old = _values_by_field(current), _values_by_field(before)
+    new, old = _values_by_field(current), _values_by_field(earlier)
     return {name: tuple(new[name]) for name in new if new[name].keys() != old.get(name, {}).keys()}
 
 
@@ -99,8 +99,8 @@ def fits(spec: Spec, where: Mapping[str, Any]) -> bool:
 
 
 def listed(values: Iterable[Any], form: str = "") -> str:
-    """Write values as one phrase, each once: "0.1, 0.2 and 0.3", "4 to 64"; phrases with commas of
-    their own stand apart by semicolons. `form` is a format of Python's."""
+    """Write values as one phrase, each once: "0.1, 0.2 and 0.3", "4 to 64"; phrases that contain
+    commas are separated by semicolons. `form` is a Python format."""
     distinct = list(dict.fromkeys(values))
     if len(distinct) > SEVERAL and all(isinstance(v, int | float) for v in distinct):
         return f"{_written(min(distinct), form)} to {_written(max(distinct), form)}"
@@ -111,8 +111,7 @@ def listed(values: Iterable[Any], form: str = "") -> str:
 
 
 class _Filled(Mapping[str, Any]):
-    """What stands in a template's braces: the values of specs by the name of a field or
-    property."""
+    """Fills in a template's braces: the values of specs by the name of a field or property."""
 
     def __init__(self, specs: Sequence[Spec]) -> None:
         self.specs = specs

@@ -75,9 +75,9 @@ class Sizes:
         """Give the values of a field over an arm's specs, each once, in ascending order. Raises:
         ExperimentError for neither."""
         specs = self._specs_of(arm)
-        if specs and field not in (known := [f.name for f in fields(specs[0])]):
+        if specs and field not in (names := [f.name for f in fields(specs[0])]):
             raise ExperimentError(
-                f"{type(specs[0]).__name__} has no field {field}; {nearest(field, known)}"
+                f"{type(specs[0]).__name__} has no field {field}; {nearest(field, names)}"
             )
         return tuple(sorted({getattr(s, field) for s in specs}))
 
@@ -118,8 +118,8 @@ class Sizes:
                 ) from None
         if match["count"]:
             return written(len(values), form)
-        *rest, last = [written(v, form) for v in values] or ["none"]
-        return f"{', '.join(rest)} and {last}" if rest else last
+        *others, last = [written(v, form) for v in values] or ["none"]
+        return f"{', '.join(others)} and {last}" if others else last
 
 
 def written(value: Any, form: str = "") -> str:

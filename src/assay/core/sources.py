@@ -1,8 +1,8 @@
 """Sources: what reads experiments that are written in another form than Python, by how their files
 end.
 
-What reads them knows of more than the lab, and stands above it; so the package's front door says
-what it is, and that is imported when such a file is first met."""
+Their reader uses more than the lab and is a layer above it; so the package's `__init__` names it,
+and it is imported when such a file is first read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Source(Protocol):
     """Reads one form of files that describe experiments."""
 
     def header(self, path: Path) -> Header:
-        """Read what a list says of it, without importing anything of it. Raises:
+        """Read what a list shows about it, without importing it. Raises:
         ExperimentError."""
 
     def experiment(self, path: Path) -> Experiment:

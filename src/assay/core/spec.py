@@ -41,9 +41,9 @@ class Spec:
 
     Values are made canonical when a spec is built, so equal specs have equal keys: an int in a
     float field becomes a float, NumPy scalars become Python's, lists become tuples, −0.0 becomes
-    0.0. What a single field may be stands in its annotation, `steps: Annotated[int, Ge(1)]` (bounds
-    are those of `annotated_types`); a subclass may define `check()` for rules between fields, which
-    raises SpecError.
+    0.0. A field's bounds are in its annotation, `steps: Annotated[int, Ge(1)]` (those of
+    `annotated_types`); a subclass may define `check()` for rules between fields, which raises
+    SpecError.
 
     Raises: SpecError for a wrong type, NaN or infinity, or a value outside a Literal or a bound.
     Example:
@@ -166,7 +166,7 @@ def variant(
     over: Mapping[str, Sequence[object]] | None = None,
     **fields: object,
 ) -> SpecMap[S]:
-    """A map from the method's specs to those of an arm that stands beside it.
+    """A map from the method's specs to those of another arm.
 
     Kept are the first `seeds` seeds, and the specs whose fields have the values in `where`, or one
     of several. `times` multiplies fields, whole numbers rounded to at least 1, so that
@@ -595,10 +595,10 @@ def _read(text: str, hint: Any, where: str) -> Any:
 
 
 def _known(cls: type, names: Mapping[str, object]) -> None:
-    known = _names(cls)  # type: ignore[arg-type]
+    field_names = _names(cls)  # type: ignore[arg-type]
     for name in names:
-        if name not in known:
-            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, known)}")
+        if name not in field_names:
+            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, field_names)}")
 
 
 _KINDS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {

@@ -115,12 +115,12 @@ def distance(x: Vectors, first: Bool[np.ndarray, " n"], second: Bool[np.ndarray,
 
     Formula: ‖x̄ − ȳ‖
     """
-    means = [x[some].mean(0) for some in (first, second)]
+    means = [x[rows].mean(0) for rows in (first, second)]
     apart = means[0] - means[1]
     length = float(np.linalg.norm(apart))
     moved = np.zeros(len(x))
-    for some, mean, sign in zip((first, second), means, (1, -1), strict=True):
-        moved[some] = sign * len(x) / some.sum() * (x[some] - mean) @ apart / length
+    for rows, mean, sign in zip((first, second), means, (1, -1), strict=True):
+        moved[rows] = sign * len(x) / rows.sum() * (x[rows] - mean) @ apart / length
     return length, moved
 
 

@@ -2,8 +2,8 @@
 
 A statistic is a function of means {name: [draw, ...]} that gives one number per draw, so that any
 function of means has an
-interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are told
-apart by sides: `sides(a=..., b=...)` names the terms "a.err", "b.err", which
+interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are
+distinguished by sides: `sides(a=..., b=...)` names the terms "a.err", "b.err", which
 `difference(ratio("err", "var"))` or `at_matched(...)` then read."""
 
 from __future__ import annotations
@@ -365,8 +365,8 @@ def at_best(
     values = np.where(np.isnan(values), np.inf, values)
     # From a place within the group to one among all units.
     indices = values.argmin(1) + k * np.arange(groups).reshape(-1, *[1] * (score.ndim - 1))
-    rest = [d for d in score.dims if d != "seed"]
-    where = xr.DataArray(indices, dims=("group", *rest), coords={"group": np.arange(groups)})
+    other_dims = [d for d in score.dims if d != "seed"]
+    where = xr.DataArray(indices, dims=("group", *other_dims), coords={"group": np.arange(groups)})
     scored = xr.DataArray(np.isfinite(values.min(1)), dims=where.dims)
     best = (
         x.isel({"seed": where})

@@ -36,7 +36,7 @@ def expression(text: str) -> ast.expr:
 
 
 def docstring(text: str, filename: str = "<text>") -> str | None:
-    """Read the docstring that a file begins with, None where it has none; where that stands alone,
+    """Read the docstring that a file begins with, or None; where no code follows it on its line,
     nothing after it is parsed.
 
     Raises: as `module`.

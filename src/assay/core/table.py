@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 Arms = dict[str, "xr.Dataset"]
 FEWEST_CANDIDATES = 3
-"""Arms from which the best one may have been chosen for it."""
+"""Fewest arms from which the best one may have been chosen because it was best."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
 
 @dataclass(frozen=True)
 class _Roles:
-    """The arms that an author names besides those in the claim."""
+    """The arms that an author names in addition to those in the claim."""
 
     controls: Names = ()
     planted: Names = ()
@@ -61,12 +61,12 @@ class _Roles:
 
     @property
     def named(self) -> Names:
-        """All of them."""
+        """All arms that are named."""
         return (*self.controls, *self.planted, *self.allowed, *self.unlearned, *self.violations)
 
     @property
     def replacing(self) -> Names:
-        """Those that take the place of the arm under judgement."""
+        """The arms that replace the arm under judgement."""
         return (*self.controls, *self.planted, *self.violations)
 
 
@@ -83,7 +83,7 @@ class _Question:
     known: Names
     """The arms of the table."""
     labels: Names
-    """Columns that tell rows of one cell apart."""
+    """Columns that distinguish rows of one cell."""
 
     @property
     def columns(self) -> list[str]:
@@ -262,7 +262,7 @@ _WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")
 
 def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
     """Cut the intervals of all arms, and the one in the warning, off at the least and the greatest
-    value that there can be, unless the estimate itself lies beyond."""
+    possible value, unless the estimate itself lies beyond."""
     least, greatest = ends or (-math.inf, math.inf)
 
     def cut(v: Any) -> Any:
@@ -282,8 +282,8 @@ def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
 
 
 def _parse(text: str, *, compared: bool = True) -> Parsed:
-    """Read a claim or a quantity. Raises: ClaimError, also for what has its interval by a band, of
-    which dependent rows are not allowed for."""
+    """Read a claim or a quantity. Raises: ClaimError, also for one whose interval is by a band,
+    which does not allow for dependent rows."""
     parsed = parse(text, compared=compared)
     if isinstance(parsed.statistic, OfMeans):
         raise ClaimError(f"{text!r}: of a table, claim each level by itself, or estimate over them")
@@ -300,8 +300,8 @@ def _weigh(
     copies: bool,
     distinct: bool,
 ) -> tuple[Judged, list[str]]:
-    """The verdict, undecided where it would not be the same with groups of units that depend on
-    each other as units; and what was found. Raises: DataError for copies."""
+    """The verdict, undecided where it would change with groups of dependent units as units; and the
+    groups that were found. Raises: DataError for copies."""
     claim, units = judgement.claim, question.axes
     single = len(question.compared) == 1
     rows = question.of((*question.compared, *(roles.replacing if single else ())))
@@ -318,16 +318,16 @@ def _weigh(
         table = judging.numbers(crossed, _measured(asked, roles)[0])
         return _cells(table, asked.axes, claim.statistic)
 
-    found = _groupings(
+    groupings = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
-    found += _missing(question, claim, arms, level)
-    found += _selected(question, roles, judgement, arms, level)
+    groupings += _missing(question, claim, arms, level)
+    groupings += _selected(question, roles, judgement, arms, level)
     against: list[dependence.Grouping] = []
-    said: list[dependence.Grouping] = []
+    reported: list[dependence.Grouping] = []
     unsure: list[dependence.Grouping] = []
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
-    for grouping in found:
+    for grouping in groupings:
         outcome = judging.outcome_of(claim, *grouping.limits)
         same, decided = outcome == judgement.outcome, judgement.outcome in ("holds", "fails")
         changes = "the outcome is the same" if same else f"the outcome changes to {outcome}"
@@ -339,9 +339,9 @@ def _weigh(
             continue  # what would make the interval narrower is no reason to doubt it
         grouping = replace(grouping, limits=limits, changes=changes if decided else "")
         against += [grouping] if decided and grouping.decides and not same else []
-        said += [grouping] if grouping.carries or grouping in against else []
-        unsure += [grouping] if decided and grouping in said and not same else []
-    lines = dependence.lines(said)
+        reported += [grouping] if grouping.carries or grouping in against else []
+        unsure += [grouping] if decided and grouping in reported and not same else []
+    lines = dependence.lines(reported)
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
@@ -355,7 +355,7 @@ def _weigh(
 def _missing(
     question: _Question, claim: Claim, arms: Arms, level: float
 ) -> list[dependence.Grouping]:
-    """Rows that have no number, which may be those that speak against the claim: the interval if
+    """Rows without a number, which may be those that contradict the claim: the interval if
     they were as low, or as high, as the lowest or highest of the others; none where they are more
     than a quarter."""
     rows, (unit, *_) = question.of(question.compared), question.axes
@@ -396,23 +396,23 @@ def _selected(
     upwards = math.isfinite(claim.low)
     if judgement.outcome != "holds" or upwards == math.isfinite(claim.high):
         return []
-    own = judging.standing(claim, arms, level)[0]
+    i = judging.standing(claim, arms, level)[0]
 
     def reached(names: Iterable[str]) -> set[str]:
-        some = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
-        return {f"{x:.12g}" for x in some}
+        estimates = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
+        return {f"{x:.12g}" for x in estimates}
 
     def wide(count: int) -> Limits:
         share = (1 - level) / 2 / np.array([1, count])
-        one, all_of_them = scipy.special.stdtrit(min(own.n) - 1, 1 - share)
+        one, all_of_them = scipy.special.stdtrit(min(i.n) - 1, 1 - share)
         times = float(all_of_them / one)
-        return Limits(*(own.estimate + times * (x - own.estimate) for x in (own.low, own.high)))
+        return Limits(*(i.estimate + times * (x - i.estimate) for x in (i.low, i.high)))
 
     # copies of the arm, or of one that is named, are no candidates
     named = reached([main, *(a for a in roles.named if a in arms)])
     rivals = [float(x) for x in reached(others) - named]
     near = [x for x in rivals if wide(1 + len(rivals)).low < x < wide(1 + len(rivals)).high]
-    best = all(x < own.estimate if upwards else x > own.estimate for x in near)
+    best = all(x < i.estimate if upwards else x > i.estimate for x in near)
     if not best or len(near) + 1 < FEWEST_CANDIDATES:
         return []
     return [
@@ -443,15 +443,15 @@ def _groupings(
     Raises: DataError for copies."""
     units, cells, columns = question.axes, cells_of(question), question.columns
     every = question.of((*question.compared, *controls)) if controls else None
-    found = dependence.find(
+    groupings = dependence.find(
         cells, rows, columns, named, level, every=every, copies=copies, ordered=ordered
     )
     for run in noted.RUNS:
         if len(units) == 1 and run in rows and run not in (*units, *named):
             with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
                 crossed = cells_of(replace(question, axes=(*units, run)))
-                found += dependence.averaged(crossed, run, level)
-    return found
+                groupings += dependence.averaged(crossed, run, level)
+    return groupings
 
 
 def _cells(table: Table, units: Names, statistic: Statistic) -> dependence.Cells:
@@ -473,11 +473,11 @@ def _question(
     *,
     only_named: bool = False,
 ) -> _Question:
-    """Hold a text to the arms and columns of a table; `only_named` arms have to tell rows apart.
-    Raises: ClaimError, DataError."""
-    known = tuple(str(a) for a in rows["arm"].unique())
-    main = _under_judgement(parsed, known, roles.controls)
-    _check_arms(parsed, known, (main, *roles.named), f"column {arm_column} of {source}")
+    """Check a text against the arms and columns of a table; `only_named`: arms must distinguish all
+    rows. Raises: ClaimError, DataError."""
+    arm_names = tuple(str(a) for a in rows["arm"].unique())
+    main = _under_judgement(parsed, arm_names, roles.controls)
+    _check_arms(parsed, arm_names, (main, *roles.named), f"column {arm_column} of {source}")
     _check_controls(main, parsed, roles.replacing)
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
@@ -488,7 +488,7 @@ def _question(
     dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
     labels = noted.find_labels(rows, axes, columns, dims, source)
     _check_size(rows, (*axes, *labels), source)
-    return _Question(rows, source, parsed, axes, main, known, labels)
+    return _Question(rows, source, parsed, axes, main, arm_names, labels)
 
 
 def _check_size(rows: pd.DataFrame, axes: Names, source: str) -> None:
@@ -509,19 +509,19 @@ def _measured(question: _Question, roles: _Roles) -> tuple[Arms, list[str]]:
         read_by = (None, main) if judged else (arm,)
         columns = [replace(c, arm=arm) for c in parsed.columns if c.arm in read_by]
         try:
-            arms[arm], told = question.cells(arm, columns)
+            arms[arm], reported = question.cells(arm, columns)
         except ClaimError:
             if arm in used:  # any other arm that lacks what the claim reads has no answer to give
                 raise
             continue
-        notes += told if arm in used else []
+        notes += reported if arm in used else []
     return arms, notes
 
 
 def _statement(
     question: _Question, roles: _Roles, bounds: tuple[float, float] | None, independent: bool
 ) -> tuple[Claim, list[str]]:
-    """The claim about a table's cells, and what is taken of it that its author did not say."""
+    """The claim about a table's cells, and notes on what its author did not state."""
     parsed, units, notes = question.parsed, question.axes, list[str]()
     edges = [edge for edge in (parsed.low, parsed.high) if math.isfinite(edge)]
     within = all(0 <= edge <= 1 for edge in edges)
@@ -566,8 +566,8 @@ def _decide(
     tested: int,
     distinct: bool,
 ) -> tuple[Judged, bool, list[str]]:
-    """The verdict; where units tie, that of bounds that differences of 0 and 1 have, or of an
-    interval that is wider for rounding. Also whether units tie, and what was done about it."""
+    """The verdict; where units tie, the one by the bounds of differences of 0 and 1, or by an
+    interval widened for rounding. Also whether units tie, and what was done about it."""
     notes = list[str]()
     rows = question.of(question.compared)
     judgement = judging.judge(statement, arms, level, scope)
@@ -591,8 +591,8 @@ def _decide(
             judgement = judging.judge(replace(statement, rounding=moved.by), arms, level, scope)
             notes.append(moved.words)
     if judgement.verdict.reason == TIES and not independent and distinct:
-        judgement, told = _of_the_median(statement, judgement, arms, level, scope)
-        notes += told
+        judgement, reported = _of_the_median(statement, judgement, arms, level, scope)
+        notes += reported
     rounded = any(grid(rows[c].to_numpy(float)) > 0 for c in question.columns)
     # Where all is right, or nothing, a share is at its bound without any rounding.
     rounded = rounded and {*judgement.points} not in ({0.0}, {1.0})
@@ -630,7 +630,7 @@ def _of_the_median(
 
 
 def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool) -> list[str]:
-    """What there is to know of a verdict: conditions, and units that are left out."""
+    """Notes on a verdict: conditions, and units that are left out."""
     units, labels, columns = question.axes, question.labels, question.columns
     rows = question.of(question.compared)
     compared = {arm: arms[arm] for arm in question.compared}
@@ -735,8 +735,8 @@ def _read(question: _Question) -> tuple[Arms, list[str]]:
 
 
 def _shared(question: _Question, statement: Estimate, level: float) -> list[str]:
-    """What there is to know of an estimate's units: how they depend on each other, as their numbers
-    show, and the interval that allows for it. Raises: DataError for copies."""
+    """Notes on an estimate's units: how they depend on each other, as their numbers show, and the
+    interval that allows for it. Raises: DataError for copies."""
 
     def cells_of(asked: _Question) -> dependence.Cells:
         arms = Others(_read(asked)[0])
@@ -747,8 +747,8 @@ def _shared(question: _Question, statement: Estimate, level: float) -> list[str]
     noted.check_copies(rows, question.axes, question.columns)
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
-    found = _groupings(question, rows, question.labels, cells_of, level)
-    return dependence.lines(grouping for grouping in found if grouping.carries)
+    groupings = _groupings(question, rows, question.labels, cells_of, level)
+    return dependence.lines(grouping for grouping in groupings if grouping.carries)
 
 
 def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
@@ -773,7 +773,7 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
 
 
 def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumns | None:
-    """What the arms have that are compared by one column, which has bounds if it is 0 or 1."""
+    """The column by which arms are compared, with bounds if it is 0 or 1 in every row."""
     columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
     if len(columns) < 2 or len({c.key for c in columns}) > 1:
         return None
@@ -789,16 +789,16 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumn
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
-    """Whether what is asked for is a share of units, or one column by itself which is 0 or 1 in
-    every row."""
+    """Whether the claimed quantity is a share of units, or a single column that is 0 or 1 in every
+    row."""
     return parsed.share or (
         parsed.plain and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
     )
 
 
 def _natural(rows: pd.DataFrame, parsed: Parsed) -> tuple[float, float] | None:
-    """Between which values what is asked for lies, where it is a share of units, or where every
-    column is 0 or 1 in every row; None where the table does not say so."""
+    """The bounds of the claimed quantity, where it is a share of units, or where every column is
+    0 or 1 in every row; None where the table does not say so."""
     if parsed.share:
         return 0.0, 1.0
     shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
@@ -806,8 +806,8 @@ def _natural(rows: pd.DataFrame, parsed: Parsed) -> tuple[float, float] | None:
 
 
 def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
-    """Say how the least and the greatest value are given, where the interval goes beyond those of
-    columns whose numbers all lie between 0 and 1."""
+    """Say how to give the least and the greatest value, where the interval goes beyond those of
+    columns whose numbers are all between 0 and 1."""
     columns, verdict = question.columns, judgement.verdict
     ends = range_of(question.parsed, 0.0, 1.0)
     if ends is None or judgement.claim.bounds or judgement.natural:
@@ -824,33 +824,33 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
     ]
 
 
-def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], where: str) -> None:
-    """Refuse an arm that the table has not, and one whose name reads as a difference."""
+def _check_arms(parsed: Parsed, names: Names, arms_named: Sequence[str], where: str) -> None:
+    """Refuse an arm that is not in the table, and one whose name reads as a difference."""
     for arm in (*parsed.arms, *arms_named):
-        if arm not in known:
+        if arm not in names:
             # relu-again.fvu reads as a difference
-            cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
+            cut = next((a for a in names if arm in parsed.arms and arm in a.split("-")), "")
             read = next((c.name for c in parsed.columns if c.arm == arm), "column")
             hint = (
                 f'did you mean "{cut}".{read}? Quote names with other signs'
                 if cut
-                else nearest(arm, known)
+                else nearest(arm, names)
             )
             raise ClaimError(f"no arm {arm!r} in {where}; {hint}")
-    for arm in known:  # random-probe.acc reads as a difference, too, where there is an arm probe
+    for arm in names:  # random-probe.acc reads as a difference, too, where there is an arm probe
         read = rf"(?<![\w.\"'-]){re.escape(arm)}\s*\.\s*(\w+)"
-        if not arm.isidentifier() and (found := re.search(read, parsed.text)):
+        if not arm.isidentifier() and (match := re.search(read, parsed.text)):
             raise ClaimError(
-                f"the claim reads {arm}.{found[1]} as a difference; did you mean "
-                f'"{arm}".{found[1]}? Quote names with other signs'
+                f"the claim reads {arm}.{match[1]} as a difference; did you mean "
+                f'"{arm}".{match[1]}? Quote names with other signs'
             )
 
 
 def _of_equal_folds(
     statement: Claim, judgement: Judged, arms: Arms, level: float, scope: str, tested: int
 ) -> Judged:
-    """The verdict where all folds have one and the same number: where this is 1, or 0, by how many
-    rows were tested, or what is wanting for that."""
+    """The verdict where all folds have the same number: where this is 1 or 0, by the number of rows
+    tested, or a note on what is missing for that."""
     count, (point, *_) = judgement.n[FOLD], judgement.points
     if point not in (0.0, 1.0) or judgement.claim.statistic is not mean:
         return structs.replace(
@@ -878,8 +878,8 @@ def _of_equal_folds(
 
 
 def wrong_at_most(tested: int, folds: int, level: float = 0.95) -> float:
-    """Give the share of all rows that may be wrong where none is of those that so many folds were
-    tested on, which count as fewer as folds share training data.
+    """Give the share of all rows that may be wrong where none of the tested rows is; these count as
+    fewer, since folds share training data.
 
     Source: Clopper and Pearson (1934); Nadeau and Bengio (2003)
     """
@@ -887,7 +887,7 @@ def wrong_at_most(tested: int, folds: int, level: float = 0.95) -> float:
 
 
 def _untied(judgement: Judged, rounded: bool) -> Price:
-    """What decides a claim where units tie, which rounded numbers do most often."""
+    """What decides a claim where units tie, most often because numbers are rounded."""
     how = (
         "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
         if judgement.claim.statistic is mean and judgement.claim.bounds is None
@@ -902,20 +902,20 @@ def _untied(judgement: Judged, rounded: bool) -> Price:
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:
-    """What a text compares or estimates, of the cells of arms."""
+    """Make the function of the arms' cells that a text compares or estimates."""
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         dealt = OTHERS in arm.attrs
-        beside = arm.attrs[OTHERS] if dealt else arms
+        others = arm.attrs[OTHERS] if dealt else arms
 
         def numbers(c: Column) -> xr.DataArray:
-            read.append((arm if c.arm is None or c.arm == main_arm else beside[c.arm])[c.key])
+            read.append((arm if c.arm is None or c.arm == main_arm else others[c.arm])[c.key])
             return read[-1]
 
         terms = {}
         for term, walk in parsed.terms.items():
             read: list[xr.DataArray] = []
-            with np.errstate(all="ignore"):  # told below, in one line
+            with np.errstate(all="ignore"):  # reported below, in one line
                 terms[term] = walk(numbers)
             # left out silently, such units would leave a mean over those that the function happens
             # to accept
@@ -932,18 +932,18 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
     return value
 
 
-def _under_judgement(parsed: Parsed, known: Names, controls: Names) -> str:
+def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names) -> str:
     """The first arm named; without one, main, or the only arm that is no control."""
-    candidates = [a for a in known if a not in controls]
+    candidates = [a for a in arm_names if a not in controls]
     if parsed.arms:
         return parsed.arms[0]
-    if "main" in known:
+    if "main" in arm_names:
         return "main"
     if len(candidates) == 1:
         return candidates[0]
     raise ClaimError(
         f"which arm is the {parsed.kind} about? Write arm.column, with one of "
-        f"{', '.join(candidates or known)}"
+        f"{', '.join(candidates or arm_names)}"
     )
 
 

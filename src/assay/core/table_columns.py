@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = ("seed", "run")
-"""Columns that tell runs apart: rows of one arm that share all units are averaged, whatever stands
-there."""
+"""Columns that number runs: rows of one arm that share all units are averaged, whatever these
+columns contain."""
 CONDITIONS = frozenset(
     (
         *("layer", "block", "head", "position", "site", "width", "step"),
@@ -52,19 +52,19 @@ def find_labels(
     """The columns that the claim names as dimensions, and those that tell rows of one cell apart
     though it does not name them.
 
-    Such are texts that stand in two rows or more on average, numbers of which nearly every cell has
-    the same ones, and whatever is called as conditions are.
+    These are texts that occur in two rows or more on average, numbers that nearly every cell has
+    alike, and columns with a usual name of conditions.
     Raises: ClaimError, DataError.
     """
     used_columns = ["arm", *units, *columns]
     for name in label_names:
         if name not in rows or name in used_columns:
             candidates = [c for c in rows.columns if c not in used_columns]
-            what = f"no column {name!r} in {source}; {nearest(name, candidates)}"
+            problem = f"no column {name!r} in {source}; {nearest(name, candidates)}"
             if name in rows:
                 role = "judged by the claim" if name in columns else "what verdicts are about"
-                what = f"column {name!r} cannot be selected or averaged over: it is {role}"
-            raise ClaimError(what)
+                problem = f"column {name!r} cannot be selected or averaged over: it is {role}"
+            raise ClaimError(problem)
         if is_text(rows[name]):
             rows[name] = rows[name].fillna("").astype(str)
         elif rows[name].isna().any():
@@ -89,9 +89,9 @@ def find_labels(
             rows[name] = rows[name].fillna("").astype(str) if is_text(rows[name]) else rows[name]
             if UNNAMED.fullmatch(name):
                 place = list(rows.columns).index(name) + 1
-                some = ", ".join(map(str, rows[name].unique()[:2]))
+                two = ", ".join(map(str, rows[name].unique()[:2]))
                 raise ClaimError(
-                    f"column {place}, which has no name, tells rows apart ({some}), and nothing is "
+                    f"column {place}, which has no name, tells rows apart ({two}), and nothing is "
                     "averaged that the claim does not name: name it in the header, and in the claim"
                 )
             labels.append(name)
@@ -122,7 +122,7 @@ def check_scale(rows: pd.DataFrame, arms: Collection[str], columns: Sequence[str
 
 
 def _only_numbers(rows: pd.DataFrame, name: str) -> bool:
-    """Whether a column only numbers the rows, as pandas' index does, and so tells none apart."""
+    """Whether a column only numbers the rows, as pandas' index does, and so distinguishes none."""
     if is_text(rows[name]) or not (UNNAMED.fullmatch(name) or name.lower() == "index"):
         return False
     whole, x = bool((rows[name] % 1 == 0).all()), rows[name]
@@ -140,8 +140,8 @@ def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
         return False
     in_order = values.to_numpy()[np.lexsort((values.to_numpy(), cell))]
     cells = Counter(map(tuple, np.split(in_order, np.cumsum(counts)[:-1])))
-    _, most = cells.most_common(1)[0]
-    return most >= NEARLY * len(counts)
+    _, count = cells.most_common(1)[0]
+    return count >= NEARLY * len(counts)
 
 
 def left_out(
@@ -157,9 +157,9 @@ def left_out(
             empty = [a for a, missing in lacks.items() if bool(missing.all(other_units).any())]
             why = "no arm has all numbers there"
             if empty:
-                *some, last = empty
-                names = " and ".join(filter(None, (", ".join(some), last)))
-                why = f"{names} {'have' if some else 'has'} no number there"
+                *others, last = empty
+                names = " and ".join(filter(None, (", ".join(others), last)))
+                why = f"{names} {'have' if others else 'has'} no number there"
             are = "is" if levels - n == 1 else "are"
             lines.append(f"{levels - n} of {levels} {plural(unit, levels)} {are} left out: {why}")
     return lines
@@ -233,8 +233,8 @@ def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> No
 
 
 def _alike_by_chance(sets: pd.Series) -> bool:
-    """Whether units that have one set of numbers, of so many each, need not be copies: where most
-    sets stand alone, numbers come again in other sets or arms, or lie on a grid."""
+    """Whether units that have the same set of numbers, of so many each, need not be copies: where
+    most sets occur once, numbers recur in other sets or arms, or lie on a grid."""
     numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
     varying = numbers[:, np.ptp(numbers, axis=0) > 0]
     return (

@@ -43,16 +43,16 @@ def wordings(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     words = [spelling(text).split() for text in texts]
     members = defaultdict[tuple, list[int]](list)
-    for i, some in enumerate(words):
-        for frame, _ in _frames(some):
+    for i, split in enumerate(words):
+        for frame, _ in _frames(split):
             members[frame].append(i)
     root = [*range(len(texts))]
     for several in members.values():
         for i in several[1:]:
             root[_top(root, i)] = _top(root, several[0])
     filling = [
-        max(_frames(some), key=lambda f: len(members[f[0]]), default=((), tuple(some)))[1]
-        for some in words
+        max(_frames(split), key=lambda f: len(members[f[0]]), default=((), tuple(split)))[1]
+        for split in words
     ]
     return _numbered([_top(root, i) for i in range(len(texts))]), _numbered(filling)
 

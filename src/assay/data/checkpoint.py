@@ -1,5 +1,5 @@
-"""A checkpoint beside what is being trained: as a file in its own unfinished folder, for trainings
-that are no experiment's."""
+"""A checkpoint of what is being trained, as a file in its own unfinished folder, for trainings
+outside experiments."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from assay.core.heavy import torch
 
 
 class Alone:
-    """A bench whose checkpoint lies in a folder of its own, as a file: whoever asked for the model
-    may have fits of their own."""
+    """A bench whose checkpoint is a file in a separate folder: the code that needs the model may
+    have fits of its own."""
 
     def __init__(self, bench: Bench, folder: Path):
         self.device, self.root, self.report, self.file = (
@@ -24,7 +24,7 @@ class Alone:
             folder / "training.safetensors",
         )
         self.note: Mapping[str, str] = {}
-        """What the file says of the training beside its step."""
+        """What the file says about the training in addition to its step."""
         self.artefact, self.artefacts = bench.artefact, bench.artefacts
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()

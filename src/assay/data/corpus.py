@@ -214,7 +214,7 @@ class Corpus:
 
 
 def load(name: str = STDLIB) -> Corpus:
-    """The corpus called "stdlib" (Python's standard library, read where it lies) or "docs" (English
+    """The corpus called "stdlib" (Python's standard library, read in place) or "docs" (English
     prose), or a folder of text files.
 
     Of the library only what Python releases counts, not what an installation adds, so that every

@@ -3,7 +3,7 @@ packages that Assay depends on.
 
 Source is read where it is installed, and nothing of it is imported or shipped. A document is the
 prose of one module: its paragraphs in the order of the source, without those that say the same as
-an earlier one. What came out lies in the cache, one text file a module, in a folder named by a hash
+an earlier one. The prose is in the cache, one text file a module, in a folder named by a hash
 of the rule and of all files read, as the packages' own lists give them: another version is another
 folder."""
 

@@ -269,7 +269,7 @@ def cut_text(spec: HarvestSpec, bench: Bench) -> tuple[HarvestWindowsSpec, Path]
     )
 
     def cut_up(path: Path) -> None:
-        with unnoted():  # what is read stands in the artefact's spec, by content
+        with unnoted():  # the artefact's spec has what is read, by content
             _cut(spec, path)
 
     return windows_spec, bench.artefact(windows_spec, cut_up)
@@ -351,7 +351,7 @@ def _cut(spec: HarvestSpec, path: Path) -> None:
     opening = np.tile(np.array(folder.opening, np.int32), (len(windows.tokens), 1))
     np.save(path / "tokens.npy", np.concatenate([opening, windows.tokens], 1))
     np.save(path / "document.npy", windows.document)
-    # of position 0, so that a text's tokens keep their numbers where an opening stands before them
+    # of position 0, so that a text's tokens keep their numbers after an opening
     np.save(path / "offset.npy", windows.offset - np.int32(len(folder.opening)))
 
 
@@ -394,14 +394,14 @@ def _run(
     are made of."""
     # held in memory and written at once (a few MB): writing through a memory map would be killed by
     # a full disk
-    held = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
+    arrays = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
     powers = {site: np.zeros(tokens.shape, np.int16) for site in folders}
     step = max(1, BATCH_TOKENS // tokens.shape[1])
     for i in range(0, len(tokens), step):
         batch = torch.from_numpy(tokens[i : i + step].astype(np.int64))
         for site, x in subject.run(batch, capture=list(folders), logits=False).acts.items():
             rows = x.flatten(2)
-            # float32: beside a bfloat16 number the limit would be rounded up, to 65536
+            # float32: compared with a bfloat16 number the limit would be rounded up, to 65536
             largest = rows.abs().amax(-1).float()
             if not bool(largest.isfinite().all()):
                 raise DataError(f"activations at {site} are not finite")
@@ -410,12 +410,12 @@ def _run(
                 power = torch.where(large, torch.frexp(largest).exponent - 15, 0)
                 powers[site][i : i + step] = power.cpu().numpy()
                 rows = torch.ldexp(rows.float(), -power[..., None])
-            held[site][i : i + step] = (
+            arrays[site][i : i + step] = (
                 rows.half().cpu().numpy()
             )  # half as much to copy, and five times as fast as NumPy
         tell(min(i + step, len(tokens)))
     for site, path in folders.items():
-        _write(path, held.pop(site), powers[site])
+        _write(path, arrays.pop(site), powers[site])
 
 
 def _write(path: Path, acts: Float[np.ndarray, "w s d"], powers: Int[np.ndarray, "w s"]) -> None:

@@ -73,8 +73,8 @@ class LmSpec(Spec):
     corpus: str = corpora.STDLIB
     """The text: "stdlib", or a folder of text files; the model is trained on its training part."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.0
-    """Share of training windows in place of which stand random tokens, their first half twice: what
-    teaches a model to copy."""
+    """Share of training windows that are replaced by random tokens, their first half twice, which
+    teach a model to copy."""
     steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 64
@@ -311,17 +311,17 @@ def _stored(out: Path) -> dict[str, Any]:
     try:
         stored: dict[str, Any] = json.loads((out / REQUEST).read_text())
     except (OSError, ValueError):
-        known = out.exists() and {path.name for path in out.iterdir()} - {TEXT}
-        return {"": "other files"} if known else {}
+        names = out.exists() and {path.name for path in out.iterdir()} - {TEXT}
+        return {"": "other files"} if names else {}
     return stored
 
 
 def _losses(trained: Trained, run: int, moments: Sequence[int]) -> dict[str, Any]:
     """The losses of a run at these steps and at the end; the held-out one is None without text."""
     losses = dict(zip(trained.steps.tolist(), trained.history["loss"][run].tolist(), strict=True))
-    held = trained.tensors[HELD_OUT][run].tolist() if HELD_OUT in trained.tensors else None
+    of_run = trained.tensors[HELD_OUT][run].tolist() if HELD_OUT in trained.tensors else None
     rows = [
-        {"step": step, "loss": losses[step], "held_out": None if held is None else held[i]}
+        {"step": step, "loss": losses[step], "held_out": None if of_run is None else of_run[i]}
         for i, step in enumerate(moments)
     ]
     return {"loss": rows[-1]["loss"], "held_out": rows[-1]["held_out"], "evaluations": rows}

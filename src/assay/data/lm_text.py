@@ -126,7 +126,7 @@ def batches(
     """Training windows as a function of the step: each once per epoch in an order drawn by each
     run's seed, some made repetitions.
 
-    `repeats` is the share in place of which stand random tokens, their first half twice.
+    `repeats` is the share that is replaced by random tokens, their first half twice.
     Raises: SpecError where a batch is more than all windows.
     """
     per_epoch, context = len(tokens) // batch, tokens.shape[1]

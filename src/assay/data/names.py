@@ -8,7 +8,7 @@ from assay.data import corpus as corpora
 from assay.subjects import fetch, hub
 
 DRAWN = "untrained "
-"""Stands before the name of a model whose weights are drawn anew."""
+"""The prefix of a model's name whose weights are drawn anew."""
 TEXTS = {
     corpora.STDLIB: "text of Python's standard library",
     corpora.DOCS: "English prose of Python packages' documentation",
@@ -18,12 +18,12 @@ TEXTS = {
 def model_in_words(name: str) -> str:
     """Name a model that a spec calls "smollm2", "untrained smollm2", by its folder or by a hub's
     name."""
-    known = name.removeprefix(DRAWN)
-    if packaged := fetch.MODELS.get(known):
+    model = name.removeprefix(DRAWN)
+    if packaged := fetch.MODELS.get(model):
         title = packaged.title
     else:
-        title = f"the model {known}" if hub.parse(known) else f"the model in {known}"
-    return title if known == name else f"{title} with weights drawn anew"
+        title = f"the model {model}" if hub.parse(model) else f"the model in {model}"
+    return title if model == name else f"{title} with weights drawn anew"
 
 
 def text_in_words(name: str) -> str:

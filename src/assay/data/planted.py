@@ -53,7 +53,7 @@ def sparse_features(
             f"{chance.max():g}"
         )
     inverse = 1 / torch.from_numpy(chance.astype(np.float32)).unsqueeze(1)
-    runs_per_seed = len(back) // len(distinct)  # runs of each seed, where these stand side by side
+    runs_per_seed = len(back) // len(distinct)  # runs of each seed, which are adjacent
     spread = (
         None
         if np.array_equal(back, np.arange(len(back)) // runs_per_seed)

@@ -2,7 +2,7 @@
 paragraph.
 
 The rule is strict rather than complete, for much of a documentation string is no prose. Kept is a
-block between blank lines that stands at the margin, begins like a sentence and ends like one, has
+block between blank lines that starts at the margin, begins like a sentence and ends like one, has
 eight words or more, and of which four fifths are plain words once reST and Markdown marks are taken
 off. Left out with this are parameter tables, lists, code, doctests, signatures and mathematics.
 It does not read: a table of words would pass, and an indented paragraph of good prose is lost.

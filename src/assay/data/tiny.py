@@ -46,8 +46,8 @@ class TinySpec(Spec):
     """The text: "stdlib", "docs" or a folder of text files; the model is trained on its training
     part."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.0
-    """Share of training windows in place of which stand random tokens, their first half twice: what
-    teaches a model to copy."""
+    """Share of training windows that are replaced by random tokens, their first half twice, which
+    teach a model to copy."""
     steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 64
@@ -87,7 +87,7 @@ def tiny(spec: TinySpec, bench: Bench) -> Path:
     read = words(text, spec.vocab, spec.context, bench)
     hashed_spec = spec.replace(
         corpus=text.fingerprint
-    )  # the same text is the same model, wherever it lies
+    )  # the same text is the same model, whatever its path
     return bench.artefact(hashed_spec, lambda path: _train(spec, read, path, bench))
 
 

@@ -49,7 +49,7 @@ class Dictionary(DictionaryTensors):
 
     Its kind follows from its sites: one site is a sparse autoencoder, `sites_out` elsewhere a
     transcoder (with `W_skip` a skip transcoder), several sites are a crosscoder over layers, whose
-    activations stand side by side (d_in is the sum of the widths).
+    activations are concatenated (d_in is the sum of the widths).
 
     Formula: f = nonlinearity((n(x) − b_pre) W_enc, b_enc) and x̂ = n_out⁻¹(f W_dec + b_dec + n(x)
     W_skip), with n(x) = (x − mean) · scale after `per_token`, and n_out the same with mean_out and

@@ -47,8 +47,8 @@ class Gated:
     def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]; the gate is strict, and lets no gradient through."""
         magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
-        # A comparison gives a mask without a gradient, and no estimate stands in for it: the gate's
-        # bias learns from the loss's other terms alone.
+        # A comparison gives a mask without a gradient, and no estimate replaces it: the gate's bias
+        # learns from the loss's other terms alone.
         return magnitude * (z + b_enc[:, None] > 0)
 
 

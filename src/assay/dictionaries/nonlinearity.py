@@ -1,4 +1,4 @@
-"""What turns projections into features: one frozen dataclass each, told apart by value.
+"""What turns projections into features: one frozen dataclass each, compared by value.
 
 A nonlinearity gets the projection z = W_enc·(x − b_dec) *without* its bias, since Gated's two paths
 share z but not the bias. Its own parameters are [run, f] tensors in `own`; which ones, and where
@@ -131,7 +131,7 @@ class Rescaled:
         return tuple(f"of_{name}" for name in getattr(self.of, "encoders", ()))
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
-        """factor 1 and shift 0 beside the parameters of the nonlinearity below."""
+        """factor 1 and shift 0, and the parameters of the nonlinearity below."""
         inner = {f"of_{name}": value for name, value in self.of.init(runs, f).items()}
         return {"factor": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
 
@@ -216,11 +216,11 @@ def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
 
 def from_json(values: Mapping[str, Any]) -> Nonlinearity:
     """The nonlinearity that `to_json` wrote."""
-    name, rest = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
+    name, settings = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
     if name not in known():
         raise DataError(
             f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known())}"
         )
     return known()[name](
-        **{k: from_json(v) if isinstance(v, Mapping) else v for k, v in rest.items()}
+        **{k: from_json(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
     )

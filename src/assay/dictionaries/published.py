@@ -55,8 +55,8 @@ def present(name: HubName) -> Path | None:
                 return folder / path
         return None
     for place in sorted(cache.hub().glob(f"*/*/{quote(name.part, safe='')}")):
-        owner, _, rest = place.parent.parent.name.partition("--")
-        folder = hub.present(HubName(f"{owner}/{rest}", part=name.part))
+        owner, _, repository = place.parent.parent.name.partition("--")
+        folder = hub.present(HubName(f"{owner}/{repository}", part=name.part))
         for row in folder.rglob(ROW) if folder else ():
             return row.parent / str(foreign.json_object(row).get("file"))
     return None
@@ -77,7 +77,7 @@ def fetch(
     progress: Callable[[str], None] = lambda line: None,
     bar: Callable[[int, int], None] = lambda completed, total: None,
 ) -> Path:
-    """Download a dictionary's weights and the settings beside them, and give its weight file.
+    """Download a dictionary's weights and the settings next to them, and give its weight file.
 
     Args:
         name: what `parse` made of a name.
@@ -96,9 +96,9 @@ def fetch(
         weights = PurePosixPath(_weights(name, path, listed))
         note = {str(weights.with_name(ROW)): json.dumps(row | {"file": weights.name})}
         note = note if row else {}
-        beside = [p for p in map(str, read_with(weights)) if p in listed and p not in note]
-        kept = name if row else replace(name, part=str(weights))
-        return kept, [listed[p] for p in (*beside, str(weights))], note
+        others = [p for p in map(str, read_with(weights)) if p in listed and p not in note]
+        chosen = name if row else replace(name, part=str(weights))
+        return chosen, [listed[p] for p in (*others, str(weights))], note
 
     hub.fetch(name, None, progress, bar, choose)
     return find(replace(name, repository="") if row else name)

@@ -171,7 +171,7 @@ class DictionaryTensors(Shown):
                 "nonlinearity; missing: "
                 f"{', '.join(missing) or 'nonlinearity'}"
             )
-        # What is neither standard nor `beside` is the nonlinearity's own, whatever it calls it.
+        # Every tensor neither standard nor in `beside` belongs to the nonlinearity.
         parameters = {
             name: value
             for name, value in tensors.items()

@@ -1,8 +1,8 @@
 """What a dictionary is compared with, on the same tokens: random directions that are on as often,
 as many principal components, and the mean.
 
-They are fitted on text on which nothing is measured. One function for whoever evaluates and one for
-an index, which both end in `compare`; what they cost is bounded by `TOKENS`."""
+They are fitted on text on which nothing is measured. One function is for an evaluation and one for
+an index; both end in `compare`, and `TOKENS` bounds their cost."""
 
 from __future__ import annotations
 
@@ -148,9 +148,9 @@ def compare(
 
 def spread(windows: Bool[np.ndarray, " w"], context: int) -> Int[np.ndarray, " v"]:
     """Choose evenly among these windows as many as make up the tokens of a comparison."""
-    some = np.flatnonzero(windows)
-    count = min(len(some), max(1, TOKENS // context))
-    return some[np.linspace(0, len(some) - 1, count).round().astype(int)] if count else some
+    rows = np.flatnonzero(windows)
+    count = min(len(rows), max(1, TOKENS // context))
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(int)] if count else rows
 
 
 def _constant(value: Float[torch.Tensor, " d"], d_in: int) -> Dictionary:

@@ -41,7 +41,7 @@ that the model guesses."""
 SHARE = "_recovered_"
 """In the name of each measure that is a share of what an ablation costs."""
 NOTHING_PREDICTED = "the model predicts nothing here"
-"""What a note says of a model that guesses."""
+"""The note on a model that guesses."""
 Progress = Callable[[int, int], None]
 
 
@@ -155,7 +155,7 @@ class _Material:
     """What dictionaries are measured on: a model's text."""
 
     data: dict[str, Any]
-    """What is told of it."""
+    """What is reported about it."""
     key: dict[str, Any]
     """What it is known by."""
     folder: ModelFolder
@@ -473,7 +473,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class Shared:
-    """How one dictionary is measured beside others."""
+    """How one dictionary is measured together with others."""
 
     setting: Setting
     note: str = ""
@@ -531,11 +531,11 @@ def same_windows(
 
 def _part(parts: Mapping[str, str]) -> str:
     """The part of the text that all dictionaries are measured on. Raises: DataError."""
-    kept: Sequence[str] = [*dict.fromkeys(part for part in parts.values() if part != "all")]
-    if len(kept) > 1:
-        one, other = (next(name for name, p in parts.items() if p == part) for part in kept[:2])
+    named: Sequence[str] = [*dict.fromkeys(part for part in parts.values() if part != "all")]
+    if len(named) > 1:
+        one, other = (next(name for name, p in parts.items() if p == part) for part in named[:2])
         raise DataError(
-            f"{one} is measured on the {kept[0]} part of this text and {other} on the {kept[1]} "
+            f"{one} is measured on the {named[0]} part of this text and {other} on the {named[1]} "
             "part, as what they were trained on leaves it; compare them on another text"
         )
-    return kept[0] if kept else "all"
+    return named[0] if named else "all"

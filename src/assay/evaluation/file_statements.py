@@ -31,11 +31,11 @@ _PARTS = {
 _MODELS = ("model_name", "lm_name", "model_id", "base_model")
 """What libraries call the model's name in their settings."""
 _LONGEST = 80
-"""Characters of a name that somebody's file gives."""
+"""Characters that are shown of a name in a user's file."""
 
 
 def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dictionary's file says of its text: `context_size`, `prepend_bos`, its name,
+    """What a dictionary's file says about its text: `context_size`, `prepend_bos`, its name,
     `dataset`, and the `part` of it, where it does."""
     statements: dict[str, Any] = {}
     for place in (origin.get("config"), origin.get("trained_on")):
@@ -89,7 +89,7 @@ def unread(origin: Mapping[str, Any]) -> list[str]:
 
 
 def of_place(dictionary: Dictionary) -> dict[str, str]:
-    """What a dictionary's file says of its place and model: `site`, `site_out`, `model` by name,
+    """What a dictionary's file says about its place and model: `site`, `site_out`, `model` by name,
     `model_sha256`; "" where it does not."""
     origin = dictionary.origin
     config, trained = (
@@ -274,18 +274,18 @@ def _by_name(
 
 def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:
     """Paths of the documents of a part whose content was trained on."""
-    known = set(documents)
+    known_documents = set(documents)
     return [
         corpus.documents[i].path
         for i in corpus.part(part)
-        if corpus.documents[i].sha256[:12] in known
+        if corpus.documents[i].sha256[:12] in known_documents
     ]
 
 
 def get_training_text(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What a dictionary's origin says of its training text; None: nothing."""
-    known = origin.get("trained_on")
-    return known if isinstance(known, Mapping) else None
+    """What a dictionary's origin says about its training text; None: nothing."""
+    trained_on = origin.get("trained_on")
+    return trained_on if isinstance(trained_on, Mapping) else None
 
 
 _UNSAID = re.compile(r"[-_. ](gguf|base|pt|hf|f16|f32|bf16|fp16|fp32)$", re.IGNORECASE)
@@ -309,24 +309,24 @@ def differs(expected_name: str, folder: ModelFolder) -> str | None:
     """Say how this model differs from the one of that name, going by names; "" where it does not,
     None where the folder has no name.
 
-    A folder may be called anything: its own name tells that it is that model, but never that it is
+    A folder may be called anything: its name can show that it is that model, but never that it is
     another."""
-    known = _stated(folder)
+    stated = _stated(folder)
     # a bare name may be that of a model, and of a folder with another
-    is_place = "/" in expected_name or not known
+    is_place = "/" in expected_name or not stated
     if is_place and expected_name.rstrip("/") == folder.name.rstrip("/"):
         return ""
     if packaged := fetch.MODELS.get(expected_name):
         if folder.about.get("gguf_sha256") == packaged.gguf_sha256:
             return ""
         expected_name = packaged.model
-    names, expected = [*map(plain_name, known or _called(folder))], plain_name(expected_name)
+    names, expected = [*map(plain_name, stated or _called(folder))], plain_name(expected_name)
     quantised = _quantisation(folder)
     if quantised and f"{names[0]}-{quantised}" == expected:
         return ""
     if expected in names:
         return "a quantised version of it, by its name" if quantised else ""
-    return "another model or another version of it, by its name" if known else None
+    return "another model or another version of it, by its name" if stated else None
 
 
 def _quantisation(folder: ModelFolder) -> str:

@@ -183,7 +183,7 @@ def index(
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
     setting = (setting or IndexSetting()).replace(**options)
-    tell = progress or (lambda what, count, total: None)
+    tell = progress or (lambda stage, count, total: None)
     store = Store(root)
     folder, corpus = (
         find(str(model)),
@@ -214,8 +214,8 @@ def index(
         path = Path(dictionary).expanduser()  # absolute, so that it is known from any folder
         asked = str(path.absolute() if path.exists() else dictionary)
         spare = text_windows.tokens[min(SPLICED, len(words.tokens)) :][:SPARE]
-        what = store, source, asked, folder, corpus, place, setting, words, spare
-        work = _Work(*what, size, device, tell)
+        stage = store, source, asked, folder, corpus, place, setting, words, spare
+        work = _Work(*stage, size, device, tell)
         index_path = store.artefact(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
@@ -436,19 +436,19 @@ class _Work:
         count = len(self.words.tokens)
         paths = []
         for i, a in enumerate(range(0, count, self.size)):
-            some = slice(a, min(a + self.size, count))
+            features = slice(a, min(a + self.size, count))
             spec = IndexShardSpec(
                 seed=self.place.of.seed,
                 of=self.place,
                 dictionary=self.source.sha256,
                 shard=i,
-                windows=some.stop - a,
+                windows=features.stop - a,
                 gradients=self.setting.gradients,
             )
 
-            def fill(path: Path, some: slice = some) -> None:
+            def fill(path: Path, features: slice = features) -> None:
                 tokens, step = (
-                    self.words.tokens[some],
+                    self.words.tokens[features],
                     max(
                         1,
                         AT_ONCE["cpu" if self.device == "cpu" else "cuda"] // self.place.of.context,
@@ -463,7 +463,7 @@ class _Work:
                     )
                     self.tell(
                         "tokens",
-                        (some.start + min(b + step, len(tokens))) * self.place.of.context,
+                        (features.start + min(b + step, len(tokens))) * self.place.of.context,
                         self.words.tokens.size,
                     )
                 rows = np.cumsum([0, *(part.kept.size for part in parts)])
@@ -473,7 +473,7 @@ class _Work:
                     row=np.concatenate([p.row + a for p, a in zip(parts, rows[:-1], strict=True)]),
                     value=np.concatenate([p.value for p in parts]),
                     tokens=tokens,
-                    document=self.words.document[some],
+                    document=self.words.document[features],
                     keep=np.concatenate([p.kept for p in parts]),
                     effect=np.concatenate([p.effect for p in parts if p.effect is not None])
                     if self.setting.gradients
@@ -485,7 +485,7 @@ class _Work:
                 np.savez(path / "sums.npz", total=sum(p.total for p in parts), **sums)
 
             paths.append(self.store.artefact(spec, fill))
-            self.tell(TOKENS, some.stop * self.place.of.context, self.words.tokens.size)
+            self.tell(TOKENS, features.stop * self.place.of.context, self.words.tokens.size)
         return paths
 
     def directions(self, other_sources: Sequence[Source]) -> Any:

@@ -207,8 +207,8 @@ def _longer(value: str | Path | Dictionary) -> str:
 
 
 def _of_path(path: Path) -> str:
-    """The hash of all that `formats.load` reads of a path: its files, the settings beside them, and
-    what names say of their place."""
+    """The hash of all that `formats.load` reads from a path: its files, the settings next to them,
+    and what their names say about their place."""
     folder = path if path.is_dir() else foreign.regular(path, "a dictionary").absolute().parent
     if path.is_file() and path.suffix != ".json":
         files = [path, *(p for p in read_with(path.absolute()) if p.is_file())]
@@ -297,7 +297,7 @@ def _opening(stored: Stored) -> dict[str, bool]:
     subject = json.loads(stored.spec_json).get("subject")
     try:
         return {"prepend_bos": bool(subject) and bool(find_model(subject).opening)}
-    except ModelError:  # it is not here, so nobody can tell
+    except ModelError:  # the model is not here, so this is unknown
         return {}
 
 
@@ -312,22 +312,22 @@ def stored(text: str, store: Store) -> Stored:
     """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters,
     EXPERIMENT/ARM-sSEED, EXPERIMENT/FOLDER, or its key's first digits."""
     with_params = [s for s in store.list() if s.has_params] if store.root.exists() else []
-    experiment, _, rest = text.partition("/")
+    experiment, _, folder_name = text.partition("/")
     matches = [
         s
         for s in with_params
         if s.experiment == experiment
-        and rest in (s.arm, s.folder.name, s.folder.name.partition("-")[2])
+        and folder_name in (s.arm, s.folder.name, s.folder.name.partition("-")[2])
     ]
     if re.fullmatch(r"[0-9a-f]{8,64}", text):
         matches = [s for s in with_params if s.key.startswith(text)]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        some = ", ".join(f"{experiment}/{s.folder.name}" for s in matches[:4])
+        examples = ", ".join(f"{experiment}/{s.folder.name}" for s in matches[:4])
         raise DataError(
             f"{text} has {len(matches)} stored dictionaries, name one of them: "
-            f"{some}{' …' if len(matches) > 4 else ''}"
+            f"{examples}{' …' if len(matches) > 4 else ''}"
         )
     if text == SHOWCASE:
         raise DataError(
@@ -338,10 +338,10 @@ def stored(text: str, store: Store) -> Stored:
     suggestion = nearest_beside(Path(text).expanduser())
     if suggestion:
         raise DataError(f"no file, folder or stored run {text!r}; {suggestion}")
-    known: tuple[Piece, ...] = (f"stored dictionaries in {store.root}: {nearest(text, addresses)}",)
+    hints: tuple[Piece, ...] = (f"stored dictionaries in {store.root}: {nearest(text, addresses)}",)
     if not addresses:
-        known = (
+        hints = (
             f"no dictionary is stored in {store.root.absolute()}",
             Operator("; name another store with --root FOLDER or ASSAY_ROOT"),
         )
-    raise DataError(f"no file, folder or stored run {text!r}; ", *known)
+    raise DataError(f"no file, folder or stored run {text!r}; ", *hints)

@@ -174,19 +174,19 @@ def shards(document: Int[np.ndarray, " window"], context: int) -> Int[np.ndarray
     equal size, none is empty."""
     count = np.bincount(document)
     shard_count = min(len(count), max(LEAST_SHARDS, -(-len(document) * context // SHARD)))
-    before = np.cumsum(count) - count
-    _, shard = np.unique(before * shard_count // len(document), return_inverse=True)
+    starts = np.cumsum(count) - count
+    _, shard = np.unique(starts * shard_count // len(document), return_inverse=True)
     return shard[document]
 
 
 def check_context(folder: ModelFolder, context: int, explicit: bool) -> None:
     """Refuse windows with more positions than the model reads. Raises: DataError."""
-    most = folder.most_tokens
-    if context > most:
+    limit = folder.most_tokens
+    if context > limit:
         where = "--context" if explicit else "the dictionary's file"
         raise DataError(
-            f"{folder.name} reads at most {most} tokens at once, {where} asks for {context}; "
-            f"use --context {most}"
+            f"{folder.name} reads at most {limit} tokens at once, {where} asks for {context}; "
+            f"use --context {limit}"
         )
 
 

@@ -67,7 +67,7 @@ def run(
     tick: Tick,
     watch: Watch,
 ) -> Iterator[tuple[Plan, Text, Arrays, Callable[[], Compared]]]:
-    """Each plan with its text, its sums and what compares it with baselines, as soon as it is
+    """Each plan with its text, its sums and its comparison with baselines, as soon as it is
     measured; plans of one site share the clean pass.
 
     `tick` hears how many tokens of how many are done, those on which a dictionary is compared with
@@ -78,12 +78,12 @@ def run(
     groups: dict[EvaluationSiteSpec, list[Plan]] = {}
     for plan in plans:
         groups.setdefault(plan.site, []).append(plan)
-    texts = {site: windows(some[0], store, folder, corpus) for site, some in groups.items()}
+    texts = {site: windows(group[0], store, folder, corpus) for site, group in groups.items()}
     plan_by_source = {plan.source: plan for plan in plans}
     bunches = [
         (site, [plan_by_source[source] for source in bunch])
-        for site, some in groups.items()
-        for bunch in sources.bunches([plan.source for plan in some], TOGETHER)
+        for site, group in groups.items()
+        for bunch in sources.bunches([plan.source for plan in group], TOGETHER)
     ]
     total = sum(
         texts[site].tokens.size
@@ -99,13 +99,13 @@ def run(
 
     report_tokens(0)  # loading comes next, and takes a while
     model = functools.cache(lambda dtype: load(folder.name, device, dtype))
-    for site, some in bunches:
+    for site, group in bunches:
         subject = functools.partial(model, site.dtype)
         how = store, subject, where, batch, report_tokens, watch
-        bunch = _Bunch(site, some, texts[site], *how)
-        for j, (plan, sums) in enumerate(zip(some, bunch.sums(), strict=True)):
+        bunch = _Bunch(site, group, texts[site], *how)
+        for j, (plan, sums) in enumerate(zip(group, bunch.sums(), strict=True)):
             yield plan, texts[site], sums, functools.partial(bunch.compare, j)
-        for plan in some:
+        for plan in group:
             plan.source.forget()
 
 
@@ -255,8 +255,8 @@ def _load_or_measure(
 
 
 def _or_nothing(path: Path, make: Callable[[], Any]) -> Any:
-    """What is made for a folder, which is gone where what was asked for is refused: nobody will go
-    on with it."""
+    """What is made for a folder, which is removed again where the request is refused: it would
+    never be used."""
     try:
         return make()
     except AssayError:

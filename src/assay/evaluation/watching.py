@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Warned:
-    """A site or model that is not the one in a dictionary's file; told before anything is
+    """A site or model that is not the one in a dictionary's file; reported before anything is
     computed."""
 
     dictionary: str
@@ -20,7 +20,7 @@ class Warned:
 
 @dataclass(frozen=True)
 class Begun:
-    """What begins now and takes a while before anything else is told."""
+    """A step that begins now and takes a while before anything else is reported."""
 
     text: str
 

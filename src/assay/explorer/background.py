@@ -79,7 +79,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
     )
     if started and best is not None:  # what the file does not say was said when it was begun
         given = {n: getattr(best, n) for n in ("site", "site_out", "context", "bos")} | given
-    if make:  # a model, or a site of it, that is not there is told in the terminal
+    if make:  # a missing model or site is reported in the terminal
         stated = Setting(site=given.get("site") or "", site_out=given.get("site_out") or "")
         sites(source.name, source.dictionary, stated, find(model))
     usual = IndexSetting()
@@ -112,7 +112,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
 
 
 def _abouts(root: Path) -> Iterator[About]:
-    """What the store's indexes are of; broken ones are told on the first page."""
+    """What the store's indexes describe; broken ones are reported on the first page."""
     for folder in (root / "artefacts" / "index").glob("*"):
         if folder.suffix != ".partial":
             with suppress(AssayError):

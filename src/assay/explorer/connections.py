@@ -17,7 +17,7 @@ from assay.explorer.guard import LOOPBACK
 PORT = 8377
 """The port that is tried first where none was asked for."""
 EVERYWHERE = ("0.0.0.0", "::")
-"""Hosts that stand for all addresses of this machine."""
+"""Hosts that mean all addresses of this machine."""
 NOTHING: AbstractContextManager[Any] = nullcontext()
 READERS = 256
 """Connections at the same time."""
@@ -55,14 +55,14 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 
 def names(host: str) -> tuple[str, ...]:
-    """Tell the names that a server at an address answers to; none stands for any."""
+    """List the names that a server at an address answers to; an empty tuple means any."""
     if is_here(host):
         return (*LOOPBACK, bracketed(host).lower())
     return () if host in EVERYWHERE else (bracketed(host).lower(),)
 
 
 def bracketed(host: str) -> str:
-    """Write a host as it stands in an address."""
+    """Write a host as in an address."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -1,5 +1,5 @@
-"""Small figures of numbers as inline SVG: they fill their column, need no script, and say their
-numbers to whoever cannot see them."""
+"""Small figures of numbers as inline SVG: they fill their column, need no script, and have their
+numbers as text for screen readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HIGH = 96
 def histogram(
     counts: Sequence[int], edges: Sequence[float], subject: str, unit: str = "token"
 ) -> Markup:
-    """Bars of counts between edges, drawn equally wide; hovering tells a bar's bounds and count.
+    """Bars of counts between edges, drawn equally wide; hovering shows a bar's bounds and count.
     `unit` is the noun of what is counted."""
     if not counts or len(edges) != len(counts) + 1:
         return Markup()
@@ -42,7 +42,7 @@ def histogram(
 
 
 def _bar(x: float, width: float, height: float) -> str:
-    """A bar that stands on the lower edge; one that is not empty is never too low to be seen."""
+    """A bar on the lower edge; one that is not empty is never too low to be seen."""
     if height <= 0:
         return ""
     visible_height = max(1.0, height)

@@ -119,8 +119,8 @@ class Guard:
             return
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if any(name == "token" and self._is_token(value) for name, value in query):
-            rest = urlencode([pair for pair in query if pair[0] != "token"])
-            raise _LetInError(scope["path"], rest, self.rules.token)
+            other_pairs = urlencode([pair for pair in query if pair[0] != "token"])
+            raise _LetInError(scope["path"], other_pairs, self.rules.token)
         raise Refused(
             401,
             "this server needs a token: open the address that it printed, with ?token=",
@@ -170,7 +170,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _is_link(scope: Scope, headers: Headers) -> bool:
-    """Whether a person followed a link to a page: nobody else sees the answer."""
+    """Whether a person followed a link to a page: only they see the answer."""
     return (
         scope["method"] in ("GET", "HEAD")
         and headers.get("sec-fetch-mode") == "navigate"

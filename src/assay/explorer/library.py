@@ -1,5 +1,5 @@
-"""Library: which indexes a store holds, told from their about.json alone; each is opened when a
-page first asks for it. One may be made in the background meanwhile."""
+"""Library: which indexes a store holds, read from their about.json alone; each is opened when a
+page first needs it. One may be made in the background meanwhile."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(eq=False)
 class Making:
-    """A dictionary whose index is made in the background; whoever makes it sets `progress`."""
+    """A dictionary whose index is made in the background; its maker sets `progress`."""
 
     address: str
     name: str
@@ -101,7 +101,7 @@ class Library:
     ):
         self.root, self.live = root, Live(root)
         self.names = names
-        """The address of a dictionary, and a file of names that somebody gave its features."""
+        """The address of a dictionary, and a file of names that a user gave its features."""
         self.making = making
         """The index that is being made in the background, if one is."""
         self._abouts: dict[Path, tuple[int, About | str]] = {}
@@ -179,7 +179,7 @@ class Library:
             models.setdefault(entry.about.model_words or entry.about.model, []).append(entry)
         return models
 
-    def beside(self, entry: Entry) -> tuple[Entry, ...]:
+    def same_site(self, entry: Entry) -> tuple[Entry, ...]:
         """Find the other indexes of the same model and site."""
         same = (entry.about.model_sha256, entry.about.site)
         return tuple(
@@ -208,19 +208,19 @@ class Library:
         return index
 
     def _about(self, folder: Path) -> tuple[float, About | str]:
-        """When this index was made, and what it is of; or why that cannot be told."""
+        """When this index was made, and what it indexes; or why that is unknown."""
         try:
             changed = (folder / FILE).stat().st_mtime_ns
         except OSError:
             return 0.0, f"it has no {FILE}"
-        held = self._abouts.get(folder)
-        if held is None or held[0] != changed:
+        cached = self._abouts.get(folder)
+        if cached is None or cached[0] != changed:
             try:
-                held = changed, About.read(folder)
+                cached = changed, About.read(folder)
             except DataError as error:
-                held = changed, str(error)
-            self._abouts[folder] = held
-        return changed / 1e9, held[1]
+                cached = changed, str(error)
+            self._abouts[folder] = cached
+        return changed / 1e9, cached[1]
 
 
 def _by_layer(about: About) -> tuple[Any, ...]:

@@ -63,7 +63,7 @@ STRETCH = 0.4
 LONGEST = 60.0
 """Seconds that one text may take of the model in all."""
 OPEN, STALE = 4, 10.0
-"""Texts that are written at the same time, and seconds after which one that nobody asks for is
+"""Texts that are written at the same time, and seconds after which one that no page requests is
 given up."""
 TEXTS = 32
 """Texts that are kept, whether they ended or were given up."""

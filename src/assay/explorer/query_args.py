@@ -27,7 +27,7 @@ _CONDITION = re.compile(r"(\w+)(>=|<=|=)(.*)", re.DOTALL)
 MOST = 20
 """So many conditions at once."""
 FEW = 6
-"""Words of which all are told to who chose another one."""
+"""Up to so many choices are all listed when another word was given."""
 
 
 def number(query: QueryParams, name: str, default: int, low: int, high: int) -> int:
@@ -42,11 +42,11 @@ def number(query: QueryParams, name: str, default: int, low: int, high: int) -> 
     return int(text)
 
 
-def choice(query: QueryParams, name: str, known: Sequence[str], default: str) -> str:
+def choice(query: QueryParams, name: str, choices: Sequence[str], default: str) -> str:
     """Read one of several words. Raises: Problem."""
     text = query.get(name, "") or default
-    if text not in known:
-        end = ", ".join(known) if len(known) <= FEW else nearest(text[:40], known)
+    if text not in choices:
+        end = ", ".join(choices) if len(choices) <= FEW else nearest(text[:40], choices)
         raise Problem(ASKED, f"{text[:40]!r} is not a choice for {name}: {end}")
     return text
 
@@ -176,8 +176,8 @@ def read_changes(query: QueryParams, maxima: Float[np.ndarray, " f"]) -> tuple[W
 
 def _parse_change(way: str, feature: str, amount: str, maxima: Float[np.ndarray, " f"]) -> Wanted:
     if way not in WAYS:
-        known = ", ".join(f"{word} ({shown})" for word, shown in WAYS.items())
-        raise Problem(ASKED, f"way is one of {known}, got {way[:40]!r}")
+        ways = ", ".join(f"{word} ({shown})" for word, shown in WAYS.items())
+        raise Problem(ASKED, f"way is one of {ways}, got {way[:40]!r}")
     if not re.fullmatch(r"[0-9]{1,9}", feature) or int(feature) >= len(maxima):
         raise Problem(
             ASKED, f"features are numbered 0 to {len(maxima) - 1:,}, got {feature[:40]!r}"

@@ -34,7 +34,7 @@ _TURNS = re.compile("[\u061c\u200e\u200f]")
 
 @dataclass(frozen=True)
 class Shown:
-    """A page: its template, the values it tells, which are its JSON as well, and what is drawn from
+    """A page: its template, the values it shows, which are its JSON as well, and what is drawn from
     them for the template alone."""
 
     template: str
@@ -134,8 +134,8 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(row: Mapping[str, Any], column: str) -> str:
-    """A number with the interval that stands in the columns beside it, to the digits that the
-    interval supports."""
+    """A number with the interval in the columns next to it, to the digits that the interval
+    supports."""
     value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None or low is None or high is None:
         return signed(value)

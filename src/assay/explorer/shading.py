@@ -1,5 +1,5 @@
-"""Tokens with a feature's activation as shade and underline, and what it does there to the loss for
-whoever points at one."""
+"""Tokens with a feature's activation as shade and underline, and its effect on the loss there when
+the pointer is over one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Line:
     window: int
     position: int
     first: int
-    """Where in the window the first token shown stands."""
+    """Position in the window of the first token shown."""
     value: float
 
 
@@ -77,7 +77,7 @@ def tokens(
         parts.append(
             f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>'
         )
-    if position is not None:  # in a list, the token at which it fires stands in one column
+    if position is not None:  # in a list, the tokens at which it fires are in one column
         left, right = "".join(parts[:position]), "".join(parts[position + 1 :])
         return Markup(f"<i>{left}</i>{parts[position]}<i>{right}</i>")
     return Markup("".join(parts))

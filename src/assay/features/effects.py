@@ -29,8 +29,8 @@ def direct_logits(
     unembedding: Float[np.ndarray, "d vocabulary"],
     norm: Float[np.ndarray, " d"] | None,
 ) -> Float[np.ndarray, "feature vocabulary"]:
-    """Logits that one unit of each feature adds if nothing but the final norm's weight stands
-    between; not centred.
+    """Logits that one unit of each feature adds if only the final norm's weight is between; not
+    centred.
 
     Formula: (d_k ∘ w) W_U, w the weight of the final norm (its division by the residual's size is
     left out)
@@ -158,12 +158,12 @@ def loss_gradient(
     places = (length * torch.arange(windows, device=device)[:, None] + positions).flatten()
     out, total = torch.zeros_like(final, memory_format=torch.contiguous_format), 0.0
     flat, rows = out.flatten(0, 1), final.flatten(0, 1)
-    for some in places.split(ROWS):
+    for chunk in places.split(ROWS):
         with torch.enable_grad():
-            leaf = rows[some].requires_grad_()
+            leaf = rows[chunk].requires_grad_()
             loss = torch.nn.functional.cross_entropy(
-                trace.head(leaf).float(), target[some + 1], reduction="sum"
+                trace.head(leaf).float(), target[chunk + 1], reduction="sum"
             )
-        flat[some] = torch.autograd.grad(loss, leaf)[0]
+        flat[chunk] = torch.autograd.grad(loss, leaf)[0]
         total += float(loss.detach())
     return out, total

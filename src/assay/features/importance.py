@@ -171,10 +171,10 @@ def _loss(
     computation either way."""
     rows = torch.as_tensor(list(windows), device=passage.acts.device)
     before = None if passage.before is None else passage.before[rows]
-    some = Passage(
+    part = Passage(
         passage.tokens[rows], passage.acts[rows], torch.ones_like(passage.keep[rows]), None, before
     )
-    return spliced_run(subject, site, some, some.acts if new is None else new).loss().double()
+    return spliced_run(subject, site, part, part.acts if new is None else new).loss().double()
 
 
 def _packs(items: Sequence, size: int) -> Iterator[Sequence]:

@@ -18,7 +18,7 @@ STRENGTHS = tuple(10.0**e for e in range(-4, 3))
 """Values of C, the inverse of the L2 penalty, among which every probe's is chosen, the strongest
 penalty first."""
 CONSTANT = 100.0
-"""The constant column that stands for the intercept, so large that its penalty does not count."""
+"""The constant column for the intercept, so large that its penalty does not count."""
 STEPS = 25
 
 

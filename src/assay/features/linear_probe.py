@@ -69,8 +69,8 @@ def kernel_ridge(
     system, cross = rows.index_select(1, train_rows), rows.index_select(1, to)
     # where no row differs from another, any penalty gives the mean
     scale, predictions, off = float(system.diagonal().mean()) or 1.0, [], y[train_rows] - mean
-    for before, r in zip((0.0, *ridges), ridges, strict=False):
-        system.diagonal().add_((r - before) * scale)
+    for last, r in zip((0.0, *ridges), ridges, strict=False):
+        system.diagonal().add_((r - last) * scale)
         predictions.append(
             mean + cross.mT @ torch.cholesky_solve(off, torch.linalg.cholesky(system))
         )

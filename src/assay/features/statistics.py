@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 EDGES = 2.0 ** (np.arange(-42, 43) / 6)
-"""Bin edges of the activation histogram: sixths of an octave from 1/128 to 128; what lies outside
-falls into the end bins."""
+"""Bin edges of the activation histogram: sixths of an octave from 1/128 to 128; other values fall
+into the end bins."""
 
 
 @dataclass(frozen=True)

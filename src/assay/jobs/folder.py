@@ -141,11 +141,11 @@ def put(
     run, and starts again where it failed, was cancelled, or lost its result. Raises: StoreError."""
     job = Job(Store(root).prepare().root, asked["key"])
     with changing(job.root):
-        before = job.state
-        if before.status == "running" and before.stop:
+        previous = job.state
+        if previous.status == "running" and previous.stop:
             raise StoreError(f"run {job.key} is being stopped; ask again in a moment")
         with suppress(StoreError):
-            if before.status in ("queued", "running") or (job.asked and job.result):
+            if previous.status in ("queued", "running") or (job.asked and job.result):
                 return job
         # by one rename, so that the folder has all its files or is not there
         aside = job.root / "tmp" / f"job-{job.key}-{uuid.uuid4().hex[:12]}"

@@ -128,7 +128,7 @@ def started(pid: int) -> str:
         fields = status.read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
-    # ticks since the machine started, of which the other number tells one start from the next
+    # ticks since the machine started, and an id that distinguishes its starts
     return "" if fields[0] in "ZX" else f"{boot.read_text().strip()} {fields[19]}"
 
 

@@ -96,9 +96,9 @@ def _points() -> list[importlib.metadata.EntryPoint]:
 def entry(name_or_path: str) -> Entry:
     """Where the experiment of this name, or in this file, lives. Raises: ExperimentError, naming
     the nearest."""
-    known = {e.name: e for e in entries()}
-    if name_or_path in known:
-        return known[name_or_path]
+    by_name = {e.name: e for e in entries()}
+    if name_or_path in by_name:
+        return by_name[name_or_path]
     path = Path(name_or_path)
     path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
     if name_or_path == ALL:
@@ -108,12 +108,12 @@ def entry(name_or_path: str) -> Entry:
         )
     if not in_file(path.name) and "/" not in name_or_path:
         local_file = Path(name_or_path.replace("-", "_") + ".py")
-        hint = nearest(name_or_path, known) if known else MISSING
+        hint = nearest(name_or_path, by_name) if by_name else MISSING
         if hint.startswith("known: "):
             hint = "assay list shows them all; a study of your own is named by its file"
-        own = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
-        if found := next((file for file in own if file.is_file()), None):
-            hint = f"did you mean {found}?"
+        paths = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
+        if existing := next((file for file in paths if file.is_file()), None):
+            hint = f"did you mean {existing}?"
         elif path.is_file():
             options = "--claim 'ARM.x > 1' --unit COLUMN --control ARM"
             hint = f"for a table, type: assay judge {path} {options}"
@@ -130,9 +130,9 @@ def entry(name_or_path: str) -> Entry:
         if path.is_dir():
             advice = "this is a folder; name the file in it"
         raise ExperimentError(f"no file {name_or_path}; {advice}")
-    if path.resolve() in {e.path.resolve(): e for e in known.values()}:
-        return next(e for e in known.values() if e.path.resolve() == path.resolve())
-    if _name(path) in known:
+    if path.resolve() in {e.path.resolve(): e for e in by_name.values()}:
+        return next(e for e in by_name.values() if e.path.resolve() == path.resolve())
+    if _name(path) in by_name:
         # The same name would find the stored runs of the other experiment.
         raise ExperimentError(
             f"{name_or_path} would be called {_name(path)!r}, which is the name of "
@@ -192,16 +192,16 @@ def load(name: str, origin: str) -> Experiment:
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         got = f"it has {len(defined)} of other names" if defined[1:] and value is None else got
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
-    known = _checked.get(origin)
-    # the same value as long as its module is: what is remembered of it stays with it
-    if known is None or known[0] is not value or known[1].name != name:
+    cached = _checked.get(origin)
+    # the same value as long as its module is: its cached results stay with it
+    if cached is None or cached[0] is not value or cached[1].name != name:
         experiment = checked(dataclasses.replace(value, name=name, origin=origin))
-        _checked[origin] = known = (value, experiment)
-    return known[1]
+        _checked[origin] = cached = (value, experiment)
+    return cached[1]
 
 
 _checked: dict[str, tuple[Experiment, Experiment]] = {}
-"""What each module defines, and what was made of it."""
+"""What each module defines, and what was made from it."""
 
 
 def load_module(origin: str) -> ModuleType:
@@ -248,7 +248,7 @@ def _name(path: Path) -> str:
 
 def _slug(text: str) -> str:
     """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text,
-    so that it is nobody else's."""
+    so that no other text has it."""
     # as one file system has it, whichever of two forms another one makes of it
     whole = unicodedata.normalize("NFC", text)
     slug = lossy(whole)
@@ -294,12 +294,12 @@ def _states(origin: str, written: Callable[[Path], States]) -> States:
     folder, module = "", ""
     if origin and not in_file(origin):
         folder, _, module = origin.partition(".")[2].replace(".", "/").rpartition("/")
-    own = tuple(f"{folder}/{name}" for name in (f"{module}.py", f"{module}/", "__init__.py"))
+    names = tuple(f"{folder}/{name}" for name in (f"{module}.py", f"{module}/", "__init__.py"))
     return {
         f"{i}/{name}": state
         for i, root in enumerate(_roots(origin))
         for name, state in written(root).items()
-        if not (i and folder and name.startswith(f"{folder}/")) or name.startswith(own)
+        if not (i and folder and name.startswith(f"{folder}/")) or name.startswith(names)
     }
 
 
@@ -394,9 +394,9 @@ class Documented:
 def documented(folder: Path, name: str) -> Documented | None:
     """Find the documentation of an experiment in a folder of pages: the page NAME.md, or a section
     of another page whose heading is `## NAME: …`; None where there is neither."""
-    own = folder / f"{name}.md"
-    if own.exists():
-        return Documented(own, "", own.read_text("utf-8"))
+    page = folder / f"{name}.md"
+    if page.exists():
+        return Documented(page, "", page.read_text("utf-8"))
     section = re.compile(
         rf"^## ({re.escape(name)}(?::[^\n]*)?)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL
     )

@@ -64,7 +64,7 @@ class Prospect:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A plan with what can be expected of it; None where nothing is known."""
+    """A plan with its forecast; None where nothing is known."""
 
     plan: Plan
     command: tuple[Range, Range] | None
@@ -95,8 +95,8 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1) -> Forecast:
     seeds = {s for arm in measured.values() for s in arm.seed.values.tolist()}
     statements = [c for c in experiment.claims if isinstance(c, Claim)]
     with remembering(measured):
-        found = [prospect(c, measured, count, len(seeds), per_seed) for c in statements]
-    return Forecast(plan, takes, memory, source, tuple(found))
+        prospects = [prospect(c, measured, count, len(seeds), per_seed) for c in statements]
+    return Forecast(plan, takes, memory, source, tuple(prospects))
 
 
 # claims -------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
 
 
 def _seeds(experiment: Experiment) -> str:
-    """What seeds stand for, in the plural."""
+    """The noun for what seeds number, in the plural."""
     return "draws of the controls" if experiment.draws else "seeds"
 
 
@@ -133,7 +133,7 @@ def prospect(
     claim: Claim,
     arms: Mapping[str, xr.Dataset],
     seeds: int,
-    known: int,
+    seeds_stored: int,
     per_seed: float | None = None,
 ) -> Prospect:
     """Say what is to be expected of a claim with so many seeds, from the measures of those that are
@@ -152,22 +152,22 @@ def prospect(
         return replace(nothing, why=f"{type(e).__name__}: {e}")
     by_seed = "seed" in claim.units
     k = claim.units.index("seed") if by_seed else 0
-    factor, units = claim.units[k], int(i.n[k] * seeds / known)
-    found = replace(nothing, factor=factor, distance=_distance(claim, i.estimate))
+    factor, units = claim.units[k], int(i.n[k] * seeds / seeds_stored)
+    result = replace(nothing, factor=factor, distance=_distance(claim, i.estimate))
     if not by_seed:
         why = f"more runs do not help, because its units are {plural(factor, 2)}"
-        found = replace(found, why=why)
-        if seeds != known:
-            return found
+        result = replace(result, why=why)
+        if seeds != seeds_stored:
+            return result
     elif (need := enough(claim, i, (k,), FEWEST)) is None:
         why = f"no number of {plural(factor, 2)} decides it"
         if not any(placed(claim, i.estimate, i.estimate)):
             why = "its estimate is between the values at which it holds and those at which it fails"
-        found = replace(found, why=why)
+        result = replace(result, why=why)
     else:  # seeds in proportion: a claim may count only some of them
-        spent = None if per_seed is None else per_seed * need * known / i.n[k]
+        spent = None if per_seed is None else per_seed * need * seeds_stored / i.n[k]
         seconds = None if spent is None else Range(spent, spent)
-        found = replace(found, fewest=need, seconds=seconds)
+        result = replace(result, fewest=need, seconds=seconds)
 
     def at(i: Interval) -> Interval:
         return with_units(i, k, units) if min(i.n, default=0) > 1 else i
@@ -177,7 +177,7 @@ def prospect(
         rivals = [(at(c), b._replace(interval=at(b.interval))) for c, b in controls]
         expected, power = _decided(claim, at(i), rivals)
     return replace(
-        found,
+        result,
         units=units,
         half_width=half_width(claim, at(i)) if units > 2 else None,
         expected=expected,

@@ -71,7 +71,7 @@ class Lab:
         self.device = device
 
     def plan(self, experiment: Experiment, preset: PresetChoice = "default") -> Plan:
-        """Say what `run` would do, per run; nothing is written."""
+        """Show what `run` would do for each run; nothing is written."""
         return plan(
             self.store,
             experiment,
@@ -113,8 +113,8 @@ class Lab:
                     )
                 )
                 experiment.materials.rehearse(arms, seeds, self.device)
-            told = self._noting(experiment, first, tell)
-            work_item = Work(self.store, experiment, first, self.device, told)
+            noting = self._noting(experiment, first, tell)
+            work_item = Work(self.store, experiment, first, self.device, noting)
             work(
                 self.store,
                 executor := self.executor_for([experiment]),
@@ -130,17 +130,17 @@ class Lab:
         return result
 
     def _slots(self, experiment: Experiment, first: Plan, executor: Executor) -> Slots:
-        """What its tasks take of this machine, by what it shares and what stored runs took."""
+        """The cores and memory that its tasks need, by what is shared and what stored runs took."""
         shared = experiment.shared.size() if experiment.shared is not None else 0.0
         took = [float(run.provenance.get("peak_rss", 0)) for run in first.stored]
-        own = max(OWN, max(took, default=0.0) - shared)
+        own_memory = max(OWN, max(took, default=0.0) - shared)
         seconds = UNKNOWN if first.cpu_seconds is None else first.cpu_seconds
         each = getattr(executor, "threads", 1)
-        return Slots(each, shared, own, name=experiment.name, seconds=seconds)
+        return Slots(each, shared, own_memory, name=experiment.name, seconds=seconds)
 
     def _noting(self, experiment: Experiment, first: Plan, tell: OnEvent) -> OnEvent:
-        """Return what also notes, once runs are stored, that they are measured: whoever interrupts
-        the others may have seen these."""
+        """Return a listener that also notes, once runs are stored, that they are measured: a user
+        who interrupts the others may have seen these."""
         noted = experiment.materials is None
 
         def listen(event: Any) -> None:
@@ -168,8 +168,8 @@ class Lab:
             path = journal.stored(self.store, experiment.name)
             looks.freeze(path, experiment, result.look, result.exact)
             outcomes = {j.text: j.outcome for j in result.judged}
-            known, asked = Questions.of(self.store), frozen.asked
-            known.note_study(experiment.name, questions.JUDGED, asked, outcomes)
+            ledger, asked = Questions.of(self.store), frozen.asked
+            ledger.note_study(experiment.name, questions.JUDGED, asked, outcomes)
             about = journal.subject(experiment, now.preset.specs)
             noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
@@ -188,7 +188,7 @@ class Lab:
         return replace(result, notes=(*result.notes, *replaced(self.store, now)))
 
     def known(self, experiment: Experiment, planned: Plan) -> ResultData | None:
-        """Give the stored result of a plan if judging would say the same again; None if it might
+        """Give the stored result of a plan if judging again would give the same; None if it might
         not."""
         if planned.missing:
             return None
@@ -208,8 +208,8 @@ class Lab:
         return stored_plan if len(read) <= 1 and not mixed else plan(self.store, experiment, preset)
 
     def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
-        """What runs their tasks: this lab's executor, or this process where one of them is found in
-        no file."""
+        """The executor of their tasks: this lab's, or this process where an experiment is in no
+        file."""
         # functions do not travel to a worker
         return self.executor if all(e.origin for e in experiments) else Inline()
 

@@ -17,7 +17,7 @@ import numpy as np
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import ALL, Experiment
 from assay.core.results import ResultData
-from assay.core.schema import BESIDE
+from assay.core.schema import OMITTED
 from assay.lab import catalogue
 from assay.lab.judge import recording, registered
 from assay.lab.judge.recording import Difference, Statement, departs, dumped, paired
@@ -44,9 +44,9 @@ class StatementCompared:
     same: bool
     why: str
     """How the two differ; empty where they do not."""
-    old: Statement = field(default=None, metadata=BESIDE)
-    """All that the record says of it."""
-    new: Statement = field(default=None, metadata=BESIDE)
+    old: Statement = field(default=None, metadata=OMITTED)
+    """All that the record says about it."""
+    new: Statement = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ def _other_inputs(
     with contextlib.suppress(AssayError):  # the model is not at hand: its revision is not known
         for key, digest in experiment.inputs(override(experiment, preset).specs[0]).items():
             if key in read and read[key] != digest:
-                what = f"{records.name_of(experiment, preset)}: {key} that it reads"
-                yield Difference(what, read[key][:12], digest[:12])
+                noun = f"{records.name_of(experiment, preset)}: {key} that it reads"
+                yield Difference(noun, read[key][:12], digest[:12])
 
 
 def write(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
@@ -287,10 +287,10 @@ def reproduce(
     claim by claim; `make_lab` makes the lab on a store.
 
     Raises: ExperimentError without a record of this preset."""
-    known = recorded(experiment, preset)
+    record = recorded(experiment, preset)
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
         result = make_lab(Path(folder) / "store").run(experiment, preset, on_event)
-        return reproduction(result, known)
+        return reproduction(result, record)
 
 
 def every(progress: Callable[[int, int], None]) -> Compared:
@@ -298,7 +298,7 @@ def every(progress: Callable[[int, int], None]) -> Compared:
     not here, as in a wheel, are left out. Raises: AssayError without a catalogue."""
     if not (names := [entry.name for entry in catalogue.entries()]):
         raise AssayError(catalogue.MISSING)
-    found = []
+    presets = []
     for done, name in enumerate(names):
         progress(done, len(names))
         experiment = catalogue.find(name)
@@ -306,8 +306,8 @@ def every(progress: Callable[[int, int], None]) -> Compared:
             if not records.carried(records.name_of(experiment, preset), experiment.origin):
                 continue
             if (stored_record := records.load_record(experiment, preset)) is not None:
-                found.append(judged_again(experiment, preset, stored_record))
+                presets.append(judged_again(experiment, preset, stored_record))
     progress(len(names), len(names))
-    counts = (sum(f.statements for f in found), sum(f.contests for f in found))
-    differences = tuple(d for f in found for d in f.differences)
-    return Compared(ALL, MEASURES, len(found), *counts, differences)
+    counts = (sum(f.statements for f in presets), sum(f.contests for f in presets))
+    differences = tuple(d for f in presets for d in f.differences)
+    return Compared(ALL, MEASURES, len(presets), *counts, differences)

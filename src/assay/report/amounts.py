@@ -26,8 +26,8 @@ def lasting(seconds: Range) -> str:
 
 
 def batch(arms: Sequence[str], seeds: str) -> str:
-    """Name what trains together so that two batches can be told apart: "main, relu and 3 more (seed
-    1001)"."""
+    """Name what trains together so that no two batches have the same name: "main, relu and 3 more
+    (seed 1001)"."""
     names = ", ".join(arms) if len(arms) <= 3 else f"{', '.join(arms[:2])} and {len(arms) - 2} more"
     return f"{names} ({seeds})" if seeds else names
 

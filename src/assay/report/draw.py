@@ -17,8 +17,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', 
 
 
 def svg(figure: Figure, *, titled: bool = True, standalone: bool = False) -> str:
-    """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids
-    shared with other figures.
+    """The figure as an SVG element for a page: no fixed size, and no ids shared with other
+    figures.
 
     One that is `standalone`, as a file, brings its own paper, and follows light and dark."""
     drawing = _render(vega(figure, titled=titled, standalone=standalone))

@@ -95,9 +95,9 @@ def row(name: str, measure: JSON) -> Row:
 
 def grouped(names: Iterable[str]) -> dict[str, list[str]]:
     """Sort measures into their groups; a group without any is left out."""
-    known = list(dict.fromkeys(names))
-    groups = {title: [n for n in known if n.startswith(of)] for title, of in GROUPS.items()}
-    groups["Further"] = [n for n in known if not any(map(n.startswith, GROUPS.values()))]
+    distinct = list(dict.fromkeys(names))
+    groups = {title: [n for n in distinct if n.startswith(of)] for title, of in GROUPS.items()}
+    groups["Further"] = [n for n in distinct if not any(map(n.startswith, GROUPS.values()))]
     return {title: of for title, of in groups.items() if of}
 
 
@@ -137,12 +137,12 @@ def baselines(compared: JSON) -> str:
 def unequal_l0(l0s: Sequence[float | None]) -> str:
     """What a reader who compares dictionaries has to know where they are not equally sparse; empty
     where they are, to a twentieth."""
-    known = [l0 for l0 in l0s if l0]
-    if len(known) < 2 or max(known) <= EQUAL * min(known):
+    positive = [l0 for l0 in l0s if l0]
+    if len(positive) < 2 or max(positive) <= EQUAL * min(positive):
         return ""
-    first, *others = (f"{l0:.3g}" for l0 in known)
-    pair = len(known) == 2  # in their order, as both are named
-    ends = f"{first} and {others[0]}" if pair else f"{min(known):.3g} to {max(known):.3g}"
+    first, *others = (f"{l0:.3g}" for l0 in positive)
+    pair = len(positive) == 2  # in their order, as both are named
+    ends = f"{first} and {others[0]}" if pair else f"{min(positive):.3g} to {max(positive):.3g}"
     return said("unequal_l0", ends)
 
 
@@ -173,8 +173,8 @@ def baseline_rows(compared: JSON) -> list[tuple[str, ...]]:
 
 def baseline_heads(compared: JSON) -> tuple[str, ...]:
     """What the columns of `baseline_rows` are called."""
-    known = (m for m in COMPARED if m in compared["dictionary"])
-    return f"on {compared['tokens']:,} tokens", *(labels()[m] for m in known)
+    measures = (m for m in COMPARED if m in compared["dictionary"])
+    return f"on {compared['tokens']:,} tokens", *(labels()[m] for m in measures)
 
 
 def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
@@ -248,9 +248,9 @@ def headline(entry: JSON, with_name: bool) -> str:
     unexplained and unrecovered."""
     names = [name for name in HEADLINE if name in entry["measures"]]
     measure_rows = [row(name, entry["measures"][name]) for name in names]
-    known = [r for r in measure_rows if r.estimate != "not estimated"]
+    estimated = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one
-    shown_rows = [r for r in known if r.interval] or known
+    shown_rows = [r for r in estimated if r.interval] or estimated
     text = ", ".join(f"{r.label} {r.estimate}" for r in shown_rows)
     return f"{entry['name']}: {text}" if with_name else text
 

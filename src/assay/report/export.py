@@ -62,8 +62,8 @@ def verdicts_csv(data: ResultData) -> str:
         about = {k: cells[k] for k in ("kind", "unit", "threshold", "text", "source")}
         for arm, other in claim.also.items():
             reason = other.reason or "not named by the claim"
-            own = {"arm": arm, "outcome": "holds", "reason": reason}
-            lines.append(("also", {**about, **_numbers(other), **own}))
+            own_row = {"arm": arm, "outcome": "holds", "reason": reason}
+            lines.append(("also", {**about, **_numbers(other), **own_row}))
     lines += [("exact", _cells(e)) for e in data.exact]
     for finding in data.findings:
         lines += [("finding", _cells(finding)), *_points(finding)]

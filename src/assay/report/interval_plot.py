@@ -32,7 +32,7 @@ NAME, BAR = 14, 30
 LONGEST = 60
 """Letters of what an axis shows at most; of what is longer only the unit is printed."""
 LINE = 17
-"""By so much every row is higher where the numbers of one stand on a line of their own."""
+"""By so much every row is higher where the numbers of one are on a separate line."""
 FITS = 46
 """The letters of a row's text that fit on one line of a small screen."""
 FAR = 8
@@ -45,7 +45,7 @@ edge of the plot, and not drawn."""
 CLASSES = {"near": "control near", "control": "control", "violation": "control"}
 """The class of an arm's row by its role; all others are grey, as what is planted is."""
 CAME = {"fails": "", "holds": ": satisfies it too", "undecided": ": undecided"}
-"""What is said of a control, by its outcome; its sign alone says that it does not satisfy the
+"""The words for a control, by its outcome; its sign alone says that it does not satisfy the
 claim."""
 FOUND = {True: "found", False: "not found", None: "undecided"}
 """What came of what was planted."""
@@ -81,7 +81,7 @@ class _Row(NamedTuple):
 
 def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     """The plot of one verdict; also of an estimate, which has no range. Where a row has more than
-    `fits` letters, numbers stand below names."""
+    `fits` letters, numbers are below names."""
     claim = statement if isinstance(statement, Judged) else None
     rows = list(_rows(statement, claim))
     low, high = claim.range if claim else (-math.inf, math.inf)
@@ -230,7 +230,7 @@ def _line(
 
 
 def _units(points: Sequence[float], to_percent: Any, span: tuple[float, float], y: int) -> Markup:
-    """Units as faint points; how many lie beyond an end of the axis stands there."""
+    """Units as faint points; at each end of the axis, how many lie beyond it."""
     out = Markup("")
     for p in points:
         if span[0] <= p <= span[1]:

@@ -104,12 +104,12 @@ def listed(root: Path) -> Catalogue:
     return Catalogue(tuple(rows), tuple(_own(root, {row.name for row in rows})))
 
 
-def _own(root: Path, known: Collection[str]) -> Iterator[Own]:
+def _own(root: Path, names: Collection[str]) -> Iterator[Own]:
     """Read the results of a store that are of no experiment of the catalogue, nor a contest of
     one."""
     for path in sorted((root / "results").glob("*/*.json")):
         name = path.parent.name
-        if name in known or name.partition(CONTEST)[0] in known:
+        if name in names or name.partition(CONTEST)[0] in names:
             continue
         from assay.lab.store.atomic import unseal
 
@@ -119,14 +119,14 @@ def _own(root: Path, known: Collection[str]) -> Iterator[Own]:
 
 
 def _recorded(name: str, origin: str) -> ResultData:
-    """What a record says; of none nothing."""
+    """What a record says; empty where there is no record."""
     return ResultData.from_json(records.read(name, origin, measures=False) or {})
 
 
 def find_stored(root: Path, name: str, origin: str = "") -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`."""
     from assay.lab.store.atomic import (
-        unseal,  # which loads numpy: where nothing is stored none is needed
+        unseal,  # which loads numpy: not needed where nothing is stored
     )
 
     runs = 0

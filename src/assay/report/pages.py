@@ -1,7 +1,7 @@
 """Pages: one self-contained HTML file for an experiment, and an index over several. No network,
 works from file://.
 
-Everything is given as it is kept (the result, figures, cards), so a page needs neither store
+Everything is passed as it is stored (the result, figures, cards), so a page needs neither store
 nor model."""
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ def _sentence(text: str) -> str:
 
 def _note(text: str) -> Markup:
     """A note as a sentence; the name that it begins with stays as the study spells it."""
-    name, colon, rest = text.partition(": ")
+    name, colon, words = text.partition(": ")
     if colon and re.fullmatch(r"\w+(/[\w./-]+)?", name):
-        return Markup("<code>{}</code>: {}").format(name, rest)
+        return Markup("<code>{}</code>: {}").format(name, words)
     return escape(_sentence(text))
 
 
@@ -166,7 +166,7 @@ def page(
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
-    told = statements.notes_in_order(data.notes, len(data.verdicts))
+    in_order = statements.notes_in_order(data.notes, len(data.verdicts))
     noted = {
         arm: "; ".join(map(in_words, note.split("; ")))
         for arm, note in (notes or {}).items()
@@ -174,7 +174,7 @@ def page(
     }
     shared, noted = _shared(noted)
     figures = _in_units(figures, data)
-    sections = {"figures": figures, "notes": told, "about": text or study, "features": cards}
+    sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
     return (
         environment()
         .get_template("page.html")
@@ -189,7 +189,7 @@ def page(
             notes=noted,
             shared=shared,
             scopes=scopes,
-            notes_of_all=told,
+            notes_of_all=in_order,
             changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
             also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
             tally=tally(data),
@@ -208,7 +208,7 @@ def page(
 
 
 def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The anchors and titles of the sections that are there."""
+    """The anchors and titles of the sections that exist."""
     answers = "Answers" if len(data.verdicts) > 1 else "Answer"
     numbers = any(e.curve is None for e in data.findings)
     titles: dict[str, tuple[str, Any]] = {
@@ -284,8 +284,8 @@ def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:
 
 
 def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list[tables.Row]:
-    """The rows without "new" where neither header nor statements name a paper, so that nobody
-    looked for a number in one."""
+    """The rows without "new" where neither header nor statements name a paper, so that no paper was
+    searched for a number."""
     printed = (getattr(s, "published", None) for s in data.statements)
     paper: str = getattr(header, "paper", "")
     if (
@@ -358,8 +358,8 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
 
 def title_of(page: str) -> str:
     """Read the title of an experiment's page, which for a study is its question."""
-    found = re.search(r"<title>(.*?) · Assay</title>", page)
-    return html.unescape(found[1]) if found else ""
+    match = re.search(r"<title>(.*?) · Assay</title>", page)
+    return html.unescape(match[1]) if match else ""
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def errors(verdicts: Sequence[Judged]) -> str:
     measured, not by nominal ones; nothing where fewer than 0.1 are to be expected.
 
     Formula: a sum over claims of the measured rate at the claim's number of units, if every claim
-    lay on its threshold.
+    were exactly on its threshold.
     Source: records/coverage.md, whose rates are packaged as coverage.json.
     """
     decided = sum(v.outcome != "undecided" for v in verdicts)
@@ -68,8 +68,8 @@ def rate(verdict: Judged, world: str) -> float:
     worse side, at this n of units."""
     table = _coverage()["exact" if verdict.bounds else world]
     n = min(verdict.n.values(), default=0)
-    known = [int(k) for k in table if int(k) <= n] or [min(map(int, table))]
-    return float(max(table[str(max(known))]))
+    counts = [int(k) for k in table if int(k) <= n] or [min(map(int, table))]
+    return float(max(table[str(max(counts))]))
 
 
 @functools.cache
@@ -139,10 +139,10 @@ def changes_in_words(changes: Sequence[str]) -> list[str]:
     of each kind what it was, or how many where those are many; the report and --json have each."""
     by_kind: dict[str, list[str]] = {}
     for change in changes:
-        kind, _, what = change.partition(": ")
+        kind, _, change_made = change.partition(": ")
         if kind.startswith(("claim", "arm")):
             kind = f"changed after an earlier look: {kind}"
-        by_kind.setdefault(kind, []).append(what)
+        by_kind.setdefault(kind, []).append(change_made)
     words = []
     for kind, names in by_kind.items():
         if len(names) > FEW:
@@ -157,8 +157,8 @@ SEVERAL = 5
 
 
 def summary(data: ResultData) -> list[str]:
-    """Say how the claims came out: how many in which way, then each in a line; nothing of one
-    alone. A few stand right above, and are only counted."""
+    """Say how the claims came out: how many in which way, then each in a line; nothing for a single
+    claim. A few claims, which are shown right above, are only counted."""
     judged = data.verdicts
     if len(judged) < 2:
         return []
@@ -232,8 +232,8 @@ def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     """Say what a reader of a result has to know: what changed after a look, and its notes; those
     that list every unit only where all are wanted."""
     notes = notes_in_order(data.notes, len(data.verdicts))
-    some = (f"note: {x}" for x in notes if all_of_them or not LISTED.match(x))
-    return [*changes_in_words(data.changed), *some]
+    notes_shown = (f"note: {x}" for x in notes if all_of_them or not LISTED.match(x))
+    return [*changes_in_words(data.changed), *notes_shown]
 
 
 def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
@@ -242,9 +242,9 @@ def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
     every = range(1, claims + 1)
     concerned: dict[str, set[int]] = {}
     for note in notes:
-        found = OF_CLAIMS.match(note)
-        numbers = map(int, found[1].split(", ")) if found else every
-        concerned.setdefault(note[found.end() if found else 0 :], set()).update(numbers)
+        match = OF_CLAIMS.match(note)
+        numbers = map(int, match[1].split(", ")) if match else every
+        concerned.setdefault(note[match.end() if match else 0 :], set()).update(numbers)
     return [
         words if len(of) == len(every) else f"{claims_in_words(sorted(of))}: {words}"
         for words, of in sorted(concerned.items(), key=lambda x: bool(DESCRIBED.search(x[0])))

@@ -11,7 +11,7 @@ from assay.ask.shown import describe
 from assay.core.errors import DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
-from assay.core.schema import BESIDE
+from assay.core.schema import OMITTED
 from assay.lab import catalogue
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
@@ -29,7 +29,7 @@ class Pages:
 
     pages: tuple[Path, ...]
     index: Path
-    left_out: tuple[str, ...] = field(default=(), metadata=BESIDE)
+    left_out: tuple[str, ...] = field(default=(), metadata=OMITTED)
     """Why stored results with a page are missing from the index, a sentence for each."""
 
 
@@ -99,7 +99,7 @@ def stored(root: Path) -> list[str]:
 
 
 def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: each stored result whose page lies in `out`, as it was written;
+    """Read what the index lists: each stored result whose page is in `out`, as it was written;
     and why others are left out."""
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []

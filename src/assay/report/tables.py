@@ -69,7 +69,7 @@ ONLY_EXACT = (
     "Exact statements only: nothing here could have come out otherwise but by a mistake of the "
     "program."
 )
-"""What is said of a result that judges no claim."""
+"""The sentence about a result that judges no claim."""
 SMOKE = "smoke"
 """The preset of every experiment that only checks that everything works."""
 WIDTH = 100
@@ -160,8 +160,8 @@ class Control:
     @property
     def numbers(self) -> str:
         """Its estimate; with the interval where that reaches into the range to hold."""
-        known = self.interval and (self.met is None or self.level)
-        return f"{self.estimate} {self.interval}" if known else self.estimate
+        has_interval = self.interval and (self.met is None or self.level)
+        return f"{self.estimate} {self.interval}" if has_interval else self.estimate
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Row:
     sides: str = ""
     """What the arms that it compares have: "patched.right 0.31, main.right 0.56"."""
     brief: str = ""
-    """Of a claim that is undecided the reason alone, which is all that a smoke run has to say of
+    """For an undecided claim the reason alone, which is all that a smoke run has to say about
     it."""
     unless: str = ""
     """The dependence with which the outcome would be another, as `Judged` has it."""
@@ -218,16 +218,16 @@ class Row:
         that satisfy the claim the strongest, and of those that do not the one that came closest."""
         made = [c for c in self.checked if c.role in ("near", "control")]
         alike = [[c for c in made if c.met is met] for met in (False, True)]
-        strongest = [min(some, key=lambda c: c.off) for some in alike if some]
-        known = [c for c in self.checked if c.met is True or c in alike[0]]
-        return tuple(c for c in self.checked if c in strongest or c not in known)
+        strongest = [min(group, key=lambda c: c.off) for group in alike if group]
+        candidates = [c for c in self.checked if c.met is True or c in alike[0]]
+        return tuple(c for c in self.checked if c in strongest or c not in candidates)
 
     @property
     def others(self) -> tuple[str, ...]:
         """How many arms came out in which way that are not among these, in words."""
-        rest = [c for c in self.checked if c not in self.decisive]
-        met = [c for c in rest if c.met]
-        count, words = len(rest) - len(met), list[str]()
+        others = [c for c in self.checked if c not in self.decisive]
+        met = [c for c in others if c.met]
+        count, words = len(others) - len(met), list[str]()
         if count:
             words.append(
                 f"{count} other control{'s satisfy' if count > 1 else ' satisfies'} it too"
@@ -335,8 +335,8 @@ def estimate_of(
 def limits(
     numbers: Verdict | Other | Estimated, claim: Judged | None = None
 ) -> tuple[float, float]:
-    """Give the interval as it is printed: cut off at the least and the greatest number that there
-    can be, unless the estimate lies beyond."""
+    """Give the interval as it is printed: cut off at the least and the greatest possible number,
+    unless the estimate lies beyond."""
     low, high = numbers.low, numbers.high
     least, greatest = _ends(claim or numbers) or (-math.inf, math.inf)
     if not (_known(low) and _known(high)) or not least <= numbers.estimate <= greatest:
@@ -655,7 +655,7 @@ def terminal(data: ResultData, *, verbose: bool = False) -> Table:
 
 
 def _below(r: Row, verbose: bool) -> Iterator[Text]:
-    """The lines below a statement: its number, arms, and what is to be said of them."""
+    """The lines below a statement: its number, its arms, and remarks on them."""
     from rich.text import Text
 
     unit = f"in {r.unit}" if r.curve and r.unit else r.unit
@@ -758,10 +758,10 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
         sorted({at[i] for at in cells}, key=lambda name: (isinstance(name, str), name))
         for i in (0, 1)
     )
-    most = max((abs(x) for x in cells.values() if _known(x)), default=0.0) or 1.0
-    power = math.floor(math.log10(most))
+    largest = max((abs(x) for x in cells.values() if _known(x)), default=0.0) or 1.0
+    power = math.floor(math.log10(largest))
     scale = 10.0**power if not -3 < power < 4 else 1.0
-    digits = max(0, 1 - math.floor(math.log10(most / scale)))
+    digits = max(0, 1 - math.floor(math.log10(largest / scale)))
     words = {at: number(x / scale, digits) for at, x in cells.items() if _known(x)}
     words |= {at: "·" for at, word in words.items() if float(word) == 0}
     legend = [f"in units of {scale:g}"] * (scale != 1)
@@ -775,24 +775,24 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
     names = max(len(str(row)) for row in rows)
     room, quiet = max(1, (width - names) // wide), "bright_black" if coloured else ""
     for start in range(0, len(columns), room):
-        some = columns[start : start + room]
-        yield Text(" " * names + "".join(str(c).rjust(wide) for c in some), quiet)
+        part = columns[start : start + room]
+        yield Text(" " * names + "".join(str(c).rjust(wide) for c in part), quiet)
         for row in rows:
-            shown = [(words.get((row, c), "-").rjust(wide), cells.get((row, c))) for c in some]
-            parts = ((word, _shade(x, most) if coloured else "") for word, x in shown)
+            shown = [(words.get((row, c), "-").rjust(wide), cells.get((row, c))) for c in part]
+            parts = ((word, _shade(x, largest) if coloured else "") for word, x in shown)
             yield Text.assemble((str(row).rjust(names), quiet), *parts)
 
 
-def _shade(x: float | None, most: float) -> str:
-    """The style of a cell: white at 0, blue below and orange above, full at `most`."""
-    share = x / most if x is not None and _known(x) else 0.0
+def _shade(x: float | None, largest: float) -> str:
+    """The style of a cell: white at 0, blue below and orange above, full at `largest`."""
+    share = x / largest if x is not None and _known(x) else 0.0
     full = (64, 140, 230) if share < 0 else (255, 140, 0)
     mixed = (round(255 + (shade - 255) * abs(share)) for shade in full)
     return "#000000 on #{:02x}{:02x}{:02x}".format(*mixed)
 
 
 def cell(words: str) -> str:
-    """The words as they may stand in a cell of a Markdown table."""
+    """The words, escaped for a cell of a Markdown table."""
     return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
@@ -839,7 +839,7 @@ def exactly(data: ResultData) -> str:
 
 
 KIND_WORDS = {"risky": "risky", "confirming": "pilot-set"}
-"""What is said of where a threshold comes from; stored results have the older word."""
+"""How the source of a threshold is printed; stored results have the older word."""
 KINDS = {
     "risky": "the threshold comes from theory, a paper or a plan, before any pilot run",
     "pilot-set": "the threshold comes from a pilot run",

@@ -112,8 +112,8 @@ def _rows(figure: Figure) -> list[dict[str, Any]]:
     ]
 
 
-def _wrapped(text: str, most: int) -> list[str]:
-    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False) or [""]
+def _wrapped(text: str, length: int) -> list[str]:
+    return textwrap.wrap(text, length, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _field(name: str) -> str:
@@ -122,8 +122,8 @@ def _field(name: str) -> str:
 
 
 def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -> dict[str, Any]:
-    """Encoding of one position: type, scale, title; names longer than `room` letters stand on
-    several lines."""
+    """Encoding of one position: type, scale, title; names longer than `room` letters are wrapped
+    into several lines."""
     name, log = (figure.x, figure.x_log) if axis == "x" else (figure.y, figure.y_log)
     numeric = _numeric(figure.columns[name])
     title = (figure.x_title if axis == "x" else figure.y_title) or (name if numeric else "")
@@ -274,13 +274,13 @@ def _shades(values: Sequence[float]) -> dict[str, Any]:
     alike on both sides of 0."""
     if not values or min(values) >= 0:
         return {"range": [LIGHT["paper"], FIRE], "interpolate": "rgb"}
-    most = max(map(abs, values))
-    return {"domain": [-most, 0, most], "range": [COLD, LIGHT["paper"], FIRE], "interpolate": "rgb"}
+    peak = max(map(abs, values))
+    return {"domain": [-peak, 0, peak], "range": [COLD, LIGHT["paper"], FIRE], "interpolate": "rgb"}
 
 
 def _lying(figure: Figure, width: int) -> bool:
-    """Whether names stand below each other at the side, since they are too long to stand next to
-    each other: of points, in lines."""
+    """Whether names are below each other at the side, since they are too long to be next to each
+    other: of points, in lines."""
     names = [str(v) for v in _distinct(figure.columns[figure.x])]
     if figure.mark == "points" and not _numeric(figure.columns[figure.x]):
         names = [max(_wrapped(n, max(5, width // len(names) // LETTER)), key=len) for n in names]

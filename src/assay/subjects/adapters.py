@@ -35,8 +35,8 @@ qalora_group_size eva_config corda_config loftq_config lora_ga_config ensure_wei
 layers_pattern fan_in_fan_out
 """
 HARMLESS = frozenset(_HARMLESS.split())
-"""Settings that change no number of an adapter that is there, or that follow from the base: which
-way round a matrix lies is known from its module."""
+"""Settings that change no number of an existing adapter, or that follow from the base: a module
+shows whether its matrix is transposed."""
 STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 """How the matrices may have been started; every other way changes the base's weights as well."""
 REFUSED: Mapping[str, tuple[Any, ...]] = {
@@ -44,13 +44,13 @@ REFUSED: Mapping[str, tuple[Any, ...]] = {
     "task_type": ("CAUSAL_LM",),
     "init_lora_weights": STARTS,
 }
-"""Settings → the values beside null that are taken. Every other setting is taken where it says
-nothing: null, false, or empty."""
+"""Settings → the values other than null that are accepted. Every other setting is accepted where
+it is null, false, or empty."""
 _OF_BASE = {"base_model_name_or_path", "revision", "peft_type"}
 _PREFIX = "base_model.model."
 _PART = re.compile(r"(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
 BETWEEN = " on "
-"""What stands between an adapter's folder and its base in a name."""
+"""What separates an adapter's folder from its base in a name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def merge(adapter: Adapter, model: Any) -> Any:
             merged = tuned.merge_and_unload(safe_merge=True)
     except ModelError:
         raise
-    except Exception as error:  # whatever peft meets in a folder that somebody made
+    except Exception as error:  # whatever peft raises on a user's folder
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(f"peft cannot add {adapter.path} to its base: {why}") from error
     return merged.requires_grad_(False)
@@ -166,7 +166,7 @@ def _check_pairs(path: Path, tensors: Mapping[str, Any]) -> None:
 
 
 def _tied(model: Any) -> set[int]:
-    """Where the embedding lies, if the unembedding is the same tensor."""
+    """The embedding's address in memory, if the unembedding is the same tensor."""
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     one = head is not None and embedding.weight is head.weight
     return {embedding.weight.data_ptr()} if one else set()

@@ -45,7 +45,7 @@ def run_many(
     """Run every prompt under every edit; the trace of prompt p under edit e is `[p][e]`.
 
     Shorter prompts are filled up on the right, where nothing earlier looks, never to a length at
-    which the model is another; an edit sees the prompt's own positions alone. What lies before the
+    which the model is another; an edit sees the prompt's own positions alone. Everything before the
     first block that an edit touches is run once for each prompt, whatever the number of edits; or,
     where that is less, what all prompts begin with and no edit touches is run once, unless
     something is captured.
@@ -66,8 +66,8 @@ def run_many(
     if not all(each_own):
         raise ModelError("there must be an edit; {} leaves the model as it is")
     count, edits = len(each_own[0]), [mapping for part in each_own for mapping in part]
-    if (longest := max(map(len, prompts))) > (most := model.folder.most_tokens):
-        raise ModelError(f"{model.name} reads at most {most} positions, got {longest}")
+    if (longest := max(map(len, prompts))) > (limit := model.folder.most_tokens):
+        raise ModelError(f"{model.name} reads at most {limit} positions, got {longest}")
     for site in (*capture, *(site for mapping in edits for site in mapping)):
         model.folder.check(site)
     groups: dict[Regime, list[int]] = {}
@@ -75,10 +75,10 @@ def run_many(
         groups.setdefault(model.regime(len(prompt)), []).append(p)
     if len(groups) > 1:
         apart: dict[int, list[Trace]] = {}
-        for some in groups.values():
-            asked = [prompts[p] for p in some], [each_own[p] for p in some]
+        for group in groups.values():
+            asked = [prompts[p] for p in group], [each_own[p] for p in group]
             traces_of = run_many(model, *asked, capture=capture, logits=logits, rows=rows)
-            apart |= dict(zip(some, traces_of, strict=True))
+            apart |= dict(zip(group, traces_of, strict=True))
         return [apart[p] for p in range(len(prompts))]
     starts, beginning, cache = _starts(each_own), None, None
     prefix = _prefix(model, prompts, edits, starts) if logits and not capture else 0
@@ -88,12 +88,12 @@ def run_many(
     whole = _Whole(model, prompts, each_own, starts, capture, logits, prefix, beginning, cache)
     # Prompts of like lengths share a pass, so that little is filled up.
     order = sorted(range(len(prompts)), key=lambda p: len(prompts[p]))
-    most = max(*map(len, starts.values()), -(-len(starts) // HELD))
-    each = max(1, (rows or most_rows(model)) // most)
-    found: dict[tuple[int, int], Trace] = {}
+    limit = max(*map(len, starts.values()), -(-len(starts) // HELD))
+    each = max(1, (rows or most_rows(model)) // limit)
+    traces: dict[tuple[int, int], Trace] = {}
     for begin in range(0, len(order), each):
-        found.update(whole.run(order[begin : begin + each]))
-    return [[found[p, e] for e in range(count)] for p in range(len(prompts))]
+        traces.update(whole.run(order[begin : begin + each]))
+    return [[traces[p, e] for e in range(count)] for p in range(len(prompts))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,21 +113,21 @@ class _Whole:
     """Of these tokens."""
     cache: Any
 
-    def run(self, some: Sequence[int]) -> Iterator[tuple[tuple[int, int], Trace]]:
+    def run(self, rows: Sequence[int]) -> Iterator[tuple[tuple[int, int], Trace]]:
         """The traces of these prompts under every edit, by prompt and edit."""
-        lengths = [len(self.prompts[p]) for p in some]
-        tokens = torch.zeros(len(some), max(lengths), dtype=torch.long)
-        for row, p in enumerate(some):
+        lengths = [len(self.prompts[p]) for p in rows]
+        tokens = torch.zeros(len(rows), max(lengths), dtype=torch.long)
+        for row, p in enumerate(rows):
             tokens[row, : lengths[row]] = torch.as_tensor(self.prompts[p])
         clean = self._clean(tokens)
-        for first, own in self.starts.items():
-            trace = self._late(some, tokens, first, clean)
-            before = [site for site in self.capture if first and _block(site) < first]
-            for row, p in enumerate(some):
+        for first, edits in self.starts.items():
+            trace = self._late(rows, tokens, first, clean)
+            early_sites = [site for site in self.capture if first and _block(site) < first]
+            for row, p in enumerate(rows):
                 n = lengths[row]
-                shared = {site: _own(site, clean[site], row, n) for site in before}
-                for k, e in enumerate(own):
-                    yield (p, e), _one(trace, row * len(own) + k, n, shared)
+                shared = {site: _own(site, clean[site], row, n) for site in early_sites}
+                for k, e in enumerate(edits):
+                    yield (p, e), _one(trace, row * len(edits) + k, n, shared)
 
     def _clean(self, tokens: Int[torch.Tensor, "b s"]) -> dict[Site, torch.Tensor]:
         """What is the same under every edit that starts later, and the streams with which those
@@ -141,28 +141,28 @@ class _Whole:
 
     def _late(
         self,
-        some: Sequence[int],
+        rows: Sequence[int],
         tokens: Int[torch.Tensor, "b s"],
         first: int,
         clean: Mapping[Site, torch.Tensor],
     ) -> Trace:
         """The pass of the edits that start before this block."""
-        own, most = self.starts[first], tokens.shape[1]
+        edits, length = self.starts[first], tokens.shape[1]
         part = [
             {
-                site: Own(site, edit, len(self.prompts[p]), most)
+                site: Own(site, edit, len(self.prompts[p]), length)
                 for site, edit in self.each_own[p][e].items()
             }
-            for p in some
-            for e in own
+            for p in rows
+            for e in edits
         ]
         stream = clean[Site("resid_pre", first)] if first else None
         trace = self.model.run(
-            tokens[:, self.prefix :].repeat_interleave(len(own), 0),
+            tokens[:, self.prefix :].repeat_interleave(len(edits), 0),
             capture=[site for site in self.capture if not first or _block(site) >= first],
             edits=by_row(part),
             logits=self.logits,
-            start=None if stream is None else (first, stream.repeat_interleave(len(own), 0)),
+            start=None if stream is None else (first, stream.repeat_interleave(len(edits), 0)),
             cache=self.cache,
         )
         return trace if self.beginning is None else _joined(self.beginning, trace)
@@ -219,7 +219,7 @@ def _prefix(
     prefix = min(common, min(lengths) - 1, *free)
     if prefix and model.regime(prefix) != model.regime(lengths[0]):  # it would be turned otherwise
         return 0
-    late = sum(len(own) * (model.layers - first) for first, own in starts.items())
+    late = sum(len(edited) * (model.layers - first) for first, edited in starts.items())
     plain = sum(lengths) * (max(starts) + late)
     tails = sum(map(len, starts.values())) * (sum(lengths) - len(prompts) * prefix)
     cached = "z" in model.folder.architecture.sites
@@ -235,13 +235,13 @@ def _first_position(edit: Edit, length: int) -> int:
         return 0
 
 
-def _joined(beginning: Trace, rest: Trace) -> Trace:
+def _joined(beginning: Trace, late: Trace) -> Trace:
     """The trace of whole sequences, of a prefix and what follows on it in each."""
-    assert beginning.final is not None and rest.final is not None
-    rows = len(rest.tokens)
-    tokens = torch.cat([beginning.tokens.expand(rows, -1), rest.tokens], 1)
-    final = torch.cat([beginning.final.expand(rows, -1, -1), rest.final], 1)
-    return Trace(tokens, {}, final, rest.head)
+    assert beginning.final is not None and late.final is not None
+    rows = len(late.tokens)
+    tokens = torch.cat([beginning.tokens.expand(rows, -1), late.tokens], 1)
+    final = torch.cat([beginning.final.expand(rows, -1, -1), late.final], 1)
+    return Trace(tokens, {}, final, late.head)
 
 
 def _starts(each_own: Sequence[Sequence[Mapping[Site, Edit]]]) -> dict[int, list[int]]:
@@ -249,7 +249,7 @@ def _starts(each_own: Sequence[Sequence[Mapping[Site, Edit]]]) -> dict[int, list
     any prompt; one that touches none with the last of the others."""
     firsts = []
     for e in range(len(each_own[0])):
-        blocks = [_block(site) for own in each_own for site in own[e]]
+        blocks = [_block(site) for edits in each_own for site in edits[e]]
         reached = min(blocks, default=AFTER_ALL)
         firsts.append(None if reached == AFTER_ALL else max(0, reached))
     last = max((first for first in firsts if first is not None), default=0)

@@ -23,7 +23,7 @@ THINKING = ("enable_thinking", "thinking")
 DATE, TODAY = "date_string", "strftime_now"
 """What templates call the date that they are given, and the function that gives that of the day."""
 _MARK = 0xE000
-"""The first of Unicode's private characters, which stand in no text."""
+"""The first of Unicode's private characters, which occur in no text."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,16 @@ class Template:
         return Rendered(text, spans)
 
     def _settings(self, chat: Chat) -> dict[str, Any]:
-        """What the template is given beside the messages. Raises: ModelError."""
-        known = [name for name in THINKING if name in self._names]
-        if chat.thinking is not None and not known:
+        """What the template is given in addition to the messages. Raises: ModelError."""
+        names = [name for name in THINKING if name in self._names]
+        if chat.thinking is not None and not names:
             raise ModelError(
                 f"{self.path}: the chat template has no {' and no '.join(THINKING)}, so thinking "
                 "changes nothing; leave it out"
             )
         settings: dict[str, Any] = {}
         if chat.thinking is not None:
-            settings |= dict.fromkeys(known, chat.thinking)
+            settings |= dict.fromkeys(names, chat.thinking)
         if chat.date and DATE not in self._names:
             raise ModelError(
                 f"{self.path}: the chat template has no {DATE}, so date changes nothing; leave it "
@@ -133,7 +133,7 @@ class Template:
                 add_generation_prompt=messages[-1]["role"] != "assistant",
                 **settings,
             )
-        except Exception as error:  # whatever a template that somebody wrote raises
+        except Exception as error:  # whatever a user's template raises
             why = " ".join(str(error).split())[:120] or type(error).__name__
             roles = ", ".join(role for role, _ in chat.messages)
             raise ModelError(
@@ -159,7 +159,7 @@ def _marked(chat: Chat) -> Chat:
 def read(folder: Path) -> Template:
     """The chat template of a model's folder: chat_template.jinja, else that of
     tokenizer_config.json. Raises: ModelError where it has none."""
-    names = (tokenizers.FILE, FILE, *tokenizers.BESIDE)
+    names = (tokenizers.FILE, FILE, *tokenizers.SETTINGS)
     paths = [p for name in names if (p := (folder / name).absolute()).exists()]
     with told_of_a_model():
         for path in paths:
@@ -168,15 +168,15 @@ def read(folder: Path) -> Template:
 
 
 @lru_cache(maxsize=8)
-def _read(folder: Path, *known: tuple[str, int]) -> Template:
-    named = FILE in [name for name, _ in known]
-    path = folder / (FILE if named else tokenizers.BESIDE[0])
+def _read(folder: Path, *files: tuple[str, int]) -> Template:
+    named = FILE in [name for name, _ in files]
+    path = folder / (FILE if named else tokenizers.SETTINGS[0])
     inner = tokenizers.by_transformers(folder)
     try:
         text = inner.get_chat_template()
     except ValueError:
         raise ModelError(
-            f"{folder} has no chat template, neither {FILE} nor one in {tokenizers.BESIDE[0]}: "
+            f"{folder} has no chat template, neither {FILE} nor one in {tokenizers.SETTINGS[0]}: "
             "messages need a folder that has one; or write in text what the template would make "
             "of them"
         ) from None
@@ -184,8 +184,8 @@ def _read(folder: Path, *known: tuple[str, int]) -> Template:
 
 
 def special_tokens(tokenizer: Any, contents: Sequence[str]) -> list[str]:
-    """The special tokens of a model that stand in contents of messages, and so are no words
-    there."""
+    """The special tokens of a model that occur in contents of messages, and so are not read as
+    words."""
     added = tokenizer.inner.get_added_tokens_decoder().values()
     names = [str(token.content) for token in added if token.special]
     return [name for name in names if any(name in content for content in contents)]

@@ -256,7 +256,7 @@ def normed(
     """
     if gain is None:
         return x
-    # Written out only where somebody edits the divisor: the fused kernels below do not show it.
+    # Written out only where an edit changes the divisor: the fused kernels below do not show it.
     if scale is not None:
         x = x if bias is None else x - x.mean(-1, keepdim=True)
         x = x / scale((x.square().mean(-1, keepdim=True) + EPS).sqrt())
@@ -325,8 +325,8 @@ GPT2: Mapping[str, str] = {
     "bias": "transformer.ln_f.bias",
     "W_U": "lm_head.weight",
 }
-"""Our names → GPT-2's, {} for the block. It has no gate; ours stands here for whoever draws
-parameters by these names."""
+"""Our names → GPT-2's, {} for the block. GPT-2 has no gate; ours is here because parameters are
+drawn by these names."""
 LLAMA: Mapping[str, str] = {
     "W_E": "model.embed_tokens.weight",
     "gain_1": "model.layers.{}.input_layernorm.weight",
@@ -368,7 +368,7 @@ def config(shape: Shape) -> Any:
     """The transformers configuration of a decoder. Raises: SpecError where none expresses it."""
     import transformers
 
-    s, nobody = shape, dict[str, Any](bos_token_id=None, eos_token_id=None)
+    s, no_ends = shape, dict[str, Any](bos_token_id=None, eos_token_id=None)
     if family(s) == "gpt2":
         return transformers.GPT2Config(
             vocab_size=s.vocab,
@@ -382,7 +382,7 @@ def config(shape: Shape) -> Any:
             resid_pdrop=0.0,
             embd_pdrop=0.0,
             attn_pdrop=0.0,
-            **nobody,
+            **no_ends,
         )
     return transformers.LlamaConfig(
         vocab_size=s.vocab,
@@ -396,7 +396,7 @@ def config(shape: Shape) -> Any:
         rms_norm_eps=EPS,
         tie_word_embeddings=s.tied,
         pad_token_id=None,
-        **nobody,
+        **no_ends,
     )
 
 

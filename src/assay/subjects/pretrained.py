@@ -41,7 +41,7 @@ opened: what adding three numbers in another order changes."""
 CALLED = {"d": "d_model", "m": "d_mlp", "h": "heads", "e": "d_head", "kv": "KV heads", "v": "vocab"}
 """What sizes are called where a model is printed; the others by their own name, such as layers."""
 AUTO = "auto"
-"""The device that stands for all GPUs."""
+"""The device that means all GPUs."""
 _CPU = Path("/proc/cpuinfo")
 _open: weakref.WeakValueDictionary[tuple[Any, ...], Pretrained] = weakref.WeakValueDictionary()
 """The models of folders that are open, the last of each."""
@@ -77,9 +77,9 @@ def load(
     if dtype not in PROOF:
         raise ModelError(f"dtype must be float32, bfloat16 or float16, got {dtype!r}")
     if not isinstance(name, str | os.PathLike):
-        held = live.hold(name, tokenizer)
-        live.STANDING[held.name] = held
-        name = held.name
+        live_model = live.hold(name, tokenizer)
+        live.STANDING[live_model.name] = live_model
+        name = live_model.name
     elif tokenizer is not None:
         raise ModelError("a tokenizer is given with a model in memory; a folder has its own")
     folder = find(str(name))
@@ -97,10 +97,10 @@ def shared(name: str, device: str = "cpu", dtype: DType = "float32") -> Pretrain
     """The model of a folder that is open in this process and as it was loaded, such as one that
     `assay.model` gave; else loaded now. Raises: ModelError, as `load`."""
     folder = find(name)
-    known = None if folder.live is not None else _open.get(_key(folder, device, dtype))
-    if known is None or known.is_changed:
+    opened = None if folder.live is not None else _open.get(_key(folder, device, dtype))
+    if opened is None or opened.is_changed:
         return load(name, device, dtype)
-    return known if known.folder.name == folder.name else replace(known, folder=folder)
+    return opened if opened.folder.name == folder.name else replace(opened, folder=folder)
 
 
 def is_any_changed() -> bool:
@@ -163,7 +163,7 @@ def _check_memory(
 
 @contextmanager
 def _without_adapter(folder: ModelFolder) -> Iterator[Path]:
-    """The folder as transformers may read it: where an adapter lies beside whole weights, a folder
+    """The folder as transformers may read it: where an adapter is next to whole weights, a folder
     of links without it, as transformers would add it where peft is installed."""
     if not folder.left_out:
         yield folder.path
@@ -217,7 +217,7 @@ def _opened(folder: ModelFolder, dtype: DType, more: Mapping[str, Any]) -> tuple
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
                 use_safetensors=True,
-                ignore_mismatched_sizes=True,  # told by `_check_loaded`
+                ignore_mismatched_sizes=True,  # reported by `_check_loaded`
                 output_loading_info=True,
                 **more,
             )
@@ -241,9 +241,9 @@ def _check_loaded(
     folder: ModelFolder, shapes: Mapping[str, Sequence[int]], loading_info: Mapping[str, Any]
 ) -> None:
     """Refuse weights that transformers would leave out or draw at random. Raises: ModelError."""
-    for weight, held, claimed in sorted(loading_info["mismatched_keys"]):
+    for weight, shape, claimed in sorted(loading_info["mismatched_keys"]):
         raise ModelError(
-            f"cannot load {folder.path}: {weight} is {list(held)}, its config.json claims "
+            f"cannot load {folder.path}: {weight} is {list(shape)}, its config.json claims "
             f"{list(claimed)}; {folder.mend}"
         )
     if loading_info["missing_keys"]:  # transformers would fill them with random numbers
@@ -278,8 +278,8 @@ def prove(subject: Pretrained) -> None:
     block where a stream is not what entered plus what the block's parts wrote, or where logits are
     not transformers' own."""
     length = min(8, subject.folder.most_tokens)
-    some = torch.arange(length, device=subject.device) * 31 % subject.model.config.vocab_size
-    tokens, wrong = some[None], subject.folder.architecture.name
+    ids = torch.arange(length, device=subject.device) * 31 % subject.model.config.vocab_size
+    tokens, wrong = ids[None], subject.folder.architecture.name
     parts = [
         k for k in ("attn_out", "mlp_out", "mixer_out") if k in subject.folder.architecture.sites
     ]
@@ -365,8 +365,8 @@ class Pretrained:
 
     def __repr__(self) -> str:
         """Which model it is, how large, and what its family does otherwise than Llama."""
-        known = read_sizes(self.folder.config)
-        sizes = ", ".join(f"{CALLED.get(letter, letter)} {n}" for letter, n in known.items())
+        numbers = read_sizes(self.folder.config)
+        sizes = ", ".join(f"{CALLED.get(letter, letter)} {n}" for letter, n in numbers.items())
         return "; ".join([f"{self.provenance}: {sizes}", *self.folder.architecture.traits])
 
     @property
@@ -502,9 +502,9 @@ class Pretrained:
                 f"a cache holds what attention has read, and {self.folder.architecture.name} "
                 "has no attention; run all tokens"
             )
-        before = 0 if cache is None else int(cache.get_seq_length())
+        cached = 0 if cache is None else int(cache.get_seq_length())
         sites = [Site.parse(site) if isinstance(site, str) else site for site in capture]
-        tokens = _checked(self, tokens, (*sites, *edits), first, before)
+        tokens = _checked(self, tokens, (*sites, *edits), first, cached)
         if not logits and not capture:
             return Trace(tokens, {})
         acts, waiting = Activations(), set(sites)
@@ -672,10 +672,10 @@ def _checked(
         raise ModelError(
             f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}"
         )
-    most = getattr(config, "max_position_embeddings", None) or 2**31  # Mamba has none
-    if tokens.shape[1] + more > most:
+    limit = getattr(config, "max_position_embeddings", None) or 2**31  # Mamba has none
+    if tokens.shape[1] + more > limit:
         raise ModelError(
-            f"{model.name} reads at most {most} positions, got {tokens.shape[1]}"
+            f"{model.name} reads at most {limit} positions, got {tokens.shape[1]}"
             + (f" and {more} {kind}" if more else "")
         )
     if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
@@ -736,8 +736,8 @@ def _starting_at(
 
 def _cache_name(model: Pretrained) -> str:
     """What this version of transformers calls a cache."""
-    known = inspect.signature(type(model.model.base_model).forward).parameters
-    return "cache" if "cache" in known else "past_key_values"
+    parameters = inspect.signature(type(model.model.base_model).forward).parameters
+    return "cache" if "cache" in parameters else "past_key_values"
 
 
 @contextmanager
@@ -755,7 +755,7 @@ def without(model: Pretrained, blocks: Collection[int]) -> Iterator[None]:
 
 
 def _passed(block: torch.nn.Module) -> torch.nn.Module:
-    """Stand in for a block that a late start leaves out: what enters it leaves it."""
+    """Replace a block that a late start leaves out: its output is its input."""
 
     class Passed(torch.nn.Module):
         def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> Any:
@@ -765,7 +765,7 @@ def _passed(block: torch.nn.Module) -> torch.nn.Module:
 
 
 _TUPLES = ("GPTJBlock",)
-"""Blocks that return their attention beside the stream."""
+"""Blocks that return their attention together with the stream."""
 
 
 def fast_dtype() -> DType:

@@ -159,10 +159,10 @@ class Site:
                 f"{text} is the site of every block, and one is meant here; name it, as in "
                 f"{typed.replace('<layer>', '0')}"
             )
-        known = nearest(typed, _known())
+        suggestion = nearest(typed, _known())
         if match:
-            known = known.replace("<layer>", match[1])
-        raise ModelError(f"no site {text!r}; {known}")
+            suggestion = suggestion.replace("<layer>", match[1])
+        raise ModelError(f"no site {text!r}; {suggestion}")
 
     @property
     def dims(self) -> str:

@@ -46,13 +46,13 @@ def read_sizes(config: Mapping[str, Any]) -> dict[str, int]:
 def check(config: Mapping[str, Any], where: Path) -> None:
     """Raise ModelError for an architecture without hooks, and for a size that is missing, no whole
     number from 1 up, or too large."""
-    kind, known = config.get("model_type"), architectures.known()
+    kind, types = config.get("model_type"), architectures.known()
     try:
         architecture = architecture_of(config)
     except ModelError as error:
         raise ModelError(
             f"{where.parent} holds a model of type {str(kind)[:40]}: {error}; Assay knows "
-            f"{', '.join(known)}, and other models of the same structure"
+            f"{', '.join(types)}, and other models of the same structure"
         ) from error
     names = architecture.sizes
     if absent := [
@@ -82,9 +82,9 @@ def check_stored(
     """Raise ModelError where the stored weights have other sizes than config.json claims:
     transformers would make what it claims."""
     sizes, architecture = read_sizes(config), architecture_of(config)
-    if architecture.promised > (held := sum(map(math.prod, shapes.values()))):
+    if architecture.promised > (count := sum(map(math.prod, shapes.values()))):
         raise ModelError(
-            f"the weights in {where} are {held:,} numbers, its config.json claims "
+            f"the weights in {where} are {count:,} numbers, its config.json claims "
             f"{architecture.promised:,}; {mend}"
         )
     if not architecture.stored:
@@ -284,8 +284,8 @@ def _within(block: torch.nn.Module, mlp: str, last: str, m: int | None) -> dict[
         if _outputs(child) == m and f"{mlp}.{name}" != last
     ]
     gates = [name for name in first if "gate" in name] or (first if len(first) == 1 else [])
-    before = {"mlp_pre": returned_by(gates[0])} if gates else {}
-    return {**before, "mlp_post": read_by(last)}
+    sites = {"mlp_pre": returned_by(gates[0])} if gates else {}
+    return {**sites, "mlp_post": read_by(last)}
 
 
 def _halves(block: torch.nn.Module) -> tuple[str, str]:
@@ -299,8 +299,8 @@ def _halves(block: torch.nn.Module) -> tuple[str, str]:
         for n, c in children
         if any("mask" in name for name in inspect.signature(c.forward).parameters)
     ]
-    rest = [n for n, _ in children if n not in attention]
-    return (attention[0] if attention else "", rest[-1] if rest else "")
+    others = [n for n, _ in children if n not in attention]
+    return (attention[0] if attention else "", others[-1] if others else "")
 
 
 def _last(block: torch.nn.Module, half: str, d: int) -> list[str]:

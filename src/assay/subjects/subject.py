@@ -98,13 +98,13 @@ def _losses(
     targets: Int[torch.Tensor, " s"],
 ) -> Float[torch.Tensor, " s"]:
     parts, losses = max(1, -(-len(final) // ROWS)), []
-    for x, some in zip(final.tensor_split(parts), targets.tensor_split(parts), strict=True):
+    for x, part in zip(final.tensor_split(parts), targets.tensor_split(parts), strict=True):
         logits = head(x)
         few = cached_rows(logits.shape[1])
         # a few rows' float32 copy is 7 times as fast as a sequence's 25 MB (Zen, bfloat16)
         losses += [
             torch.nn.functional.cross_entropy(z.float(), t, reduction="none")
-            for z, t in zip(logits.split(few), some.split(few), strict=True)
+            for z, t in zip(logits.split(few), part.split(few), strict=True)
         ]
     return torch.cat(losses)
 

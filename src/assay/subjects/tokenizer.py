@@ -1,5 +1,5 @@
-"""Tokenizer: from text to token ids as a model's folder has it: by its tokenizer.json, with what
-the settings beside it add, as transformers' PreTrainedTokenizerFast reads them."""
+"""Tokenizer: from text to token ids as a model's folder has it: by its tokenizer.json, and what the
+settings next to it add, as transformers' PreTrainedTokenizerFast reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.core.errors import ModelError
 from assay.subjects.sizes import told_of_a_model
 
 FILE = "tokenizer.json"
-BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 """Settings that may add tokens to those of tokenizer.json; the last two are read where the first
 lists none (added_tokens_decoder)."""
 LARGEST = 128 * 2**20
@@ -57,8 +57,8 @@ class Tokenizer:
     """A `tokenizers.Tokenizer`."""
     named: Mapping[str, Any] = field(default_factory=dict)
     """What tokenizer_config.json says, where there is one."""
-    beside: str = ""
-    """Hash of the settings beside tokenizer.json, where they change it; else ""."""
+    settings_hash: str = ""
+    """Hash of the settings next to tokenizer.json, where they change it; else ""."""
     cleans: Callable[[str], str] | None = None
     """What transformers does to decoded text, where the settings ask for that."""
 
@@ -102,8 +102,8 @@ class Tokenizer:
             "the model's tokenizer cannot encode a letter",
             lambda: self.inner.encode("a", add_special_tokens=True),
         )
-        own = [i for i, special in enumerate(whole.special_tokens_mask) if not special]
-        first, last = (own[0], own[-1] + 1) if own else (len(whole.ids), len(whole.ids))
+        indices = [i for i, special in enumerate(whole.special_tokens_mask) if not special]
+        first, last = (indices[0], indices[-1] + 1) if indices else (len(whole.ids), len(whole.ids))
         return tuple(whole.ids[:first]), tuple(whole.ids[last:])
 
     @property
@@ -118,21 +118,22 @@ def read(folder: Path) -> Tokenizer:
     differently each time, or is made from other files."""
     with told_of_a_model():
         path = foreign.regular((folder / FILE).absolute(), "a tokenizer", LARGEST)
-        beside = [foreign.regular(p.absolute()) for name in BESIDE if (p := folder / name).exists()]
-    return _read(*(_known(p) for p in (path, *beside)))
+        paths = [folder / name for name in SETTINGS if (folder / name).exists()]
+        settings = [foreign.regular(p.absolute()) for p in paths]
+    return _read(*(_stamped(p) for p in (path, *settings)))
 
 
-def _known(path: Path) -> tuple[Path, int, int]:
-    """A file as it is now."""
+def _stamped(path: Path) -> tuple[Path, int, int]:
+    """A file's path, modification time and size."""
     status = path.stat()
     return path, status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=8)
-def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Tokenizer:
+def _read(file: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Tokenizer:
     import tokenizers
 
-    path, folder = known[0], known[0].parent
+    path, folder = file[0], file[0].parent
     _prove_prefix(path)
     read = tokenizers.Tokenizer.from_file
     inner: Any = _call(f"{path} is not a tokenizer", lambda: read(str(path)))
@@ -142,24 +143,24 @@ def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Token
             "time; set it to null"
         )
     with told_of_a_model():
-        said = {p.name: foreign.json_object(p) for p, _, _ in others}
-    config = said.get(BESIDE[0], {})
+        settings = {p.name: foreign.json_object(p) for p, _, _ in others}
+    config = settings.get(SETTINGS[0], {})
     if "fast_tokenizer_files" in config:
         raise ModelError(
-            f"{folder / BESIDE[0]}: fast_tokenizer_files names other files than {FILE}, which "
+            f"{folder / SETTINGS[0]}: fast_tokenizer_files names other files than {FILE}, which "
             "Assay does not read; remove it"
         )
-    if adds(said, inner):
+    if adds(settings, inner):
         inner = by_transformers(folder).backend_tokenizer
         content = b"".join(p.read_bytes() for p, _, _ in others)
-        beside = hashlib.sha256(content).hexdigest()
+        settings_hash = hashlib.sha256(content).hexdigest()
     else:
-        beside = ""
-    beside += "whole" if inner.truncation or inner.padding else ""
-    # of a whole text at a time transformers cuts off and fills up nothing, whatever the file says
+        settings_hash = ""
+    settings_hash += "whole" if inner.truncation or inner.padding else ""
+    # transformers neither truncates nor pads one whole text at a time, whatever the file says
     inner.no_truncation()
     inner.no_padding()
-    return Tokenizer(inner, dict(config), beside, _cleaning(config, inner))
+    return Tokenizer(inner, dict(config), settings_hash, _cleaning(config, inner))
 
 
 def _prove_prefix(path: Path) -> None:
@@ -169,8 +170,8 @@ def _prove_prefix(path: Path) -> None:
         return
     with told_of_a_model():
         model = foreign.json_object(path, LARGEST).get("model")
-    known = model if isinstance(model, dict) else {}
-    prefix, merges = known.get("continuing_subword_prefix"), known.get("merges") or ()
+    model = model if isinstance(model, dict) else {}
+    prefix, merges = model.get("continuing_subword_prefix"), model.get("merges") or ()
     pairs = (m.split(" ") if isinstance(m, str) else m for m in merges)
     seconds = [str(pair[-1]) for pair in pairs if isinstance(pair, list) and pair]
     if isinstance(prefix, str) and (bad := [s for s in seconds if not s.startswith(prefix)]):
@@ -180,20 +181,20 @@ def _prove_prefix(path: Path) -> None:
         )
 
 
-def adds(said: Mapping[str, Mapping[str, Any]], inner: Any) -> bool:
-    """Whether settings beside tokenizer.json add to its tokens, or might: they name a token that is
-    none of its added ones, list one otherwise, split special ones, or are not known here.
+def adds(settings: Mapping[str, Mapping[str, Any]], inner: Any) -> bool:
+    """Whether settings next to tokenizer.json add to its tokens, or might: they name a token that
+    is none of its added ones, list one otherwise, split special ones, or are not known here.
 
     Args:
-        said: each file of `BESIDE` that is there, as JSON.
+        settings: each file of `SETTINGS` that exists, as JSON.
         inner: a `tokenizers.Tokenizer` of the file itself.
     """
-    config, special, added = (said.get(name, {}) for name in BESIDE)
-    own = inner.get_added_tokens_decoder()
-    contents = {token.content for token in own.values()}
+    config, special, added = (settings.get(name, {}) for name in SETTINGS)
+    added_tokens = inner.get_added_tokens_decoder()
+    contents = {token.content for token in added_tokens.values()}
     listed = config.get("added_tokens_decoder")
     for number, token in (listed if isinstance(listed, dict) else {}).items():
-        if not number.isdigit() or _as_listed(own.get(int(number))) != token:
+        if not number.isdigit() or _as_listed(added_tokens.get(int(number))) != token:
             return True
     maps = [config] if listed is not None else [config, special]
     named = [*_named(maps), *(() if listed is not None else added)]
@@ -217,8 +218,8 @@ def _named(maps: Iterable[Mapping[str, Any]]) -> list[str]:
     for settings in maps:
         values += [v for key, v in settings.items() if _is_token(key)]
         for key in _LISTS:
-            some = settings.get(key) or ()
-            values += some.values() if isinstance(some, dict) else some
+            tokens = settings.get(key) or ()
+            values += tokens.values() if isinstance(tokens, dict) else tokens
     return [content for v in values if (content := _content(v)) is not None]
 
 

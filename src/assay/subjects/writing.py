@@ -36,7 +36,7 @@ OBEYED: Mapping[str, tuple[Any, ...]] = {
     "exponential_decay_length_penalty": (),
     "remove_invalid_values": (False,),
 }
-"""What changes the choice of the likeliest token → the values beside null at which it does not."""
+"""Settings that change the choice of the likeliest token → values other than null that do not."""
 REFUSED: Mapping[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "num_beam_groups": (1,),
@@ -55,7 +55,7 @@ REFUSED: Mapping[str, tuple[Any, ...]] = {
     "speculation_type": (),
     "cache_implementation": ("dynamic", "hybrid", "static"),
 }
-"""What Assay does not do → the values beside null that ask for nothing."""
+"""Settings that Assay does not support → values other than null that turn them off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +98,11 @@ class Writing:
             )
 
 
-def _stated(settings: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+def _stated(settings: Mapping[str, Any], defaults: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     """Of the known settings those with a value that does something."""
     return {
         name: value
-        for name, neutral in known.items()
+        for name, neutral in defaults.items()
         if (value := settings.get(name)) is not None and value not in neutral
     }
 
@@ -139,18 +139,18 @@ def processes(model: Any, writing: Writing, prompts: torch.Tensor, new: int) -> 
     settings.update(do_sample=False, num_beams=1, max_length=prompts.shape[1] + new)
     try:
         model._prepare_special_tokens(settings, device=model.device)
-        some = model._get_logits_processor(
+        processors = model._get_logits_processor(
             settings,
             input_ids_seq_length=prompts.shape[1],
             encoder_input_ids=prompts,  # of a decoder the prompt
             device=model.device,
             model_kwargs={},
         )
-    except Exception as error:  # settings that somebody wrote, in whatever shape
+    except Exception as error:  # a user's settings, in whatever shape
         why = " ".join(str(error).split())[:120] or type(error).__name__
         names = ", ".join(writing.changes)
         raise ModelError(f"{writing.source}: {names}: {why}") from error
-    return lambda ids, logits: some(ids, logits)
+    return lambda ids, logits: processors(ids, logits)
 
 
 def choose(
@@ -158,7 +158,7 @@ def choose(
 ) -> Int[torch.Tensor, " b"]:
     """Choose each row's next token.
 
-    The same seed and step draw the same from the same logits, whatever rows are beside them.
+    The same seed and step draw the same from the same logits, whatever the other rows are.
 
     Formula: argmax(logits / temperature + Gumbel noise), a draw from softmax(logits / temperature)
 

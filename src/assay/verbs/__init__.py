@@ -1,5 +1,5 @@
-"""Verbs: what a person can ask of Assay, a file each: a function with options, its typed result,
-and how that is told, as words and rows; whoever prints them decides nothing.
+"""Verbs: what a person can do with Assay, a file each: a function with options, its typed result,
+and that result in words and rows; the code that prints them decides nothing.
 
 `HEADINGS` names those of the command line; another distribution adds its own by entry points in the
 group `assay.verbs`.
@@ -45,8 +45,8 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
-"""The verbs of the command line under their headings, in the order of `assay --help`: where the
-function of each stands."""
+"""The verbs of the command line under their headings, in the order of `assay --help`, each with the
+place of its function."""
 
 
 def others() -> Mapping[str, Mapping[str, str]]:

@@ -93,10 +93,10 @@ def check(
         raise DataError(f"check needs {lacking}; assay check --help has an example")
     _, given, things = parse(holds), Given.read(prompts), credited.read()
     module, name = own_code.module_of(function)  # last, because it may load a model
-    own = own_code.named(module, name, function)
+    function_given = own_code.named(module, name, function)
     result = checked(
         sentence or holds,
-        own,
+        function_given,
         prompts=given.value,
         holds=holds,
         **things,

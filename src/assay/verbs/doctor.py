@@ -1,4 +1,4 @@
-"""Doctor: what is installed or missing, how a store is, and what of it is deleted."""
+"""Doctor: what is installed or missing, the state of a store, and deleting from it."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def doctor(
             door.aside(f"{harm.path} ({harm.why})")
         if not door.asks(f"Delete {len(harms)} that are damaged? [y/N] "):
             return Answer(None)
-    found = examine(place.root, clean)
-    lines = [*found.done, *map(in_words, found.checks)]
-    return Answer(found, map(Line, lines), 0 if found.healthy else 1)
+    health = examine(place.root, clean)
+    lines = [*health.done, *map(in_words, health.checks)]
+    return Answer(health, map(Line, lines), 0 if health.healthy else 1)
 
 
 def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | Removed]:
-    """Delete what is stored of an experiment, if that is wanted. Raises: AssayError where nobody
+    """Delete an experiment's stored runs, if the user confirms. Raises: AssayError where no user
     can be asked."""
     store, entry = place.lab().store, catalogue.entry(name)
     origin.check(store, entry.name, entry.origin)

@@ -87,10 +87,10 @@ def evaluate(
             progress=bar,
             watch=bar.watch,
         )
-        before = evaluations.evaluated_in(out) if out is not None else ()
+        earlier = evaluations.evaluated_in(out) if out is not None else ()
         files = evaluations.write(evaluation, out) if out is not None else []
-    if before and before != tuple(e["name"] for e in evaluation.to_json()["dictionaries"]):
-        door.aside(f"{out} had an evaluation of {', '.join(before)}, which this one replaced")
+    if earlier and earlier != tuple(e["name"] for e in evaluation.to_json()["dictionaries"]):
+        door.aside(f"{out} had an evaluation of {', '.join(earlier)}, which this one replaced")
     fields = evaluation.to_json()
     evaluated = Evaluated(
         **fields | {"dictionaries": tuple(fields["dictionaries"]), "notes": tuple(fields["notes"])},

@@ -85,7 +85,7 @@ def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
 
 def judging(table: Path, names: Sequence[str]) -> Iterator[AnswerPart]:
     """Show the command that judges a difference between the first two dictionaries; the third
-    stands for a control."""
+    is a control."""
     first, second, *controls = names if len(names) > 1 else ("", "")
     if not first:
         return

@@ -119,9 +119,9 @@ def refuse_mixture(
         ("--hide-prompts", hide_prompts, format == "bundle", "--format bundle"),
         ("--out", out is not None, format != "index", "files; an index stays in the store"),
     )
-    for option, typed, fits, what in owned:
+    for option, typed, fits, noun in owned:
         if typed and not fits:
-            raise AssayError(f"{option} does not go with --format {format}: it is for {what}")
+            raise AssayError(f"{option} does not go with --format {format}: it is for {noun}")
 
 
 def of_result(

@@ -19,7 +19,7 @@ from assay.verbs.verb import Answer, Door, Flag, More, verb
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model and the folder it lies in, or a dictionary and its file of weights."""
+    """A model and its folder, or a dictionary and its file of weights."""
 
     model: str
     folder: Path
@@ -80,9 +80,9 @@ def download(name: str, door: Door, accept_terms: bool = False) -> Fetched:
         if repository := hub.parse(name):
             return Fetched(name, hub.fetch(repository, progress=bar.say, bar=in_mb))
         if name not in MODELS:
-            known = nearest(name, MODELS)
+            hint = nearest(name, MODELS)
             raise ModelError(
-                f"no model is called {name!r}; {known}{'' if known.endswith('?') else ','} "
+                f"no model is called {name!r}; {hint}{'' if hint.endswith('?') else ','} "
                 "or give a hub's OWNER/NAME[@REVISION], or a dictionary: OWNER/NAME:PATH, "
                 "saelens:RELEASE:ID"
             )

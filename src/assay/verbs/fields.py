@@ -1,5 +1,5 @@
-"""Fields: what `assay list NAME` says of an experiment or a study: its arms, the fields that may be
-set, and the measures that a claim may read."""
+"""Fields: what `assay list NAME` prints about an experiment or a study: its arms, the fields that
+may be set, and the measures that a claim may read."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ WIDE, NAMES = 30, 60
 def answer(name: str, arm: str, choice: Choice, place: Place) -> Answer[Fields]:
     """Describe an experiment or a study, or one arm of it. Raises: AssayError for an arm that it
     does not have."""
-    known = described(name, lambda: choice.of(name), place.lab())
+    fields = described(name, lambda: choice.of(name), place.lab())
     if arm:
-        known = of_arm(known, arm)
-    return Answer(known, words(known, choice.preset, place))
+        fields = of_arm(fields, arm)
+    return Answer(fields, words(fields, choice.preset, place))
 
 
-def words(known: Fields, preset: str, place: Place) -> Iterator[AnswerPart]:
+def words(fields: Fields, preset: str, place: Place) -> Iterator[AnswerPart]:
     """Give the fields in a table, the arms in another, and the measures in a third."""
-    for borrowed, rows in known.fields.items():
+    for borrowed, rows in fields.fields.items():
         yield Line(f"To set a field: assay run {borrowed} --set field=value{place.options}")
         lines = [(f.name, f.default, f.may_be, f.meaning) for f in rows]
         columns, narrow = ("field", preset, "allowed", "meaning"), {preset: 14}
         yield Table(columns, lines, wide={"allowed": 1, "meaning": 2}, narrow=narrow)
         yield ""
-    for variants in known.arms.values():
+    for variants in fields.arms.values():
         arms = [(a.name, varied(a), a.note) for a in variants]
         yield Table(("arm", "changes", "what it is"), arms, wide={"changes": 1, "what it is": 2})
         yield ""
-    yield from in_words(known)
+    yield from in_words(fields)
 
 
 def varied(arm: Variant) -> str:
@@ -60,23 +60,23 @@ def levels(dimension: Dimension) -> str:
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """Say between which numbers a measure lies; "" where it has no end."""
+    """Say which bounds a measure has; "" where it has none."""
     if low is None:
         return "" if high is None else f"at most {high:g}"
     return f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
 
 
-def in_words(known: Fields) -> Iterator[AnswerPart]:
+def in_words(fields: Fields) -> Iterator[AnswerPart]:
     """List the measures, a row for each: meaning, unit and range, dimensions, arms."""
-    if not known.measures:
-        yield f"What {known.experiment} measures is not known yet: no run of it is stored."
+    if not fields.measures:
+        yield f"What {fields.experiment} measures is not known yet: no run of it is stored."
         return
-    every = {arm: None for m in known.measures for arm in m.arms}
-    if not known.arms:
+    every = {arm: None for m in fields.measures for arm in m.arms}
+    if not fields.arms:
         yield f"arms: {', '.join(every)}"
         yield ""
     rows = []
-    for m in known.measures:
+    for m in fields.measures:
         arms = "every" if {*m.arms} == {*every} else ", ".join(m.arms)
         arms = f"{len(m.arms)} of {len(every)}" if len(arms) > NAMES else arms
         rows.append((m.name, about(m), "; ".join(map(levels, m.dimensions)), arms))
@@ -89,7 +89,7 @@ def about(m: Measure) -> str:
     """Write what a measure is, its unit, its range, what was measured, and which way is better."""
     is_flag = m.unit == "bool"
     unit = "yes or no" if is_flag else m.unit if m.unit != "1" else ""
-    known = m.measured if not is_flag else None
-    extent = f"measured {known[0]:.3g} to {known[1]:.3g}" if known else ""
+    measured = m.measured if not is_flag else None
+    extent = f"measured {measured[0]:.3g} to {measured[1]:.3g}" if measured else ""
     better = f"{m.better} is better" if m.better else ""
     return ", ".join(filter(None, (m.words, unit, bounds(m.low, m.high), extent, better)))

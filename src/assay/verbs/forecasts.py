@@ -40,7 +40,7 @@ EXPECTED = {
     "undecided": "it stays undecided",
     "unknown": "not known",
 }
-"""What is said of a claim if its estimate stays where it is."""
+"""What is said about a claim if its estimate stays where it is."""
 
 
 def powered(power: float | None) -> str:

@@ -45,7 +45,7 @@ USUAL = Reading()
 
 @dataclass(frozen=True, kw_only=True)
 class Indexed:
-    """An index: of what it is, where it lies, and what is in it."""
+    """An index: its dictionary, its path, and its contents."""
 
     address: str
     """model/dictionary, as in the explorer."""

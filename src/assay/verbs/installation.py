@@ -58,8 +58,8 @@ def packages() -> Iterator[Check]:
         except metadata.PackageNotFoundError:
             if extra:
                 install = f"python -m pip install 'interp-assay[{extra}]'"
-                found = f"not installed; only [{extra}] needs it"
-                yield Check(name, "missing", found, install)
+                why = f"not installed; only [{extra}] needs it"
+                yield Check(name, "missing", why, install)
             else:
                 yield Check(name, "broken", "not installed", install)
             continue

@@ -1,4 +1,4 @@
-"""Judge: a claim about a table of somebody's own numbers judged, or a number of them estimated."""
+"""Judge: judge a claim about a user's own table of numbers, or estimate a number from it."""
 
 from __future__ import annotations
 
@@ -129,8 +129,8 @@ def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
     if not unit:
         with table.open(encoding="utf-8", errors="replace") as file:
             head = f"; columns: {file.readline(200).strip()}" if table.suffix == ".csv" else ""
-        what = "a column whose values are independent units, such as seed"
-        raise ClaimError(f"judge needs --unit COLUMN: {what}{head}")
+        needed = "a column whose values are independent units, such as seed"
+        raise ClaimError(f"judge needs --unit COLUMN: {needed}{head}")
 
 
 def refuse_mixture(

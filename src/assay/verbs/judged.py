@@ -38,12 +38,12 @@ def judged(
     """Train and measure what is missing, then judge; a study only within its budget. What is stored
     is given at once.
 
-    `watching` is entered where something is to be done, and gives what hears of it.
+    `watching` is entered where there is work to do, and gives the listener for its events.
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
     planned = lab.plan(experiment, preset)
-    if (known := lab.known(experiment, planned)) is not None:
-        return known
+    if (cached := lab.known(experiment, planned)) is not None:
+        return cached
     if experiment.origin.endswith(STUDIES):
         from assay.ask.missing import refuse_beyond_budget
 

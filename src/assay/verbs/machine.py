@@ -1,4 +1,4 @@
-"""Machine: on what runs are trained, here or on a Ray cluster or as SLURM jobs; nothing of it
+"""Machine: where runs are trained, here or on a Ray cluster or as SLURM jobs; nothing of this
 changes a number's meaning."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """On what it runs; none of these changes a number's meaning."""
+    """Where it runs; none of these changes a number's meaning."""
 
     executor: Annotated[str, More] = "workers"
     """workers: single-threaded processes, one for each free core; inline: this process, one group
@@ -93,7 +93,7 @@ SIZE = re.compile(r"(\d{1,9})([KMGT])")
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Elsewhere(Machine):
-    """On what it runs, here or elsewhere; none of these changes a number's meaning."""
+    """Where it runs, here or elsewhere; none of these changes a number's meaning."""
 
     on: str | None = None
     """Run on other machines (docs/scale.md). ray: the Ray cluster of this machine, or a new one

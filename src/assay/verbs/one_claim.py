@@ -1,4 +1,4 @@
-"""One claim: all that is known of it."""
+"""One claim: all that is known about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def asked(
 
 
 def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[AnswerPart]:
-    """List all that is known of one claim, a line for each thing; `page` says where its figure
+    """List all that is known about one claim, a line for each thing; `page` says where its figure
     is."""
     claim, row = judged_claim.claim, tables.row(judged_claim)
     why = row.why.removeprefix(f"{row.outcome}: ")
@@ -66,7 +66,7 @@ def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
 
 
 def published(judged_claim: Judged) -> str:
-    """Write what a paper prints of the same quantity, where it stands, and how far it compares."""
+    """Write what a paper prints for the same quantity, where, and how far it compares."""
     paper = judged_claim.claim.published
     if paper is None or isinstance(paper, str):
         return ""

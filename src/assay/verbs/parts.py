@@ -12,7 +12,7 @@ from assay.core.nouns import counted, plural
 from assay.core.results import ResultData
 
 Cell: TypeAlias = str | tuple[str, str]
-"""What stands in a table: a text, or one with what comes after it and matters less."""
+"""A cell of a table: a text, or a text with a less important addition."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Aside:
-    """A line beside the answer, for whoever watches."""
+    """A line in addition to the answer, for the user who watches."""
 
     text: str
 
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class InFull:
-    """The statements of a result, with all that is known of each."""
+    """The statements of a result, with all that is known about each."""
 
     data: ResultData
 
@@ -80,7 +80,7 @@ def _templates() -> Any:
 
 def written(name: str, /, **facts: Any) -> Iterator[AnswerPart]:
     """Write an answer as `templates/NAME.txt` has it: each line is a sentence, `| ` begins a line
-    that is never broken, and `@NAME` stands for the table, or the parts, of that name."""
+    that is never broken, and `@NAME` becomes the table, or the parts, of that name."""
     for line in _templates().get_template(f"{name}.txt").render(facts).splitlines():
         if line.startswith("@"):
             part = facts[line[1:]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from assay.core.errors import AssayError
 from assay.core.results import ResultData
-from assay.core.schema import BESIDE
+from assay.core.schema import OMITTED
 from assay.lab import catalogue
 from assay.lab.judge.kept import around
 from assay.report import tables
@@ -40,7 +40,7 @@ class Several:
     """What became of each of several names, in their order."""
 
     ran: tuple[Ran, ...]
-    exit_code: int = field(metadata=BESIDE)
+    exit_code: int = field(metadata=OMITTED)
     """That of the worst."""
 
 

@@ -115,7 +115,7 @@ def command(
     )
     writable(out, "--out")
     with door.stages("train-dictionary") as bars:
-        desk = Desk(Store(place.root), device_here(device), lambda n, of, what: bars(what, n, of))
+        desk = Desk(Store(place.root), device_here(device), lambda n, of, stage: bars(stage, n, of))
         trained = train(spec, out, asdict(method), desk)
     return Answer(trained, written("dictionary_trained", t=trained))
 
@@ -124,7 +124,7 @@ def make_showcase(model: str, device: str, place: Place, door: Door) -> Showcase
     """Train the dictionary that shows a model best, or find it. Raises: DataError for a model
     without a recipe."""
     spec, store = recipe(model), Store(place.root)
-    found = store.built(artefact(spec)) is not None
+    is_built = store.built(artefact(spec)) is not None
     with door.stages("train-dictionary") as bars:
-        file = make(spec, Desk(store, device, lambda n, of, what: bars(what, n, of)))
-    return shown(model, spec, file, found)
+        file = make(spec, Desk(store, device, lambda n, of, stage: bars(stage, n, of)))
+    return shown(model, spec, file, is_built)

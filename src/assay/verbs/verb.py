@@ -167,7 +167,7 @@ class Door(Protocol):
     json: bool
     """Whether answers are read by a program."""
     attended: bool
-    """Whether somebody can be asked."""
+    """Whether a user can be asked."""
 
     @property
     def width(self) -> int:
@@ -186,10 +186,10 @@ class Door(Protocol):
         """Begin to show the events of a run."""
 
     def aside(self, text: str) -> None:
-        """Print a line beside the answer."""
+        """Print a line in addition to the answer."""
 
     def asks(self, question: str) -> bool:
-        """Ask whoever is there for yes or no."""
+        """Ask the user for yes or no."""
 
     def answer(self, answer: Answer[Any]) -> None:
         """Print an answer before the verb ends."""
@@ -222,9 +222,9 @@ class Described:
 def verb(
     answers: str, results: Callable[[], Any] | None = None
 ) -> Callable[[Callable[..., Answer[Any]]], Callable[..., Call]]:
-    """Make a function a verb: it takes what the function takes, but for a `door`, and `--json`.
+    """Make a function a verb: it takes the function's options, except a `door`, and `--json`.
 
-    `results` gives the type of its results; it stands in the function's annotation, unless that
+    `results` gives the type of its results, where the function's annotation does not, since that
     would load much.
     """
 

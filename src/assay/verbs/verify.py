@@ -64,8 +64,8 @@ def command(
         )
     if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
         if rerun or record or choice != DEFAULT:
-            what = "--rerun, --record, --preset and --set"
-            raise AssayError(f"{what} go with the name of one experiment")
+            options = "--rerun, --record, --preset and --set"
+            raise AssayError(f"{options} go with the name of one experiment")
         if name != ALL:
             return of_file(Path(name), authority)
         with door.bar("verify", "experiments") as bar:

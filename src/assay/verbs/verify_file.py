@@ -37,9 +37,9 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
         return of_check(path)
     if path.name.endswith(REGISTRATION):
         registration = registered.read(foreign.regular(path))
-        found = tuple(anchors.stamps(registration, authority))
-        frozen = Frozen(path, registration.hash, registration.time, found)
-        wrong = any(anchor.wrong for anchor in found)
+        stamps = tuple(anchors.stamps(registration, authority))
+        frozen = Frozen(path, registration.hash, registration.time, stamps)
+        wrong = any(anchor.wrong for anchor in stamps)
         return Answer(frozen, written("verify_frozen", f=frozen), int(wrong))
     bundle = check_bundle(path, authority)
     words = written("verify_bundle", b=bundle, s=bundle.standing, exploratory=EXPLORATORY)

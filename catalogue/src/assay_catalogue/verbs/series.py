@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.results import Judged, ResultData
-from assay.core.schema import BESIDE
+from assay.core.schema import OMITTED
 from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
@@ -60,7 +60,7 @@ class Series:
     experiments: tuple[Ran, ...]
     errors: str = ""
     """How many of the verdicts are expected to be wrong, in words."""
-    exit_code: int = field(metadata=BESIDE)
+    exit_code: int = field(metadata=OMITTED)
     """0 if everything was measured, else that of the worst error."""
 
 

@@ -1,1 +1,1 @@
-"""What stands beside sparse dictionaries: principal components, repairs in closed form."""
+"""Baselines for sparse dictionaries: principal components, repairs in closed form."""

@@ -54,8 +54,8 @@ def random_directions(
     few = max(1, LATENTS // len(x))
     threshold = torch.cat(
         [
-            _threshold((x - mean) @ some.T, count)
-            for some, count in zip(directions.split(few), often.split(few), strict=True)
+            _threshold((x - mean) @ rows.T, count)
+            for rows, count in zip(directions.split(few), often.split(few), strict=True)
         ]
     )
     b_dec = mean if y is None else y.mean(0)
@@ -108,7 +108,7 @@ def pca(x: Float[torch.Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[D
         >>> x = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
         >>> line, plane = pca(x, 1, 2)
         >>> off = [float((d.reconstruct(x)[0] - x).square().sum()) for d in (line, plane)]
-        >>> [round(error, 3) for error in off]  # two rows lie 1 beside the line
+        >>> [round(error, 3) for error in off]  # two rows are at distance 1 from the line
         [2.0, 0.0]
     """
     d = x.shape[-1]

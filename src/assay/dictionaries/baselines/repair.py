@@ -1,4 +1,4 @@
-"""What can be mended after training, in closed form: rescale & shift of the features, and a decoder
+"""Repairs after training, in closed form: rescale & shift of the features, and a decoder
 refitted by least squares.
 
 Both keep the choice of which features are on, so they tell apart what an L1 penalty does to

@@ -1,4 +1,4 @@
-"""dictionary_learning: `ae.pt`, a state dict with `config.json` beside it."""
+"""dictionary_learning: `ae.pt`, a state dict with `config.json` next to it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _KEYS = {
 
 
 def open_file(weight_file: Source) -> Source:
-    """A weight file with the settings of its run, beside it or above `checkpoints`."""
+    """A weight file with the settings of its run, next to it or above `checkpoints`."""
     folder = weight_file.file.absolute().parent
     file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
     config = settings(file) if file.exists() else {}
@@ -67,8 +67,8 @@ def fits(weight_file: Source) -> bool:
     """Whether the names are those of one of the classes. Two linear layers of a state dict have the
     names of one of them as well, so that these count in a file with its settings or its name
     alone."""
-    names, known = set(weight_file.values), weight_file.file.name.startswith("ae")
-    if names == _KEYS["AutoEncoderNew"] and not known and not open_file(weight_file).config:
+    names, is_named_so = set(weight_file.values), weight_file.file.name.startswith("ae")
+    if names == _KEYS["AutoEncoderNew"] and not is_named_so and not open_file(weight_file).config:
         return False
     return any(names == keys for keys in _KEYS.values())
 
@@ -188,7 +188,7 @@ FORMAT = Format(
     name="dictionary-learning",
     suffixes=TORCH,
     files=(WEIGHTS,),
-    beside=(CONFIG,),
+    read_with=(CONFIG,),
     fits=fits,
     open=open_file,
     read=read,

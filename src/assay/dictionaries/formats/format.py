@@ -1,5 +1,5 @@
-"""Format: how one library's files are told, opened and read, one value each; a file in this folder
-is found by being there. What a reader reads becomes a Dictionary here, with where it comes from."""
+"""Format: how one library's files are recognised, opened and read, one value each; every file in
+this folder is found. What a reader reads becomes a Dictionary here, with its origin."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class Reading:
     config: Mapping[str, Any] | None = None
     """The peer's settings to keep; None: those of the file."""
     trained: Mapping[str, Any] = field(default_factory=dict)
-    """What `origin` says beside: see `batch_topk`."""
+    """More entries of `origin`: see `batch_topk`."""
     unread: tuple[str, ...] = ()
     """Keys of its settings that are neither used nor known to change nothing."""
 
@@ -206,8 +206,8 @@ class Format:
     """Names of its weight files within a folder; (): they may be called anything."""
     settings: str = ""
     """The settings file by which its folder is known even where the weights are gone."""
-    beside: tuple[str, ...] = ()
-    """Names of the files that are read with the weights where they are there."""
+    read_with: tuple[str, ...] = ()
+    """Names of the files that are read with the weights where they exist."""
     fits: Callable[[Source], bool] = lambda source: False  # by its name alone
     """Whether what a file holds says that it is of this format; asked before names are."""
     open: Callable[[Source], Source] = _as_it_is
@@ -285,7 +285,7 @@ def unread(config: Mapping[str, Any], known: str, of: str = "") -> tuple[str, ..
 
 
 def batch_topk(k: object, estimator: str) -> dict[str, Any]:
-    """What `origin` says of a file that BatchTopK trained and one threshold reads: how the
+    """The entries of `origin` for a file that BatchTopK trained and one threshold reads: how the
     threshold was estimated, and k."""
     trained = (
         {"trained_as": {"name": "BatchTopK", "k": int(k)}}
@@ -295,8 +295,8 @@ def batch_topk(k: object, estimator: str) -> dict[str, Any]:
     return {"k": k, "threshold": estimator, **trained}
 
 
-def beside(name: str) -> Callable[[Source], Source]:
-    """What opens a file with the JSON settings of this name, which must lie beside it."""
+def with_settings(name: str) -> Callable[[Source], Source]:
+    """Make a function that opens a file with the JSON settings of this name in the same folder."""
 
     def opened(source: Source) -> Source:
         return replace(source, config=settings(source.file.parent / name))
@@ -325,10 +325,10 @@ def known() -> Mapping[str, Format]:
 
 
 def read_with(weights: P) -> list[P]:
-    """Name the files that some format reads with a weight file, where they are there: beside it,
-    and above a folder `checkpoints`."""
+    """Name the files that some format reads with a weight file, where they exist: next to it, and
+    above a folder `checkpoints`."""
     folders = [weights.parent, *([weights.parent.parent] * (weights.parent.name == "checkpoints"))]
-    names = {name for format in known().values() for name in format.beside}
+    names = {name for format in known().values() for name in format.read_with}
     return [
         path for folder in folders for name in sorted(names) if (path := folder / name) != weights
     ]

@@ -1,4 +1,4 @@
-"""Gemma Scope: `params.npz`, told apart by its path alone; Gemma Scope 2: `params.safetensors` with
+"""Gemma Scope: `params.npz`, identified by its path alone; Gemma Scope 2: `params.safetensors` with
 `config.json`."""
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from assay.dictionaries.formats.format import (
     Hints,
     Reading,
     Source,
-    beside,
     jumping,
     unread,
+    with_settings,
 )
 from assay.dictionaries.formats.weights import Weights, command_for
 
@@ -34,7 +34,7 @@ def fits(weight_file: Source) -> bool:
 
 def open_file(weight_file: Source) -> Source:
     """A `params.npz`, or the `params.safetensors` of the second release with its settings."""
-    return weight_file if fits(weight_file) else beside(CONFIG_2)(weight_file)
+    return weight_file if fits(weight_file) else with_settings(CONFIG_2)(weight_file)
 
 
 def read(source: Source, hints: Hints) -> Reading:
@@ -107,7 +107,7 @@ FORMAT = Format(
     name="gemma-scope",
     suffixes=(".npz", ".safetensors"),
     files=(WEIGHTS, WEIGHTS_2),
-    beside=(CONFIG_2,),
+    read_with=(CONFIG_2,),
     fits=fits,
     open=open_file,
     read=read,

@@ -35,7 +35,7 @@ def fits(weight_file: Source) -> bool:
 
 
 def open_file(weight_file: Source) -> Source:
-    """A weight file with its settings, which lie above `checkpoints` or beside it."""
+    """A weight file with its settings, which are above `checkpoints` or next to it."""
     file = _settings_file(weight_file)
     config = settings(file if file.name else weight_file.file.parent / LATER)
     return replace(weight_file, config=config, folder=file.parent)
@@ -196,7 +196,7 @@ FORMAT = Format(
     suffixes=(".safetensors",),
     files=WEIGHTS,
     settings=SETTINGS,
-    beside=(SETTINGS, LATER),
+    read_with=(SETTINGS, LATER),
     fits=fits,
     open=open_file,
     read=read,

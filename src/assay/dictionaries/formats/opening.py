@@ -1,4 +1,4 @@
-"""load: any library's dictionary, told by the names of files and tensors, never by shapes."""
+"""load: any library's dictionary, identified by names of files and tensors, never by shapes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(
     Llama Scope, one of ours, or a state dict of one's own; or a published one by its name, once
     `assay fetch` has brought it.
 
-    The format is told by names; `origin` of the result says which it was, the file's hash, and what
+    Names identify the format; `origin` of the result says which it was, the file's hash, and what
     was inferred and not read. The other arguments answer what a file leaves open, and are asked for
     by name where they are needed.
 

@@ -94,8 +94,8 @@ def _wrong(dictionary: Dictionary) -> str:
     """What of a header or of its tensors no dictionary has, in a few words; empty where all is as
     it should be."""
     kind = dictionary.nonlinearity
-    known = {*kind.init(1, dictionary.width), *getattr(kind, "encoders", ())}
-    if extra := sorted(dictionary.own.keys() - known):
+    names = {*kind.init(1, dictionary.width), *getattr(kind, "encoders", ())}
+    if extra := sorted(dictionary.own.keys() - names):
         return f"{', '.join(extra)} are not tensors of a {type(kind).__name__} dictionary"
     if whole := sorted(
         name for name, value in dictionary.tensors().items() if not value.is_floating_point()

@@ -36,9 +36,9 @@ from assay.dictionaries.selection import AbsTopK, TopK
 
 SCALER = "activation_scaler.json"
 ROW = "sae_lens.json"
-"""What SAELens' table of published dictionaries says of this one and the file itself does not:
-`config_overrides` and `norm_scaling_factor`. Lies beside what was fetched by a name of that
-table."""
+"""What SAELens' table of published dictionaries says about this one and the file itself does not:
+`config_overrides` and `norm_scaling_factor`. It is next to a dictionary that was fetched by a name
+of that table."""
 _KINDS = {
     "standard": "relu",
     "gated": "gated",
@@ -204,8 +204,8 @@ def _activation(
     """The encoder's bias, the nonlinearity and its parameters, and how a BatchTopK was trained."""
     if kind == "gated":
         b_enc = weights.take("b_gate", "d_sae")
-        own = {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")}
-        return b_enc, {"nonlinearity": Gated(), "own": own}, {}
+        parameters = {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")}
+        return b_enc, {"nonlinearity": Gated(), "own": parameters}, {}
     b_enc = weights.take("b_enc", "d_sae")
     if kind in ("relu", "topk", "abstopk"):
         place = source.place / CONFIG
@@ -239,7 +239,7 @@ def _finetuned(
 
 
 def open_file(weight_file: Source) -> Source:
-    """The weights, and the settings beside them."""
+    """The weights, and the settings next to them."""
     folder = weight_file.file.parent
     overrides = _row(folder).get("config_overrides") or {}
     if not isinstance(overrides, dict):
@@ -369,7 +369,7 @@ FORMAT = Format(
     suffixes=(".safetensors",),
     files=(WEIGHTS,),
     settings=CONFIG,
-    beside=(CONFIG, SCALER, ROW),
+    read_with=(CONFIG, SCALER, ROW),
     open=open_file,
     read=read,
     prepare=prepare,

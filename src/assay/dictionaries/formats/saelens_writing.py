@@ -54,7 +54,7 @@ def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[
             save_file(tensors, folder / WEIGHTS)
             shutil.copymode(
                 folder / CONFIG, folder / WEIGHTS
-            )  # safetensors lets nobody else read what it writes
+            )  # safetensors gives other users no permission to read its files
         return below
 
     return fill
@@ -123,10 +123,10 @@ def _kind(dictionary: Dictionary, read: Nonlinearity) -> str:
     kinds = _TRANSCODERS if transcoder or dictionary.W_skip is not None else _KINDS
     kind = kinds.get(type(read))
     if kind is None:
-        what = "a transcoder or skip connection with " if kinds is _TRANSCODERS else ""
+        prefix = "a transcoder or skip connection with " if kinds is _TRANSCODERS else ""
         name = type(read).__name__
         raise DataError(
-            f"SAELens has no architecture for {what}{name}; it carries "
+            f"SAELens has no architecture for {prefix}{name}; it carries "
             f"{', '.join(t.__name__ for t in kinds)}"
         )
     if dictionary.W_skip is not None:
@@ -146,8 +146,8 @@ def _kind(dictionary: Dictionary, read: Nonlinearity) -> str:
 
 def _metadata(dictionary: Dictionary, kind: str, model: str | None) -> dict[str, Any]:
     """What is known of a dictionary besides its numbers; without what is not known."""
-    kept = ("format", "sha256", "trained_as", "trained_on")
-    origin = {key: dictionary.origin[key] for key in kept if key in dictionary.origin}
+    keys = ("format", "sha256", "trained_as", "trained_on")
+    origin = {key: dictionary.origin[key] for key in keys if key in dictionary.origin}
     metadata: dict[str, Any] = {
         "sae_lens_version": _VERSION,
         "written_by": "Assay",
@@ -181,7 +181,7 @@ def _folded(dictionary: Dictionary, transcoder: bool) -> Coder:
             _first(dictionary.mean_out, dictionary.mean),
         )
     )
-    # where raw 0 lies among the normalised activations, negated
+    # raw 0 as a normalised activation, negated
     start = m if m is None or s is None else m * s
     if not centred:
         offset = centre.double() if start is None else centre.double() + start

@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from assay.core.errors import DataError
 from assay.dictionaries.formats import sites as places
-from assay.dictionaries.formats.format import Coder, Format, Hints, Reading, Source, beside, unread
+from assay.dictionaries.formats.format import (
+    Coder,
+    Format,
+    Hints,
+    Reading,
+    Source,
+    unread,
+    with_settings,
+)
 from assay.dictionaries.formats.weights import Weights, one_of, whole
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
@@ -70,8 +78,8 @@ FORMAT = Format(
     suffixes=(".safetensors",),
     files=(WEIGHTS,),
     settings=CONFIG,
-    beside=(CONFIG,),
-    open=beside(CONFIG),
+    read_with=(CONFIG,),
+    open=with_settings(CONFIG),
     read=read,
     unscaled="sparsify does not scale its inputs",
 )

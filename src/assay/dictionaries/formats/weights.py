@@ -115,8 +115,8 @@ def _line(error: Exception) -> str:
 
 
 class Weights:
-    """The tensors of one file, taken one by one; a letter (`d`, `N`, `d_out`) stands for the same
-    size wherever it occurs."""
+    """The tensors of one file, taken one by one; a letter (`d`, `N`, `d_out`) means the same size
+    wherever it occurs."""
 
     def __init__(self, path: Path, values: Mapping[str, Any], **sizes: Any):
         self.path = path
@@ -188,13 +188,13 @@ class Weights:
         for name in names:
             self.left.pop(name, None)
 
-    def end(self, what: str) -> None:
-        """Refuse a tensor that nobody took: what it does to the activations is not known. Raises:
+    def end(self, library: str) -> None:
+        """Refuse a tensor that was not taken: its effect on the activations is unknown. Raises:
         DataError."""
         if self.left:
             names = ", ".join(sorted(map(str, self.left)))
             raise DataError(
-                f"{self.path} has tensors that {what} does not have: {names}; nothing is read "
+                f"{self.path} has tensors that {library} does not have: {names}; nothing is read "
                 "in part"
             )
 
@@ -203,10 +203,10 @@ class Weights:
             f"{letter} {self.sizes[letter]}" if letter in self.sizes else letter
             for letter in letters
         )
-        known = [self.sizes.get(letter) for letter in letters]
+        sizes = [self.sizes.get(letter) for letter in letters]
         fits = len(shape) == len(letters) and 0 not in shape
         if fits and all(
-            size is None or size == got for size, got in zip(known, shape, strict=True)
+            size is None or size == got for size, got in zip(sizes, shape, strict=True)
         ):
             for letter, got in zip(letters, shape, strict=True):
                 if self.sizes.setdefault(letter, got) != got:
@@ -214,32 +214,32 @@ class Weights:
             if fits:
                 return
         turned = len(shape) == len(letters) == 2 and all(
-            size is None or size == got for size, got in zip(reversed(known), shape, strict=True)
+            size is None or size == got for size, got in zip(reversed(sizes), shape, strict=True)
         )
         hint = (
             "; it looks transposed, and turning it round would be a guess"
-            if turned and None not in known
+            if turned and None not in sizes
             else ""
         )
         raise DataError(f"{self.path}: {name} is {list(shape)}, expected [{expected}]{hint}")
 
 
-def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:
-    """What `known` has under this name. Raises: DataError, with the nearest name."""
-    if not isinstance(value, str) or value not in known:
-        raise DataError(f"{path}: {what} {value!r} is not known; {nearest(str(value), known)}")
-    return known[value]
+def one_of(value: Any, choices: Mapping[str, Any], key: str, path: Path) -> Any:
+    """Give the choice of this name. Raises: DataError, with the nearest name."""
+    if not isinstance(value, str) or value not in choices:
+        raise DataError(f"{path}: {key} {value!r} is not known; {nearest(str(value), choices)}")
+    return choices[value]
 
 
 def command_for(path: Path, **hints: str) -> str:
     """Give the command that states what a file leaves open, and the keywords in Python."""
-    path = path.parent if path.suffix in (".json", ".yaml") else path  # settings beside weights
+    path = path.parent if path.suffix in (".json", ".yaml") else path  # settings next to weights
     options = " ".join(f"--hint {name}={value}" for name, value in hints.items())
     command = f"assay export {shlex.quote(str(path))} --format assay {options} --out d.safetensors"
     return f"`{command}` keeps it so; in Python {' and '.join(f'{name}=' for name in hints)}"
 
 
-def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
+def whole(value: Any, key: str, path: Path, most: int | None = None) -> int:
     """The value as a whole number from 1 up, such as k. Raises: DataError."""
     number = (
         int(value)
@@ -248,8 +248,8 @@ def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
     )
     if number < 1 or (most is not None and number > most):
         raise DataError(
-            f"{path}: {what} must be a whole number from 1 to {most or 'the width'}, got {value!r}"
-            + (f"; {command_for(path, k='NUMBER')}" if value is None and what.endswith("k") else "")
+            f"{path}: {key} must be a whole number from 1 to {most or 'the width'}, got {value!r}"
+            + (f"; {command_for(path, k='NUMBER')}" if value is None and key.endswith("k") else "")
         )
     return number
 

@@ -1,5 +1,5 @@
-"""What splicing costs a language model: cross-entropy and KL per token, beside zero, mean and
-resample ablation.
+"""What splicing costs a language model: cross-entropy and KL per token, compared with zero, mean
+and resample ablation.
 
 Everything is measured on the same predictions, with the same positions replaced: clean, spliced and
 every ablation."""
@@ -61,7 +61,7 @@ class Donors:
     def put(
         self, ablation: Ablation, acts: Float[torch.Tensor, "w s d"], first: int = 0
     ) -> Float[torch.Tensor, "w s d"]:
-        """What stands where `acts` stood, for windows numbered from `first` on."""
+        """The replacement of `acts`, for windows numbered from `first` on."""
         if acts.shape[-1] != self.rows.shape[-1]:
             raise DataError(
                 f"donors are {self.rows.shape[-1]} wide, the activations {acts.shape[-1]}"
@@ -147,14 +147,14 @@ def spliced_runs(
     """A run with the kept positions' activations replaced, for each of these; one pass takes as
     many as make up `most` windows."""
     news, at_once = iter(news), max(1, most // len(passage.tokens))
-    while some := list(islice(news, at_once)):
+    while chunk := list(islice(news, at_once)):
         parts = (passage.tokens, passage.acts, passage.keep, passage.inputs, passage.before)
         # None for None
-        many = Passage(*(None if x is None else torch.cat([x] * len(some)) for x in parts))  # type: ignore[arg-type]
-        trace = spliced_run(subject, site, many, torch.cat(some))
+        many = Passage(*(None if x is None else torch.cat([x] * len(chunk)) for x in parts))  # type: ignore[arg-type]
+        trace = spliced_run(subject, site, many, torch.cat(chunk))
         assert trace.final is not None
         yield from (
-            Trace(passage.tokens, {}, final, trace.head) for final in trace.final.chunk(len(some))
+            Trace(passage.tokens, {}, final, trace.head) for final in trace.final.chunk(len(chunk))
         )
 
 
@@ -164,8 +164,8 @@ def compare(
     """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every
     prediction of a next token.
 
-    Logits are held for a few rows at a time and one run beside the clean one, whose
-    log-probabilities are worked out once."""
+    Logits are held for a few rows at a time, of the clean run and one other; the clean run's
+    log-probabilities are computed once."""
     assert clean.final is not None and clean.head is not None
     finals = [_predicting(trace) for trace in (clean, *variants)]
     target = clean.tokens[:, 1:].flatten()
@@ -175,15 +175,15 @@ def compare(
         logits = _Logits(clean.head)
         for a in range(0, len(target), ROWS):
             rows = slice(a, a + ROWS)
-            known = [*_log_probs(logits(finals[0][rows]))]  # worked out once, for all runs
+            of_clean = [*_log_probs(logits(finals[0][rows]))]  # worked out once, for all runs
             ce[0, rows] = torch.cat(
                 [
                     _surprise(log_p, t)
-                    for log_p, t in zip(known, target[rows].split(len(known[0])), strict=True)
+                    for log_p, t in zip(of_clean, target[rows].split(len(of_clean[0])), strict=True)
                 ]
             )
             for v, final in enumerate(finals[1:]):
-                ce[1 + v, rows], kl[v, rows] = _against(known, logits(final[rows]), target[rows])
+                ce[1 + v, rows], kl[v, rows] = _against(of_clean, logits(final[rows]), target[rows])
     shape = clean.tokens[:, 1:].shape
     return ce.unflatten(1, shape), kl.unflatten(1, shape)
 
@@ -226,12 +226,12 @@ def _log_probs(logits: Float[torch.Tensor, "t v"]) -> Iterator[Float[torch.Tenso
 
 
 def _against(
-    known: Iterable[torch.Tensor],
+    clean: Iterable[torch.Tensor],
     other: Float[torch.Tensor, "t v"],
     target: Int[torch.Tensor, " t"],
 ) -> tuple[Float[torch.Tensor, " t"], Float[torch.Tensor, " t"]]:
     ce, kl, few = [], [], cached_rows(other.shape[1])
-    for log_p, log_q, t in zip(known, _log_probs(other), target.split(few), strict=True):
+    for log_p, log_q, t in zip(clean, _log_probs(other), target.split(few), strict=True):
         ce.append(_surprise(log_q, t))
         kl.append(torch.linalg.vecdot(log_p.exp(), log_p - log_q).double())
     return torch.cat(ce), torch.cat(kl)

@@ -2,8 +2,8 @@
 and how sums become it.
 
 A measure is a function of sums over tokens, its terms, so the same value serves sums of one batch,
-sums of a whole test set and the means that a bootstrap draws. Whoever computes, prints or documents
-measures reads `TABLE`: a new one is one value here."""
+sums of a whole test set and the means that a bootstrap draws. All code that computes, prints or
+documents measures reads `TABLE`: a new one is one value here."""
 
 from __future__ import annotations
 

@@ -1,2 +1,1 @@
-"""Training: losses, their gradients, what is learned beside descent, one pass for many
-dictionaries."""
+"""Training: losses, their gradients, updates other than descent, one pass for many dictionaries."""

@@ -43,9 +43,9 @@ def aux_k(
     error = error.detach()
     # All latents of all runs in one array, though few are dead, since runs differ in which.
     codes = pre.masked_fill(~dead[:, None], 0).relu()
-    most = max(1, error.shape[-1] // 2)
-    if int(dead.sum(-1).max()) > most:
-        values, index = codes.topk(most, dim=-1, sorted=False)
+    largest = max(1, error.shape[-1] // 2)
+    if int(dead.sum(-1).max()) > largest:
+        values, index = codes.topk(largest, dim=-1, sorted=False)
         codes = torch.zeros_like(codes).scatter(-1, index, values)
     variance = (error - error.mean(1, keepdim=True)).square().mean((1, 2))
     # Runs without dead latents are in the batch all the same; for them the term is 0, and nothing

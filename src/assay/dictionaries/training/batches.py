@@ -73,9 +73,9 @@ def _one_after_the_other(acts: Iterable[Any], steps: int) -> Batches:
 
     def endless() -> Iterator[Float[torch.Tensor, "b d"]]:
         nonlocal count
-        before = -1
-        while before < count:
-            before = count
+        last = -1
+        while last < count:
+            last = count
             for rows in acts:
                 count += 1
                 yield _matrix(rows)

@@ -109,9 +109,9 @@ class Resample(TakesNoNote):
         """Resample where this is one of the steps."""
         if observation.step + 1 not in self.at:
             return
-        before = max((a for a in self.at if a < observation.step + 1), default=0)
+        last = max((a for a in self.at if a < observation.step + 1), default=0)
         # Silent in every row since the check before.
-        silent = state["idle.rows"] >= (observation.step + 1 - before) * observation.x.shape[-2]
+        silent = state["idle.rows"] >= (observation.step + 1 - last) * observation.x.shape[-2]
         dead = silent & ~state["exempt"]
         resample(state, observation, dead, alive=~silent, length=self.encoder)
         state["resampled"].add_(dead)
@@ -144,7 +144,7 @@ def resample(
         else _unit(_rows((observation.x - observation.params["b_pre"][:, None]), row))
     )
     norms = torch.linalg.vector_norm(state["W_enc"], dim=-1)
-    # Where nobody is alive the mean is over all: 0/0 would spread.
+    # Where no latent is alive the mean is over all: 0/0 would spread.
     counted = alive.where(alive.any(-1, keepdim=True), torch.ones_like(alive))
     mean = (norms * counted).sum(-1) / counted.sum(-1)
     fresh = {

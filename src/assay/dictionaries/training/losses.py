@@ -162,7 +162,7 @@ class L1Weighted:
     """
 
     parts: tuple[int, ...] = ()
-    """Widths of the layers that stand side by side in a decoder row; (): one."""
+    """Widths of the layers that are concatenated in a decoder row; (): one."""
 
     def __call__(
         self,

@@ -69,8 +69,8 @@ def train(spec: HarvestSpec, out: Path, method: Settings, bench: Bench) -> Train
     loss, strength = objective(kind, chosen, method["penalty"])
     check_settings(**{name: method[name] for name in ("steps", "batch", "lr", "seed", "width")})
     request = {"spec": json.loads(spec.to_json()), "method": dict(method), "inputs": inputs(spec)}
-    if (before := _finished(out, request)) is not None:
-        return TrainedDictionary(**{**before, "file": Path(before["file"]), "found": True})
+    if (finished := _finished(out, request)) is not None:
+        return TrainedDictionary(**{**finished, "file": Path(finished["file"]), "found": True})
     data, runs, steps = harvest(spec, bench), Runs([Spec(seed=method["seed"])]), method["steps"]
     batches = data.batches(runs.seeds, method["batch"])
     out.mkdir(parents=True, exist_ok=True)

@@ -131,7 +131,7 @@ def train_dictionary(
     if keep is not None:
         sizes = {"width": width, "penalty": float(strength), "steps": steps, "lr": float(lr)}
         identity = _identity(nonlinearity, chosen, **sizes, batch=batch, seed=seed, frozen=frozen)
-        # the scale, which other data would hardly share, stands for the rows
+        # the scale, which other data would hardly share, identifies the rows
         identity["scale"] = data.scale
         bench = Kept(desk, Path(keep), identity)
     trained = fit_dictionaries(
@@ -269,14 +269,14 @@ class Desk(Unkept):
         since, first = self._began = self._began or (now, done)
         left = (now - since) / max(1, done - first) * (total - done)
         more = "".join(f", {name} {value:.4g}" for name, value in numbers.items())
-        rest = f", about {left:,.0f} s left" if first < done < total else ""
+        time_left = f", about {left:,.0f} s left" if first < done < total else ""
         end = "\n" if done >= total else ""
-        line = f"{done:,} of {total:,} {unit}{more}{rest}"
+        line = f"{done:,} of {total:,} {unit}{more}{time_left}"
         print(f"\r{line:70}", end=end, file=sys.stderr, flush=True)
 
 
 class Kept(Alone):
-    """A bench whose checkpoint lies in a folder, and is that of one training only."""
+    """A bench whose checkpoint is in a folder and belongs to one training only."""
 
     def __init__(self, bench: Bench, folder: Path, identity: Mapping[str, Any]):
         super().__init__(bench, folder)

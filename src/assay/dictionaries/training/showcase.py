@@ -131,7 +131,7 @@ class Showcase:
     """Whether it was trained before, and nothing was run now."""
 
 
-def shown(model: str, spec: ShowcaseSpec, file: Path, found: bool) -> Showcase:
+def shown(model: str, spec: ShowcaseSpec, file: Path, is_found: bool) -> Showcase:
     """Describe the showcase of a model."""
     text = spec.text()
     return Showcase(
@@ -143,5 +143,5 @@ def shown(model: str, spec: ShowcaseSpec, file: Path, found: bool) -> Showcase:
         width=spec.width,
         k=spec.k,
         tokens=text.windows * text.context,
-        found=found,
+        found=is_found,
     )

@@ -150,8 +150,8 @@ def fit_dictionaries(
     `scale` for each dimension, and all their names in `sites`. `watch={name: (steps, value)}`
     stores `value(params)` [run, …] after these steps (0: the start) as the trained tensor `name`
     [run, checkpoint, …]; params are in the shapes of Dictionary. `trained_on`
-    (`Harvest.trained_on`) stays with the dictionaries as part of their origin, so that whoever
-    evaluates them can tell which text they have seen. `kernel` computes losses and gradients where
+    (`Harvest.trained_on`) stays with the dictionaries as part of their origin, so that an
+    evaluation knows which text they have seen. `kernel` computes losses and gradients where
     that takes more than the batch, such as a model; None: the fastest for each method.
 
     Args:
@@ -525,7 +525,7 @@ def _readable(
     sites: Sequence[str],
     out: tuple[int, torch.Tensor | None, float, list[str]] | None = None,
 ) -> Trained:
-    """In the shapes of Dictionary, with the normalisation beside them."""
+    """In the shapes of Dictionary, with the normalisation."""
     runs, _, d = trained.tensors["W_enc"].shape
     device = trained.tensors["W_enc"].device
 

@@ -1,5 +1,5 @@
-"""A dictionary: what it is, how it stands beside others, how its features are, and the table of
-them."""
+"""A dictionary: what it is, how it compares with others, a summary of its features, and the table
+of them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "address": entry.address,
         "about": index.about,
         "this": entry_to_row(entry),
-        "beside": [entry_to_row(e) for e in library.beside(entry)],
+        "beside": [entry_to_row(e) for e in library.same_site(entry)],
         "rise_tokens": (index.about.compared or {}).get("tokens"),
         "summary": summary,
         "start": [{**row, "twins": start[k]} for k, row in index.glance(list(start)).items()],
@@ -218,8 +218,8 @@ class _Links:
 
     def without(self, bound: Condition) -> str:
         """Drop a condition."""
-        rest = [c for c in self.view.where if c != bound]
-        return self._opened(self.view.state(where=rest, page=None))
+        others = [c for c in self.view.where if c != bound]
+        return self._opened(self.view.state(where=others, page=None))
 
     def only(self, column: str, compare: str, value: str) -> str:
         """Show the features that one condition leaves."""

@@ -150,9 +150,9 @@ def build_page(
     }
     drawings = _draw_feature(feature, index) | {"will_ablate": growing and growing.ablate}
     if user_text is not None:
-        most = max(n["maximum"] or 0.0, *user_text.activations)
+        maximum = max(n["maximum"] or 0.0, *user_text.activations)
         drawings["own_tokens"] = shading.tokens(
-            user_text.tokens, user_text.activations, user_text.effects, most
+            user_text.tokens, user_text.activations, user_text.effects, maximum
         )
     return Shown("feature.html", values, drawings)
 

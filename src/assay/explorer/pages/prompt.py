@@ -314,14 +314,14 @@ def _share(value: np.ndarray, maximum: Any) -> np.ndarray:
 
 def _changed(p: Prediction, edited: Changed, view: Outlook) -> dict[str, Any]:
     """The next token's distribution and the text's losses, before and after the changes."""
-    before = p.position - 1
-    prediction_count = len(p.text) - 1 if p.reading is p.text else before
+    previous = p.position - 1
+    prediction_count = len(p.text) - 1 if p.reading is p.text else previous
     both = {c.id: c for c in (*view.before, *view.after)}
     return {
         "kl": view.kl,
-        "before": float(edited.before[before]),
-        "after": float(edited.after[before]),
-        "probability": float(np.exp(-edited.after[before])),
+        "before": float(edited.before[previous]),
+        "after": float(edited.after[previous]),
+        "probability": float(np.exp(-edited.after[previous])),
         "text_before": float(edited.before[:prediction_count].sum()),
         "text_after": float(edited.after[:prediction_count].sum()),
         "predictions": prediction_count,

@@ -85,8 +85,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 @lru_cache(8)
 def _examples(index: Index, base: str) -> list[dict[str, str]]:
     """Searches that find something: of the token that a feature of "start here" fires on most."""
-    known = (token for k, _ in index.start for token in index.feature(k).tokens)
-    tokens = [token for token in known if re.search(r"\w", str(token["text"]))][:1]
+    firing = (token for k, _ in index.start for token in index.feature(k).tokens)
+    tokens = [token for token in firing if re.search(r"\w", str(token["text"]))][:1]
     return [
         {
             "words": words,
@@ -105,14 +105,14 @@ def _by_token(
     """What fires on, promotes or suppresses a token; of several that hold the text, the usual one
     unless one was chosen."""
     tokens = _counted(index, by, searching.tokens_like(index, text, LIKE + 1))
-    known = {row["token"]: row["text"] for row in tokens}
+    text_of_token = {row["token"]: row["text"] for row in tokens}
     chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
     if not tokens and "id" not in query:
         return {
             "note": "No token of this model's vocabulary holds these letters.",
             "instead": link(f"/{base}/search", [("by", "text"), ("q", text)]),
         }
-    word = known.get(chosen) or index.words([chosen])[chosen]
+    word = text_of_token.get(chosen) or index.words([chosen])[chosen]
     if by == "token":
         rows = searching.by_token(index, chosen, ROWS, offset)
     else:

@@ -26,9 +26,9 @@ NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
 HOTTEST = 5.0
 DRAWS = 8
-"""Random directions whose cost stands beside that of the change."""
+"""Random directions whose cost is shown next to that of the change."""
 LEADS, START = 4, "The first thing to do is"
-"""Features that are proposed to whoever names none, and a prompt where none of the text is at
+"""Features that are proposed where the request names none, and a prompt where no text is at
 hand."""
 
 
@@ -202,14 +202,14 @@ def _promoted(
         [*tokens],
     ):
         tokens[row["feature"]].append(row["token"])
-    sets = {feature: some for feature, some in tokens.items() if some}
-    found = loaded.ask(
+    sets = {feature: promoted for feature, promoted in tokens.items() if promoted}
+    pairs = loaded.ask(
         ("chances", q.same, len(ids)),
         lambda reader: chances(reader, ids, changes, [*sets.values()], first=first),
     )
     return [
-        {"feature": feature, "tokens": len(some), "before": before, "after": after}
-        for (feature, some), (before, after) in zip(sets.items(), found, strict=True)
+        {"feature": feature, "tokens": len(promoted), "before": before, "after": after}
+        for (feature, promoted), (before, after) in zip(sets.items(), pairs, strict=True)
     ]
 
 

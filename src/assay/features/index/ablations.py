@@ -64,21 +64,21 @@ def ablate(
     sums: dict[str, np.ndarray] = {}
     work = int(window_mask.sum())
     for a in range(0, len(used), STEP):
-        some = slice(a, a + STEP)
-        rows = np.flatnonzero(window_mask[:, used[some]].any(1))
+        chunk = slice(a, a + STEP)
+        rows = np.flatnonzero(window_mask[:, used[chunk]].any(1))
 
-        def taken_out(some: slice = some, rows: np.ndarray = rows) -> Arrays:
+        def taken_out(chunk: slice = chunk, rows: np.ndarray = rows) -> Arrays:
             return importance_sums(
                 place.subject,
                 place.writes,
                 place.dictionary,
                 [int(k) for k in chosen[rows]],
-                torch.from_numpy(tokens[some].astype(np.int64)),
-                document[some],
+                torch.from_numpy(tokens[chunk].astype(np.int64)),
+                document[chunk],
                 documents,
-                keep=torch.from_numpy(keep_mask[some]),
+                keep=torch.from_numpy(keep_mask[chunk]),
                 reads=place.reads,
-                window_mask=window_mask[rows][:, used[some]],
+                window_mask=window_mask[rows][:, used[chunk]],
                 batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
             )
 
@@ -134,12 +134,12 @@ def rise(
     count = min(windows, len(sample.tokens))
     keep_mask, sums = np.concatenate(list(sample.kept)), list[Arrays]()
     for a in range(0, count, STEP):
-        some = slice(a, min(a + STEP, count))
+        chunk = slice(a, min(a + STEP, count))
 
-        def spliced(some: slice = some) -> Arrays:
+        def spliced(chunk: slice = chunk) -> Arrays:
             ids, keep = (
-                torch.from_numpy(sample.tokens[some].astype(np.int64)),
-                torch.from_numpy(keep_mask[some]),
+                torch.from_numpy(sample.tokens[chunk].astype(np.int64)),
+                torch.from_numpy(keep_mask[chunk]),
             )
             passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
             inputs = passage.acts if passage.inputs is None else passage.inputs

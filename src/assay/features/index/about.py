@@ -140,9 +140,9 @@ class About:
                     f"the index {folder} has format {record['format']}, this version reads up "
                     f"to {FORMAT}; upgrade Assay"
                 )
-            known = {f.name for f in fields(cls)}
+            names = {f.name for f in fields(cls)}
             values: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known
+                k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in names
             }
             for name in _PLACES:
                 if values.get(name, "").startswith(("../", "~/")):

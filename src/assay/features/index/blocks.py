@@ -46,9 +46,9 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
     starts = np.concatenate([[0], np.cumsum(firings)])
     falling = value[block.strongest]
     maximum = np.zeros(features)
-    some = firings > 0
-    maximum[some] = falling[starts[:-1][some]]
-    bins = np.minimum((value / np.where(some, maximum, 1)[f] * BINS).astype(int), BINS - 1)
+    fires = firings > 0
+    maximum[fires] = falling[starts[:-1][fires]]
+    bins = np.minimum((value / np.where(fires, maximum, 1)[f] * BINS).astype(int), BINS - 1)
     documents = int(text.document.max(initial=0)) + 1
     begins = _windows(f, block.row // text.tokens.shape[1])
     window = block.row[begins] // text.tokens.shape[1]
@@ -62,7 +62,7 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
                 np.int32
             ),
             "maximum": maximum,
-            "mean": np.where(some, total / firings, np.nan),
+            "mean": np.where(fires, total / firings, np.nan),
             "histogram": np.bincount(f * BINS + bins, minlength=features * BINS)
             .reshape(features, BINS)
             .astype(np.int32),
@@ -71,7 +71,7 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
             effect = np.bincount(f, block.effect.astype(np.float64), features)
             columns |= {
                 "gradient_total": effect / np.float64(rows),
-                "gradient_active": np.where(some, effect / firings, np.nan),
+                "gradient_active": np.where(fires, effect / firings, np.nan),
             }
             document = text.document[block.row // text.tokens.shape[1]]
             columns |= _limits(f, document, block.effect.astype(np.float64), features)

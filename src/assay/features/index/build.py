@@ -112,10 +112,10 @@ def _text(firings: Firings, vocabulary: int) -> Text:
 def _edges(firings: Firings, width: int) -> list[int]:
     """Where blocks begin and end: at most `WIDTH` features and `FIRINGS` firings, or one feature
     that fires more often."""
-    before = np.concatenate([[0], np.cumsum(firings.counts(width))])
+    starts = np.concatenate([[0], np.cumsum(firings.counts(width))])
     ends = [0]
     while (first := ends[-1]) < width:
-        reach = int(np.searchsorted(before, before[first] + FIRINGS, "right")) - 1
+        reach = int(np.searchsorted(starts, starts[first] + FIRINGS, "right")) - 1
         ends.append(min(max(reach, first + 1), first + WIDTH, width))
     return ends
 

@@ -151,10 +151,10 @@ class Firings:
             feature = _open(shard, "feature")
             a, b = np.searchsorted(feature, np.array([first, end], feature.dtype))
             names = ("row", "value", *(["effect"] if self.has_effects else []))
-            row, *rest = (
+            row, *others = (
                 _open(shard, name)[a:b].copy() for name in names
             )  # a view would hold the whole shard
-            parts.append((feature[a:b].astype(np.int32), row.astype(np.int64) + start, *rest))
+            parts.append((feature[a:b].astype(np.int32), row.astype(np.int64) + start, *others))
         columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
         order = np.argsort(
             columns[0], kind="stable"
@@ -350,9 +350,9 @@ def _effect(
 ) -> Float[torch.Tensor, " n"]:
     out = torch.empty_like(value)
     for a in range(0, len(feature), CHUNK):
-        some = slice(a, a + CHUNK)
-        rows = row[some]
-        out[some] = -value[some] * torch.linalg.vecdot(
-            of_one_unit(dictionary, feature[some], x[rows]), slope[rows]
+        part = slice(a, a + CHUNK)
+        rows = row[part]
+        out[part] = -value[part] * torch.linalg.vecdot(
+            of_one_unit(dictionary, feature[part], x[rows]), slope[rows]
         )
     return out

@@ -126,8 +126,8 @@ def _promoted(index: _Index, firings: Float[np.ndarray, " f"]) -> Float[np.ndarr
     logits = index.arrays("SELECT feature, token FROM logits WHERE sign > 0")
     following = text[places["window"], places["position"] + 1]
     base = int(text.max(initial=0)) + int(logits["token"].max(initial=0)) + 1
-    known = logits["feature"].astype(np.int64) * base + logits["token"]
-    hit = np.isin(places["feature"].astype(np.int64) * base + following, known)
+    pairs = logits["feature"].astype(np.int64) * base + logits["token"]
+    hit = np.isin(places["feature"].astype(np.int64) * base + following, pairs)
     share = np.bincount(places["feature"], hit, n) / np.maximum(
         1, np.bincount(places["feature"], minlength=n)
     )
@@ -184,9 +184,9 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     legible = (index.all_names.score >= LEGIBLE) | np.isin(
         np.arange(len(worth)), list(index.given_names)
     )
-    known = legible & (c["firings"] >= FEWEST)
-    rare = known & (c["firings"] <= COMMON * index.about.tokens)
-    worth = np.where(rare if rare.any() else known, worth, np.nan)
+    is_known = legible & (c["firings"] >= FEWEST)
+    rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
+    worth = np.where(rare if rare.any() else is_known, worth, np.nan)
     order = np.argsort(-worth, kind="stable")[: int(np.isfinite(worth).sum())]
     unit = decoder_rows(index.folder).astype(np.float32)
     chosen: list[tuple[int, int]] = []
@@ -223,13 +223,13 @@ def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, " f"
 
 
 def named(
-    index: _Index, known: Names, by_hand: Mapping[int, Name], numbers: Sequence[int]
+    index: _Index, names: Names, by_hand: Mapping[int, Name], numbers: Sequence[int]
 ) -> dict[int, Name]:
     """Give the name of each of these features."""
-    some = list(dict.fromkeys(int(k) for k in numbers))
-    listed = ", ".join(map(str, some)) or "NULL"
-    tokens: dict[int, list[list[int]]] = {k: [[], []] for k in some}
-    shares: dict[int, list[float]] = {k: [] for k in some}
+    features = list(dict.fromkeys(int(k) for k in numbers))
+    listed = ", ".join(map(str, features)) or "NULL"
+    tokens: dict[int, list[list[int]]] = {k: [[], []] for k in features}
+    shares: dict[int, list[float]] = {k: [] for k in features}
     for row in index.query(
         f"SELECT feature, token, share FROM feature_tokens WHERE feature IN ({listed}) "
         "ORDER BY feature, rank"
@@ -241,17 +241,17 @@ def named(
         "ORDER BY feature, rank"
     ):
         tokens[row["feature"]][1].append(row["token"])
-    words = index.words({t for lists in tokens.values() for some in lists for t in some})
+    words = index.words({t for lists in tokens.values() for ids in lists for t in ids})
 
     def best(k: int) -> Name:
         on, up = tokens[k]
         if k in by_hand or not on:
             return by_hand.get(k, Name(""))
-        if known.promoted[k] > known.rule[k] and known.promoted[k] >= MIXED:
+        if names.promoted[k] > names.rule[k] and names.promoted[k] >= MIXED:
             return Name(
-                "promoted", tuple(words[t] for t in up[:MOST]), "", float(known.promoted[k])
+                "promoted", tuple(words[t] for t in up[:MOST]), "", float(names.promoted[k])
             )
-        rule = tuple(words[t] for t in on[: known.size[k]])
-        return Name("rule", rule, "", float(known.rule[k]), sum(shares[k][: known.size[k]]))
+        rule = tuple(words[t] for t in on[: names.size[k]])
+        return Name("rule", rule, "", float(names.rule[k]), sum(shares[k][: names.size[k]]))
 
-    return {k: best(k) for k in some}
+    return {k: best(k) for k in features}

@@ -72,10 +72,10 @@ class _Tables:
         connection.execute("SET enable_progress_bar = false")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute())
-            held = name in HELD and self.about.d_sae <= MOST_HELD
+            in_memory = name in HELD and self.about.d_sae <= MOST_HELD
             with self._undamaged(f"FROM {name}"):
                 connection.execute(
-                    f"CREATE {'TABLE' if held else 'VIEW'} {name} AS "
+                    f"CREATE {'TABLE' if in_memory else 'VIEW'} {name} AS "
                     f"{selecting(connection, name, path)}"
                 )
         return connection

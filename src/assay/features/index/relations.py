@@ -1,4 +1,4 @@
-"""How features stand to each other and to the features of other dictionaries: by direction and by
+"""How features relate to each other and to the features of other dictionaries: by direction and by
 activation."""
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def of_seeds(
     """
     cosines = np.zeros((len(decoder), len(other_decoders)))
     for i, other in enumerate(other_decoders):
-        for some in _chunks(0, len(decoder), len(other)):
-            cosines[some, i] = (decoder[some] @ other.T).max(1)
+        for chunk in _chunks(0, len(decoder), len(other)):
+            cosines[chunk, i] = (decoder[chunk] @ other.T).max(1)
     return {"seeds": (cosines >= threshold).sum(1).astype(np.int32), "seed_cosines": cosines}
 
 
@@ -122,9 +122,9 @@ class Moments:
         centred = np.maximum(square - total * total / columns.shape[0], 0)
         return cls(total, square, np.where(centred > 1e-10 * square, centred, np.inf))
 
-    def part(self, some: slice) -> Moments:
+    def part(self, rows: slice) -> Moments:
         """Take those of some columns."""
-        return Moments(self.total[some], self.square[some], self.centred[some])
+        return Moments(self.total[rows], self.square[rows], self.centred[rows])
 
 
 def activations(firings: Firings, features: int) -> Activations:
@@ -149,9 +149,9 @@ def correlated(acts: Activations, first: int, end: int) -> Arrays:
     float64; a column that does not vary has ρ = 0; a feature is no neighbour of itself
     """
     neighbour_tables = []
-    for some in _chunks(first, end, acts.matrix.shape[1]):
-        products = (acts.matrix[:, some[0] : some[-1] + 1].T @ acts.by_row).tocsr()
-        neighbour_tables.append(_nearest(products, acts, some))
+    for chunk in _chunks(first, end, acts.matrix.shape[1]):
+        products = (acts.matrix[:, chunk[0] : chunk[-1] + 1].T @ acts.by_row).tocsr()
+        neighbour_tables.append(_nearest(products, acts, chunk))
     return concatenate_tables(neighbour_tables)
 
 

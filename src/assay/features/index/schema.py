@@ -96,8 +96,8 @@ class Ragged:
 
 
 ROWS, OTHER_ROWS = {"features": 256}, 4096
-"""Rows of a row group, which whoever asks for one feature reads whole: small for a quick page, not
-so small that their list grows long."""
+"""Rows of a row group, which is read whole for a single feature: few for a quick page, not so few
+that the list of groups grows long."""
 Values = np.ndarray | Sequence[Any] | Ragged
 
 _ARROW = {"INTEGER": "int32", "BIGINT": "int64", "DOUBLE": "float64", "VARCHAR": "string"}

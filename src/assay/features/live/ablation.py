@@ -66,10 +66,10 @@ def attribute(reader: Reader, reading: Reading, position: int | None = None) -> 
     ][0].float()
     firings, value = reading.firings, np.zeros(len(reading.firings))
     for a in range(0, len(firings), CHUNK):
-        some = firings[slice(a, a + CHUNK)]
-        slopes = gradient[torch.from_numpy(some.position).to(gradient.device)]
+        chunk = firings[slice(a, a + CHUNK)]
+        slopes = gradient[torch.from_numpy(chunk.position).to(gradient.device)]
         value[a : a + CHUNK] = (
-            -torch.linalg.vecdot(reader.parts(reading, some), slopes).double().cpu().numpy()
+            -torch.linalg.vecdot(reader.parts(reading, chunk), slopes).double().cpu().numpy()
         )
     error = reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]
     error_value = -torch.linalg.vecdot(error, gradient).double().cpu().numpy() * reading.keep

@@ -87,7 +87,7 @@ def check_changes(reader: Reader, changes: Sequence[Change]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """A text as the model predicts it with features changed, beside what it predicted before."""
+    """A text as the model predicts it with features changed, next to its unchanged predictions."""
 
     changes: tuple[Change, ...]
     before: Float[np.ndarray, " s-1"]
@@ -181,13 +181,13 @@ def outlook(
     risen = after.exp() - before.exp()
     lists = [_first(order, count) for order in (before, after, risen, -risen)]
     lists[2:] = (
-        [i for i in some if sign * risen[i] > 0]
-        for some, sign in zip(lists[2:], (1, -1), strict=True)
+        [i for i in tokens if sign * risen[i] > 0]
+        for tokens, sign in zip(lists[2:], (1, -1), strict=True)
     )
     return Outlook(
         position,
         float(changed.kl[position]),
-        *(_chances(reader, some, before, after) for some in lists),
+        *(_chances(reader, tokens, before, after) for tokens in lists),
     )
 
 

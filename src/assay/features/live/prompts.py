@@ -66,11 +66,11 @@ def predict(reader: Reader, text: str, at: int | None, then: int | None) -> Pred
             f"what comes after; got {position}"
         )
     likeliest = likely(reader, whole, position - 1, COUNT)
-    own = whole.ids[position] if position < len(whole) else None
-    target = then if then is not None else own if own is not None else likeliest[0].id
-    if target >= (known := reader.subject.model.config.vocab_size):
-        raise DataError(f"the model's tokens are numbered 0 to {known - 1:,}, got {target}")
-    reading = whole if target == own else reader.read_ids(whole.ids[:position], target)
+    actual = whole.ids[position] if position < len(whole) else None
+    target = then if then is not None else actual if actual is not None else likeliest[0].id
+    if target >= (vocab_size := reader.subject.model.config.vocab_size):
+        raise DataError(f"the model's tokens are numbered 0 to {vocab_size - 1:,}, got {target}")
+    reading = whole if target == actual else reader.read_ids(whole.ids[:position], target)
     first = attribute(reader, reading, position - 1)
     return Prediction(whole, missing > 0, position, likeliest, target, reading, first)
 
@@ -78,13 +78,13 @@ def predict(reader: Reader, text: str, at: int | None, then: int | None) -> Pred
 def ablate_each(reader: Reader, p: Prediction) -> Ablated:
     """Ablate the features that matter most to a prediction, each alone and all together, and random
     directions in their places."""
-    before = p.position - 1
-    found = matters(reader, p.reading, before, count=COUNT)
-    features = [int(k) for k in found.feature]
+    previous = p.position - 1
+    ablations = matters(reader, p.reading, previous, count=COUNT)
+    features = [int(k) for k in ablations.feature]
     text = p.reading.cut(p.position + 1)
-    together = float(ablate_features(reader, text, [features]).on(before)[0])
-    random = [ablate_features(reader, text, features, random=i).on(before) for i in range(DRAWS)]
-    return Ablated(found.delta, together, float(np.abs(random).max()))
+    together = float(ablate_features(reader, text, [features]).on(previous)[0])
+    random = [ablate_features(reader, text, features, random=i).on(previous) for i in range(DRAWS)]
+    return Ablated(ablations.delta, together, float(np.abs(random).max()))
 
 
 def change_features(

@@ -118,7 +118,7 @@ class Reading:
             before,
         )
         firings, uncounted = (
-            some[some.position < length] for some in (self.firings, self.uncounted)
+            each[each.position < length] for each in (self.firings, self.uncounted)
         )
         return Reading(
             self.ids[:length],

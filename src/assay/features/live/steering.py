@@ -1,4 +1,4 @@
-"""Text generated with features changed at every token, beside what the model writes as it is, and
+"""Text generated with features changed at every token, next to the unchanged model's text, and
 what the change costs in KL.
 
 Each new token is one pass over three rows with a cache of keys and values: the changed model on its
@@ -130,8 +130,8 @@ def chances(
     part = _added(reader, reading, changes)
     with_it, without = (x.softmax(-1) for x in _logits(reader, reading, part, first))
     return [
-        (float(without[:, some].sum(-1).mean()), float(with_it[:, some].sum(-1).mean()))
-        for some in map(list, sets)
+        (float(without[:, chunk].sum(-1).mean()), float(with_it[:, chunk].sum(-1).mean()))
+        for chunk in map(list, sets)
     ]
 
 
@@ -193,9 +193,9 @@ def _steps(
             ),
         )
         if process is not None:
-            said = [torch.tensor([[*ids, *text]], device=logits.device) for text in (before, after)]
-            some = [process(t, logits[[i]]) for t, i in zip(said, (2, 0), strict=True)]
-            logits[[2, 0]] = torch.cat(some)
+            seen = [torch.tensor([[*ids, *text]], device=logits.device) for text in (before, after)]
+            processed = [process(t, logits[[i]]) for t, i in zip(seen, (2, 0), strict=True)]
+            logits[[2, 0]] = torch.cat(processed)
         chosen = choose(logits[[2, 0]], temperature, [seed, seed], index).tolist()
         for i, text in enumerate((before, after)):
             if not ended[i]:

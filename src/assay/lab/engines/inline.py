@@ -31,14 +31,14 @@ class Inline:
             if task is None:
                 time.sleep(_AGAIN)
                 continue
-            before = torch.get_num_threads()
+            threads = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
                 # an experiment that goes elsewhere does not take a relative store along
                 with contextlib.chdir("."):
                     outcome = run_group(task, report)
             finally:
-                torch.set_num_threads(before)
+                torch.set_num_threads(threads)
             yield outcome
 
 

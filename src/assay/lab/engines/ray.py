@@ -71,11 +71,11 @@ class Ray:
         """How many tasks run at the same time. Raises: EngineError where no node has room."""
         if self._workers:
             return self._workers
-        needs = [(what, n) for what, n in self._needs.items() if n]
+        needs = [(resource, n) for resource, n in self._needs.items() if n]
         nodes = [node["Resources"] for node in _connect(self._address).nodes() if node["Alive"]]
-        room = sum(int(min(node.get(what, 0) // n for what, n in needs)) for node in nodes)
+        room = sum(int(min(node.get(resource, 0) // n for resource, n in needs)) for node in nodes)
         if not room:
-            words = ", ".join(f"{n} {what}" for what, n in needs)
+            words = ", ".join(f"{n} {resource}" for resource, n in needs)
             raise EngineError(f"no node of the Ray cluster has {words}, which a group needs")
         return room
 
@@ -256,10 +256,10 @@ class Parcel:
             if groups.read(folder := root / "groups" / task.group) is None:
                 write_folders({folder: {"keys.json": self.keys}}, root / "tmp")
             store.take(self.runs)
-            before = {run.id for run in store.list()}
+            run_ids = {run.id for run in store.list()}
             local_task = replace(task, root=str(root), origin=origin, since=time.time())
             outcome = run_group(local_task, report)
-            new_runs = [_files(run.folder) for run in store.list() if run.id not in before]
+            new_runs = [_files(run.folder) for run in store.list() if run.id not in run_ids]
             discard(root)
             return outcome, new_runs
 

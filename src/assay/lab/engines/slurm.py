@@ -120,13 +120,13 @@ class Slurm:
         names = submitit.SlurmExecutor._valid_parameters()
         more = {name: parameters.pop(name) for name in [*parameters] if name not in names}
         try:
-            for some in (queue[i : i + ARRAY] for i in range(0, len(queue), ARRAY)):
+            for chunk in (queue[i : i + ARRAY] for i in range(0, len(queue), ARRAY)):
                 with explained(self._folder):
                     engine = submitit.SlurmExecutor(self._folder, max_num_timeout=TIMEOUTS)
                     engine.update_parameters(**parameters, setup=setup, additional_parameters=more)
-                    lines = [queued.task.to_json() for queued in some]
-                    jobs = engine.map_array(Job(), lines, [self._threads] * len(some))
-                for queued, job in zip(some, jobs, strict=True):
+                    lines = [queued.task.to_json() for queued in chunk]
+                    jobs = engine.map_array(Job(), lines, [self._threads] * len(chunk))
+                for queued, job in zip(chunk, jobs, strict=True):
                     queued.job, queued.over, queued.tries = job, None, queued.tries + 1
         except (RuntimeError, ValueError) as e:
             raise EngineError(f"SLURM: {plain(' '.join(str(e).split()))[:500]}") from e

@@ -136,8 +136,8 @@ _END = object()
 
 def _starting(n: int) -> str:
     """Say that so many workers have not begun yet."""
-    what = "1 process, which loads" if n == 1 else f"{n} processes, which load"
-    return f"starting {what} the models; on a busy machine this takes minutes"
+    noun = "1 process, which loads" if n == 1 else f"{n} processes, which load"
+    return f"starting {noun} the models; on a busy machine this takes minutes"
 
 
 def _environment(threads: int) -> dict[str, str]:
@@ -173,8 +173,8 @@ def _forked(task: Task, address: str) -> tuple[Forked, list[IO[str]]]:
     theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
     ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
     try:
-        before = _PREPARE.format(line=task.to_json())
-        process = Forked(address, _SERVE, (), theirs, _environment(1), before=before)
+        code = _PREPARE.format(line=task.to_json())
+        process = Forked(address, _SERVE, (), theirs, _environment(1), setup=code)
     except OSError:
         for number in ours:
             os.close(number)

@@ -28,7 +28,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Anchor:
-    """A time stamp, and what came of it."""
+    """A time stamp, and the outcome of checking it."""
 
     time: str
     """When the hash existed, as the authority says."""
@@ -95,8 +95,8 @@ def _read(path: Path, digest: str, trusted: Path | None) -> Anchor:
         return Anchor(*about, checked=False, wrong="it is of another hash")
     authorities = str(trusted or ssl.get_default_verify_paths().cafile or "")
     asks = ("-verify", "-digest", digest, "-in", str(path), "-CAfile", authorities)
-    verified, said = _openssl(*asks)
-    if verified or (trusted is None and "certificate verify error" in said):
+    verified, output = _openssl(*asks)
+    if verified or (trusted is None and "certificate verify error" in output):
         return Anchor(*about, checked=verified)
     wrong = f"no authority in {trusted} signed it" if trusted else "its signature is not valid"
     return Anchor(*about, checked=False, wrong=wrong)

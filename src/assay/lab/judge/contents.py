@@ -58,9 +58,9 @@ def of_runs(plan: Plan) -> dict[str, dict[str, str]]:
 def changed_prompts(experiment: Experiment, plan: Plan) -> list[str]:
     """Name the prompts that are others now than those that the runs of a plan read: what a study
     says of its rows is then not about these runs."""
-    known = experiment.materials.prompts() if experiment.materials else {}
+    texts = experiment.materials.prompts() if experiment.materials else {}
     read = {pair for row in plan.rows for pair in row.inputs.items()}
-    return sorted({name for name, content in read if name in known and known[name][0] != content})
+    return sorted({name for name, content in read if name in texts and texts[name][0] != content})
 
 
 def lacking(frozen: JSON, plan: Plan, experiment: Experiment) -> list[str]:
@@ -87,23 +87,23 @@ def differences(frozen: JSON, now: JSON, experiment: Experiment) -> list[str]:
         experiment: which says what its prompts are.
     """
     phrases = []
-    for arm, held in frozen["arms"].items():
-        before, current = held.get("inputs"), now.get("arms", {}).get(arm, {}).get("inputs")
-        if before is not None and current is not None:
-            names = sorted(before.keys() | current.keys())
+    for arm, then in frozen["arms"].items():
+        earlier, current = then.get("inputs"), now.get("arms", {}).get(arm, {}).get("inputs")
+        if earlier is not None and current is not None:
+            names = sorted(earlier.keys() | current.keys())
             phrases += [
                 _prompts(frozen, name, current.get(name), experiment)
                 if name in frozen.get("prompts", {})
-                else f"{name}: {_short(before.get(name))} frozen, {_short(current.get(name))} run"
+                else f"{name}: {_short(earlier.get(name))} frozen, {_short(current.get(name))} run"
                 for name in names
-                if before.get(name) != current.get(name)
+                if earlier.get(name) != current.get(name)
             ]
-    for name, held in frozen.get("models", {}).items():
+    for name, then in frozen.get("models", {}).items():
         if any(phrase.startswith("model") for phrase in phrases):
             break  # said already
-        if name in now.get("models", {}) and now["models"][name] != held:
+        if name in now.get("models", {}) and now["models"][name] != then:
             phrases.append(
-                f"files of model {name}: {_short(held)} frozen, {_short(now['models'][name])} run"
+                f"files of model {name}: {_short(then)} frozen, {_short(now['models'][name])} run"
             )
     return list(dict.fromkeys(phrases))
 
@@ -111,32 +111,32 @@ def differences(frozen: JSON, now: JSON, experiment: Experiment) -> list[str]:
 def _prompts(frozen: JSON, name: str, current: str | None, experiment: Experiment) -> str:
     """Say how prompts differ from those that were frozen: how many there are, and from which row
     on."""
-    before: Sequence[str] = frozen["prompts"][name]["rows"]
-    known = experiment.materials.prompts() if experiment.materials else {}
-    whole, texts = known.get(name, ("", ()))
+    frozen_rows: Sequence[str] = frozen["prompts"][name]["rows"]
+    prompts = experiment.materials.prompts() if experiment.materials else {}
+    whole, texts = prompts.get(name, ("", ()))
     if whole != current:
         return f"{name}: {_short(frozen['prompts'][name]['hash'])} frozen, {_short(current)} run"
     rows = [digest(row) for row in texts]
-    first = next(_unequal(before, rows), None)
+    first = next(_unequal(frozen_rows, rows), None)
     where = f"first difference row {first}" if first else "divided into units otherwise"
     called = "prompts" if name == "prompts prompts" else name
-    return f"{called}: {len(before)} frozen, {len(rows)} run; {where}"
+    return f"{called}: {len(frozen_rows)} frozen, {len(rows)} run; {where}"
 
 
-def _unequal(before: Sequence[str], now: Sequence[str]) -> Iterator[int]:
-    for n in range(1, max(len(before), len(now)) + 1):
-        if before[n - 1 : n] != now[n - 1 : n]:
+def _unequal(earlier: Sequence[str], now: Sequence[str]) -> Iterator[int]:
+    for n in range(1, max(len(earlier), len(now)) + 1):
+        if earlier[n - 1 : n] != now[n - 1 : n]:
             yield n
 
 
 def _merged(read: Any) -> dict[str, str]:
     """The hashes that runs read, by name; several of one name, as where runs differ in a model, are
     joined."""
-    found: dict[str, set[str]] = {}
+    merged: dict[str, set[str]] = {}
     for inputs in read:
         for name, content in inputs.items():
-            found.setdefault(name, set()).add(content)
-    return {name: " ".join(sorted(several)) for name, several in sorted(found.items())}
+            merged.setdefault(name, set()).add(content)
+    return {name: " ".join(sorted(several)) for name, several in sorted(merged.items())}
 
 
 def _short(content: str | None) -> str:

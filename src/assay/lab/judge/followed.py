@@ -39,15 +39,15 @@ from assay.lab.store.store import Store
 
 @dataclass(frozen=True)
 class Followed:
-    """What was frozen of an experiment, and what is otherwise now; `frozen` is None where nothing
-    was."""
+    """The frozen version of an experiment, and what is different now; `frozen` is None where
+    nothing was frozen."""
 
     store: Store
     experiment: Experiment
     preset: Preset
     frozen: Registration | None = None
     departures: tuple[str, ...] = ()
-    """Claims, arms and seeds that are not as they were frozen; with any of them nothing is
+    """Claims, arms and seeds that differ from the frozen ones; with any of them nothing is
     confirmed."""
 
     @cached_property
@@ -57,20 +57,20 @@ class Followed:
 
     @cached_property
     def asked(self) -> list[Question]:
-        """What the statements ask; nothing where a model is not here, so that it cannot be
-        known."""
+        """The questions of the statements; empty where they are unknown, since a model is not
+        here."""
         with suppress(AssayError):
             return questions.asked(self.experiment, self.preset)
         return []
 
     @property
     def declared(self) -> Registration | None:
-        """What was frozen, where it is followed."""
+        """The frozen study, where it is followed."""
         return None if self.departures else self.frozen
 
     @property
     def warning(self) -> str:
-        """Say that what was frozen is not what runs, and why; "" where it is."""
+        """Say how the experiment differs from the frozen one; "" where it does not."""
         if not self.departures:
             return ""
         why = "; ".join(self.departures)
@@ -91,7 +91,7 @@ class Followed:
         gone = self.ledger.gone(*place)
         others = contents.changed_prompts(experiment, plan)
         asks = None if others else experiment.beside
-        beside = asks(result.judged, result.arms) if asks else ()
+        remarks = asks(result.judged, result.arms) if asks else ()
         return replace(
             result,
             registration=self._described(result, plan),
@@ -107,7 +107,7 @@ class Followed:
                 ),
                 *left_out(result),
                 *families.lines([j.claim for j in result.judged]),
-                *beside,
+                *remarks,
             ),
             ledger=self.ledger.head(*place),
         )
@@ -136,8 +136,8 @@ class Followed:
         return replace(result, registration=self._described(result, plan))
 
     def _described(self, result: Result, plan: Plan) -> dict[str, Any] | None:
-        """What was frozen, when it was looked at, what is otherwise, and whether all of it was
-        followed, as plain values; None where nothing was frozen."""
+        """The frozen study, the looks at it, the differences, and whether all of it was followed,
+        as plain values; None where nothing was frozen."""
         if (frozen := self.frozen) is None:
             return None
         (look,), lines = frozen.content["looks"], self._looks()
@@ -172,7 +172,7 @@ class Followed:
         }
 
     def _looks(self) -> dict[int, dict[str, Any]]:
-        """What each look that was taken found, by its number."""
+        """The findings of each look that was taken, by its number."""
         lines = registered.read_looks(self.store, self.experiment.name, self.preset)
         return {line["look"]: line for line in lines}
 
@@ -205,8 +205,8 @@ class Followed:
         return phrases
 
     def _later(self, frozen: Registration, outcomes: Mapping[str, str], plan: Plan) -> list[str]:
-        """What came otherwise than frozen since: code that judged, verdicts that a look found, runs
-        that were there before, and what cannot be compared."""
+        """Deviations since the freeze: code that judged, verdicts that a look found, runs that
+        existed before, and what cannot be compared."""
         lines, changes = self._looks(), list[str]()
         for line in lines.values():
             changes += frozen.contradicted(line, outcomes)
@@ -221,8 +221,8 @@ class Followed:
         return changes
 
     def _related(self, frozen: Registration) -> list[dict[str, Any]]:
-        """What else was frozen of some of the same questions on some of the same units, or of the
-        same arms on some of the same seeds, oldest first.
+        """Other freezes with some of the same questions on some of the same units, or with the same
+        arms on some of the same seeds, oldest first.
 
         Under any name, and whether its file is still there or not: lines stay when a file goes; a
         file also has its claims."""
@@ -250,8 +250,8 @@ class Followed:
 
 
 def following(store: Store, experiment: Experiment, plan: Plan, models: bool = False) -> Followed:
-    """Say what was frozen of an experiment at the preset of a plan, and what is otherwise now: of
-    inputs, in what its runs read; with `models` also in the files of models as they are now.
+    """Compare an experiment with its frozen version at the preset of a plan: inputs by what its
+    runs read; with `models` also by the present files of models.
     Raises: StoreError for a file that was changed."""
     preset = plan.preset
     frozen, departures = registered.find(store, experiment, preset), list[str]()
@@ -270,15 +270,15 @@ def _asked(frozen: Registration) -> list[Question]:
 
 
 def _as_frozen(j: Judged) -> Judged:
-    """A claim of a frozen study: what decides an undecided one is another study."""
+    """Adapt a claim of a frozen study: an undecided one is decided by another study."""
     if j.outcome != "undecided":
         return j
     return structs.replace(j, price=another_study(j.price, j.n))
 
 
 def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
-    """Say what a study on units of its own needs, where those that were frozen were looked at: as
-    many in all as a price for more of them comes to.
+    """Say what a study on new units needs, where the frozen units were looked at: as many in all as
+    if more units could be added to the old ones.
 
     Args:
         price: what would decide it if these units could be added to.

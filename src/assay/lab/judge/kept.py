@@ -1,5 +1,5 @@
-"""Kept: what is told around the verdicts of a result, and when a stored result may be shown as it
-was written, without its experiment being made again.
+"""Kept: what is printed around the verdicts of a result, and when a stored result may be shown as
+it was written, without making its experiment again.
 
 A result that `run` writes notes the code that judged it, the files that the experiment is written
 in, the content of its runs, and the journals of its store. As long as all of these are as they
@@ -40,7 +40,7 @@ GROWING = ("ledger.jsonl", "questions.jsonl")
 
 
 class Around(Written, frozen=True, kw_only=True):
-    """What is told around the verdicts of a result."""
+    """What is printed around the verdicts of a result."""
 
     typed: str
     """What is typed for the experiment in its own folder."""
@@ -48,13 +48,13 @@ class Around(Written, frozen=True, kw_only=True):
     """What is typed after it for the preset."""
     sets: tuple[str, ...] = ()
     speaks: tuple[str, ...] = ()
-    """For what the verdicts speak, a line each."""
+    """What the verdicts are about, a line each."""
     is_study: bool = False
     is_own: bool = False
-    """Whether it is a user's own, of which no page says what was planned."""
+    """Whether it is a user's own experiment, without a page that says what was planned."""
     has_default: bool = True
     deciding: Mapping[str, tuple[int, ...]] = {}
-    """Commands that decide what is undecided, each with the numbers of its claims."""
+    """Commands that decide undecided claims, each with the numbers of its claims."""
 
 
 class Made(Written, frozen=True, kw_only=True):
@@ -170,8 +170,8 @@ def read(
     hashes; with `is_planned` a plan has found that its runs would read now what they read."""
     try:
         values = unseal(root / "results" / name / f"{preset}.json")
-        kept, evidence = values[KEPT], values["evidence"]
-        made, about = Made.from_json(kept["made"]), Around.from_json(kept["around"])
+        around, evidence = values[KEPT], values["evidence"]
+        made, about = Made.from_json(around["made"]), Around.from_json(around["around"])
         data = ResultData.from_json(values)
     except (AssayError, KeyError, TypeError):
         return None
@@ -192,14 +192,14 @@ def read(
     is_contested = (catalogue.record_path(name, origin).parent / "contests").is_dir()
     with suppress(AssayError):
         later = contests.lines(contests.of_preset(name, preset, origin)) if is_contested else ()
-        notes = tuple(dict.fromkeys([*later, *kept["notes"], *data.notes]))
+        notes = tuple(dict.fromkeys([*later, *around["notes"], *data.notes]))
         changed = tuple(dict.fromkeys([*data.changed, *since]))
         return Kept(msgspec.structs.replace(data, notes=notes, changed=changed), about)
     return None
 
 
 def _is_frozen(root: Path, name: str, origin: str, preset: str) -> bool:
-    """Whether something was frozen of it, which is compared with what is, every time."""
+    """Whether something was frozen, which is compared with the present study every time."""
     which = "" if preset == "default" else f".{preset}"
     path = Path(origin)
     adjacent = parent_folder(path) / f"{called(path)}{which}.prereg.json"
@@ -229,12 +229,12 @@ def _asked_since(root: Path, name: str, made: Made) -> list[str] | None:
 
 def _are_as_judged(folder: Path, evidence: Mapping[str, str]) -> bool:
     """Whether each run that was judged is there, with the content that was judged."""
-    found = dict[str, set[str]]()
+    hashes = dict[str, set[str]]()
     with suppress(OSError):
         for entry in os.scandir(folder):
-            found.setdefault(entry.name[:8], set()).add(entry.path)
+            hashes.setdefault(entry.name[:8], set()).add(entry.path)
     return all(
-        any(_is_as_judged(path, identity) for path in found.get(key[:8], ()))
+        any(_is_as_judged(path, identity) for path in hashes.get(key[:8], ()))
         for key, identity in evidence.items()
     )
 

@@ -48,22 +48,22 @@ def changes(looks: Sequence[Line], current: Line) -> list[str]:
 
     What was changed after the first look and changed back is as it was. Empty where these seeds
     were not looked at."""
-    later, first, known = list[Line](), list[Line](), set[int]()
+    later, first, seeds = list[Line](), list[Line](), set[int]()
     for look in looks:
         if shared := judged_seeds(look) & judged_seeds(current):
             later.append(look)
             # what counts is what was said before a seed was seen
-            first += [look] if shared - known else []
-            known |= shared
+            first += [look] if shared - seeds else []
+            seeds |= shared
     phrases: list[str] = []
-    for kind, what in (("claims", "claim"), ("arms", "arm")):
+    for kind, noun in (("claims", "claim"), ("arms", "arm")):
         new = current[kind]
         olds = [look[kind] for look in first]
-        phrases += [f"{what} added or reworded: {n}" for old in olds for n in new if n not in old]
+        phrases += [f"{noun} added or reworded: {n}" for old in olds for n in new if n not in old]
         gone = (name for look in later for name in look[kind] if name not in new)
-        phrases += [f"{what} dropped or reworded: {name}" for name in gone]
+        phrases += [f"{noun} dropped or reworded: {name}" for name in gone]
         moved = (n for old in olds for n in new if n in old and old[n] != new[n])
-        phrases += [f"{what} changed: {name}" for name in moved]
+        phrases += [f"{noun} changed: {name}" for name in moved]
     return list(dict.fromkeys(phrases))
 
 
@@ -146,7 +146,7 @@ def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
     """Say whether a committed record is confirmatory: frozen before a result, with all that its
     runs read.
 
-    A record holds what was frozen of it. One that was made before records did counts as frozen if
+    A record holds what was frozen. One that was made before records did counts as frozen if
     its claims, arms and seeds were in a commit before the first look at its seeds, nothing changed
     since, and the edition of the rule is that of this look. Neither held models and texts by
     content before freezes did.
@@ -193,8 +193,8 @@ def _held(record: Mapping[str, Any], by_claims: Standing) -> Standing:
     lacking = (record.get("registration") or {}).get("lacking")
     lacking = read if lacking is None else tuple(lacking)
     if not lacking:
-        held = f"; it held {_listed(read)}" if read else "; its runs read nothing from outside"
-        return Standing("confirmatory", by_claims.why + held)
+        clause = f"; it held {_listed(read)}" if read else "; its runs read nothing from outside"
+        return Standing("confirmatory", by_claims.why + clause)
     without = f"; it held claims, arms, seeds and code, not {_listed(lacking)}"
     return Standing("frozen without inputs", by_claims.why + without)
 
@@ -226,10 +226,10 @@ def content(look: Line) -> str:
 def bring(path: Path, store: Store, experiment: Experiment) -> None:
     """Note in a file what a store noted of judged seeds and the file does not say: a first look
     belongs there, too. Raises: OSError."""
-    known = {content(look) for look in journal.read(path)}
+    contents = {content(look) for look in journal.read(path)}
     for look in journal.read(journal.stored(store, experiment.name)):
-        if content(look) not in known and judged_seeds(look):
-            known.add(content(look))
+        if content(look) not in contents and judged_seeds(look):
+            contents.add(content(look))
             journal.note(path, {k: v for k, v in look.items() if k != journal.AFTER})
 
 
@@ -237,7 +237,7 @@ def bring(path: Path, store: Store, experiment: Experiment) -> None:
 
 
 def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
-    """The experiment, each risky claim saying what of it an earlier look had otherwise; for one in
+    """The experiment, each risky claim saying what an earlier look had otherwise; for one in
     a user's file also by the looks of a store."""
     paths = [committed(experiment)]
     if store is not None and origin.in_file(experiment.origin):

@@ -128,14 +128,14 @@ def asked(experiment: Experiment, preset: Preset) -> list[Question]:
         return []
     from assay.core.claims import Claim, Estimate
 
-    sized, found = experiment.sized(preset.specs), []
+    sized, questions = experiment.sized(preset.specs), []
     for statement, s in zip(experiment.claims, sized.claims, strict=True):
         columns = sorted({*materials.columns.get(statement.text, ())})
         parts = [_part(materials, sized, preset, *column) for column in columns]
         if parts and isinstance(s, Claim | Estimate):
             threshold = s.threshold if isinstance(s, Claim) else ""
-            found.append(Question(s.text, threshold, tuple(parts)))
-    return found
+            questions.append(Question(s.text, threshold, tuple(parts)))
+    return questions
 
 
 def measured(experiment: Experiment, preset: Preset) -> list[Part]:
@@ -147,24 +147,24 @@ def measured(experiment: Experiment, preset: Preset) -> list[Part]:
     return [_part(materials, experiment, preset, *column) for column in every]
 
 
-def written(some: Sequence[Question]) -> dict[str, Any]:
+def written(questions: Sequence[Question]) -> dict[str, Any]:
     """Return questions as plain values, with equal lists of units once."""
-    lists = {digest(",".join(p.units)): [*p.units] for q in some for p in q.parts}
+    lists = {digest(",".join(p.units)): [*p.units] for q in questions for p in q.parts}
     return {
         "units": lists,
         "asked": [
             [q.text, q.threshold, [[p.key, digest(",".join(p.units)), *p.named] for p in q.parts]]
-            for q in some
+            for q in questions
         ],
     }
 
 
 def read(values: Mapping[str, Any]) -> list[Question]:
     """Read what `written` made."""
-    units = {name: tuple(some) for name, some in values.get("units", {}).items()}
+    units = {name: tuple(levels) for name, levels in values.get("units", {}).items()}
     return [
         Question(
-            text, threshold, tuple(Part(key, units[name], *rest) for key, name, *rest in parts)
+            text, threshold, tuple(Part(key, units[name], *more) for key, name, *more in parts)
         )
         for text, threshold, parts in values.get("asked", ())
     ]
@@ -181,18 +181,18 @@ def _part(
 ) -> Part:
     """One measure of one arm, by content; of an arm of an experiment, by its settings."""
     if (rows := materials.rows(arm)) is not None:
-        own = rows.unit not in ("prompt", "document")
+        is_row = rows.unit not in ("prompt", "document")
         texts = [*rows.texts, *rows.paired]
-        texts += [f"{rows.unit}={x}" for x in rows.levels if own]
+        texts += [f"{rows.unit}={x}" for x in rows.levels if is_row]
     else:
         texts = [f"seed={s.seed}" for s in preset.specs if s.seed >= FIRST_JUDGED]
-    if (known := materials.quantity(arm, measure)) is None:
+    if (asked := materials.quantity(arm, measure)) is None:
         specs = experiment.specs_of(arm, preset.specs) if experiment.arms[arm].train else ()
         fields = sorted({seedless(s.to_json()) for s in specs})
-        known = {}, [experiment.version, fields, arm.rpartition("/")[2], measure], [], []
+        asked = {}, [experiment.version, fields, arm.rpartition("/")[2], measure], [], []
     units = tuple(dict.fromkeys(known_units(texts)))
     name, count = (rows.unit, len({*rows.texts})) if rows else ("seed", 0)
-    inputs, quantity, others, points = known
+    inputs, quantity, others, points = asked
     first, *same = (key(inputs, x)[:_SHORT] for x in (quantity, *others))
     at = tuple(dict.fromkeys(key(inputs, x)[:_SHORT] for x in points))
     return Part(first, units, name, count, tuple(same), at)
@@ -215,10 +215,10 @@ class Questions(Journal):
         lines = [line for line in self.looks if line.get("question") == question]
         return [x for x in lines if not units or set(units) & set(x.get("units", ()))]
 
-    def note(self, question: str, what: str, **said: Any) -> None:
+    def note(self, question: str, event: str, **said: Any) -> None:
         """Note that a question was frozen or judged, unless a line says just that. Raises: OSError
         when the disk is full."""
-        self._note_once({"question": question, "what": what, **said})
+        self._note_once({"question": question, "what": event, **said})
 
     def _note_once(self, entry: Line) -> None:
         if not self.notes_already(entry):
@@ -227,19 +227,19 @@ class Questions(Journal):
     def note_study(
         self,
         experiment: str,
-        what: str,
-        some: Iterable[Question],
+        event: str,
+        questions: Iterable[Question],
         outcomes: Mapping[str, str] = MappingProxyType({}),
         **more: Any,
     ) -> None:
         """Note that the questions of a study were frozen or judged, and what came out. Raises:
         OSError."""
-        for q in some:
-            said: dict[str, Any] = {"text": q.text, "threshold": q.threshold}
-            said |= {"parts": [part.key for part in q.parts]}
-            said |= {"units": sorted(q.units)}
-            said |= {"outcome": outcomes[q.text]} if q.text in outcomes else {}
-            self.note(q.key, what, experiment=experiment, **said, **more)
+        for q in questions:
+            entry: dict[str, Any] = {"text": q.text, "threshold": q.threshold}
+            entry |= {"parts": [part.key for part in q.parts]}
+            entry |= {"units": sorted(q.units)}
+            entry |= {"outcome": outcomes[q.text]} if q.text in outcomes else {}
+            self.note(q.key, event, experiment=experiment, **entry, **more)
 
     def note_measured(self, experiment: str, parts: Iterable[Part]) -> None:
         """Note what is to be measured, which may be seen before it is judged. Raises:
@@ -258,60 +258,60 @@ class Questions(Journal):
         lines = (x for x in self.looks if x["what"] != FROZEN and part.keys & {*x.get("parts", ())})
         return next((x for x in lines if units & set(x.get("units", ()))), None)
 
-    def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
+    def exposures(self, questions: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
         """Give each question of which everything may have been seen, as a phrase, with the time,
         and what would be fresh."""
-        for q in some:
+        for q in questions:
             lines = [self.seen(part) for part in q.parts]
-            known = [line for line in lines if line is not None]
-            if len(known) < len(lines) or not known:
+            seen_lines = [line for line in lines if line is not None]
+            if len(seen_lines) < len(lines) or not seen_lines:
                 continue
-            first = max(known, key=lambda line: str(line["time"]))
-            both = {unit for line in known for unit in line["units"]}
+            first = max(seen_lines, key=lambda line: str(line["time"]))
+            both = {unit for line in seen_lines for unit in line["units"]}
             unit, whole = q.parts[0].unit, len(q.parts[0].units)
             total = q.parts[0].rows or whole
             n = min(len(both & {*part.units}) for part in q.parts)
             n = math.ceil(n * total / whole)
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
-            what = f"{count} {plural(unit, total)} of {q.text!r}"
+            exposed = f"{count} {plural(unit, total)} of {q.text!r}"
             yield (
-                f"{what} were {first['what']} in {first['experiment']} on {first['time']}",
+                f"{exposed} were {first['what']} in {first['experiment']} on {first['time']}",
                 str(first["time"]),
                 f"other {plural(unit, 2)}",
             )
 
-    def partly(self, some: Iterable[Question]) -> list[str]:
+    def partly(self, questions: Iterable[Question]) -> list[str]:
         """Say of each question which of the measures that it reads may have been seen, where
         they are not all."""
         phrases = []
-        for q in some:
-            known = [line for part in q.parts if (line := self.seen(part)) is not None]
-            if 0 < len(known) < len(q.parts):
-                of = f"{len(known)} of the {len(q.parts)} measures that it reads were"
-                phrases.append(f"{of} {known[0]['what']} in {known[0]['experiment']}: {q.text}")
+        for q in questions:
+            lines = [line for part in q.parts if (line := self.seen(part)) is not None]
+            if 0 < len(lines) < len(q.parts):
+                of = f"{len(lines)} of the {len(q.parts)} measures that it reads were"
+                phrases.append(f"{of} {lines[0]['what']} in {lines[0]['experiment']}: {q.text}")
         return phrases
 
-    def frozen(self, some: Iterable[Question]) -> Iterator[Line]:
+    def frozen(self, questions: Iterable[Question]) -> Iterator[Line]:
         """Give the lines that say that one of these questions was frozen on some of its units."""
-        for q in some:
+        for q in questions:
             yield from (x for x in self.about(q.key, q.units) if x["what"] == FROZEN)
 
-    def others(self, some: Sequence[Question], experiment: str) -> list[str]:
+    def others(self, questions: Sequence[Question], experiment: str) -> list[str]:
         """Say of each question which claims that are not among these were judged about the same
         kind of read on some of the same units, of a study's own claim before units were added or
         left out, and of each sentence under which other name, on whatever prompts; when, and what
         came out."""
-        phrases, current = list[str](), {(q.text, q.threshold) for q in some}
+        phrases, current = list[str](), {(q.text, q.threshold) for q in questions}
         judged = [x for x in self.looks if x["what"] == JUDGED and "text" in x]
-        for q in some:
-            own = [x["experiment"] == experiment and x["text"] == q.text for x in judged]
-            first = own.index(True) if True in own else len(judged)
+        for q in questions:
+            is_own = [x["experiment"] == experiment and x["text"] == q.text for x in judged]
+            first = is_own.index(True) if True in is_own else len(judged)
             for place, line in enumerate(judged):
                 when = "earlier" if place < first else "later"
                 is_ours = line["experiment"] == experiment
                 is_current = is_ours and (line["text"], line["threshold"]) in current
                 also = "" if is_current else _also_judged(q, line, when)
-                phrases.append(also or _judged_again(q, line, when, own[place]))
+                phrases.append(also or _judged_again(q, line, when, is_own[place]))
         return list(dict.fromkeys(filter(None, phrases)))
 
 
@@ -333,18 +333,18 @@ def _shared(q: Question, units: set[str]) -> str:
     return f"the same {noun}" if shares == 1 else f"{math.ceil(shares * total)} of {total} {noun}"
 
 
-def _judged_again(q: Question, line: Line, when: str, own: bool) -> str:
+def _judged_again(q: Question, line: Line, when: str, is_own: bool) -> str:
     """Say that a study's own claim was judged before units were added or left out, or that the
     sentence was judged under another name, on whatever prompts."""
     if (came := line.get("outcome")) is None:  # an estimate, which has no verdict to choose
         return ""
     unit = q.parts[0].unit
     shared = bool(q.units & {*line["units"]})
-    if own and unit != "seed" and q.is_worded_as(line) and q.is_asked_in(line) and shared:
+    if is_own and unit != "seed" and q.is_worded_as(line) and q.is_asked_in(line) and shared:
         if q.units == {*line["units"]}:
             return ""
         changed = f"{plural(unit, 2)} were {'added' if q.units - {*line['units']} else 'left out'}"
         return f"it was judged before {changed} ({came}): {q.text}"
-    if line["text"] == q.text and not own and (shared or unit != "seed"):
+    if line["text"] == q.text and not is_own and (shared or unit != "seed"):
         return f"the same sentence was judged {when}, in {line['experiment']} ({came}): {q.text}"
     return ""

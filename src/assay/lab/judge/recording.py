@@ -89,13 +89,13 @@ def write_record(
         raise ClaimError(
             f"a record needs every statement; {result.failed[0][0]!r} {result.failed[0][1]}"
         )
-    record_path, known = (
+    record_path, earlier = (
         catalogue.record_path(name_of(experiment, plan.preset.name), experiment.origin),
         load_record(experiment, plan.preset.name, measures=False),
     )
-    if known is not None and known["preset"] != result.preset:
+    if earlier is not None and earlier["preset"] != result.preset:
         raise ExperimentError(
-            f"{record_path} records preset {known['preset']}, got {result.preset}; record that "
+            f"{record_path} records preset {earlier['preset']}, got {result.preset}; record that "
             "one, or remove the file first"
         )
     record = make(experiment, result, plan)
@@ -209,8 +209,8 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
     both intervals; not times."""
     differences = []
     if result.claims_key != record["claims_key"]:
-        what = "claims key: a text, range or control was changed"
-        differences.append(Difference(what, record["claims_key"][:12], result.claims_key[:12]))
+        where = "claims key: a text, range or control was changed"
+        differences.append(Difference(where, record["claims_key"][:12], result.claims_key[:12]))
     differences += [
         Difference(f"after a look at the same seeds: {c}", "as looked at", "otherwise")
         for c in result.changed
@@ -238,7 +238,7 @@ def paired(current: ResultData, record: ResultData) -> list[tuple[str, str, Stat
 
 
 def departs(a: Statement, b: Statement) -> str:
-    """How a statement differs from what was recorded of it, "" where it does not.
+    """How a statement differs from its record, "" where it does not.
 
     The outcomes have to be the same, and one of the two estimates has to be within the other's
     interval; of a curve at every level."""
@@ -283,8 +283,8 @@ def described(s: Statement) -> str:
     outcome = getattr(s, "outcome", "estimate")
     if isinstance(s, Verified):
         return outcome
-    known = math.isfinite(s.low) and math.isfinite(s.high)
-    numbers = f" {s.estimate:.4g} [{s.low:.4g}, {s.high:.4g}]" if known else ""
+    is_finite = math.isfinite(s.low) and math.isfinite(s.high)
+    numbers = f" {s.estimate:.4g} [{s.low:.4g}, {s.high:.4g}]" if is_finite else ""
     if isinstance(s, Estimated):
         over = f" over {len(s.curve.levels)} levels of {s.curve.over}" if s.curve else numbers
         return f"{outcome}{over}"

@@ -30,8 +30,8 @@ from assay.lab.store.atomic import SCHEMA, NewerError, explained, seal, unseal, 
 from assay.lab.store.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.store.store import Store
 
-BESIDE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})
-"""What the file has besides its content."""
+ENVELOPE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})
+"""The keys of the file that are not its content."""
 JSON = Mapping[str, Any]
 
 
@@ -113,8 +113,8 @@ def freeze(
     its seeds were looked at, or where runs of them are stored."""
     ROOT.set(store.root)  # where inputs may be runs of this store
     content = described(experiment, preset)
-    if (known := find(store, experiment, preset)) is not None:
-        return _unchanged(known, content, experiment, preset)
+    if (existing := find(store, experiment, preset)) is not None:
+        return _unchanged(existing, content, experiment, preset)
     if not content["judging"]:
         raise StoreError(
             "a file of Assay was written since this command began, so nobody can say which "
@@ -163,16 +163,16 @@ def _write(
 
 
 def _unchanged(
-    known: Registration, content: JSON, experiment: Experiment, preset: Preset
+    frozen: Registration, content: JSON, experiment: Experiment, preset: Preset
 ) -> Registration:
     """Return what was frozen, if it is what would be frozen now. Raises: TooLate."""
-    changes = departures(known, experiment, preset)
-    changes += contents.differences(known.content, content, experiment)
-    if not changes and known.content["judging"] == content["judging"]:
-        return known
+    changes = departures(frozen, experiment, preset)
+    changes += contents.differences(frozen.content, content, experiment)
+    if not changes and frozen.content["judging"] == content["judging"]:
+        return frozen
     raise TooLate(
-        f"{experiment.name} was frozen differently on {known.time} ({known.hash[:12]}, "
-        f"{known.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
+        f"{experiment.name} was frozen differently on {frozen.time} ({frozen.hash[:12]}, "
+        f"{frozen.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
         "what was frozen stays: give the new one another name and fresh units"
     )
 
@@ -223,15 +223,15 @@ def about(
     """Give what was frozen, under any name, of the same arms on some of the same seeds, and what is
     not as it was frozen in this experiment: without a difference the two are one study."""
     seeds, experiment = {s.seed for s in preset.specs}, experiment.sized(preset.specs)
-    for known in readable(store, f"*/{preset.title}.json"):
-        if seeds & known.seeds and known.content["sets"] == list(preset.sets):
-            frozen = {name: arm["hash"] for name, arm in known.content["arms"].items()}
-            if frozen == _arm_hashes(experiment, preset, known):
-                yield known, departures(known, experiment, preset)
+    for registration in readable(store, f"*/{preset.title}.json"):
+        if seeds & registration.seeds and registration.content["sets"] == list(preset.sets):
+            frozen = {name: arm["hash"] for name, arm in registration.content["arms"].items()}
+            if frozen == _arm_hashes(experiment, preset, registration):
+                yield registration, departures(registration, experiment, preset)
 
 
 def readable(store: Store, pattern: str = "*/*.json") -> Iterator[Registration]:
-    """What was frozen in a store, but for files that cannot be read."""
+    """All frozen studies of a store, except files that cannot be read."""
     for path in sorted((store.root / "registered").glob(pattern)):
         with contextlib.suppress(StoreError):
             yield read(path)
@@ -241,7 +241,7 @@ def read(path: Path) -> Registration:
     """What a file froze. Raises: StoreError where it cannot be read, or is not as written."""
     try:
         data = unseal(path)
-        content = {k: v for k, v in data.items() if k not in BESIDE}
+        content = {k: v for k, v in data.items() if k not in ENVELOPE}
         if data["hash"] != _hash(content):
             raise KeyError
         noted = {name: data[name] for name in ("hash", "time", "commit")}
@@ -325,27 +325,27 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
     }
 
 
-def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
+def departures(registration: Registration, experiment: Experiment, preset: Preset) -> list[str]:
     """Say what is not as it was frozen: claims, arms, seeds and a user's own file, in phrases;
     nothing where all of it is."""
-    if _has_older_code(known):
+    if _has_older_code(registration):
         return ["an earlier version of Assay froze its code, which this one cannot compare"]
-    experiment, content = experiment.sized(preset.specs), known.content
+    experiment, content = experiment.sized(preset.specs), registration.content
     frozen, seeds = content["seeds"], spans(s.seed for s in preset.specs)
     kinds = Claim | Exact | Estimate if "estimates" in content else Claim | Exact
     statements = [s for s in experiment.claims if isinstance(s, kinds)]
-    before = {
+    frozen_hashes = {
         "seeds": frozen,
-        "claims": {s["text"]: s["hash"] for s in known.statements},
+        "claims": {s["text"]: s["hash"] for s in registration.statements},
         "arms": {name: arm["hash"] for name, arm in content["arms"].items()},
     }
     current = {
         "seeds": frozen,
         "claims": {s.text: _statement(s)["hash"] for s in statements},
-        "arms": _arm_hashes(experiment, preset, known),
+        "arms": _arm_hashes(experiment, preset, registration),
     }
     moved = [f"seeds changed: {frozen} frozen, {seeds} now"] if seeds != frozen else []
-    moved += looks.changes([before], current)
+    moved += looks.changes([frozen_hashes], current)
     if "text" in content and content["text"] != origin.text(experiment).whole:
         moved.append(f"{Path(experiment.origin).name}, or a file that it imports, was edited")
     if moved and experiment.materials is not None:
@@ -356,12 +356,12 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
     return moved
 
 
-def _has_older_code(known: Registration) -> bool:
+def _has_older_code(frozen: Registration) -> bool:
     """Whether an older version froze it with hashes of single functions of a user's file, which
     this version does not make."""
-    parts = (*known.statements, *known.content["arms"].values())
+    parts = (*frozen.statements, *frozen.content["arms"].values())
     nothing: list[JSON] = [{}, {"trains": {}, "measures": {}}]
-    return "text" not in known.content and any(p.get("code", {}) not in nothing for p in parts)
+    return "text" not in frozen.content and any(p.get("code", {}) not in nothing for p in parts)
 
 
 def _statement(s: Claim | Exact | Estimate) -> dict[str, Any]:
@@ -389,9 +389,9 @@ def _arm(
     return {"runs": len(specs), "fields": described, "hash": digest(whole)}
 
 
-def _arm_hashes(experiment: Experiment, preset: Preset, known: Registration) -> dict[str, str]:
-    """The hash of every arm, with the code that was frozen of it."""
-    code = {name: arm.get("code") for name, arm in known.content["arms"].items()}
+def _arm_hashes(experiment: Experiment, preset: Preset, frozen: Registration) -> dict[str, str]:
+    """The hash of every arm, with its frozen code."""
+    code = {name: arm.get("code") for name, arm in frozen.content["arms"].items()}
     return {n: _arm(experiment, preset, n, code.get(n))["hash"] for n in experiment.arms}
 
 
@@ -403,7 +403,7 @@ def _seen(
     other_names: Sequence[str],
     asked: Sequence[Question],
 ) -> Iterator[tuple[str, str]]:
-    """Give why some of it may have been seen, and what would be fresh: units that were looked at
+    """Give why some runs may have been seen, and what would be fresh: units that were looked at
     under the same quantity, seeds that were, runs that are stored or were removed."""
     by_rows = questions.is_by_rows(asked)
     by_content = [
@@ -440,9 +440,9 @@ def _looked_at(
     other_names: Sequence[str],
 ) -> Iterator[str]:
     """Give the looks at these seeds that are noted next to records and in the store."""
-    seeds, known = {s.seed for s in preset.specs}, (experiment, *related)
-    places = [(e.name, looks.committed(e)) for e in known]
-    names = (*(e.name for e in known), *other_names)
+    seeds, about = {s.seed for s in preset.specs}, (experiment, *related)
+    places = [(e.name, looks.committed(e)) for e in about]
+    names = (*(e.name for e in about), *other_names)
     places += [(name, journal.stored(store, name)) for name in names]
     for name, path in places:
         for look in journal.read(path):
@@ -466,8 +466,8 @@ def _find_stored_runs(
 def _find_begun_runs(
     store: Store, experiment: Experiment, preset: Preset, *, by_rows: bool
 ) -> Iterator[str]:
-    """Say which of these runs are being measured now, or were begun and interrupted: whoever began
-    them may have seen how they go."""
+    """Say which of these runs are being measured now, or were begun and interrupted: the user may
+    have seen how they go."""
     is_of_it = _matching(experiment, preset, by_rows=by_rows)
     for group in groups.unfinished(store):
         name = group.experiment
@@ -487,9 +487,9 @@ def _find_begun_runs(
 def _matching(
     experiment: Experiment, preset: Preset, *, by_rows: bool
 ) -> Callable[[str, str, str, JSON], bool]:
-    """What tells of a run, by its experiment, arm, spec as JSON and inputs, whether it is one of an
+    """Make a test of whether a run, by its experiment, arm, spec as JSON and inputs, is one of an
     experiment on these seeds, or of the same arm at the same settings under another name; with
-    `by_rows`, whatever the seed, whether it reads the same."""
+    `by_rows`, whether it reads the same, whatever the seed."""
     trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
     jobs = [(name, s) for name in trained for s in experiment.specs_of(name, preset.specs)]
     seeds = {spec.seed for _, spec in jobs}

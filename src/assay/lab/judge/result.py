@@ -92,13 +92,13 @@ class Result(Shown, Printed):
     specs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Each trained arm's specs as JSON."""
     skipped: tuple[tuple[str, str], ...] = ()
-    """Statements that cannot be asked of changed fields, and why."""
+    """Statements that cannot be judged with changed fields, and why."""
     failed: tuple[tuple[str, str], ...] = ()
     """Statements that could not be computed, and why; all others were judged."""
     look: Mapping[str, Any] = field(default_factory=dict)
     """What was judged on which seeds, as `assay.lab.judge.looks.frozen` has it."""
     changed: tuple[str, ...] = ()
-    """What is not as it was at an earlier look at the same judged seeds."""
+    """What has changed since an earlier look at the same judged seeds."""
     notes: tuple[str, ...] = ()
     """What a reader should know of the stored runs, such as that another text of the experiment's
     file made them."""
@@ -108,7 +108,7 @@ class Result(Shown, Printed):
     ledger: Mapping[str, Any] | None = None
     """The line of the store's ledger that notes this judging; None where none does."""
     kept: Mapping[str, Any] | None = None
-    """What `assay.lab.judge.kept` needs to show it as it was written; None where nothing would
+    """What `assay.lab.judge.kept` needs to show it unchanged; None where nothing would
     do."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """The runs that were judged: 16 hex digits of each one's key, and the 16 of its content."""
@@ -132,7 +132,7 @@ class Result(Shown, Printed):
 
     @property
     def data(self) -> ResultData:
-        """Give what is printed and stored of it."""
+        """Give the values that are printed and stored."""
         return ResultData(
             schema=SCHEMA,
             experiment=self.experiment,
@@ -177,8 +177,8 @@ class Result(Shown, Printed):
         """Write the result to its file, unless that says the same already. Raises: StoreError."""
         path = self.path(store)
         figures = to_json(self.figures)
-        told: dict[str, Any] = {"kept": self.kept} if self.kept else {}
-        text = seal({**self.to_json(), **told, "evidence": dict(self.evidence), "figures": figures})
+        kept: dict[str, Any] = {"kept": self.kept} if self.kept else {}
+        text = seal({**self.to_json(), **kept, "evidence": dict(self.evidence), "figures": figures})
         if not _says(path, text):
             store.prepare()
             with explained(store.root):
@@ -198,8 +198,8 @@ class Result(Shown, Printed):
         for j in self.judged:
             name = {"preset": self.preset, "text": j.claim.text}
             new = {"n": dict(j.n), "outcome": j.outcome, "claims_key": self.claims_key}
-            before = last.get((self.preset, j.claim.text), {})
-            if any(before.get(k) != v for k, v in new.items()):
+            previous = last.get((self.preset, j.claim.text), {})
+            if any(previous.get(k) != v for k, v in new.items()):
                 fresh.append({"time": provenance.timestamp(), **name, **new})
         if fresh:
             store.prepare()
@@ -214,10 +214,10 @@ def require_usable(experiment: Experiment, plan: Plan, store: Store) -> None:
         missing = plan.missing[0]
         name = f"{experiment.name} ({plan.preset.title})"
         state = "are not stored" if missing.stored is None else "are stored, but no longer count"
-        some = f"{len(plan.missing)} of {len(plan.rows)} runs of {name} {state} ({missing.why})"
+        count = f"{len(plan.missing)} of {len(plan.rows)} runs of {name} {state} ({missing.why})"
         never = len(plan.missing) == len(plan.rows) and missing.why == NEVER_RUN
         raise StoreError(
-            f"{f'{name} has not been run' if never else some}; "
+            f"{f'{name} has not been run' if never else count}; "
             f"{_of_other_presets(experiment, plan.preset, store)}run: ",
             plan.preset.run(experiment.typed),
         )
@@ -239,8 +239,8 @@ def _of_other_presets(experiment: Experiment, preset: Preset, store: Store) -> s
     """Say of which other presets a result is stored, and how each is asked for; "" for none."""
     paths = (store.root / "results" / experiment.name).glob("*.json")
     presets = sorted(path.stem for path in paths if path.stem != preset.title)
-    known = [f"{name} (--preset {name})" if name.isalpha() else name for name in presets]
-    return f"a result is stored of the preset {', '.join(known)}; " if known else ""
+    names = [f"{name} (--preset {name})" if name.isalpha() else name for name in presets]
+    return f"a result is stored of the preset {', '.join(names)}; " if names else ""
 
 
 def common_seeds(plan: Plan) -> tuple[dict[str, xr.Dataset], int]:
@@ -466,7 +466,7 @@ def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _computing(what: str, origin: str) -> Iterator[None]:
+def _computing(noun: str, origin: str) -> Iterator[None]:
     """Turns what an experiment's own code raises into one line, with the place; a measure that is
     missing says how to get it."""
     try:
@@ -487,7 +487,7 @@ def _computing(what: str, origin: str) -> Iterator[None]:
             message += "; let the value be NaN where a run has no number"
         elif isinstance(e, LookupError):
             message += "; does every preset have what it selects?"
-        raise ClaimError(f"{what} cannot be computed: {message}") from e
+        raise ClaimError(f"{noun} cannot be computed: {message}") from e
 
 
 def _arm(error: BaseException) -> str:
@@ -520,8 +520,8 @@ def twice_the_steps(preset: Preset) -> str:
     """Set twice as many steps, as `field=value`; "" where the specs have none, or differ in
     them."""
     steps = {getattr(spec, "steps", None) for spec in preset.specs}
-    [most] = steps if len(steps) == 1 else [None]
-    return f"steps={2 * most}" if isinstance(most, int) else ""
+    [greatest] = steps if len(steps) == 1 else [None]
+    return f"steps={2 * greatest}" if isinstance(greatest, int) else ""
 
 
 def _says(path: Path, text: bytes) -> bool:

@@ -51,17 +51,17 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     parts = sorted({_part(*_numbers(frame, c, arm, unit)) for c, arm in columns})
     units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]
     question, threshold = key({}, parts), str(judged.threshold)
-    said = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
+    entry = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
     whole = _results(frame, unit)
     try:
-        noted = _noted(question, parts, units, said, whole)
+        noted = _noted(question, parts, units, entry, whole)
     except OSError as e:
         return [f"how many claims were tried on this table is not known: {e.strerror or e}"]
     earlier = {x["text"]: x for x in noted if x["text"] != judged.text}
     same = [x for x in noted if x["text"] == judged.text]
-    count, own = _count(len(earlier) + 1, "this table"), 1
-    own += sum(_same_table(x, parts, units) for x in earlier.values())
-    count += f", {own} of them on these columns" if own <= len(earlier) else ""
+    count, of_claim = _count(len(earlier) + 1, "this table"), 1
+    of_claim += sum(_same_table(x, parts, units) for x in earlier.values())
+    count += f", {of_claim} of them on these columns" if of_claim <= len(earlier) else ""
     return [count, *_on_other_rows(same, units), *_others([*earlier.values()], question)]
 
 
@@ -81,40 +81,40 @@ def note_asked(
     """
     units = sorted({*known_units(f"prompt {row}" for row in rows)})[:KEPT]
     question, parts = key({}, quantity), [digest(f"function {function}")] * bool(function)
-    said = {"text": judged.text, "threshold": holds, "outcome": judged.outcome}
+    entry = {"text": judged.text, "threshold": holds, "outcome": judged.outcome}
     try:
-        lines = _noted(question, parts, units, said)
+        lines = _noted(question, parts, units, entry)
     except OSError as e:
         return [f"how many claims were tried on {prompts} is not known: {e.strerror or e}"]
     claims = {(x["question"], x["threshold"]): x for x in lines if _shares(x, units)}
     claims.pop((question, holds), None)
     same = [x for x in lines if (x["question"], x["threshold"]) == (question, holds)]
-    before = [*_on_other_rows([x for x in same if _shares(x, units)], units)]
+    earlier_same = [*_on_other_rows([x for x in same if _shares(x, units)], units)]
     if not (earlier := [*claims.values()]):
-        return before
+        return earlier_same
     own = 1 + sum(parts == x.get("parts") for x in earlier)
     whole = " with this function" if own > len(earlier) else f", {own} of them with this function"
     of = whole if function else ""
     others = _others(earlier, question, "threshold")
-    return [_count(len(earlier) + 1, prompts) + of, *before, *others]
+    return [_count(len(earlier) + 1, prompts) + of, *earlier_same, *others]
 
 
 def _noted(
     question: str,
     parts: Sequence[str],
     units: Sequence[str],
-    said: Mapping[str, str],
+    entry: Mapping[str, str],
     whole: Sequence[str] = (),
 ) -> list[Line]:
     """Note a claim, and return the earlier lines about the same table or prompts; `whole` are all
     columns of results that the table has, whether the claim reads them or not."""
     questions = Questions(file())
-    known = [x for x in questions.looks if x["what"] == JUDGED and "experiment" not in x]
+    looks = [x for x in questions.looks if x["what"] == JUDGED and "experiment" not in x]
     earlier: list[Line] = [
-        x for x in known if _same_table(x, parts, units) or {*whole} & {*x.get("whole", ())}
+        x for x in looks if _same_table(x, parts, units) or {*whole} & {*x.get("whole", ())}
     ]
     more = {"whole": whole} if whole else {}
-    questions.note(question, JUDGED, parts=parts, units=units, **more, **said)
+    questions.note(question, JUDGED, parts=parts, units=units, **more, **entry)
     return earlier
 
 
@@ -125,9 +125,9 @@ def _count(count: int, place: str) -> str:
 
 def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
     """What came out of the same claim before rows were added or left out."""
-    if some := [x["outcome"] for x in same if x.get("units") != [*units]]:
+    if ends := [x["outcome"] for x in same if x.get("units") != [*units]]:
         shown = (
-            f"{', '.join(some[-SHOWN:])}{f' and {len(some) - SHOWN} more' * (len(some) > SHOWN)}"
+            f"{', '.join(ends[-SHOWN:])}{f' and {len(ends) - SHOWN} more' * (len(ends) > SHOWN)}"
         )
         yield f"the same claim was judged before rows were added or left out: {shown}"
 
@@ -136,11 +136,11 @@ def _others(others: Sequence[Line], question: str, condition: str = "text") -> I
     """Which claims asked the same with another threshold, by the field that holds the condition,
     and which others there were, each once."""
     again = [x for x in others if x["question"] == question]
-    for words, field, some in (
+    for words, field, lines in (
         ("the same measure was judged before:", condition, again),
         ("also judged:", "text", [x for x in others if x not in again]),
     ):
-        if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in some)]:
+        if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in lines)]:
             more = f" and {len(each) - SHOWN} more" * (len(each) > SHOWN)
             yield f"{words} {', '.join(each[-SHOWN:])}{more}"
 
@@ -152,8 +152,8 @@ def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
 
 def _shares(line: Line, units: Sequence[str]) -> bool:
     """Whether a line is about half of these units, or of its own."""
-    known = set(line.get("units", ()))
-    shared, fewer = len(known & {*units}), min(len(known), len(units))
+    units_of_line = set(line.get("units", ()))
+    shared, fewer = len(units_of_line & {*units}), min(len(units_of_line), len(units))
     return fewer > 0 and shared >= SHARED * fewer
 
 
@@ -161,13 +161,13 @@ def _results(frame: pd.DataFrame, unit: Sequence[str]) -> list[str]:
     """Twelve hex digits of each column of numbers in each arm, but of those that are the same in
     all arms, such as a layer or a length: other tables have them as well."""
     arms = [str(arm) for arm in frame["arm"].unique()]
-    found = set[str]()
+    results = set[str]()
     numbers = frame.select_dtypes("number").drop(columns=[*unit], errors="ignore")
     # one number throughout says nothing of a table, and a wide one may have a thousand such columns
     for name in numbers.columns[numbers.nunique() > 1].sort_values():
         parts = {_part(*_numbers(frame, str(name), arm, unit)) for arm in arms}
-        found |= parts if len(parts) > 1 else set()
-    return sorted(found)
+        results |= parts if len(parts) > 1 else set()
+    return sorted(results)
 
 
 def _numbers(
@@ -182,8 +182,8 @@ def _numbers(
 def _part(numbers: Sequence[str], units: Sequence[str]) -> str:
     """Twelve hex digits of a column of an arm: of its numbers in ascending order, and where many
     are equal of the units as well, since other tables have such columns."""
-    own = len({*numbers}) >= DISTINCT * len(numbers)
-    texts = numbers if own else [f"{u} {x}" for u, x in zip(units, numbers, strict=True)]
+    is_id = len({*numbers}) >= DISTINCT * len(numbers)
+    texts = numbers if is_id else [f"{u} {x}" for u, x in zip(units, numbers, strict=True)]
     return digest("\n".join(sorted(texts)))
 
 

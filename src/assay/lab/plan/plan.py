@@ -272,12 +272,12 @@ class _Shelf:
         return f"version {old} → {self.experiment.version}" if old is not None else NEVER_RUN
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
-        before, current = stored.inputs, inputs
-        if before != current:
-            before, current = (origin.compared(self.experiment, i) for i in (before, current))
-        if before != current:
-            names = sorted(before.keys() | current.keys())
-            pairs = [(n, before.get(n), current.get(n)) for n in names]
+        earlier, current = stored.inputs, inputs
+        if earlier != current:
+            earlier, current = (origin.compared(self.experiment, i) for i in (earlier, current))
+        if earlier != current:
+            names = sorted(earlier.keys() | current.keys())
+            pairs = [(n, earlier.get(n), current.get(n)) for n in names]
             return "other inputs: " + ", ".join(
                 f"{n} {_short(was)}, now {_short(is_)}" for n, was, is_ in pairs if was != is_
             )
@@ -340,9 +340,9 @@ def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[PlannedRun, ...]:
         if arm.train is None:
             continue
         rows_by_key: dict[str, PlannedRun] = {}
-        for spec, before in experiment.pairs(name, shelf.preset.specs):
+        for spec, pair in experiment.pairs(name, shelf.preset.specs):
             run = job(name, spec)
-            parent = job(arm.after, before).key if arm.after and before else None
+            parent = job(arm.after, pair).key if arm.after and pair else None
             inputs = dict(inputs_of(run, shelf.runs.get(run.key)))
             rows_by_key[run.key] = shelf.row(run, parent, inputs)
         rows[name] = list(rows_by_key.values())  # equal specs are one run
@@ -421,7 +421,7 @@ def command_times(
     seeds: dict[str, set[int]] = {}
     for row in plan.missing:
         seeds.setdefault(row.job.arm, set()).add(row.job.spec.seed)
-    groups = sum(math.ceil(len(some) / experiment.seeds_per_group) for some in seeds.values())
+    groups = sum(math.ceil(len(group) / experiment.seeds_per_group) for group in seeds.values())
     return command(cpu, min(workers, groups), plan.scaled)
 
 
@@ -444,8 +444,8 @@ class Costs(NamedTuple):
 
 
 def stated_costs(experiment: Experiment, preset: Preset) -> Costs | None:
-    """Return what an experiment says of its costs, for which it may look at its model; None where
-    it does not say it of every arm."""
+    """Return the costs that an experiment states, for which it may look at its model; None where it
+    does not state them for every arm."""
     arms = _arms(experiment, preset)
     if experiment.cost is None:
         return None
@@ -463,7 +463,7 @@ def known_costs(
     stored: Sequence[Stored],
     cached: Sequence[Stored],
 ) -> Costs:
-    """Return what records and stored runs say of the costs.
+    """Return what records and stored runs say about the costs.
 
     Args:
         experiment: whose runs they are.
@@ -485,16 +485,16 @@ def known_costs(
         for find in (partial(_recorded, record), partial(_stored, stored))
     )
     # Runs that are alike say more than others.
-    found = by_store | {
+    costs = by_store | {
         n: c for n, c in by_record.items() if c.alike or not by_store.get(n, c).alike
     }
-    seconds = {n: c.seconds for n, c in found.items()}
-    seconds |= _here({n: s for n, s in seconds.items() if found[n] is by_record.get(n)}, cached)
-    if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in found}:
+    seconds = {n: c.seconds for n, c in costs.items()}
+    seconds |= _here({n: s for n, s in seconds.items() if costs[n] is by_record.get(n)}, cached)
+    if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in costs}:
         source = "what other runs took, scaled by steps and by the size of the model"
         return Costs(seconds | expected, source, True)
-    source = "the record" if by_record else "runs of this store" if found else "unknown"
-    scaled = not all(c.alike for c in found.values())
+    source = "the record" if by_record else "runs of this store" if costs else "unknown"
+    scaled = not all(c.alike for c in costs.values())
     return Costs(seconds, f"{source}, scaled by steps" if scaled else source, scaled)
 
 
@@ -526,11 +526,11 @@ class _RunCost(NamedTuple):
 
 def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | None:
     """What one run of this spec takes by the record; None where it does not say it."""
-    held, cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
-    if held is None or cost is None:
+    arm_record, cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
+    if arm_record is None or cost is None:
         return None
-    first = held["specs"][0]
-    ratio = over(spec, {**held["shared"], **first}, first)
+    first = arm_record["specs"][0]
+    ratio = over(spec, {**arm_record["shared"], **first}, first)
     if ratio is None:
         return None
     seconds = float(cost) * (MEASURING + (1 - MEASURING) * ratio.longer)
@@ -570,7 +570,7 @@ class Ratio(NamedTuple):
     """Whether they are alike but for steps and what differs from run to run."""
 
 
-def over(spec: Spec, known: Mapping[str, Any], ignored_fields: Iterable[str] = ()) -> Ratio | None:
+def over(spec: Spec, past: Mapping[str, Any], ignored_fields: Iterable[str] = ()) -> Ratio | None:
     """Compare this spec with another by their steps, and by other fields that all runs of an arm
     share: larger ones count the middle between nothing and their ratio, smaller ones and flags
     nothing.
@@ -580,15 +580,15 @@ def over(spec: Spec, known: Mapping[str, Any], ignored_fields: Iterable[str] = (
     fields: dict[str, Any] = json.loads(spec.to_json())
     per_run, encode = {*ignored_fields, *per_run_fields(type(spec)), "steps"}, msgspec.json.encode
     other = [
-        (fields[k], known.get(k))
+        (fields[k], past.get(k))
         for k in fields
-        if k not in per_run and encode(fields[k]) != encode(known.get(k))
+        if k not in per_run and encode(fields[k]) != encode(past.get(k))
     ]
-    steps, before = float(fields.get("steps") or 0), float(known.get("steps") or 0)
+    steps, old = float(fields.get("steps") or 0), float(past.get("steps") or 0)
     growth = math.prod(_growth(*pair) for pair in other)
-    if growth > LARGER or (steps != before and not before):
+    if growth > LARGER or (steps != old and not old):
         return None
-    return Ratio((1.0 if steps == before else steps / before) * math.sqrt(growth), not other)
+    return Ratio((1.0 if steps == old else steps / old) * math.sqrt(growth), not other)
 
 
 def _growth(value: Any, reference: Any) -> float:

@@ -119,13 +119,13 @@ def _set(specs: tuple[Any, ...], text: str) -> tuple[Any, ...]:
     cls = type(specs[0])
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals:
-        known = ", ".join(
+        fields_known = ", ".join(
             f"{n}={getattr(specs[0], n)}" + (f" ({range_text})" if range_text else "")
             for n, range_text in ranges(cls).items()
         )
         raise SpecError(
             Argument("sets", option="--set"),
-            f" needs field=value, got {text!r}; fields, as they are: {known}",
+            f" needs field=value, got {text!r}; fields, as they are: {fields_known}",
         )
     if name not in (names := [f.name for f in fields(cls)]):
         raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, names)}")
@@ -179,8 +179,8 @@ def scope(
     not show. Only runs count whose fields have the values in `where`.
     """
     experiment = apply_preset(experiment, preset)
-    rest = unspoken(experiment, preset.name, preset.specs, read)
-    parts = [f"changed: {', '.join(f'{n}={_typed(v)}' for n, v in rest.items())}"] if rest else []
+    more = unspoken(experiment, preset.name, preset.specs, read)
+    parts = [f"changed: {', '.join(f'{n}={_typed(v)}' for n, v in more.items())}"] if more else []
     words = experiment.scope_of(preset.name, preset.specs, read, where)
     if parts or preset.name != "default":
         return "; ".join(filter(None, (words, ", ".join([f"preset {preset.name}", *parts]))))
@@ -191,13 +191,13 @@ def scope_by_reading(
     experiment: Experiment, preset: Preset
 ) -> Callable[[Iterable[str], Where], str]:
     """Make `scope` a function of what is read; hundreds of verdicts read the same few arms."""
-    known: dict[tuple[frozenset[str], str], str] = {}
+    phrases: dict[tuple[frozenset[str], str], str] = {}
 
     def speaks(read: Iterable[str], where: Where) -> str:
         cache_key = frozenset(read), repr(where)
-        if cache_key not in known:
-            known[cache_key] = scope(experiment, preset, cache_key[0], where)
-        return known[cache_key]
+        if cache_key not in phrases:
+            phrases[cache_key] = scope(experiment, preset, cache_key[0], where)
+        return phrases[cache_key]
 
     return speaks
 

@@ -1,1 +1,1 @@
-"""Records: the committed files of results and of contests, as they are read."""
+"""Records: reading the committed files of results and of contests."""

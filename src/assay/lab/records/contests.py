@@ -31,7 +31,7 @@ WORDS: Mapping[str, str] = {
 
 
 class Contest(Written, frozen=True, kw_only=True):
-    """An arm that was put to a recorded claim, and what came of it."""
+    """An arm that was put to a recorded claim, and the outcome."""
 
     experiment: str
     preset: str
@@ -49,7 +49,7 @@ class Contest(Written, frozen=True, kw_only=True):
     by: str
     when: str
     record: str
-    """SHA-256 of the record's JSON file as it was then, 64 hex digits."""
+    """SHA-256 of the record's JSON file at that time, 64 hex digits."""
     look: int
     """Which contest of this claim it is: each one asks the next for a stricter interval."""
     level: Number
@@ -146,7 +146,7 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
     """Say of each contested claim, its number first, what it is now, and of each arm what it is
-    and what came of it: "claim 1 is unspecific by a contest (2026-11): by-hand (random
+    and the outcome: "claim 1 is unspecific by a contest (2026-11): by-hand (random
     directions) satisfies it too (should fail)"."""
     by_claim: dict[int, list[Contest]] = {}
     for contest in contests:

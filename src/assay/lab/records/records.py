@@ -107,7 +107,7 @@ def arrays(there: Path) -> Path:
 
 
 def brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the JSON file says of a record: verdicts and estimates in short, names of measures."""
+    """The contents of a record's JSON file: verdicts and estimates in short, names of measures."""
     verdicts = [
         _only(VERDICT, v)
         | {
@@ -160,14 +160,14 @@ def pack(record: Mapping[str, Any]) -> bytes:
     equal bytes."""
     from assay.lab.store.runs import pack
 
-    said = {key: record[key] for key in ("verdicts", "findings", "arms")}
+    content = {key: record[key] for key in ("verdicts", "findings", "arms")}
     values = {
         f"{name}/{arm}": v["values"]
         for arm, a in record["arms"].items()
         for name, v in a["measures"]["variables"].items()
     }
     return lzma.compress(
-        pack(values, json.dumps(said, default=lambda values: values.dtype.str)), filters=WORDS
+        pack(values, json.dumps(content, default=lambda values: values.dtype.str)), filters=WORDS
     )
 
 
@@ -185,15 +185,15 @@ def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, An
         data = reader.decompress(packed, max_length=foreign.limit(UNPACKED))
         foreign.within(len(data) + (not reader.eof), UNPACKED, arrays(there), "bytes unpacked")
         values, text = unpack(data)
-        said: dict[str, Any] = json.loads(text)
-        for arm, a in said["arms"].items():
+        content: dict[str, Any] = json.loads(text)
+        for arm, a in content["arms"].items():
             for name, v in a["measures"]["variables"].items():
                 v["values"] = values[f"{name}/{arm}"]
     except DataError:
         raise
     except Exception as e:  # its author also wrote its hash: safetensors and lzma raise theirs
         raise DataError(f"{arrays(there)} has no measures ({type(e).__name__})") from e
-    return said
+    return content
 
 
 def name_of(experiment: Experiment, preset: str = "default") -> str:

@@ -231,7 +231,7 @@ def unseal(path: Path) -> dict[str, Any]:
     when it was written."""
     try:
         data = json.loads(foreign.read_stored(path))
-        held, digest = data.pop(SEAL), _hash(data)
+        seal, digest = data.pop(SEAL), _hash(data)
     except OSError as e:
         raise StoreError(f"{path} cannot be read ({e.strerror or e})") from e
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
@@ -240,7 +240,7 @@ def unseal(path: Path) -> dict[str, Any]:
             "so run the same command again"
         ) from e
     known(path, data)
-    if held != digest:
+    if seal != digest:
         raise StoreError(
             f"{path} was changed after it was written; its sources are stored, so run the "
             "same command again"
@@ -255,8 +255,8 @@ def evidence(text: bytes) -> dict[str, str]:
     """
     try:
         data = json.loads(text)
-        held, runs = data.pop(SEAL), data["evidence"]
-        return dict(runs) if held == _hash(data) else {}
+        seal, runs = data.pop(SEAL), data["evidence"]
+        return dict(runs) if seal == _hash(data) else {}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 

@@ -237,8 +237,8 @@ def form(
         # A group begun with another model or corpus would give numbers of that one: it is left
         # alone.
         same = all(group.inputs.get(k) == inputs[k] for k in covers)
-        known = set(group.arms) <= set(experiment.arms)
-        if (covers and same and known) and all(
+        is_known = set(group.arms) <= set(experiment.arms)
+        if (covers and same and is_known) and all(
             p in inputs or _has_params(store, experiment, p) for p in group.parents
         ):
             resumable.append(group)
@@ -324,7 +324,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself: step; code, the hash of the experiment's file; sha256;
+    """A checkpoint's header: step; code, the hash of the experiment's file; sha256;
     empty when it cannot be read."""
     try:
         with foreign.open_stored(path, foreign.LARGEST) as f:
@@ -338,7 +338,7 @@ def checkpoint(path: Path) -> dict[str, Any]:
 
 
 def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-    """What a checkpoint says of itself and its tensors; None where it differs from its hash, or has
+    """A checkpoint's header and tensors; None where it differs from its hash, or has
     none."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -48,7 +48,7 @@ class Harm:
 
     @property
     def then(self) -> str:
-        """What becomes of it if nothing is done."""
+        """What happens to it if nothing is done."""
         return THEN[self.what]
 
 
@@ -56,8 +56,8 @@ def harms(store: Store) -> Iterator[Harm]:
     """Everything in a store that is not as it was written, runs first; what an older version wrote
     without hashes is no harm."""
 
-    def removed(what: str, path: Path, why: str) -> Harm:
-        return Harm(what, path, why, partial(store.remove, path))
+    def removed(noun: str, path: Path, why: str) -> Harm:
+        return Harm(noun, path, why, partial(store.remove, path))
 
     for bad in store.damaged():
         yield removed("run", bad.folder, bad.reason)
@@ -167,7 +167,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Health:
-    """Every check, in the order in which one thing needs another, and what was mended before."""
+    """Every check, each after those that it depends on, and what was fixed before."""
 
     healthy: bool
     done: tuple[str, ...]

@@ -71,9 +71,9 @@ SEEDS = re.compile(r"(-?\d+:-?\d+)?(,-?\d+:-?\d+)*")
 
 def spans(seeds: Iterable[int]) -> str:
     """Seeds as ranges, the end left out: "3000:3008,3010:3011"."""
-    known = set(seeds)
-    starts = sorted(s for s in known if s - 1 not in known)
-    ends = sorted(s + 1 for s in known if s + 1 not in known)
+    distinct = set(seeds)
+    starts = sorted(s for s in distinct if s - 1 not in distinct)
+    ends = sorted(s + 1 for s in distinct if s + 1 not in distinct)
     return ",".join(f"{a}:{b}" for a, b in zip(starts, ends, strict=True))
 
 
@@ -95,7 +95,7 @@ def seedless(spec: str) -> str:
 
 
 def digest(text: str) -> str:
-    """12 hex digits that stand for a text."""
+    """12 hex digits that identify a text."""
     return sha256(text.encode()).hexdigest()[:12]
 
 
@@ -261,11 +261,11 @@ def _look(text: bytes, needed: Mapping[str, type]) -> dict[str, Any] | None:
     """What a line says; None where that cannot be trusted."""
     with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
         look = json.loads(text)
-        held = look.pop(SEAL, None)
+        seal = look.pop(SEAL, None)
         needed = {LOST: list} if LOST in look else needed
         names = [line for field in (AFTER, LOST) for line in look.get(field, [])]
         sound = all(isinstance(look.get(k), kind) for k, kind in needed.items())
-        whole = held == digest(canonical_json(look)) if held else set(look) <= UNSEALED
+        whole = seal == digest(canonical_json(look)) if seal else set(look) <= UNSEALED
         if sound and whole and all(isinstance(line, str) for line in names):
             return look if SEEDS.fullmatch(look.get("seeds", "")) else None
     return None
@@ -301,7 +301,7 @@ class Subject:
     experiments."""
 
     about: frozenset[str]
-    """The experiment's name, and those that it borrows from; empty where nobody knows."""
+    """The experiment's name, and those that it borrows from; empty where unknown."""
     seeds: frozenset[int]
     arms: Mapping[str, Collection[str]]
     """12 hex digits of each setting of an arm without its seed, by the arm's name without the side
@@ -316,7 +316,7 @@ class Subject:
     def alike(self, line: Line) -> bool:
         """Whether a line is about an arm with the same settings."""
         others = line["arms"]
-        return any(set(own) & set(others.get(arm, ())) for arm, own in self.arms.items())
+        return any(set(hashes) & set(others.get(arm, ())) for arm, hashes in self.arms.items())
 
 
 def subject(experiment: Experiment, specs: tuple[Spec, ...]) -> Subject:
@@ -330,10 +330,10 @@ def subject(experiment: Experiment, specs: tuple[Spec, ...]) -> Subject:
 def settings(specs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """12 hex digits of each setting of an arm without its seed, of arms' names and specs as
     JSON."""
-    found: dict[str, list[str]] = {}
+    hashes: dict[str, list[str]] = {}
     for arm, hashed in sorted({(a.rpartition("/")[2], digest(seedless(s))) for a, s in specs}):
-        found.setdefault(arm, []).append(hashed)
-    return found
+        hashes.setdefault(arm, []).append(hashed)
+    return hashes
 
 
 class Ledger(Journal):
@@ -349,8 +349,8 @@ class Ledger(Journal):
         names; also one that is gone, but was named."""
         root = self.store.root
         parts = [root / part for part in ("results", "registered")]
-        found = (path for part in parts for path in sorted(part.glob(f"{experiment}/*.jsonl")))
-        references = {path: set[str]() for path in (*found, root / QUESTIONS)}
+        paths = (path for part in parts for path in sorted(part.glob(f"{experiment}/*.jsonl")))
+        references = {path: set[str]() for path in (*paths, root / QUESTIONS)}
         for noted in self.looks:
             if experiment in ("*", noted["experiment"]):
                 for path, heads in noted["heads"].items():
@@ -359,12 +359,12 @@ class Ledger(Journal):
         return references
 
     def note(
-        self, what: str, experiment: str, preset: str, about: Subject, **more: Any
+        self, event: str, experiment: str, preset: str, about: Subject, **more: Any
     ) -> dict[str, Any]:
         """Note that something was frozen, judged or removed, unless a line says just that; gives
         that line's place. Raises: OSError when the disk is full."""
         paths = [p for p in self.files(experiment) if p.is_file()]
-        entry = {"what": what, "experiment": experiment, "preset": preset, **more}
+        entry = {"what": event, "experiment": experiment, "preset": preset, **more}
         entry |= {"about": sorted(about.about), "seeds": spans(about.seeds)}
         entry["arms"] = dict(about.arms)
         # by their last lines all earlier ones: what is taken out later is missing
@@ -375,16 +375,16 @@ class Ledger(Journal):
     def note_removed(
         self, experiment: str, runs: Collection[Stored], about: Collection[str] = ()
     ) -> None:
-        """Note that these runs are to be removed, and when the first was made: whoever removes them
-        may have seen them."""
+        """Note that these runs are to be removed, and when the first was made: the user may have
+        seen them."""
         seeds = frozenset(int(json.loads(run.spec_json).get("seed", -1)) for run in runs)
         if max(seeds, default=-1) >= JUDGED:
             lines = [line for line in self.looks if line["experiment"] == experiment]
-            known = about or [name for line in lines for name in line["about"]]
+            names = about or [name for line in lines for name in line["about"]]
             arms = settings((run.arm, run.spec_json) for run in runs)
             finished = (str(run.provenance.get("finished") or "") for run in runs)
             since = min(filter(None, finished), default="")
-            exposed = Subject(frozenset(known), seeds, arms)
+            exposed = Subject(frozenset(names), seeds, arms)
             self.note("removed", experiment, "", exposed, since=since)
 
     def head(self, experiment: str, preset: str) -> dict[str, Any] | None:

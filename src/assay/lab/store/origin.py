@@ -5,7 +5,7 @@ It lives in a file, a folder with `__init__.py`, or a module. Runs of a user's o
 long as that file, and what it imports from its own folder, are byte for byte as they were; those of
 installed packages go by the version that they declare.
 
-A run's folder says where each file that it read lay, relative to the experiment's own folder, to
+A run's folder has the path of each file that it read, relative to the experiment's own folder, to
 the home folder or whole. That stays in the store: results, records and bundles have names and
 hashes.
 
@@ -143,10 +143,10 @@ class Text(NamedTuple):
 
 def text(experiment: Experiment) -> Text:
     """Read what an experiment's files say now."""
-    own = _user_files(experiment)
-    near = _neighbours(own)
+    files = _user_files(experiment)
+    near = _neighbours(files)
     return Text(
-        code(experiment.origin) if experiment.origin else "", _digest([*own, *near]), not near
+        code(experiment.origin) if experiment.origin else "", _digest([*files, *near]), not near
     )
 
 
@@ -185,15 +185,15 @@ def _module(function: Any) -> str:
     return str(getattr(inspect.unwrap(function), "__module__", ""))
 
 
-def _neighbours(own: Sequence[Path]) -> list[Path]:
+def _neighbours(files: Sequence[Path]) -> list[Path]:
     """The files next to these that they import, directly or not."""
-    if not own:
+    if not files:
         return []
-    root = parent_folder(min(own, key=lambda path: len(path.parts)).resolve())
-    known = [path.resolve() for path in own]
-    for path in known:  # it grows while it is read
-        known += [p for p in _imported(root, path) if p not in known]
-    return known[len(own) :]
+    root = parent_folder(min(files, key=lambda path: len(path.parts)).resolve())
+    resolved = [path.resolve() for path in files]
+    for path in resolved:  # it grows while it is read
+        resolved += [p for p in _imported(root, path) if p not in resolved]
+    return resolved[len(files) :]
 
 
 def _imported(root: Path, path: Path) -> list[Path]:
@@ -203,7 +203,7 @@ def _imported(root: Path, path: Path) -> list[Path]:
         tree = syntax.module(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    found: dict[Path, None] = {}
+    imported: dict[Path, None] = {}
     for node in ast.walk(tree):
         names = [alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
         base = root
@@ -215,8 +215,8 @@ def _imported(root: Path, path: Path) -> list[Path]:
         for place in (base.joinpath(*d[: i + 1]) for d in dotted for i in range(len(d))):
             for file in (place.with_name(f"{place.name}.py"), place / OPENS):
                 if root in file.parents and "site-packages" not in file.parts and file.is_file():
-                    found[file] = None
-    return list(found)
+                    imported[file] = None
+    return list(imported)
 
 
 def _digest(paths: Sequence[Path]) -> str:
@@ -238,10 +238,10 @@ def _hash(parts: Iterable[bytes]) -> str:
 
 def watch(name: str, origin: str) -> inputs.Watch:
     """Give what notes an experiment's inputs in this process, one for each text of its file."""
-    known = (origin or name, code(origin) if origin else "")
-    if known not in _watches:
-        _watches[known] = inputs.Watch(*files(origin))
-    return _watches[known]
+    owner_now = (origin or name, code(origin) if origin else "")
+    if owner_now not in _watches:
+        _watches[owner_now] = inputs.Watch(*files(origin))
+    return _watches[owner_now]
 
 
 def home(origin: str) -> Path | None:
@@ -260,9 +260,9 @@ class Present:
         """Say which files differ from what was read, and both hashes; empty where none does."""
         current = {place: self._at(place) for place in digests}
         return ", ".join(
-            f"{inputs.brief(place)} {before[:12]}, now {digest[:12]}"
-            for place, before in digests.items()
-            if (digest := current[place]) is not None and digest != before
+            f"{inputs.brief(place)} {old[:12]}, now {digest[:12]}"
+            for place, old in digests.items()
+            if (digest := current[place]) is not None and digest != old
         )
 
     def gone(self, places: Iterable[str]) -> list[str]:
@@ -325,11 +325,11 @@ def sound(name: str) -> str:
 def check(store: Store, experiment: str, origin: str) -> None:
     """Refuse a name whose stored runs are of another file that still exists and reads differently.
     Raises: StoreError."""
-    known = owner(store, sound(experiment))
-    elsewhere = known and origin and known != origin and Path(known).is_file()
-    if elsewhere and code(origin) not in ("", code(known)):
+    owned_by = owner(store, sound(experiment))
+    elsewhere = owned_by and origin and owned_by != origin and Path(owned_by).is_file()
+    if elsewhere and code(origin) not in ("", code(owned_by)):
         raise StoreError(
-            f"the runs of {experiment} in {store.root} are those of {known}, and {origin} is "
+            f"the runs of {experiment} in {store.root} are those of {owned_by}, and {origin} is "
             "another file of that name; rename one of the two files",
             Operator(", or name another store with --root"),
         )
@@ -341,8 +341,8 @@ def claim(store: Store, experiment: Experiment) -> None:
 
     A file that reads the same keeps them: a submitted copy of a study does not take its name from
     the author."""
-    known, origin = owner(store, experiment.name), experiment.origin
-    same = known == origin or (Path(known).is_file() and code(known) == code(origin))
+    owned_by, origin = owner(store, experiment.name), experiment.origin
+    same = owned_by == origin or (Path(owned_by).is_file() and code(owned_by) == code(origin))
     if in_file(origin) and not same:
         path = _path(store, experiment.name)
         path.parent.mkdir(parents=True, exist_ok=True)

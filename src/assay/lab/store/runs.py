@@ -122,7 +122,7 @@ class Made:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     status: Literal["done", "diverged"] = "done"
     read: bytes = b""
-    """What `inputs.packed` says of the files that were read; nothing where none was."""
+    """What `inputs.packed` says about the files that were read; empty where none was."""
 
     def files(self, measured: int) -> dict[str, bytes]:
         """What its folder holds, by name; `status.json`, which says what belongs to the others,
@@ -169,14 +169,14 @@ def opened(folder: Path) -> Stored | Damaged:
     """The run in this folder, everything but the parameters read and hashed; parameters are hashed
     when they are loaded."""
     # plain texts and one reading of each file: a plan opens thousands of runs
-    base, held = os.fspath(folder), dict[str, bytes]()
+    base, contents = os.fspath(folder), dict[str, bytes]()
     files = dict[str, tuple[int, str]]()
 
     def content(name: str) -> bytes:
-        if name not in held:
-            most = files[name][0] if name in files else foreign.STORED
-            held[name] = foreign.read_stored(f"{base}/{name}", most)
-        return held[name]
+        if name not in contents:
+            limit = files[name][0] if name in files else foreign.STORED
+            contents[name] = foreign.read_stored(f"{base}/{name}", limit)
+        return contents[name]
 
     try:
         status = json.loads(content(STATUS))
@@ -230,8 +230,8 @@ def _as_sealed(status: Mapping[str, Any], text: bytes) -> bool:
         return set(status) == {"status", "measured", "files"}
     # In the text, not in what was read of it: canonical JSON has one form, and any other byte is a
     # change.
-    rest = text.replace(f'"{SEAL}":"{status[SEAL]}",'.encode(), b"", 1)
-    return hashlib.sha256(rest).hexdigest() == status[SEAL]
+    unsealed = text.replace(f'"{SEAL}":"{status[SEAL]}",'.encode(), b"", 1)
+    return hashlib.sha256(unsealed).hexdigest() == status[SEAL]
 
 
 def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> bytes:

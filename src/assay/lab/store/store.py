@@ -11,14 +11,14 @@
     registered/<experiment>/                 what was frozen, and the looks that were taken
     ledger.jsonl                             what was frozen, judged and removed (journal.py)
     jobs/<32hex>/                            what was submitted (jobs/folder.py)
-    locks/                                   a file for each group and artefact, which whoever works
-                                             on it has locked; never unlinked, or a lock has two
-                                             owners
+    locks/                                   a file for each group and artefact, locked by the
+                                             process that works on it; never unlinked, or a lock
+                                             has two owners
     slurm/<time>-<4hex>/                     what submitit writes for jobs that have not ended well
     tmp/                                     folders being written
 
-There is no lock on the store: folders appear by one rename, and each group and artefact has a file
-lock of its own, which the kernel releases when its owner dies. Reading never writes, so a read-only
+There is no lock on the store: folders appear by one rename, and each group and artefact has its
+own lock, which the kernel releases when its owner dies. Reading never writes, so a read-only
 store can be read."""
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Artefacts(Folder):
         )
 
     def _wrong(self, spec: Spec, path: Path) -> str:
-        """What is not as it was written; nothing is known of an older store's."""
+        """What is not as it was written; an older store cannot be checked."""
         return "" if self.older else integrity.wrong(path, spec.MAPPED)
 
     def artefact_path(self, spec: Spec) -> Path:
@@ -241,19 +241,19 @@ class Store(Artefacts):
         self.prepare()
         written: list[Path] = []
         folders, taken = dict[Path, dict[str, bytes]](), set[Path]()
-        held = 0
+        size = 0
         for i, run in enumerate(runs):
             files = run.files(measured)
             job = run.job
             folder = self._free_folder(job.experiment, job.key, job.arm, job.spec.seed, taken)
             taken.add(folder)
             folders[folder] = files
-            held += sum(map(len, files.values()))
-            if held >= AT_ONCE or i == len(runs) - 1:
+            size += sum(map(len, files.values()))
+            if size >= AT_ONCE or i == len(runs) - 1:
                 with explained(self.root):
                     write_folders(folders, self.root / "tmp")
                 written += folders
-                folders, held = {}, 0
+                folders, size = {}, 0
         return written
 
     def take(self, runs: Sequence[Mapping[str, bytes]]) -> None:

@@ -21,7 +21,7 @@ def checked(experiment: Experiment) -> Experiment:
     """Make an experiment's functions raise ExperimentError, in one line, where they return the
     wrong thing, and but for training where they raise.
 
-    What training raises is a crash of its own, which the lab reports with its places.
+    An error in training is a crash, which the lab reports with its tracebacks.
     """
     origin = experiment.origin or experiment.name
     changes: dict[str, Any] = {}
@@ -50,7 +50,7 @@ Wrong = Callable[..., str]
 
 
 def _guard(
-    function: Callable[..., Any], origin: str, what: str, wrong: Wrong, *, raises: bool = True
+    function: Callable[..., Any], origin: str, noun: str, wrong: Wrong, *, raises: bool = True
 ) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*arguments: Any) -> Any:
@@ -62,10 +62,10 @@ def _guard(
             if not raises:
                 raise
             raise ExperimentError(
-                f"{where(e, origin)}: {what}= raised {first_line(e)}{_beyond(e, origin)}"
+                f"{where(e, origin)}: {noun}= raised {first_line(e)}{_beyond(e, origin)}"
             ) from e
         if why := wrong(arguments, output):
-            raise ExperimentError(f"{_defined(function, origin)}: {what}= {why}")
+            raise ExperimentError(f"{_defined(function, origin)}: {noun}= {why}")
         return output
 
     return wrapper

@@ -51,7 +51,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a group is, in units of its own (steps, documents), and its latest numbers."""
+    """How far a group is, in its own units (steps, documents), and its latest numbers."""
 
     group: str
     arms: tuple[str, ...]

@@ -49,7 +49,7 @@ def resident() -> float:
 
 def is_short() -> bool:
     """Whether this process holds much, and the system could not give as much again."""
-    return (held := resident()) > MUCH and free_memory() < held
+    return (used := resident()) > MUCH and free_memory() < used
 
 
 def hand_back() -> None:

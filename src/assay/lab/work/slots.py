@@ -192,17 +192,17 @@ class Slots:
         self._next_look = time.monotonic() + AGAIN
         if not self._me.waits:
             self._note(waits=True)
-        before = [e.name for e in others if e.tasks or (e.waits and e.came < self._me.came)]
-        what = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
-        return f"{WAITING} {what}; ahead of this one: {', '.join(sorted(before))} {SHARED}"
+        earlier = [e.name for e in others if e.tasks or (e.waits and e.came < self._me.came)]
+        resource = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
+        return f"{WAITING} {resource}; ahead of this one: {', '.join(sorted(earlier))} {SHARED}"
 
     def _give_spare(self) -> None:
         if self._spare:
             tasks = max(0, self._me.tasks - self._spare)
-            held = self._shared + tasks * self._own if tasks else 0.0
+            used = self._shared + tasks * self._own if tasks else 0.0
             self._spare = 0
             with suppress(OSError), self._alone():
-                self._note(tasks=tasks, bytes=held, waits=False)
+                self._note(tasks=tasks, bytes=used, waits=False)
 
     def _note(self, **changed: Any) -> None:
         self._me = replace(self._me, **changed)
@@ -215,7 +215,7 @@ class Slots:
 
     def _others(self) -> list[Entry]:
         """The other commands that are alive; what dead ones left is removed."""
-        found = []
+        others = []
         for path in self._folder.glob("*.lock"):
             if path.stem == self._name:
                 continue
@@ -224,8 +224,8 @@ class Slots:
                     self._forget(path.stem)
             except Timeout:
                 with suppress(OSError, ValueError, TypeError):  # it has not written anything yet
-                    found.append(Entry(**json.loads(path.with_suffix(".json").read_text())))
-        return found
+                    others.append(Entry(**json.loads(path.with_suffix(".json").read_text())))
+        return others
 
     def _forget(self, name: str) -> None:
         for end in ("json", "partial", "lock"):

@@ -29,8 +29,8 @@ SUPPORTED = sys.platform == "linux"
 
 
 class Template:
-    """Starts a template that runs some code first, such as imports, and ends it; whoever wants a
-    fork asks at its `address`."""
+    """Starts a template that runs some code first, such as imports, and ends it; processes that
+    need a fork ask at its `address`."""
 
     def __init__(self, code: str, env: Mapping[str, str]):
         self._folder = Path(tempfile.mkdtemp(prefix="assay-"))
@@ -63,7 +63,7 @@ class Forked:
     Args:
         address: of the template.
         code: what it runs, with `words` as `sys.argv[1:]`.
-        before: what the template itself runs first; an error in it is ignored.
+        setup: code that the template runs first; an error in it is ignored.
         streams: the file descriptors of its standard input, output and error.
         timeout: seconds that the template may take to answer.
         session: whether it leads a session of its own.
@@ -79,19 +79,19 @@ class Forked:
         env: Mapping[str, str],
         *,
         cwd: Path | None = None,
-        before: str = "",
+        setup: str = "",
         timeout: float = 60.0,
         session: bool = False,
     ):
         self.returncode: int | None = None
         self.lost = False
-        """Whether the template ended first, so that nobody knows how this process will end."""
+        """Whether the template ended first, so that this process's exit code is unknown."""
         request = {
             "code": code,
             "words": [*words],
             "env": dict(env),
             "cwd": str(cwd or Path.cwd()),
-            "before": before,
+            "setup": setup,
             "session": session,
             "nice": os.nice(0),
             "memory": resource.getrlimit(resource.RLIMIT_AS),
@@ -154,7 +154,7 @@ class _Server:
     def __init__(self, listening: socket.socket):
         self._listening = listening
         self._talks: dict[int, socket.socket] = {}
-        """The connection of whoever asked for a process, by its number."""
+        """The connection of the client that asked for a process, by the process's number."""
         self._woken, self._wakes = socket.socketpair()
         for end in (self._woken, self._wakes):
             end.setblocking(False)
@@ -185,9 +185,9 @@ class _Server:
         try:
             with talk.makefile("rb") as reader:
                 request: dict[str, Any] = json.loads(reader.read(int.from_bytes(size, "big")))
-            if request["before"]:
+            if request["setup"]:
                 with contextlib.suppress(Exception):
-                    exec(request["before"], {"__name__": "__template__"})
+                    exec(request["setup"], {"__name__": "__template__"})
                 gc.collect()
             gc.freeze()  # so that no collection in a fork writes to what all of them share
             if (pid := os.fork()) == 0:
@@ -229,12 +229,12 @@ class _Server:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 talk = self._talks.pop(ended[0], None)
                 if talk is not None:
-                    with contextlib.suppress(OSError), talk:  # whoever asked may be gone
+                    with contextlib.suppress(OSError), talk:  # the client may be gone
                         talk.sendall(f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
     with contextlib.suppress(Exception):  # a fork meets the error itself
         exec(sys.argv[2], {"__name__": "__template__"})
     listening = socket.socket(fileno=int(sys.argv[1]))

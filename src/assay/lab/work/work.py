@@ -58,7 +58,7 @@ class Work:
         self.planned = first.cpu_seconds is not None
         """Whether it is known what each of its runs takes; if not, each counts as one."""
         self.error: Exception | None = None
-        """What a user can mend, a crash, or why no groups could be formed; None while nothing went
+        """A user's error, a crash, or why no groups could be formed; None while nothing went
         wrong."""
         self._store, self._device, self._tell = store, device, tell
         self._schedule: Schedule | None = None
@@ -72,8 +72,7 @@ class Work:
 
     @property
     def over(self) -> bool:
-        """True when nothing of it will be handed out any more, and nothing that could still help is
-        running."""
+        """True when no more tasks will start, and no work that it waits for is running."""
         return self.begun and (self._schedule is None or self._schedule.over)
 
     def tasks(self) -> Iterator[Task | None]:
@@ -87,7 +86,7 @@ class Work:
             yield from self._schedule.tasks()
 
     def has(self, group: str) -> bool:
-        """True when the group is one of its own."""
+        """True when the group belongs to this work."""
         return self._schedule is not None and group in self._schedule.groups
 
     def heard(self, event: Any) -> None:
@@ -110,7 +109,7 @@ class Work:
             self._tell(Failed(group.name, tuple(group.arms), outcome.text))
             self.error = _error(schedule, self.experiment)
             if outcome.error not in ("RunError", "StoreError"):
-                # the user's to mend, and every other group would end like this one
+                # the user must fix it, and every other group would end like this one
                 schedule.give_up()
 
     def left(self) -> float:
@@ -128,7 +127,7 @@ class Work:
         return self._schedule.cost(group) if self._schedule and self.has(group) else 0.0
 
     def close(self) -> None:
-        """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the
+        """Close it, when none of its tasks runs. A mistake of the user's leaves no trace in the
         store."""
         failed = self._schedule.failed if self._schedule is not None else []
         if failed and failed[-1].error not in ("RunError", "StoreError"):
@@ -142,7 +141,7 @@ class Work:
         with grouping.forming(self._store):
             origin.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
-            # another command may have stored some of it since
+            # another command may have stored some of its runs since
             if self._store.listing(self.experiment.name) != self.first.listing:
                 self._now = replan(self._store, self.experiment, self.first)
             formed = grouping.form(self._store, self.experiment, self._now.wanted, begun)
@@ -160,8 +159,8 @@ def work(
     whole: Callable[[Work], None] = lambda one: None,
     slots: Slots | None = None,
 ) -> None:
-    """Store every run of these works, unless one ends in an error. `whole` is told of each as soon
-    as it is over. With `slots`, each task waits until this machine has room for it.
+    """Store every run of these works, unless one ends in an error. `whole` is called with each as
+    soon as it is over. With `slots`, each task waits until this machine has room for it.
 
     Raises: AssayError before anything is written where torch is not installed; KeyboardInterrupt at
     once, and the same call then goes on where it was.
@@ -187,7 +186,7 @@ def work(
             work_item.heard(event)
 
     with contextlib.ExitStack() as stack:
-        for one in works:  # nothing of it is frozen meanwhile; another command may run it as well
+        for one in works:  # nothing is frozen meanwhile; another command may run it as well
             place = store, one.experiment.name, one.first.preset.title
             stack.enter_context(grouping.running(*place))
         tasks = _tasks(works)
@@ -222,7 +221,7 @@ class Pace:
         self._works, self._cost = works, sum(w.left() for w in works)
         self._began: float | None = None
         self._done = self._when = 0.0
-        """How much of the cost is done, and when the last of it was."""
+        """How much of the cost is done, and when the last part was."""
         self._shares: dict[str, float] = {}
         """Which share of each group that runs is done."""
 

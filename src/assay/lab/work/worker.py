@@ -54,7 +54,7 @@ class Setting:
     watch: inputs.Watch
 
     def __post_init__(self) -> None:
-        # at once: an edit of the file while a group is trained belongs to no text of it
+        # at once: the file may be edited while a group is trained
         self.code = origin.code(self.experiment.origin) if self.experiment.origin else ""
         self.home = origin.home(self.experiment.origin)
 
@@ -311,7 +311,7 @@ def keeps(experiment: Experiment, arm: str) -> bool:
 
 
 class _GroupWork(Setting):
-    """One group at work: what is missing of it is trained, measured and stored."""
+    """One group at work: its missing runs are trained, measured and stored."""
 
     def fit_memory(self, group: groups.RunGroup, clock: tuple[float, float]) -> int:
         """Work on a group; where the memory does not suffice, on one half after the other, which
@@ -428,8 +428,8 @@ class _GroupWork(Setting):
         assert parents.keys() == set(keys), "a group starts only when its parents are stored"
         stored = [parents[key] for key in keys]
         bench.read_for(stored)
-        before = concatenate([s.trained() for s in stored]).to(bench.device)
-        return {arm: train(runs[arm], bench, before)}
+        trained = concatenate([s.trained() for s in stored]).to(bench.device)
+        return {arm: train(runs[arm], bench, trained)}
 
 
 def note_failure(folder: Path, kind: str, text: str) -> None:

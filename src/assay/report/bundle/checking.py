@@ -70,7 +70,7 @@ class CheckedBundle:
     """
     claims: tuple[Rejudged, ...]
     exact: tuple[Rejudged, ...]
-    """Theorems, of which only the last comparison is made."""
+    """Theorems, for which only the last comparison is made."""
     files: int
     """How many files SHA256SUMS lists."""
     changed: tuple[str, ...]
@@ -145,10 +145,10 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
         present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
         changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
         digest = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
-        found = standing.derive(folder, trusted)
+        derived = standing.derive(folder, trusted)
         stated = json.loads(read(CONTESTS))["contests"] if CONTESTS in present else ()
     kind, every = _kind(digest), (*claims, *exact)
-    sound = not changed and kind in ("released", "earlier") and found.follows
+    sound = not changed and kind in ("released", "earlier") and derived.follows
     return CheckedBundle(
         bundle=path,
         same=sound and all(s.judged and not s.differs for s in every),
@@ -158,7 +158,7 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
         changed=tuple(sorted(changed)),
         judge=kind,
         judge_sha256=digest,
-        standing=found,
+        standing=derived,
         contests=tuple(str(line) for line in stated),
     )
 
@@ -176,8 +176,8 @@ def _require_plain(folder: Path) -> None:
 
 def _kind(digest: str) -> Kind:
     """Say what the judge.py with this hash is; "" is the hash of none."""
-    known: dict[str, Kind] = {**dict.fromkeys(EARLIER, "earlier"), released(): "released"}
-    return known.get(digest, "unknown") if digest else "missing"
+    kinds: dict[str, Kind] = {**dict.fromkeys(EARLIER, "earlier"), released(): "released"}
+    return kinds.get(digest, "unknown") if digest else "missing"
 
 
 def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:

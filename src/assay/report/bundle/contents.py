@@ -109,8 +109,8 @@ def _why_not(claim: Claim, judged: Judged) -> str:
 def _kept(numbers: dict[str, np.ndarray], x: np.ndarray) -> str:
     """Keep an array, and give its key; equal ones are kept once."""
     x = np.ascontiguousarray(x, dtype=np.float64)
-    known = (key for key, y in numbers.items() if np.array_equal(x, y, equal_nan=True))
-    key = next(known, f"n{len(numbers)}")
+    same = (key for key, y in numbers.items() if np.array_equal(x, y, equal_nan=True))
+    key = next(same, f"n{len(numbers)}")
     numbers[key] = x
     return key
 
@@ -119,7 +119,7 @@ PLAIN = """
 text condition of units unit where scale bounds must_fail must_hold near violations may_hold
 beats distance empty threshold kind source rounding
 """
-"""What of a claim goes out as it is."""
+"""Fields of a claim that are exported unchanged."""
 
 
 def _describe_claim(claim: Claim) -> Described:
@@ -192,12 +192,12 @@ def _statistics(
         return {k: np.repeat(x[None], steps.TRIED, 0) for k, x in means.items()}
 
     def place(statistic: Statistic, means: Means) -> int | None:
-        if not means:  # nothing was measured of it, of which to make anything
+        if not means:  # no measure to compute anything from
             return None
-        known = {"steps": steps.trace(statistic, means)}
-        if known not in statistics:
-            statistics.append(known)
-        return statistics.index(known)
+        values = {"steps": steps.trace(statistic, means)}
+        if values not in statistics:
+            statistics.append(values)
+        return statistics.index(values)
 
     for table in arms.values():
         table["statistic"] = 0 if plain else place(claim.statistic, means_of(table))

@@ -29,7 +29,7 @@ MOST = 8192
 """Numbers per run above which a measure that no text condition names is left out, as of records."""
 SUMS = "SHA256SUMS"
 CONTESTS = "contests.json"
-"""A sentence for each recorded claim that was challenged by an arm that somebody else wrote."""
+"""A sentence for each recorded claim that was challenged by someone else's arm."""
 ENVIRONMENT = (
     *("software", "machine", "device", "runs", "diverged"),
     *("inputs", "code", "keys", "begun", "finished"),

@@ -98,7 +98,7 @@ def _without_prompts(whole: Whole) -> Whole:
     """Hide prompts: their hashes stay, and nothing of them in verdicts and on the page."""
     rows = [row for table in whole.prompts.values() for row in table]
     digests = {
-        n: [journal.digest(json.dumps(r)) for r in some] for n, some in whole.prompts.items()
+        n: [journal.digest(json.dumps(r)) for r in lines] for n, lines in whole.prompts.items()
     }
     page, data = whole.page, as_json(whole.data)
     for text, _ in rows:
@@ -113,12 +113,12 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     plan = lab.plan(experiment, preset)
     whole = _whole(lab, experiment, preset, result.to_json(), result.arms)
     read = of_runs(plan)
-    inputs = {name: held for arm in read.values() for name, held in arm.items()}
-    known = experiment.materials.prompts() if experiment.materials else {}
+    inputs = {name: hashes for arm in read.values() for name, hashes in arm.items()}
+    prompts_now = experiment.materials.prompts() if experiment.materials else {}
     prompts = {
         name: [json.loads(row) for row in rows]
-        for name, (held, rows) in known.items()
-        if inputs.get(name, held) == held
+        for name, (hashes, rows) in prompts_now.items()
+        if inputs.get(name, hashes) == hashes
     }
     whole = replace(whole, read=read, prompts=prompts)
     return replace(whole, origin=STORED, page=page)
@@ -139,8 +139,8 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     frozen, stated = data.get("registration"), data.get("inference", EXPLORATORY)
     data |= {"inference": EXPLORATORY, "registration": None}
     statements = recording.rejudge(experiment, record)
-    for kind, some in zip(("verdicts", "exact", "findings"), statements, strict=True):
-        data[kind] = [statement.to_json() for statement in some]
+    for kind, kept_statements in zip(("verdicts", "exact", "findings"), statements, strict=True):
+        data[kind] = [statement.to_json() for statement in kept_statements]
     today, recorded = ResultData.from_json(data), ResultData.from_json(record)
     pairs = [(text, recording.departs(b, a)) for _, text, a, b in recording.paired(today, recorded)]
     left_out = [f"of the record, {text}: {how}" for text, how in pairs if how]
@@ -172,21 +172,21 @@ def _whole(
     data: Mapping[str, Any],
     arms: Mapping[str, xr.Dataset],
 ) -> Whole:
-    """What a bundle is made of but for its page and figures."""
+    """The contents of a bundle, except its page and figures."""
     experiment = looks.marked(experiment.sized(preset.specs), lab.store)
     result = ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not result.exact and not result.findings:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
-    known = experiment.origin if in_file(experiment.origin) else experiment.name
+    name = experiment.origin if in_file(experiment.origin) else experiment.name
     noted_looks = (data.get("registration") or {}).get("looks", ())  # of older versions several
     level = noted_looks[-1]["level"] if noted_looks else USUAL
     return Whole(
         data=data,
         arms=arms,
         claims=carry_all(claims, arms, scope_by_reading(experiment, preset), level),
-        header=catalogue.entry(known).header(),
+        header=catalogue.entry(name).header(),
         source=_source(experiment),
         registration=_registration_files(lab, experiment),
         contests=contests.of_preset(experiment.name, preset.title, experiment.origin),

@@ -71,8 +71,8 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
         raise ValueError(f"preset {preset[:80]!r} is not a valid file name")
     if inference == EXPLORATORY:
         page = html.unescape((folder / "report.html").read_text("utf-8"))
-        said = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
-        against = ["report.html says confirmatory"] if said else []
+        is_confirmatory = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
+        against = ["report.html says confirmatory"] if is_confirmatory else []
         return Standing(inference, EXPLORATORY, tuple(against))
     frozen, against = _registration(folder, preset)
     if inference not in (CONFIRMATORY, "frozen without inputs"):
@@ -115,20 +115,20 @@ def _registration(folder: Path, preset: str) -> tuple[Registration | None, list[
             registrations.append(registered.read(path))
         except StoreError:
             against.append(f"{FOLDER}/{path.name} is not as it was frozen")
-    known = [r for r in registrations if r.content.get("preset") == preset]
-    if not known:
+    candidates = [r for r in registrations if r.content.get("preset") == preset]
+    if not candidates:
         return None, against or ["what was frozen is not in the bundle"]
-    if len({(r.hash, r.time, r.commit) for r in known}) > 1:
+    if len({(r.hash, r.time, r.commit) for r in candidates}) > 1:
         against.append("the bundle has several registrations, which differ")
-    return known[0], against
+    return candidates[0], against
 
 
-def _unlike(what: str, frozen: JSON, found: JSON) -> Iterator[str]:
+def _unlike(noun: str, frozen: JSON, present: JSON) -> Iterator[str]:
     """Say what is not as it was frozen, name by name; what is empty may be left out."""
-    for name in {**frozen, **found}:
-        held, now = frozen.get(name) or None, found.get(name) or None
-        if held != now:
-            yield f"{what}: {name} was frozen as {held}, and is {now}"
+    for name in {**frozen, **present}:
+        then, now = frozen.get(name) or None, present.get(name) or None
+        if then != now:
+            yield f"{noun}: {name} was frozen as {then}, and is {now}"
 
 
 def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
@@ -156,18 +156,18 @@ def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str
         yield f"{'it was frozen, and is not stated' if text in frozen else 'not frozen'}: {text}"
     usual = content["looks"][-1]["level"]
     for claim in (claim for claim in claims if claim["text"] in frozen):
-        held, text = frozen[claim["text"]], claim["text"]
+        frozen_claim, text = frozen[claim["text"]], claim["text"]
         # intervals of claims along a sweep hold for all of them at once
         level = usual ** (1 / content.get("together", {}).get(text, 1))
-        edges = [x if math.isfinite(x) else None for x in map(float, held["range"])]
-        before = {name: _plain(held.get(name), name) for name in ALIKE}
-        before |= {"range": edges, "level": level}
+        edges = [x if math.isfinite(x) else None for x in map(float, frozen_claim["range"])]
+        frozen_parts = {name: _plain(frozen_claim.get(name), name) for name in ALIKE}
+        frozen_parts |= {"range": edges, "level": level}
         judged = {name: _plain(claim.get(name), name) for name in ALIKE}
         judged |= {
             "range": [*claim["range"], *claim["fail_range"]],
             "level": claim.get("level", level),
         }
-        yield from _unlike(text, before, judged)
+        yield from _unlike(text, frozen_parts, judged)
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -191,27 +191,27 @@ def _arms(content: JSON, index: JSON) -> Iterator[str]:
             continue
         measured = arm["levels"].get("seed") or arm["runs"].get("seed")
         units = frozen.get("units", {})
-        held: dict[str, Any] = {"runs": frozen["runs"], "seeds": seeds, **units}
+        expected: dict[str, Any] = {"runs": frozen["runs"], "seeds": seeds, **units}
         now: dict[str, Any] = {unit: len(arm["levels"].get(unit, ())) for unit in units}
         now |= {"runs": arm["n"], "seeds": sorted({*(measured or [arm["fields"].get("seed")])})}
         for field in arm["fields"].keys() - {"seed"}:
             now[field] = [json.dumps(arm["fields"][field])]
             settings = (setting.get(field, arm["fields"][field]) for setting in frozen["fields"])
-            held[field] = sorted({*map(json.dumps, settings)})
-        yield from _unlike(f"arm {name}", held, now)
+            expected[field] = sorted({*map(json.dumps, settings)})
+        yield from _unlike(f"arm {name}", expected, now)
 
 
 def _inputs(content: JSON, environment: JSON, inference: str) -> Iterator[str]:
     """Compare what was read with what was frozen."""
     arms, read_by = content.get("arms", {}), environment.get("read", {})
     inputs = {name: arm.get("inputs", {}) for name, arm in arms.items()}
-    prompts = {name: held["hash"] for name, held in content.get("prompts", {}).items()}
+    prompts = {name: entry["hash"] for name, entry in content.get("prompts", {}).items()}
     for name in {**inputs, **read_by}:
         frozen, read = inputs.get(name, {}), read_by.get(name, {})
         if inference != CONFIRMATORY:  # what an older version froze has not all inputs
             read = {key: value for key, value in read.items() if key in frozen}
         yield from _unlike(f"read by arm {name}", frozen, read)
-        whole = {key: prompts.get(key, held) for key, held in frozen.items()}
+        whole = {key: prompts.get(key, entry) for key, entry in frozen.items()}
         yield from _unlike("prompts", frozen, whole)
     if inference == CONFIRMATORY and "text" in content and not any(inputs.values()):
         yield from _unlike("read by the author's own code", {}, environment.get("inputs", {}))
@@ -220,10 +220,10 @@ def _inputs(content: JSON, environment: JSON, inference: str) -> Iterator[str]:
 def _prompts(content: JSON, path: Path) -> Iterator[str]:
     """Compare prompts with those that were frozen, row by row and in order, by their digests."""
     bundled = _read(path) if path.is_file() else {}
-    for name, held in content.get("prompts", {}).items():
+    for name, entry in content.get("prompts", {}).items():
         rows = [x if isinstance(x, str) else digest(json.dumps(x)) for x in bundled.get(name, ())]
-        if rows != held["rows"]:
-            yield f"{name}: the rows in the bundle are not the {len(held['rows'])} frozen ones"
+        if rows != entry["rows"]:
+            yield f"{name}: the rows in the bundle are not the {len(entry['rows'])} frozen ones"
 
 
 def _chains(folder: Path, frozen: Registration, stated: JSON) -> Iterator[str]:
@@ -257,11 +257,11 @@ def _chains(folder: Path, frozen: Registration, stated: JSON) -> Iterator[str]:
 
 def _seen(ledger: Journal, asked: Questions, frozen: Registration) -> Iterator[str]:
     """What may have been seen before it was frozen."""
-    known = questions.read(frozen.content.get("questions", {}))
-    for why, when, _ in asked.exposures(known):
+    questions_frozen = questions.read(frozen.content.get("questions", {}))
+    for why, when, _ in asked.exposures(questions_frozen):
         if when < frozen.time:
             yield f"{why}, before it was frozen"
-    if questions.is_by_rows(known) or frozen.ledger is None:
+    if questions.is_by_rows(questions_frozen) or frozen.ledger is None:
         return
     about, line = frozen.line, frozen.ledger["hash"]
     subject = Subject(frozenset(about["about"]), frozenset(frozen.seeds), about["arms"])

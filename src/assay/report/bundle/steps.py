@@ -138,8 +138,8 @@ def arithmetic(
         x = walk(parts.__getitem__)
         if len(parts) < 2 or walk(lambda column: np.float64(1.0)) != 0:
             return x
-        tells = [abs(x) > least * abs(part) for part in parts.values()]
-        return np.where(reduce(np.logical_and, tells) | np.isnan(x), x, 0.0)
+        large = [abs(x) > least * abs(part) for part in parts.values()]
+        return np.where(reduce(np.logical_and, large) | np.isnan(x), x, 0.0)
 
     return record(compute)
 

@@ -75,7 +75,7 @@ class Architecture:
     """Whether their text needs a BOS token, which the tokenizer of a GGUF file does not put
     there."""
     traits: tuple[str, ...] = ()
-    """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
+    """How such models differ from Llama, each in a few words, for choosing a site."""
 
     def places(self) -> Iterator[Mapping[str, Place]]:
         """Yield where its sites are: for certain, or guess by guess."""
@@ -209,7 +209,7 @@ class Returned:
             if isinstance(out, tuple):  # blocks of some types return their attention as well
                 return (after(module, args, out[0]), *out[1:])
             if self.pick is None:
-                split = len(shape) > 1 and out.ndim == 3  # heads lie beside each other
+                split = len(shape) > 1 and out.ndim == 3  # heads are next to each other
                 new = visit(out.unflatten(-1, shape) if split else out)
                 return new.flatten(-len(shape)) if split else new
             new = visit(self.pick(out, shape).clone())
@@ -351,8 +351,8 @@ _HERE = "assay_visits"
 class AttentionHandle:
     """Takes a visit away and, after the last of a model, gives attention back to transformers."""
 
-    def __init__(self, module: Any, step: str, before: str | None):
-        self.module, self.step, self.before = module, step, before
+    def __init__(self, module: Any, step: str, implementation: str | None):
+        self.module, self.step, self.before = module, step, implementation
 
     def remove(self) -> None:
         """Undo what `hook_attention` did; the last hooked goes first."""
@@ -367,7 +367,7 @@ class AttentionHandle:
 def hook_attention(module: Any, step: str, visit: Visit) -> AttentionHandle:
     """Let `visit` see a step of one attention in every pass until the handle is removed."""
     _register()
-    before = module.config._attn_implementation
+    implementation = module.config._attn_implementation
     if not hasattr(module, _HERE):
         setattr(module, _HERE, {})
     getattr(module, _HERE)[step] = visit
@@ -375,7 +375,7 @@ def hook_attention(module: Any, step: str, visit: Visit) -> AttentionHandle:
         module._attn = lambda q, k, v, mask=None: _head_first(attend(module, q, k, v, mask))
     else:
         module.config._attn_implementation = NAME
-    return AttentionHandle(module, step, before)
+    return AttentionHandle(module, step, implementation)
 
 
 def attend(

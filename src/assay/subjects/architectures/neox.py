@@ -31,7 +31,7 @@ def _in_sequence(config: Mapping[str, Any]) -> Architecture | None:
 
 
 def _third(module: str, index: int) -> Returned:
-    """Place queries, keys or values, which lie head by head beside each other."""
+    """Place queries, keys or values, which are next to each other head by head."""
 
     def pick(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
         return x.unflatten(-1, (shape[0], 3, shape[1]))[..., index, :]

@@ -27,8 +27,8 @@ _BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 class Active:
     """Places (row, latent) of a batch [rows, width], in the order of latents.
 
-    Runs may stand side by side: rows and latents are then those of all runs, and no row of one
-    meets a latent of another."""
+    Runs may be stacked: rows and latents are then those of all runs, and no row of one meets a
+    latent of another."""
 
     rows: int
     width: int
@@ -97,7 +97,7 @@ class Active:
         return _starts(self.latent, self.width)
 
     def of(self, batch: Float[torch.Tensor, "rows width"]) -> Float[torch.Tensor, " n"]:
-        """What stands at the places, in float32 at least."""
+        """The numbers at the places, in float32 at least."""
         # Few numbers are left here, so float32 costs nothing, and sums over many rows do not lose
         # digits.
         values = batch.flatten().index_select(0, self.places)

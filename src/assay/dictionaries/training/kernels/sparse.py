@@ -52,15 +52,15 @@ products: below, what it calls takes longer than what it saves."""
 def kernel_for(loss: Loss, nonlinearity: Nonlinearity) -> Kernel:
     """The fastest kernel: sparse steps where the loss is known, else autograd."""
     if isinstance(nonlinearity, TopK | BatchTopK):
-        known = loss is losses.mse or isinstance(loss, TopKAux | Matryoshka)
+        is_supported = loss is losses.mse or isinstance(loss, TopKAux | Matryoshka)
     elif isinstance(nonlinearity, Gated):
-        known = loss in (losses.gated, losses.gated_no_aux)
+        is_supported = loss in (losses.gated, losses.gated_no_aux)
     elif isinstance(nonlinearity, JumpReLU):
-        known = loss is losses.jumprelu
+        is_supported = loss is losses.jumprelu
     else:
         by_size = loss is losses.l1 or isinstance(loss, L1Weighted)
-        known = isinstance(nonlinearity, ReLU) and by_size
-    return sparse if known else autograd
+        is_supported = isinstance(nonlinearity, ReLU) and by_size
+    return sparse if is_supported else autograd
 
 
 def in_chunks(kernel: Kernel, step: StepInput, room: dict[str, torch.Tensor]) -> Step:
@@ -222,8 +222,8 @@ class Chosen:
     def of(self, function: Callable[..., torch.Tensor]) -> Float[torch.Tensor, " n"]:
         """What a function of projections, bias and parameters, such as a nonlinearity, gives at the
         places."""
-        own = self.batch.nonlinearity.init(1, 1)
-        names = {name: self.at(self.params[name])[None] for name in own}
+        parameters = self.batch.nonlinearity.init(1, 1)
+        names = {name: self.at(self.params[name])[None] for name in parameters}
         bias = self.at(self.params["b_enc"])
         return function((self.pre - bias)[None, None], bias[None], names).flatten()
 
