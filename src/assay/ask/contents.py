@@ -395,7 +395,7 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
         site = intervention.site or next(iter(sites), "")
         places = [site] if isinstance(site, str) else [*site]
         own = (intervention.block, intervention.top, intervention.neurons, intervention.function)
-        if any(own):
+        if any(own) or not (any(places) or intervention.heads):
             phrases.append(f"with {interventions.in_words(intervention)}")
             continue
         if intervention.heads:

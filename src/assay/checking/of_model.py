@@ -29,8 +29,8 @@ def read(
     position: int | str,
     question: str,
     answers: tuple[str, str],
-) -> tuple[dict[Control, Any], list[str]]:
-    """Read what a model gives for the controls, and say which it cannot give. Raises: DataError,
+) -> dict[Control, Any]:
+    """Read what a model gives for the controls; None for what it cannot give. Raises: DataError,
     ModelError."""
     opened = model if isinstance(model, Pretrained) else load(model, tokenizer=tokenizer)
     ids = [opened.prompt(text)[0].tolist() for text in texts]
@@ -39,7 +39,6 @@ def read(
         EMBEDDING: torch.stack([embedding[i].detach().float().cpu().mean(0) for i in ids]).numpy(),
         PLACES: placed(embedding, ids).numpy(),
     }
-    notes = []
     if site:
         if isinstance(model, Pretrained):
             raise DataError(
@@ -47,13 +46,9 @@ def read(
             )
         twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
         readings[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
-    else:
-        notes.append("no control untrained: give site=, where X was read")
     if question:
         readings[ASKED] = _asked(opened, texts, question, answers)
-    else:
-        notes.append('no control asked: say question="… {text} …"')
-    return {**dict.fromkeys((UNTRAINED, ASKED)), **readings}, notes
+    return {**dict.fromkeys((UNTRAINED, ASKED)), **readings}
 
 
 def _activations(

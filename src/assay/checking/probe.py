@@ -282,9 +282,8 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more, reported = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
+        more = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
-        rows.notes.extend(reported)
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
     why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
@@ -429,7 +428,7 @@ def _scored(
 _HOW: Mapping[Control, str] = {
     EMBEDDING: "give embeddings= of each row, or model=",
     UNTRAINED: "give untrained=, an untrained model's activations, or model= and site=",
-    ASKED: "give asked=, a score for each row, or model= and question=",
+    ASKED: 'give asked=, a score for each row, or model= and question="… {text} …"',
 }
 
 

@@ -492,7 +492,10 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     """The sites that an intervention changes, with the heads at each. Raises: DataError,
     ModelError."""
     if table.heads and table.site:
-        raise DataError(f"{table.name!r}: give a site or heads, not both")
+        raise DataError(
+            f"{table.name!r}: give a site or heads, not both; heads are written as in "
+            'heads = ["5.0"]'
+        )
     if table.heads:
         return [(Site("z", layer), numbers) for layer, numbers in heads_by_layer(table.heads)]
     if table.neurons and not table.site:
