@@ -133,3 +133,30 @@ def test_what_two_values_leave_open_is_not_said_to_need_more_prompts():
     assert words.startswith("more prompts do not help") and "2 of template, 40 of thing" in words
     assert 'write unit = "prompt" under the prompts, with which it would hold' in words
     assert not command
+
+
+def test_a_column_of_written_out_texts_that_a_study_does_not_name_says_what_belongs_together():
+    """Ten sentences, each of 24 things: whether the file has a list of texts or a column of them,
+    the sentences are groups. So are topics; a difficulty of three levels is no sample of any."""
+    openings = ("we all think", "they told me", "I heard that", "in the end", "she wrote of")
+    sentences = [f"{o}, {end}, the {{}} was" for o in openings for end in ("so", "as they all say")]
+    rows = tuple(
+        {
+            "text": sentences[i].format(f"thing{j}"),
+            "template": f"t{i}",
+            "topic": f"topic{i // 2 + 5 * (j % 2)}",
+            "hard": "abc"[j % 3],
+            "answer": " yes" if j % 2 else " no",
+            "label": "xy"[j % 2],
+        }
+        for i in range(10)
+        for j in range(24)
+    )
+    found = shared(load(Prompts(rows=rows), Path(), 'log_prob = " {answer}"'), range(240))
+    assert {name: len({*of}) for name, of in found.items() if name != "filling"} == {
+        "template": 10,
+        "topic": 10,
+    }
+    assert found["template"] == [row["template"] for row in rows]
+    stated = Prompts(rows=rows, unit="prompt")
+    assert shared(load(stated, Path(), "-"), range(240)) == {}

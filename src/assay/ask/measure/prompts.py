@@ -24,6 +24,7 @@ import numpy as np
 from assay.ask.tables import Message, Model, Prompts, Read
 from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
+from assay.core.intervals import FEWEST
 from assay.core.nouns import counted
 from assay.core.wordings import spelling, wordings
 from assay.subjects.chats import Chat
@@ -89,6 +90,9 @@ class PromptSet:
     """Of each row, the number of what it says: equal where only spelling and unit differ."""
     selection: Selection | None = None
     """Which rows are measured, where that is found out by a model."""
+    unnamed: tuple[str, ...] = ()
+    """The columns of written-out texts that the study does not name; some may say which texts
+    belong together, such as a topic."""
 
     @cached_property
     def digest(self) -> str:
@@ -229,14 +233,22 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     template among them, where every slot that has several values is such a one: prompts that are
     combinations of few values, and no independent units. Of texts that are written out it is their
     wording, and what fills it. Empty for any other prompts, and where the table says what their
-    units are."""
+    units are. A column of such texts that the study does not name may group them as well, such as a
+    topic; with fewer values than decide anything, such as a difficulty, it is no sample of groups.
+    """
     if prompts.table.unit or prompts.table.split:
         return {}
     texts, values = [prompts.rows[i].text for i in rows], slot_values(prompts, rows)
-    if all(of == texts for of in values.values()):
+    if all(of == texts for name, of in values.items() if name != "template"):
         ways = zip(("wording", "filling"), wordings(texts), strict=True)
-        values = {name: [str(n) for n in numbers] for name, numbers in ways}
-        return {n: of for n, of in values.items() if len({*of}) > 1 and _several_each(of)}
+        found = {name: [str(n) for n in numbers] for name, numbers in ways}
+        for name in prompts.unnamed:
+            levels = [prompts.rows[i].columns[name] for i in rows]
+            found |= {name: levels} if len({*levels}) >= FEWEST else {}
+        if "template" in values:  # which names the wording
+            found |= {"template": values["template"]}
+            found.pop("wording")
+        return {n: of for n, of in found.items() if len({*of}) > 1 and _several_each(of)}
     several = {name: of for name, of in values.items() if len({*of}) > 1}
     return several if all(2 * len({*of}) <= len(texts) for of in several.values()) else {}
 
@@ -331,7 +343,8 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             "different, and the others repeat a text and its answers: copies do not count as "
             "units; remove them, or write what you generalise over as unit"
         )
-    made = PromptSet(table, tuple(rows), tuple(_numbered(table, rows, study)))
+    same = tuple(_numbered(table, rows, study))
+    made = PromptSet(table, tuple(rows), same, unnamed=tuple(_unnamed(rows, study)))
     _check_levels(made)
     return made
 
@@ -457,6 +470,14 @@ def _numbered(table: Prompts, rows: Sequence[PromptRow], study: str) -> Iterator
         besides = (table.unit, table.split, *row.spans)
         read = [x for x in _read_of(row, study) if x[0] not in besides]
         yield known.setdefault(json.dumps([spelling(row.text), read]), len(known))
+
+
+def _unnamed(rows: Sequence[PromptRow], study: str) -> Iterator[str]:
+    """The columns that all rows have, and that a study names nowhere; none without a study."""
+    for name in rows[0].columns if study else ():
+        known = name in (*rows[0].spans, "label", "template") or _names(study, name)
+        if not known and all(name in row.columns for row in rows):
+            yield name
 
 
 def _names(study: str, column: str) -> bool:
