@@ -76,11 +76,13 @@ def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
     assert at_levels("head {l}.{h}.", {"l": (0, 1), "h": (3,)}) == "head 0.3 and 1.3."
     both = {"l": range(30), "h": range(9)}
     assert at_levels("head {l}.{h} (z), {who}", both) == (
-        "head 0.0 to 29.8 (l 0 to 29 × h 0 to 8) (z), {who}"
+        "head 0 to 8 of block 0 to 29 (z), {who}"
     )
     some = {"block": [20, 22, 24, 26], "head": range(9)}
-    words = "head 20.0 to 26.8 (block 20, 22, 24 and 26 × head 0 to 8)"
+    words = "head 0 to 8 of block 20, 22, 24 and 26"
     assert at_levels("head {block}.{head}", some) == words
+    other = "at blocks.20.x.0 to blocks.26.x.8 (block 20, 22, 24 and 26 × head 0 to 8)"
+    assert at_levels("at blocks.{block}.x.{head}", some) == other
     steps = {"l": range(0, 30, 5)}
     assert at_levels("at a.{l}", steps) == "at a.0 to a.25 (l 0, 5, 10, 15, 20 and 25)"
     every = ", ".join(f"blocks.{n}.{site}" for site in ("a.x", "b") for n in range(30))
