@@ -75,12 +75,12 @@ def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
     assert at_levels("at a.{l}.b, c", {"l": range(2, 9)}) == "at a.2.b to a.8.b, c"
     assert at_levels("head {l}.{h}.", {"l": (0, 1), "h": (3,)}) == "head 0.3 and 1.3."
     both = {"l": range(30), "h": range(9)}
-    assert at_levels("head {l}.{h} (z), {who}", both) == (
-        "head 0.0 to 29.8 (l 0 to 29 × h 0 to 8) (z), {who}"
-    )
+    assert at_levels("head {l}.{h} (z), {who}", both) == ("head 0 to 8 of block 0 to 29 (z), {who}")
     some = {"block": [20, 22, 24, 26], "head": range(9)}
-    words = "head 20.0 to 26.8 (block 20, 22, 24 and 26 × head 0 to 8)"
+    words = "head 0 to 8 of block 20, 22, 24 and 26"
     assert at_levels("head {block}.{head}", some) == words
+    other = "at blocks.20.x.0 to blocks.26.x.8 (block 20, 22, 24 and 26 × head 0 to 8)"
+    assert at_levels("at blocks.{block}.x.{head}", some) == other
     steps = {"l": range(0, 30, 5)}
     assert at_levels("at a.{l}", steps) == "at a.0 to a.25 (l 0, 5, 10, 15, 20 and 25)"
     every = ", ".join(f"blocks.{n}.{site}" for site in ("a.x", "b") for n in range(30))
@@ -124,3 +124,23 @@ def test_the_scope_of_a_claim_names_the_sites_of_its_own_reads():
     assert spoken_scope(study, words, "main.right > 1") == "gpt2, 9 prompts"
     assert spoken_scope(study, words, "main.size > 1") == words
     assert spoken_scope(study, words, "mean(main.size) - main.right > 1") == words
+
+
+def test_a_gradient_times_an_activation_has_the_unit_of_what_it_is_of(folder, tmp_path):  # noqa: F811
+    path = folder / "gradients.toml"
+    given = ASKED[: ASKED.index("[[intervene]]")] + ASKED[ASKED.index("[[read]]") :]
+    each = (
+        '[[read]]\nname = "each"\ngradient = "right"\nheads = ["{block}.{head}"]\n'
+        "sweep = { block = [0, 1], head = [0, 1] }\n"
+    )
+    asked = '[[estimate]]\ntext = "Each"\nvalue = "main.each"\nover = ["block", "head"]\n'
+    path.write_text(given[: given.index("[[claim]]")] + each + asked)
+    at = ["--root", str(tmp_path / "s")]
+    assert main(["run", str(path), *at, "--executor", "inline"]) == 0
+    assert main(["report", str(path), *at, "--out", str(tmp_path)]) == 0
+    html = (tmp_path / "gradients.html").read_text()
+    text = visible(html)
+    assert "each: gradient of right times the activation of head 0.0, 0.1, 1.0 and 1.1" in text
+    assert "; for block" not in text, "the levels are named once"
+    legends = re.findall(r">(nats|main\.each)</text>", html)
+    assert legends and {*legends} == {"nats"}

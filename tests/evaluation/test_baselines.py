@@ -1,6 +1,7 @@
 """What a dictionary is compared with is what plain NumPy gives on the same rows, and the sentence
 says who is ahead."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -96,7 +97,12 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     assert "less than random directions do" in sentences(compared)
     left = compared["dictionary"]["fvu"]["estimate"]
     assert left > 1
-    assert f"tokens it leaves {left:#.3g} times the variance; a random" in sentences(compared)
+    random = compared["random"]["fvu"]["estimate"]
+    assert (
+        f"tokens it leaves {left:#.3g} times the variance; a random dictionary that is on as often "
+        f"leaves {100 * random:.1f}\N{NO-BREAK SPACE}%, " in sentences(compared)
+    )
+    assert not re.search(r"explains? \d", sentences(compared)), "one verb for all that is compared"
 
 
 @pytest.mark.usefixtures("believed")

@@ -194,7 +194,9 @@ def test_commands_can_be_pasted(tmp_path):
         f"<code>assay export &#39;/my files/d.safetensors&#39; --format index {paste} --site "
         in page
     )
-    assert "--ablate 32</code>" in page
+    about = browser.get("/pythia/made-up.json").json()["about"]
+    read = about["windows"] * about["context"]
+    assert f" --tokens {read} --root {root} --ablate 32</code>" in page, "the same index, with more"
 
 
 def test_the_page_says_how_its_tables_are_opened(world):

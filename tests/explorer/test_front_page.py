@@ -49,6 +49,20 @@ def test_two_indexes_of_one_name_have_two_addresses(store, tmp_path):
         assert client(store).get(f"/{d['address']}.json").json()["about"]["d_sae"] == d["features"]
 
 
+def test_of_one_reading_the_index_with_most_ablated_features_is_listed(store, tmp_path):
+    more = {"ablated": 6, "fvu": 0.25}
+    shelve(store, "b" * 16, simulated.made(tmp_path / "two"), **more)
+    (only,) = client(store).get("/.json").json()["dictionaries"]
+    assert (only["address"], only["taken_out"]) == ("model/made-up", 6)
+    shelve(store, "c" * 16, simulated.made(tmp_path / "three", windows=12))
+    found = {d["address"]: d for d in client(store).get("/.json").json()["dictionaries"]}
+    assert found["model/made-up"]["differs_in"] == []
+    assert found["model/made-up~" + "b" * 6]["differs_in"] == ["tokens read"]
+    page = client(store).get("/").text
+    assert f"~{'b' * 6}, which differs in tokens read</span>" in page
+    assert client(store).get(f"{HOME}.json").json()["beside"] == [], "the same dictionary"
+
+
 def test_folders_that_are_being_made_or_are_something_else_are_not_shown(store):
     (store / "artefacts/index" / ("b" * 16 + ".partial")).mkdir()
     (store / "artefacts/index/README").mkdir()

@@ -48,6 +48,12 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
     assert browser.get("/model/other").status_code == 404
 
 
+def test_of_a_step_that_is_done_no_time_is_left(tmp_path):
+    done = dataclasses.replace(HALF, done=8192, share=1.0)
+    page = reader(tmp_path, Making("model/made-up", "made/up", progress=done)).get("/making").text
+    assert "8,192 of 8,192 tokens. " in page and "left of this step" not in page
+
+
 def test_what_failed_is_one_line_and_asks_no_more(tmp_path):
     failed = Progress(
         "reading the text", failed="the disk is full; start assay serve again to resume"

@@ -226,6 +226,21 @@ def _plot(entry):
     return ET.fromstring(str(interval_plot.interval_plot(entry)))
 
 
+def test_the_label_of_a_threshold_lies_on_no_dot():
+    """One dot per name stands in the middle of its band, so the end of the line has none."""
+    table = {"arm": ["vector", "random"], "estimate": [1.2, 1.4]}
+    points = Figure("t", table, "points", x="arm", y="estimate", rules=((1.0, "threshold"),))
+    spec = vega(points)
+    (text,) = (
+        x
+        for x in spec["layer"]
+        if x["mark"].get("text") == "threshold" and "stroke" not in x["mark"]
+    )
+    assert text["encoding"] == {"y": {"datum": 1.0}, "x": {"value": "width"}}
+    root = ET.fromstring(draw.svg(points))
+    assert "threshold" in ET.tostring(root, encoding="unicode")
+
+
 def test_an_interval_plot_puts_every_number_at_its_place():
     claim = sample.result().verdicts[
         0

@@ -257,7 +257,9 @@ def test_the_index_links_every_page():
     assert "3 hold" in "".join(checker.text)
     assert '<a href="b.html">My question?</a>' in html
     assert html.count("<b>confirmatory</b>") + html.count("<b>exploratory</b>") == 2
-    assert "No result yet" in pages.index([])
+    assert "No result yet" in pages.index([]) and "evaluation.html" not in html
+    evaluated = pages.index([], ["mine", "<b>"])
+    assert '<a href="evaluation.html">an evaluation of mine, &lt;b&gt;</a>' in evaluated
 
 
 def test_the_index_gives_the_first_number_of_a_result_without_claims():

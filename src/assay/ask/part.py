@@ -168,7 +168,7 @@ class Part:
 def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
     """Write every name that has slots, such as blocks.{layer}.hook_z, at the levels that fill them,
     and names of blocks in a row: each of a few; of more the first and the last, with the levels of
-    each slot where these are not all between the two."""
+    each slot where these are not all between the two. Parts of blocks are named by their levels."""
 
     def filled(match: re.Match[str]) -> str:
         slots = [slot for slot in sweep if f"{{{slot}}}" in match[0]]
@@ -178,20 +178,24 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
         if len(names) <= FEW:
             return listed(names)
         ends = f"{names[0]} to {names[-1]}"
+        if slots[1:] and (parts := re.fullmatch(r"\{(\w+)\}\.\{(\w+)\}", match[0])):
+            block, number = (_written(sweep[slot]) for slot in parts.groups())
+            return f"{number} of block {block}"
         every = slots[1:] or not in_a_row(sweep[slots[0]])
-        return f"{ends} ({' × '.join(_levels_of(s, sweep[s]) for s in slots)})" if every else ends
+        return (
+            f"{ends} ({' × '.join(f'{s} {_written(sweep[s])}' for s in slots)})" if every else ends
+        )
 
     words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)
     row = rf"(blocks\.\d+(\.[\w.]+)), (?:blocks\.\d+\2, ){{{FEW - 1},}}(blocks\.\d+\2)(?!\w)"
     return re.sub(row, r"\1 to \3", words)
 
 
-def _levels_of(slot: str, levels: Sequence[object]) -> str:
-    """Write a slot with its levels: "head 0 to 8", "block 20, 22 and 24"."""
+def _written(levels: Sequence[object]) -> str:
+    """Write the levels of a slot: "0 to 8", "20, 22 and 24"."""
     if len(levels) > FEW and in_a_row(levels):
-        return f"{slot} {levels[0]} to {levels[-1]}"
-    *first, last = map(str, levels)
-    return f"{slot} {', '.join(first)} and {last}" if first else f"{slot} {last}"
+        return f"{levels[0]} to {levels[-1]}"
+    return listed(map(str, levels))
 
 
 def model_phrase(model: Model) -> str:

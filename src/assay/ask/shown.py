@@ -14,6 +14,7 @@ import msgspec
 from assay.ask.contents import spoken_scope
 from assay.ask.measure import prompts, reads
 from assay.ask.part import at_levels
+from assay.ask.tables import Read
 from assay.ask.text import Study, read
 from assay.ask.wording import Condition, condition
 from assay.core.claims import Claim, Estimate
@@ -66,11 +67,19 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
     return Shown(
         text.toml.strip(),
         [row.text for row in rows[:PROMPTS]],
-        [at_levels(reads.describe(r), r.sweep) for r in study.read],
+        [*map(_describe_read, study.read)],
         {s.text: s.condition for s in stated},
-        {s.text: unit for s in stated if (unit := _unit(s, arms))},
+        {s.text: unit for s in stated if (unit := _unit(s, arms, study))},
         study,
     )
+
+
+def _describe_read(read: Read) -> str:
+    """Say what a read is, with the levels of its sweep once: where they fill a slot, or at its
+    end."""
+    said = reads.describe(read)
+    others = {slot: some for slot, some in read.sweep.items() if f"{{{slot}}}" not in said}
+    return at_levels(reads.describe(msgspec.structs.replace(read, sweep=others)), read.sweep)
 
 
 def in_units(result: Result, experiment: Experiment) -> Result:
@@ -81,13 +90,15 @@ def in_units(result: Result, experiment: Experiment) -> Result:
     return replace(result, judged=judged, findings=tuple(map(study.with_unit, result.findings)))
 
 
-def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
+def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset], study: Study) -> str:
     """The unit of what a statement computes: that of all measures of which it is a weighted sum; ""
-    where that is a number alone, or not known."""
+    where that is a number alone, or not known. A gradient times an activation has the unit of what
+    the gradient is of."""
+    of = {r.name: r.gradient for r in study.read if r.gradient}
     stated = condition(s.condition, compared=isinstance(s, Claim))
     main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
     measured: list[tuple[Any, str]] = [
-        (arms.get(c.arm or main, {}), c.name) for c in stated.parsed.columns
+        (arms.get(c.arm or main, {}), of.get(c.name, c.name)) for c in stated.parsed.columns
     ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
     located = any(c.how in LOCATING for c in stated.columns)

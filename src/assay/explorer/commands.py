@@ -38,7 +38,8 @@ def command(about: About, root: Path, verb: str, *more: str, other: bool = False
     if not other and is_index:  # what else makes it the same index, and not another
         read = about.windows * about.context
         options |= {"--context": str(about.context)} if about.context != CONTEXT else {}
-        options |= {"--tokens": str(read)} if read > IndexSetting().tokens + about.context else {}
+        is_usual = 0 <= read - IndexSetting().tokens < about.context
+        options |= {} if is_usual else {"--tokens": str(read)}
     options |= {"--root": str(root)} if root != ROOT else {}
     dictionary = "OTHER" if other else about.source or "DICTIONARY"
     words = (word for pair in options.items() for word in pair)

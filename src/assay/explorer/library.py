@@ -8,6 +8,7 @@ import shlex
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ class Unmade(Problem):
 
 
 _KEY = re.compile(r"[0-9a-f]{16}")
+_READING = attrgetter(
+    *("address", "dictionary", "model_sha256", "corpus_sha256", "site", "site_out", "part"),
+    *("windows", "context", "bos", "skip_first", "outlier", "gradients", "seeds"),
+)
+"""What two indexes share that differ only in how many features were ablated."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class Library:
         self._lock = threading.Lock()
 
     def look(self) -> tuple[tuple[Entry, ...], tuple[Broken, ...]]:
-        """List the indexes by address, and the folders that cannot be read."""
+        """List the indexes by address, of those that differ only in how many features were ablated
+        the one with most; and the folders that cannot be read."""
         indexes, broken = [], []
         for folder in sorted((self.root / "artefacts" / "index").glob("*")):
             if _KEY.fullmatch(folder.name):
@@ -120,7 +127,9 @@ class Library:
                     broken.append(Broken(folder.name, about))
         address_counts: Counter[str] = Counter()
         entries = []
-        for written_at, key, about in sorted(indexes, key=lambda row: (-row[0], row[1])):
+        indexes.sort(key=lambda row: (row[2].ablated, row[0]))
+        most = {_READING(row[2]): row for row in indexes}  # the last one is kept
+        for written_at, key, about in sorted(most.values(), key=lambda row: (-row[0], row[1])):
             suffix = f"~{key[:6]}" if address_counts[about.address] else ""
             address_counts[about.address] += 1
             entries.append(Entry(about.address + suffix, key, written_at, about))
@@ -180,12 +189,13 @@ class Library:
         return models
 
     def same_site(self, entry: Entry) -> tuple[Entry, ...]:
-        """Find the other indexes of the same model and site."""
+        """Find the indexes of other dictionaries of the same model and site."""
         same = (entry.about.model_sha256, entry.about.site)
         return tuple(
             e
             for e in self.look()[0]
-            if e.key != entry.key and (e.about.model_sha256, e.about.site) == same
+            if e.about.dictionary != entry.about.dictionary
+            and (e.about.model_sha256, e.about.site) == same
         )
 
     def _opened(self, entry: Entry) -> Index:

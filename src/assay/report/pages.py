@@ -337,9 +337,10 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
     return list(tables.outcomes(data.statements).items())
 
 
-def index(entries: Sequence[Mapping[str, Any]]) -> str:
+def index(entries: Sequence[Mapping[str, Any]], evaluated: Sequence[str] = ()) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it."""
+    optionally `header` and `turned`, as `page` has it. `evaluated` are the dictionaries of
+    evaluation.html, if it is in the same folder."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)
@@ -348,6 +349,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
         .get_template("index.html")
         .render(
             entries=listed,
+            evaluated=evaluated,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=tally(everything),
             rows=[row for e in listed for row in e["rows"]],

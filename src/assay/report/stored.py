@@ -20,7 +20,7 @@ from assay.lab.records import contests
 from assay.lab.store.atomic import unseal
 from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
-from assay.report import pages
+from assay.report import evaluations, pages
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,14 @@ class Pages:
 
 
 def write(lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path) -> Pages:
-    """Write a page of each result into `out`, with an index over all pages there."""
+    """Write a page of each result into `out`, with an index over all pages there, and over an
+    evaluation of dictionaries."""
     written: list[Path] = []
     for experiment, preset in selection:
         page, _ = page_of(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
     entries, left_out = _entries(lab, out)
-    index = pages.write(out, {"index.html": pages.index(entries)})[0]
+    index = pages.write(out, {"index.html": pages.index(entries, evaluations.evaluated_in(out))})[0]
     return Pages(tuple(written), index, tuple(left_out))
 
 

@@ -291,17 +291,19 @@ def _lying(figure: Figure, width: int) -> bool:
 
 def _rules(figure: Figure, axis: str, height: int) -> list[dict[str, Any]]:
     """Reference lines across the value axis, with their labels at the start of the line, on paper
-    of their own."""
+    of their own; of upright dots at its end, where no dot is."""
     once: dict[str, Any] = {"values": [{}]}  # drawn once, not once per row
     ink = {"color": LIGHT["ink"]}
     rule = {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1, **ink}
     paper = {"stroke": LIGHT["paper"], "strokeWidth": 3}
+    beyond = axis == "y" and figure.mark in DOTTED and not figure.facet
     layers: list[dict[str, Any]] = []
     for value, label, below in _sides(figure, height):
         text = {"type": "text", "text": label, "align": "left", "fontSize": 12, "dx": 3, **ink}
-        text |= {"baseline": "top", "dy": 3} if below else {"baseline": "bottom", "dy": -2}
+        above = {"baseline": "middle"} if beyond else {"baseline": "bottom", "dy": -2}
+        text |= {"baseline": "top", "dy": 3} if below else above
         across = {axis: {"datum": value}}
-        start = across | {"x" if axis == "y" else "y": {"value": 0}}
+        start = across | {"x" if axis == "y" else "y": {"value": "width" if beyond else 0}}
         layers += [
             {"data": once, "mark": mark, "encoding": place}
             for mark, place in ((rule, across), (text | paper, start), (text, start))

@@ -27,7 +27,7 @@ class Made:
 def about(width, d=16):
     return About(
         name="made/up",
-        dictionary="0" * 64,
+        dictionary=f"{width:064x}",
         model="model",
         model_words="a model",
         model_sha256="1" * 64,

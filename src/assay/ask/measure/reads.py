@@ -115,7 +115,8 @@ def _parts(read: Read, named: str) -> str:
 
 
 def _named_parts(read: Read) -> str:
-    return ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
+    named = ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
+    return f"head{'s' * bool(read.heads[1:])} {named}" if read.heads else named
 
 
 def _writing(read: Read) -> str:
@@ -328,10 +329,10 @@ KINDS: Mapping[str, Kind] = {
     "gradient": Kind(
         gradients.gradient,
         lambda r: (
-            f"gradient of {r.gradient} times the "
-            f"{'change of the activation by a patch from the pair' if r.patch else 'activation'}"
-            f"{f' of {of}' if (of := _parts(r, _named_parts(r))) else ''}"
-            f"{_where(r)}{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
+            f"gradient of {r.gradient} times the {'change of the ' if r.patch else ''}activation"
+            f"{f' of {of}' if (of := _parts(r, _named_parts(r))) else ''}{_where(r)}"
+            f"{' by a patch from the pair' if r.patch else ''}"
+            f"{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
         ),
         fields=(*_AT, "heads", "neurons", "feature", "top", "steps", "patch"),
         places=("all",),
