@@ -353,7 +353,8 @@ KINDS: Mapping[str, Kind] = {
         lambda r: (
             f"gradient of {r.gradient} times the {'change of the ' if r.patch else ''}activation"
             f"{f' of {of}' if (of := _parts(r, _named_parts(r))) else ''}{_where(r)}"
-            f"{' by a patch from the pair' if r.patch else ''}{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
+            f"{' by a patch from the pair' if r.patch else ''}"
+            f"{f', integrated over {r.steps} steps' if r.steps > 1 else ''}"
         ),
         "1",
         "",
