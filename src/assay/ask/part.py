@@ -182,9 +182,8 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
             block, number = (_written(sweep[slot]) for slot in parts.groups())
             return f"{number} of block {block}"
         every = slots[1:] or not in_a_row(sweep[slots[0]])
-        return (
-            f"{ends} ({' × '.join(f'{s} {_written(sweep[s])}' for s in slots)})" if every else ends
-        )
+        levels = " × ".join(f"{slot} {_written(sweep[slot])}" for slot in slots)
+        return f"{ends} ({levels})" if every else ends
 
     words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)
     row = rf"(blocks\.\d+(\.[\w.]+)), (?:blocks\.\d+\2, ){{{FEW - 1},}}(blocks\.\d+\2)(?!\w)"

@@ -75,8 +75,7 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
 
 
 def _describe_read(read: Read) -> str:
-    """Say what a read is, with the levels of its sweep once: where they fill a slot, or at its
-    end."""
+    """Say what a read is, with the levels of its sweep once: in their slots, or at its end."""
     said = reads.describe(read)
     others = {slot: some for slot, some in read.sweep.items() if f"{{{slot}}}" not in said}
     return at_levels(reads.describe(msgspec.structs.replace(read, sweep=others)), read.sweep)
@@ -92,8 +91,7 @@ def in_units(result: Result, experiment: Experiment) -> Result:
 
 def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset], study: Study) -> str:
     """The unit of what a statement computes: that of all measures of which it is a weighted sum; ""
-    where that is a number alone, or not known. A gradient times an activation has the unit of what
-    the gradient is of."""
+    where that is a number alone, or not known. A gradient's numbers are in that of its read."""
     of = {r.name: r.gradient for r in study.read if r.gradient}
     stated = condition(s.condition, compared=isinstance(s, Claim))
     main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))

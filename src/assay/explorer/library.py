@@ -115,8 +115,8 @@ class Library:
         self._lock = threading.Lock()
 
     def look(self) -> tuple[tuple[Entry, ...], tuple[Broken, ...]]:
-        """List the indexes by address, of those that differ only in how many features were ablated
-        the one with most; and the folders that cannot be read."""
+        """List the indexes by address, of each reading the one with most features ablated; and the
+        folders that cannot be read."""
         indexes, broken = [], []
         for folder in sorted((self.root / "artefacts" / "index").glob("*")):
             if _KEY.fullmatch(folder.name):
@@ -190,13 +190,9 @@ class Library:
 
     def same_site(self, entry: Entry) -> tuple[Entry, ...]:
         """Find the indexes of other dictionaries of the same model and site."""
-        same = (entry.about.model_sha256, entry.about.site)
-        return tuple(
-            e
-            for e in self.look()[0]
-            if e.about.dictionary != entry.about.dictionary
-            and (e.about.model_sha256, e.about.site) == same
-        )
+        about, place = entry.about, attrgetter("model_sha256", "site")
+        others = (e for e in self.look()[0] if e.about.dictionary != about.dictionary)
+        return tuple(e for e in others if place(e.about) == place(about))
 
     def _opened(self, entry: Entry) -> Index:
         try:

@@ -339,8 +339,7 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
 
 def index(entries: Sequence[Mapping[str, Any]], evaluated: Sequence[str] = ()) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it. `evaluated` are the dictionaries of
-    evaluation.html, if it is in the same folder."""
+    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)

@@ -34,8 +34,7 @@ class Pages:
 
 
 def write(lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path) -> Pages:
-    """Write a page of each result into `out`, with an index over all pages there, and over an
-    evaluation of dictionaries."""
+    """Write a page of each result into `out`, with an index over all pages there."""
     written: list[Path] = []
     for experiment, preset in selection:
         page, _ = page_of(lab, experiment, preset)

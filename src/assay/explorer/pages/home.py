@@ -12,33 +12,21 @@ from starlette.datastructures import QueryParams
 
 from assay.explorer.library import Entry, Library, Making
 from assay.explorer.render import Shown
-from assay.features.index.about import About
-
-_DIFFERENCES = {"dictionary": "file", "site": "site", "corpus": "text", "tokens": "tokens read"}
-"""What entries of one name are told apart by, in words."""
 
 
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show what there is; nothing is opened for it but each index's about.json."""
     entries, broken = library.look()
-    newest = {e.about.address: e.about for e in entries if "~" not in e.address}
     return Shown(
         "home.html",
         {
             "root": str(library.root.absolute()),
-            "dictionaries": [
-                entry_to_row(e) | {"differs_in": _differences(e.about, newest[e.about.address])}
-                for e in entries
-            ],
+            "dictionaries": [entry_to_row(entry) for entry in entries],
             "broken": broken,
             "making": None if library.making is None else describe_making(library.making),
         },
         {"making": library.making},
     )
-
-
-def _differences(about: About, newest: About) -> list[str]:
-    return [w for n, w in _DIFFERENCES.items() if getattr(about, n) != getattr(newest, n)]
 
 
 def entry_to_row(entry: Entry) -> dict[str, Any]:
