@@ -388,6 +388,8 @@ def test_a_model_gives_embeddings_its_untrained_twin_and_what_it_says(tmp_path):
         said.append(float(logits[first] - logits[second]) > 0)
     asked = p.to_pandas().set_index("arm").loc["asked"]
     assert asked["accuracy"] == pytest.approx(np.mean(np.array(said) == y))
+    with pytest.raises(DataError, match="-1 for the last token"):
+        assay.check_probe(torch.stack(states), y, texts=texts, model=str(folder), position="last")
 
 
 def test_conditions_that_were_tried_on_the_same_texts_are_counted(tmp_path, monkeypatch):

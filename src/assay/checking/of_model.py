@@ -32,6 +32,9 @@ def read(
 ) -> dict[Control, Any]:
     """Read what a model gives for the controls; None for what it cannot give. Raises: DataError,
     ModelError."""
+    if isinstance(position, str) and position not in ("mean", "{text}"):
+        right = 'position= is a number, -1 for the last token, or "mean"'
+        raise DataError(f"{right}; got {position!r}")
     opened = model if isinstance(model, Pretrained) else load(model, tokenizer=tokenizer)
     ids = [opened.prompt(text)[0].tolist() for text in texts]
     embedding = opened.model.get_input_embeddings().weight
