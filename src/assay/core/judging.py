@@ -251,7 +251,8 @@ def _power(
     # No spread is known from which experiments could be simulated.
     if method.verdict.reason.startswith(("too few", OUT_OF_REACH)):
         return {}
-    if i.band is not None or (not i.variance and i.bounds is None):
+    spread = i.variance or i.bounds is not None
+    if i.band is not None or not spread or not math.isfinite(i.variance):
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.

@@ -611,6 +611,8 @@ def describe_detectable(v: Verdict) -> str:
     """
     if v.reason == reasons.OUT_OF_REACH:
         return ""  # no value that four in five would find can come about
+    if not v.detectable and not v.detectable_alone:
+        return ""  # it cannot be known, as of a maximum
     whole, alone = (
         ends if ends and not math.isnan(ends[0]) else ()
         for ends in (v.detectable, v.detectable_alone)
