@@ -334,10 +334,12 @@ def test_yes_and_no_get_the_exact_interval_of_a_difference_of_shares():
 
 @pytest.mark.parametrize(
     ("before", "holds", "reach"),
-    [(0, "effect < -0.2", "0.00, so an effect can only be from 0 to 1"),
-     (1, "effect > 0.1", "1.00, so an effect can only be from -1 to 0"),
-     (0.125, "effect < -0.2", "0.12, so an effect can only be from -0.125 to 0.875")],
-)  # fmt: skip
+    [
+        (0, "effect < -0.2", "0.00, so an effect can only be from 0 to 1"),
+        (1, "effect > 0.1", "1.00, so an effect can only be from -1 to 0"),
+        (0.125, "effect < -0.2", "0.12, so an effect can only be from -0.125 to 0.875"),
+    ],
+)
 def test_what_cannot_fall_or_rise_as_far_is_undecided(before, holds, reach):
     """The three on which it could fall do, or nothing changes: either is all that could happen."""
 
@@ -449,8 +451,10 @@ def test_a_control_of_ones_own_stands_next_to_the_others_best_of_several():
 def test_a_function_with_parts_for_each_prompt_gets_those_of_its_rows():
     def hook(source, prompts):
         assert source is None or len(source) == len(prompts)
-        return [noise(p["text"], str(source)) + (source is not None and source[i] == p["right"])
-                for i, p in enumerate(prompts)]  # fmt: skip
+        return [
+            noise(p["text"], str(source)) + (source is not None and source[i] == p["right"])
+            for i, p in enumerate(prompts)
+        ]
 
     v = assay.check("Its own city", hook, prompts=ROWS, holds=HOLDS, source="right")
     assert v.outcome == "holds"
@@ -598,14 +602,26 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
         ask(some, np.full(4, math.nan))
 
     def breaks(vector, prompts):
-        return {"effect": some(vector, prompts), "loss": [p["x"] * 0.1 + 9 * (vector is not None)
-                                                          for p in prompts]}  # fmt: skip
+        return {
+            "effect": some(vector, prompts),
+            "loss": [p["x"] * 0.1 + 9 * (vector is not None) for p in prompts],
+        }
 
     def right(vector, prompts):  # effects of 0, 1 and -1 by a name of shares
         return {"correct": [(p["x"] + (vector is not None)) % 7 < 3 for p in prompts]}
 
-    assert assay.check("", right, prompts=rows, holds="correct > 0.5", cache=False,
-                       vector=np.eye(4)[0], ledger=False).outcome != "holds"  # fmt: skip
+    assert (
+        assay.check(
+            "",
+            right,
+            prompts=rows,
+            holds="correct > 0.5",
+            cache=False,
+            vector=np.eye(4)[0],
+            ledger=False,
+        ).outcome
+        != "holds"
+    )
     assert any("also moves loss" in n and "1.15 to 10.2" in n for n in ask(breaks).notes)
     with pytest.raises(DataError, match="called 'arm'; rename"):
         ask(lambda v, p: {"arm": some(v, p)})
@@ -613,8 +629,10 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
 
 def test_sources_of_which_none_is_unrelated_are_noted():
     def read(source, prompts):
-        return [3.0 * (s == p["own"]) + p["x"] for s, p in
-                zip(source or [p["own"] for p in prompts], prompts, strict=True)]  # fmt: skip
+        return [
+            3.0 * (s == p["own"]) + p["x"]
+            for s, p in zip(source or [p["own"] for p in prompts], prompts, strict=True)
+        ]
 
     for kinds in (2, 4):
         rows = [{"own": f"w{i % kinds}", "x": 0.01 * i} for i in range(24)]
@@ -634,9 +652,14 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
         return [0 if vector is None else x for x in moved]
 
     v = assay.check(
-        "It moves", by_name, prompts=[f.format(n) for f in forms for n in names],
-        holds="effect > 9", vector=np.ones(4), cache=False, ledger=False,
-    )  # fmt: skip
+        "It moves",
+        by_name,
+        prompts=[f.format(n) for f in forms for n in names],
+        holds="effect > 9",
+        vector=np.ones(4),
+        cache=False,
+        ledger=False,
+    )
     assert any(
         "the 24 prompts are of 6 groups whose text says the same in different words" in n
         for n in v.remarks
@@ -682,3 +705,28 @@ def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
     )
     assert main(["check", "hook.py:f", *(w for pair in asked.items() for w in pair)]) == 2
     assert why in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("order", ["xyz", "yxz", "zyx"])
+def test_the_strongest_of_several_draws_that_satisfy_a_claim_is_the_largest(order):
+    size = {"a b": 2.0, "b a": 0.1, "x": 1.0, "y": 3.0, "z": 1.5}
+
+    def answer(text, prompts):
+        return [float(len(p)) / 10 + size.get(text, 0.0) for p in prompts]
+
+    prompts = [
+        f"{word} and {'more ' * n}"
+        for n, word in enumerate(["ash", "oak", "elm", "fir", "yew", "box"])
+    ]
+    v = assay.check(
+        "It does",
+        answer,
+        prompts=prompts,
+        holds="effect > 0.5",
+        text="a b",
+        controls={"mine": [*order]},
+        cache=False,
+        ledger=False,
+    )
+    assert v.outcome == "unspecific" and v.controls["mine"].estimate == pytest.approx(3.0)
+    assert v.row("mine")[3] == "YES, 3 of 3"

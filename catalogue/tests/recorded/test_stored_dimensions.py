@@ -112,9 +112,11 @@ def test_it_is_refused_before_anything_runs(name, tmp_path):
     """Refuse in a study's file, too: what a record tells of dimensions and levels is told with the
     line of the condition."""
     path = tmp_path / "asks.toml"
-    control = next((a for a in catalogue.find(name).arms if a != "main"), "main")
+    measured = {(arm, measure) for arm, measure, *_ in stored(name)}
     for arm, measure, dims, levels, _, _ in stored(name):
-        if not dims or measure in QUANTITIES or arm == control:
+        others = (a for a in catalogue.find(name).arms if a not in ("main", arm))
+        control = next((a for a in others if (a, measure) in measured), None)
+        if not dims or measure in QUANTITIES or control is None:
             continue
         path.write_text(
             STUDY.format(name=name, holds=f"{Column(arm, measure)} > 0", control=control, where="")

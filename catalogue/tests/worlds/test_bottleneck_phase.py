@@ -16,16 +16,10 @@ def expected_loss(W, b, density, importance, **how):
     return importance @ phase.expected_errors(W, b, density, **how)
 
 
-def superposed_loss(density, relative):
-    """The exact loss of W = (1, −1), b = 0: only inputs with both features cost, E min(u, v)² = 1/6
-    each."""
-    return density**2 * (1 + relative) / 6
-
-
 def test_losses_of_the_two_arrangements_by_hand():
-    assert superposed_loss(0.3, 1) == pytest.approx(0.03)
+    assert phase.superposed_loss(0.3, 1) == pytest.approx(0.03)
     assert phase.kept_loss(0.3, 1) == pytest.approx(0.0775)
-    assert superposed_loss(0.5, 0.5) == pytest.approx(0.0625)
+    assert phase.superposed_loss(0.5, 0.5) == pytest.approx(0.0625)
     np.testing.assert_allclose(
         phase.expected_errors(UP_DOWN, NONE, 0.5), [1 / 24, 1 / 24], rtol=1e-12
     )
@@ -35,7 +29,7 @@ def test_losses_of_the_two_arrangements_by_hand():
 @pytest.mark.parametrize(("p", "r"), [(0.05, 0.1), (0.3, 1.0), (0.7, 0.4), (1.0, 0.9), (0.4, 3.0)])
 def test_the_closed_forms_are_the_integrals(p, r):
     assert expected_loss(UP_DOWN, NONE, p, (1, r)) == pytest.approx(
-        superposed_loss(p, r), rel=1e-10
+        phase.superposed_loss(p, r), rel=1e-10
     )
     W, b = (FIRST, np.array([0, p / 2])) if r <= 1 else (FIRST[::-1], np.array([p / 2, 0]))
     assert expected_loss(W, b, p, (1, r)) == pytest.approx(phase.kept_loss(p, r), rel=1e-10)
@@ -47,8 +41,8 @@ def test_the_closed_forms_are_the_integrals(p, r):
 def test_the_boundary_is_where_the_two_losses_meet(r, p):
     assert phase.boundary(r) == pytest.approx(p, rel=1e-5)
     at = phase.boundary(r)
-    assert superposed_loss(at, r) == pytest.approx(phase.kept_loss(at, r), rel=1e-12)
-    assert superposed_loss(0.9 * at, r) < phase.kept_loss(0.9 * at, r)
+    assert phase.superposed_loss(at, r) == pytest.approx(phase.kept_loss(at, r), rel=1e-12)
+    assert phase.superposed_loss(0.9 * at, r) < phase.kept_loss(0.9 * at, r)
 
 
 def riemann(W, b, p, relu=True, cells=400):
@@ -139,7 +133,7 @@ def test_the_gradient_of_the_exact_loss_is_its_finite_difference(width):
 )
 def test_no_model_is_better_than_the_least_loss(p, r):
     loss, length = phase.least(p, r)
-    assert loss <= min(superposed_loss(p, r), phase.kept_loss(p, r)) + 1e-9
+    assert loss <= min(phase.superposed_loss(p, r), phase.kept_loss(p, r)) + 1e-9
     rng = np.random.default_rng(3)
     for _ in range(8):  # from anywhere
         found, *_ = phase.optimise(rng.normal(size=(2, 1)), rng.normal(size=2) / 3, p, (1, r))
@@ -182,9 +176,9 @@ def test_labels_and_what_is_predicted():
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        (lambda: phase.kept_loss(1.5, 1), "a density is a probability, 0 to 1, got 1.5"),
+        (lambda: phase.superposed_loss(1.5, 1), "a density is a probability, 0 to 1, got 1.5"),
         (
-            lambda: phase.kept_loss(np.array([0.2, -0.1]), 1),
+            lambda: phase.superposed_loss(np.array([0.2, -0.1]), 1),
             "a density is a probability, 0 to 1, got -0.1",
         ),
         (lambda: phase.kept_loss(float("nan"), 1), "a density is a probability, 0 to 1, got nan"),

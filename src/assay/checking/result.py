@@ -147,13 +147,16 @@ class Check(Concluded):
                 strongest[name] = verdict
         return strongest
 
-    def _nearness(self, verdict: Verdict) -> float:
+    def _nearness(self, verdict: Verdict) -> tuple[bool, float]:
+        """Whether it satisfies the claim, and then how far it goes towards or beyond it."""
         low, high = self.judged.range
-        if verdict.outcome == "holds":
-            return math.inf
         if math.isinf(high):
-            return verdict.estimate
-        return -verdict.estimate if math.isinf(low) else -abs(verdict.estimate - (low + high) / 2)
+            beyond = verdict.estimate
+        elif math.isinf(low):
+            beyond = -verdict.estimate
+        else:
+            beyond = -abs(verdict.estimate - (low + high) / 2)
+        return verdict.outcome == "holds", beyond
 
     def draws(self, control: str) -> int:
         """Count the draws of a control."""

@@ -47,6 +47,13 @@ def _checked(density: Numbers = 0.0, relative: Numbers = 1.0) -> tuple[Numbers, 
     return density, relative
 
 
+def superposed_loss(density: Numbers, relative: Numbers) -> Numbers:
+    """The exact loss of W = (1, −1), b = 0: p²(1 + r)/6. Only inputs with both features cost, E
+    min(u, v)² = 1/6 each."""
+    density, relative = _checked(density, relative)
+    return density**2 * (1 + relative) / 6
+
+
 def kept_loss(density: Numbers, relative: Numbers) -> Numbers:
     """The exact loss of keeping the more important feature and guessing the other's mean: min(1, r)
     (p/3 − p²/4).
