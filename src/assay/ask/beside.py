@@ -37,7 +37,7 @@ from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
 
 ENDS = ("first", "last")
-"""What is taken over levels of a condition."""
+"""The functions that give a level at which a condition is true."""
 NAMED = 8
 """Of so many draws each is told; of more they are counted."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -170,8 +170,8 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Tell where a condition is true at none of the levels of which the first or the last is taken,
-    for how many units, and as which level that is counted."""
+    """Say for how many units the condition of a `first` or `last` is true at no level, and as which
+    level these units are counted."""
     for asking in askings:
         parsed, main = asking.read.parsed, asking.main
 

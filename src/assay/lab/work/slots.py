@@ -4,10 +4,10 @@
                   <id>.lock    locked by a command from its first task to its last
                   <id>.json    when it came, what it has, and whether it waits
 
-A command that is killed loses its lock, and with it all that it had. The one goes first whose
-arrival plus CPU-seconds is earliest: a short one overtakes a long one, between two tasks where that
-runs, unless it has waited so much longer. One that is brief has a first slot at once, where the
-memory allows."""
+A killed command loses its lock, and with it all of its slots. Commands are ordered by their time of
+arrival plus their CPU-seconds, the earliest first. So a short one overtakes a long one, even
+between two of its tasks, unless the long one has waited longer by as much. A brief command gets its
+first slot at once, if there is enough memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WAITING = "waiting for"
 BRIEF = 30.0
 """CPU-seconds below which a command is brief."""
 UNKNOWN = 600.0
-"""CPU-seconds for which a command is taken of which they are not known."""
+"""The CPU-seconds that are assumed for a command whose cost is unknown."""
 SHARED = (
     "(studies share this machine's cores and memory; short ones go first, unless another has "
     f"waited long; one of less than {BRIEF:.0f} CPU-seconds does not wait for a core; Ctrl-C stops "
