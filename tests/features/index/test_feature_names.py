@@ -1,5 +1,8 @@
 """Names: F1 of what they say, against a count over every position of the text."""
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import simulated
@@ -39,6 +42,29 @@ def test_a_rule_has_the_f1_of_its_tokens_at_every_position(made, index):
         for more in range(1, names.MOST + 1):  # none is better by more than its tokens cost
             other = f1(np.isin(tokens, np.argsort(-firings, kind="stable")[:more]), fires[:, k])
             assert other - named[k].score <= names.GAIN * (more - size) + 1e-12
+
+
+def test_a_feature_is_named_by_promoted_tokens_only_where_these_come_next(made, index):
+    counts, found = Counter(made.tokens.ravel().tolist()), index.all_names
+    likelier = replace(found, rule=0 * found.rule, promoted=3 * found.promoted)
+    named = names.named(index, likelier, {}, range(len(found.rule)))
+    for k, tokens in enumerate(found.following):
+        feature = index.feature(k)
+        even = [c for c in feature.contexts if c.kind == "even"]
+        after = [made.tokens[c.window][c.position + 1 :][:1].tolist() for c in even]
+        seen = [t[0] for t in after if t]
+        promoted = {text for text, _ in feature.promoted}
+        assert set(tokens) <= {t for t in seen if index.words([t])[t] in promoted}
+        share, fires = (
+            sum(t in tokens for t in seen) / max(1, len(seen)),
+            feature.numbers["firings"],
+        )
+        score = 2 * share * fires / max(1, fires + sum(counts[t] for t in tokens))
+        assert found.promoted[k] == pytest.approx(score)
+        if named[k].kind == "promoted":
+            assert named[k].tokens == tuple(index.words(tokens)[t] for t in tokens)
+            assert named[k].precision == pytest.approx(share)
+    assert "promoted" in {name.kind for name in named.values()}
 
 
 def test_names_that_are_given_come_before_any_rule(made, tmp_path):
@@ -94,6 +120,6 @@ def test_a_rule_that_is_precise_though_seldom_is_not_mixed(made, index):
             first = np.sort(on)[::-1][: index.all_names.size[k]].sum()
             assert name.precision == pytest.approx(first / on.sum())
     zeros = np.zeros(len(fires[0]))
-    weak = names.Names(zeros + 0.1, zeros.astype(int) + 1, zeros + 0.2)
+    weak = replace(index.all_names, rule=zeros + 0.1, promoted=zeros + 0.2)
     weakly = names.named(index, weak, {}, range(len(zeros)))
     assert {name.kind for name in weakly.values()} <= {"rule", ""}, "often is said of firings"

@@ -125,12 +125,10 @@ def _drawn(index: Index) -> dict[str, Any]:
 
 def _uncovered(feature: Feature, name: Name, context: Context) -> str | None:
     """The token of a context by which a name does not explain it; None where it does."""
-    if name.kind == "rule":
-        covered, place = set(name.tokens[: 1 if name.mixed else None]), context.at
-    elif name.kind == "promoted":
-        covered, place = {text for text, _ in feature.promoted}, context.at + 1
-    else:
+    if name.kind not in ("rule", "promoted"):
         return None
+    covered = name.tokens[: 1 if name.mixed else None]
+    place = context.at + (name.kind == "promoted")
     text = next(iter(context.tokens[place:]), None)
     return None if text in covered else text
 

@@ -195,10 +195,12 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
             common,
             f" ({percent(share, 2)} of its firings)",
         ]
-    if feature.promoted and index.names([n["feature"]])[n["feature"]].kind == "promoted":
-        pieces.append("; along the direct path it pushes towards ")
-        for i, (text, _) in enumerate(feature.promoted[:3]):
-            pieces += [", " if i else "", {"token": text}]
+    name = index.names([n["feature"]])[n["feature"]]
+    if name.kind == "promoted":
+        pieces.append(f"; {percent(name.precision, 2)} of its firings come right before ")
+        for i, text in enumerate(name.tokens):
+            pieces += [" or " if i else "", {"token": text}]
+        pieces.append(", which it promotes")
     return [*pieces, "." if first else f". {worth}"]
 
 

@@ -46,7 +46,7 @@ class Name:
     """F1 of the rule or of the promoted tokens on the index's text, on which they were chosen; of
     words, what came with them."""
     precision: float | None = None
-    """Share of its firings that are on the rule's tokens."""
+    """Share of its firings that are on the rule's tokens, or right before the promoted ones."""
 
     @property
     def mixed(self) -> bool:
@@ -73,7 +73,12 @@ class Names:
     size: Int[np.ndarray, " f"]
     """That k."""
     promoted: Float[np.ndarray, " f"]
-    """F1 of "one of its ten most promoted tokens comes next", from its even sample of contexts."""
+    """F1 of "one of these tokens comes next", from its even sample of contexts, where these are
+    chosen likewise among those of its ten most promoted tokens that do come next."""
+    following: tuple[tuple[int, ...], ...]
+    """These tokens of each feature, the one that says most first; none where none comes next."""
+    before: Float[np.ndarray, " f"]
+    """Share of its firings that one of these comes after."""
 
     @property
     def score(self) -> Float[np.ndarray, " f"]:
@@ -109,14 +114,16 @@ def names(index: _Index) -> Names:
     hits, places = np.zeros((2, len(firings), COMPANIONS))
     cells = table["feature"], table["rank"]
     hits[cells], places[cells] = table["firings"], table["firings"] / table["recall"]
-    f1 = _f1(hits.cumsum(1), places.cumsum(1), firings[:, None])[:, :MOST]
-    size = (f1 - GAIN * np.arange(MOST)).argmax(1)
-    return Names(
-        np.take_along_axis(f1, size[:, None], 1)[:, 0], size + 1, _promoted(index, firings)
-    )
+    rule, size = _fewest(_f1(hits.cumsum(1), places.cumsum(1), firings[:, None])[:, :MOST])
+    return Names(rule, size, *_promoted(index, firings))
 
 
-def _promoted(index: _Index, firings: Float[np.ndarray, " f"]) -> Float[np.ndarray, " f"]:
+def _promoted(
+    index: _Index, firings: Float[np.ndarray, " f"]
+) -> tuple[Float[np.ndarray, " f"], tuple[tuple[int, ...], ...], Float[np.ndarray, " f"]]:
+    """Choose, of the promoted tokens that come next in each feature's even sample of contexts,
+    those that say best where it fires: their F1, the tokens, and the share of its firings that they
+    come after."""
     text, n = index.windows, len(firings)
     places = index.arrays(
         'SELECT feature, "window", position FROM contexts '
@@ -124,16 +131,37 @@ def _promoted(index: _Index, firings: Float[np.ndarray, " f"]) -> Float[np.ndarr
         [text.shape[1]],
     )
     logits = index.arrays("SELECT feature, token FROM logits WHERE sign > 0")
-    following = text[places["window"], places["position"] + 1]
     base = int(text.max(initial=0)) + int(logits["token"].max(initial=0)) + 1
     pairs = logits["feature"].astype(np.int64) * base + logits["token"]
-    hit = np.isin(places["feature"].astype(np.int64) * base + following, pairs)
-    share = np.bincount(places["feature"], hit, n) / np.maximum(
-        1, np.bincount(places["feature"], minlength=n)
-    )
-    count = np.bincount(text.ravel(), minlength=base)
-    claimed = np.bincount(logits["feature"], count[logits["token"]], n)
-    return _f1(share * firings, claimed, firings)
+    next_pairs = places["feature"].astype(np.int64) * base
+    next_pairs += text[places["window"], places["position"] + 1]
+    found, times = np.unique(next_pairs[np.isin(next_pairs, pairs)], return_counts=True)
+    feature, token = found // base, found % base
+    sampled = np.maximum(1, np.bincount(places["feature"], minlength=n))
+    share, claimed = times / sampled[feature], np.bincount(text.ravel(), minlength=base)[token]
+    on = firings[feature]
+    order = np.lexsort((-_f1(share * on, claimed, on), feature))
+    feature, token, share, claimed = (x[order] for x in (feature, token, share, claimed))
+    rank = np.arange(len(feature)) - np.searchsorted(feature, feature)
+    is_first = rank < MOST
+    cells = feature[is_first], rank[is_first]
+    shares, counts = np.zeros((2, n, MOST))
+    tokens = np.full((n, MOST), -1)
+    shares[cells], counts[cells], tokens[cells] = (x[is_first] for x in (share, claimed, token))
+    shares = shares.cumsum(1)
+    f1, size = _fewest(_f1(shares * firings[:, None], counts.cumsum(1), firings[:, None]))
+    rows = zip(tokens.tolist(), size.tolist(), strict=True)
+    following = tuple(tuple(t for t in row[:k] if t >= 0) for row, k in rows)
+    return f1, following, np.take_along_axis(shares, size[:, None] - 1, 1)[:, 0]
+
+
+def _fewest(
+    f1: Float[np.ndarray, "f k"],
+) -> tuple[Float[np.ndarray, " f"], Int[np.ndarray, " f"]]:
+    """The F1 of the first tokens of each feature, and how many: the fewest of which each pays for
+    itself."""
+    size = (f1 - GAIN * np.arange(MOST)).argmax(1)
+    return np.take_along_axis(f1, size[:, None], 1)[:, 0], size + 1
 
 
 def _f1(
@@ -228,30 +256,23 @@ def named(
     """Give the name of each of these features."""
     features = list(dict.fromkeys(int(k) for k in numbers))
     listed = ", ".join(map(str, features)) or "NULL"
-    tokens: dict[int, list[list[int]]] = {k: [[], []] for k in features}
+    tokens: dict[int, list[int]] = {k: [] for k in features}
     shares: dict[int, list[float]] = {k: [] for k in features}
     for row in index.query(
         f"SELECT feature, token, share FROM feature_tokens WHERE feature IN ({listed}) "
         "ORDER BY feature, rank"
     ):
-        tokens[row["feature"]][0].append(row["token"])
+        tokens[row["feature"]].append(row["token"])
         shares[row["feature"]].append(row["share"])
-    for row in index.query(
-        f"SELECT feature, token FROM logits WHERE feature IN ({listed}) AND sign > 0 "
-        "ORDER BY feature, rank"
-    ):
-        tokens[row["feature"]][1].append(row["token"])
-    words = index.words({t for lists in tokens.values() for ids in lists for t in ids})
+    words = index.words({t for k in features for t in (*tokens[k], *names.following[k])})
 
     def best(k: int) -> Name:
-        on, up = tokens[k]
-        if k in by_hand or not on:
+        if k in by_hand or not tokens[k]:
             return by_hand.get(k, Name(""))
-        if names.promoted[k] > names.rule[k] and names.promoted[k] >= MIXED:
-            return Name(
-                "promoted", tuple(words[t] for t in up[:MOST]), "", float(names.promoted[k])
-            )
-        rule = tuple(words[t] for t in on[: names.size[k]])
+        score, share = float(names.promoted[k]), float(names.before[k])
+        if score > names.rule[k] and score >= MIXED:
+            return Name("promoted", tuple(words[t] for t in names.following[k]), "", score, share)
+        rule = tuple(words[t] for t in tokens[k][: names.size[k]])
         return Name("rule", rule, "", float(names.rule[k]), sum(shares[k][: names.size[k]]))
 
     return {k: best(k) for k in features}
