@@ -61,6 +61,9 @@ def test_of_one_reading_the_index_with_most_ablated_features_is_listed(store, tm
     assert page.count("which differs in") == 1
     assert f"~{'b' * 6}, which differs in tokens read</span>" in page
     assert client(store).get(f"{HOME}.json").json()["beside"] == [], "the same dictionary"
+    shelve(store, "d" * 16, simulated.made(tmp_path / "four"), dtype="bfloat16", **more)
+    assert len(client(store).get("/.json").json()["dictionaries"]) == 3, "another reading"
+    assert "differs in tokens read, dtype</span>" in client(store).get("/").text
 
 
 def test_folders_that_are_being_made_or_are_something_else_are_not_shown(store):

@@ -527,6 +527,7 @@ def _about(
         skip_first=work.place.skip_first,
         outlier=work.place.outlier,
         part=work.place.of.part,
+        dtype=work.place.dtype,
         notes=tuple(notes),
         **more,
         made={

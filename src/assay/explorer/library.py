@@ -70,7 +70,7 @@ class Unmade(Problem):
 _KEY = re.compile(r"[0-9a-f]{16}")
 _READING = attrgetter(
     *("address", "dictionary", "model_sha256", "corpus_sha256", "site", "site_out", "part"),
-    *("windows", "context", "bos", "skip_first", "outlier", "gradients", "seeds"),
+    *("windows", "context", "bos", "skip_first", "outlier", "dtype", "gradients", "seeds"),
 )
 """What two indexes share that differ only in how many features were ablated."""
 

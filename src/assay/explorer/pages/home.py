@@ -3,7 +3,7 @@ index is that is being made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,22 @@ from starlette.datastructures import QueryParams
 
 from assay.explorer.library import Entry, Library, Making
 from assay.explorer.render import Shown
+
+DIFFERENCES = {
+    "site": "site",
+    "corpus_sha256": "text",
+    "part": "part of the text",
+    "d_sae": "features",
+    "tokens": "tokens read",
+    "context": "length of the windows",
+    "bos": "start token",
+    "skip_first": "positions left out",
+    "outlier": "outliers left out",
+    "dtype": "dtype",
+    "gradients": "gradients",
+    "seeds": "other dictionaries",
+}
+"""What two indexes of one address may differ in, and what it is called."""
 
 
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
@@ -25,8 +41,18 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "broken": broken,
             "making": None if library.making is None else describe_making(library.making),
         },
-        {"making": library.making},
+        {
+            "making": library.making,
+            "differences": {e.address: _differs(e, entries) for e in entries},
+        },
     )
+
+
+def _differs(entry: Entry, entries: Sequence[Entry]) -> list[str]:
+    """What sets an index apart from the one that has its address without ~."""
+    address = entry.address.partition("~")[0]
+    first = next(e.about for e in entries if e.address == address)
+    return [w for k, w in DIFFERENCES.items() if getattr(entry.about, k) != getattr(first, k)]
 
 
 def entry_to_row(entry: Entry) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class About:
     outlier: float = 6.0
     """Activations longer than this many medians were left out; 0: none."""
     part: str = "all"
+    dtype: str = ""
+    """In which the model computed; empty in indexes made before this was kept."""
     gradients: bool = False
     """Whether every firing has a first-order effect on the loss."""
     loss: float | None = None
