@@ -130,6 +130,9 @@ def test_a_look_prints_tokens_or_features(done, commands):
         assert f"{f['feature']}  {f['delta']:+.3f}" in out.out
     tokens = commands.run(words, here, env(here))
     assert tokens.code == 0 and max(map(len, tokens.out.splitlines())) <= 100
+    said = " ".join(tokens.out.split())
+    assert "of a guess among all" in said and "say nothing about the dictionary" in said
+    assert "helps here" not in said and "hurts here" not in said, "its weights are random"
     above, _, below = tokens.out.partition("Left out, neither counted nor ablated")
     for listed, shown in ((found["by_token"], above), (found["sinks"], below)):
         for t in listed:

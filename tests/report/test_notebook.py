@@ -14,7 +14,8 @@ from assay.core import display as shown
 from assay.core.claims import Claim
 from assay.core.figures import Figure
 from assay.core.table import estimate, judge
-from assay.evaluation.evaluating import NOTHING_PREDICTED, without_shares
+from assay.evaluation.evaluating import without_shares
+from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.evaluation.result import Evaluation
 from assay.report import evaluations, palette
 

@@ -35,13 +35,8 @@ from assay.subjects.sizes import read_sizes
 
 OTHER_SCALE = 4.0
 """How many times as large as in training activations are from which they are of another scale."""
-GUESS = 0.1
-"""Nats by which the clean loss is less than that of a uniform guess, at most, where it is reported
-that the model guesses."""
 SHARE = "_recovered_"
 """In the name of each measure that is a share of what an ablation costs."""
-NOTHING_PREDICTED = "the model predicts nothing here"
-"""The note on a model that guesses."""
 Progress = Callable[[int, int], None]
 
 
@@ -210,6 +205,7 @@ def _on_text(
             plans, store, folder, corpus, device, batch, progress, watch
         ):
             counted = words.ablated(p.site.ablation_tokens)
+            loss = float(sums["ce_clean"].sum() / max(1, sums["predictions"].sum()))
             details = {
                 "site": p.site.site,
                 "site_out": p.site.site_out,
@@ -222,7 +218,7 @@ def _on_text(
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
                 "notes": [
-                    *_guessing(sums, folder),
+                    *summary.guessing(loss, read_sizes(folder.config)["v"]),
                     *_unused(corpus, p, words),
                     *p.notes,
                     *([cut] if cut else []),
@@ -334,26 +330,13 @@ def _unused(corpus: Corpus, plan: Plan, words: Text) -> Iterator[str]:
         )
 
 
-def _guessing(sums: Mapping[str, np.ndarray], folder: ModelFolder) -> Iterator[str]:
-    """Say that the model predicts this text no better than a guess would, if that is so: then no
-    loss says anything about a dictionary."""
-    vocabulary = read_sizes(folder.config)["v"]
-    loss = float(sums["ce_clean"].sum() / max(1, sums["predictions"].sum()))
-    if loss > math.log(vocabulary) - GUESS:
-        yield (
-            f"the clean loss, {loss:.2f} nats, is that of a guess among all {vocabulary:,} tokens "
-            f"({math.log(vocabulary):.2f}): {NOTHING_PREDICTED}, so the losses say nothing about "
-            "the dictionary"
-        )
-
-
 def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry without the shares that a dictionary recovers, where the model guesses."""
-    if not any(NOTHING_PREDICTED in note for note in entry["notes"]):
+    if not any(summary.NOTHING_PREDICTED in note for note in entry["notes"]):
         return {**entry}
     none = {
         **dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")),
-        "why": NOTHING_PREDICTED,
+        "why": summary.NOTHING_PREDICTED,
     }
 
     def kept(measures: Any) -> Any:

@@ -363,6 +363,7 @@ class _Work:
         )
         totals = _totals(shards)
         if totals["loss"] is not None:
+            notes = [*summary.guessing(totals["loss"], self.vocabulary), *notes]
             totals |= self.spliced(whole, sample, totals["loss"])
         about = _about(self, notes, began, {**totals, **of_sample})
         build.build(

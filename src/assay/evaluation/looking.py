@@ -15,7 +15,7 @@ from assay.core.heavy import torch
 from assay.core.nouns import counted
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.sums import outlier_limit
-from assay.evaluation import file_statements, sources
+from assay.evaluation import file_statements, sources, summary
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import check_context, sites
 from assay.evaluation.watching import Begun, Warned, Watch, warn
@@ -26,6 +26,7 @@ from assay.features.live.reader import Firings, Reader, Reading
 from assay.lab.store.store import Store
 from assay.subjects import folder as models
 from assay.subjects.pretrained import load
+from assay.subjects.sizes import read_sizes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +191,9 @@ def look(
 
     subject = load(str(model), device)
     reader = Reader(subject, single.to(subject.device), *places, with_bos, skip_first, outlier)
+    found = _read(reader, ids, features, per_token)
     notes = [
+        *summary.guessing(found["loss"], read_sizes(folder.config)["v"]),
         *warnings,
         *of_bos,
         *file_statements.unread(single.origin),
@@ -211,7 +214,7 @@ def look(
         "skip_first": skip_first,
         "outlier": outlier,
     }
-    return Look(**about, **_read(reader, ids, features, per_token))
+    return Look(**about, **found)
 
 
 def _read(reader: Reader, ids: Sequence[int], features: int, per_token: int) -> dict[str, Any]:

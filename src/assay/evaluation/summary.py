@@ -17,9 +17,11 @@ from assay.dictionaries.measuring.measures import AGAINST, FIRINGS, HARMLESS, TW
 
 LEAST = 6
 """Fewer documents carry no interval."""
-MANY = 20
-"""With fewer, the bootstrap's and Student's t limits are both covered, as neither is trusted
-alone."""
+GUESS = 0.1
+"""Nats by which a clean loss is less than that of a uniform guess, at most, where it is reported
+that the model guesses."""
+NOTHING_PREDICTED = "the model predicts nothing here"
+"""The note on a model that guesses."""
 UNDEFINED = 0.01
 """Share of the draws of documents up to which a measure may be undefined in them."""
 
@@ -94,18 +96,10 @@ def estimate(measure: Measure, terms: Arrays) -> dict[str, Any]:
             n=n,
             why=f"not defined in {measured_interval.undefined:.0%} of the draws",
         )
-    low, high = (
-        (measured_interval.low, measured_interval.high)
-        if n >= MANY
-        else (
-            min(measured_interval.low, measured_interval.t_low),
-            max(measured_interval.high, measured_interval.t_high),
-        )
-    )
     return _entry(
         measured_interval.estimate,
-        max(low, measure.low),  # the t limits know of no range
-        min(high, measure.high),
+        max(measured_interval.low, measure.low),  # the t limits know of no range
+        min(measured_interval.high, measure.high),
         n=n,
         t=(measured_interval.t_low, measured_interval.t_high),
     )
@@ -125,6 +119,18 @@ def _entry(
         "n": {"document": n},
         "why": why,
     }
+
+
+def guessing(loss: float, vocabulary: int) -> list[str]:
+    """Say that the model predicts a text no better than a guess would, if that is so: then no
+    loss says anything about a dictionary."""
+    guess = math.log(vocabulary)
+    if loss <= guess - GUESS:
+        return []
+    return [
+        f"the clean loss, {loss:.2f} nats, is that of a guess among all {vocabulary:,} tokens "
+        f"({guess:.2f}): {NOTHING_PREDICTED}, so the losses say nothing about the dictionary"
+    ]
 
 
 def density(

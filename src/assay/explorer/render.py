@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
+from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.explorer.problems import Problem
 from assay.features.index.schema import IDENTIFIERS
 from assay.report import evaluations, pages, palette, tables
@@ -63,7 +64,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    env.globals["evaluations"] = evaluations
+    env.globals |= {"evaluations": evaluations, "nothing_predicted": NOTHING_PREDICTED}
     env.filters |= {
         "token": pages.token,
         "words": pages.words,

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from assay.evaluation import looking
 from assay.evaluation.looking import Look
+from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.evaluation.watching import Begun, Warned
 from assay.report import evaluations
 from assay.verbs.fetch import OFFLINE, Network
@@ -87,6 +88,7 @@ def features(
     shown = features_table(looked) if by_feature else tokens_table(looked.by_token, "loss")
     sinks = [tokens_table(looked.sinks, "length")] if looked.sinks else []
     facts = {"left_out": evaluations.left_out(data), "sinks": sinks, "by_feature": by_feature}
+    facts["guesses"] = any(NOTHING_PREDICTED in note for note in looked.notes)
     return Answer(looked, written("features", k=looked, shown=shown, **facts))
 
 
