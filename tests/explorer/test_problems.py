@@ -151,6 +151,14 @@ def test_what_is_not_there_is_told(store, path):
     told(client(store).get(path), 404, '<a href="/">')
 
 
+@pytest.mark.parametrize("path", [f"{HOME}/99", f"{HOME}/none", f"{HOME}?sort=foo"])
+def test_a_problem_of_a_dictionary_keeps_its_frame(store, path):
+    page = client(store).get(path).text
+    assert f'<a href="{HOME}">' in page and f'href="{HOME}/search"' in page
+    elsewhere = client(store).get("/model/made").text
+    assert "/search" not in elsewhere, "another name that begins alike"
+
+
 def test_a_mistake_of_the_program_shows_no_traceback(store, monkeypatch, caplog):
     def wrong(library, at, query):
         raise ZeroDivisionError("secret")

@@ -68,6 +68,16 @@ def test_the_token_spelt_as_typed_is_meant_unless_nothing_is_listed_for_it():
     assert search._usual([spelt, spaced, other], " return") == 2
     assert search._usual([spelt | {"features": 0}, spaced, other], "return") == 2
     assert search._usual([other], "return") == 3
+    unlisted = [row | {"features": 0} for row in (spelt, spaced)]
+    assert search._usual([*unlisted, other], "return") == 3, "the first that has any"
+    assert search._usual(unlisted, "return") == 1
+
+
+def test_a_list_with_features_opens_and_says_that_the_token_itself_has_none(world):
+    page = told(world, f"{SEARCH}?by=token&q=e")
+    assert page["lists"][0]["total"] and page["chosen"]["text"].strip() != "e"
+    assert "No feature is listed for a token “e” itself" in page["note"]
+    assert not told(world, f"{SEARCH}?by=token&q=def")["note"]
 
 
 def test_an_unknown_token_leads_to_contexts(world):

@@ -212,6 +212,33 @@ def test_readers_of_one_text_and_of_several_do_not_mix(tiny, client):
         assert list(pool.map(ask, (2, 9, 2, 9))) == [alone[2], alone[9], alone[2], alone[9]]
 
 
+@pytest.mark.parametrize(
+    ("query", "words", "fields"),
+    [
+        ({"way": "up"}, "not by way=up", ("5", "clamp")),
+        ({"way": "scale", "amount": "2", "seed": "x"}, "seed is a whole number", ("5", "scale")),
+        ({"way": "clamp", "amount": "two"}, "the amount is a number up to", ("5", "clamp")),
+        ({"feature": "99"}, "numbered 0 to 47", ("", None)),
+    ],
+)
+def test_what_cannot_be_asked_keeps_the_frame_and_the_form(query, words, fields, tiny, client):
+    asked = {"text": TEXT, "out": "3", "feature": "5"} | query
+    answer = client.get(f"{tiny.base}/steer", params=asked)
+    page = answer.text
+    assert answer.status_code == 400 and words in page.replace("&#39;", "'").lower()
+    assert f'href="{tiny.base}/prompt"' in page and f"{TEXT}</textarea>" in page
+    assert '<input type="hidden" name="out" value="3">' in page, "the other change is kept"
+    if fields[1]:
+        assert re.search(f'name="feature"[^>]*value="{fields[0]}"', page)
+        assert f'<option value="{fields[1]}" selected>' in page
+
+
+def test_a_feature_alone_is_set_to_its_maximum(tiny, client):
+    page = client.get(f"{tiny.base}/steer.json", params={"feature": 5, "way": "", "amount": ""})
+    (change,) = page.json()["changes"]
+    assert (change["feature"], change["way"]) == (5, "clamp") and change["amount"] > 0
+
+
 def test_a_form_becomes_a_link_and_no_text_becomes_markup(tiny, client):
     sent = {
         "sent": "1",

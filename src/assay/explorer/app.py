@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa:
     return Starlette(
         routes=[*static, *routes],
         middleware=[Middleware(Guard, rules=rules)],
-        exception_handlers={HTTPException: _unknown},
+        exception_handlers={HTTPException: partial(_unknown, library)},
     )
 
 
@@ -106,7 +107,7 @@ def _answer(address: Address, library: Library, json: bool = False):  # type: ig
                 else Response(render.html(shown, path), media_type="text/html")
             )
         except AssayError as error:
-            return _problem(problems.to_problem(error), path, json)
+            return _problem(problems.to_problem(error), path, json, library)
         except (
             Exception
         ):  # a mistake of the program: its traceback belongs in the terminal, not on the page
@@ -115,6 +116,7 @@ def _answer(address: Address, library: Library, json: bool = False):  # type: ig
                 Problem(500, "this page failed; the terminal in which the server runs says where"),
                 path,
                 json,
+                library,
             )
 
     return answer
@@ -128,21 +130,23 @@ async def _asked(request: Request) -> QueryParams:
     return QueryParams([*request.query_params.multi_items(), *sent])
 
 
-def _problem(problem: Problem, path: str, json: bool) -> Response:
+def _problem(problem: Problem, path: str, json: bool, library: Library) -> Response:
     if json:
         return Response(render.problem_data(problem), problem.status, media_type="application/json")
-    page = problem.page
-    html = render.html(render.Shown(*page), path) if page else render.problem(problem, path)
+    page, shelf = problem.page, library.shelf()
+    shown = render.Shown(*page) if page else render.problem(problem, path, shelf)
+    html = render.html(shown, path, shelf)
     return Response(html, problem.status, media_type="text/html")
 
 
-async def _unknown(request: Request, error: Exception) -> Response:
+async def _unknown(library: Library, request: Request, error: Exception) -> Response:
     """An address that is no page, or a method that it does not take."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     words = (
         "there is no page at this address" if status == 404 else HTTPStatus(status).phrase.lower()
     )
-    return _problem(Problem(status, words), request.url.path, request.url.path.endswith(".json"))
+    path = request.url.path
+    return _problem(Problem(status, words), path, path.endswith(".json"), library)
 
 
 async def _style(_: Request) -> Response:

@@ -7,10 +7,11 @@ A condition is one `where=density>=0.01`; a form without script says the same in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import numpy as np
@@ -24,6 +25,9 @@ from assay.features.index.schema import NUMERIC, SORTED, Compare, Condition
 from assay.features.live.edits import Change
 
 _CONDITION = re.compile(r"(\w+)(>=|<=|=)(.*)", re.DOTALL)
+T = TypeVar("T")
+PARTS = 50
+"""Parts of a query string that are tried one by one where it cannot be read."""
 MOST = 20
 """So many conditions at once."""
 FEW = 6
@@ -49,6 +53,16 @@ def choice(query: QueryParams, name: str, choices: Sequence[str], default: str) 
         end = ", ".join(choices) if len(choices) <= FEW else nearest(text[:40], choices)
         raise Problem(ASKED, f"{text[:40]!r} is not a choice for {name}: {end}")
     return text
+
+
+def askable(query: QueryParams, read: Callable[[QueryParams], T]) -> T | None:
+    """Read a query string as it is, or else without the last part whose absence lets it be read;
+    None where there is no such part."""
+    parts = query.multi_items()[:PARTS]
+    for i in reversed(range(len(parts) + 1)):
+        with suppress(Problem):
+            return read(QueryParams(parts[:i] + parts[i + 1 :]))
+    return None
 
 
 def conditions(query: QueryParams) -> tuple[Condition, ...]:
@@ -158,7 +172,7 @@ def read_changes(query: QueryParams, maxima: Float[np.ndarray, " f"]) -> tuple[W
     ]
     fields = [query.getlist(name) for name in ("feature", "way", "amount")]
     entries += [
-        (way, feature, amount)
+        (way or "clamp", feature, amount)
         for feature, way, amount in zip_longest(*fields, fillvalue="")
         if feature.strip()
     ]
@@ -176,8 +190,11 @@ def read_changes(query: QueryParams, maxima: Float[np.ndarray, " f"]) -> tuple[W
 
 def _parse_change(way: str, feature: str, amount: str, maxima: Float[np.ndarray, " f"]) -> Wanted:
     if way not in WAYS:
-        ways = ", ".join(f"{word} ({shown})" for word, shown in WAYS.items())
-        raise Problem(ASKED, f"way is one of {ways}, got {way[:40]!r}")
+        *ways, last = (f"way={word} ({shown})" for word, shown in WAYS.items())
+        raise Problem(
+            ASKED,
+            f"a feature is changed by {', '.join(ways)} or {last}, not by way={way[:40]}",
+        )
     if not re.fullmatch(r"[0-9]{1,9}", feature) or int(feature) >= len(maxima):
         raise Problem(
             ASKED, f"features are numbered 0 to {len(maxima) - 1:,}, got {feature[:40]!r}"

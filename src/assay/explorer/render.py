@@ -98,10 +98,13 @@ def data(view: Shown) -> str:
     return as_json(to_json(view.values), allow_nan=False)
 
 
-def problem(error: Problem, path: str = "/") -> str:
-    """The page that says why there is none."""
-    around = {"path": path, "shelf": {}}
-    return environment().get_template("problem.html").render(problem=error, **around)
+def problem(error: Problem, path: str, shelf: Mapping[str, Any]) -> Shown:
+    """The page that says why there is none, in the frame of the dictionary at whose address that
+    is."""
+    entries = [entry for of_model in shelf.values() for entry in of_model]
+    here = [e for e in entries if f"{path.removesuffix('.json')}/".startswith(f"/{e.address}/")]
+    frame = {"dictionary": here[0].address, "about": here[0].about} if here else {}
+    return Shown("problem.html", {"problem": error, **frame})
 
 
 def problem_data(error: Problem) -> str:

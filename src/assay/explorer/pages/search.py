@@ -118,7 +118,11 @@ def _by_token(
     else:
         rows = searching.by_promoted(index, chosen, 1 if by == "promoted" else -1, ROWS, offset)
     state = [("by", by), ("q", text), ("id", chosen)]
+    is_other = "id" not in query and word.strip() != text.strip()
     return {
+        "note": f"No feature is listed for a token “{text}” itself; the tokens below contain it."
+        if is_other
+        else "",
         "tokens": _choices(base, by, text, tokens[:LIKE]),
         "more_tokens": len(tokens) > LIKE,
         "chosen": {"token": chosen, "text": word},
@@ -143,21 +147,19 @@ def _choices(
 
 
 def _usual(tokens: Sequence[Mapping[str, Any]], text: str) -> int:
-    """The token that is meant: the one spelt as typed where features are listed for it or a space
-    was typed, else, with a space before it or without, the one with the most; −1: none."""
+    """The token that is meant: of those for which features are listed the one spelt as typed, else,
+    with a space before it or without, the one with the most, else the first that holds the text;
+    −1: none."""
+    listed = [row for row in tokens if row["features"]] or tokens
     same = [
         row
-        for row in tokens
+        for row in listed
         if row["text"] == text or (text == text.strip() and row["text"].strip() == text)
     ]
     meant = max(
         same,
-        key=lambda row: (
-            row["text"] == text and row["features"] > 0,
-            row["features"],
-            row["count"],
-        ),
-        default=tokens[0] if tokens else {"token": -1},
+        key=lambda row: (row["text"] == text, row["features"], row["count"]),
+        default=listed[0] if listed else {"token": -1},
     )
     return int(meant["token"])
 

@@ -89,8 +89,9 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     read or asked, said on the page itself."""
     index = library.index(path_params["model"], path_params["dictionary"])
     base = f"{path_params['model']}/{path_params['dictionary']}"
-    typed = Question(base, query.get("text", ""), NEW, 0.0, 0, ())
-    with kept("steer.html", *_begin(index, typed)):
+    typed = query_args.askable(query, lambda asked: question(asked, base, index))
+    typed = typed or Question(base, "", NEW, 0.0, 0, ())
+    with kept("steer.html", *_begin(index, replace(typed, text=query.get("text", "")))):
         q = question(query, base, index)
     if "sent" in query:
         return Moved(q.link())
