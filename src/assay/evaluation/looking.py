@@ -26,7 +26,6 @@ from assay.features.live.reader import Firings, Reader, Reading
 from assay.lab.store.store import Store
 from assay.subjects import folder as models
 from assay.subjects.pretrained import load
-from assay.subjects.sizes import read_sizes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,9 +190,7 @@ def look(
 
     subject = load(str(model), device)
     reader = Reader(subject, single.to(subject.device), *places, with_bos, skip_first, outlier)
-    found = _read(reader, ids, features, per_token)
     notes = [
-        *summary.guessing(found["loss"], read_sizes(folder.config)["v"]),
         *warnings,
         *of_bos,
         *file_statements.unread(single.origin),
@@ -210,22 +207,25 @@ def look(
         "width": single.width,
         "text": text,
         "warnings": warnings,
-        "notes": notes,
         "skip_first": skip_first,
         "outlier": outlier,
     }
-    return Look(**about, **found)
+    return Look(**about, **_read(reader, ids, features, per_token, notes))
 
 
-def _read(reader: Reader, ids: Sequence[int], features: int, per_token: int) -> dict[str, Any]:
-    """What the model and the dictionary make of a text, and which features matter in it."""
+def _read(
+    reader: Reader, ids: Sequence[int], features: int, per_token: int, notes: Sequence[str]
+) -> dict[str, Any]:
+    """What the model and the dictionary make of a text, and which features matter in it; a model
+    that guesses is noted first."""
     reading = reader.read_ids(ids)
     listed, tried = _matter_most(reader, reading, features)
     listing = list(zip(_listing(reading, reader.skip_first, per_token), reading.keep, strict=True))
     return {
         "tokens": list(reading.words),
         "losses": [None, *_rounded(reading.loss)],
-        "loss": float(reading.loss.mean()),
+        "loss": (loss := float(reading.loss.mean())),
+        "notes": [*summary.guessing(loss, int(reader.subject.model.config.vocab_size)), *notes],
         "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
         "left_out": list(reading.left_out),
         "by_token": [token for token, is_counted in listing if is_counted],
