@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from shelf import HOME, client, replace, shelve, simulated
 
+from assay.evaluation import summary
 from assay.report import evaluations
 
 
@@ -179,6 +180,16 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     assert "It is not shown that it explains more than random directions." in page
     shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=compared(-0.2))
     assert "less than random directions" in client(tmp_path / "s").get("/model/worse").text
+
+
+def test_every_page_says_first_that_the_model_guesses(tmp_path):
+    for name, loss in (("a", np.log(300)), ("b", 2.0)):
+        made, notes = simulated.made(tmp_path / name), tuple(summary.guessing(float(loss), 300))
+        shelve(tmp_path / "s", name * 16, made, name=name, notes=notes)
+        for path in ("", "/3", "/prompt", "/steer", "/search"):
+            page = client(tmp_path / "s").get(f"/model/{name}{path}").text
+            warned = '<p class="warning">The clean loss, 5.70 nats, is that of a guess' in page
+            assert warned == (name == "a")
 
 
 def test_commands_can_be_pasted(tmp_path):
