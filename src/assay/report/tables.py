@@ -187,7 +187,9 @@ class Row:
     """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the
     threshold, or there is none."""
     curve: tuple[str, ...] = ()
-    """Of a curve: where it crosses, and a line for each level with its part of the band."""
+    """Of a curve: a line for each level with its part of the band."""
+    found: str = ""
+    """Of a curve: where it crosses, in words; "" where that is not asked."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
@@ -427,6 +429,7 @@ def row(s: Statement) -> Row:
             (),
             s.kind,
             curve=curve_lines(s),
+            found=s.curve.crossing.words if s.curve and s.curve.crossing else "",
         )
     controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
     return Row(
@@ -500,12 +503,12 @@ def _diverged(s: Judged | Estimated) -> str:
 
 
 def curve_lines(s: Estimated) -> tuple[str, ...]:
-    """Tell a curve: where it crosses, then its levels, "density 0.1: 0.54 [0.43, 0.64]", whose
-    intervals cover all of them together; nothing of a single number."""
+    """Tell a curve: its levels, "density 0.1: 0.54 [0.43, 0.64]", whose intervals cover all of
+    them together; nothing of a single number."""
     if (curve := s.curve) is None:
         return ()
     count = len(curve.levels)
-    lines = [curve.crossing.words] if curve.crossing else []
+    lines: list[str] = []
     order = sorted(range(count), key=curve.order)
     if not curve.is_plain:
         order = curve.listed()
@@ -650,7 +653,8 @@ def terminal(data: ResultData, *, verbose: bool = False) -> Table:
     for r in listed:
         style = f"bold {STYLES.get(r.outcome, '')}".strip()
         named = "" if r.outcome == "finding" else f"{r.headline}: "
-        lines = [Text.assemble((named, style), (r.text, "bold")), *_below(r, verbose)]
+        found = f": {r.found}" if r.found else ""
+        lines = [Text.assemble((named, style), (f"{r.text}{found}", "bold")), *_below(r, verbose)]
         grid.add_row(Text(r.sign, style), Text("\n").join(lines))
         grid.add_row()
     return grid
