@@ -261,9 +261,7 @@ def _whole(rows: Sequence[_Row]) -> bool:
     return all(float(x).is_integer() for x in numbers) and any(abs(x) > 1 for x in numbers)
 
 
-def _axis(
-    values: Sequence[float], to_percent: Any, bottom: int, title: Sequence[str]
-) -> Markup:
+def _axis(values: Sequence[float], to_percent: Any, bottom: int, title: Sequence[str]) -> Markup:
     out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
     for value in values:
         x = to_percent(value)

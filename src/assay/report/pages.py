@@ -37,6 +37,8 @@ from assay.report.interval_plot import interval_plot
 if TYPE_CHECKING:
     from assay.ask.shown import Shown
 
+CHECK = '<span id="saved">'
+"""What the page of a saved check has, and no other."""
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
@@ -177,7 +179,13 @@ def page(
     listed = tables.rows(data, turned)
     answers = sum(bool(r.found) for r in listed) + len(claims)
     titled = ("Answers" if answers > 1 else "Answer", answers)
-    sections = {"answers": titled, "figures": figures, "notes": in_order, "about": text or study, "features": cards}
+    sections = {
+        "answers": titled,
+        "figures": figures,
+        "notes": in_order,
+        "about": text or study,
+        "features": cards,
+    }
     return (
         environment()
         .get_template("page.html")
@@ -341,9 +349,14 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
     return list(tables.outcomes(data.statements).items())
 
 
-def index(entries: Sequence[Mapping[str, Any]], evaluated: Sequence[str] = ()) -> str:
+def index(
+    entries: Sequence[Mapping[str, Any]],
+    evaluated: Sequence[str] = (),
+    checks: Sequence[tuple[str, str]] = (),
+) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
+    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries, `checks` the
+    pages of saved checks with their titles."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)
@@ -353,6 +366,7 @@ def index(entries: Sequence[Mapping[str, Any]], evaluated: Sequence[str] = ()) -
         .render(
             entries=listed,
             evaluated=evaluated,
+            checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=tally(everything),
             rows=[row for e in listed for row in e["rows"]],

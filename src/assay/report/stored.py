@@ -33,14 +33,26 @@ class Pages:
     """Why stored results with a page are missing from the index, a sentence for each."""
 
 
-def write(lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path) -> Pages:
-    """Write a page of each result into `out`, with an index over all pages there."""
+def write(
+    lab: Lab,
+    selection: Iterable[tuple[Experiment, Preset]],
+    out: Path,
+    saved: Iterable[Path] = (),
+) -> Pages:
+    """Write a page of each result and of each saved check into `out`, with an index over all pages
+    there."""
     written: list[Path] = []
+    for file in saved:
+        from assay.report import checks
+
+        page = checks.page(file, checks.load(file))
+        written += pages.write(out, {f"{file.stem}-check.html": page})
     for experiment, preset in selection:
         page, _ = page_of(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
     entries, left_out = _entries(lab, out)
-    index = pages.write(out, {"index.html": pages.index(entries, evaluations.evaluated_in(out))})[0]
+    other = evaluations.evaluated_in(out), _checked_in(out)
+    index = pages.write(out, {"index.html": pages.index(entries, *other)})[0]
     return Pages(tuple(written), index, tuple(left_out))
 
 
@@ -124,6 +136,12 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
             }
             index_entries.append(listed | {"turned": contests.turned(past or ())})
     return index_entries, left_out
+
+
+def _checked_in(out: Path) -> list[tuple[str, str]]:
+    """The pages of saved checks in a folder, by file name, with what each is about."""
+    texts = {p.name: p.read_text(encoding="utf-8") for p in sorted(out.glob("*-check.html"))}
+    return [(name, pages.title_of(text)) for name, text in texts.items() if pages.CHECK in text]
 
 
 def slug(name: str, title: str) -> str:

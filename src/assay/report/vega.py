@@ -149,7 +149,8 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
         domain, values = _value_axis(figure) if axis == "y" else ([], [])
         if domain:
             scale = {"domain": domain, "nice": False, "zero": False}
-            return encoding | {"scale": scale, "axis": {"values": values}}
+            ticks_of = {"values": values, "tickCount": len(values), "format": ",~g"}
+            return encoding | {"scale": scale, "axis": ticks_of}
         return encoding | {"scale": {"zero": figure.mark == "bars"}} | ticks_of
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
@@ -167,9 +168,9 @@ def _value_axis(figure: Figure) -> tuple[list[float], list[float]]:
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     if not low < high:
         return [], []
-    room = MARGIN * (high - low)
+    room, most = MARGIN * (high - low), 4 if figure.facet else 6
     whole = all(float(v).is_integer() for v in numbers)
-    return [low - room, high + room], ticks(low - room, high + room, whole=whole)
+    return [low - room, high + room], ticks(low - room, high + room, most, whole=whole)
 
 
 def _collect_numbers(figure: Figure, axis: str) -> list[float]:

@@ -1,0 +1,177 @@
+"""A checked claim or probe as HTML: in a notebook, and as a page of a file that it was saved to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from assay.checking import saved
+from assay.checking.probe import ProbeCheck
+from assay.checking.result import HEADS, Check
+from assay.core.figures import Figure
+from assay.report import export
+from assay.report.draw import svg
+from assay.report.tables import SIGNS, estimate, minus, units
+
+
+def load(path: Path) -> Check | ProbeCheck:
+    """Read a saved check of either kind, and judge its numbers again. Raises: DataError where they
+    do not give the verdict that the file states."""
+    return (ProbeCheck if saved.PROBE in saved.read(path)[0] else Check).load(path)
+
+
+def figure(value: Any, titled: bool = True) -> Markup:
+    """The figure as inline SVG."""
+    return Markup('<div class="figure">{}</div>').format(Markup(svg(value, titled=titled)))
+
+
+def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
+    """The number of a claim and those of its controls, each with its interval, and the
+    thresholds."""
+    shown = judged.controls if controls is None else controls
+    arms = {judged.arm: judged, **shown}
+    columns: dict[str, list[Any]] = {"arm": list(arms)}
+    columns["role"] = ["the claim", *["control"] * len(shown)]
+    for name in ("estimate", "low", "high"):
+        columns[name] = [getattr(v, name) for v in arms.values()]
+    rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
+    return Figure(
+        f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
+        columns,
+        "points",
+        x="arm",
+        y="estimate",
+        color="role",
+        band=("low", "high"),
+        x_title=" ",
+        y_title=axis(judged.unit),
+        rules=tuple(rules),
+    )
+
+
+def axis(unit: str) -> str:
+    """The title of an axis of estimates in this unit."""
+    return "estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else "")
+
+
+def check(value: Check | ProbeCheck) -> Markup:
+    """The outcome of what was checked with its number, its controls, and what is noted."""
+    named = " ".join(filter(None, (outcome(value), sentence(value))))
+    first = [Markup("<b>{}</b>").format(named)] if named else []
+    return Markup("<p>{}</p>{}{}{}").format(
+        Markup("<br>").join([*first, *number_lines(value)]),
+        figure(of_check(value), titled=False),
+        controls(value),
+        noted((*remarks(value), *value.reach)),
+    )
+
+
+def outcome(value: Check | ProbeCheck) -> str:
+    """The outcome with its sign and its reason; "" where nothing was claimed."""
+    why = f" ({value.reason})" if value.reason else ""
+    unless = f", unless {value.judged.unless}" if value.judged and value.judged.unless else ""
+    return f"{SIGNS[value.outcome]} {value.outcome}{why}{unless}:" if value.outcome else ""
+
+
+def sentence(value: Check | ProbeCheck) -> str:
+    """What was claimed; "" where nothing was."""
+    return value.judged.text if value.judged else ""
+
+
+def number_lines(value: Check | ProbeCheck) -> list[str]:
+    """The number that was judged, and what to know of it, in lines."""
+    if isinstance(value, ProbeCheck):
+        lines = value.headline().split("\n")
+        return [minus(x) for x in lines if not (value.outcome and x.startswith(value.outcome))]
+    j = value.judged
+    number = " ".join(estimate(j.estimate, j.low, j.high))
+    return [minus(f"{value.question.holds}: {number}, {units(j.n)}{value.base_rates}")]
+
+
+def remarks(value: Check | ProbeCheck) -> tuple[str, ...]:
+    """What is noted of it."""
+    return value.notes if isinstance(value, ProbeCheck) else value.remarks
+
+
+def controls(value: Check | ProbeCheck) -> Markup:
+    """The table of controls; of a probe with its own measures first."""
+    if isinstance(value, ProbeCheck):
+        return table(value.HEADS, [tuple(map(minus, row)) for row in value.cells()])
+    lines = []
+    for name, v in value.controls.items():
+        numbers, limits = map(minus, estimate(v.estimate, v.low, v.high))
+        shown, draws, _, *words = value.row(name)
+        lines.append((shown, draws, f"{numbers} {limits}", *words))
+    return table(HEADS, lines)
+
+
+def of_check(value: Check | ProbeCheck) -> Figure:
+    """The claim's number and those of its controls, or of a probe its figure."""
+    return (
+        of_probe(value) if isinstance(value, ProbeCheck) else of_claim(value.judged, value.controls)
+    )
+
+
+def of_probe(value: Any) -> Figure:
+    """The condition on a probe and on its controls; where none was given, the AUROC of each."""
+    if value.judged:
+        return of_claim(value.judged)
+    arms = value.arms.to_dict("list")
+    columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
+    columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
+    ends = ("auroc_low", "auroc_high")
+    title, axis = "The AUROC of a probe and of its controls", "AUROC and 95 % interval"
+    of = Figure(title, columns, "points", x="arm", y="auroc", color="role", band=ends)
+    return replace(of, x_title=" ", y_title=axis, rules=((0.5, "chance"),))
+
+
+def noted(notes: Iterable[str]) -> Markup:
+    """Notes as a list; nothing where there are none."""
+    items = Markup("").join(Markup("<li>{}</li>").format(minus(note)) for note in notes)
+    return Markup("<ul>{}</ul>").format(items) if items else items
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Words as an HTML table, whose rows are cards on a small screen."""
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(h) for h in heads)
+    first, other = Markup('<th scope="row">{}</th>'), Markup('<td data-name="{}"{}>{}</td>')
+    empty = Markup(' class="none"')
+    body = Markup("")
+    for name, *cells in rows:
+        line = (
+            other.format(h, "" if c else empty, c) for h, c in zip(heads[1:], cells, strict=True)
+        )
+        body += Markup("<tr>{}{}</tr>").format(first.format(name), Markup("").join(line))
+    return Markup(
+        '<table class="stack numbers"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>'
+    ).format(head, body)
+
+
+def page(path: Path, value: Check | ProbeCheck) -> str:
+    """The page of a saved check, as HTML."""
+    from assay.report.pages import environment
+
+    is_probe = isinstance(value, ProbeCheck)
+    named = ": ".join(filter(None, ("A probe" * is_probe, sentence(value))))
+    return (
+        environment()
+        .get_template("check.html")
+        .render(
+            file=path.name,
+            title=named,
+            outcome=outcome(value).rstrip(":"),
+            word=value.outcome,
+            lines=number_lines(value),
+            drawing=Markup(svg(of_check(value), titled=False)),
+            controls=controls(value),
+            notes=remarks(value),
+            reach=value.reach,
+            numbers=export.table_csv(value.rows),
+            about=getattr(value, "about", {}),
+        )
+    )
