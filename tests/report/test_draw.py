@@ -338,7 +338,7 @@ def test_a_line_at_a_number_of_the_axis_has_no_second_label_and_no_band_is_cut(r
     assert numbers.count(rule) in (1, 2), "the axis has it, or a label, which paper lies under"
     (area,) = re.findall(r'mark-area.*?<path[^>]* d="([^"]+)"', drawn, re.S)
     heights = [float(y) for _, y in re.findall(r"[ML](-?[\d.]+),(-?[\d.]+)", area)]
-    assert 0 < min(heights) and max(heights) < vega_module.HEIGHT
+    assert min(heights) > 0 and max(heights) < vega_module.HEIGHT
 
 
 def test_an_axis_of_blocks_has_whole_numbers():

@@ -97,9 +97,9 @@ def _example(study: Study, tables: Sequence[prompts.PromptSet]) -> Iterator[tupl
             source = next((t for t in tables if t.table.name == table.source), first)
             others = [r.text for r in source.rows if r.text != row.text]
             yield f"{table.name}: activations of another prompt, such as", (others or [""])[0]
-    for read in study.read:
-        if read.prompts in ("", first.table.name) and (words := _answers(read, row)):
-            yield f"{read.name}: {words}", ""
+    for of in study.read:
+        if of.prompts in ("", first.table.name) and (words := _answers(of, row)):
+            yield f"{of.name}: {words}", ""
 
 
 def _answers(read: Read, row: prompts.PromptRow) -> str:
@@ -112,8 +112,8 @@ def _answers(read: Read, row: prompts.PromptRow) -> str:
 
     of = read.log_prob or read.prob or read.logit or read.logit_lens
     if isinstance(of, tuple) and len(of) == 2:
-        right, wrong = map(named, of)
-        return f"above 0 where {right} is more probable than {wrong}, and below 0 otherwise"
+        ahead, behind = map(named, of)
+        return f"above 0 where {ahead} is more probable than {behind}, and below 0 otherwise"
     if read.accuracy:
         right, *wrong = map(named, read.accuracy)
         than = f"more probable than {', '.join(wrong)}" if wrong else "the most probable"

@@ -32,8 +32,8 @@ from assay.lab.records import records
 
 UNMEASURED = "nothing is measured yet"
 NO_SPREAD = (
-    "it is computed without a variance, as for a maximum over levels, and so cannot be extrapolated "
-    "to more units; assay show has the present one"
+    "it is computed without a variance, as for a maximum over levels, and so cannot be "
+    "extrapolated to more units; assay show has the present one"
 )
 
 

@@ -16,6 +16,7 @@ from assay.checking.result import HEADS, Check
 from assay.core.figures import Figure
 from assay.report import export
 from assay.report.draw import svg
+from assay.report.pages import environment
 from assay.report.tables import SIGNS, estimate, minus, units
 
 
@@ -61,26 +62,27 @@ def axis(unit: str) -> str:
 
 def check(value: Check | ProbeCheck) -> Markup:
     """The outcome of what was checked with its number, its controls, and what is noted."""
-    named = " ".join(filter(None, (outcome(value), sentence(value))))
-    first = [Markup("<b>{}</b>").format(named)] if named else []
-    return Markup("<p>{}</p>{}{}{}").format(
-        Markup("<br>").join([*first, *number_lines(value)]),
-        figure(of_check(value), titled=False),
-        controls(value),
-        noted((*remarks(value), *value.reach)),
-    )
+    return Markup(environment().get_template("checked.html").render(**_parts(value)))
 
 
-def outcome(value: Check | ProbeCheck) -> str:
-    """The outcome with its sign and its reason; "" where nothing was claimed."""
-    why = f" ({value.reason})" if value.reason else ""
-    unless = f", unless {value.judged.unless}" if value.judged and value.judged.unless else ""
-    return f"{SIGNS[value.outcome]} {value.outcome}{why}{unless}:" if value.outcome else ""
+def page(path: Path, value: Check | ProbeCheck) -> str:
+    """The page of a saved check, as HTML."""
+    numbers = export.table_csv(value.rows)
+    template = environment().get_template("check.html")
+    return template.render(file=path.name, numbers=numbers, **_parts(value))
 
 
-def sentence(value: Check | ProbeCheck) -> str:
-    """What was claimed; "" where nothing was."""
-    return value.judged.text if value.judged else ""
+def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
+    """What a notebook and a page show of it."""
+    return {
+        "value": value,
+        "probe": isinstance(value, ProbeCheck),
+        "lines": number_lines(value),
+        "drawing": figure(of_check(value), titled=False),
+        "controls": controls(value),
+        "notes": noted(value.remarks),
+        "reach": noted(value.reach),
+    }
 
 
 def number_lines(value: Check | ProbeCheck) -> list[str]:
@@ -91,11 +93,6 @@ def number_lines(value: Check | ProbeCheck) -> list[str]:
     j = value.judged
     number = " ".join(estimate(j.estimate, j.low, j.high))
     return [minus(f"{value.question.holds}: {number}, {units(j.n)}{value.base_rates}")]
-
-
-def remarks(value: Check | ProbeCheck) -> tuple[str, ...]:
-    """What is noted of it."""
-    return value.notes if isinstance(value, ProbeCheck) else value.remarks
 
 
 def controls(value: Check | ProbeCheck) -> Markup:
@@ -132,46 +129,11 @@ def of_probe(value: Any) -> Figure:
 
 def noted(notes: Iterable[str]) -> Markup:
     """Notes as a list; nothing where there are none."""
-    items = Markup("").join(Markup("<li>{}</li>").format(minus(note)) for note in notes)
-    return Markup("<ul>{}</ul>").format(items) if items else items
+    macros: Any = environment().get_template("tables.html").module
+    return Markup(macros.listed(map(minus, notes)))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
     """Words as an HTML table, whose rows are cards on a small screen."""
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(h) for h in heads)
-    first, other = Markup('<th scope="row">{}</th>'), Markup('<td data-name="{}"{}>{}</td>')
-    empty = Markup(' class="none"')
-    body = Markup("")
-    for name, *cells in rows:
-        line = (
-            other.format(h, "" if c else empty, c) for h, c in zip(heads[1:], cells, strict=True)
-        )
-        body += Markup("<tr>{}{}</tr>").format(first.format(name), Markup("").join(line))
-    return Markup(
-        '<table class="stack numbers"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>'
-    ).format(head, body)
-
-
-def page(path: Path, value: Check | ProbeCheck) -> str:
-    """The page of a saved check, as HTML."""
-    from assay.report.pages import environment
-
-    is_probe = isinstance(value, ProbeCheck)
-    named = ": ".join(filter(None, ("A probe" * is_probe, sentence(value))))
-    return (
-        environment()
-        .get_template("check.html")
-        .render(
-            file=path.name,
-            title=named,
-            outcome=outcome(value).rstrip(":"),
-            word=value.outcome,
-            lines=number_lines(value),
-            drawing=Markup(svg(of_check(value), titled=False)),
-            controls=controls(value),
-            notes=remarks(value),
-            reach=value.reach,
-            numbers=export.table_csv(value.rows),
-            about=getattr(value, "about", {}),
-        )
-    )
+    macros: Any = environment().get_template("tables.html").module
+    return Markup(macros.table(heads, rows))

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -81,9 +80,8 @@ def labels() -> dict[str, str]:
     return {m.name: m.label for m in measures.TABLE}
 
 
-def row(name: str, measure: JSON, entry: JSON = MappingProxyType({})) -> Row:
-    """One measure to the digits that its interval supports; of a whole entry, with the tokens that
-    it was measured on where these are not all."""
+def row(name: str, measure: JSON, on: str = "") -> Row:
+    """One measure to the digits that its interval supports, with what it was measured on."""
     units = {m.name: m.unit for m in measures.TABLE}
     value, interval = tables.estimate(measure["estimate"], measure["low"], measure["high"])
     if measure["low"] is not None and measure["low"] == measure["high"]:
@@ -96,8 +94,14 @@ def row(name: str, measure: JSON, entry: JSON = MappingProxyType({})) -> Row:
         interval.removeprefix("no interval"),
         unit,
         measure["why"],
-        _ablated_on(entry) if name in ABLATED else "",
+        on,
     )
+
+
+def row_of(entry: JSON, name: str) -> Row:
+    """One measure of an entry; with an ablation, and where that was made in part of the text
+    alone, on which."""
+    return row(name, entry["measures"][name], _ablated_on(entry) if name in ABLATED else "")
 
 
 def _ablated_on(entry: JSON) -> str:
@@ -228,9 +232,7 @@ def _by_measure(entries: Sequence[JSON]) -> dict[str, list[Row | None]]:
     it."""
     groups = grouped(name for e in entries for name in e["measures"])
     return {
-        name: [
-            row(name, e["measures"][name], e) if name in e["measures"] else None for e in entries
-        ]
+        name: [row_of(e, name) if name in e["measures"] else None for e in entries]
         for names in groups.values()
         for name in names
     }
@@ -268,7 +270,7 @@ def headline(entry: JSON, with_name: bool) -> str:
     """What most readers look for first, on one line: how many features are on, and what they leave
     unexplained and unrecovered."""
     names = [name for name in HEADLINE if name in entry["measures"]]
-    measure_rows = [row(name, entry["measures"][name]) for name in names]
+    measure_rows = [row_of(entry, name) for name in names]
     estimated = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one
     shown_rows = [r for r in estimated if r.interval] or estimated

@@ -37,8 +37,6 @@ from assay.report.interval_plot import interval_plot
 if TYPE_CHECKING:
     from assay.ask.shown import Shown
 
-CHECK = '<span id="saved">'
-"""What the page of a saved check has, and no other."""
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
@@ -178,14 +176,8 @@ def page(
     figures = _in_units(figures, data)
     listed = tables.rows(data, turned)
     answers = sum(bool(r.found) for r in listed) + len(claims)
-    titled = ("Answers" if answers > 1 else "Answer", answers)
-    sections = {
-        "answers": titled,
-        "figures": figures,
-        "notes": in_order,
-        "about": text or study,
-        "features": cards,
-    }
+    sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
+    sections["intervals"] = answers
     return (
         environment()
         .get_template("page.html")
@@ -221,8 +213,9 @@ def page(
 def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The anchors and titles of the sections that exist."""
     numbers = any(e.curve is None for e in data.findings)
+    answers = sections["intervals"]
     titles: dict[str, tuple[str, Any]] = {
-        "intervals": sections["answers"],
+        "intervals": ("Answers" if answers > 1 else "Answer", answers),
         "figures": ("Figures", sections["figures"]),
         "notes": ("Notes", sections["notes"]),
         "verdicts": ("Table", True),
@@ -264,21 +257,11 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
 
 
 def _lead(data: ResultData) -> str:
-    """Say the first number of a result that has no claims: of a scan the one farthest from 0;
-    nothing of a curve over numbers, and of a result that has claims or no estimate."""
-    if data.verdicts or not data.findings:
+    """Say the first number of a result that has no claims; nothing of a curve, which is among the
+    answers, and of a result that has claims or no estimate."""
+    if data.verdicts or not data.findings or (e := data.findings[0]).curve is not None:
         return ""
-    e, unit = data.findings[0], tables.row(data.findings[0]).unit
-    if (curve := e.curve) is None:
-        return " ".join(filter(None, (f"{e.text}:", *tables.estimate_of(e), unit)))
-    if curve.is_plain:
-        return ""
-    farthest = max(curve.listed(), key=lambda k: abs(curve.estimate[k]))
-    name = f"{curve.in_words(farthest)}: "
-    line = next(line for line in tables.curve_lines(e) if line.startswith(name))
-    numbers = f"{line.removeprefix(name)} {unit}".rstrip()
-    most = f"Of {len(curve.levels)} levels, {name[:-2]} is farthest from 0: {numbers}."
-    return f"{most} {curve.clear_of_zero}".rstrip()
+    return " ".join(filter(None, (f"{e.text}:", *tables.estimate_of(e), tables.row(e).unit)))
 
 
 def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:

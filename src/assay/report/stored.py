@@ -22,6 +22,9 @@ from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
 from assay.report import evaluations, pages
 
+CHECKED = "-check.html"
+"""How the name of the page of a saved check ends."""
+
 
 @dataclass(frozen=True)
 class Pages:
@@ -46,13 +49,15 @@ def write(
         from assay.report import checks
 
         page = checks.page(file, checks.load(file))
-        written += pages.write(out, {f"{file.stem}-check.html": page})
+        written += pages.write(out, {f"{file.stem}{CHECKED}": page})
     for experiment, preset in selection:
         page, _ = page_of(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
     entries, left_out = _entries(lab, out)
-    other = evaluations.evaluated_in(out), _checked_in(out)
-    index = pages.write(out, {"index.html": pages.index(entries, *other)})[0]
+    checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
+    titles = [(p.name, pages.title_of(p.read_text("utf-8"))) for p in sorted(checked)]
+    whole = pages.index(entries, evaluations.evaluated_in(out), titles)
+    index = pages.write(out, {"index.html": whole})[0]
     return Pages(tuple(written), index, tuple(left_out))
 
 
@@ -136,12 +141,6 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
             }
             index_entries.append(listed | {"turned": contests.turned(past or ())})
     return index_entries, left_out
-
-
-def _checked_in(out: Path) -> list[tuple[str, str]]:
-    """The pages of saved checks in a folder, by file name, with what each is about."""
-    texts = {p.name: p.read_text(encoding="utf-8") for p in sorted(out.glob("*-check.html"))}
-    return [(name, pages.title_of(text)) for name, text in texts.items() if pages.CHECK in text]
 
 
 def slug(name: str, title: str) -> str:

@@ -189,7 +189,7 @@ class Row:
     curve: tuple[str, ...] = ()
     """Of a curve: a line for each level with its part of the band."""
     found: str = ""
-    """Of a curve: where it crosses, in words; "" where that is not asked."""
+    """Of a curve: where it crosses, or of a scan which level is farthest from 0, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
@@ -429,7 +429,7 @@ def row(s: Statement) -> Row:
             (),
             s.kind,
             curve=curve_lines(s),
-            found=s.curve.crossing.words if s.curve and s.curve.crossing else "",
+            found=_found(s),
         )
     controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
     return Row(
@@ -502,6 +502,26 @@ def _diverged(s: Judged | Estimated) -> str:
     return f"{s.dropped} diverged and dropped" if s.dropped else ""
 
 
+def _found(s: Estimated) -> str:
+    """Say where a curve crosses, or which level of a scan is farthest from 0; "" of others."""
+    if (curve := s.curve) is None or (curve.is_plain and not curve.crossing):
+        return ""
+    if curve.crossing:
+        return f"it {curve.crossing.words}"
+    farthest = max(curve.listed() or [0], key=lambda k: abs(curve.estimate[k]))
+    numbers = " ".join(filter(None, (*_at_level(s, curve, farthest), _unit(s))))
+    return (
+        f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0, {numbers}"
+    )
+
+
+def _at_level(s: Estimated, curve: Curve, k: int) -> tuple[str, str]:
+    """A curve's number at a level with its part of the band, as text."""
+    low, high = curve.band[k]
+    point = Estimated(text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural)
+    return estimate(point.estimate, *limits(point), ranked=not curve.is_plain)
+
+
 def curve_lines(s: Estimated) -> tuple[str, ...]:
     """Tell a curve: its levels, "density 0.1: 0.54 [0.43, 0.64]", whose intervals cover all of
     them together; nothing of a single number."""
@@ -516,13 +536,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         lines += [few] * (len(order) < count)
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
-    for k in order:
-        low, high = curve.band[k]
-        point = Estimated(
-            text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural
-        )
-        numbers = estimate(point.estimate, *limits(point), ranked=not curve.is_plain)
-        lines.append(f"{curve.in_words(k)}: {' '.join(numbers)}")
+    lines += [f"{curve.in_words(k)}: {' '.join(_at_level(s, curve, k))}" for k in order]
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
         lines += [curve.clear_of_zero] * (not curve.is_plain)

@@ -162,9 +162,8 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
 def _value_axis(figure: Figure) -> tuple[list[float], list[float]]:
     """The ends of a linear value axis, with room around bands and lines, and its ticks; none of
     bars, which begin at 0, of a heat map, and without two numbers."""
-    if figure.y_log or figure.mark in ("bars", "heatmap"):
-        return [], []
-    numbers = _collect_numbers(figure, "y")
+    without = figure.y_log or figure.mark in ("bars", "heatmap")
+    numbers = [] if without else _collect_numbers(figure, "y")
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     if not low < high:
         return [], []
