@@ -108,16 +108,9 @@ def controls(value: Check | ProbeCheck) -> Markup:
 
 
 def of_check(value: Check | ProbeCheck) -> Figure:
-    """The claim's number and those of its controls, or of a probe its figure."""
-    return (
-        of_probe(value) if isinstance(value, ProbeCheck) else of_claim(value.judged, value.controls)
-    )
-
-
-def of_probe(value: Any) -> Figure:
-    """The condition on a probe and on its controls; where none was given, the AUROC of each."""
-    if value.judged:
-        return of_claim(value.judged)
+    """What was claimed with its controls; of a probe where nothing was the AUROC of each arm."""
+    if not isinstance(value, ProbeCheck) or value.judged:
+        return of_claim(value.judged, value.controls)
     arms = value.arms.to_dict("list")
     columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
     columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
