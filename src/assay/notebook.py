@@ -6,23 +6,29 @@ be read on any page."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
 
-from assay.checking.result import HEADS
 from assay.core.errors import AssayError
 from assay.core.figures import Figure, figures_of
 from assay.core.plain import plain_all
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
-from assay.report.draw import svg
+from assay.report.checks import (
+    axis,
+    check,
+    figure,
+    noted,
+    of_check,
+    of_claim,
+    table,
+)
 from assay.report.evaluations import (
     baseline_heads,
     baseline_rows,
@@ -34,7 +40,7 @@ from assay.report.evaluations import (
     write,  # noqa: F401  # what `display` asks for
 )
 from assay.report.pages import environment, tally
-from assay.report.tables import SIGNS, estimate, minus, rows, units
+from assay.report.tables import minus, rows
 from assay.report.vega import vega
 
 NIGHT = (
@@ -77,11 +83,6 @@ def _after(value: Any) -> tuple[str, ...]:
     return (*scopes, *statements.below(data), *statements.frozen_lines(data))
 
 
-def figure(value: Any, titled: bool = True) -> Markup:
-    """The figure as inline SVG."""
-    return Markup('<div class="figure">{}</div>').format(Markup(svg(value, titled=titled)))
-
-
 def chart(value: Any, number: int) -> Any:
     """Draw a figure of a value as an Altair chart. Raises: AssayError without altair, and for what
     has no such figure."""
@@ -97,34 +98,6 @@ def chart(value: Any, number: int) -> Any:
     spec = plain_all(vega(drawn[number]))
     spec["config"].pop("background")  # none, which Altair does not take
     return altair.Chart.from_dict(spec)
-
-
-def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
-    """The number of a claim and those of its controls, each with its interval, and the
-    thresholds."""
-    shown = judged.controls if controls is None else controls
-    arms = {judged.arm: judged, **shown}
-    columns: dict[str, list[Any]] = {"arm": list(arms)}
-    columns["role"] = ["the claim", *["control"] * len(shown)]
-    for name in ("estimate", "low", "high"):
-        columns[name] = [getattr(v, name) for v in arms.values()]
-    rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
-    return Figure(
-        f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
-        columns,
-        "points",
-        x="arm",
-        y="estimate",
-        color="role",
-        band=("low", "high"),
-        x_title=" ",
-        y_title=_axis(judged.unit),
-        rules=tuple(rules),
-    )
-
-
-def _axis(unit: str) -> str:
-    return "estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else "")
 
 
 def result(value: Any) -> Markup:
@@ -153,7 +126,7 @@ def of_estimate(value: Any) -> tuple[Figure, ...]:
         return figures_of((value,))
     columns = {"of": [value.text], **{k: [getattr(value, k)] for k in ("estimate", "low", "high")}}
     of = Figure(value.text, columns, "points", x="of", y="estimate", band=("low", "high"))
-    return (replace(of, x_title=" ", y_title=_axis(value.unit)),)
+    return (replace(of, x_title=" ", y_title=axis(value.unit)),)
 
 
 def estimated(value: Any) -> Markup:
@@ -166,65 +139,6 @@ def verdict(value: Any) -> Markup:
     """The table of a verdict by itself, which has no controls."""
     fields = {name: getattr(value, name) for name in value.__struct_fields__}
     return _statements(ResultData(verdicts=(Judged(**fields),)))
-
-
-def check(value: Any) -> Markup:
-    """The outcome of a checked claim with its number, its controls, and what is noted."""
-    j, question = value.judged, value.question
-    number, interval = map(minus, estimate(j.estimate, j.low, j.high))
-    why = f" ({value.reason})" if value.reason else ""
-    rows = []
-    for name, v in value.controls.items():
-        numbers, limits = map(minus, estimate(v.estimate, v.low, v.high))
-        shown, draws, _, *words = value.row(name)
-        rows.append((shown, draws, f"{numbers} {limits}", *words))
-    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}{}</p>{}{}{}").format(
-        SIGNS[j.outcome],
-        j.outcome,
-        why,
-        question.sentence,
-        question.holds,
-        number,
-        interval,
-        units(j.n),
-        minus(value.base_rates),
-        figure(of_claim(j, value.controls), titled=False),
-        table(HEADS, rows),
-        noted((*value.remarks, *value.reach)),
-    )
-
-
-def probe(value: Any) -> Markup:
-    """The verdict on a probe, and its measures next to those of its controls."""
-    sign = f"{SIGNS[value.outcome]} " if value.outcome else ""
-    *first, last = value.headline().split("\n")
-    lines = Markup("<br>").join([*first, f"{sign}{last}"])
-    cells = [tuple(map(minus, row)) for row in value.cells()]
-    return Markup("<p><b>{}</b></p>{}{}{}").format(
-        lines,
-        figure(of_probe(value), titled=False),
-        table(value.HEADS, cells),
-        noted((*value.notes, *value.reach)),
-    )
-
-
-def of_probe(value: Any) -> Figure:
-    """The condition on a probe and on its controls; where none was given, the AUROC of each."""
-    if value.judged:
-        return of_claim(value.judged)
-    arms = value.arms.to_dict("list")
-    columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
-    columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
-    ends = ("auroc_low", "auroc_high")
-    title, axis = "The AUROC of a probe and of its controls", "AUROC and 95 % interval"
-    of = Figure(title, columns, "points", x="arm", y="auroc", color="role", band=ends)
-    return replace(of, x_title=" ", y_title=axis, rules=((0.5, "chance"),))
-
-
-def noted(notes: Iterable[str]) -> Markup:
-    """Notes as a list; nothing where there are none."""
-    items = Markup("").join(Markup("<li>{}</li>").format(minus(note)) for note in notes)
-    return Markup("<ul>{}</ul>").format(items) if items else items
 
 
 def evaluation(value: Any) -> Markup:
@@ -266,16 +180,6 @@ def dictionary(value: Any) -> Markup:
     return table(("Dictionary", ""), [fact for fact in facts if fact[1]])
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
-    """Words as an HTML table."""
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(h) for h in heads)
-    body = Markup("").join(
-        Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(c) for c in row))
-        for row in rows
-    )
-    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
-
-
 DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Figure": figure,
     "Result": result,
@@ -283,7 +187,7 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Estimated": estimated,
     "Verdict": verdict,
     "Check": check,
-    "ProbeCheck": probe,
+    "ProbeCheck": check,
     "Evaluation": evaluation,
     "Dictionary": dictionary,
 }
@@ -294,8 +198,8 @@ FIGURES: dict[str, Callable[[Any], Iterable[Figure]]] = {
     "Result": lambda value: (*map(of_claim, value.judged), *value.figures),
     "Judged": lambda value: (of_claim(value),),
     "Estimated": of_estimate,
-    "Check": lambda value: (of_claim(value.judged, value.controls),),
-    "ProbeCheck": lambda value: (of_probe(value),),
+    "Check": lambda value: (of_check(value),),
+    "ProbeCheck": lambda value: (of_check(value),),
     "Evaluation": lambda value: value.figures,
 }
 

@@ -1,15 +1,20 @@
 """What the page of a study says beside its numbers: what was measured of what, in which unit, and
 the study itself; and nothing of papers or trained runs where it has neither."""
 
+import csv
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from test_study_asks import folder  # noqa: F401 (a fixture)
 
 from assay.ask.contents import spoken_scope
+from assay.ask.measure.prompts import load
 from assay.ask.part import at_levels
-from assay.ask.tables import Read
+from assay.ask.shown import _example
+from assay.ask.tables import Intervention, Prompts, Read
 from assay.ask.text import Study
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
@@ -57,13 +62,16 @@ def visible(html):
     return unescape(re.sub("<[^>]+>", "", html[: html.index("<summary>provenance")]))
 
 
-def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page):
+def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page, folder):  # noqa: F811
     block = re.search(r'<details id="study">.*?</details>', page, re.S).group()
     assert ASKED.strip() in unescape(block) and "<b>" not in block
     assert block.count("went to") == 1 + 3
     text = visible(page)
     assert 'right: log P(" {city}") − log P(" {foil}") after the prompt, over all tokens' in text
-    assert re.search(r"The first prompt: anna went to \w+ the capital is", text)
+    first = re.search(r"The first prompt: anna went to (\w+) the capital is", text)[1]
+    with (folder / "capitals.csv").open() as file:
+        cities = {row["country"]: row["city"] for row in csv.DictReader(file)}
+    assert f'right: above 0 where " {cities[first]}" is more probable than' in text
 
 
 def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
@@ -144,3 +152,31 @@ def test_a_gradient_times_an_activation_has_the_unit_of_what_it_is_of(folder, tm
     assert "; for block" not in text, "the levels are named once"
     legends = re.findall(r">(nats|main\.each)</text>", html)
     assert legends and {*legends} == {"nats"}
+
+
+def test_the_first_prompt_has_the_text_that_it_is_patched_from_and_what_its_numbers_compare():
+    table = Prompts(
+        text="In {place} is",
+        rows=({"place": "Rome", "far": "Oslo"}, {"place": "Bern", "far": "Bonn"}),
+    )
+    paired = [load(replace(table, corrupted="In {far} is"), Path())]
+    named = [load(replace(table, rows=({"place": "Rome", "corrupted": "In Bonn is"},)), Path())]
+    patch = Intervention(name="patched", patch="corrupted", site="blocks.0.hook_resid_pre")
+    reads = (
+        Read(name="lead", logit=(" {place}", " {far}")),
+        Read(name="right", accuracy=(" {place}", (" {far}", " Bonn"))),
+        Read(name="likely", log_prob=" {place}"),
+        Read(name="unsure", entropy=True),
+    )
+    shown = [*_example(Study(intervene=(patch,), read=reads), paired)]
+    assert shown == [
+        ("The text that it is patched from:", "In Oslo is"),
+        ('lead: above 0 where " Rome" is more probable than " Oslo", and below 0 otherwise', ""),
+        ('right: 1 where " Rome" is more probable than " Oslo" or " Bonn", and else 0', ""),
+        ('likely: of " Rome"', ""),
+    ]
+    assert next(_example(Study(intervene=(patch,)), named))[1] == "In Bonn is"
+    other = Intervention(name="swapped", patch="other", source="far", site=patch.site)
+    far = load(Prompts(name="far", rows=({"text": "In Kyiv is"},)), Path())
+    (line,) = _example(Study(intervene=(other,)), [load(table, Path()), far])
+    assert line == ("swapped: activations of another prompt, such as", "In Kyiv is")

@@ -311,6 +311,36 @@ def test_the_axis_of_a_claim_says_what_it_shows_and_in_which_unit(condition, uni
     assert texts.count(title) == bool(title)
 
 
+def test_a_long_title_of_an_axis_is_wrapped_for_a_small_screen():
+    condition = "max(mean(main.right - patched.right), over=(block, head))"
+    claim = sample.result().verdicts[0]
+    entry = structs.replace(claim, claim=SimpleNamespace(condition=f"{condition} > 3"), unit="nats")
+    texts = [e.text for e in _plot(entry).iter("text")]
+    lines = texts[texts.index("max(mean(main.right - patched.right),") :]
+    assert " ".join(lines) == f"{condition}, in nats"
+    assert max(map(len, lines)) <= 44
+    table = {"block": [0, 0], "head": [0, 1], condition: [0.5, -1.0]}
+    heat = Figure("t", table, "heatmap", x="head", y="block", color=condition)
+    drawn = "".join(e.text or "" for e in ET.fromstring(draw.svg(heat)).iter())
+    assert condition.replace(" ", "") in drawn.replace(" ", ""), "and is not cut off by the legend"
+
+
+@pytest.mark.parametrize("rule", [0.0, 0.5, 2.5, -5.0, 7.0])
+@pytest.mark.parametrize(("low", "high"), [(-9.8, 8.02), (-0.4, 1.02), (-31.0, 12.3)])
+def test_a_line_at_a_number_of_the_axis_has_no_second_label_and_no_band_is_cut(rule, low, high):
+    table = {"x": [101, 103], "y": [low + 0.1, high - 0.1], "low": [low] * 2, "high": [high] * 2}
+    rules = ((rule, f"{rule:.3g}"),)
+    drawn = draw.svg(
+        Figure("t", table, "line", "x", "y", band=("low", "high"), rules=rules), titled=False
+    )
+    texts = [e.text for e in ET.fromstring(drawn).iter() if e.tag.endswith("text") and e.text]
+    numbers = [float(t.replace("−", "-")) for t in texts if t not in ("x", "y")]
+    assert numbers.count(rule) in (1, 2), "the axis has it, or a label, which paper lies under"
+    (area,) = re.findall(r'mark-area.*?<path[^>]* d="([^"]+)"', drawn, re.S)
+    heights = [float(y) for _, y in re.findall(r"[ML](-?[\d.]+),(-?[\d.]+)", area)]
+    assert min(heights) > 0 and max(heights) < vega_module.HEIGHT
+
+
 def test_an_axis_of_blocks_has_whole_numbers():
     assert interval_plot.ticks(0, 2, whole=True) == [0, 1, 2]
     assert interval_plot.ticks(0, 11, whole=True) == [0, 5, 10]

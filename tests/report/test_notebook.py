@@ -277,3 +277,19 @@ def test_a_run_that_is_stored_already_shows_no_bar(kernel):
 
     shown.follower()(events.Planned(types.SimpleNamespace(rows=[0], missing=[]), 0))
     assert kernel.drawn == []
+
+
+def test_rows_of_an_ablation_of_part_of_the_text_say_on_how_much_of_it():
+    estimate = {"estimate": 0.5, "low": 0.4, "high": 0.6, "why": ""}
+    names = ("ce_clean", "ce_mean", "loss_recovered_mean")
+    entry = {"name": "d", "measures": dict.fromkeys(names, estimate), "context": 128}
+    entry |= {"windows": 46, "tokens_read": 5888, "tokens_ablated": 1408}
+    assert [on for on, _ in evaluations.side_by_side([entry])] == [
+        "loss, clean",
+        "loss, mean ablated on 11 of 46 windows",
+        "loss recovered (mean) on 11 of 46 windows",
+    ]
+    counted = evaluations.side_by_side([entry | {"compared": {"tokens": 1396}}])
+    assert counted[2][0] == "loss recovered (mean) on 1,396 tokens"
+    whole = evaluations.side_by_side([entry | {"tokens_ablated": 5888}])
+    assert whole[2][0] == "loss recovered (mean)"

@@ -13,8 +13,11 @@ import sample
 from markupsafe import escape
 from msgspec import structs
 
+import assay
+from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
+from assay.core.results import Crossing, Curve, Estimated, ResultData
 from assay.report import pages, tables
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -331,3 +334,46 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, browser, tmp_path):
 def test_the_title_of_a_page_is_read_back():
     header = dataclasses.replace(HEADER, title='Does "a < b" & c hold?')
     assert pages.title_of(pages.page(sample.result(), header=header)) == header.title
+
+
+def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
+    def length(text, prompts):
+        return [len(p) * (2 if text == "be loud" else 1) for p in prompts]
+
+    prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4, 7, 3, 10, 6)]
+    how = {"prompts": prompts, "holds": "effect > 3", "text": "be loud", "cache": False}
+    path = assay.check("It doubles", length, **how).save(tmp_path / "double.assay")
+    assert main(["report", str(path), "--out", str(tmp_path)]) == 0
+    checker = Checker()
+    checker.feed((tmp_path / "double-check.html").read_text())
+    text = " ".join(" ".join(checker.text).split())
+    assert "It doubles" in text and "● holds" in text and "assay verify double.assay" in text
+    assert re.search(r"effect > 3: 6\.5 \[", text), "the mean length of a prompt"
+    assert {n for t, *a in checker.attributes if t == "td" for n in a[1:]} >= {"draws"}
+    assert 'href="double-check.html">It doubles' in (tmp_path / "index.html").read_text()
+
+
+def test_where_a_curve_crosses_is_an_answer():
+    curve = Curve(
+        over="layer",
+        axis="plain",
+        levels=(2, 8),
+        estimate=(-1.0, 2.0),
+        low=(-2.0, 1.0),
+        high=(0.0, 3.0),
+        band_low=(-2.0, 1.0),
+        band_high=(0.0, 3.0),
+        wider=1.0,
+        crossing=Crossing(
+            value=0.0, estimate=4.0, low=3.0, high=5.0, points=(4.0,), words="crosses 0 at 4; on it"
+        ),
+    )
+    data = structs.replace(sample.result(), findings=(Estimated(text="The lead", curve=curve),))
+    html = pages.page(data)
+    answers = html[html.index('id="intervals"') : html.index('class="claim-plot"')]
+    assert "The lead: <b>it crosses 0 at 4</b>. On it." in answers
+    scan = structs.replace(curve, levels=("a", "b"), crossing=None)
+    alone = ResultData(findings=(Estimated(text="Each", curve=scan, unit="nats"),))
+    answer = "Each: <b>of 2 levels, layer b is farthest from 0, 2.0 [1.0, 3.0] nats</b>."
+    assert answer in pages.page(alone)
+    assert answer in pages.index([{"data": alone, "href": "a.html", "title": "A"}])

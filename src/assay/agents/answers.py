@@ -371,5 +371,12 @@ def estimate(s: Estimated) -> Mapping[str, Any]:
     return {
         **{name: entry[name] for name in fields},
         "interval": s.method,
-        "told": "; ".join((f"{s.text}: {number}, over {row.n}", *row.curve, "not judged")),
+        "told": "; ".join(
+            (
+                f"{s.text}: {number}, over {row.n}",
+                *filter(None, (row.found,)),
+                *row.curve,
+                "not judged",
+            )
+        ),
     }

@@ -4,7 +4,7 @@ of which prompts, and what each statement computes, with its unit."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import msgspec
 
 from assay.ask.contents import spoken_scope
 from assay.ask.measure import prompts, reads
+from assay.ask.measure.prompts import SLOT
+from assay.ask.measure.seen import texts_of
 from assay.ask.part import at_levels
-from assay.ask.tables import Read
+from assay.ask.tables import Answer, Read
 from assay.ask.text import Study, read
 from assay.ask.wording import Condition, condition
 from assay.core.claims import Claim, Estimate
@@ -36,6 +38,8 @@ class Shown:
     """The text as it was written."""
     prompts: Sequence[str] = ()
     """The first prompts, filled."""
+    example: Sequence[tuple[str, str]] = ()
+    """What belongs to the first prompt: words, and a text where there is one."""
     reads: Sequence[str] = ()
     """What is read off each, a line each."""
     conditions: Mapping[str, str] = field(default_factory=dict)
@@ -63,15 +67,61 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
     text = read(path)
     stated = [s for s in experiment.claims if isinstance(s, Claim | Estimate)]
     study = text.study
-    rows = prompts.load(study.prompts[0], path.parent).rows if study.prompts else ()
+    tables = [prompts.load(table, path.parent) for table in study.prompts]
+    rows = tables[0].rows if tables else ()
     return Shown(
         text.toml.strip(),
         [row.text for row in rows[:PROMPTS]],
+        [*_example(study, tables)] if rows else [],
         [*map(_describe_read, study.read)],
         {s.text: s.condition for s in stated},
         {s.text: unit for s in stated if (unit := _unit(s, arms, study))},
         study,
     )
+
+
+def _example(study: Study, tables: Sequence[prompts.PromptSet]) -> Iterator[tuple[str, str]]:
+    """Say of the first prompt what its other text is, what is put there from other prompts, and
+    which answers its numbers compare."""
+    first = tables[0]
+    row, pair = first.rows[0], first.table.corrupted
+    patched = any(t.patch == "corrupted" for t in study.intervene)
+    label = "The text that it is patched from:" if patched else "The other text of its pair:"
+    if isinstance(pair, tuple) and pair:
+        yield label, prompts.chat(row, first.table, pair).text
+    elif pair or "corrupted" in row.columns:
+        text = prompts.filled(row, str(pair)).text if pair else row.columns["corrupted"]
+        yield label, text
+    for table in study.intervene:
+        if table.patch == "other" or table.ablate == "resample":
+            source = next((t for t in tables if t.table.name == table.source), first)
+            others = [r.text for r in source.rows if r.text != row.text]
+            yield f"{table.name}: activations of another prompt, such as", (others or [""])[0]
+    for of in study.read:
+        if of.prompts in ("", first.table.name) and (words := _answers(of, row)):
+            yield f"{of.name}: {words}", ""
+
+
+def _answers(read: Read, row: prompts.PromptRow) -> str:
+    """Say what a number of a prompt compares, with the answers of its row; "" where it has no
+    answers."""
+
+    def named(answer: Answer) -> str:
+        filled = (SLOT.sub(lambda m: row.columns.get(m[1], m[0]), t) for t in texts_of(answer))
+        return " or ".join(f'"{text}"' for text in filled)
+
+    of = read.log_prob or read.prob or read.logit or read.logit_lens
+    if isinstance(of, tuple) and len(of) == 2:
+        ahead, behind = map(named, of)
+        return f"above 0 where {ahead} is more probable than {behind}, and below 0 otherwise"
+    if read.accuracy:
+        right, *wrong = map(named, read.accuracy)
+        than = f"more probable than {', '.join(wrong)}" if wrong else "the most probable"
+        return f"1 where {right} is {than}, and else 0"
+    answers = of or read.rank
+    if isinstance(answers, bool) or not answers:
+        return ""
+    return f"of {named(answers[0] if isinstance(answers, tuple) else answers)}"
 
 
 def _describe_read(read: Read) -> str:

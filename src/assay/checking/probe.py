@@ -176,6 +176,11 @@ class ProbeCheck(Concluded):
         return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]{cut}"
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Give its notes, under the name that a check has for them."""
+        return self.notes
+
+    @property
     def reach(self) -> tuple[str, ...]:
         """Say what is judged, and what would decide the condition where that is open."""
         remedies = [self.judged.remedy[0]] if self.judged else []

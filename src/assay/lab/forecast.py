@@ -31,6 +31,10 @@ from assay.lab.plan.preset import apply_preset
 from assay.lab.records import records
 
 UNMEASURED = "nothing is measured yet"
+NO_SPREAD = (
+    "it is computed without a variance, as for a maximum over levels, and so cannot be "
+    "extrapolated to more units; assay show has the present one"
+)
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,8 @@ def prospect(
     try:
         i, *_ = standing(claim, arms)
         if min(i.n) < 2 or not math.isfinite(i.variance):
-            return replace(nothing, why="it has no interval yet")
+            shown = math.isfinite(i.estimate) and min(i.n) > 1
+            return replace(nothing, why=NO_SPREAD if shown else "it has no interval yet")
         controls = controls_of(claim, arms)
     except AssayError as e:
         return replace(nothing, why=str(e))

@@ -37,6 +37,8 @@ GROUPS = {
     "Health": ("dead", "ultra_rare", "rare", "ordinary", "dense", "twins"),
 }
 """How the names of the measures of each group begin; what is in none comes last."""
+ABLATED = {m.name for m in measures.TABLE if any(t.startswith("a_") for t in m.terms)}
+"""The measures for which the site is ablated, which may be in part of the text alone."""
 HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
@@ -50,6 +52,8 @@ class Row:
     interval: str
     unit: str
     why: str
+    on: str = ""
+    """On how many tokens it was measured, where other rows were measured on more."""
 
 
 @cache
@@ -76,8 +80,8 @@ def labels() -> dict[str, str]:
     return {m.name: m.label for m in measures.TABLE}
 
 
-def row(name: str, measure: JSON) -> Row:
-    """One measure to the digits that its interval supports."""
+def row(name: str, measure: JSON, on: str = "") -> Row:
+    """One measure to the digits that its interval supports, with what it was measured on."""
     units = {m.name: m.unit for m in measures.TABLE}
     value, interval = tables.estimate(measure["estimate"], measure["low"], measure["high"])
     if measure["low"] is not None and measure["low"] == measure["high"]:
@@ -90,7 +94,24 @@ def row(name: str, measure: JSON) -> Row:
         interval.removeprefix("no interval"),
         unit,
         measure["why"],
+        on,
     )
+
+
+def row_of(entry: JSON, name: str) -> Row:
+    """One measure of an entry; with an ablation, and where that was made in part of the text
+    alone, on which."""
+    return row(name, entry["measures"][name], _ablated_on(entry) if name in ABLATED else "")
+
+
+def _ablated_on(entry: JSON) -> str:
+    """Say on which part of the text the site was ablated; "" where that is all of it."""
+    if entry.get("tokens_ablated", 0) >= entry.get("tokens_read", 0):
+        return ""
+    if compared := entry.get("compared"):
+        return f"on {compared['tokens']:,} tokens"
+    windows = entry["tokens_ablated"] // entry["context"]
+    return f"on {windows:,} of {entry['windows']:,} windows"
 
 
 def grouped(names: Iterable[str]) -> dict[str, list[str]]:
@@ -180,10 +201,12 @@ def baseline_heads(compared: JSON) -> tuple[str, ...]:
 def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     """A line for each measure: what it is called, and its number with the interval of each
     dictionary."""
-    return [
-        (labels()[name], *(f"{r.estimate} {r.interval}".strip() if r else "" for r in each))
-        for name, each in _by_measure(entries).items()
-    ]
+    lines = []
+    for name, each in _by_measure(entries).items():
+        some = sorted({r.on for r in each if r and r.on})
+        cells = (f"{r.estimate} {r.interval}".strip() if r else "" for r in each)
+        lines.append((" ".join((labels()[name], *some)), *cells))
+    return lines
 
 
 def without_interval(entries: Sequence[JSON]) -> list[str]:
@@ -209,7 +232,7 @@ def _by_measure(entries: Sequence[JSON]) -> dict[str, list[Row | None]]:
     it."""
     groups = grouped(name for e in entries for name in e["measures"])
     return {
-        name: [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
+        name: [row_of(e, name) if name in e["measures"] else None for e in entries]
         for names in groups.values()
         for name in names
     }
@@ -247,7 +270,7 @@ def headline(entry: JSON, with_name: bool) -> str:
     """What most readers look for first, on one line: how many features are on, and what they leave
     unexplained and unrecovered."""
     names = [name for name in HEADLINE if name in entry["measures"]]
-    measure_rows = [row(name, entry["measures"][name]) for name in names]
+    measure_rows = [row_of(entry, name) for name in names]
     estimated = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one
     shown_rows = [r for r in estimated if r.interval] or estimated

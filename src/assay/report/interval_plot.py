@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -29,8 +30,9 @@ from assay.report.tables import (
 ROW, TOP, AXIS, TITLE = 48, 20, 30, 18
 NAME, BAR = 14, 30
 """Heights of a row's text and of its bar, from the row's top, in pixels."""
-LONGEST = 60
-"""Letters of what an axis shows at most; of what is longer only the unit is printed."""
+ABREAST, LONGEST = 44, 88
+"""Letters of a line of an axis's title, which fit on a small screen, and of all that an axis shows;
+of what is longer only the unit is printed."""
 LINE = 17
 """By so much every row is higher where the numbers of one are on a separate line."""
 FITS = 46
@@ -96,14 +98,14 @@ def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     bottom = TOP + (ROW + more) * len(rows)
     body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
     body += [_line(i, row, to_percent, span, more, fits) for i, row in enumerate(rows)]
-    title = axis_title(statement)
+    title = textwrap.wrap(axis_title(statement), ABREAST)
     body.append(_axis(ticks(*span, whole=_whole(rows)), to_percent, bottom, title))
     label = f"{statement.text}: {rows[0].words}" + (
         f", threshold {claim.threshold}" if claim and claim.threshold else ""
     )
     return Markup(
         '<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
-    ).format(bottom + AXIS + TITLE * bool(title), label, Markup("").join(body))
+    ).format(bottom + AXIS + TITLE * len(title), label, Markup("").join(body))
 
 
 def axis_title(statement: Judged | Estimated) -> str:
@@ -259,7 +261,7 @@ def _whole(rows: Sequence[_Row]) -> bool:
     return all(float(x).is_integer() for x in numbers) and any(abs(x) > 1 for x in numbers)
 
 
-def _axis(values: Sequence[float], to_percent: Any, bottom: int, title: str) -> Markup:
+def _axis(values: Sequence[float], to_percent: Any, bottom: int, title: Sequence[str]) -> Markup:
     out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
     for value in values:
         x = to_percent(value)
@@ -269,9 +271,9 @@ def _axis(values: Sequence[float], to_percent: Any, bottom: int, title: str) -> 
         out += Markup('<text class="scale" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
             x, bottom + 18, _anchor(x, 5), minus(f"{value:.6g}")
         )
-    if title:
+    for i, line in enumerate(title, 1):
         out += Markup('<text class="scale" x="50%" y="{}" text-anchor="middle">{}</text>').format(
-            bottom + 18 + TITLE, title
+            bottom + 18 + TITLE * i, minus(line)
         )
     return out
 

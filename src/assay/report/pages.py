@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""
-WORDS = {o: o for o in tables.SIGNS} | {"finding": "no verdict"}
-PLURAL = WORDS | {"holds": "hold", "fails": "fail"}
+WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
+PLURAL = WORDS | {"holds": "hold", "fails": "fail", "finding": "estimates without a verdict"}
 
 
 @functools.cache
@@ -174,7 +174,10 @@ def page(
     }
     shared, noted = _shared(noted)
     figures = _in_units(figures, data)
+    listed = tables.rows(data, turned)
+    answers = sum(bool(r.found) for r in listed) + len(claims)
     sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
+    sections["intervals"] = answers
     return (
         environment()
         .get_template("page.html")
@@ -194,7 +197,7 @@ def page(
             also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
             tally=tally(data),
             parts=_contents(data, sections),
-            rows=_compared(tables.rows(data, turned), data, header),
+            rows=_compared(listed, data, header),
             study=study,
             claims=claims,
             findings=findings,
@@ -209,10 +212,10 @@ def page(
 
 def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The anchors and titles of the sections that exist."""
-    answers = "Answers" if len(data.verdicts) > 1 else "Answer"
     numbers = any(e.curve is None for e in data.findings)
+    answers = sections["intervals"]
     titles: dict[str, tuple[str, Any]] = {
-        "intervals": (answers, data.verdicts),
+        "intervals": ("Answers" if answers > 1 else "Answer", answers),
         "figures": ("Figures", sections["figures"]),
         "notes": ("Notes", sections["notes"]),
         "verdicts": ("Table", True),
@@ -254,19 +257,11 @@ def _in_words(data: ResultData, study: Shown) -> ResultData:
 
 
 def _lead(data: ResultData) -> str:
-    """Say the first number of a result that has no claims: of a scan the one farthest from 0, of a
-    curve where it crosses; nothing of a result that has claims or no estimate."""
-    if data.verdicts or not data.findings:
+    """Say the first number of a result that has no claims; nothing of a curve, which is among the
+    answers, and of a result that has claims or no estimate."""
+    if data.verdicts or not data.findings or (e := data.findings[0]).curve is not None:
         return ""
-    e = data.findings[0]
-    lines = tables.curve_lines(e)
-    if e.curve is None:
-        return f"{e.text}: {' '.join(tables.estimate_of(e))}"
-    if e.curve.is_plain:
-        return f"It {e.curve.crossing.words}" if e.curve.crossing else ""
-    first = e.curve.in_words(e.curve.listed()[0])
-    farthest = next(line for line in lines if line.startswith(first))
-    return f"the farthest from 0 of {len(e.curve.levels)}: {farthest}"
+    return " ".join(filter(None, (f"{e.text}:", *tables.estimate_of(e), tables.row(e).unit)))
 
 
 def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:
@@ -337,9 +332,14 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
     return list(tables.outcomes(data.statements).items())
 
 
-def index(entries: Sequence[Mapping[str, Any]], evaluated: Sequence[str] = ()) -> str:
+def index(
+    entries: Sequence[Mapping[str, Any]],
+    evaluated: Sequence[str] = (),
+    checks: Sequence[tuple[str, str]] = (),
+) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
+    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries, `checks` the
+    pages of saved checks with their titles."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)
@@ -349,6 +349,7 @@ def index(entries: Sequence[Mapping[str, Any]], evaluated: Sequence[str] = ()) -
         .render(
             entries=listed,
             evaluated=evaluated,
+            checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=tally(everything),
             rows=[row for e in listed for row in e["rows"]],
@@ -367,9 +368,11 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
     """What a page over several results shows of one: claims and exact statements, how they came
     out, and the cost. Estimates are many, and on the result's own page."""
     stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
+    rows = tables.rows(data, turned)
     return {
         "statements": stated,
-        "rows": tables.rows(data, turned)[: len(stated)],
+        "rows": rows[: len(stated)],
+        "estimates": rows[len(stated) :],
         "tally": tally(data),
         "cost": statements.cost(data),
         "lead": _lead(data),

@@ -22,6 +22,9 @@ from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
 from assay.report import evaluations, pages
 
+CHECKED = "-check.html"
+"""How the name of the page of a saved check ends."""
+
 
 @dataclass(frozen=True)
 class Pages:
@@ -33,14 +36,28 @@ class Pages:
     """Why stored results with a page are missing from the index, a sentence for each."""
 
 
-def write(lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path) -> Pages:
-    """Write a page of each result into `out`, with an index over all pages there."""
+def write(
+    lab: Lab,
+    selection: Iterable[tuple[Experiment, Preset]],
+    out: Path,
+    saved: Iterable[Path] = (),
+) -> Pages:
+    """Write a page of each result and of each saved check into `out`, with an index over all pages
+    there."""
     written: list[Path] = []
+    for file in saved:
+        from assay.report import checks
+
+        page = checks.page(file, checks.load(file))
+        written += pages.write(out, {f"{file.stem}{CHECKED}": page})
     for experiment, preset in selection:
         page, _ = page_of(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
     entries, left_out = _entries(lab, out)
-    index = pages.write(out, {"index.html": pages.index(entries, evaluations.evaluated_in(out))})[0]
+    checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
+    titles = [(p.name, pages.title_of(p.read_text("utf-8"))) for p in sorted(checked)]
+    whole = pages.index(entries, evaluations.evaluated_in(out), titles)
+    index = pages.write(out, {"index.html": whole})[0]
     return Pages(tuple(written), index, tuple(left_out))
 
 

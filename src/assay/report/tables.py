@@ -187,7 +187,9 @@ class Row:
     """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the
     threshold, or there is none."""
     curve: tuple[str, ...] = ()
-    """Of a curve: where it crosses, and a line for each level with its part of the band."""
+    """Of a curve: a line for each level with its part of the band."""
+    found: str = ""
+    """Of a curve: where it crosses, or of a scan which level is farthest from 0, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
@@ -427,6 +429,7 @@ def row(s: Statement) -> Row:
             (),
             s.kind,
             curve=curve_lines(s),
+            found=_found(s),
         )
     controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
     return Row(
@@ -499,13 +502,33 @@ def _diverged(s: Judged | Estimated) -> str:
     return f"{s.dropped} diverged and dropped" if s.dropped else ""
 
 
+def _found(s: Estimated) -> str:
+    """Say where a curve crosses, or which level of a scan is farthest from 0; "" of others."""
+    if (curve := s.curve) is None or (curve.is_plain and not curve.crossing):
+        return ""
+    if curve.crossing:
+        return f"it {curve.crossing.words}"
+    farthest = max(curve.listed() or [0], key=lambda k: abs(curve.estimate[k]))
+    numbers = " ".join(filter(None, (*_at_level(s, curve, farthest), _unit(s))))
+    return (
+        f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0, {numbers}"
+    )
+
+
+def _at_level(s: Estimated, curve: Curve, k: int) -> tuple[str, str]:
+    """A curve's number at a level with its part of the band, as text."""
+    low, high = curve.band[k]
+    point = Estimated(text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural)
+    return estimate(point.estimate, *limits(point), ranked=not curve.is_plain)
+
+
 def curve_lines(s: Estimated) -> tuple[str, ...]:
-    """Tell a curve: where it crosses, then its levels, "density 0.1: 0.54 [0.43, 0.64]", whose
-    intervals cover all of them together; nothing of a single number."""
+    """Tell a curve: its levels, "density 0.1: 0.54 [0.43, 0.64]", whose intervals cover all of
+    them together; nothing of a single number."""
     if (curve := s.curve) is None:
         return ()
     count = len(curve.levels)
-    lines = [curve.crossing.words] if curve.crossing else []
+    lines: list[str] = []
     order = sorted(range(count), key=curve.order)
     if not curve.is_plain:
         order = curve.listed()
@@ -513,13 +536,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         lines += [few] * (len(order) < count)
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
-    for k in order:
-        low, high = curve.band[k]
-        point = Estimated(
-            text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural
-        )
-        numbers = estimate(point.estimate, *limits(point), ranked=not curve.is_plain)
-        lines.append(f"{curve.in_words(k)}: {' '.join(numbers)}")
+    lines += [f"{curve.in_words(k)}: {' '.join(_at_level(s, curve, k))}" for k in order]
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
         lines += [curve.clear_of_zero] * (not curve.is_plain)
@@ -650,7 +667,8 @@ def terminal(data: ResultData, *, verbose: bool = False) -> Table:
     for r in listed:
         style = f"bold {STYLES.get(r.outcome, '')}".strip()
         named = "" if r.outcome == "finding" else f"{r.headline}: "
-        lines = [Text.assemble((named, style), (r.text, "bold")), *_below(r, verbose)]
+        found = f": {r.found}" if r.found else ""
+        lines = [Text.assemble((named, style), (f"{r.text}{found}", "bold")), *_below(r, verbose)]
         grid.add_row(Text(r.sign, style), Text("\n").join(lines))
         grid.add_row()
     return grid

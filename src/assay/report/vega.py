@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from assay.core.figures import Figure
+from assay.report.interval_plot import ticks
 from assay.report.palette import LIGHT, RAMP, SERIES
 
 WIDTH, HEIGHT = 400, 250
@@ -39,6 +40,8 @@ through."""
 COLD = "#408ce6"
 """The full shade below 0, where a heat map has such numbers; its red is 64, so that a shade's red
 says how much paper shows through."""
+MARGIN = 0.04
+"""Of what is drawn, on either side, to the ends of a value axis."""
 DOTTED = ("points", "joined")
 """Marks that are dots with their intervals."""
 
@@ -128,7 +131,7 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     numeric = _numeric(figure.columns[name])
     title = (figure.x_title if axis == "x" else figure.y_title) or (name if numeric else "")
     encoding: dict[str, Any] = {"field": _field(name)}
-    encoding["title"] = _wrapped(title, 52 if axis == "x" else 42)
+    encoding["title"] = _wrapped(title, 48 if axis == "x" else 32)
     if discrete or not numeric:
         ticks_of: dict[str, Any] = {"labelAngle": 0, "grid": False}
         if figure.mark == "heatmap" and axis == "x":
@@ -143,12 +146,30 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     if not log or not numbers:
         whole = all(float(v).is_integer() for v in _collect_numbers(figure, axis))
         ticks_of = {"axis": {"tickMinStep": 1}} if whole else {}
+        domain, values = _value_axis(figure) if axis == "y" else ([], [])
+        if domain:
+            scale = {"domain": domain, "nice": False, "zero": False}
+            ticks_of = {"values": values, "tickCount": len(values), "format": ",~g"}
+            return encoding | {"scale": scale, "axis": ticks_of}
         return encoding | {"scale": {"zero": figure.mark == "bars"}} | ticks_of
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
     scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}
     alone = {"format": ".3~g", "values": [low]}  # which no tick of a log axis may be near
     return encoding | {"scale": scale, "axis": {"format": "~g"} if high > low else alone}
+
+
+def _value_axis(figure: Figure) -> tuple[list[float], list[float]]:
+    """The ends of a linear value axis, with room around bands and lines, and its ticks; none of
+    bars, which begin at 0, of a heat map, and without two numbers."""
+    without = figure.y_log or figure.mark in ("bars", "heatmap")
+    numbers = [] if without else _collect_numbers(figure, "y")
+    low, high = min(numbers, default=0.0), max(numbers, default=0.0)
+    if not low < high:
+        return [], []
+    room, most = MARGIN * (high - low), 4 if figure.facet else 6
+    whole = all(float(v).is_integer() for v in numbers)
+    return [low - room, high + room], ticks(low - room, high + room, most, whole=whole)
 
 
 def _collect_numbers(figure: Figure, axis: str) -> list[float]:
@@ -251,7 +272,7 @@ def _heatmap(figure: Figure, room: int) -> list[dict[str, Any]]:
     shade = {
         "field": _field(name),
         "type": "quantitative",
-        "title": figure.color,
+        "title": _wrapped(name, 22),
         "scale": _shades(numbers),
     }
     cells = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
@@ -298,7 +319,10 @@ def _rules(figure: Figure, axis: str, height: int) -> list[dict[str, Any]]:
     paper = {"stroke": LIGHT["paper"], "strokeWidth": 3}
     beyond = axis == "y" and figure.mark in DOTTED and not figure.facet
     layers: list[dict[str, Any]] = []
+    _, named = _value_axis(figure)
     for value, label, below in _sides(figure, height):
+        if label == f"{value:.3g}" and any(abs(value - t) < 1e-9 for t in named):
+            label = ""  # the axis has this number
         text = {"type": "text", "text": label, "align": "left", "fontSize": 12, "dx": 3, **ink}
         above = {"baseline": "middle"} if beyond else {"baseline": "bottom", "dy": -2}
         text |= {"baseline": "top", "dy": 3} if below else above

@@ -53,8 +53,9 @@ def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
     rows: list[tuple[Cell, ...]] = []
     for title, names in evaluations.grouped(entry["measures"]).items():
         rows.append(((title, ""), "", "", ""))
-        for r in (evaluations.row(name, entry["measures"][name]) for name in names):
-            last = "" if r.estimate == "not estimated" else r.unit
+        for r in (evaluations.row_of(entry, name) for name in names):
+            unit = "" if r.estimate == "not estimated" else r.unit
+            last = ", ".join(filter(None, (unit, r.on)))
             rows.append((f"  {r.label}", r.estimate, r.interval, last))
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
 
@@ -79,7 +80,7 @@ def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
     """Write one measure of a dictionary, and its interval after it."""
     if name not in entry["measures"]:
         return ""
-    row = evaluations.row(name, entry["measures"][name])
+    row = evaluations.row_of(entry, name)
     return row.estimate, f"{between}{row.interval}"
 
 

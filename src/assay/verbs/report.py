@@ -8,6 +8,7 @@ from assay.report import stored
 from assay.report.stored import Pages
 from assay.verbs.parts import Line
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
+from assay.verbs.verify_file import CHECK
 from assay.verbs.writable import writable
 
 
@@ -20,12 +21,13 @@ def report(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Pages]:
-    """Write the stored results as static pages, and print their paths.
+    """Write stored results and saved checks as static pages, and print their paths.
 
     Parameters
     ----------
     names
-        Experiments or studies; by default every experiment of the catalogue with a stored result.
+        Experiments, studies, or files that `assay.check` saved; by default every experiment of the
+        catalogue with a stored result.
     out
         The folder of the pages.
     open
@@ -35,10 +37,13 @@ def report(
     --------
     assay report gated-sae --open
     assay report examples/country.toml examples/capitals.toml
+    assay report country.assay
     """
     writable(out, "--out")
-    chosen = [choice.of(name) for name in names or stored.stored(place.root)]
-    written = stored.write(place.lab(), chosen, out)
+    saved = [Path(name) for name in names if name.endswith(CHECK)]
+    others = [name for name in names if not name.endswith(CHECK)]
+    chosen = [choice.of(name) for name in (others if names else stored.stored(place.root))]
+    written = stored.write(place.lab(), chosen, out, saved)
     if open:
         page = written.pages[0] if len(names) == 1 and written.pages else written.index
         door.open(page.absolute().as_uri())

@@ -49,14 +49,11 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
 def of_check(path: Path) -> Answer[Judged]:
     """Judge the numbers of a saved check again. Raises: DataError where they do not give the
     verdict that the file states."""
-    from assay.checking import saved
-    from assay.checking.probe import ProbeCheck
     from assay.checking.result import Check
+    from assay.report.checks import load
     from assay.verbs.check import words
 
     same = "The numbers in the file give the verdict that it states."
-    if saved.PROBE in saved.read(path)[0]:
-        probe = ProbeCheck.load(path)
-        return Answer(probe.judged, [*map(Line, repr(probe).split("\n")), same])
-    check = Check.load(path)
-    return Answer(check.judged, [*words(check), same])
+    check = load(path)
+    shown = words(check) if isinstance(check, Check) else map(Line, repr(check).split("\n"))
+    return Answer(check.judged, [*shown, same])

@@ -100,7 +100,10 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
 def _why_not(claim: Claim, judged: Judged) -> str:
     """Why the code of a bundle cannot judge a claim; "" where it can."""
     if isinstance(claim.statistic, OfMeans):
-        return "it is taken over the levels of means, of which a bundle's code draws no band"
+        return (
+            "its number is taken over the levels of a sweep, such as the largest of several means, "
+            "and the code of a bundle does not compute the band that its interval needs"
+        )
     if judged.verdict.reason == OUT_OF_REACH:
         return "the bounds of its measure put its range out of reach of what it is compared with"
     return ""

@@ -856,9 +856,10 @@ def main():
             lines, wrong = [*lines, f"   DIFFERS  stated is {stated}"], wrong + 1
     judged = sum(bool(verdict) for _, verdict, _ in claims)
     end = f"{wrong} things are not as stated" if wrong else "all as stated"
-    last = f"{judged} of {len(claims)} claims judged again; {end}"
+    last = f"{judged} of {len(claims)} claim{'s' * (len(claims) != 1)} judged again; {end}"
     if claims and not judged and not wrong:
-        last = f"none of the {len(claims)} claims could be judged again; only files were checked"
+        which = "the claim was not" if len(claims) == 1 else "none of the claims was"
+        last = f"{which} judged again, for the reason given; only the files were checked"
     print("\n".join([*lines, "", last]))
     return 1 if wrong else 0
 
@@ -866,7 +867,7 @@ def main():
 def _reported(claim, verdict):
     """What came of a claim and of the arms that bear on it, in lines."""
     if not verdict:
-        return [f"not judged here: {claim['why_not']}"]
+        return [f"not judged here, because {claim['why_not']}"]
     lines = [line(verdict, claim["unit"])]
     for role, called in (("controls", "control"), ("planted", "planted effect"), ("also", "also")):
         arms = verdict[role].items()

@@ -1,0 +1,132 @@
+"""A checked claim or probe as HTML: in a notebook, and as a page of a file that it was saved to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from assay.checking import saved
+from assay.checking.probe import ProbeCheck
+from assay.checking.result import HEADS, Check
+from assay.core.figures import Figure
+from assay.report import export
+from assay.report.draw import svg
+from assay.report.pages import environment
+from assay.report.tables import SIGNS, estimate, minus, units
+
+
+def load(path: Path) -> Check | ProbeCheck:
+    """Read a saved check of either kind, and judge its numbers again. Raises: DataError where they
+    do not give the verdict that the file states."""
+    return (ProbeCheck if saved.PROBE in saved.read(path)[0] else Check).load(path)
+
+
+def figure(value: Any, titled: bool = True) -> Markup:
+    """The figure as inline SVG."""
+    return Markup('<div class="figure">{}</div>').format(Markup(svg(value, titled=titled)))
+
+
+def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
+    """The number of a claim and those of its controls, each with its interval, and the
+    thresholds."""
+    shown = judged.controls if controls is None else controls
+    arms = {judged.arm: judged, **shown}
+    columns: dict[str, list[Any]] = {"arm": list(arms)}
+    columns["role"] = ["the claim", *["control"] * len(shown)]
+    for name in ("estimate", "low", "high"):
+        columns[name] = [getattr(v, name) for v in arms.values()]
+    rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
+    return Figure(
+        f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
+        columns,
+        "points",
+        x="arm",
+        y="estimate",
+        color="role",
+        band=("low", "high"),
+        x_title=" ",
+        y_title=axis(judged.unit),
+        rules=tuple(rules),
+    )
+
+
+def axis(unit: str) -> str:
+    """The title of an axis of estimates in this unit."""
+    return "estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else "")
+
+
+def check(value: Check | ProbeCheck) -> Markup:
+    """The outcome of what was checked with its number, its controls, and what is noted."""
+    return Markup(environment().get_template("checked.html").render(**_parts(value)))
+
+
+def page(path: Path, value: Check | ProbeCheck) -> str:
+    """The page of a saved check, as HTML."""
+    numbers = export.table_csv(value.rows)
+    template = environment().get_template("check.html")
+    return template.render(file=path.name, numbers=numbers, **_parts(value))
+
+
+def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
+    """What a notebook and a page show of it."""
+    return {
+        "value": value,
+        "probe": isinstance(value, ProbeCheck),
+        "lines": number_lines(value),
+        "drawing": figure(of_check(value), titled=False),
+        "controls": controls(value),
+        "notes": noted(value.remarks),
+        "reach": noted(value.reach),
+    }
+
+
+def number_lines(value: Check | ProbeCheck) -> list[str]:
+    """The number that was judged, and what to know of it, in lines."""
+    if isinstance(value, ProbeCheck):
+        lines = value.headline().split("\n")
+        return [minus(x) for x in lines if not (value.outcome and x.startswith(value.outcome))]
+    j = value.judged
+    number = " ".join(estimate(j.estimate, j.low, j.high))
+    return [minus(f"{value.question.holds}: {number}, {units(j.n)}{value.base_rates}")]
+
+
+def controls(value: Check | ProbeCheck) -> Markup:
+    """The table of controls; of a probe with its own measures first."""
+    if isinstance(value, ProbeCheck):
+        return table(value.HEADS, [tuple(map(minus, row)) for row in value.cells()])
+    lines = []
+    for name, v in value.controls.items():
+        numbers, limits = map(minus, estimate(v.estimate, v.low, v.high))
+        shown, draws, _, *words = value.row(name)
+        lines.append((shown, draws, f"{numbers} {limits}", *words))
+    return table(HEADS, lines)
+
+
+def of_check(value: Check | ProbeCheck) -> Figure:
+    """What was claimed with its controls; of a probe where nothing was the AUROC of each arm."""
+    if not isinstance(value, ProbeCheck) or value.judged:
+        return of_claim(value.judged, value.controls)
+    arms = value.arms.to_dict("list")
+    columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
+    columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
+    ends = ("auroc_low", "auroc_high")
+    title, axis = "The AUROC of a probe and of its controls", "AUROC and 95 % interval"
+    of = Figure(title, columns, "points", x="arm", y="auroc", color="role", band=ends)
+    return replace(of, x_title=" ", y_title=axis, rules=((0.5, "chance"),))
+
+
+def noted(notes: Iterable[str]) -> Markup:
+    """Notes as a list; nothing where there are none."""
+    macros: Any = environment().get_template("tables.html").module
+    return Markup(macros.listed(map(minus, notes)))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Words as an HTML table, whose rows are cards on a small screen."""
+    macros: Any = environment().get_template("tables.html").module
+    return Markup(macros.table(heads, rows))
