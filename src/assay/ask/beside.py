@@ -62,8 +62,8 @@ def lines(
     bearing += _never(askings.values(), arms)
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
-        line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
-        for line, of in by_line.items()
+        line if len(claims) == len(judged) else f"claim {', '.join(map(str, claims))}: {line}"
+        for line, claims in by_line.items()
         if line not in bearing  # as the plan has said of a control that is left out
     ]
 
@@ -72,11 +72,11 @@ def _numbered(bearing: Sequence[str], numbers: Mapping[str, int]) -> Iterator[st
     """Give what the plan said of claims by their numbers among the judged; not what it said of a
     claim that is not judged."""
     for line in bearing:
-        where, part, rest = line.partition(": ")
+        where, part, remark = line.partition(": ")
         if not part or not re.fullmatch(r"claim \d+", where):
             yield line
         elif where in numbers:
-            yield f"claim {numbers[where]}: {rest}"
+            yield f"claim {numbers[where]}: {remark}"
 
 
 def _of_claim(
@@ -122,15 +122,15 @@ def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> 
         by_name: dict[str, list[str]] = {}
         for c in asking.read.columns:
             by_name.setdefault(c.name, []).append(c.arm or asking.main)
-        for name, some in by_name.items():
-            for a, b in itertools.combinations(dict.fromkeys(some), 2):
-                done = [arm for arm in (a, b) if arm in questions.done]
-                if not done or any(name not in arms.get(arm, ()) for arm in (a, b)):
+        for name, arm_names in by_name.items():
+            for a, b in itertools.combinations(dict.fromkeys(arm_names), 2):
+                changed_arms = [arm for arm in (a, b) if arm in questions.changed_arms]
+                if not changed_arms or any(name not in arms.get(arm, ()) for arm in (a, b)):
                     continue
                 if bool((arms[a][name] == arms[b][name]).all()):
                     yield (
                         f"{asking.where}: {a}.{name} and {b}.{name} are equal in every unit: "
-                        f"{done[0]} changes nothing in this read"
+                        f"{changed_arms[0]} changes nothing in this read"
                     )
 
 
@@ -179,26 +179,27 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
             x = arms[c.arm or main][c.name]
             return c.take(x, [*map(str, x.dims)])
 
-        found = [(str(c), c.over, column(c)) for c in parsed.columns if c.how in ENDS]
+        curves = [(str(c), c.over, column(c)) for c in parsed.columns if c.how in ENDS]
         units = (t for t in parsed.together if t.how in ENDS and not t.of_means)
-        found += [(t.text, t.over, t.walk(column)) for t in units]
+        curves += [(t.text, t.over, t.walk(column)) for t in units]
         for part in getattr(parsed.statistic, "parts", ()):
             if part.how in ENDS:
                 terms = {k: walk(column) for k, walk in parsed.terms.items()}
                 means = {k: x.mean({*x.dims} - {*part.over}).values for k, x in terms.items()}
                 value = part.value({k: x[None] for k, x in means.items()})
-                found.append((part.text, part.over, xr.DataArray(value[0])))
-        for text, (dim,), x in found:
+                curves.append((part.text, part.over, xr.DataArray(value[0])))
+        for text, (dim,), x in curves:
             levels = next(arm[dim].values for arm in arms.values() if dim in arm.coords)
             out = (x < levels.min()) | (x > levels.max())
-            kept = [u for u in asking.units if u in x.dims]
-            never = out.all({*x.dims} - {*kept})
+            unit_dims = [u for u in asking.units if u in x.dims]
+            never = out.all({*x.dims} - {*unit_dims})
             if never.any():
-                some = f"{int(never.sum())} of {never.size}"
-                of = f" of {some} {plural(kept[0], 2)}" if kept else ""
+                share = f"{int(never.sum())} of {never.size}"
+                units_in_words = f" of {share} {plural(unit_dims[0], 2)}" if unit_dims else ""
+                level = float(x.where(out).max())
                 yield (
-                    f"{asking.where}: {text}: not true{of} at any {dim} from {levels[0]:g} to "
-                    f"{levels[-1]:g}, which counts as {dim} {float(x.where(out).max()):g}"
+                    f"{asking.where}: {text}: not true{units_in_words} at any {dim} from "
+                    f"{levels[0]:g} to {levels[-1]:g}, which counts as {dim} {level:g}"
                 )
 
 
@@ -212,11 +213,11 @@ def _too_small(judged: Judged) -> Iterator[str]:
         if not edges or not math.isfinite(x):
             continue
         edge = min(edges, key=lambda e: abs(e - x))
-        most = nothing + 2 * (edge - nothing)
-        aim = f"aim between {edge:.3g} and {most:.3g}"
+        farthest = nothing + 2 * (edge - nothing)
+        aim = f"aim between {edge:.3g} and {farthest:.3g}"
         if claim.low <= x <= claim.high:
             yield f"{name} should break the claim, but its {x:.3g} is within the range; {aim}"
-        elif abs(x - nothing) > abs(most - nothing) and judged.outcome == "undecided":
+        elif abs(x - nothing) > abs(farthest - nothing) and judged.outcome == "undecided":
             yield f"{name} breaks the claim by far, at {x:.3g}, which shows little; {aim}"
 
 
@@ -258,14 +259,14 @@ def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Itera
 def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     """Tell by how much the loss on unrelated text rises, and whether the model can read that text
     at all."""
-    rise, before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
+    rise, loss_before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
     name = task.unrelated.table.name
-    of = "" if name == damage.SENTENCES else f" ({name})"
+    which = "" if name == damage.SENTENCES else f" ({name})"
     low, high = float(rise.min()), float(rise.max())
     ends = (low, high) if high - low >= 1e-9 else (low,)
     by = " to ".join(dict.fromkeys(f"{x:.3g}" for x in ends))
-    was = float(before.mean())
-    yield f"{label}: the loss on unrelated text{of} changes by {by} nats/token, from {was:.3g}"
+    was = float(loss_before.mean())
+    yield f"{label}: the loss on unrelated text{which} changes by {by} nats/token, from {was:.3g}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
@@ -276,8 +277,8 @@ def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
         return
     with contextlib.suppress(AssayError):  # the model is no longer here
         row = task.prompts.rows[task.rows[0]]
-        p, at = prompt(questions.found_of(part), row), interventions.points(table)[0]
-        swept = interventions.swept(table, at)
+        p, point = prompt(questions.found_of(part), row), interventions.points(table)[0]
+        swept = interventions.swept(table, point)
         for n in sorted(shifts):
             by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
             where = interventions.tokens_in_words(swept, p, n)
@@ -301,11 +302,11 @@ def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
     for text, over, means in _curves(asking, claim, arms) if asking else ():
         if means.isnull().all():  # as an AUROC is of units that have both labels
             continue
-        at = means.argmax([*over])
-        levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in over)
-        what = "what chooses the level" if text.endswith("]") else "the mean over units"
+        highest = means.argmax([*over])
+        levels = ", ".join(f"{d} {means[d].values[int(highest[d])]}" for d in over)
+        subject = "what chooses the level" if text.endswith("]") else "the mean over units"
         sign, end = (-1, "lowest") if "=argmin(" in text else (1, "highest")
-        yield f"{text}: {what} is {end} at {levels}, {sign * float(means.max()):.3g}"
+        yield f"{text}: {subject} is {end} at {levels}, {sign * float(means.max()):.3g}"
 
 
 def _curves(
@@ -327,7 +328,7 @@ def _curves(
                 t: _swept(x.mean([d for d in x.dims if d not in whole.over]), whole.over)
                 for t, x in terms.items()
             }
-            yield whole.text, whole.over, whole.inner(lambda c, of=means: of[c.name])
+            yield whole.text, whole.over, whole.inner(lambda c, means=means: means[c.name])
         else:
             yield whole.text, whole.over, whole.inner(lambda c, d=whole.over: mean_at(c, d))
     for c in asking.read.columns:
@@ -361,8 +362,8 @@ def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]
             names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
             every = range(count * size["layers"])
             if of_blocks and 2 * len(numbers) > len(every):
-                rest = [n for n in every if n not in numbers]
-                names = [f"all but {', '.join(f'{n // count}.{n % count}' for n in rest)}"]
+                unchosen = [n for n in every if n not in numbers]
+                names = [f"all but {', '.join(f'{n // count}.{n % count}' for n in unchosen)}"]
             how = "on the other half" if choosing.learns(top) else "by their output weights"
             how = f"on {top.prompts}" if top.prompts else how
             yield f"{name}: {top.of} chosen {how}: {', '.join(names)}"

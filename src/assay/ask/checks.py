@@ -78,19 +78,19 @@ def check(study: ResolvedStudy, part: Part) -> None:
 def leave_out_reads(study: ResolvedStudy) -> None:
     """Take the reads that an arm cannot have, and that no statement has of it, out of the arm and
     its controls, and remember which."""
-    named = measures_named(study.text.study)
-    arms, used = {arm for arm, _ in named} | {"main"}, {name for _, name in named}
+    stated = measures_named(study.text.study)
+    arms, used = {arm for arm, _ in stated} | {"main"}, {name for _, name in stated}
     for part in study.parts:
         task = part.task
         if part.of or not isinstance(task, Task) or part.label not in arms:
             continue
-        idle = [r for r in task.reads if (part.label, r.name) not in named and r.name in used]
+        idle = [r for r in task.reads if (part.label, r.name) not in stated and r.name in used]
         out = {r.name: why for r in idle if (why := _refusal(study, task, r))}
         if out and len(out) < len(task.reads):
             for i, other in enumerate(study.parts):
                 if part.label in (other.label, other.of):
-                    some = tuple(r for r in other.task.reads if r.name not in out)
-                    changed = dataclasses.replace(other.task, reads=some)
+                    remaining = tuple(r for r in other.task.reads if r.name not in out)
+                    changed = dataclasses.replace(other.task, reads=remaining)
                     study.parts[i] = dataclasses.replace(other, task=changed)
             study.remarks += [
                 f"{name} is left out of {part.label}, where no claim needs it: {why}"
@@ -150,9 +150,9 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         remarks += _check(study, dataclasses.replace(part, task=side), folder, who)
     name = task.prompts.table.name
     with text.located("prompts", text.index("prompts", name), who=who):
-        at = (folder, name, *task.rows)
-        asked = (*at, *(r.name for r in task.reads))
-        rows = study.once(asked, partial(prompts_of, task, folder))
+        key = (folder, name, *task.rows)
+        prompts_key = (*key, *(r.name for r in task.reads))
+        rows = study.once(prompts_key, partial(prompts_of, task, folder))
     opened = cache(partial(_opened, study, folder))
     code = partial(own_code.load, folder=study.folder)
     if isinstance(task, ProbeTask):
@@ -169,7 +169,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         remarks += special_tokens(task, folder)
         remarks += ends_in_words(task, folder)
         texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
-        remarks += [said] if (said := otherwise(folder, texts)) else []
+        remarks += [remark] if (remark := otherwise(folder, texts)) else []
     for read in task.reads if part.control is None else ():
         with text.located("read", text.index("read", read.name), who=who):
             remarks += remarks_of(study, task, read, folder)
@@ -178,7 +178,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
         with text.located("intervene", i, where, who=who):
             check = partial(check_intervention, task, rows, folder, opened, code)
-            study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
+            study.once((*key, "intervene", task.intervention.name), check)  # as for its controls
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
@@ -201,8 +201,8 @@ def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder
         return [*measuring.remarks(task, read, rows, opened, code)]
 
     key = (folder, task.prompts.table.name, *task.rows, "read", read.name)
-    found: list[str] = study.once(key, ready)
-    return found
+    remarks: list[str] = study.once(key, ready)
+    return remarks
 
 
 def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
@@ -229,10 +229,10 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     longest = max(prompts, key=lambda p: len(p.tokens))
     writes = max(map(reads.writes, task.reads), default=0)
-    length, most = len(longest.tokens) + writes, folder.most_tokens
-    if length > most:
+    length, limit = len(longest.tokens) + writes, folder.most_tokens
+    if length > limit:
         place = longest.row.place
-        raise ModelError(f"{folder.name} reads at most {most} tokens, {place} has {length}")
+        raise ModelError(f"{folder.name} reads at most {limit} tokens, {place} has {length}")
     return prompts
 
 
@@ -278,8 +278,8 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     first = prompts[0]
     if about:
         text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
-        what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
-        yield f"{', '.join(about)}: the first token is {text!r}{what}"
+        whose = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
+        yield f"{', '.join(about)}: the first token is {text!r}{whose}"
     sinks = [r.name for r in task.reads if r.pattern and r.to == 0 and r.position == "mean"]
     if sinks and not first.opening:
         yield (
@@ -309,16 +309,16 @@ def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
     """Say that the activation of a text is read at the first token that the model reads, or in part
     at spaces that fill a shorter text up."""
     for table in (t for t in task.own_directions if t.activation):
-        one = isinstance(table.activation, str)
-        texts: Sequence[str] = [str(table.activation)] if one else [*table.activation]
+        is_one_text = isinstance(table.activation, str)
+        texts: Sequence[str] = [str(table.activation)] if is_one_text else [*table.activation]
         counts = [len(folder.tokenizer.encode(text)) for text in texts]
-        if (most := max(counts)) > min(counts):
+        if (longest := max(counts)) > min(counts):
             yield (
                 f"{table.name}: {texts[0]!r} has {counts[0]} tokens and {texts[1]!r} {counts[1]}, "
                 "so the shorter one is filled up with spaces, whose activations may be far larger; "
                 "choose texts with equally many tokens"
             )
-        if not folder.opening and table.position in ("all", 0, -most):
+        if not folder.opening and table.position in ("all", 0, -longest):
             which = "its first vector is" if table.position == "all" else "this is"
             yield (
                 f"{table.name}: without a BOS, {which} read at the first token that the model "
@@ -334,12 +334,12 @@ def mean_ablation_in_words(task: Task) -> Iterator[str]:
     if table is None or interventions.at_first(table).ablate != "mean":
         return
     source = task.sources.get(table.source)
-    of = f"the {len(source.rows)} prompts of {source.table.name}" if source else "these prompts"
+    texts = f"the {len(source.rows)} prompts of {source.table.name}" if source else "these prompts"
     place = table.position if table.source_position == "" else table.source_position
     words = (
-        f"over {of}, at {interventions.token_in_words(place)}"
+        f"over {texts}, at {interventions.token_in_words(place)}"
         if place != "all"
-        else f"over all tokens of {of} together, except for the first token, which has its own "
+        else f"over all tokens of {texts} together, except for the first token, which has its own "
         "mean; for the mean at each position, write position = [0, 1, 2, …]"
     )
     several = isinstance(place, tuple) and place == table.position
@@ -375,13 +375,13 @@ def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[st
     table = interventions.at_first(task.intervention)
     if not (free := elsewhere.free_shifts(table, prompts, task.avoids)):
         return [f"{label}: {elsewhere.nowhere(table, task.avoids)}{LEFT_OUT}"]
-    some = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
-    rest = f", or {len(free) - SOME} other places" if free[SOME:] else ""
-    most = ", the one at which it changes most" if free[1:] else ""
-    kept = f", never at {interventions.token_in_words(task.avoids)}" if task.avoids else ""
+    examples = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
+    more = f", or {len(free) - SOME} other places" if free[SOME:] else ""
+    strongest = ", the one at which it changes most" if free[1:] else ""
+    avoided = f", never at {interventions.token_in_words(task.avoids)}" if task.avoids else ""
     return [
-        f"{label} makes the same change at another token of each prompt{most}{kept}: in "
-        f"{prompts[0].row.place}, {'one of ' if free[1:] else ''}{', '.join(some)}{rest}"
+        f"{label} makes the same change at another token of each prompt{strongest}{avoided}: in "
+        f"{prompts[0].row.place}, {'one of ' if free[1:] else ''}{', '.join(examples)}{more}"
     ]
 
 
@@ -392,8 +392,8 @@ def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
     tables = interventions.at_points(table)
     blocks = [n for t in tables if t.block for n in map(int, t.block.layers)]
     blocks += [Site.parse(s).layer or 0 for t in tables if not t.block for s in sites_of(t)]
-    before, after = table.window
-    cut = [n for n in dict.fromkeys(blocks) if not -before <= n < folder.layers - after]
+    start, stop = table.window
+    cut = [n for n in dict.fromkeys(blocks) if not -start <= n < folder.layers - stop]
     if cut:
         yield (
             f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where "
@@ -406,11 +406,11 @@ def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     if (table := task.intervention) is None or table.block is None or task.control:
         return
     blocks = [t.block for t in interventions.at_points(table)]
-    some = [p for p in prompts if any(b and 0 in edges.pairs(b, p)[1] for b in blocks)]
-    if some:
-        text = some[0].folder.tokenizer.token_text(some[0].tokens[:1])[0]
+    blocked = [p for p in prompts if any(b and 0 in edges.pairs(b, p)[1] for b in blocks)]
+    if blocked:
+        text = blocked[0].folder.tokenizer.token_text(blocked[0].tokens[:1])[0]
         yield (
-            f"{table.name}: in {len(some)} of {len(prompts)} prompts the first token that the "
+            f"{table.name}: in {len(blocked)} of {len(prompts)} prompts the first token that the "
             f"model reads, such as {text!r}, is blocked too. Many heads rest on it where they need "
             "nothing else (an attention sink), so this disturbs them whatever it says, and the "
             "control token leaves it in sight; block later tokens"
@@ -437,10 +437,10 @@ def special_tokens(task: Task, folder: ModelFolder) -> Iterator[str]:
     """Say which messages have a special token of the model among their words, where it opens or
     ends a message of its own."""
     cases = [
-        (found[0], row.place)
+        (tokens[0], row.place)
         for row in (task.prompts.rows[i] for i in task.rows)
         if row.chat
-        and (found := chats.special_tokens(folder.tokenizer, [c for _, c in row.chat.messages]))
+        and (tokens := chats.special_tokens(folder.tokenizer, [c for _, c in row.chat.messages]))
     ]
     if cases:
         yield (
@@ -554,14 +554,14 @@ def check_intervention(
             for row in task.sources[table.source].rows if place != "all" else ():
                 _at_source_position(table, prompt(folder, row), place)
         if table.top:
-            some = task.choosers or task.reads
+            choosers = task.choosers or task.reads
             measured = task.made_for or task.prompts
-            source = choosing.source_of(table.top, measured, task.sources, some)
-            choosing.check(table, table.top, source, task.directions, some, folder)
+            source = choosing.source_of(table.top, measured, task.sources, choosers)
+            choosing.check(table, table.top, source, task.directions, choosers, folder)
             learned_from = [prompt(folder, source[0].rows[i]) for i in source[1]]
             for p in learned_from if table.position != "all" else ():
                 p.all_at(table.position)
-            for read in (r for r in some if r.name == table.top.by and not r.sweep):
+            for read in (r for r in choosers if r.name == table.top.by and not r.sweep):
                 deque(measuring.remarks(task, read, learned_from, opened, code), 0)
         for site, numbers in interventions.neurons_by_site(table).items():
             check_neurons(repr(table.name), site, numbers, folder)
@@ -654,9 +654,9 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     column = learned_from.column(table.label, rows) if labelled else []
     labelled_rows = [*zip(column, rows if labelled else [], strict=True)]
     for label in table.difference or table.probe or ():
-        found = [learned_from.rows[i] for of, i in labelled_rows if of == str(label)]
-        if (count := len({(row.text, repr(row.chat)) for row in found})) < FEWEST:
-            copies = f", in {len(found)} rows," if len(found) > count else ""
+        examples = [learned_from.rows[i] for name, i in labelled_rows if name == str(label)]
+        if (count := len({(row.text, repr(row.chat)) for row in examples})) < FEWEST:
+            copies = f", in {len(examples)} rows," if len(examples) > count else ""
             raise DataError(
                 f"direction {table.name!r} is learned from {len(rows)} prompts, but only {count} "
                 f"{'text' if count == 1 else 'texts'}{copies} {'has' if count == 1 else 'have'} "

@@ -48,7 +48,7 @@ def experiment(path: Path) -> Experiment:
 
 def _complete(path: Path, text: Text) -> Experiment:
     if lacks := missing.essential(text):
-        known(text)
+        refuse_unknown_names(text)
         more = f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""
         raise ExperimentError(lacks[0].text + more)
     return composed(text)
@@ -68,11 +68,11 @@ def header(path: Path) -> Header:
     )
 
 
-def known(text: Text) -> None:
+def refuse_unknown_names(text: Text) -> None:
     """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
     does not say yet. Raises: ExperimentError."""
-    said = text.study
-    if not (said.experiment or said.model or said.train):
+    tables = text.study
+    if not (tables.experiment or tables.model or tables.train):
         return
     study = StudyDraft(text)
     _experiment(study, (), ())
@@ -172,12 +172,12 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
     count = len(study.seeds)
     if study.sides or study.text.study.train or count < 2:
         return []
-    drawn = [p.label for p in study.asked.parts if p.task.drawn and not p.of]
-    if drawn := [label for label in drawn if label in study.arms]:
+    random_arms = [p.label for p in study.asked.parts if p.task.drawn and not p.of]
+    if random_arms := [label for label in random_arms if label in study.arms]:
         return [
-            f"the {count} runs of each arm are {count} seeds: in {', '.join(drawn)} each seed "
-            "learns or draws anew, and in controls what they choose at random; all else is the "
-            "same for each"
+            f"the {count} runs of each arm are {count} seeds: in {', '.join(random_arms)} each "
+            "seed learns or draws anew, and in controls what they choose at random; all else is "
+            "the same for each"
         ]
     return [
         f"each arm has {count} runs because the controls make random choices; the model's own "
@@ -212,22 +212,22 @@ def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[st
     return lines
 
 
-def _leave_out_unnamed(study: StudyDraft, named: Sequence[Statement]) -> None:
+def _leave_out_unnamed(study: StudyDraft, stated: Sequence[Statement]) -> None:
     """Leave out the arms of models that no statement names or needs, and refuse a site that a
     model of the others lacks."""
     names = {"main"}
-    for s in named:
+    for s in stated:
         lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
         names |= {s.main, *s.read.parsed.arms, *itertools.chain.from_iterable(lists)}
-        told = s.main, s.read, getattr(s.entry, "control", ())
-        names |= {a for x in comparing.twins(study.asked, *told).values() for a in x.values()}
+        comparison = s.main, s.read, getattr(s.entry, "control", ())
+        names |= {a for x in comparing.twins(study.asked, *comparison).values() for a in x.values()}
     for part in study.asked.parts:
         if part.label in names or study.asked.is_of_first(part):
             checks.check(study.asked, part)
     study.arms = {name: arm for name, arm in study.arms.items() if name in names}
 
 
-def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | Estimate]) -> None:
+def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | Estimate]) -> None:
     """Remember what the author of a study that asks models should know before it runs."""
     askings = [
         notes.Asking(
@@ -239,15 +239,15 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
             getattr(getattr(study.text.study, s.table)[s.i], "control", ()),
             dims_over(s.entry) if s.table == "estimate" else (),
         )
-        for s, statement in zip(read, done, strict=True)
+        for s, statement in zip(read, made, strict=True)
     ]
     bearing = notes.of_study(study.asked, askings)
     for s in read:
-        told = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
-        bearing += comparing.pairs_in_words(study.asked, *told)
+        comparison = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
+        bearing += comparing.pairs_in_words(study.asked, *comparison)
     study.asked.remarks += bearing
     bearing += [r for r in study.asked.remarks if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r)]
-    by_text = dict(zip((statement.text for statement in done), askings, strict=True))
+    by_text = dict(zip((statement.text for statement in made), askings, strict=True))
     study.beside = partial(beside.lines, study.asked, by_text, bearing)
 
 
@@ -263,7 +263,9 @@ def _page(study: StudyDraft) -> str:
     stands beside what, and what was left out."""
     lines = []
     for s in study.sides:
-        lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
+        lines.append(
+            f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.description}."
+        )
     if study.asked.parts and (idle := study.asked.left_out(study.arms)):
         lines += ["", f"These arms were not run, because no claim needs them: {', '.join(idle)}."]
     unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in study.sides}
@@ -288,8 +290,8 @@ def _inputs(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
             return side.of.inputs(spec) if side.of.inputs else {}
         except AssayError as e:
             i = study.text.study.experiment.index(side.part)
-            what = f"{side.of.name} cannot read what it needs: {e}"
-            raise study.text.error(("experiment", i, "fields"), what) from e
+            message = f"{side.of.name} cannot read what it needs: {e}"
+            raise study.text.error(("experiment", i, "fields"), message) from e
 
     return of_experiment
 

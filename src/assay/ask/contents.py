@@ -74,8 +74,8 @@ POINTS = 1000
 class Contents:
     """What a study asks of models and of experiments, by content."""
 
-    def __init__(self, asked: ModelStudy, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-        self.asked, self.columns = asked, columns
+    def __init__(self, study: ModelStudy, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        self.asked, self.columns = study, columns
 
     def measures(self, arm: str) -> tuple[str, ...]:
         """Return the names of what is measured in an arm that asks a model; nothing of others."""
@@ -114,9 +114,9 @@ class Contents:
             if task.drawn:
                 return None
             if task.source is None:
-                known = {d.path: d.sha256 for d in corpora.load(task.table.text).documents}
+                digests = {d.path: d.sha256 for d in corpora.load(task.table.text).documents}
                 names = tuple(task.levels)
-                return Rows(task.unit, names, names, tuple(known[name] for name in names))
+                return Rows(task.unit, names, names, tuple(digests[name] for name in names))
             chosen, prompts = task.source.halves()[1], task.source
         else:
             chosen, prompts = task.rows, task.prompts
@@ -125,10 +125,10 @@ class Contents:
         paired += self._rendered(task.models, [prompts.rows[i] for i in chosen])
         return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), tuple(paired))
 
-    def _rendered(self, asked: Sequence[Model], rows: Sequence[PromptRow]) -> list[str]:
+    def _rendered(self, model_tables: Sequence[Model], rows: Sequence[PromptRow]) -> list[str]:
         """The texts that templates make of chats: written as texts they are the same prompts."""
         talks = [row.chat for row in rows if row.chat]
-        names = [name for model in asked for name in models.states(model)] if talks else []
+        names = [name for model in model_tables for name in models.states(model)] if talks else []
         templates = [chats.read(chat_folder(self.asked, name).texts) for name in names]
         return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
 
@@ -146,15 +146,15 @@ class Contents:
     def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
         """Measure two prompts in each of these arms whose model is here, where all of them take
         long. Raises: ExperimentError, with the table that leads to a refusal."""
-        asked, runs = self.asked, len(seeds)
-        if runs * sum(model_study.seconds(asked, arms, runs, runs).values()) < LONG:
+        study, runs = self.asked, len(seeds)
+        if runs * sum(model_study.seconds(study, arms, runs, runs).values()) < LONG:
             return
-        for part in (p for p in asked.parts if p.label in arms):
-            if isinstance(part.task, Task) and _is_rehearsed(asked, part):
-                task, table, text = part.task, part.task.intervention, asked.text
+        for part in (p for p in study.parts if p.label in arms):
+            if isinstance(part.task, Task) and _is_rehearsed(study, part):
+                task, table, text = part.task, part.task.intervention, study.text
                 keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
                 try:
-                    measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
+                    measuring.rehearse(task, min(seeds), study.folder, device, ROOT.get())
                 except AssayError as e:
                     # a control that cannot be made is left out, with a note
                     if part.control is None or not isinstance(e, DataError):
@@ -180,19 +180,19 @@ class Contents:
         if isinstance(task, SaeTask) and task.table.text:
             texts = sorted(d.sha256 for d in corpora.load(task.table.text).documents)
             inputs["corpus"] = sha256("".join(texts).encode()).hexdigest()  # whatever their names
-        what = {"control": task.words["control"], "untrained": task.words["untrained"]}
+        facts = {"control": task.words["control"], "untrained": task.words["untrained"]}
         if isinstance(task, SaeTask):  # whose `dictionary` is a kind, and no name
-            said = stated(task.table)
-            what |= {"of": {k: v for k, v in said.items() if k not in NAMES}, "measure": measure}
+            words = stated(task.table)
+            facts |= {"of": {k: v for k, v in words.items() if k not in NAMES}, "measure": measure}
         elif isinstance(task, Task):
-            what |= {"read": self._read(task, measure), "change": self._change(task)}
+            facts |= {"read": self._read(task, measure), "change": self._change(task)}
         else:
-            of = {k: v for k, v in self._bare(task.table).items() if k != "intervention"}
-            what |= {"of": of, "measure": measure}
-            what |= {"change": self._bare(task.intervention)} if task.intervention else {}
-        every, of_points = self._with_same(task, what), list[Any]()
+            probe_words = {k: v for k, v in self._bare(task.table).items() if k != "intervention"}
+            facts |= {"of": probe_words, "measure": measure}
+            facts |= {"change": self._bare(task.intervention)} if task.intervention else {}
+        every, of_points = self._with_same(task, facts), list[Any]()
         for point in self._points(task, measure):
-            of_points += self._with_same(task, what | point)
+            of_points += self._with_same(task, facts | point)
         bare = [
             json.loads(self._slots(task, json.dumps(x, sort_keys=True)))
             for x in (*every, *of_points)
@@ -210,15 +210,15 @@ class Contents:
         first = interventions.points(task.intervention) if task.intervention else [{}]
         then = interventions.points(table)
         for i, k in interventions.together(first, then)[:POINTS]:
-            at = replace(
+            single = replace(
                 task,
                 intervention=task.intervention and interventions.swept(task.intervention, first[i]),
                 reads=(interventions.swept(table, then[k]),),
             )
-            yield {"read": self._read(at, measure), "change": self._change(at)}
+            yield {"read": self._read(single, measure), "change": self._change(single)}
 
-    def _with_same(self, task: Any, what: dict[str, Any]) -> list[dict[str, Any]]:
-        return [what, *(what | {"read": x} for x in self._same(task, what.get("read")))]
+    def _with_same(self, task: Any, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        return [facts, *(facts | {"read": x} for x in self._same(task, facts.get("read")))]
 
     def _part(self, arm: str) -> Part | None:
         return self.asked.by_label.get(arm)
@@ -245,27 +245,27 @@ class Contents:
         """The hash of a dictionary; of one that the study trains, of what decides it."""
         if name not in self.asked.saes:
             return dictionary_content(self.asked, name)
-        known = inputs.learning(self.asked, name, "", self.asked.saes[name].seed).spec
+        spec = inputs.learning(self.asked, name, "", self.asked.saes[name].seed).spec
         return training.key(
-            replace(known, model=self._weights(self.asked.read_by(self.asked.saes[name]).name))
+            replace(spec, model=self._weights(self.asked.read_by(self.asked.saes[name]).name))
         )
 
     def _bare(self, table: Any) -> dict[str, Any]:
         """What a table says, without names and answers, and with dictionaries by content."""
-        said = {k: v for k, v in stated(table).items() if k not in NAMES}
+        words = {k: v for k, v in stated(table).items() if k not in NAMES}
         for field in inputs.FIELDS:
-            if value := said.get(field):
-                name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
-                known = "" if "{" in name else self._dictionary(name)
-                said[field] = [known, *rest]
+            if value := words.get(field):
+                name, latents = (value, []) if isinstance(value, str) else (value[0], value[1:])
+                content = "" if "{" in name else self._dictionary(name)
+                words[field] = [content, *latents]
         for field in ("projection", *interventions.ALONG, "cosine", "distance", "direction"):
-            if name := said.get(field):
+            if name := words.get(field):
                 several = name if isinstance(name, list | tuple) else (name,)
-                every = [self._direction(str(one)) for one in several]
-                said[field] = every if several is name else every[0]
-        if code := said.get("function"):
-            said["function"] = own_code.digest(code, self.asked.folder)
-        return {k: v for k, v in said.items() if k not in ANSWERS}
+                every = [self._direction(str(direction)) for direction in several]
+                words[field] = every if several is name else every[0]
+        if code := words.get("function"):
+            words["function"] = own_code.digest(code, self.asked.folder)
+        return {k: v for k, v in words.items() if k not in ANSWERS}
 
     def _direction(self, name: str) -> dict[str, Any]:
         """What a direction is, with the prompts that it is learned from by content."""
@@ -289,8 +289,8 @@ class Contents:
         logit lens after the last block, which is where the model ends."""
         if not isinstance(read, list) or read[0] not in NEXT:
             return []
-        found = self.asked.found(models.states(task.models[0])[0])
-        end = {"site": f"blocks.{found.layers - 1}.hook_resid_post"}
+        folder = self.asked.found(models.states(task.models[0])[0])
+        end = {"site": f"blocks.{folder.layers - 1}.hook_resid_post"}
         bare = {k: v for k, v in read[1].items() if (k, v) != ("site", end["site"])}
         if "site" in bare:
             return []
@@ -308,31 +308,31 @@ class Contents:
         return text
 
 
-def spoken_scope(study: Study, words: str, said: str = "") -> str:
+def spoken_scope(study: Study, words: str, claim_condition: str = "") -> str:
     """Say a scope of a study without slots, and of no trained runs where none was trained; of a
     claim of which the condition is `said` with the sites of its own reads, and with the levels that
     it names, where it names some."""
     if study.model and not study.train:
-        asked = "these models" if study.model[1:] else "this model"
-        words = words.replace(TRAINED, f"for {asked} and prompts like these")
+        subject = "these models" if study.model[1:] else "this model"
+        words = words.replace(TRAINED, f"for {subject} and prompts like these")
         over, _, others = words.partition("; ")
         if re.search(rf"\b{re.escape(over.removeprefix('over '))} of ", others):
             words = others  # how many prompts there are is said with their file
-    named: dict[str, set[str]] = {}
+    picked: dict[str, set[str]] = {}
     columns: Sequence[Column] = ()
     for compared in (True, False):  # of a claim, or of an estimate
         with suppress(AssayError):
-            columns = columns or condition(said, compared=compared).columns
+            columns = columns or condition(claim_condition, compared=compared).columns
     used = {c.name for c in columns}
-    kept = {r.site for r in study.read if r.name in used or not columns}
-    for site in {r.site for r in study.read if r.site} - kept:  # only other claims read there
+    sites_read = {r.site for r in study.read if r.name in used or not columns}
+    for site in {r.site for r in study.read if r.site} - sites_read:  # only other claims read there
         words = words.replace(f", read at {site}", "")
     for dim, level in (x for c in columns for x in c.levels):
-        named.setdefault(dim, set()).add(str(level))
+        picked.setdefault(dim, set()).add(str(level))
     every = {dim for c in columns for dim in c.over}
     levels = {
-        slot: [x for x in some if str(x) in named.get(slot, ()) and slot not in every] or some
-        for slot, some in _levels(study)
+        slot: [x for x in values if str(x) in picked.get(slot, ()) and slot not in every] or values
+        for slot, values in _levels(study)
     }
     return at_levels(words, levels)
 
@@ -356,73 +356,74 @@ LONG = 60.0
 """CPU-seconds of a study from which on it is rehearsed; a shorter one is soon refused anyway."""
 
 
-def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
+def _is_rehearsed(study: ModelStudy, part: Part) -> bool:
     """Whether an arm needs nothing that is trained first, and is no control that draws a model or
     prompts anew."""
     task = part.task
-    if not isinstance(task, Task) or isinstance(task, DamageTask) or inputs.used(asked, task):
+    if not isinstance(task, Task) or isinstance(task, DamageTask) or inputs.used(study, task):
         return False
     if part.of and task.new_each_seed:
         return False
     names = {name for m in task.models for name in models.states(m)}
-    return names.isdisjoint(asked.trains)
+    return names.isdisjoint(study.trains)
 
 
 # for what verdicts speak --------------------------------------------------------------------------
 
 
-def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
+def scope(study: ModelStudy, arms: Sequence[str]) -> str:
     """For which models, prompts and sites verdicts speak that read these arms."""
-    parts = [p for p in asked.parts if p.label in arms and not p.of] or asked.parts[:1]
+    parts = [p for p in study.parts if p.label in arms and not p.of] or study.parts[:1]
     tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
-    phrases = [_models_in_words(asked, [*tables])]
+    phrases = [_models_in_words(study, [*tables])]
     in_words = {}
     for part in parts:
         if isinstance(part.task, SaeTask):
             in_words[part.task.in_words] = part.task.in_words
             phrases += [f"a dictionary at {' and '.join(saes.reads_at(part.task.table))}"]
             continue
-        for some in (part.task.prompts, part.task.than):
-            if some is not None:
-                name = some.table.file or (some.table.name if part.task.than else "")
-                of = f" of {name}" if name else ""
-                which = f" where {some.selection.condition}" if some.selection else ""
-                in_words[some.table.name] = f"{counted(len(part.task.rows), 'prompt')}{of}{which}"
+        for source in (part.task.prompts, part.task.than):
+            if source is not None:
+                name = source.table.file or (source.table.name if part.task.than else "")
+                file = f" of {name}" if name else ""
+                which = f" where {source.selection.condition}" if source.selection else ""
+                count = counted(len(part.task.rows), "prompt")
+                in_words[source.table.name] = f"{count}{file}{which}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
         name = interventions.named_direction(intervention)
-        sites = [d.site for d in asked.text.study.direction if d.name == name]
+        sites = [d.site for d in study.text.study.direction if d.name == name]
         site = intervention.site or next(iter(sites), "")
         places = [site] if isinstance(site, str) else [*site]
-        own = (intervention.block, intervention.top, intervention.neurons, intervention.function)
-        if any(own) or not (any(places) or intervention.heads):
+        others = (intervention.block, intervention.top, intervention.neurons, intervention.function)
+        if any(others) or not (any(places) or intervention.heads):
             phrases.append(f"with {interventions.in_words(intervention)}")
             continue
         if intervention.heads:
             places = [interventions.heads_in_words(intervention.heads)]
         token = interventions.token_in_words(intervention.position)
-        at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
+        place = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
         around = interventions.window_in_words(intervention)
-        phrases += [f"changed at {', '.join(places)}{around}{at}"] if any(places) else []
+        phrases += [f"changed at {', '.join(places)}{around}{place}"] if any(places) else []
     read_at = ((r.site, r.other_site) for p in parts for r in p.task.reads)
-    phrases += [f"read at {site}" for some in read_at for site in some if site]
+    phrases += [f"read at {site}" for source in read_at for site in source if site]
     return ", ".join(dict.fromkeys(phrases))
 
 
-def _models_in_words(asked: ModelStudy, tables: Sequence[Model]) -> str:
+def _models_in_words(study: ModelStudy, tables: Sequence[Model]) -> str:
     """The models, and what the texts of each begin with, so far as they are here."""
-    openings = {m: _opening_in_words(asked, m) for m in tables}
+    openings = {m: _opening_in_words(study, m) for m in tables}
     if len({*openings.values()}) == 1:
         names = " and ".join(model_phrase(m) for m in tables)
         return ", ".join(filter(None, [names, openings[tables[0]]]))
     return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
 
 
-def _opening_in_words(asked: ModelStudy, model: Model) -> str:
+def _opening_in_words(study: ModelStudy, model: Model) -> str:
     try:
-        folder = asked.found(models.states(model)[0], model.bos)
+        folder = study.found(models.states(model)[0], model.bos)
         opening: Sequence[int] = folder.opening
-        if first := next((p for p in asked.prompts.values() if p.table.messages), None):
+        if first := next((p for p in study.prompts.values() if p.table.messages), None):
             sent = prompt(folder, first.rows[0])
             opening = sent.tokens[: sent.opening]
         return opening_in_words(folder, opening)

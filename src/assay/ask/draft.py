@@ -24,7 +24,7 @@ from assay.core.spec import Spec, per_run_fields
 class Statement:
     """A claim or an estimate of a study, with its condition or quantity read."""
 
-    def __init__(self, text: Text, table: str, i: int, asked: ModelStudy | None) -> None:
+    def __init__(self, text: Text, table: str, i: int, study: ModelStudy | None) -> None:
         self.text, self.table, self.i = text, table, i
         self.entry: Any = getattr(text.study, table)[i]
         self.key = "holds" if table == "claim" else "value"
@@ -32,13 +32,13 @@ class Statement:
             words = getattr(self.entry, self.key)
             self.read: Condition = condition(words, compared=table == "claim")
         controls = getattr(self.entry, "control", ())
-        named = [name for name in self.read.parsed.arms if name not in controls]
+        arms = [name for name in self.read.parsed.arms if name not in controls]
         # the arm that it is about
-        self.main = comparing.about(asked, self.read, controls) if asked else [*named, "main"][0]
+        self.main = comparing.about(study, self.read, controls) if study else [*arms, "main"][0]
 
-    def error(self, key: str | None, what: object) -> ExperimentError:
+    def error(self, key: str | None, message: object) -> ExperimentError:
         """Make the refusal of one of its fields, or of all of it."""
-        return self.text.error((self.table, self.i, *([key] if key else [])), what)
+        return self.text.error((self.table, self.i, *([key] if key else [])), message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +79,8 @@ class StudyDraft:
         self.sides = sides.sides(text)
         asks = "model" if text.study.model else "train" if text.study.train else ""
         if asks and self.sides:
-            what = "a study asks models or borrows experiments; write two studies"
-            raise text.error((asks,), what)
+            message = "a study asks models or borrows experiments; write two studies"
+            raise text.error((asks,), message)
         self.asked = ModelStudy(text)
         self.beside: Any = None
         # the arms and measures that each statement reads, by its text
@@ -99,8 +99,8 @@ class StudyDraft:
         for i, part in enumerate(text.study.experiment):
             for name in (n for n in part.learned if n not in self.borrowed):
                 hint = nearest(name, self.borrowed)
-                what = f"the study has no arm {name!r} of an experiment; {hint}"
-                raise text.error(("experiment", i, "learned"), what)
+                message = f"the study has no arm {name!r} of an experiment; {hint}"
+                raise text.error(("experiment", i, "learned"), message)
         self.text = text
         self.measured = {
             side.named(arm): KnownMeasures(axes, side)
@@ -135,12 +135,12 @@ def _check_words(text: Text) -> None:
             duration(text.study.budget)
     for i, entry in enumerate(text.study.claim):
         if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
-            what = (
+            message = (
                 "threshold must say where the number in the claim comes from: "
                 '"plan: …" (chosen before any look at results), or "paper: …", "theory: …", '
                 f'"pilot: …"; got {entry.threshold!r}'
             )
-            raise text.error(("claim", i, "threshold"), what)
+            raise text.error(("claim", i, "threshold"), message)
 
 
 SOURCES = ("plan", "paper", "theory", "pilot")
@@ -154,8 +154,8 @@ def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[
         specs, other_specs = (s.specs(s.part.preset, seeds) for s in (side, other))
         if side.of.name == other.of.name and set(specs) & set(other_specs):
             first, second = (f"{s.label}/main" if s.label else "main" for s in (side, other))
-            what = (
+            message = (
                 f"{first} and {second} have the same runs; leave one out, or set a field in which "
                 "they differ"
             )
-            raise text.error(("experiment", text.study.experiment.index(other.part)), what)
+            raise text.error(("experiment", text.study.experiment.index(other.part)), message)

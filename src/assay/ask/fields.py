@@ -109,25 +109,27 @@ def described(name: str, chosen: Chosen, lab: Lab) -> Fields:
     title, by_arm = measured(name, chosen, lab)
     if name.endswith(STUDIES):  # a study that asks a model has its tables
         borrowed = sides.sides(read(catalogue.entry(name).path))
-        known = [(side.of, side.of.default) for side in borrowed]
+        experiments = [(side.of, side.of.default) for side in borrowed]
     else:
         experiment, preset = chosen()
-        known = [(experiment, preset.specs)]
-    settable = {e.name: fields(specs) for e, specs in known}
-    arms = {e.name: variants(e, specs) for e, specs in known}
+        experiments = [(experiment, preset.specs)]
+    settable = {e.name: fields(specs) for e, specs in experiments}
+    arms = {e.name: variants(e, specs) for e, specs in experiments}
     return Fields(title, merged(by_arm), settable, arms)
 
 
-def of_arm(known: Fields, arm: str) -> Fields:
+def of_arm(listing: Fields, arm: str) -> Fields:
     """Keep what one arm changes and measures. Raises: AssayError where there is none of this
     name."""
-    own = tuple(m for m in known.measures if arm in m.arms)
-    variants = {name: tuple(a for a in some if a.name == arm) for name, some in known.arms.items()}
-    names = {a for m in known.measures for a in m.arms}
-    names |= {a.name for some in known.arms.values() for a in some}
+    measures = tuple(m for m in listing.measures if arm in m.arms)
+    variants = {
+        name: tuple(a for a in arms if a.name == arm) for name, arms in listing.arms.items()
+    }
+    names = {a for m in listing.measures for a in m.arms}
+    names |= {a.name for arms in listing.arms.values() for a in arms}
     if arm not in names:
-        raise AssayError(f"{known.experiment} has no arm {arm!r}; {nearest(arm, sorted(names))}")
-    return Fields(known.experiment, own, {}, variants)
+        raise AssayError(f"{listing.experiment} has no arm {arm!r}; {nearest(arm, sorted(names))}")
+    return Fields(listing.experiment, measures, {}, variants)
 
 
 def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...]:
@@ -184,10 +186,10 @@ def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[M
             if isinstance(whose, Side):
                 lender = whose.of
                 if lender.name not in recorded:
-                    known = _recorded(lender.name, lender.origin)
-                    recorded[lender.name] = known | _derived(lender)
+                    of_lender = _recorded(lender.name, lender.origin)
+                    recorded[lender.name] = of_lender | _derived(lender)
                 arms = recorded[lender.name].items()
-                by_arm[arm] = next(some for a, some in arms if whose.named(a) == arm)
+                by_arm[arm] = next(measures for a, measures in arms if whose.named(a) == arm)
             else:
                 by_arm[arm] = [_described(name, levels, whose) for name, levels in axes.items()]
         return entry.name, by_arm
@@ -209,11 +211,11 @@ def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
             groups.setdefault(same, []).append(_with(m, arms=(arm,)))
     return tuple(
         _with(
-            some[0],
-            arms=tuple(m.arms[0] for m in some),
-            measured=_span([x for m in some for x in m.measured or ()]),
+            group[0],
+            arms=tuple(m.arms[0] for m in group),
+            measured=_span([x for m in group for x in m.measured or ()]),
         )
-        for some in groups.values()
+        for group in groups.values()
     )
 
 
@@ -244,24 +246,24 @@ def _tabled(
 
 def _recorded(name: str, origin: str) -> dict[str, list[Measure]]:
     """The measures of each arm, as the committed record of an experiment has them."""
-    known = {}
+    by_arm = {}
     for arm, data in (records.read(name, origin) or {}).get("arms", {}).items():
         coords, variables = data["measures"]["coords"], data["measures"]["variables"]
-        known[arm] = [
+        by_arm[arm] = [
             _tabled(m, v["unit"], _dimensions(v["dims"], v["values"].shape, coords), _range(v))
             for m, v in variables.items()
         ]
-    return known
+    return by_arm
 
 
 def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> dict[str, list[Measure]]:
     """The measures of each arm, as the first stored run of it has them."""
-    known: dict[str, list[Measure]] = {}
+    by_arm: dict[str, list[Measure]] = {}
     for row in lab.plan(experiment, preset).cached:
-        if row.stored is None or row.job.arm in known:
+        if row.stored is None or row.job.arm in by_arm:
             continue
-        known[row.job.arm] = _of_data(row.stored.measures())
-    return known
+        by_arm[row.job.arm] = _of_data(row.stored.measures())
+    return by_arm
 
 
 def _derived(experiment: Experiment) -> dict[str, list[Measure]]:

@@ -67,7 +67,7 @@ def preregister(
         lines = missing.undecidable(experiment) if experiment.origin.endswith(STUDIES) else []
         why = next(iter(lines), f"no data could decide {hopeless[0]}; set more seeds")
         raise ExperimentError(f"{why}; to freeze it all the same: --anyway")
-    before, related = registered.find(lab.store, experiment, preset), _borrowed(experiment)
+    earlier, related = registered.find(lab.store, experiment, preset), _borrowed(experiment)
     others = kin(lab.store, experiment.name, {experiment.name, *(e.name for e in related)})
     registration = registered.freeze(
         lab.store, experiment, preset, related, tuple(others), write_adjacent=here
@@ -82,7 +82,7 @@ def preregister(
         preset=preset.title,
         hash=registration.hash,
         time=registration.time,
-        already=before is not None,
+        already=earlier is not None,
         claims=tuple(c.text for c in statements if isinstance(c, Claim)),
         estimates=tuple(s.text for s in statements if isinstance(s, Estimate)),
         seeds=registration.content["seeds"],
@@ -128,12 +128,12 @@ def about(origin: str) -> tuple[str, ...]:
     )
 
 
-def kin(store: Store, name: str, known: Collection[str]) -> Iterator[str]:
+def kin(store: Store, name: str, names: Collection[str]) -> Iterator[str]:
     """Give the names of other stored results that are about one of these experiments; one of which
     nothing can be told counts."""
     for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
         other = path.parent.name
-        if other != name and not (subjects(store, other) or set(known)).isdisjoint(known):
+        if other != name and not (subjects(store, other) or set(names)).isdisjoint(names):
             yield other
 
 

@@ -29,8 +29,8 @@ def resolved(table: T, layers: Callable[[], int]) -> T:
         whole = parts and all(number for _, number in parts)
         if whole and sites and all(s.endswith(f".{hook}") for s in sites):
             if {*sites} != {f"blocks.{block}.{hook}" for block, _ in parts}:
-                named = getattr(table, field)
-                raise DataError(_two_places(table.name, field, named, sites))
+                named_parts = getattr(table, field)
+                raise DataError(_two_places(table.name, field, named_parts, sites))
             table, sites = msgspec.structs.replace(table, site=""), ()
     more: tuple[str, ...] = getattr(table, "sites", ())
     if not any(s.startswith(EVERY) for s in (*sites, *more)):
@@ -50,8 +50,8 @@ def resolved(table: T, layers: Callable[[], int]) -> T:
 def _each(sites: tuple[str, ...], layers: int) -> tuple[str, ...]:
     """The sites, in place of that of every block each by itself."""
     numbers = [[*range(layers)] if s.startswith(EVERY) else [0] for s in sites]
-    named = zip(sites, numbers, strict=True)
-    return tuple(s.replace(EVERY, f"blocks.{n}.") for s, some in named for n in some)
+    pairs = zip(sites, numbers, strict=True)
+    return tuple(s.replace(EVERY, f"blocks.{n}.") for s, blocks in pairs for n in blocks)
 
 
 def _two_places(name: str, field: str, parts: Sequence[object], sites: tuple[str, ...]) -> str:

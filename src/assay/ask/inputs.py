@@ -158,8 +158,8 @@ def _files(study: ResolvedStudy, bench: Bench, tables: Any, smoke: bool) -> Mapp
     for name in sorted(_named(tables) & {*study.saes}):
         model = _opened_from(study, bench, study.read_by(study.saes[name]))
         place = models.located(study.folder, model.name)
-        known = learning(study, name, place, study.saes[name].seed, smoke=smoke)
-        files[name] = str(known.path(bench).absolute())
+        dictionary = learning(study, name, place, study.saes[name].seed, smoke=smoke)
+        files[name] = str(dictionary.path(bench).absolute())
     return files
 
 
@@ -197,8 +197,8 @@ def tuning(study: ResolvedStudy, name: str) -> tuple[Train, str, PromptSet | Non
     """How a model is trained further, with its text where it lies: from which folder, on which
     prompts, and whether texts begin with a BOS."""
     table = study.located(study.trains[name])
-    known = (*study.models, *study.trained_for_controls.values())
-    bos = next(m.bos for m in known if m.name == name)
+    all_models = (*study.models, *study.trained_for_controls.values())
+    bos = next(m.bos for m in all_models if m.name == name)
     return table, study.folder_of(name), study.prompts.get(table.prompts), bos
 
 
@@ -245,8 +245,8 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     digests = {f"model {name}" if names[1:] else "model": model_hash(study, name) for name in names}
     digests |= {f"prompts {n}": study.prompts[n].digest for n in about["prompts"]}
     for read in about.get("reads", ()):
-        named = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
-        if name := (read.get("feature") or [next(filter(None, named), "")])[0]:
+        dictionary_names = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
+        if name := (read.get("feature") or [next(filter(None, dictionary_names), "")])[0]:
             with study.text.located("read", study.text.index("read", read["name"])):
                 digests[f"dictionary {name}"] = dictionary_content(study, name)
     read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
@@ -264,8 +264,8 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     if table := about.get("probe"):
         probe = next(p for p in study.text.study.probe if p.name == table["name"])
         with study.text.located("probe", study.text.study.probe.index(probe), "dictionary"):
-            known = {name: dictionary_content(study, name) for name in probes.named([probe])}
-        digests |= {f"dictionary {n}": content for n, content in known.items()}
+            hashes = {name: dictionary_content(study, name) for name in probes.named([probe])}
+        digests |= {f"dictionary {n}": content for n, content in hashes.items()}
     has_chats = any(study.prompts[name].table.messages for name in about["prompts"])
     for i, name in enumerate(names if has_chats else ()):
         digests[f"chat template {i}"] = chats.read(chat_folder(study, name).texts).digest
@@ -278,8 +278,8 @@ def chat_folder(study: ResolvedStudy, name: str) -> ModelFolder:
     """The folder with the chat template of a model: of one that the study trains further, that
     with which it begins."""
     while name in study.trains and study.trains[name].of:
-        of = study.trains[name].of
-        name = next((models.states(m)[0] for m in study.models if of in (m.label, m.name)), of)
+        base = study.trains[name].of
+        name = next((models.states(m)[0] for m in study.models if base in (m.label, m.name)), base)
     return study.found(name)
 
 
@@ -295,12 +295,12 @@ def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:
     """The contents of the dictionaries whose features are directions or clamped, by name."""
     contents: dict[str, str] = {}
     changes = [*enumerate(study.text.study.intervene)]
-    named: list[tuple[str, int, Any]] = [
+    features: list[tuple[str, int, Any]] = [
         ("direction", i, d.feature) for i, d in enumerate(study.text.study.direction)
     ]
-    named += [("intervene", i, t.clamp) for i, t in changes]
+    features += [("intervene", i, t.clamp) for i, t in changes]
     for table, i, name in (
-        *((table, i, feature[0]) for table, i, feature in named if feature),
+        *((table, i, feature[0]) for table, i, feature in features if feature),
         *(("intervene", i, t.reconstruct) for i, t in changes if t.reconstruct),
     ):
         with study.text.located(table, i):

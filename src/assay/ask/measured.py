@@ -187,10 +187,10 @@ def _kind(values: Sequence[Any]) -> Any:
 def _arm(function: Loop, settings: Mapping[str, Any], name: str) -> Arm:
     def train(runs: Runs, bench: Bench) -> Trained:
         numbers = []
-        for done, spec in enumerate(runs):
+        for finished, spec in enumerate(runs):
             inputs = {"seed": spec.seed, **_fields(spec)}
             numbers.append(_numbers(function, function(**inputs), Runs([spec])))
-            bench.report(done + 1, len(runs), "runs")
+            bench.report(finished + 1, len(runs), "runs")
         joined = xr.concat(numbers, "run") if numbers[1:] else numbers[0]
         header, no_runs = {"kind": "numbers", "numbers": joined}, Trained.nothing(runs)
         return Trained({}, header, {}, no_runs.steps, no_runs.diverged)
@@ -204,9 +204,9 @@ def _numbers(function: Loop, output: Any, runs: Runs) -> xr.Dataset:
     code = inspect.unwrap(function).__code__
     (spec,) = runs
 
-    def wrong(what: str) -> ExperimentError:
+    def wrong(problem: str) -> ExperimentError:
         place = f"{code.co_filename} line {code.co_firstlineno}"
-        return ExperimentError(f"{place}: {code.co_name} {what} (seed {spec.seed})")
+        return ExperimentError(f"{place}: {code.co_name} {problem} (seed {spec.seed})")
 
     if not isinstance(output, Mapping) or not output:
         got = "nothing" if output is None else f"{type(output).__name__} {str(output)[:60]!r}"
@@ -256,44 +256,44 @@ def _entry(value: Any) -> tuple[tuple[str, ...], Any, str]:
 # claims -------------------------------------------------------------------------------------------
 
 
-def _claim(asked: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
+def _claim(words: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
     """The Claim that a text, or a claim of a study, makes about these arms."""
-    entry = {"holds": asked} if isinstance(asked, str) else dict(asked)
+    entry = {"holds": words} if isinstance(words, str) else dict(words)
     try:
-        said = msgspec.convert({"text": entry.get("holds", ""), **entry}, ClaimEntry)
+        stated = msgspec.convert({"text": entry.get("holds", ""), **entry}, ClaimEntry)
     except msgspec.ValidationError as error:
         raise ClaimError(f"claim {entry.get('holds', '')!r}: {error}") from None
-    read = condition(said.holds)
-    for arm in (*read.parsed.arms, *said.control):
+    read = condition(stated.holds)
+    for arm in (*read.parsed.arms, *stated.control):
         if arm not in arms:
-            raise ClaimError(f"claim {said.text!r} names arm {arm!r}; {nearest(arm, arms)}")
-    about = next((arm for arm in read.parsed.arms if arm not in said.control), "main")
+            raise ClaimError(f"claim {stated.text!r} names arm {arm!r}; {nearest(arm, arms)}")
+    about = next((arm for arm in read.parsed.arms if arm not in stated.control), "main")
     compared = {about, *read.parsed.arms}
-    for arm in said.control:
+    for arm in stated.control:
         if arm in compared:
             raise ClaimError(
-                f"claim {said.text!r}: {arm} is in the claim itself, so it would be "
+                f"claim {stated.text!r}: {arm} is in the claim itself, so it would be "
                 "compared with itself; name another arm as the control"
             )
-    excused = {*said.also, *said.planted, *said.violations}
+    excused = {*stated.also, *stated.planted, *stated.violations}
     others = tuple(arm for arm in arms if arm not in compared | excused)
-    if said.control or others:
-        return claim(msgspec.structs.replace(said, control=said.control or others), about, read)
+    if stated.control or others:
+        return claim(msgspec.structs.replace(stated, control=stated.control or others), about, read)
     if len(arms) < 2 or read.equal:
         raise ClaimError(
-            f"claim {said.text!r} needs a control, an arm that it does not name and for which it "
+            f"claim {stated.text!r} needs a control, an arm that it does not name and for which it "
             'must fail, such as arms={"shuffled": {"shuffled": True}}'
         )
-    return _with_labels_dealt(said, about, arms, read)
+    return _with_labels_dealt(stated, about, arms, read)
 
 
 def _with_labels_dealt(
-    said: ClaimEntry, about: str, arms: tuple[str, ...], read: Condition
+    stated: ClaimEntry, about: str, arms: tuple[str, ...], read: Condition
 ) -> Claim:
     """A claim that names every arm: its control is the same numbers with their labels dealt out."""
-    units = said.units or ("seed",)
-    plain = claim(msgspec.structs.replace(said, control=(DEALT,)), about, read)
-    of_deals, _ = computed(read, about, msgspec.structs.replace(said, units=(*units, DEAL)))
+    units = stated.units or ("seed",)
+    plain = claim(msgspec.structs.replace(stated, control=(DEALT,)), about, read)
+    of_deals, _ = computed(read, about, msgspec.structs.replace(stated, units=(*units, DEAL)))
     names = sorted({c.name for c in read.columns})
 
     def value(arm: xr.Dataset, others: Mapping[str, xr.Dataset]) -> Any:

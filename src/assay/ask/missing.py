@@ -67,8 +67,8 @@ def essential(text: Text) -> list[Gap]:
         if not claim_entry.holds.strip():
             how = 'write holds = "…", a comparison such as "main.fvu < 0.2"'
             lacks.append((f"claim {i + 1}: holds", how, ("claim", i)))
-        own = bool(study.model or study.train)  # what they do brings its own controls
-        if not claim_entry.control and not own:
+        brings_controls = bool(study.model or study.train)  # what they do brings its own controls
+        if not claim_entry.control and not brings_controls:
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
             how = f'write control = ["…"], an arm for which the claim should be false{hint}'
@@ -134,9 +134,9 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}; a verdict needs at least {fewest}"
             more = to_write(part.task, fewest)
-            what = plural("row" if unit == "prompt" else unit, more)
+            noun = plural("row" if unit == "prompt" else unit, more)
             halved = ", because some of them are used for learning" if more > fewest - count else ""
-            how = f"add {more} more {what}{halved}" if unit != FOLD else f"write folds = {fewest}"
+            how = f"add {more} more {noun}{halved}" if unit != FOLD else f"write folds = {fewest}"
             assumptions.append(Gap(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
 
@@ -246,8 +246,8 @@ def _unnamed(text: Text) -> list[Gap]:
             arms = () if part.arms else tuple(catalogue.find(part.name).arms)
         except AssayError:  # told where it is read
             continue
-        named = sides.named_arms(text, arms)
-        if idle := [a for a in arms if named and a not in named]:
+        named_arms = sides.named_arms(text, arms)
+        if idle := [a for a in arms if named_arms and a not in named_arms]:
             how = 'name one in a claim or an estimate, or list it in arms = ["…"]'
             default = f"{', '.join(idle)} left out, as no claim or estimate names them"
             assumptions.append(Gap(f"experiment {i + 1}: arms", how, default))
@@ -284,14 +284,14 @@ def _arms(text: Text) -> tuple[str, ...]:
 # of a file, or of an experiment -------------------------------------------------------------------
 
 
-def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
+def find_gaps(path: Path, experiment: Experiment | None = None) -> StudyGaps:
     """Report what a study does not say, what is taken in its place, and what that costs; `known` is
     its experiment, which a study that lacks something has not. Raises: ExperimentError."""
     text = read(path)
     lacks = essential(text)
     open_ = assumed(text) if text.study.experiment else []
-    if known is not None:
-        open_ = [*(_of_models(known) or open_), *of_claims(known)]
+    if experiment is not None:
+        open_ = [*(_of_models(experiment) or open_), *of_claims(experiment)]
     return StudyGaps(study=str(path), gaps=(*lacks, *open_), exit_code=2 if lacks else 0)
 
 
@@ -301,8 +301,8 @@ def undecidable(study: Experiment) -> list[str]:
 
 
 def _of_models(study: Experiment) -> list[Gap]:
-    asked = asked_in(study)
-    return of_models(asked, study) if asked.parts else []
+    model_study = asked_in(study)
+    return of_models(model_study, study) if model_study.parts else []
 
 
 def hopeless(gaps: Iterable[Gap]) -> list[str]:
@@ -315,8 +315,8 @@ def hopeless(gaps: Iterable[Gap]) -> list[str]:
             number = claim.removeprefix("claim ")
             numbers.setdefault(f"{gap.default}; {gap.text}", []).append(number)
     return [
-        f"{plural('claim', len(of))} {', '.join(of)} cannot be decided: {words}"
-        for words, of in numbers.items()
+        f"{plural('claim', len(claims))} {', '.join(claims)} cannot be decided: {words}"
+        for words, claims in numbers.items()
     ]
 
 
@@ -338,13 +338,13 @@ def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
     if not text.study.budget or not planned.missing:
         return
     with text.located("budget"):
-        most = duration(text.study.budget)
+        limit = duration(text.study.budget)
     width = lab.executor_for([study]).width
     took = command_times(planned, study, width)
-    if took is not None and took[0].low > most:
-        what = (
+    if took is not None and took[0].low > limit:
+        message = (
             f"the missing runs would take {took[0].low:,.0f} s or more, and the budget is "
             f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; "
             "nothing was run"
         )
-        raise text.error(("budget",), what)
+        raise text.error(("budget",), message)

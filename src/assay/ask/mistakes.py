@@ -38,9 +38,9 @@ def readable(path: Path, whole: str, error: PlacedError) -> Text | None:
     """Give what is left of a study without the fields that could not be read; None where that is
     no study."""
     toml, _, page = text.parted(path, whole)
-    left = _without_fields(toml, error.keys)
+    remaining = _without_fields(toml, error.keys)
     try:
-        return text.parsed(path, _joined(path, left, page))
+        return text.parsed(path, _joined(path, remaining, page))
     except AssayError:
         return None
 
@@ -57,9 +57,9 @@ def _further(
         if not toml:
             return
         try:
-            left = text.parsed(path, _joined(path, toml, page))
-            if left.study.experiment or left.study.model or left.study.train:
-                again(left)
+            remaining = text.parsed(path, _joined(path, toml, page))
+            if remaining.study.experiment or remaining.study.model or remaining.study.train:
+                again(remaining)
             return
         except PlacedError as e:
             if not blamed & {text.position(toml, keys[:2]) for keys in e.keys}:

@@ -77,13 +77,13 @@ class ModelStudy(ResolvedStudy):
             if stands_in == "position":
                 return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
-                of = [r.gradient for r in reads_named]
-                asked = [*reads_named, *(r for r in self.text.study.read if r.name in of)]
+                gradients = [r.gradient for r in reads_named]
+                relevant = [*reads_named, *(r for r in self.text.study.read if r.name in gradients)]
                 return any(
                     controls.varies(r, part.task.prompts)
                     or controls.compares_texts(r)
                     or (isinstance(part.task, Task) and part.task.pairs(r))
-                    for r in asked
+                    for r in relevant
                 )
             if isinstance(part.task, DamageTask):
                 # a number of all prompts does not get worse prompt by prompt; and a loss is what
@@ -123,7 +123,7 @@ class ModelStudy(ResolvedStudy):
         return {p.label: p for p in self.parts}
 
     @cached_property
-    def done(self) -> frozenset[str]:
+    def changed_arms(self) -> frozenset[str]:
         """The arms in which something is done to a model: what a sentence that names one is
         about."""
         trained = {p.label for p in self.parts if isinstance(p.task, SaeTask) and not p.of}
@@ -134,8 +134,8 @@ class ModelStudy(ResolvedStudy):
         """The specs of the arm main at a preset."""
         if not self.parts:
             return ()
-        some = seeds[:2] if preset == "smoke" else seeds
-        return tuple(self.parts[0].spec(s, smoke=preset == "smoke") for s in some)
+        chosen = seeds[:2] if preset == "smoke" else seeds
+        return tuple(self.parts[0].spec(s, smoke=preset == "smoke") for s in chosen)
 
     def arms(self) -> dict[str, Arm[Any]]:
         """The arms: nothing is trained, everything is measured."""
@@ -144,7 +144,7 @@ class ModelStudy(ResolvedStudy):
                 lambda runs, bench: Trained.nothing(runs),
                 specs=part.specs,
                 measure=self._measure(part),
-                note=part.told,
+                note=part.description,
                 learned=self._learned(part),
                 levels=_levels(part.task),
                 brings=tuple(p.label for p in self.parts if p.of == part.label),
@@ -187,7 +187,7 @@ class ModelStudy(ResolvedStudy):
                         self.folder,
                         str(bench.device),
                         smoke,
-                        lambda done, total: bench.report(done, total, "prompts"),
+                        lambda finished, total: bench.report(finished, total, "prompts"),
                         bench.root,
                     )
                 except DataError as e:
@@ -215,8 +215,8 @@ class ModelStudy(ResolvedStudy):
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
         axes = partial(engine(part.task).axes, part.task)
-        known: dict[str, Axes] = self.once(("measured", part.label), axes)
-        return known
+        by_measure: dict[str, Axes] = self.once(("measured", part.label), axes)
+        return by_measure
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
@@ -233,8 +233,8 @@ class ModelStudy(ResolvedStudy):
     def is_of_first(self, part: Part) -> bool:
         """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is
         checked though no statement names it."""
-        own = part.task.models == self.models[:1] or isinstance(part.task, SaeTask)
-        return part.control is None and own
+        of_first_model = part.task.models == self.models[:1] or isinstance(part.task, SaeTask)
+        return part.control is None and of_first_model
 
     def found_of(self, part: Part, bos: bool | None = None) -> ModelFolder:
         """The folder of the model of an arm, or of the first of its states. Raises: AssayError."""
@@ -290,23 +290,23 @@ PROMPTED, PROBED = 0.65, 0.4
 eleven studies of SmolLM2 (2 to 40 CPU-seconds each)."""
 
 
-def seconds(asked: ModelStudy, arms: Collection[str], together: int, runs: int) -> dict[str, float]:
+def seconds(study: ModelStudy, arms: Collection[str], together: int, runs: int) -> dict[str, float]:
     """CPU-seconds of one run of each of these arms, where so many runs of all are measured
     together; by the size of the models and the prompts, and without arms whose model is not
     here."""
-    parts = [p for p in asked.parts if p.label in arms]
-    once = _once(asked, parts)
-    own = {p.label: _own(asked, p, together) for p in parts}
-    return {arm: s + once.get(arm, 0.0) / runs for arm, s in own.items() if s is not None}
+    parts = [p for p in study.parts if p.label in arms]
+    once = _once(study, parts)
+    own_seconds = {p.label: _own(study, p, together) for p in parts}
+    return {arm: s + once.get(arm, 0.0) / runs for arm, s in own_seconds.items() if s is not None}
 
 
-def _own(asked: ModelStudy, part: Part, runs: int) -> float | None:
+def _own(study: ModelStudy, part: Part, runs: int) -> float | None:
     """CPU-seconds of one run of an arm beside what all arms and runs share; None where the model is
     not here."""
     task, total = part.task, 0.0
     for model in task.models:
         states = models.states(model)
-        if (size := _size(asked, states[0])) is None:
+        if (size := _size(study, states[0])) is None:
             return None
         whole = measuring.blocks(size) + size["d"] * size["v"]
         drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
@@ -314,7 +314,7 @@ def _own(asked: ModelStudy, part: Part, runs: int) -> float | None:
         if not isinstance(task, SaeTask):
             reading *= PROBED if isinstance(task, ProbeTask) else PROMPTED
         new = not part.of or part.control in (OTHER_TEXT, ELSEWHERE)
-        if new and (table := asked.trains.get(states[0])):
+        if new and (table := study.trains.get(states[0])):
             table = training.usual(table)
             tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
             reading += 3 * measuring.PASS * tokens * whole
@@ -322,22 +322,22 @@ def _own(asked: ModelStudy, part: Part, runs: int) -> float | None:
     return total
 
 
-def _once(asked: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
+def _once(study: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
     """CPU-seconds that these arms take once for all runs, by the first arm that needs it: passes
     up to the site of a dictionary, and the training of one whose own arm does not run."""
     seconds: dict[str, float] = {}
     trained = {p.task.table.name for p in parts if isinstance(p.task, SaeTask) and not p.of}
     read: set[tuple[Any, ...]] = set()
     for part in parts:
-        own = isinstance(part.task, SaeTask)
-        tasks = [part.task] if isinstance(part.task, SaeTask) else _used(asked, part)
+        is_own_arm = isinstance(part.task, SaeTask)
+        tasks = [part.task] if isinstance(part.task, SaeTask) else _used(study, part)
         for task in tasks:
-            if not (size := _size(asked, task.model.name)):
+            if not (size := _size(study, task.model.name)):
                 continue
             needed = 0.0
             if (activations := sae_arms.passes_of(task)) not in read:
                 needed += sae_arms.passes(task, size)
-            if not own and task.table.name not in trained:
+            if not is_own_arm and task.table.name not in trained:
                 needed += sae_arms.seconds(task, size, 1)
                 trained.add(task.table.name)
             read.add(activations)
@@ -345,37 +345,37 @@ def _once(asked: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
     return seconds
 
 
-def _used(asked: ModelStudy, part: Part) -> list[SaeTask]:
-    tables = [asked.saes[name] for name in inputs.used(asked, part.task)]
-    return [SaeTask(asked.read_by(t), t, asked.prompts.get(t.prompts)) for t in tables]
+def _used(study: ModelStudy, part: Part) -> list[SaeTask]:
+    tables = [study.saes[name] for name in inputs.used(study, part.task)]
+    return [SaeTask(study.read_by(t), t, study.prompts.get(t.prompts)) for t in tables]
 
 
-def _size(asked: ModelStudy, name: str) -> Mapping[str, int] | None:
+def _size(study: ModelStudy, name: str) -> Mapping[str, int] | None:
     """The sizes of a model; None of one that is not here."""
-    table = asked.trains.get(name)
-    if table is not None and (start := asked.start_of(Model(name=name))):
-        return _size(asked, start.name)
+    table = study.trains.get(name)
+    if table is not None and (start := study.start_of(Model(name=name))):
+        return _size(study, start.name)
     if table is not None:
         spec = training.small(training.usual(table))
         sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
         return {**sizes_of, "h": spec.heads}
     try:
-        return sizes.read_sizes(asked.found(name).config)
+        return sizes.read_sizes(study.found(name).config)
     except AssayError:
         return None
 
 
-def cost(asked: ModelStudy, runs: Runs[Any]) -> Cost:
+def cost(study: ModelStudy, runs: Runs[Any]) -> Cost:
     """What runs need beside their measures: room for the models that the study trains, and for
     the activations that its dictionaries learn from."""
     about = json.loads(runs.specs[0].asked)
     names = {n for states in about["models"] for n in states}
-    known = [size for n in names if n in asked.trains and (size := _size(asked, n))]
-    total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in known)
-    for name in {p.task.table.name for p in asked.parts if isinstance(p.task, SaeTask)}:
-        table = asked.saes[name]
-        model = asked.read_by(table)
-        if "trained" in about and model.name in names and (size := _size(asked, model.name)):
+    model_sizes = [size for n in names if n in study.trains and (size := _size(study, n))]
+    total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in model_sizes)
+    for name in {p.task.table.name for p in study.parts if isinstance(p.task, SaeTask)}:
+        table = study.saes[name]
+        model = study.read_by(table)
+        if "trained" in about and model.name in names and (size := _size(study, model.name)):
             sites = len(table.models or saes.sites_of(table))
             total += 2 * size["d"] * sites * (table.tokens or 0)
     return Cost(bytes=total)

@@ -87,15 +87,15 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
             of_claim += _by_place(questions, part, asking)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
-    named = {c.arm or a.main for a in askings for c in a.read.columns}
-    blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named)
+    named_arms = {c.arm or a.main for a in askings for c in a.read.columns}
+    blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named_arms)
     if blind:
         notes.append(
             f"{', '.join(blind)}: prompts of every label have the same tokens equally "
             f"often, so {'these controls are' if blind[1:] else 'this control is'} at "
             "chance whatever the model does, and not counted as beaten"
         )
-    parts = [p for p in questions.parts if p.label in named and not p.of]
+    parts = [p for p in questions.parts if p.label in named_arms and not p.of]
     notes += _absent(parts)
     for part in parts:
         notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
@@ -119,8 +119,8 @@ def _with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]
     idle: dict[str, list[str]] = {}
     for asking in askings:
         if asking.compared and (part := questions.by_label.get(asking.main)):
-            some = _swept_too(questions, part, asking) + _of_any_text(questions, part, asking)
-            idle.setdefault(asking.main, []).extend(some)
+            useless = _swept_too(questions, part, asking) + _of_any_text(questions, part, asking)
+            idle.setdefault(asking.main, []).extend(useless)
     return [replace(a, idle=tuple(dict.fromkeys(idle.get(a.main, ())))) for a in askings]
 
 
@@ -158,7 +158,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
         learns_nothing = comparing.worked_out(
             parsed.walk, lambda c: probe_tasks.nothing(c.name, 0.75 if rivals else 0.5)
         )
-        true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
+        true, no_controls = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
         if true and rivals:
             yield (
                 "the claim is also true if no probe learns anything: also claim that the "
@@ -168,7 +168,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
             true  # of a probe that reads under a change, the controls are other changes
             and not task.change
             and math.isinf(parsed.high - parsed.low)
-            and not (own and asking.controls)
+            and not (no_controls and asking.controls)
         ):
             without = ", such as the same one without test" if task.test else ""
             label = part.label
@@ -292,8 +292,8 @@ def _each_by_itself(asking: Asking) -> Iterator[str]:
     parsed = asking.read.parsed
     if re.search(r"\bshare\((?!.*\bover=.*\)$)", parsed.text):
         return  # which counts units, each by its own number
-    taken = parsed.statistic.parts if isinstance(parsed.statistic, OfMeans) else ()
-    if any(part.how == MIDDLE for part in taken):
+    parts = parsed.statistic.parts if isinstance(parsed.statistic, OfMeans) else ()
+    if any(part.how == MIDDLE for part in parts):
         return
     ways = [t.how for t in parsed.together if not t.of_means]
     ways += [c.how for c in parsed.columns if c.over]
@@ -316,10 +316,10 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
     if not signed or not controls or parsed.share:
         return
     edges = [e for e in (parsed.low, parsed.high) if math.isfinite(e)]
-    at = comparing.worked_out(parsed.walk, lambda c: 0.0)
-    if any(abs(edge - at) < LEAST for edge in edges):
+    value = comparing.worked_out(parsed.walk, lambda c: 0.0)
+    if any(abs(edge - value) < LEAST for edge in edges):
         yield (
-            f"{controls[0].label} has no preference, so that its number is about {at:g}, which is "
+            f"{controls[0].label} has no preference, so its number is about {value:g}, which is "
             "the threshold: it is not beaten with any number of units; name a size, such as a "
             "tenth of what you expect"
         )
@@ -365,10 +365,10 @@ def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
 def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
     """What is written for an intervention to have its usual controls, and not these."""
     usual = msgspec.structs.replace(table, controls=None)
-    known = controls.of_intervention(usual, questions.text.study.direction)
-    rest = [c.name for c in known if c.name not in names]
+    usual_controls = controls.of_intervention(usual, questions.text.study.direction)
+    others = [c.name for c in usual_controls if c.name not in names]
     more = ' and under the claim control = ["…"], an arm for which it should fail'
-    return f"controls = {json.dumps(rest)} under {table.name}{'' if rest else more}"
+    return f"controls = {json.dumps(others)} under {table.name}{'' if others else more}"
 
 
 def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
@@ -445,15 +445,15 @@ def _copied(part: Part, asking: Asking) -> Iterator[str]:
     for read in _asked(part.task, asking):
         texts = controls.answers(read)
         every = [[r.fill(text) for text in texts] for r in rows]
-        if one := len(texts) == 1:  # the alternatives are the answers of other rows
-            others = [*dict.fromkeys(of[0] for of in every)][:SOME]
-            every = [[of[0], *(x for x in others if x != of[0])] for of in every]
+        if single := len(texts) == 1:  # the alternatives are the answers of other rows
+            others = [*dict.fromkeys(words[0] for words in every)][:SOME]
+            every = [[words[0], *(x for x in others if x != words[0])] for words in every]
         there = [
-            [bool(whole(x).search(row.text)) for x in of]
-            for row, of in zip(rows, every, strict=True)
+            [bool(whole(x).search(row.text)) for x in words]
+            for row, words in zip(rows, every, strict=True)
         ]
         for i, text in enumerate(texts):
-            count = sum(some[i] and not (any(some[1:]) if one else all(some)) for some in there)
+            count = sum(has[i] and not (any(has[1:]) if single else all(has)) for has in there)
             if 2 * count > len(rows):
                 yield (
                     f"{count} of {len(rows)} prompts contain the answer {text!r} of {read.name}"
@@ -471,9 +471,9 @@ def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
     if direction is None:
         return
     tokens = direction.unembedding
-    of = {tokens} if isinstance(tokens, str) else {*tokens}
+    own_tokens = {tokens} if isinstance(tokens, str) else {*tokens}
     for read in _asked(task, asking):
-        if both := sorted(of & {*controls.answers(read)} - {""}):
+        if both := sorted(own_tokens & {*controls.answers(read)} - {""}):
             yield (
                 f"{direction.name} is the unembedding of {both[0]!r}, of which {read.name} is a "
                 "function: near the end of the model, this changes it in any model, by "
@@ -510,16 +510,16 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         )
     if task.prompts.unit != "prompt" or table.unit:
         return
-    if of := prompts.shared(task.prompts, task.rows):
-        each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(of.items()))
+    if column_values := prompts.shared(task.prompts, task.rows):
+        each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(column_values.items()))
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
             f"are combinations ({each}), so the verdict has to be the same with each of these as "
-            f"units, and with any two crossed; {_few_values(of)}"
+            f"units, and with any two crossed; {_few_values(column_values)}"
         )
         return
     every = prompts.slot_values(task.prompts, task.rows)
-    values = {name: len({*of}) for name, of in every.items()}
+    values = {name: len({*column_values}) for name, column_values in every.items()}
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
     about = _asked(task, asking) if isinstance(task, Task) else []
     for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
@@ -536,9 +536,9 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         )
 
 
-def _few_values(of: Mapping[str, Sequence[str]]) -> str:
+def _few_values(columns: Mapping[str, Sequence[str]]) -> str:
     """Say what to write of prompts that are combinations, and which slots have too few values."""
-    counts = {name: len({*x}) for name, x in sorted(of.items())}
+    counts = {name: len({*x}) for name, x in sorted(columns.items())}
     if few := {name: n for name, n in counts.items() if n < FEWEST}:
         each = " and ".join(f"the {n} values of {name}" for name, n in few.items())
         return (
@@ -552,9 +552,9 @@ def _few_values(of: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:
+def _decides(prompts: PromptSet, rows: Sequence[int], about: Sequence[Read], column: str) -> bool:
     """Whether the right answer of a read differs between rows, and a column says which it is."""
-    for read in some:
+    for read in about:
         first = next(iter(controls.answers(read)), "")
         slots = SLOT.findall(first)
         if not slots:
@@ -627,17 +627,17 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
         "keep": "kept alone",
         "project_out": "taken out",
     }
-    done = next(words for way, words in ways.items() if getattr(swept, way))
+    change = next(words for way, words in ways.items() if getattr(swept, way))
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     if direction.top:
         source_place = interventions.top_in_words(direction.top, "", direction.position)
     more = ""
     if direction.prompts and direction.top and not choosing.prompts_of(direction.top, task.reads):
-        own = direction.prompts
-        more = f'; to choose on {own} as well, write prompts = "{own}" in top'
+        source_name = direction.prompts
+        more = f'; to choose on {source_name} as well, write prompts = "{source_name}" in top'
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
-        f"{source_place}; {label}: {done} at {acts}{there}{more}"
+        f"{source_place}; {label}: {change} at {acts}{there}{more}"
     )
 
 
@@ -688,34 +688,34 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
     task = part.task
     if not isinstance(task, Task) or task.intervention is None:
         return
-    named = [dict(c.levels) for c in columns if c.arm in (None, part.label)]
+    claimed_levels = [dict(c.levels) for c in columns if c.arm in (None, part.label)]
     points = [
         point
         for point in interventions.points(task.intervention)
-        if any(str(point[d]) == str(x[d]) for x in named for d in x if d in point)
-        or not any(d in point for x in named for d in x)
+        if any(str(point[d]) == str(x[d]) for x in claimed_levels for d in x if d in point)
+        or not any(d in point for x in claimed_levels for d in x)
     ]
     tables = [interventions.swept(task.intervention, point) for point in points]
-    some = [t for t in tables if t.patch and t.patch != "clean"]
-    if (early := [t for t in some if _unmixed(t)]) and len(early) == len(some):
+    patches = [t for t in tables if t.patch and t.patch != "clean"]
+    if (early := [t for t in patches if _unmixed(t)]) and len(early) == len(patches):
         yield (
             f"{', '.join(sites_of(early[0]))} comes before the first block that mixes tokens: "
             "the patch puts another text there, so this is a change of the input, and not a "
             "finding about the inside of the model"
         )
     elif whole := [
-        t for t in some if t.position == "all" and all(map(controls.is_stream, sites_of(t)))
+        t for t in patches if t.position == "all" and all(map(controls.is_stream, sites_of(t)))
     ]:
         yield (
             f"all that later blocks read is {', '.join(sites_of(whole[0]))}, which is changed: "
             "so this is a change of the input, and not a finding about the inside of the model"
         )
-    elif any(t.patch == SWAPPED and all(map(controls.is_stream, sites_of(t))) for t in some):
+    elif any(t.patch == SWAPPED and all(map(controls.is_stream, sites_of(t))) for t in patches):
         yield (
             "in early blocks, the streams of two tokens have little but these tokens themselves, "
             "so swapping them may be no more than swapping the words; compare several depths"
         )
-    elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
+    elif there := [t for t in patches if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
             f"the two prompts differ at {there[0].position} itself, so the patch may amount to "
             "editing the prompt; patch a later token instead"

@@ -75,7 +75,7 @@ class Part:
         return self.control.why if self.control else ""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What it is, in a line."""
         task = self.task
         name = model_phrase(task.model)
@@ -98,15 +98,15 @@ class Part:
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
-        model, asked = self._asked
+        model, words = self._asked
         reading = self._reading
-        return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke, reading=reading)
+        return AskedSpec(seed=seed, model=model, asked=words, smoke=smoke, reading=reading)
 
     def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
         """The specs of its runs, one for each of the arm main."""
-        model, asked = self._asked
-        own: SpecMap[AskedSpec] = changed(model=model, asked=asked, reading=self._reading)
-        return own(tuple(main))
+        model, words = self._asked
+        with_words: SpecMap[AskedSpec] = changed(model=model, asked=words, reading=self._reading)
+        return with_words(tuple(main))
 
     @property
     def _reading(self) -> int:
@@ -135,10 +135,10 @@ class Part:
     def _beginning(self) -> dict[str, Any]:
         """Whether texts begin with a BOS, and in what it computes, where that is said of a
         model."""
-        said, dtypes = ([getattr(m, f) for m in self.models] for f in ("bos", "dtype"))
+        bos_settings, dtypes = ([getattr(m, f) for m in self.models] for f in ("bos", "dtype"))
         weights = [models.reweighted_in_words(m) for m in self.models]
         return {
-            **({"bos": said} if any(bos is not None for bos in said) else {}),
+            **({"bos": bos_settings} if any(bos is not None for bos in bos_settings) else {}),
             **({"dtype": dtypes} if any(dtypes) else {}),
             **({"weights": weights} if any(weights) else {}),
         }
@@ -205,9 +205,9 @@ def model_phrase(model: Model) -> str:
     if model.checkpoints:
         states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
         return f"the untrained twin of {states}" if model.like else states
-    named = model_in_words(model.like or model.name)
+    model_words = model_in_words(model.like or model.name)
     changed = models.reweighted_in_words(model)
     if model.sweep and len(levels := changed.split("; ")) > 1:
         changed = f"{levels[0]} to {levels[-1]} ({counted(len(levels), 'level')})"
     twin = "the untrained twin of " if model.like else ""
-    return f"{twin}{named}{f' with {changed}' if changed else ''}"
+    return f"{twin}{model_words}{f' with {changed}' if changed else ''}"

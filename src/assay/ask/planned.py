@@ -218,19 +218,19 @@ def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
     """Say what was frozen of an experiment, and whether it was judged; None where nothing was
     frozen. Raises: StoreError for a file that was changed."""
     state, preset = following(store, experiment, plan, models=True), plan.preset
-    if (known := state.frozen) is None:
+    if (registration := state.frozen) is None:
         return None
     looked = max((line["time"] for line in read_looks(store, experiment.name, preset)), default="")
-    what = f"judged on {looked}" if looked else "not judged yet"
+    status = f"judged on {looked}" if looked else "not judged yet"
     if state.departures:
         changes = "; ".join(state.departures)
-        what = f"not as it was frozen, so its verdicts will be exploratory: {changes}"
+        status = f"not as it was frozen, so its verdicts will be exploratory: {changes}"
     return Frozen(
-        hash=known.hash,
-        time=known.time,
+        hash=registration.hash,
+        time=registration.time,
         looked=looked or None,
         changed=state.departures,
-        told=f"frozen on {known.time} ({known.hash[:12]}), {what}",
+        told=f"frozen on {registration.time} ({registration.hash[:12]}), {status}",
     )
 
 
@@ -259,8 +259,8 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
         lengths = sizes(*stored.tensors()) if stored is not None else levels
         # a dimension of the measures, such as documents, is counted once a run is stored
         fields = [unit for unit in claim.units if hasattr(specs[0], unit)]
-        known = {**lengths, **{u: len({getattr(spec, u) for spec in matching}) for u in fields}}
-        counted = [f"{known[u]} " if u in known else "" for u in claim.units]
+        numbers = {**lengths, **{u: len({getattr(spec, u) for spec in matching}) for u in fields}}
+        counted = [f"{numbers[u]} " if u in numbers else "" for u in claim.units]
         return " × ".join(n + plural(u, 2) for n, u in zip(counted, claim.units, strict=True))
 
     return {
@@ -313,14 +313,14 @@ def sent(path: Path, count: int) -> Iterator[Sent]:
     for model in text.study.model:
         for name in models.states(model) if not model.like else ():
             folder = find(models.located(path.parent, name), model.bos)
-            for some in tables:
-                for row in some.rows[:count]:
-                    one = prompt(folder, row)
+            for source in tables:
+                for row in source.rows[:count]:
+                    p = prompt(folder, row)
                     places = {}
-                    for slot in one.row.spans:
+                    for slot in p.row.spans:
                         try:
-                            places[slot] = one.at(f"{{{slot}}}")
+                            places[slot] = p.at(f"{{{slot}}}")
                         except AssayError:  # no one place, and nothing may ask for it
                             continue
-                    words = tuple(folder.tokenizer.token_text(one.tokens))
-                    yield Sent(name, some.table.name, row.place, words, one.tokens, places)
+                    words = tuple(folder.tokenizer.token_text(p.tokens))
+                    yield Sent(name, source.table.name, row.place, words, p.tokens, places)

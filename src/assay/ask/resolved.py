@@ -47,10 +47,10 @@ class ResolvedStudy:
         study = self._with_sites(study)
         self.text = replace(text, study=study)
         bare = tuple(msgspec.structs.replace(p, rows=(), slots={}) for p in study.prompts)
-        said = msgspec.json.encode(msgspec.structs.replace(study, prompts=bare)).decode()
+        study_text = msgspec.json.encode(msgspec.structs.replace(study, prompts=bare)).decode()
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                loaded = prompts.load(entry, self.folder, said)
+                loaded = prompts.load(entry, self.folder, study_text)
             with text.located("prompts", i, "where"):
                 selection = selecting.of_table(entry, study.read, self.models[0])
             self.prompts[entry.name] = replace(loaded, selection=selection)
@@ -59,12 +59,12 @@ class ResolvedStudy:
         """The study with each site of a block by its number, and the change by which parts are
         chosen in the place of its name. Raises: ExperimentError."""
         tables: dict[str, list[Any]] = {"read": [], "intervene": [], "direction": []}
-        for kind, some in tables.items():
+        for kind, group in tables.items():
             for i, table in enumerate(getattr(study, kind)):
                 with self.text.located(kind, i):
-                    named = choosing.with_change(table, study.intervene)
+                    whole = choosing.with_change(table, study.intervene)
                     direction = kind == "direction"
-                    some.append(named if direction else hook_names.resolved(named, self._layers))
+                    group.append(whole if direction else hook_names.resolved(whole, self._layers))
         return msgspec.structs.replace(study, **{k: tuple(v) for k, v in tables.items()})
 
     def _layers(self) -> int:
@@ -148,10 +148,10 @@ class ResolvedStudy:
         if not m:
             return ""
         if not model.label:
-            what = (
+            message = (
                 'a second model needs a label, before the names of its arms: label = "tuned", say'
             )
-            raise self.text.error(("model", m, "label"), what)
+            raise self.text.error(("model", m, "label"), message)
         return f"{model.label}/"
 
     def task(self, model: Model, table: Intervention | None = None) -> Task:
@@ -190,61 +190,61 @@ class ResolvedStudy:
             return None
         first, second = self.read_by(table), self._reader(table, table.models[1])
         names = [self.folder_of(m.name) for m in (first, second)]
-        what = "" if first != second else f"{table.name!r} reads a model twice; name two"
+        wrong = "" if first != second else f"{table.name!r} reads a model twice; name two"
         if not models.same_tokens(*names) or first.bos != second.bos:
-            what = (
+            wrong = (
                 "a crosscoder reads two models on the same tokens, and "
                 f"{' and '.join(table.models)} cut texts into different tokens; name models with "
                 "the same tokenizer"
             )
-        if what:
-            raise self.text.error(("train", self.text.index("train", table.name), "models"), what)
+        if wrong:
+            raise self.text.error(("train", self.text.index("train", table.name), "models"), wrong)
         return second
 
     def _reader(self, table: Train, name: str) -> Model:
         by_name = {**_by_name(self.models), "main": self.models[0]}
         model = by_name.get(name) if name else self.models[0]
         field = "models" if table.models else "of"
-        what = ""
+        message = ""
         if model is not None and model.dtype not in ("", "float32"):
-            what = (
+            message = (
                 f"a dictionary learns from activations in float32, and its model is {model.dtype}"
             )
         elif model is not None and model.weights and (model.sweep or not table.models):
-            what = f"a dictionary learns from models as they are, and {name} has other weights"
+            message = f"a dictionary learns from models as they are, and {name} has other weights"
         elif model is None or not model.name:
-            what = _no_model_of(name, by_name)
-        if model is None or what:
-            raise self.text.error(("train", self.text.index("train", table.name), field), what)
+            message = _no_model_of(name, by_name)
+        if model is None or message:
+            raise self.text.error(("train", self.text.index("train", table.name), field), message)
         return model
 
 
 def _dictionaries(text: Text) -> dict[str, Train]:
     """The dictionaries that a study trains, by name. Raises: ExperimentError for any training that
     says what cannot be."""
-    study, known = text.study, dict[str, Train]()
+    study, by_name = text.study, dict[str, Train]()
     for i, train in enumerate(study.train):
-        for key, what in training.wrong(train, [p.name for p in study.prompts]):
-            raise text.error(("train", i, key), what)
+        for key, message in training.wrong(train, [p.name for p in study.prompts]):
+            raise text.error(("train", i, key), message)
         if training.kind_of(train) == "dictionary":
             whole = training.usual(train)
-            for key, what in saes.wrong(whole):
-                raise text.error(("train", i, key), what)
+            for key, message in saes.wrong(whole):
+                raise text.error(("train", i, key), message)
             place = models.located(text.path.parent, whole.text)
             each = whole.per_seed or _asks_for_dead(study, train.name)
-            known[train.name] = msgspec.structs.replace(whole, text=place, per_seed=each)
-    return known
+            by_name[train.name] = msgspec.structs.replace(whole, text=place, per_seed=each)
+    return by_name
 
 
 def _asks_for_dead(study: Study, name: str) -> bool:
     """Whether a statement has the share of dead latents of a dictionary, which is one number of all
     of it, so that each seed trains one; not where another table names the dictionary."""
-    named = any(
+    is_named = any(
         value == name or (isinstance(value, tuple) and value[:1] == (name,) and value[1:] != ((),))
         for table in (*study.read, *study.direction, *study.intervene, *study.probe)
         for value in (getattr(table, field) for field in table.__struct_fields__)
     )
-    return not named and any(
+    return not is_named and any(
         arm.split("/")[0] == name and m == "dead" for arm, m in measures_named(study)
     )
 
@@ -260,8 +260,8 @@ def _models(text: Text) -> tuple[Model, ...]:
     for i, model in enumerate(tables):
         other = by_name.get(model.like) if model.like else None
         if other is not None and other.like:
-            what = f"{model.like!r} is untrained itself; name the model that both are twins of"
-            raise text.error(("model", i, "like"), what)
+            message = f"{model.like!r} is untrained itself; name the model that both are twins of"
+            raise text.error(("model", i, "like"), message)
         model = _with_donor(text, i, model, by_name)
         like = models.states(other)[0] if other else model.like
         bos = other.bos if other and model.bos is None else model.bos
@@ -297,8 +297,8 @@ def _placed(text: Text, i: int, weights: Weights, by_name: Mapping[str, Model]) 
         return weights
     donor = text.study.model[0] if name == "main" else by_name.get(name, Model(name=name))
     if not donor.name or donor.weights:
-        what = f"weights are taken from a model as it is in its folder, which {name!r} is not"
-        raise text.error(("model", i, "weights", "from"), what)
+        message = f"weights are taken from a model as it is in its folder, which {name!r} is not"
+        raise text.error(("model", i, "weights", "from"), message)
     return msgspec.structs.replace(weights, from_=models.located(text.path.parent, donor.name))
 
 
@@ -320,16 +320,16 @@ def _refuse_duplicates(text: Text) -> None:
         kind = "arm" if table in ("intervene", "diff") else table
         for i, entry in enumerate(getattr(study, table)):
             if entry.name in names.setdefault(kind, []):
-                what = f"the name {entry.name!r} is taken by another {kind}; choose another"
-                raise text.error((table, i, "name"), what)
+                message = f"the name {entry.name!r} is taken by another {kind}; choose another"
+                raise text.error((table, i, "name"), message)
             names[kind].append(entry.name)
     names["arm"] += [p.name for p in study.probe]
     labels = [m.label for m in study.model]
     for i, train in enumerate(study.train):
         if train.name in (*labels, *names["arm"], *(t.name for t in study.train[:i])):
-            what = f"the name {train.name!r} is taken by another model or arm; choose another"
-            raise text.error(("train", i, "name"), what)
+            message = f"the name {train.name!r} is taken by another model or arm; choose another"
+            raise text.error(("train", i, "name"), message)
     for i, label in enumerate(labels):
         if label and (label in labels[:i] or label in names["arm"]):
-            what = f"the label {label!r} is taken by another model or arm; choose another"
-            raise text.error(("model", i, "label"), what)
+            message = f"the label {label!r} is taken by another model or arm; choose another"
+            raise text.error(("model", i, "label"), message)

@@ -145,13 +145,13 @@ def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
             raise ExperimentError(
                 f"no [[model]] of {path.name} is {name!r}; {nearest(name, names)}"
             )
-        held = getattr(getattr(model, "folder", None), "live", None)
-        if held is None:
+        live_model = getattr(getattr(model, "folder", None), "live", None)
+        if live_model is None:
             raise ExperimentError(
                 f"{name!r}: give assay.model(model, tokenizer=…) of a model in memory, got "
                 f"{type(model).__name__}"
             )
-        standing[asked_models.located(path.parent, name)] = held
+        standing[asked_models.located(path.parent, name)] = live_model
     return standing
 
 

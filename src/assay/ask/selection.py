@@ -33,9 +33,9 @@ def refuse_sources(study: ResolvedStudy) -> None:
 
 
 def _refuse(study: ResolvedStudy, who: str, sets: Iterable[PromptSet | None]) -> None:
-    for found in sets:
-        if found is not None and found.selection is not None:
-            name = found.table.name
+    for prompt_set in sets:
+        if prompt_set is not None and prompt_set.selection is not None:
+            name = prompt_set.table.name
             raise study.text.error(
                 ("prompts", study.text.index("prompts", name), "where"),
                 f"the prompts {name!r} are selected when the study runs, so they can only be "
@@ -72,8 +72,8 @@ def _selecting(part: Part | None) -> Selection | None:
     if part is None or not isinstance(part.task, Task):
         return None
     selection = part.task.prompts.selection
-    own = part.task.intervention is None and not part.task.is_difference
-    return selection if selection and own and part.task.model == selection.model else None
+    is_unchanged = part.task.intervention is None and not part.task.is_difference
+    return selection if selection and is_unchanged and part.task.model == selection.model else None
 
 
 def note(part: Part, read: Condition) -> Iterator[str]:

@@ -46,8 +46,8 @@ class Shown:
 
     def with_unit(self, s: Any) -> Any:
         """A statement with the unit of its number, where its author gives none."""
-        named = s.unit if s.unit not in ("", "1") else self.units.get(s.text, s.unit)
-        return msgspec.structs.replace(s, unit=named)
+        unit = s.unit if s.unit not in ("", "1") else self.units.get(s.text, s.unit)
+        return msgspec.structs.replace(s, unit=unit)
 
     def scope(self, words: str, sentence: str) -> str:
         """Say the scope of a statement in words that a reader understands."""
@@ -76,8 +76,8 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
 
 def _describe_read(read: Read) -> str:
     """Say what a read is, with the levels of its sweep once: in their slots, or at its end."""
-    said = reads.describe(read)
-    others = {slot: some for slot, some in read.sweep.items() if f"{{{slot}}}" not in said}
+    words = reads.describe(read)
+    others = {slot: values for slot, values in read.sweep.items() if f"{{{slot}}}" not in words}
     return at_levels(reads.describe(msgspec.structs.replace(read, sweep=others)), read.sweep)
 
 
@@ -92,11 +92,11 @@ def in_units(result: Result, experiment: Experiment) -> Result:
 def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset], study: Study) -> str:
     """The unit of what a statement computes: that of all measures of which it is a weighted sum; ""
     where that is a number alone, or not known. A gradient's numbers are in that of its read."""
-    of = {r.name: r.gradient for r in study.read if r.gradient}
+    source = {r.name: r.gradient for r in study.read if r.gradient}
     stated = condition(s.condition, compared=isinstance(s, Claim))
     main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
     measured: list[tuple[Any, str]] = [
-        (arms.get(c.arm or main, {}), of.get(c.name, c.name)) for c in stated.parsed.columns
+        (arms.get(c.arm or main, {}), source.get(c.name, c.name)) for c in stated.parsed.columns
     ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
     located = any(c.how in LOCATING for c in stated.columns)

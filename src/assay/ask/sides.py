@@ -79,7 +79,7 @@ class Side:
         return preset if preset == "smoke" or (first and preset != "default") else self.part.preset
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Its fields in words, such as "gated-sae, width 256"."""
         fields = {**self.fields, **self.varied}
         phrases = (
@@ -98,17 +98,17 @@ def sides(text: Text) -> list[Side]:
         with text.located("experiment", i, "name"):
             base = catalogue.find(str(text.path.parent / part.name) if in_folder else part.name)
         if base.origin.endswith(STUDIES):
-            what = f"{part.name} is a study itself; name the experiments it is about"
-            raise text.error(("experiment", i, "name"), what)
+            error = f"{part.name} is a study itself; name the experiments it is about"
+            raise text.error(("experiment", i, "name"), error)
         with text.located("experiment", i, "preset"):
             spec = base.preset(part.preset)[0]
         for key in ("fields", "paired"):
             if "seed" in getattr(part, key):  # a freezing names the study's seeds alone
-                what = (
+                error = (
                     "a study has the same seeds for all of its experiments; write seeds = "
                     '"…" above the first [[…]], in place of the field seed'
                 )
-                raise text.error(("experiment", i, key), what)
+                raise text.error(("experiment", i, key), error)
         arms, needed = _chosen(text, i, base, part)
         choices = _choices(text, i, part, spec)
         per_run = per_run_fields(type(spec))
@@ -118,8 +118,8 @@ def sides(text: Text) -> list[Side]:
             values = [f"{k}={v}" for k, v in fields.items() if any(c[k] != v for c in choices)]
             label = ",".join(filter(None, [part.label, *values])) if study_sides else ""
             if label in {s.label for s in study_sides}:
-                what = f"{base.name} needs a label of its own, to tell its arms apart"
-                raise text.error(("experiment", i, "label"), what)
+                error = f"{base.name} needs a label of its own, to tell its arms apart"
+                raise text.error(("experiment", i, "label"), error)
             study_sides.append(Side(label, base, part, fields, varied, arms, needed))
     for side in study_sides:
         with text.located("experiment", text.study.experiment.index(side.part), "fields"):
@@ -128,8 +128,8 @@ def sides(text: Text) -> list[Side]:
                 side.of.specs_of("main", specs)
             except HeldError as e:
                 if (free := _alone(side, specs, e)) is None:
-                    what = f"leave it out, or write a second [[experiment]] with another {e.field}"
-                    raise ExperimentError(f"{e}; {what}") from e
+                    error = f"leave it out, or write a second [[experiment]] with another {e.field}"
+                    raise ExperimentError(f"{e}; {error}") from e
                 study_sides[study_sides.index(side)] = dataclasses.replace(side, of=free)
     return study_sides
 
@@ -153,8 +153,8 @@ def _chosen(
     or is made of what they measure."""
     for name in (n for n in part.arms if n not in base.arms):
         hint = nearest(name, base.arms)
-        what = f"{base.name} has no arm {name!r}; {hint}; its arms: {', '.join(base.arms)}"
-        raise text.error(("experiment", i, "arms"), what)
+        message = f"{base.name} has no arm {name!r}; {hint}; its arms: {', '.join(base.arms)}"
+        raise text.error(("experiment", i, "arms"), message)
     stated = part.arms or named_arms(text, base.arms)
     if not stated:
         return tuple(base.arms), {}
@@ -202,8 +202,8 @@ def read_by(base: Experiment, arm: str) -> tuple[str, ...]:
 def derived(base: Experiment) -> dict[str, xr.Dataset]:
     """The measures of the derived arms, as they make them of their experiment's record; without
     those of which it tells nothing."""
-    found = {name: _derived(base, name)[1] for name, a in base.arms.items() if a.derive}
-    return {name: data for name, data in found.items() if data is not None}
+    by_arm = {name: _derived(base, name)[1] for name, a in base.arms.items() if a.derive}
+    return {name: data for name, data in by_arm.items() if data is not None}
 
 
 def _derived(base: Experiment, arm: str) -> tuple[tuple[str, ...], xr.Dataset | None]:
@@ -212,8 +212,8 @@ def _derived(base: Experiment, arm: str) -> tuple[tuple[str, ...], xr.Dataset | 
         every = tuple(name for name, a in base.arms.items() if a.train is not None)
         _DERIVED[derive] = every, None
         with contextlib.suppress(Exception):  # an experiment's own code, on what it had once
-            if derive is not None and (known := _measures_recorded(base)):
-                measures = Others(known)
+            if derive is not None and (recorded_measures := _measures_recorded(base)):
+                measures = Others(recorded_measures)
                 data = derive(measures)
                 _DERIVED[derive] = tuple(name for name in every if name in measures.read), data
     return _DERIVED[derive]
@@ -251,7 +251,7 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
     """Every combination of values of the fields that all runs of an arm share; other fields keep
     their lists as tuples."""
     shared: list[list[dict[str, Any]]] = []
-    rest: dict[str, Any] = {}
+    others: dict[str, Any] = {}
     per_run = per_run_fields(type(spec))
     for name, value in part.fields.items():
         with text.located("experiment", i, "fields"):
@@ -259,11 +259,11 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
         if len(values) > 1 and name not in per_run:
             shared.append([{name: v} for v in values])
         else:
-            rest[name] = tuple(values) if len(values) > 1 else values[0]
+            others[name] = tuple(values) if len(values) > 1 else values[0]
     if part.paired:
         shared.append(_paired(text, i, part, spec))
     return [
-        {**rest, **{k: v for choice in chosen for k, v in choice.items()}}
+        {**others, **{k: v for choice in chosen for k, v in choice.items()}}
         for chosen in itertools.product(*shared)
     ]
 
@@ -383,8 +383,8 @@ def scopes(
         }
         arms = {arm: specs for arm, specs in arms.items() if specs}
         specs = tuple(together(s.specs(base, () if base == "smoke" else seeds) for s in group))
-        rest = unspoken(experiment, base, specs, arms)
-        parts = [f"{name} {listed(values)}" for name, values in rest.items() if name != "seed"]
+        others = unspoken(experiment, base, specs, arms)
+        parts = [f"{name} {listed(values)}" for name, values in others.items() if name != "seed"]
         parts += [f"preset {base}"] if base not in ("default", preset) else []
         phrases.append(", ".join([experiment.speaks_for(base, arms), *parts]))
     return phrases

@@ -43,30 +43,30 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     those known."""
     refuse_unknown(study, s.table, s.i, s.entry, s)
     if s.entry.empty is not None and not math.isfinite(s.entry.empty):
-        what = (
+        message = (
             f"empty is the number that means no effect, got {s.entry.empty:g}; leave it out if "
             "there is none"
         )
-        raise s.error("empty", what)
+        raise s.error("empty", message)
     s.entry = _with_proposals(study, s, s.entry)
     s.entry = _completed(study, s)
     if not s.entry.control:
-        what = (
+        message = (
             "a verdict needs a control, and none is added automatically here: write "
             'control = ["…"], an arm for which the claim should fail; or leave out controls in the '
             "table that they come from, which a control that the condition names does not need; "
             "for a number by itself, such as how far two methods agree, write an [[estimate]]"
         )
-        raise s.error("control", what)
+        raise s.error("control", message)
     for key in ("control", "planted"):
         for name in getattr(s.entry, key):
             if name != s.main and name in s.read.parsed.arms:
-                what = (
+                message = (
                     f"{name} is in the condition, so it would be compared with itself; a "
                     f"control takes the place of {s.main}: name another arm, such as a "
                     "baseline or a second training"
                 )
-                raise s.error(key, what)
+                raise s.error(key, message)
     units = _units(study, s)
     hold_to(study, s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
     compared = (s.main, *s.read.parsed.arms)
@@ -80,12 +80,12 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
         return judged
     with study.text.located(s.table, s.i, s.key):
         comparing.refuse_unpaired(study.asked, compared)
-    told = study.asked, s.main, s.read, s.entry.control
-    if twins := comparing.twins(*told):
+    comparison = study.asked, s.main, s.read, s.entry.control
+    if twins := comparing.twins(*comparison):
         value = comparing.read_besides(judged.value, twins)
         pairs = {control: (*others.values(),) for control, others in twins.items()}
         judged = dataclasses.replace(judged, value=value, twins=pairs)
-    unlike = comparing.unlike(*told) if s.main in study.asked.by_label else ()
+    unlike = comparing.unlike(*comparison) if s.main in study.asked.by_label else ()
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
     ceiling = _ceiling(study, s)
@@ -158,8 +158,8 @@ def _within(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
     it."""
     if s.entry.bounds or any(c.name in QUANTITIES for c in s.read.columns):
         return None
-    known = _natural(study, s)
-    return known if known is not None and all(map(math.isfinite, known)) else None
+    ends = _natural(study, s)
+    return ends if ends is not None and all(map(math.isfinite, ends)) else None
 
 
 def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
@@ -168,9 +168,9 @@ def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
     for whole in s.read.parsed.together:
         if whole.walk is s.read.parsed.terms.get("value") and whole.how in ("count", "share"):
             c, sizes = whole.columns[0], dict[str, int]()
-            known = study.measured.get(c.arm or s.main)
-            for x in whole.columns if known else ():
-                axes = known.axes.get(x.name, {}) if known else {}
+            arm_measures = study.measured.get(c.arm or s.main)
+            for x in whole.columns if arm_measures else ():
+                axes = arm_measures.axes.get(x.name, {}) if arm_measures else {}
                 sizes |= {d: len(axes[d]) for d in whole.over if axes.get(d)}
             if whole.how == "share" or len(sizes) == len(whole.over):
                 return 0.0, 1.0 if whole.how == "share" else float(math.prod(sizes.values()))
@@ -190,9 +190,9 @@ def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
 def _levels(study: StudyDraft, arm: str, c: Column) -> tuple[float | None, float | None]:
     """The least level at which something may first be so, and the one behind the last; at which it
     may last be so, the one before the first, and the greatest."""
-    known = study.measured[arm].axes.get(c.name, {}) if arm in study.measured else {}
-    levels = [x for x in known.get(c.over[0], ()) if isinstance(x, int | float)]
-    if len(levels) < 2 or len(levels) < len(known[c.over[0]]):
+    axes = study.measured[arm].axes.get(c.name, {}) if arm in study.measured else {}
+    levels = [x for x in axes.get(c.over[0], ()) if isinstance(x, int | float)]
+    if len(levels) < 2 or len(levels) < len(axes[c.over[0]]):
         return None, None
     if c.how == "last":
         return float(2 * levels[0] - levels[1]), float(max(levels))
@@ -228,28 +228,28 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
     hold_to(study, s, (s.main,), {"units": units, **swept})
     with study.text.located("estimate", s.i):
         made = wording.estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
-    known = _natural(study, s)
-    whole = known is not None and all(map(math.isfinite, known)) and study.asked.frozen is not None
+    ends = _natural(study, s)
+    whole = ends is not None and all(map(math.isfinite, ends)) and study.asked.frozen is not None
     made = dataclasses.replace(made, groups=_groups(study, s, made.units))
-    return dataclasses.replace(made, natural=made.natural or known, bounds=known if whole else None)
+    return dataclasses.replace(made, natural=made.natural or ends, bounds=ends if whole else None)
 
 
 def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:
     """The groups of a statement's units, such as slots of which prompts are combinations."""
     with study.text.located(s.table, s.i, s.key):
-        found = comparing.groups(study.asked, s.main) if study.asked.parts else {}
-    return {unit: groups for unit, groups in found.items() if unit in units}
+        by_unit = comparing.groups(study.asked, s.main) if study.asked.parts else {}
+    return {unit: groups for unit, groups in by_unit.items() if unit in units}
 
 
 def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
     """The units of a statement: those that it names, or those of its arms that something of it
     keeps. Raises: ExperimentError where nothing keeps one."""
     if study.asked.parts:
-        known = [(study.measured.get(c.arm or s.main), c.name) for c in s.read.columns]
-        if not s.entry.units and known and all(k and k.axes.get(n) == {} for k, n in known):
+        reads = [(study.measured.get(c.arm or s.main), c.name) for c in s.read.columns]
+        if not s.entry.units and reads and all(k and k.axes.get(n) == {} for k, n in reads):
             return ("seed",)  # one number of a whole run, as the share of dead latents
         arms = (s.main, *s.read.parsed.arms)
-        if not s.entry.units and known and all(k and LATENT in k.axes.get(n, ()) for k, n in known):
+        if not s.entry.units and reads and all(k and LATENT in k.axes.get(n, ()) for k, n in reads):
             return (*comparing.units(study.asked, arms)[:-1], LATENT)
         units = s.entry.units or comparing.units(study.asked, arms)
         gone = [u for u in units if all(u in c.named for c in s.read.columns)]
@@ -268,12 +268,12 @@ def _documents(study: StudyDraft, s: Statement) -> tuple[str, ...]:
     """The unit `document`, where all that a statement reads has documents, as far as that is
     known, and none of it says what becomes of them."""
     for c in s.read.columns:
-        known = study.measured.get(c.arm or s.main)
-        axes = known.axes if known else {}
+        arm_measures = study.measured.get(c.arm or s.main)
+        axes = arm_measures.axes if arm_measures else {}
         if not all(DOCUMENT in axes.get(t, ()) for t in stored(c.name, axes)):
             return ()
-    said = any(DOCUMENT in c.named for c in s.read.columns)
-    return () if said or getattr(s.entry, "over", False) else (DOCUMENT,)
+    names_documents = any(DOCUMENT in c.named for c in s.read.columns)
+    return () if names_documents or getattr(s.entry, "over", False) else (DOCUMENT,)
 
 
 # what is refused ----------------------------------------------------------------------------------
@@ -283,8 +283,8 @@ def _refuse_column(
     study: StudyDraft, s: Statement, column: Column, axes: Mapping[str, Axes]
 ) -> None:
     """Refuse a column of the prompts as a dimension that it does not make."""
-    known = column.name in axes and column.name != s.read.equal
-    for dim in column.named if known else ():
+    is_known = column.name in axes and column.name != s.read.equal
+    for dim in column.named if is_known else ():
         tables = [
             p.table.name
             for p in (study.asked.prompts.values() if study.asked.parts else ())
@@ -351,8 +351,8 @@ def hold_to(
             part = study.asked.by_label.get(arm)
             if part is not None and isinstance(part.task, SaeTask):
                 hint = _of_dictionary(part.task, have)
-            of = measured[arm].side if arm in measured else None
-            hint += f"; assay list {of.of.name} describes each" if of else ""
+            side = measured[arm].side if arm in measured else None
+            hint += f"; assay list {side.of.name} describes each" if side else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
         if c.arm in (None, main):
             _refuse_lacking(study, s, judged, c.name)
@@ -382,25 +382,25 @@ def hold_to(
                     )
     _refuse_pooled(study, s, judged)
     for whole in s.read.parsed.together:
-        for own in judged:
-            arms = [own if c.arm in (None, main) else c.arm or own for c in whole.columns]
-            some = [
+        for subject in judged:
+            arms = [subject if c.arm in (None, main) else c.arm or subject for c in whole.columns]
+            axes_of_arms = [
                 measured[a].axes.get(c.name, {}) if a in measured else {}
                 for a, c in zip(arms, whole.columns, strict=True)
             ]
-            if all(some):
+            if all(axes_of_arms):
                 with study.text.located(s.table, s.i, s.key):
-                    refuse_other_levels(whole.text, whole.over, some)
+                    refuse_other_levels(whole.text, whole.over, axes_of_arms)
 
 
 def _refuse_lacking(study: StudyDraft, s: Statement, judged: Sequence[str], name: str) -> None:
     """Refuse controls of an experiment that have no such measure as the arm in the place of which
     they stand."""
     for arm in judged[1:]:
-        known = study.measured.get(arm)
-        if known and known.side and name not in (*known.axes, *made_of(tuple(known.axes))):
-            what = f"{arm} has no {name!r}, which would be read in place of that of {judged[0]}"
-            raise s.error(None, f"{what}; it has {', '.join(known.axes)}")
+        other = study.measured.get(arm)
+        if other and other.side and name not in (*other.axes, *made_of(tuple(other.axes))):
+            message = f"{arm} has no {name!r}, which would be read in place of that of {judged[0]}"
+            raise s.error(None, f"{message}; it has {', '.join(other.axes)}")
 
 
 def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
@@ -441,8 +441,8 @@ def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
     """Refuse an AUROC, a precision, a recall or an F1 of units that have rows of both labels, and
     so no label of their own."""
     tables = {r.name: r for r in study.text.study.read}
-    found = re.search(rf"\b({OF_LABELS})\(", s.read.parsed.text)
-    if found is None:
+    function = re.search(rf"\b({OF_LABELS})\(", s.read.parsed.text)
+    if function is None:
         return
     for c in s.read.columns:
         part, table = study.asked.by_label.get(c.arm or s.main), tables.get(c.name)
@@ -453,10 +453,10 @@ def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
         labels: dict[str, set[str]] = {}
         for unit, label in rows:
             labels.setdefault(unit, set()).add(label)
-        if mixed := next((u for u, some in labels.items() if len(some) > 1), ""):
+        if mixed := next((u for u, names in labels.items() if len(names) > 1), ""):
             raise s.error(
                 s.key,
-                f"{found[1]}(…) takes one label of each {prompts.unit}, and {mixed!r} has rows "
+                f"{function[1]}(…) takes one label of each {prompts.unit}, and {mixed!r} has rows "
                 f"with several of {name}; {_of_single_prompts(prompts.table)}",
             )
 
@@ -481,8 +481,8 @@ def refuse_unknown(
         names |= {key: getattr(entry, key) for key in keys}
     for key, arms in names.items():
         for name in (a for a in arms if a not in study.arms or a in study.idle):
-            known = [a for a in study.arms if a not in study.idle]
-            hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, known)
+            available = [a for a in study.arms if a not in study.idle]
+            hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, available)
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 
 
@@ -513,16 +513,16 @@ def refuse_unlearned(study: StudyDraft, s: Statement, judged: Claim) -> None:
     was not learned."""
     parts = sorted({part for arm in study.arms.values() for part in arm.learned or ()})
     for part in (p for p in judged.credits if parts and p not in parts):
-        what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
-        raise s.error("credits", what)
+        message = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
+        raise s.error("credits", message)
     for key, names in (("also", judged.also), ("planted", judged.must_hold)):
         for name in (n for n in names if judged.lacks(study.arms[n].learned)):
             credited = " and ".join(judged.credits) or "every part"
-            what = (
+            message = (
                 f"in {name}, something that the claim credits was not learned, "
                 f"{credited}; leave it out, or say in credits what the claim is about"
             )
-            raise s.error(key, what)
+            raise s.error(key, message)
 
 
 def refuse_mixed(s: Statement, statement: Claim | Estimate | Any, whole: Experiment) -> None:
@@ -534,19 +534,19 @@ def refuse_mixed(s: Statement, statement: Claim | Estimate | Any, whole: Experim
         names = s.read.parsed.arms or ("main",)
     sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
     for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
-        of = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
-        columns = [c for c in s.read.columns if (c.arm or names[0]) == of]
+        whose = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
+        columns = [c for c in s.read.columns if (c.arm or names[0]) == whose]
         if _varying(s, statement, arm, columns, whole.specs_of(arm, whole.default)):
             sweeping.add(arm)
     for pair in s.read.pairs if s.read.equal else ():
         arms = [c.arm or names[0] for c in pair]
         if sweeping.isdisjoint(arms):
-            what = (
+            message = (
                 f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
                 "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
                 "nothing but the seed"
             )
-            raise s.error(s.key, what)
+            raise s.error(s.key, message)
 
 
 def _varying(
@@ -565,24 +565,24 @@ def _varying(
     fields = per_run_fields(type(chosen[0]))
     levels = {name: {getattr(x, name) for x in chosen} for name in fields}
     for over in (d for d in overs if d in levels and len(levels[d]) < 2):
-        what = (
+        message = (
             f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
             f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
         )
-        raise s.error("over", what)
+        raise s.error("over", message)
     named_levels = [(c, *x) for c in columns for x in c.levels if x[0] in levels]
     for c, dim, level in named_levels:
         with s.text.located(s.table, s.i, s.key):
             c.place(dim, level, sorted(levels[dim], key=str))
-    named = [n for n in fields if columns and all(n in c.named for c in columns)]
-    units = ("seed", *overs, *statement.units, *named)
+    named_fields = [n for n in fields if columns and all(n in c.named for c in columns)]
+    units = ("seed", *overs, *statement.units, *named_fields)
     varying = [n for n in fields if n not in units and len(levels[n]) > 1]
     if s.read.equal and len(varying) > 1:
-        what = (
+        message = (
             f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
             f"differ in {', '.join(varying)}"
         )
-        raise s.error(s.key, what)
+        raise s.error(s.key, message)
     if varying and not s.read.equal:
         field = varying[0]
         how = (
@@ -610,25 +610,25 @@ def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Exp
     for control in s.entry.control:
         task = part.task if (part := study.asked.by_label.get(control)) else None
         if isinstance(task, Task) and task.is_idle:
-            what = f"{control} adds a direction with strength 0, so it always fails; name"
-            raise s.error("control", f"{what} an arm that does something")
+            message = f"{control} adds a direction with strength 0, so it always fails; name"
+            raise s.error("control", f"{message} an arm that does something")
     compared = (a for a in s.read.parsed.arms if a != judged.of)
     for control, other in itertools.product(s.entry.control, compared):
         if runs(control) & runs(other):
-            what = (
+            message = (
                 f"{control} has the same runs as {other}, with which it would be "
                 "compared, so it always fails; name an arm that could pass"
             )
-            raise s.error("control", what)
+            raise s.error("control", message)
 
 
 def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
     """What an arm measures, where that is few; else the name that is like this one."""
-    known = [x for x in have if x not in ("diverged", "parameters")]
-    if not 0 < len(known) <= FEW:
+    measures = [x for x in have if x not in ("diverged", "parameters")]
+    if not 0 < len(measures) <= FEW:
         return nearest(name, offered)
-    close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
-    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
+    close = get_close_matches(name, measures, n=1, cutoff=0.75)  # a slip of the pen, and no guess
+    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(measures)}"
 
 
 def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:

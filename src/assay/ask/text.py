@@ -256,16 +256,16 @@ class Text:
         line, column = position(self.toml, keys)
         return f"{self.path} line {line + self.first - 1} column {column}"
 
-    def error(self, keys: Sequence[str | int], what: object) -> PlacedError:
+    def error(self, keys: Sequence[str | int], message: object) -> PlacedError:
         """Make the refusal of what stands at these keys, with its place: of a table, that of the
         one value that the refusal quotes."""
         if len(keys) == 2:
             table = tomllib.loads(self.toml).get(str(keys[0]), ())
-            at = keys[1] if isinstance(keys[1], int) else len(table)
-            entry = table[at] if isinstance(table, list) and at < len(table) else {}
-            quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(what)]
+            index = keys[1] if isinstance(keys[1], int) else len(table)
+            entry = table[index] if isinstance(table, list) and index < len(table) else {}
+            quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(message)]
             keys = (*keys, *quoted) if len(quoted) == 1 else keys
-        error = PlacedError(f"{self.at(*keys)}: {what}")
+        error = PlacedError(f"{self.at(*keys)}: {message}")
         error.keys = ((*keys,),)
         return error
 
@@ -317,10 +317,10 @@ def parsed(path: Path, whole: str) -> Text:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError:
         wrong = [*islice(_mistakes(table), MISTAKES)]
-        found = sorted((position(toml, keys), _advice(error, keys)) for keys, error in wrong)
+        advice = sorted((position(toml, keys), _advice(error, keys)) for keys, error in wrong)
         message, *others = (
-            f"{path} line {line + first - 1} column {column}: {what}"
-            for (line, column), what in found
+            f"{path} line {line + first - 1} column {column}: {words}"
+            for (line, column), words in advice
         )
         refusal = PlacedError(message)
         refusal.keys, refusal.unread = tuple(keys for keys, _ in wrong), True
@@ -339,7 +339,7 @@ def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
     lists: dict[str, list[Any]] = {f: [] for f in _kinds() if isinstance(table.get(f), list)}
     parts: list[tuple[tuple[str | int, ...], Any, type]] = [((), {**table, **lists}, Study)]
     parts += [((f, i), x, _kinds()[f]) for f in lists for i, x in enumerate(table[f])]
-    for at, value, struct in parts:
+    for prefix, value, struct in parts:
         wrong = set[str | int]()
         while True:
             try:
@@ -349,7 +349,7 @@ def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
                 keys = _keys(str(e))
                 missing = "missing required field" in str(e)
                 if not (missing and wrong):  # it may be the one that is misspelt
-                    yield (*at, *keys), str(e)
+                    yield (*prefix, *keys), str(e)
                 if missing or not keys:
                     break
                 wrong.add(keys[0])
@@ -380,8 +380,8 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
     line is found as that table."""
     table = [k for k in keys if isinstance(k, str)][:1]
     count = next((k for k in keys if isinstance(k, int)), None)
-    at = 0 if count is None else 2  # such as "seeds", or ("claim", 1, "holds")
-    name = keys[at] if len(keys) > at else None
+    name_index = 0 if count is None else 2  # such as "seeds", or ("claim", 1, "holds")
+    name = keys[name_index] if len(keys) > name_index else None
     header_path: list[str] = []
     occurrence, best = -1, (1, 1)
     for number, line in enumerate(toml.splitlines(), 1):
@@ -501,8 +501,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     message = re.sub(r"\s*- at `[^`]*`", "", error)
     if wrong := re.search(r"[Ii]nvalid enum value (.*)", message):
         holder, field = [k for k in ("", *keys) if isinstance(k, str)][-2:]
-        known = _names_of(NESTED.get(holder, kinds.get(str(keys[0]), Study)), field)
-        return f"{field_path}: expected one of {', '.join(known)}, got {wrong[1]}"
+        allowed = _names_of(NESTED.get(holder, kinds.get(str(keys[0]), Study)), field)
+        return f"{field_path}: expected one of {', '.join(allowed)}, got {wrong[1]}"
     if "`int`" in error and (how := _in_turn(keys)):
         return f"{field_path}: {how}"
     message = re.sub(r"`([^`]+)`", lambda types: _types_in_words(types[1]), message)
@@ -523,9 +523,11 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
 
 def _otherwise(table: str, field: str) -> str:
     """Another way to say what a field means that a table does not have; "" where none is known."""
-    every = ((*key.split(" ", 1), how) for key, how in OTHERWISE.items())
-    found = (how for of, names, how in every if table in of.split(",") and field in names.split())
-    return next(found, "")
+    for key, how in OTHERWISE.items():
+        kinds, fields = key.split(" ", 1)
+        if table in kinds.split(",") and field in fields.split():
+            return how
+    return ""
 
 
 def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:
@@ -542,12 +544,12 @@ def _swept(keys: tuple[str | int, ...]) -> str:
     """Say how a number that is no slot is swept, or that it cannot be."""
     top = NESTED.get(str(keys[2])) if len(keys) == 4 else None
     if top is not None:
-        some = [
+        sweepable = [
             f.encode_name for f in msgspec.structs.fields(top) if {int, str} <= {*get_args(f.type)}
         ]
-        return f"; it takes no slot of a sweep, as {', '.join(some)} of {keys[2]} do"
-    own = _kinds().get(str(keys[0]))
-    if len(keys) == 3 and own is not None and "sweep" in own.__struct_fields__:
+        return f"; it takes no slot of a sweep, as {', '.join(sweepable)} of {keys[2]} do"
+    struct = _kinds().get(str(keys[0]))
+    if len(keys) == 3 and struct is not None and "sweep" in struct.__struct_fields__:
         return f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
     return ""
 
@@ -579,9 +581,9 @@ def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
     """The arms of what was frozen of a study, next to its file: of what was frozen before freezes
     held what was asked, or of all; None where nothing was frozen then."""
     arms: set[str] | None = None
-    for held in _frozen(path):
-        if not (of_old and "questions" in held):
-            arms = {*(arms or ()), *held["arms"]}
+    for frozen in _frozen(path):
+        if not (of_old and "questions" in frozen):
+            arms = {*(arms or ()), *frozen["arms"]}
     return arms
 
 
@@ -589,16 +591,16 @@ def _frozen(path: Path) -> Iterator[Mapping[str, Any]]:
     """What was frozen of a study, next to its file, as far as it can be read."""
     for which in ("", *(f".{preset}" for preset in PRESETS)):
         with suppress(OSError, ValueError):  # reported where it is judged by
-            held = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
-            if isinstance(held, dict) and isinstance(held.get("arms"), dict):
-                yield held
+            frozen = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
+            if isinstance(frozen, dict) and isinstance(frozen.get("arms"), dict):
+                yield frozen
 
 
 def frozen_bounds(path: Path, sentence: str) -> tuple[float, float] | None:
     """The bounds with which a claim was frozen, next to its file: freezes wrote the natural range
     there before limits were exact only where they have to be."""
-    for held in _frozen(path):
-        for claim in held.get("claims", ()):
+    for frozen in _frozen(path):
+        for claim in frozen.get("claims", ()):
             if claim.get("text") == sentence and (ends := claim.get("bounds")):
                 return float(ends[0]), float(ends[1])
     return None
@@ -606,9 +608,9 @@ def frozen_bounds(path: Path, sentence: str) -> tuple[float, float] | None:
 
 def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
     """What an arm was asked when a study was frozen, next to its file; None where it was not."""
-    for held in _frozen(path):
+    for frozen in _frozen(path):
         with suppress(ValueError, LookupError, TypeError):
-            words: dict[str, Any] = json.loads(held["arms"][arm]["fields"][0]["asked"])
+            words: dict[str, Any] = json.loads(frozen["arms"][arm]["fields"][0]["asked"])
             return words
     return None
 
@@ -646,20 +648,20 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 def measures_named(study: Any) -> set[tuple[str, str]]:
     """Give each arm of a study with each measure that a statement has of it, or of an arm in the
     place of which it stands."""
-    found: set[tuple[str, str]] = set()
+    arm_measures: set[tuple[str, str]] = set()
     for entry in (*study.claim, *study.estimate):
         here = _pairs(getattr(entry, "holds", "") or getattr(entry, "value", ""))
         arms = [arm for key in LISTS for arm in getattr(entry, key, ())]
-        found |= {*here, *((arm, name) for arm in arms for _, name in here)}
+        arm_measures |= {*here, *((arm, name) for arm in arms for _, name in here)}
     by = {r.name for r in study.read}
     choose = (*study.read, *study.direction)
-    found |= {("main", t.top.by) for t in choose if t.top and t.top.by in by}
-    return found | {(t.name, t.top.by) for t in study.intervene if t.top and t.top.by in by}
+    arm_measures |= {("main", t.top.by) for t in choose if t.top and t.top.by in by}
+    return arm_measures | {(t.name, t.top.by) for t in study.intervene if t.top and t.top.by in by}
 
 
 def _with_words(text: Text) -> Study:
     """A study with the words of the files that its reads name. Raises: ExperimentError."""
-    some = []
+    study_reads = []
     for i, read in enumerate(text.study.read):
         if isinstance(read.words, str):
             with text.located("read", i, "words"):
@@ -667,8 +669,8 @@ def _with_words(text: Text) -> Study:
                 lines = foreign.text(file, "a list of words", LARGEST).splitlines()
             words = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
             read = msgspec.structs.replace(read, words=words)
-        some.append(read)
-    return msgspec.structs.replace(text.study, read=tuple(some))
+        study_reads.append(read)
+    return msgspec.structs.replace(text.study, read=tuple(study_reads))
 
 
 def written_out(study: S) -> S:
@@ -684,11 +686,13 @@ def written_out(study: S) -> S:
     changed = {f"{prefix}{name}": p for prefix in plain.values() for name, p in arms.items()}
 
     def placed(arm: str, prompts: str) -> str:
-        of, slash, control = arm.rpartition("/") if arm not in {*plain, *changed} else (arm, "", "")
-        if of in plain:
-            return f"{plain[of]}{prompts}{slash}{control}"
-        usual = changed.get(of, prompts) == prompts
-        return arm if usual else f"{arm_on(of, prompts)}{slash}{control}"
+        base_arm, slash, control = (
+            arm.rpartition("/") if arm not in {*plain, *changed} else (arm, "", "")
+        )
+        if base_arm in plain:
+            return f"{plain[base_arm]}{prompts}{slash}{control}"
+        usual = changed.get(base_arm, prompts) == prompts
+        return arm if usual else f"{arm_on(base_arm, prompts)}{slash}{control}"
 
     def spelled(match: re.Match[str]) -> str:
         arm, name = match[1].strip("\"'"), match[2]
@@ -699,10 +703,10 @@ def written_out(study: S) -> S:
         text = getattr(entry, key)
         changes: dict[str, Any] = {key: _NAMED.sub(spelled, text)}
         prompts = {apart.get(name, "") for _, name in _pairs(text)}
-        if len(prompts) == 1 and (own := prompts.pop()):
+        if len(prompts) == 1 and (read_prompts := prompts.pop()):
             for field in LISTS:
                 arms = getattr(entry, field, ())
-                new = [placed(arm, own) for arm in arms]
+                new = [placed(arm, read_prompts) for arm in arms]
                 whole = dict(zip(new, arms.values(), strict=True)) if isinstance(arms, dict) else 0
                 changes |= {field: whole or tuple(new)} if arms else {}
         return msgspec.structs.replace(entry, **changes)

@@ -194,13 +194,13 @@ def dims_over(entry: EstimateEntry) -> tuple[str, ...]:
 
 def _combined(x: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
     """A measure with one dimension for several: each combination of their levels by its name."""
-    some = [d for d in over if d in x.dims]
-    levels = [x[d].values.tolist() for d in some]
+    joined = [d for d in over if d in x.dims]
+    levels = [x[d].values.tolist() for d in joined]
     names = [JOINT.join(map(str, level)) for level in itertools.product(*levels)]
-    rest = [d for d in x.dims if d not in some]
-    dim, shape = JOINT.join(over), [x.sizes[d] for d in rest]
-    values = x.transpose(*rest, *some).values.reshape(*shape, len(names))
-    return xr.DataArray(values, dims=(*rest, dim), coords={**{d: x[d] for d in rest}, dim: names})
+    free = [d for d in x.dims if d not in joined]
+    dim, shape = JOINT.join(over), [x.sizes[d] for d in free]
+    values = x.transpose(*free, *joined).values.reshape(*shape, len(names))
+    return xr.DataArray(values, dims=(*free, dim), coords={**{d: x[d] for d in free}, dim: names})
 
 
 ROUNDING = 2e-6
@@ -265,8 +265,8 @@ def _unrounded(
             return x
     tells: Any = True
     for part in parts.values():
-        kept = [d for d in part.dims if d not in x.dims]
-        tells = tells & (abs(x) > ROUNDING * abs(part).max(kept))
+        reduced = [d for d in part.dims if d not in x.dims]
+        tells = tells & (abs(x) > ROUNDING * abs(part).max(reduced))
     return x.where(tells | x.isnull(), 0.0)
 
 
@@ -332,7 +332,7 @@ def _leads(x: Quantity, y: Quantity, pairs: int) -> Statistic:
 
 
 def natural(
-    read: Condition, of: Callable[[Column], tuple[float | None, float | None]]
+    read: Condition, range_of: Callable[[Column], tuple[float | None, float | None]]
 ) -> tuple[float, float] | None:
     """The least and greatest value of one unit that sums and differences of measures can have, by
     those of each, infinite where there is no end; None where there is none on either side, or where
@@ -346,10 +346,10 @@ def natural(
         return 0.0, 1.0
     if walk is None or read.equal or len(columns) > LARGEST or bends:
         return None
-    known = [of(c) for c in columns]
+    ends = [range_of(c) for c in columns]
     ranges = [
         (-math.inf if low is None else low, math.inf if high is None else high)
-        for low, high in known
+        for low, high in ends
     ]
     with np.errstate(all="ignore"):
         corners = [
@@ -410,7 +410,7 @@ def _terms(
     if missing := [t for t in terms if t not in arm]:
         raise ClaimError(
             f"arm {column.arm or main_arm} does not store {', '.join(missing)}, from which {name} "
-            f"is computed; {nearest(name, known(arm))}"
+            f"is computed; {nearest(name, measures_of(arm))}"
         )
     axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}
     dataclasses.replace(column, arm=column.arm or main_arm).check(axes, axes)
@@ -425,7 +425,7 @@ def _compute_quantity(m: Means, side: str, name: str) -> Any:
     return terms[""] if set(terms) == {""} else QUANTITIES[name].statistic(terms)
 
 
-def known(arm: xr.Dataset) -> tuple[str, ...]:
+def measures_of(arm: xr.Dataset) -> tuple[str, ...]:
     """The measures of an arm, and the quantities that can be made of them."""
     stored = [str(name) for name in arm.data_vars if arm[name].dtype.kind in "biuf"]
     return (*stored, *made_of(stored))
@@ -466,7 +466,9 @@ def _measure(
     if name not in arm:
         if "why" in arm:
             raise ClaimError(f"{arm_name} cannot be made: {arm['why'].values[0]}")
-        raise ClaimError(f"arm {arm_name} has no measure {name!r}; {nearest(name, known(arm))}")
+        raise ClaimError(
+            f"arm {arm_name} has no measure {name!r}; {nearest(name, measures_of(arm))}"
+        )
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
     varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
     column = _without_the_same(dataclasses.replace(column, arm=arm_name), arm, varying)

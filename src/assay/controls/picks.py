@@ -55,18 +55,18 @@ def third_away(layer: int, free: Iterable[int], layers: int, size: Callable[[int
     return max(sorted(near.values()), key=size)
 
 
-def random_others(named: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:
+def random_others(items: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:
     """Draw as many others of a pool as are named, all alike. Raises: DataError where there are too
     few."""
-    rest = [item for item in pool if item not in {*named}]
-    if len(rest) < len(named):
-        raise DataError(f"{len(named)} are named, and there are {len(rest)} others")
-    order = rng.permutation(np.array([seed]), "ask.others", len(named), len(rest))[0]
-    return sorted(rest[i] for i in order[: len(named)])  # type: ignore[type-var]
+    others = [item for item in pool if item not in {*items}]
+    if len(others) < len(items):
+        raise DataError(f"{len(items)} are named, and there are {len(others)} others")
+    order = rng.permutation(np.array([seed]), "ask.others", len(items), len(others))[0]
+    return sorted(others[i] for i in order[: len(items)])  # type: ignore[type-var]
 
 
 def matched(
-    named: Sequence[T],
+    credited: Sequence[T],
     pool: Sequence[T],
     sizes: Sequence[Mapping[T, float]],
     draws: int,
@@ -84,29 +84,29 @@ def matched(
         blocks: whether things are (block, number), of which those of the same block come first.
     Raises: DataError where the pool has not as many others.
     """
-    others = [item for item in dict.fromkeys(pool) if item not in set(named)]
-    if len(others) < len(named):
+    others = [item for item in dict.fromkeys(pool) if item not in set(credited)]
+    if len(others) < len(credited):
         raise DataError(
-            f"{len(named)} are credited and the pool has {len(others)} others: give a larger pool "
-            "with of="
+            f"{len(credited)} are credited and the pool has {len(others)} others: give a larger "
+            "pool with of="
         )
-    order = rng.permutation(np.array([0]), "check.pool", len(named), len(others))[0]
+    order = rng.permutation(np.array([0]), "check.pool", len(credited), len(others))[0]
     others = [others[i] for i in order]  # where nothing tells them apart, chance does
-    logs = [_logs(size, [*named, *others]) for size in sizes]
+    logs = [_logs(size, [*credited, *others]) for size in sizes]
 
     def apart(item: T, other: T) -> float:
         blocks_apart = abs(item[0] - other[0]) if blocks else 0  # type: ignore[index]
         return 1e3 * blocks_apart + math.hypot(*(log[item] - log[other] for log in logs), 0.0)
 
-    taken: set[T] = set()
+    used: set[T] = set()
     result: list[list[T]] = []
-    while len(result) < draws and len(others) - len(taken) >= len(named):
-        some: list[T] = []
-        for item in named:
-            free = [o for o in others if o not in taken]
-            some.append(min(free, key=lambda o, item=item: apart(item, o)))  # type: ignore[misc]
-            taken.add(some[-1])
-        result.append(some)
+    while len(result) < draws and len(others) - len(used) >= len(credited):
+        match: list[T] = []
+        for item in credited:
+            free = [o for o in others if o not in used]
+            match.append(min(free, key=lambda o, item=item: apart(item, o)))  # type: ignore[misc]
+            used.add(match[-1])
+        result.append(match)
     return result
 
 

@@ -190,19 +190,19 @@ def satisfies(why: str, *, at_most: bool = False) -> str:
 
 def chosen(
     name: str,
-    known: Sequence[Control],
-    wanted: tuple[str, ...] | None,
-    said: Collection[str] = (),
+    every: Sequence[Control],
+    names: tuple[str, ...] | None,
+    stated: Collection[str] = (),
 ) -> tuple[Control, ...]:
     """Choose those of the known controls that are wanted, or all where that is None; of those that
     have to be named also, or only, those `said` elsewhere. Raises: DataError for a name that is
     none of them."""
-    if wanted is None:
-        return tuple(c for c in known if not c.named or c.name in said)
-    wanted += tuple(c.name for c in known if c.named and c.name in said and c.name not in wanted)
-    by_name = {c.name: c for c in known}
-    for other in wanted:
+    if names is None:
+        return tuple(c for c in every if not c.named or c.name in stated)
+    names += tuple(c.name for c in every if c.named and c.name in stated and c.name not in names)
+    by_name = {c.name: c for c in every}
+    for other in names:
         if other not in by_name:
             hint = nearest(other, by_name) if by_name else "it has none"
             raise DataError(f"{name!r} has no control {other!r}; {hint}")
-    return tuple(by_name[other] for other in wanted)
+    return tuple(by_name[other] for other in names)

@@ -72,8 +72,8 @@ def random_rows(around: torch.Tensor, count: int, seed: int) -> torch.Tensor:
 
 def basis(rows: torch.Tensor) -> torch.Tensor:
     """Give an orthonormal basis of what rows span, as many as there are."""
-    found: torch.Tensor = torch.linalg.qr(rows.T).Q.T
-    return found
+    orthonormal: torch.Tensor = torch.linalg.qr(rows.T).Q.T
+    return orthonormal
 
 
 def _where_there_is(around: Array, like: Array, seed: int, draw: int) -> Array:
@@ -122,25 +122,26 @@ def of_equal_variance(basis: torch.Tensor, around: torch.Tensor, seed: int) -> t
         seed: which draw.
     Raises: DataError where all other dimensions together have less.
     """
-    x, own = around.double(), basis.double()
-    most = min(len(x) - 1, x.shape[1]) - len(own)
+    x, subspace = around.double(), basis.double()
+    count = min(len(x) - 1, x.shape[1]) - len(subspace)
     unit = x / norms(x).clamp_min(1e-300)[:, None]
-    draws = rng.normal(np.array([seed]), "ask.variance", 0, (most, len(unit)))[0]
-    sample = _like(draws, own) @ unit
-    rows = torch.linalg.qr((sample - sample @ own.T @ own).T).Q.T
+    draws = rng.normal(np.array([seed]), "ask.variance", 0, (count, len(unit)))[0]
+    sample = _like(draws, subspace) @ unit
+    rows = torch.linalg.qr((sample - sample @ subspace.T @ subspace).T).Q.T
     along = (x @ rows.T).square().sum(0)
-    left = (x @ own.T).square().sum() - torch.cat([along.new_zeros(1), along.cumsum(0)])
-    if float(left[-1]) > 0:
+    remaining = (x @ subspace.T).square().sum() - torch.cat([along.new_zeros(1), along.cumsum(0)])
+    if float(remaining[-1]) > 0:
         raise DataError(
-            f"{len(own)} of the dimensions have {1 - float(along.sum() / x.square().sum()):.0%} of "
-            "the variance, so that all others together have less"
+            f"{len(subspace)} of the dimensions have "
+            f"{1 - float(along.sum() / x.square().sum()):.0%} of the variance, "
+            "so that all others together have less"
         )
-    last = int((left[1:] <= 0).nonzero()[0])
+    last = int((remaining[1:] <= 0).nonzero()[0])
     small = last + int(along[last:].argmin())
-    if along[small] >= left[last]:  # nothing has so little variance
+    if along[small] >= remaining[last]:  # nothing has so little variance
         return rows[: last + 1].to(basis)
     both = (x @ rows[last]) @ (x @ rows[small])
-    over, under = along[last] - left[last], left[last] - along[small]
+    over, under = along[last] - remaining[last], remaining[last] - along[small]
     turn = (both + (both.square() + over * under).sqrt()) / under  # the tangent of the angle
     turned = (rows[last] + turn * rows[small]) / (1 + turn.square()).sqrt()
     return torch.cat([rows[:last], turned[None]]).to(basis)
@@ -150,10 +151,10 @@ def aside(direction: Array, other: Array) -> Array:
     """Take out of a direction what it has along another. Raises: DataError where it has nothing
     else."""
     unit = other / norm(other) if not is_tensor(other) else other / other.norm()
-    rest = direction - (direction @ unit) * unit
-    if norm(rest) <= SAME * norm(direction):
+    remainder = direction - (direction @ unit) * unit
+    if norm(remainder) <= SAME * norm(direction):
         raise DataError("a control's direction is that of the intervention; name other controls")
-    return rest
+    return remainder
 
 
 def as_long_as(direction: Array, other: Array) -> Array:
@@ -181,10 +182,10 @@ def covariance(x: torch.Tensor) -> torch.Tensor:
     centred = x - x.mean(0)
     sample = centred.T @ centred / n
     trace, squares = sample.trace(), (sample**2).sum()
-    kept = 1 - trace**2 / n / (squares - trace**2 / d).clamp_min(1e-300)
-    kept = kept.clamp(0, 1)
+    weight = 1 - trace**2 / n / (squares - trace**2 / d).clamp_min(1e-300)
+    weight = weight.clamp(0, 1)
     eye = torch.eye(d, dtype=x.dtype, device=x.device)
-    return kept * sample + (1 - kept) * trace / d * eye
+    return weight * sample + (1 - weight) * trace / d * eye
 
 
 def swaps(counts: Sequence[int], seed: int) -> list[tuple[list[int], list[int]]]:
@@ -221,8 +222,8 @@ def shuffled_difference(first: Array, second: Array, seed: int) -> Array:
     odd number of rows. What is left has a sign that means nothing: the second seed of a pair has
     the opposite of the first."""
     halves = [
-        (x[some].mean(0) - x[rest].mean(0)) / 2
-        for x, (some, rest) in zip(
+        (x[swapped].mean(0) - x[unchanged].mean(0)) / 2
+        for x, (swapped, unchanged) in zip(
             (first, second), swaps((len(first), len(second)), seed), strict=True
         )
     ]

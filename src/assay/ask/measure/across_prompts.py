@@ -36,19 +36,19 @@ PAIRED = ("cka", "rsa")
 def words(read: Read) -> str:
     """What is taken of the activations, in words."""
     first, second = read.labels or ("", "")
-    n, one = read.components, read.components == 1
-    ends = {"s": "" if one else "s", "v": "s" if one else ""}
+    n, is_single = read.components, read.components == 1
+    ends = {"s": "" if is_single else "s", "v": "s" if is_single else ""}
     return _WORDS.get(read.across, "").format(n=n, first=first, second=second, **ends)
 
 
 def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
     """Refuse a distance of groups that are not there. Raises: DataError."""
     for label in read.labels or ():
-        known = {*prompts.column(read.label, rows)}
-        if label_of(label) not in known:
+        labels = {*prompts.column(read.label, rows)}
+        if label_of(label) not in labels:
             raise DataError(
                 f"{read.name}: no prompt has {read.label} = {label_of(label)!r}; "
-                f"{nearest(label_of(label), known)}"
+                f"{nearest(label_of(label), labels)}"
             )
     if read.labels is not None and prompts.table.levels == read.label:
         raise DataError(
@@ -63,15 +63,15 @@ def across(read: Read, prompt: Prompt, context: Context) -> Ready:
     site, dealt = own_site(read, prompt), context.stands_in == "labels"
     positions(read, prompt)
     pairs = read.across in PAIRED
-    other, of = similarity.second(read, prompt, context) if pairs else (site, None)
+    other, other_side = similarity.second(read, prompt, context) if pairs else (site, None)
 
-    def vector(seen: PassOutput) -> Float[np.ndarray, " d"]:
-        acts = [seen.act(site, read.position)]
-        acts += [of(seen).act(other, read.position)] if of else []
+    def vector(output: PassOutput) -> Float[np.ndarray, " d"]:
+        acts = [output.act(site, read.position)]
+        acts += [other_side(output).act(other, read.position)] if other_side else []
         return np.concatenate([x.flatten().cpu().numpy() for x in acts])
 
     return Ready(
-        lambda reading: [vector(seen) for seen in reading],
+        lambda reading: [vector(output) for output in reading],
         sites=(site, other),
         compares=pairs and not (read.other_site or read.other_text),
         of_all=partial(_of_all, read, dealt, prompt.folder.width(site)),
@@ -90,13 +90,13 @@ def of_each(
     parts = np.full(x.shape[:2], np.nan)
     levels, units = np.array(prompts.level_of(rows)), np.array(prompts.units(rows))
     for level in np.unique(levels):
-        some = np.flatnonzero(levels == level)
-        _, index, counts = np.unique(units[some], return_inverse=True, return_counts=True)
-        weights = counts[index] * len(counts) / len(some)
+        group = np.flatnonzero(levels == level)
+        _, index, counts = np.unique(units[group], return_inverse=True, return_counts=True)
+        weights = counts[index] * len(counts) / len(group)
         for v, vectors in enumerate(x):
-            of_level = ready.of_all(vectors[some], [prompts.rows[rows[i]] for i in some.tolist()])
+            of_level = ready.of_all(vectors[group], [prompts.rows[rows[i]] for i in group.tolist()])
             number = of_level.mean()
-            parts[v, some] = number + weights * (of_level - number)
+            parts[v, group] = number + weights * (of_level - number)
     return parts
 
 
@@ -105,7 +105,7 @@ def _of_all(
 ) -> Float[np.ndarray, " n"]:
     """The part of each prompt; labels are dealt out at random, the same for all seeds, where they
     are `dealt`. Of two sites, the first `width` numbers of a vector are the first one's."""
-    of: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
+    functions: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
         "effective_rank": spread.effective_rank,
         "participation_ratio": spread.participation_ratio,
         "explained": partial(spread.explained, components=read.components),
@@ -120,5 +120,5 @@ def _of_all(
         first, second = (labels == label_of(label) for label in read.labels)
         if not (first.any() and second.any()):
             return np.full(len(x), np.nan)
-        of["distance"] = partial(spread.distance, first=first, second=second)
-    return spread.by_vector(of[read.across], x)
+        functions["distance"] = partial(spread.distance, first=first, second=second)
+    return spread.by_vector(functions[read.across], x)

@@ -40,7 +40,7 @@ FEWEST = 4
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How much attention a token pays to another; the mean is over the tokens that can attend to
     theirs."""
-    named = checked_heads(read.name, "pattern", read.heads or (read.pattern,), prompt.folder)
+    chosen = checked_heads(read.name, "pattern", read.heads or (read.pattern,), prompt.folder)
     heads = read_sizes(prompt.folder.config)["h"]
     pairs = [(n, t) for n in positions(read, prompt) for t in _targets(read, prompt, n)]
     if not pairs:
@@ -55,15 +55,15 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{prompt.row.place}: token {n} does not attend to later tokens, such as {t}; change "
             f"position or to of {read.name}"
         )
-    queries, keys = ([*some] for some in zip(*earlier, strict=True))
+    queries, keys = ([*tokens] for tokens in zip(*earlier, strict=True))
     other = context.stands_in == "heads"
 
     def number(reading: PassOutput) -> float:
-        looked = [(n, picks.another(h, heads, reading.seed) if other else h) for n, h in named]
+        looked = [(n, picks.another(h, heads, reading.seed) if other else h) for n, h in chosen]
         paid = [reading.acts[Site("pattern", n)][h, queries, keys] for n, h in looked]
         return float(np.mean([float(x.double().mean()) for x in paid]))
 
-    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in named))
+    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in chosen))
 
 
 def _targets(read: Read, prompt: Prompt, n: int) -> list[int]:
@@ -157,7 +157,7 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
         by_site.setdefault(site, []).append(n)
 
     def number(reading: PassOutput) -> float:
-        acts = [reading.rows(s, read.position).flatten(1)[:, some] for s, some in by_site.items()]
+        acts = [reading.rows(s, read.position).flatten(1)[:, index] for s, index in by_site.items()]
         rows = torch.cat(acts, 1).double().mean(1)
         return float(rows.max() if read.position == "all" else rows.mean())
 
@@ -185,8 +185,8 @@ def _kurtosis(x: torch.Tensor) -> torch.Tensor:
 
 
 def _hoyer(x: torch.Tensor) -> torch.Tensor:
-    most = x.shape[1] ** 0.5
-    return (most - x.abs().sum(1) / x.norm(dim=1)) / (most - 1)
+    root = x.shape[1] ** 0.5
+    return (root - x.abs().sum(1) / x.norm(dim=1)) / (root - 1)
 
 
 COORDINATES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -207,9 +207,9 @@ def coordinates(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How unequal the numbers of an activation are, the mean of it over tokens."""
 
     def number(x: torch.Tensor) -> torch.Tensor:
-        found = COORDINATES[read.coordinates](x)
-        if found.isfinite().all():
-            return found
+        values = COORDINATES[read.coordinates](x)
+        if values.isfinite().all():
+            return values
         raise DataError(
             f"{prompt.row.place}: {read.coordinates} of {read.name} divides by 0, as half of the "
             f"numbers at {read.site}, or all, are 0; active = 0 reads the share above 0"
@@ -290,7 +290,7 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
     for site in sites:
         prompt.folder.check(site)
     final = Site("final_norm")
-    asked = own_code.asked(code, own_code.READ, place)
+    parameters = own_code.parameters(code, own_code.READ, place)
 
     def of_sites(every: Sequence[Mapping[Site, torch.Tensor]]) -> dict[str, torch.Tensor]:
         pairs = zip(names, sites, strict=True)
@@ -306,11 +306,11 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
             "model": lambda: context.subject.model,
         }
         with torch.no_grad():
-            arguments = {name: offered[name]() for name in asked}
+            arguments = {name: offered[name]() for name in parameters}
             return own_code.numbers(place, code, arguments, len(reading), prompt.row.place)
 
-    captured = (*sites, *((final,) if "logits" in asked else ()))
-    return Ready(numbers, sites=captured, compares="before" in asked)
+    captured = (*sites, *((final,) if "logits" in parameters else ()))
+    return Ready(numbers, sites=captured, compares="before" in parameters)
 
 
 def own_site(read: Read, prompt: Prompt) -> Site:
@@ -383,8 +383,8 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
     dictionary, number = dictionaries.latent(whole, name, latents[0])
     columns: Any = number
     if len(latents) > 1:
-        for one in latents:
-            dictionaries.latent(whole, name, one)
+        for single in latents:
+            dictionaries.latent(whole, name, single)
         dictionary, columns = whole, [*latents]
     tokens = positions(read, prompt)
 
@@ -459,13 +459,15 @@ def read_activations(
     numbers = captured(model, rows, max(len(p.tokens) for p in every))
     size = max(1, min(4 * ROWS, READ // numbers))
     for i in range(0, len(every), size):
-        some = every[i : i + size]
-        done = edits[i : i + size] if edits else [[{}]] * len(some)
-        traces = run_many(model, [p.tokens for p in some], done, capture=list(rows), logits=False)
-        for p, traced in zip(some, traces, strict=True):
-            seen = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
+        batch = every[i : i + size]
+        edited = edits[i : i + size] if edits else [[{}]] * len(batch)
+        traces = run_many(
+            model, [p.tokens for p in batch], edited, capture=list(rows), logits=False
+        )
+        for p, traced in zip(batch, traces, strict=True):
+            output = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
             for site in rows:
-                act = seen.rows(site, "mean") if position == "all" else seen.act(site, position)
+                act = output.rows(site, "mean") if position == "all" else output.act(site, position)
                 # what is a view of the pass would keep all of it
                 rows[site].append(act.clone() if model.dtype == "float32" else act)
     padded = torch.nn.utils.rnn.pad_sequence

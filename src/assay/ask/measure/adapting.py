@@ -31,8 +31,8 @@ def learnable(table: Train, model: Pretrained) -> tuple[list[Any], list[Callable
     afterwards. Raises: DataError where LoRA finds no linear map."""
     network = model.model.requires_grad_(False)
     if not table.rank:
-        named = [p for name, p in network.named_parameters() if models.is_of(table.only, name)]
-        return [p.requires_grad_(True) for p in named], []
+        parameters = [p for name, p in network.named_parameters() if models.is_of(table.only, name)]
+        return [p.requires_grad_(True) for p in parameters], []
     within = {id(module) for block in model.blocks for module in block.modules()}
     maps = [
         module
@@ -55,11 +55,11 @@ def _added(table: Train, n: int, module: Any) -> tuple[list[Any], Callable[[], N
     assert table.rank
     weight = module.weight.T if type(module).__name__ == TURNED else module.weight
     high, wide = weight.shape
-    drawn = rng.uniform(np.array([table.seed]), "ask.train.lora", n, (table.rank, wide))[0]
-    A = torch.nn.Parameter(torch.from_numpy((2 * drawn - 1) / wide**0.5).to(weight))
+    uniform = rng.uniform(np.array([table.seed]), "ask.train.lora", n, (table.rank, wide))[0]
+    A = torch.nn.Parameter(torch.from_numpy((2 * uniform - 1) / wide**0.5).to(weight))
     B = torch.nn.Parameter(weight.new_zeros(high, table.rank))
     scale = (table.alpha or table.rank) / table.rank
-    hook = module.register_forward_hook(lambda _, given, y: y + scale * (given[0] @ A.T @ B.T))
+    hook = module.register_forward_hook(lambda _, inputs, y: y + scale * (inputs[0] @ A.T @ B.T))
 
     def merge() -> None:
         hook.remove()

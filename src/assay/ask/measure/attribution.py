@@ -45,43 +45,43 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
             "differently"
         )
     folder, places = prompt.folder, writes(read, prompt.folder)
-    last, at = Site("resid_post", folder.layers - 1), prompt.all_at(read.position)
+    last, at_tokens = Site("resid_post", folder.layers - 1), prompt.all_at(read.position)
     post = POST in folder.architecture.sites
-    own = () if texts else tuple(next_tokens.own_token(read, prompt, n) for n in at)
+    likeliest = () if texts else tuple(next_tokens.own_token(read, prompt, n) for n in at_tokens)
 
     def reader(reading: PassOutput, tokens: Sequence[int]) -> Float[torch.Tensor, "n d"]:
         """What the logit is read by, at each token: U_token behind the norm and its weight."""
         norm, subject = final_norm(context.subject), context.subject
         rows = subject.model.get_output_embeddings().weight[[*tokens]].detach().double()
-        one = subject.gain.double() * (rows[0] - rows[1] if len(texts) > 1 else rows)
-        return norm.project(one) / norm.sigma(reading.acts[last][at].double())
+        unembedded = subject.gain.double() * (rows[0] - rows[1] if len(texts) > 1 else rows)
+        return norm.project(unembedded) / norm.sigma(reading.acts[last][at_tokens].double())
 
     def normed(reading: PassOutput, site: Site) -> Float[torch.Tensor, "n d"]:
         """What the norm behind attention multiplies what heads write by."""
-        scale = reading.acts[Site(POST, site.layer)][at].double()
+        scale = reading.acts[Site(POST, site.layer)][at_tokens].double()
         return after(context.subject, site.layer or 0) / scale
 
     def number(reading: PassOutput) -> float:
         memo, total = reading.memo, 0.0
-        of = tokens or [int(reading.numbers[w]) for w in own]
-        key = ("direct", *of, *at)
+        read_tokens = tokens or [int(reading.numbers[w]) for w in likeliest]
+        key = ("direct", *read_tokens, *at_tokens)
         if key not in memo:  # the same for all heads of a sweep
-            memo[key] = reader(reading, of)
+            memo[key] = reader(reading, read_tokens)
         for site, head in _stood_for(places, context.stands_in, folder, reading.seed):
             if head is not None and read.attends != "":
                 values = reading.acts[Site("v", site.layer)][prompt.at(read.attends)]
                 written = _by_value(context.subject, site.layer or 0, head, values)[None]
             else:
-                written = reading.acts[site][at]
+                written = reading.acts[site][at_tokens]
                 written = (written if head is None else written[:, head]).double()
             if head is not None and post:
-                if (POST, site, *at) not in memo:
-                    memo[POST, site, *at] = normed(reading, site)
-                written = written * memo[POST, site, *at]
+                if (POST, site, *at_tokens) not in memo:
+                    memo[POST, site, *at_tokens] = normed(reading, site)
+                written = written * memo[POST, site, *at_tokens]
             total += float((written * memo[key]).sum(-1).mean())
         return total
 
-    between = [w.untouched_site for w in own[:1] if w.untouched_site]
+    between = [w.untouched_site for w in likeliest[:1] if w.untouched_site]
     sites = dict.fromkeys([last, *between, *(s for s, _ in places)])
     if read.attends != "":
         prompt.at(read.attends)
@@ -92,7 +92,7 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
     if context.stands_in == "blocks":
         sites |= {Site(s.kind, n): None for s, _ in places for n in range(folder.layers)}
     notes = next_tokens.notes(prompt, [[text] for text in texts], next_tokens.FIRST)
-    return Ready(each(number), own, tuple(sites), notes=notes)
+    return Ready(each(number), likeliest, tuple(sites), notes=notes)
 
 
 def writes(read: Read, folder: ModelFolder) -> Writes:
@@ -104,12 +104,12 @@ def writes(read: Read, folder: ModelFolder) -> Writes:
             f"{read.name}: direct is of heads or of a site that writes to the stream; write one of "
             'heads = ["9.1"], site = "blocks.9.hook_mlp_out", or sites = […] for their sum'
         )
-    size, found = read_sizes(folder.config), list[tuple[Site, int | None]]()
+    size, parts = read_sizes(folder.config), list[tuple[Site, int | None]]()
     for layer, numbers in heads.heads_by_layer(read.heads):
         site = Site("result", layer)
         folder.check(site)
         heads.check_heads(read.name, layer, numbers, size["h"])
-        found += [(site, n) for n in numbers]
+        parts += [(site, n) for n in numbers]
     for site in map(Site.parse, names):
         if site.kind in ("result", "z"):
             raise DataError(
@@ -121,8 +121,8 @@ def writes(read: Read, folder: ModelFolder) -> Writes:
                 f"{read.name}: {site} is not part of the residual stream; name one that writes to "
                 'it, such as site = "blocks.9.hook_mlp_out"'
             )
-        found.append((site, None))
-    return tuple(found)
+        parts.append((site, None))
+    return tuple(parts)
 
 
 def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -> Writes:
@@ -147,8 +147,8 @@ def _by_value(
 ) -> Float[torch.Tensor, " d"]:
     """What a head writes that attends to one token alone, of the values of this token."""
     W = output_of_heads(model, layer)
-    own = values[head * len(values) // len(W)]  # several heads share a value
-    return own.double() @ W[head]
+    value = values[head * len(values) // len(W)]  # several heads share a value
+    return value.double() @ W[head]
 
 
 def after(model: Pretrained, layer: int) -> Float[torch.Tensor, " d"]:

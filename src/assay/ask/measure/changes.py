@@ -99,9 +99,9 @@ class Changes:
         place, way = self.learner.site(table, site), directions.way_of(table)
         key = (repr(table), place, seed if way in directions.LEARNED else 0)
         if key not in self._vectors:
-            some = self.task.choosers or self.task.reads
-            known = choosing.Known(self.learner, self.task.directions, some, self.effects)
-            chosen = choosing.of_direction(table, known)
+            choosers = self.task.choosers or self.task.reads
+            choice = choosing.Choice(self.learner, self.task.directions, choosers, self.effects)
+            chosen = choosing.of_direction(table, choice)
             self._vectors[key] = self.learner.vector(chosen, place, seed)
         return self._vectors[key]
 
@@ -117,12 +117,12 @@ class Changes:
             if self.task.control:
                 heads = self.editing.elsewhere.others[seed, repr(table.heads)]
             else:
-                heads = [(b, n) for b, some in heads_by_layer(table.heads) for n in some]
+                heads = [(b, n) for b, members in heads_by_layer(table.heads) for n in members]
             numbers = [layer * each + head for layer, head in heads]
             if table.neurons and not table.site:  # numbered through all blocks
                 sites = interventions.neurons_by_site(table).items()
                 wide = read_sizes(self.model.folder.config).get("m", 0)
-                numbers = [(site.layer or 0) * wide + n for site, some in sites for n in some]
+                numbers = [(site.layer or 0) * wide + n for site, members in sites for n in members]
             numbers = numbers or [*map(int, table.neurons), *interventions.latents_of(table)]
             s, w = divmod(v, len(self.sweep))
             stand_ins[s, w, : len(numbers)] = numbers
@@ -190,17 +190,17 @@ class Editing:
         return self.task.intervention
 
     @cached_property
-    def known(self) -> choosing.Known:
+    def choice(self) -> choosing.Choice:
         """What parts are chosen by."""
-        some = self.task.choosers or self.task.reads
-        return choosing.Known(self.learner, self.task.directions, some, self.effects)
+        choosers = self.task.choosers or self.task.reads
+        return choosing.Choice(self.learner, self.task.directions, choosers, self.effects)
 
     @cached_property
     def source(self) -> Replacements:
         """What goes on in the place of activations."""
         shown = self.task.prompts
-        asked = (self.table, self.task.control, self.learner, shown, self.code, self._before)
-        return Replacements(self.model, self.prompts, *asked)
+        arguments = (self.table, self.task.control, self.learner, shown, self.code, self._before)
+        return Replacements(self.model, self.prompts, *arguments)
 
     @cached_property
     def elsewhere(self) -> Elsewhere:
@@ -223,9 +223,9 @@ class Editing:
             edited = [
                 [
                     interventions.both(name, *two)
-                    for two in zip(self._before(seed), own, strict=True)
+                    for two in zip(self._before(seed), changed, strict=True)
                 ]
-                for (seed, _), own in zip(variants, edited, strict=True)
+                for (seed, _), changed in zip(variants, edited, strict=True)
             ]
         return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
 
@@ -260,8 +260,8 @@ class Editing:
             table = self.steering.other_neurons(table, seed)
         if table.all_but and table.neurons:
             every = range(self.model.folder.width(Site.parse(str(table.site))))
-            rest = tuple(n for n in every if n not in {*table.neurons})
-            table = msgspec.structs.replace(table, neurons=rest)
+            others = tuple(n for n in every if n not in {*table.neurons})
+            table = msgspec.structs.replace(table, neurons=others)
         along = None
         if direction is not None:
             places = self.steering.places(table, direction)
@@ -273,7 +273,7 @@ class Editing:
         if table.function:
             return [
                 interventions.edits_of(
-                    table, p, places, own=partial(self.source.own, table, p), shift=shift
+                    table, p, places, user_change=partial(self.source.own, table, p), shift=shift
                 )
                 for p in self.prompts
             ]
@@ -295,7 +295,7 @@ class Editing:
             return None
         direction = interventions.filled(direction, point)
         if repr(direction) not in self._chosen:
-            self._chosen[repr(direction)] = choosing.of_direction(direction, self.known)
+            self._chosen[repr(direction)] = choosing.of_direction(direction, self.choice)
         return self._chosen[repr(direction)]
 
     def _apart(self, table: Intervention) -> list[Editing]:
@@ -303,7 +303,7 @@ class Editing:
         assert table.top is not None
         key = repr(table)
         if key not in self._each:
-            by_place = choosing.chosen_for_each(table, table.top, self.known)
+            by_place = choosing.chosen_for_each(table, table.top, self.choice)
             self._each[key] = [
                 replace(
                     self, prompts=[p], task=replace(self.task, intervention=by_place[p.row.place])
@@ -322,8 +322,8 @@ class Editing:
                 msgspec.structs.replace(table, reconstruct="", ablate="mean"), [site], seed
             )
             return [
-                interventions.edits_of(table, p, [(site, None)], rows=own)
-                for p, own in zip(self.prompts, rows, strict=True)
+                interventions.edits_of(table, p, [(site, None)], rows=replacement)
+                for p, replacement in zip(self.prompts, rows, strict=True)
             ]
 
         def put(x: torch.Tensor) -> torch.Tensor:
@@ -361,9 +361,9 @@ class Editing:
                 )
         return vector
 
-    def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
+    def _edits(self, table: Intervention, places: Places, **arguments: Any) -> list[Edits]:
         """The edits of every prompt that are alike for all."""
-        return [interventions.edits_of(table, p, places, **what) for p in self.prompts]
+        return [interventions.edits_of(table, p, places, **arguments) for p in self.prompts]
 
     def _see_all(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> None:
         """Read the sites of all points in one pass, where what they have is not too much."""
@@ -393,7 +393,7 @@ class Editing:
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None and not table.top.within:
-                table = choosing.chosen(table, table.top, self.known)
+                table = choosing.chosen(table, table.top, self.choice)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
 
@@ -447,13 +447,13 @@ class Steering:
             return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
             if table.activation:
-                drawn = directions.of_texts(self.model, table, learned_at, seed)
+                text_vector = directions.of_texts(self.model, table, learned_at, seed)
             else:
-                drawn = learner.tokens(table, seed)
-            return vectors.as_long_as(drawn, true)
+                text_vector = learner.tokens(table, seed)
+            return vectors.as_long_as(text_vector, true)
         if self.control == "neurons":
-            named = Intervention(name=table.name, neurons=table.neurons)
-            rivals = tuple(map(str, self.other_neurons(named, seed).neurons))
+            intervention = Intervention(name=table.name, neurons=table.neurons)
+            rivals = tuple(map(str, self.other_neurons(intervention, seed).neurons))
             other = msgspec.structs.replace(table, neurons=rivals)
             return vectors.as_long_as(learner.vector(other, learned_at, seed), true)
         if self.control in ("heads", "random-heads"):
@@ -465,17 +465,17 @@ class Steering:
 
     def _basis(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "k d"]:
         """The dimensions of a seed, or as many others in a control."""
-        own = self.learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
+        basis = self.learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
         if self.control == "random":
             acts = self.learner.examples(table, site, seed).acts
-            return vectors.random_subspace(own, acts - acts.mean(0), seed)
+            return vectors.random_subspace(basis, acts - acts.mean(0), seed)
         if self.control == "variance":
             acts = self.learner.examples(table, site, seed).acts
             try:
-                return vectors.of_equal_variance(own, acts - acts.mean(0), seed)
+                return vectors.of_equal_variance(basis, acts - acts.mean(0), seed)
             except DataError as e:
                 raise DataError(f"at {site} {e}; leave out this site, or the control") from None
-        return self._other_layer(table, site, own, seed) if self.control == "layer" else own
+        return self._other_layer(table, site, basis, seed) if self.control == "layer" else basis
 
     def _other_layer(
         self, table: Direction, learned_at: Site, true: Float[torch.Tensor, "..."], seed: int
@@ -511,7 +511,7 @@ class Steering:
             rows = [directions.another(dictionary, latents[0], self._live(name, site), seed)]
         elif self.control == "latents":
             around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
-            codes = torch.cat([dictionary.encode(some)[0] for some in around.split(1024)])
+            codes = torch.cat([dictionary.encode(chunk)[0] for chunk in around.split(1024)])
             live = self._live(name, site)
             rows = _matched(latents, codes, [*live, *latents], seed)
         lengths = effects.directions(dictionary, [*latents, *rows]).norm(dim=1)
@@ -530,8 +530,8 @@ class Steering:
         dictionary = self.learner.dictionary(name).to(self.model.device)
         around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
         on = torch.zeros(dictionary.width, dtype=torch.bool, device=self.model.device)
-        for some in around.split(1024):
-            on |= (dictionary.encode(some)[0] != 0).any(0)
+        for chunk in around.split(1024):
+            on |= (dictionary.encode(chunk)[0] != 0).any(0)
         return [int(k) for k in on.nonzero()[:, 0]]
 
     def other_neurons(self, table: Intervention, seed: int) -> Intervention:
@@ -540,27 +540,27 @@ class Steering:
         others: list[int | str] = []
         by_site = interventions.neurons_by_site(table)
         if self.control == "random-neurons" and all(site.kind == "mlp_post" for site in by_site):
-            ours = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
+            ours = [(site.layer or 0, n) for site, parts in by_site.items() for n in parts]
             sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
             pool = [(s.layer or 0, n) for s in sites for n in range(self.model.folder.width(s))]
             names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(ours, pool, seed))
             return msgspec.structs.replace(table, site="", neurons=names)
-        for site, named in by_site.items():
+        for site, neurons in by_site.items():
             if self.control == "random-neurons":
-                others += picks.random_others(named, range(self.model.folder.width(site)), seed)
+                others += picks.random_others(neurons, range(self.model.folder.width(site)), seed)
                 continue
             acts = self.source.around(site).flatten(1).abs()
-            some = _matched(named, acts, range(acts.shape[1]), seed)
-            others += some if table.site else [f"{site.layer}.{n}" for n in some]
+            parts = _matched(neurons, acts, range(acts.shape[1]), seed)
+            others += parts if table.site else [f"{site.layer}.{n}" for n in parts]
         return msgspec.structs.replace(table, neurons=tuple(others))
 
 
 def _matched(
-    named: Sequence[int], acts: Float[torch.Tensor, "n part"], pool: Iterable[int], seed: int
+    parts: Sequence[int], acts: Float[torch.Tensor, "n part"], pool: Iterable[int], seed: int
 ) -> list[int]:
     """As many other parts that are as large and as often on, others as seeds go on. Raises:
     DataError where the pool has not as many."""
-    pool = [*dict.fromkeys([*named, *pool])]
+    pool = [*dict.fromkeys([*parts, *pool])]
     sizes = [acts.mean(0).tolist(), (acts > 0).float().mean(0).tolist()]
-    draws = picks.matched(named, pool, [{n: x[n] for n in pool} for x in sizes], FEW)
+    draws = picks.matched(parts, pool, [{n: x[n] for n in pool} for x in sizes], FEW)
     return draws[seed % len(draws)]

@@ -21,14 +21,14 @@ from assay.core.errors import DataError
 
 
 def of_intervention(
-    table: Intervention, tables: Sequence[Direction], said: Collection[str] = ()
+    table: Intervention, tables: Sequence[Direction], stated: Collection[str] = ()
 ) -> tuple[Control, ...]:
     """The near controls of an intervention: all that its kind has, or those that it names, or that
     are `said` in a statement; of one that sweeps its kind those that every point has. Raises:
     DataError for a name that is none of them."""
     by_point = [_of_point(t, tables) for t in interventions.at_points(table)]
-    known = [c for c in by_point[0] if all(c in other for other in by_point)]
-    return chosen(table.name, known, table.controls, said)
+    common = [c for c in by_point[0] if all(c in other for other in by_point)]
+    return chosen(table.name, common, table.controls, stated)
 
 
 def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
@@ -37,21 +37,21 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         how = directions.way_of(direction)
         puts_back = table.patch in ("corrupted", "clean")
         usual = near.UNRELATED if puts_back else near.DAMAGE
-        taken: tuple[Control, ...] = () if table.add else (usual,)
-        taken = (near.OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
+        collateral: tuple[Control, ...] = () if table.add else (usual,)
+        collateral = (near.OTHER_SWAP,) if table.patch == interventions.SWAPPED else collateral
         if how == "components" or (how == "component" and directions.is_subspace(direction)):
-            return (near.SUBSPACE, near.VARIANCE, *taken)
+            return (near.SUBSPACE, near.VARIANCE, *collateral)
         if how == "feature":
-            return (near.FEATURE, *taken)
+            return (near.FEATURE, *collateral)
         if how not in directions.LEARNED:
             others = {"neurons": (near.NEURONS,), "mean_row": ()}.get(how, (near.TOKENS,))
-            return (near.RANDOM, *others, *taken)
+            return (near.RANDOM, *others, *collateral)
         several = directions.is_subspace(direction)
-        known: tuple[Control, ...] = (near.SUBSPACE if several else near.RANDOM,)
-        known += (near.SHUFFLED,) if how in ("difference", "probe", "das") else ()
+        controls: tuple[Control, ...] = (near.SUBSPACE if several else near.RANDOM,)
+        controls += (near.SHUFFLED,) if how in ("difference", "probe", "das") else ()
         of_heads = (direction.heads or direction.top) and not several
-        known += (near.HEADS, near.ANY_HEADS) if of_heads else ()
-        return (*known, *((near.LAYER,) if _in_a_block(direction.site) else ()), *taken)
+        controls += (near.HEADS, near.ANY_HEADS) if of_heads else ()
+        return (*controls, *((near.LAYER,) if _in_a_block(direction.site) else ()), *collateral)
     if way == "block":
         assert table.block is not None
         if table.block.heads:
@@ -79,9 +79,9 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         return place  # for other texts nothing is chosen
     if table.patch == interventions.SWAPPED:
         return (*(c for c in place if c != near.TOKEN), near.OTHER_SWAP)
-    own = (near.OWN,) if table.source else ()
+    own_control = (near.OWN,) if table.source else ()
     puts_back = table.patch in ("corrupted", "clean")
-    return (near.UNRELATED, *place) if puts_back else (*own, *place, near.DAMAGE)
+    return (near.UNRELATED, *place) if puts_back else (*own_control, *place, near.DAMAGE)
 
 
 def is_stream(site: str) -> bool:
@@ -102,9 +102,9 @@ def of_probe(
     under which it reads. Raises: DataError for a name that is none of them, as `untrained` of a
     model that is not trained."""
     twin = (near.UNTRAINED,) if trained else ()
-    known = (near.BAG, near.EMBEDDING, near.PLACES, *twin, near.PERMUTED)
+    base = (near.BAG, near.EMBEDDING, near.PLACES, *twin, near.PERMUTED)
     others = () if changes else probe_parts.control_of(table)
-    return chosen(table.name, (*known, *others, *changes), table.controls)
+    return chosen(table.name, (*base, *others, *changes), table.controls)
 
 
 # of models as they are ----------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
     stated = [x for name in reads.ANSWERS if (x := getattr(read, name)) is not True]
-    every = [answer for some in stated for answer in texts_of(some)]
+    every = [answer for value in stated for answer in texts_of(value)]
     return tuple(text for answer in every for text in texts_of(answer) if text)
 
 

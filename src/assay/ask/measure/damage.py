@@ -173,15 +173,15 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
         return position
 
     several = table.position if isinstance(table.position, tuple) else ()
-    at: Any = tuple(dict.fromkeys(map(place, several))) or place(table.position)  # type: ignore[arg-type]
-    changes: dict[str, Any] = {"position": at}
+    new_position: Any = tuple(dict.fromkeys(map(place, several))) or place(table.position)  # type: ignore[arg-type]
+    changes: dict[str, Any] = {"position": new_position}
     if table.source and table.ablate == "mean" and table.source_position == "":
         changes["source_position"] = table.position
     swept = dict(table.sweep)
     if "position" in swept:
         swept["position"] = tuple(place(p) for p in swept["position"])  # type: ignore[arg-type]
         changes["sweep"] = swept
-    places = {*(at if several else (at,)), *swept.get("position", ())}
+    places = {*(new_position if several else (new_position,)), *swept.get("position", ())}
     if -1 in places and read_on(other)[0] == "loss":
         raise DataError(
             f"{other.table.name} has no column {END}, and the loss on its text "
@@ -219,15 +219,15 @@ def measure(
     """Measure the control: the numbers of the model before the change, plus what the change does to
     unrelated prompts on the scale of what it does to these."""
 
-    def numbers(k: int, some: Task) -> dict[str, xr.DataArray]:
-        def part(done: int, total: int) -> None:
-            tick(k * total + done, 4 * total)
+    def numbers(k: int, side: Task) -> dict[str, xr.DataArray]:
+        def part(finished: int, total: int) -> None:
+            tick(k * total + finished, 4 * total)
 
-        measured, coords = measuring.measure(some, seeds, folder, device, smoke, part, root)
+        measured, coords = measuring.measure(side, seeds, folder, device, smoke, part, root)
         arrays = {}
         for name, (dims, x, _) in measured.items():
-            own = {d: coords[d] for d in dims.split() if d in coords}
-            arrays[name] = xr.DataArray(x, dims=dims.split(), coords=own)
+            levels_of_dims = {d: coords[d] for d in dims.split() if d in coords}
+            arrays[name] = xr.DataArray(x, dims=dims.split(), coords=levels_of_dims)
         return {name: x for name, x in arrays.items() if name not in PARTS}
 
     here, unit = _here(task), task.prompts.unit
@@ -236,9 +236,9 @@ def measure(
     first = task.start or task.model if both else task.less or task.start or task.model
     changed = numbers(0, here)
     plain = replace(here, model=first, less=None, intervention=None, reads=apart)
-    before = numbers(1, plain) if apart else {}
+    unchanged = numbers(1, plain) if apart else {}
     rise, was, share = _on_others(task, here, first, folder, numbers)
-    untouched = before
+    untouched = unchanged
     if both and task.less is not None:
         other = _on_others(task, replace(here, model=task.less), task.less, folder, numbers)
         rise, share = rise - other[0], share - other[2]
@@ -249,7 +249,7 @@ def measure(
     for read in task.reads:
         x = changed[read.name]
         base = untouched.get(read.name, xr.zeros_like(x))
-        of_model = before.get(read.name, base)
+        of_model = unchanged.get(read.name, base)
         worse = _worse(read, of_model, unit)
         if task.than is not None:  # which kind of prompts is harmed more, nobody knows
             off = (x - base).mean(unit)

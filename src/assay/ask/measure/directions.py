@@ -242,11 +242,11 @@ class Learner:
             assert table.feature is not None
             direction = self._row(*table.feature)
         elif way == "neurons":
-            some = [
+            written = [
                 readout.written_by_neurons(self.model, n)[numbers].sum(0)
                 for n, numbers in heads_by_layer(table.neurons)
             ]
-            direction = torch.stack(some).sum(0).to(self.model.device)
+            direction = torch.stack(written).sum(0).to(self.model.device)
         elif way == "mean_row":
             return mean_row(self.model, table.mean_row)
         else:
@@ -407,8 +407,8 @@ class Learner:
             first, second = (examples.acts[rows] for rows in groups)
             return vectors.shuffled_difference(first, second, seed)
         swapped = list(examples.labels)
-        for k, (some, _) in enumerate(vectors.swaps([*map(len, groups)], seed)):
-            for i in some:
+        for k, (exchanged, _) in enumerate(vectors.swaps([*map(len, groups)], seed)):
+            for i in exchanged:
                 swapped[groups[k][i]] = label_of(pair[1 - k])
         direction = _probe(table, Examples(examples.acts, tuple(swapped)))
         return sign_of(seed) * direction
@@ -416,11 +416,11 @@ class Learner:
     def other_heads(self, table: Direction, seed: int, *, anywhere: bool) -> Direction:
         """Learn a direction from as many other heads: of the same blocks, or `anywhere`. Raises:
         DataError where there are too few."""
-        named, layers = [head_of(text) for text in table.heads], range(self.model.layers)
+        heads, layers = [head_of(text) for text in table.heads], range(self.model.layers)
         count = read_sizes(self.model.folder.config)["h"]
-        blocks = layers if anywhere else sorted({layer for layer, _ in named})
+        blocks = layers if anywhere else sorted({layer for layer, _ in heads})
         pool = [(layer, k) for layer in blocks for k in range(count)]
-        others = picks.random_others(named, pool, seed)
+        others = picks.random_others(heads, pool, seed)
         return msgspec.structs.replace(table, heads=tuple(f"{n}.{k}" for n, k in others))
 
     def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
@@ -494,16 +494,16 @@ def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Ten
     are fewer."""
     x = acts.double() - acts.double().mean(0)
     rows = torch.linalg.eigh(x.T @ x).eigenvectors
-    most, asked = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
-    if asked > most:
-        what = "tokens" if table.position == "all" else "prompts"
+    limit, number = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
+    if number > limit:
+        noun = "tokens" if table.position == "all" else "prompts"
         more = '; position = "all" learns from all of their tokens'
         hint = "" if table.position == "all" else more
         raise DataError(
-            f"direction {table.name!r}: {len(x)} {what} have {max(0, most)} principal components, "
-            f"got {asked}{hint}"
+            f"direction {table.name!r}: {len(x)} {noun} have {max(0, limit)} principal components, "
+            f"got {number}{hint}"
         )
-    return rows.flip(1).T[asked - (1 if table.component else asked) : asked].to(acts)
+    return rows.flip(1).T[number - (1 if table.component else number) : number].to(acts)
 
 
 def _component(table: Direction, examples: Examples) -> torch.Tensor:
@@ -541,16 +541,16 @@ def of_texts(
         numbers = rng.integers(np.array([draw]), "ask.texts", k, (len(text),), words)
         texts[k] = numbers[0].tolist()
     opening, space = [*model.folder.opening], model.encode(" ")[-1]
-    most, found = max(map(len, texts)), list[torch.Tensor]()
+    longest, rows = max(map(len, texts)), list[torch.Tensor]()
     for text in texts:
-        tokens = (*opening, *text, *[space] * (most - len(text)))
+        tokens = (*opening, *text, *[space] * (longest - len(text)))
         p = Prompt(PromptRow("", {}, table.name, {}), tokens, len(opening), model.folder)
         ids = torch.tensor([tokens], device=model.device)
         acts = model.run(ids, capture=[site], logits=False).acts
-        seen = PassOutput(p, acts={site: acts[site][0]})
+        output = PassOutput(p, acts={site: acts[site][0]})
         whole = table.position == "all"
-        found.append(seen.rows(site, "all") if whole else seen.act(site, table.position))
-    vector = found[0] - found[1] if len(found) > 1 else found[0]
+        rows.append(output.rows(site, "all") if whole else output.act(site, table.position))
+    vector = rows[0] - rows[1] if len(rows) > 1 else rows[0]
     _unit(table, vector, site)  # refuses one without a length
     return vector
 
@@ -589,8 +589,8 @@ def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int)
     DataError where there is none."""
     lengths = effects.directions(dictionary, [*range(dictionary.width)]).norm(dim=1)
     others = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
-    known = {*others}
-    candidates = [k for k in live if k in known] or others
+    allowed = {*others}
+    candidates = [k for k in live if k in allowed] or others
     if not candidates:
         raise DataError("the dictionary has no other feature; name other controls")
     return candidates[picks.pick(seed, "ask.feature", 0, len(candidates))]
@@ -599,14 +599,14 @@ def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int)
 def differing(prompts: PromptSet, rows: Sequence[int], folder: ModelFolder) -> str:
     """Say where these prompts do differ: at a slot, or at the last position at which not all have
     the same token."""
-    some = [prompt(folder, prompts.rows[i]) for i in rows]
-    row = some[0].row
+    tokenised = [prompt(folder, prompts.rows[i]) for i in rows]
+    row = tokenised[0].row
     slots = [f"{{{name}}}" for name in row.spans if name not in row.repeated]
-    values = {slot: {p.tokens[p.at(slot)] for p in some} for slot in slots}
+    values = {slot: {p.tokens[p.at(slot)] for p in tokenised} for slot in slots}
     slot = max(values, key=lambda name: len(values[name]), default="")
     if slot and len(values[slot]) > 1:
         return f'they differ in {slot}: write position = "{slot}", or a later site'
-    for back in range(1, min(len(p.tokens) for p in some) + 1):
-        if len({p.tokens[-back] for p in some}) > 1:
+    for back in range(1, min(len(p.tokens) for p in tokenised) + 1):
+        if len({p.tokens[-back] for p in tokenised}) > 1:
             return f"they differ at position -{back}: write position = -{back}, or a later site"
     return "they are the same text; write prompts that differ"

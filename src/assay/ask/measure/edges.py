@@ -41,16 +41,16 @@ def places(name: str, block: Block, layers: int, heads: int) -> list[Scores]:
     """The scores that a block changes, with the heads at each, in a model of so many layers and
     heads. Raises: DataError for a layer or a head that it has not."""
     check(name, block)
-    found: list[tuple[int, list[int] | None]]
+    blocks: list[tuple[int, list[int] | None]]
     if block.heads:
-        found = [*heads_by_layer(block.heads)]
+        blocks = [*heads_by_layer(block.heads)]
     else:
-        found = [(int(n), None) for n in dict.fromkeys(block.layers or range(layers))]
-    for layer, numbers in found:
+        blocks = [(int(n), None) for n in dict.fromkeys(block.layers or range(layers))]
+    for layer, numbers in blocks:
         if layer >= layers:
             raise DataError(f"{name!r}: the model has blocks 0 to {layers - 1}, got {layer}")
         check_heads(name, layer, numbers, heads)
-    return [(Site("attn_scores", layer), numbers) for layer, numbers in found]
+    return [(Site("attn_scores", layer), numbers) for layer, numbers in blocks]
 
 
 def pairs(block: Block, prompt: Prompt) -> Pairs:
@@ -150,8 +150,8 @@ def other_heads(
                 "named; name fewer heads, or other controls"
             )
         pool = order[: max(len(heads), -(-len(order) // 2))]
-        taken = [pool[(seed * len(heads) + i) % len(pool)] for i in range(len(heads))]
-        chosen.append((site, sorted(taken)))
+        replacements = [pool[(seed * len(heads) + i) % len(pool)] for i in range(len(heads))]
+        chosen.append((site, sorted(replacements)))
     return chosen
 
 
@@ -159,10 +159,10 @@ def elsewhere(sites: Sequence[Scores], layers: int, paid: Callable[[int], float]
     """Choose as many other layers for the same block, each about a third of the model away, where
     `paid` says how much attention is paid to the hidden tokens. Raises: DataError where too few are
     free."""
-    own, taken = [site.layer or 0 for site, _ in sites], list[int]()
-    for layer in own:
-        taken.append(picks.third_away(layer, {*range(layers)} - {*own, *taken}, layers, paid))
-    return [(Site("attn_scores", layer), None) for layer in sorted(taken)]
+    here, moved = [site.layer or 0 for site, _ in sites], list[int]()
+    for layer in here:
+        moved.append(picks.third_away(layer, {*range(layers)} - {*here, *moved}, layers, paid))
+    return [(Site("attn_scores", layer), None) for layer in sorted(moved)]
 
 
 def paid(

@@ -50,13 +50,13 @@ class Elsewhere:
     def places(self, table: Intervention, seed: int) -> Places:
         """Where an ablation or a patch acts: at its own place, or where the control has it; of all
         but some heads at all others."""
-        found = self._places(table, seed)
+        places = self._places(table, seed)
         if not (table.all_but and table.heads):
-            return found
-        kept = {(site.layer, head) for site, heads in found for head in heads or ()}
+            return places
+        changed = {(site.layer, head) for site, heads in places for head in heads or ()}
         each = range(read_sizes(self.model.folder.config)["h"])
-        rest = {n: [h for h in each if (n, h) not in kept] for n in range(self.model.layers)}
-        return [(Site("z", n), heads) for n, heads in rest.items() if heads]
+        others = {n: [h for h in each if (n, h) not in changed] for n in range(self.model.layers)}
+        return [(Site("z", n), heads) for n, heads in others.items() if heads]
 
     def _places(self, table: Intervention, seed: int) -> Places:
         places = interventions.where(table, None)
@@ -106,10 +106,10 @@ class Elsewhere:
 
     def _random_heads(self, table: Intervention, places: Places, seed: int) -> Places:
         """Take as many heads of the whole model that are not named, whatever they write."""
-        named = [(site.layer or 0, head) for site, heads in places for head in heads or ()]
+        changed_heads = [(site.layer or 0, head) for site, heads in places for head in heads or ()]
         each = read_sizes(self.model.folder.config)["h"]
         pool = [(layer, head) for layer in range(self.model.layers) for head in range(each)]
-        return self._taken(table, picks.random_others(named, pool, seed), seed)
+        return self._taken(table, picks.random_others(changed_heads, pool, seed), seed)
 
     def _taken(self, table: Intervention, heads: Sequence[tuple[int, int]], seed: int) -> Places:
         """Where these heads are, which are remembered as those of the control."""
@@ -123,7 +123,7 @@ class Elsewhere:
         """Go with each site to another block, a third of the model away, earlier or later, where
         the change is larger next to the stream. Raises: DataError where too few are free."""
         layers = self.model.layers
-        taken = {site for site, _ in interventions.widened(table, places, layers)}
+        occupied = {site for site, _ in interventions.widened(table, places, layers)}
         moved: Places = []
         for site, heads in places:
             if site.layer is None:
@@ -139,45 +139,45 @@ class Elsewhere:
                 changed = self._sizes(table, Site(kind, n), seed, by_head=False)
                 return float(changed / every.norm(dim=-1).median())
 
-            free = [n for n in range(layers) if not around(n) & taken]
+            free = [n for n in range(layers) if not around(n) & occupied]
             moved.append((Site(site.kind, picks.third_away(site.layer, free, layers, size)), heads))
-            taken.add(moved[-1][0])
+            occupied.add(moved[-1][0])
         return moved
 
     def shift(self, table: Intervention, site: Site, seed: int) -> int:
         """By how many tokens the change is moved: to where it changes most of what is there, so
         that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
         has room."""
-        some = self.prompts[:SIZED]
+        prompts = self.prompts[:SIZED]
         spoiled = table.patch == "clean"
-        there = self.source.spoiled(some, site) if spoiled else self.source.seen(some, [site])
+        there = self.source.spoiled(prompts, site) if spoiled else self.source.seen(prompts, [site])
         sizes: dict[int, float] = {}
         for shift in free_shifts(table, self.prompts, self.avoids):
             zero = table.ablate == "zero"
-            new = None if zero else self.source.rows(table, [site], seed, some, shift)
+            new = None if zero else self.source.rows(table, [site], seed, prompts, shift)
             shares = []
-            for i, (p, acts) in enumerate(zip(some, there, strict=True)):
-                at = interventions.positions_of(table, p, shift)
-                old = acts[site][at].float()
-                value = 0 * old if new is None else new[i][site][at].float()
+            for i, (p, acts) in enumerate(zip(prompts, there, strict=True)):
+                positions = interventions.positions_of(table, p, shift)
+                old = acts[site][positions].float()
+                value = 0 * old if new is None else new[i][site][positions].float()
                 shares.append(float((value - old).norm() / old.norm().clamp_min(1e-30)))
             sizes[shift] = round(sum(shares), 4)
         if not sizes:
             raise DataError(nowhere(table, self.avoids))
-        found = max(sizes, key=sizes.__getitem__)
-        self.shifts[seed, repr(table)] = found
-        return found
+        best = max(sizes, key=sizes.__getitem__)
+        self.shifts[seed, repr(table)] = best
+        return best
 
     def _sizes(
         self, table: Intervention, site: Site, seed: int, *, by_head: bool = True
     ) -> torch.Tensor:
         """How long the change of a site is on the average over tokens that are changed, but for the
         first; of each head, where it has them."""
-        some = self.prompts[:SIZED]
-        old = [acts[site] for acts in self.source.seen(some, [site])]
-        new = self.source.rows(table, [site], seed, some) if table.ablate != "zero" else None
+        prompts = self.prompts[:SIZED]
+        old = [acts[site] for acts in self.source.seen(prompts, [site])]
+        new = self.source.rows(table, [site], seed, prompts) if table.ablate != "zero" else None
         sizes = []
-        for i, (p, x) in enumerate(zip(some, old, strict=True)):
+        for i, (p, x) in enumerate(zip(prompts, old, strict=True)):
             change = x if new is None else new[i][site] - x
             where = interventions.positions_of(table, p)
             if "q" not in site.dims.split():
@@ -226,13 +226,15 @@ def free_shifts(
     if table.patch == interventions.SWAPPED:
         moving = [interventions.swapped(table, p)[1] for p in prompts]
     pairs = [*zip(prompts, moving, strict=True)]
-    taken = [{*at, *p.all_at(avoids)} for p, at in zip(prompts, positions, strict=True)]
-    least = max(max(1, p.opening) - min(at) for p, at in pairs)
-    most = min(len(p.tokens) - 1 - max(at) for p, at in pairs)
+    used = [{*old, *p.all_at(avoids)} for p, old in zip(prompts, positions, strict=True)]
+    lowest = max(max(1, p.opening) - min(old) for p, old in pairs)
+    highest = min(len(p.tokens) - 1 - max(old) for p, old in pairs)
     free = [
         n
-        for n in range(least, most + 1)
-        if all({t + n for t in some}.isdisjoint(at) for some, at in zip(moving, taken, strict=True))
+        for n in range(lowest, highest + 1)
+        if all(
+            {t + n for t in move}.isdisjoint(old) for move, old in zip(moving, used, strict=True)
+        )
     ]
     return sorted(free, key=lambda n: (abs(n), n))
 

@@ -41,11 +41,11 @@ def checked_heads(
 ) -> list[tuple[int, int]]:
     """Layer and number of each head. Raises: DataError, ModelError for one that the model does not
     have at sites of this kind."""
-    found, count = [head_of(head) for head in heads], read_sizes(folder.config)["h"]
-    for layer, head in found:
+    pairs, count = [head_of(head) for head in heads], read_sizes(folder.config)["h"]
+    for layer, head in pairs:
         folder.check(Site(kind, layer))
         check_heads(name, layer, [head], count)
-    return found
+    return pairs
 
 
 def check_neurons(name: str, site: Site, numbers: Sequence[int], folder: ModelFolder) -> None:

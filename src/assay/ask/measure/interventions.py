@@ -76,11 +76,11 @@ def way_of(table: Intervention) -> str:
                 f"see of it would stay; write block = {{ from = …, to = {_toml(table.position)}, "
                 "layers = […] } in place of a site (docs/asking-tables.md, Blocked attention)"
             )
-    for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
+    for name, options in (("ablate", ABLATIONS), ("patch", PATCHES)):
         waits = () if name not in table.sweep else ("",)  # for a level
-        if way == name and (value := getattr(table, name)) not in (*waits, *known):
+        if way == name and (value := getattr(table, name)) not in (*waits, *options):
             means = 'write ablate = "mean", and source for the mean over other prompts'
-            hint = means if value == "mean" else nearest(value, known)
+            hint = means if value == "mean" else nearest(value, options)
             raise DataError(f"{table.name!r}: {name} takes one of its kinds; {hint}")
     return way
 
@@ -96,8 +96,8 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         for word, kind in (("strength", "add"), ("value", "clamp")):
             if way != kind and getattr(table, word) != getattr(Intervention(name=""), word):
                 raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
-        taken = swept_table.ablate in ("mean", "resample") or swept_table.patch == "other"
-        if (table.source or table.source_position != "") and not (taken and table.source):
+        sourced = swept_table.ablate in ("mean", "resample") or swept_table.patch == "other"
+        if (table.source or table.source_position != "") and not (sourced and table.source):
             raise DataError(
                 f"{table.name!r}: source names the prompts whose activations are put there: write "
                 'it next to ablate = "mean" or "resample", or patch = "other"'
@@ -172,8 +172,8 @@ def _check_direction(
     if direction is None:
         return
     if way == "erase":
-        own = direction.site
-        if not (direction.difference and own and written.site in ("", own)) or table.window:
+        site = direction.site
+        if not (direction.difference and site and written.site in ("", site)) or table.window:
             raise DataError(
                 f"{table.name!r}: a concept is erased where its direction is learned: give "
                 f"{direction.name!r} a site and a difference of two or more labels, and "
@@ -267,7 +267,7 @@ def _check_parts(table: Intervention, way: str) -> None:
     top, cut = table.top, way in CUTS
     if table.neurons and (not cut or table.heads or not isinstance(table.site, str)):
         raise DataError(f"{table.name!r}: neurons are ablated or patched at one site")
-    numbers = [n for some in neurons_by_site(table).values() for n in some]
+    numbers = [n for neurons in neurons_by_site(table).values() for n in neurons]
     if numbers and (len({*table.neurons}) < len(table.neurons) or min(numbers) < 0):
         raise DataError(f"{table.name!r}: each neuron once, numbered from 0")
     if way == "clamp" and not (latents_of(table) or top):
@@ -413,13 +413,13 @@ def at_first(table: T) -> T:
 
 
 def together(
-    some: Sequence[Mapping[str, Plain]], others: Sequence[Mapping[str, Plain]]
+    points: Sequence[Mapping[str, Plain]], others: Sequence[Mapping[str, Plain]]
 ) -> list[tuple[int, int]]:
     """Pair the points of two sweeps, by their numbers: those that have the same level of every
     dimension that both sweep."""
     return [
         (i, k)
-        for i, point in enumerate(some)
+        for i, point in enumerate(points)
         for k, other in enumerate(others)
         if all(point.get(name, level) == level for name, level in other.items())
     ]
@@ -516,7 +516,7 @@ def blocks_of(table: Intervention) -> set[int]:
     """The blocks that an intervention names, by its sites, its heads or what it blocks."""
     names = [f"blocks.{n}." for n in table.block.layers] if table.block else [*sites_of(table)]
     names += [f"blocks.{head}" for head in table.heads]
-    return {int(found[1]) for name in names if (found := re.match(r"blocks\.(\d+)\.", name))}
+    return {int(match[1]) for name in names if (match := re.match(r"blocks\.(\d+)\.", name))}
 
 
 def widened(
@@ -526,13 +526,11 @@ def widened(
     them."""
     if table.window is None:
         return [*places]
-    before, after = table.window
+    start, stop = table.window
     wide = {
         Site(site.kind, n): heads
         for site, heads in places
-        for n in range(
-            max(0, (site.layer or 0) + before), min(layers, (site.layer or 0) + after + 1)
-        )
+        for n in range(max(0, (site.layer or 0) + start), min(layers, (site.layer or 0) + stop + 1))
     }
     return [*wide.items()]
 
@@ -549,7 +547,7 @@ def edits_of(
     vector: Float[torch.Tensor, "..."] | None = None,
     rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
     feature: Put | None = None,
-    own: Callable[[Site, torch.Tensor], torch.Tensor] | None = None,
+    user_change: Callable[[Site, torch.Tensor], torch.Tensor] | None = None,
     shift: int = 0,
 ) -> Edits:
     """The edits of one prompt.
@@ -581,8 +579,8 @@ def edits_of(
             assert vector is not None
             combined |= edits.project_out(site, vector, positions=positions)
         elif way == "function":
-            assert own is not None
-            combined |= {site: Change(site, partial(own, site), positions)}
+            assert user_change is not None
+            combined |= {site: Change(site, partial(user_change, site), positions)}
         elif table.scale is not None:
             combined |= edits.scale(site, table.scale, positions=positions, heads=heads)
         elif table.ablate == "zero":
@@ -593,8 +591,8 @@ def edits_of(
             edit = put(site, rows[site], positions, heads, goes_on)
             combined |= edit if vector is None else {site: _along(edit[site], vector)}
     if table.neurons:
-        named = neurons_by_site(table)
-        return {site: _of_neurons(edit, named[site]) for site, edit in combined.items()}
+        neurons = neurons_by_site(table)
+        return {site: _of_neurons(edit, neurons[site]) for site, edit in combined.items()}
     return combined
 
 
@@ -697,7 +695,7 @@ def in_words(table: Intervention) -> str:
         table.site if isinstance(table.site, str) else ", ".join(table.site)
     )
     source = f" from {table.source}" if table.source else ""
-    what = {
+    phrase = {
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
         "keep": f"only {table.keep} kept",
@@ -715,8 +713,8 @@ def in_words(table: Intervention) -> str:
         "function": f"changed by {table.function}",
     }[way]
     if table.neurons:
-        named = f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))}"
-        place = f"{named} of {place}" if place else named
+        neurons = f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))}"
+        place = f"{neurons} of {place}" if place else neurons
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place, table.position)
     place = f"all but {place}" if table.all_but else place
@@ -726,7 +724,7 @@ def in_words(table: Intervention) -> str:
         ways = {"q": "the queries of ", "k": "the keys of ", "v": "the values of "}
         ends = f"{ways.get(table.path.input, '')}{', '.join(table.path.to)}"
         token += f", along the path to {ends} alone"
-    return f"{what}{f' at {place}' if place else ''}{token}"
+    return f"{phrase}{f' at {place}' if place else ''}{token}"
 
 
 def _latents_in_words(table: Intervention) -> str:
@@ -745,28 +743,28 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
     by += " by AUROC" if top.score == "auroc" else ""
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
-    most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
+    text = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
     if top.above is not None:
-        most += f" {'below' if top.lowest else 'above'} {top.above:g}, as far as there are so many,"
-    most += f" but for the first {top.skip}" if top.skip else ""
-    most += f", among the {top.among} with the largest norm," if top.among else ""
+        text += f" {'below' if top.lowest else 'above'} {top.above:g}, as far as there are so many,"
+    text += f" but for the first {top.skip}" if top.skip else ""
+    text += f", among the {top.among} with the largest norm," if top.among else ""
     if top.score == "weights":
-        return f"{most} by their output weights alone"
+        return f"{text} by their output weights alone"
     on = top.prompts or "the prompts that are not measured"
     on = f"the other prompts of its {top.within}" if top.within else on
     # a read of each head may have a position of its own
     by_read = top.of == "heads" and by == top.by != "norm" and top.position == ""
     by_read = by_read or not isinstance(top.change, str)  # which has a position
-    at = token_in_words(place if top.position == "" else top.position)
-    return f"{most}, {'' if by_read else f'compared at {at} and '}chosen on {on}"
+    token = token_in_words(place if top.position == "" else top.position)
+    return f"{text}, {'' if by_read else f'compared at {token} and '}chosen on {on}"
 
 
 def window_in_words(table: Intervention) -> str:
     """Say which blocks around those that are named are changed as well; "" where none are."""
     if table.window is None:
         return ""
-    before, after = table.window
-    return f" and in the blocks from {-before} before to {after} after"
+    start, stop = table.window
+    return f" and in the blocks from {-start} before to {stop} after"
 
 
 def _block_in_words(table: Intervention) -> str:
@@ -796,10 +794,10 @@ def heads_in_words(heads: Sequence[str]) -> str:
 
 def tokens_in_words(table: Intervention, p: Prompt, shift: int = 0) -> str:
     """Write the tokens that a change is made at in a prompt, with their numbers."""
-    at = positions_of(table, p, shift)
-    assert isinstance(at, list)
-    texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in at]))
-    each = [f"{text} (token {n})" for text, n in zip(texts, at, strict=True)]
+    positions = positions_of(table, p, shift)
+    assert isinstance(positions, list)
+    texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in positions]))
+    each = [f"{text} (token {n})" for text, n in zip(texts, positions, strict=True)]
     return " and ".join(each if len(each) <= FEW else [each[0], f"{len(each) - 1} more"])
 
 

@@ -75,16 +75,16 @@ def axes(task: Task) -> dict[str, Axes]:
         r.name: {**swept, **_own_sweep(r, swept), **by, **unit} for r in task.reads
     }
     if task.standing:
-        name, dim = task.said
+        name, dim = task.parts_measure
         measures[name] = {**swept, dim: [*range(task.standing)]}
     if task.moves:
         measures[MOVED] = swept
     for read in (r for r in task.reads if r.top):
-        most = range(max(int(t.top.n) for _, _, t in _tables([read]) if t.top))
+        places = range(max(int(t.top.n) for _, _, t in _tables([read]) if t.top))
         measures[chosen_for(read)] = {
             **models.levels(task.model),
             **read.sweep,
-            f"{PART}_for_{read.name}": [*most],
+            f"{PART}_for_{read.name}": [*places],
         }
     return measures
 
@@ -112,28 +112,28 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         by_heat[read.temperature] = max(reads.writes(read), by_heat.get(read.temperature, 0))
     written = sum(by_heat.values()) * len(task.rows)
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
-    some = task.choosers or task.reads
+    choosers = task.choosers or task.reads
     changes = [choosing.change_of(d, task.prompts) for d in task.own_directions if d.top]
     changes += [t for t in (task.intervention, task.first) if t]
-    for change in (c for c in changes if choosing.by_effect(c, some) is not None):
-        variants += choosing.count(change, size, some)  # the same for all seeds
+    for change in (c for c in changes if choosing.by_effect(c, choosers) is not None):
+        variants += choosing.count(change, size, choosers)  # the same for all seeds
     for read in (r for r in task.reads if r.top):
         stand_in = choosing.stand_in(read)
-        by_effect = choosing.by_effect(stand_in, some) is not None
-        variants += choosing.count(stand_in, size, some) if by_effect else 1
+        by_effect = choosing.by_effect(stand_in, choosers) is not None
+        variants += choosing.count(stand_in, size, choosers) if by_effect else 1
     backward = [(r, len(interventions.points(r))) for r in task.reads if r.gradient]
     passes = sum(3 * r.steps * (points if r.steps > 1 else 1) for r, points in backward)
     products += passes * length * blocks(size)
     levels = sum(len(interventions.points(r)) for r in task.reads)
-    for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
+    for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, choosers)):
         levels += size["h"] * (len(top.layers) or size["layers"])
     called = [r.function for r in task.reads if r.function for _ in interventions.points(r)]
     if task.intervention and task.intervention.function:
         called += [task.intervention.function] * max(
             1, len(interventions.sites_of(task.intervention))
         )
-    own = sum(map(own_code.seconds, called))
-    numbers = (NUMBER * levels + own) * len(task.rows)
+    code_seconds = sum(map(own_code.seconds, called))
+    numbers = (NUMBER * levels + code_seconds) * len(task.rows)
     once = PASS * _untouched(task) / SIGNS * blocks(size)
     once += runs * _training(task, size, mean_length)
     return once + variants * (PASS * products + numbers)
@@ -152,15 +152,15 @@ def _untouched(task: Task) -> float:
     """How many signs are read with nothing done, for what goes on in the place of activations, for
     directions that are learned, and for parts that are chosen."""
     table, measured = task.intervention, task.prompts
-    own = sum(len(measured.rows[i].text) for i in task.rows)
+    measured_signs = sum(len(measured.rows[i].text) for i in task.rows)
     puts = table and (table.patch or table.noise or table.function or table.scale is not None)
     puts = puts or bool(table and table.ablate not in ("", "zero"))
     every = sum(len(row.text) for row in measured.rows)
     learns = task.learns_here and (table or any(r.top for r in task.reads))
     sources = [p for p in task.sets[1:] if p is not task.than]
     return (
-        (own if puts else 0)
-        + (every - own if learns else 0)
+        (measured_signs if puts else 0)
+        + (every - measured_signs if learns else 0)
         + sum(len(row.text) for p in sources for row in p.rows)
     )
 
@@ -252,9 +252,9 @@ def _chosen(
     """The numbers of the parts that were chosen for a read, by run, state, table and place."""
     shape = (len(picked), len(picked[0]), len(of_read), len([*levels.values()][-1]))
     numbers = np.full(shape, np.nan)
-    for at in itertools.product(*map(range, shape[:3])):
-        found = picked[at[0]][at[1]][of_read[at[2]]]
-        numbers[at][: len(found)] = found
+    for cell in itertools.product(*map(range, shape[:3])):
+        chosen_numbers = picked[cell[0]][cell[1]][of_read[cell[2]]]
+        numbers[cell][: len(chosen_numbers)] = chosen_numbers
     sizes = [len(v) for v in levels.values()]
     return " ".join(["run", *levels]), numbers[index].reshape(len(index), *sizes), "1"
 
@@ -295,14 +295,14 @@ def selected(
     tables = _tables(selection.reads)
     values = np.full((1, 1, len(tables), len(rows)), np.nan)
     readings = Readings(task, model, [0], [{}], tables, rows, key, dictionary, code)
-    readings.into(values, lambda done, of: None)
+    readings.into(values, lambda *_: None)
     by_name = dict(zip((r.name for r in selection.reads), values[0, 0], strict=True))
     numbers = parsed.walk(lambda column: by_name[column.name])
     true = (parsed.low <= numbers) & (numbers <= parsed.high)
-    left_out = {u for u, kept in zip(prompts.units(rows), true, strict=True) if not kept}
+    left_out = {u for u, holds in zip(prompts.units(rows), true, strict=True) if not holds}
     if prompts.table.levels:
         true = [unit not in left_out for unit in prompts.units(rows)]
-    return [i for i, kept in zip(rows, true, strict=True) if kept]
+    return [i for i, holds in zip(rows, true, strict=True) if holds]
 
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
@@ -315,7 +315,7 @@ def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> No
     texts = {task.prompts.rows[i].text: i for i in reversed(task.rows)}
     rows = [*reversed(texts.values())][:2]
     only = replace(task, intervention=table)
-    measure(only, np.array([seed]), folder, device, False, lambda done, of: None, root, rows)
+    measure(only, np.array([seed]), folder, device, False, lambda *_: None, root, rows)
 
 
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
@@ -342,15 +342,15 @@ def _opened(
     if table.like:
         about = table.bos, table.dtype, table.device, next(iter(models.changes(table)), None)
         model = models.untrained(name, seed, device, place, *about)
-        return model, f"{model.fingerprint}{models.said(table)} untrained {seed}"
+        return model, f"{model.fingerprint}{models.key_suffix(table)} untrained {seed}"
     model = models.as_it_is(name, device, table)
-    return model, f"{model.fingerprint}{models.said(table)}"
+    return model, f"{model.fingerprint}{models.key_suffix(table)}"
 
 
-def _tables(some: Sequence[Read]) -> list[Table]:
+def _tables(read_tables: Sequence[Read]) -> list[Table]:
     return [
         (read, point, interventions.swept(read, point))
-        for read in some
+        for read in read_tables
         for point in interventions.points(read)
     ]
 
@@ -369,7 +369,7 @@ def remarks(
     """Make a read ready for prompts, without the model's weights, and tell what to know of it, such
     as answers of several tokens; a user's own function is tried on numbers drawn at random. Raises:
     DataError, with the read or the prompt's place."""
-    known: dict[str, list[tuple[str, str]]] = {}
+    cases_by_note: dict[str, list[tuple[str, str]]] = {}
     if read.across:
         across_prompts.check(read, task.prompts, task.rows)
     for source, point, level in _tables([read]):
@@ -383,9 +383,9 @@ def remarks(
             ready.numbers([own_code.tried(p, ready.sites, ready.temperature)] * 2)
         for p, ready in zip(prompts, of_each, strict=True):
             for note, text in ready.notes:
-                if all(place != p.row.place for _, place in known.setdefault(note, [])):
-                    known[note].append((text, p.row.place))
-    for note, cases in known.items():
+                if all(place != p.row.place for _, place in cases_by_note.setdefault(note, [])):
+                    cases_by_note[note].append((text, p.row.place))
+    for note, cases in cases_by_note.items():
         (text, place), have = cases[0], "has" if len(cases) == 1 else "have"
         yield (
             f"{read.name}: {len(cases)} of {len(prompts)} prompts {have} {note}, such as {text!r} "
@@ -397,18 +397,18 @@ def _check_choice(task: Task, read: Read, folder: ModelFolder) -> None:
     """Refuse a choice for a read that no prompts or no model could make. Raises: DataError,
     ModelError."""
     assert read.top is not None
-    some = task.choosers or task.reads
+    choosers = task.choosers or task.reads
     table = choosing.stand_in(read)
     interventions.check(table, task.directions)
-    source = choosing.source_of(read.top, task.prompts, task.sources, some)
-    choosing.check(table, read.top, source, task.directions, some, folder)
+    source = choosing.source_of(read.top, task.prompts, task.sources, choosers)
+    choosing.check(table, read.top, source, task.directions, choosers, folder)
     for i in source[1] if table.position != "all" else ():
         prompt(folder, source[0].rows[i]).all_at(table.position)
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
     """Tell how far all of it is by how far the part k of so many is."""
-    return lambda done, total: tick(k * total + done, count * total)
+    return lambda finished, total: tick(k * total + finished, count * total)
 
 
 def _tidy(
@@ -424,8 +424,8 @@ def _tidy(
     levels = list(dict.fromkeys(names))
     by = task.prompts.dims()
     count = len(levels) * math.prod(map(len, by.values()))
-    at = zip(task.prompts.level_of(rows), names, strict=True)
-    index = [level * len(levels) + levels.index(name) for level, name in at]
+    cells = zip(task.prompts.level_of(rows), names, strict=True)
+    index = [level * len(levels) + levels.index(name) for level, name in cells]
     share = np.zeros((len(rows), count))
     share[np.arange(len(rows)), index] = 1.0 / np.bincount(index)[index]
     values = values @ share
@@ -437,17 +437,17 @@ def _tidy(
     coords |= {name: list(options) for name, options in swept.items()}
     measured: Measured = {}
     for read in task.reads:
-        columns = {k: at for k, (source, at, _) in enumerate(tables) if source is read}
-        own = _own_sweep(read, swept)
-        coords |= {name: list(options) for name, options in own.items()}
-        shape = [len(v) for v in (*swept.values(), *own.values(), *by.values())]
+        columns = {k: point for k, (source, point, _) in enumerate(tables) if source is read}
+        own_sweep = _own_sweep(read, swept)
+        coords |= {name: list(options) for name, options in own_sweep.items()}
+        shape = [len(v) for v in (*swept.values(), *own_sweep.values(), *by.values())]
         pairs = interventions.together(points, [*columns.values()])
         array = values[:, :, [w for w, _ in pairs], [[*columns][k] for _, k in pairs]]
         array = array.reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
-        measured[read.name] = (" ".join(["run", *swept, *own, *by, unit]), array, kind.unit)
+        measured[read.name] = (" ".join(["run", *swept, *own_sweep, *by, unit]), array, kind.unit)
     if task.standing:
-        name, dim = task.said
+        name, dim = task.parts_measure
         coords[dim] = [*range(task.standing)]
         shape = [len(stand_ins), *(len(v) for v in swept.values()), task.standing]
         measured[name] = (" ".join(["run", *swept, dim]), stand_ins.reshape(shape), "1")
@@ -476,8 +476,8 @@ class Readings:
             by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
         prompts = [prompt(model.folder, by_number[i]) for i in rows]
         key = key and f"{key} {model.device}"
-        asked = (task, model, prompts, rows, seeds, sweep, key, fit, code, self._effects)
-        self.changes = Changes(*asked)  # type: ignore[arg-type]
+        arguments = (task, model, prompts, rows, seeds, sweep, key, fit, code, self._effects)
+        self.changes = Changes(*arguments)  # type: ignore[arg-type]
         self.tables = [(source, point, self._chosen(read)) for source, point, read in tables]
         size = read_sizes(model.folder.config)
         self.parts = [choosing.numbered(read, size) for _, _, read in self.tables]
@@ -517,19 +517,19 @@ class Readings:
         written = self._written()
         base_written = base._written() if base else {}
         count, vectors = 0, dict[tuple[int, bool], Float[np.ndarray, "variant row d"]]()
-        for some, variants in self.passes.batches():
-            given = self.passes.given(some, variants)
-            before = base.passes.given(some, variants) if base else None
-            seen = self._seen(
-                given, variants, written, rival.model if rival else None, before if rival else None
+        for batch, variants in self.passes.batches():
+            passed = self.passes.given(batch, variants)
+            other = base.passes.given(batch, variants) if base else None
+            outputs = self._seen(
+                passed, variants, written, rival.model if rival else None, other if rival else None
             )
-            base_seen = base._seen(before, variants, base_written) if base and before else None
-            for p in some:
+            base_outputs = base._seen(other, variants, base_written) if base and other else None
+            for p in batch:
                 for k, read in enumerate(self.ready[p]):
-                    at = variants if read.of_all else self._measured_at(k, variants)
+                    measured_at = variants if read.of_all else self._measured_at(k, variants)
                     now, was = (
-                        [some[p][v - variants.start] for v in at] if some else []
-                        for some in (seen, base_seen)
+                        [side[p][v - variants.start] for v in measured_at] if side else []
+                        for side in (outputs, base_outputs)
                     )
                     if not now:
                         continue
@@ -548,11 +548,11 @@ class Readings:
                             of_read = vectors.setdefault((k, bool(of_base)), np.empty(shape))
                             of_read[variants.start : variants.stop, p] = x
                         continue
-                    for v, number in zip(at, numbers - less, strict=True):
+                    for v, number in zip(measured_at, numbers - less, strict=True):
                         s, w = divmod(v, len(self.changes.sweep))
                         values[s, w, k, p] = number
             if variants[-1] == self.passes.count - 1:
-                count += len(some)
+                count += len(batch)
                 tick(count, len(self.ready))
         for (k, of_base), x in vectors.items():
             side = base if of_base and base else self
@@ -569,26 +569,26 @@ class Readings:
 
     def _seen(
         self,
-        given: Given,
+        passed: Given,
         variants: range,
         written: Mapping[float, Mapping[tuple[int, int], Written]],
         base: Pretrained | None = None,
-        before: Given | None = None,
+        other: Given | None = None,
     ) -> dict[int, list[PassOutput]]:
         """What each prompt gave under each edit; KL divergences are from a base, if there is
         one."""
-        rows = given.rows
+        rows = passed.rows
         compared = any(w.needs_untouched for r in rows for w in r.wants)
-        if before is not None and compared:  # else each model's answers are tokens of its own
+        if other is not None and compared:  # else each model's answers are tokens of its own
             n = len(variants)  # all may share one
             rows = [
                 replace(r, final=r.final.expand(n, -1), first=b.end.expand(n, -1))
-                for r, b in zip(rows, before.rows, strict=True)
+                for r, b in zip(rows, other.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
         backward = any(r.gradient for r in self.task.reads)  # others need no edits of known passes
         tables = passes.numbers(self.model, rows, base if compared else None)
-        for i, r, table in zip(given.of, rows, tables, strict=True):
+        for i, r, table in zip(passed.of, rows, tables, strict=True):
             lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
             for v, line in zip(variants, lines, strict=True):
                 numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
@@ -597,10 +597,10 @@ class Readings:
                 PassOutput(
                     self.changes.prompts[p],
                     self.changes.variants[v][0],
-                    given.acts[p][v - variants.start],
-                    before.acts[p][v - variants.start]
-                    if before
-                    else given.acts[p][-1 if self.passes.clean else v - variants.start],
+                    passed.acts[p][v - variants.start],
+                    other.acts[p][v - variants.start]
+                    if other
+                    else passed.acts[p][-1 if self.passes.clean else v - variants.start],
                     numbers.get((p, v), {}),
                     {heat: new[p, v].tokens for heat, new in written.items()},
                     {heat: new[p, v].losses for heat, new in written.items()},
@@ -608,7 +608,7 @@ class Readings:
                 )
                 for v in variants
             ]
-            for p in given.prompts
+            for p in passed.prompts
         }
 
     def _effects(
@@ -624,9 +624,9 @@ class Readings:
             for changed in (table, None):
                 sweep = interventions.points(changed) if changed else [{}]
                 task = replace(self.task, prompts=source, intervention=changed, **plain)
-                given = (tables, rows, self.changes.key, self.changes.dictionary, self.changes.code)
+                about = (tables, rows, self.changes.key, self.changes.dictionary, self.changes.code)
                 values = np.full((1, len(sweep), len(tables), len(rows)), np.nan)
-                Readings(task, self.model, [0], sweep, *given).into(values, lambda done, of: None)
+                Readings(task, self.model, [0], sweep, *about).into(values, lambda *_: None)
                 numbers.append(values[0, :, 0])
             _effects_known[key] = numbers[0] - numbers[1]
         return _effects_known[key]
@@ -639,17 +639,17 @@ class Readings:
         }
         return {
             heat: self.passes.written(
-                max(r.writes for r in some), any(r.scored for r in some), heat
+                max(r.writes for r in group), any(r.scored for r in group), heat
             )
-            for heat, some in by_heat.items()
+            for heat, group in by_heat.items()
         }
 
     def _chosen(self, read: Read) -> Read:
         task = self.task
-        some = task.choosers or task.reads
-        own = replace(self.changes.learner, measured=task.prompts)
-        known = choosing.Known(own, task.directions, some, self._effects)
-        return choosing.of_read(read, known, dealt=task.stands_in == "labels")
+        choosers = task.choosers or task.reads
+        learner = replace(self.changes.learner, measured=task.prompts)
+        choice = choosing.Choice(learner, task.directions, choosers, self._effects)
+        return choosing.of_read(read, choice, dealt=task.stands_in == "labels")
 
 
 def _ready(
@@ -672,10 +672,10 @@ def _ready(
     about = vector, dictionary, task.stands_in, code, head, model
 
     def other(name: str, p: Prompt) -> Ready:
-        one = reads.by_name(task.choosers or task.reads, name)
-        if one.sweep or one.top:
+        target = reads.by_name(task.choosers or task.reads, name)
+        if target.sweep or target.top:
             raise DataError(f"{read.name}: {name} sweeps or chooses; name a read of one number")
-        return reads.ready(one, p, Context((), *about))
+        return reads.ready(target, p, Context((), *about))
 
     context = Context(along, *about, other, {} if memo is None else memo, task.prompts)
     return [reads.ready(read, p, context) for p in prompts]

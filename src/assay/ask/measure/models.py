@@ -63,9 +63,9 @@ def only(model: Model, sweep: Mapping[str, tuple[Plain, ...]]) -> Model:
     if not model.sweep:
         return model
     pairs = zip(itertools.product(*model.sweep.values()), changes(model), strict=True)
-    some = {*itertools.product(*(sweep[name] for name in model.sweep))}
-    kept = tuple(change for levels, change in pairs if levels in some)
-    return msgspec.structs.replace(model, weights=kept, sweep=sweep)
+    selected = {*itertools.product(*(sweep[name] for name in model.sweep))}
+    selected_changes = tuple(change for levels, change in pairs if levels in selected)
+    return msgspec.structs.replace(model, weights=selected_changes, sweep=sweep)
 
 
 def check(model: Model) -> None:
@@ -157,7 +157,7 @@ def as_it_is(name: str, device: str, table: Model) -> Pretrained:
     return _beginning(_reweighted(*about, table.dtype, change[0]), table.bos)
 
 
-def said(table: Model) -> str:
+def key_suffix(table: Model) -> str:
     """What is added to a model's hash where its table says whether its texts begin with a BOS, in
     what it computes, or how its weights are changed."""
     words = "" if table.bos is None else f" bos {table.bos}"
@@ -187,14 +187,14 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
     # GPT-2 has its output channels last
     modules = model.model.named_modules()
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
-    given = dict(model.model.named_parameters())
+    source_weights = dict(model.model.named_parameters())
     if other := weights.from_:
         donor = opened(other, str(model.device), folders.find(other).fingerprint, model.dtype)
-        given = dict(donor.model.named_parameters())
+        source_weights = dict(donor.model.named_parameters())
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
             if is_of(weights.of, name):
-                weight.copy_(given[name])
+                weight.copy_(source_weights[name])
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
@@ -235,9 +235,9 @@ def _quantised(
     size = {"channel": width, "group": weights.group, "tensor": count * width}[weights.per]
     if (count * width if weights.per == "tensor" else width) % size:
         raise DataError(f"{name} has {width} weights a channel, which {size} do not divide")
-    grouped, most = weight.reshape(-1, size), 2 ** ((weights.bits or 2) - 1)
-    scale = grouped.abs().amax(1, keepdim=True).clamp_min(1e-30) / (most - 1)
-    rounded = (grouped / scale).round().clamp(-most, most - 1) * scale
+    grouped, bound = weight.reshape(-1, size), 2 ** ((weights.bits or 2) - 1)
+    scale = grouped.abs().amax(1, keepdim=True).clamp_min(1e-30) / (bound - 1)
+    rounded = (grouped / scale).round().clamp(-bound, bound - 1) * scale
     rounded = rounded.reshape(count, width)
     return rounded.mT if out_last else rounded
 
@@ -312,23 +312,23 @@ def check_weights(table: Model, folder: folders.ModelFolder) -> None:
     shapes = folder.shapes()
     for w in changes(table):
         _order(w, folder.layers)
-        of = [name for name in names if is_of(w.of, name)]
-        if names and not of:
+        affected = [name for name in names if is_of(w.of, name)]
+        if names and not affected:
             raise DataError(
                 f"no weight of {folder.name} has {w.of!r} in its name; {nearest(w.of, names)}"
             )
-        given = folders.find(w.from_).shapes() if w.from_ else shapes
-        for name in of:
-            if given.get(name) != shapes[name]:
+        source_shapes = folders.find(w.from_).shapes() if w.from_ else shapes
+        for name in affected:
+            if source_shapes.get(name) != shapes[name]:
                 raise DataError(
-                    f"{name} is {shapes[name]} in {folder.name} and {given.get(name)} in "
+                    f"{name} is {shapes[name]} in {folder.name} and {source_shapes.get(name)} in "
                     f"{PurePath(w.from_).name}; weights are taken from a model of the same shape"
                 )
         if w.bits and w.per == "group":
             for name, shape in shapes.items():
                 if is_of(w.of, name) and len(shape) == 2 and all(n % w.group for n in shape):
-                    what = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
-                    raise DataError(f"{name} is {what}")
+                    reason = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
+                    raise DataError(f"{name} is {reason}")
 
 
 @dataclass(frozen=True)
@@ -383,13 +383,13 @@ def untrained(
     place: int = 0,
     bos: bool | None = None,
     dtype: DType = "",
-    own: str = "",
+    own_device: str = "",
     weights: Weights | None = None,
 ) -> Pretrained:
     """A model with weights drawn anew by the seed, and then changed, until the next one is asked
     for at this place."""
     fingerprint = folders.find(name).fingerprint
-    model = redrawn(_copy(name, own or device, fingerprint, place, dtype), seed)
+    model = redrawn(_copy(name, own_device or device, fingerprint, place, dtype), seed)
     return _beginning(_changed_by(weights, model) if weights else model, bos)
 
 

@@ -39,30 +39,30 @@ Notes = tuple[tuple[str, str], ...]
 
 def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
     """What to know of the tokens of answers; `several` says what becomes of more than one."""
-    filled = [text.filled for some in answers for text in some]
-    firsts = [{text.tokens[0] for text in some} for some in answers]
+    filled = [text.filled for texts in answers for text in texts]
+    firsts = [{text.tokens[0] for text in texts} for texts in answers]
     end = prompt.row.text[-1:]
-    known = [
+    remarks = [
         (f"an answer of several tokens, {several}", text.filled)
-        for some in answers
-        for text in some
+        for texts in answers
+        for text in texts
         if len(text.tokens) > 1
     ]
-    known += [
+    remarks += [
         ("an answer with extra spaces", text)
         for text in filled
         if text != text.rstrip() or text.startswith("  ")
     ]
     if len({text.strip()[0].isupper() for text in filled if text.strip()[:1].isalpha()}) > 1:
-        known.append(("answers of which only some begin with a capital letter", filled[0]))
+        remarks.append(("answers of which only some begin with a capital letter", filled[0]))
     if any(a & b for a, b in itertools.combinations(firsts, 2)):
-        known.append(("answers that begin with the same token", filled[0]))
-    known += [
+        remarks.append(("answers that begin with the same token", filled[0]))
+    remarks += [
         ("an answer that follows a letter or number without a space", text)
         for text in filled
         if end.isalnum() and text[:1].isalnum()
     ]
-    return tuple(dict.fromkeys(known))
+    return tuple(dict.fromkeys(remarks))
 
 
 ALL, FIRST = "whose log-probabilities are added", "of which only the first is used"
@@ -83,23 +83,23 @@ def prob(read: Read, prompt: Prompt, context: Context) -> Ready:
     second."""
     if isinstance(read.prob, bool):
         of_own = _of_first(read, prompt, "log_prob", True, "prob")
-        return replace(of_own, numbers=lambda seen: np.exp(of_own.numbers(seen)).tolist())
-    return _behind(read, read.prob, prompt, lambda x, seen: math.exp(x.log_prob(seen)))
+        return replace(of_own, numbers=lambda output: np.exp(of_own.numbers(output)).tolist())
+    return _behind(read, read.prob, prompt, lambda x, output: math.exp(x.log_prob(output)))
 
 
 def _behind(
     read: Read,
-    of: str | tuple[Answer, ...],
+    answer_texts: str | tuple[Answer, ...],
     prompt: Prompt,
     number_of: Callable[[AnyOf, PassOutput], float],
 ) -> Ready:
     """A number of what follows the prompt, of one answer or of two the difference."""
-    texts = texts_of(of)
-    answers = [AnyOf(prompt, some) for some in texts]
+    texts = texts_of(answer_texts)
+    answers = [AnyOf(prompt, variants) for variants in texts]
     first, *second = ({text.filled for text in answer.texts} for answer in answers)
     if second and (both := sorted(first & second[0])):
-        what = f"{read.name} compares {both[0]!r} with itself there"
-        raise DataError(f"{prompt.row.place}: {what}")
+        reason = f"{read.name} compares {both[0]!r} with itself there"
+        raise DataError(f"{prompt.row.place}: {reason}")
     signs = (1.0, -1.0)
 
     def number(reading: PassOutput) -> float:
@@ -123,12 +123,12 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
     if len(read.accuracy) == 1:
         return _greedy(read, prompt)
     by_answer: dict[tuple[str, ...], Answer] = {}
-    for some in texts_of(read.accuracy):
-        by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(some)), some)
+    for options in texts_of(read.accuracy):
+        by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(options)), options)
     texts = list(by_answer.values())
     if len(texts) < 2:
         raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
-    answers = [AnyOf(prompt, some) for some in texts]
+    answers = [AnyOf(prompt, options) for options in texts]
 
     def number(reading: PassOutput) -> float:
         scores = [answer.log_prob(reading) for answer in answers]
@@ -144,10 +144,10 @@ def _greedy(read: Read, prompt: Prompt) -> Ready:
     wants = [[replace(w, what="rank") for w in prompt.wants(text)] for text in texts]
 
     def number(reading: PassOutput) -> float:
-        return float(any(all(reading.numbers[w] == 1 for w in some) for some in wants))
+        return float(any(all(reading.numbers[w] == 1 for w in text_wants) for text_wants in wants))
 
-    known = notes(prompt, [texts], "each of which has to be the likeliest")
-    return Ready(each(number), tuple(itertools.chain.from_iterable(wants)), notes=known)
+    remarks = notes(prompt, [texts], "each of which has to be the likeliest")
+    return Ready(each(number), tuple(itertools.chain.from_iterable(wants)), notes=remarks)
 
 
 def own_token(read: Read, prompt: Prompt, position: int) -> Want:
@@ -206,8 +206,8 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     probable one of the untouched model, or of the first of two models."""
     site, tokens = _stream(read, prompt, read.site), positions(read, prompt)
     if not isinstance(read.rank, str):
-        own = [own_token(read, prompt, n) for n in tokens]
-        return _of_next([replace(w, what="rank", site=site) for w in own])
+        top_tokens = [own_token(read, prompt, n) for n in tokens]
+        return _of_next([replace(w, what="rank", site=site) for w in top_tokens])
     text = prompt.behind(read.rank)
     wants = [Want("rank", n, text.tokens[0], site=site) for n in tokens]
     return _of_next(wants, notes=notes(prompt, [[text]], FIRST))
@@ -236,8 +236,8 @@ def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the most probable next token is that of the untouched model, or of the first of two
     models; of several tokens the share; at a site, that of the logit lens there."""
     site = _stream(read, prompt, read.site)
-    own = [own_token(read, prompt, n) for n in positions(read, prompt)]
-    return _of_next([replace(w, what="agrees", site=site) for w in own])
+    top_tokens = [own_token(read, prompt, n) for n in positions(read, prompt)]
+    return _of_next([replace(w, what="agrees", site=site) for w in top_tokens])
 
 
 def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -256,32 +256,32 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where what the model writes contains one of the texts, or begins with it, else 0; the token
     that ends a text is no part of it."""
     _refuse_longer(read, prompt)
-    asked = read.generates or read.begins
-    filled = [prompt.row.fill(text) for text in asked]
-    if empty := [text for text, f in zip(asked, filled, strict=True) if not f.strip()]:
+    stated = read.generates or read.begins
+    filled = [prompt.row.fill(text) for text in stated]
+    if empty := [text for text, f in zip(stated, filled, strict=True) if not f.strip()]:
         raise DataError(
             f"{prompt.row.place}: {empty[0]!r} is empty there, and whatever is written has that"
         )
     texts = [whole(text) for text in filled]
-    found = re.Pattern.search if read.generates else re.Pattern.match
+    matches = re.Pattern.search if read.generates else re.Pattern.match
     ends = set(prompt.folder.ends)
 
     def number(reading: PassOutput) -> float:
         new = [t for t in reading.written[read.temperature][: read.tokens] if t not in ends]
         written = prompt.folder.tokenizer.decode(new).lstrip()
-        return float(any(found(text, written) for text in texts))
+        return float(any(matches(text, written) for text in texts))
 
     return Ready(each(number), writes=read.tokens, temperature=read.temperature)
 
 
 def _refuse_longer(read: Read, prompt: Prompt) -> None:
     """Refuse more tokens to be written than the model reads. Raises: DataError."""
-    most, length = prompt.folder.most_tokens, len(prompt.tokens) + read.tokens
-    if length > most:
+    limit, length = prompt.folder.most_tokens, len(prompt.tokens) + read.tokens
+    if length > limit:
         raise DataError(
             f"{prompt.row.place}: its {len(prompt.tokens)} tokens and {read.tokens} to be written "
-            f"are {length}, {prompt.folder.name} reads {most}; write tokens = "
-            f"{max(1, most - len(prompt.tokens))} or fewer"
+            f"are {length}, {prompt.folder.name} reads {limit}; write tokens = "
+            f"{max(1, limit - len(prompt.tokens))} or fewer"
         )
 
 
@@ -298,7 +298,7 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
     ends, heat = set(prompt.folder.ends), read.temperature
     scored = read.written in ("loss", "perplexity")
     code = context.code(read.function) if read.written == "function" else None
-    asked = own_code.asked(code, own_code.TEXT, read.function) if code else ()
+    parameters = own_code.parameters(code, own_code.TEXT, read.function) if code else ()
     listed = _listed(read, prompt)
 
     def loss(reading: PassOutput) -> float:
@@ -316,9 +316,9 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
         if code is None:
             return float(OF_TEXT[read.written](text))
         offered: dict[str, Any] = {"text": text, "columns": dict(prompt.row.columns)}
-        arguments = {name: offered[name] for name in asked}
+        arguments = {name: offered[name] for name in parameters}
         (result,) = own_code.numbers(
-            read.function, lambda **known: [code(**known)], arguments, 1, prompt.row.place
+            read.function, lambda **values: [code(**values)], arguments, 1, prompt.row.place
         )
         return result
 
@@ -357,7 +357,7 @@ def _listed(read: Read, prompt: Prompt) -> frozenset[str]:
             f"{read.name}: the text is compared word by word, and {several[0]!r} is {count}; "
             "write each of them by itself"
         )
-    return frozenset(word for some in words for word in _words(some))
+    return frozenset(word for entry in words for word in _words(entry))
 
 
 def _distinct(text: str) -> float:
@@ -381,9 +381,9 @@ OF_TEXT: Mapping[str, Callable[[str], float]] = {
 def whole(text: str) -> re.Pattern[str]:
     """Match a text by itself, in large and small letters alike: "no" is not in "know"."""
     text = text.strip()
-    before = r"(?<!\w)" if text[:1].isalnum() else ""
-    after = r"(?!\w)" if text[-1:].isalnum() else ""
-    return re.compile(before + re.escape(text) + after, re.IGNORECASE)
+    left = r"(?<!\w)" if text[:1].isalnum() else ""
+    right = r"(?!\w)" if text[-1:].isalnum() else ""
+    return re.compile(left + re.escape(text) + right, re.IGNORECASE)
 
 
 def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -404,24 +404,24 @@ def logit(read: Read, prompt: Prompt, context: Context) -> Ready:
 def _of_first(
     read: Read,
     prompt: Prompt,
-    what: Literal["log_prob", "logit"],
-    of: bool | str | tuple[str, str],
+    quantity: Literal["log_prob", "logit"],
+    stated: bool | str | tuple[str, str],
     called: str,
 ) -> Ready:
     """A number of the first tokens of one text, or of two the difference, or of the own token."""
-    if isinstance(of, bool):
+    if isinstance(stated, bool):
         site = _stream(read, prompt, read.site)
-        own = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
-        return _of_next([replace(w, what=what, site=site) for w in own])
-    texts = [prompt.behind(text) for text in texts_of(of)]
+        top_tokens = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
+        return _of_next([replace(w, what=quantity, site=site) for w in top_tokens])
+    texts = [prompt.behind(text) for text in texts_of(stated)]
     if len(texts) > 1 and texts[0].tokens[0] == texts[1].tokens[0]:
         raise DataError(
             f"{prompt.row.place}: {texts[0].filled!r} and {texts[1].filled!r} begin with the same "
             f"token, so their {called} is 0 whatever the model does; choose texts that begin "
             "differently"
         )
-    at, site = prompt.all_at(read.position), _stream(read, prompt, read.site)
-    wants = [[Want(what, n, text.tokens[0], site=site) for text in texts] for n in at]
+    positions, site = prompt.all_at(read.position), _stream(read, prompt, read.site)
+    wants = [[Want(quantity, n, text.tokens[0], site=site) for text in texts] for n in positions]
 
     def difference(reading: PassOutput, pair: Sequence[Want]) -> float:
         return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), pair, strict=False))

@@ -63,25 +63,25 @@ def module_of(place: str, folder: Path = Path()) -> tuple[Any, str]:
 
 def load(place: str, folder: Path = Path()) -> Callable[..., Any]:
     """Import a function. Raises: DataError where there is none, or its file raises."""
-    return named(*module_of(place, folder), place)
+    return function_named(*module_of(place, folder), place)
 
 
-def named(module: Any, name: str, place: str) -> Callable[..., Any]:
+def function_named(module: Any, name: str, place: str) -> Callable[..., Any]:
     """The function of this name in a module. Raises: DataError."""
     function = getattr(module, name, None)
     if not callable(function):
-        known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
+        functions = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
         raise DataError(
-            f"{place.rpartition(':')[0]} has no function {name!r}; {nearest(name, known)}"
+            f"{place.rpartition(':')[0]} has no function {name!r}; {nearest(name, functions)}"
         )
     return function  # type: ignore[no-any-return]
 
 
-def asked(function: Callable[..., Any], known: Sequence[str], place: str) -> tuple[str, ...]:
+def parameters(function: Callable[..., Any], offered: Sequence[str], place: str) -> tuple[str, ...]:
     """What a function takes, by name. Raises: DataError for what nobody gives it."""
     names = tuple(inspect.signature(function).parameters)
-    for name in (n for n in names if n not in known):
-        raise DataError(f"{place} takes {name!r}; it may take, by name, {', '.join(known)}")
+    for name in (n for n in names if n not in offered):
+        raise DataError(f"{place} takes {name!r}; it may take, by name, {', '.join(offered)}")
     return names
 
 
@@ -146,7 +146,7 @@ def changed(
         "columns": dict(p.row.columns),
         "model": model,
     }
-    arguments = {name: offered[name] for name in asked(function, CHANGE, place)}
+    arguments = {name: offered[name] for name in parameters(function, CHANGE, place)}
     output = _call(place, function, arguments, p.row.place)
     if not isinstance(output, torch.Tensor) or output.shape != x.shape:
         shape = getattr(output, "shape", None)
@@ -170,8 +170,8 @@ def tried(p: Prompt, sites: Sequence[Site], temperature: float = 0.0) -> PassOut
         x = torch.randn(shape, generator=draw)
         return x.softmax(-1) if pairs else x
 
-    acts, before = ({site: act(site) for site in sites} for _ in range(2))
-    return PassOutput(p, acts=acts, before=before, written={temperature: p.tokens})
+    acts, untouched = ({site: act(site) for site in sites} for _ in range(2))
+    return PassOutput(p, acts=acts, before=untouched, written={temperature: p.tokens})
 
 
 def any_logits(vocabulary: int, x: Float[torch.Tensor, "b s d"]) -> Float[torch.Tensor, "b s v"]:

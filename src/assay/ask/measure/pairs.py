@@ -30,13 +30,13 @@ class Pair:
     """The prompts that have both texts."""
 
     def acts(
-        self, model: Pretrained, prompt: Prompt, sites: Sequence[Site], at: Sequence[int]
+        self, model: Pretrained, prompt: Prompt, sites: Sequence[Site], positions: Sequence[int]
     ) -> dict[Site, Float[torch.Tensor, "n ..."]]:
         """What the unchanged model has on the other text, for these tokens of the prompt."""
         tokens = torch.tensor([self.other.tokens], device=model.device)
-        seen = model.run(tokens, capture=[*sites], logits=False).acts
-        asked = prompt, self.other, self.place, self.shown
-        return {s: aligned(s, seen[s][0], *asked)[[*at]] for s in sites}
+        captured = model.run(tokens, capture=[*sites], logits=False).acts
+        alignment = prompt, self.other, self.place, self.shown
+        return {s: aligned(s, captured[s][0], *alignment)[[*positions]] for s in sites}
 
 
 def pair_of(prompt: Prompt, position: Positions, shown: PromptSet) -> Pair:
@@ -159,9 +159,11 @@ def aligned(
         raise DataError(f"{p.row.place}: the text that is patched in has no slot {place}")
     # a pair's other text may end sooner; of one token at every one, as no other is put
     index = [min(max(0, k + shift), m - 1) for k in sources]
-    at = p.all_at(place)
-    if len(at) == 1:
+    positions = p.all_at(place)
+    if len(positions) == 1:
         return rows[index[0]].expand(n, *rows.shape[1:])
     new = rows.new_zeros(n, *rows.shape[1:])
-    new[[t + shift for t in at]] = rows[[index[min(i, len(index) - 1)] for i in range(len(at))]]
+    new[[t + shift for t in positions]] = rows[
+        [index[min(i, len(index) - 1)] for i in range(len(positions))]
+    ]
     return new

@@ -51,7 +51,7 @@ def numbers(
     reads `first`, where that is another one."""
     out = [np.empty((len(r.final), len(r.wants))) for r in rows]
     vocabulary = model.model.get_output_embeddings().weight.shape[0]
-    held: torch.Tensor | None = None  # untouched, of the present rows, where all edits share it
+    shared: torch.Tensor | None = None  # untouched, of the present rows, where all edits share it
     for parts in _batches(rows, max(1, HELD // vocabulary)):
         logits = _unembedded(model, [rows[i].final[a:b] for i, a, b in parts])
         totals = torch.cat([x.float().logsumexp(-1) for x in logits.split(cached_rows(vocabulary))])
@@ -59,26 +59,26 @@ def numbers(
         firsts = iter(_unembedded(base or model, needed) if any(map(len, needed)) else ())
         begin = 0
         for i, a, b in parts:
-            some, total = logits[begin : begin + b - a].float(), totals[begin : begin + b - a]
+            chunk, total = logits[begin : begin + b - a].float(), totals[begin : begin + b - a]
             begin += b - a
-            before = [next(firsts) for _ in _untouched(rows[i], a, b)]
-            held = before[0] if len(before) == 1 else held
-            bases: Any = before if len(before) == b - a else [held] * (b - a)
+            untouched = [next(firsts) for _ in _untouched(rows[i], a, b)]
+            shared = untouched[0] if len(untouched) == 1 else shared
+            bases: Any = untouched if len(untouched) == b - a else [shared] * (b - a)
             for k, want in enumerate(rows[i].wants):
                 if want.what == "log_prob":
-                    value = _of_token(some, want.token, bases)[:, 0] - total
+                    value = _of_token(chunk, want.token, bases)[:, 0] - total
                 elif want.what == "logit":
-                    value = _of_token(some, want.token, bases)[:, 0]
+                    value = _of_token(chunk, want.token, bases)[:, 0]
                 elif want.what == "token":
                     value = torch.stack([x.argmax() for x in bases])
                 elif want.what == "rank":
-                    value = 1 + (some > _of_token(some, want.token, bases)).sum(-1)
+                    value = 1 + (chunk > _of_token(chunk, want.token, bases)).sum(-1)
                 elif want.what == "entropy":  # in float64, as is what follows: both may be small
-                    logs = (x.double().log_softmax(-1) for x in some)
+                    logs = (x.double().log_softmax(-1) for x in chunk)
                     value = torch.stack([-(x.exp() * x).sum() for x in logs])
                 elif want.what == "kl" or want.what == "agrees":
                     how = _divergence if want.what == "kl" else _same
-                    value = torch.stack([how(x, y) for x, y in zip(bases, some, strict=True)])
+                    value = torch.stack([how(x, y) for x, y in zip(bases, chunk, strict=True)])
                 else:
                     assert_never(want.what)
                 out[i][a:b, k] = value.cpu().numpy()
@@ -108,21 +108,21 @@ def _of_token(
     return logits.gather(1, best[:, None])
 
 
-def _divergence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+def _divergence(untouched: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     """Σ p (log p − log q), p before and q after, from logits."""
-    p, q = (x.double().log_softmax(-1) for x in (before, after))
+    p, q = (x.double().log_softmax(-1) for x in (untouched, changed))
     return (p.exp() * (p - q)).sum()
 
 
-def _same(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+def _same(untouched: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     """1 where both have the same most probable token, else 0, from logits."""
-    return (before.argmax() == after.argmax()).double()
+    return (untouched.argmax() == changed.argmax()).double()
 
 
-def _batches(rows: Sequence[Rows], most: int) -> Iterator[list[tuple[int, int, int]]]:
+def _batches(rows: Sequence[Rows], limit: int) -> Iterator[list[tuple[int, int, int]]]:
     """All rows in order in batches of at most so many, as (which, from, to)."""
     batch: list[tuple[int, int, int]] = []
-    room = most
+    room = limit
     for i, r in enumerate(rows):
         start = 0
         while start < len(r.final):
@@ -131,7 +131,7 @@ def _batches(rows: Sequence[Rows], most: int) -> Iterator[list[tuple[int, int, i
             start, room = start + size, room - size
             if not room:
                 yield batch
-                batch, room = [], most
+                batch, room = [], limit
     if batch:
         yield batch
 
@@ -205,17 +205,17 @@ class Passes:
         order = sorted(
             range(len(self.changes.prompts)), key=lambda p: len(self.changes.prompts[p].tokens)
         )
-        some = max(1, rows // count)
-        for begin in range(0, len(order), some):
+        size = max(1, rows // count)
+        for begin in range(0, len(order), size):
             for first in range(0, count, rows):
-                yield order[begin : begin + some], range(first, min(first + rows, count))
+                yield order[begin : begin + size], range(first, min(first + rows, count))
 
-    def _sequences(self, some: Iterable[int]) -> list[tuple[int, tuple[int, ...]]]:
+    def _sequences(self, prompts: Iterable[int]) -> list[tuple[int, tuple[int, ...]]]:
         """Each of these prompts with each continuation behind which something is wanted, the prompt
         by itself first, but those that another one begins with: what comes later changes nothing
         earlier, unless the model is another for so long a text."""
         sequences = []
-        for p in some:
+        for p in prompts:
             every = dict.fromkeys([(), *(w.continuation for w in self.wants[p])])
             sequences += [
                 (p, c) for c in every if not any(o != c and self._covers(p, o, c) for o in every)
@@ -228,14 +228,14 @@ class Passes:
         same = self.model.regime(n + len(longer)) == self.model.regime(n + len(shorter))
         return same and longer[: len(shorter)] == shorter
 
-    def given(self, some: Sequence[int], variants: range) -> Given:
+    def given(self, prompts: Sequence[int], variants: range) -> Given:
         """Run some prompts under some edits, and under none where that is needed."""
-        sequences = self._sequences(some)
+        sequences = self._sequences(prompts)
         its = slice(variants.start, variants.stop)
-        known = self.changes.known_by
+        key = self.changes.known_by
         untouched: list[Edits] = [{}] if self.clean else []
         traces = once(
-            known and (*known, self.clean, sequences, variants, self.sites),
+            key and (*key, self.clean, sequences, variants, self.sites),
             lambda: run_many(
                 self.model,
                 [[*self.changes.prompts[p].tokens, *c] for p, c in sequences],
@@ -246,7 +246,7 @@ class Passes:
                 capture=self.sites,
             ),
         )
-        rows, of = list[Rows](), list[int]()
+        rows, row_prompts = list[Rows](), list[int]()
         acts: dict[int, list[Mapping[Site, torch.Tensor]]] = {}
         for (p, continuation), traced in zip(sequences, traces, strict=True):
             if p not in acts and self._covers(p, continuation, ()):
@@ -263,8 +263,8 @@ class Passes:
                     end = self._unembedded_at(traced, untouched_site, position)
                 first = end[-1:] if self.clean else end[:1]
                 rows.append(Rows(final[: len(variants)], first, end[: len(variants)], tuple(wants)))
-                of.append(p)
-        return Given(some, rows, of, acts)
+                row_prompts.append(p)
+        return Given(prompts, rows, row_prompts, acts)
 
     def _unembedded_at(
         self, traced: Sequence[Trace], site: Site | None, position: int
@@ -281,7 +281,7 @@ class Passes:
         n = len(self.changes.prompts[p].tokens)
         return continued(edits, n, n + len(continuation)) if continuation else edits
 
-    def written(self, most: int, scored: bool, temperature: float = 0.0) -> dict[Pair, Written]:
+    def written(self, limit: int, scored: bool, temperature: float = 0.0) -> dict[Pair, Written]:
         """What the model writes on behind each prompt under each edit, at most so many tokens, and
         the loss of each by the model without a change, if they are scored. What is sampled depends
         on the seed and the prompt alone, so that it is alike under each edit."""
@@ -296,10 +296,10 @@ class Passes:
         for batch in _of_one_length(texts):
             tokens = torch.tensor([texts[pair] for pair in batch], device=self.model.device)
             edits = [self.changes.edits[p][v] for p, v in batch]
-            named = [f"{self.changes.variants[v][0]} {[*texts[p, v]]}" for p, v in batch]
-            seeds = [int.from_bytes(sha256(name.encode()).digest()[:6]) for name in named]
+            seed_texts = [f"{self.changes.variants[v][0]} {[*texts[p, v]]}" for p, v in batch]
+            seeds = [int.from_bytes(sha256(name.encode()).digest()[:6]) for name in seed_texts]
             ids = self.model.generate(
-                tokens, edits=edits, new=most, temperature=temperature, seeds=seeds
+                tokens, edits=edits, new=limit, temperature=temperature, seeds=seeds
             )
             written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
         written |= {pair: written[other] for pair, other in same.items()}
@@ -352,10 +352,10 @@ def once(about: Any, run: Callable[[], Traces]) -> Traces:
     """
     if about is None:
         return run()
-    key, known = sha256(repr(about).encode()).hexdigest(), _known()
-    known[key] = traces = known.pop(key) if key in known else run()  # the last one used is last
-    while sum(map(_bytes, known.values())) > MOST:
-        known.pop(next(iter(known)))
+    key, memory = sha256(repr(about).encode()).hexdigest(), _known()
+    memory[key] = traces = memory.pop(key) if key in memory else run()  # the last one used is last
+    while sum(map(_bytes, memory.values())) > MOST:
+        memory.pop(next(iter(memory)))
     return traces
 
 

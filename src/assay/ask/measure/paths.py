@@ -41,8 +41,8 @@ def receivers(name: str, path: Path) -> dict[Site, list[int] | None]:
             sites[Site("mlp_out", int(layer))] = None
             continue
         number, head = head_of(text)
-        known = sites.setdefault(Site("z", number), []) or []
-        sites[Site("z", number)] = [*known, head]
+        heads = sites.setdefault(Site("z", number), []) or []
+        sites[Site("z", number)] = [*heads, head]
     if path.input and not all(sites.values()):
         raise DataError(f"{name!r}: input = {path.input!r} is of heads; an MLP has one input")
     return sites
@@ -71,9 +71,11 @@ def inside(table: Intervention, end: Site, read: Iterable[Site], folder: ModelFo
     assert table.path is not None
     start = "ln1_scale" if end.kind == "z" else "ln2_scale"
     between = KINDS[KINDS.index(start) : KINDS.index(end.kind)]
-    kept = [kind for kind in ("k", "rot_k", "v") if table.path.input not in ("", kind[-1])]
-    found = [s for s in read if s.layer == end.layer and s.kind in between and s.kind not in kept]
-    for site in found if end.kind == "z" else ():
+    outside = [kind for kind in ("k", "rot_k", "v") if table.path.input not in ("", kind[-1])]
+    sites = [
+        s for s in read if s.layer == end.layer and s.kind in between and s.kind not in outside
+    ]
+    for site in sites if end.kind == "z" else ():
         axes = site.dims.split()
         if "h" not in axes and ("kv" not in axes or folder.shape(site)[0] != folder.shape(end)[0]):
             raise DataError(
@@ -81,7 +83,7 @@ def inside(table: Intervention, end: Site, read: Iterable[Site], folder: ModelFo
                 "some of them alone, so it cannot be read; read the attn_scores or the pattern of "
                 "a head"
             )
-    return found
+    return sites
 
 
 def edits(
@@ -104,18 +106,18 @@ def edits(
     model: Pretrained = source.model
     check(table, places, model.folder)  # heads that were chosen, or stand in, are known only now
     first = min(site.layer or 0 for site, _ in places)
-    held = [Site(kind, n) for n in range(first, model.layers) for kind in SENDERS]
+    held_sites = [Site(kind, n) for n in range(first, model.layers) for kind in SENDERS]
     senders, to = dict(places), receivers(table.name, table.path)
-    clean = source.seen(source.prompts, held)
+    clean = source.seen(source.prompts, held_sites)
 
     def holding(i: int, p: Prompt, free: Site | None) -> Edits:
         combined: Edits = {}
-        for site in held:
+        for site in held_sites:
             rows = clean[i][site]
             if site in senders:
                 rows = rows.clone()
-                at, heads = positions_of(table, p), senders[site]
-                index = changes.stretch(slice(None) if at is None else at, len(rows))
+                positions, heads = positions_of(table, p), senders[site]
+                index = changes.stretch(slice(None) if positions is None else positions, len(rows))
                 new = sent[i][site]
                 for head in heads if heads is not None else [slice(None)]:
                     rows[index, head] = new[index, head].to(rows)
@@ -127,16 +129,16 @@ def edits(
         return [holding(i, p, None) for i, p in pairs]
     final: list[Edits] = [{} for _ in pairs]
     for end, heads in to.items():
-        kept = [Site(kind, end.layer) for kind in "qkv" if table.path.input not in ("", kind)]
-        inputs = source.seen(source.prompts, kept) if kept else [{}] * len(pairs)
+        fixed = [Site(kind, end.layer) for kind in "qkv" if table.path.input not in ("", kind)]
+        inputs = source.seen(source.prompts, fixed) if fixed else [{}] * len(pairs)
         held_there = [
-            [holding(i, p, end) | {k: v for s in kept for k, v in put(s, inputs[i][s]).items()}]
+            [holding(i, p, end) | {k: v for s in fixed for k, v in put(s, inputs[i][s]).items()}]
             for i, p in pairs
         ]
         tokens = [p.tokens for p in source.prompts]
-        given = [*inside(table, end, read, model.folder), end]
-        traces = run_many(model, tokens, held_there, capture=given, logits=False)
-        for own, traced in zip(final, traces, strict=True):
-            for site in given:
-                own |= put(site, traced[0].acts[site][0].clone(), None, heads, False)
+        captured = [*inside(table, end, read, model.folder), end]
+        traces = run_many(model, tokens, held_there, capture=captured, logits=False)
+        for edit, traced in zip(final, traces, strict=True):
+            for site in captured:
+                edit |= put(site, traced[0].acts[site][0].clone(), None, heads, False)
     return final

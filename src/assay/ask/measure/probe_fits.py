@@ -104,11 +104,11 @@ class Learning:
         tokens = []
         for x in inputs:
             x = x.cpu().double()
-            known = x[: self.count][self.mask[: self.count]]
-            z = _scaled(known, known)
+            training_tokens = x[: self.count][self.mask[: self.count]]
+            z = _scaled(training_tokens, training_tokens)
             values, vectors = torch.linalg.eigh(z.mT @ z / len(z))
             values, vectors = values[-COLUMNS:], vectors[:, -COLUMNS:]
-            whole = _scaled(x, known) @ vectors
+            whole = _scaled(x, training_tokens) @ vectors
             whole = whole / values.clamp_min(1e-6 * float(values[-1])).sqrt()
             tokens.append(torch.where(self.mask[..., None], whole, 0.0))
         width = max(x.shape[-1] for x in tokens)
@@ -128,8 +128,8 @@ class Learning:
         if share < 1:
             names = np.unique(self.groups[train])
             order = rng.permutation(np.array([seed]), "ask.code", 0, len(names))[0]
-            some = names[order[: round(share * len(names))]]
-            train = train[np.isin(self.groups[train], some)]
+            chosen_groups = names[order[: round(share * len(names))]]
+            train = train[np.isin(self.groups[train], chosen_groups)]
         if shuffled:
             y[train] = self.y[shuffled_rows(self.order, train, self.groups[train], seed, deal)]
         if task.table.kind == "difference":
@@ -212,7 +212,7 @@ class Learning:
         self, scores: Float[torch.Tensor, "point row y"]
     ) -> dict[str, Float[np.ndarray, "point row"]]:
         """The measures of each judged row."""
-        y, asked = self.y[self.count :], self.task.asked
+        y, optional = self.y[self.count :], self.task.asked
         if not self.task.classes:
             off = (y[None] - scores)[..., 0].numpy()
             every = self.task.prompts.column(self.task.table.label, self.task.rows)
@@ -221,8 +221,8 @@ class Learning:
             return {
                 "error": off**2,
                 "variance": np.broadcast_to(spread, off.shape),
-                **({"mae": np.abs(off)} if "mae" in asked else {}),
-                **({"rmse": self._root(off**2)} if "rmse" in asked else {}),
+                **({"mae": np.abs(off)} if "mae" in optional else {}),
+                **({"rmse": self._root(off**2)} if "rmse" in optional else {}),
             }
         index = self.index[self.count :]
         right = (scores.argmax(-1).numpy() == index).astype(float)
@@ -233,8 +233,8 @@ class Learning:
         return {
             "accuracy": right,
             "balanced_accuracy": right * weight,
-            **({"auroc": self._areas(scores)} if "auroc" in asked else {}),
-            **({"f1": self._f1(scores)} if "f1" in asked else {}),
+            **({"auroc": self._areas(scores)} if "auroc" in optional else {}),
+            **({"f1": self._f1(scores)} if "f1" in optional else {}),
             "margin": (true_score - other).numpy(),
             "log_prob": true_score.numpy(),
         }
@@ -285,13 +285,13 @@ def _padded(x: Float[torch.Tensor, "... d"], width: int) -> Float[torch.Tensor, 
 
 
 def _scaled(
-    x: Float[torch.Tensor, "... d"], known: Float[torch.Tensor, "row d"]
+    x: Float[torch.Tensor, "... d"], reference: Float[torch.Tensor, "row d"]
 ) -> Float[torch.Tensor, "... d"]:
     """Each column less its mean over its deviation in known rows; 0 where it does not vary
     there."""
-    scale = known.std(0, correction=0)
+    scale = reference.std(0, correction=0)
     scale = torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
-    return (x - known.mean(0)) / scale
+    return (x - reference.mean(0)) / scale
 
 
 def shuffled_rows(
@@ -325,14 +325,14 @@ def _ridge(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
     """Scores by ridge regression on the labels' columns of 0 and 1, or on the number."""
     out = []
     for kernel in kernels:
         mean = kernel[:, train].mean(1)
         centred = kernel - mean[:, None] - mean + mean[train].mean()
-        out.append(kernel_ridge(centred, RIDGES, y, train, held))
+        out.append(kernel_ridge(centred, RIDGES, y, train, judged))
     return torch.stack(out, 1)
 
 
@@ -340,7 +340,7 @@ def _nearest(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "point m y"]:
     """Scores by how near the mean of each label is, of two labels along their difference.
 
@@ -348,14 +348,14 @@ def _nearest(
     """
     share = y[train] / y[train].sum(0)
     means = share.mT @ kernels[:, train][:, :, train] @ share
-    return kernels[:, held][:, :, train] @ share - means.diagonal(dim1=1, dim2=2)[:, None] / 2
+    return kernels[:, judged][:, :, train] @ share - means.diagonal(dim1=1, dim2=2)[:, None] / 2
 
 
 def _logistic(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
     """Log-probabilities by logistic regression; of three classes or more each against the rest,
     the probabilities scaled to add up to 1."""
@@ -363,7 +363,7 @@ def _logistic(
     yes = torch.stack([y[train, c] > 0.5 for c in classes]).repeat(len(kernels), 1)
     within = kernels[:, train][:, :, train].repeat_interleave(len(classes), 0)
     a = logistic(within, yes, STRENGTHS).unflatten(0, (len(kernels), len(classes)))
-    cross = kernels[:, held][:, :, train] + CONSTANT**2
+    cross = kernels[:, judged][:, :, train] + CONSTANT**2
     f = torch.einsum("phn,pqsn->sphq", cross, a)
     f = torch.cat([-f, f], -1) if len(classes) == 1 else f
     log_odds = torch.nn.functional.logsigmoid(f)

@@ -100,12 +100,12 @@ def read(
 def _columns(table: Probe, width: int) -> list[int]:
     numbers = [int(n) for n in table.neurons or table.latents]
     if not all(0 <= n < width for n in numbers):
-        what = "neurons" if table.neurons else "latents"
-        raise DataError(f"{table.name!r} has {what} 0 to {width - 1:,} to read, got {numbers}")
+        noun = "neurons" if table.neurons else "latents"
+        raise DataError(f"{table.name!r} has {noun} 0 to {width - 1:,} to read, got {numbers}")
     return numbers
 
 
 def in_words(table: Probe) -> str:
     """Which parts are read, in words; "" of a whole site."""
-    some = [f"{f} {', '.join(map(str, getattr(table, f)))}" for f in named(table)]
-    return f" from {some[0]}" if some else ""
+    phrases = [f"{f} {', '.join(map(str, getattr(table, f)))}" for f in named(table)]
+    return f" from {phrases[0]}" if phrases else ""

@@ -102,9 +102,9 @@ class ProbeTask:
     @property
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, those that are judged first."""
-        own = (self.prompts, *([self.source] if self.test else []))
+        judged = (self.prompts, *([self.source] if self.test else []))
         learned = self.change.sets[1:] if self.change else ()
-        return (*own, *(some for some in learned if some not in own))
+        return (*judged, *(source for source in learned if source not in judged))
 
     @property
     def phrase(self) -> str:
@@ -189,11 +189,11 @@ class ProbeTask:
             return [(self.learned, self.rows)]
         learned, judged = (
             stratified_folds(
-                np.unique(some.groups(rows), return_inverse=True)[1],
-                self.kinds(some.column(self.table.label, rows)),
+                np.unique(prompts.groups(rows), return_inverse=True)[1],
+                self.kinds(prompts.column(self.table.label, rows)),
                 k,
             )
-            for some, rows in ((self.source, self.learned), (self.prompts, self.rows))
+            for prompts, rows in ((self.source, self.learned), (self.prompts, self.rows))
         )
         return [
             (
@@ -341,8 +341,8 @@ def _check_folds(task: ProbeTask) -> None:
     table, k, wrong = task.table, task.table.folds, ""
     if k < FEWEST_FOLDS:
         wrong = f"folds = {k}; a verdict needs {FEWEST_FOLDS} or more"
-    for some, rows in ((task.source, task.learned), (task.prompts, task.rows)):
-        split, count = some.table.split, len({*some.groups(rows)})
+    for prompts, rows in ((task.source, task.learned), (task.prompts, task.rows)):
+        split, count = prompts.table.split, len({*prompts.groups(rows)})
         if count < k:
             values = f"values of {split}" if split else "prompts"
             wrong = f"{k} folds need as many {values}, and there are {count}"
@@ -354,11 +354,11 @@ def _check_folds(task: ProbeTask) -> None:
             )
     for name in task.classes if not wrong else ():
         label = table.label
-        known = [
+        shared_labels = [
             {*task.source.column(label, a)} & {*task.prompts.column(label, b)}
             for a, b in task.parts
         ]
-        if any(name not in both for both in known):
+        if any(name not in both for both in shared_labels):
             wrong = f"a fold would have no row with {label} = {name!r}; write fewer folds, or more "
             wrong += "rows of it"
     if wrong:
@@ -375,10 +375,10 @@ def _check_labels(task: ProbeTask) -> None:
             f"{len(task.learned)} rows; a probe needs several rows of each, or numbers"
         )
     for label in task.classes:
-        for some, rows, what in parts:
-            if label not in (column := some.column(table.label, rows)):
+        for prompt_set, rows, noun in parts:
+            if label not in (column := prompt_set.column(table.label, rows)):
                 raise DataError(
-                    f"{table.name!r}: no row with {table.label} = {label!r} is {what}{by}; it has "
+                    f"{table.name!r}: no row with {table.label} = {label!r} is {noun}{by}; it has "
                     f"{', '.join(sorted(set(column)))}: write more rows, or another split"
                 )
     if len(task.classes) == 1:
@@ -392,14 +392,14 @@ def _check_labels(task: ProbeTask) -> None:
             'classes; write kind = "ridge", or texts as labels'
         )
     if (count := len(set(source.groups(task.learned)))) < LEAST:
-        what = f"values of {source.table.split}" if source.table.split else "prompts"
+        noun = f"values of {source.table.split}" if source.table.split else "prompts"
         halved = task.learns_here
         every, more = len(set(source.groups(range(len(source.rows))))), 1
         while (round(source.table.learn * (every + more)) if halved else every + more) < LEAST:
             more += 1
         other = ", as others are judged, or give test = prompts of their own" if halved else ""
         raise DataError(
-            f"{table.name!r} is learned from {count} {what}; {LEAST} or more are needed, that its "
+            f"{table.name!r} is learned from {count} {noun}; {LEAST} or more are needed, that its "
             f"penalty can be chosen: write {more} more{other}"
         )
 
@@ -492,9 +492,9 @@ def _alike(
         text = _seen_text(row, place)
         return text, (spelling(text), row.columns.get(label))
 
-    before = {key: row for row in learned for key in says(row)}
+    row_by_text = {key: row for row in learned for key in says(row)}
     for row in judged:
-        if other := next((before[key] for key in says(row) if key in before), None):
+        if other := next((row_by_text[key] for key in says(row) if key in row_by_text), None):
             yield row, other
 
 
@@ -502,7 +502,7 @@ def _giving(parts: Sequence[tuple[list[PromptRow], list[PromptRow]]], label: str
     """The columns whose value says the label and is in both halves, or in several folds: those by
     which rows could be split, as each label has several values of it."""
     giving = []
-    rows = list({id(row): row for part in parts for some in part for row in some}.values())
+    rows = list({id(row): row for part in parts for half in part for row in half}.values())
     for column in dict.fromkeys(name for row in rows for name in ("template", *row.spans)):
         if column == label or not all(column in row.columns for row in rows):
             continue
@@ -524,14 +524,16 @@ def in_words(task: ProbeTask) -> str:
     label, count = table.label, len(task.rows)
     if task.control == MAJORITY:
         return f"the most frequent {label}, whatever the prompt"
-    what = f"{count} {'of ' + table.test if task.test else 'others'}"
-    new, of = f" with a new {split}" if split else "", probe_parts.in_words(table)
+    test = f"{count} {'of ' + table.test if task.test else 'others'}"
+    new, part = f" with a new {split}" if split else "", probe_parts.in_words(table)
     words = (
-        f"{label} by {table.kind}{of}, learned from {len(task.learned)} prompts, judged on {what}"
+        f"{label} by {table.kind}{part}, learned from {len(task.learned)} prompts, judged on {test}"
     )
     if table.folds:
-        on = f"{what}, a fold each" if task.test else "the fold that it did not learn from"
-        words = f"{label} by {table.kind}{of}, {table.folds} folds of {len(task.learned)} prompts, "
+        on = f"{test}, a fold each" if task.test else "the fold that it did not learn from"
+        words = (
+            f"{label} by {table.kind}{part}, {table.folds} folds of {len(task.learned)} prompts, "
+        )
         words += f"each judged on {on}"
     if task.classes:
         frequent = f"the most frequent of {len(task.classes)} labels is right in {task.chance:.0%}"
@@ -586,23 +588,23 @@ def placed(embedding: torch.Tensor, ids: Sequence[Sequence[int]]) -> torch.Tenso
     and how many there are: [row, column]. What lies behind an end is zero."""
     longest = min(FROM_EACH_END, max(map(len, ids)))
     tokens = sorted({i for row in ids for i in row})
-    known = embedding[tokens].detach().float().cpu()
+    vectors = embedding[tokens].detach().float().cpu()
     width = max(1, NUMBERS // (2 * longest * len(ids)))
-    if known.shape[1] > width:
-        _, _, directions = torch.linalg.svd(known - known.mean(0), full_matrices=False)
-        known = known @ directions[:width].mT
-    nothing = torch.zeros(1, known.shape[1])
-    known = torch.cat([known, nothing])
+    if vectors.shape[1] > width:
+        _, _, directions = torch.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
+        vectors = vectors @ directions[:width].mT
+    nothing = torch.zeros(1, vectors.shape[1])
+    vectors = torch.cat([vectors, nothing])
     index = {token: n for n, token in enumerate(tokens)}
 
-    def row(some: Sequence[int]) -> list[int]:
+    def row(row_ids: Sequence[int]) -> list[int]:
         filling = [len(tokens)] * longest
-        first = ([index[i] for i in some] + filling)[:longest]
-        last = ([index[i] for i in reversed(some)] + filling)[:longest]
+        first = ([index[i] for i in row_ids] + filling)[:longest]
+        last = ([index[i] for i in reversed(row_ids)] + filling)[:longest]
         return [*first, *last]
 
-    at_places = known[torch.tensor([row(some) for some in ids])].flatten(1)
-    lengths = torch.tensor([[float(len(some))] for some in ids])
+    at_places = vectors[torch.tensor([row(row_ids) for row_ids in ids])].flatten(1)
+    lengths = torch.tensor([[float(len(row_ids))] for row_ids in ids])
     return torch.cat([at_places, lengths], 1)
 
 
@@ -619,13 +621,13 @@ def at_chance(task: ProbeTask, folder: ModelFolder) -> Collection[str]:
             ids = [seen_tokens(prompt(folder, row), point.position) for row in rows]
         except AssayError:  # reported where prompts are checked
             return ()
-        bags = [tuple(sorted(some)) for some in ids]
-        last = [() if point.position == "mean" else tuple(some[-1:]) for some in ids]
+        bags = [tuple(sorted(row_ids)) for row_ids in ids]
+        last = [() if point.position == "mean" else tuple(row_ids[-1:]) for row_ids in ids]
         keys: dict[str, Sequence[object]] = {
             BAG.name: bags,
             EMBEDDING.name: list(zip(bags, last, strict=True)),
         }
-        blind &= {name for name, of in keys.items() if _even(of, labels, task.classes)}
+        blind &= {name for name, row_keys in keys.items() if _even(row_keys, labels, task.classes)}
     return blind
 
 

@@ -18,7 +18,7 @@ from assay.ask.measure.activations import all_activations, read_activations
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.dictionaries import opened
 from assay.ask.measure.measuring import PASS, SIGNS, SMOKE, Measured, Tick, blocks
-from assay.ask.measure.models import as_it_is, located, said
+from assay.ask.measure.models import as_it_is, key_suffix, located
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask, every_point
 from assay.ask.measure.prompts import PromptSet
@@ -99,9 +99,9 @@ def measure(
     for s, seed in enumerate(distinct):
         if task.control != MAJORITY:
             twin = 0 if single else seed // twins if twins else None
-            drawn = (twin, seed if moves else 0, seed if others else None)
-            if drawn != last:
-                inputs, last = reader.inputs(points, *drawn), drawn
+            draws = (twin, seed if moves else 0, seed if others else None)
+            if draws != last:
+                inputs, last = reader.inputs(points, *draws), draws
                 lengths = [len(ids) for ids in reader.ids(points[0])]
                 for learning in learnings:
                     learning.read(points, inputs, lengths)
@@ -235,7 +235,7 @@ class _Reader:
             read = {k: ways[self.task.control](p, attends) for k, p in by_place.items()}
             return [read[p.position] for p in points]
         model = self._opened
-        settings = said(self.task.model)
+        settings = key_suffix(self.task.model)
         key = f"{model.fingerprint}{settings} {'' if seed is None else seed}"
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
@@ -245,49 +245,47 @@ class _Reader:
         else:
             acts = self._acts(model, key, points, change_seed)
         if any(p.dictionary for p in points):
-            known = cache(partial(opened, folder=self.study, root=ROOT.get()))
+            load = cache(partial(opened, folder=self.study, root=ROOT.get()))
             with torch.no_grad():
                 acts = [
-                    fitted(p.dictionary, known(p.dictionary), self.folder).encode(x.float().cpu())[
-                        0
-                    ]
+                    fitted(p.dictionary, load(p.dictionary), self.folder).encode(x.float().cpu())[0]
                     for p, x in zip(points, acts, strict=True)
                 ]
-        own = self.folder, len(self.task.learned), other
-        return [probe_parts.read(p, x, *own) for p, x in zip(points, acts, strict=True)]
+        arguments = self.folder, len(self.task.learned), other
+        return [probe_parts.read(p, x, *arguments) for p, x in zip(points, acts, strict=True)]
 
     def _edits(
-        self, model: Pretrained, key: str, some: PromptSet, seed: int
+        self, model: Pretrained, key: str, prompts: PromptSet, seed: int
     ) -> list[list[Edits]] | None:
         """What is done to the model on each of these prompts; None where nothing is."""
         if self.task.change is None:
             return None
-        every = [prompt(model.folder, row) for row in some.rows]
-        known = cache(partial(opened, folder=self.study, root=ROOT.get()))
+        every = [prompt(model.folder, row) for row in prompts.rows]
+        load = cache(partial(opened, folder=self.study, root=ROOT.get()))
         code = cache(partial(own_code.load, folder=self.study))
-        asked: Any = (model, every, range(len(every)), [seed], [{}], key, known, code, _no_effects)
-        return Changes(self.task.change, *asked).edits
+        about: Any = (model, every, range(len(every)), [seed], [{}], key, load, code, _no_effects)
+        return Changes(self.task.change, *about).edits
 
     def _acts(self, model: Pretrained, key: str, points: Sequence[Probe], seed: int) -> Rows:
         sets = [(self.task.source, self.task.learned), (self.task.prompts, self.rows)]
         acts: dict[tuple[str, str, Position], torch.Tensor] = {}
         whole = {p.digest: p for p, _ in sets}.values()
-        edits = {some.digest: self._edits(model, key, some, seed) for some in whole}
+        edits = {prompts.digest: self._edits(model, key, prompts, seed) for prompts in whole}
         for place in dict.fromkeys(p.position for p in points):
             here = [(p.site, p.test_site or p.site) for p in points if p.position == place]
             names = list(dict.fromkeys(name for pair in here for name in pair))
             sites = [Site.parse(name) for name in names]
             read = {}
-            for some in whole:
+            for prompts in whole:
                 if model is self._twin or self.task.change:  # which nobody reads again
-                    by_site = read_activations(model, some, sites, place, edits[some.digest])
-                    read[some.digest] = [by_site[site] for site in sites]
+                    by_site = read_activations(model, prompts, sites, place, edits[prompts.digest])
+                    read[prompts.digest] = [by_site[site] for site in sites]
                 else:
-                    read[some.digest] = all_activations(model, key, some, sites, place)
+                    read[prompts.digest] = all_activations(model, key, prompts, sites, place)
             for pair in dict.fromkeys(here):
                 parts = [
-                    read[some.digest][names.index(name)][rows].flatten(1)
-                    for name, (some, rows) in zip(pair, sets, strict=True)
+                    read[prompts.digest][names.index(name)][rows].flatten(1)
+                    for name, (prompts, rows) in zip(pair, sets, strict=True)
                 ]
                 acts[*pair, place] = torch.cat(parts)
         return [acts[p.site, p.test_site or p.site, p.position] for p in points]
@@ -298,14 +296,14 @@ class _Reader:
         ids = self.ids(points[0])
         rows: list[list[torch.Tensor]] = [[] for _ in points]
         for begin in range(0, len(self.prompts), 4 * ROWS):
-            some = self.prompts[begin : begin + 4 * ROWS]
+            batch = self.prompts[begin : begin + 4 * ROWS]
             traces = run_many(
                 model,
-                [p.tokens for p in some],
+                [p.tokens for p in batch],
                 capture=list(dict.fromkeys(sites)),
                 logits=False,
             )
-            for i, (p, trace) in enumerate(zip(some, traces, strict=True), begin):
+            for i, (p, trace) in enumerate(zip(batch, traces, strict=True), begin):
                 for k, site in enumerate(sites):
                     x = trace[0].acts[site][0, p.opening : p.opening + len(ids[i])]
                     rows[k].append(x.flatten(1).float().clone())

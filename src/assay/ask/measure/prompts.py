@@ -146,15 +146,15 @@ class PromptSet:
             count = min(max(1, round(self.table.learn * len(names))), len(names) - 1)
             learned |= {names[i] for i in order[:count]}
         train = [i for i, group in enumerate(groups) if group in learned]
-        rest = [i for i, group in enumerate(groups) if group not in learned]
+        test = [i for i, group in enumerate(groups) if group not in learned]
         unit = self.table.unit
-        if unit and not self.table.split and (both := {*self.units(train)} & {*self.units(rest)}):
+        if unit and not self.table.split and (both := {*self.units(train)} & {*self.units(test)}):
             raise DataError(
                 f"{unit} {min(both)!r} is both among the prompts to learn from and among "
                 f'those that are measured; write split = "{unit}" under '
                 f"{self.table.name}"
             )
-        return train, rest
+        return train, test
 
     def groups(self, rows: Sequence[int]) -> list[str]:
         """Give the group of each of these rows: what has one is learned from or measured."""
@@ -190,8 +190,8 @@ class PromptSet:
         """Draw about two thirds of the groups among these rows, of each label at least one row; the
         seed says which."""
         split, groups = self.table.split, self.groups(rows)
-        known = labelled and not split and all(label in self.rows[i].columns for i in rows)
-        kinds = self.column(label, rows) if known else []
+        has_labels = labelled and not split and all(label in self.rows[i].columns for i in rows)
+        kinds = self.column(label, rows) if has_labels else []
         kind_of = dict(zip(groups, kinds, strict=True)) if kinds else dict.fromkeys(groups, "")
         chosen: set[str] = set()
         for kind in dict.fromkeys(kind_of.values()):
@@ -223,7 +223,7 @@ def refuse_shuffled(first: PromptSet, second: PromptSet) -> None:
 
 def _values(first: PromptSet, second: PromptSet, column: str) -> tuple[list[str], list[str]]:
     """A column of two tables; nothing where a row lacks it."""
-    both = [[row.columns.get(column) for row in some.rows] for some in (first, second)]
+    both = [[row.columns.get(column) for row in prompts.rows] for prompts in (first, second)]
     a, b = ([x for x in values if x is not None] for values in both)
     return (a, b) if len(a) == len(first.rows) and len(b) == len(second.rows) else ([], [])
 
@@ -239,18 +239,20 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     if prompts.table.unit or prompts.table.split:
         return {}
     texts, values = [prompts.rows[i].text for i in rows], slot_values(prompts, rows)
-    if all(of == texts for name, of in values.items() if name != "template"):
+    if all(cells == texts for name, cells in values.items() if name != "template"):
         ways = zip(("wording", "filling"), wordings(texts), strict=True)
-        found = {name: [str(n) for n in numbers] for name, numbers in ways}
+        groups = {name: [str(n) for n in numbers] for name, numbers in ways}
         for name in prompts.unnamed:
             levels = [prompts.rows[i].columns[name] for i in rows]
-            found |= {name: levels} if len({*levels}) >= FEWEST else {}
+            groups |= {name: levels} if len({*levels}) >= FEWEST else {}
         if "template" in values:  # which names the wording
-            found |= {"template": values["template"]}
-            found.pop("wording")
-        return {n: of for n, of in found.items() if len({*of}) > 1 and _several_each(of)}
-    several = {name: of for name, of in values.items() if len({*of}) > 1}
-    return several if all(2 * len({*of}) <= len(texts) for of in several.values()) else {}
+            groups |= {"template": values["template"]}
+            groups.pop("wording")
+        return {
+            n: cells for n, cells in groups.items() if len({*cells}) > 1 and _several_each(cells)
+        }
+    several = {name: cells for name, cells in values.items() if len({*cells}) > 1}
+    return several if all(2 * len({*cells}) <= len(texts) for cells in several.values()) else {}
 
 
 def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
@@ -262,16 +264,16 @@ def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
     for i, unit in zip(rows, prompts.units(rows), strict=True):
         says.setdefault(unit, []).append(prompts.same[i])
     first: dict[tuple[int, ...], str] = {}
-    found = {unit: first.setdefault((*sorted(some),), unit) for unit, some in says.items()}
-    return found if len(first) < len(found) else {}
+    firsts = {unit: first.setdefault((*sorted(numbers),), unit) for unit, numbers in says.items()}
+    return firsts if len(first) < len(firsts) else {}
 
 
 def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give of each of these rows the value of each slot, the template among them."""
-    some = [prompts.rows[i] for i in rows]
-    slots = dict.fromkeys(name for row in some for name in row.spans)
-    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
-    return {name: [row.columns.get(name, "") for row in some] for name in slots}
+    chosen = [prompts.rows[i] for i in rows]
+    slots = dict.fromkeys(name for row in chosen for name in row.spans)
+    slots |= dict.fromkeys(n for row in chosen for n in row.columns if n == "template")
+    return {name: [row.columns.get(name, "") for row in chosen] for name in slots}
 
 
 def _several_each(values: Sequence[str]) -> bool:
@@ -296,13 +298,13 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     ways = [w for w in ("file", "rows") if getattr(table, w)]
     _check_chat(table)
     if len(ways) > 1 or not (ways or table.slots or table.text or table.messages):
-        what = " and ".join(ways) or "none of them"
-        raise DataError(f"give file, rows or slots for prompts {table.name}, got {what}")
+        got = " and ".join(ways) or "none of them"
+        raise DataError(f"give file, rows or slots for prompts {table.name}, got {got}")
     if ways:
-        given: list[Record] = [
+        given_rows: list[Record] = [
             (f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)
         ]
-        records = _with_slots(table, read_file(folder / table.file) if table.file else given)
+        records = _with_slots(table, read_file(folder / table.file) if table.file else given_rows)
     elif table.slots:
         combinations = enumerate(_with_slots(table, [("", {})]), 1)
         records = [(f"{table.name}, combination {i}", values) for i, (_, values) in combinations]
@@ -367,20 +369,20 @@ def _taken(table: Prompts, records: Sequence[Record]) -> Iterator[Record]:
     """The records that `where` takes. Raises: DataError for a column that one lacks, and where none
     is left."""
     columns = {} if isinstance(table.where, str) else table.where
-    left = False
+    any_taken = False
     for place, record in records:
         for name, values in columns.items():
             if name not in record:
                 raise DataError(f"{place} has no column {name!r}; {nearest(name, record)}")
-            some = values if isinstance(values, tuple) else (values,)
-            if _written(place, name, record[name]) not in [_written(place, name, v) for v in some]:
+            valid = values if isinstance(values, tuple) else (values,)
+            if _written(place, name, record[name]) not in [_written(place, name, v) for v in valid]:
                 break
         else:
-            left = True
+            any_taken = True
             yield place, record
-    if columns and not left:
-        what = " and ".join(f"{name} = {value!r}" for name, value in columns.items())
-        raise DataError(f"{table.name}: no row of {table.file or 'the table'} has {what}")
+    if columns and not any_taken:
+        condition = " and ".join(f"{name} = {value!r}" for name, value in columns.items())
+        raise DataError(f"{table.name}: no row of {table.file or 'the table'} has {condition}")
 
 
 def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, list[PromptRow]]:
@@ -402,10 +404,10 @@ def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, 
             raise DataError(f"{row.place}: prompts with shots have a column {min(both)} already")
         for n in table.shots:
             others = [rows[(i + 1 + k) % len(rows)] for k in range(n)]
-            before = "".join(other.fill(table.example) for other in others)
+            examples = "".join(other.fill(table.example) for other in others)
             columns = {**row.columns, "shots": str(n), "row": str(i)}
-            spans = {slot: len(before) + end for slot, end in row.spans.items()}
-            made.append(replace(row, text=before + row.text, columns=columns, spans=spans))
+            spans = {slot: len(examples) + end for slot, end in row.spans.items()}
+            made.append(replace(row, text=examples + row.text, columns=columns, spans=spans))
     split = table.split if table.split or table.unit else "row"
     return msgspec.structs.replace(table, levels="shots", split=split), made
 
@@ -451,8 +453,8 @@ def remarks(prompts: PromptSet) -> list[str]:
                 kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
     return [
         f"{prompts.table.name}: {len(rows)} of {counted(len(prompts.rows), 'prompt')} "
-        f"{'has' if len(rows) == 1 else 'have'} {what} ({rows[0].place})"
-        for what, rows in kinds.items()
+        f"{'has' if len(rows) == 1 else 'have'} {problem} ({rows[0].place})"
+        for problem, rows in kinds.items()
     ]
 
 
@@ -465,18 +467,18 @@ def _read_of(row: PromptRow, study: str) -> list[tuple[str, str]]:
 
 def _numbered(table: Prompts, rows: Sequence[PromptRow], study: str) -> Iterator[int]:
     """Number what rows say and what is read of them, without case, spaces and end marks."""
-    known: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for row in rows:
         besides = (table.unit, table.split, *row.spans)
         read = [x for x in _read_of(row, study) if x[0] not in besides]
-        yield known.setdefault(json.dumps([spelling(row.text), read]), len(known))
+        yield numbers.setdefault(json.dumps([spelling(row.text), read]), len(numbers))
 
 
 def _unnamed(rows: Sequence[PromptRow], study: str) -> Iterator[str]:
     """The columns that all rows have, and that a study names nowhere; none without a study."""
     for name in rows[0].columns if study else ():
-        known = name in (*rows[0].spans, "label", "template") or _names(study, name)
-        if not known and all(name in row.columns for row in rows):
+        is_named = name in (*rows[0].spans, "label", "template") or _names(study, name)
+        if not is_named and all(name in row.columns for row in rows):
             yield name
 
 
@@ -584,9 +586,9 @@ def read_file(path: Path) -> list[Record]:
         raise DataError(f"prompts are read from {', '.join(KINDS)}, got {path.name}")
     text = foreign.text(path, "a file of prompts", LARGEST)
     if "\0" in text:
-        before = _LINE.split(text[: text.index("\0")])
+        above = _LINE.split(text[: text.index("\0")])
         raise DataError(
-            f"{path.name} line {len(before)} column {len(before[-1]) + 1} has a NUL, as binary "
+            f"{path.name} line {len(above)} column {len(above[-1]) + 1} has a NUL, as binary "
             "files and UTF-16 without a mark do; save it as UTF-8 text"
         )
     if kind == ".csv":
@@ -616,7 +618,7 @@ def _cells(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
     """The cells of each record that is no blank line, with the line on which it begins. Raises:
     DataError."""
     with _CELLS:
-        before = csv.field_size_limit(LARGEST)
+        old_limit = csv.field_size_limit(LARGEST)
         try:
             # newline="": a line end within quotes is a part of its cell
             reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -630,7 +632,7 @@ def _cells(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
                 why = "a quote that opens in it is never closed"
             raise DataError(f"{name} line {line} is not CSV: {why}") from None
         finally:
-            csv.field_size_limit(before)
+            csv.field_size_limit(old_limit)
     yield from rows
 
 
@@ -663,23 +665,23 @@ def _object(place: str, line: str) -> dict[str, object]:
     column."""
     record: dict[str, object] = {}
     try:
-        at = _expect(line, 0, "{", "must be an object of texts and numbers")
-        while line[at : at + 1] != "}":
-            begin = at
-            name, at = _DECODER.raw_decode(line, begin)
+        index = _expect(line, 0, "{", "must be an object of texts and numbers")
+        while line[index : index + 1] != "}":
+            begin = index
+            name, index = _DECODER.raw_decode(line, begin)
             if type(name) is not str or line[begin] != '"':
                 raise json.JSONDecodeError("a name in quotes is expected here", line, begin)
-            begin = _expect(line, at, ":", "no colon after a name")
-            value, at = _DECODER.raw_decode(line, begin)
+            begin = _expect(line, index, ":", "no colon after a name")
+            value, index = _DECODER.raw_decode(line, begin)
             if why := _unusable(name, value, name in record):
                 raise DataError(f"{place} column {begin + 1}: {why}")
             record[name] = value
-            at = _skip(line, at)
-            if line[at : at + 1] != "}":
-                at = _expect(line, at, ",", "no comma between two values")
-                if line[at : at + 1] == "}":
-                    raise json.JSONDecodeError("a value is expected after the comma", line, at)
-        if (end := _skip(line, at + 1)) < len(line):
+            index = _skip(line, index)
+            if line[index : index + 1] != "}":
+                index = _expect(line, index, ",", "no comma between two values")
+                if line[index : index + 1] == "}":
+                    raise json.JSONDecodeError("a value is expected after the comma", line, index)
+        if (end := _skip(line, index + 1)) < len(line):
             raise json.JSONDecodeError("more text follows the object", line, end)
     except json.JSONDecodeError as e:
         raise DataError(f"{place} column {e.pos + 1} is not JSON: {e.msg}") from None
@@ -688,18 +690,18 @@ def _object(place: str, line: str) -> dict[str, object]:
     return record
 
 
-def _skip(line: str, at: int) -> int:
-    while line[at : at + 1] in (" ", "\t"):
-        at += 1
-    return at
+def _skip(line: str, index: int) -> int:
+    while line[index : index + 1] in (" ", "\t"):
+        index += 1
+    return index
 
 
-def _expect(line: str, at: int, sign: str, why: str) -> int:
+def _expect(line: str, index: int, sign: str, why: str) -> int:
     """Where it goes on behind a sign that must be here."""
-    at = _skip(line, at)
-    if line[at : at + 1] != sign:
-        raise json.JSONDecodeError(why, line, at)
-    return _skip(line, at + 1)
+    index = _skip(line, index)
+    if line[index : index + 1] != sign:
+        raise json.JSONDecodeError(why, line, index)
+    return _skip(line, index + 1)
 
 
 def _unusable(name: str, value: object, again: bool) -> str:

@@ -69,11 +69,11 @@ def _answer(answer: Answer) -> str:
     return f"any of {', '.join(texts)}" if texts[1:] else texts[0]
 
 
-def _less(what: str, texts: bool | str | tuple[Answer, ...], read: Read) -> str:
+def _less(quantity: str, texts: bool | str | tuple[Answer, ...], read: Read) -> str:
     if isinstance(texts, bool):
-        return f"{what} of {next_tokens.own_in_words(read)}"
+        return f"{quantity} of {next_tokens.own_in_words(read)}"
     answers = (texts,) if isinstance(texts, str) else texts
-    return " − ".join(f"{what}({_answer(answer)})" for answer in answers)
+    return " − ".join(f"{quantity}({_answer(answer)})" for answer in answers)
 
 
 def _where(read: Read) -> str:
@@ -108,15 +108,15 @@ def _answer_falls(read: Read) -> str:
     return "" if isinstance(texts, tuple) and texts[1:] else "falls"
 
 
-def _parts(read: Read, named: str) -> str:
+def _parts(read: Read, names: str) -> str:
     """The parts that a read is of, by name or as they are chosen."""
     place = "all" if read.position == "mean" else read.position
-    return interventions.top_in_words(read.top, read.site, place) if read.top else named
+    return interventions.top_in_words(read.top, read.site, place) if read.top else names
 
 
 def _named_parts(read: Read) -> str:
-    named = ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
-    return f"head{'s' * bool(read.heads[1:])} {named}" if read.heads else named
+    names = ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
+    return f"head{'s' * bool(read.heads[1:])} {names}" if read.heads else names
 
 
 def _writing(read: Read) -> str:
@@ -124,8 +124,8 @@ def _writing(read: Read) -> str:
     places = read.heads or read.sites or (read.site,)
     several = bool(read.top or places[1:]) or "{" in places[0]
     noun = f"head{'s' * several} " if read.heads else ""
-    named = _parts(read, f"{noun}{', '.join(places)}")
-    return f"what {named} write{'s' * (not several)}"
+    names = _parts(read, f"{noun}{', '.join(places)}")
+    return f"what {names} write{'s' * (not several)}"
 
 
 def _listed(levels: Sequence[object]) -> str:
@@ -158,15 +158,15 @@ def _pattern_words(read: Read) -> str:
     to = targets.get(str(read.to), f"token {read.to}")
     start = "a token pays, mean over tokens," if read.position == "mean" else ""
     start = start or f"token {read.position} pays"
-    named = f"head {read.pattern}" if read.pattern else f"heads {', '.join(read.heads)}"
-    return f"share of attention that {start} to {to} in {_parts(read, named)}"
+    heads = f"head {read.pattern}" if read.pattern else f"heads {', '.join(read.heads)}"
+    return f"share of attention that {start} to {to} in {_parts(read, heads)}"
 
 
 def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
     """A number that a row of the prompts has, whatever the model does; or that a level of the sweep
     is."""
     name, label = read.column if isinstance(read.column, tuple) else (read.column, None)
-    columns = {str(level): str(level) for some in read.sweep.values() for level in some}
+    columns = {str(level): str(level) for levels in read.sweep.values() for level in levels}
     columns |= prompt.row.columns
     if name not in columns:
         hint = nearest(name, prompt.row.columns)
@@ -179,7 +179,7 @@ def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{prompt.row.place}: {name} = {value!r} is not a number; of a label write column = "
             f'["{name}", "{value}"]'
         ) from None
-    return Ready(lambda seen: [number for _ in seen])
+    return Ready(lambda outputs: [number for _ in outputs])
 
 
 _SHARE, _FROM_0, _COSINE = (lambda _: (0.0, 1.0)), (lambda _: (0.0, None)), (lambda _: (-1.0, 1.0))
@@ -499,8 +499,8 @@ def kind_of(read: Read) -> str:
             stated = [kind for kind in stated if kind not in KINDS[name].fields]
     if not stated:  # which parts are meant says of what it is
         parts = {"heads": "pattern", "neurons": "neurons"}
-        of = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
-        stated = [parts[of]] if of in parts else []
+        part = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
+        stated = [parts[part]] if part in parts else []
     if len(stated) != 1:
         got = " and ".join(stated) or "none of them"
         raise DataError(f"give one of {', '.join(KINDS)} for the read {read.name!r}, got {got}")
@@ -581,7 +581,7 @@ def describe(read: Read) -> str:
         span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
     unit = kind.unit if kind.unit not in ("1", "rank") else ""
     better = f"{kind.better} is better" if kind.better else ""
-    levels = " and ".join(f"{slot} {_listed(some)}" for slot, some in read.sweep.items())
+    levels = " and ".join(f"{slot} {_listed(values)}" for slot, values in read.sweep.items())
     about = ", ".join(part for part in (unit, span, better) if part)
     return f"{read.name}: {kind.words(read)}{f' ({about})' if about else ''}" + (
         f"; for {levels}" if levels else ""
@@ -691,21 +691,23 @@ def _check_top(read: Read, chosen: str, name: str) -> None:
     """Refuse parts that cannot be chosen for this kind of read."""
     if read.top is not None and read.top.within:
         raise DataError(f"{read.name}: only an [[intervene]] chooses parts for each prompt")
-    of: tuple[str, ...] = {"neurons": ("neurons",), "feature": ("latents",)}.get(name, ("heads",))
+    allowed: tuple[str, ...] = {"neurons": ("neurons",), "feature": ("latents",)}.get(
+        name, ("heads",)
+    )
     if name == "gradient":
-        of = ("latents",) if read.feature else ("heads", "neurons")
-    if chosen not in of:
+        allowed = ("latents",) if read.feature else ("heads", "neurons")
+    if chosen not in allowed:
         raise DataError(
-            f"{read.name}: {name} is of {' or '.join(of)}, got top with of = {chosen!r}"
+            f"{read.name}: {name} is of {' or '.join(allowed)}, got top with of = {chosen!r}"
         )
-    if named := [f for f in ("heads", "pattern", "neurons") if getattr(read, f)]:
+    if stated := [f for f in ("heads", "pattern", "neurons") if getattr(read, f)]:
         raise DataError(
-            f"{read.name}: top chooses the {chosen}, so leave out {named[0]}, which names them"
+            f"{read.name}: top chooses the {chosen}, so leave out {stated[0]}, which names them"
         )
 
 
 def check_sweeps(
-    some: Sequence[Read], taken: Mapping[str, str], changes: Sequence[Intervention] = ()
+    study_reads: Sequence[Read], taken_dims: Mapping[str, str], changes: Sequence[Intervention] = ()
 ) -> None:
     """Refuse a dimension that would mean two things. Raises: DataError.
 
@@ -715,21 +717,22 @@ def check_sweeps(
         changes: interventions, with which a read shares a dimension if both have the same levels.
     """
     swept = [(change.name, n, levels) for change in changes for n, levels in change.sweep.items()]
-    before: dict[str, Read] = {}
-    for read in some:
+    first_reads: dict[str, Read] = {}
+    for read in study_reads:
         for name, levels in read.sweep.items():
-            other = before.setdefault(name, read)
-            if name in taken:
+            other = first_reads.setdefault(name, read)
+            if name in taken_dims:
                 raise DataError(
-                    f"{read.name} sweeps {name}, and {taken[name]} has a dimension of that name; "
-                    f"call the slot something else, such as {{{name}_read}}"
+                    f"{read.name} sweeps {name}, and {taken_dims[name]} has a dimension of that "
+                    f"name; call the slot something else, such as {{{name}_read}}"
                 )
             both = [(other.name, name, other.sweep[name]), *swept]
-            for rival in (of for of, n, own in both if n == name and tuple(own) != tuple(levels)):
-                raise DataError(
-                    f"{rival} and {read.name} sweep {name} over different levels; give both "
-                    f"the same, or call a slot something else, such as {{{name}_2}}"
-                )
+            for rival, slot, other_levels in both:
+                if slot == name and tuple(other_levels) != tuple(levels):
+                    raise DataError(
+                        f"{rival} and {read.name} sweep {name} over different levels; give both "
+                        f"the same, or call a slot something else, such as {{{name}_2}}"
+                    )
 
 
 def fits(read: Read, columns: Collection[str]) -> bool:
@@ -759,8 +762,8 @@ def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
     written = str([_plain(read), read.top, *along])
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
-        known = name in _USUAL and name not in ("name", "sweep")
-        if not known and name not in slots:
+        is_field = name in _USUAL and name not in ("name", "sweep")
+        if not is_field and name not in slots:
             hint = f"{{{name}}}"
             raise DataError(f"{read.name} sweeps {name}, and has no slot {hint} and no such field")
         if not levels or len(set(levels)) < len(levels):
@@ -802,7 +805,7 @@ def _check_point(
         spans = field_name == "position"
         single = [p for p in several if not (spans and (whole_slot(p) or range_ends(p)))]
         if any(isinstance(p, str) and p not in words and not SLOT.fullmatch(p) for p in single):
-            known = " or ".join(f'"{w}"' for w in words)
+            allowed = " or ".join(f'"{w}"' for w in words)
             more = (
                 ', a list of these, "4:10" or "1:", "all of {city}"'
                 if field_name == "position"
@@ -810,7 +813,7 @@ def _check_point(
             )
             raise DataError(
                 f"{read.name}: {field_name} is a number, a slot such as {{city}}"
-                f"{more}{', ' if known else ''}{known}; got {place!r}"
+                f"{more}{', ' if allowed else ''}{allowed}; got {place!r}"
             )
 
 

@@ -61,43 +61,43 @@ class Replacements:
     ) -> list[dict[Site, Rows]]:
         """What goes to the sites of each prompt, a row for each of its tokens. `Elsewhere` compares
         this with what is there, to see how much a change changes."""
-        some = self.prompts if prompts is None else prompts
+        chosen = self.prompts if prompts is None else prompts
         if table.function:
             return [
                 {s: self.own(table, p, s, x[None])[0] for s, x in acts.items()}
-                for p, acts in zip(some, self.seen(some, sites), strict=True)
+                for p, acts in zip(chosen, self.seen(chosen, sites), strict=True)
             ]
         if table.scale is not None:
-            return [{s: x * table.scale for s, x in a.items()} for a in self.seen(some, sites)]
+            return [{s: x * table.scale for s, x in a.items()} for a in self.seen(chosen, sites)]
         if table.noise:
             return [
                 {s: x + table.noise * self._noise(p, s, x, seed) for s, x in acts.items()}
-                for p, acts in zip(some, self.seen(some, sites), strict=True)
+                for p, acts in zip(chosen, self.seen(chosen, sites), strict=True)
             ]
         if table.ablate == "mean":
-            return self._means(table, sites, some, shift)
+            return self._means(table, sites, chosen, shift)
         if table.patch == interventions.SWAPPED:
             return [
                 self._swapped(table, p, acts, shift)
-                for p, acts in zip(some, self.seen(some, sites), strict=True)
+                for p, acts in zip(chosen, self.seen(chosen, sites), strict=True)
             ]
         place = table.position
         measured = self.shown
         if self.control != "unrelated" and table.patch == "corrupted":
-            partners = self.pairs(some)
-            for p, other in zip(some, partners, strict=True):
+            partners = self.pairs(chosen)
+            for p, other in zip(chosen, partners, strict=True):
                 if why := misfit(p, other, place, measured):
                     raise DataError(f"{p.row.place}: {why}")
         elif self.control != "unrelated" and table.patch == "clean":
-            partners = list(some)
+            partners = list(chosen)
         elif table.patch or table.ablate == "resample":
-            partners = self.partners(some, place, seed)
+            partners = self.partners(chosen, place, seed)
         else:
             raise TypeError(f"{table.name!r} puts no activations there: {table}")
         acts = self.seen(partners, sites)
         return [
             {s: aligned(s, values[s], p, other, place, measured, shift) for s in sites}
-            for p, other, values in zip(some, partners, acts, strict=True)
+            for p, other, values in zip(chosen, partners, acts, strict=True)
         ]
 
     def _swapped(
@@ -106,8 +106,8 @@ class Replacements:
         """What sites have, with that of two places of a prompt swapped."""
         first, second = interventions.swapped(table, p, shift)
         order = [*range(len(p.tokens))]
-        for one, other in zip(first, second, strict=True):
-            order[one], order[other] = other, one
+        for first_token, second_token in zip(first, second, strict=True):
+            order[first_token], order[second_token] = second_token, first_token
         return {site: x[order] for site, x in acts.items()}
 
     def own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
@@ -131,27 +131,27 @@ class Replacements:
         return [{site: traced[0].acts[site][0]} for traced in traces]
 
     def _means(
-        self, table: Intervention, sites: Sequence[Site], some: Sequence[Prompt], shift: int
+        self, table: Intervention, sites: Sequence[Site], prompts: Sequence[Prompt], shift: int
     ) -> list[dict[Site, Rows]]:
         """Means over the prompts: at one position that of this position; at all that of all tokens,
         where the first that the model reads, often many times larger, has a mean of its own."""
         for site in sites:
             self.model.folder.shape(site)  # refuses sites that have no row for each token
         pool, place = self._pool(table), table.position
-        own = pool is self.prompts
-        if not own and table.source_position != "":
+        is_own_pool = pool is self.prompts
+        if not is_own_pool and table.source_position != "":
             place = table.source_position
-        acts, moved = self.seen(pool, sites), shift if own else 0
-        means: list[dict[Site, Rows]] = [{} for _ in some]
+        acts, moved = self.seen(pool, sites), shift if is_own_pool else 0
+        means: list[dict[Site, Rows]] = [{} for _ in prompts]
         for site in sites:
             values = [x[site] for x in acts]
             if place != "all":
                 positions = [[n + moved for n in p.all_at(place)] for p in pool]
-                rows = [x[at] for at, x in zip(positions, values, strict=True)]
+                rows = [x[places] for places, x in zip(positions, values, strict=True)]
                 one_each = len({*map(len, rows)}) == 1 and place == table.position
                 if isinstance(table.position, tuple) and one_each:
                     each = torch.stack(rows).mean(0)  # of each of several positions its own
-                    for row, p in zip(means, some, strict=True):
+                    for row, p in zip(means, prompts, strict=True):
                         row[site] = values[0].new_zeros(len(p.tokens), *each.shape[1:])
                         row[site][[n + shift for n in p.all_at(table.position)]] = each
                     continue
@@ -163,9 +163,9 @@ class Replacements:
                 mean = torch.cat(later).mean(0) if any(map(len, later)) else first
             by_length = {  # prompts of one length share theirs
                 n: torch.cat([first[None], mean.expand(n - 1, *mean.shape)])
-                for n in {len(p.tokens) for p in some}
+                for n in {len(p.tokens) for p in prompts}
             }
-            for row, p in zip(means, some, strict=True):
+            for row, p in zip(means, prompts, strict=True):
                 row[site] = by_length[len(p.tokens)]
         return means
 

@@ -154,10 +154,10 @@ def controls_of(task: SaeTask) -> tuple[Control, ...]:
 def axes(task: SaeTask) -> dict[str, Axes]:
     """What an arm measures, with its dimensions; a dictionary alone has no share of dead latents
     that could be generalised from."""
-    known = task.levels if task.source else ()
-    measured: dict[str, Axes] = {term: {task.unit: known} for term in SUMS}
+    levels = task.levels if task.source else ()
+    measured: dict[str, Axes] = {term: {task.unit: levels} for term in SUMS}
     if models := task.table.models:
-        measured |= {term: {task.unit: known, MODEL: models} for term in FVU_OF.terms}
+        measured |= {term: {task.unit: levels, MODEL: models} for term in FVU_OF.terms}
         latents = range(task.table.d_sae or 0)
         measured |= {name: {LATENT: latents} for name in NORMS if task.control != MEAN}
     return measured | ({DEAD.name: {}} if task.drawn else {})
@@ -167,13 +167,13 @@ def passes_of(task: SaeTask) -> tuple[Any, ...]:
     """What decides which activations an arm reads: arms that have this in common share the
     passes of the model."""
     t = task.table
-    drawn = t.seed if task.control == near.NOT_TRAINED.name else None
+    twin_seed = t.seed if task.control == near.NOT_TRAINED.name else None
     twice = task.control if task.control in (near.ITSELF.name, near.CHANGED.name) else ""
     return (
         task.model,
         t.models,
         twice,
-        drawn,
+        twin_seed,
         saes.sites_of(t),
         t.prompts,
         t.text,
@@ -267,24 +267,24 @@ def _sums_of_models(dictionary: Dictionary, acts: saes.Acts) -> dict[str, np.nda
     reads = (
         dictionary if dictionary.b_pre is not None else replace(dictionary, b_pre=dictionary.b_dec)
     )
-    found, begin = [], 0
+    sums, begin = [], 0
     for width in acts.parts:
-        own = slice(begin, begin := begin + width)
+        span = slice(begin, begin := begin + width)
         mean = dictionary.mean
         writes = replace(
             reads,
-            W_dec=reads.W_dec[:, :, own],
-            b_dec=reads.b_dec[:, own],
-            mean_out=None if mean is None else mean[:, own],
+            W_dec=reads.W_dec[:, :, span],
+            b_dec=reads.b_dec[:, span],
+            mean_out=None if mean is None else mean[:, span],
         )
 
-        def rows(some: Int[np.ndarray, " b"], own: slice = own) -> tuple[torch.Tensor, ...]:
-            (x,) = acts.rows(some)
-            return x, x[:, own]
+        def rows(index: Int[np.ndarray, " b"], span: slice = span) -> tuple[torch.Tensor, ...]:
+            (x,) = acts.rows(index)
+            return x, x[:, span]
 
-        part = replace(acts, rows=rows, mean=(acts.mean[0], acts.mean[0][own]))
-        found.append(_sums(writes, part)[0])
-    return {t: np.stack([s[t.removesuffix("_of")] for s in found], -1) for t in FVU_OF.terms}
+        part = replace(acts, rows=rows, mean=(acts.mean[0], acts.mean[0][span]))
+        sums.append(_sums(writes, part)[0])
+    return {t: np.stack([s[t.removesuffix("_of")] for s in sums], -1) for t in FVU_OF.terms}
 
 
 def _of_norms(
@@ -300,8 +300,8 @@ def _of_norms(
     whole = np.where((firings > 0) & (first + second > 0), first + second, np.nan)
     r = second / whole
     shared, exclusive = (r >= 0.3) & (r <= 0.7), (r < 0.1) | (r > 0.9)
-    known = np.where(np.isnan(r), np.nan, 1.0)
-    return {"relative_norm": r, "shared": shared * known, "exclusive": exclusive * known}
+    is_on = np.where(np.isnan(r), np.nan, 1.0)
+    return {"relative_norm": r, "shared": shared * is_on, "exclusive": exclusive * is_on}
 
 
 def _sums(dictionary: Any, acts: saes.Acts) -> tuple[dict[str, np.ndarray], np.ndarray]:

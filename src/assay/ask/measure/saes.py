@@ -168,12 +168,12 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
 def _wrong_decay(table: Train, decay: Mapping[str, float]) -> Iterator[tuple[str, str]]:
     """The parameters that a table decays and does not train."""
     kind = method_of(table)[0]
-    known = ["W_enc", "W_dec", "b_enc", "b_dec", *kind.init(1, table.d_sae or 1)]
-    known += getattr(kind, "encoders", ())
+    parameters = ["W_enc", "W_dec", "b_enc", "b_dec", *kind.init(1, table.d_sae or 1)]
+    parameters += getattr(kind, "encoders", ())
     for name in decay:
-        if name not in known:
-            what = f"{table.dictionary} trains {', '.join(known)}; {nearest(name, known)}"
-            yield "decay", f"there is no parameter {name!r}: {what}"
+        if name not in parameters:
+            hint = f"{table.dictionary} trains {', '.join(parameters)}; {nearest(name, parameters)}"
+            yield "decay", f"there is no parameter {name!r}: {hint}"
         elif name == {"decoder": "W_dec", "encoder": "W_enc"}.get(table.frozen):
             yield "decay", f"{name} is frozen, so it cannot decay; remove {name} or frozen"
 
@@ -206,19 +206,19 @@ def check(table: Train, folder: ModelFolder) -> None:
     it reads. Raises: DataError, ModelError."""
     for site in sites_of(table):
         folder.shape(site)
-    if table.text and (table.context or 0) > (most := folder.most_tokens):
-        raise DataError(f"{folder.name} reads at most {most} tokens; write context = {most}")
+    if table.text and (table.context or 0) > (limit := folder.most_tokens):
+        raise DataError(f"{folder.name} reads at most {limit} tokens; write context = {limit}")
 
 
 def remarks(table: Train) -> list[str]:
     """What to know of a dictionary before it is trained."""
     if not table.models or table.dictionary not in ("relu", "gated"):
         return []
-    what = (
+    reason = (
         "an L1 penalty shortens the decoder rows of a latent's weaker model, so some latents look"
     )
     return [
-        f"{table.name}: {what} like one model's alone although both have them (Minder et al. "
+        f"{table.name}: {reason} like one model's alone although both have them (Minder et al. "
         '2025); dictionary = "batchtopk" has no such penalty'
     ]
 
@@ -309,7 +309,7 @@ class Learning:
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
         usually = SaeSpec(
             seed=self.seed,
-            model=self.digest + models.said(Model(bos=self.bos)),
+            model=self.digest + models.key_suffix(Model(bos=self.bos)),
             twin=str(t.seed) if self.untrained else "",
             text=text,
             sites=tuple(map(str, sites_of(t))),
@@ -323,7 +323,7 @@ class Learning:
             lr=t.lr,
             frozen=self.frozen,
         )
-        said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+        usual_fields = {f.name: getattr(usually, f.name) for f in fields(usually)}
         how: dict[str, Any] = {
             "decay": json.dumps(t.decay or 0.0, sort_keys=True),
             "warmup": t.warmup,
@@ -332,9 +332,9 @@ class Learning:
         if t.models:
             pair: dict[str, Any] = {"other": self.other_digest, "shuffled": self.shuffled}
             if otherwise:
-                return OtherwisePairSpec(**said, **pair, **how)
-            return PairSpec(**said, **pair)
-        return OtherwiseSaeSpec(**said, **how) if otherwise else usually
+                return OtherwisePairSpec(**usual_fields, **pair, **how)
+            return PairSpec(**usual_fields, **pair)
+        return OtherwiseSaeSpec(**usual_fields, **how) if otherwise else usually
 
     def path(self, bench: Bench) -> Path:
         """The dictionary's file, trained now or before."""
@@ -433,7 +433,7 @@ class Learning:
     def _folders(self, bench: Bench) -> tuple[str, ...]:
         """The models that it reads, with the untrained twin of the last one where it is of that,
         or with its change shuffled."""
-        *before, last = (self.model, self.other) if self.table.models else (self.model,)
+        *others, last = (self.model, self.other) if self.table.models else (self.model,)
         if self.untrained:
             sites = sites_of(self.table)
             layers = [site.layer + 1 for site in sites if site.layer is not None]
@@ -447,7 +447,7 @@ class Learning:
             )
             changed = partial(self._with_shuffled_change, last)
             last = models.rewritten(changed, spec, bench)
-        return (*before, last)
+        return (*others, last)
 
     def _with_shuffled_change(self, other: str) -> Pretrained:
         first, second = (models.as_it_is(n, "cpu", Model()) for n in (self.model, other))
@@ -459,23 +459,23 @@ class Learning:
         usual = HarvestSpec(corpus=t.text, context=t.context, bos=self.bos)
         count = max(1, t.tokens // t.context)
         learned: list[Harvest] = []
-        held: list[Harvest] = []
+        judged: list[Harvest] = []
         for name in self._folders(bench):
             specs = [usual.replace(subject=name, site=str(site)) for site in sites]
-            own = _harvests([s.replace(windows=count) for s in specs], bench)
-            learned += own
-            some = {"part": "test", "windows": TEST, "per_file": PER_FILE}
-            held += _harvests([s.replace(**some) for s in specs], bench, own) if test else own
-        if any(not np.array_equal(h.tokens, held[0].tokens) for h in held):
+            base = _harvests([s.replace(windows=count) for s in specs], bench)
+            learned += base
+            part = {"part": "test", "windows": TEST, "per_file": PER_FILE}
+            judged += _harvests([s.replace(**part) for s in specs], bench, base) if test else base
+        if any(not np.array_equal(h.tokens, judged[0].tokens) for h in judged):
             raise DataError(f"the models of {t.name!r} cut the text into different tokens")
-        kept = np.flatnonzero(np.logical_and.reduce([h.keep for h in held]))
-        numbers, unit = np.unique(held[0].document[kept], return_inverse=True)
+        kept_rows = np.flatnonzero(np.logical_and.reduce([h.keep for h in judged]))
+        numbers, unit = np.unique(judged[0].document[kept_rows], return_inverse=True)
         return Acts(
-            lambda rows: tuple(torch.from_numpy(h.gather(kept[rows])) for h in held),
+            lambda rows: tuple(torch.from_numpy(h.gather(kept_rows[rows])) for h in judged),
             unit,
-            tuple(held[0].files[i] for i in numbers),
-            tuple(torch.from_numpy(h.mean) for h in held),
-            tuple(h.scale for h in held),
+            tuple(judged[0].files[i] for i in numbers),
+            tuple(torch.from_numpy(h.mean) for h in judged),
+            tuple(h.scale for h in judged),
             learned[0].trained_on,
         )
 
@@ -484,36 +484,36 @@ class Learning:
         device = str(bench.device)
         learned, measured = self.source.halves()
         if self.table.models:
-            asked = Model(bos=self.bos)
-            opened = [models.as_it_is(n, device, asked) for n in self._folders(bench)]
+            model_table = Model(bos=self.bos)
+            opened = [models.as_it_is(n, device, model_table) for n in self._folders(bench)]
         elif self.untrained:
             opened = [models.untrained(self.model, self.table.seed, device, bos=self.bos)]
         else:
             opened = [models.as_it_is(self.model, device, Model(bos=self.bos))]
         sites = sites_of(self.table)
 
-        def read(some: list[int]) -> tuple[list[torch.Tensor], list[int]]:
+        def read(numbers: list[int]) -> tuple[list[torch.Tensor], list[int]]:
             assert self.source is not None
-            rows = [self.source.rows[i] for i in some]
+            rows = [self.source.rows[i] for i in numbers]
             xs, places = zip(*(_rows_of(model, rows, sites) for model in opened), strict=True)
             return [x for of_model in xs for x in of_model], places[0]
 
         xs, place = read(learned)
         limits = [OUTLIER * float(x.norm(dim=1).median()) for x in xs]
-        kept = _short(xs, limits)
-        moments = [_moments(x[kept], self.table) for x in xs]
-        some = learned
+        kept_rows = _short(xs, limits)
+        moments = [_moments(x[kept_rows], self.table) for x in xs]
+        numbers = learned
         if test:
-            some = measured
+            numbers = measured
             xs, place = read(measured)
-            kept = _short(xs, limits)
-        xs = [x[kept] for x in xs]
-        units = self.source.units(some)
+            kept_rows = _short(xs, limits)
+        xs = [x[kept_rows] for x in xs]
+        units = self.source.units(numbers)
         names = tuple(dict.fromkeys(units))
         number = {unit: i for i, unit in enumerate(names)}
         return Acts(
             lambda rows: tuple(x[torch.from_numpy(rows)] for x in xs),
-            np.array([number[units[i]] for i in place])[kept.numpy()],
+            np.array([number[units[i]] for i in place])[kept_rows.numpy()],
             names,
             tuple(mean for mean, _ in moments),
             tuple(scale for _, scale in moments),
@@ -571,7 +571,7 @@ def _harvests(
 
 def smaller(table: Train) -> Train:
     """A table that trains little, for the preset that only shows that everything runs."""
-    least = {name: min(most, getattr(table, name)) for name, most in SMALL.items()}
+    least = {name: min(limit, getattr(table, name)) for name, limit in SMALL.items()}
     return msgspec.structs.replace(table, **least)
 
 
@@ -593,21 +593,21 @@ def refuse_codes(table: Train) -> None:
     """Refuse a dictionary whose codes no probe of one site can read. Raises: DataError."""
     refuse_many(table)
     if crosses(table):
-        what = "two models" if table.models else "several sites"
-        raise DataError(f"{table.name!r} reads {what}, and a probe reads one")
+        inputs = "two models" if table.models else "several sites"
+        raise DataError(f"{table.name!r} reads {inputs}, and a probe reads one")
 
 
 def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
     """Refuse a latent that a dictionary lacks, and to write one of a transcoder. Raises:
     DataError."""
     refuse_many(table)
-    most = (table.d_sae or 0) - 1
-    if not 0 <= latent <= most:
-        raise DataError(f"{table.name!r} has latents 0 to {most:,}, got {latent:,}")
+    last = (table.d_sae or 0) - 1
+    if not 0 <= latent <= last:
+        raise DataError(f"{table.name!r} has latents 0 to {last:,}, got {latent:,}")
     if crosses(table):
-        what = "two models" if table.models else "several sites"
+        inputs = "two models" if table.models else "several sites"
         raise DataError(
-            f"{table.name!r} reads {what}, so a latent does not belong to any one of "
+            f"{table.name!r} reads {inputs}, so a latent does not belong to any one of "
             "them; train a dictionary of one site"
         )
     if writes and table.site_out:

@@ -101,11 +101,11 @@ class Prompt:
         """What is needed for the log-probability of a text behind the prompt: a number for each of
         its tokens. Raises: DataError where the model cannot read so far."""
         last, tokens = len(self.tokens) - 1, text.tokens
-        most = self.folder.most_tokens
-        if (length := len(self.tokens) + len(tokens) - 1) > most:
+        limit = self.folder.most_tokens
+        if (length := len(self.tokens) + len(tokens) - 1) > limit:
             raise DataError(
                 f"{self.row.place}: prompt and {text.filled!r} are {length} tokens, "
-                f"{self.folder.name} reads {most}"
+                f"{self.folder.name} reads {limit}"
             )
         return tuple(
             Want("log_prob", last + k, token, tokens[:k]) for k, token in enumerate(tokens)
@@ -152,8 +152,8 @@ class Prompt:
         if slot := whole_slot(places):
             return self.covered(slot)
         if ends := range_ends(places):
-            if found := [*range(len(self.tokens))[slice(*ends)]]:
-                return found
+            if positions := [*range(len(self.tokens))[slice(*ends)]]:
+                return positions
             raise DataError(f"{self.row.place} has {len(self.tokens)} tokens, none at {places}")
         return [self.at(places)]
 
@@ -195,9 +195,9 @@ def range_ends(place: Position) -> tuple[int | None, int | None] | None:
     return (first, end) if match else None
 
 
-def texts_of(some: str | tuple[T, ...]) -> tuple[str | T, ...]:
+def texts_of(value: str | tuple[T, ...]) -> tuple[str | T, ...]:
     """The texts of an answer, or the answers of a read; one text is one of either."""
-    return (some,) if isinstance(some, str) else some
+    return (value,) if isinstance(value, str) else value
 
 
 class AnyOf:
@@ -216,9 +216,9 @@ class AnyOf:
 
     def log_prob(self, reading: PassOutput) -> float:
         """log Σ P(text | prompt), over all of the answer's texts."""
-        logs = [sum(reading.numbers[w] for w in some) for some in self.wants]
-        most = max(logs)
-        return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
+        logs = [sum(reading.numbers[w] for w in wants) for wants in self.wants]
+        largest = max(logs)
+        return largest + math.log(sum(math.exp(x - largest) for x in logs)) if logs[1:] else largest
 
 
 def prompt(folder: ModelFolder, row: PromptRow) -> Prompt:
@@ -230,8 +230,8 @@ def prompt(folder: ModelFolder, row: PromptRow) -> Prompt:
     else:
         opening = tuple(folder.opening)
     tokens = (*opening, *folder.tokenizer.encode(row.text)[inside:])
-    if len(tokens) > (most := folder.most_tokens):
-        raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {most} at once")
+    if len(tokens) > (limit := folder.most_tokens):
+        raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {limit} at once")
     return Prompt(row, tokens, len(opening), folder, inside)
 
 
@@ -292,8 +292,8 @@ class PassOutput:
         """What a site has at a token, or at several; at "mean" at all tokens but the first that the
         model reads, whose stream is often a hundred times as long as any other."""
         if place == "mean":
-            own = self.acts[site][self.prompt.opening :].float()
-            return own if self.prompt.opening or len(own) < 2 else own[1:]
+            acts = self.acts[site][self.prompt.opening :].float()
+            return acts if self.prompt.opening or len(acts) < 2 else acts[1:]
         chosen = self.prompt.own if place == "all" else self.prompt.all_at(place)
         return self.acts[site][chosen].float()
 
@@ -366,7 +366,7 @@ class Context:
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:
     """Numbers of which each is got by itself."""
-    return lambda seen: [number(s) for s in seen]
+    return lambda outputs: [number(s) for s in outputs]
 
 
 def positions(read: Read, prompt: Prompt) -> list[int]:

@@ -21,7 +21,7 @@ OF_ONE_PASS = (
 """Kinds of reads by which prompts can be selected: those that need nothing but the model."""
 
 
-def of_table(table: Prompts, some: Sequence[Read], model: Model) -> Selection | None:
+def of_table(table: Prompts, study_reads: Sequence[Read], model: Model) -> Selection | None:
     """How the prompts of a table are selected; None where all are measured. Raises: DataError,
     ClaimError for a condition that no unchanged model could be asked."""
     if not isinstance(table.where, str):
@@ -38,7 +38,7 @@ def of_table(table: Prompts, some: Sequence[Read], model: Model) -> Selection | 
             f"where = {table.where!r} asks the first model, which has to be a single trained one; "
             "put another [[model]] first"
         )
-    chosen = tuple(_read(table, some, c.name) for c in parsed.columns)
+    chosen = tuple(_read(table, study_reads, c.name) for c in parsed.columns)
     if table.where.isidentifier() and reads.kind_of(chosen[0]) not in YES_OR_NO:
         raise DataError(
             f"where = {table.where!r}: {table.where} is a number, and not right or wrong; write a "
@@ -47,9 +47,9 @@ def of_table(table: Prompts, some: Sequence[Read], model: Model) -> Selection | 
     return Selection(model, table.where, chosen)
 
 
-def _read(table: Prompts, some: Sequence[Read], name: str) -> Read:
+def _read(table: Prompts, study_reads: Sequence[Read], name: str) -> Read:
     """A read by which prompts are selected. Raises: DataError."""
-    by_name = {r.name: r for r in some}
+    by_name = {r.name: r for r in study_reads}
     if name not in by_name:
         hint = nearest(name, by_name)
         raise DataError(f"where = {table.where!r}: there is no read {name!r}; {hint}")

@@ -54,13 +54,13 @@ def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
 def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How alike the tokens of a prompt lie at two sites, or at one with and without a change
     (`spread.cka`)."""
-    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    site, (other, other_pass) = own_site(read, prompt), second(read, prompt, context)
     if len(prompt.own) < FEWEST:
         raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
 
     def number(reading: PassOutput) -> float:
-        pairs = ((reading, site), (of(reading), other))
-        x, y = (seen.rows(s, "mean").flatten(1).double().cpu().numpy() for seen, s in pairs)
+        pairs = ((reading, site), (other_pass(reading), other))
+        x, y = (output.rows(s, "mean").flatten(1).double().cpu().numpy() for output, s in pairs)
         n = min(len(x), len(y))  # of two texts, those that both have
         alike = min(spread.cka(x[:n], y[:n])[0], 1.0)  # but for rounding it is no more
         return 0.0 if math.isnan(alike) else alike
@@ -74,17 +74,17 @@ def second(
     """With what a read compares its site, and in which pass that is: another site in the same pass,
     or, in the control `unrelated`, on the row's own text; what a site has on another text; or the
     same site without the change. Another text is read without the intervention of the arm."""
-    own = prompt.row.instead_of
+    own_row = prompt.row.instead_of
     site = own_site(structs.replace(read, site=read.other_site or read.site), prompt)
     if read.other_text or (read.similarity and not read.other_site):
         assert context.shown is not None
         other = other_text(read, prompt, context.shown)
     elif not read.other_site:
         return site, lambda reading: replace(reading, acts=reading.before)
-    elif own is None:
+    elif own_row is None:
         return site, lambda reading: reading
     else:
-        other = seen_prompt(prompt.folder, own)
+        other = seen_prompt(prompt.folder, own_row)
     if read.position != "mean":
         other.all_at(read.position)
     layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
@@ -99,7 +99,7 @@ def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
     have, each at `position`; where that is several tokens, of the means over them."""
     if read.position == "all":
         raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
-    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    site, (other, other_pass) = own_site(read, prompt), second(read, prompt, context)
     if len(widths := {prompt.folder.width(s) for s in (site, other)}) > 1:
         raise DataError(
             f"{read.name}: {site} and {other} have different numbers of dimensions, "
@@ -108,8 +108,8 @@ def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
     positions(read, prompt)
 
     def number(reading: PassOutput) -> float:
-        pairs = ((reading, site), (of(reading), other))
-        x, y = (seen.act(s, read.position).flatten().double() for seen, s in pairs)
+        pairs = ((reading, site), (other_pass(reading), other))
+        x, y = (output.act(s, read.position).flatten().double() for output, s in pairs)
         return HOW[read.similarity](x, y)
 
     return Ready(each(number), sites=(site, other))
@@ -131,8 +131,8 @@ def _read_once(
         tokens = torch.tensor([other.tokens], device=model.device)
         acts = model.run(tokens, capture=[*sites], logits=False).acts
         reading.memo[key] = {site: acts[site][0] for site in sites}
-    found: dict[Site, torch.Tensor] = reading.memo[key]
-    return found
+    by_site: dict[Site, torch.Tensor] = reading.memo[key]
+    return by_site
 
 
 def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -142,8 +142,8 @@ def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
     if read.position == "mean" or read.other_text or read.other_site:
         raise DataError(f'{read.name}: of heads, position is a token, or several, or "all"')
     count = read_sizes(prompt.folder.config)["h"]
-    named = checked_heads(read.name, "pattern", read.heads, prompt.folder)
-    if len({*named}) < 2:
+    chosen = checked_heads(read.name, "pattern", read.heads, prompt.folder)
+    if len({*chosen}) < 2:
         raise DataError(f"{read.name}: name two heads or more that are different")
     every = [n for n in prompt.own if n] if read.position == "all" else prompt.all_at(read.position)
     if every in ([], [0]):
@@ -152,24 +152,24 @@ def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"position of {read.name}"
         )
     visible = [(n, k) for n in every for k in range(n + 1)]
-    queries, keys = ([*some] for some in zip(*visible, strict=True))
+    queries, keys = ([*column] for column in zip(*visible, strict=True))
 
     def number(reading: PassOutput) -> float:
-        heads = named if context.stands_in != "heads" else _others(named, count, reading.seed)
+        heads = chosen if context.stands_in != "heads" else _others(chosen, count, reading.seed)
         paid = [reading.acts[Site("pattern", n)][h, queries, keys].double() for n, h in heads]
         how = HOW[read.similarity]
         return float(np.mean([how(x, y) for x, y in itertools.combinations(paid, 2)]))
 
-    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in named))
+    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in chosen))
 
 
-def _others(named: Sequence[tuple[int, int]], count: int, seed: int) -> list[tuple[int, int]]:
+def _others(heads: Sequence[tuple[int, int]], count: int, seed: int) -> list[tuple[int, int]]:
     """Put random heads of its block in the place of each, different ones in that of different
     ones."""
     orders = {
-        layer: rng.permutation(np.array([seed]), "ask.alike", layer, count)[0] for layer, _ in named
+        layer: rng.permutation(np.array([seed]), "ask.alike", layer, count)[0] for layer, _ in heads
     }
-    return [(layer, int(orders[layer][head])) for layer, head in named]
+    return [(layer, int(orders[layer][head])) for layer, head in heads]
 
 
 def words(read: Read, where: str) -> str:

@@ -43,8 +43,8 @@ def _of_means(
     or fewer where the means lie on a line."""
     means = torch.stack([acts[label == n].double().mean(0) for n in label.unique()])
     apart = means - means.mean(0)
-    told = float(apart.norm()) > SAME * float(acts.norm(dim=1).mean())
-    return (_span(apart) if told else apart[:0]).to(acts)
+    differ = float(apart.norm()) > SAME * float(acts.norm(dim=1).mean())
+    return (_span(apart) if differ else apart[:0]).to(acts)
 
 
 def _inlp(
@@ -62,19 +62,19 @@ def _inlp(
     y = (y - y.mean(0)).to(x)
     basis, eye = x[:0], torch.eye(len(x), dtype=x.dtype, device=x.device)
     for _ in range(iterations):
-        left = x - (x @ basis.T) @ basis
-        gram = left @ left.T
-        weights = left.T @ torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * eye, y)
-        told = float(left.norm()) > SAME * float(x.norm())
-        basis = torch.cat([basis, _span(weights.T)]) if told else basis
+        remaining = x - (x @ basis.T) @ basis
+        gram = remaining @ remaining.T
+        weights = remaining.T @ torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * eye, y)
+        varies = float(remaining.norm()) > SAME * float(x.norm())
+        basis = torch.cat([basis, _span(weights.T)]) if varies else basis
     return basis.to(acts)
 
 
 def _span(rows: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "k d"]:
     """An orthonormal basis of what rows span, but for what rounding leaves of nothing."""
     _, lengths, basis = torch.linalg.svd(rows, full_matrices=False)
-    found: torch.Tensor = basis[lengths > SAME * lengths[0]]
-    return found
+    spanning: torch.Tensor = basis[lengths > SAME * lengths[0]]
+    return spanning
 
 
 def erasing(

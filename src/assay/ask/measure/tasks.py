@@ -86,8 +86,8 @@ class Task:
     @cached_property
     def models(self) -> tuple[Model, ...]:
         """The models that decide its numbers, that which it asks first."""
-        rest = dict.fromkeys(m for m in (self.less, self.start) if m)
-        return (self.model, *rest)
+        others = dict.fromkeys(m for m in (self.less, self.start) if m)
+        return (self.model, *others)
 
     @cached_property
     def sets(self) -> tuple[PromptSet, ...]:
@@ -137,8 +137,8 @@ class Task:
         """What decides its numbers beside the contents of models and prompts."""
         by = {d.top.by for d in self.own_directions if d.top}
         choosers = [r for r in self.choosers or self.reads if r.name in by]
-        of = {r.gradient for r in (*self.reads, *choosers)} - {""}
-        graded = [r for r in self.choosers or self.reads if r.name in of]
+        graded_names = {r.gradient for r in (*self.reads, *choosers)} - {""}
+        graded = [r for r in self.choosers or self.reads if r.name in graded_names]
         selection = self.prompts.selection
         return {
             "reads": [stated(r) for r in self.reads],
@@ -201,17 +201,18 @@ class Task:
     def learns_here(self) -> bool:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
-        own = ("", self.prompts.table.name)
+        names = ("", self.prompts.table.name)
         tops = [*(r.top for r in self.reads), *(d.top for d in self.directions)]
-        some = [
+        chosen_from = [
             choosing.prompts_of(t, self.choosers or self.reads)
             for t in tops
             if t and choosing.learns(t)
         ]
-        if any(name in own for name in some):
+        if any(name in names for name in chosen_from):
             return True
         return self.chooses or any(
-            directions.way_of(d) in directions.LEARNED and d.prompts in own for d in self.directions
+            directions.way_of(d) in directions.LEARNED and d.prompts in names
+            for d in self.directions
         )
 
     @property
@@ -252,8 +253,8 @@ class Task:
     @property
     def new_each_seed(self) -> bool:
         """Whether each seed has a model, or prompts, of its own."""
-        drawn = self.stands_in not in ("", "heads", "blocks", "labels")
-        return bool(self.model.like or (self.less and self.less.like) or drawn)
+        redrawn = self.stands_in not in ("", "heads", "blocks", "labels")
+        return bool(self.model.like or (self.less and self.less.like) or redrawn)
 
     @property
     def standing(self) -> int:
@@ -274,7 +275,7 @@ class Task:
         return self.control == "token" and bool(self.intervention and not self.intervention.block)
 
     @property
-    def said(self) -> tuple[str, str]:
+    def parts_measure(self) -> tuple[str, str]:
         """The measure that says which parts stood in or were chosen, and its dimension."""
         return (OTHERS, STANDING) if self.control else (CHOSEN, PART)
 

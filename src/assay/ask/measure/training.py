@@ -193,29 +193,29 @@ def spec(
     learned += [corpora.load(table.text).fingerprint] if table.text else []
     usually = TunedSpec(
         seed=table.seed,
-        model=(begun or folders.fingerprint(start)) + models.said(Model(bos=bos)),
+        model=(begun or folders.fingerprint(start)) + models.key_suffix(Model(bos=bos)),
         text=" ".join(learned),
         steps=table.steps,
         batch=table.batch,
         context=table.context,
         lr=table.lr,
     )
-    said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+    values = {f.name: getattr(usually, f.name) for f in fields(usually)}
     if more := {f: x for f in ("only", "rank", "alpha", "edit") if (x := getattr(table, f))}:
         part = Model(name=start, weights=Weights(of=table.only))
         models.check_weights(part, folders.find(start, bos))
         if table.edit and source:
             rank_one.facts(table, folders.find(start, bos), source)
         more |= {"decay": adapting.decay_of(table), "warmup": table.warmup or 0}
-        return AdaptedSpec(**said, how=json.dumps(more, sort_keys=True))
+        return AdaptedSpec(**values, how=json.dumps(more, sort_keys=True))
     if not (table.decay or table.warmup):
         return usually
-    return OtherwiseTunedSpec(**said, decay=adapting.decay_of(table), warmup=table.warmup or 0)
+    return OtherwiseTunedSpec(**values, decay=adapting.decay_of(table), warmup=table.warmup or 0)
 
 
-def key(of: Spec) -> str:
+def key(spec: Spec) -> str:
     """What identifies what is trained before it is: SHA-256 of its spec."""
-    return hashlib.sha256(of.to_json().encode()).hexdigest()
+    return hashlib.sha256(spec.to_json().encode()).hexdigest()
 
 
 def in_words(table: Train) -> str:
@@ -278,7 +278,7 @@ def _fit(
         groups: dict[Regime, list[list[int]]] = {}
         for text in batch:
             groups.setdefault(regime(model.config, len(text)), []).append(text)
-        loss = torch.cat([_losses(model, some, device) for some in groups.values()]).mean()
+        loss = torch.cat([_losses(model, rows, device) for rows in groups.values()]).mean()
         if not bool(loss.isfinite()):
             raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
         optimiser.zero_grad()

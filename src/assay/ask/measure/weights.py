@@ -63,7 +63,7 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     parts = _parts(read.heads, read, prompt.folder)
     later = _later(read, parts, prompt.folder) if read.weights in COMPOSITIONS else None
     texts: list[Behind] = []
-    own = (next_tokens.own_token(read, prompt, len(prompt.tokens) - 1),)
+    likeliest = (next_tokens.own_token(read, prompt, len(prompt.tokens) - 1),)
     if read.weights in OF_TOKENS and isinstance(read.token, str):
         filled = [prompt.row.fill(t) for t in (read.token, read.onto or read.token)]
         texts = [Behind(t, tuple(prompt.folder.tokenizer.encode(t))) for t in filled]
@@ -84,17 +84,17 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
         if key not in context.memo:  # all tokens have it in common, and seeds that learn nothing
             context.memo[key] = _logits(context.subject, vector)
         logits = context.memo[key]
-        of_token = logits[tokens[0] if tokens else int(reading.numbers[own[0]])]
+        of_token = logits[tokens[0] if tokens else int(reading.numbers[likeliest[0]])]
         return float(of_token if read.weights == "logit" else 1 + (logits > of_token).sum())
 
     def number(reading: PassOutput) -> float:
-        some = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
-        key = (read.weights, read.site, read.to, *some, *tokens)
+        chosen = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
+        key = (read.weights, read.site, read.to, *chosen, *tokens)
         if key not in context.memo:  # prompts, and edits, have it in common
             context.memo[key] = (
-                _number(read, context, some, tokens)
+                _number(read, context, chosen, tokens)
                 if later is None
-                else _composition(read, context.subject, some, later)
+                else _composition(read, context.subject, chosen, later)
             )
         return float(context.memo[key])
 
@@ -102,8 +102,8 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     notes = next_tokens.notes(prompt, distinct, next_tokens.FIRST) if distinct else ()
     if not read.direction:
         return Ready(each(number), notes=notes)
-    between = tuple(filter(None, [own[0].untouched_site]))
-    return Ready(each(of_direction), () if tokens else own, between, notes=notes)
+    between = tuple(filter(None, [likeliest[0].untouched_site]))
+    return Ready(each(of_direction), () if tokens else likeliest, between, notes=notes)
 
 
 def _of_neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -138,18 +138,18 @@ def _of_neuron(kind: str, context: Context, layer: int, n: int) -> float:
 
 def words(read: Read) -> str:
     """What the number is, in words."""
-    named = [json.dumps(t, ensure_ascii=False) for t in (read.token, read.onto or read.token)]
+    quoted = [json.dumps(t, ensure_ascii=False) for t in (read.token, read.onto or read.token)]
     if read.direction:
-        token = next_tokens.own_in_words(read) if read.token is True else named[0]
+        token = next_tokens.own_in_words(read) if read.token is True else quoted[0]
         return f"{read.weights} of {token} in what the unembedding makes of {read.direction}"
-    tokens = f", of {named[0]} onto {named[1]}" if read.token else ""
+    tokens = f", of {quoted[0]} onto {quoted[1]}" if read.token else ""
     if read.weights in COMPOSITIONS:
         return f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))} with {read.to}"
     parts = ", ".join(map(str, read.heads or read.neurons))
-    of = f"{WORDS[read.weights]} of {'neurons ' if read.neurons else ''}{parts}{tokens}"
+    text = f"{WORDS[read.weights]} of {'neurons ' if read.neurons else ''}{parts}{tokens}"
     if not read.site:
-        return of
-    return f"{of}, which reads {read.site} of a token alone in place of its embedding"
+        return text
+    return f"{text}, which reads {read.site} of a token alone in place of its embedding"
 
 
 def check(read: Read) -> None:
@@ -188,10 +188,10 @@ def check(read: Read) -> None:
 
 def _parts(names: Sequence[str], read: Read, folder: ModelFolder) -> list[Part]:
     """The heads of these names, by block and number. Raises: DataError, ModelError."""
-    found = list[Part]()
+    pairs = list[Part]()
     for kind in ("v", "z") if read.weights not in COMPOSITIONS else ("q", "k", "v", "z"):
-        found = heads.checked_heads(read.name, kind, map(str, names), folder)
-    return found
+        pairs = heads.checked_heads(read.name, kind, map(str, names), folder)
+    return pairs
 
 
 def _later(read: Read, parts: Sequence[Part], folder: ModelFolder) -> Part:
@@ -258,9 +258,9 @@ def _input(model: Pretrained, part: Part, kind: str, count: int) -> Matrix:
     shape = model.folder.shape(Site(kind, layer))
     maps = W.unflatten(-1, shape) if place.pick is None else place.pick(W, shape)
     if "ln1_scale" in model.places:
-        before = model.blocks[layer].get_submodule(model.places["ln1_scale"].module)
-        maps = maps * gain(before).double()[:, None, None]
-        if isinstance(before, torch.nn.LayerNorm):
+        norm = model.blocks[layer].get_submodule(model.places["ln1_scale"].module)
+        maps = maps * gain(norm).double()[:, None, None]
+        if isinstance(norm, torch.nn.LayerNorm):
             maps = maps - maps.mean(0)
     return maps[:, head * maps.shape[1] // count]
 
@@ -280,11 +280,11 @@ def _composition(read: Read, model: Pretrained, parts: Sequence[Part], later: Pa
         other = {"q": "k", "k": "q"}[kind]
         first, second = (_input(model, later, k, count) for k in (kind, other))
         second = second.T
-    found = []
+    shares = []
     for v, o in (_circuit(model, part) for part in parts):
         both = _length(v, o @ first, second)
-        found.append(both / (_length(v, o) * _length(first, second)))
-    return float(torch.stack(found).mean())
+        shares.append(both / (_length(v, o) * _length(first, second)))
+    return float(torch.stack(shares).mean())
 
 
 def _length(*maps: Matrix) -> torch.Tensor:
@@ -312,14 +312,14 @@ def _onto_itself(model: Pretrained, site: str, memo: dict[Any, Any]) -> Matrix:
     if (key := ("tokens", site)) not in memo:
         U = embeddings(model, "unembedding").weight.detach()
         size = min(len(U), len(embeddings(model, "embedding").weight))
-        some = torch.arange(size).split(AT_ONCE if site else ROWS)
-        pairs = ((U[t], _entering(model, site, t.tolist())) for t in some)
+        chunks = torch.arange(size).split(AT_ONCE if site else ROWS)
+        pairs = ((U[t], _entering(model, site, t.tolist())) for t in chunks)
         product = sum((u.float().T @ x).double() for u, x in pairs)
         product = model.gain.double()[:, None] * product
         layer_norm = isinstance(model.final_norm, torch.nn.LayerNorm)
         memo[key] = product - product.mean(0) if layer_norm else product
-    found: Matrix = memo[key]
-    return found
+    matrix: Matrix = memo[key]
+    return matrix
 
 
 def _entering(model: Pretrained, site: str, tokens: list[int]) -> Float[torch.Tensor, "v d"]:
@@ -355,7 +355,7 @@ def mean_row(model: Pretrained, way: str) -> Float[torch.Tensor, " d"]:
         return _read_by(model, module.weight.detach().double().mean(0).float())
     every = torch.arange(count := len(module.weight), device=module.weight.device)
     with torch.no_grad():
-        sums = [module(some).double().sum(0) for some in every.split(ROWS)]
+        sums = [module(chunk).double().sum(0) for chunk in every.split(ROWS)]
     return (torch.stack(sums).sum(0) / count).float()
 
 
