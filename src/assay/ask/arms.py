@@ -1,5 +1,7 @@
-"""Arms: those of a study that asks models, in the order of its text: each model as it is and under
-each intervention, probes, differences and dictionaries, each next to its near controls."""
+"""Arms of a study that asks models, in the order of its text. `add_arms` checks the tables, then
+adds for each model the model as it is (`ask`), its interventions and its probes, and after these
+the differences (`compare`, `compare_prompts`) and the dictionaries. Each arm is followed by its
+near controls; an automatic control that cannot be made is left out, and a remark says why."""
 
 from __future__ import annotations
 
@@ -70,7 +72,7 @@ def add_arms(study: ResolvedStudy) -> None:
 
 
 def _check_tables(study: ResolvedStudy) -> None:
-    """Refuse a study that asks or reads nothing, and a direction or a read that cannot be."""
+    """Refuse a study that measures nothing, and directions and reads that no model could have."""
     text, tables = study.text, study.text.study
     if not study.prompts and (tables.read or tables.probe or not study.saes):
         raise text.error(("model",), 'there are no prompts: write [[prompts]] with text = "…"')
@@ -147,14 +149,14 @@ def _ask_all(study: ResolvedStudy) -> None:
 
 
 def _others_of(study: ResolvedStudy, arm: str) -> list[str]:
-    """The prompts of reads, on which a statement has an arm."""
+    """The prompts of reads on which a statement uses this arm."""
     statements = {label for label, _ in measures_named(study.text.study)}
     names = dict.fromkeys(r.prompts for r in study.text.study.read if r.prompts)
     return [name for name in names if arm_on(arm, name) in statements]
 
 
 def _refuse_lost(study: ResolvedStudy) -> None:
-    """Refuse a read of prompts that there are not, and first prompts of which nothing is read."""
+    """Refuse a read of prompts that do not exist, and first prompts that nothing reads."""
     tables, first = study.text.study, next(iter(study.prompts), "")
     for i, read in enumerate(tables.read):
         if read.prompts and read.prompts not in study.prompts:
@@ -173,8 +175,8 @@ def _refuse_lost(study: ResolvedStudy) -> None:
 
 
 def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
-    """The arms of a dictionary that is trained; before the first of a study that asks nothing
-    else what it takes to be better than: the mean activation."""
+    """The arms of a dictionary that the study trains. Where the study has no other arms, its arm
+    main comes first: the mean activation, which the dictionary has to beat."""
     model = study.read_by(table)
     documents: tuple[str, ...] = ()
     if table.text:
@@ -201,7 +203,7 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
 
 
 def _shorten(study: ResolvedStudy, table: Train) -> None:
-    """Take windows no longer than the model reads, where nobody says how long they are."""
+    """Use windows no longer than the model's context, where the study gives no length."""
     both = (study.read_by(table), study.other_of(table))
     with suppress(AssayError):
         longest = min(study.shaped_as(model).most_tokens for model in both if model)
@@ -236,8 +238,8 @@ def _refuse_latents(study: ResolvedStudy) -> None:
 
 
 def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> list[Part]:
-    """The arms of a probe in a model; before the first of a study that reads nothing else what
-    it takes to be better than: the most frequent label."""
+    """The arms of a probe in a model. Where the study has no other arms, its arm main comes first:
+    the most frequent label, which the probe has to beat."""
     if model.sweep:
         raise DataError(f"{table.name}: a probe reads one model, and {model.label} sweeps several")
     source = study.prompts_called(table.prompts) if table.prompts else study.first
@@ -275,7 +277,7 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
 
 
 def _own_site(study: ResolvedStudy, name: str) -> str:
-    """Where a dictionary reads. Raises: DataError where that is more than one site, or unknown."""
+    """The site that a dictionary reads. Raises: DataError for several sites, or an unknown one."""
     if name in study.saes:
         return str(saes.sites_of(study.saes[name])[0])
     dictionary = dictionaries.opened(name, study.folder, ROOT.get())
@@ -283,7 +285,7 @@ def _own_site(study: ResolvedStudy, name: str) -> str:
 
 
 def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet) -> Task | None:
-    """What is done to a model while a probe reads it. Raises: ExperimentError, DataError."""
+    """The intervention under which a probe reads the model. Raises: ExperimentError, DataError."""
     tables = study.text.study
     if not table.intervention:
         return None
@@ -306,14 +308,14 @@ def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet)
 
 
 def _controls_of_change(study: ResolvedStudy, task: ProbeTask) -> list[Control]:
-    """The near controls of the change under which a probe reads, but for other texts."""
+    """The near controls of the intervention under which a probe reads, except `damage`."""
     table, alone = task.intervention, has_one_block(study, task.model)
     automatic = controls.of_intervention(table, study.text.study.direction) if table else ()
     return [c for c in automatic if c != near.DAMAGE and not (alone and c.name == "layer")]
 
 
 def _asked(study: ResolvedStudy, probe: str) -> tuple[str, ...]:
-    """The measures of a probe that are made only where a statement names them, and is named."""
+    """The optional measures of a probe that a statement names for one of its arms."""
     tables, arms = study.text.study, dict[str, set[str]]()
     texts = [(c.holds, True) for c in tables.claim] + [(e.value, False) for e in tables.estimate]
     for text, compared in texts:
@@ -394,8 +396,8 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
 def _rivals_places(
     study: ResolvedStudy, arm: str, table: Intervention, label: str
 ) -> tuple[Position, ...]:
-    """The other positions that arms of the same claims change, on the same prompts; none of what
-    was frozen without them."""
+    """The other positions that arms of the same claims change on the same prompts; none for a study
+    that was frozen before the control avoided them."""
     if study.frozen is not None and "avoids" not in (frozen_words(study.text.path, label) or {}):
         return ()
     claimed_arms: set[str] = set()
@@ -415,8 +417,8 @@ def _rivals_places(
 
 
 def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
-    """Add the arms of a model under each intervention on the prompts that a read names as its own,
-    where a statement has it of them."""
+    """Add the arms of a model under each intervention on the prompts that reads name, where a
+    statement uses such an arm."""
     tables, prefix = study.text.study, study.prefix(m, model)
     statements = {arm for arm, _ in measures_named(tables)}
     for other in dict.fromkeys(r.prompts for r in tables.read if r.prompts):
@@ -430,7 +432,7 @@ def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
 
 
 def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
-    """Measure other prompts; what is learned or chosen stays that of those it was learned for."""
+    """Measure an arm on other prompts. What it learns or chooses stays that of its own prompts."""
     usual, tables = task.prompts.table.name, study.text.study
     return dataclasses.replace(
         task,
@@ -490,8 +492,8 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
 
 
 def _of_training(study: ResolvedStudy, model: Model) -> list[Control]:
-    """The controls of a model that the study trains further; an edit of a subject, which plain
-    sentences do not have, is not made on them."""
+    """The controls of a model that the study trains further. An edit of a subject has no
+    `other-text`, because plain sentences lack the subject."""
     if not study.is_tuned(model):
         return []
     return [near.DAMAGE] if study.trains[model.name].edit else [near.DAMAGE, near.OTHER_TEXT]
@@ -522,7 +524,7 @@ def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
         task = dataclasses.replace(study.task(model, table), prompts=second, than=first)
         columns = {*first.rows[0].columns} & {*second.rows[0].columns}
         fitting = tuple(r for r in task.reads if reads.fits(r, columns))
-        if table is None:  # nothing is done, so that nothing differs from the untouched model
+        if table is None:  # without a change, comparisons with the unchanged model are 0
             fitting = tuple(r for r in fitting if r.across or not reads.compares(r))
         task = dataclasses.replace(task, reads=fitting)
         _refuse_unpaired(task, first, second)
@@ -543,7 +545,7 @@ def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
 def _add_controls_of_model(
     study: ResolvedStudy, arm: str, task: Task, control_names: tuple[str, ...] | None
 ) -> None:
-    """Add the near controls of what a model as it is has of a table of prompts, or of two."""
+    """Add the near controls of an unchanged model on a table of prompts, or on two."""
     model = task.model
     usual = controls.of_model(task.reads, task.prompts, untrained=bool(model.like), changed=False)
     if any(map(task.pairs, task.reads)) and near.ANSWERS not in usual:
@@ -555,7 +557,7 @@ def _add_controls_of_model(
 
 
 def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
-    """Add the arms of a model as it is on further prompts that a statement names as an arm."""
+    """Add the arms of an unchanged model on further prompts that a statement names as an arm."""
     tables = study.text.study
     statements = {arm for arm, _ in measures_named(tables)}
     for entry in tables.prompts[1:]:
@@ -579,8 +581,8 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
 
 
 def _as_learned(study: ResolvedStudy, task: Task) -> Task:
-    """Have other prompts read along directions that are learned from the first ones, as the arm of
-    these has them."""
+    """Read other prompts along directions that are learned from the first ones, as the arm of the
+    first prompts does."""
     learned = {d.name for d in task.own_directions if directions.way_of(d) in directions.LEARNED}
     usual, choosers = study.first.table.name, study.text.study.read
     every = tuple(
@@ -594,7 +596,7 @@ def _add_control(study: ResolvedStudy, arm: str, control: Control, task: Task) -
     """Add a control of models as they are, or of their difference."""
     stands_in: Any = control.name if control.name in STANDING_IN else ""
     task = dataclasses.replace(task, stands_in=stands_in)
-    if control == near.POSITION:  # anything else is about the tokens that were there
+    if control == near.POSITION:  # all other reads depend on the original tokens
         at_slots = tuple(r for r in task.reads if controls.looks_at_a_slot(r))
         task = dataclasses.replace(task, reads=at_slots)
     study.parts.append(Part(f"{arm}/{control.name}", task, control, arm))
@@ -603,8 +605,8 @@ def _add_control(study: ResolvedStudy, arm: str, control: Control, task: Task) -
 def _add_unrelated(
     study: ResolvedStudy, arm: str, control: Control, task: Task, name: str = ""
 ) -> None:
-    """Add a control that does the same to unrelated prompts, or learns them; where it cannot be
-    made it is left out, and the author is told."""
+    """Add a control that makes the same change on unrelated prompts, or trains on them. If it
+    cannot be made, it is left out with a remark."""
     label = f"{arm}/{control.name}"
     if is_left_out(label, study.frozen):
         return
@@ -645,7 +647,7 @@ def _add_unrelated(
 
 
 def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
-    """Whether a model reads the plain sentences, as far as it is known."""
+    """Whether a model's context is long enough for the plain sentences, as far as is known."""
     small = study.trains.get(model.name)
     if small and not small.of:
         return (training.usual(small).context or 0) >= LONGEST
@@ -658,7 +660,8 @@ def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
 
 
 def has_one_block(study: ResolvedStudy, model: Model, table: Intervention | None = None) -> bool:
-    """Whether a model is known to have one block, or none that an intervention leaves as it is."""
+    """Whether the model is known to have one block only, or no block that an intervention leaves
+    unchanged."""
     points = interventions.points(table) if table and study.frozen is None else ()
     changed = [len(interventions.blocks_of(interventions.swept(table, p))) for p in points if table]
     with suppress(AssayError):
@@ -667,7 +670,7 @@ def has_one_block(study: ResolvedStudy, model: Model, table: Intervention | None
 
 
 def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:
-    """Tell of an automatic control that cannot be made, once."""
+    """Add a remark, once, about an automatic control that cannot be made."""
     line = f"{label}: {why}{LEFT_OUT}"
     study.remarks += [line] if line not in study.remarks else []
 
@@ -675,7 +678,7 @@ def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:
 def _trained_as(
     study: ResolvedStudy, train: Train, model: Model, changes: Mapping[str, Any]
 ) -> Model:
-    """A model that is trained as another one is, but for these fields."""
+    """A model trained like another one, except for these fields."""
     other = msgspec.structs.replace(train, **changes)
     study.trains[training.name_of(other)] = other
     made = Model(name=training.name_of(other), bos=model.bos)
@@ -693,8 +696,8 @@ def _model(study: ResolvedStudy, i: int, name: str) -> Model:
 
 
 def narrowed(task: Task, arm: str, study: Study, frozen: Mapping[str, Any] | None) -> Task:
-    """What a control of an arm measures: the levels that claims name, where all that read the arm
-    name one; of what was frozen with all levels, all."""
+    """What a control of an arm measures: only the levels that claims name, if every claim about the
+    arm names one. A control that was frozen with all levels keeps them all."""
     if (table := task.intervention) is None:
         return task
     words = json.loads(json.dumps(stated(table)))
@@ -712,7 +715,8 @@ def _at_named_levels(study: Study, arm: str, model: Model) -> Model:
 def _named_levels(
     study: Study, arm: str, sweep: Mapping[str, tuple[Plain, ...]]
 ) -> dict[str, tuple[Plain, ...]]:
-    """The levels of a sweep that claims name, where all that read the arm name one; else all."""
+    """The levels of a sweep that claims name, if every claim about the arm names one; otherwise
+    all."""
     columns: list[Column] = []
     for entry in study.claim:
         with suppress(AssayError):  # reported where it is read
@@ -752,15 +756,15 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
 
 
 def _twin(model: Model, study: ResolvedStudy) -> Model:
-    """An untrained model of the same shape, or of each state of a training, with the same change of
-    its weights; without it where that was frozen so."""
+    """An untrained model of the same shape, or of each checkpoint, with the same change of its
+    weights; without the change if it was frozen that way."""
     weights = model.weights if study.frozen is None else None
     return msgspec.structs.replace(model, name="", like=models.states(model)[0], weights=weights)
 
 
 def _elsewhere(study: ResolvedStudy, model: Model) -> Model | None:
-    """The model with the same change of its weights in another block, or trained there, where one
-    is named."""
+    """The model with the same change of its weights, or the same training, in another block; None
+    if no block is named."""
     train = study.trains.get(model.name)
     part = Model(name=model.name, weights=Weights(of=train.only)) if train else model
     with suppress(AssayError):
@@ -774,5 +778,5 @@ def _elsewhere(study: ResolvedStudy, model: Model) -> Model | None:
 
 
 def _untwinned(model: Model) -> Model:
-    """The model whose untrained twin this is."""
+    """The trained model whose untrained twin this is."""
     return msgspec.structs.replace(model, name=model.like, like="")

@@ -1,6 +1,6 @@
-"""Beside: what measures of a study that asks models say beside its verdicts: which heads stood in
-for others, how many draws of a control pass, and how large what breaks a claim of no effect has to
-be."""
+"""What is reported next to the verdicts of a study that asks models. `lines` collects it: remarks
+of the plan, which heads replaced others, how many draws of a control pass, and how large a
+violation of a claim of no effect has to be."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from assay.subjects.sizes import read_sizes
 ENDS = ("first", "last")
 """The functions that give a level at which a condition is true."""
 NAMED = 8
-"""Of so many draws each is told; of more they are counted."""
+"""Up to this many draws are listed one by one; more are counted."""
 Arms = Mapping[str, "xr.Dataset"]
 
 
@@ -50,8 +50,8 @@ def lines(
     judged: Sequence[Judged],
     arms: Arms,
 ) -> list[str]:
-    """Give what to know next to these judged claims, a line each: what the plan said of them, and
-    what their measures say; `askings` by the claims' texts."""
+    """Give what is reported next to these judged claims, one line each: the remarks of the plan,
+    and what the measures show; `askings` by the text of the claim."""
     by_line: dict[str, list[int]] = {}
     for i, j in enumerate(judged, 1):
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
@@ -69,8 +69,8 @@ def lines(
 
 
 def _numbered(bearing: Sequence[str], numbers: Mapping[str, int]) -> Iterator[str]:
-    """Give what the plan said of claims by their numbers among the judged; not what it said of a
-    claim that is not judged."""
+    """Replace the plan's numbers of claims by their numbers among the judged ones, and drop lines
+    about claims that are not judged."""
     for line in bearing:
         where, part, remark = line.partition(": ")
         if not part or not re.fullmatch(r"claim \d+", where):
@@ -105,7 +105,7 @@ def _of_claim(
 
 
 def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
-    """Tell how many prompts are measured, of those that are selected by a read."""
+    """Say how many prompts are measured, of those that a read selects."""
     tasks = {name: part.task for name, part in questions.by_label.items() if name in arms}
     lines = [
         selecting.in_words(task.prompts, len(task.levels), arms[name].sizes[task.unit])
@@ -116,8 +116,8 @@ def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
 
 
 def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Tell of arms that are compared and have exactly the same numbers, as where an intervention
-    does not reach what is read."""
+    """Say which compared arms have exactly the same numbers, for example because an intervention
+    does not reach the read."""
     for asking in askings:
         by_name: dict[str, list[str]] = {}
         for c in asking.read.columns:
@@ -135,8 +135,8 @@ def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> 
 
 
 def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Give what an estimate of an intervention is less that of the untouched model, unit by unit:
-    what units differ in anyway is no part of that."""
+    """Give an estimate under an intervention minus that of the unchanged model, unit by unit, so
+    that the spread between units cancels."""
     for asking in askings:
         part = questions.by_label.get(asking.main)
         if asking.compared or part is None or len(asking.read.columns) != 1 or asking.over:
@@ -170,7 +170,7 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Say for how many units the condition of a `first` or `last` is true at no level, and as which
+    """Say for how many units the condition of `first` or `last` is true at no level, and as which
     level these units are counted."""
     for asking in askings:
         parsed, main = asking.read.parsed, asking.main
@@ -204,7 +204,7 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
 
 
 def _too_small(judged: Judged) -> Iterator[str]:
-    """Tell of what is to break a claim of no effect how large it is, and how large it has to be."""
+    """Say how large a violation of a claim of no effect is, and how large it should be."""
     claim = judged.claim
     edges = [e for e in (claim.low, claim.high) if math.isfinite(e)]
     nothing = claim.empty or 0.0
@@ -232,7 +232,7 @@ def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
 
 
 def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
-    """Tell what each draw of other heads gave."""
+    """Say what each draw of other heads gave."""
     if claim.scale != "plain" or not isinstance(part.task, Task):
         return
     arm, name = arms[part.label], part.label
@@ -257,8 +257,7 @@ def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Itera
 
 
 def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
-    """Tell by how much the loss on unrelated text rises, and whether the model can read that text
-    at all."""
+    """Say by how much the loss on unrelated text changes, and from which value."""
     rise, loss_before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
     name = task.unrelated.table.name
     which = "" if name == damage.SENTENCES else f" ({name})"
@@ -270,7 +269,7 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
-    """Tell at which tokens of the first prompt the control `token` made the change."""
+    """Say at which tokens of the first prompt the control `token` made the change."""
     table, task = part.task.intervention, part.task
     shifts = {int(n) for n in np.ravel(arm[MOVED].values) if np.isfinite(n)}
     if table is None or not isinstance(task, Task) or "position" in table.sweep:
@@ -286,8 +285,8 @@ def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
 
 
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
-    """Tell how many of the draws of a control would satisfy the claim by themselves, where any
-    does: a mean of draws of opposite effect is near 0 whatever they do."""
+    """Say how many draws of a control would satisfy the claim alone, if any does: draws of opposite
+    effects can have a mean near 0."""
     (low, high), numbers = verdict.range, verdict.points
     passing = sum(low <= x <= high for x in numbers)
     if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
@@ -297,8 +296,8 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
 
 
 def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
-    """Tell at which level the mean over units is highest of which a maximum is claimed, or by which
-    a level is chosen."""
+    """Say at which level the mean over units is highest, for a claimed maximum or for what chooses
+    a level."""
     for text, over, means in _curves(asking, claim, arms) if asking else ():
         if means.isnull().all():  # as an AUROC is of units that have both labels
             continue
@@ -312,8 +311,7 @@ def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
 def _curves(
     asking: Asking, claim: Claim, arms: Arms
 ) -> Iterator[tuple[str, tuple[str, ...], xr.DataArray]]:
-    """Give the mean over units at each level of all that a maximum is taken of, or by which a level
-    is chosen."""
+    """Give the mean over units at each level, for every maximum and every choice of a level."""
 
     def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
         x = arms[c.arm or claim.of][c.name]
@@ -337,13 +335,13 @@ def _curves(
 
 
 def _swept(x: xr.DataArray, over: tuple[str, ...]) -> xr.DataArray:
-    """Numbers without the dimensions that have no levels, as those of an arm without the sweep: the
-    same number stands at each level of another arm."""
+    """Drop dimensions without levels. An arm without the sweep has the same number at each level of
+    the other arm."""
     return x.isel({d: 0 for d in over if d in x.dims and d not in x.coords})
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
-    """Tell which parts were chosen for an intervention, of each level of a sweep."""
+    """Say which parts were chosen for an intervention or a read, at all levels of a sweep."""
     task = part.task
     tables: list[tuple[Intervention | Read, str, str]] = []
     if task.intervention:
@@ -370,7 +368,7 @@ def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]
 
 
 def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
-    """The heads that stood in for others in a run; none where a sweep has others at each level."""
+    """The heads that replaced others in a run; none if a sweep has different ones at each level."""
     assert isinstance(part.task, Task)
     try:
         count = read_sizes(questions.found_of(part).config)["h"]

@@ -1,6 +1,6 @@
-"""Checks: what can be known to be wrong of an arm before a model is opened, and what its author
-should know. A read that an arm cannot have, as of attention to a repeated token where
-none is, is left out of it, if no statement has it of this arm."""
+"""Checks of an arm before its model is opened. `check` refuses what cannot work and collects
+remarks for the author. A read that an arm cannot have, such as attention to a repeated token where
+there is none, is left out if no statement uses it in this arm (`leave_out_reads`)."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ from assay.subjects.sizes import read_sizes
 
 
 def check(study: ResolvedStudy, part: Part) -> None:
-    """Refuse what can be known to be wrong of an arm before a model is opened; remember what
-    the author should know. Raises: ExperimentError, with the place and the model."""
+    """Refuse what is known to be wrong with an arm before a model is opened, and collect remarks
+    for the author. Raises: ExperimentError, with the place and the model."""
     if not isinstance(part.task, SaeTask):
         words = [split_in_words(part.task), few_in_words(part.task)]
         words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
@@ -66,7 +66,7 @@ def check(study: ResolvedStudy, part: Part) -> None:
         for name in models.states(model):
             try:
                 folder = study.found(name, model.bos)
-            except AssayError:  # told where what it reads is asked for
+            except AssayError:  # reported where its inputs are hashed
                 if name in study.trains and not study.trains[name].of:
                     _check_unmade(study, part, training.shell(study.located(study.trains[name])))
                 continue
@@ -76,8 +76,8 @@ def check(study: ResolvedStudy, part: Part) -> None:
 
 
 def leave_out_reads(study: ResolvedStudy) -> None:
-    """Take the reads that an arm cannot have, and that no statement has of it, out of the arm and
-    its controls, and remember which."""
+    """Leave out reads that an arm cannot have and that no statement uses in it or its controls,
+    with a remark."""
     stated = measures_named(study.text.study)
     arms, used = {arm for arm, _ in stated} | {"main"}, {name for _, name in stated}
     for part in study.parts:
@@ -99,7 +99,7 @@ def leave_out_reads(study: ResolvedStudy) -> None:
 
 
 def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
-    """Say why an arm cannot have a read; "" where it can, as far as that is known."""
+    """Say why an arm cannot have a read; "" if it can, as far as is known."""
     if isinstance(task, DamageTask):
         return ""
     sides = [p for p in (task.prompts, task.than) if p is not None]
@@ -116,7 +116,8 @@ def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
 
 
 def _check_unmade(study: ResolvedStudy, part: Part, folder: ModelFolder) -> None:
-    """Refuse sites and heads that a model from nothing will not have; it has no tokens yet."""
+    """Refuse sites and heads that a model trained from scratch will not have; it has no tokens
+    yet."""
     text, task = study.text, part.task
     if isinstance(task, SaeTask):
         _check(study, part, folder, "")
@@ -190,8 +191,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
 
 
 def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder) -> list[str]:
-    """What to know of a read on the prompts of a task. Raises: AssayError where it cannot be
-    read."""
+    """The remarks on a read on the prompts of a task. Raises: AssayError if it cannot be read."""
 
     def ready() -> list[str]:
         opened = cache(partial(_opened, study, folder))
@@ -206,7 +206,7 @@ def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder
 
 
 def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
-    """A dictionary by its name; of one that the study trains as much as is known before."""
+    """A dictionary by its name; for one that the study trains, an empty one of its shape."""
     if name in study.saes:
         return saes.blank(study.saes[name], folder)
     return fitted(name, dictionaries.opened(name, study.folder, ROOT.get()), folder)
@@ -216,7 +216,7 @@ def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
 
 
 ENOUGH = 20
-"""Units of one kind, at which an exact interval may decide."""
+"""With this many units of one kind an exact interval can decide."""
 FEWEST = 2
 """Rows of each label that a shuffled control needs."""
 
@@ -237,8 +237,7 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
 
 
 def few_in_words(task: Task | ProbeTask) -> str:
-    """Say that units are few, of a measure with bounds that most may share; "" where they are
-    not."""
+    """Say that there are few units, for a bounded measure on which most may agree; "" otherwise."""
     count, unit = len(task.levels), task.unit
     bounded = isinstance(task, ProbeTask) or any(
         None not in task.range_of(read.name) for read in task.reads
@@ -272,8 +271,8 @@ def split_in_words(task: Task | ProbeTask) -> str:
 
 
 def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Say what the first token is where a read speaks of it: one that opens every text, or a
-    text's own."""
+    """Say what the first token is if a read uses it: one that opens every text, or the text's
+    own."""
     about = [r.name for r in task.reads if r.position == 0 or (r.pattern and r.to == 0)]
     first = prompts[0]
     if about:
@@ -290,7 +289,7 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
 
 
 def means_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Say that a mean over tokens leaves out the first, where the model reads no BOS."""
+    """Say that a mean over tokens leaves out the first token, if the model reads no BOS."""
     tables: list[Read | Direction] = [*task.reads, *task.own_directions]
     about = [
         t.name
@@ -306,8 +305,8 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
 
 
 def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say that the activation of a text is read at the first token that the model reads, or in part
-    at spaces that fill a shorter text up."""
+    """Warn that the activation of a text is read at the first token of the model, or partly at
+    spaces that pad the shorter text."""
     for table in (t for t in task.own_directions if t.activation):
         is_one_text = isinstance(table.activation, str)
         texts: Sequence[str] = [str(table.activation)] if is_one_text else [*table.activation]
@@ -329,7 +328,7 @@ def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
 
 
 def mean_ablation_in_words(task: Task) -> Iterator[str]:
-    """Say whose mean an ablation puts there, and over what it is taken."""
+    """Say over which prompts and tokens the mean of an ablation is taken."""
     table = task.intervention
     if table is None or interventions.at_first(table).ablate != "mean":
         return
@@ -386,7 +385,7 @@ def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[st
 
 
 def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say around which blocks the ends of the model cut a window off."""
+    """Say which windows are cut off by the first or last block of the model."""
     if (table := task.intervention) is None or table.window is None:
         return
     tables = interventions.at_points(table)
@@ -402,7 +401,7 @@ def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
 
 
 def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Say that the first token that a model reads is among those that a block hides."""
+    """Warn that a block hides the first token that the model reads."""
     if (table := task.intervention) is None or table.block is None or task.control:
         return
     blocks = [t.block for t in interventions.at_points(table)]
@@ -418,8 +417,8 @@ def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
 
 
 def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> Iterator[str]:
-    """Say what is taken of a folder that has more than one model, what stands on one in memory, and
-    where one is larger than the memory that is free here."""
+    """Say which model of a folder with several is used, where a model in memory comes from, and
+    whether a model exceeds the free memory."""
     if folder.left_out:
         yield f"{folder.name}: {folder.left_out}"
     if folder.live is not None:
@@ -434,8 +433,7 @@ def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> Iterator[str]
 
 
 def special_tokens(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say which messages have a special token of the model among their words, where it opens or
-    ends a message of its own."""
+    """Say which chats have, within a message, a special token that opens or ends messages."""
     cases = [
         (tokens[0], row.place)
         for row in (task.prompts.rows[i] for i in task.rows)
@@ -450,8 +448,8 @@ def special_tokens(task: Task, folder: ModelFolder) -> Iterator[str]:
 
 
 def ends_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say what ends what a model writes, and what else decides it than the likeliest token. Raises:
-    ModelError for settings that Assay does not obey."""
+    """Say which tokens end what the model writes, and which settings change the choice of the
+    likeliest token. Raises: ModelError for settings that Assay does not support."""
     about = ", ".join(r.name for r in task.reads if reads.writes(r))
     if not about:
         return
@@ -476,7 +474,8 @@ def check_read(read: Read, folder: ModelFolder) -> None:
 
 
 def check_places(task: Task, folder: ModelFolder) -> None:
-    """Check where something is done to the model, at every point of its sweep, without a prompt.
+    """Check the sites that an intervention changes, at every point of its sweep, without a prompt.
+    Raises: DataError, ModelError.
     Raises: DataError, ModelError."""
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
@@ -536,8 +535,8 @@ def check_intervention(
     opened: Callable[[str], Dictionary],
     code: Callable[[str], Callable[..., Any]],
 ) -> None:
-    """Check what is done to the model at every point of its sweep, on every prompt, with the
-    dictionaries that it names. Raises: DataError, ModelError."""
+    """Check an intervention at every point of its sweep, on every prompt, with the dictionaries
+    that it names. Raises: DataError, ModelError."""
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
         table = interventions.swept(task.intervention, point)
@@ -578,8 +577,8 @@ def check_intervention(
 
 
 def _at_source_position(table: Intervention, p: Prompt, place: Positions) -> None:
-    """Refuse a prompt of a source that has no such position. Raises: DataError with the field that
-    says another one."""
+    """Refuse a prompt of a source that lacks the position. Raises: DataError with the field that
+    sets another one."""
     try:
         p.all_at(place)
     except DataError as e:
@@ -589,7 +588,7 @@ def _at_source_position(table: Intervention, p: Prompt, place: Positions) -> Non
 
 
 def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Intervention) -> None:
-    """Refuse pairs that cannot be patched, with all rows of which the same is wrong. Raises:
+    """Refuse pairs that cannot be patched, and list all rows with the same problem. Raises:
     DataError."""
     rows: dict[str, list[str]] = {}
     for p in prompts:

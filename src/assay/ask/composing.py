@@ -1,5 +1,7 @@
-"""Composing: a study as an Experiment: arms borrowed from experiments, fields set, and the author's
-claims."""
+"""Composing: make a study an Experiment. `experiment` reads the file; `composed` reads the
+statements, makes claims and estimates of them, leaves out arms that no statement needs, collects
+remarks (`_note`), and puts the arms of borrowed experiments and of models together
+(`_experiment`)."""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def _complete(path: Path, text: Text) -> Experiment:
 
 
 def header(path: Path) -> Header:
-    """What a list says of a study. Raises: ExperimentError."""
+    """What `assay list` says about a study. Raises: ExperimentError."""
     study = read(path).study
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
@@ -69,8 +71,8 @@ def header(path: Path) -> Header:
 
 
 def refuse_unknown_names(text: Text) -> None:
-    """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
-    does not say yet. Raises: ExperimentError."""
+    """Refuse a study that names an unknown experiment, field or arm, even if it is incomplete.
+    Raises: ExperimentError."""
     tables = text.study
     if not (tables.experiment or tables.model or tables.train):
         return
@@ -85,15 +87,15 @@ def refuse_unknown_names(text: Text) -> None:
 
 
 def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part]]:
-    """Give for each arm of a study what it measures, as far as that is known before any run, and
-    whose arm it is: an experiment's or a model's. Raises: ExperimentError."""
+    """Give for each arm of a study what it measures, as far as is known before any run, and the
+    experiment or the part to which it belongs. Raises: ExperimentError."""
     study = StudyDraft(text)
     for arm, known_measures in study.measured.items():
         yield arm, known_measures.axes, known_measures.side or study.asked.by_label[arm]
 
 
 def composed(text: Text) -> Experiment:
-    """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises:
+    """The Experiment of a study that lacks nothing essential except, perhaps, claims. Raises:
     ExperimentError."""
     study = StudyDraft(text)
     claims, estimates = (
@@ -168,7 +170,7 @@ def _experiment(
 
 
 def _runs_in_words(study: StudyDraft) -> list[str]:
-    """Say what the runs of a model are that is asked as it is."""
+    """Say how the runs of an unchanged model differ."""
     count = len(study.seeds)
     if study.sides or study.text.study.train or count < 2:
         return []
@@ -213,8 +215,8 @@ def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[st
 
 
 def _leave_out_unnamed(study: StudyDraft, stated: Sequence[Statement]) -> None:
-    """Leave out the arms of models that no statement names or needs, and refuse a site that a
-    model of the others lacks."""
+    """Leave out the arms of models that no statement needs, and refuse a site that a model of the
+    others lacks."""
     names = {"main"}
     for s in stated:
         lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
@@ -228,7 +230,7 @@ def _leave_out_unnamed(study: StudyDraft, stated: Sequence[Statement]) -> None:
 
 
 def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | Estimate]) -> None:
-    """Remember what the author of a study that asks models should know before it runs."""
+    """Collect the remarks that the author of a study of models should see before it runs."""
     askings = [
         notes.Asking(
             f"{s.table} {s.i + 1}",
@@ -252,15 +254,15 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
 
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
-    """Say for what verdicts speak in the words of the experiments that they read."""
+    """Say what verdicts generalise to, in the words of the experiments that they read."""
     phrases = sides.scopes(study.sides, preset, study.seeds, runs)
     phrases += [contents.scope(study.asked, list(runs))] if study.asked.parts else []
     return "; ".join(dict.fromkeys(phrases))
 
 
 def _page(study: StudyDraft) -> str:
-    """What a reader of the report must know beside the question, which is its title: what
-    stands beside what, and what was left out."""
+    """What a reader of the report needs to know besides the question in the title: which
+    experiments are compared, and what was left out."""
     lines = []
     for s in study.sides:
         lines.append(
@@ -277,7 +279,7 @@ def _page(study: StudyDraft) -> str:
 
 
 def _inputs(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
-    """What runs read from outside; a model or a text that an experiment cannot have is told
+    """The hashes of what runs read. A model or a text that an experiment cannot have is reported
     with its place in the study."""
     if study.asked.parts:
         return partial(inputs.inputs, study.asked)
@@ -297,7 +299,8 @@ def _inputs(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
 
 
 def _times(study: StudyDraft, together: int, all_seeds: int) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as far as records, or the size of a model, tell."""
+    """CPU-seconds of a run of each arm, as far as records or the size of a model allow an
+    estimate."""
     times = {
         arm: seconds
         for side in study.sides
@@ -307,7 +310,7 @@ def _times(study: StudyDraft, together: int, all_seeds: int) -> dict[str, float]
 
 
 def _cost(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
-    """What runs cost: of what a study trains, or where every experiment says it of its own."""
+    """The cost of runs: of what a study trains, or of experiments if each of them gives its own."""
     if study.text.study.train:
         return partial(model_study.cost, study.asked)
     if not all(side.of.cost for side in by_class.values()) or not by_class:

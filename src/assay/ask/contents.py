@@ -1,7 +1,7 @@
-"""Contents: what a study asks, known by content: rendered prompts, models by their files, and what
-is read of them, without any name. Before a study that takes long, every direction, control and slot
-of its arms is made on two prompts, so that what a run would refuse is refused at once. And the
-scope: for which models, prompts and sites the verdicts speak."""
+"""Contents: what identifies a study's measurements, without any names: rendered prompts, models by
+their files, and reads by what they compute. `quantity` describes a measure in this way; `rehearse`
+measures two prompts of each arm before a long study, so that a refusal comes at once; `scope` says
+what the verdicts generalise to."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from assay.subjects import chats
 from assay.subjects.folder import find, opening_in_words
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
-"""Fields of tables that name something, choose among levels or seeds, and are no quantity."""
+"""Fields that name something or choose levels or seeds, and are not part of a quantity."""
 ANSWERS = (
     "log_prob",
     "prob",
@@ -49,7 +49,7 @@ ANSWERS = (
     "logit",
     "tokens",
 )
-"""Fields whose values are answers: another answer of the same prompt was seen with the first."""
+"""Fields whose values are answers: another answer to the same prompt was seen with the first."""
 
 
 ANSWERED = ("log_prob", "prob", "accuracy", "rank")
@@ -58,7 +58,7 @@ NEXT = ("answers", "logit", "logit_lens")
 """What these and others are of the next token: of a pair, the difference is the same in each."""
 
 TRAINED = "for these trained runs only"
-"""What a scope says of units within runs, which here are those of a model as it is."""
+"""How a scope describes units within runs, here runs of an unchanged model."""
 
 
 def asked_in(study: Experiment) -> ModelStudy:
@@ -68,23 +68,23 @@ def asked_in(study: Experiment) -> ModelStudy:
 
 
 POINTS = 1000
-"""Points of a sweep at which a measure is known as it would be without the sweep."""
+"""At most this many points of a sweep are also described as a measure without a sweep."""
 
 
 class Contents:
-    """What a study asks of models and of experiments, by content."""
+    """What a study measures of models and experiments, by content."""
 
     def __init__(self, study: ModelStudy, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self.asked, self.columns = study, columns
 
     def measures(self, arm: str) -> tuple[str, ...]:
-        """Return the names of what is measured in an arm that asks a model; nothing of others."""
+        """Return the names of the measures of an arm of a model; nothing for other arms."""
         part = self._part(arm)
         return tuple(self.asked.measured(part)) if part else ()
 
     def prompts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Return the prompts that runs read, by the name of the input: their hash, and all that
-        each row says."""
+        """Return the prompts that runs read, by the name of the input: their hash, and the content
+        of each row."""
         sets = self.asked.prompts if self.asked.parts else {}
         return {
             f"prompts {name}": (
@@ -100,12 +100,12 @@ class Contents:
         return [text.path.parent / p.file for p in text.study.prompts if p.file]
 
     def scope(self, words: str, condition: str = "") -> str:
-        """Say a scope without the slots of sweeps, and of no trained runs where none was trained;
-        of a claim with this condition only the levels that it reads."""
+        """Write a scope without slots of sweeps and, if nothing was trained, without trained runs;
+        for a claim with this condition, only with the levels that it reads."""
         return spoken_scope(self.asked.text.study, words, condition)
 
     def rows(self, arm: str) -> Rows | None:
-        """Return the rows on which an arm is measured; None of an arm of an experiment, and of
+        """Return the rows on which an arm is measured; None for an arm of an experiment, and for
         dictionaries of which each seed trains its own."""
         if (part := self._part(arm)) is None:
             return None
@@ -126,7 +126,7 @@ class Contents:
         return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), tuple(paired))
 
     def _rendered(self, model_tables: Sequence[Model], rows: Sequence[PromptRow]) -> list[str]:
-        """The texts that templates make of chats: written as texts they are the same prompts."""
+        """The texts into which templates render chats: as plain texts they are the same prompts."""
         talks = [row.chat for row in rows if row.chat]
         names = [name for model in model_tables for name in models.states(model)] if talks else []
         templates = [chats.read(chat_folder(self.asked, name).texts) for name in names]
@@ -144,8 +144,8 @@ class Contents:
         return {name: self._content(name) for name in names}
 
     def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-        """Measure two prompts in each of these arms whose model is here, where all of them take
-        long. Raises: ExperimentError, with the table that leads to a refusal."""
+        """If the arms take long, measure two prompts in each of them whose model is available.
+        Raises: ExperimentError, with the table that causes a refusal."""
         study, runs = self.asked, len(seeds)
         if runs * sum(model_study.seconds(study, arms, runs, runs).values()) < LONG:
             return
@@ -164,9 +164,10 @@ class Contents:
     def quantity(
         self, arm: str, measure: str
     ) -> tuple[dict[str, str], Any, list[Any], list[Any]] | None:
-        """Return the content hashes of what a measure of an arm is read from, what it is, as
-        JSON values without names, which others are functions of the same numbers, and what it is
-        at each point of a sweep; None of an arm of an experiment. Raises: AssayError."""
+        """Return the content hashes of what a measure of an arm is read from, its description as
+        JSON values without names, the measures that are functions of the same numbers, and its
+        description at each point of a sweep; None for an arm of an experiment. Raises:
+        AssayError."""
         if (part := self._part(arm)) is None:
             return None
         task = part.task
@@ -200,8 +201,8 @@ class Contents:
         return inputs, bare[0], bare[1 : len(every)], bare[len(every) :]
 
     def _points(self, task: Any, measure: str) -> Iterator[dict[str, Any]]:
-        """What a measure is at each point of its sweep: the same as without a sweep, at one level
-        of each."""
+        """The description of a measure at each point of its sweep, which equals that of a measure
+        without a sweep."""
         if not isinstance(task, Task) or isinstance(task, DamageTask):
             return
         table = next((r for r in task.reads if r.name == measure), None)
@@ -224,13 +225,14 @@ class Contents:
         return self.asked.by_label.get(arm)
 
     def _content(self, name: str) -> str:
-        """The hash of a model's files; of one that the study trains, of what it learns."""
+        """The hash of a model's files; for a model that the study trains, of what it learns."""
         if name in self.asked.trains:
             return inputs.model_hash(self.asked, name)
         return find(self.asked.folder_of(name)).content
 
     def _weights(self, name: str) -> str:
-        """The hash of a model's weights; of one that the study trains, of what decides them."""
+        """The hash of a model's weights; for a model that the study trains, of what determines
+        them."""
         if name not in self.asked.trains:
             return self.asked.found(name).weights_content
         if not self.asked.trains[name].of:
@@ -242,7 +244,7 @@ class Contents:
         return training.key(replace(training.spec(table, start, source, None, "-"), model=content))
 
     def _dictionary(self, name: str) -> str:
-        """The hash of a dictionary; of one that the study trains, of what decides it."""
+        """The hash of a dictionary; for one that the study trains, of what determines it."""
         if name not in self.asked.saes:
             return dictionary_content(self.asked, name)
         spec = inputs.learning(self.asked, name, "", self.asked.saes[name].seed).spec
@@ -251,7 +253,7 @@ class Contents:
         )
 
     def _bare(self, table: Any) -> dict[str, Any]:
-        """What a table says, without names and answers, and with dictionaries by content."""
+        """The fields of a table without names and answers, with dictionaries by content."""
         words = {k: v for k, v in stated(table).items() if k not in NAMES}
         for field in inputs.FIELDS:
             if value := words.get(field):
@@ -268,7 +270,7 @@ class Contents:
         return {k: v for k, v in words.items() if k not in ANSWERS}
 
     def _direction(self, name: str) -> dict[str, Any]:
-        """What a direction is, with the prompts that it is learned from by content."""
+        """The definition of a direction, with the prompts that it is learned from by content."""
         table = next((d for d in self.asked.text.study.direction if d.name == name), None)
         if table is None:  # its name is filled by a sweep, whose levels do not count
             return {}
@@ -285,8 +287,8 @@ class Contents:
         return ["answers" if kind in ANSWERED else kind, self._bare(table)]
 
     def _same(self, task: Any, read: Any) -> list[Any]:
-        """The other reads of the same next token: as another function of its logits, or by the
-        logit lens after the last block, which is where the model ends."""
+        """The other reads of the same next token: another function of its logits, or the logit lens
+        after the last block, where the model ends."""
         if not isinstance(read, list) or read[0] not in NEXT:
             return []
         folder = self.asked.found(models.states(task.models[0])[0])
@@ -300,7 +302,7 @@ class Contents:
         return self._bare(task.intervention) if task.intervention else None
 
     def _slots(self, task: Any, text: str) -> str:
-        """A text with the slots of the prompts by their order in place of their names."""
+        """A text with the slots of the prompts replaced by their order."""
         prompts = task.source if isinstance(task, SaeTask) else task.prompts
         spans = prompts.rows[0].spans if prompts else {}
         for i, name in enumerate(sorted(spans, key=lambda name: spans[name])):
@@ -309,9 +311,9 @@ class Contents:
 
 
 def spoken_scope(study: Study, words: str, claim_condition: str = "") -> str:
-    """Say a scope of a study without slots, and of no trained runs where none was trained; of a
-    claim of which the condition is `said` with the sites of its own reads, and with the levels that
-    it names, where it names some."""
+    """Write a scope of a study without slots and, if nothing was trained, without trained runs; for
+    a claim with `claim_condition`, with the sites of its own reads and the levels that it names, if
+    any."""
     if study.model and not study.train:
         subject = "these models" if study.model[1:] else "this model"
         words = words.replace(TRAINED, f"for {subject} and prompts like these")
@@ -338,7 +340,7 @@ def spoken_scope(study: Study, words: str, claim_condition: str = "") -> str:
 
 
 def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
-    """What fills each slot, in one table or another."""
+    """The levels of each slot, over all tables."""
     changes = [interventions.expanded(t, study.direction) for t in study.intervene]
     sweeps: list[Mapping[str, Sequence[object]]] = [
         *(t.sweep for t in changes),
@@ -353,12 +355,12 @@ def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
 
 
 LONG = 60.0
-"""CPU-seconds of a study from which on it is rehearsed; a shorter one is soon refused anyway."""
+"""CPU-seconds above which a study is rehearsed; a shorter one reaches its refusals soon anyway."""
 
 
 def _is_rehearsed(study: ModelStudy, part: Part) -> bool:
-    """Whether an arm needs nothing that is trained first, and is no control that draws a model or
-    prompts anew."""
+    """Whether an arm needs nothing that is trained first, and is not a control that draws a model
+    or prompts."""
     task = part.task
     if not isinstance(task, Task) or isinstance(task, DamageTask) or inputs.used(study, task):
         return False
@@ -372,7 +374,7 @@ def _is_rehearsed(study: ModelStudy, part: Part) -> bool:
 
 
 def scope(study: ModelStudy, arms: Sequence[str]) -> str:
-    """For which models, prompts and sites verdicts speak that read these arms."""
+    """The models, prompts and sites to which verdicts generalise that read these arms."""
     parts = [p for p in study.parts if p.label in arms and not p.of] or study.parts[:1]
     tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
     phrases = [_models_in_words(study, [*tables])]
@@ -411,7 +413,7 @@ def scope(study: ModelStudy, arms: Sequence[str]) -> str:
 
 
 def _models_in_words(study: ModelStudy, tables: Sequence[Model]) -> str:
-    """The models, and what the texts of each begin with, so far as they are here."""
+    """The models, and what each model's texts begin with, as far as they are available."""
     openings = {m: _opening_in_words(study, m) for m in tables}
     if len({*openings.values()}) == 1:
         names = " and ".join(model_phrase(m) for m in tables)

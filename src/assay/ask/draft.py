@@ -1,5 +1,5 @@
-"""A study on the way to an Experiment: its text with the arms that it borrows or makes, and its
-statements as they are read, before any of them is held to the arms."""
+"""A study on its way to an Experiment: its text with the arms that it borrows or makes, and its
+statements as read, before they are checked against the arms."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ class Statement:
         self.main = comparing.about(study, self.read, controls) if study else [*arms, "main"][0]
 
     def error(self, key: str | None, message: object) -> ExperimentError:
-        """Make the refusal of one of its fields, or of all of it."""
+        """Make the refusal of one of its fields, or of the whole statement."""
         return self.text.error((self.table, self.i, *([key] if key else [])), message)
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownMeasures:
-    """What is known of the measures of an arm before any run: their dimensions, and of which
-    experiment that is recorded."""
+    """What is known about the measures of an arm before any run: their dimensions, and the
+    experiment whose record they are from."""
 
     axes: Mapping[str, Axes]
     side: Side | None = None
     complete: bool = False
-    """Whether every level is known, as of arms of a model, whose levels the text says."""
+    """Whether every level is known, as for arms of a model, whose levels are in the text."""
 
     @property
     def units(self) -> tuple[str, ...]:
-        """What there may be units of: fields in which runs differ, and dimensions."""
+        """The possible units: fields in which runs differ, and dimensions."""
         dims = (dim for axes in self.axes.values() for dim in axes)
         return tuple(dict.fromkeys([*(self.fields or ("seed",)), *dims]))
 
@@ -64,14 +64,14 @@ class KnownMeasures:
 
     @property
     def settled(self) -> bool:
-        """Whether the levels are those recorded: no field is set on which they could depend."""
+        """Whether the levels are those recorded, as no field is set on which they could depend."""
         if self.complete:
             return True
         return self.side is not None and not self.side.fields and self.side.part.preset == "default"
 
 
 class StudyDraft:
-    """A study on the way to an Experiment: what stands side by side in it, and its arms. Raises:
+    """A study on its way to an Experiment: its borrowed experiments and its arms. Raises:
     ExperimentError for what is wrong with them."""
 
     def __init__(self, text: Text) -> None:
@@ -93,7 +93,7 @@ class StudyDraft:
             for side in self.sides
             for name, arm in sides.arms_of(side, self.sides[0]).items()
         }
-        # an experiment has to have main, of which nothing may run
+        # an experiment needs an arm main, even if it does not run
         self.idle = {name for name, arm in self.borrowed.items() if arm.specs is sides.none}
         self.arms = self.borrowed | self.asked.arms()
         for i, part in enumerate(text.study.experiment):
@@ -112,7 +112,7 @@ class StudyDraft:
         }
 
     def _main_specs(self, preset: str) -> tuple[Spec, ...]:
-        """The specs of the arm main at a preset: of the models that are asked, else of the first
+        """The specs of the arm main at a preset: of the models, otherwise of the first
         experiment."""
         if self.asked.parts:
             return self.asked.specs(preset, self.seeds)
@@ -129,7 +129,7 @@ class StudyDraft:
 
 
 def _check_words(text: Text) -> None:
-    """Refuse a budget that is no time, and a threshold that does not say where it comes from."""
+    """Refuse a budget that is not a duration, and a threshold without its source."""
     if text.study.budget:
         with text.located("budget"):
             duration(text.study.budget)
@@ -144,12 +144,12 @@ def _check_words(text: Text) -> None:
 
 
 SOURCES = ("plan", "paper", "theory", "pilot")
-"""What a threshold may come from."""
+"""The possible sources of a threshold."""
 
 
 def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[int]) -> None:
-    """Refuse the same runs under two labels: what they have in common is no evidence, and one would
-    be a control of the other that cannot pass."""
+    """Refuse the same runs under two labels: their agreement is no evidence, and as a control one
+    could not differ from the other."""
     for side, other in itertools.combinations(study_sides, 2):
         specs, other_specs = (s.specs(s.part.preset, seeds) for s in (side, other))
         if side.of.name == other.of.name and set(specs) & set(other_specs):

@@ -1,5 +1,5 @@
-"""Across prompts: numbers that all prompts of a read have together, such as the effective rank of
-their activations."""
+"""Across prompts: numbers of all prompts of a read together, such as the effective rank of their
+activations."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _WORDS = {
 
 
 PAIRED = ("cka", "rsa")
-"""Those that compare how the prompts are arranged in two sets of activations."""
+"""Those that compare the arrangement of the prompts in two sets of activations."""
 
 
 def words(read: Read) -> str:
-    """What is taken of the activations, in words."""
+    """What is computed from the activations, in words."""
     first, second = read.labels or ("", "")
     n, is_single = read.components, read.components == 1
     ends = {"s": "" if is_single else "s", "v": "s" if is_single else ""}
@@ -42,7 +42,7 @@ def words(read: Read) -> str:
 
 
 def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
-    """Refuse a distance of groups that are not there. Raises: DataError."""
+    """Refuse a distance between groups that do not exist. Raises: DataError."""
     for label in read.labels or ():
         labels = {*prompts.column(read.label, rows)}
         if label_of(label) not in labels:
@@ -58,8 +58,8 @@ def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
 
 
 def across(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """One number of the activations on all prompts, of which each prompt has a part: their mean is
-    the number, and they vary as it does between samples of prompts."""
+    """One number of the activations on all prompts. Each prompt has a part of it: the mean of the
+    parts is the number, and their spread is that of the number between samples of prompts."""
     site, dealt = own_site(read, prompt), context.stands_in == "labels"
     positions(read, prompt)
     pairs = read.across in PAIRED
@@ -84,8 +84,8 @@ def of_each(
     prompts: PromptSet,
     rows: Sequence[int],
 ) -> Float[np.ndarray, "variant row"]:
-    """The part of each row under each edit, of every level of the prompts by itself. A unit of many
-    rows has a larger part than one of few, so that the mean over units is the number."""
+    """The part of each row under each edit, for every level of the prompts separately. A unit of
+    many rows has a larger part than one of few, so that the mean over units is the number."""
     assert ready.of_all is not None
     parts = np.full(x.shape[:2], np.nan)
     levels, units = np.array(prompts.level_of(rows)), np.array(prompts.units(rows))
@@ -103,8 +103,8 @@ def of_each(
 def _of_all(
     read: Read, dealt: bool, width: int, x: Float[np.ndarray, "n d"], rows: Sequence[PromptRow]
 ) -> Float[np.ndarray, " n"]:
-    """The part of each prompt; labels are dealt out at random, the same for all seeds, where they
-    are `dealt`. Of two sites, the first `width` numbers of a vector are the first one's."""
+    """The part of each prompt. If `dealt`, labels are shuffled, equally for all seeds. Of two
+    sites, the first `width` numbers of a vector belong to the first."""
     functions: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
         "effective_rank": spread.effective_rank,
         "participation_ratio": spread.participation_ratio,

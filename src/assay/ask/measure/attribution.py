@@ -1,4 +1,4 @@
-"""Attribution: what named parts of a model write directly onto the logit of a token."""
+"""Attribution: what parts of a model write directly to the logit of a token."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 Writes = tuple[tuple[Site, int | None], ...]
-"""Sites that write to the stream, each with the head whose part of it is meant, or all of it."""
+"""Sites that write to the stream, each with the head whose part is meant, or None for the whole
+site."""
 POST = "ln1_post_scale"
-"""What the norm behind attention divides by, in models that norm what heads write."""
+"""The norm after attention, in models that normalise the output of heads."""
 
 
 def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """What heads or sites add to the logit of a text's first token, or of the untouched model's
-    most probable one; of two texts to the first less the second. Parts that together are the whole
-    stream add up to the logit, before any cap.
+    """What heads or sites add to the logit of a text's first token, or of the unchanged model's
+    most probable token; for two texts, to the first logit minus the second. Parts that together are
+    the whole stream add up to the logit, before any cap.
 
     Formula: (γ ∘ P w / σ(x)) · U_token, w what is written, x the last stream, P x / σ(x) the final
     norm without its weight γ
@@ -50,14 +51,15 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
     likeliest = () if texts else tuple(next_tokens.own_token(read, prompt, n) for n in at_tokens)
 
     def reader(reading: PassOutput, tokens: Sequence[int]) -> Float[torch.Tensor, "n d"]:
-        """What the logit is read by, at each token: U_token behind the norm and its weight."""
+        """The vector with which the logit is read at each token: U_token with the norm and its
+        weight."""
         norm, subject = final_norm(context.subject), context.subject
         rows = subject.model.get_output_embeddings().weight[[*tokens]].detach().double()
         unembedded = subject.gain.double() * (rows[0] - rows[1] if len(texts) > 1 else rows)
         return norm.project(unembedded) / norm.sigma(reading.acts[last][at_tokens].double())
 
     def normed(reading: PassOutput, site: Site) -> Float[torch.Tensor, "n d"]:
-        """What the norm behind attention multiplies what heads write by."""
+        """The factor by which the norm after attention multiplies what heads write."""
         scale = reading.acts[Site(POST, site.layer)][at_tokens].double()
         return after(context.subject, site.layer or 0) / scale
 
@@ -96,8 +98,8 @@ def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def writes(read: Read, folder: ModelFolder) -> Writes:
-    """The parts of which a read is. Raises: DataError, ModelError for one that there is not, or
-    that does not write to the stream."""
+    """The parts that a read is about. Raises: DataError, ModelError for one that does not exist, or
+    does not write to the stream."""
     names = read.sites or ((read.site,) if read.site else ())
     if bool(names) == bool(read.heads):
         raise DataError(
@@ -126,8 +128,8 @@ def writes(read: Read, folder: ModelFolder) -> Writes:
 
 
 def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -> Writes:
-    """The parts, or those that stand in for them in a control: another head of the block, or the
-    same site of another block."""
+    """The parts, or in a control their replacements: another head of the block, or the same site of
+    another block."""
     if stands_in == "heads":
         count = read_sizes(folder.config)["h"]
         return tuple((s, n if n is None else picks.another(n, count, seed)) for s, n in places)
@@ -145,13 +147,13 @@ def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -
 def _by_value(
     model: Pretrained, layer: int, head: int, values: Float[torch.Tensor, "kv e"]
 ) -> Float[torch.Tensor, " d"]:
-    """What a head writes that attends to one token alone, of the values of this token."""
+    """What a head writes if it attends to one token alone, given the values of this token."""
     W = output_of_heads(model, layer)
     value = values[head * len(values) // len(W)]  # several heads share a value
     return value.double() @ W[head]
 
 
 def after(model: Pretrained, layer: int) -> Float[torch.Tensor, " d"]:
-    """What the norm behind attention multiplies by."""
+    """The weight of the norm after attention."""
     place: Any = model.places[POST]
     return gain(model.blocks[layer].get_submodule(place.module)).double()

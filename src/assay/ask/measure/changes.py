@@ -1,5 +1,7 @@
-"""Changes: what is done to the model in an arm: the edits of each prompt for every seed and point
-of the sweep, and which parts were chosen for them or stood in for others."""
+"""Changes: the edits of an arm, for each prompt, seed and point of the sweep. `Changes` gives them
+to the passes, and records which parts were chosen or replaced; `Editing` makes the edits of an
+intervention or its control, with `Elsewhere` for the place, `Replacements` for the activations that
+are put there, and `Steering` for directions, latents and neurons."""
 
 from __future__ import annotations
 
@@ -43,26 +45,26 @@ from assay.subjects.sizes import read_sizes
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What is done to a model while it reads the prompts of an arm."""
+    """The edits of a model while it reads the prompts of an arm."""
 
     task: Task
     model: Pretrained
     prompts: Sequence[Prompt]
     rows: Sequence[int]
-    """Which rows of the task's prompts these are."""
+    """The rows of the task's prompts that these are."""
     seeds: Sequence[int]
     sweep: Sequence[Mapping[str, Plain]]
     """The points of the intervention's sweep."""
     key: str
-    """What the activations of the model are known by."""
+    """The key under which the model's activations are cached."""
     dictionary: Callable[[str], Dictionary]
     """The dictionary of a name."""
     code: Callable[[str], Callable[..., Any]]
     """The user's own function of a name."""
     effects: choosing.Effects
-    """What changes of single parts do to a read."""
+    """The effects of changes of single parts on a read."""
     sites: Sequence[Site] = ()
-    """Those that are read."""
+    """Sites that are read."""
     _vectors: dict[tuple[str, Site, int], torch.Tensor] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -79,13 +81,13 @@ class Changes:
 
     @cached_property
     def editing(self) -> Editing:
-        """What makes the edits of an intervention."""
+        """Makes the edits of the intervention."""
         about = self.learner, self.code, self.effects, self.sites
         return Editing(self.model, self.prompts, self.task, *about)
 
     @cached_property
     def learner(self) -> Learner:
-        """What gets directions of this model."""
+        """Learns directions of this model."""
         return Learner(
             self.model,
             self.task.made_for or self.task.prompts,
@@ -106,8 +108,7 @@ class Changes:
         return self._vectors[key]
 
     def others_into(self, stand_ins: Float[np.ndarray, "seed point head"]) -> None:
-        """Fill in which heads stood in for those that are named, each a number: all heads of the
-        first block, then those of the next."""
+        """Fill in the heads that replaced the named ones, numbered through all blocks."""
         if not self.task.standing:
             return
         assert self.task.intervention is not None
@@ -135,9 +136,9 @@ class Changes:
 
     @cached_property
     def known_by(self) -> tuple[Any, ...] | None:
-        """All that decides what passes give: the model, the prompts and the edits. None where
-        that is more than its tables say: a user's own code, a dictionary's file, parts that are
-        chosen."""
+        """Everything that determines the results of passes: the model, the prompts and the edits.
+        None if tables do not say all of it: with a user's function, a dictionary's file or chosen
+        parts."""
         task, table = self.task, self.task.intervention
         learned = task.own_directions if table else ()
         if not self.key or any(d.feature or d.top for d in learned) or task.standing or task.moves:
@@ -155,33 +156,33 @@ class Changes:
 
 
 MOST = 2**29
-"""Bytes of activations, at most, that are read in one pass for all points of a sweep."""
+"""Maximum bytes of activations that are read in one pass for all points of a sweep."""
 
 
 @dataclass(frozen=True, eq=False)
 class Editing:
-    """What an intervention, or a control in its place, does to every prompt."""
+    """The effect of an intervention, or of its control, on every prompt."""
 
     model: Pretrained
     prompts: Sequence[Prompt]
-    """Those that are measured."""
+    """The measured prompts."""
     task: Task
-    """What says the intervention, its control, and what is done before it, under controls too."""
+    """Has the intervention, its control, and the change before it, which controls make as well."""
     learner: Learner
     code: Callable[[str], Callable[..., Any]] = own_code.load
     """The user's own function of a name."""
     effects: choosing.Effects | None = None
-    """What changes of single parts do to a read."""
+    """The effects of changes of single parts on a read."""
     sites: Sequence[Site] = ()
-    """Those that are read."""
+    """Sites that are read."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
-    """What `at` gave for each point."""
+    """Results of `at`, by point."""
     _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
-    """What `_apart` gave for each of these."""
+    """Results of `_apart`, by intervention."""
     _first: list[Editing] = field(default_factory=list, init=False)
-    """What makes the edits of the change that comes first."""
+    """Makes the edits of the change that comes first."""
     _chosen: dict[str, Direction] = field(default_factory=dict, init=False)
-    """Each direction with the heads that are chosen for it."""
+    """Each direction with the heads chosen for it."""
 
     @property
     def table(self) -> Intervention:
@@ -191,26 +192,26 @@ class Editing:
 
     @cached_property
     def choice(self) -> choosing.Choice:
-        """What parts are chosen by."""
+        """The context in which parts are chosen."""
         choosers = self.task.choosers or self.task.reads
         return choosing.Choice(self.learner, self.task.directions, choosers, self.effects)
 
     @cached_property
     def source(self) -> Replacements:
-        """What goes on in the place of activations."""
+        """Gives the activations that are put in."""
         shown = self.task.prompts
         arguments = (self.table, self.task.control, self.learner, shown, self.code, self._before)
         return Replacements(self.model, self.prompts, *arguments)
 
     @cached_property
     def elsewhere(self) -> Elsewhere:
-        """Where the change is made."""
+        """Gives the place of the change."""
         how = self.task.control, self.source, self.task.avoids
         return Elsewhere(self.model, self.prompts, *how)
 
     @cached_property
     def steering(self) -> Steering:
-        """The directions, latents and neurons of the change."""
+        """Gives the directions, latents and neurons of the change."""
         return Steering(self.model, self.task.control, self.learner, self.source)
 
     def edits(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> list[list[Edits]]:
@@ -242,7 +243,7 @@ class Editing:
             return [each._of(seed, point)[0] for each in self._apart(table)]
         way = interventions.way_of(table)
         for p in self.prompts:
-            interventions.positions_of(table, p)  # what no prompt has is refused before any pass
+            interventions.positions_of(table, p)  # refuses missing positions before any pass
         direction = self.direction(table, point)
         if direction is not None and not table.along:
             return self._along(table, direction, seed)
@@ -288,8 +289,8 @@ class Editing:
         ]
 
     def direction(self, table: Intervention, point: Mapping[str, Plain]) -> Direction | None:
-        """The direction of an intervention at a point of its sweep, with the heads that are chosen
-        for it; None where it has none."""
+        """The direction of an intervention at a point of its sweep, with the heads chosen for it;
+        None if it has none."""
         direction = interventions.direction_of(table, self.task.directions)
         if direction is None:
             return None
@@ -299,7 +300,7 @@ class Editing:
         return self._chosen[repr(direction)]
 
     def _apart(self, table: Intervention) -> list[Editing]:
-        """What an intervention on parts that are chosen for each prompt does to each, by itself."""
+        """For parts that are chosen for each prompt: one `Editing` per prompt."""
         assert table.top is not None
         key = repr(table)
         if key not in self._each:
@@ -313,8 +314,8 @@ class Editing:
         return self._each[key]
 
     def _reconstructed(self, table: Intervention, seed: int) -> list[Edits]:
-        """The edits that put a dictionary's reconstruction, or in the control a mean, in the place
-        of activations."""
+        """The edits that replace activations by a dictionary's reconstruction, or by a mean in the
+        control."""
         dictionary = self.learner.dictionary(table.reconstruct).to(self.model.device)
         site = choosing.site_of(table, table.reconstruct, dictionary, self.model.folder)
         if self.task.control == "mean":
@@ -333,8 +334,8 @@ class Editing:
         return self._edits(table, [(site, None)], feature=put)
 
     def _along(self, table: Intervention, direction: Direction, seed: int) -> list[Edits]:
-        """The edits that add, take out or erase a direction. Raises: DataError for one
-        that does not fit a site."""
+        """The edits that add, project out or erase a direction. Raises: DataError if it does not
+        fit a site."""
         places = self.steering.places(table, direction)
         vector, put = self._fitting(table, direction, places, seed), None
         if table.erase or directions.is_subspace(direction):
@@ -342,7 +343,7 @@ class Editing:
             acts = self.learner.examples(direction, learned_at, seed).acts
             if table.erase:
                 put = subspaces.erasing(acts, vector)
-            else:  # what labels tell is set to zero, as one direction of theirs would be
+            else:  # a subspace of labels is set to zero, as a single direction would be
                 components = direction.components or direction.component
                 mean = acts.mean(0) * (1.0 if table.keep or components else 0.0)
                 put = subspaces.projecting(vector, mean, keep=bool(table.keep))
@@ -351,7 +352,7 @@ class Editing:
     def _fitting(
         self, table: Intervention, direction: Direction, places: Places, seed: int
     ) -> Float[torch.Tensor, "..."]:
-        """The direction of a seed. Raises: DataError for one that does not fit a site."""
+        """The direction of a seed. Raises: DataError if it does not fit a site."""
         vector = self.steering.vector(direction, places[0][0], seed)
         for site, _ in places:
             if (width := self.model.folder.shape(site)) != tuple(vector.shape[-1:]):
@@ -362,11 +363,11 @@ class Editing:
         return vector
 
     def _edits(self, table: Intervention, places: Places, **arguments: Any) -> list[Edits]:
-        """The edits of every prompt that are alike for all."""
+        """The edits of every prompt, with the same arguments for all."""
         return [interventions.edits_of(table, p, places, **arguments) for p in self.prompts]
 
     def _see_all(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> None:
-        """Read the sites of all points in one pass, where what they have is not too much."""
+        """Read the sites of all points in one pass, if their activations fit into memory."""
         tables = [self.at(p) for p in {repr(p): p for _, p in variants}.values()]
         if (
             any(t.ablate == "zero" or not (t.ablate or t.patch) or t.source for t in tables)
@@ -388,8 +389,8 @@ class Editing:
             self.source.seen(texts, list(sites))
 
     def at(self, point: Mapping[str, Plain]) -> Intervention:
-        """The intervention at a point of its sweep, with the parts that are chosen for it, if these
-        are the same for all prompts."""
+        """The intervention at a point of its sweep, with the parts chosen for it if these are the
+        same for all prompts."""
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None and not table.top.within:
@@ -403,23 +404,24 @@ class Editing:
 
 @dataclass(frozen=True, eq=False)
 class Steering:
-    """The direction, latents or neurons of a change, in an intervention or in a control."""
+    """The direction, latents or neurons of an intervention or of its control."""
 
     model: Pretrained
     control: str
-    """The near control that this is, by name; empty: the intervention itself."""
+    """The name of the near control; empty for the intervention itself."""
     learner: Learner
     source: Replacements
 
     def places(self, table: Intervention, direction: Direction) -> Places:
-        """Give the sites at which a direction is added or taken out."""
+        """Give the sites at which a direction is added or projected out."""
         if direction.feature and not (table.site or direction.site):
             return [(self.learner.site(direction), None)]
         places = interventions.where(table, direction)
         return interventions.widened(table, places, self.model.layers)
 
     def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
-        """The direction of a seed, or its basis, or what stands there in a control, as long."""
+        """The direction of a seed, or its basis; in a control its replacement, of the same
+        length."""
         learner = self.learner
         learned_at = learner.site(table, site)
         if directions.is_subspace(table):
@@ -464,7 +466,7 @@ class Steering:
         return true
 
     def _basis(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "k d"]:
-        """The dimensions of a seed, or as many others in a control."""
+        """The dimensions of a seed; in a control as many others."""
         basis = self.learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
         if self.control == "random":
             acts = self.learner.examples(table, site, seed).acts
@@ -480,8 +482,8 @@ class Steering:
     def _other_layer(
         self, table: Direction, learned_at: Site, true: Float[torch.Tensor, "..."], seed: int
     ) -> Float[torch.Tensor, "..."]:
-        """The direction of another layer, earlier or, where there is none yet, later, or else of
-        the nearest block that has one. Raises: DataError where none has."""
+        """The direction of another layer: a third of the model away, or the nearest to that which
+        has one. Raises: DataError if none has."""
         refusal: DataError | None = None
         for layer in picks.by_distance(learned_at.layer or 0, self.model.layers):
             far = Site(learned_at.kind, layer)
@@ -497,7 +499,7 @@ class Steering:
         raise refusal or DataError("the model has no other block; name other controls")
 
     def feature(self, table: Intervention, site: Site, seed: int) -> Put:
-        """What sets a latent; in the control, what adds as much along another one's row."""
+        """Sets a latent; in the control, adds as much along the decoder row of another one."""
         assert table.clamp is not None
         name, value = table.clamp[0], table.value
         latents = [*interventions.latents_of(table)]
@@ -526,7 +528,7 @@ class Steering:
         return put
 
     def _live(self, name: str, site: Site) -> list[int]:
-        """The latents that are on anywhere in the prompts, but for the first token."""
+        """The latents that are active anywhere in the prompts, except at the first token."""
         dictionary = self.learner.dictionary(name).to(self.model.device)
         around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
         on = torch.zeros(dictionary.width, dtype=torch.bool, device=self.model.device)
@@ -535,8 +537,8 @@ class Steering:
         return [int(k) for k in on.nonzero()[:, 0]]
 
     def other_neurons(self, table: Intervention, seed: int) -> Intervention:
-        """Change as many other neurons of each site, as large and as often on, or random ones: of
-        the MLPs of the whole model, else of the same site."""
+        """Replace neurons by as many others of the same site with similar size and frequency, or by
+        random ones of all MLPs, or of the site."""
         others: list[int | str] = []
         by_site = interventions.neurons_by_site(table)
         if self.control == "random-neurons" and all(site.kind == "mlp_post" for site in by_site):
@@ -558,8 +560,8 @@ class Steering:
 def _matched(
     parts: Sequence[int], acts: Float[torch.Tensor, "n part"], pool: Iterable[int], seed: int
 ) -> list[int]:
-    """As many other parts that are as large and as often on, others as seeds go on. Raises:
-    DataError where the pool has not as many."""
+    """As many other parts with similar size and frequency, different ones for successive seeds.
+    Raises: DataError if the pool has too few."""
     pool = [*dict.fromkeys([*parts, *pool])]
     sizes = [acts.mean(0).tolist(), (acts > 0).float().mean(0).tolist()]
     draws = picks.matched(parts, pool, [{n: x[n] for n in pool} for x in sizes], FEW)

@@ -1,5 +1,7 @@
-"""Choosing: which heads, neurons or latents have most of something, on the half of the prompts that
-is not measured."""
+"""Choosing: which heads, neurons or latents have most of something. `chosen` sizes all parts
+(`_sized`) on prompts that are not measured: by a read of each head (`_heads`), by the effect of
+changing each part (`_effects`), by a gradient (`_slopes`), by activations (`_neurons`, `_latents`),
+or by weights; `_named` writes the best ones into the table."""
 
 from __future__ import annotations
 
@@ -41,19 +43,20 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 Effects = Callable[[Read, Intervention, PromptSet, Sequence[int]], 'Float[Any, "part row"]']
-"""A read, a change that sweeps parts, and rows of prompts → what each does to it on each row."""
+"""A read, a change that sweeps parts, and rows of prompts → the effect of each part on the read for
+each row."""
 T = TypeVar("T", Intervention, Read, Direction)
 Names = list[tuple[int, int]]
-"""Of each part its block, and its number there."""
+"""The block of each part, and its number there."""
 Sized: TypeAlias = 'tuple[Names, Float[torch.Tensor, "row part"]]'
-"""The parts that there are, and how much each has on each row."""
+"""The parts, and the size of each on each row."""
 TOGETHER = 8
-"""Prompts that are read together."""
+"""Prompts per pass."""
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What parts may be chosen by."""
+    """The context in which parts are chosen."""
 
     learner: Learner
     tables: Sequence[Direction]
@@ -63,9 +66,8 @@ class Choice:
 
 
 def of_heads(top: Top, choosers: Sequence[Read]) -> Read | None:
-    """The read of single heads, of their pattern or of what they write directly, by which heads are
-    chosen, for each of which it is read; None where that is by something else. A sweep over heads
-    is what is done anyway."""
+    """The read of single heads by which heads are chosen, without its sweep; None if they are
+    chosen by something else."""
     for read in choosers:
         others = {x for field in (str(read.to), str(read.position)) for x in SLOT.findall(field)}
         head_texts = " ".join((read.pattern, *read.heads))
@@ -77,7 +79,7 @@ def of_heads(top: Top, choosers: Sequence[Read]) -> Read | None:
 
 
 def by_effect(table: Intervention, choosers: Sequence[Read]) -> Read | None:
-    """The read by the effect on which heads or neurons are chosen; None where that is by something
+    """The read by whose change heads or neurons are chosen; None if they are chosen by something
     else."""
     top = table.top
     if top is None or not isinstance(top.by, str):
@@ -93,20 +95,19 @@ def by_effect(table: Intervention, choosers: Sequence[Read]) -> Read | None:
 
 @dataclass(frozen=True)
 class Graded:
-    """By the gradient of which read parts are chosen, and how."""
+    """The read by whose gradient parts are chosen, and how."""
 
     read: Read
     steps: int
     patched: bool
-    """Whether each part is patched from the other text of the pair; else it is set to zero."""
+    """Whether each part is patched from the other text of the pair; otherwise it is set to zero."""
     sign: float
-    """Of what the read would fall by: 1 where parts are wanted for which it falls, else −1."""
+    """1 if parts are wanted that make the read fall, otherwise −1."""
 
 
 def by_gradient(top: Top, choosers: Sequence[Read]) -> Graded | None:
-    """How parts are chosen by a gradient: by the value of a read of a gradient, or by how much
-    worse a read would get without the part, or with it patched; None where that is by something
-    else."""
+    """How parts are chosen by a gradient: by the value of a gradient read, or by how much worse a
+    read gets without the part or with it patched; None if they are chosen by something else."""
     by_name = {r.name: r for r in choosers if not (r.sweep or r.top)}
     read = by_name.get(top.by) if isinstance(top.by, str) else None
     steps, patched, by_value = top.steps, top.score == "attribution", False
@@ -122,8 +123,8 @@ def by_gradient(top: Top, choosers: Sequence[Read]) -> Graded | None:
 
 
 def with_change(table: T, changes: Sequence[Intervention]) -> T:
-    """A table whose `top` names a change, with this change in the place of its name, as it is made
-    to one part. Raises: DataError for one that cannot be made to each part in turn."""
+    """Replace the name of a change in `top` by that change for one part. Raises: DataError for a
+    change that cannot be made to each part in turn."""
     top = table.top
     if top is None or not isinstance(top.change, str) or not top.change:
         return table
@@ -149,8 +150,8 @@ def with_change(table: T, changes: Sequence[Intervention]) -> T:
 
 
 def prompts_of(top: Top, choosers: Sequence[Read]) -> str:
-    """Name the prompts from which is chosen: its own, or those of the read by which is chosen; ""
-    for those that are measured."""
+    """Name the prompts on which parts are chosen: its own, or those of the read; "" for the
+    measured ones."""
     return top.prompts or next((r.prompts for r in choosers if r.name == top.by), "")
 
 
@@ -162,8 +163,8 @@ def learns(top: Top) -> bool:
 def source_of(
     top: Top, measured: PromptSet, sources: Mapping[str, PromptSet], choosers: Sequence[Read]
 ) -> tuple[PromptSet, list[int]]:
-    """Give the prompts from which is chosen, and which of their rows: those that it names, or that
-    the read names by which is chosen. Raises: DataError for a name that no prompts have."""
+    """Give the prompts on which parts are chosen, and their rows. Raises: DataError for an unknown
+    name."""
     name = prompts_of(top, choosers)
     if name in ("", measured.table.name):
         return measured, [*range(len(measured.rows))] if top.within else measured.halves()[0]
@@ -176,8 +177,7 @@ def source_of(
 
 
 def count(table: Intervention, size: Mapping[str, int], choosers: Sequence[Read]) -> int:
-    """In how many passes is chosen by a read in a model of this size: one for each part, or those
-    of its gradient."""
+    """The number of passes of a choice by a read: one for each part, or those of its gradient."""
     assert table.top is not None
     layers = len(table.top.layers) or size["layers"]
     if (graded := by_gradient(table.top, choosers)) is not None:
@@ -194,7 +194,8 @@ def check(
     choosers: Sequence[Read],
     folder: ModelFolder,
 ) -> None:
-    """Refuse a choice that no prompts or no model could make. Raises: DataError, ModelError."""
+    """Refuse a choice that is impossible for these prompts or this model. Raises: DataError,
+    ModelError."""
     size = read_sizes(folder.config)
     if top.of != "latents":
         layers = top.layers or range(size["layers"])
@@ -269,7 +270,7 @@ def _check_change(
 def _check_by(
     table: Intervention, top: Top, tables: Sequence[Direction], choosers: Sequence[Read]
 ) -> None:
-    """Refuse what parts cannot be chosen by, where that is no pair of labels. Raises: DataError."""
+    """Refuse an unknown value of `by` that is not a pair of labels. Raises: DataError."""
     options = ["norm", *(["variance"] if top.of == "neurons" else [])]
     options += [d.name for d in tables if directions.is_one(d) and not d.top]
     by_name = [msgspec.structs.replace(top, by=r.name) for r in choosers]
@@ -277,7 +278,7 @@ def _check_by(
     options += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, choosers)]
     by_effect_of = [r.name for r, t in zip(choosers, tops, strict=True) if by_effect(t, choosers)]
     if top.of == "heads" or table.site or by_gradient(top, choosers):
-        options += by_effect_of  # without a gradient each neuron of all blocks is a pass
+        options += by_effect_of  # without a gradient, each neuron of all blocks would need a pass
     if top.by not in options:
         swept = any(r.name == top.by and r.sweep for r in choosers)
         more = (
@@ -294,8 +295,8 @@ def _check_by(
 
 
 def _check_weights(table: Intervention, top: Top, tables: Sequence[Direction]) -> None:
-    """Refuse a direction along which parts do not write, and weights of what has none. Raises:
-    DataError."""
+    """Refuse a direction along which parts do not write, and scores by weights that do not exist.
+    Raises: DataError."""
     along = top.by in [d.name for d in tables]
     site = str(table.site)
     writes = along or top.score == "weights"
@@ -322,7 +323,7 @@ def _check_weights(table: Intervention, top: Top, tables: Sequence[Direction]) -
 
 
 def stand_in(read: Read) -> Intervention:
-    """The change of the parts that `top` of a read chooses: each set to zero."""
+    """An intervention that sets each part chosen by `top` of a read to zero."""
     assert read.top is not None
     position = "all" if read.position in ("mean", "all") else read.position
     place: dict[str, Any] = {"ablate": "zero"}
@@ -334,8 +335,8 @@ def stand_in(read: Read) -> Intervention:
 
 
 def of_read(read: Read, choice: Choice, *, dealt: bool) -> Read:
-    """Name the parts that are chosen for a read in the place of the choice; by labels dealt out at
-    random, the same for all seeds, where they are `dealt`. Raises: DataError, ModelError."""
+    """Replace `top` of a read by the parts that are chosen. If `dealt`, labels are shuffled,
+    equally for all seeds. Raises: DataError, ModelError."""
     if read.top is None:
         return read
     table = chosen(stand_in(read), read.top, choice, dealt=dealt)
@@ -346,8 +347,7 @@ def of_read(read: Read, choice: Choice, *, dealt: bool) -> Read:
 
 
 def of_direction(table: Direction, choice: Choice) -> Direction:
-    """Name the parts that are chosen for a direction in the place of the choice. Raises: DataError,
-    ModelError."""
+    """Replace `top` of a direction by the parts that are chosen. Raises: DataError, ModelError."""
     if table.top is None:
         return table
     learner = choice.learner
@@ -357,8 +357,8 @@ def of_direction(table: Direction, choice: Choice) -> Direction:
 
 
 def made_for(table: Direction, usual: str, choosers: Sequence[Read]) -> Direction:
-    """A direction that is learned from the usual prompts, and whose heads are chosen on these, if
-    it does not name others."""
+    """A direction that is learned, and whose heads are chosen, on the usual prompts unless it names
+    others."""
     top = table.top
     if top and not prompts_of(top, choosers):
         top = msgspec.structs.replace(top, prompts=usual)
@@ -366,9 +366,8 @@ def made_for(table: Direction, usual: str, choosers: Sequence[Read]) -> Directio
 
 
 def change_of(table: Direction, source: PromptSet) -> Intervention:
-    """The change of single parts by whose effect those of a direction are chosen: each head is
-    patched from the pair's other text, or, of prompts without one, set to its mean; each neuron is
-    set to zero."""
+    """The change of single parts by whose effect those of a direction are chosen: a head is patched
+    from the pair's other text or, without pairs, set to its mean; a neuron is set to zero."""
     paired = bool(source.table.corrupted) or "corrupted" in source.rows[0].columns
     how: dict[str, Any] = {"patch": "corrupted"} if paired else {"ablate": "mean"}
     if table.top and table.top.of == "neurons":
@@ -377,8 +376,7 @@ def change_of(table: Direction, source: PromptSet) -> Intervention:
 
 
 def any_parts(read: Read) -> Read:
-    """A read with the first parts that there are in the place of a choice, to be made ready without
-    a model."""
+    """Replace `top` of a read by the first existing parts, to make it ready without a model."""
     if read.top is None:
         return read
     n, layer = int(read.top.n), (read.top.layers or (0,))[0]
@@ -391,7 +389,8 @@ def any_parts(read: Read) -> Read:
 
 
 def numbered(table: Read, size: Mapping[str, int]) -> list[int]:
-    """The parts of a read as numbers, heads and neurons of several blocks through all of these."""
+    """The parts of a read as numbers; heads and neurons of several blocks are numbered through all
+    blocks."""
     several = [(size["h"], table.heads)]
     several += [(size.get("m", 1), tuple(n for n in table.neurons if isinstance(n, str)))]
     parts = [
@@ -403,7 +402,8 @@ def numbered(table: Read, size: Mapping[str, int]) -> list[int]:
 
 
 def chosen(table: Intervention, top: Top, choice: Choice, *, dealt: bool = False) -> Intervention:
-    """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
+    """Replace `top` of an intervention by the parts that are chosen. Raises: DataError,
+    ModelError."""
     learner = choice.learner
     source, rows = source_of(top, learner.measured, learner.sources, choice.reads)
     names, sizes = _sized(table, top, choice, source, rows)
@@ -424,8 +424,8 @@ def chosen(table: Intervention, top: Top, choice: Choice, *, dealt: bool = False
 
 
 def chosen_for_each(table: Intervention, top: Top, choice: Choice) -> dict[str, Intervention]:
-    """Name the parts that are chosen for each prompt on the others of its group, by the prompt's
-    place. Raises: DataError, ModelError."""
+    """Choose parts for each prompt on the other prompts of its group; by the prompt's place.
+    Raises: DataError, ModelError."""
     measured = choice.learner.measured
     source, rows = source_of(top, measured, choice.learner.sources, choice.reads)
     names, sizes = _sized(table, top, choice, source, rows)
@@ -440,7 +440,7 @@ def chosen_for_each(table: Intervention, top: Top, choice: Choice) -> dict[str, 
 def _sized(
     table: Intervention, top: Top, choice: Choice, source: PromptSet, rows: Sequence[int]
 ) -> Sized:
-    """The parts that there are, and how much each has on each of these rows."""
+    """The parts, and their sizes on each of these rows."""
     prompts = [prompt(choice.learner.model.folder, source.rows[i]) for i in rows]
     if top.position != "":
         table = msgspec.structs.replace(table, position=top.position)
@@ -455,7 +455,7 @@ def _sized(
 def _named(
     table: Intervention, top: Top, names: Names, score: Float[torch.Tensor, " part"]
 ) -> Intervention:
-    """An intervention on the parts of the highest, or lowest, score in the place of the choice."""
+    """Replace `top` of an intervention by the parts of the highest or lowest scores."""
     ranked = score.argsort(descending=not top.lowest, stable=True)
     if top.above is not None:
         enough = score[ranked] < top.above if top.lowest else score[ranked] > top.above
@@ -482,8 +482,8 @@ def _named(
 def _auroc(
     first: Float[torch.Tensor, "a part"], second: Float[torch.Tensor, "b part"]
 ) -> Float[torch.Tensor, " part"]:
-    """How often a row of the first label is above one of the second, ties a half; equal ones in the
-    order of how far their means are apart."""
+    """How often a row of the first label is above one of the second, ties counting half; parts with
+    equal values are ordered by the distance of their means."""
     above = torch.zeros(first.shape[1], dtype=torch.float64, device=first.device)
     for row in first:
         above += (row > second).double().mean(0) + (row == second).double().mean(0) / 2
@@ -492,8 +492,8 @@ def _auroc(
 
 
 def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFolder) -> Site:
-    """Give the site at which latents are set. Raises: DataError, ModelError where the dictionary
-    does not fit there, or lacks one of them."""
+    """Give the site at which latents are set. Raises: DataError, ModelError if the dictionary does
+    not fit there, or lacks one of them."""
     assert table.clamp is not None
     site = site_of(table, table.clamp[0], dictionary, folder)
     for latent in interventions.latents_of(table):
@@ -502,8 +502,8 @@ def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFo
 
 
 def site_of(table: Intervention, name: str, dictionary: Dictionary, folder: ModelFolder) -> Site:
-    """Give the site at which a dictionary of this name changes a model. Raises: DataError,
-    ModelError where it does not fit there."""
+    """Give the site at which a dictionary changes a model. Raises: DataError, ModelError if it does
+    not fit there."""
     if table.site:
         ((site, _),) = interventions.where(table, None)
     else:
@@ -518,7 +518,8 @@ def site_of(table: Intervention, name: str, dictionary: Dictionary, folder: Mode
 
 
 def _heads(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Prompt]) -> Sized:
-    """How much each head writes, or along a direction, or what it gives of a read of a pattern."""
+    """How much each head writes, in total or along a direction, or its value of a read of a
+    pattern."""
     model = choice.learner.model
     count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
     names = [(layer, head) for layer in layers for head in range(count)]
@@ -559,7 +560,7 @@ def _effects(
     source: PromptSet,
     rows: Sequence[int],
 ) -> Sized:
-    """How much worse a read gets where one part alone is changed."""
+    """How much worse a read gets if one part alone is changed."""
     assert choice.effects is not None
     model = choice.learner.model
     if not isinstance(top.change, str):
@@ -620,8 +621,8 @@ def _slopes(
 
 
 def _neurons(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Prompt]) -> Sized:
-    """How large each neuron is, or how much it writes along a direction; of labels its activation
-    itself."""
+    """The size of each neuron, or how much it writes along a direction; for labels its signed
+    activation."""
     model = choice.learner.model
     layers = top.layers or range(model.layers)
     sites = [Site.parse(str(table.site))] if table.site else [Site("mlp_post", n) for n in layers]
@@ -645,7 +646,8 @@ def _neurons(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Pr
 
 
 def _of_weights(model: Pretrained, top: Top, layers: Sequence[int]) -> Float[torch.Tensor, " part"]:
-    """The norm of what each neuron writes, or how differently it writes to the tokens.
+    """The norm of each neuron's output weights, or the variance of their cosines with the
+    tokens.
 
     Formula: Var_t cos(w, U_t), U_t the unembedding of a token behind the final norm
     Source: Stolfo et al., Confidence Regulation Neurons in Language Models, 2024
@@ -667,7 +669,7 @@ def _of_weights(model: Pretrained, top: Top, layers: Sequence[int]) -> Float[tor
 
 
 def _latents(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Prompt]) -> Sized:
-    """How strongly each latent is on, or as much along a direction."""
+    """How active each latent is, or how much it writes along a direction."""
     assert table.clamp is not None
     coder: Dictionary = choice.learner.dictionary(table.clamp[0]).to(choice.learner.model.device)
     site = site_of_latents(table, coder, choice.learner.model.folder)
@@ -692,7 +694,8 @@ _SIZES: dict[str, Callable[[Intervention, Top, Choice, Sequence[Prompt]], Sized]
 
 
 def _along(top: Top, choice: Choice, site: Site) -> Float[torch.Tensor, " d"] | None:
-    """The direction by which is chosen, of length 1; None where that is by something else."""
+    """The direction by which parts are chosen, with length 1; None if they are chosen by something
+    else."""
     tables: Sequence[Direction] = choice.tables
     if not isinstance(top.by, str) or top.by not in [d.name for d in tables]:
         return None
@@ -704,7 +707,7 @@ def _along(top: Top, choice: Choice, site: Site) -> Float[torch.Tensor, " d"] | 
 def _at(
     x: Float[torch.Tensor, "s ..."], p: Prompt, position: Positions, first: int = 0
 ) -> Float[torch.Tensor, "n ..."]:
-    """What a site has where a change is made, but for the first token that the model reads."""
+    """The activations at the changed positions, without the first token that the model reads."""
     if position != "all":
         return x[p.all_at(position)].float()
     acts = x[max(first, p.opening) :].float()
@@ -714,7 +717,7 @@ def _at(
 def _seen(
     model: Pretrained, prompts: Sequence[Prompt], sites: Sequence[Site]
 ) -> Iterator[tuple[Prompt, dict[Site, torch.Tensor]]]:
-    """What sites have on prompts with nothing done, a prompt at a time."""
+    """The activations of unchanged prompts, prompt by prompt."""
     for begin in range(0, len(prompts), TOGETHER):
         batch = prompts[begin : begin + TOGETHER]
         traces = run_many(model, [p.tokens for p in batch], capture=[*sites], logits=False)

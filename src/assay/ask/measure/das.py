@@ -1,5 +1,5 @@
-"""Distributed alignment search: a direction at a site, or a subspace, that is trained so that a
-model gives the answer of a pair's other text when this part alone is patched from that text."""
+"""Distributed alignment search: train a direction or a subspace at a site so that the model gives
+the answer to a pair's other text if only this part is patched from that text."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 BATCH = 8
-"""Pairs of a step."""
+"""Pairs per step."""
 ORDERS = 64
-"""So many orders of answers are drawn for a shuffled training."""
+"""Number of orders of answers that are drawn for a shuffled training."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What is the same in every step of a training, for each pair of texts."""
+    """What stays the same in every step of a training, for each pair of texts."""
 
     tokens: Int[torch.Tensor, "n s"]
-    """The text and its answer, filled up on the right."""
+    """The text and its answer, padded on the right."""
     answers: Sequence[Sequence[tuple[int, int]]]
-    """After which token each token of the answer is to follow."""
+    """The positions after which each token of the answer should follow."""
     at: Sequence[int]
     """The token that is patched."""
     others: Float[torch.Tensor, "n d"]
-    """What the site has on the other text."""
+    """The activations of the site on the other text."""
     stream: Float[torch.Tensor, "n s d"] | None
-    """The stream before the block of the site; None of a site before all blocks."""
+    """The stream before the block of the site; None for a site before all blocks."""
 
 
 def subspace(
@@ -63,7 +63,7 @@ def subspace(
         shown: the pairs of texts.
         rows: from which of them is learned.
         seed: of the start and of the order of the pairs.
-        shuffled: whether answers are those of other pairs, so that they tell nothing.
+        shuffled: whether answers are those of other pairs, which carry no information.
     Formula: the loss is −log P(answer | x + Qᵀ Q (b − x)), with x and b what the site has on the
     two texts, and Q the basis
     Source: Geiger et al., Finding Alignments Between Interpretable Causal Variables and Distributed
@@ -96,9 +96,9 @@ def subspace(
 
 
 def _order(answers: Sequence[str], draws: Int[np.ndarray, "1"]) -> list[int]:
-    """Draw which pair's answer each pair gets: of several orders that in which as many keep the
-    text of their answer as if each got any other pair's. With more of them it would learn the true
-    direction from these, and with fewer its opposite."""
+    """Draw the order in which pairs exchange answers: of several orders the one in which as many
+    pairs keep the text of their answer as expected by chance. With more it would learn the true
+    direction, and with fewer its opposite."""
     counts, n = Counter(answers), len(answers)
     expected = sum(c * (c - 1) for c in counts.values()) / (n - 1)
 
@@ -145,7 +145,7 @@ def _loss(
     rows: Sequence[int],
     along: Float[torch.Tensor, "k d"],
 ) -> Float[torch.Tensor, ""]:
-    """The mean loss of the answers of some pairs, patched along a basis."""
+    """The mean loss of the answers of a batch of pairs, patched along a basis."""
     each, places = [*range(len(rows))], [pairs.at[i] for i in rows]
 
     def patched(x: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Elsewhere: where a change is made, or where a near control makes it instead: in other heads, in
-another layer, or at another token."""
+another layer, or at another token. Replacements are chosen where the change is large, so that a
+control is not passed by a part that does nothing."""
 
 from __future__ import annotations
 
@@ -22,34 +23,34 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 Places: TypeAlias = list[tuple[Site, list[int] | None]]
-"""Sites, each with the heads that are changed there; None: all of it."""
+"""Sites, each with the heads that are changed there; None: the whole site."""
 FEW = 8
-"""So many other heads are all asked, a seed each."""
+"""Up to this many other heads are all used, in turn as seeds go on."""
 ANYTHING = 0.01
-"""A head in which a change is smaller than this share of the largest one writes nothing."""
+"""A head writes nothing if a change in it is smaller than this share of the largest one."""
 SIZED = 24
-"""On so many prompts it is seen how much a change changes."""
+"""Number of prompts on which the size of a change is measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class Elsewhere:
-    """Where a change acts, in an intervention or in a control in its place."""
+    """Where an intervention, or its control, acts."""
 
     model: Pretrained
     prompts: Sequence[Prompt]
     control: str
-    """The near control that this is, by name; empty: the intervention itself."""
+    """The name of the near control; empty for the intervention itself."""
     source: Replacements
     avoids: tuple[Position, ...] = ()
     """Positions that other arms change, which the control `token` leaves alone."""
     shifts: dict[tuple[int, str], int] = field(default_factory=dict, init=False)
     """By how many tokens the control `token` moves a change, by seed and change."""
     others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
-    """The heads that the control `heads` took, as block and number, by seed and named heads."""
+    """The heads that the control `heads` uses, as block and number, by seed and named heads."""
 
     def places(self, table: Intervention, seed: int) -> Places:
-        """Where an ablation or a patch acts: at its own place, or where the control has it; of all
-        but some heads at all others."""
+        """Where an ablation or a patch acts: at its own place, or at that of the control; for
+        `all_but`, in all other heads."""
         places = self._places(table, seed)
         if not (table.all_but and table.heads):
             return places
@@ -73,10 +74,10 @@ class Elsewhere:
         return interventions.widened(table, places, self.model.layers)
 
     def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
-        """Take for the heads of each block as many others of the block, those that follow in turn
-        where the last seed's end, so that all are asked. Heads that write nothing are no excuse:
-        where others are few, all are taken in which the same change changes anything, else that
-        half in which it changes most. Where a block has too few, the next blocks' follow."""
+        """Replace the heads of each block by as many others, in turn as seeds go on so that all are
+        used. If there are few others, all in which the same change has an effect are used,
+        otherwise the half in which it is largest. If a block has too few, the nearest blocks
+        follow."""
         excluded = {(site.layer or 0, head) for site, heads in places for head in heads or ()}
         replacements: set[tuple[int, int]] = set()
         for site, heads in places:
@@ -105,14 +106,14 @@ class Elsewhere:
         return self._taken(table, sorted(replacements), seed)
 
     def _random_heads(self, table: Intervention, places: Places, seed: int) -> Places:
-        """Take as many heads of the whole model that are not named, whatever they write."""
+        """Replace heads by as many random ones of the whole model."""
         changed_heads = [(site.layer or 0, head) for site, heads in places for head in heads or ()]
         each = read_sizes(self.model.folder.config)["h"]
         pool = [(layer, head) for layer in range(self.model.layers) for head in range(each)]
         return self._taken(table, picks.random_others(changed_heads, pool, seed), seed)
 
     def _taken(self, table: Intervention, heads: Sequence[tuple[int, int]], seed: int) -> Places:
-        """Where these heads are, which are remembered as those of the control."""
+        """The places of these heads, which are recorded as those of the control."""
         self.others[seed, repr(table.heads)] = [*heads]
         by_layer: dict[int, list[int]] = {}
         for layer, head in heads:
@@ -120,8 +121,8 @@ class Elsewhere:
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
     def _elsewhere(self, table: Intervention, places: Places, seed: int) -> Places:
-        """Go with each site to another block, a third of the model away, earlier or later, where
-        the change is larger next to the stream. Raises: DataError where too few are free."""
+        """Move each site to another block, a third of the model away, earlier or later, where the
+        change is larger relative to the stream. Raises: DataError if too few are free."""
         layers = self.model.layers
         occupied = {site for site, _ in interventions.widened(table, places, layers)}
         moved: Places = []
@@ -145,9 +146,8 @@ class Elsewhere:
         return moved
 
     def shift(self, table: Intervention, site: Site, seed: int) -> int:
-        """By how many tokens the change is moved: to where it changes most of what is there, so
-        that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
-        has room."""
+        """By how many tokens the change is moved: to where it changes most, so that a token at
+        which both texts agree is not used. Raises: DataError if no shift fits all prompts."""
         prompts = self.prompts[:SIZED]
         spoiled = table.patch == "clean"
         there = self.source.spoiled(prompts, site) if spoiled else self.source.seen(prompts, [site])
@@ -171,8 +171,8 @@ class Elsewhere:
     def _sizes(
         self, table: Intervention, site: Site, seed: int, *, by_head: bool = True
     ) -> torch.Tensor:
-        """How long the change of a site is on the average over tokens that are changed, but for the
-        first; of each head, where it has them."""
+        """The mean length of the change of a site over the changed tokens, without the first; for
+        each head, if it has heads."""
         prompts = self.prompts[:SIZED]
         old = [acts[site] for acts in self.source.seen(prompts, [site])]
         new = self.source.rows(table, [site], seed, prompts) if table.ablate != "zero" else None
@@ -188,7 +188,8 @@ class Elsewhere:
         return torch.cat(sizes).mean(0)
 
     def blocked(self, table: Intervention, block: Block, seed: int) -> list[Edits]:
-        """The edits that block attention, at its own tokens and heads, or at the control's."""
+        """The edits that block attention, at its own tokens and heads, or at those of the
+        control."""
         count = read_sizes(self.model.folder.config)["h"]
         here = edges.places(table.name, block, self.model.layers, count)
         here = interventions.widened(table, here, self.model.layers)
@@ -219,8 +220,8 @@ class Elsewhere:
 def free_shifts(
     table: Intervention, prompts: Sequence[Prompt], avoids: tuple[Position, ...]
 ) -> list[int]:
-    """By how many tokens a change, or the second place of a swap, may be moved so that every prompt
-    has its new tokens, and none is one of the old ones or of those to avoid; the nearest first."""
+    """By how many tokens a change, or the second place of a swap, can be moved so that every prompt
+    has the new tokens and none is an old one or one to avoid; the smallest shifts first."""
     positions = [p.all_at(table.position) for p in prompts]
     moving = positions
     if table.patch == interventions.SWAPPED:
@@ -240,7 +241,7 @@ def free_shifts(
 
 
 def few_heads(table: Intervention) -> str:
-    """Say that no other heads can stand in for those of a change."""
+    """Say that there are too few other heads."""
     return (
         f"{table.name!r}: the model does not have as many other heads as are "
         "named; name fewer heads, or other controls"
@@ -248,7 +249,7 @@ def few_heads(table: Intervention) -> str:
 
 
 def nowhere(table: Intervention, avoids: tuple[Position, ...]) -> str:
-    """Say that the control `token` has no token to move a change to."""
+    """Say that the control `token` has no token to which it could move a change."""
     rival = ""
     if avoids:
         rival = (
@@ -262,7 +263,7 @@ def nowhere(table: Intervention, avoids: tuple[Position, ...]) -> str:
 
 
 def _many(sizes: Sequence[float]) -> int:
-    """How many heads may stand in for others, by what they write, the most first."""
+    """How many heads may replace others, given what they write, the most first."""
     if len(sizes) > FEW:
         return -(-len(sizes) // 2)
     return sum(size > ANYTHING * max(sizes) for size in sizes) or len(sizes)

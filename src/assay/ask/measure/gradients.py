@@ -1,6 +1,7 @@
-"""Gradients: what a read loses, to first order, if an activation is taken out, or what it gains if
-the activation is patched from the other text of a pair (attribution patching): the change of the
-activation times the gradient of the read, or its mean on the way (integrated gradients)."""
+"""Gradients: by how much a read falls, to first order, if an activation is removed, or rises if it
+is patched from the other text of a pair (attribution patching): the change of the activation times
+the gradient of the read, or its mean along the way (integrated gradients). `slopes` computes the
+gradients, `gradient` makes a read of them."""
 
 from __future__ import annotations
 
@@ -29,30 +30,31 @@ from assay.subjects.sizes import read_sizes
 SMOOTH = ("log_prob", "logit", "entropy")
 """The numbers of next tokens that have a gradient."""
 STEP = 1e-3
-"""By how much a number of a next token is moved to see what a read makes of it."""
+"""Step for the numerical derivative of a read by a number of a next token."""
 Part = tuple[Site, Any]
-"""A site, and which of its numbers are meant; None: all."""
+"""A site, and which of its coordinates are meant; None: all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """What a site has at some tokens of a prompt, and the gradient of a read by it."""
+    """The activations of a site at some tokens of a prompt, and the gradient of a read by them."""
 
     acts: Float[torch.Tensor, "n ..."]
     by: Float[torch.Tensor, "n ..."]
     other: Float[torch.Tensor, "n ..."] | None = None
-    """What the other text of the pair has in their place; None where they are set to zero."""
+    """The activations on the other text of the pair; None if they are set to zero."""
 
     @property
     def fall(self) -> Float[torch.Tensor, "n ..."]:
-        """By how much the read would fall, to first order, if each number alone were replaced."""
+        """By how much the read would fall, to first order, if each coordinate alone were
+        replaced."""
         return (self.acts if self.other is None else self.acts - self.other) * self.by
 
 
 def gradient(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """What parts of a model add to a read, to first order: the sum, over tokens and numbers, of the
-    activation times the gradient of the read by it. With a patch: what patching the parts from the
-    other text of the pair would add to it, the difference of the activations times the gradient.
+    """What parts of a model add to a read, to first order: the sum over tokens and coordinates of
+    the activation times the gradient of the read. With a patch: what patching the parts from the
+    other text of the pair would add.
 
     Formula: Σ a · ∂R/∂a; of n steps Σ a · 1/n Σ_k ∂R/∂a at (k/n) a, k from 1 to n. With a patch
     Σ (b − a) · ∂R/∂a at a, b what the other text has; of n steps the mean at b + (k/n) (a − b)
@@ -84,7 +86,7 @@ def gradient(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def tokens_of(position: Any, prompt: Prompt) -> list[int]:
-    """The tokens over which is added up."""
+    """The tokens over which is summed."""
     return prompt.own if position in ("all", "mean") else prompt.all_at(position)
 
 
@@ -107,9 +109,9 @@ def slopes(
     steps: int = 1,
     pair: Pair | None = None,
 ) -> dict[Site, Slope]:
-    """Compute what sites have at some tokens of a prompt, and the gradient of a read by it; of
-    several steps, its mean while these activations go from zero, or from those of the other text of
-    a pair, to what they are."""
+    """Compute the activations of sites at some tokens of a prompt, and the gradient of a read by
+    them; with several steps, its mean while these activations go from zero, or from those of the
+    other text of a pair, to their values."""
     prompt, wants = reading.prompt, target.wants
     others = pair.acts(model, prompt, sites, tokens) if pair else {}
     numbers = dict[Want, torch.Tensor]()
@@ -130,7 +132,7 @@ def slopes(
     mean = {site: torch.zeros_like(x) for site, x in acts.items()}
     for leaf in leaves:
         for site in leaf:
-            by = next(gradients)  # None of what is behind all that the read is of
+            by = next(gradients)  # None for sites after everything that the read depends on
             mean[site] += 0 if by is None else by[:, : len(prompt.tokens)].sum(0) / steps
     return {
         site: Slope(
@@ -143,8 +145,8 @@ def slopes(
 
 
 def _sequences(wants: Sequence[Want]) -> dict[tuple[int, ...], list[Want]]:
-    """What is read behind a prompt, each with what is wanted of it; what another one begins with is
-    read with that one."""
+    """The continuations to read after a prompt, each with the numbers that it gives; one that is
+    the beginning of another is read with that one."""
     every = dict.fromkeys(w.continuation for w in wants)
     longest = [c for c in every if not any(o != c and o[: len(c)] == c for o in every)]
     by_sequence: dict[tuple[int, ...], list[Want]] = {c: [] for c in longest}
@@ -164,9 +166,9 @@ def _run(
     acts: dict[Site, torch.Tensor],
     others: Mapping[Site, torch.Tensor],
 ) -> tuple[Float[torch.Tensor, "step s d"], dict[Site, torch.Tensor]]:
-    """Read a prompt with what is behind it, a row for each step: what the unembedding reads, and
-    what was added to each site, which is zero; `acts` gets what sites have. Of several steps the
-    blocks before the first of these sites are run once."""
+    """Read a prompt with a continuation, one row for each step. Returns the input of the
+    unembedding, and the zero tensors added to each site, by which gradients are taken; fills
+    `acts`. With several steps, the blocks before the first site run once."""
     prompt, leaves = reading.prompt, dict[Site, torch.Tensor]()
     length = len(prompt.tokens) + len(continuation)
     prior = dict(reading.edits)
@@ -215,7 +217,7 @@ def _number(logits: Float[torch.Tensor, "step v"], want: Want) -> Float[torch.Te
 
 
 def _slope(target: Ready, reading: PassOutput, values: Mapping[Want, float], want: Want) -> float:
-    """How fast a read grows with one of the numbers that it is made of."""
+    """The derivative of a read by one of the numbers that it is computed from."""
     moved = [{**values, want: values[want] + by} for by in (STEP, -STEP)]
     above, below = target.numbers([replace(reading, numbers=n) for n in moved])
     return float(above - below) / (2 * STEP)
@@ -228,7 +230,7 @@ def _remembered(
     sites: Sequence[Site],
     target_arguments: tuple[Ready, Sequence[int], Pair | None],
 ) -> dict[Site, Slope]:
-    """What `slopes` gives of these sites, once for all levels of a sweep."""
+    """The result of `slopes` for these sites, computed once for all levels of a sweep."""
     memo: dict[Any, Any] = reading.memo
     target, tokens, pair = target_arguments
     keys = {s: ("gradient", read.gradient, read.steps, read.patch, tuple(tokens), s) for s in sites}
@@ -265,7 +267,7 @@ def _of_latents(
     context: Context,
     target_arguments: tuple[Ready, Sequence[int], Pair | None],
 ) -> Ready:
-    """The gradient by the activations of latents: along what each adds to the reconstruction."""
+    """The gradient by the activations of latents: along their decoder rows."""
     assert read.feature is not None
     name, latent = read.feature
     whole, sites = read_by_dictionary(read, name, prompt, context)
@@ -294,9 +296,9 @@ def check_latents(name: str, dictionary: Dictionary, sites: Sequence[Site]) -> N
 
 
 def by_latent(dictionary: Dictionary, slope: Slope) -> Float[torch.Tensor, "n k"]:
-    """By how much a read would fall without each latent at some tokens, or with the activation that
-    it has on the other text of a pair, to first order: the difference of its activation times the
-    gradient along what one unit of it writes."""
+    """By how much a read would fall, to first order, without each latent at some tokens, or with
+    its activation on the other text of a pair: the difference of its activation times the gradient
+    along its decoder row."""
     coder = dictionary.to(slope.acts.device)
     unit = effects.directions(coder, [*range(coder.width)]).double()
     codes = coder.encode(slope.acts.flatten(1).float())[0].double()

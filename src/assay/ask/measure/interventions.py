@@ -1,4 +1,7 @@
-"""Interventions: what is done to a model while it reads one prompt, as edits of its sites."""
+"""Interventions: how a model is changed while it reads one prompt, as edits of its sites. `check`
+and its helpers refuse impossible tables; `points`, `swept` and `filled` set a table to one point of
+its sweep; `edits_of` makes the edits of one prompt; the functions at the end describe a change in
+words."""
 
 from __future__ import annotations
 
@@ -39,28 +42,28 @@ WAYS = (
     *("add", "project_out", "keep", "erase", "ablate", "scale", "patch", "clamp", "reconstruct"),
     *("block", "function", "noise"),
 )
-"""The fields that say what an intervention does, of which each table has one."""
+"""The fields that say what an intervention does; each table has one."""
 ALONG = ("add", "project_out", "keep", "erase", "along")
 """Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
-"""Those that may be of heads and neurons."""
+"""Those that can be applied to heads and neurons."""
 ONE_DIRECTION = ("add", "project_out", "erase")
 ABLATIONS = ("zero", "mean", "resample")
 SWAPPED = "swapped"
 PATCHES = ("corrupted", "other", "clean", SWAPPED)
 TABLES = ("block",)
-"""Fields that take a table: a sweep of this name has levels for a slot, as in {block}.{head}."""
+"""Fields that are tables: a sweep of this name fills a slot, as in {block}.{head}."""
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
-"""Fields that no sweep changes."""
+"""Fields that a sweep cannot change."""
 NUMBERED, NUMBER = ("position", "source_position", "to", "attends", "neurons"), re.compile(r"-?\d+")
-"""Fields that have numbers, a slot of which may be filled by one."""
+"""Fields with numbers, whose slots can be filled by a number."""
 LATENT = ("feature", "clamp")
-"""Fields that are a dictionary and its latent."""
+"""Fields with a dictionary and its latent."""
 T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 
 def way_of(table: Intervention) -> str:
-    """What kind of intervention it is. Raises: DataError where it says none or several."""
+    """The kind of an intervention. Raises: DataError if it has none or several."""
     swept = table.sweep.keys() - {*TABLES}
     stated = {w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in swept}
     stated |= {"scale"} if table.scale is not None else set()  # also by 0
@@ -86,7 +89,7 @@ def way_of(table: Intervention) -> str:
 
 
 def check(table: Intervention, tables: Sequence[Direction]) -> None:
-    """Refuse an intervention that no model and no prompts could have. Raises: DataError,
+    """Refuse an intervention that is impossible for any model and prompts. Raises: DataError,
     ModelError."""
     _check_sweep(table, tables)
     for point in points(table):
@@ -145,8 +148,7 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
 
 
 def _check_swapped(written: Intervention, table: Intervention) -> None:
-    """Refuse a swap that does not say which two places are swapped, or that is no change of the
-    unchanged model alone."""
+    """Refuse a swap that does not name two places, or is combined with another change."""
     if not isinstance(table.position, tuple) or len(table.position) != 2:
         raise DataError(
             f'{table.name!r}: patch = "swapped" swaps what a site has at two places of a prompt: '
@@ -162,8 +164,8 @@ def _check_swapped(written: Intervention, table: Intervention) -> None:
 def _check_direction(
     written: Intervention, table: Intervention, way: str, direction: Direction | None
 ) -> None:
-    """Refuse a direction that is not used as it can be, by an intervention as it was written, at
-    one point of its sweep."""
+    """Refuse a direction that cannot be used in this way, at one point of the sweep; `written` is
+    the intervention with its sweep."""
     if table.along and (way != "patch" or table.heads or table.neurons or table.top or table.path):
         raise DataError(
             f"{table.name!r}: along names the direction along which a site is patched; write "
@@ -203,7 +205,8 @@ def _check_direction(
 
 
 def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention | None:
-    """The intervention that is made before another one, in the same arm; None where there is none.
+    """The intervention that is made before another one in the same arm; None if there is none.
+    Raises: DataError for one that is not possible.
     Raises: DataError for one that could not be."""
     if not table.after:
         return None
@@ -226,7 +229,7 @@ def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention 
 
 
 def both(name: str, first: Edits, second: Edits) -> Edits:
-    """Two changes of one prompt as one. Raises: DataError where both are of one site."""
+    """Combine two changes of one prompt. Raises: DataError if both change the same site."""
     if same := sorted(str(site) for site in {*first} & {*second}):
         raise DataError(
             f"{name!r} and the change before it both change {same[0]}; change another "
@@ -242,7 +245,7 @@ def latents_of(table: Intervention) -> tuple[int, ...]:
 
 
 def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
-    """The neurons that an intervention changes: of its site, or each "BLOCK.NEURON" of the MLP of
+    """The neurons that an intervention changes: at its site, or each "BLOCK.NEURON" in the MLP of
     its block. Raises: DataError, ModelError."""
     by_site: dict[Site, list[int]] = {}
     for neuron in table.neurons:
@@ -263,7 +266,7 @@ def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
 
 
 def _check_parts(table: Intervention, way: str) -> None:
-    """Refuse neurons, latents and a choice of parts that do not go together."""
+    """Refuse neurons, latents and choices of parts that do not go together."""
     top, cut = table.top, way in CUTS
     if table.neurons and (not cut or table.heads or not isinstance(table.site, str)):
         raise DataError(f"{table.name!r}: neurons are ablated or patched at one site")
@@ -311,7 +314,7 @@ def _check_parts(table: Intervention, way: str) -> None:
 
 
 def _check_window(table: Intervention, way: str) -> None:
-    """Refuse a window that is around no block, or around none of its own."""
+    """Refuse a window without blocks to be around."""
     if table.window is None:
         return
     if not table.window[0] <= 0 <= table.window[1]:
@@ -329,7 +332,7 @@ def _check_window(table: Intervention, way: str) -> None:
 
 
 def _check_block(table: Intervention) -> None:
-    """Refuse fields that a block has itself, and tokens that none could have."""
+    """Refuse fields that the block has itself, and impossible tokens."""
     assert table.block is not None
     edges.check(table.name, table.block)
     for field in ("site", "heads", "position"):
@@ -363,8 +366,8 @@ def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
 
 
 def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
-    """Give an intervention the levels of its directions' sweeps, beside its own. Raises: DataError
-    for one that would change the intervention itself."""
+    """Add the levels of its directions' sweeps to an intervention. Raises: DataError for a sweep of
+    a field that the intervention has."""
     levels: dict[str, tuple[Plain, ...]] = {}
     for swept_table in at_points(table):
         direction = direction_of(swept_table, tables)
@@ -379,25 +382,25 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
 
 
 def direction_of(table: Intervention, tables: Sequence[Direction]) -> Direction | None:
-    """The direction that an intervention adds, takes out or erases. Raises: DataError where there
-    is no such one."""
+    """The direction that an intervention adds, projects out or erases. Raises: DataError if it does
+    not exist."""
     name = named_direction(table)
     return directions.find(tables, name) if name else None
 
 
 def named_direction(table: Intervention) -> str:
-    """The name of the direction that an intervention adds, takes out or erases; "" of none."""
+    """The name of the direction that an intervention uses; "" if none."""
     return next((name for way in ALONG if (name := getattr(table, way))), "")
 
 
 def points(table: T) -> list[dict[str, Plain]]:
-    """The levels of a table's sweep, every combination; one without any where it sweeps nothing."""
+    """All combinations of the levels of a table's sweep; a single empty one without a sweep."""
     values = (v for v in table.sweep.values())
     return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
 
 
 def in_a_row(levels: Sequence[Any]) -> bool:
-    """Whether levels are whole numbers, each one more than the one before."""
+    """Whether levels are consecutive whole numbers."""
     first, count = levels[0], len(levels)
     return all(isinstance(x, int) for x in levels) and [*levels] == [*range(first, first + count)]
 
@@ -415,8 +418,8 @@ def at_first(table: T) -> T:
 def together(
     points: Sequence[Mapping[str, Plain]], others: Sequence[Mapping[str, Plain]]
 ) -> list[tuple[int, int]]:
-    """Pair the points of two sweeps, by their numbers: those that have the same level of every
-    dimension that both sweep."""
+    """Pair the points of two sweeps, by number, that have the same level of every dimension that
+    both sweep."""
     return [
         (i, k)
         for i, point in enumerate(points)
@@ -426,7 +429,7 @@ def together(
 
 
 def swept(table: T, point: Mapping[str, Plain]) -> T:
-    """Set a table to one point: swept fields have its values, slots are filled by them. Raises:
+    """Set a table to one point: swept fields get its values, and slots are filled by them. Raises:
     DataError for a value that a field cannot have."""
     fields: dict[str, Any] = {}
     for name in table.__struct_fields__:
@@ -455,7 +458,7 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
 
 
 def _numbered(value: Any) -> Any:
-    """A value, or several, with the numbers that slots were filled by as numbers."""
+    """Convert values, or lists of them, to numbers where slots were filled by numbers."""
     if isinstance(value, tuple):
         return tuple(map(_numbered, value))
     return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
@@ -468,14 +471,14 @@ def _usual(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
 
 def filled(table: Direction, point: Mapping[str, Plain]) -> Direction:
     """Set a direction to one point of the intervention that uses it: its own sweep sets fields, the
-    intervention's fills slots alone."""
+    intervention's sweep only fills slots."""
     levels = {name: level for name, level in point.items() if name in table.sweep}
     slots = {n: v for n, v in point.items() if n not in table.__struct_fields__ or n in levels}
     return swept(table, slots)
 
 
 def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
-    """What a field has with the slots of all its texts filled by a level."""
+    """The value of a field with the slots of all its texts filled."""
     if isinstance(value, str):
         return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], value)
     if isinstance(value, tuple | list):
@@ -501,7 +504,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     if table.neurons and not table.site:
         return [(site, None) for site in neurons_by_site(table)]
     if table.top and not table.site and table.top.of != "latents":
-        return []  # known when they are chosen
+        return []  # known after the choice
     sites = sites_of(table)
     if sites == ("",):
         if direction is None or not direction.site:
@@ -513,7 +516,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
 
 
 def blocks_of(table: Intervention) -> set[int]:
-    """The blocks that an intervention names, by its sites, its heads or what it blocks."""
+    """The blocks that an intervention names, by its sites, its heads or its blocked attention."""
     names = [f"blocks.{n}." for n in table.block.layers] if table.block else [*sites_of(table)]
     names += [f"blocks.{head}" for head in table.heads]
     return {int(match[1]) for name in names if (match := re.match(r"blocks\.(\d+)\.", name))}
@@ -522,7 +525,7 @@ def blocks_of(table: Intervention) -> set[int]:
 def widened(
     table: Intervention, places: Sequence[tuple[Site, list[int] | None]], layers: int
 ) -> list[tuple[Site, list[int] | None]]:
-    """Give the same places of all blocks in the window around each, as far as the model has
+    """Give the same places in all blocks of the window around each, as far as the model has
     them."""
     if table.window is None:
         return [*places]
@@ -536,7 +539,7 @@ def widened(
 
 
 Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
-"""What is at the changed tokens → what goes on there."""
+"""The activations at the changed tokens → their replacement."""
 
 
 def edits_of(
@@ -556,9 +559,9 @@ def edits_of(
         table: at one point of its sweep.
         prompt: whose tokens are changed.
         places: sites, each with the heads that are changed there.
-        vector: what is added or taken out; or along which, or within which basis [k, d], rows are
-            put. What is added may have a row for each token, from the first on.
-        rows: what is put at each token, as many as the prompt has.
+        vector: what is added or projected out; or the direction, or basis [k, d], along which rows
+            are put. What is added may have a row for each token, from the first on.
+        rows: what is put at each token of the prompt.
         feature: what sets a feature, erases a concept or changes a subspace.
         own: a user's own change of what a site has.
         shift: by how many tokens a single position is moved.
@@ -597,7 +600,7 @@ def edits_of(
 
 
 def _along(edit: Edit, vector: Float[torch.Tensor, "..."]) -> Edit:
-    """A change of what a site has along a direction, or within an orthonormal basis, alone."""
+    """Restrict a change to a direction, or to an orthonormal basis."""
     assert isinstance(edit, Change)
     change, basis = edit.change, vector if vector.ndim > 1 else (vector / vector.norm())[None]
 
@@ -608,7 +611,7 @@ def _along(edit: Edit, vector: Float[torch.Tensor, "..."]) -> Edit:
 
 
 def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
-    """A change of these numbers of a site alone."""
+    """Restrict a change to these coordinates of a site."""
     assert isinstance(edit, Change)
     change, index = edit.change, [*neurons]
 
@@ -623,20 +626,20 @@ def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
 def positions_of(
     table: Intervention, prompt: Prompt, shift: int = 0, *, learned: bool = False
 ) -> slice | list[int] | None:
-    """The positions that are changed; None for all, with those that a model writes on behind."""
+    """The changed positions; None for all, including those that the model writes."""
     if table.patch == SWAPPED:
         return [n for place in swapped(table, prompt, shift) for n in place]
     if table.position != "all":
         return [n + shift for n in prompt.all_at(table.position)]
-    # a first token, whose activations are many times larger, is none of those that are learned from
+    # a first token, whose activations are many times larger, is never used for learning
     learned = learned or bool(table.clamp or table.reconstruct or table.erase)
     first = max(1, prompt.opening) if learned else prompt.opening
     return slice(first, None) if first else None
 
 
 def swapped(table: Intervention, prompt: Prompt, shift: int = 0) -> tuple[list[int], list[int]]:
-    """The tokens of the two places that are swapped, the second of them moved by so many. Raises:
-    DataError for places that cannot change places."""
+    """The tokens of the two places that are swapped, the second one shifted. Raises: DataError if
+    they have different lengths or overlap."""
     assert isinstance(table.position, tuple)
     first, second = map(prompt.all_at, table.position)
     if len(first) != len(second) or {*first} & {*second}:
@@ -655,9 +658,9 @@ def put(
     heads: list[int] | None = None,
     goes_on: bool = False,
 ) -> Edits:
-    """Put a row of its own at each token of the prompt; the last one at those that are read or
-    written on behind it, if it goes on."""
-    by_pair = "q" in site.dims.split()  # of a pattern, all that a token pays to the prompt's
+    """Put a row at each token of the prompt; if `goes_on`, the last row also at tokens that are
+    read or written after it."""
+    by_pair = "q" in site.dims.split()  # rows of a pattern
     chosen, keys = rows.transpose(0, 1) if by_pair else rows, rows.shape[-1]
     chosen = chosen if positions is None else chosen[edits.stretch(positions, len(chosen))]
     chosen = chosen if heads is None else chosen[:, edits.stretch(heads, chosen.shape[1])]
@@ -676,17 +679,17 @@ def put(
 
 
 FEW = 4
-"""Tokens that are written out one by one."""
+"""Up to this many tokens are written out."""
 PATCHED = {
     "corrupted": "the pair",
     "other": "another prompt",
     "clean": "the untouched model",
 }
-"""What a patch is taken from, in words."""
+"""The source of a patch, in words."""
 
 
 def in_words(table: Intervention) -> str:
-    """Say what is done, in a phrase."""
+    """Describe a change in a phrase."""
     way = way_of(table)
     is_unset = getattr(table, way) in ("", 0.0, None)
     if way in table.sweep and is_unset:  # in words the first level of all
@@ -735,7 +738,7 @@ def _latents_in_words(table: Intervention) -> str:
 
 
 def top_in_words(top: Top, site: str, place: Positions) -> str:
-    """Say which parts are chosen of a change, or a read, that is made at a place."""
+    """Describe which parts are chosen for a change or a read at a position."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
     if not isinstance(top.change, str):
@@ -760,7 +763,7 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
 
 
 def window_in_words(table: Intervention) -> str:
-    """Say which blocks around those that are named are changed as well; "" where none are."""
+    """Say which blocks around the named ones are changed as well; "" without a window."""
     if table.window is None:
         return ""
     start, stop = table.window
@@ -788,12 +791,12 @@ def sites_of(table: Intervention) -> tuple[str, ...]:
 
 
 def heads_in_words(heads: Sequence[str]) -> str:
-    """Name heads with the site that is changed; "" of none."""
+    """Name heads with the site that is changed; "" if there are none."""
     return f"head{'s' * bool(heads[1:])} {', '.join(heads)} (hook_z)" if heads else ""
 
 
 def tokens_in_words(table: Intervention, p: Prompt, shift: int = 0) -> str:
-    """Write the tokens that a change is made at in a prompt, with their numbers."""
+    """Write the tokens of a prompt at which a change is made, with their numbers."""
     positions = positions_of(table, p, shift)
     assert isinstance(positions, list)
     texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in positions]))
@@ -802,8 +805,8 @@ def tokens_in_words(table: Intervention, p: Prompt, shift: int = 0) -> str:
 
 
 def token_in_words(place: Positions) -> str:
-    """Say a position, or several: the last token, token 3, tokens 4 to 9, every token, or that at
-    which a slot ends."""
+    """Describe one or several positions: the last token, token 3, tokens 4 to 9, every token, or
+    the last token of a slot."""
     if isinstance(place, tuple):
         if place[2:] and in_a_row(place):
             return f"tokens {place[0]} to {place[-1]}"

@@ -1,7 +1,11 @@
-"""Measuring: what an arm's reads give on all of its prompts, for each seed and point of its sweeps.
+"""Measuring: the values of an arm's reads on all of its prompts, for each seed and point of its
+sweeps.
 
-`tasks` says what is measured, `changes` what is done to the model, `passes` runs it, and `logits`
-unembeds what it gives; here the numbers of all reads are put together."""
+`tasks` says what is measured, `changes` makes the edits, and `passes` runs the model. Here,
+`measure` opens the models and runs one `Readings` per model state and block of seeds, which fills
+in the numbers of all reads; `_tidy` averages them over units. `seconds` estimates the cost,
+`remarks` makes reads ready without the model, and `selected` finds the prompts that a condition
+selects."""
 
 from __future__ import annotations
 
@@ -50,23 +54,23 @@ from assay.subjects.sizes import read_sizes
 
 Tick = Callable[[int, int], None]
 Table: TypeAlias = tuple[Read, Mapping[str, Plain], Read]
-"""A read as it was written, a level of its sweep, and the read at this level."""
+"""A read with its sweep, a point of the sweep, and the read at this point."""
 Measured = dict[str, tuple[str, Any, str]]
 """Measures by name: (dims, array, unit)."""
 SMOKE = 6
-"""Prompts at most in the preset that only shows that everything runs."""
+"""Prompts at most in the smoke preset."""
 PASS = 2 / 50e9
-"""CPU-seconds for each weight and token of one pass."""
+"""CPU-seconds for each weight and token of a pass."""
 NUMBER = 2e-4
-"""CPU-seconds of each number that is read, a level of a sweep and a prompt by itself."""
+"""CPU-seconds of each number that is read, per level of a sweep and prompt."""
 SIGNS = 4
-"""Signs of text that are a token, roughly."""
+"""Characters per token, roughly."""
 _effects_known: dict[str, Float[np.ndarray, "part row"]] = {}
-"""What changes of single parts do, which an arm and its controls ask for alike."""
+"""Effects of changes of single parts, which an arm and its controls share."""
 
 
 def axes(task: Task) -> dict[str, Axes]:
-    """Give what an arm measures, with its dimensions and their levels."""
+    """Give the measures of an arm, with their dimensions and levels."""
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
     unit = {task.prompts.unit: task.levels}
@@ -90,13 +94,13 @@ def axes(task: Task) -> dict[str, Axes]:
 
 
 def _own_sweep(read: Read, swept: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """What a read sweeps beside the dimensions of its arm; in one that both sweep, it is measured
-    at each level of the change."""
+    """The sweep of a read without the dimensions of its arm; at a shared dimension it is measured
+    at the level of the change."""
     return {name: levels for name, levels in read.sweep.items() if name not in swept}
 
 
 def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of the passes of so many runs of an arm in a model of this size."""
+    """Estimate the CPU-seconds of the passes of so many runs of an arm in a model of this size."""
     if task.than is not None:
         sides = (replace(task, prompts=p, than=None) for p in (task.prompts, task.than))
         return sum(seconds(side, size, runs) for side in sides)
@@ -140,8 +144,8 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
 
 
 def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
-    """How many signs another text of these rows has, whose slots they fill; that of slots of a
-    sweep is as long as it is written."""
+    """The number of characters of another text of these rows, with its slots filled; slots of a
+    sweep count as they are written."""
     slots = SLOT.findall(text)
     bare = len(text) - sum(len(slot) + 2 for slot in slots)
     filled = sum(len(prompts.rows[i].columns.get(slot, slot)) for i in rows for slot in slots)
@@ -149,8 +153,8 @@ def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
 
 
 def _untouched(task: Task) -> float:
-    """How many signs are read with nothing done, for what goes on in the place of activations, for
-    directions that are learned, and for parts that are chosen."""
+    """The number of characters that are read without a change: for replacements of activations,
+    learned directions and chosen parts."""
     table, measured = task.intervention, task.prompts
     measured_signs = sum(len(measured.rows[i].text) for i in task.rows)
     puts = table and (table.patch or table.noise or table.function or table.scale is not None)
@@ -166,7 +170,7 @@ def _untouched(task: Task) -> float:
 
 
 def _training(task: Task, size: Mapping[str, int], length: float) -> float:
-    """Guess the CPU-seconds in which a seed trains the directions of an arm, from prompts of so
+    """Estimate the CPU-seconds in which a seed trains the directions of an arm on prompts of so
     many tokens: three passes a step, from the block of the site on."""
     times = {"random": 0, "layer": 2}.get(task.control, 1)
     total = 0.0
@@ -179,7 +183,7 @@ def _training(task: Task, size: Mapping[str, int], length: float) -> float:
 
 
 def blocks(size: Mapping[str, int]) -> int:
-    """How many weights the blocks of a model of this size have, roughly."""
+    """The number of weights in the blocks of a model of this size, roughly."""
     width, wide = size["d"], size.get("m", 2 * size["d"])
     return size["layers"] * (4 * width**2 + 3 * width * wide)
 
@@ -194,9 +198,9 @@ def measure(
     root: Path = Path("assay-store"),
     rows: Sequence[int] | None = None,
 ) -> tuple[Measured, dict[str, list[Any]]]:
-    """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
-    Files lie in `folder`, stored dictionaries in the store `root`; `rows` are in the place of all
-    prompts that are measured."""
+    """Measure one arm. Returns its reads by name, as (dims, array, unit), and the levels of their
+    dims. Files are relative to `folder`, stored dictionaries are in the store `root`; `rows`
+    replaces the rows of all measured prompts."""
     rows = rows or _rows_of(task, smoke, folder, device, root)
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
     dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
@@ -249,7 +253,7 @@ def _chosen(
     of_read: Sequence[int],
     index: Sequence[int],
 ) -> tuple[str, Float[np.ndarray, "run ..."], str]:
-    """The numbers of the parts that were chosen for a read, by run, state, table and place."""
+    """The numbers of the parts chosen for a read, by run, state, table and place."""
     shape = (len(picked), len(picked[0]), len(of_read), len([*levels.values()][-1]))
     numbers = np.full(shape, np.nan)
     for cell in itertools.product(*map(range, shape[:3])):
@@ -260,7 +264,7 @@ def _chosen(
 
 
 def _moved(task: Task, shifts: Float[np.ndarray, "run state point"]) -> Measured:
-    """By how many tokens the control `token` moved the change; nothing of other arms."""
+    """By how many tokens the control `token` moved the change; empty for other arms."""
     if not task.moves:
         return {}
     dims = axes(task)[MOVED]
@@ -269,7 +273,7 @@ def _moved(task: Task, shifts: Float[np.ndarray, "run state point"]) -> Measured
 
 
 def _rows_of(task: Task, smoke: bool, folder: Path, device: str, root: Path) -> Sequence[int]:
-    """The rows that are measured. Raises: DataError where none is left."""
+    """The rows that are measured. Raises: DataError if there are none."""
     rows = task.rows[:SMOKE] if smoke else task.rows
     rows = selected(task.prompts, rows, folder, device, root) or (rows if smoke else [])
     if not rows:
@@ -282,8 +286,8 @@ def _rows_of(task: Task, smoke: bool, folder: Path, device: str, root: Path) -> 
 def selected(
     prompts: PromptSet, rows: Sequence[int], folder: Path, device: str, root: Path
 ) -> list[int]:
-    """Those of some rows of which the condition of the prompts is true in the unchanged model; all
-    where there is none. With levels a unit is taken if it is true of all of its rows."""
+    """The rows that satisfy the condition of the prompts in the unchanged model; all rows if there
+    is no condition. With levels, a unit is selected if all of its rows satisfy it."""
     selection = prompts.selection
     if selection is None:
         return [*rows]
@@ -306,8 +310,8 @@ def selected(
 
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
-    """Measure two different prompts of an arm with one seed, at the first and the last level of all
-    that an intervention sweeps, to see whether it can be done. Raises: DataError, ModelError."""
+    """Measure two different prompts of an arm with one seed, at the first and the last level of
+    each sweep, to see whether it works. Raises: DataError, ModelError."""
     table = task.intervention
     if table is not None:
         ends = {name: tuple(dict.fromkeys((v[0], v[-1]))) for name, v in table.sweep.items()}
@@ -319,13 +323,13 @@ def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> No
 
 
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
-    """The model that a task asks, and what its activations are known by."""
+    """The model of a task, and the key of its activations."""
     second, second_key = _opened(task.model, state, seed, folder, device)
     if task.stands_in != "shuffled":
         return second, second_key
     assert task.start is not None
     first, first_key = _opened(task.start, state, seed, folder, device, place=1)
-    if first_key == second_key:  # the state of a training with which it begins
+    if first_key == second_key:  # the first checkpoint of a training
         return second, second_key
     model = models.changed(first, second, seed, place=2)
     return model, f"{first_key} {second_key} shuffled {seed}"
@@ -334,8 +338,8 @@ def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tupl
 def _opened(
     table: Model, state: int, seed: int, folder: Path, device: str, place: int = 0
 ) -> tuple[Pretrained, str]:
-    """A model, as it is or untrained, and what its activations are known by; of one that has no
-    other states, the one that it has."""
+    """A model, trained or untrained, and the key of its activations; a model without checkpoints
+    has a single state."""
     states = models.states(table)
     state = state if len(states) > 1 else 0
     name, table = models.located(folder, states[state]), models.at(table, state)
@@ -356,7 +360,7 @@ def _tables(read_tables: Sequence[Read]) -> list[Table]:
 
 
 OF_PROMPTS = re.compile(r": [\d,]+ of [\d,]+ prompts (has|have) ")
-"""What a remark on the prompts of a read has, which bears on its number."""
+"""Part of each remark about the prompts of a read, which are repeated next to its number."""
 
 
 def remarks(
@@ -366,9 +370,9 @@ def remarks(
     dictionary: Callable[[str], Dictionary],
     code: Callable[[str], Callable[..., Any]] = own_code.load,
 ) -> Iterator[str]:
-    """Make a read ready for prompts, without the model's weights, and tell what to know of it, such
-    as answers of several tokens; a user's own function is tried on numbers drawn at random. Raises:
-    DataError, with the read or the prompt's place."""
+    """Make a read ready for prompts without the model's weights, and give remarks such as answers
+    of several tokens; a user's function is tried on random numbers. Raises: DataError, with the
+    read or the prompt's place."""
     cases_by_note: dict[str, list[tuple[str, str]]] = {}
     if read.across:
         across_prompts.check(read, task.prompts, task.rows)
@@ -394,8 +398,8 @@ def remarks(
 
 
 def _check_choice(task: Task, read: Read, folder: ModelFolder) -> None:
-    """Refuse a choice for a read that no prompts or no model could make. Raises: DataError,
-    ModelError."""
+    """Refuse a choice for a read that is impossible for these prompts or this model. Raises:
+    DataError, ModelError."""
     assert read.top is not None
     choosers = task.choosers or task.reads
     table = choosing.stand_in(read)
@@ -407,7 +411,7 @@ def _check_choice(task: Task, read: Read, folder: ModelFolder) -> None:
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
-    """Tell how far all of it is by how far the part k of so many is."""
+    """Convert the progress of part k of `count` to that of the whole."""
     return lambda finished, total: tick(k * total + finished, count * total)
 
 
@@ -418,7 +422,7 @@ def _tidy(
     values: Float[np.ndarray, "run state point read row"],
     stand_ins: Float[np.ndarray, "run state point head"],
 ) -> tuple[Measured, dict[str, list[Any]]]:
-    """The numbers with a dimension for each swept field, averaged over the rows of each unit."""
+    """The numbers with one dimension for each swept field, averaged over the rows of each unit."""
     unit = task.prompts.unit
     names = task.prompts.units(rows)
     levels = list(dict.fromkeys(names))
@@ -429,7 +433,7 @@ def _tidy(
     share = np.zeros((len(rows), count))
     share[np.arange(len(rows)), index] = 1.0 / np.bincount(index)[index]
     values = values @ share
-    values[..., share.sum(0) == 0] = np.nan  # a smoke run has not every level of each unit
+    values[..., share.sum(0) == 0] = np.nan  # a smoke run lacks levels of some units
     coords: dict[str, list[Any]] = {unit: levels, **by}
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
@@ -455,7 +459,7 @@ def _tidy(
 
 
 class Readings:
-    """The reads of an arm on its prompts, under every edit that its seeds and its sweep make."""
+    """The reads of an arm on its prompts, under every edit of its seeds and its sweep."""
 
     def __init__(
         self,
@@ -487,7 +491,7 @@ class Readings:
             _ready(task, table, prompts, fit, code, learned, model.head, model, memo)
             for table in self.tables
         ]
-        if task.stands_in == "position":  # reads stay those of the places that the prompts had
+        if task.stands_in == "position":  # reads keep the positions of the original prompts
             self.changes = replace(self.changes, prompts=controls.scrambled(prompts, seeds[0]))
         self.ready = [list(group) for group in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))
@@ -511,8 +515,8 @@ class Readings:
         tick: Tick,
         base: Readings | None = None,
     ) -> None:
-        """Fill in the numbers of every prompt; less those of a base, but for KL divergence, which
-        is then from the base, where that is another model."""
+        """Fill in the numbers of every prompt, minus those of a base. Comparisons such as KL
+        divergence, if the base is another model, are computed against the base instead."""
         rival = base if self.task.than is None else None
         written = self._written()
         base_written = base._written() if base else {}
@@ -540,7 +544,7 @@ class Readings:
                         less = np.array(base.ready[p][k].numbers(was), dtype=float)
                     if read.of_all:
                         both = [numbers, less] if base and apart else [numbers]
-                        if self.task.pairs(self.tables[k][0]):  # half is of each table
+                        if self.task.pairs(self.tables[k][0]):  # a half per table
                             half = numbers.shape[1] // 2
                             both = [np.concatenate([x[:, :half] for x in both], 1)]
                         for of_base, x in enumerate(both):
@@ -561,8 +565,8 @@ class Readings:
             values[:, :, k] = values[:, :, k] - whole if of_base else whole
 
     def _measured_at(self, k: int, variants: range) -> Sequence[int]:
-        """Of these variants, those at which a read is measured: all, but for a level of its sweep
-        that the intervention sweeps too."""
+        """The variants at which a read is measured: all, except for levels of a sweep shared with
+        the intervention."""
         count = len(self.changes.sweep)
         points = self._points.get(k, set())
         return variants if len(points) == count else [v for v in variants if v % count in points]
@@ -575,18 +579,18 @@ class Readings:
         base: Pretrained | None = None,
         other: Given | None = None,
     ) -> dict[int, list[PassOutput]]:
-        """What each prompt gave under each edit; KL divergences are from a base, if there is
-        one."""
+        """The outputs of each prompt under each edit; KL divergences are computed against a base,
+        if there is one."""
         rows = passed.rows
         compared = any(w.needs_untouched for r in rows for w in r.wants)
-        if other is not None and compared:  # else each model's answers are tokens of its own
-            n = len(variants)  # all may share one
+        if other is not None and compared:  # otherwise the answers are each model's own tokens
+            n = len(variants)  # all variants may share one
             rows = [
                 replace(r, final=r.final.expand(n, -1), first=b.end.expand(n, -1))
                 for r, b in zip(rows, other.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
-        backward = any(r.gradient for r in self.task.reads)  # others need no edits of known passes
+        backward = any(r.gradient for r in self.task.reads)  # for gradients alone
         tables = passes.numbers(self.model, rows, base if compared else None)
         for i, r, table in zip(passed.of, rows, tables, strict=True):
             lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
@@ -614,8 +618,8 @@ class Readings:
     def _effects(
         self, read: Read, table: Intervention, source: PromptSet, rows: Sequence[int]
     ) -> Float[np.ndarray, "part row"]:
-        """What a read has of each of these rows, at each point of a sweep over parts, less what it
-        has where nothing is done."""
+        """The values of a read on these rows at each point of a sweep over parts, minus those
+        without a change."""
         key = repr((self.changes.key, source.digest, len(rows), stated(table), stated(read)))
         if key not in _effects_known:
             tables = _tables([read])
@@ -632,7 +636,7 @@ class Readings:
         return _effects_known[key]
 
     def _written(self) -> dict[float, dict[tuple[int, int], Written]]:
-        """What the model writes on, where a read asks for that, by the temperature."""
+        """What the model writes, if a read needs that, by temperature."""
         writing = [r for r in self.every if r.writes]
         by_heat = {
             h: [r for r in writing if r.temperature == h] for r in writing for h in [r.temperature]

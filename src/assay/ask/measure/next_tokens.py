@@ -1,5 +1,5 @@
-"""Reads of next tokens: of what the model gives, of what it writes, and of what the residual stream
-would give if it ended earlier. Each makes a read ready for a prompt."""
+"""Reads of next tokens: of the model's output, of what it writes, and of the residual stream by the
+logit lens. Each makes a read ready for a prompt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Notes = tuple[tuple[str, str], ...]
 
 
 def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
-    """What to know of the tokens of answers; `several` says what becomes of more than one."""
+    """Remarks on the tokens of answers; `several` says how an answer of several tokens is used."""
     filled = [text.filled for texts in answers for text in texts]
     firsts = [{text.tokens[0] for text in texts} for texts in answers]
     end = prompt.row.text[-1:]
@@ -69,7 +69,7 @@ ALL, FIRST = "whose log-probabilities are added", "of which only the first is us
 
 
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """log P of a text behind the prompt; of two texts the first less the second.
+    """log P of a text after the prompt; for two texts the first minus the second.
 
     Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
     """
@@ -79,7 +79,7 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def prob(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """P of a text behind the prompt, over all of its tokens; of two texts the first less the
+    """P of a text after the prompt, over all of its tokens; for two texts the first minus the
     second."""
     if isinstance(read.prob, bool):
         of_own = _of_first(read, prompt, "log_prob", True, "prob")
@@ -93,7 +93,7 @@ def _behind(
     prompt: Prompt,
     number_of: Callable[[AnyOf, PassOutput], float],
 ) -> Ready:
-    """A number of what follows the prompt, of one answer or of two the difference."""
+    """A number of what follows the prompt; for two answers the difference."""
     texts = texts_of(answer_texts)
     answers = [AnyOf(prompt, variants) for variants in texts]
     first, *second = ({text.filled for text in answer.texts} for answer in answers)
@@ -111,15 +111,15 @@ def _behind(
 def _of_answers(
     number: Callable[[PassOutput], float], prompt: Prompt, answers: Sequence[AnyOf]
 ) -> Ready:
-    """A number of how probable some answers are."""
+    """A number computed from the probabilities of answers."""
     wants = tuple(w for answer in answers for wants in answer.wants for w in wants)
     return Ready(each(number), wants, notes=notes(prompt, [x.texts for x in answers], ALL))
 
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where the first text is the most probable of all, over all of its tokens; ties share. What
-    is the same in a row counts once, so that a list of all answers may contain the right one. Of
-    one text alone: 1 where each of its tokens is the most probable of all tokens."""
+    """1 if the first text is the most probable of all, over all of its tokens; ties share. Equal
+    answers of a row count once, so that a list of all answers may contain the right one. For a
+    single text: 1 if each of its tokens is the most probable token."""
     if len(read.accuracy) == 1:
         return _greedy(read, prompt)
     by_answer: dict[tuple[str, ...], Answer] = {}
@@ -139,7 +139,7 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def _greedy(read: Read, prompt: Prompt) -> Ready:
-    """1 where the model writes the text by itself, the likeliest token each time."""
+    """1 if the model writes the text by itself with the likeliest tokens."""
     texts = [prompt.behind(text) for text in texts_of(read.accuracy[0])]
     wants = [[replace(w, what="rank") for w in prompt.wants(text)] for text in texts]
 
@@ -151,14 +151,14 @@ def _greedy(read: Read, prompt: Prompt) -> Ready:
 
 
 def own_token(read: Read, prompt: Prompt, position: int) -> Want:
-    """The number of the token that is on top in the untouched model behind a position: at its end,
+    """The number of the most probable token of the unchanged model after a position: at its output,
     or by the logit lens at the read's `token_site`. Raises: DataError."""
     site = _stream(read, prompt, read.token_site)
     return Want("token", position, untouched_site=site)
 
 
 def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch.Tensor, "v d"]:
-    """What the unembedding would read, if the residual stream ended here."""
+    """What the unembedding would read if the residual stream ended here."""
     with torch.no_grad():
         final: torch.Tensor = model.final_norm(stream)
     return final.to(model.model.get_output_embeddings().weight.dtype)
@@ -167,7 +167,7 @@ def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch
 def own_numbers(
     model: Pretrained, wants: Sequence[Want], acts: Mapping[Site, torch.Tensor]
 ) -> dict[Want, float]:
-    """The numbers of the tokens on top, from the streams of an untouched pass."""
+    """The numbers of the most probable tokens, from the streams of an unchanged pass."""
     last = Site("resid_post", model.layers - 1)
     streams = {w: acts[w.untouched_site or last][w.position][None] for w in wants}
     with torch.no_grad():
@@ -175,14 +175,15 @@ def own_numbers(
 
 
 def own_in_words(read: Read) -> str:
-    """The token that is on top in the untouched model, in words."""
+    """The most probable token of the unchanged model, in words."""
     if read.token_site:
         return f"the token on top at {read.token_site} in the untouched model"
     return "the next token that the untouched model predicts"
 
 
 def _stream(read: Read, prompt: Prompt, name: str) -> Site | None:
-    """A site of the residual stream by its name; None of no name: its end. Raises: DataError."""
+    """A site of the residual stream by its name; None without a name, for its end. Raises:
+    DataError."""
     if not name:
         return None
     site = Site.parse(name)
@@ -202,8 +203,8 @@ def _of_next(wants: Sequence[Want], **more: Any) -> Ready:
 
 
 def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 + how many tokens are more probable than the first one of the text, or than the most
-    probable one of the untouched model, or of the first of two models."""
+    """1 + the number of tokens that are more probable than the first one of the text, or than the
+    most probable one of the unchanged model, or of the first of two models."""
     site, tokens = _stream(read, prompt, read.site), positions(read, prompt)
     if not isinstance(read.rank, str):
         top_tokens = [own_token(read, prompt, n) for n in tokens]
@@ -223,8 +224,8 @@ def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """KL divergence of the next token from what the untouched model gives; at a site, of the logit
-    lens there.
+    """KL divergence of the next token from that of the unchanged model; at a site, by the logit
+    lens.
 
     Formula: Σ p (log p − log q), p untouched
     """
@@ -233,8 +234,8 @@ def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where the most probable next token is that of the untouched model, or of the first of two
-    models; of several tokens the share; at a site, that of the logit lens there."""
+    """1 if the most probable next token is that of the unchanged model, or of the first of two
+    models; for several tokens the share; at a site, by the logit lens."""
     site = _stream(read, prompt, read.site)
     top_tokens = [own_token(read, prompt, n) for n in positions(read, prompt)]
     return _of_next([replace(w, what="agrees", site=site) for w in top_tokens])
@@ -253,8 +254,8 @@ def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where what the model writes contains one of the texts, or begins with it, else 0; the token
-    that ends a text is no part of it."""
+    """1 if what the model writes contains one of the texts, or begins with it, otherwise 0; end
+    tokens are ignored."""
     _refuse_longer(read, prompt)
     stated = read.generates or read.begins
     filled = [prompt.row.fill(text) for text in stated]
@@ -275,7 +276,7 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def _refuse_longer(read: Read, prompt: Prompt) -> None:
-    """Refuse more tokens to be written than the model reads. Raises: DataError."""
+    """Refuse to write more tokens than fit into the model's context. Raises: DataError."""
     limit, length = prompt.folder.most_tokens, len(prompt.tokens) + read.tokens
     if length > limit:
         raise DataError(
@@ -286,7 +287,7 @@ def _refuse_longer(read: Read, prompt: Prompt) -> None:
 
 
 def written(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """What is so of the text that the model writes on.
+    """A number of the text that the model writes.
 
     Formula: loss −Σ log P(token | prompt, tokens before it) / tokens, by the model without a change
     and with the token that ends a text; perplexity its exponential; distinct the different pairs of
@@ -340,7 +341,7 @@ OF_TOKENS: Mapping[str, Callable[[Sequence[int], int], float]] = {
     "repeated": _repeated,
     "loops": lambda tokens, length: max(_runs(tokens, length).values(), default=0),
 }
-"""What is so of the tokens that are written, and of their runs of a length."""
+"""Numbers of the written tokens, and of their runs of a given length."""
 
 
 def _words(text: str) -> list[str]:
@@ -348,8 +349,8 @@ def _words(text: str) -> list[str]:
 
 
 def _listed(read: Read, prompt: Prompt) -> frozenset[str]:
-    """The words whose share is read, in small letters. Raises: DataError for one that is no single
-    word."""
+    """The words whose share is read, in lower case. Raises: DataError for an entry that is not a
+    single word."""
     words = [prompt.row.fill(word) if "{" in word else word for word in read.words]
     if several := [word for word in words if len(_words(word)) != 1]:
         count = "no word" if not _words(several[0]) else f"{len(_words(several[0]))} words"
@@ -375,11 +376,11 @@ OF_TEXT: Mapping[str, Callable[[str], float]] = {
     "distinct": _distinct,
     "uppercase": _uppercase,
 }
-"""What is so of the text that is written."""
+"""Numbers of the written text."""
 
 
 def whole(text: str) -> re.Pattern[str]:
-    """Match a text by itself, in large and small letters alike: "no" is not in "know"."""
+    """Match a text as whole words, ignoring case: "no" is not in "know"."""
     text = text.strip()
     left = r"(?<!\w)" if text[:1].isalnum() else ""
     right = r"(?!\w)" if text[-1:].isalnum() else ""
@@ -396,8 +397,8 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def logit(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The logit of a text's first token, or of the untouched model's most probable one; of two
-    texts the first less the second."""
+    """The logit of a text's first token, or of the unchanged model's most probable one; for two
+    texts the first minus the second."""
     return _of_first(read, prompt, "logit", read.logit, "difference of logits")
 
 
@@ -408,7 +409,8 @@ def _of_first(
     stated: bool | str | tuple[str, str],
     called: str,
 ) -> Ready:
-    """A number of the first tokens of one text, or of two the difference, or of the own token."""
+    """A number of the first token of one text, of two texts the difference, or of the model's own
+    token."""
     if isinstance(stated, bool):
         site = _stream(read, prompt, read.site)
         top_tokens = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]

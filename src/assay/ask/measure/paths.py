@@ -1,5 +1,8 @@
 """Paths: what heads or MLPs of another text send to some later ones, or to the logits, and to
-nothing else: every other head and MLP has what it had before.
+nothing else: all other heads and MLPs keep their original output.
+
+Source: Wang et al., Interpretability in the Wild, 2022; here MLPs in between are held constant
+too.
 
 Source: Wang et al., Interpretability in the Wild, 2022; here MLPs between the two are held too."""
 
@@ -24,11 +27,11 @@ from assay.subjects.site import KINDS, Site
 
 LOGITS, MLP = "logits", "mlp"
 SENDERS = ("z", "mlp_out")
-"""Kinds of sites that send something, and are held."""
+"""Kinds of sites that send something, and are held constant."""
 
 
 def receivers(name: str, path: Path) -> dict[Site, list[int] | None]:
-    """Give the sites to which a path leads, with the heads at each; none of the logits. Raises:
+    """Give the sites to which a path leads, with the heads at each; none for the logits. Raises:
     DataError."""
     if LOGITS in path.to:
         if path.to[1:] or path.input:
@@ -66,8 +69,8 @@ def check(table: Intervention, places: Places, folder: ModelFolder) -> None:
 
 
 def inside(table: Intervention, end: Site, read: Iterable[Site], folder: ModelFolder) -> list[Site]:
-    """The sites within a receiver, of those that are read. Raises: DataError for one that it shares
-    with heads that the path does not reach."""
+    """The sites within a receiver among those that are read. Raises: DataError for one that it
+    shares with heads that the path does not reach."""
     assert table.path is not None
     start = "ln1_scale" if end.kind == "z" else "ln2_scale"
     between = KINDS[KINDS.index(start) : KINDS.index(end.kind)]
@@ -98,13 +101,13 @@ def edits(
     Args:
         table: at one point of its sweep.
         places: sites that send, each with its heads.
-        sent: what these have in the other text, for each prompt.
-        source: what sites have with nothing done.
-        read: the sites that are read; those within a receiver get what they have in it.
+        sent: their activations on the other text, for each prompt.
+        source: gives activations without a change.
+        read: the sites that are read; those within a receiver keep its values.
     """
     assert table.path is not None
     model: Pretrained = source.model
-    check(table, places, model.folder)  # heads that were chosen, or stand in, are known only now
+    check(table, places, model.folder)  # chosen heads, and those of controls, are known only now
     first = min(site.layer or 0 for site, _ in places)
     held_sites = [Site(kind, n) for n in range(first, model.layers) for kind in SENDERS]
     senders, to = dict(places), receivers(table.name, table.path)

@@ -1,8 +1,9 @@
-"""Probe fits: how probes are learned from rows of activations, or from what stands in their place.
+"""Probe fits: how probes are learned from rows of activations, or from their replacements in
+controls.
 
-Nothing of a judged row is seen while a probe is learned: columns are scaled by the learning half,
-and the penalty is chosen inside what a seed learns from, by folds of whole groups. Ridge and
-logistic regressions are solved from inner products, so that what is read may have any number of
+Nothing of a judged row is used while a probe is learned: columns are scaled by the learning half,
+and the penalty is chosen within what a seed learns from, by folds of whole groups. Ridge and
+logistic regressions are solved from inner products, so that inputs may have any number of
 columns."""
 
 from __future__ import annotations
@@ -25,31 +26,29 @@ from assay.features.kernel_probe import CONSTANT, STRENGTHS, logistic
 from assay.features.linear_probe import INNER, folds, kernel_ridge
 
 RIDGES = tuple(10.0**e for e in range(-4, 2))
-"""Penalties of a ridge, as shares of the mean diagonal entry of its kernel."""
+"""Penalties of a ridge, relative to the mean diagonal entry of its kernel."""
 COLUMNS = 32
 """Principal components of the tokens that an attention probe reads."""
 GROWING = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-"""Of the online code: the shares of the training groups after each of which a new probe is
-trained."""
+"""Shares of the training groups after each of which the online code trains a new probe."""
 DEALS = 4
-"""How often a seed's labels are dealt out anew in `permuted`, which are averaged: where one
-direction stands out, a probe of such labels is right nearly always or nearly never."""
+"""Number of shuffles of the labels in `permuted`, which are averaged: if one direction dominates, a
+probe of shuffled labels is right nearly always or nearly never."""
 
 Rows: TypeAlias = "list[torch.Tensor]"
-"""Of each point of the sweep what is read: [row, d]; of an attention probe [row, token, d]."""
+"""The inputs of each point of the sweep: [row, d]; for an attention probe [row, token, d]."""
 _Fit: TypeAlias = "Callable[[np.ndarray, np.ndarray], torch.Tensor]"
-"""Training rows, held rows → the scores of the latter, [setting, point, row, class]."""
+"""Training rows, judged rows → the scores of the latter, [setting, point, row, class]."""
 
 
 class Learning:
-    """The rows of an arm, or of one fold of it, what is read of them, and the probes of each
-    seed."""
+    """The rows of an arm, or of one fold, their inputs, and the probes of each seed."""
 
     def __init__(
         self, task: ProbeTask, rows: Sequence[int], learned: Sequence[int], judged: Sequence[int]
     ) -> None:
-        """Take the rows of an arm that are learned from and judged here, of all that it reads:
-        those that it learns from and, behind them, `rows`."""
+        """Take the rows that are learned from and judged here; inputs have the rows that the arm
+        learns from, followed by `rows`."""
         self.task, self.count, self.learned, self.judged = task, len(learned), learned, judged
         label = task.table.label
         self.labels = [
@@ -70,8 +69,8 @@ class Learning:
         self.groups = np.array(task.source.groups(learned))
 
     def read(self, points: Sequence[Probe], inputs: Rows, lengths: Sequence[int]) -> None:
-        """Take in what is read, each column less its mean over its deviation in the learning
-        half; `lengths` are the tokens of each row."""
+        """Take the inputs, standardised by the learning half; `lengths` are the tokens of each
+        row."""
         self.points = points
         if self.task.table.kind == "attention":
             self._read_tokens([x[self.at] for x in inputs], [lengths[i] for i in self.at])
@@ -86,19 +85,19 @@ class Learning:
             self.kernels = torch.stack([x @ x.mT for x in self.x])
 
     def _rotated(self, x: torch.Tensor) -> Float[torch.Tensor, "row d"]:
-        """Scaled columns on their first principal components in the learning half, with a mean
-        square of 1."""
+        """Standardised columns on their first principal components in the learning half, with a
+        mean square of 1."""
         z = _scaled(x, x[: self.count])
         _, sizes, vectors = torch.linalg.svd(z[: self.count], full_matrices=False)
         real = int((sizes > 1e-9 * sizes.amax()).sum().clamp(1, probe_networks.COLUMNS))
         vectors = vectors[:real].mT
         largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-        whole = z @ (vectors * largest.sign())  # of a component, either sign is as good
+        whole = z @ (vectors * largest.sign())  # the sign of a component is arbitrary
         size = whole[: self.count].square().mean().sqrt()
         return whole / torch.where(size > 0, size, 1.0)
 
     def _read_tokens(self, inputs: Rows, lengths: Sequence[int]) -> None:
-        """Take in tokens, on their principal components in the learning half."""
+        """Take the inputs of tokens, on their principal components in the learning half."""
         places = np.arange(inputs[0].shape[1])
         self.mask = torch.from_numpy(places < np.array(lengths)[:, None])
         tokens = []
@@ -115,15 +114,15 @@ class Learning:
         self.tokens = torch.stack([_padded(x, width) for x in tokens])
 
     def majority(self, points: int) -> Float[torch.Tensor, "point row y"]:
-        """The scores of what reads nothing."""
+        """The scores of a probe that reads nothing."""
         return self.y[: self.count].mean(0).expand(points, len(self.held), -1)
 
     def scores(
         self, seed: int, *, shuffled: bool = False, deal: int = 0, share: float = 1.0
     ) -> Float[torch.Tensor, "point row y"]:
         """The scores of the judged rows by the probes of a seed, which learn from two thirds of the
-        learning half, or from all other folds, or from a share of the groups of these; shuffled,
-        from labels that tell nothing, dealt out once more."""
+        learning half, from all other folds, or from a share of the groups of these; if `shuffled`,
+        from uninformative labels, by the given deal."""
         task, train, y = self.task, self._train(seed), self.y.clone()
         if share < 1:
             names = np.unique(self.groups[train])
@@ -164,16 +163,16 @@ class Learning:
     def code_length(
         self, seed: int, *, shuffled: bool, deal: int
     ) -> Float[np.ndarray, "point row"]:
-        """The bits that a label costs in the online code, in which each part of the training groups
-        is encoded by a probe that has learned from all parts before it. What a part costs is
-        measured on the judged rows, which are as new to this probe as the part is.
+        """The bits per label of the online code, in which each part of the training groups is
+        encoded by a probe that has learned from all parts before it. The cost of a part is measured
+        on the judged rows, which are as new to this probe as the part.
 
         Formula: s₁ log₂ K − Σ (s_{i+1} − s_i) log₂ p_i(y), p_i learned from the share s_i
         Source: Voita and Titov, Information-theoretic probing with minimum description length
             (2020)
         """
         count = len({*self.groups[self._train(seed)]})
-        shares = [s for s in GROWING if round(s * count) >= 2]  # its penalty is chosen by folds
+        shares = [s for s in GROWING if round(s * count) >= 2]  # folds need two groups
         bits = np.full(1, shares[0] * np.log2(len(self.task.classes)))
         for share, then in itertools.pairwise([*shares, 1.0]):
             scores = self.scores(seed, shuffled=shuffled, deal=deal, share=share)
@@ -184,8 +183,8 @@ class Learning:
     def _tuned(
         self, fit: _Fit, y: torch.Tensor, train: np.ndarray, seed: int, *, odds: bool
     ) -> Float[torch.Tensor, "point row y"]:
-        """The scores of the judged rows with the penalty of the least loss in folds of whole groups
-        of the training rows: squared error, or the log-probability missed."""
+        """The scores of the judged rows with the penalty of the smallest loss in folds of whole
+        groups of the training rows: squared error, or negative log-probability."""
         groups = self.groups[train]
         fold = folds(groups, min(INNER, len(np.unique(groups))), seed)
         losses = []
@@ -198,7 +197,8 @@ class Learning:
         return fit(train, self.held)[best, torch.arange(len(best))]
 
     def _sparse(self, y: torch.Tensor, train: np.ndarray) -> Float[torch.Tensor, "point row row"]:
-        """Inner products on the features that go most with the label in the training rows."""
+        """Inner products of the features that correlate most with the label in the training
+        rows."""
         kernels = []
         for point, x in zip(self.points, self.x, strict=True):
             a, b = (part[train] - part[train].mean(0) for part in (x, y))
@@ -240,7 +240,7 @@ class Learning:
         }
 
     def _areas(self, scores: Float[torch.Tensor, "point row y"]) -> Float[np.ndarray, "point row"]:
-        """The AUROC of each label against the others, and then the mean of all labels."""
+        """The AUROC of each label against the others, averaged over labels."""
         index = self.index[self.count :]
         areas = [
             [auroc_by_unit(point[:, c].numpy(), index == c) for point in scores]
@@ -267,8 +267,8 @@ class Learning:
     def _of_all(
         self, whole: Float[np.ndarray, "point 1"], parts: Float[np.ndarray, "point row"]
     ) -> Float[np.ndarray, "point row"]:
-        """Of each judged row what a number of all of them is the mean of over units, whatever their
-        sizes; `parts` are how far each row moves it, to first order, and 0 on average.
+        """A number of all judged rows, distributed over the rows so that it is the mean over units
+        of any sizes; `parts` are the first-order contributions of the rows, and 0 on average.
 
         Formula: A + (n_u U / N) a of a row, n_u the rows of its unit, U the units, N the rows
         Source: Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics 53
@@ -280,14 +280,14 @@ class Learning:
 
 
 def _padded(x: Float[torch.Tensor, "... d"], width: int) -> Float[torch.Tensor, "... width"]:
-    """Columns with zeros behind the last."""
+    """Columns padded with zeros."""
     return torch.nn.functional.pad(x, (0, width - x.shape[-1]))
 
 
 def _scaled(
     x: Float[torch.Tensor, "... d"], reference: Float[torch.Tensor, "row d"]
 ) -> Float[torch.Tensor, "... d"]:
-    """Each column less its mean over its deviation in known rows; 0 where it does not vary
+    """Columns minus their mean, divided by their deviation in reference rows; 0 if they do not vary
     there."""
     scale = reference.std(0, correction=0)
     scale = torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
@@ -297,9 +297,9 @@ def _scaled(
 def shuffled_rows(
     label: Int[np.ndarray, " row"], train: np.ndarray, groups: np.ndarray, seed: int, deal: int
 ) -> Int[np.ndarray, " n"]:
-    """Whose label each training row gets, so that labels tell nothing: rows of one label get all
-    labels in their shares, as near as whole numbers come, so that of either sign no share of the
-    truth is left. Where every group has one label, groups exchange theirs."""
+    """Whose label each training row gets, so that labels are uninformative: rows of one label get
+    all labels in proportion, as near as whole numbers allow, so that no share of the truth of
+    either sign remains. If every group has one label, groups exchange labels."""
     names, first, index = np.unique(groups, return_index=True, return_inverse=True)
     if any(len(set(label[train][index == g])) > 1 for g in range(len(names))):
         first, index = np.arange(len(train)), np.arange(len(train))
@@ -342,7 +342,7 @@ def _nearest(
     train: Int[np.ndarray, " n"],
     judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "point m y"]:
-    """Scores by how near the mean of each label is, of two labels along their difference.
+    """Scores by the distance to the mean of each label; for two labels along their difference.
 
     Formula: x · μ_c − ‖μ_c‖² / 2
     """
@@ -357,8 +357,8 @@ def _logistic(
     train: Int[np.ndarray, " n"],
     judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
-    """Log-probabilities by logistic regression; of three classes or more each against the rest,
-    the probabilities scaled to add up to 1."""
+    """Log-probabilities by logistic regression; for three classes or more each against the rest,
+    normalised to probabilities that add up to 1."""
     classes = [1] if y.shape[1] == 2 else range(y.shape[1])
     yes = torch.stack([y[train, c] > 0.5 for c in classes]).repeat(len(kernels), 1)
     within = kernels[:, train][:, :, train].repeat_interleave(len(classes), 0)

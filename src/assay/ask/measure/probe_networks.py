@@ -12,14 +12,14 @@ from assay.core import rng
 from assay.core.heavy import torch
 
 DECAYS = (1e-3, 1e-2, 1e-1)
-"""Penalties, among which one is chosen: the loss has so much of half the squared weights added."""
+"""Penalties, from which one is chosen: the factor of half the squared weights in the loss."""
 STEPS = 150
-"""How often the weights are moved, by Adam."""
+"""Steps of Adam."""
 ATTENTION_RATE, MLP_RATE = 0.05, 0.01
 HIDDEN = 32
 """Hidden units of an MLP."""
 COLUMNS = 128
-"""Principal components of the activations that an MLP reads at most."""
+"""Maximum principal components of the activations that an MLP reads."""
 
 
 def attention(

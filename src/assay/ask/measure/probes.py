@@ -1,5 +1,7 @@
-"""Probes: what can be told from activations, learned from some prompts and judged on others, and
-what is read in the activations' place in controls."""
+"""Probes: learned from activations on some prompts and judged on others. `measure` reads the inputs
+of all rows once per twin and change (`_Reader.inputs`), gives them to `probe_fits.Learning`, and
+averages its measures over units. In controls, `_Reader` gives tokens, embeddings or an untrained
+twin's activations instead."""
 
 from __future__ import annotations
 
@@ -37,21 +39,22 @@ from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
 
 WORDS = 4096
-"""Tokens that a bag tells apart at most, the most frequent of the learning half."""
+"""Maximum number of tokens that a bag distinguishes, the most frequent ones of the learning
+half."""
 WITHOUT_MODEL = ("bag", "embedding", "places")
-"""Controls that read tokens and no activations."""
+"""Controls that read tokens and not activations."""
 MLP = 0.8
-"""CPU-seconds of a seed's MLPs, with the choice of the penalty: for the steps and once more for
+"""CPU-seconds of a seed's MLPs, including the choice of the penalty, for the steps, and again for
 every 100 rows."""
 SUMMED = ("error", "variance")
-"""Measures of a unit that are sums over its rows, others are means."""
+"""Measures that are summed over the rows of a unit; others are averaged."""
 SHARING = 2
-"""How many seeds in a row shared an untrained twin before all had one: reading with it is most of
-what a probe costs."""
+"""How many successive seeds shared an untrained twin before all shared one: reading the twin is
+most of a probe's cost."""
 
 
 def axes(task: ProbeTask) -> dict[str, Axes]:
-    """What an arm measures, with its dimensions and their levels."""
+    """The measures of an arm, with their dimensions and levels."""
     dims: Axes = {**task.table.sweep, task.unit: task.levels}
     return dict.fromkeys(_units(task), dims)
 
@@ -116,8 +119,7 @@ def measure(
 def _measured(
     learning: Learning, points: int, seed: int, *, coded: bool
 ) -> list[dict[str, Float[np.ndarray, "point row"]]]:
-    """The measures of the rows that are judged together; of shuffled labels those of several
-    deals."""
+    """The measures of rows that are judged together; for shuffled labels those of several deals."""
     if learning.task.control == MAJORITY:
         return [learning.measured(learning.majority(points))]
     every, shuffled = [], learning.task.control == "permuted"
@@ -137,8 +139,8 @@ def _tidy(
     distinct: Sequence[int],
     values: Mapping[str, Float[np.ndarray, "seed point row"]],
 ) -> tuple[Measured, dict[str, list[Plain]]]:
-    """The numbers with a dimension for each swept field, of each unit: the mean of its rows, of
-    numbers the sum."""
+    """The numbers with one dimension for each swept field, for each unit: means over its rows, or
+    sums."""
     unit, names = task.unit, task.units(rows)
     levels = [level for level in task.levels if level in {*names}]
     share = (np.array(names)[:, None] == np.array(levels)).astype(float)
@@ -162,7 +164,7 @@ def _tidy(
 
 
 def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of the passes and the fits of so many runs of an arm in a model of this
+    """Estimate the CPU-seconds of the passes and fits of so many runs of an arm in a model of this
     size."""
     if task.control == MAJORITY:
         return 0.01 * runs
@@ -175,23 +177,25 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     rows = len(task.learned) / 100
     is_mlp = task.table.kind == "mlp"
     solving = points * (MLP * (1 + rows) if is_mlp else rows**2 * 0.02)
-    solving *= 2 if "code_length" in task.asked else 1  # as many rows again, in all its parts
+    solving *= (
+        2 if "code_length" in task.asked else 1
+    )  # its parts together learn from as many rows again
     solving *= task.table.folds / runs if not task.drawn else max(1, task.table.folds)
     return PASS * passes * tokens * blocks(size) + solving * runs
 
 
 def named(tables: Sequence[Probe]) -> list[str]:
-    """The dictionaries that probes read, by the names that they are given."""
+    """The names of the dictionaries that probes read."""
     return [*dict.fromkeys(p.dictionary for t in tables for p in every_point(t) if p.dictionary)]
 
 
 def _no_effects(read: Read, table: Intervention, *where: Any) -> Any:
-    """Refuse parts that are chosen by what they do to a read, of which a probe has none."""
+    """Refuse to choose parts by their effect on a read, because a probe has no reads."""
     raise DataError(f"{table.name!r}: under a probe, choose parts by norm, labels or a direction")
 
 
 class _Reader:
-    """What stands in rows: those that are learned from first, then those that are judged."""
+    """Gives the inputs of rows: those that are learned from first, then those that are judged."""
 
     def __init__(self, task: ProbeTask, rows: Sequence[int], folder: Path, device: str) -> None:
         self.task, self.rows, self.study, self.device = task, rows, folder, device
@@ -214,8 +218,7 @@ class _Reader:
         return [prompt(self.folder, row) for row in rows]
 
     def ids(self, table: Probe) -> list[list[int]]:
-        """The tokens of each row that the probe may know of, up to the one that is probed. Raises:
-        DataError."""
+        """The tokens of each row up to the probed one. Raises: DataError."""
         return [probe_tasks.seen_tokens(p, table.position) for p in self.prompts]
 
     def inputs(
@@ -225,9 +228,8 @@ class _Reader:
         change_seed: int = 0,
         other: int | None = None,
     ) -> Rows:
-        """What is read at each point; with a seed, of the untrained twin that it draws, under what
-        is done to the model as `change_seed` draws that, and of other parts as `other` draws
-        them."""
+        """The inputs at each point; with a seed, of the untrained twin that it draws, under the
+        change as `change_seed` draws it, and of other parts as `other` draws them."""
         attends = self.task.table.kind == "attention"
         if self.task.control in WITHOUT_MODEL:
             ways = {"bag": self._bag, "embedding": self._embedding, "places": self._placed}
@@ -257,7 +259,7 @@ class _Reader:
     def _edits(
         self, model: Pretrained, key: str, prompts: PromptSet, seed: int
     ) -> list[list[Edits]] | None:
-        """What is done to the model on each of these prompts; None where nothing is."""
+        """The edits of the model on each of these prompts; None without a change."""
         if self.task.change is None:
             return None
         every = [prompt(model.folder, row) for row in prompts.rows]
@@ -277,7 +279,7 @@ class _Reader:
             sites = [Site.parse(name) for name in names]
             read = {}
             for prompts in whole:
-                if model is self._twin or self.task.change:  # which nobody reads again
+                if model is self._twin or self.task.change:  # not worth caching
                     by_site = read_activations(model, prompts, sites, place, edits[prompts.digest])
                     read[prompts.digest] = [by_site[site] for site in sites]
                 else:
@@ -291,7 +293,7 @@ class _Reader:
         return [acts[p.site, p.test_site or p.site, p.position] for p in points]
 
     def _tokens(self, model: Pretrained, points: Sequence[Probe]) -> Rows:
-        """The tokens of all rows, filled up with zeros behind the last that is seen."""
+        """The tokens of all rows, padded with zeros after the last one that may be used."""
         sites = [Site.parse(p.site) for p in points]
         ids = self.ids(points[0])
         rows: list[list[torch.Tensor]] = [[] for _ in points]
@@ -310,23 +312,24 @@ class _Reader:
         return [torch.nn.utils.rnn.pad_sequence(x, batch_first=True) for x in rows]
 
     def _bag(self, table: Probe, attends: bool) -> torch.Tensor:
-        """How often each token is in a row, whatever their order."""
+        """How often each token is in a row, regardless of the order."""
         ids = self.ids(table)
         counts = Counter(i for row in ids[: len(self.task.learned)] for i in row)
         column = {i: n for n, (i, _) in enumerate(counts.most_common(WORDS))}
-        eye = torch.eye(len(column) + 1)[:, :-1]  # what is not among them has no column
+        eye = torch.eye(len(column) + 1)[:, :-1]  # other tokens have no column
         rows = [eye[[column.get(i, len(column)) for i in row]] for row in ids]
         if attends:
             return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         return torch.stack([row.sum(0) for row in rows])
 
     def _placed(self, table: Probe, attends: bool) -> torch.Tensor:
-        """The tokens' embeddings at their places from both ends, and how many there are."""
+        """The embeddings of the tokens at their positions from both ends, and the number of
+        tokens."""
         weight = self._opened.model.get_input_embeddings().weight
         return probe_tasks.placed(weight, self.ids(table))
 
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
-        """The mean of the tokens' embeddings, and that of the token that is probed."""
+        """The mean of the embeddings of the tokens, and that of the probed token."""
         model = self._opened
         weight = model.model.get_input_embeddings().weight.detach()
         rows = [weight[row].float().cpu() for row in self.ids(table)]

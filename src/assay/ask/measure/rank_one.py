@@ -1,4 +1,4 @@
-"""Rank-one edits of one MLP, as ROME makes them: new output weights that put another value at a
+"""Rank-one edits of one MLP, as in ROME: new output weights that produce another value at a
 subject's last token, so that the prompts of a table become likely."""
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from assay.subjects.readout import mlp_output
 from assay.subjects.site import Site
 
 TOKENS, RIDGE = 20_000, 1e-3
-"""Of how many tokens of a text the second moment is taken, and what is added to its diagonal, over
-the mean of this: a text may have fewer tokens than an MLP has neurons."""
+"""The number of tokens for the second moment, and what is added to its diagonal relative to its
+mean: a text may have fewer tokens than an MLP has neurons."""
 Fact = tuple[tuple[int, ...], int]
-"""The tokens of a prompt, and where the subject ends in it."""
+"""The tokens of a prompt, and the position where the subject ends."""
 
 
 def facts(table: Train, folder: ModelFolder, source: PromptSet) -> list[Fact]:
-    """Read the prompts of an edit. Raises: DataError for several subjects, for one at the end of a
-    prompt, or an edit of no one MLP; ModelError for a block that the model does not have."""
+    """Read the prompts of an edit. Raises: DataError for several subjects, for a subject at the end
+    of a prompt, or an edit of more than one MLP; ModelError for an unknown block."""
     if len(blocks := models.blocks_of(Weights(of=table.only))) != 1:
         raise DataError(f'{table.name!r} edits one MLP: write only = "layers.12.mlp"')
     folder.check(Site("mlp_post", blocks[0]))
@@ -49,7 +49,7 @@ def edit(
     table: Train, model: Pretrained, facts: Sequence[Fact], tick: Callable[[int, int], None]
 ) -> None:
     """Change the output weights of an MLP in memory: the key is the mean activation of its neurons
-    at the subject, and the value is learned by AdamW, on what follows the subject.
+    at the subject, and the value is learned by AdamW from the text after the subject.
 
     Formula: W + r (C⁻¹ k)ᵀ / (kᵀ C⁻¹ k), k [m] the key, r [d] what is added to the output, C [m, m]
         the second moment of the activations on a text, or the identity
@@ -88,7 +88,7 @@ def edit(
 
 
 def _moment(table: Train, model: Pretrained, layer: int, m: int) -> Float[torch.Tensor, "m m"]:
-    """The second moment of the neurons' activations on a text; without one the identity."""
+    """The second moment of the neurons' activations on a text; without a text the identity."""
     unit = torch.eye(m, dtype=torch.float64, device=model.device)
     if not table.text or not table.context:
         return unit
@@ -100,7 +100,7 @@ def _moment(table: Train, model: Pretrained, layer: int, m: int) -> Float[torch.
 
 
 def windows(table: Train, folder: ModelFolder, count: int) -> list[list[int]]:
-    """So many windows of the text of a training, with what the model's texts begin with."""
+    """Windows of the text of a training, each with the tokens that open the model's texts."""
     assert table.context
     sampled = corpora.load(table.text).windows(
         folder.tokenizer.encode, "train", context=table.context, count=count, fewer=True

@@ -1,4 +1,6 @@
-"""Reads: numbers that are read off a prompt as a model saw it, by kind."""
+"""Reads: numbers of a prompt as a model read it. `KINDS` is the table of kinds, each with its
+function, its description, its unit and its range; the functions at the top describe a read in
+words, those after the table answer questions about a read, and `check` refuses impossible ones."""
 
 from __future__ import annotations
 
@@ -36,28 +38,28 @@ class Kind:
 
     ready: Callable[[Read, Prompt, Context], Ready]
     words: Callable[[Read], str]
-    """What the number is, in words."""
+    """A description of the number."""
     _: KW_ONLY
     unit: str = "1"
     worse: str | Callable[[Read], str] = ""
-    """Whether it "rises" or "falls" where a model gets worse; "" where it moves towards 0."""
+    """Whether it "rises" or "falls" if a model gets worse; "" if it moves towards 0."""
     natural: Callable[[Read], tuple[float | None, float | None]] = lambda read: (None, None)
-    """The least and the greatest number that there can be."""
+    """The smallest and the largest possible number."""
     better: str = ""
-    """Which way is better, "higher" or "lower", where one is."""
+    """Which way is better, "higher" or "lower", if one is."""
     fields: tuple[str, ...] = ()
-    """What it reads of the table beside its own field."""
+    """The fields that it uses besides its own."""
     places: tuple[str, ...] = ()
-    """The words that its `position` may be, beside one token."""
+    """The words that its `position` may be, besides a single token."""
     skips_first: bool = False
-    """Whether its mean over tokens leaves out the first where the model reads no BOS."""
+    """Whether its mean over tokens leaves out the first token if the model reads no BOS."""
     same: float | None = None
-    """Of what compares a changed model with the untouched one, or two models: the number of no
-    change."""
+    """For comparisons of a changed model with the unchanged one, or of two models: the value
+    without a change."""
 
 
 FEW = 4
-"""So many levels of a sweep are written one by one."""
+"""Up to this many levels of a sweep are written out."""
 
 
 def _quoted(texts: str | tuple[Answer, ...]) -> str:
@@ -77,7 +79,7 @@ def _less(quantity: str, texts: bool | str | tuple[Answer, ...], read: Read) -> 
 
 
 def _where(read: Read) -> str:
-    """At which token, and where in the model, in words."""
+    """The token and the site, in words."""
     usual = read.position == -1 and isinstance(read.position, int)
     several = (
         isinstance(read.position, tuple) or whole_slot(read.position) or range_ends(read.position)
@@ -93,7 +95,7 @@ def _where(read: Read) -> str:
 
 
 def _lens(read: Read) -> str:
-    """By what a next token is read, and where, in words."""
+    """The logit lens and the position of a next token, in words."""
     return f"{', by the logit lens' if read.site else ''}{_where(read)}"
 
 
@@ -103,13 +105,13 @@ def _at_most_0(read: Read) -> tuple[float | None, float | None]:
 
 
 def _answer_falls(read: Read) -> str:
-    """Of one answer; a difference of two moves towards 0."""
+    """ "falls" for one answer; a difference of two moves towards 0."""
     texts = read.log_prob or read.prob or read.logit
     return "" if isinstance(texts, tuple) and texts[1:] else "falls"
 
 
 def _parts(read: Read, names: str) -> str:
-    """The parts that a read is of, by name or as they are chosen."""
+    """The parts of a read, by name or by the way they are chosen."""
     place = "all" if read.position == "mean" else read.position
     return interventions.top_in_words(read.top, read.site, place) if read.top else names
 
@@ -120,7 +122,7 @@ def _named_parts(read: Read) -> str:
 
 
 def _writing(read: Read) -> str:
-    """What heads or sites write; a name with a slot stands for several."""
+    """What heads or sites write, in words; a name with a slot means several."""
     places = read.heads or read.sites or (read.site,)
     several = bool(read.top or places[1:]) or "{" in places[0]
     noun = f"head{'s' * several} " if read.heads else ""
@@ -129,14 +131,14 @@ def _writing(read: Read) -> str:
 
 
 def _listed(levels: Sequence[object]) -> str:
-    """The levels of a sweep; whole numbers in a row by the first and the last."""
+    """The levels of a sweep in words; consecutive whole numbers by the first and the last."""
     if len(levels) > FEW and interventions.in_a_row(levels):
         return f"{levels[0]} to {levels[-1]}"
     return ", ".join(map(str, levels))
 
 
 def _some(words: Sequence[str]) -> str:
-    """A list of words, of which a long one is begun."""
+    """A list of words, shortened if it is long."""
     more = f" and {len(words) - FEW:,} others" if len(words) > FEW else ""
     return _quoted(tuple(words[:FEW])) + more
 
@@ -163,8 +165,7 @@ def _pattern_words(read: Read) -> str:
 
 
 def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """A number that a row of the prompts has, whatever the model does; or that a level of the sweep
-    is."""
+    """A number of the prompt's row, whatever the model does, or of a level of the sweep."""
     name, label = read.column if isinstance(read.column, tuple) else (read.column, None)
     columns = {str(level): str(level) for levels in read.sweep.values() for level in levels}
     columns |= prompt.row.columns
@@ -196,14 +197,14 @@ _WRITTEN = {
     "share": ("share of words that are among {words},", (0.0, 1.0), ""),
     "function": ("what {function} returns", (None, None), ""),
 }
-"""What is so of written text, in words, its range, and which way it goes in a worse model."""
+"""Numbers of written text: a description, the range, and the direction in a worse model."""
 _COORDINATES = {
     "kurtosis": ("excess kurtosis of the coordinates", (-2.0, None)),
     "max": ("largest coordinate over the median one, in magnitude,", (1.0, None)),
     "participation": ("participation ratio of the coordinates", (1.0, None)),
     "hoyer": ("Hoyer sparsity of the coordinates", (0.0, 1.0)),
 }
-"""How unequal coordinates are, in words, and the numbers that there can be."""
+"""How unequal coordinates are: a description and the range."""
 
 
 _at_tokens = partial(Kind, fields=_AT, places=("mean",))
@@ -212,7 +213,7 @@ _of_activation = partial(_at_tokens, skips_first=True)
 _of_written = partial(
     Kind, next_tokens.generates, worse="falls", natural=_SHARE, fields=("tokens", "temperature")
 )
-"""Whether what the model writes contains, or begins with, one of some texts."""
+"""Whether what the model writes contains, or begins with, one of several texts."""
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
@@ -483,21 +484,21 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
-"""Kinds of one text or of two, of which the first less the second."""
+"""Kinds of one text, or of two whose difference is taken."""
 OF_OWN = (*PAIRS, "rank")
-"""Those that may be of the model's own best token, and of one text."""
+"""Kinds that can be of the model's own most probable token instead of a text."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates", "begins")
 """Kinds that name texts."""
 _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
 
 
 def kind_of(read: Read) -> str:
-    """The kind of a read. Raises: DataError where it says none or several."""
+    """The kind of a read. Raises: DataError if it has none or several."""
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
-    for name in ("gradient", "weights", "written"):  # which have fields that are other kinds
+    for name in ("gradient", "weights", "written"):  # whose fields include other kinds
         if getattr(read, name):
             stated = [kind for kind in stated if kind not in KINDS[name].fields]
-    if not stated:  # which parts are meant says of what it is
+    if not stated:  # the named parts imply the kind
         parts = {"heads": "pattern", "neurons": "neurons"}
         part = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
         stated = [parts[part]] if part in parts else []
@@ -508,7 +509,7 @@ def kind_of(read: Read) -> str:
 
 
 def directions_of(read: Read) -> tuple[str, ...]:
-    """The names of the directions that a read is along."""
+    """The names of the directions of a read."""
     if isinstance(read.cosine, tuple):
         return read.cosine
     name = read.projection or read.cosine or read.distance or read.direction
@@ -516,24 +517,24 @@ def directions_of(read: Read) -> tuple[str, ...]:
 
 
 def natural(read: Read) -> tuple[float | None, float | None]:
-    """Give the least and the greatest number that a read can be; None for no end."""
+    """Give the smallest and the largest value of a read; None if unbounded."""
     return KINDS[kind_of(read)].natural(read)
 
 
 def worse(read: Read) -> str:
-    """Which way a read goes where a model gets worse: "rises" or "falls"; "" for towards 0."""
+    """The direction of a read if a model gets worse: "rises" or "falls"; "" if towards 0."""
     way = KINDS[kind_of(read)].worse
     return way if isinstance(way, str) else way(read)
 
 
 def compares(read: Read) -> bool:
-    """Whether a read is between a changed model and the untouched one, or between two models."""
+    """Whether a read compares a changed model with the unchanged one, or two models."""
     return same(read) is not None
 
 
 def same(read: Read) -> float | None:
-    """Of what compares a changed model with the untouched one, or two models: the number of no
-    change; None of any other read, such as the rank of a text."""
+    """The value without a change, for comparisons of a changed model with the unchanged one, or of
+    two models; None for any other read, such as the rank of a text."""
     kind = kind_of(read)
     if read.other_site or read.other_text or (kind == "rank" and not of_own_token(read)):
         return None
@@ -541,28 +542,27 @@ def same(read: Read) -> float | None:
 
 
 def is_fixed(read: Read) -> bool:
-    """Whether a read is a number of the weights alone, the same for every prompt."""
+    """Whether a read depends on the weights alone, with the same value for every prompt."""
     if read.direction:
         return isinstance(read.token, str) and not SLOT.search(read.token)
     return bool(read.weights) and read.weights not in weights.OF_TOKENS
 
 
 def of_own_token(read: Read) -> bool:
-    """Whether a read is of the token that the untouched model, or the first of two, has on top, in
-    place of a text."""
+    """Whether a read is of the most probable token of the unchanged model, or of the first of two,
+    instead of a text."""
     kind = kind_of(read)
     return read.token is True or (kind in OF_OWN and getattr(read, kind) is True)
 
 
 def uses_lens(read: Read) -> bool:
-    """Whether a read compares the logit lens at a site with the prediction of the untouched model,
-    from which it differs even where nothing is done."""
+    """Whether a read compares the logit lens at a site with the unchanged model's prediction, from
+    which it differs even without a change."""
     return bool(read.site) and kind_of(read) in ("kl", "agrees", "rank") and compares(read)
 
 
 def describe(read: Read) -> str:
-    """Say in a line what a read is: in words, with its unit, the numbers that there can be, and
-    which way is better.
+    """Describe a read in one line: what it is, its unit, its range, and which way is better.
 
     Example:
         >>> from assay.ask.measure import reads
@@ -589,7 +589,7 @@ def describe(read: Read) -> str:
 
 
 def check(read: Read, tables: Sequence[Direction] = ()) -> None:
-    """Refuse a read that no prompt could answer. Raises: DataError.
+    """Refuse a read that is impossible for any prompt. Raises: DataError.
 
     Args:
         read: as it was written, sweep and all.
@@ -657,8 +657,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
 
 
 def _check_written(read: Read) -> None:
-    """Refuse a function, or a list of words, without what is read of them, and the other way
-    round."""
+    """Refuse a function, or a list of words, without the matching kind of `written`, and vice
+    versa."""
     if read.written and (read.written == "function") != bool(read.function):
         raise DataError(
             f"{read.name}: a function of your own of what the model writes has "
@@ -672,7 +672,7 @@ def _check_written(read: Read) -> None:
 
 
 def _check_name(read: Read) -> None:
-    """Refuse a name that a claim or a table of measures could not have."""
+    """Refuse a name that claims or tables of measures cannot use."""
     if not read.name.isidentifier():
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
     if iskeyword(read.name):
@@ -709,12 +709,12 @@ def _check_top(read: Read, chosen: str, name: str) -> None:
 def check_sweeps(
     study_reads: Sequence[Read], taken_dims: Mapping[str, str], changes: Sequence[Intervention] = ()
 ) -> None:
-    """Refuse a dimension that would mean two things. Raises: DataError.
+    """Refuse a dimension with two meanings. Raises: DataError.
 
     Args:
-        some: all reads of a study.
-        taken: what else has a dimension of this name, in words, by the name.
-        changes: interventions, with which a read shares a dimension if both have the same levels.
+        study_reads: all reads of a study.
+        taken_dims: dimensions of other tables, with the table in words.
+        changes: interventions; a read may share a dimension with them if the levels are equal.
     """
     swept = [(change.name, n, levels) for change in changes for n, levels in change.sweep.items()]
     first_reads: dict[str, Read] = {}
@@ -736,17 +736,17 @@ def check_sweeps(
 
 
 def fits(read: Read, columns: Collection[str]) -> bool:
-    """Whether prompts of these columns fill every slot of a read."""
+    """Whether prompts with these columns fill every slot of a read."""
     return all(s in columns or s in read.sweep for t in _plain(read) for s in SLOT.findall(t))
 
 
 def writes(read: Read) -> int:
-    """How many tokens a read lets the model write."""
+    """The number of tokens that a read lets the model write."""
     return read.tokens if read.generates or read.begins or read.written else 0
 
 
 def unembedded(read: Read, tokens: float) -> float:
-    """How many next tokens a read looks at, of a prompt of so many tokens."""
+    """The number of next tokens that a read needs, for a prompt of so many tokens."""
     kind, levels = kind_of(read), len(interventions.points(read))
     if KINDS[kind].ready.__module__ != next_tokens.__name__:
         return 0.0
@@ -758,7 +758,7 @@ def unembedded(read: Read, tokens: float) -> float:
 
 
 def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
-    """Refuse a sweep of what is nowhere in the read."""
+    """Refuse a sweep of something that is not in the read."""
     written = str([_plain(read), read.top, *along])
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
@@ -786,7 +786,7 @@ def _texts_in(value: object) -> Iterator[str]:
 def _check_point(
     read: Read, kind: Kind, along: Sequence[Direction], point: Mapping[str, Plain]
 ) -> None:
-    """Refuse what a level of a sweep makes no site, no head and no place."""
+    """Refuse a point of a sweep at which a site, a head or a position is impossible."""
     sites = read.site, read.other_site, read.token_site, *read.sites
     for text in (*sites, *(filled(d, point).site for d in along)):
         if slot := SLOT.search(text):
@@ -818,7 +818,7 @@ def _check_point(
 
 
 def filled(direction: Direction, point: Mapping[str, Plain]) -> Direction:
-    """Fill the slots of a direction by a level of the read's sweep; its fields are its own."""
+    """Fill the slots of a direction from the read's sweep; its own fields stay."""
     slots = {n: v for n, v in point.items() if n not in Direction.__struct_fields__}
     return interventions.swept(direction, slots)
 

@@ -1,5 +1,6 @@
-"""Dictionaries that a study trains: of a model's activations at a site on a text or on prompts, by
-the training of all others, each known by the content of what it learns before it is trained."""
+"""Dictionaries that a study trains: on a model's activations at a site, for a text or prompts, with
+the training code of all dictionaries. `wrong` finds impossible tables; `Learning.spec` identifies a
+dictionary by the content of what it learns, `path` trains it, and `acts` gives its activations."""
 
 from __future__ import annotations
 
@@ -42,27 +43,27 @@ from assay.subjects.untrained import untrained
 FILE = "dictionary.safetensors"
 USUAL_K = 32
 TEST, PER_FILE = 64, 2
-"""Windows of the test part on which a dictionary is measured, at most, and of one file."""
+"""Maximum windows of the test part on which a dictionary is measured, in total and of one file."""
 REFITTED = 2**16
-"""Rows at most from which random directions get their decoder."""
+"""Maximum rows from which random directions get their decoder."""
 SMALL = {"steps": 20, "tokens": 2048}
-"""At most so much in the preset that only shows that everything runs."""
+"""Limits of the smoke preset."""
 KINDS = {kind.__name__.lower(): kind for kind in USUAL}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SaeSpec(Spec):
-    """What a dictionary was trained from, and how, by content; the seed draws its start, and the
+    """What a dictionary was trained from, and how, by content; the seed draws the start and the
     order of the rows."""
 
     model: str
     """Hash of the model."""
     twin: str
-    """The seed of that model's untrained twin, where it is of this one."""
+    """The seed of the untrained twin, if it is trained on that."""
     text: str
     """Hash of the prompts or the text."""
     sites: tuple[str, ...]
-    """Where it reads and, of a transcoder, where it writes."""
+    """Where it reads and, for a transcoder, where it writes."""
     kind: str
     """Its nonlinearity as JSON."""
     d_sae: int
@@ -73,12 +74,12 @@ class SaeSpec(Spec):
     batch: int
     lr: float
     frozen: str
-    """What is not learned."""
+    """What is not trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherwiseSaeSpec(SaeSpec):
-    """What a dictionary was trained from, and how, where it is not as it usually is."""
+    """What a dictionary was trained from, and how, with unusual settings."""
 
     decay: str
     """The weight decay as JSON: a number, or one for each parameter that has one."""
@@ -97,8 +98,7 @@ class PairSpec(SaeSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class OtherwisePairSpec(OtherwiseSaeSpec, PairSpec):
-    """What a crosscoder of two models was trained from, and how, where it is not as it usually
-    is."""
+    """What a crosscoder of two models was trained from, and how, with unusual settings."""
 
 
 def _takes_k(table: Train) -> bool:
@@ -114,8 +114,7 @@ def method_of(table: Train) -> tuple[Nonlinearity, Loss, float]:
 
 
 def wrong(table: Train) -> Iterator[tuple[str, str]]:
-    """What no dictionary could have: the field, and what is the matter with it; of a table with all
-    that it leaves out."""
+    """What is impossible in a table with defaults filled in: the field, and the problem."""
     name = table.name
     if table.dictionary not in KINDS:
         yield "dictionary", f"no dictionary is called so; {nearest(table.dictionary, KINDS)}"
@@ -166,7 +165,7 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_decay(table: Train, decay: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    """The parameters that a table decays and does not train."""
+    """The parameters with a decay that a table does not train."""
     kind = method_of(table)[0]
     parameters = ["W_enc", "W_dec", "b_enc", "b_dec", *kind.init(1, table.d_sae or 1)]
     parameters += getattr(kind, "encoders", ())
@@ -184,26 +183,26 @@ def reads_at(table: Train) -> tuple[str, ...]:
 
 
 def crosses(table: Train) -> bool:
-    """Whether it is a crosscoder: of several sites side by side, or of two models."""
+    """Whether it is a crosscoder: of several sites, or of two models."""
     return len(reads_at(table)) > 1 or table.models is not None
 
 
 def sites_of(table: Train) -> tuple[Site, ...]:
-    """Where a dictionary reads and, of a transcoder, where it writes."""
+    """Where a dictionary reads and, for a transcoder, where it writes."""
     names = (*reads_at(table), *([table.site_out] if table.site_out else []))
     return tuple(map(Site.parse, names))
 
 
 def sites_named(table: Train) -> tuple[str, ...]:
-    """What the file of a dictionary says of where it reads: of two models the site of each."""
+    """The sites in the file of a dictionary: for two models the site of each."""
     if table.models:
         return tuple(f"{table.site} of {model}" for model in table.models)
     return reads_at(table)
 
 
 def check(table: Train, folder: ModelFolder) -> None:
-    """Refuse a site that a model lacks, one without a vector for a token, and a window longer than
-    it reads. Raises: DataError, ModelError."""
+    """Refuse a site that a model lacks, or without a vector for a token, and a window longer than
+    the context. Raises: DataError, ModelError."""
     for site in sites_of(table):
         folder.shape(site)
     if table.text and (table.context or 0) > (limit := folder.most_tokens):
@@ -211,7 +210,7 @@ def check(table: Train, folder: ModelFolder) -> None:
 
 
 def remarks(table: Train) -> list[str]:
-    """What to know of a dictionary before it is trained."""
+    """Remarks on a dictionary before it is trained."""
     if not table.models or table.dictionary not in ("relu", "gated"):
         return []
     reason = (
@@ -224,7 +223,7 @@ def remarks(table: Train) -> list[str]:
 
 
 def blank(table: Train, folder: ModelFolder) -> Dictionary:
-    """A dictionary of the shape that will be trained, of zeros that take no memory."""
+    """A dictionary of the right shape with zeros that take no memory."""
     widths = [folder.width(site) for site in sites_of(table)]
     widths = [sum(widths) * len(table.models or "1")] if crosses(table) else widths
     assert table.d_sae
@@ -245,7 +244,7 @@ def blank(table: Train, folder: ModelFolder) -> Dictionary:
 
 @dataclass(frozen=True, eq=False)
 class Acts:
-    """Activations of many tokens, at one site or two, and the unit that each token is of."""
+    """Activations of many tokens, at one site or two, with the unit of each token."""
 
     rows: Callable[[Int[np.ndarray, " b"]], tuple[torch.Tensor, ...]]
     """Raw rows by their numbers, [b, d] of each site."""
@@ -257,15 +256,14 @@ class Acts:
     scale: tuple[float, ...]
     """The factor that makes E‖x − mean‖² = d."""
     about: Any = None
-    """What a dictionary that learns from them carries of its text."""
+    """What a dictionary trained on them records about its text."""
     factor: Float[torch.Tensor, " d"] | None = None
-    """Of a crosscoder, by what the raw numbers of each dimension were multiplied."""
+    """For a crosscoder, the factor of each coordinate of the raw activations."""
     parts: tuple[int, ...] = ()
-    """Of a crosscoder, the widths of its sites."""
+    """For a crosscoder, the widths of its sites."""
 
     def side_by_side(self) -> Acts:
-        """Put the sites beside each other, each at the same length on average, so that none
-        outweighs the others."""
+        """Concatenate the sites, each scaled to the same mean length, so that none dominates."""
         sites = [*zip(self.mean, self.scale, strict=True)]
         mean = torch.cat([m * s for m, s in sites])
         factor = torch.cat([torch.full_like(m, s) for m, s in sites])
@@ -281,29 +279,29 @@ class Acts:
 
 @dataclass(frozen=True, eq=False)
 class Learning:
-    """One dictionary that is trained."""
+    """The training of one dictionary."""
 
     table: Train
-    """With all that it leaves out, and its text where it lies."""
+    """With defaults filled in, and the path of its text."""
     model: str
     """The name or the folder of the model."""
     digest: str
-    """What identifies it, also before it is there."""
+    """The hash of the model, also before it exists."""
     source: PromptSet | None
     seed: int
     untrained: bool = False
     frozen: Part = ""
     bos: bool | None = None
-    """Whether texts begin with a BOS, where the study says so."""
+    """Whether texts begin with a BOS, if the study says so."""
     other: str = ""
-    """Of a crosscoder of two models, the name or the folder of the second."""
+    """For a crosscoder of two models, the name or the folder of the second."""
     other_digest: str = ""
     shuffled: bool = False
     """Whether the change from the first model to the second is shuffled."""
 
     @cached_property
     def spec(self) -> SaeSpec:
-        """What identifies the dictionary. Raises: DataError where the text is not there."""
+        """The spec of the dictionary. Raises: DataError if the text is not available."""
         t, (kind, _, penalty) = self.table, method_of(self.table)
         text = self.source.digest if self.source else corpora.load(t.text).fingerprint
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
@@ -337,15 +335,15 @@ class Learning:
         return OtherwiseSaeSpec(**usual_fields, **how) if otherwise else usually
 
     def path(self, bench: Bench) -> Path:
-        """The dictionary's file, trained now or before."""
+        """The dictionary's file, trained if needed."""
         return bench.artefact(self.spec, lambda path: self._train(path, bench)) / FILE
 
     def dictionary(self, bench: Bench) -> Dictionary:
-        """The dictionary, trained now or before."""
+        """The dictionary, trained if needed."""
         return Dictionary.load(self.path(bench))
 
     def measured(self, bench: Bench) -> Dictionary:
-        """The dictionary as it reads `acts`: a crosscoder has sites of the same length."""
+        """The dictionary as it reads `acts`: those of a crosscoder are already scaled."""
         d = self.dictionary(bench)
         if not crosses(self.table):
             return d
@@ -353,8 +351,7 @@ class Learning:
         return replace(d, mean=d.mean * d.scale, scale=None)
 
     def random(self, bench: Bench) -> Dictionary:
-        """Random directions in its place, each on as often, with the decoder that fits them
-        best."""
+        """Random directions, each active as often, with the best fitting decoder."""
         acts = self.acts(bench)
         count = min(REFITTED, len(acts.unit))
         rows = acts.rows(np.linspace(0, len(acts.unit) - 1, count).astype(int))
@@ -363,7 +360,7 @@ class Learning:
             return random_directions(self.measured(bench), rows[0], self.seed, target)
 
     def mean(self, bench: Bench) -> Dictionary:
-        """The mean activation in its place: one latent that is never on."""
+        """The mean activation, as a dictionary with one latent that is never active."""
         acts = self.acts(bench)
         first, last = acts.mean[0], acts.mean[-1]
         zero = torch.zeros(1, 1)
@@ -377,13 +374,12 @@ class Learning:
         )
 
     def acts(self, bench: Bench, *, test: bool = False) -> Acts:
-        """The activations that it learns from, or those that it is measured on."""
+        """The activations that it learns from, or those on which it is measured."""
         acts = self._of_prompts(bench, test) if self.source else self._of_text(bench, test)
         return acts.side_by_side() if crosses(self.table) else acts
 
     def _train(self, path: Path, bench: Bench) -> None:
-        """Train it, and write it to a folder. Raises: RunError where the loss does not stay
-        finite."""
+        """Train it, and write it to a folder. Raises: RunError if the loss does not stay finite."""
         from assay.dictionaries.training.train import Method, fit_dictionaries
 
         t, acts = self.table, self.acts(bench)
@@ -431,8 +427,8 @@ class Learning:
         checkpoint.file.unlink(missing_ok=True)
 
     def _folders(self, bench: Bench) -> tuple[str, ...]:
-        """The models that it reads, with the untrained twin of the last one where it is of that,
-        or with its change shuffled."""
+        """The models that it reads; in controls with the untrained twin of the last one, or with
+        the last one's shuffled change."""
         *others, last = (self.model, self.other) if self.table.models else (self.model,)
         if self.untrained:
             sites = sites_of(self.table)
@@ -560,7 +556,7 @@ def _moments(x: Float[torch.Tensor, "n d"], table: Train) -> tuple[torch.Tensor,
 def _harvests(
     specs: list[HarvestSpec], bench: Bench, like: list[Harvest] | None = None
 ) -> list[Harvest]:
-    """Harvests of several sites; all windows that there are, where there are fewer."""
+    """Harvests of several sites, with all available windows if there are fewer."""
     try:
         return harvests(specs, bench, like)
     except DataError as e:
@@ -570,18 +566,18 @@ def _harvests(
 
 
 def smaller(table: Train) -> Train:
-    """A table that trains little, for the preset that only shows that everything runs."""
+    """A table for the smoke preset."""
     least = {name: min(limit, getattr(table, name)) for name, limit in SMALL.items()}
     return msgspec.structs.replace(table, **least)
 
 
 def frozen(table: Train) -> Part:
-    """The half of a dictionary that is not learned."""
+    """The half of a dictionary that is not trained."""
     return cast(Part, table.frozen)
 
 
 def refuse_many(table: Train) -> None:
-    """Refuse a name that stands for several dictionaries. Raises: DataError."""
+    """Refuse a name that means several dictionaries. Raises: DataError."""
     if table.per_seed:
         raise DataError(
             f"each seed trains its own {table.name!r}, with different latents; remove "
@@ -590,7 +586,7 @@ def refuse_many(table: Train) -> None:
 
 
 def refuse_codes(table: Train) -> None:
-    """Refuse a dictionary whose codes no probe of one site can read. Raises: DataError."""
+    """Refuse a dictionary whose codes a probe of one site cannot read. Raises: DataError."""
     refuse_many(table)
     if crosses(table):
         inputs = "two models" if table.models else "several sites"
@@ -598,8 +594,7 @@ def refuse_codes(table: Train) -> None:
 
 
 def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
-    """Refuse a latent that a dictionary lacks, and to write one of a transcoder. Raises:
-    DataError."""
+    """Refuse an unknown latent, and writing one of a transcoder. Raises: DataError."""
     refuse_many(table)
     last = (table.d_sae or 0) - 1
     if not 0 <= latent <= last:

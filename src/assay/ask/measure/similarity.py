@@ -1,5 +1,5 @@
-"""Similarity: how alike the activations of two texts or of two sites are, also with and without a
-change, or how alike heads attend."""
+"""Similarity of the activations of two texts or two sites, also with and without a change, or of
+the attention of heads."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ HOW: Mapping[str, Callable[[torch.Tensor, torch.Tensor], float]] = {
     "correlation": lambda x, y: _cosine(x - x.mean(), y - y.mean()),
     "distance": lambda x, y: float((x - y).norm()),
 }
-"""What is measured of two vectors; a distance is Euclidean."""
+"""Functions of two vectors; the distance is Euclidean."""
 
 
 def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How alike the activations at a site are on a prompt and on its other text, or the attention
+    """How similar the activations at a site are on a prompt and on its other text, or the attention
     patterns of heads on a prompt."""
     if bool(read.heads) == bool(read.site):
         raise DataError(
@@ -52,8 +52,8 @@ def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How alike the tokens of a prompt lie at two sites, or at one with and without a change
-    (`spread.cka`)."""
+    """How similar the tokens of a prompt are arranged at two sites, or at one with and without a
+    change (`spread.cka`)."""
     site, (other, other_pass) = own_site(read, prompt), second(read, prompt, context)
     if len(prompt.own) < FEWEST:
         raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
@@ -61,8 +61,8 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
     def number(reading: PassOutput) -> float:
         pairs = ((reading, site), (other_pass(reading), other))
         x, y = (output.rows(s, "mean").flatten(1).double().cpu().numpy() for output, s in pairs)
-        n = min(len(x), len(y))  # of two texts, those that both have
-        alike = min(spread.cka(x[:n], y[:n])[0], 1.0)  # but for rounding it is no more
+        n = min(len(x), len(y))  # only tokens that both texts have
+        alike = min(spread.cka(x[:n], y[:n])[0], 1.0)  # 1 except for rounding
         return 0.0 if math.isnan(alike) else alike
 
     return Ready(each(number), sites=(site, other), compares=not read.other_site)
@@ -71,9 +71,9 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
 def second(
     read: Read, prompt: Prompt, context: Context
 ) -> tuple[Site, Callable[[PassOutput], PassOutput]]:
-    """With what a read compares its site, and in which pass that is: another site in the same pass,
-    or, in the control `unrelated`, on the row's own text; what a site has on another text; or the
-    same site without the change. Another text is read without the intervention of the arm."""
+    """What a read compares its site with, and in which pass: another site in the same pass or, in
+    the control `unrelated`, on the row's own text; the site on another text; or the same site
+    without the change. Another text is read without the intervention of the arm."""
     own_row = prompt.row.instead_of
     site = own_site(structs.replace(read, site=read.other_site or read.site), prompt)
     if read.other_text or (read.similarity and not read.other_site):
@@ -95,8 +95,8 @@ def second(
 
 
 def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The similarity of what a site has on the prompt and on its other text, or of what two sites
-    have, each at `position`; where that is several tokens, of the means over them."""
+    """The similarity of the activations of a site on the prompt and on its other text, or of two
+    sites, each at `position`; for several tokens, of the means over them."""
     if read.position == "all":
         raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
     site, (other, other_pass) = own_site(read, prompt), second(read, prompt, context)
@@ -116,7 +116,7 @@ def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
-    """The text that a prompt is compared with, as tokens. Raises: DataError where there is none."""
+    """The text with which a prompt is compared, as tokens. Raises: DataError if there is none."""
     if not read.other_text:
         return replacements.corrupted(prompts, shown)
     return seen_prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
@@ -125,7 +125,7 @@ def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
 def _read_once(
     model: Pretrained, other: Prompt, sites: Sequence[Site], reading: PassOutput
 ) -> dict[Site, Float[torch.Tensor, "s ..."]]:
-    """What sites have on another text, of one pass for all levels of a sweep."""
+    """Activations on another text, with one pass for all levels of a sweep."""
     key = ("other text", other.tokens, sites[0], len(sites))
     if key not in reading.memo:
         tokens = torch.tensor([other.tokens], device=model.device)
@@ -136,9 +136,9 @@ def _read_once(
 
 
 def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The mean similarity of every two of some heads: of what they pay from the tokens at
+    """The mean similarity of all pairs of some heads: of their attention from the tokens at
     `position` to all tokens that these see, as one vector; "all" leaves out the first token, which
-    sees itself alone."""
+    only sees itself."""
     if read.position == "mean" or read.other_text or read.other_site:
         raise DataError(f'{read.name}: of heads, position is a token, or several, or "all"')
     count = read_sizes(prompt.folder.config)["h"]
@@ -164,8 +164,7 @@ def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def _others(heads: Sequence[tuple[int, int]], count: int, seed: int) -> list[tuple[int, int]]:
-    """Put random heads of its block in the place of each, different ones in that of different
-    ones."""
+    """Replace each head by a random head of its block, different ones by different ones."""
     orders = {
         layer: rng.permutation(np.array([seed]), "ask.alike", layer, count)[0] for layer, _ in heads
     }
@@ -173,7 +172,7 @@ def _others(heads: Sequence[tuple[int, int]], count: int, seed: int) -> list[tup
 
 
 def words(read: Read, where: str) -> str:
-    """What the number is, in words; `where` says at which site and token."""
+    """What the number is, in words; `where` gives the site and the token."""
     if read.heads:
         start = "" if read.position == "all" else f" from {token_in_words(read.position)}"
         several = "every two of heads" if len(read.heads) > 2 else "heads"
@@ -184,7 +183,7 @@ def words(read: Read, where: str) -> str:
 
 
 def ends(read: Read) -> tuple[float | None, float | None]:
-    """The least and the greatest number that there can be."""
+    """The smallest and the largest possible number."""
     if read.similarity == "distance":
         return 0.0, None
     return (0.0 if read.heads and read.similarity == "cosine" else -1.0), 1.0
