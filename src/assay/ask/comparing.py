@@ -449,8 +449,8 @@ def unlike(
     study: ModelStudy, main: str, read: Condition, controls: Sequence[str]
 ) -> tuple[str, ...]:
     """Give the arms that are not other explanations of a claim: arms whose numbers mean something
-    else, arms that change only one side of a comparison, and, for a claim about a control, all arms
-    that it does not name."""
+    else, arms that change only one side of a comparison, controls of reads that the claim does not
+    use, arms on other prompts and, for a claim about a control, all arms that it does not name."""
     compared, others = rivals(study, main, read, controls), read.parsed.arms
     if study.by_label[main].of and study.frozen is None:
         return tuple(label for label in study.by_label if label not in (main, *controls))

@@ -1,5 +1,5 @@
-"""Selection: what cannot be learned from, or claimed of, prompts that are selected by a read of the
-unchanged model."""
+"""Selection: what cannot be learned from, or claimed about, prompts that are selected by a read of
+the unchanged model."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def _refuse(study: ResolvedStudy, who: str, sets: Iterable[PromptSet | None]) ->
 
 
 def refuse_circular(by_label: Mapping[str, Part], main: str, read: Condition) -> None:
-    """Refuse a statement about arms of which some are measured on selected prompts and others are
-    not, and a claim that the selection makes true. Raises: ExperimentError."""
+    """Refuse a statement about arms on selected and unselected prompts, and a claim that the
+    selection makes true. Raises: ExperimentError."""
     parts = [by_label.get(c.arm or main) for c in read.columns]
     sets = {part.label: part.task.prompts for part in parts if part and isinstance(part.task, Task)}
     if any(p.selection for p in sets.values()) and len({p.digest for p in sets.values()}) > 1:
@@ -68,7 +68,7 @@ def refuse_circular(by_label: Mapping[str, Part], main: str, read: Condition) ->
 
 
 def _selecting(part: Part | None) -> Selection | None:
-    """How the prompts of an arm are selected by the model of this arm itself."""
+    """How the prompts of an arm are selected, if by the arm's own model."""
     if part is None or not isinstance(part.task, Task):
         return None
     selection = part.task.prompts.selection
@@ -77,7 +77,7 @@ def _selecting(part: Part | None) -> Selection | None:
 
 
 def note(part: Part, read: Condition) -> Iterator[str]:
-    """Tell of a claim about the number by which its prompts are selected."""
+    """Note that a claim is about the number by which its prompts are selected."""
     selection = part.task.prompts.selection if not isinstance(part.task, SaeTask) else None
     names = {r.name for r in selection.reads} & {c.name for c in read.columns} if selection else ()
     for name in sorted(names):

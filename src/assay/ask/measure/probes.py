@@ -177,9 +177,7 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     rows = len(task.learned) / 100
     is_mlp = task.table.kind == "mlp"
     solving = points * (MLP * (1 + rows) if is_mlp else rows**2 * 0.02)
-    solving *= (
-        2 if "code_length" in task.asked else 1
-    )  # its parts together learn from as many rows again
+    solving *= 2 if "code_length" in task.asked else 1  # its parts learn from as many again
     solving *= task.table.folds / runs if not task.drawn else max(1, task.table.folds)
     return PASS * passes * tokens * blocks(size) + solving * runs
 
