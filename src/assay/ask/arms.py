@@ -342,10 +342,7 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
     with text.located(*key):
         start = study.start_of(model)
         automatic = controls.of_model(
-            tables.read,
-            study.first,
-            untrained=bool(model.like),
-            changed=start is not None,
+            tables.read, study.first, untrained=bool(model.like), changed=start is not None
         )
         automatic += _of_training(study, model)
         there = _elsewhere(study, model)
@@ -356,9 +353,6 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
     there = there and models.only(there, at_levels.sweep)
     twin = _untwinned(at_levels) if model.like else _twin(at_levels, study)
     for control in chosen_controls:
-        if control in (near.DAMAGE, near.OTHER_TEXT):
-            _add_unrelated(study, main, control, study.task(at_levels))
-            continue
         other = there if there and control == near.ELSEWHERE else at_levels
         task = study.task(twin if control in (near.TWIN, near.TRAINED) else other)
         task = dataclasses.replace(task, start=start if control == near.CHANGED else None)
@@ -477,9 +471,6 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     task = dataclasses.replace(task, model=second, less=first)
     there = there and models.only(there, second.sweep)
     for control in chosen(name, automatic, diff.controls):
-        if control in (near.DAMAGE, near.OTHER_TEXT):
-            _add_unrelated(study, name, control, task, _unrelated(study, diff))
-            continue
         other = task
         if control == near.CHANGED:
             other = dataclasses.replace(task, start=first)
@@ -488,7 +479,7 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
         elif control == near.TWINS:
             first_twin, second_twin = (m if m.like else _twin(m, study) for m in (first, second))
             other = dataclasses.replace(task, model=second_twin, less=first_twin)
-        _add_control(study, name, control, other)
+        _add_control(study, name, control, other, _unrelated(study, diff))
 
 
 def _of_training(study: ResolvedStudy, model: Model) -> list[Control]:
@@ -592,8 +583,13 @@ def _as_learned(study: ResolvedStudy, task: Task) -> Task:
     return dataclasses.replace(task, directions=every, made_for=study.first) if changed else task
 
 
-def _add_control(study: ResolvedStudy, arm: str, control: Control, task: Task) -> None:
-    """Add a control of models as they are, or of their difference."""
+def _add_control(
+    study: ResolvedStudy, arm: str, control: Control, task: Task, unrelated: str = ""
+) -> None:
+    """Add a control of an unchanged model, or of a difference; `unrelated` names its prompts."""
+    if control in (near.DAMAGE, near.OTHER_TEXT):
+        _add_unrelated(study, arm, control, task, unrelated)
+        return
     stands_in: Any = control.name if control.name in STANDING_IN else ""
     task = dataclasses.replace(task, stands_in=stands_in)
     if control == near.POSITION:  # all other reads depend on the original tokens

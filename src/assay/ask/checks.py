@@ -88,7 +88,7 @@ def leave_out_reads(study: ResolvedStudy) -> None:
         out = {r.name: why for r in idle if (why := _refusal(study, task, r))}
         if out and len(out) < len(task.reads):
             for i, other in enumerate(study.parts):
-                if part.label in (other.label, other.of):
+                if part.label in (other.label, other.of) and isinstance(other.task, Task):
                     remaining = tuple(r for r in other.task.reads if r.name not in out)
                     changed = dataclasses.replace(other.task, reads=remaining)
                     study.parts[i] = dataclasses.replace(other, task=changed)

@@ -457,15 +457,14 @@ def unlike(
     if compared:
         others = (*others, *study.by_label)
     labels = unlike_kinds(study, main, others)
-    if (
-        study.frozen is None and study.by_label[main].task.model.weights
-    ):  # controls of another model
-        labels += tuple(p.label for p in study.parts if p.of not in ("", main))
-    if study.frozen is None:  # controls of reads that the claim does not use
+    if study.frozen is None:
+        if study.by_label[main].task.model.weights:  # controls of another model
+            labels += tuple(p.label for p in study.parts if p.of not in ("", main))
+        # controls of reads that the claim does not use
         bear = study.controls_of(main, [c.name for c in read.columns])
         idle = (p for p in study.parts if p.of == main and p not in bear)
         labels += tuple(p.label for p in idle if p.label not in (*study.at_chance, *controls))
-    if study.frozen is None:  # on other prompts
+        # arms on other prompts
         sets = {p.label: p.task.sets for p in study.parts}
         digests = {x.digest for arm in (main, *read.parsed.arms) for x in sets.get(arm, ())[:1]}
         labels += tuple(

@@ -62,11 +62,7 @@ def header(path: Path) -> Header:
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     return Header(
-        study.question.rstrip("."),
-        "",
-        "; ".join(texts) or "none",
-        controls or "none",
-        "as planned",
+        study.question.rstrip("."), "", "; ".join(texts) or "none", controls or "none", "as planned"
     )
 
 
@@ -265,9 +261,8 @@ def _page(study: StudyDraft) -> str:
     experiments are compared, and what was left out."""
     lines = []
     for s in study.sides:
-        lines.append(
-            f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.description}."
-        )
+        prefix = f"`{s.label}/…`" if s.label else "Arms without a label"
+        lines.append(f"- {prefix}: {s.description}.")
     if study.asked.parts and (idle := study.asked.left_out(study.arms)):
         lines += ["", f"These arms were not run, because no claim needs them: {', '.join(idle)}."]
     unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in study.sides}

@@ -51,12 +51,7 @@ class Registered:
 
 
 def preregister(
-    lab: Lab,
-    experiment: Experiment,
-    preset: Preset,
-    *,
-    here: bool = True,
-    anyway: bool = False,
+    lab: Lab, experiment: Experiment, preset: Preset, *, here: bool = True, anyway: bool = False
 ) -> Registered:
     """Freeze what is to be judged. Without `here` nothing is written but in the store: what was
     submitted has no file of its author's next to which it could be.

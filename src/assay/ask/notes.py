@@ -186,9 +186,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     done_by_none = (
         comparing.is_of_nothing(questions, part, asking.read, of_trained=trained) and not part.of
     )
-    if table := getattr(
-        task, "intervention", None
-    ):  # little change is a fair claim about what is kept
+    if table := getattr(task, "intervention", None):  # one may claim little of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
     if done_by_none and not parsed.low < 0 < parsed.high:
         yield (
@@ -361,9 +359,7 @@ def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
     }
     dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
-    dims -= {
-        d for c in parsed.columns for d, _, _ in c.ranges
-    }  # other levels exist outside the ranges
+    dims -= {d for c in parsed.columns for d, _, _ in c.ranges}  # others are outside these
     swept = dims & {*SLOT.findall(" ".join(places))}
     return [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
 

@@ -110,7 +110,7 @@ class Frozen:
     changed: tuple[str, ...]
     """What differs from what was frozen: any difference makes verdicts exploratory."""
     told: str
-    """The same in one sentence."""
+    """A sentence with all of this."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -529,9 +529,7 @@ def refuse_mixed(s: Statement, statement: Claim | Estimate | Any, whole: Experim
         names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
     else:
         names = s.read.parsed.arms or ("main",)
-    sweeping = {
-        a for a in names if whole.arms[a].train is None
-    }  # derived arms are checked after the run
+    sweeping = {a for a in names if whole.arms[a].train is None}  # derived: checked after the run
     for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
         whose = arm if arm in s.read.parsed.arms else names[0]  # a control replaces the first
         columns = [c for c in s.read.columns if (c.arm or names[0]) == whose]

@@ -686,9 +686,8 @@ def written_out(study: S) -> S:
     changed = {f"{prefix}{name}": p for prefix in plain.values() for name, p in arms.items()}
 
     def placed(arm: str, prompts: str) -> str:
-        base_arm, slash, control = (
-            arm.rpartition("/") if arm not in {*plain, *changed} else (arm, "", "")
-        )
+        is_control = arm not in {*plain, *changed}
+        base_arm, slash, control = arm.rpartition("/") if is_control else (arm, "", "")
         if base_arm in plain:
             return f"{plain[base_arm]}{prompts}{slash}{control}"
         usual = changed.get(base_arm, prompts) == prompts

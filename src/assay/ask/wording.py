@@ -466,9 +466,8 @@ def _measure(
     if name not in arm:
         if "why" in arm:
             raise ClaimError(f"{arm_name} cannot be made: {arm['why'].values[0]}")
-        raise ClaimError(
-            f"arm {arm_name} has no measure {name!r}; {nearest(name, measures_of(arm))}"
-        )
+        hint = nearest(name, measures_of(arm))
+        raise ClaimError(f"arm {arm_name} has no measure {name!r}; {hint}")
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
     varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
     column = _without_the_same(dataclasses.replace(column, arm=arm_name), arm, varying)

@@ -188,10 +188,7 @@ def satisfies(why: str, *, at_most: bool = False) -> str:
 
 
 def chosen(
-    name: str,
-    every: Sequence[Control],
-    names: tuple[str, ...] | None,
-    stated: Collection[str] = (),
+    name: str, every: Sequence[Control], names: tuple[str, ...] | None, stated: Collection[str] = ()
 ) -> tuple[Control, ...]:
     """Choose the available controls with these names, or all if that is None; controls that have to
     be named are added if they are `stated` elsewhere. Raises: DataError for an unknown name."""

@@ -79,10 +79,7 @@ def across(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def of_each(
-    ready: Ready,
-    x: Float[np.ndarray, "variant row d"],
-    prompts: PromptSet,
-    rows: Sequence[int],
+    ready: Ready, x: Float[np.ndarray, "variant row d"], prompts: PromptSet, rows: Sequence[int]
 ) -> Float[np.ndarray, "variant row"]:
     """The part of each row under each edit, for every level of the prompts separately. A unit of
     many rows has a larger part than one of few, so that the mean over units is the number."""

@@ -462,9 +462,8 @@ def read_activations(
     for i in range(0, len(every), size):
         batch = every[i : i + size]
         edited = edits[i : i + size] if edits else [[{}]] * len(batch)
-        traces = run_many(
-            model, [p.tokens for p in batch], edited, capture=list(rows), logits=False
-        )
+        tokens = [p.tokens for p in batch]
+        traces = run_many(model, tokens, edited, capture=list(rows), logits=False)
         for p, traced in zip(batch, traces, strict=True):
             output = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
             for site in rows:

@@ -205,9 +205,7 @@ def check(
         each = size["h"] if top.of == "heads" else folder.width(Site("mlp_post", 0))
         total = folder.width(site) if site else each * len(layers)
         if int(top.n) + int(top.skip) >= total:
-            raise DataError(
-                f"{table.name!r}: {top.n} of {total} {top.of} are all, or more, of them"
-            )
+            raise DataError(f"{table.name!r}: {top.n} of {total} {top.of} are all of them, or more")
     source, rows = chosen_from
     _check_weights(table, top, tables)
     if top.position != "" and of_heads(top, choosers):

@@ -150,9 +150,8 @@ def _loss(
 
     def patched(x: torch.Tensor) -> torch.Tensor:
         old, new = x[each, places], x.clone()
-        new[each, places] = old + ((pairs.others[[*rows]].to(x) - old) @ along.to(x).T) @ along.to(
-            x
-        )
+        change, basis = pairs.others[[*rows]].to(x) - old, along.to(x)
+        new[each, places] = old + (change @ basis.T) @ basis
         return new
 
     start = None if pairs.stream is None else (site.layer or 0, pairs.stream[[*rows]])

@@ -99,9 +99,7 @@ def _hide(
 
 
 def seen(
-    pattern: Mapping[Site, Float[torch.Tensor, "h q k"]],
-    sites: Iterable[Scores],
-    pairs: Pairs,
+    pattern: Mapping[Site, Float[torch.Tensor, "h q k"]], sites: Iterable[Scores], pairs: Pairs
 ) -> Float[torch.Tensor, " k"]:
     """The mean attention that the attending tokens pay to each token, over all heads of these
     sites; including hidden tokens."""

@@ -680,11 +680,7 @@ def put(
 
 FEW = 4
 """Up to this many tokens are written out."""
-PATCHED = {
-    "corrupted": "the pair",
-    "other": "another prompt",
-    "clean": "the untouched model",
-}
+PATCHED = {"corrupted": "the pair", "other": "another prompt", "clean": "the untouched model"}
 """The source of a patch, in words."""
 
 

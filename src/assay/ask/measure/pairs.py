@@ -164,7 +164,6 @@ def aligned(
     if len(positions) == 1:
         return rows[index[0]].expand(n, *rows.shape[1:])
     new = rows.new_zeros(n, *rows.shape[1:])
-    new[[t + shift for t in positions]] = rows[
-        [index[min(i, len(index) - 1)] for i in range(len(positions))]
-    ]
+    index += index[-1:] * (len(positions) - len(index))
+    new[[t + shift for t in positions]] = rows[index[: len(positions)]]
     return new

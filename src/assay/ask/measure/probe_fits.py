@@ -51,10 +51,7 @@ class Learning:
         learns from, followed by `rows`."""
         self.task, self.count, self.learned, self.judged = task, len(learned), learned, judged
         label = task.table.label
-        self.labels = [
-            *task.source.column(label, learned),
-            *task.prompts.column(label, judged),
-        ]
+        self.labels = [*task.source.column(label, learned), *task.prompts.column(label, judged)]
         first = {row: i for i, row in enumerate(task.learned)}
         then = {row: i for i, row in enumerate(rows, len(task.learned))}
         self.at = [*(first[row] for row in learned), *(then[row] for row in judged)]

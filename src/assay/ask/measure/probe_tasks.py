@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,8 +19,8 @@ from assay.ask.measure import interventions, probe_parts
 from assay.ask.measure.directions import LEARNED, way_of
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.measure.tasks import Task, stated
-from assay.ask.tables import Intervention, Model, Position, Probe, Read
+from assay.ask.measure.tasks import Task, WithoutReads, stated
+from assay.ask.tables import Intervention, Model, Position, Probe
 from assay.controls.table import BAG, EMBEDDING
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
@@ -65,7 +65,7 @@ LEAST = 6
 
 
 @dataclass(frozen=True)
-class ProbeTask:
+class ProbeTask(WithoutReads):
     """What one arm of a probe measures; studies use it like `tasks.Task`."""
 
     model: Model
@@ -75,15 +75,8 @@ class ProbeTask:
     test: PromptSet | None = None
     """Other prompts that it is judged on; None: the other half of the same."""
     control: str = ""
-    reads: tuple[Read, ...] = ()
-    """Empty, since a probe has its own measures."""
     change: Task | None = None
     """The change of the model while it reads, or a control of that."""
-    less: None = None
-    than: None = None
-    is_difference: ClassVar[bool] = False
-    start: None = None
-    stands_in: str = ""
     asked: tuple[str, ...] = ()
     """Those of `ASKED` that a statement names."""
     one_twin: bool = True
@@ -529,9 +522,9 @@ def in_words(task: ProbeTask) -> str:
     if table.folds:
         on = f"{test}, a fold each" if task.test else "the fold that it did not learn from"
         words = (
-            f"{label} by {table.kind}{part}, {table.folds} folds of {len(task.learned)} prompts, "
+            f"{label} by {table.kind}{part}, {table.folds} folds of {len(task.learned)} prompts,"
         )
-        words += f"each judged on {on}"
+        words += f" each judged on {on}"
     if task.classes:
         frequent = f"the most frequent of {len(task.classes)} labels is right in {task.chance:.0%}"
         words += f"{new}, where {frequent}"

@@ -298,10 +298,7 @@ class _Reader:
         for begin in range(0, len(self.prompts), 4 * ROWS):
             batch = self.prompts[begin : begin + 4 * ROWS]
             traces = run_many(
-                model,
-                [p.tokens for p in batch],
-                capture=list(dict.fromkeys(sites)),
-                logits=False,
+                model, [p.tokens for p in batch], capture=list(dict.fromkeys(sites)), logits=False
             )
             for i, (p, trace) in enumerate(zip(batch, traces, strict=True), begin):
                 for k, site in enumerate(sites):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,8 +14,8 @@ from assay.ask.measure import saes
 from assay.ask.measure.measuring import PASS, SIGNS, Measured, Tick, blocks
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.saes import Learning
-from assay.ask.measure.tasks import stated
-from assay.ask.tables import Model, Read, Train
+from assay.ask.measure.tasks import WithoutReads, stated
+from assay.ask.tables import Model, Train
 from assay.controls import table as near
 from assay.controls.table import Control
 from assay.core.bench import Bench
@@ -55,7 +55,7 @@ ACTIVE = 800
 
 
 @dataclass(frozen=True)
-class SaeTask:
+class SaeTask(WithoutReads):
     """What one arm of a trained dictionary measures; studies use it like `tasks.Task`."""
 
     model: Model
@@ -63,18 +63,11 @@ class SaeTask:
     """With defaults filled in, and the path of its text."""
     source: PromptSet | None = None
     control: str = ""
-    reads: tuple[Read, ...] = ()
-    """Empty, since it has its own measures."""
     documents: tuple[str, ...] = ()
     """The documents of a text on which it may be measured."""
     other: Model | None = None
     """The second model of a crosscoder of two."""
     intervention: None = None
-    less: None = None
-    than: None = None
-    is_difference: ClassVar[bool] = False
-    start: None = None
-    stands_in: str = ""
     learns_here: bool = False
 
     @property

@@ -526,10 +526,7 @@ def _rows_of(
     for begin in range(0, len(prompts), ROWS):
         batch = prompts[begin : begin + ROWS]
         traces = run_many(
-            model,
-            [p.tokens for p in batch],
-            capture=list(dict.fromkeys(sites)),
-            logits=False,
+            model, [p.tokens for p in batch], capture=list(dict.fromkeys(sites)), logits=False
         )
         for i, (p, traced) in enumerate(zip(batch, traces, strict=True), begin):
             first = max(1, p.opening)  # whose activations are many times larger

@@ -273,7 +273,7 @@ class PassOutput:
     acts: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
     """Captured activations on the prompt itself."""
     before: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
-    """The same of the unchanged model, or of the first of two models."""
+    """Captured activations of the unchanged model, or of the first of two models."""
     numbers: Mapping[Want, float] = field(default_factory=dict)
     """The numbers of next tokens."""
     written: Mapping[float, tuple[int, ...]] = field(default_factory=dict)

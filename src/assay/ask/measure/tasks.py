@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -48,6 +48,17 @@ def stated(table: Any) -> dict[str, Any]:
 
 _defaults: dict[str, Mapping[str, Any]] = {}
 """The defaults of each kind of table; looking them up takes longer than the rest of `stated`."""
+
+
+class WithoutReads:
+    """What a task has of `Task` that measures something else than reads."""
+
+    reads: ClassVar[tuple[Read, ...]] = ()
+    less: ClassVar[None] = None
+    than: ClassVar[None] = None
+    start: ClassVar[None] = None
+    stands_in: ClassVar[str] = ""
+    is_difference: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
