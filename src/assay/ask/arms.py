@@ -50,8 +50,8 @@ from assay.subjects.sizes import read_sizes
 
 
 def add_arms(study: ResolvedStudy) -> None:
-    """Add all arms of a study. Raises: ExperimentError with line and column, for what its text and
-    its files show to be wrong."""
+    """Add all arms of a study. Raises: ExperimentError with line and column, for what is wrong with
+    its text and its files."""
     if not study.models:
         return
     _check_tables(study)
@@ -164,12 +164,12 @@ def _refuse_lost(study: ResolvedStudy) -> None:
             message = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
             raise study.text.error(("read", i, "prompts"), message)
     if tables.read and not reads_of(tables.read, first, first=True):
-        example = f"{tables.read[0].prompts}.{tables.read[0].name}"
+        arm = f"{tables.read[0].prompts}.{tables.read[0].name}"
         message = (
             f"every read names other prompts than {first}, which the arms measure by default: "
             "write the [[prompts]] that you measure first, and those that are only learned from "
             "after them; or leave out prompts under one read, and write the name of the other "
-            f"prompts as its arm: {example} (docs/asking-tables.md, Several tables of prompts)"
+            f"prompts as its arm, as in {arm} (docs/asking-tables.md, Several tables of prompts)"
         )
         raise study.text.error(("prompts", 0), message)
 
@@ -331,7 +331,7 @@ def _asked(study: ResolvedStudy, probe: str) -> tuple[str, ...]:
 
 
 def ask(study: ResolvedStudy, m: int, model: Model) -> None:
-    """Add the arms of one model: as it is, and under each intervention."""
+    """Add the arms of one model: unchanged, and under each intervention."""
     text, tables = study.text, study.text.study
     prefix = study.prefix(m, model)
     main = prefix.rstrip("/") or "main"

@@ -222,8 +222,8 @@ def _too_small(judged: Judged) -> Iterator[str]:
 
 
 def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
-    """The claim's number of an arm, by the mean over all units; with levels, of these alone. NaN
-    where it has none."""
+    """The claim's number for an arm, by the mean over all units, or over those at these levels; NaN
+    if it has none."""
     value = claim.value(arms[name], arms)
     terms: Mapping[str, Any] = value if isinstance(value, Mapping) else {"value": value}
     chosen = {t: x.sel({d: v for d, v in levels.items() if d in x.dims}) for t, x in terms.items()}

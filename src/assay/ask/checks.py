@@ -222,8 +222,8 @@ FEWEST = 2
 
 
 def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
-    """The prompts that an arm measures, as tokens. Raises: DataError, ModelError where there are
-    none or one is too long."""
+    """The prompts of an arm, as tokens. Raises: DataError, ModelError if there are none or one is
+    too long."""
     prompts = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
     if not prompts:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
@@ -251,7 +251,7 @@ def few_in_words(task: Task | ProbeTask) -> str:
 
 
 def split_in_words(task: Task | ProbeTask) -> str:
-    """Say which prompts are learned from and which are measured; "" where all are measured."""
+    """Say which prompts are learned from and which are measured; "" if all are measured."""
     if isinstance(task, ProbeTask) and (k := task.table.folds):
         table, count = task.source.table, len(task.source.rows)
         by = f" by {table.split}" if table.split else ""
@@ -475,7 +475,6 @@ def check_read(read: Read, folder: ModelFolder) -> None:
 
 def check_places(task: Task, folder: ModelFolder) -> None:
     """Check the sites that an intervention changes, at every point of its sweep, without a prompt.
-    Raises: DataError, ModelError.
     Raises: DataError, ModelError."""
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
@@ -509,7 +508,7 @@ def _check_place(
 
 
 def check_projection(read: Read, task: Task, folder: ModelFolder) -> None:
-    """Check the directions that a read is along, at every point of its sweep. Raises: DataError,
+    """Check the directions of a read, at every point of its sweep. Raises: DataError,
     ModelError."""
     for point in interventions.points(read):
         level = interventions.swept(read, point)

@@ -307,8 +307,7 @@ def pairs_in_words(
 
 def of_control(study: ModelStudy, part: Part, entry: Any, read: Condition) -> Any:
     """Complete a claim about a control. If it claims no effect, the arm that it controls should
-    break it. Raises: ExperimentError if it claims an effect and names no control.
-    Raises: ExperimentError where it is to do something, and nobody says what must fail then."""
+    break it. Raises: ExperimentError if it claims an effect and names no control."""
     entry = msgspec.structs.replace(entry, credits=entry.credits or ())
     if entry.control:
         return entry

@@ -184,11 +184,11 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
 
 
 DEAR = 60.0
-"""CPU-seconds of controls that repeat a sweep, above which a plan says how to need fewer."""
+"""CPU-seconds of controls that repeat a sweep above which a plan says how to reduce them."""
 
 
 def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[str]:
-    """Say which controls repeat a whole sweep, where this takes long, and how to avoid it."""
+    """Say which controls repeat a whole sweep, if that takes long, and how to avoid it."""
     lines = []
     for part in study.asked.parts:
         table, near = part.task.intervention, list[str]()

@@ -55,14 +55,15 @@ ANSWERS = (
 ANSWERED = ("log_prob", "prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
 NEXT = ("answers", "logit", "logit_lens")
-"""What these and others are of the next token: of a pair, the difference is the same in each."""
+"""Kinds of reads of the next token whose differences between the two answers of a pair are
+equal."""
 
 TRAINED = "for these trained runs only"
 """How a scope describes units within runs, here runs of an unchanged model."""
 
 
 def asked_in(study: Experiment) -> ModelStudy:
-    """Give what a study asks of models, from which its experiment was composed."""
+    """Give the study of models from which an experiment was composed."""
     assert isinstance(study.materials, Contents), study.name
     return study.materials.asked
 
@@ -133,8 +134,8 @@ class Contents:
         return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
 
     def models(self) -> dict[str, str]:
-        """Return the content hash of every model that an arm asks, as its files are now. Raises:
-        AssayError where one is not here."""
+        """Return the content hash of every model of an arm, as its files are now. Raises:
+        AssayError if one is not available."""
         names = dict.fromkeys(
             name
             for part in self.asked.parts

@@ -53,8 +53,8 @@ class Registered:
 def preregister(
     lab: Lab, experiment: Experiment, preset: Preset, *, here: bool = True, anyway: bool = False
 ) -> Registered:
-    """Freeze what is to be judged. Without `here` nothing is written but in the store: what was
-    submitted has no file of its author's next to which it could be.
+    """Freeze what is to be judged. Without `here` it is only written to the store, since a
+    submitted study has no file next to which it could be.
 
     Raises: ExperimentError, unless `anyway`, for a claim that no data could decide; StoreError
     where results may have been seen, or something else was frozen."""

@@ -257,7 +257,6 @@ def _unnamed(text: Text) -> list[Gap]:
 
 def seeds(text: Text) -> tuple[int, ...]:
     """The seeds of a study; if it names none, as many fresh ones as its first experiment has.
-    Raises: ExperimentError.
     Raises: ExperimentError."""
     stated_seeds = text.study.seeds
     if stated_seeds != "" and stated_seeds != []:

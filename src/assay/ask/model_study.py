@@ -119,7 +119,7 @@ class ModelStudy(ResolvedStudy):
 
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
-        """The parts by the names of their arms."""
+        """The parts by their labels."""
         return {p.label: p for p in self.parts}
 
     @cached_property

@@ -66,13 +66,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of one arm, and what each takes."""
+    """The runs of one arm, and the cost of one."""
 
     name: str
     runs: int
     missing: int
     cpu_seconds: float | None
-    """CPU-seconds of a run, where known."""
+    """CPU-seconds of a run, if known."""
     why: str
     """Why runs are missing."""
 

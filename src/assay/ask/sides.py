@@ -275,7 +275,7 @@ def _resolve_path(text: Text, value: Any) -> Any:
 
 
 def _paired(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
-    """The fields whose lists go together, value by value."""
+    """The values of fields whose lists go together."""
     place = ("experiment", i, "paired")
     if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
         counts = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())

@@ -320,7 +320,7 @@ def _refuse_other_unit(study: StudyDraft, s: Statement, c: Column, units: Sequen
 
 
 def _are_same_units(sets: Sequence[PromptSet], column: str) -> bool:
-    """Whether a column has the same values in two tables of prompts, several of them."""
+    """Whether a column has the same values, several of them, in two tables of prompts."""
     first, second = ({row.columns.get(column) for row in p.rows} for p in sets)
     return first == second and len(first) > 1
 

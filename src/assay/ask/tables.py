@@ -42,7 +42,7 @@ DType = Literal["", "float32", "bfloat16", "float16"]
 class Weights(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
 ):
-    """A change of a model's weights themselves."""
+    """A change of a model's weights."""
 
     round: Annotated[int, msgspec.Meta(ge=0, le=12)] | None = None
     """Number of decimals to which they are rounded."""
@@ -675,7 +675,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     d_sae: Size | None = None
     """Latents: 2048."""
     k: Size | None = None
-    """Of topk and its kin, how many latents stay on: 32."""
+    """For topk and batchtopk, the number of active latents: 32."""
     penalty: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """λ of the others: the larger, the fewer latents are active."""
     tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None

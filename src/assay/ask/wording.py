@@ -373,9 +373,7 @@ def hold(
     settled.
 
     Loosely: dimensions that the measures lack are ignored, as for what both sides have equal.
-    Raises: ClaimError as `Column.check` and `Column.place` do. An unknown measure passes.
-    Raises: ClaimError as `Column.check` and `Column.place` do. A measure that is not known is let
-    pass."""
+    Raises: ClaimError as `Column.check` and `Column.place` do. An unknown measure passes."""
     axes = {
         dim: levels
         for t in stored(column.name, measures)

@@ -29,8 +29,7 @@ def another(number: int, count: int, seed: int) -> int:
 
 def far(layer: int, layers: int) -> list[int]:
     """Give the layers a third of the model away: the earlier first, unless it is the first block.
-    Raises: DataError if there is no other layer.
-    Raises: DataError where there is no other."""
+    Raises: DataError if there is no other layer."""
     if layers < 2:
         raise DataError(f"the model has {layers} layer; name other controls")
     return [n for n in by_distance(layer, layers) if abs(n - layer) == max(1, layers // 3)]

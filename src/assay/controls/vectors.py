@@ -89,8 +89,8 @@ def _where_there_is(around: Array, like: Array, seed: int, draw: int) -> Array:
 
 
 def random_subspace(basis: torch.Tensor, around: torch.Tensor, seed: int) -> torch.Tensor:
-    """Draw as many other dimensions as a subspace has, from those that activations fill as in
-    `random_like`: at right angles to it, as far as there is room, and the rest within it.
+    """Draw as many dimensions as a subspace has from those that activations fill, as in
+    `random_like`: orthogonal to the subspace as far as possible, and the others within it.
 
     Args:
         basis: of the subspace, orthonormal rows, [k, d].
@@ -111,15 +111,15 @@ def random_subspace(basis: torch.Tensor, around: torch.Tensor, seed: int) -> tor
 
 
 def of_equal_variance(basis: torch.Tensor, around: torch.Tensor, seed: int) -> torch.Tensor:
-    """Draw other dimensions along which activations have together the variance that they have along
-    a subspace: as many as that takes, one after another as `random_subspace` draws them, at right
-    angles to the subspace and to each other; the last is turned until the sum is equal.
+    """Draw dimensions along which activations together have the same variance as along a subspace:
+    as many as necessary, drawn as in `random_subspace`, orthogonal to the subspace and to each
+    other; the last one is rotated until the sum is equal.
 
     Args:
         basis: of the subspace, orthonormal rows, [k, d].
         around: activations less their mean, [n, d].
         seed: which draw.
-    Raises: DataError where all other dimensions together have less.
+    Raises: DataError if all other dimensions together have less.
     """
     x, subspace = around.double(), basis.double()
     count = min(len(x) - 1, x.shape[1]) - len(subspace)
@@ -170,8 +170,8 @@ def difference(first: Array, second: Array) -> Array:
 
 
 def covariance(x: torch.Tensor) -> torch.Tensor:
-    """Estimate the covariance of rows, of which there may be fewer than dimensions: that of the
-    sample, shrunk towards as much spread in each dimension.
+    """Estimate the covariance of rows, which may be fewer than the dimensions: that of the sample,
+    shrunk towards equal variances.
 
     Source: Bodnar, Gupta and Parolya, On the strong convergence of the optimal linear shrinkage
     estimator for large dimensional covariance matrix, 2014

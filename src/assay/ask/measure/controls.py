@@ -137,10 +137,9 @@ def compares_texts(read: Read) -> bool:
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
     """The near controls of a difference between two models.
 
-    No shuffled pairing of their prompts: the mean of differences is the difference of means, so it
-    would come out the same whatever the models do. For the same reason `unrelated` is none where
-    all rows have the same answers, and untrained twins are none of models of one shape: they are
-    equal."""
+    There is no shuffled pairing of prompts: the mean of differences is the difference of means,
+    whatever the models do. For the same reason there is no `unrelated` if all rows have the same
+    answers, and there are no untrained twins of models of one shape, which would be equal."""
     controls = [near.CHANGED] if same_shape else [near.TWINS]
     return [*controls, *([near.ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
@@ -203,9 +202,8 @@ def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, P
     """Replace the prompt of each of these rows by that of another one, while the row keeps its
     answers.
 
-    Also of one with the same answers: where there are but two kinds of rows, those of the other
-    kind alone would turn every number round, whatever the answers have by themselves. Raises:
-    DataError where there is none."""
+    Rows with the same answers count as well: with only two kinds of rows, the other kind alone
+    would reverse every number. Raises: DataError if there is no other prompt."""
     partners = {}
     for i in rows:
         row = prompts.rows[i]

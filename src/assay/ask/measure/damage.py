@@ -37,7 +37,7 @@ from assay.core.heavy import xr
 from assay.subjects.folder import find
 
 SENTENCES = "plain sentences"
-"""What they are called among the prompts of a study; no study can name its own so."""
+"""Their name among the prompts of a study, which no study can use itself."""
 START, END = "start", "end"
 """The columns: who or what a sentence is about, and how it ends."""
 
@@ -102,7 +102,7 @@ def plain_sentences() -> PromptSet:
 
 
 RISE, BEFORE = "unrelated_loss_rises", "unrelated_loss"
-"""Measures of the control: by how much the loss on unrelated text rises, and what it was."""
+"""Measures of the control: the rise of the loss on unrelated text, and the loss before."""
 PARTS = (tasks.OTHERS, tasks.CHOSEN)
 """Measures that are not numbers of a model."""
 LEAST_SPREAD = 0.1
@@ -142,7 +142,7 @@ class DamageTask(Task):
         return {**words, "chosen": "by effect"} if by_effect else words
 
     def about(self, measure: str) -> tuple[str, str, str]:
-        """Say what a measure is, its unit, and which way is better."""
+        """Describe a measure: what it is, its unit, and which way is better."""
         if measure == RISE:
             return "by how much the loss on unrelated text rises, a token", "nats", "lower"
         if measure == BEFORE:

@@ -152,7 +152,6 @@ def refuse_leaks(table: Direction, sources: Mapping[str, PromptSet], judged: Pro
 
 def refuse_judged(table: Direction, judged: PromptSet) -> None:
     """Refuse a direction that is learned from all prompts on which a probe under it is judged.
-    Raises: DataError.
     Raises: DataError."""
     if way_of(table) in LEARNED and table.prompts == judged.table.name:
         raise DataError(

@@ -206,8 +206,7 @@ def _check_direction(
 
 def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention | None:
     """The intervention that is made before another one in the same arm; None if there is none.
-    Raises: DataError for one that is not possible.
-    Raises: DataError for one that could not be."""
+    Raises: DataError for one that is not possible."""
     if not table.after:
         return None
     by_name = {t.name: t for t in tables if t.name != table.name}

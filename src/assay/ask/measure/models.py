@@ -45,7 +45,7 @@ def states(model: Model) -> tuple[str, ...]:
 
 
 def changes(model: Model) -> tuple[Weights, ...]:
-    """The changes of a model's weights: one, in a sweep one for each level, or none."""
+    """The changes of a model's weights: one, in a sweep one for each level, or ()."""
     if model.weights is None:
         return ()
     return model.weights if isinstance(model.weights, tuple) else (model.weights,)

@@ -17,7 +17,7 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 Rows: TypeAlias = 'Float[torch.Tensor, "s ..."]'
-"""What a site has, a row for each token."""
+"""The activations of a site, one row for each token."""
 
 
 @dataclass(frozen=True)

@@ -80,12 +80,12 @@ def measure(
     tick: Tick,
     root: Path = Path(),
 ) -> tuple[Measured, dict[str, list[Plain]]]:
-    """Measure one arm: by name (dims, array, unit), and the levels of their dims.
+    """Measure one arm. Returns (dims, array, unit) by name, and the levels of the dims.
 
-    A class counts 1 where the label has the highest score, else 0; in `balanced_accuracy` each
-    label counts alike, however many rows it has. `margin` is the score of the label less the
-    highest other, `log_prob` its log-probability in nats. Of numbers there are the sums of
-    (y − ŷ)² and of (y − ȳ)² over the rows of a unit, ȳ the mean of all that are judged."""
+    `accuracy` is 1 if the label has the highest score, otherwise 0; `balanced_accuracy` weights
+    labels equally. `margin` is the score of the label minus the highest other one, `log_prob` its
+    log-probability in nats. For numbers there are the sums of (y − ŷ)² and of (y − ȳ)² over the
+    rows of a unit, with ȳ the mean of all judged rows."""
     rows = task.rows[:SMOKE] if smoke else task.rows
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [0]
     points = every_point(task.table)

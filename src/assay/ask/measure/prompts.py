@@ -214,7 +214,6 @@ def go_together(first: PromptSet, second: PromptSet) -> bool:
 
 def refuse_shuffled(first: PromptSet, second: PromptSet) -> None:
     """Refuse to compare two tables row by row if a key column has another order in the second.
-    Raises: DataError.
     Raises: DataError."""
     for name in () if go_together(first, second) else first.rows[0].columns:
         a, b = _values(first, second, name)
@@ -391,7 +390,6 @@ def _taken(table: Prompts, records: Sequence[Record]) -> Iterator[Record]:
 
 def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, list[PromptRow]]:
     """Put the next rows, with their answers, before each row, as many as each number of shots.
-    Raises: DataError.
     Raises: DataError."""
     name = table.name
     if not (table.shots and table.example):

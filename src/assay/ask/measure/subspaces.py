@@ -50,9 +50,9 @@ def _of_means(
 def _inlp(
     acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"], iterations: int
 ) -> Float[torch.Tensor, "k d"]:
-    """Give a basis of the weights of probes that are fitted one after another, each on what the
-    ones before it leave (iterative null-space projection): for every iteration one dimension less
-    than there are labels. Each is a ridge regression of what is 1 for a label and 0 for the others.
+    """Give a basis of the weights of successive probes, each fitted on what the earlier ones leave
+    (iterative null-space projection): for every iteration one dimension less than there are labels.
+    Each is a ridge regression of indicators of the labels.
 
     Source: Ravfogel et al., Null It Out: Guarding Protected Attributes by Iterative Nullspace
     Projection, 2020

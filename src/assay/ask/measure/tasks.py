@@ -74,7 +74,7 @@ class Task:
     directions: tuple[Direction, ...] = ()
     """All directions of the study."""
     sources: Mapping[str, PromptSet] = field(default_factory=dict)
-    """The prompts that directions are learned from, by name."""
+    """The prompts of the study, by name."""
     less: Model | None = None
     """In a difference of models: the one that is subtracted."""
     than: PromptSet | None = None

@@ -161,8 +161,7 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
 
 def small(table: Train) -> TinySpec:
     """The spec of a model from scratch, as for `assay.data.lm`. Raises: SpecError if heads do not
-    divide the width.
-    Raises: SpecError where heads do not divide the width."""
+    divide the width."""
     assert table.d is not None
     fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
     return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})
@@ -266,8 +265,7 @@ def _fit(
 ) -> None:
     """Train a model in memory by AdamW (β .9 and .999): mean loss of the next token over a batch,
     gradients clipped at norm 1, no dropout. Every text is read once before any is read again.
-    Raises: DataError if the loss is not finite.
-    Raises: DataError where the loss is not finite."""
+    Raises: DataError if the loss is not finite."""
     assert table.steps and table.batch and table.lr
     learned, merges = adapting.learnable(table, opened)
     model: Any = opened.model
