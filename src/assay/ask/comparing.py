@@ -176,8 +176,8 @@ def repeated(study: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     over = {d for t in free if t.how in EXTREME for d in t.over}
     over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
     ranges = {x for c in parsed.columns for x in c.ranges}
-    beside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
-    if not over & {*by.sweep} or by.controls is not None or beside:
+    outside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
+    if not over & {*by.sweep} or by.controls is not None or outside:
         return ()
     sizes = read_sizes(study.shaped_as(model).config)
     if table is None:
