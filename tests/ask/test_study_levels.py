@@ -80,7 +80,7 @@ def test_weights_are_rounded_and_scaled_where_their_names_say(tmp_path):
         expected = torch.round(x * 0.5, decimals=1) if "layers.1.mlp" in name else x
         assert torch.equal(y, expected)
         changed += "layers.1.mlp" in name
-    assert changed == 3 and models.said(table) != models.said(Model(name=table.name))
+    assert changed == 3 and models.key_suffix(table) != models.key_suffix(Model(name=table.name))
     four = Model(name=table.name, weights=Weights(bits=4, per="group", group=8, of="layers.1.mlp"))
     rounded = dict(models.as_it_is(table.name, "cpu", four).model.named_parameters())
     for name, x in plain.model.named_parameters():

@@ -264,7 +264,7 @@ def _study(asked: Asked, bounds: Bounds, place: Path, store: Store, names: dict[
     for name, target in links.items():
         (place / name).symlink_to(target)
     if is_whole and (lacks := missing.essential(text)):
-        composing.known(text)  # a wrong name first: what is missing may depend on it
+        composing.refuse_unknown_names(text)  # a wrong name first: what is missing may depend on it
         assumed = missing.assumed(text) if text.study.experiment else []
         raise Lacking(
             *([replace(m, text=substitute(m.text, names)) for m in p] for p in (lacks, assumed))

@@ -1,5 +1,6 @@
-"""Ask: a study about a named model, from its text, or its values in Python, to the experiment that
-is composed from them. What its prompts and models become numbers by is in `measure`."""
+"""Ask: studies about a named model. A study is read from its text, or built from values in Python,
+and composed into an experiment. The modules of `measure` turn its prompts and models into
+numbers."""
 
 from typing import TYPE_CHECKING
 

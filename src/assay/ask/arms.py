@@ -1,5 +1,7 @@
-"""Arms: those of a study that asks models, in the order of its text: each model as it is and under
-each intervention, probes, differences and dictionaries, each next to its near controls."""
+"""Arms of a study that asks models, in the order of its text. `add_arms` checks the tables, then
+adds for each model the model as it is (`ask`), its interventions and its probes, and after these
+the differences (`compare`, `compare_prompts`) and the dictionaries. Each arm is followed by its
+near controls; an automatic control that cannot be made is left out, and a remark says why."""
 
 from __future__ import annotations
 
@@ -48,8 +50,8 @@ from assay.subjects.sizes import read_sizes
 
 
 def add_arms(study: ResolvedStudy) -> None:
-    """Add all arms of a study. Raises: ExperimentError with line and column, for what its text and
-    its files show to be wrong."""
+    """Add all arms of a study. Raises: ExperimentError with line and column, for what is wrong with
+    its text and its files."""
     if not study.models:
         return
     _check_tables(study)
@@ -70,7 +72,7 @@ def add_arms(study: ResolvedStudy) -> None:
 
 
 def _check_tables(study: ResolvedStudy) -> None:
-    """Refuse a study that asks or reads nothing, and a direction or a read that cannot be."""
+    """Refuse a study that measures nothing, and directions and reads that no model could have."""
     text, tables = study.text, study.text.study
     if not study.prompts and (tables.read or tables.probe or not study.saes):
         raise text.error(("model",), 'there are no prompts: write [[prompts]] with text = "…"')
@@ -81,11 +83,13 @@ def _check_tables(study: ResolvedStudy) -> None:
         with text.located("read", i):
             reads.check(read, tables.direction)
     if not (tables.read or tables.probe or study.saes):
-        what = 'nothing is measured: write [[read]] with a name and log_prob = " yes", or [[probe]]'
-        raise text.error(("model",), what)
+        message = (
+            'nothing is measured: write [[read]] with a name and log_prob = " yes", or [[probe]]'
+        )
+        raise text.error(("model",), message)
     if tables.intervene and not tables.read and not any(p.intervention for p in tables.probe):
-        what = 'nothing is measured under it: write [[read]] with a name and log_prob = " yes"'
-        raise text.error(("intervene", 0), what)
+        message = 'nothing is measured under it: write [[read]] with a name and log_prob = " yes"'
+        raise text.error(("intervene", 0), message)
 
 
 def _refuse_leaks(study: ResolvedStudy) -> None:
@@ -131,8 +135,8 @@ def _ask_all(study: ResolvedStudy) -> None:
     for i, diff in enumerate(tables.diff):
         with text.located("diff", i):
             if (diff.models is None) == (diff.prompts is None):
-                what = "give two models, or two prompts"
-                raise ExperimentError(f"{diff.name!r}: {what}")
+                message = "give two models, or two prompts"
+                raise ExperimentError(f"{diff.name!r}: {message}")
             if diff.models:
                 compare(study, i, diff, diff.models)
                 for on in _others_of(study, diff.name):
@@ -145,34 +149,34 @@ def _ask_all(study: ResolvedStudy) -> None:
 
 
 def _others_of(study: ResolvedStudy, arm: str) -> list[str]:
-    """The prompts of reads, on which a statement has an arm."""
+    """The prompts of reads on which a statement uses this arm."""
     statements = {label for label, _ in measures_named(study.text.study)}
     names = dict.fromkeys(r.prompts for r in study.text.study.read if r.prompts)
     return [name for name in names if arm_on(arm, name) in statements]
 
 
 def _refuse_lost(study: ResolvedStudy) -> None:
-    """Refuse a read of prompts that there are not, and first prompts of which nothing is read."""
+    """Refuse a read of prompts that do not exist, and first prompts that nothing reads."""
     tables, first = study.text.study, next(iter(study.prompts), "")
     for i, read in enumerate(tables.read):
         if read.prompts and read.prompts not in study.prompts:
             hint = nearest(read.prompts, study.prompts)
-            what = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
-            raise study.text.error(("read", i, "prompts"), what)
+            message = f"{read.name} is of prompts {read.prompts!r}, and there are none; {hint}"
+            raise study.text.error(("read", i, "prompts"), message)
     if tables.read and not reads_of(tables.read, first, first=True):
-        named = f"{tables.read[0].prompts}.{tables.read[0].name}"
-        what = (
+        arm = f"{tables.read[0].prompts}.{tables.read[0].name}"
+        message = (
             f"every read names other prompts than {first}, which the arms measure by default: "
             "write the [[prompts]] that you measure first, and those that are only learned from "
             "after them; or leave out prompts under one read, and write the name of the other "
-            f"prompts as its arm, as in {named} (docs/asking-tables.md, Several tables of prompts)"
+            f"prompts as its arm, as in {arm} (docs/asking-tables.md, Several tables of prompts)"
         )
-        raise study.text.error(("prompts", 0), what)
+        raise study.text.error(("prompts", 0), message)
 
 
 def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
-    """The arms of a dictionary that is trained; before the first of a study that asks nothing
-    else what it takes to be better than: the mean activation."""
+    """The arms of a dictionary that the study trains. Where the study has no other arms, its arm
+    main comes first: the mean activation, which the dictionary has to beat."""
     model = study.read_by(table)
     documents: tuple[str, ...] = ()
     if table.text:
@@ -182,13 +186,13 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
     source = study.prompts.get(table.prompts)
     task = SaeTask(model, table, source, documents=documents, other=other)
     if not task.levels:
-        what = "the test part of its text is empty; give a text of more files"
-        raise DataError(f"{table.name!r} cannot be measured: {what}")
+        message = "the test part of its text is empty; give a text of more files"
+        raise DataError(f"{table.name!r} cannot be measured: {message}")
     parts = [Part(table.name, task)]
-    known = [c for c in sae_arms.controls_of(task) if not (c is near.FROZEN and table.frozen)]
+    automatic = [c for c in sae_arms.controls_of(task) if not (c is near.FROZEN and table.frozen)]
     if other and models.same_shape(*(study.folder_of(m.name) for m in task.models)):
-        known.append(near.CHANGED)
-    for control in chosen(table.name, known, table.controls):
+        automatic.append(near.CHANGED)
+    for control in chosen(table.name, automatic, table.controls):
         changed = dataclasses.replace(task, control=control.name)
         if control is near.ITSELF:
             changed = dataclasses.replace(changed, other=model)
@@ -199,11 +203,11 @@ def _of_dictionary(study: ResolvedStudy, table: Train) -> list[Part]:
 
 
 def _shorten(study: ResolvedStudy, table: Train) -> None:
-    """Take windows no longer than the model reads, where nobody says how long they are."""
+    """Use windows no longer than the model's context, where the study gives no length."""
     both = (study.read_by(table), study.other_of(table))
     with suppress(AssayError):
-        most = min(study.shaped_as(model).most_tokens for model in both if model)
-        context = min(most, table.context or most)
+        longest = min(study.shaped_as(model).most_tokens for model in both if model)
+        context = min(longest, table.context or longest)
         study.saes[table.name] = msgspec.structs.replace(table, context=context)
 
 
@@ -215,16 +219,16 @@ def _refuse_latents(study: ResolvedStudy) -> None:
             feature = getattr(table, key)
             if feature is not None and feature[0] in study.saes:
                 with study.text.located(kind, i, key):
-                    own = feature[1] if isinstance(feature[1], tuple) else (feature[1],)
-                    for latent in (*own, *table.sweep.get(key, ())):
-                        known = study.saes[feature[0]]
-                        saes.refuse_latent(known, latent, writes=kind != "read")
+                    latents = feature[1] if isinstance(feature[1], tuple) else (feature[1],)
+                    for latent in (*latents, *table.sweep.get(key, ())):
+                        dictionary = study.saes[feature[0]]
+                        saes.refuse_latent(dictionary, latent, writes=kind != "read")
     whole = [("intervene", i, "reconstruct", t.reconstruct) for i, t in enumerate(tables.intervene)]
     for key in ("l0", "fvu"):
         whole += [("read", i, key, getattr(r, key)) for i, r in enumerate(tables.read)]
-    for what, n, field, sae in whole:
+    for table_kind, n, field, sae in whole:
         if sae in study.saes:
-            with study.text.located(what, n, field):
+            with study.text.located(table_kind, n, field):
                 saes.refuse_many(study.saes[sae])
     for i, probe in enumerate(tables.probe):
         for name in (probe.dictionary, *probe.sweep.get("dictionary", ())):
@@ -234,8 +238,8 @@ def _refuse_latents(study: ResolvedStudy) -> None:
 
 
 def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> list[Part]:
-    """The arms of a probe in a model; before the first of a study that reads nothing else what
-    it takes to be better than: the most frequent label."""
+    """The arms of a probe in a model. Where the study has no other arms, its arm main comes first:
+    the most frequent label, which the probe has to beat."""
     if model.sweep:
         raise DataError(f"{table.name}: a probe reads one model, and {model.label} sweeps several")
     source = study.prompts_called(table.prompts) if table.prompts else study.first
@@ -273,7 +277,7 @@ def _probe(study: ResolvedStudy, prefix: str, model: Model, table: Probe) -> lis
 
 
 def _own_site(study: ResolvedStudy, name: str) -> str:
-    """Where a dictionary reads. Raises: DataError where that is more than one site, or unknown."""
+    """The site that a dictionary reads. Raises: DataError for several sites, or an unknown one."""
     if name in study.saes:
         return str(saes.sites_of(study.saes[name])[0])
     dictionary = dictionaries.opened(name, study.folder, ROOT.get())
@@ -281,7 +285,7 @@ def _own_site(study: ResolvedStudy, name: str) -> str:
 
 
 def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet) -> Task | None:
-    """What is done to a model while a probe reads it. Raises: ExperimentError, DataError."""
+    """The intervention under which a probe reads the model. Raises: ExperimentError, DataError."""
     tables = study.text.study
     if not table.intervention:
         return None
@@ -304,14 +308,14 @@ def _change(study: ResolvedStudy, model: Model, table: Probe, source: PromptSet)
 
 
 def _controls_of_change(study: ResolvedStudy, task: ProbeTask) -> list[Control]:
-    """The near controls of the change under which a probe reads, but for other texts."""
+    """The near controls of the intervention under which a probe reads, except `damage`."""
     table, alone = task.intervention, has_one_block(study, task.model)
-    known = controls.of_intervention(table, study.text.study.direction) if table else ()
-    return [c for c in known if c != near.DAMAGE and not (alone and c.name == "layer")]
+    automatic = controls.of_intervention(table, study.text.study.direction) if table else ()
+    return [c for c in automatic if c != near.DAMAGE and not (alone and c.name == "layer")]
 
 
 def _asked(study: ResolvedStudy, probe: str) -> tuple[str, ...]:
-    """The measures of a probe that are made only where a statement names them, and is named."""
+    """The optional measures of a probe that a statement names for one of its arms."""
     tables, arms = study.text.study, dict[str, set[str]]()
     texts = [(c.holds, True) for c in tables.claim] + [(e.value, False) for e in tables.estimate]
     for text, compared in texts:
@@ -321,13 +325,13 @@ def _asked(study: ResolvedStudy, probe: str) -> tuple[str, ...]:
     return tuple(
         name
         for name in probe_tasks.ASKED
-        for named in [arms.get(name, ())]
-        if any(arm == "main" or f"{arm}/".startswith(f"{probe}/") for arm in named)
+        for arms_of_measure in [arms.get(name, ())]
+        if any(arm == "main" or f"{arm}/".startswith(f"{probe}/") for arm in arms_of_measure)
     )
 
 
 def ask(study: ResolvedStudy, m: int, model: Model) -> None:
-    """Add the arms of one model: as it is, and under each intervention."""
+    """Add the arms of one model: unchanged, and under each intervention."""
     text, tables = study.text, study.text.study
     prefix = study.prefix(m, model)
     main = prefix.rstrip("/") or "main"
@@ -337,25 +341,19 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
         key = ("train", text.index("train", model.label))
     with text.located(*key):
         start = study.start_of(model)
-        known = controls.of_model(
-            tables.read,
-            study.first,
-            untrained=bool(model.like),
-            changed=start is not None,
+        automatic = controls.of_model(
+            tables.read, study.first, untrained=bool(model.like), changed=start is not None
         )
-        known += _of_training(study, model)
+        automatic += _of_training(study, model)
         there = _elsewhere(study, model)
-        known += [near.ELSEWHERE] if there else []
-        known += [near.DAMAGE] if model.weights and study.frozen is None else []
-        wanted = chosen(main, known, model.controls)
-    named = _at_named_levels(tables, main, model)
-    there = there and models.only(there, named.sweep)
-    twin = _untwinned(named) if model.like else _twin(named, study)
-    for control in wanted:
-        if control in (near.DAMAGE, near.OTHER_TEXT):
-            _add_unrelated(study, main, control, study.task(named))
-            continue
-        other = there if there and control == near.ELSEWHERE else named
+        automatic += [near.ELSEWHERE] if there else []
+        automatic += [near.DAMAGE] if model.weights and study.frozen is None else []
+        chosen_controls = chosen(main, automatic, model.controls)
+    at_levels = _at_named_levels(tables, main, model)
+    there = there and models.only(there, at_levels.sweep)
+    twin = _untwinned(at_levels) if model.like else _twin(at_levels, study)
+    for control in chosen_controls:
+        other = there if there and control == near.ELSEWHERE else at_levels
         task = study.task(twin if control in (near.TWIN, near.TRAINED) else other)
         task = dataclasses.replace(task, start=start if control == near.CHANGED else None)
         _add_control(study, main, control, task)
@@ -373,8 +371,8 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
     """Add the arm of an intervention, and its controls."""
     text, tables = study.text, study.text.study
     study.parts.append(Part(name, whole))
-    said = {arm.removeprefix(f"{name}/") for arm, _ in measures_named(tables)}
-    for control in controls.of_intervention(table, tables.direction, said):
+    stated_controls = {arm.removeprefix(f"{name}/") for arm, _ in measures_named(tables)}
+    for control in controls.of_intervention(table, tables.direction, stated_controls):
         if control.name == "layer" and has_one_block(study, whole.model, table):
             _leave_out(study, f"{name}/layer", "the model has no block without the change")
             continue
@@ -392,20 +390,20 @@ def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Ta
 def _rivals_places(
     study: ResolvedStudy, arm: str, table: Intervention, label: str
 ) -> tuple[Position, ...]:
-    """The other positions that arms of the same claims change, on the same prompts; none of what
-    was frozen without them."""
+    """The other positions that arms of the same claims change on the same prompts; none for a study
+    that was frozen before the control avoided them."""
     if study.frozen is not None and "avoids" not in (frozen_words(study.text.path, label) or {}):
         return ()
-    named: set[str] = set()
+    claimed_arms: set[str] = set()
     for entry in study.text.study.claim:
         with suppress(AssayError):  # reported where it is read
             arms = {*condition(entry.holds).parsed.arms}
-            named |= arms if arm in arms else set()
+            claimed_arms |= arms if arm in arms else set()
     prefix = arm.removesuffix(table.name)
     rivals = [
         interventions.swept(t, point).position
         for t in study.text.study.intervene
-        if t.prompts == table.prompts and f"{prefix}{t.name}" in named
+        if t.prompts == table.prompts and f"{prefix}{t.name}" in claimed_arms
         for point in interventions.points(interventions.expanded(t, study.text.study.direction))
     ]
     every = (p for p in rivals if p not in ("all", table.position))
@@ -413,8 +411,8 @@ def _rivals_places(
 
 
 def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
-    """Add the arms of a model under each intervention on the prompts that a read names as its own,
-    where a statement has it of them."""
+    """Add the arms of a model under each intervention on the prompts that reads name, where a
+    statement uses such an arm."""
     tables, prefix = study.text.study, study.prefix(m, model)
     statements = {arm for arm, _ in measures_named(tables)}
     for other in dict.fromkeys(r.prompts for r in tables.read if r.prompts):
@@ -428,7 +426,7 @@ def ask_on_others(study: ResolvedStudy, m: int, model: Model) -> None:
 
 
 def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
-    """Measure other prompts; what is learned or chosen stays that of those it was learned for."""
+    """Measure an arm on other prompts. What it learns or chooses stays that of its own prompts."""
     usual, tables = task.prompts.table.name, study.text.study
     return dataclasses.replace(
         task,
@@ -447,8 +445,8 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     if first == second:
         raise study.text.error(("diff", i, "models"), "a model less itself is 0")
     if (steps := models.levels(first)) and steps != models.levels(second):
-        what = "the first has checkpoints and the second not the same ones; give both the same"
-        raise study.text.error(("diff", i, "models"), what)
+        message = "the first has checkpoints and the second not the same ones; give both the same"
+        raise study.text.error(("diff", i, "models"), message)
     name = arm_on(diff.name, on) if on else diff.name
     task = study.task(second, _under(study, i, diff))
     task = dataclasses.replace(on_prompts(study, task, on) if on else task, less=first)
@@ -459,37 +457,34 @@ def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on
     study.parts.append(Part(name, task))
     table = task.intervention
     pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
-    known = controls.of_diff(
+    automatic = controls.of_diff(
         () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*folders)
     )
     if table is None and study.is_tuned(second) and study.start_of(second) == first:
-        known += _of_training(study, second)
+        automatic += _of_training(study, second)
     there = _elsewhere(study, second) if table is None else None
-    known += [near.DAMAGE] if table is None and second.weights and study.frozen is None else []
-    known += [near.ELSEWHERE] if there else []
+    automatic += [near.DAMAGE] if table is None and second.weights and study.frozen is None else []
+    automatic += [near.ELSEWHERE] if there else []
     if table and near.DAMAGE in controls.of_intervention(table, study.text.study.direction):
-        known += [near.DAMAGE]
+        automatic += [near.DAMAGE]
     first, second = (_at_named_levels(study.text.study, name, m) for m in (first, second))
     task = dataclasses.replace(task, model=second, less=first)
     there = there and models.only(there, second.sweep)
-    for control in chosen(name, known, diff.controls):
-        if control in (near.DAMAGE, near.OTHER_TEXT):
-            _add_unrelated(study, name, control, task, _unrelated(study, diff))
-            continue
+    for control in chosen(name, automatic, diff.controls):
         other = task
         if control == near.CHANGED:
             other = dataclasses.replace(task, start=first)
         elif control == near.ELSEWHERE and there:
             other = dataclasses.replace(task, model=there)
         elif control == near.TWINS:
-            one, two = (m if m.like else _twin(m, study) for m in (first, second))
-            other = dataclasses.replace(task, model=two, less=one)
-        _add_control(study, name, control, other)
+            first_twin, second_twin = (m if m.like else _twin(m, study) for m in (first, second))
+            other = dataclasses.replace(task, model=second_twin, less=first_twin)
+        _add_control(study, name, control, other, _unrelated(study, diff))
 
 
 def _of_training(study: ResolvedStudy, model: Model) -> list[Control]:
-    """The controls of a model that the study trains further; an edit of a subject, which plain
-    sentences do not have, is not made on them."""
+    """The controls of a model that the study trains further. An edit of a subject has no
+    `other-text`, because plain sentences lack the subject."""
     if not study.is_tuned(model):
         return []
     return [near.DAMAGE] if study.trains[model.name].edit else [near.DAMAGE, near.OTHER_TEXT]
@@ -506,8 +501,8 @@ def _under(study: ResolvedStudy, i: int, diff: Diff) -> Intervention | None:
 
 def _unrelated(study: ResolvedStudy, diff: Diff) -> str:
     """The unrelated prompts that the intervention of a difference names."""
-    named = (t.damage for t in study.text.study.intervene if t.name == diff.intervention)
-    return next(named, "")
+    prompt_names = (t.damage for t in study.text.study.intervene if t.name == diff.intervention)
+    return next(prompt_names, "")
 
 
 def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
@@ -519,16 +514,16 @@ def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
     for m, model in enumerate(study.models):
         task = dataclasses.replace(study.task(model, table), prompts=second, than=first)
         columns = {*first.rows[0].columns} & {*second.rows[0].columns}
-        some = tuple(r for r in task.reads if reads.fits(r, columns))
-        if table is None:  # nothing is done, so that nothing differs from the untouched model
-            some = tuple(r for r in some if r.across or not reads.compares(r))
-        task = dataclasses.replace(task, reads=some)
+        fitting = tuple(r for r in task.reads if reads.fits(r, columns))
+        if table is None:  # without a change, comparisons with the unchanged model are 0
+            fitting = tuple(r for r in fitting if r.across or not reads.compares(r))
+        task = dataclasses.replace(task, reads=fitting)
         _refuse_unpaired(task, first, second)
         name = f"{study.prefix(m, model)}{diff.name}"
         study.parts.append(Part(name, task))
         if table is not None:
-            known = controls.of_intervention(table, study.text.study.direction)
-            for control in chosen(name, known, diff.controls):
+            automatic = controls.of_intervention(table, study.text.study.direction)
+            for control in chosen(name, automatic, diff.controls):
                 if control == near.DAMAGE:
                     _add_unrelated(study, name, control, task, _unrelated(study, diff))
                     continue
@@ -539,21 +534,21 @@ def compare_prompts(study: ResolvedStudy, i: int, diff: Diff) -> None:
 
 
 def _add_controls_of_model(
-    study: ResolvedStudy, of: str, task: Task, wanted: tuple[str, ...] | None
+    study: ResolvedStudy, arm: str, task: Task, control_names: tuple[str, ...] | None
 ) -> None:
-    """Add the near controls of what a model as it is has of a table of prompts, or of two."""
+    """Add the near controls of an unchanged model on a table of prompts, or on two."""
     model = task.model
-    known = controls.of_model(task.reads, task.prompts, untrained=bool(model.like), changed=False)
-    if any(map(task.pairs, task.reads)) and near.ANSWERS not in known:
-        known.append(near.UNPAIRED)
+    usual = controls.of_model(task.reads, task.prompts, untrained=bool(model.like), changed=False)
+    if any(map(task.pairs, task.reads)) and near.ANSWERS not in usual:
+        usual.append(near.UNPAIRED)
     twin = _untwinned(model) if model.like else _twin(model, study)
-    for control in chosen(of, known, wanted):
+    for control in chosen(arm, usual, control_names):
         other = twin if control in (near.TWIN, near.TRAINED) else model
-        _add_control(study, of, control, dataclasses.replace(task, model=other))
+        _add_control(study, arm, control, dataclasses.replace(task, model=other))
 
 
 def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
-    """Add the arms of a model as it is on further prompts that a statement names as an arm."""
+    """Add the arms of an unchanged model on further prompts that a statement names as an arm."""
     tables = study.text.study
     statements = {arm for arm, _ in measures_named(tables)}
     for entry in tables.prompts[1:]:
@@ -566,44 +561,49 @@ def ask_other_prompts(study: ResolvedStudy, m: int, model: Model) -> None:
             if study.frozen is None:
                 task = _as_learned(study, task)
             columns = {*task.prompts.rows[0].columns}
-            some = tuple(
+            fitting = tuple(
                 r
                 for r in reads_of(tables.read, entry.name, first=True)
                 if reads.fits(r, columns) and not reads.compares(r)
             )
-            task = dataclasses.replace(task, reads=some)
+            task = dataclasses.replace(task, reads=fitting)
             study.parts.append(Part(name, task))
             _add_controls_of_model(study, name, task, model.controls)
 
 
 def _as_learned(study: ResolvedStudy, task: Task) -> Task:
-    """Have other prompts read along directions that are learned from the first ones, as the arm of
-    these has them."""
+    """Read other prompts along directions that are learned from the first ones, as the arm of the
+    first prompts does."""
     learned = {d.name for d in task.own_directions if directions.way_of(d) in directions.LEARNED}
-    usual, some = study.first.table.name, study.text.study.read
+    usual, choosers = study.first.table.name, study.text.study.read
     every = tuple(
-        choosing.made_for(d, usual, some) if d.name in learned else d for d in task.directions
+        choosing.made_for(d, usual, choosers) if d.name in learned else d for d in task.directions
     )
-    own = every != task.directions
-    return dataclasses.replace(task, directions=every, made_for=study.first) if own else task
+    changed = every != task.directions
+    return dataclasses.replace(task, directions=every, made_for=study.first) if changed else task
 
 
-def _add_control(study: ResolvedStudy, of: str, control: Control, task: Task) -> None:
-    """Add a control of models as they are, or of their difference."""
+def _add_control(
+    study: ResolvedStudy, arm: str, control: Control, task: Task, unrelated: str = ""
+) -> None:
+    """Add a control of an unchanged model, or of a difference; `unrelated` names its prompts."""
+    if control in (near.DAMAGE, near.OTHER_TEXT):
+        _add_unrelated(study, arm, control, task, unrelated)
+        return
     stands_in: Any = control.name if control.name in STANDING_IN else ""
     task = dataclasses.replace(task, stands_in=stands_in)
-    if control == near.POSITION:  # anything else is about the tokens that were there
-        some = tuple(r for r in task.reads if controls.looks_at_a_slot(r))
-        task = dataclasses.replace(task, reads=some)
-    study.parts.append(Part(f"{of}/{control.name}", task, control, of))
+    if control == near.POSITION:  # all other reads depend on the original tokens
+        at_slots = tuple(r for r in task.reads if controls.looks_at_a_slot(r))
+        task = dataclasses.replace(task, reads=at_slots)
+    study.parts.append(Part(f"{arm}/{control.name}", task, control, arm))
 
 
 def _add_unrelated(
-    study: ResolvedStudy, of: str, control: Control, task: Task, name: str = ""
+    study: ResolvedStudy, arm: str, control: Control, task: Task, name: str = ""
 ) -> None:
-    """Add a control that does the same to unrelated prompts, or learns them; where it cannot be
-    made it is left out, and the author is told."""
-    label = f"{of}/{control.name}"
+    """Add a control that makes the same change on unrelated prompts, or trains on them. If it
+    cannot be made, it is left out with a remark."""
+    label = f"{arm}/{control.name}"
     if is_left_out(label, study.frozen):
         return
     train = study.trains.get(task.model.name)
@@ -619,7 +619,7 @@ def _add_unrelated(
             "controls": None,
         }
         other = _trained_as(study, train, task.model, unrelated)
-        study.parts.append(Part(label, dataclasses.replace(task, model=other), control, of))
+        study.parts.append(Part(label, dataclasses.replace(task, model=other), control, arm))
         return
     fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(Task)}
     fields |= {"control": control.name, "other": study.prompts[name or damage.SENTENCES]}
@@ -639,24 +639,25 @@ def _add_unrelated(
             raise
         _leave_out(study, label, e)
         return
-    study.parts.append(Part(label, made, control, of))
+    study.parts.append(Part(label, made, control, arm))
 
 
 def _reads_sentences(study: ResolvedStudy, model: Model) -> bool:
-    """Whether a model reads the plain sentences, as far as it is known."""
+    """Whether a model's context is long enough for the plain sentences, as far as is known."""
     small = study.trains.get(model.name)
     if small and not small.of:
         return (training.usual(small).context or 0) >= LONGEST
     with suppress(AssayError):
         folder = study.found(models.states(model)[0])
         texts = [row.text + row.columns[damage.END] for row in damage.plain_sentences().rows]
-        most = max(len(folder.tokenizer.encode(text)) for text in texts)
-        return most + len(folder.opening) <= folder.most_tokens
+        longest = max(len(folder.tokenizer.encode(text)) for text in texts)
+        return longest + len(folder.opening) <= folder.most_tokens
     return True
 
 
 def has_one_block(study: ResolvedStudy, model: Model, table: Intervention | None = None) -> bool:
-    """Whether a model is known to have one block, or none that an intervention leaves as it is."""
+    """Whether the model is known to have one block only, or no block that an intervention leaves
+    unchanged."""
     points = interventions.points(table) if table and study.frozen is None else ()
     changed = [len(interventions.blocks_of(interventions.swept(table, p))) for p in points if table]
     with suppress(AssayError):
@@ -665,7 +666,7 @@ def has_one_block(study: ResolvedStudy, model: Model, table: Intervention | None
 
 
 def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:
-    """Tell of an automatic control that cannot be made, once."""
+    """Add a remark, once, about an automatic control that cannot be made."""
     line = f"{label}: {why}{LEFT_OUT}"
     study.remarks += [line] if line not in study.remarks else []
 
@@ -673,7 +674,7 @@ def _leave_out(study: ResolvedStudy, label: str, why: object) -> None:
 def _trained_as(
     study: ResolvedStudy, train: Train, model: Model, changes: Mapping[str, Any]
 ) -> Model:
-    """A model that is trained as another one is, but for these fields."""
+    """A model trained like another one, except for these fields."""
     other = msgspec.structs.replace(train, **changes)
     study.trains[training.name_of(other)] = other
     made = Model(name=training.name_of(other), bos=model.bos)
@@ -691,12 +692,12 @@ def _model(study: ResolvedStudy, i: int, name: str) -> Model:
 
 
 def narrowed(task: Task, arm: str, study: Study, frozen: Mapping[str, Any] | None) -> Task:
-    """What a control of an arm measures: the levels that claims name, where all that read the arm
-    name one; of what was frozen with all levels, all."""
+    """What a control of an arm measures: only the levels that claims name, if every claim about the
+    arm names one. A control that was frozen with all levels keeps them all."""
     if (table := task.intervention) is None:
         return task
-    asked = json.loads(json.dumps(stated(table)))
-    if frozen and (frozen.get("intervention") or {}).get("sweep") == asked.get("sweep"):
+    words = json.loads(json.dumps(stated(table)))
+    if frozen and (frozen.get("intervention") or {}).get("sweep") == words.get("sweep"):
         return task
     sweep = _named_levels(study, arm, table.sweep)
     return dataclasses.replace(task, intervention=msgspec.structs.replace(table, sweep=sweep))
@@ -710,7 +711,8 @@ def _at_named_levels(study: Study, arm: str, model: Model) -> Model:
 def _named_levels(
     study: Study, arm: str, sweep: Mapping[str, tuple[Plain, ...]]
 ) -> dict[str, tuple[Plain, ...]]:
-    """The levels of a sweep that claims name, where all that read the arm name one; else all."""
+    """The levels of a sweep that claims name, if every claim about the arm names one; otherwise
+    all."""
     columns: list[Column] = []
     for entry in study.claim:
         with suppress(AssayError):  # reported where it is read
@@ -718,14 +720,14 @@ def _named_levels(
     others = [x for e in study.claim for x in (*e.near, *e.also, *e.control, *e.violations)]
     others += [word for e in study.estimate for word in [e.value] if f"{arm}/" in word]
     others += [c.arm for c in columns if c.arm and c.arm.startswith(f"{arm}/")]
-    own = [c for c in columns if c.arm in (None, arm)]
+    of_arm = [c for c in columns if c.arm in (None, arm)]
     narrow = dict(sweep)
-    if not own or any(arm in name for name in others):
+    if not of_arm or any(arm in name for name in others):
         return narrow
     for dim, levels in sweep.items():
-        named = {c.place(dim, x, levels) for c in own for d, x in c.levels if d == dim}
-        if named and all(dim in dict(c.levels) for c in own):
-            narrow[dim] = tuple(levels[i] for i in sorted(named))
+        numbers = {c.place(dim, x, levels) for c in of_arm for d, x in c.levels if d == dim}
+        if numbers and all(dim in dict(c.levels) for c in of_arm):
+            narrow[dim] = tuple(levels[i] for i in sorted(numbers))
     return narrow
 
 
@@ -733,8 +735,8 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     """Refuse prompts that cannot be compared row by row. Raises: DataError."""
     names = f"{first.table.name} and {second.table.name}"
     if len(first.rows) != len(second.rows):
-        what = f"they have {len(first.rows)} and {len(second.rows)}"
-        raise DataError(f"{names} are compared row by row, and {what}; give equally many rows")
+        reason = f"they have {len(first.rows)} and {len(second.rows)}"
+        raise DataError(f"{names} are compared row by row, and {reason}; give equally many rows")
     if first.digest == second.digest:
         raise DataError(f"{names} are the same prompts, so their difference is 0")
     every = range(len(second.rows))
@@ -743,22 +745,22 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     ):
         raise DataError(f"{names} are compared row by row; give both rows of the same units")
     if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
-        what = "something is learned or chosen from them; learn it from other prompts"
-        raise DataError(f"{names} are compared row by row, and {what}")
+        reason = "something is learned or chosen from them; learn it from other prompts"
+        raise DataError(f"{names} are compared row by row, and {reason}")
     if first.unit == "prompt":
         refuse_shuffled(first, second)
 
 
 def _twin(model: Model, study: ResolvedStudy) -> Model:
-    """An untrained model of the same shape, or of each state of a training, with the same change of
-    its weights; without it where that was frozen so."""
+    """An untrained model of the same shape, or of each checkpoint, with the same change of its
+    weights; without the change if it was frozen that way."""
     weights = model.weights if study.frozen is None else None
     return msgspec.structs.replace(model, name="", like=models.states(model)[0], weights=weights)
 
 
 def _elsewhere(study: ResolvedStudy, model: Model) -> Model | None:
-    """The model with the same change of its weights in another block, or trained there, where one
-    is named."""
+    """The model with the same change of its weights, or the same training, in another block; None
+    if no block is named."""
     train = study.trains.get(model.name)
     part = Model(name=model.name, weights=Weights(of=train.only)) if train else model
     with suppress(AssayError):
@@ -772,5 +774,5 @@ def _elsewhere(study: ResolvedStudy, model: Model) -> Model | None:
 
 
 def _untwinned(model: Model) -> Model:
-    """The model whose untrained twin this is."""
+    """The trained model whose untrained twin this is."""
     return msgspec.structs.replace(model, name=model.like, like="")

@@ -1,6 +1,6 @@
-"""Beside: what measures of a study that asks models say beside its verdicts: which heads stood in
-for others, how many draws of a control pass, and how large what breaks a claim of no effect has to
-be."""
+"""What is reported next to the verdicts of a study that asks models. `lines` collects it: remarks
+of the plan, which heads replaced others, how many draws of a control pass, and how large a
+violation of a claim of no effect has to be."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from assay.subjects.sizes import read_sizes
 ENDS = ("first", "last")
 """The functions that give a level at which a condition is true."""
 NAMED = 8
-"""Of so many draws each is told; of more they are counted."""
+"""Up to this many draws are listed one by one; more are counted."""
 Arms = Mapping[str, "xr.Dataset"]
 
 
@@ -50,8 +50,8 @@ def lines(
     judged: Sequence[Judged],
     arms: Arms,
 ) -> list[str]:
-    """Give what to know next to these judged claims, a line each: what the plan said of them, and
-    what their measures say; `askings` by the claims' texts."""
+    """Give what is reported next to these judged claims, one line each: the remarks of the plan,
+    and what the measures show; `askings` by the text of the claim."""
     by_line: dict[str, list[int]] = {}
     for i, j in enumerate(judged, 1):
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
@@ -62,21 +62,21 @@ def lines(
     bearing += _never(askings.values(), arms)
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
-        line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
-        for line, of in by_line.items()
+        line if len(claims) == len(judged) else f"claim {', '.join(map(str, claims))}: {line}"
+        for line, claims in by_line.items()
         if line not in bearing  # as the plan has said of a control that is left out
     ]
 
 
 def _numbered(bearing: Sequence[str], numbers: Mapping[str, int]) -> Iterator[str]:
-    """Give what the plan said of claims by their numbers among the judged; not what it said of a
-    claim that is not judged."""
+    """Replace the plan's numbers of claims by their numbers among the judged ones, and drop lines
+    about claims that are not judged."""
     for line in bearing:
-        where, part, rest = line.partition(": ")
+        where, part, remark = line.partition(": ")
         if not part or not re.fullmatch(r"claim \d+", where):
             yield line
         elif where in numbers:
-            yield f"claim {numbers[where]}: {rest}"
+            yield f"claim {numbers[where]}: {remark}"
 
 
 def _of_claim(
@@ -105,7 +105,7 @@ def _of_claim(
 
 
 def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
-    """Tell how many prompts are measured, of those that are selected by a read."""
+    """Say how many prompts are measured, of those that a read selects."""
     tasks = {name: part.task for name, part in questions.by_label.items() if name in arms}
     lines = [
         selecting.in_words(task.prompts, len(task.levels), arms[name].sizes[task.unit])
@@ -116,27 +116,27 @@ def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
 
 
 def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Tell of arms that are compared and have exactly the same numbers, as where an intervention
-    does not reach what is read."""
+    """Say which compared arms have exactly the same numbers, for example because an intervention
+    does not reach the read."""
     for asking in askings:
         by_name: dict[str, list[str]] = {}
         for c in asking.read.columns:
             by_name.setdefault(c.name, []).append(c.arm or asking.main)
-        for name, some in by_name.items():
-            for a, b in itertools.combinations(dict.fromkeys(some), 2):
-                done = [arm for arm in (a, b) if arm in questions.done]
-                if not done or any(name not in arms.get(arm, ()) for arm in (a, b)):
+        for name, arm_names in by_name.items():
+            for a, b in itertools.combinations(dict.fromkeys(arm_names), 2):
+                changed_arms = [arm for arm in (a, b) if arm in questions.changed_arms]
+                if not changed_arms or any(name not in arms.get(arm, ()) for arm in (a, b)):
                     continue
                 if bool((arms[a][name] == arms[b][name]).all()):
                     yield (
                         f"{asking.where}: {a}.{name} and {b}.{name} are equal in every unit: "
-                        f"{done[0]} changes nothing in this read"
+                        f"{changed_arms[0]} changes nothing in this read"
                     )
 
 
 def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Give what an estimate of an intervention is less that of the untouched model, unit by unit:
-    what units differ in anyway is no part of that."""
+    """Give an estimate under an intervention minus that of the unchanged model, unit by unit, so
+    that the spread between units cancels."""
     for asking in askings:
         part = questions.by_label.get(asking.main)
         if asking.compared or part is None or len(asking.read.columns) != 1 or asking.over:
@@ -170,7 +170,7 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Say for how many units the condition of a `first` or `last` is true at no level, and as which
+    """Say for how many units the condition of `first` or `last` is true at no level, and as which
     level these units are counted."""
     for asking in askings:
         parsed, main = asking.read.parsed, asking.main
@@ -179,31 +179,32 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
             x = arms[c.arm or main][c.name]
             return c.take(x, [*map(str, x.dims)])
 
-        found = [(str(c), c.over, column(c)) for c in parsed.columns if c.how in ENDS]
+        curves = [(str(c), c.over, column(c)) for c in parsed.columns if c.how in ENDS]
         units = (t for t in parsed.together if t.how in ENDS and not t.of_means)
-        found += [(t.text, t.over, t.walk(column)) for t in units]
+        curves += [(t.text, t.over, t.walk(column)) for t in units]
         for part in getattr(parsed.statistic, "parts", ()):
             if part.how in ENDS:
                 terms = {k: walk(column) for k, walk in parsed.terms.items()}
                 means = {k: x.mean({*x.dims} - {*part.over}).values for k, x in terms.items()}
                 value = part.value({k: x[None] for k, x in means.items()})
-                found.append((part.text, part.over, xr.DataArray(value[0])))
-        for text, (dim,), x in found:
+                curves.append((part.text, part.over, xr.DataArray(value[0])))
+        for text, (dim,), x in curves:
             levels = next(arm[dim].values for arm in arms.values() if dim in arm.coords)
             out = (x < levels.min()) | (x > levels.max())
-            kept = [u for u in asking.units if u in x.dims]
-            never = out.all({*x.dims} - {*kept})
+            unit_dims = [u for u in asking.units if u in x.dims]
+            never = out.all({*x.dims} - {*unit_dims})
             if never.any():
-                some = f"{int(never.sum())} of {never.size}"
-                of = f" of {some} {plural(kept[0], 2)}" if kept else ""
+                share = f"{int(never.sum())} of {never.size}"
+                units_in_words = f" of {share} {plural(unit_dims[0], 2)}" if unit_dims else ""
+                level = float(x.where(out).max())
                 yield (
-                    f"{asking.where}: {text}: not true{of} at any {dim} from {levels[0]:g} to "
-                    f"{levels[-1]:g}, which counts as {dim} {float(x.where(out).max()):g}"
+                    f"{asking.where}: {text}: not true{units_in_words} at any {dim} from "
+                    f"{levels[0]:g} to {levels[-1]:g}, which counts as {dim} {level:g}"
                 )
 
 
 def _too_small(judged: Judged) -> Iterator[str]:
-    """Tell of what is to break a claim of no effect how large it is, and how large it has to be."""
+    """Say how large a violation of a claim of no effect is, and how large it should be."""
     claim = judged.claim
     edges = [e for e in (claim.low, claim.high) if math.isfinite(e)]
     nothing = claim.empty or 0.0
@@ -212,17 +213,17 @@ def _too_small(judged: Judged) -> Iterator[str]:
         if not edges or not math.isfinite(x):
             continue
         edge = min(edges, key=lambda e: abs(e - x))
-        most = nothing + 2 * (edge - nothing)
-        aim = f"aim between {edge:.3g} and {most:.3g}"
+        farthest = nothing + 2 * (edge - nothing)
+        aim = f"aim between {edge:.3g} and {farthest:.3g}"
         if claim.low <= x <= claim.high:
             yield f"{name} should break the claim, but its {x:.3g} is within the range; {aim}"
-        elif abs(x - nothing) > abs(most - nothing) and judged.outcome == "undecided":
+        elif abs(x - nothing) > abs(farthest - nothing) and judged.outcome == "undecided":
             yield f"{name} breaks the claim by far, at {x:.3g}, which shows little; {aim}"
 
 
 def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
-    """The claim's number of an arm, by the mean over all units; with levels, of these alone. NaN
-    where it has none."""
+    """The claim's number for an arm, by the mean over all units, or over those at these levels; NaN
+    if it has none."""
     value = claim.value(arms[name], arms)
     terms: Mapping[str, Any] = value if isinstance(value, Mapping) else {"value": value}
     chosen = {t: x.sel({d: v for d, v in levels.items() if d in x.dims}) for t, x in terms.items()}
@@ -231,7 +232,7 @@ def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
 
 
 def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
-    """Tell what each draw of other heads gave."""
+    """Say what each draw of other heads gave."""
     if claim.scale != "plain" or not isinstance(part.task, Task):
         return
     arm, name = arms[part.label], part.label
@@ -256,28 +257,27 @@ def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Itera
 
 
 def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
-    """Tell by how much the loss on unrelated text rises, and whether the model can read that text
-    at all."""
-    rise, before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
+    """Say by how much the loss on unrelated text changes, and from which value."""
+    rise, loss_before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
     name = task.unrelated.table.name
-    of = "" if name == damage.SENTENCES else f" ({name})"
+    which = "" if name == damage.SENTENCES else f" ({name})"
     low, high = float(rise.min()), float(rise.max())
     ends = (low, high) if high - low >= 1e-9 else (low,)
     by = " to ".join(dict.fromkeys(f"{x:.3g}" for x in ends))
-    was = float(before.mean())
-    yield f"{label}: the loss on unrelated text{of} changes by {by} nats/token, from {was:.3g}"
+    was = float(loss_before.mean())
+    yield f"{label}: the loss on unrelated text{which} changes by {by} nats/token, from {was:.3g}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
-    """Tell at which tokens of the first prompt the control `token` made the change."""
+    """Say at which tokens of the first prompt the control `token` made the change."""
     table, task = part.task.intervention, part.task
     shifts = {int(n) for n in np.ravel(arm[MOVED].values) if np.isfinite(n)}
     if table is None or not isinstance(task, Task) or "position" in table.sweep:
         return
     with contextlib.suppress(AssayError):  # the model is no longer here
         row = task.prompts.rows[task.rows[0]]
-        p, at = prompt(questions.found_of(part), row), interventions.points(table)[0]
-        swept = interventions.swept(table, at)
+        p, point = prompt(questions.found_of(part), row), interventions.points(table)[0]
+        swept = interventions.swept(table, point)
         for n in sorted(shifts):
             by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
             where = interventions.tokens_in_words(swept, p, n)
@@ -285,8 +285,8 @@ def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
 
 
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
-    """Tell how many of the draws of a control would satisfy the claim by themselves, where any
-    does: a mean of draws of opposite effect is near 0 whatever they do."""
+    """Say how many draws of a control would satisfy the claim alone, if any does: draws of opposite
+    effects can have a mean near 0."""
     (low, high), numbers = verdict.range, verdict.points
     passing = sum(low <= x <= high for x in numbers)
     if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
@@ -296,23 +296,22 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
 
 
 def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
-    """Tell at which level the mean over units is highest of which a maximum is claimed, or by which
-    a level is chosen."""
+    """Say at which level the mean over units is highest, for a claimed maximum or for what chooses
+    a level."""
     for text, over, means in _curves(asking, claim, arms) if asking else ():
         if means.isnull().all():  # as an AUROC is of units that have both labels
             continue
-        at = means.argmax([*over])
-        levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in over)
-        what = "what chooses the level" if text.endswith("]") else "the mean over units"
+        highest = means.argmax([*over])
+        levels = ", ".join(f"{d} {means[d].values[int(highest[d])]}" for d in over)
+        subject = "what chooses the level" if text.endswith("]") else "the mean over units"
         sign, end = (-1, "lowest") if "=argmin(" in text else (1, "highest")
-        yield f"{text}: {what} is {end} at {levels}, {sign * float(means.max()):.3g}"
+        yield f"{text}: {subject} is {end} at {levels}, {sign * float(means.max()):.3g}"
 
 
 def _curves(
     asking: Asking, claim: Claim, arms: Arms
 ) -> Iterator[tuple[str, tuple[str, ...], xr.DataArray]]:
-    """Give the mean over units at each level of all that a maximum is taken of, or by which a level
-    is chosen."""
+    """Give the mean over units at each level, for every maximum and every choice of a level."""
 
     def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
         x = arms[c.arm or claim.of][c.name]
@@ -327,7 +326,7 @@ def _curves(
                 t: _swept(x.mean([d for d in x.dims if d not in whole.over]), whole.over)
                 for t, x in terms.items()
             }
-            yield whole.text, whole.over, whole.inner(lambda c, of=means: of[c.name])
+            yield whole.text, whole.over, whole.inner(lambda c, means=means: means[c.name])
         else:
             yield whole.text, whole.over, whole.inner(lambda c, d=whole.over: mean_at(c, d))
     for c in asking.read.columns:
@@ -336,13 +335,13 @@ def _curves(
 
 
 def _swept(x: xr.DataArray, over: tuple[str, ...]) -> xr.DataArray:
-    """Numbers without the dimensions that have no levels, as those of an arm without the sweep: the
-    same number stands at each level of another arm."""
+    """Drop dimensions without levels. An arm without the sweep has the same number at each level of
+    the other arm."""
     return x.isel({d: 0 for d in over if d in x.dims and d not in x.coords})
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
-    """Tell which parts were chosen for an intervention, of each level of a sweep."""
+    """Say which parts were chosen for an intervention or a read, at all levels of a sweep."""
     task = part.task
     tables: list[tuple[Intervention | Read, str, str]] = []
     if task.intervention:
@@ -361,15 +360,15 @@ def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]
             names = [f"{n // count}.{n % count}" if of_blocks else f"{n}" for n in numbers]
             every = range(count * size["layers"])
             if of_blocks and 2 * len(numbers) > len(every):
-                rest = [n for n in every if n not in numbers]
-                names = [f"all but {', '.join(f'{n // count}.{n % count}' for n in rest)}"]
+                unchosen = [n for n in every if n not in numbers]
+                names = [f"all but {', '.join(f'{n // count}.{n % count}' for n in unchosen)}"]
             how = "on the other half" if choosing.learns(top) else "by their output weights"
             how = f"on {top.prompts}" if top.prompts else how
             yield f"{name}: {top.of} chosen {how}: {', '.join(names)}"
 
 
 def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
-    """The heads that stood in for others in a run; none where a sweep has others at each level."""
+    """The heads that replaced others in a run; none if a sweep has different ones at each level."""
     assert isinstance(part.task, Task)
     try:
         count = read_sizes(questions.found_of(part).config)["h"]

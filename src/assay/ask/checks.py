@@ -1,6 +1,6 @@
-"""Checks: what can be known to be wrong of an arm before a model is opened, and what its author
-should know. A read that an arm cannot have, as of attention to a repeated token where
-none is, is left out of it, if no statement has it of this arm."""
+"""Checks of an arm before its model is opened. `check` refuses what cannot work and collects
+remarks for the author. A read that an arm cannot have, such as attention to a repeated token where
+there is none, is left out if no statement uses it in this arm (`leave_out_reads`)."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ from assay.subjects.sizes import read_sizes
 
 
 def check(study: ResolvedStudy, part: Part) -> None:
-    """Refuse what can be known to be wrong of an arm before a model is opened; remember what
-    the author should know. Raises: ExperimentError, with the place and the model."""
+    """Refuse what is known to be wrong with an arm before a model is opened, and collect remarks
+    for the author. Raises: ExperimentError, with the place and the model."""
     if not isinstance(part.task, SaeTask):
         words = [split_in_words(part.task), few_in_words(part.task)]
         words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
@@ -66,7 +66,7 @@ def check(study: ResolvedStudy, part: Part) -> None:
         for name in models.states(model):
             try:
                 folder = study.found(name, model.bos)
-            except AssayError:  # told where what it reads is asked for
+            except AssayError:  # reported where its inputs are hashed
                 if name in study.trains and not study.trains[name].of:
                     _check_unmade(study, part, training.shell(study.located(study.trains[name])))
                 continue
@@ -76,21 +76,21 @@ def check(study: ResolvedStudy, part: Part) -> None:
 
 
 def leave_out_reads(study: ResolvedStudy) -> None:
-    """Take the reads that an arm cannot have, and that no statement has of it, out of the arm and
-    its controls, and remember which."""
-    named = measures_named(study.text.study)
-    arms, used = {arm for arm, _ in named} | {"main"}, {name for _, name in named}
+    """Leave out reads that an arm cannot have and that no statement uses in it or its controls,
+    with a remark."""
+    stated = measures_named(study.text.study)
+    arms, used = {arm for arm, _ in stated} | {"main"}, {name for _, name in stated}
     for part in study.parts:
         task = part.task
         if part.of or not isinstance(task, Task) or part.label not in arms:
             continue
-        idle = [r for r in task.reads if (part.label, r.name) not in named and r.name in used]
+        idle = [r for r in task.reads if (part.label, r.name) not in stated and r.name in used]
         out = {r.name: why for r in idle if (why := _refusal(study, task, r))}
         if out and len(out) < len(task.reads):
             for i, other in enumerate(study.parts):
-                if part.label in (other.label, other.of):
-                    some = tuple(r for r in other.task.reads if r.name not in out)
-                    changed = dataclasses.replace(other.task, reads=some)
+                if part.label in (other.label, other.of) and isinstance(other.task, Task):
+                    remaining = tuple(r for r in other.task.reads if r.name not in out)
+                    changed = dataclasses.replace(other.task, reads=remaining)
                     study.parts[i] = dataclasses.replace(other, task=changed)
             study.remarks += [
                 f"{name} is left out of {part.label}, where no claim needs it: {why}"
@@ -99,7 +99,7 @@ def leave_out_reads(study: ResolvedStudy) -> None:
 
 
 def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
-    """Say why an arm cannot have a read; "" where it can, as far as that is known."""
+    """Say why an arm cannot have a read; "" if it can, as far as is known."""
     if isinstance(task, DamageTask):
         return ""
     sides = [p for p in (task.prompts, task.than) if p is not None]
@@ -116,7 +116,8 @@ def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
 
 
 def _check_unmade(study: ResolvedStudy, part: Part, folder: ModelFolder) -> None:
-    """Refuse sites and heads that a model from nothing will not have; it has no tokens yet."""
+    """Refuse sites and heads that a model trained from scratch will not have; it has no tokens
+    yet."""
     text, task = study.text, part.task
     if isinstance(task, SaeTask):
         _check(study, part, folder, "")
@@ -150,9 +151,9 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         remarks += _check(study, dataclasses.replace(part, task=side), folder, who)
     name = task.prompts.table.name
     with text.located("prompts", text.index("prompts", name), who=who):
-        at = (folder, name, *task.rows)
-        asked = (*at, *(r.name for r in task.reads))
-        rows = study.once(asked, partial(prompts_of, task, folder))
+        key = (folder, name, *task.rows)
+        prompts_key = (*key, *(r.name for r in task.reads))
+        rows = study.once(prompts_key, partial(prompts_of, task, folder))
     opened = cache(partial(_opened, study, folder))
     code = partial(own_code.load, folder=study.folder)
     if isinstance(task, ProbeTask):
@@ -169,7 +170,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         remarks += special_tokens(task, folder)
         remarks += ends_in_words(task, folder)
         texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
-        remarks += [said] if (said := otherwise(folder, texts)) else []
+        remarks += [remark] if (remark := otherwise(folder, texts)) else []
     for read in task.reads if part.control is None else ():
         with text.located("read", text.index("read", read.name), who=who):
             remarks += remarks_of(study, task, read, folder)
@@ -178,7 +179,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
         with text.located("intervene", i, where, who=who):
             check = partial(check_intervention, task, rows, folder, opened, code)
-            study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
+            study.once((*key, "intervene", task.intervention.name), check)  # as for its controls
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
@@ -190,8 +191,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
 
 
 def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder) -> list[str]:
-    """What to know of a read on the prompts of a task. Raises: AssayError where it cannot be
-    read."""
+    """The remarks on a read on the prompts of a task. Raises: AssayError if it cannot be read."""
 
     def ready() -> list[str]:
         opened = cache(partial(_opened, study, folder))
@@ -201,12 +201,12 @@ def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder
         return [*measuring.remarks(task, read, rows, opened, code)]
 
     key = (folder, task.prompts.table.name, *task.rows, "read", read.name)
-    found: list[str] = study.once(key, ready)
-    return found
+    remarks: list[str] = study.once(key, ready)
+    return remarks
 
 
 def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
-    """A dictionary by its name; of one that the study trains as much as is known before."""
+    """A dictionary by its name; for one that the study trains, an empty one of its shape."""
     if name in study.saes:
         return saes.blank(study.saes[name], folder)
     return fitted(name, dictionaries.opened(name, study.folder, ROOT.get()), folder)
@@ -216,29 +216,28 @@ def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
 
 
 ENOUGH = 20
-"""Units of one kind, at which an exact interval may decide."""
+"""With this many units of one kind an exact interval can decide."""
 FEWEST = 2
 """Rows of each label that a shuffled control needs."""
 
 
 def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
-    """The prompts that an arm measures, as tokens. Raises: DataError, ModelError where there are
-    none or one is too long."""
+    """The prompts of an arm, as tokens. Raises: DataError, ModelError if there are none or one is
+    too long."""
     prompts = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
     if not prompts:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     longest = max(prompts, key=lambda p: len(p.tokens))
     writes = max(map(reads.writes, task.reads), default=0)
-    length, most = len(longest.tokens) + writes, folder.most_tokens
-    if length > most:
+    length, limit = len(longest.tokens) + writes, folder.most_tokens
+    if length > limit:
         place = longest.row.place
-        raise ModelError(f"{folder.name} reads at most {most} tokens, {place} has {length}")
+        raise ModelError(f"{folder.name} reads at most {limit} tokens, {place} has {length}")
     return prompts
 
 
 def few_in_words(task: Task | ProbeTask) -> str:
-    """Say that units are few, of a measure with bounds that most may share; "" where they are
-    not."""
+    """Say that there are few units, for a bounded measure on which most may agree; "" otherwise."""
     count, unit = len(task.levels), task.unit
     bounded = isinstance(task, ProbeTask) or any(
         None not in task.range_of(read.name) for read in task.reads
@@ -252,7 +251,7 @@ def few_in_words(task: Task | ProbeTask) -> str:
 
 
 def split_in_words(task: Task | ProbeTask) -> str:
-    """Say which prompts are learned from and which are measured; "" where all are measured."""
+    """Say which prompts are learned from and which are measured; "" if all are measured."""
     if isinstance(task, ProbeTask) and (k := task.table.folds):
         table, count = task.source.table, len(task.source.rows)
         by = f" by {table.split}" if table.split else ""
@@ -272,14 +271,14 @@ def split_in_words(task: Task | ProbeTask) -> str:
 
 
 def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Say what the first token is where a read speaks of it: one that opens every text, or a
-    text's own."""
+    """Say what the first token is if a read uses it: one that opens every text, or the text's
+    own."""
     about = [r.name for r in task.reads if r.position == 0 or (r.pattern and r.to == 0)]
     first = prompts[0]
     if about:
         text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
-        what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
-        yield f"{', '.join(about)}: the first token is {text!r}{what}"
+        whose = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
+        yield f"{', '.join(about)}: the first token is {text!r}{whose}"
     sinks = [r.name for r in task.reads if r.pattern and r.to == 0 and r.position == "mean"]
     if sinks and not first.opening:
         yield (
@@ -290,7 +289,7 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
 
 
 def means_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Say that a mean over tokens leaves out the first, where the model reads no BOS."""
+    """Say that a mean over tokens leaves out the first token, if the model reads no BOS."""
     tables: list[Read | Direction] = [*task.reads, *task.own_directions]
     about = [
         t.name
@@ -306,19 +305,19 @@ def means_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
 
 
 def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say that the activation of a text is read at the first token that the model reads, or in part
-    at spaces that fill a shorter text up."""
+    """Warn that the activation of a text is read at the first token of the model, or partly at
+    spaces that pad the shorter text."""
     for table in (t for t in task.own_directions if t.activation):
-        one = isinstance(table.activation, str)
-        texts: Sequence[str] = [str(table.activation)] if one else [*table.activation]
+        is_one_text = isinstance(table.activation, str)
+        texts: Sequence[str] = [str(table.activation)] if is_one_text else [*table.activation]
         counts = [len(folder.tokenizer.encode(text)) for text in texts]
-        if (most := max(counts)) > min(counts):
+        if (longest := max(counts)) > min(counts):
             yield (
                 f"{table.name}: {texts[0]!r} has {counts[0]} tokens and {texts[1]!r} {counts[1]}, "
                 "so the shorter one is filled up with spaces, whose activations may be far larger; "
                 "choose texts with equally many tokens"
             )
-        if not folder.opening and table.position in ("all", 0, -most):
+        if not folder.opening and table.position in ("all", 0, -longest):
             which = "its first vector is" if table.position == "all" else "this is"
             yield (
                 f"{table.name}: without a BOS, {which} read at the first token that the model "
@@ -329,17 +328,17 @@ def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
 
 
 def mean_ablation_in_words(task: Task) -> Iterator[str]:
-    """Say whose mean an ablation puts there, and over what it is taken."""
+    """Say over which prompts and tokens the mean of an ablation is taken."""
     table = task.intervention
     if table is None or interventions.at_first(table).ablate != "mean":
         return
     source = task.sources.get(table.source)
-    of = f"the {len(source.rows)} prompts of {source.table.name}" if source else "these prompts"
+    texts = f"the {len(source.rows)} prompts of {source.table.name}" if source else "these prompts"
     place = table.position if table.source_position == "" else table.source_position
     words = (
-        f"over {of}, at {interventions.token_in_words(place)}"
+        f"over {texts}, at {interventions.token_in_words(place)}"
         if place != "all"
-        else f"over all tokens of {of} together, except for the first token, which has its own "
+        else f"over all tokens of {texts} together, except for the first token, which has its own "
         "mean; for the mean at each position, write position = [0, 1, 2, …]"
     )
     several = isinstance(place, tuple) and place == table.position
@@ -375,25 +374,25 @@ def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[st
     table = interventions.at_first(task.intervention)
     if not (free := elsewhere.free_shifts(table, prompts, task.avoids)):
         return [f"{label}: {elsewhere.nowhere(table, task.avoids)}{LEFT_OUT}"]
-    some = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
-    rest = f", or {len(free) - SOME} other places" if free[SOME:] else ""
-    most = ", the one at which it changes most" if free[1:] else ""
-    kept = f", never at {interventions.token_in_words(task.avoids)}" if task.avoids else ""
+    examples = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
+    more = f", or {len(free) - SOME} other places" if free[SOME:] else ""
+    strongest = ", the one at which it changes most" if free[1:] else ""
+    avoided = f", never at {interventions.token_in_words(task.avoids)}" if task.avoids else ""
     return [
-        f"{label} makes the same change at another token of each prompt{most}{kept}: in "
-        f"{prompts[0].row.place}, {'one of ' if free[1:] else ''}{', '.join(some)}{rest}"
+        f"{label} makes the same change at another token of each prompt{strongest}{avoided}: in "
+        f"{prompts[0].row.place}, {'one of ' if free[1:] else ''}{', '.join(examples)}{more}"
     ]
 
 
 def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say around which blocks the ends of the model cut a window off."""
+    """Say which windows are cut off by the first or last block of the model."""
     if (table := task.intervention) is None or table.window is None:
         return
     tables = interventions.at_points(table)
     blocks = [n for t in tables if t.block for n in map(int, t.block.layers)]
     blocks += [Site.parse(s).layer or 0 for t in tables if not t.block for s in sites_of(t)]
-    before, after = table.window
-    cut = [n for n in dict.fromkeys(blocks) if not -before <= n < folder.layers - after]
+    start, stop = table.window
+    cut = [n for n in dict.fromkeys(blocks) if not -start <= n < folder.layers - stop]
     if cut:
         yield (
             f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where "
@@ -402,15 +401,15 @@ def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
 
 
 def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Say that the first token that a model reads is among those that a block hides."""
+    """Warn that a block hides the first token that the model reads."""
     if (table := task.intervention) is None or table.block is None or task.control:
         return
     blocks = [t.block for t in interventions.at_points(table)]
-    some = [p for p in prompts if any(b and 0 in edges.pairs(b, p)[1] for b in blocks)]
-    if some:
-        text = some[0].folder.tokenizer.token_text(some[0].tokens[:1])[0]
+    blocked = [p for p in prompts if any(b and 0 in edges.pairs(b, p)[1] for b in blocks)]
+    if blocked:
+        text = blocked[0].folder.tokenizer.token_text(blocked[0].tokens[:1])[0]
         yield (
-            f"{table.name}: in {len(some)} of {len(prompts)} prompts the first token that the "
+            f"{table.name}: in {len(blocked)} of {len(prompts)} prompts the first token that the "
             f"model reads, such as {text!r}, is blocked too. Many heads rest on it where they need "
             "nothing else (an attention sink), so this disturbs them whatever it says, and the "
             "control token leaves it in sight; block later tokens"
@@ -418,8 +417,8 @@ def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
 
 
 def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> Iterator[str]:
-    """Say what is taken of a folder that has more than one model, what stands on one in memory, and
-    where one is larger than the memory that is free here."""
+    """Say which model of a folder with several is used, where a model in memory comes from, and
+    whether a model exceeds the free memory."""
     if folder.left_out:
         yield f"{folder.name}: {folder.left_out}"
     if folder.live is not None:
@@ -434,13 +433,12 @@ def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> Iterator[str]
 
 
 def special_tokens(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say which messages have a special token of the model among their words, where it opens or
-    ends a message of its own."""
+    """Say which chats have, within a message, a special token that opens or ends messages."""
     cases = [
-        (found[0], row.place)
+        (tokens[0], row.place)
         for row in (task.prompts.rows[i] for i in task.rows)
         if row.chat
-        and (found := chats.special_tokens(folder.tokenizer, [c for _, c in row.chat.messages]))
+        and (tokens := chats.special_tokens(folder.tokenizer, [c for _, c in row.chat.messages]))
     ]
     if cases:
         yield (
@@ -450,8 +448,8 @@ def special_tokens(task: Task, folder: ModelFolder) -> Iterator[str]:
 
 
 def ends_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
-    """Say what ends what a model writes, and what else decides it than the likeliest token. Raises:
-    ModelError for settings that Assay does not obey."""
+    """Say which tokens end what the model writes, and which settings change the choice of the
+    likeliest token. Raises: ModelError for settings that Assay does not support."""
     about = ", ".join(r.name for r in task.reads if reads.writes(r))
     if not about:
         return
@@ -476,7 +474,7 @@ def check_read(read: Read, folder: ModelFolder) -> None:
 
 
 def check_places(task: Task, folder: ModelFolder) -> None:
-    """Check where something is done to the model, at every point of its sweep, without a prompt.
+    """Check the sites that an intervention changes, at every point of its sweep, without a prompt.
     Raises: DataError, ModelError."""
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
@@ -510,7 +508,7 @@ def _check_place(
 
 
 def check_projection(read: Read, task: Task, folder: ModelFolder) -> None:
-    """Check the directions that a read is along, at every point of its sweep. Raises: DataError,
+    """Check the directions of a read, at every point of its sweep. Raises: DataError,
     ModelError."""
     for point in interventions.points(read):
         level = interventions.swept(read, point)
@@ -536,8 +534,8 @@ def check_intervention(
     opened: Callable[[str], Dictionary],
     code: Callable[[str], Callable[..., Any]],
 ) -> None:
-    """Check what is done to the model at every point of its sweep, on every prompt, with the
-    dictionaries that it names. Raises: DataError, ModelError."""
+    """Check an intervention at every point of its sweep, on every prompt, with the dictionaries
+    that it names. Raises: DataError, ModelError."""
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
         table = interventions.swept(task.intervention, point)
@@ -554,14 +552,14 @@ def check_intervention(
             for row in task.sources[table.source].rows if place != "all" else ():
                 _at_source_position(table, prompt(folder, row), place)
         if table.top:
-            some = task.choosers or task.reads
+            choosers = task.choosers or task.reads
             measured = task.made_for or task.prompts
-            source = choosing.source_of(table.top, measured, task.sources, some)
-            choosing.check(table, table.top, source, task.directions, some, folder)
+            source = choosing.source_of(table.top, measured, task.sources, choosers)
+            choosing.check(table, table.top, source, task.directions, choosers, folder)
             learned_from = [prompt(folder, source[0].rows[i]) for i in source[1]]
             for p in learned_from if table.position != "all" else ():
                 p.all_at(table.position)
-            for read in (r for r in some if r.name == table.top.by and not r.sweep):
+            for read in (r for r in choosers if r.name == table.top.by and not r.sweep):
                 deque(measuring.remarks(task, read, learned_from, opened, code), 0)
         for site, numbers in interventions.neurons_by_site(table).items():
             check_neurons(repr(table.name), site, numbers, folder)
@@ -578,8 +576,8 @@ def check_intervention(
 
 
 def _at_source_position(table: Intervention, p: Prompt, place: Positions) -> None:
-    """Refuse a prompt of a source that has no such position. Raises: DataError with the field that
-    says another one."""
+    """Refuse a prompt of a source that lacks the position. Raises: DataError with the field that
+    sets another one."""
     try:
         p.all_at(place)
     except DataError as e:
@@ -589,7 +587,7 @@ def _at_source_position(table: Intervention, p: Prompt, place: Positions) -> Non
 
 
 def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Intervention) -> None:
-    """Refuse pairs that cannot be patched, with all rows of which the same is wrong. Raises:
+    """Refuse pairs that cannot be patched, and list all rows with the same problem. Raises:
     DataError."""
     rows: dict[str, list[str]] = {}
     for p in prompts:
@@ -654,9 +652,9 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     column = learned_from.column(table.label, rows) if labelled else []
     labelled_rows = [*zip(column, rows if labelled else [], strict=True)]
     for label in table.difference or table.probe or ():
-        found = [learned_from.rows[i] for of, i in labelled_rows if of == str(label)]
-        if (count := len({(row.text, repr(row.chat)) for row in found})) < FEWEST:
-            copies = f", in {len(found)} rows," if len(found) > count else ""
+        examples = [learned_from.rows[i] for name, i in labelled_rows if name == str(label)]
+        if (count := len({(row.text, repr(row.chat)) for row in examples})) < FEWEST:
+            copies = f", in {len(examples)} rows," if len(examples) > count else ""
             raise DataError(
                 f"direction {table.name!r} is learned from {len(rows)} prompts, but only {count} "
                 f"{'text' if count == 1 else 'texts'}{copies} {'has' if count == 1 else 'have'} "

@@ -1,5 +1,7 @@
-"""Comparing: which arm a statement about models is about, and what takes the place of the arms that
-it compares where a control takes that of one."""
+"""Comparing: which arm a statement is about, which of its controls apply (`bearing`), what replaces
+the other arms of a comparison in a control (`rivals`, `twins`), and which arms do not count as
+other explanations (`unlike`). Studies that were frozen before a rule existed are judged without it,
+hence the tests of `study.frozen`."""
 
 from __future__ import annotations
 
@@ -39,26 +41,26 @@ from assay.core.reading import LazyArms
 from assay.subjects.sizes import read_sizes
 
 
-def about(asked: ModelStudy, read: Condition, controls: Collection[str]) -> str:
-    """Give the arm that a statement is about: the first that it names and that is no control; of
-    arms of a model the first in which something is done to it. Of two probes that are said to be
-    equally good it is the one that breaks the sentence where it gets worse."""
+def about(study: ModelStudy, read: Condition, controls: Collection[str]) -> str:
+    """Give the arm that a statement is about: the first that it names and that is not a control; of
+    arms of a model the first that is changed. For two probes that are claimed to be equally good,
+    it is the one whose getting worse breaks the claim."""
     names = [name for name in read.parsed.arms if name not in controls]
-    done = [name for name in names if name in asked.done]
-    if asked.frozen is None:
-        done += [name for name in names if _is_changed(asked, name)]
-        done = [n for n in names if n in done and not asked.by_label[n].of] or done
-        if worse := _breaking(asked, read):
+    changed = [name for name in names if name in study.changed_arms]
+    if study.frozen is None:
+        changed += [name for name in names if _is_changed(study, name)]
+        changed = [n for n in names if n in changed and not study.by_label[n].of] or changed
+        if worse := _breaking(study, read):
             return worse
-    return next(iter((*done, *names)), "main")
+    return next(iter((*changed, *names)), "main")
 
 
-def _breaking(asked: ModelStudy, read: Condition) -> str:
-    """Of a sentence that compares probes and is so where all are alike: the first probe that breaks
-    it by getting worse; "" of any other sentence, or where none does."""
+def _breaking(study: ModelStudy, read: Condition) -> str:
+    """In a claim that compares probes and is true of equal ones: the first probe that breaks the
+    claim by getting worse; "" for any other claim."""
     walk, parsed = read.parsed.walk, read.parsed
-    named = [p for p in map(asked.by_label.get, parsed.arms) if p is not None]
-    if len(named) < 2 or not all(map(_is_probe, named)):
+    parts = [p for p in map(study.by_label.get, parsed.arms) if p is not None]
+    if len(parts) < 2 or not all(map(_is_probe, parts)):
         return ""
 
     def holds(worse: str) -> bool:
@@ -74,42 +76,43 @@ def _is_probe(part: Part) -> bool:
 
 
 def rivals(
-    asked: ModelStudy, main: str, read: Condition, controls: Collection[str]
+    study: ModelStudy, main: str, read: Condition, controls: Collection[str]
 ) -> tuple[str, ...]:
-    """Give the other arms of a comparison of interventions, changes of weights, or probes; none of
-    any other claim, or of what was frozen before both sides of one moved together. What comes
-    before both is no rival, and two probes of which it is claimed that they are alike are none."""
-    by_label = asked.by_label
+    """Give the other arms of a comparison of interventions, weight changes or probes; none for any
+    other claim, or for a study frozen before both sides of one moved together. A change that
+    precedes both sides is no rival, and neither are probes that are claimed to be alike."""
+    by_label = study.by_label
     probes = [a for a in read.parsed.arms if a in by_label and _is_probe(by_label[a])]
-    if asked.frozen is None and main in probes and not _breaking(asked, read):
+    if study.frozen is None and main in probes and not _breaking(study, read):
         return tuple(a for a in probes if a not in (main, *controls))
 
     def is_done(arm: str) -> bool:
         task = by_label[arm].task if arm in by_label else None
-        done = isinstance(task, Task) and bool(task.intervention or task.model.weights)
-        return done and task is not None and not task.is_difference
+        changed = isinstance(task, Task) and bool(task.intervention or task.model.weights)
+        return changed and task is not None and not task.is_difference
 
-    if asked.frozen is not None or not is_done(main):
+    if study.frozen is not None or not is_done(main):
         return ()
     task = by_label[main].task
     first = task.first if isinstance(task, Task) else None
-    before = f"{main.rpartition('/')[0]}/{first.name}".lstrip("/") if first else ""
-    others = (a for a in read.parsed.arms if a not in (main, before, *controls))
+    earlier = f"{main.rpartition('/')[0]}/{first.name}".lstrip("/") if first else ""
+    others = (a for a in read.parsed.arms if a not in (main, earlier, *controls))
     return tuple(a for a in others if is_done(a))
 
 
 def bearing(
-    asked: ModelStudy, main: str, read: Condition, arms: Sequence[Part]
+    study: ModelStudy, main: str, read: Condition, arms: Sequence[Part]
 ) -> tuple[Part, ...]:
-    """Choose among the near controls of an arm. Of a probe that reads under a change: those of the
-    change where the claim is that less can be read, which chance satisfies; else those of the
-    probe. Of a sweep no other layers or heads, where these are swept as well. Of two texts that are
-    not claimed to be alike no other row's text, which is less alike anyway."""
-    part, walk = asked.by_label.get(main), read.parsed.terms.get("value")
+    """Choose the near controls of an arm that apply to a claim. For a probe that reads under a
+    change: the controls of the change if the claim says that less can be read, which chance
+    satisfies; otherwise those of the probe. For a sweep: no other layers or heads that the sweep
+    has as well. For two texts not claimed to be alike: not the text of another row, which is less
+    alike anyway."""
+    part, walk = study.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
         arms = [p for p in arms if p.control not in (near.ANSWERS, near.UNPAIRED)]
-    if part and isinstance(part.task, Task) and asked.frozen is None:
-        idle = repeated(asked, part, read)
+    if part and isinstance(part.task, Task) and study.frozen is None:
+        idle = repeated(study, part, read)
         arms = [p for p in arms if p.control not in idle]
     if part and isinstance(part.task, SaeTask) and part.task.other:
         return tuple(p for p in arms if p.control in _of_crosscoder(read))
@@ -125,13 +128,13 @@ def bearing(
     falls = walk is not None and read.parsed.low < worked_out(walk, number) < read.parsed.high
     probes = ((p, p.task) for p in arms if isinstance(p.task, ProbeTask))
     # a control of the change, or of the probe
-    return tuple(p for p, of in probes if bool(of.change and of.change.control) == falls)
+    return tuple(p for p, probe in probes if bool(probe.change and probe.change.control) == falls)
 
 
 def _of_crosscoder(read: Condition) -> tuple[Control, ...]:
-    """The controls of a claim about a crosscoder of two models. Of one about relative decoder norms
-    that is true of two equal models: one of which is untrained; else two that differ by nothing, or
-    by any change as large. Of any other claim what reconstructs as well."""
+    """The controls of a claim about a crosscoder of two models. If it is about relative decoder
+    norms and true of two equal models: one untrained model; otherwise two identical models, or a
+    change of equal size. For any other claim: dictionaries that reconstruct as well."""
     if not {c.name for c in read.columns} & {*NORMS}:
         return (near.DIRECTIONS, near.FROZEN, near.OTHER_UNTRAINED)
     walk, equal = read.parsed.terms.get("value"), {"relative_norm": 0.5, "shared": 1.0}
@@ -141,7 +144,7 @@ def _of_crosscoder(read: Condition) -> tuple[Control, ...]:
 
 
 def _compares_texts(part: Part, read: Condition) -> list[Read]:
-    """The reads of a statement on a model as it is that compare two texts of each row."""
+    """The reads of a statement on an unchanged model that compare two texts of each row."""
     if not isinstance(part.task, Task) or part.task.intervention:
         return []
     names = {c.name for c in read.columns}
@@ -149,7 +152,7 @@ def _compares_texts(part: Part, read: Condition) -> list[Read]:
 
 
 def _says_alike(part: Part, read: Condition) -> bool:
-    """Whether a claim says that two texts are more alike than so much."""
+    """Whether a claim says that the similarity of two texts exceeds a value."""
     (first, *others), distance = read.columns, "distance"
     by_name = {r.name: r for r in _compares_texts(part, read)}
     far = first.name in by_name and by_name[first.name].similarity == distance
@@ -158,25 +161,25 @@ def _says_alike(part: Part, read: Condition) -> bool:
 
 
 EXTREME = ("max", "min", *LOCATING, AT)
-"""What is taken over levels and is the same of a sweep that has them in another order."""
+"""Functions over levels whose result does not depend on the order of the levels."""
 NEAR = 20
-"""Blocks that are no more than the model's number of blocks over this apart are about the same."""
+"""Blocks whose distance is at most the number of blocks divided by this are about the same."""
 
 
-def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, ...]:
-    """Give the controls of an arm that mostly repeat the changes of a sweep, of which a statement
-    takes an extreme: those at other layers, where most blocks a third of the model away from those
-    that are swept are swept, too; and other heads, where most heads of the same blocks are."""
+def repeated(study: ModelStudy, part: Part, read: Condition) -> tuple[Control, ...]:
+    """Give the controls that mostly repeat changes of a sweep of which a statement takes an
+    extreme: other layers, if most blocks a third of the model away are swept too, and other heads,
+    if most heads of the same blocks are."""
     table, model, parsed = part.task.intervention, part.task.model, read.parsed
     by = table or model
-    free = [t for t in parsed.together if not in_order(asked, part, t)]
+    free = [t for t in parsed.together if not in_order(study, part, t)]
     over = {d for t in free if t.how in EXTREME for d in t.over}
     over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
     ranges = {x for c in parsed.columns for x in c.ranges}
-    beside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
-    if not over & {*by.sweep} or by.controls is not None or beside:
+    outside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
+    if not over & {*by.sweep} or by.controls is not None or outside:
         return ()
-    sizes = read_sizes(asked.shaped_as(model).config)
+    sizes = read_sizes(study.shaped_as(model).config)
     if table is None:
         return _most_away({n for w in models.changes(model) for n in models.blocks_of(w)}, sizes)
     points = [
@@ -194,7 +197,7 @@ def repeated(asked: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
 
 
 def _most_away(blocks: Collection[int], sizes: Mapping[str, int]) -> tuple[Control, ...]:
-    """The controls at other layers, where most blocks a third of the model away are among these."""
+    """The controls at other layers, if most blocks a third of the model away are among these."""
     if len(blocks) < 2:
         return ()
     layers = sizes["layers"]
@@ -204,114 +207,114 @@ def _most_away(blocks: Collection[int], sizes: Mapping[str, int]) -> tuple[Contr
     return (near.ELSEWHERE, near.BLOCKED_LAYERS) if swept > len(away) / 2 else ()
 
 
-def in_order(asked: ModelStudy, part: Part, whole: Together) -> bool:
-    """Whether levels are compared, or one of them is chosen, by a curve that no control changes, so
-    that a control with the same changes at other levels is another one."""
+def in_order(study: ModelStudy, part: Part, whole: Together) -> bool:
+    """Whether levels are compared with, or chosen by, a curve that no control changes. A control
+    with the same changes at other levels then differs from the arm."""
     fixed = {r.name: {*r.sweep} for r in part.task.reads} if isinstance(part.task, Task) else {}
-    stay = (c for c in whole.columns if c.arm and c.arm not in asked.done)
-    named = any(fixed.get(c.name, set()) & {*whole.over} for c in stay)
-    return named and whole.how in (AT, *PAIRED)
+    stay = (c for c in whole.columns if c.arm and c.arm not in study.changed_arms)
+    is_fixed = any(fixed.get(c.name, set()) & {*whole.over} for c in stay)
+    return is_fixed and whole.how in (AT, *PAIRED)
 
 
 def twins(
-    asked: ModelStudy, main: str, read: Condition, controls: Collection[str]
+    study: ModelStudy, main: str, read: Condition, controls: Collection[str]
 ) -> dict[str, dict[str, str]]:
-    """Give what takes the place of the other arms of a comparison where a control takes that of its
-    own, by the control's name: their twins where it is untrained, for else one that learned nothing
-    is compared with one that did; and their own control of this name where two interventions are
-    compared."""
-    own, by_label = f"{main}/untrained", asked.by_label
+    """Give, by control, what replaces the other arms of a comparison. In the untrained control
+    these are the other arms' untrained controls, since otherwise an untrained arm would be compared
+    with a trained one; if two interventions are compared, it is their own control of the same
+    name."""
+    untrained_main, by_label = f"{main}/untrained", study.by_label
     pairs: dict[str, dict[str, str]] = {}
-    for part in asked.controls_of(main):
-        moved = dict.fromkeys((*rivals(asked, main, read, controls), *_origins(asked, main, read)))
+    for part in study.controls_of(main):
+        moved = dict.fromkeys((*rivals(study, main, read, controls), *_origins(study, main, read)))
         for other in moved if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
-            if part.control == near.TOKEN and _does_as_much(asked, main, other, read):
+            if part.control == near.TOKEN and _does_as_much(study, main, other, read):
                 continue
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
-            if twin in by_label and not alike(asked, part.label, twin):
+            if twin in by_label and not alike(study, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
-    if asked.frozen is None and _breaking(asked, read) == main:
-        return pairs  # of two that learned nothing it is so as well
-    others = [a for a in read.parsed.arms if a != main and not have_equal_twins(asked, main, a)]
+    if study.frozen is None and _breaking(study, read) == main:
+        return pairs  # two untrained probes are equally good as well
+    others = [a for a in read.parsed.arms if a != main and not have_equal_twins(study, main, a)]
     untrained = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in by_label}
-    return pairs | ({own: untrained} if untrained and own in controls else {})
+    return pairs | ({untrained_main: untrained} if untrained and untrained_main in controls else {})
 
 
-def _does_as_much(asked: ModelStudy, main: str, other: str, read: Condition) -> bool:
-    """Whether a claim says of one change at two places that it does at least so much at the first
-    as at the second. At two tokens that are neither it may do equally much, which satisfies the
-    claim: so the control moves the first alone."""
-    tables = [asked.by_label[arm].task.intervention for arm in (main, other)]
+def _does_as_much(study: ModelStudy, main: str, other: str, read: Condition) -> bool:
+    """Whether a claim says of one change at two places that it does at least as much at the first.
+    At two unrelated tokens it may do equally much, which satisfies the claim; so the control moves
+    only the first."""
+    tables = [study.by_label[arm].task.intervention for arm in (main, other)]
     alike = [
         t and msgspec.structs.replace(t, name="", position="all", controls=None) for t in tables
     ]
-    if asked.frozen is not None or alike[0] is None or alike[0] != alike[1]:
+    if study.frozen is not None or alike[0] is None or alike[0] != alike[1]:
         return False
 
-    def holds(own: float, others: float) -> bool:
-        numbers = {main: own, other: others}
+    def holds(main_value: float, other_value: float) -> bool:
+        numbers = {main: main_value, other: other_value}
         x = worked_out(read.parsed.walk, lambda c: numbers.get(c.arm or main, 1.0))
         return read.parsed.low < x < read.parsed.high
 
     return any(holds(x, x) and not holds(1.0, x) for x in (0.0, 2.0))
 
 
-def _origins(asked: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
-    """The arms that a comparison reads next to a model with changed weights, of the same model
-    without the change."""
-    by_label = {a: asked.by_label[a].task for a in read.parsed.arms if a in asked.by_label}
+def _origins(study: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
+    """The arms with the unchanged model that a comparison reads next to a model with changed
+    weights."""
+    by_label = {a: study.by_label[a].task for a in read.parsed.arms if a in study.by_label}
     about = by_label.get(main)
-    if asked.frozen is not None or about is None or not about.model.weights:
+    if study.frozen is not None or about is None or not about.model.weights:
         return ()
-    before = msgspec.structs.replace(about.model, weights=None, sweep={}, label="", controls=None)
+    origin = msgspec.structs.replace(about.model, weights=None, sweep={}, label="", controls=None)
     return tuple(
         arm
         for arm, task in by_label.items()
-        if msgspec.structs.replace(task.model, label="", controls=None) == before
+        if msgspec.structs.replace(task.model, label="", controls=None) == origin
     )
 
 
-def is_change(asked: ModelStudy, main: str, others: Collection[str]) -> bool:
-    """Whether an arm is a changed model, and these others are none. Two models as they are, two
-    probes or two changes are no change of each other."""
-    return _is_changed(asked, main) and not any(_is_changed(asked, other) for other in others)
+def is_change(study: ModelStudy, main: str, others: Collection[str]) -> bool:
+    """Whether an arm is a changed model and these others are not. Two unchanged models, two probes
+    or two changes are not a change of each other."""
+    return _is_changed(study, main) and not any(_is_changed(study, other) for other in others)
 
 
-def _is_changed(asked: ModelStudy, arm: str) -> bool:
-    model = asked.by_label[arm].task.model if arm in asked.by_label else None
-    changed = model is not None and (asked.is_tuned(model) or model.weights is not None)
-    return changed or arm in asked.done
+def _is_changed(study: ModelStudy, arm: str) -> bool:
+    model = study.by_label[arm].task.model if arm in study.by_label else None
+    changed = model is not None and (study.is_tuned(model) or model.weights is not None)
+    return changed or arm in study.changed_arms
 
 
 def pairs_in_words(
-    asked: ModelStudy, where: str, main: str, read: Condition, controls: Collection[str]
+    study: ModelStudy, where: str, main: str, read: Condition, controls: Collection[str]
 ) -> Iterator[str]:
-    """Say which pairs stand in for both sides of a comparison."""
-    compared = rivals(asked, main, read, controls)
+    """Say which pairs of controls replace both sides of a comparison."""
+    compared = rivals(study, main, read, controls)
     pairs = [
         f"{control} minus {twin}"
-        for control, others in twins(asked, main, read, controls).items()
+        for control, others in twins(study, main, read, controls).items()
         for other, twin in others.items()
         if other in compared
     ]
     if pairs:
-        task = asked.by_label[main].task
+        task = study.by_label[main].task
         kind = "interventions" if task.intervention else "models"
         kind = "probes" if isinstance(task, ProbeTask) else kind
         yield f"{where}: it compares two {kind}, so one control replaces both: {', '.join(pairs)}"
 
 
-def of_control(asked: ModelStudy, part: Part, entry: Any, read: Condition) -> Any:
-    """Complete a claim about a control: that it does nothing, what it is the control of must break.
-    Raises: ExperimentError where it is to do something, and nobody says what must fail then."""
+def of_control(study: ModelStudy, part: Part, entry: Any, read: Condition) -> Any:
+    """Complete a claim about a control. If it claims no effect, the arm that it controls should
+    break it. Raises: ExperimentError if it claims an effect and names no control."""
     entry = msgspec.structs.replace(entry, credits=entry.credits or ())
     if entry.control:
         return entry
     low, high, task = read.parsed.low, read.parsed.high, part.task
     nothing = task.chance if isinstance(task, ProbeTask) else 0.0
     is_none = isinstance(task, ProbeTask) and low < nothing < high
-    is_none = is_none or is_of_nothing(asked, part, read, or_nearly=True)
+    is_none = is_none or is_of_nothing(study, part, read, or_nearly=True)
     if part.of in read.parsed.arms or not is_none:
         raise ExperimentError(
             f"{part.label} is a control of {part.of}, and a claim that it has an effect needs a "
@@ -322,11 +325,10 @@ def of_control(asked: ModelStudy, part: Part, entry: Any, read: Condition) -> An
     return msgspec.structs.replace(entry, control=(part.of,), violations=violations)
 
 
-def unit_apart(asked: ModelStudy, arms: Sequence[str]) -> str:
-    """Give the unit of which no two of the arms that are compared have a level in common, such as
-    the groups that a probe is judged on and those that it is carried over to; "" where there is
-    none."""
-    parts = [asked.by_label[a] for a in dict.fromkeys(arms) if a in asked.by_label]
+def unit_apart(study: ModelStudy, arms: Sequence[str]) -> str:
+    """Give the unit of which no two compared arms share a level, such as the groups that a probe is
+    judged on and those of its test prompts; "" if there is none."""
+    parts = [study.by_label[a] for a in dict.fromkeys(arms) if a in study.by_label]
     units = {part.task.unit for part in parts}
     levels = [{*part.task.levels} for part in parts]
     alone = all(a.isdisjoint(b) for a, b in itertools.combinations(levels, 2))
@@ -336,8 +338,8 @@ def unit_apart(asked: ModelStudy, arms: Sequence[str]) -> str:
 def of_groups(
     entry: ClaimEntry, units: Sequence[str], unit: str, main: str, read: Condition
 ) -> Claim:
-    """Make a claim that compares the means of arms whose units are apart. Raises: ClaimError where
-    it is no sum of such means."""
+    """Make a claim that compares the means of arms with different units. Raises: ClaimError if it
+    is not a sum of such means."""
     units = (unit, *(u for u in units if u != unit))
     if isinstance(read.parsed.statistic, OfMeans):
         raise ClaimError(
@@ -353,10 +355,10 @@ def of_groups(
     return dataclasses.replace(made, value=apart.put_apart(made.value, unit))
 
 
-def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
-    """Refuse a comparison of arms of which some units are the same and others are not, as they
-    could be compared neither unit by unit nor as two groups. Raises: ExperimentError."""
-    parts = [asked.by_label[a] for a in dict.fromkeys(arms) if a in asked.by_label]
+def refuse_unpaired(study: ModelStudy, arms: Sequence[str]) -> None:
+    """Refuse a comparison of arms that share some units but not all: it is neither paired nor a
+    comparison of two groups. Raises: ExperimentError."""
+    parts = [study.by_label[a] for a in dict.fromkeys(arms) if a in study.by_label]
     for part in parts[1:]:
         if len({p.task.unit == FOLD for p in (parts[0], part)}) > 1:
             raise ExperimentError(
@@ -364,33 +366,33 @@ def refuse_unpaired(asked: ModelStudy, arms: Sequence[str]) -> None:
                 "no folds; write folds under both, the same number"
             )
         first, levels = parts[0], {*part.task.levels}
-        own = {*first.task.levels}
+        base = {*first.task.levels}
         both = [t.prompts for t in (first.task, part.task) if not isinstance(t, SaeTask)]
-        if levels == own and part.task.unit == first.task.unit == "prompt" and both[1:]:
+        if levels == base and part.task.unit == first.task.unit == "prompt" and both[1:]:
             prompts.refuse_shuffled(*both)
-        if part.task.unit != first.task.unit or levels == own or levels.isdisjoint(own):
+        if part.task.unit != first.task.unit or levels == base or levels.isdisjoint(base):
             continue
         unit = first.task.unit
         raise ExperimentError(
-            f"{first.label} is measured on {len(own)} {plural(unit, len(own))} and {part.label} on "
-            f"{len(levels)}, of which {len(own & levels)} are the same: arms are compared one by "
-            "one where all are the same, and as two groups where none is; write a claim of each, "
-            "or name the prompts that both are measured on, of a probe under test"
+            f"{first.label} is measured on {len(base)} {plural(unit, len(base))} and {part.label} "
+            f"on {len(levels)}, of which {len(base & levels)} are the same: arms are compared one "
+            "by one where all are the same, and as two groups where none is; write a claim of each,"
+            " or name the prompts that both are measured on, of a probe under test"
         )
 
 
-def of_weights_alone(asked: ModelStudy, main: str, read: Condition) -> bool:
-    """Whether all that a claim reads is of the weights alone, so that no prompt and no seed gives
-    another number."""
-    parts = [asked.by_label.get(c.arm or main) for c in read.columns]
-    fixed = {r.name for r in asked.text.study.read if reads.is_fixed(r)}
+def of_weights_alone(study: ModelStudy, main: str, read: Condition) -> bool:
+    """Whether all reads of a claim depend on the weights alone, so that every prompt and seed gives
+    the same number."""
+    parts = [study.by_label.get(c.arm or main) for c in read.columns]
+    fixed = {r.name for r in study.text.study.read if reads.is_fixed(r)}
     return {c.name for c in read.columns} <= fixed and not any(p and p.task.drawn for p in parts)
 
 
-def refuse_one_number(asked: ModelStudy, main: str, read: Condition) -> None:
-    """Refuse a claim about one number of the weights, of which prompts are no units. Raises:
+def refuse_one_number(study: ModelStudy, main: str, read: Condition) -> None:
+    """Refuse a claim about a single number of the weights, for which prompts are no units. Raises:
     ExperimentError."""
-    if of_weights_alone(asked, main, read) and not isinstance(read.parsed.statistic, OfMeans):
+    if of_weights_alone(study, main, read) and not isinstance(read.parsed.statistic, OfMeans):
         name = read.columns[0].name
         raise ExperimentError(
             f"{name} is one number of the weights, whatever the prompts, so it has no interval and "
@@ -400,22 +402,22 @@ def refuse_one_number(asked: ModelStudy, main: str, read: Condition) -> None:
         )
 
 
-def paired_by_place(asked: ModelStudy, main: str, read: Condition) -> tuple[str, str] | None:
-    """Name two tables of prompts whose rows are compared one by one though no column says that they
-    belong together; None where there are none. Raises: ExperimentError where more than a difference
-    of means hangs on these pairs."""
+def paired_by_place(study: ModelStudy, main: str, read: Condition) -> tuple[str, str] | None:
+    """Name two tables of prompts that are compared row by row although no column pairs their rows;
+    None otherwise. Raises: ExperimentError if more than a difference of means depends on the
+    pairing."""
     arms = dict.fromkeys(c.arm or main for c in read.parsed.columns)
-    tasks = {a: asked.by_label[a].task for a in arms if a in asked.by_label}
+    tasks = {a: study.by_label[a].task for a in arms if a in study.by_label}
     sets = {a: t.prompts for a, t in tasks.items() if not isinstance(t, SaeTask)}
     first = next(iter(sets.values()), None)
     if first is None or any(p.unit != "prompt" for p in sets.values()):
         return None
     other = next((p for p in sets.values() if not prompts.go_together(first, p)), None)
-    if other is None or unit_apart(asked, [*arms]):
+    if other is None or unit_apart(study, [*arms]):
         return None
     statistic = read.parsed.statistic
-    taken = statistic.parts if isinstance(statistic, OfMeans) else ()
-    medians = [part.text for part in taken if part.how == MIDDLE]
+    parts = statistic.parts if isinstance(statistic, OfMeans) else ()
+    medians = [part.text for part in parts if part.how == MIDDLE]
     for term, walk in read.parsed.terms.items():
         used: list[Column] = []
         walk(lambda c, used=used: used.append(c) or np.float64(1.0))
@@ -432,65 +434,66 @@ def paired_by_place(asked: ModelStudy, main: str, read: Condition) -> tuple[str,
 
 
 def read_besides(value: Value, others: Mapping[str, Mapping[str, str]]) -> Value:
-    """Read the arms next to a control from those that belong to it."""
+    """Read the other arms of a comparison as their twins, while a control is computed."""
 
     def besides(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Any:
         names = others.get(str(getattr(arms, "under", "")), {})
-        own = LazyArms({*arms, *names}, lambda name: arms[names.get(name, name)])
-        return value(arm, own if names else arms)
+        with_partners = LazyArms({*arms, *names}, lambda name: arms[names.get(name, name)])
+        return value(arm, with_partners if names else arms)
 
     return besides
 
 
 def unlike(
-    asked: ModelStudy, main: str, read: Condition, controls: Sequence[str]
+    study: ModelStudy, main: str, read: Condition, controls: Sequence[str]
 ) -> tuple[str, ...]:
-    """Give the arms that are no excuse of a claim: those whose numbers mean something else; nothing
-    done in the place of one side of a comparison alone; and next to a control all that is not
-    named."""
-    compared, others = rivals(asked, main, read, controls), read.parsed.arms
-    if asked.by_label[main].of and asked.frozen is None:
-        return tuple(label for label in asked.by_label if label not in (main, *controls))
+    """Give the arms that are not other explanations of a claim: arms whose numbers mean something
+    else, arms that change only one side of a comparison, controls of reads that the claim does not
+    use, arms on other prompts and, for a claim about a control, all arms that it does not name."""
+    compared, others = rivals(study, main, read, controls), read.parsed.arms
+    if study.by_label[main].of and study.frozen is None:
+        return tuple(label for label in study.by_label if label not in (main, *controls))
     if compared:
-        others = (*others, *asked.by_label)
-    labels = unlike_kinds(asked, main, others)
-    if asked.frozen is None and asked.by_label[main].task.model.weights:  # next to the wrong model
-        labels += tuple(p.label for p in asked.parts if p.of not in ("", main))
-    if asked.frozen is None:  # what stands in there is nothing that the claim reads
-        bear = asked.controls_of(main, [c.name for c in read.columns])
-        idle = (p for p in asked.parts if p.of == main and p not in bear)
-        labels += tuple(p.label for p in idle if p.label not in (*asked.at_chance, *controls))
-    if asked.frozen is None:  # on other prompts
-        sets = {p.label: p.task.sets for p in asked.parts}
-        own = {x.digest for arm in (main, *read.parsed.arms) for x in sets.get(arm, ())[:1]}
+        others = (*others, *study.by_label)
+    labels = unlike_kinds(study, main, others)
+    if study.frozen is None:
+        if study.by_label[main].task.model.weights:  # controls of another model
+            labels += tuple(p.label for p in study.parts if p.of not in ("", main))
+        # controls of reads that the claim does not use
+        bear = study.controls_of(main, [c.name for c in read.columns])
+        idle = (p for p in study.parts if p.of == main and p not in bear)
+        labels += tuple(p.label for p in idle if p.label not in (*study.at_chance, *controls))
+        # arms on other prompts
+        sets = {p.label: p.task.sets for p in study.parts}
+        digests = {x.digest for arm in (main, *read.parsed.arms) for x in sets.get(arm, ())[:1]}
         labels += tuple(
             label
-            for label, of in sets.items()
-            if of and label not in (main, *controls) and own.isdisjoint({of[0].digest})
+            for label, used in sets.items()
+            if used and label not in (main, *controls) and digests.isdisjoint({used[0].digest})
         )
-    return labels + tuple(p.label for p in asked.parts if p.of in compared)
+    return labels + tuple(p.label for p in study.parts if p.of in compared)
 
 
-def units(asked: ModelStudy, arms: Sequence[str]) -> tuple[str, ...]:
-    """Over what a claim about these arms generalises: over prompts, or the column that parts
-    them, and over seeds where something is drawn in one of the arms."""
-    about = [asked.by_label[a] for a in arms if a in asked.by_label]
+def units(study: ModelStudy, arms: Sequence[str]) -> tuple[str, ...]:
+    """The units over which a claim about these arms generalises: prompts, or the column that groups
+    them, and seeds if one of the arms draws something."""
+    about = [study.by_label[a] for a in arms if a in study.by_label]
     unit = about[0].task.unit if about else "prompt"
     return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
 
-def groups(asked: ModelStudy, arm: str) -> dict[str, dict[str, dict[str, str]]]:
-    """Of the unit of an arm: the slots of which prompts are combinations, each with its value in
-    every prompt, and the text of each unit where several say the same. Of what was frozen there
-    are none: it is judged as it was. Raises: ExperimentError where most units are copies."""
-    task = asked.by_label[arm].task if arm in asked.by_label else None
-    if task is None or isinstance(task, SaeTask) or asked.frozen is not None:
+def groups(study: ModelStudy, arm: str) -> dict[str, dict[str, dict[str, str]]]:
+    """By unit: the slots whose combinations make up the prompts, with the value of each prompt, and
+    the text of each unit if several say the same. Empty for frozen studies, which are judged as
+    they were. Raises: ExperimentError if most units are copies."""
+    task = study.by_label[arm].task if arm in study.by_label else None
+    if task is None or isinstance(task, SaeTask) or study.frozen is not None:
         return {}
-    found = {
+    columns = {
         name: {str(i): value for i, value in zip(task.rows, values, strict=True)}
         for name, values in prompts.shared(task.prompts, task.rows).items()
     }
-    sampled = any(read.temperature for read in asked.text.study.read)
+    sampled = any(read.temperature for read in study.text.study.read)
     texts = {} if sampled else prompts.spellings(task.prompts, task.rows)
     if 2 * (copies := len(texts) - len({*texts.values()})) > len(texts):
         raise ExperimentError(
@@ -498,15 +501,14 @@ def groups(asked: ModelStudy, arm: str) -> dict[str, dict[str, dict[str, str]]]:
             f"{copies} repeat the text and the answers of another, perhaps in another spelling: "
             "copies do not count as units; remove them"
         )
-    found |= {"text": texts} if texts else {}
-    return {task.prompts.unit: found} if found else {}
+    columns |= {"text": texts} if texts else {}
+    return {task.prompts.unit: columns} if columns else {}
 
 
-def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, Any]:
-    """What a claim about one measure of a probe is given where it says nothing: the value where
-    there is nothing to be told; and where there are enough units, so that seeds, whose draws
-    overlap, need not be generalised over, these alone."""
-    task = asked.by_label[arm].task if arm in asked.by_label else None
+def proposed(study: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, Any]:
+    """The defaults of a claim about one measure of a probe: the value at chance and, with enough
+    units, these units alone, since the overlapping draws of seeds need not be generalised over."""
+    task = study.by_label[arm].task if arm in study.by_label else None
     if not isinstance(task, ProbeTask):
         return {}
     each = 1 / max(1, len(task.classes))
@@ -523,83 +525,83 @@ def proposed(asked: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, 
     return proposed
 
 
-def ends_of_shares(asked: ModelStudy, main: str, read: Condition) -> tuple[float, float] | None:
-    """Give the least and the greatest mean that a claim about shares of probes can have, though a
-    unit by itself may be beyond; None of any other claim."""
+def ends_of_shares(study: ModelStudy, main: str, read: Condition) -> tuple[float, float] | None:
+    """The smallest and the largest mean of a claim about shares of probes, although a single unit
+    may be outside; None for any other claim."""
 
     def ends(c: Column) -> tuple[float | None, float | None]:
-        part = asked.by_label.get(c.arm or main)
+        part = study.by_label.get(c.arm or main)
         is_share = part is not None and isinstance(part.task, ProbeTask) and c.name in SHARES
         return (0.0, 1.0) if is_share else (None, None)
 
-    known = natural(read, ends)
-    return known if known is not None and np.isfinite(known).all() else None
+    bounds = natural(read, ends)
+    return bounds if bounds is not None and np.isfinite(bounds).all() else None
 
 
-def unlike_kinds(asked: ModelStudy, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
-    """The arms whose numbers mean something else than those of this one: of a difference those
-    of one model or of another kind of difference, of a model to which something is done those
-    of a model as it is; and the other way round.
+def unlike_kinds(study: ModelStudy, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
+    """The arms whose numbers mean something else than those of this arm: of a difference, arms of
+    one model or of another kind of difference; of a changed model, arms of an unchanged one; and
+    vice versa.
 
-    The same model as it is stays, unless the claim reads it already: that it satisfies the
-    claim says that nothing had to be done."""
+    The same unchanged model remains unless the claim reads it already: if it satisfies the claim,
+    the change was not needed."""
 
     def kind(part: Part) -> tuple[bool, ...]:
         return part.task.less is None, part.task.than is None, part.task.intervention is None
 
-    if (about := asked.by_label.get(arm)) is None:
+    if (about := study.by_label.get(arm)) is None:
         return ()
-    before = {
+    untouched = {
         p.label
-        for p in asked.parts
+        for p in study.parts
         if about.task.intervention and p.task.model == about.task.model
         if p.control is None and all(kind(p))
     }
-    unlike = (p.label for p in asked.parts if kind(p) != kind(about))
-    return tuple(label for label in unlike if label in read or label not in before)
+    unlike = (p.label for p in study.parts if kind(p) != kind(about))
+    return tuple(label for label in unlike if label in read or label not in untouched)
 
 
-def compared(asked: ModelStudy, arm: str) -> tuple[str, ...]:
-    """The arms of the two models of which an arm is the difference; none of any other arm."""
-    about = asked.by_label[arm].task if arm in asked.by_label else None
+def compared(study: ModelStudy, arm: str) -> tuple[str, ...]:
+    """The arms of the two models whose difference an arm is; none for any other arm."""
+    about = study.by_label[arm].task if arm in study.by_label else None
     if not isinstance(about, Task) or about.less is None:
         return ()
     return tuple(
         p.label
         for model in (about.less, about.model)
-        for p in asked.parts
+        for p in study.parts
         if p.control is None and not p.task.is_difference and p.task.model == model
         if isinstance(p.task, Task) and p.task.intervention == about.intervention
     )
 
 
-def cut_alike(asked: ModelStudy, some: Sequence[Model]) -> bool:
-    """Whether models have the same tokens, as far as their folders are here."""
-    names = [asked.folder_of(models.states(m)[0]) for m in some]
+def cut_alike(study: ModelStudy, model_tables: Sequence[Model]) -> bool:
+    """Whether models tokenise alike, as far as their folders are available."""
+    names = [study.folder_of(models.states(m)[0]) for m in model_tables]
     return all(models.same_tokens(names[0], name) for name in names[1:])
 
 
-def have_equal_twins(asked: ModelStudy, arm: str, other: str) -> bool:
-    """Whether two arms are of two models of one shape, whose untrained twins are the same
-    weights: compared with each other they would differ by 0, whatever is true."""
-    if not {arm, other} <= {*asked.by_label}:
+def have_equal_twins(study: ModelStudy, arm: str, other: str) -> bool:
+    """Whether two arms are of two models of one shape, whose untrained twins have the same weights:
+    their difference would always be 0."""
+    if not {arm, other} <= {*study.by_label}:
         return False
-    first, second = (asked.by_label[name].task for name in (arm, other))
+    first, second = (study.by_label[name].task for name in (arm, other))
     if isinstance(first, SaeTask) or first.model == second.model:
         return False
-    if asked.frozen is None and first.model.weights != second.model.weights:
+    if study.frozen is None and first.model.weights != second.model.weights:
         return False
-    names = [asked.folder_of(models.states(m)[0]) for m in (first.model, second.model)]
+    names = [study.folder_of(models.states(m)[0]) for m in (first.model, second.model)]
     return models.same_shape(*names)
 
 
-def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
-    """Whether two controls draw the same thing: those of two directions, or latents, that are
-    used alike, whose difference would be next to nothing whatever the model does."""
-    first, second = (asked.by_label[name] for name in (control, other))
+def are_one_draw(study: ModelStudy, control: str, other: str) -> bool:
+    """Whether two controls draw the same thing, as controls of two directions or latents that are
+    used alike do. Their difference would be near 0 whatever the model does."""
+    first, second = (study.by_label[name] for name in (control, other))
     tables = [p.task.intervention for p in (first, second)]
-    drawn = first.control in (near.RANDOM, near.FEATURE, near.TOKENS)
-    if first.task.model != second.task.model or not drawn:
+    is_drawn = first.control in (near.RANDOM, near.FEATURE, near.TOKENS)
+    if first.task.model != second.task.model or not is_drawn:
         return False
     bare = [
         t
@@ -612,10 +614,11 @@ def are_one_draw(asked: ModelStudy, control: str, other: str) -> bool:
     return bare[0] == bare[1] and names[0] != names[1]
 
 
-def are_one_input(asked: ModelStudy, control: str, other: str) -> bool:
+def are_one_input(study: ModelStudy, control: str, other: str) -> bool:
     """Whether two controls of probes learn the same labels from the same tokens, whatever the sites
-    of their probes: they would be equally right, and their difference 0 by arithmetic."""
-    first, second = (asked.by_label[name].task for name in (control, other))
+    of their probes. They would be equally accurate, so their difference would be 0 by
+    construction."""
+    first, second = (study.by_label[name].task for name in (control, other))
     assert isinstance(first, ProbeTask) and isinstance(second, ProbeTask)
     tables = [
         msgspec.structs.replace(t.table, name="", site="", test_site="", **WHOLE)
@@ -627,33 +630,32 @@ def are_one_input(asked: ModelStudy, control: str, other: str) -> bool:
 
 
 def worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> float:
-    """What a condition compares, of these numbers; NaN where it is none, as 0/0."""
+    """The value of a condition for these numbers; NaN if undefined, such as 0/0."""
     with np.errstate(all="ignore"):
         return float(walk(lambda column: np.float64(names(column))))
 
 
 def is_of_nothing(
-    asked: ModelStudy,
+    study: ModelStudy,
     part: Part,
     read: Condition,
     *,
     of_trained: bool = False,
     or_nearly: bool = False,
 ) -> bool:
-    """Whether a claim about what is done to a model, or about a difference, also holds where
-    nothing happens, as far as that is known: of other prompts a model has other numbers.
-    `of_trained`, also one about a model that the study trains; `or_nearly`, also where that lies on
-    its edge."""
+    """Whether a claim about a change or a difference is also true if nothing changes, as far as is
+    known: on other prompts a model has other numbers. `of_trained` includes claims about a model
+    that the study trains; `or_nearly` includes a value on the edge."""
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
         return False
     arms = (c.arm or part.label for c in columns)
-    others = [asked.by_label[arm].task for arm in arms if arm in asked.by_label]
+    others = [study.by_label[arm].task for arm in arms if arm in study.by_label]
     texts = {t.prompts.digest for t in (task, *others) if isinstance(t, Task)}
-    if asked.frozen is None and len(texts) > 1:
+    if study.frozen is None and len(texts) > 1:
         return False
-    some = [r for r in task.reads if not (reads.uses_lens(r) or task.pairs(r))]
-    unchanged = {r.name: reads.same(r) for r in some}
+    comparable = [r for r in task.reads if not (reads.uses_lens(r) or task.pairs(r))]
+    unchanged = {r.name: reads.same(r) for r in comparable}
     compares = {name: number for name, number in unchanged.items() if number is not None}
     if not task.is_difference:
         if task.intervention is None and not of_trained and not task.model.weights:
@@ -664,8 +666,8 @@ def is_of_nothing(
         )
         alike = levels or len({c.arm or part.label for c in columns}) > 1
         if not alike and any(c.name not in compares for c in columns):
-            return False  # how the number would be that nothing changed, nobody knows
+            return False  # its value without a change is unknown
     usual = 0.0 if task.is_difference else 1.0
-    at = worked_out(walk, lambda column: compares.get(column.name, usual))
+    unchanged_value = worked_out(walk, lambda column: compares.get(column.name, usual))
     edge = 1e-9 if or_nearly else 0.0
-    return read.parsed.low - edge < at < read.parsed.high + edge
+    return read.parsed.low - edge < unchanged_value < read.parsed.high + edge

@@ -1,5 +1,7 @@
-"""Composing: a study as an Experiment: arms borrowed from experiments, fields set, and the author's
-claims."""
+"""Composing: make a study an Experiment. `experiment` reads the file; `composed` reads the
+statements, makes claims and estimates of them, leaves out arms that no statement needs, collects
+remarks (`_note`), and puts the arms of borrowed experiments and of models together
+(`_experiment`)."""
 
 from __future__ import annotations
 
@@ -48,31 +50,27 @@ def experiment(path: Path) -> Experiment:
 
 def _complete(path: Path, text: Text) -> Experiment:
     if lacks := missing.essential(text):
-        known(text)
+        refuse_unknown_names(text)
         more = f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""
         raise ExperimentError(lacks[0].text + more)
     return composed(text)
 
 
 def header(path: Path) -> Header:
-    """What a list says of a study. Raises: ExperimentError."""
+    """What `assay list` says about a study. Raises: ExperimentError."""
     study = read(path).study
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     return Header(
-        study.question.rstrip("."),
-        "",
-        "; ".join(texts) or "none",
-        controls or "none",
-        "as planned",
+        study.question.rstrip("."), "", "; ".join(texts) or "none", controls or "none", "as planned"
     )
 
 
-def known(text: Text) -> None:
-    """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
-    does not say yet. Raises: ExperimentError."""
-    said = text.study
-    if not (said.experiment or said.model or said.train):
+def refuse_unknown_names(text: Text) -> None:
+    """Refuse a study that names an unknown experiment, field or arm, even if it is incomplete.
+    Raises: ExperimentError."""
+    tables = text.study
+    if not (tables.experiment or tables.model or tables.train):
         return
     study = StudyDraft(text)
     _experiment(study, (), ())
@@ -85,15 +83,15 @@ def known(text: Text) -> None:
 
 
 def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part]]:
-    """Give for each arm of a study what it measures, as far as that is known before any run, and
-    whose arm it is: an experiment's or a model's. Raises: ExperimentError."""
+    """Give for each arm of a study what it measures, as far as is known before any run, and the
+    experiment or the part to which it belongs. Raises: ExperimentError."""
     study = StudyDraft(text)
     for arm, known_measures in study.measured.items():
         yield arm, known_measures.axes, known_measures.side or study.asked.by_label[arm]
 
 
 def composed(text: Text) -> Experiment:
-    """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises:
+    """The Experiment of a study that lacks nothing essential except, perhaps, claims. Raises:
     ExperimentError."""
     study = StudyDraft(text)
     claims, estimates = (
@@ -168,16 +166,16 @@ def _experiment(
 
 
 def _runs_in_words(study: StudyDraft) -> list[str]:
-    """Say what the runs of a model are that is asked as it is."""
+    """Say how the runs of an unchanged model differ."""
     count = len(study.seeds)
     if study.sides or study.text.study.train or count < 2:
         return []
-    drawn = [p.label for p in study.asked.parts if p.task.drawn and not p.of]
-    if drawn := [label for label in drawn if label in study.arms]:
+    random_arms = [p.label for p in study.asked.parts if p.task.drawn and not p.of]
+    if random_arms := [label for label in random_arms if label in study.arms]:
         return [
-            f"the {count} runs of each arm are {count} seeds: in {', '.join(drawn)} each seed "
-            "learns or draws anew, and in controls what they choose at random; all else is the "
-            "same for each"
+            f"the {count} runs of each arm are {count} seeds: in {', '.join(random_arms)} each "
+            "seed learns or draws anew, and in controls what they choose at random; all else is "
+            "the same for each"
         ]
     return [
         f"each arm has {count} runs because the controls make random choices; the model's own "
@@ -186,11 +184,11 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
 
 
 DEAR = 60.0
-"""CPU-seconds of controls that repeat a sweep, above which a plan says how to need fewer."""
+"""CPU-seconds of controls that repeat a sweep above which a plan says how to reduce them."""
 
 
 def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[str]:
-    """Say which controls repeat a whole sweep, where this takes long, and how to avoid it."""
+    """Say which controls repeat a whole sweep, if that takes long, and how to avoid it."""
     lines = []
     for part in study.asked.parts:
         table, near = part.task.intervention, list[str]()
@@ -212,23 +210,23 @@ def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[st
     return lines
 
 
-def _leave_out_unnamed(study: StudyDraft, named: Sequence[Statement]) -> None:
-    """Leave out the arms of models that no statement names or needs, and refuse a site that a
-    model of the others lacks."""
+def _leave_out_unnamed(study: StudyDraft, stated: Sequence[Statement]) -> None:
+    """Leave out the arms of models that no statement needs, and refuse a site that a model of the
+    others lacks."""
     names = {"main"}
-    for s in named:
+    for s in stated:
         lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
         names |= {s.main, *s.read.parsed.arms, *itertools.chain.from_iterable(lists)}
-        told = s.main, s.read, getattr(s.entry, "control", ())
-        names |= {a for x in comparing.twins(study.asked, *told).values() for a in x.values()}
+        comparison = s.main, s.read, getattr(s.entry, "control", ())
+        names |= {a for x in comparing.twins(study.asked, *comparison).values() for a in x.values()}
     for part in study.asked.parts:
         if part.label in names or study.asked.is_of_first(part):
             checks.check(study.asked, part)
     study.arms = {name: arm for name, arm in study.arms.items() if name in names}
 
 
-def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | Estimate]) -> None:
-    """Remember what the author of a study that asks models should know before it runs."""
+def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | Estimate]) -> None:
+    """Collect the remarks that the author of a study of models should see before it runs."""
     askings = [
         notes.Asking(
             f"{s.table} {s.i + 1}",
@@ -239,31 +237,32 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
             getattr(getattr(study.text.study, s.table)[s.i], "control", ()),
             dims_over(s.entry) if s.table == "estimate" else (),
         )
-        for s, statement in zip(read, done, strict=True)
+        for s, statement in zip(read, made, strict=True)
     ]
     bearing = notes.of_study(study.asked, askings)
     for s in read:
-        told = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
-        bearing += comparing.pairs_in_words(study.asked, *told)
+        comparison = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
+        bearing += comparing.pairs_in_words(study.asked, *comparison)
     study.asked.remarks += bearing
     bearing += [r for r in study.asked.remarks if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r)]
-    by_text = dict(zip((statement.text for statement in done), askings, strict=True))
+    by_text = dict(zip((statement.text for statement in made), askings, strict=True))
     study.beside = partial(beside.lines, study.asked, by_text, bearing)
 
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
-    """Say for what verdicts speak in the words of the experiments that they read."""
+    """Say what verdicts generalise to, in the words of the experiments that they read."""
     phrases = sides.scopes(study.sides, preset, study.seeds, runs)
     phrases += [contents.scope(study.asked, list(runs))] if study.asked.parts else []
     return "; ".join(dict.fromkeys(phrases))
 
 
 def _page(study: StudyDraft) -> str:
-    """What a reader of the report must know beside the question, which is its title: what
-    stands beside what, and what was left out."""
+    """What a reader of the report needs to know besides the question in the title: which
+    experiments are compared, and what was left out."""
     lines = []
     for s in study.sides:
-        lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
+        prefix = f"`{s.label}/…`" if s.label else "Arms without a label"
+        lines.append(f"- {prefix}: {s.description}.")
     if study.asked.parts and (idle := study.asked.left_out(study.arms)):
         lines += ["", f"These arms were not run, because no claim needs them: {', '.join(idle)}."]
     unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in study.sides}
@@ -275,7 +274,7 @@ def _page(study: StudyDraft) -> str:
 
 
 def _inputs(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
-    """What runs read from outside; a model or a text that an experiment cannot have is told
+    """The hashes of what runs read. A model or a text that an experiment cannot have is reported
     with its place in the study."""
     if study.asked.parts:
         return partial(inputs.inputs, study.asked)
@@ -288,14 +287,15 @@ def _inputs(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
             return side.of.inputs(spec) if side.of.inputs else {}
         except AssayError as e:
             i = study.text.study.experiment.index(side.part)
-            what = f"{side.of.name} cannot read what it needs: {e}"
-            raise study.text.error(("experiment", i, "fields"), what) from e
+            message = f"{side.of.name} cannot read what it needs: {e}"
+            raise study.text.error(("experiment", i, "fields"), message) from e
 
     return of_experiment
 
 
 def _times(study: StudyDraft, together: int, all_seeds: int) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as far as records, or the size of a model, tell."""
+    """CPU-seconds of a run of each arm, as far as records or the size of a model allow an
+    estimate."""
     times = {
         arm: seconds
         for side in study.sides
@@ -305,7 +305,7 @@ def _times(study: StudyDraft, together: int, all_seeds: int) -> dict[str, float]
 
 
 def _cost(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
-    """What runs cost: of what a study trains, or where every experiment says it of its own."""
+    """The cost of runs: of what a study trains, or of experiments if each of them gives its own."""
     if study.text.study.train:
         return partial(model_study.cost, study.asked)
     if not all(side.of.cost for side in by_class.values()) or not by_class:

@@ -1,7 +1,7 @@
-"""Contents: what a study asks, known by content: rendered prompts, models by their files, and what
-is read of them, without any name. Before a study that takes long, every direction, control and slot
-of its arms is made on two prompts, so that what a run would refuse is refused at once. And the
-scope: for which models, prompts and sites the verdicts speak."""
+"""Contents: what identifies a study's measurements, without any names: rendered prompts, models by
+their files, and reads by what they compute. `quantity` describes a measure in this way; `rehearse`
+measures two prompts of each arm before a long study, so that a refusal comes at once; `scope` says
+what the verdicts generalise to."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from assay.subjects import chats
 from assay.subjects.folder import find, opening_in_words
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
-"""Fields of tables that name something, choose among levels or seeds, and are no quantity."""
+"""Fields that name something or choose levels or seeds, and are not part of a quantity."""
 ANSWERS = (
     "log_prob",
     "prob",
@@ -49,42 +49,43 @@ ANSWERS = (
     "logit",
     "tokens",
 )
-"""Fields whose values are answers: another answer of the same prompt was seen with the first."""
+"""Fields whose values are answers: another answer to the same prompt was seen with the first."""
 
 
 ANSWERED = ("log_prob", "prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
 NEXT = ("answers", "logit", "logit_lens")
-"""What these and others are of the next token: of a pair, the difference is the same in each."""
+"""Kinds of reads of the next token whose differences between the two answers of a pair are
+equal."""
 
 TRAINED = "for these trained runs only"
-"""What a scope says of units within runs, which here are those of a model as it is."""
+"""How a scope describes units within runs, here runs of an unchanged model."""
 
 
 def asked_in(study: Experiment) -> ModelStudy:
-    """Give what a study asks of models, from which its experiment was composed."""
+    """Give the study of models from which an experiment was composed."""
     assert isinstance(study.materials, Contents), study.name
     return study.materials.asked
 
 
 POINTS = 1000
-"""Points of a sweep at which a measure is known as it would be without the sweep."""
+"""At most this many points of a sweep are also described as a measure without a sweep."""
 
 
 class Contents:
-    """What a study asks of models and of experiments, by content."""
+    """What a study measures of models and experiments, by content."""
 
-    def __init__(self, asked: ModelStudy, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-        self.asked, self.columns = asked, columns
+    def __init__(self, study: ModelStudy, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        self.asked, self.columns = study, columns
 
     def measures(self, arm: str) -> tuple[str, ...]:
-        """Return the names of what is measured in an arm that asks a model; nothing of others."""
+        """Return the names of the measures of an arm of a model; nothing for other arms."""
         part = self._part(arm)
         return tuple(self.asked.measured(part)) if part else ()
 
     def prompts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Return the prompts that runs read, by the name of the input: their hash, and all that
-        each row says."""
+        """Return the prompts that runs read, by the name of the input: their hash, and the content
+        of each row."""
         sets = self.asked.prompts if self.asked.parts else {}
         return {
             f"prompts {name}": (
@@ -100,12 +101,12 @@ class Contents:
         return [text.path.parent / p.file for p in text.study.prompts if p.file]
 
     def scope(self, words: str, condition: str = "") -> str:
-        """Say a scope without the slots of sweeps, and of no trained runs where none was trained;
-        of a claim with this condition only the levels that it reads."""
+        """Write a scope without slots of sweeps and, if nothing was trained, without trained runs;
+        for a claim with this condition, only with the levels that it reads."""
         return spoken_scope(self.asked.text.study, words, condition)
 
     def rows(self, arm: str) -> Rows | None:
-        """Return the rows on which an arm is measured; None of an arm of an experiment, and of
+        """Return the rows on which an arm is measured; None for an arm of an experiment, and for
         dictionaries of which each seed trains its own."""
         if (part := self._part(arm)) is None:
             return None
@@ -114,9 +115,9 @@ class Contents:
             if task.drawn:
                 return None
             if task.source is None:
-                known = {d.path: d.sha256 for d in corpora.load(task.table.text).documents}
+                digests = {d.path: d.sha256 for d in corpora.load(task.table.text).documents}
                 names = tuple(task.levels)
-                return Rows(task.unit, names, names, tuple(known[name] for name in names))
+                return Rows(task.unit, names, names, tuple(digests[name] for name in names))
             chosen, prompts = task.source.halves()[1], task.source
         else:
             chosen, prompts = task.rows, task.prompts
@@ -125,16 +126,16 @@ class Contents:
         paired += self._rendered(task.models, [prompts.rows[i] for i in chosen])
         return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), tuple(paired))
 
-    def _rendered(self, asked: Sequence[Model], rows: Sequence[PromptRow]) -> list[str]:
-        """The texts that templates make of chats: written as texts they are the same prompts."""
+    def _rendered(self, model_tables: Sequence[Model], rows: Sequence[PromptRow]) -> list[str]:
+        """The texts into which templates render chats: as plain texts they are the same prompts."""
         talks = [row.chat for row in rows if row.chat]
-        names = [name for model in asked for name in models.states(model)] if talks else []
+        names = [name for model in model_tables for name in models.states(model)] if talks else []
         templates = [chats.read(chat_folder(self.asked, name).texts) for name in names]
         return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
 
     def models(self) -> dict[str, str]:
-        """Return the content hash of every model that an arm asks, as its files are now. Raises:
-        AssayError where one is not here."""
+        """Return the content hash of every model of an arm, as its files are now. Raises:
+        AssayError if one is not available."""
         names = dict.fromkeys(
             name
             for part in self.asked.parts
@@ -144,17 +145,17 @@ class Contents:
         return {name: self._content(name) for name in names}
 
     def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-        """Measure two prompts in each of these arms whose model is here, where all of them take
-        long. Raises: ExperimentError, with the table that leads to a refusal."""
-        asked, runs = self.asked, len(seeds)
-        if runs * sum(model_study.seconds(asked, arms, runs, runs).values()) < LONG:
+        """If the arms take long, measure two prompts in each of them whose model is available.
+        Raises: ExperimentError, with the table that causes a refusal."""
+        study, runs = self.asked, len(seeds)
+        if runs * sum(model_study.seconds(study, arms, runs, runs).values()) < LONG:
             return
-        for part in (p for p in asked.parts if p.label in arms):
-            if isinstance(part.task, Task) and _is_rehearsed(asked, part):
-                task, table, text = part.task, part.task.intervention, asked.text
+        for part in (p for p in study.parts if p.label in arms):
+            if isinstance(part.task, Task) and _is_rehearsed(study, part):
+                task, table, text = part.task, part.task.intervention, study.text
                 keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
                 try:
-                    measuring.rehearse(task, min(seeds), asked.folder, device, ROOT.get())
+                    measuring.rehearse(task, min(seeds), study.folder, device, ROOT.get())
                 except AssayError as e:
                     # a control that cannot be made is left out, with a note
                     if part.control is None or not isinstance(e, DataError):
@@ -164,9 +165,10 @@ class Contents:
     def quantity(
         self, arm: str, measure: str
     ) -> tuple[dict[str, str], Any, list[Any], list[Any]] | None:
-        """Return the content hashes of what a measure of an arm is read from, what it is, as
-        JSON values without names, which others are functions of the same numbers, and what it is
-        at each point of a sweep; None of an arm of an experiment. Raises: AssayError."""
+        """Return the content hashes of what a measure of an arm is read from, its description as
+        JSON values without names, the measures that are functions of the same numbers, and its
+        description at each point of a sweep; None for an arm of an experiment. Raises:
+        AssayError."""
         if (part := self._part(arm)) is None:
             return None
         task = part.task
@@ -180,19 +182,19 @@ class Contents:
         if isinstance(task, SaeTask) and task.table.text:
             texts = sorted(d.sha256 for d in corpora.load(task.table.text).documents)
             inputs["corpus"] = sha256("".join(texts).encode()).hexdigest()  # whatever their names
-        what = {"control": task.words["control"], "untrained": task.words["untrained"]}
+        facts = {"control": task.words["control"], "untrained": task.words["untrained"]}
         if isinstance(task, SaeTask):  # whose `dictionary` is a kind, and no name
-            said = stated(task.table)
-            what |= {"of": {k: v for k, v in said.items() if k not in NAMES}, "measure": measure}
+            words = stated(task.table)
+            facts |= {"of": {k: v for k, v in words.items() if k not in NAMES}, "measure": measure}
         elif isinstance(task, Task):
-            what |= {"read": self._read(task, measure), "change": self._change(task)}
+            facts |= {"read": self._read(task, measure), "change": self._change(task)}
         else:
-            of = {k: v for k, v in self._bare(task.table).items() if k != "intervention"}
-            what |= {"of": of, "measure": measure}
-            what |= {"change": self._bare(task.intervention)} if task.intervention else {}
-        every, of_points = self._with_same(task, what), list[Any]()
+            probe_words = {k: v for k, v in self._bare(task.table).items() if k != "intervention"}
+            facts |= {"of": probe_words, "measure": measure}
+            facts |= {"change": self._bare(task.intervention)} if task.intervention else {}
+        every, of_points = self._with_same(task, facts), list[Any]()
         for point in self._points(task, measure):
-            of_points += self._with_same(task, what | point)
+            of_points += self._with_same(task, facts | point)
         bare = [
             json.loads(self._slots(task, json.dumps(x, sort_keys=True)))
             for x in (*every, *of_points)
@@ -200,8 +202,8 @@ class Contents:
         return inputs, bare[0], bare[1 : len(every)], bare[len(every) :]
 
     def _points(self, task: Any, measure: str) -> Iterator[dict[str, Any]]:
-        """What a measure is at each point of its sweep: the same as without a sweep, at one level
-        of each."""
+        """The description of a measure at each point of its sweep, which equals that of a measure
+        without a sweep."""
         if not isinstance(task, Task) or isinstance(task, DamageTask):
             return
         table = next((r for r in task.reads if r.name == measure), None)
@@ -210,27 +212,28 @@ class Contents:
         first = interventions.points(task.intervention) if task.intervention else [{}]
         then = interventions.points(table)
         for i, k in interventions.together(first, then)[:POINTS]:
-            at = replace(
+            single = replace(
                 task,
                 intervention=task.intervention and interventions.swept(task.intervention, first[i]),
                 reads=(interventions.swept(table, then[k]),),
             )
-            yield {"read": self._read(at, measure), "change": self._change(at)}
+            yield {"read": self._read(single, measure), "change": self._change(single)}
 
-    def _with_same(self, task: Any, what: dict[str, Any]) -> list[dict[str, Any]]:
-        return [what, *(what | {"read": x} for x in self._same(task, what.get("read")))]
+    def _with_same(self, task: Any, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        return [facts, *(facts | {"read": x} for x in self._same(task, facts.get("read")))]
 
     def _part(self, arm: str) -> Part | None:
         return self.asked.by_label.get(arm)
 
     def _content(self, name: str) -> str:
-        """The hash of a model's files; of one that the study trains, of what it learns."""
+        """The hash of a model's files; for a model that the study trains, of what it learns."""
         if name in self.asked.trains:
             return inputs.model_hash(self.asked, name)
         return find(self.asked.folder_of(name)).content
 
     def _weights(self, name: str) -> str:
-        """The hash of a model's weights; of one that the study trains, of what decides them."""
+        """The hash of a model's weights; for a model that the study trains, of what determines
+        them."""
         if name not in self.asked.trains:
             return self.asked.found(name).weights_content
         if not self.asked.trains[name].of:
@@ -242,33 +245,33 @@ class Contents:
         return training.key(replace(training.spec(table, start, source, None, "-"), model=content))
 
     def _dictionary(self, name: str) -> str:
-        """The hash of a dictionary; of one that the study trains, of what decides it."""
+        """The hash of a dictionary; for one that the study trains, of what determines it."""
         if name not in self.asked.saes:
             return dictionary_content(self.asked, name)
-        known = inputs.learning(self.asked, name, "", self.asked.saes[name].seed).spec
+        spec = inputs.learning(self.asked, name, "", self.asked.saes[name].seed).spec
         return training.key(
-            replace(known, model=self._weights(self.asked.read_by(self.asked.saes[name]).name))
+            replace(spec, model=self._weights(self.asked.read_by(self.asked.saes[name]).name))
         )
 
     def _bare(self, table: Any) -> dict[str, Any]:
-        """What a table says, without names and answers, and with dictionaries by content."""
-        said = {k: v for k, v in stated(table).items() if k not in NAMES}
+        """The fields of a table without names and answers, with dictionaries by content."""
+        words = {k: v for k, v in stated(table).items() if k not in NAMES}
         for field in inputs.FIELDS:
-            if value := said.get(field):
-                name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
-                known = "" if "{" in name else self._dictionary(name)
-                said[field] = [known, *rest]
+            if value := words.get(field):
+                name, latents = (value, []) if isinstance(value, str) else (value[0], value[1:])
+                content = "" if "{" in name else self._dictionary(name)
+                words[field] = [content, *latents]
         for field in ("projection", *interventions.ALONG, "cosine", "distance", "direction"):
-            if name := said.get(field):
+            if name := words.get(field):
                 several = name if isinstance(name, list | tuple) else (name,)
-                every = [self._direction(str(one)) for one in several]
-                said[field] = every if several is name else every[0]
-        if code := said.get("function"):
-            said["function"] = own_code.digest(code, self.asked.folder)
-        return {k: v for k, v in said.items() if k not in ANSWERS}
+                every = [self._direction(str(direction)) for direction in several]
+                words[field] = every if several is name else every[0]
+        if code := words.get("function"):
+            words["function"] = own_code.digest(code, self.asked.folder)
+        return {k: v for k, v in words.items() if k not in ANSWERS}
 
     def _direction(self, name: str) -> dict[str, Any]:
-        """What a direction is, with the prompts that it is learned from by content."""
+        """The definition of a direction, with the prompts that it is learned from by content."""
         table = next((d for d in self.asked.text.study.direction if d.name == name), None)
         if table is None:  # its name is filled by a sweep, whose levels do not count
             return {}
@@ -285,12 +288,12 @@ class Contents:
         return ["answers" if kind in ANSWERED else kind, self._bare(table)]
 
     def _same(self, task: Any, read: Any) -> list[Any]:
-        """The other reads of the same next token: as another function of its logits, or by the
-        logit lens after the last block, which is where the model ends."""
+        """The other reads of the same next token: another function of its logits, or the logit lens
+        after the last block, where the model ends."""
         if not isinstance(read, list) or read[0] not in NEXT:
             return []
-        found = self.asked.found(models.states(task.models[0])[0])
-        end = {"site": f"blocks.{found.layers - 1}.hook_resid_post"}
+        folder = self.asked.found(models.states(task.models[0])[0])
+        end = {"site": f"blocks.{folder.layers - 1}.hook_resid_post"}
         bare = {k: v for k, v in read[1].items() if (k, v) != ("site", end["site"])}
         if "site" in bare:
             return []
@@ -300,7 +303,7 @@ class Contents:
         return self._bare(task.intervention) if task.intervention else None
 
     def _slots(self, task: Any, text: str) -> str:
-        """A text with the slots of the prompts by their order in place of their names."""
+        """A text with the slots of the prompts replaced by their order."""
         prompts = task.source if isinstance(task, SaeTask) else task.prompts
         spans = prompts.rows[0].spans if prompts else {}
         for i, name in enumerate(sorted(spans, key=lambda name: spans[name])):
@@ -308,37 +311,37 @@ class Contents:
         return text
 
 
-def spoken_scope(study: Study, words: str, said: str = "") -> str:
-    """Say a scope of a study without slots, and of no trained runs where none was trained; of a
-    claim of which the condition is `said` with the sites of its own reads, and with the levels that
-    it names, where it names some."""
+def spoken_scope(study: Study, words: str, claim_condition: str = "") -> str:
+    """Write a scope of a study without slots and, if nothing was trained, without trained runs; for
+    a claim with `claim_condition`, with the sites of its own reads and the levels that it names, if
+    any."""
     if study.model and not study.train:
-        asked = "these models" if study.model[1:] else "this model"
-        words = words.replace(TRAINED, f"for {asked} and prompts like these")
+        subject = "these models" if study.model[1:] else "this model"
+        words = words.replace(TRAINED, f"for {subject} and prompts like these")
         over, _, others = words.partition("; ")
         if re.search(rf"\b{re.escape(over.removeprefix('over '))} of ", others):
             words = others  # how many prompts there are is said with their file
-    named: dict[str, set[str]] = {}
+    picked: dict[str, set[str]] = {}
     columns: Sequence[Column] = ()
     for compared in (True, False):  # of a claim, or of an estimate
         with suppress(AssayError):
-            columns = columns or condition(said, compared=compared).columns
+            columns = columns or condition(claim_condition, compared=compared).columns
     used = {c.name for c in columns}
-    kept = {r.site for r in study.read if r.name in used or not columns}
-    for site in {r.site for r in study.read if r.site} - kept:  # only other claims read there
+    sites_read = {r.site for r in study.read if r.name in used or not columns}
+    for site in {r.site for r in study.read if r.site} - sites_read:  # only other claims read there
         words = words.replace(f", read at {site}", "")
     for dim, level in (x for c in columns for x in c.levels):
-        named.setdefault(dim, set()).add(str(level))
+        picked.setdefault(dim, set()).add(str(level))
     every = {dim for c in columns for dim in c.over}
     levels = {
-        slot: [x for x in some if str(x) in named.get(slot, ()) and slot not in every] or some
-        for slot, some in _levels(study)
+        slot: [x for x in values if str(x) in picked.get(slot, ()) and slot not in every] or values
+        for slot, values in _levels(study)
     }
     return at_levels(words, levels)
 
 
 def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
-    """What fills each slot, in one table or another."""
+    """The levels of each slot, over all tables."""
     changes = [interventions.expanded(t, study.direction) for t in study.intervene]
     sweeps: list[Mapping[str, Sequence[object]]] = [
         *(t.sweep for t in changes),
@@ -353,76 +356,77 @@ def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
 
 
 LONG = 60.0
-"""CPU-seconds of a study from which on it is rehearsed; a shorter one is soon refused anyway."""
+"""CPU-seconds above which a study is rehearsed; a shorter one reaches its refusals soon anyway."""
 
 
-def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
-    """Whether an arm needs nothing that is trained first, and is no control that draws a model or
-    prompts anew."""
+def _is_rehearsed(study: ModelStudy, part: Part) -> bool:
+    """Whether an arm needs nothing that is trained first, and is not a control that draws a model
+    or prompts."""
     task = part.task
-    if not isinstance(task, Task) or isinstance(task, DamageTask) or inputs.used(asked, task):
+    if not isinstance(task, Task) or isinstance(task, DamageTask) or inputs.used(study, task):
         return False
     if part.of and task.new_each_seed:
         return False
     names = {name for m in task.models for name in models.states(m)}
-    return names.isdisjoint(asked.trains)
+    return names.isdisjoint(study.trains)
 
 
 # for what verdicts speak --------------------------------------------------------------------------
 
 
-def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
-    """For which models, prompts and sites verdicts speak that read these arms."""
-    parts = [p for p in asked.parts if p.label in arms and not p.of] or asked.parts[:1]
+def scope(study: ModelStudy, arms: Sequence[str]) -> str:
+    """The models, prompts and sites to which verdicts generalise that read these arms."""
+    parts = [p for p in study.parts if p.label in arms and not p.of] or study.parts[:1]
     tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
-    phrases = [_models_in_words(asked, [*tables])]
+    phrases = [_models_in_words(study, [*tables])]
     in_words = {}
     for part in parts:
         if isinstance(part.task, SaeTask):
             in_words[part.task.in_words] = part.task.in_words
             phrases += [f"a dictionary at {' and '.join(saes.reads_at(part.task.table))}"]
             continue
-        for some in (part.task.prompts, part.task.than):
-            if some is not None:
-                name = some.table.file or (some.table.name if part.task.than else "")
-                of = f" of {name}" if name else ""
-                which = f" where {some.selection.condition}" if some.selection else ""
-                in_words[some.table.name] = f"{counted(len(part.task.rows), 'prompt')}{of}{which}"
+        for source in (part.task.prompts, part.task.than):
+            if source is not None:
+                name = source.table.file or (source.table.name if part.task.than else "")
+                file = f" of {name}" if name else ""
+                which = f" where {source.selection.condition}" if source.selection else ""
+                count = counted(len(part.task.rows), "prompt")
+                in_words[source.table.name] = f"{count}{file}{which}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
         name = interventions.named_direction(intervention)
-        sites = [d.site for d in asked.text.study.direction if d.name == name]
+        sites = [d.site for d in study.text.study.direction if d.name == name]
         site = intervention.site or next(iter(sites), "")
         places = [site] if isinstance(site, str) else [*site]
-        own = (intervention.block, intervention.top, intervention.neurons, intervention.function)
-        if any(own) or not (any(places) or intervention.heads):
+        others = (intervention.block, intervention.top, intervention.neurons, intervention.function)
+        if any(others) or not (any(places) or intervention.heads):
             phrases.append(f"with {interventions.in_words(intervention)}")
             continue
         if intervention.heads:
             places = [interventions.heads_in_words(intervention.heads)]
         token = interventions.token_in_words(intervention.position)
-        at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
+        place = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
         around = interventions.window_in_words(intervention)
-        phrases += [f"changed at {', '.join(places)}{around}{at}"] if any(places) else []
+        phrases += [f"changed at {', '.join(places)}{around}{place}"] if any(places) else []
     read_at = ((r.site, r.other_site) for p in parts for r in p.task.reads)
-    phrases += [f"read at {site}" for some in read_at for site in some if site]
+    phrases += [f"read at {site}" for source in read_at for site in source if site]
     return ", ".join(dict.fromkeys(phrases))
 
 
-def _models_in_words(asked: ModelStudy, tables: Sequence[Model]) -> str:
-    """The models, and what the texts of each begin with, so far as they are here."""
-    openings = {m: _opening_in_words(asked, m) for m in tables}
+def _models_in_words(study: ModelStudy, tables: Sequence[Model]) -> str:
+    """The models, and what each model's texts begin with, as far as they are available."""
+    openings = {m: _opening_in_words(study, m) for m in tables}
     if len({*openings.values()}) == 1:
         names = " and ".join(model_phrase(m) for m in tables)
         return ", ".join(filter(None, [names, openings[tables[0]]]))
     return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
 
 
-def _opening_in_words(asked: ModelStudy, model: Model) -> str:
+def _opening_in_words(study: ModelStudy, model: Model) -> str:
     try:
-        folder = asked.found(models.states(model)[0], model.bos)
+        folder = study.found(models.states(model)[0], model.bos)
         opening: Sequence[int] = folder.opening
-        if first := next((p for p in asked.prompts.values() if p.table.messages), None):
+        if first := next((p for p in study.prompts.values() if p.table.messages), None):
             sent = prompt(folder, first.rows[0])
             opening = sent.tokens[: sent.opening]
         return opening_in_words(folder, opening)

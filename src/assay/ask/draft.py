@@ -1,5 +1,5 @@
-"""A study on the way to an Experiment: its text with the arms that it borrows or makes, and its
-statements as they are read, before any of them is held to the arms."""
+"""A study on its way to an Experiment: its text with the arms that it borrows or makes, and its
+statements as read, before they are checked against the arms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from assay.core.spec import Spec, per_run_fields
 class Statement:
     """A claim or an estimate of a study, with its condition or quantity read."""
 
-    def __init__(self, text: Text, table: str, i: int, asked: ModelStudy | None) -> None:
+    def __init__(self, text: Text, table: str, i: int, study: ModelStudy | None) -> None:
         self.text, self.table, self.i = text, table, i
         self.entry: Any = getattr(text.study, table)[i]
         self.key = "holds" if table == "claim" else "value"
@@ -32,28 +32,28 @@ class Statement:
             words = getattr(self.entry, self.key)
             self.read: Condition = condition(words, compared=table == "claim")
         controls = getattr(self.entry, "control", ())
-        named = [name for name in self.read.parsed.arms if name not in controls]
+        arms = [name for name in self.read.parsed.arms if name not in controls]
         # the arm that it is about
-        self.main = comparing.about(asked, self.read, controls) if asked else [*named, "main"][0]
+        self.main = comparing.about(study, self.read, controls) if study else [*arms, "main"][0]
 
-    def error(self, key: str | None, what: object) -> ExperimentError:
-        """Make the refusal of one of its fields, or of all of it."""
-        return self.text.error((self.table, self.i, *([key] if key else [])), what)
+    def error(self, key: str | None, message: object) -> ExperimentError:
+        """Make the refusal of one of its fields, or of the whole statement."""
+        return self.text.error((self.table, self.i, *([key] if key else [])), message)
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownMeasures:
-    """What is known of the measures of an arm before any run: their dimensions, and of which
-    experiment that is recorded."""
+    """What is known about the measures of an arm before any run: their dimensions, and the
+    experiment whose record they are from."""
 
     axes: Mapping[str, Axes]
     side: Side | None = None
     complete: bool = False
-    """Whether every level is known, as of arms of a model, whose levels the text says."""
+    """Whether every level is known, as for arms of a model, whose levels are in the text."""
 
     @property
     def units(self) -> tuple[str, ...]:
-        """What there may be units of: fields in which runs differ, and dimensions."""
+        """The possible units: fields in which runs differ, and dimensions."""
         dims = (dim for axes in self.axes.values() for dim in axes)
         return tuple(dict.fromkeys([*(self.fields or ("seed",)), *dims]))
 
@@ -64,14 +64,14 @@ class KnownMeasures:
 
     @property
     def settled(self) -> bool:
-        """Whether the levels are those recorded: no field is set on which they could depend."""
+        """Whether the levels are those recorded, as no field is set on which they could depend."""
         if self.complete:
             return True
         return self.side is not None and not self.side.fields and self.side.part.preset == "default"
 
 
 class StudyDraft:
-    """A study on the way to an Experiment: what stands side by side in it, and its arms. Raises:
+    """A study on its way to an Experiment: its borrowed experiments and its arms. Raises:
     ExperimentError for what is wrong with them."""
 
     def __init__(self, text: Text) -> None:
@@ -79,8 +79,8 @@ class StudyDraft:
         self.sides = sides.sides(text)
         asks = "model" if text.study.model else "train" if text.study.train else ""
         if asks and self.sides:
-            what = "a study asks models or borrows experiments; write two studies"
-            raise text.error((asks,), what)
+            message = "a study asks models or borrows experiments; write two studies"
+            raise text.error((asks,), message)
         self.asked = ModelStudy(text)
         self.beside: Any = None
         # the arms and measures that each statement reads, by its text
@@ -93,14 +93,14 @@ class StudyDraft:
             for side in self.sides
             for name, arm in sides.arms_of(side, self.sides[0]).items()
         }
-        # an experiment has to have main, of which nothing may run
+        # an experiment needs an arm main, even if it does not run
         self.idle = {name for name, arm in self.borrowed.items() if arm.specs is sides.none}
         self.arms = self.borrowed | self.asked.arms()
         for i, part in enumerate(text.study.experiment):
             for name in (n for n in part.learned if n not in self.borrowed):
                 hint = nearest(name, self.borrowed)
-                what = f"the study has no arm {name!r} of an experiment; {hint}"
-                raise text.error(("experiment", i, "learned"), what)
+                message = f"the study has no arm {name!r} of an experiment; {hint}"
+                raise text.error(("experiment", i, "learned"), message)
         self.text = text
         self.measured = {
             side.named(arm): KnownMeasures(axes, side)
@@ -112,7 +112,7 @@ class StudyDraft:
         }
 
     def _main_specs(self, preset: str) -> tuple[Spec, ...]:
-        """The specs of the arm main at a preset: of the models that are asked, else of the first
+        """The specs of the arm main at a preset: of the models, otherwise of the first
         experiment."""
         if self.asked.parts:
             return self.asked.specs(preset, self.seeds)
@@ -129,33 +129,33 @@ class StudyDraft:
 
 
 def _check_words(text: Text) -> None:
-    """Refuse a budget that is no time, and a threshold that does not say where it comes from."""
+    """Refuse a budget that is not a duration, and a threshold without its source."""
     if text.study.budget:
         with text.located("budget"):
             duration(text.study.budget)
     for i, entry in enumerate(text.study.claim):
         if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
-            what = (
+            message = (
                 "threshold must say where the number in the claim comes from: "
                 '"plan: …" (chosen before any look at results), or "paper: …", "theory: …", '
                 f'"pilot: …"; got {entry.threshold!r}'
             )
-            raise text.error(("claim", i, "threshold"), what)
+            raise text.error(("claim", i, "threshold"), message)
 
 
 SOURCES = ("plan", "paper", "theory", "pilot")
-"""What a threshold may come from."""
+"""The possible sources of a threshold."""
 
 
 def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[int]) -> None:
-    """Refuse the same runs under two labels: what they have in common is no evidence, and one would
-    be a control of the other that cannot pass."""
+    """Refuse the same runs under two labels: their agreement is no evidence, and as a control one
+    could not differ from the other."""
     for side, other in itertools.combinations(study_sides, 2):
         specs, other_specs = (s.specs(s.part.preset, seeds) for s in (side, other))
         if side.of.name == other.of.name and set(specs) & set(other_specs):
             first, second = (f"{s.label}/main" if s.label else "main" for s in (side, other))
-            what = (
+            message = (
                 f"{first} and {second} have the same runs; leave one out, or set a field in which "
                 "they differ"
             )
-            raise text.error(("experiment", text.study.experiment.index(other.part)), what)
+            raise text.error(("experiment", text.study.experiment.index(other.part)), message)

@@ -1,5 +1,5 @@
-"""Fields: what may be set in an experiment or a study, its arms, and the measures that a claim may
-read."""
+"""Fields: what can be set in an experiment or a study, its arms, and the measures that claims can
+use."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from assay.lab.records import records
 from assay.lab.store.origin import STUDIES
 
 Chosen = Callable[[], tuple[Experiment, Preset]]
-"""Gives the experiment and the preset that are meant, where no study is."""
+"""Gives the experiment and the preset that are meant, if the name is not that of a study."""
 FEW = 8
-"""Levels and values that are listed; of more only these."""
+"""Levels and values are listed up to this many."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Field:
     default: str
     """Its value at the preset; of several the first."""
     may_be: str
-    """Its bounds in words; "" where any value of its type is taken."""
+    """Its bounds in words; "" if any value of its type is allowed."""
     meaning: str
 
 
@@ -56,21 +56,21 @@ class Variant:
     name: str
     note: str
     changes: Mapping[str, str]
-    """Fields that its runs have otherwise than main's, with their values."""
+    """Fields in which its runs differ from those of main, with their values."""
     made_of: tuple[str, ...]
-    """Of an arm that is not trained: those whose measures it is made of; else the one that it
-    builds on."""
+    """For an arm that is not trained: the arms from whose measures it is computed; otherwise the
+    arm that it builds on."""
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """Over what a measure goes beside runs."""
+    """A dimension of a measure besides runs."""
 
     name: str
     size: int | None
-    """How many levels it has; null where that is known once something ran."""
+    """How many levels it has; null if unknown before a run."""
     levels: tuple[str, ...]
-    """The first of them."""
+    """The first levels."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +79,22 @@ class Measure:
 
     name: str
     words: str
-    """What it is, in a line; "" where neither a study nor the table of measures tells."""
+    """A one-line description; "" if neither a study nor the table of measures has one."""
     unit: str
     low: float | None
-    """The least that it can be; null for no end, or where nothing tells."""
+    """The smallest possible value; null if there is none or it is unknown."""
     high: float | None
     better: str
-    """Which way is better; "" where neither is."""
+    """Which way is better; "" if neither is."""
     measured: tuple[float, float] | None
-    """Least and greatest value in the record or the store."""
+    """The smallest and the largest value in the record or the store."""
     dimensions: tuple[Dimension, ...]
     arms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Fields:
-    """What may be set in an experiment, or in those that a study borrows, and what is measured."""
+    """What can be set in an experiment, or in those that a study borrows, and what is measured."""
 
     experiment: str
     measures: tuple[Measure, ...]
@@ -109,25 +109,26 @@ def described(name: str, chosen: Chosen, lab: Lab) -> Fields:
     title, by_arm = measured(name, chosen, lab)
     if name.endswith(STUDIES):  # a study that asks a model has its tables
         borrowed = sides.sides(read(catalogue.entry(name).path))
-        known = [(side.of, side.of.default) for side in borrowed]
+        experiments = [(side.of, side.of.default) for side in borrowed]
     else:
         experiment, preset = chosen()
-        known = [(experiment, preset.specs)]
-    settable = {e.name: fields(specs) for e, specs in known}
-    arms = {e.name: variants(e, specs) for e, specs in known}
+        experiments = [(experiment, preset.specs)]
+    settable = {e.name: fields(specs) for e, specs in experiments}
+    arms = {e.name: variants(e, specs) for e, specs in experiments}
     return Fields(title, merged(by_arm), settable, arms)
 
 
-def of_arm(known: Fields, arm: str) -> Fields:
-    """Keep what one arm changes and measures. Raises: AssayError where there is none of this
-    name."""
-    own = tuple(m for m in known.measures if arm in m.arms)
-    variants = {name: tuple(a for a in some if a.name == arm) for name, some in known.arms.items()}
-    names = {a for m in known.measures for a in m.arms}
-    names |= {a.name for some in known.arms.values() for a in some}
+def of_arm(listing: Fields, arm: str) -> Fields:
+    """Keep what one arm changes and measures. Raises: AssayError for an unknown arm."""
+    measures = tuple(m for m in listing.measures if arm in m.arms)
+    variants = {
+        name: tuple(a for a in arms if a.name == arm) for name, arms in listing.arms.items()
+    }
+    names = {a for m in listing.measures for a in m.arms}
+    names |= {a.name for arms in listing.arms.values() for a in arms}
     if arm not in names:
-        raise AssayError(f"{known.experiment} has no arm {arm!r}; {nearest(arm, sorted(names))}")
-    return Fields(known.experiment, own, {}, variants)
+        raise AssayError(f"{listing.experiment} has no arm {arm!r}; {nearest(arm, sorted(names))}")
+    return Fields(listing.experiment, measures, {}, variants)
 
 
 def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...]:
@@ -145,8 +146,8 @@ def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...
 
 
 def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
-    """List the fields of an experiment's specs, with their values in the first one and what stands
-    under each in the class."""
+    """List the fields of an experiment's specs, with their values in the first one and their
+    docstrings."""
     first, texts = specs[0], meanings(type(specs[0]))
     return tuple(
         Field(name, str(getattr(first, name)), bounds, texts.get(name, ""))
@@ -155,7 +156,7 @@ def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
 
 
 def meanings(cls: type) -> dict[str, str]:
-    """What stands under each field of a class and of those it is made of."""
+    """The docstrings of the fields of a class and its bases."""
     meanings: dict[str, str] = {}
     for base_class in reversed(cls.__mro__):
         try:
@@ -174,8 +175,8 @@ def meanings(cls: type) -> dict[str, str]:
 
 
 def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[Measure]]]:
-    """Name the experiment, and list what each arm measures, as far as a study, a record or what is
-    stored says, also of a study that claims nothing yet."""
+    """Name the experiment, and list the measures of each arm, as far as a study, a record or the
+    store has them, also for a study without claims."""
     by_arm: dict[str, list[Measure]] = {}
     if name.endswith(STUDIES):
         entry = catalogue.entry(name)
@@ -184,10 +185,10 @@ def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[M
             if isinstance(whose, Side):
                 lender = whose.of
                 if lender.name not in recorded:
-                    known = _recorded(lender.name, lender.origin)
-                    recorded[lender.name] = known | _derived(lender)
+                    of_lender = _recorded(lender.name, lender.origin)
+                    recorded[lender.name] = of_lender | _derived(lender)
                 arms = recorded[lender.name].items()
-                by_arm[arm] = next(some for a, some in arms if whose.named(a) == arm)
+                by_arm[arm] = next(measures for a, measures in arms if whose.named(a) == arm)
             else:
                 by_arm[arm] = [_described(name, levels, whose) for name, levels in axes.items()]
         return entry.name, by_arm
@@ -198,8 +199,8 @@ def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[M
 
 
 def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
-    """List the measures of all arms, with the quantities that can be made of them; what is the same
-    in several arms once."""
+    """List the measures of all arms with the quantities that can be computed from them; equal
+    measures of several arms are listed once."""
     groups: dict[tuple[Any, ...], list[Measure]] = {}
     for arm, known_measures in by_arm.items():
         names = [m.name for m in known_measures]
@@ -209,16 +210,16 @@ def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
             groups.setdefault(same, []).append(_with(m, arms=(arm,)))
     return tuple(
         _with(
-            some[0],
-            arms=tuple(m.arms[0] for m in some),
-            measured=_span([x for m in some for x in m.measured or ()]),
+            group[0],
+            arms=tuple(m.arms[0] for m in group),
+            measured=_span([x for m in group for x in m.measured or ()]),
         )
-        for some in groups.values()
+        for group in groups.values()
     )
 
 
 def _described(name: str, axes: Mapping[str, Sequence[Any]], whose: Any) -> Measure:
-    """A measure before it was measured, of an arm of a model or a dictionary."""
+    """A measure of an arm of a model or a dictionary, before it is measured."""
     dims = tuple(_dimension(dim, levels) for dim, levels in axes.items())
     if isinstance(whose, Part):
         words, unit, better = whose.task.about(name)
@@ -230,7 +231,7 @@ def _described(name: str, axes: Mapping[str, Sequence[Any]], whose: Any) -> Meas
 def _tabled(
     name: str, unit: str, dims: tuple[Dimension, ...], measured: tuple[float, float] | None
 ) -> Measure:
-    """A measure with what the table of quantities says of its name."""
+    """A measure described by the table of quantities."""
     if name not in QUANTITIES:
         summed = name in SUMS and "document" in (d.name for d in dims)
         words = "sum over a document's tokens" if summed else ""
@@ -243,29 +244,29 @@ def _tabled(
 
 
 def _recorded(name: str, origin: str) -> dict[str, list[Measure]]:
-    """The measures of each arm, as the committed record of an experiment has them."""
-    known = {}
+    """The measures of each arm in the committed record of an experiment."""
+    by_arm = {}
     for arm, data in (records.read(name, origin) or {}).get("arms", {}).items():
         coords, variables = data["measures"]["coords"], data["measures"]["variables"]
-        known[arm] = [
+        by_arm[arm] = [
             _tabled(m, v["unit"], _dimensions(v["dims"], v["values"].shape, coords), _range(v))
             for m, v in variables.items()
         ]
-    return known
+    return by_arm
 
 
 def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> dict[str, list[Measure]]:
-    """The measures of each arm, as the first stored run of it has them."""
-    known: dict[str, list[Measure]] = {}
+    """The measures of each arm in its first stored run."""
+    by_arm: dict[str, list[Measure]] = {}
     for row in lab.plan(experiment, preset).cached:
-        if row.stored is None or row.job.arm in known:
+        if row.stored is None or row.job.arm in by_arm:
             continue
-        known[row.job.arm] = _of_data(row.stored.measures())
-    return known
+        by_arm[row.job.arm] = _of_data(row.stored.measures())
+    return by_arm
 
 
 def _derived(experiment: Experiment) -> dict[str, list[Measure]]:
-    """The measures of each derived arm, as it makes them of those recorded."""
+    """The measures of each derived arm, computed from the recorded ones."""
     return {arm: _of_data(data) for arm, data in sides.derived(experiment).items()}
 
 
@@ -310,12 +311,12 @@ def _with(measure: Measure, **changes: Any) -> Measure:
 
 
 SHOWN = 3
-"""Values of a field that are listed; of more the ends."""
+"""Values of a field are listed up to this many; of more, the ends."""
 
 
 def changes(experiment: Experiment, specs: tuple[Any, ...]) -> dict[str, dict[str, str]]:
-    """Tell for each trained arm which fields its runs have otherwise than main's, with their values
-    in words."""
+    """Give for each trained arm the fields in which its runs differ from those of main, with their
+    values in words."""
     main = experiment.specs_of("main", specs)
     return {
         name: {
@@ -328,7 +329,7 @@ def changes(experiment: Experiment, specs: tuple[Any, ...]) -> dict[str, dict[st
 
 
 def written(values: tuple[Any, ...]) -> str:
-    """Write the values of a field, of many numbers their ends."""
+    """Write the values of a field; of many numbers, the ends."""
     if len(values) > SHOWN and all(isinstance(v, int | float) for v in values):
         return f"{min(values)} to {max(values)}"
     return ", ".join(map(str, values[:SHOWN])) + " …" * (len(values) > SHOWN)

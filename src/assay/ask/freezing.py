@@ -1,4 +1,4 @@
-"""Freezing: what is to be judged, frozen before any result exists."""
+"""Freezing: preregister what is to be judged before any result exists."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from assay.lab.store.store import Store
 
 @dataclass(frozen=True)
 class Registered:
-    """What was frozen, and where it is written."""
+    """What was frozen, and where it was written."""
 
     experiment: str
     preset: str
@@ -41,25 +41,20 @@ class Registered:
     claims: tuple[str, ...]
     estimates: tuple[str, ...]
     seeds: str
-    """All of them, as ranges whose end is left out: they are judged once, when every run is
+    """All seeds, as ranges whose end is excluded: they are judged once, when every run is
     stored."""
     files: tuple[Path, ...]
     names_seeds: bool = field(default=True, metadata=OMITTED)
-    """Whether these are the author's own, and not only the draws of the controls."""
+    """Whether the author names them, so that they are not only draws of the controls."""
     anchor: str = ""
-    """The time stamp that was made of it."""
+    """The time stamp, if one was made."""
 
 
 def preregister(
-    lab: Lab,
-    experiment: Experiment,
-    preset: Preset,
-    *,
-    here: bool = True,
-    anyway: bool = False,
+    lab: Lab, experiment: Experiment, preset: Preset, *, here: bool = True, anyway: bool = False
 ) -> Registered:
-    """Freeze what is to be judged. Without `here` nothing is written but in the store: what was
-    submitted has no file of its author's next to which it could be.
+    """Freeze what is to be judged. Without `here` it is only written to the store, since a
+    submitted study has no file next to which it could be.
 
     Raises: ExperimentError, unless `anyway`, for a claim that no data could decide; StoreError
     where results may have been seen, or something else was frozen."""
@@ -67,7 +62,7 @@ def preregister(
         lines = missing.undecidable(experiment) if experiment.origin.endswith(STUDIES) else []
         why = next(iter(lines), f"no data could decide {hopeless[0]}; set more seeds")
         raise ExperimentError(f"{why}; to freeze it all the same: --anyway")
-    before, related = registered.find(lab.store, experiment, preset), _borrowed(experiment)
+    earlier, related = registered.find(lab.store, experiment, preset), _borrowed(experiment)
     others = kin(lab.store, experiment.name, {experiment.name, *(e.name for e in related)})
     registration = registered.freeze(
         lab.store, experiment, preset, related, tuple(others), write_adjacent=here
@@ -82,7 +77,7 @@ def preregister(
         preset=preset.title,
         hash=registration.hash,
         time=registration.time,
-        already=before is not None,
+        already=earlier is not None,
         claims=tuple(c.text for c in statements if isinstance(c, Claim)),
         estimates=tuple(s.text for s in statements if isinstance(s, Estimate)),
         seeds=registration.content["seeds"],
@@ -93,7 +88,7 @@ def preregister(
 
 def undecidable(experiment: Experiment, preset: Preset) -> list[str]:
     """The claims that no data could decide, each with its units: fewer than a verdict needs, or so
-    few that even the exact interval of equal ones spans the threshold."""
+    few that even the exact interval of equal values contains the threshold."""
     lines = []
     for c in (c for c in experiment.sized(preset.specs).claims if isinstance(c, Claim)):
         if experiment.arms[c.of].train is None:
@@ -109,8 +104,8 @@ def undecidable(experiment: Experiment, preset: Preset) -> list[str]:
 
 
 def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
-    """The experiments that a study borrows from: whoever looked at their seeds may know what the
-    study will find."""
+    """The experiments that a study borrows from: anyone who looked at their seeds may know the
+    results of the study."""
     if not experiment.origin.endswith(STUDIES):
         return ()
     return list({side.of.name: side.of for side in sides(read(Path(experiment.origin)))}.values())
@@ -120,7 +115,7 @@ def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
 
 
 def about(origin: str) -> tuple[str, ...]:
-    """Tell which experiments one is about that lives at `origin`: those of a study, else itself."""
+    """The experiments that the file at `origin` is about: those of a study, otherwise itself."""
     if not origin.endswith(STUDIES):
         return ()
     return tuple(
@@ -128,18 +123,18 @@ def about(origin: str) -> tuple[str, ...]:
     )
 
 
-def kin(store: Store, name: str, known: Collection[str]) -> Iterator[str]:
-    """Give the names of other stored results that are about one of these experiments; one of which
-    nothing can be told counts."""
+def kin(store: Store, name: str, names: Collection[str]) -> Iterator[str]:
+    """Give the names of other stored results about one of these experiments; results of unknown
+    subject count."""
     for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
         other = path.parent.name
-        if other != name and not (subjects(store, other) or set(known)).isdisjoint(known):
+        if other != name and not (subjects(store, other) or set(names)).isdisjoint(names):
             yield other
 
 
 def subjects(store: Store, name: str) -> set[str]:
-    """The experiments that results of this name are about, by the ledger and by the file whose they
-    are; empty where neither tells."""
+    """The experiments that results of this name are about, according to the ledger and their file;
+    empty if neither says."""
     experiments = {
         subject
         for line in Ledger(store).looks

@@ -1,5 +1,5 @@
-"""Hook names: sites as TransformerLens names them, beside what else says in which block something
-is: `blocks.*.hook_mlp_out` is that of every block."""
+"""Hook names: sites by their TransformerLens names, combined with other fields that name blocks;
+`blocks.*.hook_mlp_out` is that of every block."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ T = TypeVar("T", Intervention, Read)
 
 
 def resolved(table: T, layers: Callable[[], int]) -> T:
-    """Give a table its sites block by block, and leave out a site that only repeats where its heads
-    or neurons are. Raises: DataError where the two name different blocks."""
+    """Write the sites of a table block by block, and drop a site that only repeats the place of its
+    heads or neurons. Raises: DataError if the two name different blocks."""
     sites: tuple[str, ...] = (table.site,) if isinstance(table.site, str) else table.site
     if table.site and table.top and table.top.layers:
         others = [f"blocks.{n}." for n in table.top.layers]
@@ -29,8 +29,8 @@ def resolved(table: T, layers: Callable[[], int]) -> T:
         whole = parts and all(number for _, number in parts)
         if whole and sites and all(s.endswith(f".{hook}") for s in sites):
             if {*sites} != {f"blocks.{block}.{hook}" for block, _ in parts}:
-                named = getattr(table, field)
-                raise DataError(_two_places(table.name, field, named, sites))
+                named_parts = getattr(table, field)
+                raise DataError(_two_places(table.name, field, named_parts, sites))
             table, sites = msgspec.structs.replace(table, site=""), ()
     more: tuple[str, ...] = getattr(table, "sites", ())
     if not any(s.startswith(EVERY) for s in (*sites, *more)):
@@ -48,10 +48,10 @@ def resolved(table: T, layers: Callable[[], int]) -> T:
 
 
 def _each(sites: tuple[str, ...], layers: int) -> tuple[str, ...]:
-    """The sites, in place of that of every block each by itself."""
+    """The sites, with that of every block written out."""
     numbers = [[*range(layers)] if s.startswith(EVERY) else [0] for s in sites]
-    named = zip(sites, numbers, strict=True)
-    return tuple(s.replace(EVERY, f"blocks.{n}.") for s, some in named for n in some)
+    pairs = zip(sites, numbers, strict=True)
+    return tuple(s.replace(EVERY, f"blocks.{n}.") for s, blocks in pairs for n in blocks)
 
 
 def _two_places(name: str, field: str, parts: Sequence[object], sites: tuple[str, ...]) -> str:

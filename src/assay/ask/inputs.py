@@ -1,6 +1,6 @@
-"""Inputs: what runs of a study that asks models read, by content. A model or a dictionary that the
-study trains is known by the content of what it learns before it is there, and is trained when it is
-first needed."""
+"""Inputs: hashes of what runs of a study of models read. A model or a dictionary that the study
+trains is identified by the content of what it learns, and trained when it is first needed: `ready`
+replaces names by trained files, `inputs` gives the hashes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from assay.subjects.folder import ModelFolder, fingerprint
 
 
 def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
-    """A task with the folders and files of what the study trains, trained now or before."""
+    """A task with the folders and files of what the study trains, training it if needed."""
     if isinstance(task, ProbeTask):
         table = _with_files(task.table, _files(study, bench, [task.table], smoke))
         changed = task.change and ready(study, bench, task.change, smoke=smoke)
@@ -77,7 +77,7 @@ def learning(
     control: str = "",
     smoke: bool = False,
 ) -> Learning:
-    """The training of a dictionary, or of what stands in its place in a control.
+    """The training of a dictionary, or of its replacement in a control.
 
     Args:
         name: of the dictionary.
@@ -111,7 +111,7 @@ def _hash_with_weights(study: ResolvedStudy, model: Model) -> str:
 
 
 def _with_weights(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
-    """A model whose weights are changed, by the folder to which it is written."""
+    """A model with changed weights, as the folder to which it is written."""
     if not model.weights:
         return model
     name = models.located(study.folder, model.name)
@@ -123,7 +123,7 @@ def _with_weights(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
 
 
 def _hash_of_model(study: ResolvedStudy, name: str) -> str:
-    """What identifies a model, also one that the study trains. Raises: AssayError,
+    """The hash of a model, also of one that the study trains. Raises: AssayError,
     ExperimentError."""
     if name not in study.trains:
         return fingerprint(study.folder_of(name))
@@ -153,18 +153,18 @@ def used(study: ResolvedStudy, task: Task | ProbeTask | SaeTask) -> set[str]:
 
 
 def _files(study: ResolvedStudy, bench: Bench, tables: Any, smoke: bool) -> Mapping[str, str]:
-    """The file of each dictionary that these tables name and the study trains."""
+    """The files of the dictionaries that these tables name and the study trains."""
     files = {}
     for name in sorted(_named(tables) & {*study.saes}):
         model = _opened_from(study, bench, study.read_by(study.saes[name]))
         place = models.located(study.folder, model.name)
-        known = learning(study, name, place, study.saes[name].seed, smoke=smoke)
-        files[name] = str(known.path(bench).absolute())
+        dictionary = learning(study, name, place, study.saes[name].seed, smoke=smoke)
+        files[name] = str(dictionary.path(bench).absolute())
     return files
 
 
 def _opened_from(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
-    """A model with its folder, where the study trains it, or what it is like."""
+    """A model with its folder, if the study trains it or its trained original."""
     if model.like in study.trains:
         starts = bool(study.trains[model.like].of)  # which has the same shape and tokens
         like = study.folder_of(model.like) if starts else str(_trained(study, bench, model.like))
@@ -175,7 +175,7 @@ def _opened_from(study: ResolvedStudy, bench: Bench, model: Model) -> Model:
 
 
 def _trained(study: ResolvedStudy, bench: Bench, name: str) -> Path:
-    """The folder of a model that the study trains, trained now or before."""
+    """The folder of a model that the study trains, training it if needed."""
     table = study.trains[name]
     if not table.of:
         return tiny(training.small(study.located(table)), bench)
@@ -194,16 +194,16 @@ def _trained(study: ResolvedStudy, bench: Bench, name: str) -> Path:
 
 
 def tuning(study: ResolvedStudy, name: str) -> tuple[Train, str, PromptSet | None, bool | None]:
-    """How a model is trained further, with its text where it lies: from which folder, on which
+    """How a model is trained further, with the path of its text: from which folder, on which
     prompts, and whether texts begin with a BOS."""
     table = study.located(study.trains[name])
-    known = (*study.models, *study.trained_for_controls.values())
-    bos = next(m.bos for m in known if m.name == name)
+    all_models = (*study.models, *study.trained_for_controls.values())
+    bos = next(m.bos for m in all_models if m.name == name)
     return table, study.folder_of(name), study.prompts.get(table.prompts), bos
 
 
 FIELDS = ("feature", "clamp", "dictionary", "jaccard", "reconstruct", "l0", "fvu")
-"""The fields of tables that name a dictionary: by itself, or with a latent."""
+"""The fields that name a dictionary, alone or with a latent."""
 
 
 def _named(tables: Any) -> set[str]:
@@ -218,7 +218,7 @@ def _named(tables: Any) -> set[str]:
 
 
 def _with_files(table: Any, files: Mapping[str, str]) -> Any:
-    """A table with the file of each dictionary in place of its name."""
+    """A table with the file of each dictionary instead of its name."""
     changes: dict[str, Any] = {}
     for field in FIELDS:
         value = getattr(table, field, None)
@@ -235,18 +235,18 @@ def _with_files(table: Any, files: Mapping[str, str]) -> Any:
 
 
 def inputs(study: ResolvedStudy, spec: AskedSpec) -> Mapping[str, str]:
-    """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
+    """The hashes of the models and prompts that a run reads. Raises: ExperimentError."""
     return study.once(("inputs", spec.asked), partial(_inputs, study, json.loads(spec.asked)))
 
 
 def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]:
-    """The contents of what is read by all specs that ask the same."""
+    """The hashes of what all specs with the same words read."""
     names = list(dict.fromkeys(itertools.chain.from_iterable(about["models"])))
     digests = {f"model {name}" if names[1:] else "model": model_hash(study, name) for name in names}
     digests |= {f"prompts {n}": study.prompts[n].digest for n in about["prompts"]}
     for read in about.get("reads", ()):
-        named = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
-        if name := (read.get("feature") or [next(filter(None, named), "")])[0]:
+        dictionary_names = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
+        if name := (read.get("feature") or [next(filter(None, dictionary_names), "")])[0]:
             with study.text.located("read", study.text.index("read", read["name"])):
                 digests[f"dictionary {name}"] = dictionary_content(study, name)
     read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
@@ -264,8 +264,8 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
     if table := about.get("probe"):
         probe = next(p for p in study.text.study.probe if p.name == table["name"])
         with study.text.located("probe", study.text.study.probe.index(probe), "dictionary"):
-            known = {name: dictionary_content(study, name) for name in probes.named([probe])}
-        digests |= {f"dictionary {n}": content for n, content in known.items()}
+            hashes = {name: dictionary_content(study, name) for name in probes.named([probe])}
+        digests |= {f"dictionary {n}": content for n, content in hashes.items()}
     has_chats = any(study.prompts[name].table.messages for name in about["prompts"])
     for i, name in enumerate(names if has_chats else ()):
         digests[f"chat template {i}"] = chats.read(chat_folder(study, name).texts).digest
@@ -275,16 +275,16 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
 
 
 def chat_folder(study: ResolvedStudy, name: str) -> ModelFolder:
-    """The folder with the chat template of a model: of one that the study trains further, that
-    with which it begins."""
+    """The folder with the chat template of a model; for one that the study trains further, of the
+    model that it starts from."""
     while name in study.trains and study.trains[name].of:
-        of = study.trains[name].of
-        name = next((models.states(m)[0] for m in study.models if of in (m.label, m.name)), of)
+        base = study.trains[name].of
+        name = next((models.states(m)[0] for m in study.models if base in (m.label, m.name)), base)
     return study.found(name)
 
 
 def dictionary_content(study: ResolvedStudy, name: str) -> str:
-    """What identifies a dictionary. Raises: DataError, ExperimentError."""
+    """The hash of a dictionary. Raises: DataError, ExperimentError."""
     if name not in study.saes:
         return dictionaries.source(name, study.folder, ROOT.get()).sha256
     with study.text.located("train", study.text.index("train", name)):
@@ -292,15 +292,15 @@ def dictionary_content(study: ResolvedStudy, name: str) -> str:
 
 
 def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:
-    """The contents of the dictionaries whose features are directions or clamped, by name."""
+    """The hashes of the dictionaries whose features are directions or clamped, by name."""
     contents: dict[str, str] = {}
     changes = [*enumerate(study.text.study.intervene)]
-    named: list[tuple[str, int, Any]] = [
+    features: list[tuple[str, int, Any]] = [
         ("direction", i, d.feature) for i, d in enumerate(study.text.study.direction)
     ]
-    named += [("intervene", i, t.clamp) for i, t in changes]
+    features += [("intervene", i, t.clamp) for i, t in changes]
     for table, i, name in (
-        *((table, i, feature[0]) for table, i, feature in named if feature),
+        *((table, i, feature[0]) for table, i, feature in features if feature),
         *(("intervene", i, t.reconstruct) for i, t in changes if t.reconstruct),
     ):
         with study.text.located(table, i):
@@ -309,7 +309,7 @@ def _dictionaries(study: ResolvedStudy) -> Mapping[str, str]:
 
 
 def model_hash(study: ResolvedStudy, name: str) -> str:
-    """What identifies a model; one that is not here is told with its place."""
+    """The hash of a model. Raises: ExperimentError with its place, if it is not available."""
     try:
         return _hash_of_model(study, name)
     except AssayError as e:
@@ -327,7 +327,7 @@ def model_hash(study: ResolvedStudy, name: str) -> str:
 
 
 def files_named(study: Study) -> Iterator[tuple[str, str]]:
-    """Give every name of a study that may be that of a file or a folder, and where it stands."""
+    """Give every name in a study that may be a file or a folder, with its table."""
     for i, model in enumerate(study.model, 1):
         for name in (model.name, *model.checkpoints):
             yield f"model {i}", name

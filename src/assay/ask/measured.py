@@ -1,5 +1,7 @@
-"""measured: an experiment made of a training loop that somebody has: a function of the seed and of
-fields that returns numbers."""
+"""measured: an experiment made from a user's training loop, a function of the seed and of fields
+that returns numbers. `_spec` makes a spec of its parameters, `_numbers` measures of what it
+returns, and `_claim` claims of the conditions; a claim that names every arm gets the control of
+shuffled labels (`_dealt`)."""
 
 from __future__ import annotations
 
@@ -29,10 +31,10 @@ from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab.store.origin import of_function
 
 FIRST = 1000
-"""The first of the seeds that are judged; the smoke preset has 0 and 1."""
+"""The first of the judged seeds; the smoke preset has 0 and 1."""
 
 Loop = Callable[..., Mapping[str, Any]]
-"""A function of `seed` and of fields, all by name → numbers by name."""
+"""A function of `seed` and fields, all by name → numbers by name."""
 
 
 def measured(
@@ -99,7 +101,7 @@ def measured(
 
 
 def _text(function: Loop) -> str:
-    """16 hex digits of what the file of a function says, or of its own text in a notebook. Raises:
+    """16 hex digits that identify the file of a function, or its own text in a notebook. Raises:
     ExperimentError."""
     try:
         return of_function(function)
@@ -118,7 +120,7 @@ def _fields(spec: Spec) -> dict[str, Any]:
 
 
 def _spec(function: Loop, arms: Mapping[str, Mapping[str, Any]]) -> Spec:
-    """The method's fields as a spec: the function's parameters, as main has them."""
+    """The fields of the method as a spec: the function's parameters, with the values of main."""
     name = function.__name__
     parameters = dict(inspect.signature(function).parameters)
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -147,7 +149,7 @@ def _spec(function: Loop, arms: Mapping[str, Mapping[str, Any]]) -> Spec:
             )
         kind: Any = hints.get(key) or _kind([*inputs, *default])
         value = inputs[0] if key in arms["main"] else default[0]
-        # what differs between runs becomes a coordinate, which a tuple cannot be
+        # fields that differ between runs become coordinates, which cannot be tuples
         shared = any(isinstance(x, tuple) for x in [*inputs, *default])
         per_run = kind if shared else PerRun[kind]  # type: ignore[misc]
         fields.append((key, per_run, field(default=value)))
@@ -158,7 +160,8 @@ def _spec(function: Loop, arms: Mapping[str, Mapping[str, Any]]) -> Spec:
 
 
 def _plain(value: Any, key: str) -> Any:
-    """The value of a field, lists as tuples. Raises: ExperimentError for what a key cannot hold."""
+    """The value of a field, lists as tuples. Raises: ExperimentError for a type that cannot be part
+    of a key."""
     if isinstance(value, list | tuple):
         return tuple(_plain(x, key) for x in value)
     value = value.item() if isinstance(value, np.generic) else value
@@ -171,7 +174,7 @@ def _plain(value: Any, key: str) -> Any:
 
 
 def _kind(values: Sequence[Any]) -> Any:
-    """The type of a field that has these values."""
+    """The type of a field with these values."""
     kinds: set[Any] = {type(v) for v in values}
     if kinds == {int, float}:
         return float
@@ -187,10 +190,10 @@ def _kind(values: Sequence[Any]) -> Any:
 def _arm(function: Loop, settings: Mapping[str, Any], name: str) -> Arm:
     def train(runs: Runs, bench: Bench) -> Trained:
         numbers = []
-        for done, spec in enumerate(runs):
+        for finished, spec in enumerate(runs):
             inputs = {"seed": spec.seed, **_fields(spec)}
             numbers.append(_numbers(function, function(**inputs), Runs([spec])))
-            bench.report(done + 1, len(runs), "runs")
+            bench.report(finished + 1, len(runs), "runs")
         joined = xr.concat(numbers, "run") if numbers[1:] else numbers[0]
         header, no_runs = {"kind": "numbers", "numbers": joined}, Trained.nothing(runs)
         return Trained({}, header, {}, no_runs.steps, no_runs.diverged)
@@ -200,13 +203,14 @@ def _arm(function: Loop, settings: Mapping[str, Any], name: str) -> Arm:
 
 
 def _numbers(function: Loop, output: Any, runs: Runs) -> xr.Dataset:
-    """What one call returned, as measures. Raises: ExperimentError, with its place and seed."""
+    """The return value of one call, as measures. Raises: ExperimentError, with its place and
+    seed."""
     code = inspect.unwrap(function).__code__
     (spec,) = runs
 
-    def wrong(what: str) -> ExperimentError:
+    def wrong(problem: str) -> ExperimentError:
         place = f"{code.co_filename} line {code.co_firstlineno}"
-        return ExperimentError(f"{place}: {code.co_name} {what} (seed {spec.seed})")
+        return ExperimentError(f"{place}: {code.co_name} {problem} (seed {spec.seed})")
 
     if not isinstance(output, Mapping) or not output:
         got = "nothing" if output is None else f"{type(output).__name__} {str(output)[:60]!r}"
@@ -245,7 +249,7 @@ def _numbers(function: Loop, output: Any, runs: Runs) -> xr.Dataset:
 
 
 def _entry(value: Any) -> tuple[tuple[str, ...], Any, str]:
-    """(dims, array, unit) of what was returned under one name."""
+    """(dims, array, unit) of a returned value."""
     if isinstance(value, xr.DataArray):
         return tuple(map(str, value.dims)), value.values, str(value.attrs.get("units", "1"))
     if isinstance(value, tuple) and len(value) in (2, 3) and isinstance(value[0], str):
@@ -256,44 +260,44 @@ def _entry(value: Any) -> tuple[tuple[str, ...], Any, str]:
 # claims -------------------------------------------------------------------------------------------
 
 
-def _claim(asked: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
-    """The Claim that a text, or a claim of a study, makes about these arms."""
-    entry = {"holds": asked} if isinstance(asked, str) else dict(asked)
+def _claim(words: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
+    """The Claim of a condition, or of a claim table of a study, about these arms."""
+    entry = {"holds": words} if isinstance(words, str) else dict(words)
     try:
-        said = msgspec.convert({"text": entry.get("holds", ""), **entry}, ClaimEntry)
+        stated = msgspec.convert({"text": entry.get("holds", ""), **entry}, ClaimEntry)
     except msgspec.ValidationError as error:
         raise ClaimError(f"claim {entry.get('holds', '')!r}: {error}") from None
-    read = condition(said.holds)
-    for arm in (*read.parsed.arms, *said.control):
+    read = condition(stated.holds)
+    for arm in (*read.parsed.arms, *stated.control):
         if arm not in arms:
-            raise ClaimError(f"claim {said.text!r} names arm {arm!r}; {nearest(arm, arms)}")
-    about = next((arm for arm in read.parsed.arms if arm not in said.control), "main")
+            raise ClaimError(f"claim {stated.text!r} names arm {arm!r}; {nearest(arm, arms)}")
+    about = next((arm for arm in read.parsed.arms if arm not in stated.control), "main")
     compared = {about, *read.parsed.arms}
-    for arm in said.control:
+    for arm in stated.control:
         if arm in compared:
             raise ClaimError(
-                f"claim {said.text!r}: {arm} is in the claim itself, so it would be "
+                f"claim {stated.text!r}: {arm} is in the claim itself, so it would be "
                 "compared with itself; name another arm as the control"
             )
-    excused = {*said.also, *said.planted, *said.violations}
+    excused = {*stated.also, *stated.planted, *stated.violations}
     others = tuple(arm for arm in arms if arm not in compared | excused)
-    if said.control or others:
-        return claim(msgspec.structs.replace(said, control=said.control or others), about, read)
+    if stated.control or others:
+        return claim(msgspec.structs.replace(stated, control=stated.control or others), about, read)
     if len(arms) < 2 or read.equal:
         raise ClaimError(
-            f"claim {said.text!r} needs a control, an arm that it does not name and for which it "
+            f"claim {stated.text!r} needs a control, an arm that it does not name and for which it "
             'must fail, such as arms={"shuffled": {"shuffled": True}}'
         )
-    return _with_labels_dealt(said, about, arms, read)
+    return _with_labels_dealt(stated, about, arms, read)
 
 
 def _with_labels_dealt(
-    said: ClaimEntry, about: str, arms: tuple[str, ...], read: Condition
+    stated: ClaimEntry, about: str, arms: tuple[str, ...], read: Condition
 ) -> Claim:
-    """A claim that names every arm: its control is the same numbers with their labels dealt out."""
-    units = said.units or ("seed",)
-    plain = claim(msgspec.structs.replace(said, control=(DEALT,)), about, read)
-    of_deals, _ = computed(read, about, msgspec.structs.replace(said, units=(*units, DEAL)))
+    """A claim that names every arm: its control has the same numbers with shuffled labels."""
+    units = stated.units or ("seed",)
+    plain = claim(msgspec.structs.replace(stated, control=(DEALT,)), about, read)
+    of_deals, _ = computed(read, about, msgspec.structs.replace(stated, units=(*units, DEAL)))
     names = sorted({c.name for c in read.columns})
 
     def value(arm: xr.Dataset, others: Mapping[str, xr.Dataset]) -> Any:
@@ -312,7 +316,7 @@ def _with_labels_dealt(
 
 
 def _dealt(arms: tuple[str, ...]) -> Arm:
-    """What stands for the numbers with their labels dealt out: of each the mean over the arms."""
+    """The arm of the numbers with shuffled labels: of each measure the mean over the arms."""
 
     def derive(measured: Arms) -> xr.Dataset:
         inputs = {name: measured[name] for name in arms}

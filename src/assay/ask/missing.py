@@ -1,5 +1,6 @@
-"""Missing: what a study's author has not said: what cannot be done without, and what is taken in
-its place; what its claims cannot decide, and whether its budget allows what is missing."""
+"""Missing: what a study does not say. `essential` lists what has to be written before a run,
+`assumed` and `of_models` the defaults that apply, `of_claims` what the claims cannot decide;
+`refuse_beyond_budget` checks the cost of the missing runs."""
 
 from __future__ import annotations
 
@@ -35,18 +36,18 @@ from assay.lab.plan.plan import Plan, command_times
 from assay.lab.plan.preset import spelled
 
 FRESH = 1_000_000
-"""The first of the seeds that a study gets which names none: no entry of the catalogue is judged on
+"""The first default seed of studies that name none; no entry of the catalogue is judged on
 these."""
 ASKED = 8
-"""How many seeds a study has that asks a model and names none."""
+"""Number of default seeds of a study of models."""
 SEVERAL = 6
-"""Fewer units of a kind decide nothing."""
+"""Minimum number of units of a kind for a verdict."""
 ALONE = 20
-"""Nor do fewer, where nothing else is generalised over."""
+"""Minimum number of units if there is only one kind."""
 
 
 def essential(text: Text) -> list[Gap]:
-    """What has to be said before anything can run."""
+    """What has to be written before anything can run."""
     study = text.study
     lacks: list[tuple[str, str, tuple[str | int, ...]]] = []
     if not study.question.strip():
@@ -67,8 +68,8 @@ def essential(text: Text) -> list[Gap]:
         if not claim_entry.holds.strip():
             how = 'write holds = "…", a comparison such as "main.fvu < 0.2"'
             lacks.append((f"claim {i + 1}: holds", how, ("claim", i)))
-        own = bool(study.model or study.train)  # what they do brings its own controls
-        if not claim_entry.control and not own:
+        brings_controls = bool(study.model or study.train)  # these add their own controls
+        if not claim_entry.control and not brings_controls:
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
             how = f'write control = ["…"], an arm for which the claim should be false{hint}'
@@ -84,7 +85,7 @@ def essential(text: Text) -> list[Gap]:
 
 
 def assumed(text: Text) -> list[Gap]:
-    """What may be left out, and what is taken in its place."""
+    """What may be left out, with the defaults."""
     study, assumptions = text.study, list[Gap]()
     if not study.seeds and (study.experiment or study.model or study.train):
         default_seeds = (
@@ -109,8 +110,8 @@ def assumed(text: Text) -> list[Gap]:
 
 
 def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
-    """What a study that asks models leaves open: the arms that do not run, and units that are too
-    few for a verdict."""
+    """What a study of models leaves open: the arms that do not run, and units that are too few for
+    a verdict."""
     assumptions = list[Gap]()
     if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate"
@@ -134,15 +135,15 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}; a verdict needs at least {fewest}"
             more = to_write(part.task, fewest)
-            what = plural("row" if unit == "prompt" else unit, more)
+            noun = plural("row" if unit == "prompt" else unit, more)
             halved = ", because some of them are used for learning" if more > fewest - count else ""
-            how = f"add {more} more {what}{halved}" if unit != FOLD else f"write folds = {fewest}"
+            how = f"add {more} more {noun}{halved}" if unit != FOLD else f"write folds = {fewest}"
             assumptions.append(Gap(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
 
 
 def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Gap]:
-    """The prompts that nothing reads or learns from, no arm of their name and no control either."""
+    """The prompts that nothing reads or learns from, and that are neither an arm nor a control."""
     study = text.study
     used = {name for d in study.diff for name in d.prompts or ()}
     parts: Iterable[Direction | Intervention | Probe | Train]
@@ -166,7 +167,7 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Gap]:
 
 
 def of_claims(whole: Experiment) -> list[Gap]:
-    """Where claims ask for more than their units can show, or for a direction without a size."""
+    """Claims that ask for more than their units can show, or for a direction without a size."""
     assumptions = []
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims, 1):
@@ -181,15 +182,15 @@ def of_claims(whole: Experiment) -> list[Gap]:
 
 
 def _is_direction(c: Claim) -> bool:
-    """Whether a claim's only threshold is 0: more than nothing, or less. Where a measure is
-    multiplied, as in cut.x - 0.5 * main.x, or a number is subtracted, these are the size."""
+    """Whether the only threshold of a claim is 0: more or less than nothing. Factors and constants
+    in the condition, as in cut.x - 0.5 * main.x, are sizes as well."""
     finite = [e for e in (c.low, c.high) if math.isfinite(e)]
     multiplied = re.search(r"\d\s*\*|\*\s*[\d.]|\s[-+]\s+(\w+\()?[\d.]", c.condition)
     return len(finite) == 1 and abs(finite[0]) < 1e-300 and not multiplied
 
 
 def _counts(whole: Experiment, c: Claim) -> dict[str, int]:
-    """How many levels of each unit a claim's arm will have, as far as that is known."""
+    """The number of levels of each unit of a claim's arm, as far as is known."""
     arm = whole.arms[c.of]
     if arm.train is None:
         return {}
@@ -200,7 +201,7 @@ def _counts(whole: Experiment, c: Claim) -> dict[str, int]:
 
 
 def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
-    """That a claim cannot hold with units between bounds, even if each of them lay on the better
+    """Report a claim that cannot hold between its bounds even if every unit were on the better
     bound."""
     n = min(counts.values())
     if (nearest := power.best(c, n)) is None or n < SEVERAL:
@@ -211,8 +212,8 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
     enough = "no number of them" if fewest is None else f"about {fewest:,}"
     units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
     each = " of each" if len(counts) > 1 else ""
-    # Of two factors the exact interval is for cells that all agree, no other; and of many units
-    # between natural bounds Student's t may hold, where none lies on a bound.
+    # For two factors, the exact interval applies only to cells that all agree; and for many units
+    # between natural bounds Student's t may hold, if no unit is on a bound.
     surely = not each and (c.bounds is not None or n < FEW)
     cannot = "cannot hold" if surely else "is undecided if all values agree"
     default = (
@@ -224,8 +225,8 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
 
 
 def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
-    """How many more groups of prompts have to be written so that this many units are measured:
-    more than lack, where some of them are learned from."""
+    """How many more groups of prompts have to be written so that this many units are measured; more
+    than the difference, if some of them are learned from."""
     more = fewest - len(task.levels)
     if isinstance(task, SaeTask):
         return more
@@ -239,15 +240,15 @@ def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
 
 
 def _unnamed(text: Text) -> list[Gap]:
-    """The arms of experiments that do not run, as no statement names them."""
+    """The arms of experiments that do not run because no statement names them."""
     assumptions = []
     for i, part in enumerate(text.study.experiment):
         try:
             arms = () if part.arms else tuple(catalogue.find(part.name).arms)
-        except AssayError:  # told where it is read
+        except AssayError:  # reported where it is read
             continue
-        named = sides.named_arms(text, arms)
-        if idle := [a for a in arms if named and a not in named]:
+        named_arms = sides.named_arms(text, arms)
+        if idle := [a for a in arms if named_arms and a not in named_arms]:
             how = 'name one in a claim or an estimate, or list it in arms = ["…"]'
             default = f"{', '.join(idle)} left out, as no claim or estimate names them"
             assumptions.append(Gap(f"experiment {i + 1}: arms", how, default))
@@ -255,7 +256,7 @@ def _unnamed(text: Text) -> list[Gap]:
 
 
 def seeds(text: Text) -> tuple[int, ...]:
-    """The seeds of a study; where it names none, as many fresh ones as its first experiment has.
+    """The seeds of a study; if it names none, as many fresh ones as its first experiment has.
     Raises: ExperimentError."""
     stated_seeds = text.study.seeds
     if stated_seeds != "" and stated_seeds != []:
@@ -273,7 +274,7 @@ def seeds(text: Text) -> tuple[int, ...]:
 
 
 def _arms(text: Text) -> tuple[str, ...]:
-    """The arms of the first experiment but main, where it can be found."""
+    """The arms of the first experiment except main, if it can be found."""
     try:
         arms = catalogue.find(text.study.experiment[0].name).arms
     except (AssayError, IndexError):
@@ -284,30 +285,29 @@ def _arms(text: Text) -> tuple[str, ...]:
 # of a file, or of an experiment -------------------------------------------------------------------
 
 
-def find_gaps(path: Path, known: Experiment | None = None) -> StudyGaps:
-    """Report what a study does not say, what is taken in its place, and what that costs; `known` is
-    its experiment, which a study that lacks something has not. Raises: ExperimentError."""
+def find_gaps(path: Path, experiment: Experiment | None = None) -> StudyGaps:
+    """Report what a study does not say, the defaults, and their cost; `experiment` is None for a
+    study that lacks something essential. Raises: ExperimentError."""
     text = read(path)
     lacks = essential(text)
     open_ = assumed(text) if text.study.experiment else []
-    if known is not None:
-        open_ = [*(_of_models(known) or open_), *of_claims(known)]
+    if experiment is not None:
+        open_ = [*(_of_models(experiment) or open_), *of_claims(experiment)]
     return StudyGaps(study=str(path), gaps=(*lacks, *open_), exit_code=2 if lacks else 0)
 
 
 def undecidable(study: Experiment) -> list[str]:
-    """Say which claims of a study no data could decide, and what would change that."""
+    """List the claims of a study that no data could decide, and what would change that."""
     return hopeless([*_of_models(study), *of_claims(study)])
 
 
 def _of_models(study: Experiment) -> list[Gap]:
-    asked = asked_in(study)
-    return of_models(asked, study) if asked.parts else []
+    model_study = asked_in(study)
+    return of_models(model_study, study) if model_study.parts else []
 
 
 def hopeless(gaps: Iterable[Gap]) -> list[str]:
-    """Say of what a study does not say which claims it leaves open whatever comes out, those of
-    which the same is to be said together."""
+    """Say which claims stay undecided whatever the results, joining claims with the same reason."""
     numbers: dict[str, list[str]] = {}
     for gap in gaps:
         claim, _, field = gap.where.partition(": ")
@@ -315,36 +315,36 @@ def hopeless(gaps: Iterable[Gap]) -> list[str]:
             number = claim.removeprefix("claim ")
             numbers.setdefault(f"{gap.default}; {gap.text}", []).append(number)
     return [
-        f"{plural('claim', len(of))} {', '.join(of)} cannot be decided: {words}"
-        for words, of in numbers.items()
+        f"{plural('claim', len(claims))} {', '.join(claims)} cannot be decided: {words}"
+        for words, claims in numbers.items()
     ]
 
 
 def unused(study: Experiment) -> list[str]:
-    """Say which prompts of a study nothing uses, and what to write."""
+    """List prompts of a study that nothing uses, and what to write."""
     idle = unused_prompts(asked_in(study).text, tuple(study.arms))
     return [f"{m.where}: {m.default}; {m.text}" for m in idle]
 
 
 def scarce(study: Experiment) -> list[str]:
-    """Say which slots of the prompts have too few values to be units."""
+    """List slots of the prompts with too few values to be units."""
     return [remark for remark in study.remarks if HARDLY in remark]
 
 
 def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
-    """Refuse a study that is expected to take longer than its budget; where nothing is known of its
-    times it may run. Raises: ExperimentError, with what would fit."""
+    """Refuse a study that is expected to take longer than its budget; if its times are unknown it
+    may run. Raises: ExperimentError, with what would fit."""
     text = asked_in(study).text
     if not text.study.budget or not planned.missing:
         return
     with text.located("budget"):
-        most = duration(text.study.budget)
+        limit = duration(text.study.budget)
     width = lab.executor_for([study]).width
     took = command_times(planned, study, width)
-    if took is not None and took[0].low > most:
-        what = (
+    if took is not None and took[0].low > limit:
+        message = (
             f"the missing runs would take {took[0].low:,.0f} s or more, and the budget is "
             f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; "
             "nothing was run"
         )
-        raise text.error(("budget",), what)
+        raise text.error(("budget",), message)

@@ -1,6 +1,6 @@
-"""Mistakes: all that is wrong with a study in one refusal. Reading and composing stop at the first
-mistake; so what is wrong is taken out of the text, with all that names it, and the rest is composed
-again. What may follow from another mistake is not reported."""
+"""Mistakes: report all mistakes of a study at once. Reading and composing stop at the first one; it
+is removed with everything that names it, and the rest is composed again. Mistakes that may follow
+from an earlier one are not reported."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 Keys = tuple[str | int, ...]
 STATEMENTS = ("claim", "estimate")
 REMOVABLE = ("direction", "intervene", "read", "probe", "diff", *STATEMENTS)
-"""Tables without which the others can be composed."""
+"""Tables that can be removed while the rest is composed."""
 
 
 def collected(path: Path, compose: Callable[[Text], T], again: Callable[[Text], Any]) -> T:
-    """Compose a study's file; `again` composes what is left of it. Raises: ExperimentError, with
-    the further mistakes as its `others`."""
+    """Compose a study's file; `again` composes what remains. Raises: ExperimentError, with the
+    further mistakes as its `others`."""
     whole = text.read_whole(path)
     try:
         return compose(text.parsed(path, whole))
@@ -35,12 +35,11 @@ def collected(path: Path, compose: Callable[[Text], T], again: Callable[[Text], 
 
 
 def readable(path: Path, whole: str, error: PlacedError) -> Text | None:
-    """Give what is left of a study without the fields that could not be read; None where that is
-    no study."""
+    """Give a study without the fields that could not be read; None if the rest is not a study."""
     toml, _, page = text.parted(path, whole)
-    left = _without_fields(toml, error.keys)
+    remaining = _without_fields(toml, error.keys)
     try:
-        return text.parsed(path, _joined(path, left, page))
+        return text.parsed(path, _joined(path, remaining, page))
     except AssayError:
         return None
 
@@ -48,24 +47,24 @@ def readable(path: Path, whole: str, error: PlacedError) -> Text | None:
 def _further(
     path: Path, whole: str, error: PlacedError, again: Callable[[Text], Any]
 ) -> Iterator[str]:
-    """Find the mistakes besides the first."""
+    """Find the mistakes after the first."""
     toml, _, page = text.parted(path, whole)
-    blamed = set[tuple[int, int]]()  # where the tables begin of which something was said
+    blamed = set[tuple[int, int]]()  # positions of tables with a reported mistake
     for _ in range(text.MISTAKES):
         blamed |= {text.position(toml, keys[:2]) for keys in error.keys}
         toml = _without_fields(toml, error.keys) if error.unread else _without(toml, error.keys)
         if not toml:
             return
         try:
-            left = text.parsed(path, _joined(path, toml, page))
-            if left.study.experiment or left.study.model or left.study.train:
-                again(left)
+            remaining = text.parsed(path, _joined(path, toml, page))
+            if remaining.study.experiment or remaining.study.model or remaining.study.train:
+                again(remaining)
             return
         except PlacedError as e:
             if not blamed & {text.position(toml, keys[:2]) for keys in e.keys}:
                 yield from (str(e), *e.others)
             error = e
-        except AssayError:  # of no table, and so perhaps of one that was taken out
+        except AssayError:  # without a place, so perhaps about a removed table
             return
 
 
@@ -74,8 +73,8 @@ def _joined(path: Path, toml: str, page: str) -> str:
 
 
 def _without_fields(toml: str, mistakes: Sequence[Keys]) -> str:
-    """Leave out the fields that could not be read, each of one line. Gives "" where it is not a
-    field that is wrong."""
+    """Remove fields that could not be read, each on one line. Returns "" if something else is
+    wrong."""
     lines = toml.splitlines()
     for keys in mistakes:
         line = text.position(toml, keys[:3])[0] - 1
@@ -86,8 +85,8 @@ def _without_fields(toml: str, mistakes: Sequence[Keys]) -> str:
 
 
 def _without(toml: str, mistakes: Sequence[Keys]) -> str:
-    """Leave out tables, and those that name them; lines stay where they are. Gives "" where nothing
-    could be composed without them."""
+    """Remove tables, and those that name them, keeping line numbers. Returns "" if the rest could
+    not be composed."""
     tables: dict[str, Any] = tomllib.loads(toml)
     entries = {(k, i): x for k in REMOVABLE for i, x in enumerate(tables.get(k, ()))}
     gone: list[Any] = [*dict.fromkeys(keys[:2] for keys in mistakes)]

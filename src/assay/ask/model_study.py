@@ -1,6 +1,6 @@
-"""ModelStudy: a study that asks models, for the module that composes its experiment: its arms and
-how they are measured, their specs, what is known of their measures before they run, and what they
-take in CPU-seconds and in room."""
+"""ModelStudy: a study of models for `composing`. It has the arms and how they are measured, their
+specs, what is known about their measures before a run, and (at the end) the estimates of
+CPU-seconds and disk space."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ from assay.subjects.folder import ModelFolder
 
 
 class ModelStudy(ResolvedStudy):
-    """A study that asks models, with its arms. Raises: ExperimentError with line and column, for
-    what the text and its files show to be wrong."""
+    """A study of models, with its arms. Raises: ExperimentError with line and column, for what is
+    wrong with the text and its files."""
 
     def __init__(self, text: Text) -> None:
         super().__init__(text)
@@ -62,8 +62,8 @@ class ModelStudy(ResolvedStudy):
         checks.leave_out_reads(self)
 
     def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
-        """The near controls of an arm, for a claim that reads these measures: those that could come
-        out otherwise."""
+        """The near controls of an arm for a claim that reads these measures: those whose result can
+        differ."""
         reads_named = [r for r in self.text.study.read if r.name in measured]
 
         def bears(part: Part) -> bool:
@@ -77,17 +77,17 @@ class ModelStudy(ResolvedStudy):
             if stands_in == "position":
                 return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
-                of = [r.gradient for r in reads_named]
-                asked = [*reads_named, *(r for r in self.text.study.read if r.name in of)]
+                gradients = [r.gradient for r in reads_named]
+                relevant = [*reads_named, *(r for r in self.text.study.read if r.name in gradients)]
                 return any(
                     controls.varies(r, part.task.prompts)
                     or controls.compares_texts(r)
                     or (isinstance(part.task, Task) and part.task.pairs(r))
-                    for r in asked
+                    for r in relevant
                 )
             if isinstance(part.task, DamageTask):
-                # a number of all prompts does not get worse prompt by prompt; and a loss is what
-                # a change of weights is said to do, not what it does by the way
+                # a number of all prompts does not get worse prompt by prompt; and for a change of
+                # weights the loss is the claimed effect, not a side effect
                 changes_weights = part.task.model.weights and not part.task.intervention
                 idle = {"across", *(("loss",) if changes_weights else ())}
                 return not reads_named or any(reads.kind_of(r) not in idle for r in reads_named)
@@ -99,8 +99,8 @@ class ModelStudy(ResolvedStudy):
 
     @cached_property
     def at_chance(self) -> frozenset[str]:
-        """The controls of probes that their prompts keep at chance, whatever the model does: they
-        are not counted as beaten. Of what was frozen none is left out."""
+        """The controls of probes that are at chance because of their prompts, whatever the model
+        does: they do not count as beaten. Frozen studies keep all."""
         labels: set[str] = set()
         for part in self.parts if self.frozen is None else ():
             if not isinstance(part.task, ProbeTask) or part.control:
@@ -114,18 +114,18 @@ class ModelStudy(ResolvedStudy):
 
     @property
     def shared(self) -> models.AsTheyAre | None:
-        """What workers share: the models, where there are some."""
+        """What workers share: the models, if there are any."""
         return models.AsTheyAre(tuple(self.models), self.folder) if self.models else None
 
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
-        """The parts by the names of their arms."""
+        """The parts by their labels."""
         return {p.label: p for p in self.parts}
 
     @cached_property
-    def done(self) -> frozenset[str]:
-        """The arms in which something is done to a model: what a sentence that names one is
-        about."""
+    def changed_arms(self) -> frozenset[str]:
+        """The arms in which a model is changed, compared or read by a dictionary: a statement that
+        names one is about it."""
         trained = {p.label for p in self.parts if isinstance(p.task, SaeTask) and not p.of}
         changed = {p.label for p in self.parts if p.task.intervention or p.task.is_difference}
         return frozenset(trained | changed) - {"main"}
@@ -134,8 +134,8 @@ class ModelStudy(ResolvedStudy):
         """The specs of the arm main at a preset."""
         if not self.parts:
             return ()
-        some = seeds[:2] if preset == "smoke" else seeds
-        return tuple(self.parts[0].spec(s, smoke=preset == "smoke") for s in some)
+        chosen = seeds[:2] if preset == "smoke" else seeds
+        return tuple(self.parts[0].spec(s, smoke=preset == "smoke") for s in chosen)
 
     def arms(self) -> dict[str, Arm[Any]]:
         """The arms: nothing is trained, everything is measured."""
@@ -144,7 +144,7 @@ class ModelStudy(ResolvedStudy):
                 lambda runs, bench: Trained.nothing(runs),
                 specs=part.specs,
                 measure=self._measure(part),
-                note=part.told,
+                note=part.description,
                 learned=self._learned(part),
                 levels=_levels(part.task),
                 brings=tuple(p.label for p in self.parts if p.of == part.label),
@@ -153,8 +153,8 @@ class ModelStudy(ResolvedStudy):
         }
 
     def _learned(self, part: Part) -> tuple[str, ...]:
-        """What is credited and was learned in an arm, by the names of arms: in a control all but
-        its own, in an untrained model all but what it is like."""
+        """The credited parts that were learned in an arm, by the names of arms: in a control all
+        but its own, in an untrained model all but its original."""
         lacks = {part.of}
         if part.task.model.like and not part.of:
             arms = {
@@ -166,7 +166,7 @@ class ModelStudy(ResolvedStudy):
         return tuple(p.label for p in self.parts if not p.of and p.label not in lacks)
 
     def _measure(self, part: Part) -> Callable[[Runs[AskedSpec], Trained, Bench], xr.Dataset]:
-        """Measure an arm, unless the store has all of it by content, from this study or another."""
+        """Measure an arm, unless the store has the same content from this study or another."""
 
         def measure(runs: Runs[AskedSpec], _: Trained, bench: Bench) -> xr.Dataset:
             def build(path: Path) -> None:
@@ -187,7 +187,7 @@ class ModelStudy(ResolvedStudy):
                         self.folder,
                         str(bench.device),
                         smoke,
-                        lambda done, total: bench.report(done, total, "prompts"),
+                        lambda finished, total: bench.report(finished, total, "prompts"),
                         bench.root,
                     )
                 except DataError as e:
@@ -213,13 +213,13 @@ class ModelStudy(ResolvedStudy):
         return part.readings(runs, hashes, files)
 
     def measured(self, part: Part) -> dict[str, Axes]:
-        """What an arm measures, with its dimensions and their levels."""
+        """The measures of an arm, with their dimensions and levels."""
         axes = partial(engine(part.task).axes, part.task)
-        known: dict[str, Axes] = self.once(("measured", part.label), axes)
-        return known
+        by_measure: dict[str, Axes] = self.once(("measured", part.label), axes)
+        return by_measure
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
-        """The least and greatest number that a measure of an arm can be; None for no end."""
+        """The smallest and the largest value of a measure of an arm; None if unbounded."""
         task = self.by_label[arm].task
         low, high = task.range_of(measure)
         read = next((r for r in getattr(task, "reads", ()) if r.name == measure), None)
@@ -231,29 +231,29 @@ class ModelStudy(ResolvedStudy):
         return low, high
 
     def is_of_first(self, part: Part) -> bool:
-        """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is
-        checked though no statement names it."""
-        own = part.task.models == self.models[:1] or isinstance(part.task, SaeTask)
-        return part.control is None and own
+        """Whether an arm belongs to the first model or a dictionary, and is not a control: it is
+        checked even if no statement names it."""
+        of_first_model = part.task.models == self.models[:1] or isinstance(part.task, SaeTask)
+        return part.control is None and of_first_model
 
     def found_of(self, part: Part, bos: bool | None = None) -> ModelFolder:
-        """The folder of the model of an arm, or of the first of its states. Raises: AssayError."""
+        """The folder of an arm's model, or of its first checkpoint. Raises: AssayError."""
         return self.found(models.states(part.task.model)[0], bos)
 
     def left_out(self, arms: Mapping[str, Any]) -> list[str]:
-        """The arms that do not run, since no statement names or needs them."""
+        """The arms that do not run because no statement needs them."""
         return [p.label for p in self.parts if p.label not in arms]
 
 
 def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> None:
-    """Write what was measured: the numbers, and what they are."""
+    """Write measures: the numbers, and their dimensions and units."""
     about = {name: [dims, unit] for name, (dims, _, unit) in measured.items()}
     (path / "about.json").write_text(json.dumps({"measured": about, "coords": coords}))
     np.savez(path / "numbers.npz", **{name: array for name, (_, array, _) in measured.items()})
 
 
 def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
-    """Read what was measured, for so many runs; where nothing is drawn all have the same."""
+    """Read measures for so many runs; if nothing is random all runs have the same."""
     about = json.loads(foreign.read_stored(path / "about.json"))
     measured: Measured = {}
     with np.load(path / "numbers.npz") as numbers:
@@ -265,7 +265,7 @@ def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
 
 
 def engine(task: Task | ProbeTask | SaeTask) -> Any:
-    """What measures a task."""
+    """The module that measures a task."""
     if isinstance(task, SaeTask):
         return sae_arms
     if isinstance(task, DamageTask):
@@ -274,7 +274,7 @@ def engine(task: Task | ProbeTask | SaeTask) -> Any:
 
 
 def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
-    """How many units an arm has, where that is known before it is measured."""
+    """The number of units of an arm, if known before it is measured."""
     if isinstance(task, SaeTask) and not task.source:
         return {}
     return {task.unit: len(task.levels)}
@@ -284,29 +284,28 @@ def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
 
 
 LOADING, DRAWING = 0.3, 3e-9
-"""CPU-seconds of an arm by itself, whose model its worker has open, and to draw a weight."""
+"""CPU-seconds of an arm itself, whose model is open, and to draw a weight."""
 PROMPTED, PROBED = 0.65, 0.4
-"""How much of what the passes of prompts, and those of probes, are guessed to take they took in
-eleven studies of SmolLM2 (2 to 40 CPU-seconds each)."""
+"""Measured divided by estimated time of passes of prompts, and of probes, in eleven studies of
+SmolLM2 (2 to 40 CPU-seconds each)."""
 
 
-def seconds(asked: ModelStudy, arms: Collection[str], together: int, runs: int) -> dict[str, float]:
-    """CPU-seconds of one run of each of these arms, where so many runs of all are measured
-    together; by the size of the models and the prompts, and without arms whose model is not
-    here."""
-    parts = [p for p in asked.parts if p.label in arms]
-    once = _once(asked, parts)
-    own = {p.label: _own(asked, p, together) for p in parts}
-    return {arm: s + once.get(arm, 0.0) / runs for arm, s in own.items() if s is not None}
+def seconds(study: ModelStudy, arms: Collection[str], together: int, runs: int) -> dict[str, float]:
+    """CPU-seconds of one run of each of these arms, if so many runs of all are measured together;
+    estimated from the sizes of models and prompts, without arms whose model is not available."""
+    parts = [p for p in study.parts if p.label in arms]
+    once = _once(study, parts)
+    own_seconds = {p.label: _own(study, p, together) for p in parts}
+    return {arm: s + once.get(arm, 0.0) / runs for arm, s in own_seconds.items() if s is not None}
 
 
-def _own(asked: ModelStudy, part: Part, runs: int) -> float | None:
-    """CPU-seconds of one run of an arm beside what all arms and runs share; None where the model is
-    not here."""
+def _own(study: ModelStudy, part: Part, runs: int) -> float | None:
+    """CPU-seconds of one run of an arm, without what all arms and runs share; None if the model is
+    not available."""
     task, total = part.task, 0.0
     for model in task.models:
         states = models.states(model)
-        if (size := _size(asked, states[0])) is None:
+        if (size := _size(study, states[0])) is None:
             return None
         whole = measuring.blocks(size) + size["d"] * size["v"]
         drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
@@ -314,7 +313,7 @@ def _own(asked: ModelStudy, part: Part, runs: int) -> float | None:
         if not isinstance(task, SaeTask):
             reading *= PROBED if isinstance(task, ProbeTask) else PROMPTED
         new = not part.of or part.control in (OTHER_TEXT, ELSEWHERE)
-        if new and (table := asked.trains.get(states[0])):
+        if new and (table := study.trains.get(states[0])):
             table = training.usual(table)
             tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
             reading += 3 * measuring.PASS * tokens * whole
@@ -322,22 +321,22 @@ def _own(asked: ModelStudy, part: Part, runs: int) -> float | None:
     return total
 
 
-def _once(asked: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
-    """CPU-seconds that these arms take once for all runs, by the first arm that needs it: passes
-    up to the site of a dictionary, and the training of one whose own arm does not run."""
+def _once(study: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
+    """CPU-seconds that these arms need once for all runs, by the first arm that needs it: passes up
+    to the site of a dictionary, and the training of one whose own arm does not run."""
     seconds: dict[str, float] = {}
     trained = {p.task.table.name for p in parts if isinstance(p.task, SaeTask) and not p.of}
     read: set[tuple[Any, ...]] = set()
     for part in parts:
-        own = isinstance(part.task, SaeTask)
-        tasks = [part.task] if isinstance(part.task, SaeTask) else _used(asked, part)
+        is_own_arm = isinstance(part.task, SaeTask)
+        tasks = [part.task] if isinstance(part.task, SaeTask) else _used(study, part)
         for task in tasks:
-            if not (size := _size(asked, task.model.name)):
+            if not (size := _size(study, task.model.name)):
                 continue
             needed = 0.0
             if (activations := sae_arms.passes_of(task)) not in read:
                 needed += sae_arms.passes(task, size)
-            if not own and task.table.name not in trained:
+            if not is_own_arm and task.table.name not in trained:
                 needed += sae_arms.seconds(task, size, 1)
                 trained.add(task.table.name)
             read.add(activations)
@@ -345,37 +344,37 @@ def _once(asked: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
     return seconds
 
 
-def _used(asked: ModelStudy, part: Part) -> list[SaeTask]:
-    tables = [asked.saes[name] for name in inputs.used(asked, part.task)]
-    return [SaeTask(asked.read_by(t), t, asked.prompts.get(t.prompts)) for t in tables]
+def _used(study: ModelStudy, part: Part) -> list[SaeTask]:
+    tables = [study.saes[name] for name in inputs.used(study, part.task)]
+    return [SaeTask(study.read_by(t), t, study.prompts.get(t.prompts)) for t in tables]
 
 
-def _size(asked: ModelStudy, name: str) -> Mapping[str, int] | None:
-    """The sizes of a model; None of one that is not here."""
-    table = asked.trains.get(name)
-    if table is not None and (start := asked.start_of(Model(name=name))):
-        return _size(asked, start.name)
+def _size(study: ModelStudy, name: str) -> Mapping[str, int] | None:
+    """The sizes of a model; None if it is not available."""
+    table = study.trains.get(name)
+    if table is not None and (start := study.start_of(Model(name=name))):
+        return _size(study, start.name)
     if table is not None:
         spec = training.small(training.usual(table))
         sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
         return {**sizes_of, "h": spec.heads}
     try:
-        return sizes.read_sizes(asked.found(name).config)
+        return sizes.read_sizes(study.found(name).config)
     except AssayError:
         return None
 
 
-def cost(asked: ModelStudy, runs: Runs[Any]) -> Cost:
-    """What runs need beside their measures: room for the models that the study trains, and for
-    the activations that its dictionaries learn from."""
+def cost(study: ModelStudy, runs: Runs[Any]) -> Cost:
+    """The disk space of runs besides their measures: for models that the study trains, and for the
+    activations that its dictionaries learn from."""
     about = json.loads(runs.specs[0].asked)
     names = {n for states in about["models"] for n in states}
-    known = [size for n in names if n in asked.trains and (size := _size(asked, n))]
-    total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in known)
-    for name in {p.task.table.name for p in asked.parts if isinstance(p.task, SaeTask)}:
-        table = asked.saes[name]
-        model = asked.read_by(table)
-        if "trained" in about and model.name in names and (size := _size(asked, model.name)):
+    model_sizes = [size for n in names if n in study.trains and (size := _size(study, n))]
+    total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in model_sizes)
+    for name in {p.task.table.name for p in study.parts if isinstance(p.task, SaeTask)}:
+        table = study.saes[name]
+        model = study.read_by(table)
+        if "trained" in about and model.name in names and (size := _size(study, model.name)):
             sites = len(table.models or saes.sites_of(table))
             total += 2 * size["d"] * sites * (table.tokens or 0)
     return Cost(bytes=total)

@@ -1,5 +1,7 @@
-"""Notes: what the author of a study that asks models should know before it runs: conditions that
-much else would satisfy, prompts that are fewer than they look, and where things are done."""
+"""Notes: what the author of a study of models should know before it runs. `of_study` collects them:
+conditions that are too easy to satisfy (`_of_claim` and below), units that are fewer than they look
+(`_alike`), comparisons of unlike things, where directions are learned and used (`_places`), and
+patches that only change the input (`of_input`)."""
 
 from __future__ import annotations
 
@@ -42,16 +44,16 @@ from assay.core.nouns import counted, plural
 from assay.subjects import fetch
 
 LEAST = 1e-300
-"""A threshold below this is 0, or the number next to it."""
+"""A threshold below this counts as 0."""
 HARDLY = "no interval is narrow enough to decide much"
-"""What a note has of units that are too few."""
+"""Part of a note on too few units."""
 SOME = 20
-"""Answers of other rows with which one is compared."""
+"""Number of other rows' answers with which one is compared."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What a note is about: a claim or an estimate with what it reads."""
+    """The subject of a note: a claim or an estimate with what it reads."""
 
     where: str
     """Such as "claim 1"."""
@@ -61,11 +63,11 @@ class Asking:
     units: tuple[str, ...]
     violations: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
-    """Those that its author names."""
+    """Controls that the author names."""
     over: tuple[str, ...] = ()
-    """Of an estimate: the dimensions over which it is a curve."""
+    """For an estimate: the dimensions over which it is a curve."""
     idle: tuple[str, ...] = ()
-    """The controls that say nothing of this claim, or of others about the same arm."""
+    """Controls that say nothing about this claim, or about others on the same arm."""
 
     @property
     def compared(self) -> bool:
@@ -87,15 +89,15 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
             of_claim += _by_place(questions, part, asking)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
-    named = {c.arm or a.main for a in askings for c in a.read.columns}
-    blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named)
+    named_arms = {c.arm or a.main for a in askings for c in a.read.columns}
+    blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named_arms)
     if blind:
         notes.append(
             f"{', '.join(blind)}: prompts of every label have the same tokens equally "
             f"often, so {'these controls are' if blind[1:] else 'this control is'} at "
             "chance whatever the model does, and not counted as beaten"
         )
-    parts = [p for p in questions.parts if p.label in named and not p.of]
+    parts = [p for p in questions.parts if p.label in named_arms and not p.of]
     notes += _absent(parts)
     for part in parts:
         notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
@@ -103,7 +105,7 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
 
 
 def _absent(parts: Sequence[Part]) -> Iterator[str]:
-    """Name the models that are not fetched, so that what depends on them is unchecked."""
+    """Name the models that are not fetched, so that parts of the study are unchecked."""
     names = {name for p in parts for m in p.task.models for name in models.states(m)}
     for name in sorted(names & {*fetch.MODELS}):
         if not fetch.MODELS[name].present():
@@ -114,13 +116,13 @@ def _absent(parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:
-    """The askings with the controls that say nothing of one about the same arm, since controls are
+    """The askings with the controls that say nothing about one on the same arm, since controls are
     written once for all of them."""
     idle: dict[str, list[str]] = {}
     for asking in askings:
         if asking.compared and (part := questions.by_label.get(asking.main)):
-            some = _swept_too(questions, part, asking) + _of_any_text(questions, part, asking)
-            idle.setdefault(asking.main, []).extend(some)
+            useless = _swept_too(questions, part, asking) + _of_any_text(questions, part, asking)
+            idle.setdefault(asking.main, []).extend(useless)
     return [replace(a, idle=tuple(dict.fromkeys(idle.get(a.main, ())))) for a in askings]
 
 
@@ -158,7 +160,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
         learns_nothing = comparing.worked_out(
             parsed.walk, lambda c: probe_tasks.nothing(c.name, 0.75 if rivals else 0.5)
         )
-        true, own = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
+        true, no_controls = parsed.low < learns_nothing < parsed.high, task.table.controls == ()
         if true and rivals:
             yield (
                 "the claim is also true if no probe learns anything: also claim that the "
@@ -168,7 +170,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
             true  # of a probe that reads under a change, the controls are other changes
             and not task.change
             and math.isinf(parsed.high - parsed.low)
-            and not (own and asking.controls)
+            and not (no_controls and asking.controls)
         ):
             without = ", such as the same one without test" if task.test else ""
             label = part.label
@@ -184,7 +186,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     done_by_none = (
         comparing.is_of_nothing(questions, part, asking.read, of_trained=trained) and not part.of
     )
-    if table := getattr(task, "intervention", None):  # as little may be claimed of what is kept
+    if table := getattr(task, "intervention", None):  # one may claim little of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
     if done_by_none and not parsed.low < 0 < parsed.high:
         yield (
@@ -199,7 +201,7 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
 
 
 def _more_elsewhere(part: Part, asking: Asking) -> str:
-    """Write that a probe reads more at another level of its sweep; "" where it has none."""
+    """A condition that a probe reads more at another level of its sweep; "" if there is none."""
     column = asking.read.columns[0]
     sweep = part.task.table.sweep if isinstance(part.task, ProbeTask) else {}
     for dim, level in column.levels:
@@ -211,11 +213,12 @@ def _more_elsewhere(part: Part, asking: Asking) -> str:
 
 
 WORST = {"accuracy": 0.0, "generates": 0.0, "begins": 0.0, "rank": 1e4, "loss": 20.0}
-"""What a model that can nothing has of reads, about."""
+"""Typical values of reads for a model that has learned nothing."""
 
 
 def _cannot(part: Part, asking: Asking) -> Iterator[str]:
-    """Of a model as it is, that it does badly: which the untrained control does as well."""
+    """Note that an unchanged model is claimed to do badly, which its untrained control does as
+    well."""
     task, walk, columns = part.task, asking.read.parsed.walk, asking.read.columns
     if not isinstance(task, Task) or task.intervention or task.is_difference or task.model.like:
         return
@@ -232,8 +235,7 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
 
 
 def _both_ends(task: Task, column: Column) -> str:
-    """How the first level at which something is so is said to be late, and not never; "" of all
-    else."""
+    """How to write that the first level with a property is late, but not never; "" otherwise."""
     sweep = reads.by_name(task.reads, column.name).sweep
     numbers = [x for d in column.over for x in sweep.get(d, ()) if isinstance(x, int | float)]
     if column.how != "first" or len(numbers) < 2:
@@ -244,7 +246,7 @@ def _both_ends(task: Task, column: Column) -> str:
 
 
 def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
-    """Name the read of which a claim says only that a patch from the pair lowers it; "" of any
+    """Name the read of which a claim says only that a patch from the pair lowers it; "" for any
     other claim."""
     part, parsed = questions.by_label.get(main), read.parsed
     table = part.task.intervention if part else None
@@ -265,7 +267,7 @@ def falls_only(questions: ModelStudy, main: str, read: Condition) -> str:
 
 
 def follows(questions: ModelStudy, main: str, name: str) -> str:
-    """Say what a claim about a patch from the pair has to say in place of "it falls"."""
+    """What a claim about a patch from the pair should say instead of "it falls"."""
     read = reads.by_name(questions.text.study.read, name)
     pair = any(isinstance(getattr(read, k), tuple) for k in reads.PAIRS)
     where = "" if pair else ", where R is a read [right, the pair's]"
@@ -288,12 +290,12 @@ def _any_size(asking: Asking) -> Iterator[str]:
 
 
 def _each_by_itself(asking: Asking) -> Iterator[str]:
-    """Of levels that are chosen unit by unit, where a curve of means may be meant."""
+    """Note that levels are chosen unit by unit, although a curve of means may be intended."""
     parsed = asking.read.parsed
     if re.search(r"\bshare\((?!.*\bover=.*\)$)", parsed.text):
-        return  # which counts units, each by its own number
-    taken = parsed.statistic.parts if isinstance(parsed.statistic, OfMeans) else ()
-    if any(part.how == MIDDLE for part in taken):
+        return  # a share counts units
+    parts = parsed.statistic.parts if isinstance(parsed.statistic, OfMeans) else ()
+    if any(part.how == MIDDLE for part in parts):
         return
     ways = [t.how for t in parsed.together if not t.of_means]
     ways += [c.how for c in parsed.columns if c.over]
@@ -306,8 +308,8 @@ def _each_by_itself(asking: Asking) -> Iterator[str]:
 
 
 def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    """Of a threshold at which a control is that has no preference: no number of units tells it from
-    there."""
+    """Note that a threshold equals the value of a control without a preference, which no number of
+    units can separate from it."""
     task, parsed = part.task, asking.read.parsed
     signed = isinstance(task, Task) and all(
         task.range_of(c.name) == (None, None) for c in parsed.columns
@@ -316,17 +318,17 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
     if not signed or not controls or parsed.share:
         return
     edges = [e for e in (parsed.low, parsed.high) if math.isfinite(e)]
-    at = comparing.worked_out(parsed.walk, lambda c: 0.0)
-    if any(abs(edge - at) < LEAST for edge in edges):
+    value = comparing.worked_out(parsed.walk, lambda c: 0.0)
+    if any(abs(edge - value) < LEAST for edge in edges):
         yield (
-            f"{controls[0].label} has no preference, so that its number is about {at:g}, which is "
+            f"{controls[0].label} has no preference, so its number is about {value:g}, which is "
             "the threshold: it is not beaten with any number of units; name a size, such as a "
             "tenth of what you expect"
         )
 
 
 def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    """Of what is taken over all levels of a place, which its control changes in turn."""
+    """Note that controls make the changes of a sweep over whose levels an extreme is taken."""
     table = part.task.intervention
     if not isinstance(table, Intervention) or not isinstance(part.task, Task):
         return
@@ -348,7 +350,7 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
 
 
 def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
-    """The controls that change in turn what a statement takes over all levels."""
+    """The controls that change what a statement takes over all levels."""
     table, parsed = part.task.intervention, asking.read.parsed
     if not isinstance(table, Intervention):
         return []
@@ -357,22 +359,22 @@ def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
     }
     dims |= {d for c in parsed.columns if c.how != "each" for d in c.over}
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
-    dims -= {d for c in parsed.columns for d, _, _ in c.ranges}  # next to which there are others
+    dims -= {d for c in parsed.columns for d, _, _ in c.ranges}  # others are outside these
     swept = dims & {*SLOT.findall(" ".join(places))}
     return [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
 
 
 def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:
-    """What is written for an intervention to have its usual controls, and not these."""
+    """What to write for an intervention to keep its usual controls except these."""
     usual = msgspec.structs.replace(table, controls=None)
-    known = controls.of_intervention(usual, questions.text.study.direction)
-    rest = [c.name for c in known if c.name not in names]
+    usual_controls = controls.of_intervention(usual, questions.text.study.direction)
+    others = [c.name for c in usual_controls if c.name not in names]
     more = ' and under the claim control = ["…"], an arm for which it should fail'
-    return f"controls = {json.dumps(rest)} under {table.name}{'' if rest else more}"
+    return f"controls = {json.dumps(others)} under {table.name}{'' if others else more}"
 
 
 def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    """Of a change that raises the loss on whole texts, as it does on those of its control."""
+    """Note that a change raises the loss on whole texts, as it does in its control."""
     table, names = part.task.intervention, _of_any_text(questions, part, asking)
     if table is None:
         return
@@ -385,7 +387,7 @@ def _general(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
 
 
 def _of_any_text(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
-    """The control that has the same loss as a change whose loss on whole texts is asked for."""
+    """The control whose loss equals that of a change that is read as the loss on whole texts."""
     table, task, label = part.task.intervention, part.task, f"{part.label}/{DAMAGE.name}"
     if not isinstance(task, Task) or table is None or table.controls is not None:
         return []
@@ -397,7 +399,7 @@ def _of_any_text(questions: ModelStudy, part: Part, asking: Asking) -> list[str]
 
 
 def _lowered(asking: Asking) -> Iterator[str]:
-    """Of a correlation that is said to be low, which noise makes it anyway."""
+    """Note that a correlation is claimed to be low, which noise alone achieves."""
     parsed = asking.read.parsed
     if re.search(r"\bcorr\(", parsed.text) and math.isinf(parsed.low):
         yield (
@@ -407,7 +409,7 @@ def _lowered(asking: Asking) -> Iterator[str]:
 
 
 def _habit(part: Part, asking: Asking) -> Iterator[str]:
-    """Of a model as it is, asked for one and the same answer behind every prompt."""
+    """Note that an unchanged model is asked for the same answer after every prompt."""
     task, columns = part.task, asking.read.columns
     if not isinstance(task, Task) or task.intervention or task.is_difference or len(columns) != 1:
         return
@@ -425,7 +427,7 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
 
 
 def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
-    """Note that a size is taken of the mean over the draws of a control."""
+    """Note that abs() is applied to the mean over the draws of a control."""
     for inside in re.findall(r"\babs\(((?:[^()]|\([^()]*\))*)\)", asking.read.parsed.text):
         for arm in dict.fromkeys(re.findall(r"""['"]([^'"]+)['"]\.""", inside)):
             part = questions.by_label.get(arm)
@@ -438,22 +440,22 @@ def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
 
 
 def _copied(part: Part, asking: Asking) -> Iterator[str]:
-    """Of an answer that most prompts contain, alone among those that are compared."""
+    """Note that most prompts contain an answer, and not the alternatives."""
     if not isinstance(part.task, Task):
         return
     rows = [part.task.prompts.rows[i] for i in part.task.rows]
     for read in _asked(part.task, asking):
         texts = controls.answers(read)
         every = [[r.fill(text) for text in texts] for r in rows]
-        if one := len(texts) == 1:  # the alternatives are the answers of other rows
-            others = [*dict.fromkeys(of[0] for of in every)][:SOME]
-            every = [[of[0], *(x for x in others if x != of[0])] for of in every]
+        if single := len(texts) == 1:  # the alternatives are the answers of other rows
+            others = [*dict.fromkeys(words[0] for words in every)][:SOME]
+            every = [[words[0], *(x for x in others if x != words[0])] for words in every]
         there = [
-            [bool(whole(x).search(row.text)) for x in of]
-            for row, of in zip(rows, every, strict=True)
+            [bool(whole(x).search(row.text)) for x in words]
+            for row, words in zip(rows, every, strict=True)
         ]
         for i, text in enumerate(texts):
-            count = sum(some[i] and not (any(some[1:]) if one else all(some)) for some in there)
+            count = sum(has[i] and not (any(has[1:]) if single else all(has)) for has in there)
             if 2 * count > len(rows):
                 yield (
                     f"{count} of {len(rows)} prompts contain the answer {text!r} of {read.name}"
@@ -462,7 +464,8 @@ def _copied(part: Part, asking: Asking) -> Iterator[str]:
 
 
 def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
-    """Of a change along the unembedding of an answer, whose logit it changes in any model."""
+    """Note that a change is along the unembedding of an answer, whose logit it changes in any
+    model."""
     task, table = part.task, part.task.intervention
     if not isinstance(task, Task) or table is None:
         return
@@ -471,9 +474,9 @@ def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
     if direction is None:
         return
     tokens = direction.unembedding
-    of = {tokens} if isinstance(tokens, str) else {*tokens}
+    own_tokens = {tokens} if isinstance(tokens, str) else {*tokens}
     for read in _asked(task, asking):
-        if both := sorted(of & {*controls.answers(read)} - {""}):
+        if both := sorted(own_tokens & {*controls.answers(read)} - {""}):
             yield (
                 f"{direction.name} is the unembedding of {both[0]!r}, of which {read.name} is a "
                 "function: near the end of the model, this changes it in any model, by "
@@ -489,7 +492,7 @@ def _asked(task: Task, asking: Asking) -> list[Read]:
 
 
 def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    """Tell that prompts share the values of slots, and what comes of it."""
+    """Note that prompts share the values of slots, and the consequences."""
     task = part.task
     if isinstance(task, SaeTask):
         return
@@ -510,16 +513,16 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         )
     if task.prompts.unit != "prompt" or table.unit:
         return
-    if of := prompts.shared(task.prompts, task.rows):
-        each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(of.items()))
+    if column_values := prompts.shared(task.prompts, task.rows):
+        each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(column_values.items()))
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
             f"are combinations ({each}), so the verdict has to be the same with each of these as "
-            f"units, and with any two crossed; {_few_values(of)}"
+            f"units, and with any two crossed; {_few_values(column_values)}"
         )
         return
     every = prompts.slot_values(task.prompts, task.rows)
-    values = {name: len({*of}) for name, of in every.items()}
+    values = {name: len({*column_values}) for name, column_values in every.items()}
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
     about = _asked(task, asking) if isinstance(task, Task) else []
     for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
@@ -536,9 +539,9 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         )
 
 
-def _few_values(of: Mapping[str, Sequence[str]]) -> str:
-    """Say what to write of prompts that are combinations, and which slots have too few values."""
-    counts = {name: len({*x}) for name, x in sorted(of.items())}
+def _few_values(columns: Mapping[str, Sequence[str]]) -> str:
+    """What to write for prompts that are combinations, and which slots have too few values."""
+    counts = {name: len({*x}) for name, x in sorted(columns.items())}
     if few := {name: n for name, n in counts.items() if n < FEWEST}:
         each = " and ".join(f"the {n} values of {name}" for name, n in few.items())
         return (
@@ -552,9 +555,9 @@ def _few_values(of: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:
-    """Whether the right answer of a read differs between rows, and a column says which it is."""
-    for read in some:
+def _decides(prompts: PromptSet, rows: Sequence[int], about: Sequence[Read], column: str) -> bool:
+    """Whether the right answer of a read differs between rows, and a column determines it."""
+    for read in about:
         first = next(iter(controls.answers(read)), "")
         slots = SLOT.findall(first)
         if not slots:
@@ -572,7 +575,7 @@ def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], colu
 
 
 def _tokens(questions: ModelStudy, asking: Asking) -> Iterator[str]:
-    """Tell of a number for each token that is compared between models of other tokens."""
+    """Note that a number per token is compared between models with different tokenisers."""
     by_read = {r.name: reads.kind_of(r) for r in questions.text.study.read}
     for name in dict.fromkeys(c.name for c in asking.read.columns):
         if by_read.get(name) not in ("loss", "entropy", "rank"):
@@ -589,7 +592,7 @@ def _tokens(questions: ModelStudy, asking: Asking) -> Iterator[str]:
 
 
 def _by_place(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    """Tell of rows of two files that are compared by their place alone."""
+    """Note that rows of two files are compared only by their position."""
     task, names = part.task, comparing.paired_by_place(questions, part.label, asking.read)
     than = task.than if isinstance(task, Task) and task.unit == "prompt" else None
     if isinstance(task, Task) and than and not prompts.go_together(than, task.prompts):
@@ -606,7 +609,7 @@ def _by_place(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
 
 
 def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
-    """Tell of a direction that is added or taken out where it is learned and where it acts."""
+    """Say where a direction is learned and where it is used."""
     table = task.intervention
     if table is None or not isinstance(task, Task):
         return
@@ -627,22 +630,22 @@ def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
         "keep": "kept alone",
         "project_out": "taken out",
     }
-    done = next(words for way, words in ways.items() if getattr(swept, way))
+    change = next(words for way, words in ways.items() if getattr(swept, way))
     source_place = direction.site or f"heads {', '.join(direction.heads)}"
     if direction.top:
         source_place = interventions.top_in_words(direction.top, "", direction.position)
     more = ""
     if direction.prompts and direction.top and not choosing.prompts_of(direction.top, task.reads):
-        own = direction.prompts
-        more = f'; to choose on {own} as well, write prompts = "{own}" in top'
+        source_name = direction.prompts
+        more = f'; to choose on {source_name} as well, write prompts = "{source_name}" in top'
     yield (
         f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
-        f"{source_place}; {label}: {done} at {acts}{there}{more}"
+        f"{source_place}; {label}: {change} at {acts}{there}{more}"
     )
 
 
 def _value_vectors(part: Part) -> Iterator[str]:
-    """Tell of a direction that neurons write which are chosen how."""
+    """Say how the neurons are chosen that write a direction."""
     for table in part.task.own_directions if isinstance(part.task, Task) else ():
         if table.top and table.top.of == "neurons":
             chosen = interventions.top_in_words(table.top, "", table.position)
@@ -650,7 +653,8 @@ def _value_vectors(part: Part) -> Iterator[str]:
 
 
 def _learned_again(part: Part) -> Iterator[str]:
-    """Tell of rows from which a direction is learned and which are measured in another wording."""
+    """Note that rows that are measured also occur, in other words, among those from which a
+    direction is learned."""
     task = part.task
     if not isinstance(task, Task):
         return
@@ -669,7 +673,7 @@ def _learned_again(part: Part) -> Iterator[str]:
 
 
 def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
-    """From which prompts a direction is learned; "" where their split is told by itself."""
+    """The prompts from which a direction is learned; "" if their split is reported separately."""
     if source.table.name == task.prompts.table.name:
         return ""
     count = len(source.rows)
@@ -684,38 +688,38 @@ def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
 
 
 def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
-    """Of a patch that is a change of the text by other means, at the levels that are claimed."""
+    """Note that a patch is equivalent to a change of the text, at the claimed levels."""
     task = part.task
     if not isinstance(task, Task) or task.intervention is None:
         return
-    named = [dict(c.levels) for c in columns if c.arm in (None, part.label)]
+    claimed_levels = [dict(c.levels) for c in columns if c.arm in (None, part.label)]
     points = [
         point
         for point in interventions.points(task.intervention)
-        if any(str(point[d]) == str(x[d]) for x in named for d in x if d in point)
-        or not any(d in point for x in named for d in x)
+        if any(str(point[d]) == str(x[d]) for x in claimed_levels for d in x if d in point)
+        or not any(d in point for x in claimed_levels for d in x)
     ]
     tables = [interventions.swept(task.intervention, point) for point in points]
-    some = [t for t in tables if t.patch and t.patch != "clean"]
-    if (early := [t for t in some if _unmixed(t)]) and len(early) == len(some):
+    patches = [t for t in tables if t.patch and t.patch != "clean"]
+    if (early := [t for t in patches if _unmixed(t)]) and len(early) == len(patches):
         yield (
             f"{', '.join(sites_of(early[0]))} comes before the first block that mixes tokens: "
             "the patch puts another text there, so this is a change of the input, and not a "
             "finding about the inside of the model"
         )
     elif whole := [
-        t for t in some if t.position == "all" and all(map(controls.is_stream, sites_of(t)))
+        t for t in patches if t.position == "all" and all(map(controls.is_stream, sites_of(t)))
     ]:
         yield (
             f"all that later blocks read is {', '.join(sites_of(whole[0]))}, which is changed: "
             "so this is a change of the input, and not a finding about the inside of the model"
         )
-    elif any(t.patch == SWAPPED and all(map(controls.is_stream, sites_of(t))) for t in some):
+    elif any(t.patch == SWAPPED and all(map(controls.is_stream, sites_of(t))) for t in patches):
         yield (
             "in early blocks, the streams of two tokens have little but these tokens themselves, "
             "so swapping them may be no more than swapping the words; compare several depths"
         )
-    elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
+    elif there := [t for t in patches if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
             f"the two prompts differ at {there[0].position} itself, so the patch may amount to "
             "editing the prompt; patch a later token instead"
@@ -723,8 +727,8 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
 
 
 def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
-    """Of a change, a probe, a difference or a model without near controls, since its author wants
-    none."""
+    """Note that a change, a probe, a difference or a model has no near controls because its author
+    removed them."""
     table = getattr(part.task, "table", None) or part.task.intervention
     table = next((d for d in diffs if part.label.rpartition("/")[2] == d.name), table)
     controls, name = (part.task.model if table is None else table).controls, part.label
@@ -734,13 +738,13 @@ def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
 
 
 def _unmixed(table: Intervention) -> bool:
-    """Whether all of its sites have nothing yet of any other token."""
+    """Whether all sites come before information of other tokens."""
     early = ("hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre")
     return not table.heads and all(site in early for site in sites_of(table))
 
 
 def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
-    """Whether the token of a patch is one that differs between most texts and their pairs."""
+    """Whether the patched token differs between most texts and their pairs."""
     slot = SLOT.fullmatch(str(table.position))
     if not slot or not all(controls.is_stream(site) for site in sites_of(table)):
         return False

@@ -1,4 +1,5 @@
-"""Part: one arm of a study that asks models: what it measures, its specs and its words."""
+"""Part: one arm of a study of models: what it measures, its specs and its description. `at_levels`
+and `model_phrase` write names and models in sentences."""
 
 from __future__ import annotations
 
@@ -26,57 +27,57 @@ from assay.core.spec import Spec, SpecMap, changed
 from assay.data.names import model_in_words
 
 LONGEST = 64
-"""Tokens of the longest plain sentence in small vocabularies, roughly."""
+"""Tokens of the longest plain sentence with small vocabularies, roughly."""
 LEFT_OUT = "; this control is left out"
-"""How a note ends of an automatic control that cannot be made."""
+"""The end of a note on an automatic control that cannot be made."""
 STANDING_IN = ("unrelated", "shuffled", "heads", "blocks", "labels", "position")
-"""Controls of models as they are in which something stands in the place of what is read."""
+"""Controls of unchanged models that replace something that is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskedSpec(Spec):
-    """What one arm measures, in words that decide every number; contents are among what the run
-    reads."""
+    """What one arm measures, in words that determine every number; the contents are among the run's
+    inputs."""
 
     model: str = ""
     asked: str = ""
     """Models, prompts, reads, intervention, control and directions, as JSON."""
     smoke: bool = False
     reading: int = 1
-    """Raised when the same words come to mean other numbers."""
+    """Raised when the meaning of the words changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingsSpec(Spec):
-    """What was measured, by content alone: whichever study asks for it again has it."""
+    """What was measured, by content alone, so that any study can reuse it."""
 
     asked: str
-    """As `AskedSpec.asked`, with hashes in place of the names of models and prompts."""
+    """As `AskedSpec.asked`, with hashes instead of the names of models and prompts."""
     seeds: tuple[int, ...]
-    """Those of the runs; none where nothing is drawn."""
+    """The seeds of the runs; empty if nothing is random."""
     smoke: bool
     reading: int
 
 
 @dataclass(frozen=True)
 class Part:
-    """One arm of a study that asks a model."""
+    """One arm of a study of models."""
 
     label: str
-    """What the arm is called."""
+    """The name of the arm."""
     task: Task | ProbeTask | SaeTask
     control: Control | None = None
     of: str = ""
-    """The arm whose control it is."""
+    """The arm that it controls."""
 
     @property
     def why(self) -> str:
-        """What it would explain, of a control."""
+        """The alternative explanation that a control tests."""
         return self.control.why if self.control else ""
 
     @property
-    def told(self) -> str:
-        """What it is, in a line."""
+    def description(self) -> str:
+        """A description in one line."""
         task = self.task
         name = model_phrase(task.model)
         name += f" less {model_phrase(task.less)}" if task.less else ""
@@ -91,32 +92,32 @@ class Part:
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """The models that decide its numbers, with that by which its prompts are selected."""
+        """The models that determine its numbers, including the one that selects its prompts."""
         selection = self.task.prompts.selection if isinstance(self.task, Task) else None
         more = selection is not None and selection.model not in self.task.models
         return (*self.task.models, *([selection.model] if selection and more else []))
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
-        model, asked = self._asked
+        model, words = self._asked
         reading = self._reading
-        return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke, reading=reading)
+        return AskedSpec(seed=seed, model=model, asked=words, smoke=smoke, reading=reading)
 
     def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
-        """The specs of its runs, one for each of the arm main."""
-        model, asked = self._asked
-        own: SpecMap[AskedSpec] = changed(model=model, asked=asked, reading=self._reading)
-        return own(tuple(main))
+        """The specs of its runs, one for each run of the arm main."""
+        model, words = self._asked
+        with_words: SpecMap[AskedSpec] = changed(model=model, asked=words, reading=self._reading)
+        return with_words(tuple(main))
 
     @property
     def _reading(self) -> int:
-        """2 where a lens is compared with the model's own prediction: once it was compared with the
-        lens on the untouched model at the same site."""
+        """2 if a lens is compared with the model's own prediction: earlier it was compared with the
+        lens on the unchanged model at the same site."""
         return 2 if isinstance(self.task, Task) and any(map(uses_lens, self.task.reads)) else 1
 
     @cached_property
     def _asked(self) -> tuple[str, str]:
-        """The model of all of its specs, and what they ask."""
+        """The model of its specs, and the words that say what they measure."""
         about: dict[str, Any] = {
             **self.task.words,
             "models": [list(models.states(m)) for m in self.models],
@@ -133,12 +134,11 @@ class Part:
 
     @cached_property
     def _beginning(self) -> dict[str, Any]:
-        """Whether texts begin with a BOS, and in what it computes, where that is said of a
-        model."""
-        said, dtypes = ([getattr(m, f) for m in self.models] for f in ("bos", "dtype"))
+        """The BOS and dtype settings of its models, and the changes of their weights, if any."""
+        bos_settings, dtypes = ([getattr(m, f) for m in self.models] for f in ("bos", "dtype"))
         weights = [models.reweighted_in_words(m) for m in self.models]
         return {
-            **({"bos": said} if any(bos is not None for bos in said) else {}),
+            **({"bos": bos_settings} if any(bos is not None for bos in bos_settings) else {}),
             **({"dtype": dtypes} if any(dtypes) else {}),
             **({"weights": weights} if any(weights) else {}),
         }
@@ -146,7 +146,7 @@ class Part:
     def readings(
         self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
     ) -> ReadingsSpec:
-        """What its runs measure, by the hashes of its models, and of other files by name."""
+        """What its runs measure, by the hashes of its models and of other files by name."""
         words = {
             **self.task.words,
             "models": hashes,
@@ -166,9 +166,9 @@ class Part:
 
 
 def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
-    """Write every name that has slots, such as blocks.{layer}.hook_z, at the levels that fill them,
-    and names of blocks in a row: each of a few; of more the first and the last, with the levels of
-    each slot where these are not all between the two. Parts of blocks are named by their levels."""
+    """Write names with slots, such as blocks.{layer}.hook_z, at the levels of the slots, and names
+    of consecutive blocks: a few one by one; of more the first and the last, with the levels of each
+    slot unless these are all values in between. Parts of blocks are named by their levels."""
 
     def filled(match: re.Match[str]) -> str:
         slots = [slot for slot in sweep if f"{{{slot}}}" in match[0]]
@@ -205,9 +205,9 @@ def model_phrase(model: Model) -> str:
     if model.checkpoints:
         states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
         return f"the untrained twin of {states}" if model.like else states
-    named = model_in_words(model.like or model.name)
+    model_words = model_in_words(model.like or model.name)
     changed = models.reweighted_in_words(model)
     if model.sweep and len(levels := changed.split("; ")) > 1:
         changed = f"{levels[0]} to {levels[-1]} ({counted(len(levels), 'level')})"
     twin = "the untrained twin of " if model.like else ""
-    return f"{twin}{named}{f' with {changed}' if changed else ''}"
+    return f"{twin}{model_words}{f' with {changed}' if changed else ''}"

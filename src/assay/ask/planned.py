@@ -1,4 +1,5 @@
-"""Planned: what a run would take and bring, as plain data."""
+"""Planned: what a run would cost and measure, as plain data. `plan` makes it; `sent` shows the
+first prompts as the models read them."""
 
 from __future__ import annotations
 
@@ -37,9 +38,9 @@ class Gap:
     text: str
     """What to write."""
     default: str | None
-    """What is taken in its place; null where nothing can be, so that it has to be said."""
+    """The default; null if there is none and the field is required."""
     cost: str = "nothing"
-    """What that costs, in words."""
+    """The cost of the default, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class StudyGaps:
     study: str
     gaps: tuple[Gap, ...]
     exit_code: int = field(metadata=OMITTED)
-    """2 where something has to be said before it can run."""
+    """2 if something has to be written before the study can run."""
 
 
 @dataclass(frozen=True)
@@ -65,64 +66,63 @@ class Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of one arm, and what each takes."""
+    """The runs of one arm, and the cost of one."""
 
     name: str
     runs: int
     missing: int
     cpu_seconds: float | None
-    """CPU-seconds of a run, where known."""
+    """CPU-seconds of a run, if known."""
     why: str
     """Why runs are missing."""
 
 
 @dataclass(frozen=True)
 class Expected(Prospect):
-    """What is to be expected of a claim, and how many units of each factor the arms bring that it
-    asks."""
+    """The forecast for a claim, and the number of units of each of its factors in the arms."""
 
     judged: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
-    """Of a study's claim: the measures that it reads, at which levels, and what is averaged."""
+    """For a study's claim: the measures that it reads, with their levels and what is averaged."""
 
 
 @dataclass(frozen=True)
 class Estimated:
-    """A number that is estimated, and what it reads; nothing judges it."""
+    """An estimated number, which is not judged, and what it reads."""
 
     text: str
     over: str
-    """Of a curve: the field over whose levels it goes."""
+    """For a curve: the field over whose levels it goes."""
     crosses: float | None
     reads: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """What was frozen of what is planned."""
+    """What was frozen of the planned experiment."""
 
     hash: str
     """SHA-256 of what was frozen, 64 hex digits."""
     time: str
     looked: str | None
-    """When it was judged; null before that."""
+    """When it was judged; null if it was not."""
     changed: tuple[str, ...]
-    """What is not as it was frozen: with any of it verdicts are exploratory."""
+    """What differs from what was frozen: any difference makes verdicts exploratory."""
     told: str
-    """All of this in a sentence."""
+    """A sentence with all of this."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """What one experiment's command would do, run by run, what it takes, and what is to be expected
-    of each claim; null where nothing is known."""
+    """What one experiment's command would do, run by run, its cost, and the forecast for each
+    claim; null if unknown."""
 
     experiment: str
     preset: str
     scope: str = field(metadata=OMITTED)
-    """For which model, site and corpus its verdicts would speak, as the experiment says it, and
-    what was changed."""
+    """The models, sites and corpora to which its verdicts would generalise, and what was
+    changed."""
     cached: int
     missing: int
     seconds: float | None
@@ -133,10 +133,10 @@ class Planned:
     notes: tuple[str, ...]
     runs: tuple[Run, ...]
     command_seconds: Range | None
-    """Seconds by the clock of the whole command."""
+    """Wall-clock seconds of the whole command."""
     command_cpu_seconds: Range | None
     memory_bytes: int | None
-    """Bytes that one process holds, as recorded."""
+    """Recorded bytes of one process."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
     options: str = field(metadata=OMITTED)
@@ -144,14 +144,14 @@ class Planned:
     claims: tuple[Expected, ...]
     estimates: tuple[Estimated, ...]
     frozen: Frozen | None
-    """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
+    """What was frozen of it; null if nothing was, so that its verdicts will be exploratory."""
     arms: tuple[Arm, ...] = field(metadata=OMITTED)
     sent: tuple[Sent, ...] = ()
-    """The prompts that --prompts asks for, as models read them."""
+    """The prompts for --prompts, as models read them."""
 
 
 def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
-    """Plan a run of one experiment; the store stays as it is."""
+    """Plan a run of one experiment, without changing the store."""
     experiment = experiment.sized(preset.specs)
     width = lab.executor_for([experiment]).width
     estimate = forecast(lab.plan(experiment, preset), experiment, width)
@@ -195,7 +195,7 @@ def _scope(experiment: Experiment, preset: Preset) -> str:
 
 
 def _arms_read(experiment: Experiment) -> set[str]:
-    """Find the arms that the claims and estimates in words are about or compare with."""
+    """Find the arms that claims and estimates with conditions read."""
     return {
         column.arm or (s.of if isinstance(s, Claim) else "main")
         for s in experiment.claims
@@ -205,8 +205,8 @@ def _arms_read(experiment: Experiment) -> set[str]:
 
 
 def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
-    """Say for each claim or estimate in words, by its text, which measures it reads, at which
-    levels, and over what they are averaged."""
+    """Give for each claim or estimate with a condition, by its text, the measures that it reads,
+    with their levels and averages."""
     worded = [s for s in experiment.claims if isinstance(s, Claim | Estimate) and s.condition]
     return {
         s.text: tuple(map(str, condition(s.condition, compared=isinstance(s, Claim)).columns))
@@ -215,27 +215,27 @@ def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
 
 
 def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
-    """Say what was frozen of an experiment, and whether it was judged; None where nothing was
-    frozen. Raises: StoreError for a file that was changed."""
+    """Say what was frozen of an experiment, and whether it was judged; None if nothing was frozen.
+    Raises: StoreError for a changed file."""
     state, preset = following(store, experiment, plan, models=True), plan.preset
-    if (known := state.frozen) is None:
+    if (registration := state.frozen) is None:
         return None
     looked = max((line["time"] for line in read_looks(store, experiment.name, preset)), default="")
-    what = f"judged on {looked}" if looked else "not judged yet"
+    status = f"judged on {looked}" if looked else "not judged yet"
     if state.departures:
         changes = "; ".join(state.departures)
-        what = f"not as it was frozen, so its verdicts will be exploratory: {changes}"
+        status = f"not as it was frozen, so its verdicts will be exploratory: {changes}"
     return Frozen(
-        hash=known.hash,
-        time=known.time,
+        hash=registration.hash,
+        time=registration.time,
         looked=looked or None,
         changed=state.departures,
-        told=f"frozen on {known.time} ({known.hash[:12]}), {what}",
+        told=f"frozen on {registration.time} ({registration.hash[:12]}), {status}",
     )
 
 
 def arms(plan: Plan) -> tuple[Arm, ...]:
-    """Count the runs of each arm, and say why some are missing and what one takes."""
+    """Count the runs of each arm, with the reasons for missing ones and the cost of one."""
     arm_counts = []
     for name, rows in plan.by_arm().items():
         missing = [row for row in rows if row.state == "missing"]
@@ -245,8 +245,8 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
 
 
 def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
-    """Count, for each claim by its text, how many units of each factor the judged arm and every
-    control bring."""
+    """Count, for each claim by its text, the units of each factor in the judged arm and in every
+    control."""
 
     def count(claim: Claim, arm: str) -> str:
         rows = plan.by_arm().get(arm)
@@ -259,8 +259,8 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
         lengths = sizes(*stored.tensors()) if stored is not None else levels
         # a dimension of the measures, such as documents, is counted once a run is stored
         fields = [unit for unit in claim.units if hasattr(specs[0], unit)]
-        known = {**lengths, **{u: len({getattr(spec, u) for spec in matching}) for u in fields}}
-        counted = [f"{known[u]} " if u in known else "" for u in claim.units]
+        numbers = {**lengths, **{u: len({getattr(spec, u) for spec in matching}) for u in fields}}
+        counted = [f"{numbers[u]} " if u in numbers else "" for u in claim.units]
         return " × ".join(n + plural(u, 2) for n, u in zip(counted, claim.units, strict=True))
 
     return {
@@ -289,7 +289,7 @@ class Sent:
     """The text of each token."""
     ids: tuple[int, ...]
     positions: Mapping[str, int]
-    """The token at which each slot or message ends, by name."""
+    """The last token of each slot or message, by name."""
 
 
 def of_study(name: str, prompts: int) -> tuple[Sent, ...]:
@@ -313,14 +313,14 @@ def sent(path: Path, count: int) -> Iterator[Sent]:
     for model in text.study.model:
         for name in models.states(model) if not model.like else ():
             folder = find(models.located(path.parent, name), model.bos)
-            for some in tables:
-                for row in some.rows[:count]:
-                    one = prompt(folder, row)
+            for source in tables:
+                for row in source.rows[:count]:
+                    p = prompt(folder, row)
                     places = {}
-                    for slot in one.row.spans:
+                    for slot in p.row.spans:
                         try:
-                            places[slot] = one.at(f"{{{slot}}}")
-                        except AssayError:  # no one place, and nothing may ask for it
+                            places[slot] = p.at(f"{{{slot}}}")
+                        except AssayError:  # an ambiguous position, which no read may use
                             continue
-                    words = tuple(folder.tokenizer.token_text(one.tokens))
-                    yield Sent(name, some.table.name, row.place, words, one.tokens, places)
+                    words = tuple(folder.tokenizer.token_text(p.tokens))
+                    yield Sent(name, source.table.name, row.place, words, p.tokens, places)

@@ -1,5 +1,5 @@
-"""Ranges: the levels of a sweep, blocks and tokens that a study writes as a range, such as "0:30",
-"1:" or "-5:", written out one by one."""
+"""Ranges: write out the levels of a sweep, blocks and tokens that a study gives as a range, such as
+"0:30", "1:" or "-5:"."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from assay.subjects.folder import find
 from assay.subjects.sizes import read_sizes
 
 _RANGE, LEVELS = re.compile(r"(-?\d{1,9})?:(-?\d{1,9})?(?::(\d{1,9}))?"), 10_000
-"""A range of whole numbers, without its end; and how many levels are written out at most."""
+"""A range of whole numbers with its end excluded, and the maximum number of levels."""
 _SLOT = re.compile(r"\{(\w+)([+-]\d+)?\}")
-"""A slot of a change of weights, to which a number may be added, as in {layer+1}."""
+"""A slot of a change of weights, possibly with an offset, as in {layer+1}."""
 
 
 def spell(path: Path, table: Mapping[str, Any]) -> None:
-    """Write out, in the tables of a study, the levels of each sweep that is a range, the blocks in
-    which attention is blocked, and the tokens of a position. Raises: ExperimentError for a range
-    without an end where it is not known how many blocks or heads there are."""
+    """Write out the ranges in the tables of a study: levels of sweeps, blocks in which attention is
+    blocked, and positions. Raises: ExperimentError for a range without an end if the number of
+    blocks or heads is unknown."""
     for kind in ("model", "direction", "intervene", "read", "probe"):
         entries = table.get(kind)
         for entry in entries if isinstance(entries, list) else ():
-            held = entry if isinstance(entry, dict) else {}
-            block = held["block"] if isinstance(held.get("block"), dict) else {}
-            top = held["top"] if isinstance(held.get("top"), dict) else {}
+            fields = entry if isinstance(entry, dict) else {}
+            block = fields["block"] if isinstance(fields.get("block"), dict) else {}
+            top = fields["top"] if isinstance(fields.get("top"), dict) else {}
             places = (
-                *((held, "position"), (held, "source_position")),
+                *((fields, "position"), (fields, "source_position")),
                 *((block, "to"), (top, "position")),
             )
-            for of, field in places if kind in ("intervene", "read") else ():
-                if field in of:
-                    of[field] = _spelled_tokens(of[field])
-            sweep = held["sweep"] if isinstance(held.get("sweep"), dict) else {}
-            words = json.dumps([held, table.get("direction")], default=str)
-            for of, name in ((block, "layers"), *((sweep, name) for name in sweep)):
-                if isinstance(levels := of.get(name), str) and _RANGE.fullmatch(levels):
-                    counted = "layers" if of is block else _counted(name, words)
-                    of[name] = _spelled(levels, name, counted, path, table)
-            if kind == "model" and isinstance(held.get("weights"), dict):
-                held["weights"] = _weights_of(held["weights"], sweep, path)
+            for holder, field in places if kind in ("intervene", "read") else ():
+                if field in holder:
+                    holder[field] = _spelled_tokens(holder[field])
+            sweep = fields["sweep"] if isinstance(fields.get("sweep"), dict) else {}
+            words = json.dumps([fields, table.get("direction")], default=str)
+            for holder, name in ((block, "layers"), *((sweep, name) for name in sweep)):
+                if isinstance(levels := holder.get(name), str) and _RANGE.fullmatch(levels):
+                    counted = "layers" if holder is block else _counted(name, words)
+                    holder[name] = _spelled(levels, name, counted, path, table)
+            if kind == "model" and isinstance(fields.get("weights"), dict):
+                fields["weights"] = _weights_of(fields["weights"], sweep, path)
 
 
 def _weights_of(weights: Mapping[str, Any], sweep: Mapping[str, Any], path: Path) -> Any:
-    """The changes of weights that a change with slots means, one for each level of a sweep. Raises:
+    """The changes of weights for a change with slots, one for each level of a sweep. Raises:
     ExperimentError for a slot without levels, or levels without a slot."""
-    named = {m[1] for m in _SLOT.finditer(json.dumps(weights))}
-    if lost := sorted(named ^ {*sweep}):
-        has, lacks = ("weights", "sweep") if lost[0] in named else ("sweep", "weights")
+    slots = {m[1] for m in _SLOT.finditer(json.dumps(weights))}
+    if lost := sorted(slots ^ {*sweep}):
+        has, lacks = ("weights", "sweep") if lost[0] in slots else ("sweep", "weights")
         raise ExperimentError(
             f"{path}: {has} of a model names {lost[0]}, and {lacks} does not; write both, as in "
             'weights = { swap = ["{layer}", "{layer+1}"] } with sweep = { layer = "0:29" }'
@@ -70,7 +70,8 @@ def _weights_of(weights: Mapping[str, Any], sweep: Mapping[str, Any], path: Path
 
 
 def _filled(value: Any, point: Mapping[str, Any]) -> Any:
-    """What a value has with its slots filled: one alone by its level, also with a number added."""
+    """A value with its slots filled; a value that is a single slot becomes the level, plus its
+    offset."""
     if isinstance(value, list):
         return [_filled(v, point) for v in value]
 
@@ -84,17 +85,17 @@ def _filled(value: Any, point: Mapping[str, Any]) -> Any:
     return level(alone) if alone else _SLOT.sub(lambda slot: str(level(slot)), value)
 
 
-def _spelled(levels: str, name: str, of: str, path: Path, table: Mapping[str, Any]) -> list[int]:
-    """The numbers of a range, without its end that of all blocks or of all heads of one."""
+def _spelled(levels: str, name: str, size: str, path: Path, table: Mapping[str, Any]) -> list[int]:
+    """The numbers of a range; without an end up to the number of blocks, or of heads of a block."""
     first, end, step = (None if x is None else int(x) for x in _RANGE.fullmatch(levels).groups())  # type: ignore[union-attr]
     start = first or 0
     if end is None:
         try:
             model = table["model"][0]
             place = model.get("name") or model.get("like") or model["checkpoints"][0]
-            end = read_sizes(find(models.located(path.parent, place)).config)[of]
+            end = read_sizes(find(models.located(path.parent, place)).config)[size]
         except (AssayError, KeyError, IndexError, TypeError, AttributeError):
-            why = "the model is not known" if of else "it is of neither blocks nor heads"
+            why = "the model is not known" if size else "it is of neither blocks nor heads"
             raise ExperimentError(
                 f'{path}: {name} = "{levels}" has no end, and {why}; write the end, as in '
                 f'"{start}:{start + 4}"'
@@ -104,8 +105,7 @@ def _spelled(levels: str, name: str, of: str, path: Path, table: Mapping[str, An
 
 
 def _counted(slot: str, words: str) -> str:
-    """What a slot numbers in the texts of a table: blocks or the heads of one; "" for anything
-    else."""
+    """Whether a slot numbers blocks or heads in the texts of a table; "" for anything else."""
     if re.search(
         rf'(blocks|layers)\.{{{slot}}}|"{{{slot}}}\.|"(layers|swap)": \["{{{slot}}}"', words
     ):
@@ -115,10 +115,11 @@ def _counted(slot: str, words: str) -> str:
 
 def _spelled_tokens(place: Any) -> Any:
     """The tokens of a range, such as "4:10", ":4" or "-5:", also within a list; any other place,
-    and a range whose ends are not counted from the same end, as it is: prompts differ in it."""
+    and a range whose ends are counted from different ends, stays, because it differs between
+    prompts."""
     if isinstance(place, list):
         lists = [x if isinstance(x, list) else [x] for x in map(_spelled_tokens, place)]
-        return [n for some in lists for n in some]
+        return [n for tokens in lists for n in tokens]
     if (ends := range_ends(place)) is None:
         return place
     first, end = (x or 0 for x in ends)

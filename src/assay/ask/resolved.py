@@ -1,5 +1,6 @@
-"""A study that asks models, with every name in its text resolved: models, prompts, trainings and
-dictionaries. `arms` makes its arms of them, and `inputs` what it trains."""
+"""ResolvedStudy: a study of models with every name in its text resolved: models, prompts, trainings
+and dictionaries. `arms` makes its arms, and `inputs` trains what it trains. The functions below the
+class read the tables of models and dictionaries."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ T = TypeVar("T")
 
 
 class ResolvedStudy:
-    """What a study names, by its names. Raises: ExperimentError with line and column, for what the
-    text and its files show to be wrong."""
+    """The tables of a study by name. Raises: ExperimentError with line and column, for what is
+    wrong with the text and its files."""
 
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
@@ -37,7 +38,7 @@ class ResolvedStudy:
         self.trains = {
             training.name_of(t): t for t in study.train if training.kind_of(t) != "dictionary"
         }
-        self.saes = _dictionaries(text)  # with all that they leave out
+        self.saes = _dictionaries(text)  # with defaults filled in
         self.models, self.parts, self.remarks = _models(text), list[Part](), list[str]()
         self.frozen, self.trained_for_controls = frozen_arms(text.path), dict[str, Model]()
         self.prompts: dict[str, PromptSet] = {}
@@ -47,28 +48,28 @@ class ResolvedStudy:
         study = self._with_sites(study)
         self.text = replace(text, study=study)
         bare = tuple(msgspec.structs.replace(p, rows=(), slots={}) for p in study.prompts)
-        said = msgspec.json.encode(msgspec.structs.replace(study, prompts=bare)).decode()
+        study_text = msgspec.json.encode(msgspec.structs.replace(study, prompts=bare)).decode()
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                loaded = prompts.load(entry, self.folder, said)
+                loaded = prompts.load(entry, self.folder, study_text)
             with text.located("prompts", i, "where"):
                 selection = selecting.of_table(entry, study.read, self.models[0])
             self.prompts[entry.name] = replace(loaded, selection=selection)
 
     def _with_sites(self, study: Study) -> Study:
-        """The study with each site of a block by its number, and the change by which parts are
-        chosen in the place of its name. Raises: ExperimentError."""
+        """The study with `blocks.*` sites written out, and the names of changes by which parts are
+        chosen replaced by the changes. Raises: ExperimentError."""
         tables: dict[str, list[Any]] = {"read": [], "intervene": [], "direction": []}
-        for kind, some in tables.items():
+        for kind, group in tables.items():
             for i, table in enumerate(getattr(study, kind)):
                 with self.text.located(kind, i):
-                    named = choosing.with_change(table, study.intervene)
+                    whole = choosing.with_change(table, study.intervene)
                     direction = kind == "direction"
-                    some.append(named if direction else hook_names.resolved(named, self._layers))
+                    group.append(whole if direction else hook_names.resolved(whole, self._layers))
         return msgspec.structs.replace(study, **{k: tuple(v) for k, v in tables.items()})
 
     def _layers(self) -> int:
-        """How many blocks each of the models has. Raises: AssayError where they differ."""
+        """The number of blocks of each model. Raises: AssayError if they differ."""
         counts = {m.label or m.name: self.shaped_as(m).layers for m in self.models if m.name}
         if len({*counts.values()}) > 1:
             each = ", ".join(f"{name} has {n}" for name, n in counts.items())
@@ -77,48 +78,49 @@ class ResolvedStudy:
 
     @cached_property
     def first(self) -> PromptSet:
-        """The first of its prompts: those that are measured where nothing else is said."""
+        """The first prompts, which are measured by default."""
         return next(iter(self.prompts.values()))
 
     def prompts_called(self, name: str) -> PromptSet:
-        """The prompts of this name. Raises: ExperimentError where there are none."""
+        """The prompts of this name. Raises: ExperimentError if there are none."""
         if name not in self.prompts:
             raise ExperimentError(f"there are no prompts {name!r}; {nearest(name, self.prompts)}")
         return self.prompts[name]
 
     def intervention(self, name: str) -> Intervention:
-        """The intervention of this name, without what its control `damage` reads. Raises:
-        ExperimentError where there is none."""
+        """The intervention of this name, without the prompts of its control `damage`. Raises:
+        ExperimentError if there is none."""
         by_name = {t.name: t for t in self.text.study.intervene}
         if name not in by_name:
             raise ExperimentError(f"there is no intervention {name!r}; {nearest(name, by_name)}")
         return msgspec.structs.replace(by_name[name], damage="")
 
     def is_tuned(self, model: Model) -> bool:
-        """Whether a model is one that the study trains further."""
+        """Whether the study trains this model further."""
         return model.name in self.trains and bool(self.trains[model.name].of)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gives, worked out the first time that this key is asked for."""
+        """The cached result of `make` for this key."""
         if key not in self._worked_out:
             self._worked_out[key] = make()
         value: T = self._worked_out[key]
         return value
 
     def found(self, name: str, bos: bool | None = None) -> ModelFolder:
-        """The folder of a model, as it was when it was first looked for. Raises: AssayError."""
+        """The folder of a model, cached. Raises: AssayError."""
         place = self.folder_of(name)
         return self.once(("folder", place, bos), partial(find, place, bos))
 
     def shaped_as(self, model: Model) -> ModelFolder:
-        """A folder with the settings of a model, also of one from nothing. Raises: AssayError."""
+        """A folder with the settings of a model, also of one trained from scratch. Raises:
+        AssayError."""
         small = self.trains.get(model.name)
         bare = training.shell(small) if small and not small.of else None
         return bare or self.found(models.states(model)[0])
 
     def folder_of(self, name: str) -> str:
-        """Where a model lies; of one that the study trains, that which it begins as, of the same
-        tokens and shapes; of one from nothing where it was trained, if it was."""
+        """The folder of a model; for one that the study trains further, that of its start, which
+        has the same tokens and shapes; for one from scratch its trained folder, if it exists."""
         if name in self.trains and not self.trains[name].of:
             with suppress(AssayError):
                 spec = training.small_by_content(self.located(self.trains[name]))
@@ -129,13 +131,13 @@ class ResolvedStudy:
         return models.located(self.folder, name)
 
     def located(self, table: Train) -> Train:
-        """A training with all that it leaves out, and its text where it lies."""
+        """A training with defaults filled in, and the path of its text."""
         table = training.usual(table)
         return msgspec.structs.replace(table, text=models.located(self.folder, table.text))
 
     def start_of(self, model: Model) -> Model | None:
-        """The model of which this one is known to be a change: what it was trained from, or the
-        first of its states."""
+        """The model from which this one is known to be changed: the start of its training, or the
+        first checkpoint."""
         if model.name in self.trains:
             origin = self.trains[model.name].of
             if not origin:
@@ -144,18 +146,18 @@ class ResolvedStudy:
         return Model(name=model.checkpoints[0]) if model.checkpoints[1:] else None
 
     def prefix(self, m: int, model: Model) -> str:
-        """What the names of a model's arms begin with. Raises: ExperimentError without a label."""
+        """The prefix of the names of a model's arms. Raises: ExperimentError without a label."""
         if not m:
             return ""
         if not model.label:
-            what = (
+            message = (
                 'a second model needs a label, before the names of its arms: label = "tuned", say'
             )
-            raise self.text.error(("model", m, "label"), what)
+            raise self.text.error(("model", m, "label"), message)
         return f"{model.label}/"
 
     def task(self, model: Model, table: Intervention | None = None) -> Task:
-        """What an arm measures in a model under an intervention."""
+        """The task of an arm: a model under an intervention."""
         study = self.text.study
         measured = self.first
         if table is not None and table.prompts:
@@ -184,74 +186,73 @@ class ResolvedStudy:
         return self._reader(table, table.models[0] if table.models else table.of)
 
     def other_of(self, table: Train) -> Model | None:
-        """The second model of a crosscoder of two. Raises: ExperimentError for one that does not
-        go with the first."""
+        """The second model of a crosscoder of two. Raises: ExperimentError if it does not fit the
+        first."""
         if not table.models:
             return None
         first, second = self.read_by(table), self._reader(table, table.models[1])
         names = [self.folder_of(m.name) for m in (first, second)]
-        what = "" if first != second else f"{table.name!r} reads a model twice; name two"
+        wrong = "" if first != second else f"{table.name!r} reads a model twice; name two"
         if not models.same_tokens(*names) or first.bos != second.bos:
-            what = (
+            wrong = (
                 "a crosscoder reads two models on the same tokens, and "
                 f"{' and '.join(table.models)} cut texts into different tokens; name models with "
                 "the same tokenizer"
             )
-        if what:
-            raise self.text.error(("train", self.text.index("train", table.name), "models"), what)
+        if wrong:
+            raise self.text.error(("train", self.text.index("train", table.name), "models"), wrong)
         return second
 
     def _reader(self, table: Train, name: str) -> Model:
         by_name = {**_by_name(self.models), "main": self.models[0]}
         model = by_name.get(name) if name else self.models[0]
         field = "models" if table.models else "of"
-        what = ""
+        message = ""
         if model is not None and model.dtype not in ("", "float32"):
-            what = (
+            message = (
                 f"a dictionary learns from activations in float32, and its model is {model.dtype}"
             )
         elif model is not None and model.weights and (model.sweep or not table.models):
-            what = f"a dictionary learns from models as they are, and {name} has other weights"
+            message = f"a dictionary learns from models as they are, and {name} has other weights"
         elif model is None or not model.name:
-            what = _no_model_of(name, by_name)
-        if model is None or what:
-            raise self.text.error(("train", self.text.index("train", table.name), field), what)
+            message = _no_model_of(name, by_name)
+        if model is None or message:
+            raise self.text.error(("train", self.text.index("train", table.name), field), message)
         return model
 
 
 def _dictionaries(text: Text) -> dict[str, Train]:
-    """The dictionaries that a study trains, by name. Raises: ExperimentError for any training that
-    says what cannot be."""
-    study, known = text.study, dict[str, Train]()
+    """The dictionaries that a study trains, by name. Raises: ExperimentError for any impossible
+    training."""
+    study, by_name = text.study, dict[str, Train]()
     for i, train in enumerate(study.train):
-        for key, what in training.wrong(train, [p.name for p in study.prompts]):
-            raise text.error(("train", i, key), what)
+        for key, message in training.wrong(train, [p.name for p in study.prompts]):
+            raise text.error(("train", i, key), message)
         if training.kind_of(train) == "dictionary":
             whole = training.usual(train)
-            for key, what in saes.wrong(whole):
-                raise text.error(("train", i, key), what)
+            for key, message in saes.wrong(whole):
+                raise text.error(("train", i, key), message)
             place = models.located(text.path.parent, whole.text)
             each = whole.per_seed or _asks_for_dead(study, train.name)
-            known[train.name] = msgspec.structs.replace(whole, text=place, per_seed=each)
-    return known
+            by_name[train.name] = msgspec.structs.replace(whole, text=place, per_seed=each)
+    return by_name
 
 
 def _asks_for_dead(study: Study, name: str) -> bool:
-    """Whether a statement has the share of dead latents of a dictionary, which is one number of all
-    of it, so that each seed trains one; not where another table names the dictionary."""
-    named = any(
+    """Whether a statement uses the share of dead latents of a dictionary, which is one number per
+    dictionary, so that each seed trains one; not if another table names the dictionary."""
+    is_named = any(
         value == name or (isinstance(value, tuple) and value[:1] == (name,) and value[1:] != ((),))
         for table in (*study.read, *study.direction, *study.intervene, *study.probe)
         for value in (getattr(table, field) for field in table.__struct_fields__)
     )
-    return not named and any(
+    return not is_named and any(
         arm.split("/")[0] == name and m == "dead" for arm, m in measures_named(study)
     )
 
 
 def _models(text: Text) -> tuple[Model, ...]:
-    """The models, each twin with the name of the model that it is like; behind them those that the
-    study trains."""
+    """The models, with each twin's original resolved, followed by those that the study trains."""
     for i, model in enumerate(text.study.model):
         with text.located("model", i):
             models.check(model)
@@ -260,8 +261,8 @@ def _models(text: Text) -> tuple[Model, ...]:
     for i, model in enumerate(tables):
         other = by_name.get(model.like) if model.like else None
         if other is not None and other.like:
-            what = f"{model.like!r} is untrained itself; name the model that both are twins of"
-            raise text.error(("model", i, "like"), what)
+            message = f"{model.like!r} is untrained itself; name the model that both are twins of"
+            raise text.error(("model", i, "like"), message)
         model = _with_donor(text, i, model, by_name)
         like = models.states(other)[0] if other else model.like
         bos = other.bos if other and model.bos is None else model.bos
@@ -279,12 +280,12 @@ def _models(text: Text) -> tuple[Model, ...]:
         bos = other.bos if other else None
         name = training.name_of(table)
         resolved.append(Model(name=name, label=table.name, bos=bos, controls=table.controls))
-        by_name[table.name] = resolved[-1]  # another may begin as this one ends
+        by_name[table.name] = resolved[-1]  # another training may start from this one
     return tuple(resolved)
 
 
 def _with_donor(text: Text, i: int, model: Model, by_name: Mapping[str, Model]) -> Model:
-    """A model with the place of the one from which some of its weights are taken."""
+    """A model with the folder of the model from which some weights are taken."""
     changed = tuple(_placed(text, i, w, by_name) for w in models.changes(model))
     if not any(w.from_ for w in changed):
         return model
@@ -297,8 +298,8 @@ def _placed(text: Text, i: int, weights: Weights, by_name: Mapping[str, Model]) 
         return weights
     donor = text.study.model[0] if name == "main" else by_name.get(name, Model(name=name))
     if not donor.name or donor.weights:
-        what = f"weights are taken from a model as it is in its folder, which {name!r} is not"
-        raise text.error(("model", i, "weights", "from"), what)
+        message = f"weights are taken from a model as it is in its folder, which {name!r} is not"
+        raise text.error(("model", i, "weights", "from"), message)
     return msgspec.structs.replace(weights, from_=models.located(text.path.parent, donor.name))
 
 
@@ -313,23 +314,23 @@ def _no_model_of(name: str, by_name: Mapping[str, Model]) -> str:
 
 
 def _refuse_duplicates(text: Text) -> None:
-    """Refuse a name or a label that two tables have. Raises: ExperimentError."""
+    """Refuse a name or a label of two tables. Raises: ExperimentError."""
     study = text.study
     names: dict[str, list[str]] = {"arm": ["main"]}
     for table in ("prompts", "read", "direction", "intervene", "diff"):
         kind = "arm" if table in ("intervene", "diff") else table
         for i, entry in enumerate(getattr(study, table)):
             if entry.name in names.setdefault(kind, []):
-                what = f"the name {entry.name!r} is taken by another {kind}; choose another"
-                raise text.error((table, i, "name"), what)
+                message = f"the name {entry.name!r} is taken by another {kind}; choose another"
+                raise text.error((table, i, "name"), message)
             names[kind].append(entry.name)
     names["arm"] += [p.name for p in study.probe]
     labels = [m.label for m in study.model]
     for i, train in enumerate(study.train):
         if train.name in (*labels, *names["arm"], *(t.name for t in study.train[:i])):
-            what = f"the name {train.name!r} is taken by another model or arm; choose another"
-            raise text.error(("train", i, "name"), what)
+            message = f"the name {train.name!r} is taken by another model or arm; choose another"
+            raise text.error(("train", i, "name"), message)
     for i, label in enumerate(labels):
         if label and (label in labels[:i] or label in names["arm"]):
-            what = f"the label {label!r} is taken by another model or arm; choose another"
-            raise text.error(("model", i, "label"), what)
+            message = f"the label {label!r} is taken by another model or arm; choose another"
+            raise text.error(("model", i, "label"), message)

@@ -1,5 +1,5 @@
-"""Running: a study or an experiment, run from Python and judged, also with models that are in
-memory; and a study as values."""
+"""Running: run and judge a study or an experiment from Python, also with models in memory; and a
+study as values, which `toml` writes as a file."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def toml(study: msgspec.Struct) -> str:
-    """Write a study: what it says for itself first, then a table for each of its parts; what is as
-    it would be anyway is left out. Raises: ExperimentError for a value that TOML has no word
-    for."""
+    """Write a study: its own fields first, then a table for each of its parts, without defaults.
+    Raises: ExperimentError for a value that TOML cannot express."""
     top, tables = dict[str, Any](), dict[str, Sequence[Mapping[str, Any]]]()
     for name, value in stated(study):
         parts = [value] if isinstance(value, msgspec.Struct) else value
@@ -45,8 +44,8 @@ def toml(study: msgspec.Struct) -> str:
 
 
 def written(top: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Write what a study says for itself, then its tables, by their names. Raises: ExperimentError
-    for a value that TOML has no word for."""
+    """Write the fields of a study, then its tables, by their names. Raises: ExperimentError for a
+    value that TOML cannot express."""
     parts = [_lines(top)]
     for name, entries in tables.items():
         parts += [f"[[{name}]]\n{_lines(entry)}" for entry in entries]
@@ -58,7 +57,7 @@ def _lines(table: Mapping[str, Any]) -> str:
 
 
 def stated(table: msgspec.Struct) -> Iterator[tuple[str, Any]]:
-    """Give what a table says besides its defaults, by the names that a file has."""
+    """Give the fields of a table that differ from their defaults, by their names in a file."""
     for field in msgspec.structs.fields(table):
         value = getattr(table, field.name)
         usual = field.default
@@ -110,7 +109,7 @@ def run(
 
     Args:
         study: the path of its file, or the name of an experiment of the catalogue.
-        models: what stands for a name in its [[model]] tables: what `assay.model` gave for a model
+        models: replacements for names in its [[model]] tables: results of `assay.model` for models
             in memory.
         preset: default, smoke or another of its own.
         set: fields that differ from the preset, such as "steps=50".
@@ -124,7 +123,7 @@ def run(
         >>> live = assay.model(model, tokenizer=tokenizer)  # doctest: +SKIP
         >>> result = assay.run("praise.toml", models={"./base": live})  # doctest: +SKIP
     """
-    if pretrained.is_any_changed():  # by whoever has it from `assay.model`
+    if pretrained.is_any_changed():  # by code that has it from `assay.model`
         asked_models.opened.cache_clear()
     experiment = catalogue.find(str(study))
     with live.standing(_in_memory(Path(study), models) if models else {}):
@@ -136,8 +135,8 @@ def run(
 
 
 def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
-    """Find the model in memory for each name of a study. Raises: ExperimentError for a name that it
-    does not have, and for a model that is not in memory."""
+    """Find the model in memory for each name of a study. Raises: ExperimentError for an unknown
+    name, and for a model that is not in memory."""
     standing = {}
     names = {n for m in read(path).study.model for n in asked_models.states(m) if n}
     for name, model in models.items():
@@ -145,18 +144,18 @@ def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
             raise ExperimentError(
                 f"no [[model]] of {path.name} is {name!r}; {nearest(name, names)}"
             )
-        held = getattr(getattr(model, "folder", None), "live", None)
-        if held is None:
+        live_model = getattr(getattr(model, "folder", None), "live", None)
+        if live_model is None:
             raise ExperimentError(
                 f"{name!r}: give assay.model(model, tokenizer=…) of a model in memory, got "
                 f"{type(model).__name__}"
             )
-        standing[asked_models.located(path.parent, name)] = held
+        standing[asked_models.located(path.parent, name)] = live_model
     return standing
 
 
 class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A study in Python: the tables of its file as values, a list of each, or one alone.
+    """A study in Python: the tables of its file as values, a list of each, or a single one.
 
     Example:
         >>> from assay.ask import Claim, Model, Prompts, Read, Study
@@ -176,8 +175,8 @@ class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return toml(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write its file, next to which its prompts are. Raises: ExperimentError, with line and
-        column, for what is no study; nothing is written then."""
+        """Write its file; its prompts are relative to that. Raises: ExperimentError, with line and
+        column, for an invalid study; then nothing is written."""
         path = Path(path)
         text.parsed(path, self.to_toml())
         path.write_text(self.to_toml(), encoding="utf-8")

@@ -1,5 +1,5 @@
-"""Selection: what cannot be learned from, or claimed of, prompts that are selected by a read of the
-unchanged model."""
+"""Selection: what cannot be learned from, or claimed about, prompts that are selected by a read of
+the unchanged model."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def refuse_sources(study: ResolvedStudy) -> None:
 
 
 def _refuse(study: ResolvedStudy, who: str, sets: Iterable[PromptSet | None]) -> None:
-    for found in sets:
-        if found is not None and found.selection is not None:
-            name = found.table.name
+    for prompt_set in sets:
+        if prompt_set is not None and prompt_set.selection is not None:
+            name = prompt_set.table.name
             raise study.text.error(
                 ("prompts", study.text.index("prompts", name), "where"),
                 f"the prompts {name!r} are selected when the study runs, so they can only be "
@@ -45,8 +45,8 @@ def _refuse(study: ResolvedStudy, who: str, sets: Iterable[PromptSet | None]) ->
 
 
 def refuse_circular(by_label: Mapping[str, Part], main: str, read: Condition) -> None:
-    """Refuse a statement about arms of which some are measured on selected prompts and others are
-    not, and a claim that the selection makes true. Raises: ExperimentError."""
+    """Refuse a statement about arms on selected and unselected prompts, and a claim that the
+    selection makes true. Raises: ExperimentError."""
     parts = [by_label.get(c.arm or main) for c in read.columns]
     sets = {part.label: part.task.prompts for part in parts if part and isinstance(part.task, Task)}
     if any(p.selection for p in sets.values()) and len({p.digest for p in sets.values()}) > 1:
@@ -68,16 +68,16 @@ def refuse_circular(by_label: Mapping[str, Part], main: str, read: Condition) ->
 
 
 def _selecting(part: Part | None) -> Selection | None:
-    """How the prompts of an arm are selected by the model of this arm itself."""
+    """How the prompts of an arm are selected, if by the arm's own model."""
     if part is None or not isinstance(part.task, Task):
         return None
     selection = part.task.prompts.selection
-    own = part.task.intervention is None and not part.task.is_difference
-    return selection if selection and own and part.task.model == selection.model else None
+    is_unchanged = part.task.intervention is None and not part.task.is_difference
+    return selection if selection and is_unchanged and part.task.model == selection.model else None
 
 
 def note(part: Part, read: Condition) -> Iterator[str]:
-    """Tell of a claim about the number by which its prompts are selected."""
+    """Note that a claim is about the number by which its prompts are selected."""
     selection = part.task.prompts.selection if not isinstance(part.task, SaeTask) else None
     names = {r.name for r in selection.reads} & {c.name for c in read.columns} if selection else ()
     for name in sorted(names):

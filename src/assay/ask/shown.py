@@ -1,5 +1,5 @@
-"""Shown: what the page of a study says beside its numbers: its text as it was written, what is read
-of which prompts, and what each statement computes, with its unit."""
+"""Shown: what the page of a study shows besides its numbers: its text, what is read of which
+prompts, and what each statement computes, with its unit."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ from assay.lab.judge.result import Result
 from assay.lab.store.origin import STUDIES
 
 PROMPTS = 3
-"""So many prompts are shown as a model reads them."""
+"""Number of prompts that are shown as a model reads them."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A study, in words for whoever reads its page."""
+    """A study in words, for readers of its page."""
 
     toml: str = ""
-    """The text as it was written."""
+    """The text of the study."""
     prompts: Sequence[str] = ()
-    """The first prompts, filled."""
+    """The first prompts, with their slots filled."""
     example: Sequence[tuple[str, str]] = ()
     """What belongs to the first prompt: words, and a text where there is one."""
     reads: Sequence[str] = ()
-    """What is read off each, a line each."""
+    """Descriptions of the reads, one line each."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """What each statement computes, by its sentence."""
     units: Mapping[str, str] = field(default_factory=dict)
-    """The units of these numbers, where they are known."""
+    """The units of these numbers, if known."""
     study: Study = field(default_factory=Study)
 
     def with_unit(self, s: Any) -> Any:
-        """A statement with the unit of its number, where its author gives none."""
-        named = s.unit if s.unit not in ("", "1") else self.units.get(s.text, s.unit)
-        return msgspec.structs.replace(s, unit=named)
+        """A statement with the unit of its number, if its author gives none."""
+        unit = s.unit if s.unit not in ("", "1") else self.units.get(s.text, s.unit)
+        return msgspec.structs.replace(s, unit=unit)
 
     def scope(self, words: str, sentence: str) -> str:
-        """Say the scope of a statement in words that a reader understands."""
+        """Write the scope of a statement in plain words."""
         return spoken_scope(self.study, words, self.conditions.get(sentence, ""))
 
 
 def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | None:
-    """Tell what the page of a study shows of its text, with what its arms measured; None of any
-    other experiment."""
+    """Collect what the page of a study shows of its text and its measures; None for any other
+    experiment."""
     path = Path(experiment.origin)
     if path.suffix not in STUDIES:
         return None
@@ -125,14 +125,14 @@ def _answers(read: Read, row: prompts.PromptRow) -> str:
 
 
 def _describe_read(read: Read) -> str:
-    """Say what a read is, with the levels of its sweep once: in their slots, or at its end."""
-    said = reads.describe(read)
-    others = {slot: some for slot, some in read.sweep.items() if f"{{{slot}}}" not in said}
+    """Describe a read, with the levels of its sweep once: in their slots, or at the end."""
+    words = reads.describe(read)
+    others = {slot: values for slot, values in read.sweep.items() if f"{{{slot}}}" not in words}
     return at_levels(reads.describe(msgspec.structs.replace(read, sweep=others)), read.sweep)
 
 
 def in_units(result: Result, experiment: Experiment) -> Result:
-    """The result of a study with the units of its numbers, as its page has them."""
+    """The result of a study with the units of its numbers, as on its page."""
     if (study := describe(experiment, result.arms)) is None:
         return result
     judged = tuple(study.with_unit(j) for j in result.judged)
@@ -140,13 +140,13 @@ def in_units(result: Result, experiment: Experiment) -> Result:
 
 
 def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset], study: Study) -> str:
-    """The unit of what a statement computes: that of all measures of which it is a weighted sum; ""
-    where that is a number alone, or not known. A gradient's numbers are in that of its read."""
-    of = {r.name: r.gradient for r in study.read if r.gradient}
+    """The unit of a statement's number: that of all measures of which it is a weighted sum; "" for
+    a dimensionless or unknown one. A gradient has the unit of its read."""
+    source = {r.name: r.gradient for r in study.read if r.gradient}
     stated = condition(s.condition, compared=isinstance(s, Claim))
     main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
     measured: list[tuple[Any, str]] = [
-        (arms.get(c.arm or main, {}), of.get(c.name, c.name)) for c in stated.parsed.columns
+        (arms.get(c.arm or main, {}), source.get(c.name, c.name)) for c in stated.parsed.columns
     ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
     located = any(c.how in LOCATING for c in stated.columns)
@@ -156,7 +156,7 @@ def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset], study: Study) -> 
 
 
 def _scales(stated: Condition) -> bool:
-    """Whether what is computed grows as its measures do, as a weighted sum does."""
+    """Whether a condition scales with its measures, like a weighted sum."""
     columns, walk = stated.parsed.columns, stated.parsed.walk
     once, thrice = (
         float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__)) for by in (1, 3)

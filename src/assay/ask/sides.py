@@ -1,5 +1,6 @@
-"""Sides: the experiments of a study, each with one choice of fields: which arms run, their specs,
-and what records tell of them."""
+"""Sides: the experiments that a study borrows, each with one choice of fields. `sides` reads them
+and chooses the arms that run; `arms_of` gives the arms under the study's names; `measured`,
+`derived` and `expected` use the experiments' records."""
 
 from __future__ import annotations
 
@@ -32,11 +33,10 @@ from assay.lab.store.origin import STUDIES, in_file
 
 @dataclass(frozen=True)
 class Side:
-    """One experiment with one choice of fields: all of its arms stand side by side with those of
-    others."""
+    """One experiment with one choice of fields, whose arms are compared with those of others."""
 
     label: str
-    """Before the names of its arms; "" for the first side."""
+    """The prefix of the names of its arms; "" for the first side."""
     of: Experiment
     part: Part
     fields: Mapping[str, Plain | tuple[Plain, ...]]
@@ -45,19 +45,17 @@ class Side:
     """Fields in which its runs differ."""
     arms: tuple[str, ...]
     needed: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Of these the ones that the study does not list, each with the reason why it runs."""
+    """Arms that the study does not list, each with the reason why it runs."""
     _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(
         default_factory=dict, compare=False, repr=False
     )
 
     def named(self, arm: str) -> str:
-        """What one of its arms is called in the study, whatever sizes its own experiment puts into
-        the name."""
+        """The name of an arm in the study."""
         return f"{self.label}/{arm}" if self.label else str(arm)
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
-        """Its specs at a preset with these seeds; none given: the preset's own. Raises:
-        SpecError."""
+        """Its specs at a preset with these seeds, or with the preset's own. Raises: SpecError."""
         key = preset, tuple(seeds)
         if key not in self._made:  # every arm of every side asks again, of hundreds of specs
             self._made[key] = self._specs(*key)
@@ -69,17 +67,17 @@ class Side:
         )
         varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
         for name, values in varied.items():
-            # those that differed in this field alone are one
+            # specs that differ only in this field become one
             bases = dict.fromkeys(s.replace(**{name: values[0]}) for s in specs)
             specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in bases for v in values))
         return specs
 
     def base(self, preset: str, *, first: bool) -> str:
-        """The preset of its experiment from which its specs are made at a preset of the study."""
+        """The preset of its experiment for a preset of the study."""
         return preset if preset == "smoke" or (first and preset != "default") else self.part.preset
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Its fields in words, such as "gated-sae, width 256"."""
         fields = {**self.fields, **self.varied}
         phrases = (
@@ -90,25 +88,25 @@ class Side:
 
 
 def sides(text: Text) -> list[Side]:
-    """The experiments of a study, each field that all runs of an arm share taken apart. Raises:
-    ExperimentError."""
+    """The experiments of a study, one for each value of fields that all runs of an arm share.
+    Raises: ExperimentError."""
     study_sides: list[Side] = []
     for i, part in enumerate(text.study.experiment):
         in_folder = in_file(part.name) or "/" in part.name
         with text.located("experiment", i, "name"):
             base = catalogue.find(str(text.path.parent / part.name) if in_folder else part.name)
         if base.origin.endswith(STUDIES):
-            what = f"{part.name} is a study itself; name the experiments it is about"
-            raise text.error(("experiment", i, "name"), what)
+            error = f"{part.name} is a study itself; name the experiments it is about"
+            raise text.error(("experiment", i, "name"), error)
         with text.located("experiment", i, "preset"):
             spec = base.preset(part.preset)[0]
         for key in ("fields", "paired"):
-            if "seed" in getattr(part, key):  # a freezing names the study's seeds alone
-                what = (
+            if "seed" in getattr(part, key):  # only the study's own seeds are frozen
+                error = (
                     "a study has the same seeds for all of its experiments; write seeds = "
                     '"…" above the first [[…]], in place of the field seed'
                 )
-                raise text.error(("experiment", i, key), what)
+                raise text.error(("experiment", i, key), error)
         arms, needed = _chosen(text, i, base, part)
         choices = _choices(text, i, part, spec)
         per_run = per_run_fields(type(spec))
@@ -118,8 +116,8 @@ def sides(text: Text) -> list[Side]:
             values = [f"{k}={v}" for k, v in fields.items() if any(c[k] != v for c in choices)]
             label = ",".join(filter(None, [part.label, *values])) if study_sides else ""
             if label in {s.label for s in study_sides}:
-                what = f"{base.name} needs a label of its own, to tell its arms apart"
-                raise text.error(("experiment", i, "label"), what)
+                error = f"{base.name} needs a label of its own, to tell its arms apart"
+                raise text.error(("experiment", i, "label"), error)
             study_sides.append(Side(label, base, part, fields, varied, arms, needed))
     for side in study_sides:
         with text.located("experiment", text.study.experiment.index(side.part), "fields"):
@@ -128,15 +126,15 @@ def sides(text: Text) -> list[Side]:
                 side.of.specs_of("main", specs)
             except HeldError as e:
                 if (free := _alone(side, specs, e)) is None:
-                    what = f"leave it out, or write a second [[experiment]] with another {e.field}"
-                    raise ExperimentError(f"{e}; {what}") from e
+                    error = f"leave it out, or write a second [[experiment]] with another {e.field}"
+                    raise ExperimentError(f"{e}; {error}") from e
                 study_sides[study_sides.index(side)] = dataclasses.replace(side, of=free)
     return study_sides
 
 
 def _alone(side: Side, specs: tuple[Any, ...], error: HeldError) -> Experiment | None:
-    """The experiment of a side of which main alone runs, with several values of a field that has
-    one where other arms make others of it; None where these run, or one value is refused too."""
+    """The experiment of a side whose only arm is main, with several values of a field that other
+    arms would fix; None if other arms run, or a single value is refused as well."""
     main = side.of.arms["main"]
     if side.arms != ("main",) or error.values < 2 or main.specs is None:
         return None
@@ -149,12 +147,12 @@ def _alone(side: Side, specs: tuple[Any, ...], error: HeldError) -> Experiment |
 def _chosen(
     text: Text, i: int, base: Experiment, part: Part
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The arms that run, and of those that are not listed why they do: another one builds on them,
-    or is made of what they measure."""
+    """The arms that run, and for those that are not listed the reason: another arm builds on them,
+    or is computed from them."""
     for name in (n for n in part.arms if n not in base.arms):
         hint = nearest(name, base.arms)
-        what = f"{base.name} has no arm {name!r}; {hint}; its arms: {', '.join(base.arms)}"
-        raise text.error(("experiment", i, "arms"), what)
+        message = f"{base.name} has no arm {name!r}; {hint}; its arms: {', '.join(base.arms)}"
+        raise text.error(("experiment", i, "arms"), message)
     stated = part.arms or named_arms(text, base.arms)
     if not stated:
         return tuple(base.arms), {}
@@ -178,7 +176,7 @@ def _chosen(
 
 def named_arms(text: Text, arms: Iterable[str]) -> tuple[str, ...]:
     """The arms of an experiment that a statement of the study names, or that were frozen with it;
-    none where it has no statements yet, or names none of them."""
+    empty without statements, or if none is named."""
     study = text.study
     words = [e.value for e in study.estimate]
     for c in study.claim:
@@ -194,16 +192,16 @@ def named_arms(text: Text, arms: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_by(base: Experiment, arm: str) -> tuple[str, ...]:
-    """The trained arms that a derived arm is made of, as it reads those of its experiment's record;
-    where that tells nothing, all of them."""
+    """The trained arms from which a derived arm is computed, according to the record of its
+    experiment; all arms if that does not say."""
     return _derived(base, arm)[0]
 
 
 def derived(base: Experiment) -> dict[str, xr.Dataset]:
-    """The measures of the derived arms, as they make them of their experiment's record; without
-    those of which it tells nothing."""
-    found = {name: _derived(base, name)[1] for name, a in base.arms.items() if a.derive}
-    return {name: data for name, data in found.items() if data is not None}
+    """The measures of the derived arms, computed from the record of their experiment, as far as
+    possible."""
+    by_arm = {name: _derived(base, name)[1] for name, a in base.arms.items() if a.derive}
+    return {name: data for name, data in by_arm.items() if data is not None}
 
 
 def _derived(base: Experiment, arm: str) -> tuple[tuple[str, ...], xr.Dataset | None]:
@@ -211,16 +209,16 @@ def _derived(base: Experiment, arm: str) -> tuple[tuple[str, ...], xr.Dataset | 
     if derive not in _DERIVED:
         every = tuple(name for name, a in base.arms.items() if a.train is not None)
         _DERIVED[derive] = every, None
-        with contextlib.suppress(Exception):  # an experiment's own code, on what it had once
-            if derive is not None and (known := _measures_recorded(base)):
-                measures = Others(known)
+        with contextlib.suppress(Exception):  # an experiment's own code, on recorded measures
+            if derive is not None and (recorded_measures := _measures_recorded(base)):
+                measures = Others(recorded_measures)
                 data = derive(measures)
                 _DERIVED[derive] = tuple(name for name in every if name in measures.read), data
     return _DERIVED[derive]
 
 
 _DERIVED: dict[Derive | None, tuple[tuple[str, ...], xr.Dataset | None]] = {}
-"""What derived arms read and make of it, by how: a study is read several times in a command."""
+"""Results of `_derived`, since a study is read several times in a command."""
 
 
 @lru_cache(maxsize=2)
@@ -230,8 +228,8 @@ def _measures_recorded(base: Experiment) -> dict[str, xr.Dataset]:
 
 
 def _reads_main(text: Text) -> bool:
-    """Tell whether a statement names the arm main, or no arm at all, which means it; of a study
-    without statements, that it may."""
+    """Whether a statement names the arm main, or no arm, which means main; true without
+    statements."""
     study = text.study
     conditions = [(c.holds, True) for c in study.claim] + [(e.value, False) for e in study.estimate]
     lists = [(*c.control, *c.near, *c.also, *c.planted, *c.violations) for c in study.claim]
@@ -240,7 +238,7 @@ def _reads_main(text: Text) -> bool:
     for words, compared in conditions:
         try:
             columns = condition(words, compared=compared).columns
-        except AssayError:  # told where it is read
+        except AssayError:  # reported where it is read
             return True
         if any(c.arm in (None, "main") for c in columns):
             return True
@@ -251,7 +249,7 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
     """Every combination of values of the fields that all runs of an arm share; other fields keep
     their lists as tuples."""
     shared: list[list[dict[str, Any]]] = []
-    rest: dict[str, Any] = {}
+    others: dict[str, Any] = {}
     per_run = per_run_fields(type(spec))
     for name, value in part.fields.items():
         with text.located("experiment", i, "fields"):
@@ -259,17 +257,17 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
         if len(values) > 1 and name not in per_run:
             shared.append([{name: v} for v in values])
         else:
-            rest[name] = tuple(values) if len(values) > 1 else values[0]
+            others[name] = tuple(values) if len(values) > 1 else values[0]
     if part.paired:
         shared.append(_paired(text, i, part, spec))
     return [
-        {**rest, **{k: v for choice in chosen for k, v in choice.items()}}
+        {**others, **{k: v for choice in chosen for k, v in choice.items()}}
         for chosen in itertools.product(*shared)
     ]
 
 
 def _resolve_path(text: Text, value: Any) -> Any:
-    """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
+    """The path of a model or a text relative to the study, if a value begins with ./ or ../."""
     if isinstance(value, list):
         return [_resolve_path(text, v) for v in value]
     in_folder = isinstance(value, str) and value.startswith(("./", "../"))
@@ -277,7 +275,7 @@ def _resolve_path(text: Text, value: Any) -> Any:
 
 
 def _paired(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
-    """The fields whose lists go together, value by value."""
+    """The values of fields whose lists go together."""
     place = ("experiment", i, "paired")
     if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
         counts = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
@@ -314,7 +312,7 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
             changes["specs"] = _specs_of(side, name, first)
         changes["learned"] = side.part.learned.get(side.named(name), arm.learned)
         arms[side.named(name)] = dataclasses.replace(arm, **changes)
-    if side is first and "main" not in arms:  # the preset's specs are its, and none of them runs
+    if side is first and "main" not in arms:  # main has the preset's specs, and does not run
         idle = dataclasses.replace(sized["main"], specs=none, after=None, asked=False)
         measure = idle.measure or side.of.measure
         arms = {"main": dataclasses.replace(idle, measure=measure, note="not listed"), **arms}
@@ -322,7 +320,7 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
 
 
 def none(specs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Give the specs of an arm that does not run: none."""
+    """Give no specs, for an arm that does not run."""
     return ()
 
 
@@ -338,8 +336,8 @@ def remarks(study_sides: Sequence[Side]) -> tuple[str, ...]:
 
 
 def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """The specs of an arm of another side, given those of the first one: the same preset, and the
-    same seeds."""
+    """The specs of an arm of another side, given those of the first one: the same preset and
+    seeds."""
 
     def specs(base_specs: tuple[Any, ...]) -> tuple[Any, ...]:
         preset = "smoke" if base_specs == first.specs("smoke", ()) else side.part.preset
@@ -350,10 +348,10 @@ def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], 
 
 
 def _seen_as(derive: Derive, side: Side) -> Derive:
-    """A derived arm that reads arms by the names that its own experiment gives them."""
+    """A derived arm that reads arms by the names of its own experiment."""
 
     def derive_renamed(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
-        # each is looked up when it is asked for: a scope names those that were
+        # looked up lazily: a scope names only the arms that were read
         names = [n for n in side.arms if side.named(n) in arms]
         return derive(LazyArms(names, lambda name: arms[side.named(name)]))
 
@@ -366,10 +364,9 @@ def scopes(
     seeds: Sequence[int],
     runs: Mapping[str, tuple[Spec, ...]],
 ) -> list[str]:
-    """Say for what verdicts speak that read these runs, once for all sides of an experiment.
+    """Say what verdicts that read these runs generalise to, once for all sides of an experiment.
 
-    What was set and does not show in the words of the experiment stands after them.
-    """
+    Fields that were set and do not show in the words of the experiment follow."""
     groups: dict[tuple[str, str], list[Side]] = {}
     for side in (s for s in study_sides if any(s.named(arm) in runs for arm in s.arms)):
         base = side.base(preset, first=side is study_sides[0])
@@ -383,19 +380,19 @@ def scopes(
         }
         arms = {arm: specs for arm, specs in arms.items() if specs}
         specs = tuple(together(s.specs(base, () if base == "smoke" else seeds) for s in group))
-        rest = unspoken(experiment, base, specs, arms)
-        parts = [f"{name} {listed(values)}" for name, values in rest.items() if name != "seed"]
+        others = unspoken(experiment, base, specs, arms)
+        parts = [f"{name} {listed(values)}" for name, values in others.items() if name != "seed"]
         parts += [f"preset {base}"] if base not in ("default", preset) else []
         phrases.append(", ".join([experiment.speaks_for(base, arms), *parts]))
     return phrases
 
 
 def measured(side: Side) -> dict[str, dict[str, Axes]]:
-    """What each arm measures, with its dimensions and their levels, as far as the experiment's
-    committed record tells.
+    """What each arm measures, with its dimensions and their levels, according to the experiment's
+    committed record.
 
-    A wrong name is better told before training. Where the study sets fields, levels may be others
-    than those recorded."""
+    This allows wrong names to be reported before training. If the study sets fields, levels may
+    differ from those recorded."""
     record = records.read(side.of.name, side.of.origin) or {}
     axes_by_arm: dict[str, dict[str, Axes]] = {}
     for arm, data in record.get("arms", {}).items():
@@ -422,8 +419,8 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
 
 
 def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none
-    where other fields are larger."""
+    """CPU-seconds of a run of each arm, from the record of its experiment and scaled by steps;
+    missing if other fields are larger."""
     recorded = records.cost_per_run(side.of, side.part.preset)
     seconds_by_arm = {}
     for arm in side.arms:

@@ -1,6 +1,6 @@
-"""Statements: each claim and estimate of a study, completed by what it leaves out, and held to the
-arms and measures that there are; and what is refused: names that the study has not, and runs that a
-statement could not be judged on."""
+"""Statements: complete each claim and estimate of a study (`claim`, `estimate`), and check it
+against the arms and measures (`hold_to`). The second half refuses unknown names, and runs on which
+a statement could not be judged."""
 
 from __future__ import annotations
 
@@ -35,38 +35,37 @@ from assay.core.heavy import xr
 from assay.core.spec import Spec, per_run_fields
 
 DOCUMENT = "document"
-"""A unit beside seeds where measures have it."""
+"""A unit besides seeds, if measures have it."""
 
 
 def claim(study: StudyDraft, s: Statement) -> Claim:
-    """Make a claim, with every arm that it names held to those there are, and every measure to
-    those known."""
+    """Make a claim, after checking its arms and measures."""
     refuse_unknown(study, s.table, s.i, s.entry, s)
     if s.entry.empty is not None and not math.isfinite(s.entry.empty):
-        what = (
+        message = (
             f"empty is the number that means no effect, got {s.entry.empty:g}; leave it out if "
             "there is none"
         )
-        raise s.error("empty", what)
+        raise s.error("empty", message)
     s.entry = _with_proposals(study, s, s.entry)
     s.entry = _completed(study, s)
     if not s.entry.control:
-        what = (
+        message = (
             "a verdict needs a control, and none is added automatically here: write "
             'control = ["…"], an arm for which the claim should fail; or leave out controls in the '
             "table that they come from, which a control that the condition names does not need; "
             "for a number by itself, such as how far two methods agree, write an [[estimate]]"
         )
-        raise s.error("control", what)
+        raise s.error("control", message)
     for key in ("control", "planted"):
         for name in getattr(s.entry, key):
             if name != s.main and name in s.read.parsed.arms:
-                what = (
+                message = (
                     f"{name} is in the condition, so it would be compared with itself; a "
                     f"control takes the place of {s.main}: name another arm, such as a "
                     "baseline or a second training"
                 )
-                raise s.error(key, what)
+                raise s.error(key, message)
     units = _units(study, s)
     hold_to(study, s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
     compared = (s.main, *s.read.parsed.arms)
@@ -80,12 +79,12 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
         return judged
     with study.text.located(s.table, s.i, s.key):
         comparing.refuse_unpaired(study.asked, compared)
-    told = study.asked, s.main, s.read, s.entry.control
-    if twins := comparing.twins(*told):
+    comparison = study.asked, s.main, s.read, s.entry.control
+    if twins := comparing.twins(*comparison):
         value = comparing.read_besides(judged.value, twins)
         pairs = {control: (*others.values(),) for control, others in twins.items()}
         judged = dataclasses.replace(judged, value=value, twins=pairs)
-    unlike = comparing.unlike(*told) if s.main in study.asked.by_label else ()
+    unlike = comparing.unlike(*comparison) if s.main in study.asked.by_label else ()
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
     ceiling = _ceiling(study, s)
@@ -93,8 +92,8 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
 
 
 def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
-    """What both models, or arms, that a claim compares have by one measure, with its bounds;
-    of one arm by itself what that and the untouched model have; None elsewhere."""
+    """What a claim compares, by one measure, with its bounds: the two models or arms or, for a
+    single arm, the arm and the unchanged model; None otherwise."""
     base = ""
     columns = [dataclasses.replace(c, arm=c.arm or s.main) for c in s.read.columns]
     ends: tuple[float | None, float | None] = (None, None)
@@ -110,7 +109,7 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
     every_level = any(c.how == "each" for c in columns)
     if len(columns) < 2 or len({c.name for c in columns}) > 1 or every_level:
         return None
-    # of other levels, or what is taken of them, nothing is said of bounds
+    # no bounds for other levels, or functions of them
     low, high = ends if len({c.key for c in columns}) == 1 else (None, None)
 
     def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
@@ -123,8 +122,8 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:
-    """A claim with what follows from what it is about, where it does not say it: what it
-    credits, and the near controls of its arm."""
+    """A claim with defaults that follow from its subject: what it credits, and the near controls of
+    its arm."""
     if not study.asked.parts:
         return s.entry
     part = study.asked.by_label.get(s.main)
@@ -137,8 +136,8 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     every, compared = study.asked.controls_of(s.main, measures), s.read.parsed.arms
     every = comparing.bearing(study.asked, s.main, s.read, every)
     near = {p.label: p.why for p in every if p.label not in compared}
-    # Named controls stand beside those that come by themselves; a claim of no effect, which any
-    # arm without one satisfies, has those alone that its author names, or what breaks it.
+    # Named controls are added to the automatic ones; a claim of no effect, which any arm without
+    # an effect satisfies, only has those that its author names, or a violation.
     # The size of a violation is judged where the range contains 0; where it does not, as in a claim
     # about a share of what the model does, a violation of any size would stand in for the controls.
     sized = s.read.parsed.low < 0 < s.read.parsed.high or study.asked.frozen is not None
@@ -154,23 +153,23 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
 
 
 def _within(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
-    """The natural range of a unit, where it has two ends and no quantity of a dictionary is in
-    it."""
+    """The natural range of a unit, if it is bounded and the claim has no quantity of a
+    dictionary."""
     if s.entry.bounds or any(c.name in QUANTITIES for c in s.read.columns):
         return None
-    known = _natural(study, s)
-    return known if known is not None and all(map(math.isfinite, known)) else None
+    ends = _natural(study, s)
+    return ends if ends is not None and all(map(math.isfinite, ends)) else None
 
 
 def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
-    """The least and greatest number that a statement can have for a unit: by the reads of
-    models, or what a quantity of a dictionary can be."""
+    """The smallest and the largest value of a statement for a unit: by the reads of models, or the
+    range of a quantity of a dictionary."""
     for whole in s.read.parsed.together:
         if whole.walk is s.read.parsed.terms.get("value") and whole.how in ("count", "share"):
             c, sizes = whole.columns[0], dict[str, int]()
-            known = study.measured.get(c.arm or s.main)
-            for x in whole.columns if known else ():
-                axes = known.axes.get(x.name, {}) if known else {}
+            arm_measures = study.measured.get(c.arm or s.main)
+            for x in whole.columns if arm_measures else ():
+                axes = arm_measures.axes.get(x.name, {}) if arm_measures else {}
                 sizes |= {d: len(axes[d]) for d in whole.over if axes.get(d)}
             if whole.how == "share" or len(sizes) == len(whole.over):
                 return 0.0, 1.0 if whole.how == "share" else float(math.prod(sizes.values()))
@@ -188,11 +187,11 @@ def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
 
 
 def _levels(study: StudyDraft, arm: str, c: Column) -> tuple[float | None, float | None]:
-    """The least level at which something may first be so, and the one behind the last; at which it
-    may last be so, the one before the first, and the greatest."""
-    known = study.measured[arm].axes.get(c.name, {}) if arm in study.measured else {}
-    levels = [x for x in known.get(c.over[0], ()) if isinstance(x, int | float)]
-    if len(levels) < 2 or len(levels) < len(known[c.over[0]]):
+    """For `first`, the smallest level and the one after the last; for `last`, the one before the
+    first and the largest."""
+    axes = study.measured[arm].axes.get(c.name, {}) if arm in study.measured else {}
+    levels = [x for x in axes.get(c.over[0], ()) if isinstance(x, int | float)]
+    if len(levels) < 2 or len(levels) < len(axes[c.over[0]]):
         return None, None
     if c.how == "last":
         return float(2 * levels[0] - levels[1]), float(max(levels))
@@ -200,7 +199,7 @@ def _levels(study: StudyDraft, arm: str, c: Column) -> tuple[float | None, float
 
 
 def _with_proposals(study: StudyDraft, s: Statement, entry: Any) -> Any:
-    """A claim about one measure by itself with what its arm proposes, where it says nothing."""
+    """A claim about a single measure with the defaults of its arm."""
     value, columns = s.read.parsed.terms.get("value"), s.read.parsed.columns
     if value is None or len(columns) != 1 or value(lambda column: 0.375) != 0.375:
         return entry
@@ -221,35 +220,35 @@ def _with_proposals(study: StudyDraft, s: Statement, entry: Any) -> Any:
 
 
 def estimate(study: StudyDraft, s: Statement) -> Estimate:
-    """Make an estimate, held to the arms and measures that there are."""
+    """Make an estimate, after checking its arms and measures."""
     refuse_unknown(study, s.table, s.i, s.entry, s)
     units = _units(study, s)
     swept = {"over": over} if (over := dims_over(s.entry)) else {}
     hold_to(study, s, (s.main,), {"units": units, **swept})
     with study.text.located("estimate", s.i):
         made = wording.estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
-    known = _natural(study, s)
-    whole = known is not None and all(map(math.isfinite, known)) and study.asked.frozen is not None
+    ends = _natural(study, s)
+    whole = ends is not None and all(map(math.isfinite, ends)) and study.asked.frozen is not None
     made = dataclasses.replace(made, groups=_groups(study, s, made.units))
-    return dataclasses.replace(made, natural=made.natural or known, bounds=known if whole else None)
+    return dataclasses.replace(made, natural=made.natural or ends, bounds=ends if whole else None)
 
 
 def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:
-    """The groups of a statement's units, such as slots of which prompts are combinations."""
+    """The groups of a statement's units, such as slots whose combinations are the prompts."""
     with study.text.located(s.table, s.i, s.key):
-        found = comparing.groups(study.asked, s.main) if study.asked.parts else {}
-    return {unit: groups for unit, groups in found.items() if unit in units}
+        by_unit = comparing.groups(study.asked, s.main) if study.asked.parts else {}
+    return {unit: groups for unit, groups in by_unit.items() if unit in units}
 
 
 def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
-    """The units of a statement: those that it names, or those of its arms that something of it
-    keeps. Raises: ExperimentError where nothing keeps one."""
+    """The units of a statement: the named ones, or those of its arms that remain in its measures.
+    Raises: ExperimentError if none remains."""
     if study.asked.parts:
-        known = [(study.measured.get(c.arm or s.main), c.name) for c in s.read.columns]
-        if not s.entry.units and known and all(k and k.axes.get(n) == {} for k, n in known):
-            return ("seed",)  # one number of a whole run, as the share of dead latents
+        reads = [(study.measured.get(c.arm or s.main), c.name) for c in s.read.columns]
+        if not s.entry.units and reads and all(k and k.axes.get(n) == {} for k, n in reads):
+            return ("seed",)  # one number per run, such as the share of dead latents
         arms = (s.main, *s.read.parsed.arms)
-        if not s.entry.units and known and all(k and LATENT in k.axes.get(n, ()) for k, n in known):
+        if not s.entry.units and reads and all(k and LATENT in k.axes.get(n, ()) for k, n in reads):
             return (*comparing.units(study.asked, arms)[:-1], LATENT)
         units = s.entry.units or comparing.units(study.asked, arms)
         gone = [u for u in units if all(u in c.named for c in s.read.columns)]
@@ -265,15 +264,15 @@ def _units(study: StudyDraft, s: Statement) -> tuple[str, ...]:
 
 
 def _documents(study: StudyDraft, s: Statement) -> tuple[str, ...]:
-    """The unit `document`, where all that a statement reads has documents, as far as that is
-    known, and none of it says what becomes of them."""
+    """The unit `document`, if all measures of a statement are known to have documents, and it does
+    not say how to combine them."""
     for c in s.read.columns:
-        known = study.measured.get(c.arm or s.main)
-        axes = known.axes if known else {}
+        arm_measures = study.measured.get(c.arm or s.main)
+        axes = arm_measures.axes if arm_measures else {}
         if not all(DOCUMENT in axes.get(t, ()) for t in stored(c.name, axes)):
             return ()
-    said = any(DOCUMENT in c.named for c in s.read.columns)
-    return () if said or getattr(s.entry, "over", False) else (DOCUMENT,)
+    names_documents = any(DOCUMENT in c.named for c in s.read.columns)
+    return () if names_documents or getattr(s.entry, "over", False) else (DOCUMENT,)
 
 
 # what is refused ----------------------------------------------------------------------------------
@@ -282,9 +281,9 @@ def _documents(study: StudyDraft, s: Statement) -> tuple[str, ...]:
 def _refuse_column(
     study: StudyDraft, s: Statement, column: Column, axes: Mapping[str, Axes]
 ) -> None:
-    """Refuse a column of the prompts as a dimension that it does not make."""
-    known = column.name in axes and column.name != s.read.equal
-    for dim in column.named if known else ():
+    """Refuse a column of the prompts as a dimension that it is not."""
+    is_known = column.name in axes and column.name != s.read.equal
+    for dim in column.named if is_known else ():
         tables = [
             p.table.name
             for p in (study.asked.prompts.values() if study.asked.parts else ())
@@ -299,8 +298,8 @@ def _refuse_column(
 
 
 def _refuse_other_unit(study: StudyDraft, s: Statement, c: Column, units: Sequence[str]) -> None:
-    """Refuse an arm whose units are others than those of the statement, such as one of few-shot
-    prompts, of which a row is a unit."""
+    """Refuse an arm whose units differ from those of the statement, such as one of few-shot
+    prompts, whose unit is a row."""
     part, main = study.asked.by_label.get(c.arm or ""), study.asked.by_label.get(s.main)
     if part is None or main is None or isinstance(part.task, SaeTask):
         return
@@ -321,22 +320,22 @@ def _refuse_other_unit(study: StudyDraft, s: Statement, c: Column, units: Sequen
 
 
 def _are_same_units(sets: Sequence[PromptSet], column: str) -> bool:
-    """Whether a column has the same values in two tables of prompts, several of them."""
+    """Whether a column has the same values, several of them, in two tables of prompts."""
     first, second = ({row.columns.get(column) for row in p.rows} for p in sets)
     return first == second and len(first) > 1
 
 
 OF_LABELS = "auroc|f1|precision|recall"
-"""Functions of which each unit has a label, as a pattern."""
+"""Functions that need a label for each unit, as a pattern."""
 FEW = 12
-"""So many measures are listed where one is misspelt."""
+"""Up to this many measures are listed if one is misspelt."""
 
 
 def hold_to(
     study: StudyDraft, s: Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
 ) -> None:
-    """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
-    is neither named nor one of these; `judged` are the arms that stand for the first."""
+    """Refuse an unknown measure, unit or swept field, and dimensions of a measure that are neither
+    named nor averaged; `judged` are the arm of the statement and those that replace it."""
     main, measured = judged[0], study.measured
     for c in s.read.columns:
         arm = c.arm or main
@@ -351,8 +350,8 @@ def hold_to(
             part = study.asked.by_label.get(arm)
             if part is not None and isinstance(part.task, SaeTask):
                 hint = _of_dictionary(part.task, have)
-            of = measured[arm].side if arm in measured else None
-            hint += f"; assay list {of.of.name} describes each" if of else ""
+            side = measured[arm].side if arm in measured else None
+            hint += f"; assay list {side.of.name} describes each" if side else ""
             raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
         if c.arm in (None, main):
             _refuse_lacking(study, s, judged, c.name)
@@ -382,29 +381,28 @@ def hold_to(
                     )
     _refuse_pooled(study, s, judged)
     for whole in s.read.parsed.together:
-        for own in judged:
-            arms = [own if c.arm in (None, main) else c.arm or own for c in whole.columns]
-            some = [
+        for subject in judged:
+            arms = [subject if c.arm in (None, main) else c.arm or subject for c in whole.columns]
+            axes_of_arms = [
                 measured[a].axes.get(c.name, {}) if a in measured else {}
                 for a, c in zip(arms, whole.columns, strict=True)
             ]
-            if all(some):
+            if all(axes_of_arms):
                 with study.text.located(s.table, s.i, s.key):
-                    refuse_other_levels(whole.text, whole.over, some)
+                    refuse_other_levels(whole.text, whole.over, axes_of_arms)
 
 
 def _refuse_lacking(study: StudyDraft, s: Statement, judged: Sequence[str], name: str) -> None:
-    """Refuse controls of an experiment that have no such measure as the arm in the place of which
-    they stand."""
+    """Refuse controls of an experiment that lack a measure of the arm that they replace."""
     for arm in judged[1:]:
-        known = study.measured.get(arm)
-        if known and known.side and name not in (*known.axes, *made_of(tuple(known.axes))):
-            what = f"{arm} has no {name!r}, which would be read in place of that of {judged[0]}"
-            raise s.error(None, f"{what}; it has {', '.join(known.axes)}")
+        other = study.measured.get(arm)
+        if other and other.side and name not in (*other.axes, *made_of(tuple(other.axes))):
+            message = f"{arm} has no {name!r}, which would be read in place of that of {judged[0]}"
+            raise s.error(None, f"{message}; it has {', '.join(other.axes)}")
 
 
 def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
-    """What the arm of a dictionary measures, and how the rest is said."""
+    """What the arm of a dictionary measures, and how to write other measures."""
     name = task.table.name
     dead = "" if "dead" in have else ", and with per_seed = true dead"
     return (
@@ -414,9 +412,9 @@ def _of_dictionary(task: SaeTask, have: Sequence[str]) -> str:
 
 
 def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> None:
-    """Refuse what is taken of each unit where a probe's AUROC, F1 or root mean square is meant, or
-    a read across prompts: only the mean of what its units have is this number, and a unit's own
-    part may lie beyond its ends."""
+    """Refuse functions of single units of a probe's AUROC, F1 or root mean square, or of a read
+    across prompts: only the mean over units is this number, and the part of a unit may be outside
+    its range."""
     parsed = s.read.parsed
     apart = {c for whole in parsed.together if not whole.of_means for c in whole.columns}
     across = [r.name for r in study.text.study.read if r.across]
@@ -438,11 +436,10 @@ def _refuse_pooled(study: StudyDraft, s: Statement, judged: Sequence[str]) -> No
 
 
 def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
-    """Refuse an AUROC, a precision, a recall or an F1 of units that have rows of both labels, and
-    so no label of their own."""
+    """Refuse an AUROC, a precision, a recall or an F1 of units with rows of both labels."""
     tables = {r.name: r for r in study.text.study.read}
-    found = re.search(rf"\b({OF_LABELS})\(", s.read.parsed.text)
-    if found is None:
+    function = re.search(rf"\b({OF_LABELS})\(", s.read.parsed.text)
+    if function is None:
         return
     for c in s.read.columns:
         part, table = study.asked.by_label.get(c.arm or s.main), tables.get(c.name)
@@ -453,16 +450,16 @@ def refuse_mixed_labels(study: StudyDraft, s: Statement) -> None:
         labels: dict[str, set[str]] = {}
         for unit, label in rows:
             labels.setdefault(unit, set()).add(label)
-        if mixed := next((u for u, some in labels.items() if len(some) > 1), ""):
+        if mixed := next((u for u, names in labels.items() if len(names) > 1), ""):
             raise s.error(
                 s.key,
-                f"{found[1]}(…) takes one label of each {prompts.unit}, and {mixed!r} has rows "
+                f"{function[1]}(…) takes one label of each {prompts.unit}, and {mixed!r} has rows "
                 f"with several of {name}; {_of_single_prompts(prompts.table)}",
             )
 
 
 def _of_single_prompts(table: Prompts) -> str:
-    """What to write so that each prompt is a unit of its own."""
+    """What to write so that each prompt is a unit."""
     if not table.levels:
         return f'write unit = "prompt" under {table.name}'
     return (
@@ -474,21 +471,21 @@ def _of_single_prompts(table: Prompts) -> str:
 def refuse_unknown(
     study: StudyDraft, table: str, i: int, entry: ClaimEntry | EstimateEntry, s: Statement | None
 ) -> None:
-    """Refuse an arm that a statement names and the study has not, by where it does."""
+    """Refuse an unknown arm of a statement, with its field."""
     names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
     if isinstance(entry, ClaimEntry):
         keys = ("control", "near", "also", "planted", "violations")
         names |= {key: getattr(entry, key) for key in keys}
     for key, arms in names.items():
         for name in (a for a in arms if a not in study.arms or a in study.idle):
-            known = [a for a in study.arms if a not in study.idle]
-            hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, known)
+            available = [a for a in study.arms if a not in study.idle]
+            hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, available)
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 
 
 def _left_out(study: StudyDraft, name: str) -> str:
-    """What to write where an arm of an experiment is named that the study does not list;
-    nothing of any other name."""
+    """What to write for an arm of an experiment that the study does not list; "" for any other
+    name."""
     for side in study.sides:
         arm = next((a for a in side.of.arms if side.named(a) == name), None)
         if arm is not None:
@@ -501,7 +498,7 @@ def _left_out(study: StudyDraft, name: str) -> str:
 
 
 def _first_trained(study: StudyDraft, name: str) -> str:
-    """What a model is called that is trained without a table of models; nothing of any other."""
+    """The name of a model that is trained without a table of models; "" for any other name."""
     trains = [t.name for t in study.text.study.train if not t.of and not t.dictionary]
     if trains[:1] != [name] or study.text.study.model:
         return ""
@@ -509,44 +506,44 @@ def _first_trained(study: StudyDraft, name: str) -> str:
 
 
 def refuse_unlearned(study: StudyDraft, s: Statement, judged: Claim) -> None:
-    """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
-    was not learned."""
+    """Refuse an unknown credited part, and other explanations or planted effects in which one was
+    not learned."""
     parts = sorted({part for arm in study.arms.values() for part in arm.learned or ()})
     for part in (p for p in judged.credits if parts and p not in parts):
-        what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
-        raise s.error("credits", what)
+        message = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
+        raise s.error("credits", message)
     for key, names in (("also", judged.also), ("planted", judged.must_hold)):
         for name in (n for n in names if judged.lacks(study.arms[n].learned)):
             credited = " and ".join(judged.credits) or "every part"
-            what = (
+            message = (
                 f"in {name}, something that the claim credits was not learned, "
                 f"{credited}; leave it out, or say in credits what the claim is about"
             )
-            raise s.error(key, what)
+            raise s.error(key, message)
 
 
 def refuse_mixed(s: Statement, statement: Claim | Estimate | Any, whole: Experiment) -> None:
-    """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
-    apart, and a curve over what no runs differ in: better before training than after."""
+    """Refuse, before training, a claim or an estimate of which an arm has no runs, or runs that it
+    does not distinguish, and a curve over a field in which runs do not differ."""
     if isinstance(statement, Claim):
         names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
     else:
         names = s.read.parsed.arms or ("main",)
-    sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
+    sweeping = {a for a in names if whole.arms[a].train is None}  # derived: checked after the run
     for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
-        of = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
-        columns = [c for c in s.read.columns if (c.arm or names[0]) == of]
+        whose = arm if arm in s.read.parsed.arms else names[0]  # a control replaces the first
+        columns = [c for c in s.read.columns if (c.arm or names[0]) == whose]
         if _varying(s, statement, arm, columns, whole.specs_of(arm, whole.default)):
             sweeping.add(arm)
     for pair in s.read.pairs if s.read.equal else ():
         arms = [c.arm or names[0] for c in pair]
         if sweeping.isdisjoint(arms):
-            what = (
+            message = (
                 f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
                 "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
                 "nothing but the seed"
             )
-            raise s.error(s.key, what)
+            raise s.error(s.key, message)
 
 
 def _varying(
@@ -556,8 +553,8 @@ def _varying(
     columns: Sequence[Column],
     specs: Sequence[Spec],
 ) -> list[str]:
-    """The fields in which runs of an arm differ, and which a statement at equal something may
-    sweep. Raises: ExperimentError for any other, and where there are no runs."""
+    """The fields in which runs of an arm differ and over which a comparison at equal something may
+    sweep. Raises: ExperimentError for any other, and if there are no runs."""
     overs = dims_over(s.entry) if isinstance(statement, Estimate) else ()
     chosen = [x for x in specs if all(getattr(x, k, None) == v for k, v in statement.where.items())]
     if not chosen:
@@ -565,24 +562,24 @@ def _varying(
     fields = per_run_fields(type(chosen[0]))
     levels = {name: {getattr(x, name) for x in chosen} for name in fields}
     for over in (d for d in overs if d in levels and len(levels[d]) < 2):
-        what = (
+        message = (
             f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
             f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
         )
-        raise s.error("over", what)
+        raise s.error("over", message)
     named_levels = [(c, *x) for c in columns for x in c.levels if x[0] in levels]
     for c, dim, level in named_levels:
         with s.text.located(s.table, s.i, s.key):
             c.place(dim, level, sorted(levels[dim], key=str))
-    named = [n for n in fields if columns and all(n in c.named for c in columns)]
-    units = ("seed", *overs, *statement.units, *named)
+    named_fields = [n for n in fields if columns and all(n in c.named for c in columns)]
+    units = ("seed", *overs, *statement.units, *named_fields)
     varying = [n for n in fields if n not in units and len(levels[n]) > 1]
     if s.read.equal and len(varying) > 1:
-        what = (
+        message = (
             f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
             f"differ in {', '.join(varying)}"
         )
-        raise s.error(s.key, what)
+        raise s.error(s.key, message)
     if varying and not s.read.equal:
         field = varying[0]
         how = (
@@ -597,8 +594,8 @@ def _varying(
 
 
 def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Experiment) -> None:
-    """Refuse a control with the same runs as an arm that it would be compared with: the
-    difference is nought, so that it cannot but fail."""
+    """Refuse a control with the same runs as an arm that it would be compared with: the difference
+    is 0, so that it always fails."""
 
     def runs(name: str) -> set[tuple[Any, ...]]:
         arm = study.borrowed.get(name)
@@ -610,29 +607,29 @@ def refuse_equal_runs(study: StudyDraft, s: Statement, judged: Claim, whole: Exp
     for control in s.entry.control:
         task = part.task if (part := study.asked.by_label.get(control)) else None
         if isinstance(task, Task) and task.is_idle:
-            what = f"{control} adds a direction with strength 0, so it always fails; name"
-            raise s.error("control", f"{what} an arm that does something")
+            message = f"{control} adds a direction with strength 0, so it always fails; name"
+            raise s.error("control", f"{message} an arm that does something")
     compared = (a for a in s.read.parsed.arms if a != judged.of)
     for control, other in itertools.product(s.entry.control, compared):
         if runs(control) & runs(other):
-            what = (
+            message = (
                 f"{control} has the same runs as {other}, with which it would be "
                 "compared, so it always fails; name an arm that could pass"
             )
-            raise s.error("control", what)
+            raise s.error("control", message)
 
 
 def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
-    """What an arm measures, where that is few; else the name that is like this one."""
-    known = [x for x in have if x not in ("diverged", "parameters")]
-    if not 0 < len(known) <= FEW:
+    """The measures of an arm if they are few; otherwise the most similar name."""
+    measures = [x for x in have if x not in ("diverged", "parameters")]
+    if not 0 < len(measures) <= FEW:
         return nearest(name, offered)
-    close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
-    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
+    close = get_close_matches(name, measures, n=1, cutoff=0.75)  # only typing errors
+    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(measures)}"
 
 
 def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
-    """Say which field of `where` leaves an arm without a run, and what it has instead."""
+    """Say which field of `where` leaves an arm without runs, and what it has instead."""
     if not specs:
         return f"arm {arm} has no runs"
     absent = (k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs))

@@ -1,8 +1,8 @@
 """Tables: what a study says about a model, each a small value: models, prompts, directions,
 interventions, reads and probes.
 
-Texts may have slots: "{city} lies in" takes the column `city` of each row of the prompts. A site
-may have one too: "blocks.{layer}.hook_resid_pre" with `sweep = { layer = [4, 8, 12] }`."""
+Texts may have slots: "{city} lies in" takes the column `city` of each row of the prompts. So may
+sites: "blocks.{layer}.hook_resid_pre" with `sweep = { layer = [4, 8, 12] }`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import msgspec
 
 Plain = bool | int | float | str
 Position = int | str
-"""A token of the prompt: a number from 0, or from the end as -1; "{slot}", the last token of what
-stands in this slot; "all"; to read also "mean". Of activations that is the mean over all tokens
-but the first that the model reads, such as a BOS."""
+"""A token of the prompt: a number from 0, or from the end as -1; "{slot}", the last token of this
+slot; "all"; for reads also "mean". For activations that is the mean over all tokens except the
+first that the model reads, such as a BOS."""
 Positions = int | str | tuple[Position, ...]
-"""A place, or several tokens: a list of places, or "all of {slot}", every token of a slot."""
+"""A position, or several: a list, or "all of {slot}" for every token of a slot."""
 Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Answer = str | tuple[str, ...]
-"""A text, or several of which any will do: their probabilities are added up."""
+"""A text, or several whose probabilities are added."""
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
 Labels = Annotated[tuple[Plain, ...], msgspec.Meta(min_length=2)]
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 Own = bool
-"""In place of a text: true, the token that the unchanged model finds most probable there, or, with
-`token_site`, the token on top at that site by the logit lens. Of two models it is the first's."""
+"""Instead of a text: true, the most probable token of the unchanged model (of two models, the
+first) or, with `token_site`, by the logit lens at that site."""
 
 
 Written = Literal[
@@ -42,65 +42,64 @@ DType = Literal["", "float32", "bfloat16", "float16"]
 class Weights(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
 ):
-    """A change of a model's weights themselves."""
+    """A change of a model's weights."""
 
     round: Annotated[int, msgspec.Meta(ge=0, le=12)] | None = None
-    """To how many decimals they are rounded."""
+    """Number of decimals to which they are rounded."""
     scale: float = 1.0
-    """What they are multiplied by."""
+    """Factor."""
     bits: Annotated[int, msgspec.Meta(ge=2, le=16)] | None = None
-    """To how many bits the matrices among them are rounded, to nearest, symmetrically."""
+    """Bits to which the matrices among them are rounded, to nearest, symmetrically."""
     per: Literal["channel", "group", "tensor"] = "channel"
-    """What shares a scale, the largest number by that of the bits: an output channel, `group`
+    """What shares a scale, its largest weight over that of the bits: an output channel, `group`
     weights of one, or a matrix."""
     group: Annotated[int, msgspec.Meta(ge=2)] = 128
     of: str = ""
-    """Of which weights: what stands in their names, such as "layers.9.mlp"; left out: all."""
+    """Which weights: part of their names, such as "layers.9.mlp"; left out: all."""
     from_: str = ""
-    """The label, or the name, of another model of the same shape, from which these weights are
-    taken."""
+    """The label or name of another model of the same shape, from which these weights are taken."""
     swap: tuple[Layer, Layer] | None = None
-    """Two blocks that change places, such as [10, 11]."""
+    """Two blocks that are swapped, such as [10, 11]."""
     blocks: tuple[Layer, ...] = ()
-    """The whole order of the blocks: which one runs at each place, such as [0, 2, 1, 3]. One that
-    is there twice runs twice, and one that is not there never."""
+    """The order of the blocks: which one runs at each place, such as [0, 2, 1, 3]. A block can be
+    repeated or left out."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A language model."""
 
     name: str = ""
-    """As everywhere: smollm2, gemma3-270m, a folder, or OWNER/NAME[@REVISION] that was fetched."""
+    """smollm2, gemma3-270m, a folder, or OWNER/NAME[@REVISION] that was fetched."""
     label: str = ""
-    """What its arm is called as it is, and what stands before the names of its others, as
-    LABEL/ARM; the first model's is main, and its others have their own names alone."""
+    """The name of its own arm, and the prefix of its other arms, as LABEL/ARM; the first model's
+    arm is main, and its other arms have no prefix."""
     like: str = ""
-    """In place of a name: the label, or the name, of a model whose untrained twin this is; its
-    weights are drawn anew by the seed of the run."""
+    """Instead of a name: the label or name of a model whose untrained twin this is; its weights are
+    drawn by the seed of the run."""
     checkpoints: tuple[str, ...] = ()
-    """In place of a name: several states of one training, such as ["./step-100", "./step-1000"];
-    each is a level of the dimension `checkpoint`: its step, else its name."""
+    """Instead of a name: checkpoints of one training, such as ["./step-100", "./step-1000"]; each
+    is a level of the dimension `checkpoint`: its step, otherwise its name."""
     base: str = ""
-    """Of a LoRA adapter's folder: the model that it changes; left out: the one that its
-    adapter_config.json names."""
+    """For the folder of a LoRA adapter: the model that it changes; left out: the one in its
+    adapter_config.json."""
     dtype: DType = ""
-    """What it computes in: float32 (left out), bfloat16 or float16."""
+    """Precision: float32 (left out), bfloat16 or float16."""
     device: str = ""
-    """Where it is, such as cuda:1; auto spreads it over all GPUs; left out: where the run is."""
+    """Device, such as cuda:1; auto spreads it over all GPUs; left out: that of the run."""
     weights: Weights | tuple[Weights, ...] | None = None
     """A change of its weights, such as { round = 3 } or { scale = 0.9, of = "layers.9.mlp" }; in a
-    sweep one with slots, such as { swap = ["{layer}", "{layer+1}"] }, or a list of changes, one for
+    sweep with slots, such as { swap = ["{layer}", "{layer+1}"] }, or a list with one change for
     each level."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
-    """Levels of the slots of `weights`, such as { layer = "0:29" }: each makes a model."""
+    """Levels of the slots of `weights`, such as { layer = "0:29" }; each makes a model."""
     bos: bool | None = None
-    """Whether every text begins with the model's BOS token; left out: as its tokenizer has it."""
+    """Whether every text begins with the model's BOS token; left out: as in its tokenizer."""
     controls: tuple[str, ...] | None = None
-    """The near controls of claims about the model as it is; left out: untrained; of a pattern heads
-    and, where `to` is a slot, position; where rows have different answers, unrelated."""
+    """Near controls of claims about the unchanged model; left out: untrained; for a pattern heads
+    and, if `to` is a slot, position; if answers differ between rows, unrelated."""
 
     def __hash__(self) -> int:
-        """All but the levels, which are a mapping, and have no hash."""
+        """Everything except the sweep, since a mapping has no hash."""
         return hash((self.name, self.label, self.like, self.checkpoints, self.weights))
 
 
@@ -108,9 +107,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A message of a chat."""
 
     role: str
-    """As the model's chat template calls it: system, user, assistant."""
+    """A role of the model's chat template: system, user, assistant."""
     content: str
-    """The message with its slots."""
+    """The message, with slots."""
 
 
 class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,97 +117,94 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str = "prompts"
     text: str | tuple[str, ...] = ()
-    """The prompt with its slots, or several: each is filled from every row, and is the column
+    """The prompt with its slots, or several, each filled from every row and available as the column
     `template`. Left out: the column `text` of each row."""
     messages: tuple[Message, ...] = ()
-    """In place of a text: a chat, which each model's own chat template makes a text of. The places
-    {user} and {assistant} are the last message of this role."""
+    """Instead of a text: a chat, rendered by each model's chat template. The positions {user} and
+    {assistant} are the ends of the last messages of these roles."""
     assistant: str = ""
-    """Of a chat: how the assistant's answer begins, from which the model goes on."""
+    """For a chat: the beginning of the assistant's answer, which the model continues."""
     thinking: bool | None = None
-    """Of a chat: whether the model is to think first, where its template knows that."""
+    """For a chat: whether the model should think first, if its template supports that."""
     date: str = ""
-    """Of a chat: the date that a template writes, such as 26 Jul 2024."""
+    """For a chat: the date that a template writes, such as 26 Jul 2024."""
     file: str = ""
-    """JSONL (an object a line), CSV with a header, or plain text, a prompt a line."""
+    """JSONL (one object per line), CSV with a header, or plain text with one prompt per line."""
     rows: tuple[Mapping[str, Plain], ...] = ()
-    """The rows themselves, in place of a file."""
+    """The rows, instead of a file."""
     slots: Mapping[str, tuple[Plain, ...]] = {}
-    """Columns of which every combination is a row, in place of a file and rows."""
+    """Columns whose combinations are the rows, instead of a file and rows."""
     where: str | Mapping[str, Plain | tuple[Plain, ...]] = {}
-    """Which of the rows are taken: those that have this value, or one of these, in a column, such
-    as { label = "french" }; or a condition of reads, such as "right" or "lead > 0", that is true of
-    them in the unchanged first model, and is found out when the study runs; left out: all."""
+    """Which rows are used: those with this value, or one of these, in a column, such as { label =
+    "french" }; or a condition of reads, such as "right" or "lead > 0", that is true in the
+    unchanged first model and evaluated when the study runs; left out: all."""
     corrupted: str | tuple[Message, ...] = ""
-    """The other text of each pair, with slots, of a chat its messages; left out: the column
+    """The other text of each pair, with slots; for a chat its messages; left out: the column
     `corrupted`, if there is one."""
     split: str = ""
-    """The column that is never in both halves where something is learned: what has one value is
-    learned from or measured. Left out: each row by itself."""
+    """The column that is never in both halves if something is learned: rows with the same value are
+    all learned from or all measured. Left out: each row by itself."""
     learn: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
-    """The share of the groups from which directions and probes learn, where they learn from these
-    prompts."""
+    """The share of the groups from which directions and probes learn."""
     unit: str = ""
-    """The column that is generalised over, such as template; rows that share it are averaged. Left
-    out: the column of `split`, else each row."""
+    """The column over which is generalised, such as template; rows with the same value are
+    averaged. Left out: the column of `split`, otherwise each row."""
     levels: str = ""
-    """A column whose values are levels of a dimension of this name, which conditions select, as in
-    right[length=long], and curves go over. Each unit has every level."""
+    """A column whose values are levels of a dimension of this name, for conditions such as
+    right[length=long] and for curves. Each unit has every level."""
     shots: tuple[Annotated[int, msgspec.Meta(ge=0, le=100)], ...] = ()
-    """How many other rows stand before each as examples, such as [0, 1, 4]: levels of the dimension
+    """Numbers of other rows before each as examples, such as [0, 1, 4]: levels of the dimension
     `shots`."""
     example: str = ""
-    """Of shots: how one of those rows is written, with its answer."""
+    """For shots: the text of such a row, with its answer."""
 
 
 class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Choose the parts of a model that have most of something, on one half of the prompts. They
-    are changed or read on the other half, which is measured."""
+    """Choose the parts of a model that have most of something, on one half of the prompts. They are
+    changed or read on the other half, which is measured."""
 
     n: int | str
     """How many, or a slot of a sweep."""
     skip: Annotated[int, msgspec.Meta(ge=0)] | str = 0
-    """How many of the first are left out: with n = 1 and skip = 1 the second is chosen; or a slot
-    of a sweep, so that each is chosen by itself."""
+    """How many of the first are skipped: n = 1 and skip = 1 chooses the second; or a slot of a
+    sweep, to choose them one by one."""
     lowest: bool = False
-    """Whether those are chosen that have least of it, in place of most."""
+    """Whether to choose those with least instead of most."""
     above: float | None = None
-    """Only those that have more of it than this number, at most n; of the lowest those that have
-    less."""
+    """Only parts above this number, at most n; for the lowest, parts below it."""
     of: Literal["heads", "neurons", "latents"]
-    """Heads of `layers`; neurons at the intervention's site, or, without one, of mlp.hook_post of
+    """Heads of `layers`; neurons at the intervention's site, or otherwise of mlp.hook_post of
     `layers`; latents of its dictionary."""
     by: str | tuple[Plain, Plain] = "norm"
-    """Of what: norm, how much they write or are on; two labels, how much more on rows of the first;
-    the name of a direction, how much they write along it; of heads also that of a read of a
-    pattern, as each head in turn gives it; of heads and neurons that of any other read: how much
-    lower it is where this part alone is changed, of a loss, rank, entropy or KL divergence how
-    much higher."""
+    """By what: norm, how much they write or are active; two labels, how much more on rows of the
+    first; the name of a direction, how much they write along it; for heads also a read of a
+    pattern, with each head in turn; for heads and neurons any other read: how much lower it is
+    (loss, rank, entropy or KL divergence: higher) if only this part is changed."""
     score: Literal["difference", "auroc", "gradient", "attribution", "weights"] = "difference"
-    """Of labels: how far the means are apart, or how well it separates the labels. Of a read:
-    difference runs the model without each part, gradient estimates what this does by activation
-    times gradient, in one pass, and attribution what a patch from the pair's other text does, by
-    the difference of the activations times the gradient (attribution patching). Of a direction, for
-    neurons and latents: weights, what one writes along it at an activation of 1, on no prompts; of
-    neurons also of the norm of what they write so, or of its variance over the vocabulary."""
+    """For labels: the difference of the means, or the AUROC. For a read: difference runs the model
+    without each part; gradient estimates its effect by activation times gradient, in one pass;
+    attribution estimates that of a patch from the pair's other text by the difference of the
+    activations times the gradient (attribution patching). For a direction, with neurons and
+    latents: weights, what each writes along it at activation 1, without prompts; with neurons also
+    the norm of their output weights, or the variance of its effect over the vocabulary."""
     among: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Of variance: only among so many neurons with the largest norm; left out: among all."""
+    """For variance: only among this many neurons with the largest norm; left out: all."""
     change: str | Intervention = ""
-    """Of a read: the name of an intervention, which is made to each part in turn, such as a patch
-    along a path; left out: the change that is made to the parts that are chosen."""
+    """For a read: the name of an intervention that is made to each part in turn, such as a patch
+    along a path; left out: the change that is made to the chosen parts."""
     position: Positions = ""
     """At which tokens parts are compared; left out: where they are changed or read."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    """Of gradient and attribution: as of a read's gradient, integrated over so many steps."""
+    """For gradient and attribution: steps of the integration, as for a read's gradient."""
     within: str = ""
-    """A column: parts are chosen for each prompt by itself, on the other prompts of the same value,
-    such as paraphrases."""
+    """A column: parts are chosen for each prompt separately, on the other prompts with the same
+    value, such as paraphrases."""
     label: str = "label"
     """The column of the labels."""
     prompts: str = ""
-    """Other prompts, of which all choose; left out: one half of those that are measured."""
+    """Other prompts on which to choose; left out: one half of the measured ones."""
     layers: tuple[int, ...] = ()
-    """The blocks among whose heads or neurons is chosen; left out: all."""
+    """The blocks whose heads or neurons can be chosen; left out: all."""
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,74 +212,72 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: str
     log_prob: Own | str | Answers = ""
-    """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the second.
-    A list in place of a text is any of its texts, as in [["red", "blue"], ["Monday"]]."""
+    """log P(text | prompt) in nats, over all of its tokens; for two texts the first minus the
+    second. A list instead of a text is any of its texts, as in [["red", "blue"], ["Monday"]]."""
     prob: Own | str | Answers = ""
-    """P(text | prompt), as `log_prob`, from 0 to 1; of two texts the first less the second."""
+    """P(text | prompt), as `log_prob`, from 0 to 1; for two texts the first minus the second."""
     accuracy: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1)] = ()
-    """1 where the first of these texts is the most probable to follow, else 0; ties share; of one
-    text alone, where it is what the model writes, the likeliest token each time. A list in place of
-    a text is any of its texts."""
+    """1 if the first of these texts is the most probable, otherwise 0; ties share; for a single
+    text, 1 if the model writes it, taking the likeliest token each time. A list instead of a text
+    is any of its texts."""
     rank: Own | str = ""
-    """The rank of the text's first token among all that could follow, 1 the most probable."""
+    """The rank of the text's first token among all tokens, 1 the most probable."""
     entropy: bool = False
     """Of the next token, in nats; with position = "mean" the mean over the prompt's tokens."""
     loss: bool = False
-    """The mean loss over the prompt's own tokens, in nats a token; with a position other than -1
-    the loss at it, or the mean over several, such as "all of {second}"."""
+    """The mean loss of the prompt's own tokens, in nats per token; with a position other than -1
+    the loss there, or the mean over several, such as "all of {second}"."""
     kl: bool = False
-    """KL divergence of the next token from the untouched model's, in nats, or its mean over the
-    prompt's tokens; 0 where nothing is done."""
+    """KL divergence of the next token from the unchanged model's, in nats, or its mean over the
+    prompt's tokens; 0 without a change."""
     agrees: bool = False
-    """1 where the most probable next token is that of the untouched model, or of the first model of
-    a difference, else 0; with position = "mean" the share of the prompt's tokens."""
+    """1 if the most probable next token is that of the unchanged model, or of the first model of a
+    difference, otherwise 0; with position = "mean" the share of the prompt's tokens."""
     generates: Texts = ()
-    """1 where what the model writes on, the likeliest token each time, contains one of these texts
-    as whole words (large and small letters alike), else 0."""
+    """1 if what the model writes, the likeliest token each time, contains one of these texts as
+    whole words (ignoring case), otherwise 0."""
     begins: Texts = ()
-    """1 where what it writes begins with one of these texts, as `generates` compares them, else
+    """1 if what it writes begins with one of these texts, compared as in `generates`, otherwise
     0."""
     tokens: Few = 20
-    """How many tokens it writes at most, for `generates`, `begins` and `written`."""
+    """Maximum number of tokens that it writes, for `generates`, `begins` and `written`."""
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Of what the model writes: the temperature at which each token is sampled, anew for each seed;
-    0 takes the likeliest."""
+    """The temperature at which each written token is sampled, for each seed; 0 takes the
+    likeliest."""
     written: Written = ""
-    """Of what the model writes on: its mean loss in nats a token, or its perplexity, by the model
-    without any change; how many words it has; which share of its pairs of words are different ones;
-    which share of its runs of `ngram` tokens were there before; how often the most frequent of
-    these occurs; which share of its letters are upper case; how many tokens it has; which share of
-    its words are among `words`; or what a `function` of your own, which takes by name text or
-    columns, returns of it."""
+    """A number of what the model writes: its mean loss in nats per token, or its perplexity, by the
+    unchanged model; the number of words; the share of distinct pairs of words; the share of
+    repeated runs of `ngram` tokens; the count of the most frequent run; the share of upper-case
+    letters; the number of tokens; the share of words that are among `words`; or the result of your
+    own `function`, which takes text or columns by name."""
     words: str | Texts = ()
-    """Of share: a list of words, in large or small letters, or a text file with a word on each
-    line."""
+    """For share: a list of words, in any case, or a text file with one word per line."""
     ngram: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
-    """How many tokens a run has, for repeated and loops."""
+    """Length of a run in tokens, for repeated and loops."""
     logit_lens: Own | str | tuple[str, str] = ""
-    """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
-    norm and unembedding."""
+    """Like `log_prob` of first tokens, by final norm and unembedding of the residual stream at
+    `site`."""
     logit: Own | str | tuple[str, str] = ""
-    """The logit of a text's first token, before the softmax; of two texts the first less the
-    second."""
+    """The logit of a text's first token; for two texts the first minus the second."""
     pattern: str = ""
-    """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`, from
-    0 to 1; with position = "mean" the mean over the prompt's tokens that can."""
+    """A head as "LAYER.HEAD": the attention from the token at `position` to that at `to`, from 0 to
+    1; with position = "mean" the mean over the prompt's tokens that can attend to it."""
     heads: Texts = ()
-    """Heads as "LAYER.HEAD": of `direct` those whose writes are added up; without another kind
+    """Heads as "LAYER.HEAD": for `direct`, those whose writes are added; without another kind,
     those whose patterns are averaged."""
     direct: Own | str | tuple[str, str] = ""
-    """What `heads`, or what writes at `site` or `sites`, add to the logit of a text's first token
-    through the final norm, its scale held; of two texts to the first less the second."""
+    """What `heads`, or the components at `site` or `sites`, add to the logit of a text's first
+    token through the final norm, with its scale held constant; for two texts to the first minus the
+    second."""
     gradient: str = ""
-    """The name of a read: its gradient by the activations of `heads`, of `neurons`, of latents as
-    in `feature`, or of all of `site`, times these activations, added up over tokens."""
+    """The name of a read: its gradient by the activations of `heads`, `neurons`, latents as in
+    `feature`, or all of `site`, times these activations, summed over tokens."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    """Of gradient: the mean of so many, while the activations go from zero, or from what is patched
-    in, to what they are (integrated gradients)."""
+    """For gradient: the mean of so many, while the activations go from zero, or from the patched
+    ones, to their values (integrated gradients)."""
     patch: Literal["", "corrupted"] = ""
-    """Of gradient: corrupted, what a patch from the pair's other text would change, to first order:
-    the difference of the activations times the gradient (attribution patching)."""
+    """For gradient: corrupted, the first-order effect of a patch from the pair's other text: the
+    difference of the activations times the gradient (attribution patching)."""
     weights: Literal[
         "",
         "copying",
@@ -298,120 +292,115 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "k_composition",
         "v_composition",
     ] = ""
-    """A number of the weights of `heads`: how far the eigenvalues of the OV circuit are positive,
-    so that a head copies; or what the OV circuit makes of a `token`: its cosine with the
-    unembedding of the token `onto`, or the rank of this. With a `site`, such as
-    blocks.0.hook_mlp_out, the circuit reads what this has for a token alone, not its embedding.
-    Or of a `direction`: the logit or the rank that the unembedding makes of it for a `token`. Or
-    how much of what `heads` write the queries, keys or values of a later head, `to`, read. Or of
-    `neurons`: the norm or the kurtosis of their output weights, or the cosine of these with the
-    input weights."""
+    """A number of the weights. Of `heads`: how far the eigenvalues of the OV circuit are positive,
+    so that a head copies; what the OV circuit makes of a `token`: its cosine with the unembedding
+    of the token `onto`, or the rank of that token; with a `site`, such as blocks.0.hook_mlp_out,
+    the circuit reads its output for the token alone instead of the embedding; or how much of what
+    they write the queries, keys or values of a later head, `to`, read. Of a `direction`: the logit
+    or rank of a `token` by the unembedding. Of `neurons`: the norm or kurtosis of their output
+    weights, or the cosine of these with the input weights."""
     direction: str = ""
-    """Of weights: the name of a direction that goes through final norm's weight and unembedding."""
+    """For weights: the name of a direction, through the final norm's weight and the unembedding."""
     token: Own | str = ""
-    """Of ov_cosine and ov_rank: the text whose first token's embedding the head attends to; of
-    logit and rank that of which they are, or true."""
+    """For ov_cosine and ov_rank: the text whose first token's embedding the head attends to; for
+    logit and rank the text whose first token they are about, or true."""
     onto: str = ""
     """The text onto whose first token it writes; left out: the same."""
     attends: Position = ""
-    """Of `direct` of heads: the token to which alone they are taken to attend, so that it is what
-    their OV circuits make of it; left out: as they attend."""
+    """For `direct` with heads: the only token that they are taken to attend to, which gives the
+    effect of their OV circuits; left out: their actual attention."""
     to: Position = 0
-    """To which token; or "previous", the one before; "self"; "induction", the one behind the last
-    earlier occurrence of the token that attends. Of a composition: the later head, "17.4"."""
+    """The attended token; or "previous", the one before; "self"; "induction", the one after the
+    last earlier occurrence of the attending token. For a composition: the later head, "17.4"."""
     projection: str = ""
-    """The name of a direction: what the activation has along it, x · v / ‖v‖."""
+    """The name of a direction: the component of the activation along it, x · v / ‖v‖."""
     feature: tuple[str, int | tuple[int, ...]] | None = None
-    """A dictionary's file or stored run and a latent, or several, whose mean it is: its activation;
-    with position = "all" the highest over the prompt's tokens, with "mean" their mean."""
+    """A dictionary's file or stored run and a latent, or several that are averaged: the activation;
+    with position = "all" the maximum over the prompt's tokens, with "mean" their mean."""
     top: Top | None = None
-    """In place of neurons, heads or latents by number: those that have most of something, chosen on
+    """Instead of neurons, heads or latents by number: those with most of something, chosen on
     prompts that are not measured."""
     norm: bool = False
     """The length of the activation at `site`; with position = "mean" the mean over tokens."""
     cosine: str | tuple[str, str] = ""
-    """The cosine of the activation and a direction, by its name; of two names that of these
+    """The cosine of the activation and a direction, by its name; with two names, of these
     directions, whatever the prompt."""
     distance: str = ""
-    """The name of a direction that keeps its length, such as a mean: how far the activation at
-    `site` is from it; with position = "mean" the mean over tokens."""
+    """The name of a direction that keeps its length, such as a mean: the distance of the activation
+    at `site` from it; with position = "mean" the mean over tokens."""
     neurons: tuple[int | str, ...] = ()
-    """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or, without one, each
+    """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post, or without a site
     "BLOCK.NEURON" of mlp.hook_post, or a slot of a sweep: their mean activation; with position =
-    "all" the highest over the prompt's tokens."""
+    "all" the maximum over the prompt's tokens."""
     active: float | None = None
-    """The share of the numbers at `site`, such as the neurons of blocks.9.mlp.hook_post, that are
-    above this one, such as 0; of several tokens the mean."""
+    """The share of the coordinates at `site`, such as the neurons of blocks.9.mlp.hook_post, above
+    this number, such as 0; for several tokens the mean."""
     coordinates: Literal["", "kurtosis", "max", "participation", "hoyer"] = ""
-    """How unequal the numbers at `site` are: their excess kurtosis, 0 of a normal distribution; the
-    largest magnitude over the median one; how many carry most of the squared length, as a
-    participation ratio; or Hoyer's sparsity, 0 if all are equally large and 1 if one alone is not
-    0. Of several tokens the mean."""
+    """How unequal the coordinates at `site` are: excess kurtosis, 0 for a normal distribution; the
+    largest magnitude over the median; the participation ratio; or Hoyer's sparsity, 0 if all are
+    equal and 1 if only one is not 0. For several tokens the mean."""
     l0: str = ""
-    """A dictionary's file or stored run: how many of its latents are on at a token; with position =
-    "mean" the mean over the prompt's tokens."""
+    """A dictionary's file or stored run: the number of its active latents at a token; with position
+    = "mean" the mean over the prompt's tokens."""
     fvu: str = ""
     """A dictionary's file or stored run: the share of the variance of the prompt's activations that
     it does not explain."""
     anisotropy: bool = False
-    """The mean cosine of the activations at `site` of each two tokens of the prompt."""
+    """The mean cosine of the activations at `site` over all pairs of tokens of the prompt."""
     across: Literal[
         "", "effective_rank", "participation_ratio", "explained", "cosine", "cka", "rsa", "distance"
     ] = ""
-    """One number of the activations at `site` on all prompts: how many dimensions they fill, as an
-    effective rank or a participation ratio; which share of their variance the first `components`
-    principal components have; the mean cosine of every two; how far the means of the rows of two
-    `labels` are apart; or how similarly the prompts are arranged at this site and at `other_site`,
-    on `other_text`, or with a change: by linear CKA, or by the rank correlation of the similarities
-    of every two (rsa)."""
+    """One number of the activations at `site` on all prompts: their dimension, as an effective rank
+    or a participation ratio; the share of their variance in the first `components` principal
+    components; the mean cosine of all pairs; the distance between the means of two `labels`; or how
+    similarly the prompts are arranged at this site and at `other_site`, on `other_text`, or with a
+    change: by linear CKA, or by the rank correlation of pairwise similarities (rsa)."""
     components: Annotated[int, msgspec.Meta(ge=1)] = 1
-    """Of explained: how many principal components."""
+    """For explained: the number of principal components."""
     labels: tuple[Plain, Plain] | None = None
-    """Of distance: the labels of the rows whose means are compared."""
+    """For distance: the labels of the rows whose means are compared."""
     label: str = "label"
-    """Of distance: the column of the labels."""
+    """For distance: the column of the labels."""
     cka: bool = False
-    """How alike the tokens of a prompt lie at `site` with and without a change, or in the two
-    models of a difference, or at `site` and `other_site`, from 0 to 1: linear CKA."""
+    """How similarly the tokens of a prompt are arranged at `site` with and without a change, in the
+    two models of a difference, or at `site` and `other_site`, from 0 to 1: linear CKA."""
     jaccard: str = ""
-    """A dictionary's file or stored run: of the latents that are on with or without a change, or in
-    either model of a difference, the share that are on in both; at a token, or with position =
-    "all" anywhere in the prompt."""
+    """A dictionary's file or stored run: of the latents that are active with or without a change,
+    or in either model of a difference, the share that are active in both; at a token, or with
+    position = "all" anywhere in the prompt."""
     similarity: Literal["", "cosine", "correlation", "distance"] = ""
-    """How alike the activations at `site` are on the prompt and on its other text, or, on the
-    prompt, those at `site` and at `other_site`; or, with two or more `heads`, how alike these
-    attend from the tokens at `position`: the mean of every two."""
+    """How similar the activations at `site` are on the prompt and its other text, or those at
+    `site` and `other_site` on the prompt; or, with two or more `heads`, how similarly these attend
+    from the tokens at `position`: the mean over pairs."""
     other_text: str = ""
-    """Of similarity, CKA and RSA: the other text, with slots; left out of similarity: `corrupted`
+    """For similarity, CKA and RSA: the other text, with slots; left out for similarity: `corrupted`
     of the prompts."""
     other_site: str = ""
-    """Of similarity, CKA and RSA: the other site of the same model that is compared with `site`."""
+    """For similarity, CKA and RSA: the other site of the same model, compared with `site`."""
     column: str | tuple[str, str] = ""
-    """A column of the prompts: its number; of a column and a label 1 where it has that label, else
-    0. For corr and auroc with another read."""
+    """A column of the prompts: its number; for a column and a label 1 if it has that label,
+    otherwise 0. For corr and auroc with another read."""
     function: str = ""
-    """A function of your own, "FILE.py:NAME": it takes by name any of acts, before (of the
-    untouched model), logits, tokens and columns of a prompt that was read under each of b changes,
-    and returns b numbers."""
+    """Your own function, "FILE.py:NAME": it takes by name any of acts, before (of the unchanged
+    model), logits, tokens and columns of a prompt read under b changes, and returns b numbers."""
     position: Positions = -1
-    """Where it is read, of several tokens the mean; "mean" leaves out an opening such as a BOS, and
-    of activations the first token of a prompt without one."""
+    """Where it is read; for several tokens the mean. "mean" leaves out an opening such as a BOS
+    and, for activations, the first token of a prompt without one."""
     site: str = ""
-    """Where `logit_lens`, `norm` and `neurons` read; `projection`, `cosine` and `feature`, where
-    that is not their own site; and `rank`, `logit`, `entropy` and `kl`, by final norm and
-    unembedding in place of what the model gives."""
+    """Where `logit_lens`, `norm` and `neurons` read; and `projection`, `cosine` and `feature`, if
+    not at their own site; and `rank`, `logit`, `entropy` and `kl`, by the logit lens."""
     token_site: str = ""
-    """Of `agrees`, and where true is in place of a text: the site at which the token is on top in
-    the unchanged model; left out: its end."""
+    """For `agrees`, and for true instead of a text: the site at which the token of the unchanged
+    model is read by the logit lens; left out: the output."""
     sites: tuple[str, ...] = ()
-    """Of a `function`: the sites whose activations it takes; of `direct` those whose writes are
-    added up."""
+    """For a `function`: the sites whose activations it takes; for `direct` those whose writes are
+    added."""
     prompts: str = ""
-    """The prompts on which it is measured, in every arm of which a statement has it; left out:
-    those that the arm measures."""
+    """The prompts on which it is measured, in every arm of a statement; left out: those of the
+    arm."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of slots or fields of this table, each a level of a dimension: { layer = [4, 8, 12] };
-    of `feature` the latents."""
+    for `feature` the latents."""
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -422,82 +411,80 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     site: str = ""
     """A residual site, such as blocks.15.hook_resid_pre."""
     heads: Texts = ()
-    """In place of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
+    """Instead of a site: heads as "LAYER.HEAD", from the sum of whose writes to the stream it is
     learned; with `mean` that is a function vector."""
     neurons: Texts = ()
-    """Neurons as "LAYER.NEURON": what they write to the stream together at an activation of 1, the
-    sum of their rows of the output matrix (value vectors)."""
+    """Neurons as "LAYER.NEURON": the sum of their rows of the output matrix (value vectors)."""
     top: Top | None = None
-    """In place of heads or neurons by number: those that have most of something, such as { n = 10,
-    of = "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it
-    falls where a head alone is patched from the pair's other text, or, without one, set to its
-    mean."""
+    """Instead of heads or neurons by number: those with most of something, such as { n = 10, of =
+    "heads", by = "right" }, chosen on prompts that are not measured. By a read: how much it falls
+    if a head alone is patched from the pair's other text or, without pairs, set to its mean."""
     position: Position = -1
-    """Where activations are read that it is learned from."""
+    """Where the activations are read from which it is learned."""
     prompts: str = ""
-    """The prompts that it is learned from; left out: the half of the first ones that is not
-    measured; of an intervention with prompts of its own, of these."""
+    """The prompts that it is learned from; left out: the half of the first prompts, or of the
+    intervention's own prompts, that is not measured."""
     label: str = "label"
-    """The column that holds the labels."""
+    """The column of the labels."""
     difference: Labels | None = None
-    """The mean activation of rows of the first label less that of the second; of more labels the
-    subspace in which their means differ, for `erase`, `keep` and `project_out`."""
+    """The mean activation of rows of the first label minus that of the second; for more labels the
+    subspace of the differences of their means, for `erase`, `keep` and `project_out`."""
     probe: Labels | None = None
-    """The weights of a ridge regression that tells the labels apart, along which the first is
-    higher; of more labels all of their weights, a subspace."""
+    """The weights of a ridge regression that separates the labels, pointing to the first; for more
+    labels all weights, a subspace."""
     iterations: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
-    """Of probe: so many probes one after another, each fitted on what those before it leave, whose
+    """For probe: the number of successive probes, each fitted on what the earlier ones leave; their
     weights together are a subspace (INLP)."""
     mean: bool = False
     """The mean activation of all rows, with its length."""
     component: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """The principal component of this number, 1 the largest; with position = "all" that of all
-    tokens but the first, set to its mean where it is taken out, as `components` are."""
+    """The principal component of this number, 1 the largest; with position = "all" over all tokens
+    except the first, and set to its mean if it is projected out, like `components`."""
     components: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """The first so many principal components together, a subspace for `keep` and `project_out`;
-    with position = "all" those of all tokens but the first that the model reads."""
+    """The first principal components, as many as this, a subspace for `keep` and `project_out`;
+    with position = "all" over all tokens except the first that the model reads."""
     feature: tuple[str, int] | None = None
     """A dictionary's file or stored run and a latent: its decoder row."""
     unembedding: str | tuple[str, str] = ""
-    """A token's unembedding with the final norm's weight, or that of the first less that of the
-    second."""
+    """A token's unembedding with the final norm's weight, or the first token's minus the
+    second's."""
     embedding: str | tuple[str, str] = ""
-    """A token's embedding, likewise."""
+    """A token's embedding, or the first token's minus the second's."""
     mean_row: Literal["", "embedding", "unembedding"] = ""
     """The mean over the embeddings, or the unembeddings, of all tokens, with its length."""
     activation: str | tuple[str, str] = ""
-    """What `site` has on a text at `position`, or what it has on the first less that on the second,
-    the shorter of which is filled up with spaces. With position = "all" each token has its own,
-    which is added to that token of a prompt (ActAdd)."""
+    """The activation of `site` on a text at `position`, or on the first text minus the second, the
+    shorter one padded with spaces. With position = "all" each token has its own, which is added to
+    that token of a prompt (ActAdd)."""
     das: str = ""
     """The answer to the pair's other text: the direction is trained by gradient descent so that the
-    model gives it where this part alone is patched from that text (distributed alignment
-    search)."""
+    model gives it if only this part is patched from that text (distributed alignment search)."""
     rank: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    """Of das: how many dimensions are trained; more than one can only be patched `along`."""
+    """For das: the number of trained dimensions; more than one can only be patched `along`."""
     steps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 40
-    """Of das: how many steps of eight pairs it is trained."""
+    """For das: the number of steps of eight pairs."""
     lr: Annotated[float, msgspec.Meta(gt=0)] = 0.02
-    """Of das: Adam's learning rate at the beginning; it falls to 0."""
+    """For das: Adam's learning rate at the beginning; it falls to 0."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
-    """Values of slots, each a level of a dimension of what uses it: { layer = [4, 8] }."""
+    """Values of slots, each a level of a dimension of the tables that use it: { layer = [4, 8]
+    }."""
 
 
 class Block(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
 ):
-    """Block the attention from some tokens to others, in some layers or heads. A slot means all
-    of its tokens."""
+    """Block the attention from some tokens to others, in some layers or heads. A slot means all of
+    its tokens."""
 
     from_: Position = -1
     """The tokens that attend; left out: the last."""
     to: Positions
-    """The tokens, or a list of them, that they no longer see; their attention goes to all others
-    that they see."""
+    """The tokens, or a list of them, that they no longer see; their attention goes to the
+    others."""
     layers: tuple[int | str, ...] = ()
-    """The numbers of blocks, or slots of a sweep; left out, without heads: all."""
+    """Numbers of blocks, or slots of a sweep; left out, without heads: all."""
     heads: tuple[str, ...] = ()
-    """Heads as "LAYER.HEAD", in place of layers."""
+    """Heads as "LAYER.HEAD", instead of layers."""
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -506,7 +493,7 @@ class Path(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     to: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """Later heads as "LAYER.HEAD", MLPs as "LAYER.mlp", or "logits"."""
     input: Literal["", "q", "k", "v"] = ""
-    """Of heads: by which input alone, their queries, keys or values; left out: by all."""
+    """For heads: the only input that is reached, their queries, keys or values; left out: all."""
 
 
 class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -514,84 +501,82 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     name: str
     add: str = ""
-    """The name of a direction: `strength` times it is added."""
+    """The name of a direction that is added, times `strength`."""
     strength: float = 1.0
     project_out: str = ""
-    """The name of a direction that is taken out; of principal components, which are set to their
-    mean."""
+    """The name of a direction that is projected out; principal components are set to their mean."""
     keep: str = ""
-    """The name of principal components that alone are kept: all other dimensions are set to their
+    """The name of principal components that are kept: all other dimensions are set to their
     mean."""
     erase: str = ""
-    """The name of a direction between two labels, whose concept is erased by LEACE: what is left
-    tells the labels apart by no linear means, and is changed as little as can be."""
+    """The name of a direction between two labels, whose concept is erased by LEACE: then no linear
+    function separates the labels, with the smallest possible change."""
     ablate: str = ""
     """zero; mean (over all tokens of the prompts, or over the prompts at `position`), or resample
-    (what another prompt has there, its tokens counted from the first)."""
+    (the activations of another prompt, tokens counted from the first)."""
     scale: float | None = None
-    """What the activation is multiplied by."""
+    """The factor of the activation."""
     patch: str = ""
-    """What is put there: corrupted, what the pair's other text has; other, another prompt's; clean,
-    what the untouched model has, where another change came before; or swapped, at each of the two
-    places of `position` what the other one has. At one `position` each text has its own; at all
-    both have as many tokens."""
+    """What is put in: corrupted, the activations of the pair's other text; other, those of another
+    prompt; clean, those of the unchanged model, after another change; or swapped, at each of the
+    two places of `position` those of the other. At a single `position` each text has its own; at
+    all, both have equally many tokens."""
     noise: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Gaussian noise that is added, in standard deviations of what the site has over the
-    prompts."""
+    """Gaussian noise that is added, in standard deviations of the site over the prompts."""
     source: str = ""
-    """Of a mean or resample ablation, or a patch from another prompt: the name of the prompts whose
-    activations, or their mean, are put there; left out: those that are measured."""
+    """For a mean or resample ablation, or a patch from another prompt: the name of the prompts
+    whose activations, or their mean, are put in; left out: the measured ones."""
     source_position: Positions = ""
-    """Of a mean over a source: at which token of these prompts; left out: as `position`."""
+    """For a mean over a source: the token of these prompts; left out: as `position`."""
     reconstruct: str = ""
-    """A dictionary's file or stored run, whose reconstruction is put in the place of what the site
-    has; the first token that a model reads is left as it is."""
+    """A dictionary's file or stored run, whose reconstruction replaces the activations; the first
+    token that a model reads is unchanged."""
     after: str = ""
     """The name of another intervention that is made as well, in the same arm."""
     clamp: tuple[str, int | tuple[int, ...]] | None = None
     """A dictionary's file or stored run and a latent, or several, whose activations are set to
-    `value`; what the dictionary does not explain stays."""
+    `value`; the dictionary's error is unchanged."""
     value: float = 0.0
     """In units of the dictionary."""
     block: Block | None = None
-    """Attention from some tokens to others that is blocked, such as { from = "{answer}",
-    to = "{name}", layers = [8, 9] }."""
+    """Attention from some tokens to others that is blocked, such as { from = "{answer}", to =
+    "{name}", layers = [8, 9] }."""
     along: str = ""
-    """Of a patch: the name of a direction; only what activations have along it is patched."""
+    """For a patch: the name of a direction; only the component along it is patched."""
     path: Path | None = None
-    """Of a patch: the path along which alone it goes, such as { to = ["10.4"], input = "k" }, with
-    all else held as it was."""
+    """For a patch: the only path that it takes, such as { to = ["10.4"], input = "k" }; everything
+    else is held constant."""
     function: str = ""
-    """A function of your own, "FILE.py:NAME": it takes x, [1, token, …], and by name any of site,
-    tokens and columns, and returns what goes on in the place of x."""
+    """Your own function, "FILE.py:NAME": it takes x, [1, token, …], and by name any of site, tokens
+    and columns, and returns the replacement of x."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
     window: tuple[int, int] | None = None
-    """The change is made in the blocks around those of `site`, or of `block`, as well: [-4, 5] from
-    4 before to 5 after each, as far as the model has them."""
+    """Also change the blocks around those of `site` or `block`: [-4, 5] from 4 before to 5 after
+    each, as far as the model has them."""
     neurons: tuple[int | str, ...] = ()
-    """Numbers at the site that are ablated or patched, in place of all of it; of several blocks,
-    without a site, as "BLOCK.NEURON": those of mlp.hook_post."""
+    """Numbers at the site that are ablated or patched, instead of the whole site; without a site,
+    "BLOCK.NEURON" of mlp.hook_post."""
     top: Top | None = None
-    """In place of heads, neurons or latents by number: those that have most of something, such as
-    { n = 10, of = "heads", by = "norm" }."""
+    """Instead of heads, neurons or latents by number: those with most of something, such as { n =
+    10, of = "heads", by = "norm" }."""
     heads: Texts = ()
-    """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
+    """Heads as "LAYER.HEAD", changed together, instead of a site: their outputs (hook_z)."""
     all_but: bool = False
-    """Of heads of the model, or neurons of a site: all others are changed, so that those that are
-    named or chosen are the only ones that are kept."""
+    """For heads of the model, or neurons of a site: all others are changed, so that only the named
+    or chosen ones are kept."""
     position: Positions = "all"
-    """At which token, or tokens; all: every one of the text, a BOS before it left as it is. No
-    feature is set at the first token that a model reads."""
+    """At which token, or tokens; all: every token of the text, not a BOS before it. Latents are
+    never set at the first token that a model reads."""
     prompts: str = ""
     """The prompts that are measured under it; left out: the first."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { strength = [2, 4, 8] }."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: all that this kind of intervention has."""
+    """The near controls; left out: all of this kind of intervention."""
     damage: str = ""
-    """The prompts of the control `damage`, about something else, whose column `end` is what should
-    follow; left out: 48 plain sentences."""
+    """The prompts of the control `damage`, about something else, with the expected continuation in
+    the column `end`; left out: 48 plain sentences."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -605,40 +590,39 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     site: str = ""
     """Such as "blocks.{layer}.hook_resid_post", with the layers in `sweep`."""
     kind: str = "ridge"
-    """ridge, logistic, difference (of two labels the nearer mean, along the difference of means),
-    sparse (the `k` best features or neurons), attention (a weighted mean
-    over tokens, whose weights are learned too), or mlp (a hidden layer of 32 ReLUs on the first 128
-    principal components)."""
+    """ridge, logistic, difference (the nearer mean; for two labels along the difference of means),
+    sparse (the `k` best features or neurons), attention (a weighted mean over tokens with learned
+    weights), or mlp (a hidden layer of 32 ReLUs on the first 128 principal components)."""
     k: Few = 16
-    """How many features a sparse probe reads."""
+    """The number of features of a sparse probe."""
     dictionary: str = ""
-    """A dictionary's file or stored run, whose codes are read in place of activations."""
+    """A dictionary's file or stored run, whose codes are read instead of activations."""
     neurons: tuple[int | str, ...] = ()
-    """Numbers of neurons at the site, or slots of a sweep, which alone are read: of one neuron a
-    threshold is learned."""
+    """Numbers of neurons at the site, or slots of a sweep, that alone are read: for a single neuron
+    a threshold is learned."""
     latents: tuple[int | str, ...] = ()
-    """Of a dictionary: the latents that alone are read."""
+    """For a dictionary: the latents that alone are read."""
     heads: Texts = ()
-    """In place of a site: heads of one block as "LAYER.HEAD", whose outputs (hook_z) are read."""
+    """Instead of a site: heads of one block as "LAYER.HEAD", whose outputs (hook_z) are read."""
     position: Position = -1
-    """At which token; "mean" over all. No probe and no control sees a token behind it."""
+    """At which token; "mean" over all. The probe and its controls see no later token."""
     prompts: str = ""
     """The prompts that are probed; left out: the first."""
     test: str = ""
-    """Other prompts that it is judged on; left out: the half of those that it does not learn
-    from."""
+    """Other prompts on which it is judged; left out: the half from which it does not learn."""
     test_site: str = ""
-    """Another site of the same width that it is judged at; left out: where it learns."""
+    """Another site of the same width at which it is judged; left out: where it learns."""
     intervention: str = ""
-    """The name of an intervention under which the model reads all prompts; left out: as it is."""
+    """The name of an intervention under which the model reads all prompts; left out: none."""
     folds: int = 0
-    """5, say: a cross-validation, in which each fold of the prompts is judged by what is learned
-    from the others; with `test`, a fold of those prompts. The unit is then a fold."""
+    """Number of folds, such as 5, of a cross-validation in which each fold of the prompts is judged
+    by a probe trained on the others; with `test`, a fold of those prompts. The unit is then a
+    fold."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: bag, embedding, places, untrained and permuted;
-    of a claim that less can be read under an intervention those of the intervention."""
+    """The near controls; left out: bag, embedding, places, untrained and permuted; for a claim that
+    less can be read under an intervention, those of the intervention."""
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -649,13 +633,13 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     models: tuple[str, str] | None = None
     """Labels of models; the first model of the study is also called by its name, or main."""
     prompts: tuple[str, str] | None = None
-    """In place of models: the names of prompts, as many of each, that each model reads."""
+    """Instead of models: the names of two tables of prompts with equally many rows."""
     intervention: str = ""
     """The intervention under which both are read; left out: none."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: of models shuffled, where both have weights of the
-    same shapes, else untrained; of prompts those of a model as it is, or of the intervention; and,
-    where rows have different answers, unrelated."""
+    """The near controls; left out: for models shuffled, if their weights have the same shapes,
+    otherwise untrained; for prompts those of an unchanged model, or of the intervention; and, if
+    answers differ between rows, unrelated."""
 
 
 Steps = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
@@ -666,23 +650,23 @@ Size = Annotated[int, msgspec.Meta(ge=1, le=2**17)]
 class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Train something in the study: with a site, a dictionary of a model's activations; with `of`,
     a model further, such as for fine-tuning; otherwise a small model from scratch. Fields that are
-    left out have the usual values of their kind."""
+    left out have the defaults of their kind."""
 
     name: str
-    """Its label, as of a model; of a dictionary the name of its arm, and what stands in place of a
-    file."""
+    """Its label, as for a model; for a dictionary the name of its arm, used instead of a file."""
     of: str = ""
-    """The label, or the name, of the model that it begins as, or whose activations it reads; left
-    out, of a dictionary: the first model."""
+    """The label or name of the model that it starts from, or whose activations it reads; left out,
+    for a dictionary: the first model."""
     prompts: str = ""
-    """The prompts that it learns; of a dictionary from one half of them, measured on the other."""
+    """The prompts that it learns; a dictionary learns from one half of them and is measured on the
+    other."""
     text: str = ""
-    """In place of prompts: stdlib, docs, or a folder of text files, cut into windows."""
+    """Instead of prompts: stdlib, docs, or a folder of text files, cut into windows."""
     site: str | tuple[str, ...] = ""
-    """Where a dictionary reads, such as blocks.15.hook_resid_post; several make it a crosscoder,
-    which reads them side by side, and writes all of them."""
+    """Where a dictionary reads, such as blocks.15.hook_resid_post; with several it is a crosscoder,
+    which reads them side by side and writes all of them."""
     models: tuple[str, str] | None = None
-    """In place of `of`: the labels of two models, such as ["main", "tuned"], whose activations at
+    """Instead of `of`: the labels of two models, such as ["main", "tuned"], whose activations at
     the site a crosscoder reads side by side."""
     site_out: str = ""
     """Where a transcoder writes; left out: where it reads."""
@@ -691,53 +675,52 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     d_sae: Size | None = None
     """Latents: 2048."""
     k: Size | None = None
-    """Of topk and its kin, how many latents stay on: 32."""
+    """For topk and batchtopk, the number of active latents: 32."""
     penalty: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    """λ of the others: the larger, the fewer latents are on."""
+    """λ of the others: the larger, the fewer latents are active."""
     tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None
-    """Of a text, from how many tokens a dictionary learns at most: 50,000."""
+    """For a text: the maximum number of tokens from which a dictionary learns, 50,000."""
     layers: Few | None = None
-    """Blocks of a model from nothing: 1."""
+    """Blocks of a model from scratch: 1."""
     d: Size | None = None
     """Width of its stream: 64; its MLPs have four times as many neurons."""
     heads: Few | None = None
     """Heads of each block: 4."""
     steps: Steps | None = None
-    """20 of a model trained further, 1000 of one from nothing, 1500 of a dictionary."""
+    """20 for a model trained further, 1000 from scratch, 1500 for a dictionary."""
     batch: Few | None = None
-    """Texts a step: 8, and 64 from nothing; of a dictionary tokens a step: 256."""
+    """Texts per step: 8, and 64 from scratch; for a dictionary tokens per step: 256."""
     context: Window | None = None
-    """Tokens of a text at most: 64, of a dictionary 128."""
+    """Maximum tokens of a text: 64, for a dictionary 128."""
     lr: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Adam's learning rate at its top: 1e-4, 3e-3 from nothing, 2e-3 of a dictionary."""
+    """Adam's highest learning rate: 1e-4, 3e-3 from scratch, 2e-3 for a dictionary."""
     decay: Decay | Mapping[str, Decay] | None = None
-    """AdamW's weight decay, of everything that is trained: 0; of a dictionary also of some of its
-    parameters alone, such as { W_enc = 0.01 }."""
+    """AdamW's weight decay: 0; for a dictionary also of single parameters, such as { W_enc = 0.01
+    }."""
     warmup: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    """Over how many steps the rate rises to its top: 0, of a dictionary 100."""
+    """Steps over which the rate rises to its maximum: 0, for a dictionary 100."""
     only: str = ""
-    """Of a model trained further: what the names of the trained weights contain, such as
+    """For a model trained further: part of the names of the trained weights, such as
     "layers.9.mlp"; left out: all."""
     rank: Few | None = None
-    """Of a model trained further: that of what is added to each linear map of the blocks (LoRA),
-    while all weights stay as they are."""
+    """For a model trained further: the rank of the additions to each linear map of the blocks
+    (LoRA), while all weights are frozen."""
     alpha: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """What is added counts alpha / rank times; left out: once."""
+    """The additions are multiplied by alpha / rank; left out: by 1."""
     edit: str = ""
-    """A slot, such as "{country}": in place of training, edit the output weights of the MLP that
-    `only` names by a matrix of rank one, so that another value at this slot's last token makes the
-    prompts likely (ROME); with a text, one that changes little of it."""
+    """A slot, such as "{country}": instead of training, add a rank-one matrix to the output weights
+    of the MLP in `only`, so that another value at this slot's last token makes the prompts likely
+    (ROME); with a text, such that outputs for the text change little."""
     seed: int = 0
-    """What draws the start and the order of the texts."""
+    """Draws the start and the order of the texts."""
     per_seed: bool = False
-    """Whether each seed of the study trains a dictionary of its own, so that claims are about the
-    method; else there is one, by `seed`."""
+    """Whether each seed of the study trains its own dictionary, so that claims are about the
+    method; otherwise there is one, by `seed`."""
     frozen: str = ""
-    """Which half of a dictionary stays as random as it started: decoder, soft-decoder or
-    encoder."""
+    """The half of a dictionary that stays at its random start: decoder, soft-decoder or encoder."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out, of a dictionary: random, frozen and untrained; of
-    a model trained further: all."""
+    """The near controls; left out, for a dictionary: random, frozen and untrained; for a model
+    trained further: all."""
     damage: str = ""
-    """Of a model trained further the prompts of the controls `damage` and `other-text`, about
+    """For a model trained further: the prompts of the controls `damage` and `other-text`, about
     something else; left out: 48 plain sentences."""

@@ -37,21 +37,21 @@ from assay.core.experiment import PRESETS
 
 Plain = bool | int | float | str
 LARGEST = 2**20
-"""Bytes of a study's file."""
+"""Maximum bytes of a study's file."""
 ASKED = ("model", "prompts", "direction", "intervene", "read", "probe", "diff", "train")
-"""The tables that ask a model."""
+"""The tables of a study of models."""
 PARTS = 64
-"""So many parts of a dotted key are no study's; reading takes as long as their square."""
+"""Dotted keys with this many parts are refused; reading takes quadratic time."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
 NESTED: dict[str, Any] = {"top": tables.Top, "block": tables.Block, "weights": tables.Weights}
-"""The tables that a field of another table holds, by its name."""
+"""Tables within fields of other tables, by name."""
 MISTAKES = 9
-"""So many mistakes of a file are reported at once."""
+"""Maximum number of mistakes that are reported at once."""
 HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"' -]+?)\s*\]\]?\s*(?:#.*)?$")
 """A line on which a table begins."""
 FENCE = "+++"
-"""What a Markdown study's TOML stands between."""
+"""Lines around the TOML of a Markdown study."""
 
 
 ADAPTED = "write [[train]] with of, prompts and rank = 4; a stored adapter is a model by its folder"
@@ -100,29 +100,28 @@ OTHERWISE = {
     "direction inlp": "write probe and iterations, and project_out under [[intervene]]",
     "diff arms": "write the difference in the condition, as in a.right - b.right",
 }
-"""Another way to say what fields that there are not mean, by their tables and these fields."""
+"""What to write instead of unknown fields, by their tables and names."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An experiment that takes part, with fields of its own."""
+    """An experiment that the study borrows, with its own fields."""
 
     name: str
-    """An experiment of the catalogue, or the path of a file beside the study."""
+    """An experiment of the catalogue, or the path of a file relative to the study."""
     label: str = ""
-    """What stands before the names of its arms, as LABEL/ARM; the first experiment's arms have
-    their own names alone."""
+    """The prefix of the names of its arms, as LABEL/ARM; arms of the first experiment have none."""
     preset: str = "default"
     fields: Mapping[str, Any] = {}
     """Fields that are set: a value, a range of whole numbers as "0:6", a list of values that are
-    all tried, or a table where the experiment takes one."""
+    all tried, or a table if the experiment takes one."""
     paired: Mapping[str, list[Plain]] = {}
     """Fields whose lists go together: the first values, then the second ones."""
     arms: tuple[str, ...] = ()
-    """The arms that run, with those that they build on; none named: those that a claim or an
-    estimate names, and all where none is written yet."""
+    """The arms that run, with those that they build on; left out: those that a claim or an estimate
+    names, or all if there is none yet."""
     learned: Mapping[str, tuple[str, ...]] = {}
-    """Of arms, by their names in the study, in which these fields leave a part unlearned: the parts
-    that were learned."""
+    """For arms, by their names in the study, in which these fields leave a part unlearned: the
+    parts that were learned."""
 
 
 class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,45 +141,47 @@ class ClaimEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The sentence, with the threshold in it."""
     holds: str = ""
     """When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02;
-    names with other signs are quoted: "lr=0.03/main".loss. Of a measure with dimensions:
-    main.slope[kind=rare], or mean(main.slope, over=kind); nothing is averaged that is not named."""
+    names with other characters are quoted: "lr=0.03/main".loss. A measure with dimensions needs a
+    level, main.slope[kind=rare], or a mean, mean(main.slope, over=kind); nothing else is
+    averaged."""
     control: tuple[str, ...] = ()
-    """Arms for which it must fail, and could hold; no verdict is given without one."""
+    """Arms for which it should fail, though it could hold; without one there is no verdict."""
     near: Mapping[str, str] = {}
-    """Which controls stand for the strongest other explanations, and what these would explain."""
+    """Controls that test the strongest alternative explanations, and what these explanations
+    are."""
     also: Mapping[str, str] = {}
     """Other arms that may satisfy it as well: "same method: why" or "rival: why". They are counted
-    beside the verdict."""
+    next to the verdict."""
     planted: tuple[str, ...] = ()
-    """Arms with a planted effect, for which it must hold."""
+    """Arms with a planted effect, for which it should hold."""
     violations: tuple[str, ...] = ()
-    """Where little or nothing is claimed: arms with a planted violation of at most twice the
-    threshold, which must be found."""
+    """For claims of little or no effect: arms with a planted violation of at most twice the
+    threshold, which should be detected."""
     credits: str | tuple[str, ...] = ()
-    """The parts whose learning it credits, such as decoder; none named: all. An arm that lacks one
+    """The parts whose learning it credits, such as decoder; left out: all. An arm that lacks one
     and satisfies the claim makes it unspecific."""
     beats: float = 0.0
-    """By how much each control must be beaten, in the claim's own units."""
+    """By how much each control should be beaten, in the units of the claim."""
     empty: float | None = None
-    """The value where there is nothing to be found, if that is not 0: 0.5 for an AUROC."""
+    """The value without an effect, if that is not 0: 0.5 for an AUROC."""
     fixed: tuple[str, ...] = ()
-    """What it speaks of and does not resample, such as "14 kinds"."""
+    """What it is about and is not resampled, such as "14 kinds"."""
     units: tuple[str, ...] = ()
-    """What is generalised over, such as seed, or seed and document; where none is named, those that
-    `units` finds."""
+    """What is generalised over, such as seed, or seed and document; left out: the units of the
+    arms."""
     where: Mapping[str, Plain] = {}
     """Only runs with these values of fields, in every arm."""
     bounds: tuple[float, float] | None = None
-    """The least and greatest value for one unit, such as 0 and 1 of a share."""
+    """The smallest and the largest value for one unit, such as 0 and 1 for a share."""
     threshold: str = ""
-    """Where the threshold comes from: "paper: …", "theory: …", "plan: …" before anything was looked
-    at, or "pilot: seeds 0:6, …"."""
+    """Where the threshold comes from: "paper: …", "theory: …", "plan: …" before any look at
+    results, or "pilot: seeds 0:6, …"."""
     published: Literature | str = "new"
     source: str = ""
 
 
 class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A number, or a curve, that the author wants to know; nothing judges it."""
+    """A number, or a curve, that the author wants to know; it is not judged."""
 
     text: str
     """What the number is, in words."""
@@ -188,35 +189,34 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A quantity as in a claim, without a threshold: gated.gamma - relu.gamma,
     mean(main.represented, over=feature)."""
     over: str | tuple[str, ...] = ""
-    """A field in which runs differ, or a dimension of the measures: a curve over its levels; of
-    several every combination of their levels."""
+    """A field in which runs differ, or a dimension of the measures: a curve over its levels; for
+    several, over every combination of their levels."""
     crosses: float | None = None
-    """A value of the curve: at which level it has it."""
+    """A value of the curve: the level at which the curve crosses it is reported."""
     units: tuple[str, ...] = ()
     """What is generalised over, as in a claim."""
     where: Mapping[str, Plain] = {}
     """Only runs with these values of fields, in every arm."""
     unit: str = ""
-    """What the number is counted in, such as "features"; "" for a number alone."""
+    """The unit of the number, such as "features"; "" for a dimensionless one."""
     natural: tuple[float, float] | None = None
-    """The least and the greatest number that there can be, 0 and 1 of a share."""
+    """The smallest and the largest possible number, such as 0 and 1 for a share."""
     published: Literature | str = ""
     source: str = ""
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question, the experiments or models that are to answer it, the claims to judge, and the
-    numbers to estimate."""
+    """A question, the experiments or models that answer it, the claims to judge, and the numbers to
+    estimate."""
 
     question: str = ""
     seeds: str | tuple[int, ...] = ""
-    """Whole numbers as "1000000:1000006" or a list, for every experiment that does not set its
-    own."""
+    """Whole numbers as "1000000:1000006" or a list, for every experiment."""
     budget: str = ""
-    """The longest that it may take on this machine, such as "10m"."""
+    """The longest time that it may take on this machine, such as "10m"."""
     together: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
-    """How many seeds are trained and measured in one group, where that is not what the experiments
-    say; no number depends on it."""
+    """How many seeds are trained and measured in one group, if it differs from the experiments'
+    setting; no number depends on it."""
     experiment: tuple[Part, ...] = ()
     model: tuple[tables.Model, ...] = ()
     train: tuple[tables.Train, ...] = ()
@@ -231,7 +231,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PlacedError(ExperimentError):
-    """What is wrong with a study, with the keys of what is: of several mistakes those of each."""
+    """A mistake of a study with its keys; of several mistakes those of each."""
 
     keys: tuple[tuple[str | int, ...], ...] = ()
     unread = False
@@ -240,7 +240,7 @@ class PlacedError(ExperimentError):
 
 @dataclass(frozen=True)
 class Text:
-    """A study with the text it was read from."""
+    """A study with its text."""
 
     path: Path
     toml: str
@@ -251,21 +251,21 @@ class Text:
     study: Study
 
     def at(self, *keys: str | int) -> str:
-        """Say where in the file something stands: its path, line and column; of what is not there,
-        where its table begins."""
+        """The place of a key in the file: its path, line and column; for a missing key, of its
+        table."""
         line, column = position(self.toml, keys)
         return f"{self.path} line {line + self.first - 1} column {column}"
 
-    def error(self, keys: Sequence[str | int], what: object) -> PlacedError:
-        """Make the refusal of what stands at these keys, with its place: of a table, that of the
-        one value that the refusal quotes."""
+    def error(self, keys: Sequence[str | int], message: object) -> PlacedError:
+        """Make the refusal of what is at these keys, with its place; for a table, with the place of
+        the one value that the message quotes."""
         if len(keys) == 2:
             table = tomllib.loads(self.toml).get(str(keys[0]), ())
-            at = keys[1] if isinstance(keys[1], int) else len(table)
-            entry = table[at] if isinstance(table, list) and at < len(table) else {}
-            quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(what)]
+            index = keys[1] if isinstance(keys[1], int) else len(table)
+            entry = table[index] if isinstance(table, list) and index < len(table) else {}
+            quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(message)]
             keys = (*keys, *quoted) if len(quoted) == 1 else keys
-        error = PlacedError(f"{self.at(*keys)}: {what}")
+        error = PlacedError(f"{self.at(*keys)}: {message}")
         error.keys = ((*keys,),)
         return error
 
@@ -275,8 +275,8 @@ class Text:
 
     @contextmanager
     def located(self, *keys: str | int, who: str = "") -> Iterator[None]:
-        """Tell where in the file that stands which leads to a refusal, and `who` it is about,
-        unless that is told already."""
+        """Add the place of these keys to a refusal, and `who` it is about, unless it already has a
+        place."""
         try:
             yield
         except AssayError as e:
@@ -286,8 +286,8 @@ class Text:
 
 
 def read(path: Path) -> Text:
-    """Read a study's file. Raises: ExperimentError, one line that names the line and column and
-    says what would be right."""
+    """Read a study's file. Raises: ExperimentError, one line with line and column that says what
+    would be right."""
     return parsed(path, read_whole(path))
 
 
@@ -317,10 +317,10 @@ def parsed(path: Path, whole: str) -> Text:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError:
         wrong = [*islice(_mistakes(table), MISTAKES)]
-        found = sorted((position(toml, keys), _advice(error, keys)) for keys, error in wrong)
+        advice = sorted((position(toml, keys), _advice(error, keys)) for keys, error in wrong)
         message, *others = (
-            f"{path} line {line + first - 1} column {column}: {what}"
-            for (line, column), what in found
+            f"{path} line {line + first - 1} column {column}: {words}"
+            for (line, column), words in advice
         )
         refusal = PlacedError(message)
         refusal.keys, refusal.unread = tuple(keys for keys, _ in wrong), True
@@ -334,12 +334,12 @@ def parsed(path: Path, whole: str) -> Text:
 
 
 def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Find where each mistake of a study is, and what msgspec says of it, which stops at the first:
-    so every table is read by itself, and again without the field that was wrong."""
+    """Find the place of each mistake of a study, and msgspec's message. As msgspec stops at the
+    first, every table is read separately, and again without the wrong field."""
     lists: dict[str, list[Any]] = {f: [] for f in _kinds() if isinstance(table.get(f), list)}
     parts: list[tuple[tuple[str | int, ...], Any, type]] = [((), {**table, **lists}, Study)]
     parts += [((f, i), x, _kinds()[f]) for f in lists for i, x in enumerate(table[f])]
-    for at, value, struct in parts:
+    for prefix, value, struct in parts:
         wrong = set[str | int]()
         while True:
             try:
@@ -349,7 +349,7 @@ def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
                 keys = _keys(str(e))
                 missing = "missing required field" in str(e)
                 if not (missing and wrong):  # it may be the one that is misspelt
-                    yield (*at, *keys), str(e)
+                    yield (*prefix, *keys), str(e)
                 if missing or not keys:
                     break
                 wrong.add(keys[0])
@@ -357,14 +357,13 @@ def _mistakes(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
 
 
 def _kinds() -> dict[str, type[msgspec.Struct]]:
-    """The tables of a study that there may be several of."""
+    """The tables of a study that can occur several times."""
     fields = msgspec.structs.fields(Study)
     return {f.name: get_args(f.type)[0] for f in fields if get_origin(f.type) is tuple}
 
 
 def _no_numbers(value: Any, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where NaN stands, which TOML has a word for and no study a use; of a claim's `empty` more is
-    said where it is judged."""
+    """The places of NaN, which studies cannot use; a claim's `empty` is refused later."""
     if isinstance(value, float) and value != value and keys[-1] != "empty":
         yield keys
     if isinstance(value, dict | list):
@@ -373,15 +372,15 @@ def _no_numbers(value: Any, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[
 
 
 def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
-    """Find the line and column, from 1, of a key in TOML such as ("claim", 1, "holds"); where it is
-    not, of its table.
+    """Find the line and column, from 1, of a key in TOML such as ("claim", 1, "holds"); of its
+    table, if it is missing.
 
     Tables are found by their headers, keys by the line that they begin; a key inside a table on one
     line is found as that table."""
     table = [k for k in keys if isinstance(k, str)][:1]
     count = next((k for k in keys if isinstance(k, int)), None)
-    at = 0 if count is None else 2  # such as "seeds", or ("claim", 1, "holds")
-    name = keys[at] if len(keys) > at else None
+    name_index = 0 if count is None else 2  # such as "seeds", or ("claim", 1, "holds")
+    name = keys[name_index] if len(keys) > name_index else None
     header_path: list[str] = []
     occurrence, best = -1, (1, 1)
     for number, line in enumerate(toml.splitlines(), 1):
@@ -404,7 +403,7 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
 
 
 def parted(path: Path, whole: str) -> tuple[str, int, str]:
-    """Give the TOML, the line on which it begins, and the Markdown behind it."""
+    """Give the TOML, the line on which it begins, and the Markdown after it."""
     if path.suffix != ".md":
         return whole, 1, ""
     lines = whole.splitlines()
@@ -419,7 +418,7 @@ def parted(path: Path, whole: str) -> tuple[str, int, str]:
 
 
 def _syntax(path: Path, toml: str, first: int, error: str) -> str:
-    """What Python says of TOML that is none, with the place in the file first."""
+    """Python's message about invalid TOML, with the place in the file first."""
     lines = [*toml.splitlines(), ""]
     if error.endswith(end := "(at end of document)"):
         last = lines[-2] if len(lines) > 1 else ""
@@ -443,8 +442,8 @@ def _syntax(path: Path, toml: str, first: int, error: str) -> str:
 
 
 def _keys(error: str) -> tuple[str | int, ...]:
-    """The path that a refusal of msgspec names, such as `$.claim[1].holds`; of an unknown field,
-    with that field."""
+    """The path in a message of msgspec, such as `$.claim[1].holds`; with the name of an unknown
+    field."""
     match = re.search(r"at `\$\.?([^`]*)`", error)
     keys: list[str | int] = []
     for piece in re.findall(r"[^.\[\]]+", match[1] if match else ""):
@@ -455,7 +454,7 @@ def _keys(error: str) -> tuple[str | int, ...]:
 
 
 def _types_in_words(types: str) -> str:
-    """The types that msgspec names, as in `str | array`, in words."""
+    """The types in a message of msgspec, such as `str | array`, in words."""
     words = {
         "str": "a string",
         "int": "an integer",
@@ -470,7 +469,7 @@ def _types_in_words(types: str) -> str:
 
 
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:
-    """What msgspec refuses, in a sentence of ours."""
+    """Rephrase a message of msgspec, with advice."""
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
     kinds = _kinds()
     if unknown := re.search(r"unknown field `([^`]+)`", error):
@@ -501,8 +500,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     message = re.sub(r"\s*- at `[^`]*`", "", error)
     if wrong := re.search(r"[Ii]nvalid enum value (.*)", message):
         holder, field = [k for k in ("", *keys) if isinstance(k, str)][-2:]
-        known = _names_of(NESTED.get(holder, kinds.get(str(keys[0]), Study)), field)
-        return f"{field_path}: expected one of {', '.join(known)}, got {wrong[1]}"
+        allowed = _names_of(NESTED.get(holder, kinds.get(str(keys[0]), Study)), field)
+        return f"{field_path}: expected one of {', '.join(allowed)}, got {wrong[1]}"
     if "`int`" in error and (how := _in_turn(keys)):
         return f"{field_path}: {how}"
     message = re.sub(r"`([^`]+)`", lambda types: _types_in_words(types[1]), message)
@@ -522,14 +521,16 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
 
 
 def _otherwise(table: str, field: str) -> str:
-    """Another way to say what a field means that a table does not have; "" where none is known."""
-    every = ((*key.split(" ", 1), how) for key, how in OTHERWISE.items())
-    found = (how for of, names, how in every if table in of.split(",") and field in names.split())
-    return next(found, "")
+    """What to write instead of a field that a table lacks; "" if unknown."""
+    for key, how in OTHERWISE.items():
+        kinds, fields = key.split(" ", 1)
+        if table in kinds.split(",") and field in fields.split():
+            return how
+    return ""
 
 
 def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:
-    """The names of which a field takes one."""
+    """The values of a field that takes one of several names."""
     (kind,) = (f.type for f in msgspec.structs.fields(struct) if f.encode_name == field)
     every = [kind]
     for part in every:
@@ -539,21 +540,22 @@ def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:
 
 
 def _swept(keys: tuple[str | int, ...]) -> str:
-    """Say how a number that is no slot is swept, or that it cannot be."""
+    """Say how to sweep a number that is not a slot, or that it cannot be swept."""
     top = NESTED.get(str(keys[2])) if len(keys) == 4 else None
     if top is not None:
-        some = [
+        sweepable = [
             f.encode_name for f in msgspec.structs.fields(top) if {int, str} <= {*get_args(f.type)}
         ]
-        return f"; it takes no slot of a sweep, as {', '.join(some)} of {keys[2]} do"
-    own = _kinds().get(str(keys[0]))
-    if len(keys) == 3 and own is not None and "sweep" in own.__struct_fields__:
+        return f"; it takes no slot of a sweep, as {', '.join(sweepable)} of {keys[2]} do"
+    struct = _kinds().get(str(keys[0]))
+    if len(keys) == 3 and struct is not None and "sweep" in struct.__struct_fields__:
         return f"; for several values in turn write sweep = {{ {keys[2]} = [ … ] }}"
     return ""
 
 
 def _in_turn(keys: tuple[str | int, ...]) -> str:
-    """How several latents, or all blocks, are said where one number is written; "" elsewhere."""
+    """How to write several latents, or all blocks, where a single number is expected; ""
+    elsewhere."""
     if {*keys} & {"clamp", "feature"}:
         return (
             f"a latent is a whole number from 0; write sweep = {{ {keys[2]} = "
@@ -571,50 +573,50 @@ def _in_turn(keys: tuple[str | int, ...]) -> str:
 
 
 LATER = ("damage", "other-text", "places")
-"""Controls that came after the first studies were frozen."""
+"""Controls that are newer than the first frozen studies."""
 ENDING = ".prereg.json"
 
 
 def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
-    """The arms of what was frozen of a study, next to its file: of what was frozen before freezes
-    held what was asked, or of all; None where nothing was frozen then."""
+    """The arms that were frozen for a study, next to its file: of freezes that are older than the
+    field "questions", or of all; None if there are none."""
     arms: set[str] | None = None
-    for held in _frozen(path):
-        if not (of_old and "questions" in held):
-            arms = {*(arms or ()), *held["arms"]}
+    for frozen in _frozen(path):
+        if not (of_old and "questions" in frozen):
+            arms = {*(arms or ()), *frozen["arms"]}
     return arms
 
 
 def _frozen(path: Path) -> Iterator[Mapping[str, Any]]:
-    """What was frozen of a study, next to its file, as far as it can be read."""
+    """The freezes of a study next to its file, as far as they can be read."""
     for which in ("", *(f".{preset}" for preset in PRESETS)):
         with suppress(OSError, ValueError):  # reported where it is judged by
-            held = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
-            if isinstance(held, dict) and isinstance(held.get("arms"), dict):
-                yield held
+            frozen = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
+            if isinstance(frozen, dict) and isinstance(frozen.get("arms"), dict):
+                yield frozen
 
 
 def frozen_bounds(path: Path, sentence: str) -> tuple[float, float] | None:
-    """The bounds with which a claim was frozen, next to its file: freezes wrote the natural range
-    there before limits were exact only where they have to be."""
-    for held in _frozen(path):
-        for claim in held.get("claims", ()):
+    """The bounds of a frozen claim, next to its file: freezes contained the natural range before
+    exact limits were restricted to where they are needed."""
+    for frozen in _frozen(path):
+        for claim in frozen.get("claims", ()):
             if claim.get("text") == sentence and (ends := claim.get("bounds")):
                 return float(ends[0]), float(ends[1])
     return None
 
 
 def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
-    """What an arm was asked when a study was frozen, next to its file; None where it was not."""
-    for held in _frozen(path):
+    """The words of an arm in a freeze of the study; None if it was not frozen."""
+    for frozen in _frozen(path):
         with suppress(ValueError, LookupError, TypeError):
-            words: dict[str, Any] = json.loads(held["arms"][arm]["fields"][0]["asked"])
+            words: dict[str, Any] = json.loads(frozen["arms"][arm]["fields"][0]["asked"])
             return words
     return None
 
 
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
-    """Whether a control is left out of what was frozen before there was any of its kind."""
+    """Whether a control is left out because its kind is newer than the freeze."""
     return frozen is not None and label.rpartition("/")[2] in LATER and label not in frozen
 
 
@@ -623,7 +625,7 @@ def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
 
 S = TypeVar("S", bound=msgspec.Struct)
 _NAMED = re.compile(r"""(?<![\w."'/-])("[^"]+"|'[^']+'|[A-Za-z_]\w*)\.([A-Za-z_]\w*)""")
-"""ARM.MEASURE in a condition; names with other signs are quoted."""
+"""ARM.MEASURE in a condition; names with other characters are quoted."""
 LISTS = ("control", "near", "also", "planted", "violations")
 """Fields of a claim that name arms."""
 
@@ -634,32 +636,32 @@ def arm_on(arm: str, prompts: str) -> str:
 
 
 def reads_of(reads: Sequence[tables.Read], prompts: str, *, first: bool) -> tuple[tables.Read, ...]:
-    """Give the reads that are measured on these prompts, which are an arm's usual ones or not."""
+    """Give the reads on these prompts; `first` if they are the arm's usual ones."""
     return tuple(r for r in reads if r.prompts == prompts or (first and not r.prompts))
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    """Give each arm and measure that a condition names, as it is quoted or not."""
+    """Give each arm and measure of a condition."""
     return [(arm.strip("\"'"), name) for arm, name in _NAMED.findall(text)]
 
 
 def measures_named(study: Any) -> set[tuple[str, str]]:
-    """Give each arm of a study with each measure that a statement has of it, or of an arm in the
-    place of which it stands."""
-    found: set[tuple[str, str]] = set()
+    """Give each arm of a study with each measure that a statement reads of it, or of an arm that it
+    replaces."""
+    arm_measures: set[tuple[str, str]] = set()
     for entry in (*study.claim, *study.estimate):
         here = _pairs(getattr(entry, "holds", "") or getattr(entry, "value", ""))
         arms = [arm for key in LISTS for arm in getattr(entry, key, ())]
-        found |= {*here, *((arm, name) for arm in arms for _, name in here)}
+        arm_measures |= {*here, *((arm, name) for arm in arms for _, name in here)}
     by = {r.name for r in study.read}
     choose = (*study.read, *study.direction)
-    found |= {("main", t.top.by) for t in choose if t.top and t.top.by in by}
-    return found | {(t.name, t.top.by) for t in study.intervene if t.top and t.top.by in by}
+    arm_measures |= {("main", t.top.by) for t in choose if t.top and t.top.by in by}
+    return arm_measures | {(t.name, t.top.by) for t in study.intervene if t.top and t.top.by in by}
 
 
 def _with_words(text: Text) -> Study:
-    """A study with the words of the files that its reads name. Raises: ExperimentError."""
-    some = []
+    """A study with the words from the files that its reads name. Raises: ExperimentError."""
+    study_reads = []
     for i, read in enumerate(text.study.read):
         if isinstance(read.words, str):
             with text.located("read", i, "words"):
@@ -667,12 +669,12 @@ def _with_words(text: Text) -> Study:
                 lines = foreign.text(file, "a list of words", LARGEST).splitlines()
             words = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
             read = msgspec.structs.replace(read, words=words)
-        some.append(read)
-    return msgspec.structs.replace(text.study, read=tuple(some))
+        study_reads.append(read)
+    return msgspec.structs.replace(text.study, read=tuple(study_reads))
 
 
 def written_out(study: S) -> S:
-    """Write into each statement of a study the prompts on which its reads are measured."""
+    """Write the prompts of reads into the arms of each statement."""
     every: Any = study
     first = every.prompts[0].name if every.prompts else ""
     apart = {r.name: r.prompts for r in every.read if r.prompts not in ("", first)}
@@ -684,11 +686,12 @@ def written_out(study: S) -> S:
     changed = {f"{prefix}{name}": p for prefix in plain.values() for name, p in arms.items()}
 
     def placed(arm: str, prompts: str) -> str:
-        of, slash, control = arm.rpartition("/") if arm not in {*plain, *changed} else (arm, "", "")
-        if of in plain:
-            return f"{plain[of]}{prompts}{slash}{control}"
-        usual = changed.get(of, prompts) == prompts
-        return arm if usual else f"{arm_on(of, prompts)}{slash}{control}"
+        is_control = arm not in {*plain, *changed}
+        base_arm, slash, control = arm.rpartition("/") if is_control else (arm, "", "")
+        if base_arm in plain:
+            return f"{plain[base_arm]}{prompts}{slash}{control}"
+        usual = changed.get(base_arm, prompts) == prompts
+        return arm if usual else f"{arm_on(base_arm, prompts)}{slash}{control}"
 
     def spelled(match: re.Match[str]) -> str:
         arm, name = match[1].strip("\"'"), match[2]
@@ -699,10 +702,10 @@ def written_out(study: S) -> S:
         text = getattr(entry, key)
         changes: dict[str, Any] = {key: _NAMED.sub(spelled, text)}
         prompts = {apart.get(name, "") for _, name in _pairs(text)}
-        if len(prompts) == 1 and (own := prompts.pop()):
+        if len(prompts) == 1 and (read_prompts := prompts.pop()):
             for field in LISTS:
                 arms = getattr(entry, field, ())
-                new = [placed(arm, own) for arm in arms]
+                new = [placed(arm, read_prompts) for arm in arms]
                 whole = dict(zip(new, arms.values(), strict=True)) if isinstance(arms, dict) else 0
                 changes |= {field: whole or tuple(new)} if arms else {}
         return msgspec.structs.replace(entry, **changes)

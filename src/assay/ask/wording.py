@@ -40,33 +40,33 @@ from assay.core.stats import Compared, Means, Quantity, Statistic, at_matched, l
 from assay.dictionaries.measuring.measures import EXPLAINED, FVU_OF, TABLE, Measure
 
 R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
-"""What probes of numbers are judged by: explained variance under the name that it has there."""
+"""The measure of probes of numbers: explained variance, called R²."""
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, FVU_OF, R2)}
 LARGEST = 6
-"""Measures of a condition of which every corner of their ranges is tried."""
+"""Maximum number of measures of a condition whose ranges are combined."""
 _BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|count|argmax|argmin)\(")
-"""What takes values of units out of the range of sums and differences of measures."""
+"""Operations that are not sums and differences of measures."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition that was read: the comparison, and what both sides have equal."""
+    """A parsed condition: the comparison, and what both sides have equal."""
 
     parsed: Parsed
     equal: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The measures and quantities that it reads, each once; what is equal at the levels that
-        are compared."""
+        """The measures and quantities that it reads, each once, including what is equal at the
+        compared levels."""
         equal = [dataclasses.replace(c, name=self.equal) for c in self.parsed.columns if self.equal]
         return tuple(dict.fromkeys([*self.parsed.columns, *equal]))
 
     @property
     def pairs(self) -> tuple[tuple[Column, Column], ...]:
-        """What is compared at equal something, each pair as a lead of its first arm, to be added
-        up: one pair of a difference, two of the difference of two; none of anything else."""
+        """The pairs of a comparison at equal something, each with the positive side first: one for
+        a difference, two for the difference of two; none otherwise."""
         columns, walk = self.parsed.columns, self.parsed.terms["value"]
 
         def value(*numbers: float) -> float:
@@ -74,7 +74,7 @@ class Condition:
 
         units = np.eye(len(columns))
         signs = [value(*unit) for unit in units]
-        # a weighted sum has these values elsewhere, too
+        # a weighted sum agrees at other points as well
         probe = [1.0, 2.0, 4.0, 8.0][: len(columns)]
         plain = value(*probe) == sum(x * sign for x, sign in zip(probe, signs, strict=True))
         plus, minus = ([c for c, s in zip(columns, signs, strict=True) if s == x] for x in (1, -1))
@@ -126,7 +126,7 @@ def condition(text: str, *, compared: bool = True) -> Condition:
 
 
 def claim(claim_entry: ClaimEntry, main_arm: str, read: Condition) -> Claim:
-    """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
+    """Make the Claim of an entry about an arm. Raises: ClaimError."""
     claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
     value, statistic = computed(read, main_arm, claim_entry)
     return Claim(
@@ -156,7 +156,7 @@ def claim(claim_entry: ClaimEntry, main_arm: str, read: Condition) -> Claim:
 
 
 def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
-    """Make the Estimate of what an author wants to know. Raises: ClaimError."""
+    """Make the Estimate of an entry. Raises: ClaimError."""
     units, over = entry.units or ("seed",), dims_over(entry)
     if over and isinstance(read.parsed.statistic, OfMeans):
         raise ClaimError(
@@ -193,19 +193,19 @@ def dims_over(entry: EstimateEntry) -> tuple[str, ...]:
 
 
 def _combined(x: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
-    """A measure with one dimension for several: each combination of their levels by its name."""
-    some = [d for d in over if d in x.dims]
-    levels = [x[d].values.tolist() for d in some]
+    """A measure with several dimensions joined to one, whose levels are the combinations."""
+    joined = [d for d in over if d in x.dims]
+    levels = [x[d].values.tolist() for d in joined]
     names = [JOINT.join(map(str, level)) for level in itertools.product(*levels)]
-    rest = [d for d in x.dims if d not in some]
-    dim, shape = JOINT.join(over), [x.sizes[d] for d in rest]
-    values = x.transpose(*rest, *some).values.reshape(*shape, len(names))
-    return xr.DataArray(values, dims=(*rest, dim), coords={**{d: x[d] for d in rest}, dim: names})
+    free = [d for d in x.dims if d not in joined]
+    dim, shape = JOINT.join(over), [x.sizes[d] for d in free]
+    values = x.transpose(*free, *joined).values.reshape(*shape, len(names))
+    return xr.DataArray(values, dims=(*free, dim), coords={**{d: x[d] for d in free}, dim: names})
 
 
 ROUNDING = 2e-6
-"""The share of the numbers compared below which a difference is taken for rounding: sixteen times
-what a number of single precision rounds to."""
+"""Differences below this share of the compared numbers count as rounding: sixteen times the
+rounding of single precision."""
 
 
 def _published(number: Literature | str) -> Published | Literal["new"] | None:
@@ -255,18 +255,18 @@ def _plain(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_Va
 def _unrounded(
     walk: Callable[[Callable[[Column], Any]], Any], parts: Mapping[Column, xr.DataArray]
 ) -> xr.DataArray:
-    """A term of its parts; a difference of next to nothing is none.
+    """A term of its parts, with differences due to rounding set to 0.
 
     The same pass in another batch differs in its last digits: an arm that changes nothing would
-    leave units that tie but for rounding, of which no interval tells anything."""
+    have units that are equal except for rounding, for which no interval is meaningful."""
     x: xr.DataArray = walk(parts.__getitem__)
     with np.errstate(all="ignore"):
         if len(parts) < 2 or walk(lambda column: np.float64(1.0)) != 0:
             return x
     tells: Any = True
     for part in parts.values():
-        kept = [d for d in part.dims if d not in x.dims]
-        tells = tells & (abs(x) > ROUNDING * abs(part).max(kept))
+        reduced = [d for d in part.dims if d not in x.dims]
+        tells = tells & (abs(x) > ROUNDING * abs(part).max(reduced))
     return x.where(tells | x.isnull(), 0.0)
 
 
@@ -295,10 +295,10 @@ def _matched(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_
 
 
 def _leads(x: Quantity, y: Quantity, pairs: int) -> Statistic:
-    """The lead of side a over b at equal x, with that of c over d added to it.
+    """The lead of side a over b at equal x, plus that of c over d.
 
-    Sweeps are compared where all of them overlap. A side without a sweep is read where it lies, and
-    its partner there as well."""
+    Sweeps are compared where all of them overlap. A side without a sweep is read at its own point,
+    and its partner there as well."""
     matched = at_matched(x, y)
 
     def swept(m: Means, sides: str) -> bool:
@@ -332,11 +332,11 @@ def _leads(x: Quantity, y: Quantity, pairs: int) -> Statistic:
 
 
 def natural(
-    read: Condition, of: Callable[[Column], tuple[float | None, float | None]]
+    read: Condition, range_of: Callable[[Column], tuple[float | None, float | None]]
 ) -> tuple[float, float] | None:
-    """The least and greatest value of one unit that sums and differences of measures can have, by
-    those of each, infinite where there is no end; None where there is none on either side, or where
-    there is more arithmetic."""
+    """The smallest and the largest value of one unit for sums and differences of measures, given
+    the range of each, infinite if unbounded; None if unbounded on both sides, or for other
+    arithmetic."""
     columns = read.parsed.columns
     walk = read.parsed.terms.get("value")
     bends = _BENDS.search(read.parsed.text) or any(
@@ -346,10 +346,10 @@ def natural(
         return 0.0, 1.0
     if walk is None or read.equal or len(columns) > LARGEST or bends:
         return None
-    known = [of(c) for c in columns]
+    ends = [range_of(c) for c in columns]
     ranges = [
         (-math.inf if low is None else low, math.inf if high is None else high)
-        for low, high in known
+        for low, high in ends
     ]
     with np.errstate(all="ignore"):
         corners = [
@@ -369,13 +369,11 @@ def hold(
     settled: bool,
     loosely: bool = False,
 ) -> None:
-    """Hold a column to the dimensions of an arm's measures; to their levels, where these are
+    """Check the dimensions of a column against an arm's measures; and its levels, if these are
     settled.
 
-    Loosely: what it names of dimensions that there are not is left out, as of what both sides have
-    equal.
-    Raises: ClaimError as `Column.check` and `Column.place` do. A measure that is not known is let
-    pass."""
+    Loosely: dimensions that the measures lack are ignored, as for what both sides have equal.
+    Raises: ClaimError as `Column.check` and `Column.place` do. An unknown measure passes."""
     axes = {
         dim: levels
         for t in stored(column.name, measures)
@@ -392,8 +390,8 @@ def hold(
 
 
 def stored(name: str, available: Container[Any]) -> tuple[str, ...]:
-    """The stored measures of which a name is made: the sums of a quantity, where all are there,
-    else itself."""
+    """The stored measures for a name: the sums of a quantity if all are available, otherwise
+    itself."""
     terms = QUANTITIES[name].terms if name in QUANTITIES else ()
     made = all(t in available for t in terms) or name not in available
     return tuple(terms) if terms and made else (name,)
@@ -402,15 +400,15 @@ def stored(name: str, available: Container[Any]) -> tuple[str, ...]:
 def _terms(
     arm: xr.Dataset, column: Column, main_arm: str, claim_entry: ClaimEntry, *, sweep: bool = False
 ) -> dict[str, xr.DataArray]:
-    """The sums that a quantity is made of, or the stored measure itself, over the units and, where
-    asked for, a sweep."""
+    """The sums of a quantity, or the stored measure itself, over the units and, if `sweep`, a
+    sweep."""
     name, terms = column.name, stored(column.name, arm)
     if terms == (name,):
         return {"": _measure(arm, column, main_arm, claim_entry, sweep=sweep)}
     if missing := [t for t in terms if t not in arm]:
         raise ClaimError(
             f"arm {column.arm or main_arm} does not store {', '.join(missing)}, from which {name} "
-            f"is computed; {nearest(name, known(arm))}"
+            f"is computed; {nearest(name, measures_of(arm))}"
         )
     axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}
     dataclasses.replace(column, arm=column.arm or main_arm).check(axes, axes)
@@ -425,14 +423,14 @@ def _compute_quantity(m: Means, side: str, name: str) -> Any:
     return terms[""] if set(terms) == {""} else QUANTITIES[name].statistic(terms)
 
 
-def known(arm: xr.Dataset) -> tuple[str, ...]:
-    """The measures of an arm, and the quantities that can be made of them."""
+def measures_of(arm: xr.Dataset) -> tuple[str, ...]:
+    """The measures of an arm, and the quantities that can be computed from them."""
     stored = [str(name) for name in arm.data_vars if arm[name].dtype.kind in "biuf"]
     return (*stored, *made_of(stored))
 
 
 def made_of(stored: Sequence[str]) -> tuple[str, ...]:
-    """The quantities that can be made of stored measures of these names."""
+    """The quantities that can be computed from stored measures of these names."""
     return tuple(
         name
         for name, m in QUANTITIES.items()
@@ -441,8 +439,8 @@ def made_of(stored: Sequence[str]) -> tuple[str, ...]:
 
 
 def _without_the_same(column: Column, arm: xr.Dataset, varying: Sequence[str]) -> Column:
-    """Leave out the level of a field in which the runs of an arm do not differ. Raises: ClaimError
-    where it is another one."""
+    """Drop the level of a field in which the runs of an arm do not differ. Raises: ClaimError if
+    the level is another one."""
     for field, level in column.levels:
         if field in arm.coords and arm[field].dims == ("run",) and field not in varying:
             column.place(field, level, np.unique(arm[field].values).tolist())
@@ -460,13 +458,14 @@ def _measure(
     term: str = "",
     sweep: bool = False,
 ) -> xr.DataArray:
-    """A measure, or one sum of a quantity, over the units: `run` as seed and whatever else differs;
-    levels as the text names them."""
+    """A measure, or one sum of a quantity, over the units: `run` becomes seed and the fields that
+    differ; levels as the text names them."""
     arm_name, name = column.arm or arm_name, term or column.name
     if name not in arm:
         if "why" in arm:
             raise ClaimError(f"{arm_name} cannot be made: {arm['why'].values[0]}")
-        raise ClaimError(f"arm {arm_name} has no measure {name!r}; {nearest(name, known(arm))}")
+        hint = nearest(name, measures_of(arm))
+        raise ClaimError(f"arm {arm_name} has no measure {name!r}; {hint}")
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
     varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
     column = _without_the_same(dataclasses.replace(column, arm=arm_name), arm, varying)
@@ -489,5 +488,5 @@ def _measure(
     if "seed" in claim_entry.units or "seed" not in x.dims:
         return x
     counts = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *varying)[name]
-    # NaN of a run stays, and no run counts where none is
+    # NaN of a run stays, and missing runs do not count
     return x.where(counts.notnull(), 0.0).sum("seed", skipna=False) / counts.sum("seed")

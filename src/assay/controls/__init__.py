@@ -1,2 +1,2 @@
-"""Near controls: what is put in the place of what a claim credits. One table of small functions,
-used by `assay.check`, by studies that ask a model, and by probes."""
+"""Near controls: what replaces the part that a claim credits. One table of small functions, used by
+`assay.check`, by studies of models, and by probes."""

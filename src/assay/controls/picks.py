@@ -1,5 +1,4 @@
-"""Picks: other heads, latents, layers, prompts and texts in the place of those that a claim
-names."""
+"""Picks: other heads, latents, layers, prompts and texts to replace those that a claim names."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ T = TypeVar("T", bound=Hashable)
 
 
 def pick(seed: int, stream: str, index: int, count: int) -> int:
-    """Draw a number below `count`: the same one for the same seed, stream and index."""
+    """Draw a number below `count`, which depends only on the seed, the stream and the index."""
     return int(rng.integers(np.array([seed]), stream, index, (1,), count)[0, 0])
 
 
 def another(number: int, count: int, seed: int) -> int:
-    """Give another one of so many, each in turn as seeds go on. Raises: DataError where there is
+    """Give another number below `count`, each in turn as seeds go on. Raises: DataError if there is
     none."""
     if count < 2:
         raise DataError("a block has only one head, so no other can replace it; name controls")
@@ -30,23 +29,24 @@ def another(number: int, count: int, seed: int) -> int:
 
 def far(layer: int, layers: int) -> list[int]:
     """Give the layers a third of the model away: the earlier first, unless it is the first block.
-    Raises: DataError where there is no other."""
+    Raises: DataError if there is no other layer."""
     if layers < 2:
         raise DataError(f"the model has {layers} layer; name other controls")
     return [n for n in by_distance(layer, layers) if abs(n - layer) == max(1, layers // 3)]
 
 
 def by_distance(layer: int, layers: int) -> list[int]:
-    """Give every other layer, those first that are nearest to a third of the model away; of two as
-    near the earlier, unless it is the first block."""
+    """Give every other layer, sorted by how near it is to a third of the model away; of two equal
+    ones the earlier first, unless it is the first block."""
     step = max(1, layers // 3)
     others = [n for n in range(layers) if n != layer]
     return sorted(others, key=lambda n: (abs(abs(n - layer) - step), n == 0))
 
 
 def third_away(layer: int, free: Iterable[int], layers: int, size: Callable[[int], float]) -> int:
-    """Choose the free layer that is nearest to a third of the model away, earlier or later, where
-    `size` is larger, so that a dead layer is no excuse. Raises: DataError where none is free."""
+    """Choose the free layer that is nearest to a third of the model away, earlier or later,
+    whichever has the larger `size`, so that a dead layer is not chosen. Raises: DataError if none
+    is free."""
     step, near = max(1, layers // 3), dict[bool, int]()
     for n in sorted(sorted(free), key=lambda n: abs(abs(n - layer) - step)):
         near.setdefault(n < layer, n)
@@ -55,64 +55,64 @@ def third_away(layer: int, free: Iterable[int], layers: int, size: Callable[[int
     return max(sorted(near.values()), key=size)
 
 
-def random_others(named: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:
-    """Draw as many others of a pool as are named, all alike. Raises: DataError where there are too
+def random_others(items: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:
+    """Draw as many other items of a pool, all equally likely. Raises: DataError if there are too
     few."""
-    rest = [item for item in pool if item not in {*named}]
-    if len(rest) < len(named):
-        raise DataError(f"{len(named)} are named, and there are {len(rest)} others")
-    order = rng.permutation(np.array([seed]), "ask.others", len(named), len(rest))[0]
-    return sorted(rest[i] for i in order[: len(named)])  # type: ignore[type-var]
+    others = [item for item in pool if item not in {*items}]
+    if len(others) < len(items):
+        raise DataError(f"{len(items)} are named, and there are {len(others)} others")
+    order = rng.permutation(np.array([seed]), "ask.others", len(items), len(others))[0]
+    return sorted(others[i] for i in order[: len(items)])  # type: ignore[type-var]
 
 
 def matched(
-    named: Sequence[T],
+    credited: Sequence[T],
     pool: Sequence[T],
     sizes: Sequence[Mapping[T, float]],
     draws: int,
     *,
     blocks: bool = False,
 ) -> list[list[T]]:
-    """Take as many others as are named, once for each draw: for each in turn the one of the pool
-    that is nearest in all sizes and that no draw has taken yet.
+    """For each draw, choose for each item in turn the unused item of the pool that is nearest in
+    all sizes.
 
     Args:
-        named: what a claim credits.
-        pool: all that there are, the named ones among them or not.
-        sizes: what is to be alike, such as norms and how often each is on; compared as logarithms.
-        draws: so many, or as many as the pool has.
-        blocks: whether things are (block, number), of which those of the same block come first.
-    Raises: DataError where the pool has not as many others.
+        credited: the items that a claim credits.
+        pool: all items, with or without the credited ones.
+        sizes: what should be similar, such as norms and frequencies; compared as logarithms.
+        draws: the number of draws, fewer if the pool is used up.
+        blocks: whether items are (block, number), with a preference for the same block.
+    Raises: DataError if the pool has too few others.
     """
-    others = [item for item in dict.fromkeys(pool) if item not in set(named)]
-    if len(others) < len(named):
+    others = [item for item in dict.fromkeys(pool) if item not in set(credited)]
+    if len(others) < len(credited):
         raise DataError(
-            f"{len(named)} are credited and the pool has {len(others)} others: give a larger pool "
-            "with of="
+            f"{len(credited)} are credited and the pool has {len(others)} others: give a larger "
+            "pool with of="
         )
-    order = rng.permutation(np.array([0]), "check.pool", len(named), len(others))[0]
-    others = [others[i] for i in order]  # where nothing tells them apart, chance does
-    logs = [_logs(size, [*named, *others]) for size in sizes]
+    order = rng.permutation(np.array([0]), "check.pool", len(credited), len(others))[0]
+    others = [others[i] for i in order]  # ties are broken at random
+    logs = [_logs(size, [*credited, *others]) for size in sizes]
 
     def apart(item: T, other: T) -> float:
         blocks_apart = abs(item[0] - other[0]) if blocks else 0  # type: ignore[index]
         return 1e3 * blocks_apart + math.hypot(*(log[item] - log[other] for log in logs), 0.0)
 
-    taken: set[T] = set()
+    used: set[T] = set()
     result: list[list[T]] = []
-    while len(result) < draws and len(others) - len(taken) >= len(named):
-        some: list[T] = []
-        for item in named:
-            free = [o for o in others if o not in taken]
-            some.append(min(free, key=lambda o, item=item: apart(item, o)))  # type: ignore[misc]
-            taken.add(some[-1])
-        result.append(some)
+    while len(result) < draws and len(others) - len(used) >= len(credited):
+        match: list[T] = []
+        for item in credited:
+            free = [o for o in others if o not in used]
+            match.append(min(free, key=lambda o, item=item: apart(item, o)))  # type: ignore[misc]
+            used.add(match[-1])
+        result.append(match)
     return result
 
 
 def _logs(size: Mapping[T, float], items: Sequence[T]) -> dict[T, float]:
-    """The logarithms of sizes over their spread among these items. Raises: DataError for an item
-    that has none."""
+    """The logarithms of sizes, divided by their spread among these items. Raises: DataError for an
+    item without a size."""
     if lacking := [item for item in items if item not in size]:
         raise DataError(f"{lacking[0]!r} has no size; give one for each of the pool")
     floor = 1e-6 * max(max(size[i] for i in items), 1e-300)
@@ -122,7 +122,7 @@ def _logs(size: Mapping[T, float], items: Sequence[T]) -> dict[T, float]:
 
 
 def partners(names: Sequence[Hashable], seed: int, stream: str) -> list[int]:
-    """Draw for each row another row with another name. Raises: DataError where there is none."""
+    """Draw for each row another row with another name. Raises: DataError if there is none."""
     chosen = []
     for i, name in enumerate(names):
         others = [k for k, other in enumerate(names) if other != name]
@@ -133,7 +133,7 @@ def partners(names: Sequence[Hashable], seed: int, stream: str) -> list[int]:
 
 
 def reordered(text: str, seed: int) -> str:
-    """Put the words of a text into another order. Raises: DataError where there is none."""
+    """Put the words of a text into another order. Raises: DataError if there is none."""
     words = text.split()
     if len(set(words)) < 2:
         raise DataError(f"the text {text!r} has no two different words to put in another order")
@@ -145,8 +145,8 @@ def reordered(text: str, seed: int) -> str:
 
 
 def with_as_many_words(text: str, other: str) -> str:
-    """Cut or repeat a text until it has as many words as another one. Raises: DataError where it
-    has none."""
+    """Cut or repeat a text until it has as many words as another one. Raises: DataError if it has
+    none."""
     words, count = text.split(), len(other.split())
     if not words:
         raise DataError("a control's text is empty")

@@ -1,8 +1,7 @@
-"""The table of near controls: a name, and what it would explain if it did as well as the real
-thing.
+"""The table of near controls: a name, and the alternative explanation that the control tests.
 
-A study's claims are known by these sentences as well, so none is reworded: `in_words` says them
-as outputs print them."""
+The explanations are part of the keys of stored studies, so they are not reworded here; `in_words`
+gives the wording for outputs."""
 
 from __future__ import annotations
 
@@ -19,14 +18,14 @@ class Control:
 
     name: str
     why: str
-    """What it would explain, if it did as well."""
+    """What would explain the result if the control did as well."""
     drawn: bool = field(default=True, kw_only=True)
-    """Whether a study draws something in it by the seed; else all seeds share its numbers."""
+    """Whether a study draws something in it by the seed; otherwise all seeds share its numbers."""
     named: bool = field(default=False, kw_only=True)
-    """Whether a study has it only where its author names it."""
+    """Whether a study has it only if its author names it."""
 
 
-# in the place of a vector
+# instead of a vector
 RANDOM = Control("random", "any direction as long, among those that activations fill, does it")
 SUBSPACE = Control("random", "as many other dimensions that activations fill do it")
 VARIANCE = Control("variance", "other dimensions with as much variance do it", named=True)
@@ -37,7 +36,7 @@ LAYER = Control(
 OPPOSITE = Control("opposite", "the vector with the opposite sign does it", drawn=False)
 TOKENS = Control("tokens", "that of random tokens, as long, does it")
 
-# in the place of heads, neurons, latents, a feature or an edge
+# instead of heads, neurons, latents, a feature or an edge
 HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
 ANY_HEADS = Control("random-heads", "as many random heads of the whole model do it", named=True)
 ANY_NEURONS = Control(
@@ -51,35 +50,35 @@ LATENTS = Control("latents", "as many other latents, as large and as often on, d
 FEATURE = Control("random", "another feature that is on in these prompts, as long, does it")
 EDGE = Control("edges", "another edge between features that are as active does it", drawn=False)
 
-# in the place of attention that is blocked
+# instead of blocked attention
 BLOCKED_TOKENS = Control(
     "token", "blocking as many other tokens that are looked at does it", drawn=False
 )
 BLOCKED_HEADS = Control("heads", "the same block in as many other heads of these blocks does it")
 BLOCKED_LAYERS = Control("layer", "the same block a third of the model away does it", drawn=False)
 
-# in the place of where a change is made
+# instead of the place of a change
 ELSEWHERE = Control("layer", "the same change a third of the model away does it", drawn=False)
 SITE = Control("site", "the same change at another site does it", drawn=False)
 TOKEN = Control("token", "the same change at another token does it", drawn=False)
 OTHER_SWAP = Control("token", "the first place swapped with another token does it", drawn=False)
 
-# in the place of what is put there
+# instead of what is put there
 UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
 
 OWN = Control("own", "what the measured prompts themselves have there does it", drawn=False)
 MEAN = Control("mean", "the mean activation in its place does it", drawn=False)
 
-# in the place of a text
+# instead of a text
 WORDS = Control("words", "the same words in another order do it", drawn=False)
 LENGTH = Control("length", "another text with as many words does it", drawn=False)
 PARAPHRASE = Control("paraphrase", "another wording of the same text does it", drawn=False)
 
-# in the place of a training
+# instead of a training
 WRONG_LABELS = Control("shuffled", "as much training on shuffled labels does it")
 OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it", drawn=False)
 
-# in the place of a model, or of what changed it
+# instead of a model, or of its change
 TWIN = Control("untrained", "weights drawn anew give it: the prompts and the shape alone")
 TRAINED = Control("trained", "the trained model has it as well")
 ANSWERS = Control(
@@ -92,25 +91,25 @@ POSITION = Control("position", "it looks at that place whatever tokens there are
 TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
 CHANGED = Control("shuffled", "any change of the weights as large does it")
 
-# in the place of a sparse dictionary
+# instead of a sparse dictionary
 DIRECTIONS = Control(
     "random", "random directions, each on as often, with the best decoder reach it"
 )
 FROZEN = Control("frozen", "the encoder alone, learned around random decoder rows, reaches it")
 NOT_TRAINED = Control("untrained", "the same training on an untrained model reaches it")
 
-# in the place of the second model of a crosscoder
+# instead of the second model of a crosscoder
 ITSELF = Control("itself", "two copies of the first model have it as well")
 OTHER_UNTRAINED = Control(
     "untrained", "the first model and one with random weights have it as well"
 )
 
-# what a change does to all else
+# effects of a change on other tasks
 DAMAGE = Control(
     "damage", "the same change does as much to any other task of the model", drawn=False
 )
 
-# in the place of what a probe reads
+# instead of the input of a probe
 BAG = Control("bag", "the tokens up to there tell as much, in whatever order", drawn=False)
 EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much", drawn=False)
 PLACES = Control(
@@ -167,19 +166,19 @@ _WORDS = {
     PERMUTED: "a probe trained on shuffled labels is right equally often",
 }
 DRAWN = frozenset(x.name for x in tuple(globals().values()) if isinstance(x, Control) and x.drawn)
-"""The names of the controls in which something is drawn by the seed."""
+"""The names of the controls in which the seed draws something."""
 _PLAIN = {control.why: words for control, words in _WORDS.items()}
 
 
 def in_words(why: str) -> str:
-    """Say as outputs print it what a control would explain; another author's sentence stays."""
+    """The wording for outputs of what a control would explain; sentences of other authors stay."""
     has = re.sub(r" does it$", " has the effect", re.sub(r" do it$", " have the effect", why))
     return _PLAIN.get(why, has)
 
 
 def satisfies(why: str, *, at_most: bool = False) -> str:
-    """Say that what a control would explain satisfies a claim, be it one of an effect or of none;
-    a claim that something is `at_most` so large is also true of a probe that reads nothing."""
+    """Say that an alternative explanation satisfies a claim, of an effect or of none; a claim that
+    something is `at_most` so large is also true of a probe that reads nothing."""
     words = in_words(why)
     if at_most:
         words = re.sub(r"^(.*) predict it\b", r"a probe of \1 satisfies the claim", words)
@@ -189,20 +188,16 @@ def satisfies(why: str, *, at_most: bool = False) -> str:
 
 
 def chosen(
-    name: str,
-    known: Sequence[Control],
-    wanted: tuple[str, ...] | None,
-    said: Collection[str] = (),
+    name: str, every: Sequence[Control], names: tuple[str, ...] | None, stated: Collection[str] = ()
 ) -> tuple[Control, ...]:
-    """Choose those of the known controls that are wanted, or all where that is None; of those that
-    have to be named also, or only, those `said` elsewhere. Raises: DataError for a name that is
-    none of them."""
-    if wanted is None:
-        return tuple(c for c in known if not c.named or c.name in said)
-    wanted += tuple(c.name for c in known if c.named and c.name in said and c.name not in wanted)
-    by_name = {c.name: c for c in known}
-    for other in wanted:
+    """Choose the available controls with these names, or all if that is None; controls that have to
+    be named are added if they are `stated` elsewhere. Raises: DataError for an unknown name."""
+    if names is None:
+        return tuple(c for c in every if not c.named or c.name in stated)
+    names += tuple(c.name for c in every if c.named and c.name in stated and c.name not in names)
+    by_name = {c.name: c for c in every}
+    for other in names:
         if other not in by_name:
             hint = nearest(other, by_name) if by_name else "it has none"
             raise DataError(f"{name!r} has no control {other!r}; {hint}")
-    return tuple(by_name[other] for other in wanted)
+    return tuple(by_name[other] for other in names)

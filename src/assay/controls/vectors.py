@@ -1,5 +1,5 @@
-"""Vectors that stand in the place of another one. Each function takes NumPy arrays or torch
-tensors, and gives what it was given."""
+"""Vectors that replace another one in controls. Each function takes NumPy arrays or torch tensors,
+and returns the same kind."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 
 SAME = 1e-5
-"""A difference this small a share of what it is between is what rounding leaves of nothing."""
+"""A difference below this share of the compared vectors is due to rounding."""
 
 
 def sign_of(seed: int) -> int:
-    """Give the sign of a direction that has none of its own: 1 for even seeds, else −1."""
+    """Give the sign of a random direction: 1 for even seeds, otherwise −1."""
     return -1 if seed % 2 else 1
 
 
@@ -32,24 +32,24 @@ def norms(x: Array) -> Array:
 
 
 def _like(x: Array, other: Array) -> Array:
-    """An array of the kind, the precision and the device of another one."""
+    """An array with the type, precision and device of another one."""
     if is_tensor(other):
         return (x if is_tensor(x) else torch.from_numpy(np.asarray(x))).to(other)
     return np.asarray(x.detach().cpu() if is_tensor(x) else x, dtype=other.dtype)
 
 
 def random_like(direction: Array, around: Array, seed: int) -> Array:
-    """Draw a direction of the same length, at right angles to it, from the dimensions that
-    activations fill: with their covariance, each taken at length 1, so that a few huge ones do not
-    decide.
+    """Draw a direction of the same length, orthogonal to it, from the dimensions that activations
+    fill: with their covariance, each activation scaled to length 1, so that a few huge ones do not
+    dominate.
 
-    Most dimensions of a residual stream mean little to the model, so that a direction that is
-    drawn from all of them alike is beaten by nearly anything. Seeds come in pairs: 2n + 1 has the
+    Most dimensions of a residual stream hardly matter to the model, so a direction drawn from all
+    of them equally would be beaten by nearly anything. Seeds come in pairs: 2n + 1 has the
     opposite of 2n.
 
     Args:
-        direction: that it stands for, [d].
-        around: activations, [n, d]; where nothing spreads there, all dimensions count alike.
+        direction: the direction that is replaced, [d].
+        around: activations, [n, d]; without spread, all dimensions count equally.
         seed: which draw.
     Formula: v = Σ g_i (x_i − x̄) / ‖x_i − x̄‖ with normal g_i, less its share of the direction
     """
@@ -59,8 +59,7 @@ def random_like(direction: Array, around: Array, seed: int) -> Array:
 
 def random_basis(around: torch.Tensor, rank: int, seed: int) -> torch.Tensor:
     """Draw an orthonormal basis [rank, d] of a random subspace of the dimensions that activations
-    fill, as `random_like` draws a direction. No sign means anything here, so each seed has its
-    own."""
+    fill, as `random_like` draws a direction. Signs do not matter here, so each seed has its own."""
     return basis(random_rows(around, rank, seed))
 
 
@@ -71,27 +70,27 @@ def random_rows(around: torch.Tensor, count: int, seed: int) -> torch.Tensor:
 
 
 def basis(rows: torch.Tensor) -> torch.Tensor:
-    """Give an orthonormal basis of what rows span, as many as there are."""
-    found: torch.Tensor = torch.linalg.qr(rows.T).Q.T
-    return found
+    """Give an orthonormal basis of the span of rows."""
+    orthonormal: torch.Tensor = torch.linalg.qr(rows.T).Q.T
+    return orthonormal
 
 
 def _where_there_is(around: Array, like: Array, seed: int, draw: int) -> Array:
-    """Draw a vector from the dimensions that activations fill, each taken at length 1."""
+    """Draw a vector from the dimensions that activations fill, each scaled to length 1."""
     x = around - around.mean(0) if len(around) else around
     if len(x):
         lengths = norms(x)
         x = x[lengths > SAME * float(lengths.mean())]
         x = x / norms(x)[:, None]
-    if len(x) < 2:  # nothing spreads there
+    if len(x) < 2:  # no spread
         x = _like(np.eye(len(like), dtype=np.float32), like)
     weights = rng.normal(np.array([seed]), "ask.random", draw, (len(x),))[0]
     return _like(weights, like) @ _like(x, like)
 
 
 def random_subspace(basis: torch.Tensor, around: torch.Tensor, seed: int) -> torch.Tensor:
-    """Draw as many other dimensions as a subspace has, from those that activations fill as in
-    `random_like`: at right angles to it, as far as there is room, and the rest within it.
+    """Draw as many dimensions as a subspace has from those that activations fill, as in
+    `random_like`: orthogonal to the subspace as far as possible, and the others within it.
 
     Args:
         basis: of the subspace, orthonormal rows, [k, d].
@@ -112,52 +111,52 @@ def random_subspace(basis: torch.Tensor, around: torch.Tensor, seed: int) -> tor
 
 
 def of_equal_variance(basis: torch.Tensor, around: torch.Tensor, seed: int) -> torch.Tensor:
-    """Draw other dimensions along which activations have together the variance that they have along
-    a subspace: as many as that takes, one after another as `random_subspace` draws them, at right
-    angles to the subspace and to each other; the last is turned until the sum is equal.
+    """Draw dimensions along which activations together have the same variance as along a subspace:
+    as many as necessary, drawn as in `random_subspace`, orthogonal to the subspace and to each
+    other; the last one is rotated until the sum is equal.
 
     Args:
         basis: of the subspace, orthonormal rows, [k, d].
         around: activations less their mean, [n, d].
         seed: which draw.
-    Raises: DataError where all other dimensions together have less.
+    Raises: DataError if all other dimensions together have less.
     """
-    x, own = around.double(), basis.double()
-    most = min(len(x) - 1, x.shape[1]) - len(own)
+    x, subspace = around.double(), basis.double()
+    count = min(len(x) - 1, x.shape[1]) - len(subspace)
     unit = x / norms(x).clamp_min(1e-300)[:, None]
-    draws = rng.normal(np.array([seed]), "ask.variance", 0, (most, len(unit)))[0]
-    sample = _like(draws, own) @ unit
-    rows = torch.linalg.qr((sample - sample @ own.T @ own).T).Q.T
+    draws = rng.normal(np.array([seed]), "ask.variance", 0, (count, len(unit)))[0]
+    sample = _like(draws, subspace) @ unit
+    rows = torch.linalg.qr((sample - sample @ subspace.T @ subspace).T).Q.T
     along = (x @ rows.T).square().sum(0)
-    left = (x @ own.T).square().sum() - torch.cat([along.new_zeros(1), along.cumsum(0)])
-    if float(left[-1]) > 0:
+    remaining = (x @ subspace.T).square().sum() - torch.cat([along.new_zeros(1), along.cumsum(0)])
+    if float(remaining[-1]) > 0:
         raise DataError(
-            f"{len(own)} of the dimensions have {1 - float(along.sum() / x.square().sum()):.0%} of "
-            "the variance, so that all others together have less"
+            f"{len(subspace)} of the dimensions have "
+            f"{1 - float(along.sum() / x.square().sum()):.0%} of the variance, "
+            "so that all others together have less"
         )
-    last = int((left[1:] <= 0).nonzero()[0])
+    last = int((remaining[1:] <= 0).nonzero()[0])
     small = last + int(along[last:].argmin())
-    if along[small] >= left[last]:  # nothing has so little variance
+    if along[small] >= remaining[last]:  # no dimension has so little variance
         return rows[: last + 1].to(basis)
     both = (x @ rows[last]) @ (x @ rows[small])
-    over, under = along[last] - left[last], left[last] - along[small]
+    over, under = along[last] - remaining[last], remaining[last] - along[small]
     turn = (both + (both.square() + over * under).sqrt()) / under  # the tangent of the angle
     turned = (rows[last] + turn * rows[small]) / (1 + turn.square()).sqrt()
     return torch.cat([rows[:last], turned[None]]).to(basis)
 
 
 def aside(direction: Array, other: Array) -> Array:
-    """Take out of a direction what it has along another. Raises: DataError where it has nothing
-    else."""
+    """Remove from a direction its component along another. Raises: DataError if nothing remains."""
     unit = other / norm(other) if not is_tensor(other) else other / other.norm()
-    rest = direction - (direction @ unit) * unit
-    if norm(rest) <= SAME * norm(direction):
+    remainder = direction - (direction @ unit) * unit
+    if norm(remainder) <= SAME * norm(direction):
         raise DataError("a control's direction is that of the intervention; name other controls")
-    return rest
+    return remainder
 
 
 def as_long_as(direction: Array, other: Array) -> Array:
-    """Scale a direction to the length of another. Raises: DataError where it has none."""
+    """Scale a direction to the length of another. Raises: DataError if its length is 0."""
     if not norm(direction) > 0:
         raise DataError("a control's direction has length 0; give it more examples")
     if is_tensor(direction):
@@ -166,13 +165,13 @@ def as_long_as(direction: Array, other: Array) -> Array:
 
 
 def difference(first: Array, second: Array) -> Array:
-    """Take the mean of the second rows from that of the first."""
+    """Subtract the mean of the second rows from that of the first."""
     return first.mean(0) - second.mean(0)
 
 
 def covariance(x: torch.Tensor) -> torch.Tensor:
-    """Estimate the covariance of rows, of which there may be fewer than dimensions: that of the
-    sample, shrunk towards as much spread in each dimension.
+    """Estimate the covariance of rows, which may be fewer than the dimensions: that of the sample,
+    shrunk towards equal variances.
 
     Source: Bodnar, Gupta and Parolya, On the strong convergence of the optimal linear shrinkage
     estimator for large dimensional covariance matrix, 2014
@@ -181,15 +180,15 @@ def covariance(x: torch.Tensor) -> torch.Tensor:
     centred = x - x.mean(0)
     sample = centred.T @ centred / n
     trace, squares = sample.trace(), (sample**2).sum()
-    kept = 1 - trace**2 / n / (squares - trace**2 / d).clamp_min(1e-300)
-    kept = kept.clamp(0, 1)
+    weight = 1 - trace**2 / n / (squares - trace**2 / d).clamp_min(1e-300)
+    weight = weight.clamp(0, 1)
     eye = torch.eye(d, dtype=x.dtype, device=x.device)
-    return kept * sample + (1 - kept) * trace / d * eye
+    return weight * sample + (1 - weight) * trace / d * eye
 
 
 def swaps(counts: Sequence[int], seed: int) -> list[tuple[list[int], list[int]]]:
-    """Draw for each label, which has so many rows, the half that gets the other label, and the rest
-    that keeps its own. Seeds come in pairs, 2n and 2n + 1, of one draw."""
+    """Draw for each label, given its number of rows, the half that gets the other label, and the
+    half that keeps its own. Seeds 2n and 2n + 1 share a draw."""
     halves = []
     for k, count in enumerate(counts):
         order = rng.permutation(np.array([seed - seed % 2]), "ask.shuffled", k, count)[0].tolist()
@@ -198,9 +197,9 @@ def swaps(counts: Sequence[int], seed: int) -> list[tuple[list[int], list[int]]]
 
 
 def dealt(label: np.ndarray, seed: int) -> np.ndarray:
-    """Deal the rows of each label, a number from 0, out among all labels, as many to each, so that
-    whatever tells the labels apart cancels but for the rows that are left over. Raises: DataError
-    where a label has fewer rows than there are labels."""
+    """Distribute the rows of each label, a number from 0, evenly over all labels, so that what
+    separates the labels cancels except for left-over rows. Raises: DataError if a label has fewer
+    rows than there are labels."""
     count, other = int(label.max()) + 1, label.copy()
     for k in range(count):
         rows = np.flatnonzero(label == k)
@@ -216,13 +215,12 @@ def dealt(label: np.ndarray, seed: int) -> np.ndarray:
 
 
 def shuffled_difference(first: Array, second: Array, seed: int) -> Array:
-    """Learn a difference of means from labels that tell nothing: half of the rows of each label
-    have the other one, so that whatever tells the labels apart cancels, also where a label has an
-    odd number of rows. What is left has a sign that means nothing: the second seed of a pair has
-    the opposite of the first."""
+    """Learn a difference of means from uninformative labels: half of the rows of each label get the
+    other one, so that what separates the labels cancels, also if a label has an odd number of rows.
+    The sign of what remains is arbitrary: the second seed of a pair has the opposite direction."""
     halves = [
-        (x[some].mean(0) - x[rest].mean(0)) / 2
-        for x, (some, rest) in zip(
+        (x[swapped].mean(0) - x[unchanged].mean(0)) / 2
+        for x, (swapped, unchanged) in zip(
             (first, second), swaps((len(first), len(second)), seed), strict=True
         )
     ]

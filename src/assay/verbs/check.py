@@ -93,14 +93,14 @@ def check(
         raise DataError(f"check needs {lacking}; assay check --help has an example")
     _, given, things = parse(holds), Given.read(prompts), credited.read()
     module, name = own_code.module_of(function)  # last, because it may load a model
-    function_given = own_code.named(module, name, function)
+    function_given = own_code.function_named(module, name, function)
     result = checked(
         sentence or holds,
         function_given,
         prompts=given.value,
         holds=holds,
         **things,
-        also=None if not also else own_code.named(module, also, function),
+        also=None if not also else own_code.function_named(module, also, function),
         controls=list(control) or None,
         draws=draws,
         unit=unit,

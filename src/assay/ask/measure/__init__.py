@@ -1,2 +1,2 @@
-"""Measure: prompts and a model to numbers: reads, interventions, directions, probes and trained
-things, with the near controls of each, measured in few passes."""
+"""Measure: from prompts and a model to numbers. Reads, interventions, directions, probes and
+trained models and dictionaries, with the near controls of each, measured in few passes."""

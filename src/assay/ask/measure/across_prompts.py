@@ -1,5 +1,5 @@
-"""Across prompts: numbers that all prompts of a read have together, such as the effective rank of
-their activations."""
+"""Across prompts: numbers of all prompts of a read together, such as the effective rank of their
+activations."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ _WORDS = {
 
 
 PAIRED = ("cka", "rsa")
-"""Those that compare how the prompts are arranged in two sets of activations."""
+"""Those that compare the arrangement of the prompts in two sets of activations."""
 
 
 def words(read: Read) -> str:
-    """What is taken of the activations, in words."""
+    """What is computed from the activations, in words."""
     first, second = read.labels or ("", "")
-    n, one = read.components, read.components == 1
-    ends = {"s": "" if one else "s", "v": "s" if one else ""}
+    n, is_single = read.components, read.components == 1
+    ends = {"s": "" if is_single else "s", "v": "s" if is_single else ""}
     return _WORDS.get(read.across, "").format(n=n, first=first, second=second, **ends)
 
 
 def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
-    """Refuse a distance of groups that are not there. Raises: DataError."""
+    """Refuse a distance between groups that do not exist. Raises: DataError."""
     for label in read.labels or ():
-        known = {*prompts.column(read.label, rows)}
-        if label_of(label) not in known:
+        labels = {*prompts.column(read.label, rows)}
+        if label_of(label) not in labels:
             raise DataError(
                 f"{read.name}: no prompt has {read.label} = {label_of(label)!r}; "
-                f"{nearest(label_of(label), known)}"
+                f"{nearest(label_of(label), labels)}"
             )
     if read.labels is not None and prompts.table.levels == read.label:
         raise DataError(
@@ -58,20 +58,20 @@ def check(read: Read, prompts: PromptSet, rows: Sequence[int]) -> None:
 
 
 def across(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """One number of the activations on all prompts, of which each prompt has a part: their mean is
-    the number, and they vary as it does between samples of prompts."""
+    """One number of the activations on all prompts. Each prompt has a part of it: the mean of the
+    parts is the number, and their spread is that of the number between samples of prompts."""
     site, dealt = own_site(read, prompt), context.stands_in == "labels"
     positions(read, prompt)
     pairs = read.across in PAIRED
-    other, of = similarity.second(read, prompt, context) if pairs else (site, None)
+    other, other_side = similarity.second(read, prompt, context) if pairs else (site, None)
 
-    def vector(seen: PassOutput) -> Float[np.ndarray, " d"]:
-        acts = [seen.act(site, read.position)]
-        acts += [of(seen).act(other, read.position)] if of else []
+    def vector(output: PassOutput) -> Float[np.ndarray, " d"]:
+        acts = [output.act(site, read.position)]
+        acts += [other_side(output).act(other, read.position)] if other_side else []
         return np.concatenate([x.flatten().cpu().numpy() for x in acts])
 
     return Ready(
-        lambda reading: [vector(seen) for seen in reading],
+        lambda reading: [vector(output) for output in reading],
         sites=(site, other),
         compares=pairs and not (read.other_site or read.other_text),
         of_all=partial(_of_all, read, dealt, prompt.folder.width(site)),
@@ -79,33 +79,30 @@ def across(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def of_each(
-    ready: Ready,
-    x: Float[np.ndarray, "variant row d"],
-    prompts: PromptSet,
-    rows: Sequence[int],
+    ready: Ready, x: Float[np.ndarray, "variant row d"], prompts: PromptSet, rows: Sequence[int]
 ) -> Float[np.ndarray, "variant row"]:
-    """The part of each row under each edit, of every level of the prompts by itself. A unit of many
-    rows has a larger part than one of few, so that the mean over units is the number."""
+    """The part of each row under each edit, for every level of the prompts separately. A unit of
+    many rows has a larger part than one of few, so that the mean over units is the number."""
     assert ready.of_all is not None
     parts = np.full(x.shape[:2], np.nan)
     levels, units = np.array(prompts.level_of(rows)), np.array(prompts.units(rows))
     for level in np.unique(levels):
-        some = np.flatnonzero(levels == level)
-        _, index, counts = np.unique(units[some], return_inverse=True, return_counts=True)
-        weights = counts[index] * len(counts) / len(some)
+        group = np.flatnonzero(levels == level)
+        _, index, counts = np.unique(units[group], return_inverse=True, return_counts=True)
+        weights = counts[index] * len(counts) / len(group)
         for v, vectors in enumerate(x):
-            of_level = ready.of_all(vectors[some], [prompts.rows[rows[i]] for i in some.tolist()])
+            of_level = ready.of_all(vectors[group], [prompts.rows[rows[i]] for i in group.tolist()])
             number = of_level.mean()
-            parts[v, some] = number + weights * (of_level - number)
+            parts[v, group] = number + weights * (of_level - number)
     return parts
 
 
 def _of_all(
     read: Read, dealt: bool, width: int, x: Float[np.ndarray, "n d"], rows: Sequence[PromptRow]
 ) -> Float[np.ndarray, " n"]:
-    """The part of each prompt; labels are dealt out at random, the same for all seeds, where they
-    are `dealt`. Of two sites, the first `width` numbers of a vector are the first one's."""
-    of: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
+    """The part of each prompt. If `dealt`, labels are shuffled, equally for all seeds. Of two
+    sites, the first `width` numbers of a vector belong to the first."""
+    functions: dict[str, Callable[[spread.Vectors], spread.Moved]] = {
         "effective_rank": spread.effective_rank,
         "participation_ratio": spread.participation_ratio,
         "explained": partial(spread.explained, components=read.components),
@@ -120,5 +117,5 @@ def _of_all(
         first, second = (labels == label_of(label) for label in read.labels)
         if not (first.any() and second.any()):
             return np.full(len(x), np.nan)
-        of["distance"] = partial(spread.distance, first=first, second=second)
-    return spread.by_vector(of[read.across], x)
+        functions["distance"] = partial(spread.distance, first=first, second=second)
+    return spread.by_vector(functions[read.across], x)

@@ -1,5 +1,5 @@
-"""Reads of activations: how a head spreads its attention, what lies along a direction, and how
-strongly a dictionary's feature is on. Each makes a read ready for a prompt. And the activations of
+"""Reads of activations: attention patterns, components along directions, and latents of
+dictionaries. Each function makes a read ready for a prompt. The last part reads the activations of
 all rows at once, for what is learned from them."""
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 TARGETS = ("previous", "self", "induction")
-"""What `to` may say beside a place: the token before, the token itself, and the one behind the last
-earlier occurrence of the token that attends."""
+"""Values of `to` besides a position: the token before, the token itself, and the token after the
+last earlier occurrence of the attending token."""
 ENCODED = 2**24
-"""Features that are there at once."""
+"""Encoded latents that are in memory at once."""
 FEWEST = 4
-"""Tokens of a prompt, its first among them, that CKA compares at least."""
+"""Tokens that a prompt needs for CKA, including the first."""
 
 
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How much attention a token pays to another; the mean is over the tokens that can attend to
-    theirs."""
-    named = checked_heads(read.name, "pattern", read.heads or (read.pattern,), prompt.folder)
+    """The attention that a token pays to another; the mean is over the tokens that can attend to
+    their target."""
+    chosen = checked_heads(read.name, "pattern", read.heads or (read.pattern,), prompt.folder)
     heads = read_sizes(prompt.folder.config)["h"]
     pairs = [(n, t) for n in positions(read, prompt) for t in _targets(read, prompt, n)]
     if not pairs:
@@ -55,19 +55,19 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{prompt.row.place}: token {n} does not attend to later tokens, such as {t}; change "
             f"position or to of {read.name}"
         )
-    queries, keys = ([*some] for some in zip(*earlier, strict=True))
+    queries, keys = ([*tokens] for tokens in zip(*earlier, strict=True))
     other = context.stands_in == "heads"
 
     def number(reading: PassOutput) -> float:
-        looked = [(n, picks.another(h, heads, reading.seed) if other else h) for n, h in named]
+        looked = [(n, picks.another(h, heads, reading.seed) if other else h) for n, h in chosen]
         paid = [reading.acts[Site("pattern", n)][h, queries, keys] for n, h in looked]
         return float(np.mean([float(x.double().mean()) for x in paid]))
 
-    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in named))
+    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in chosen))
 
 
 def _targets(read: Read, prompt: Prompt, n: int) -> list[int]:
-    """The token that the one at n is asked to attend to, if there is one."""
+    """The tokens to which the token at n is expected to attend, if any."""
     if read.to == "self":
         return [n]
     if read.to == "previous":
@@ -79,7 +79,7 @@ def _targets(read: Read, prompt: Prompt, n: int) -> list[int]:
 
 
 def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """What an activation has along a direction of the study.
+    """The component of an activation along a direction of the study.
 
     Formula: x · v / ‖v‖
     """
@@ -117,7 +117,7 @@ def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def distance(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How far an activation is from a vector of the study, such as a mean.
+    """The distance of an activation from a vector of the study, such as a mean.
 
     Formula: ‖x − v‖, the mean of it over tokens
     """
@@ -134,12 +134,12 @@ def distance(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The length of an activation, the mean of it over tokens."""
+    """The length of an activation, averaged over tokens."""
     return _of_rows(read, prompt, lambda x: x.norm(dim=1))
 
 
 def _of_rows(read: Read, prompt: Prompt, number: Callable[[torch.Tensor], torch.Tensor]) -> Ready:
-    """A number of what a site has at a token, the mean of it over tokens."""
+    """A number of the activation of a site at a token, averaged over tokens."""
     site = own_site(read, prompt)
     positions(read, prompt)
 
@@ -150,14 +150,14 @@ def _of_rows(read: Read, prompt: Prompt, number: Callable[[torch.Tensor], torch.
 
 
 def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The mean activation of named neurons: at a token, or the mean or the highest over all."""
+    """The mean activation of named neurons at a token, or its mean or maximum over all tokens."""
     by_site: dict[Site, list[int]] = {}
     for neuron in read.neurons:
         site, n = neuron_of(read, neuron, prompt)
         by_site.setdefault(site, []).append(n)
 
     def number(reading: PassOutput) -> float:
-        acts = [reading.rows(s, read.position).flatten(1)[:, some] for s, some in by_site.items()]
+        acts = [reading.rows(s, read.position).flatten(1)[:, index] for s, index in by_site.items()]
         rows = torch.cat(acts, 1).double().mean(1)
         return float(rows.max() if read.position == "all" else rows.mean())
 
@@ -175,7 +175,7 @@ def neuron_of(read: Read, neuron: int | str, prompt: Prompt) -> tuple[Site, int]
 
 
 def active(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The share of a site's numbers that are above a bound, the mean of it over tokens."""
+    """The share of a site's coordinates above a bound, averaged over tokens."""
     return _of_rows(read, prompt, lambda x: (x > (read.active or 0.0)).double())
 
 
@@ -185,8 +185,8 @@ def _kurtosis(x: torch.Tensor) -> torch.Tensor:
 
 
 def _hoyer(x: torch.Tensor) -> torch.Tensor:
-    most = x.shape[1] ** 0.5
-    return (most - x.abs().sum(1) / x.norm(dim=1)) / (most - 1)
+    root = x.shape[1] ** 0.5
+    return (root - x.abs().sum(1) / x.norm(dim=1)) / (root - 1)
 
 
 COORDINATES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -195,7 +195,7 @@ COORDINATES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "participation": lambda x: x.square().sum(1).square() / x.pow(4).sum(1),
     "hoyer": _hoyer,
 }
-"""How unequal the numbers of each row are.
+"""How unequal the coordinates of each row are.
 
 Formula: m₄ / m₂² − 3; max |x| / median |x|; (Σ x²)² / Σ x⁴; (√d − ‖x‖₁ / ‖x‖₂) / (√d − 1)
 Source: Sun et al., Massive Activations in Large Language Models, 2024 (the second); Hoyer,
@@ -204,12 +204,12 @@ Non-negative Matrix Factorization with Sparseness Constraints, 2004 (the last)
 
 
 def coordinates(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How unequal the numbers of an activation are, the mean of it over tokens."""
+    """How unequal the coordinates of an activation are, averaged over tokens."""
 
     def number(x: torch.Tensor) -> torch.Tensor:
-        found = COORDINATES[read.coordinates](x)
-        if found.isfinite().all():
-            return found
+        values = COORDINATES[read.coordinates](x)
+        if values.isfinite().all():
+            return values
         raise DataError(
             f"{prompt.row.place}: {read.coordinates} of {read.name} divides by 0, as half of the "
             f"numbers at {read.site}, or all, are 0; active = 0 reads the share above 0"
@@ -219,7 +219,7 @@ def coordinates(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The mean cosine of each two tokens of a prompt.
+    """The mean cosine of all pairs of tokens of a prompt.
 
     Formula: mean over i < j of x_i · x_j / (‖x_i‖ ‖x_j‖)
     Source: Ethayarajh, How Contextual are Contextualized Word Representations?, 2019
@@ -235,7 +235,8 @@ def anisotropy(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """Of the latents that are on with a change or without, the share that are on in both."""
+    """Of the latents that are active with or without a change, the share that are active in
+    both."""
     whole, sites = read_by_dictionary(read, read.jaccard, prompt, context)
     tokens = positions(read, prompt)
 
@@ -252,8 +253,8 @@ def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def l0(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How many latents are on at a token, or the mean of this over several; over all the first that
-    the model reads is left out."""
+    """The number of active latents at a token, or its mean over several; "mean" leaves out the
+    first token that the model reads."""
     whole, sites = read_by_dictionary(read, read.l0, prompt, context)
 
     def number(reading: PassOutput) -> float:
@@ -265,8 +266,8 @@ def l0(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def fvu(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The share of the variance of a prompt's activations that a dictionary does not explain, but
-    for the first token that the model reads.
+    """The share of the variance of a prompt's activations that a dictionary does not explain,
+    without the first token that the model reads.
 
     Formula: Σ ‖x − x̂‖² / Σ ‖x − x̄‖², x̄ the mean over the prompt's tokens
     """
@@ -283,14 +284,14 @@ def fvu(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def function(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """What a function of the user's own makes of a prompt."""
+    """The number that a user's function returns for a prompt."""
     code, place = context.code(read.function), read.function
     names = read.sites or ((read.site,) if read.site else ())
     sites = tuple(Site.parse(name) for name in names)
     for site in sites:
         prompt.folder.check(site)
     final = Site("final_norm")
-    asked = own_code.asked(code, own_code.READ, place)
+    parameters = own_code.parameters(code, own_code.READ, place)
 
     def of_sites(every: Sequence[Mapping[Site, torch.Tensor]]) -> dict[str, torch.Tensor]:
         pairs = zip(names, sites, strict=True)
@@ -306,15 +307,15 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
             "model": lambda: context.subject.model,
         }
         with torch.no_grad():
-            arguments = {name: offered[name]() for name in asked}
+            arguments = {name: offered[name]() for name in parameters}
             return own_code.numbers(place, code, arguments, len(reading), prompt.row.place)
 
-    captured = (*sites, *((final,) if "logits" in asked else ()))
-    return Ready(numbers, sites=captured, compares="before" in asked)
+    captured = (*sites, *((final,) if "logits" in parameters else ()))
+    return Ready(numbers, sites=captured, compares="before" in parameters)
 
 
 def own_site(read: Read, prompt: Prompt) -> Site:
-    """The site that a read names. Raises: DataError where it names none, ModelError."""
+    """The site that a read names. Raises: DataError if it names none, ModelError."""
     if not read.site:
         raise DataError(
             f'{read.name} needs the site that it reads, such as site = "blocks.9.hook_resid_post"'
@@ -324,15 +325,15 @@ def own_site(read: Read, prompt: Prompt) -> Site:
 
 @lru_cache(maxsize=64)
 def _checked(name: str, folder: ModelFolder) -> Site:
-    """A site; kept, since a sweep of neurons asks for each. Raises: ModelError for one that has no
-    vector for a token."""
+    """A site, cached because a sweep of neurons looks up each one. Raises: ModelError for one that
+    has no vector for a token."""
     folder.width(site := Site.parse(name))
     return site
 
 
 def _site_along(read: Read, table: Direction, prompt: Prompt, context: Context) -> Site:
-    """Where a read is along a direction: at its own site, or that of the direction or of its
-    dictionary. Raises: DataError where that is nowhere, or of another width."""
+    """The site of a read along a direction: its own, or that of the direction or its dictionary.
+    Raises: DataError if there is none, or its width differs."""
     place = table.site
     if not place and table.feature:
         name = table.feature[0]
@@ -358,8 +359,8 @@ def _site_along(read: Read, table: Direction, prompt: Prompt, context: Context) 
 def read_by_dictionary(
     read: Read, name: str, prompt: Prompt, context: Context
 ) -> tuple[Dictionary, tuple[Site, ...]]:
-    """A dictionary, and the sites that it reads. Raises: DataError where these are nowhere, or of
-    another width."""
+    """A dictionary, and the sites that it reads. Raises: DataError if there are none, or their
+    width differs."""
     whole = context.dictionary(name)
     names = (read.site,) if read.site else whole.sites
     if not names:
@@ -375,7 +376,7 @@ def read_by_dictionary(
 
 
 def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The activation of a latent: at a token, or the mean or the highest over all of the text."""
+    """The activation of a latent at a token, or its mean or maximum over the text."""
     assert read.feature is not None
     name, latent = read.feature
     whole, sites = read_by_dictionary(read, name, prompt, context)
@@ -383,8 +384,8 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
     dictionary, number = dictionaries.latent(whole, name, latents[0])
     columns: Any = number
     if len(latents) > 1:
-        for one in latents:
-            dictionaries.latent(whole, name, one)
+        for single in latents:
+            dictionaries.latent(whole, name, single)
         dictionary, columns = whole, [*latents]
     tokens = positions(read, prompt)
 
@@ -413,24 +414,24 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 READ = 2**28
-"""Activations that are there at once where nothing is edited, of all sites together."""
+"""Activations of all sites that are in memory at once if nothing is edited."""
 KEPT = 64
-"""So many activations, of a site each, are kept."""
+"""How many activations of single sites are cached."""
 _known: dict[tuple[str, str, str, Position], torch.Tensor] = {}
-"""Activations that directions are learned from: (model, prompts, site, position)."""
+"""Activations from which directions are learned: (model, prompts, site, position)."""
 
 
 def activations(
     model: Pretrained, model_key: str, prompts: PromptSet, site: Site, position: Position
 ) -> Float[torch.Tensor, "row d"]:
-    """The activations of all rows at a site and a position; the last few are kept."""
+    """The activations of all rows at a site and a position; the last few are cached."""
     return all_activations(model, model_key, prompts, [site], position)[0]
 
 
 def all_activations(
     model: Pretrained, model_key: str, prompts: PromptSet, sites: Sequence[Site], position: Position
 ) -> list[Float[torch.Tensor, "row d"]]:
-    """The activations of all rows at several sites, of one pass for all that are not known yet."""
+    """The activations of all rows at several sites, with one pass for those that are not cached."""
 
     def key(site: Site) -> tuple[str, str, str, Position]:
         return (model_key, prompts.digest, str(site), position)
@@ -451,21 +452,22 @@ def read_activations(
     position: Position,
     edits: Sequence[Sequence[Edits]] | None = None,
 ) -> dict[Site, Float[torch.Tensor, "row d"]]:
-    """The activations of all rows at several sites, of one pass, under one edit of each row, if
-    there are some; nothing is kept. At "all" they are [row, token, d], those of all tokens but the
-    first that the model reads, with NaN behind the last."""
+    """The activations of all rows at several sites in one pass, under one edit of each row if edits
+    are given; nothing is cached. At "all" they are [row, token, d], with the first token that the
+    model reads left out, and padded with NaN."""
     rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}
     every = [prompt(model.folder, row) for row in prompts.rows]
     numbers = captured(model, rows, max(len(p.tokens) for p in every))
     size = max(1, min(4 * ROWS, READ // numbers))
     for i in range(0, len(every), size):
-        some = every[i : i + size]
-        done = edits[i : i + size] if edits else [[{}]] * len(some)
-        traces = run_many(model, [p.tokens for p in some], done, capture=list(rows), logits=False)
-        for p, traced in zip(some, traces, strict=True):
-            seen = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
+        batch = every[i : i + size]
+        edited = edits[i : i + size] if edits else [[{}]] * len(batch)
+        tokens = [p.tokens for p in batch]
+        traces = run_many(model, tokens, edited, capture=list(rows), logits=False)
+        for p, traced in zip(batch, traces, strict=True):
+            output = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
             for site in rows:
-                act = seen.rows(site, "mean") if position == "all" else seen.act(site, position)
+                act = output.rows(site, "mean") if position == "all" else output.act(site, position)
                 # what is a view of the pass would keep all of it
                 rows[site].append(act.clone() if model.dtype == "float32" else act)
     padded = torch.nn.utils.rnn.pad_sequence
@@ -475,7 +477,7 @@ def read_activations(
 
 
 def captured(model: Pretrained, sites: Iterable[Site], length: int) -> int:
-    """How many numbers sites have on a text of so many tokens."""
+    """The number of activations of these sites on a text of so many tokens."""
     pairs = [site for site in sites if "q" in site.dims.split()]
     widths = sum(model.width(site) for site in sites if site not in pairs)
     return length * widths + len(pairs) * length**2 * read_sizes(model.folder.config).get("h", 0)

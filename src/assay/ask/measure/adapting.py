@@ -1,5 +1,5 @@
-"""Adapting: which weights a training changes: all of a model, those that a text names, or low-rank
-additions to linear maps of its blocks (LoRA)."""
+"""Adapting: which weights a training changes: all, those whose names contain a text, or low-rank
+additions to linear maps of the blocks (LoRA)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
 
 TURNED = "Conv1D"
-"""The kind of linear maps whose output channels are last, as those of GPT-2 are."""
+"""The class of linear maps with output channels last, as in GPT-2."""
 
 
 def decay_of(table: Train) -> float:
-    """AdamW's weight decay of a model that is trained further, one number for all of its
-    weights."""
+    """AdamW's weight decay of a model that is trained further: one number for all weights."""
     assert not isinstance(table.decay, Mapping)
     return table.decay or 0.0
 
 
 def learnable(table: Train, model: Pretrained) -> tuple[list[Any], list[Callable[[], None]]]:
-    """Give the parameters that a training learns, and what puts them into the weights of the model
-    afterwards. Raises: DataError where LoRA finds no linear map."""
+    """Give the parameters to train, and functions that afterwards merge them into the model's
+    weights. Raises: DataError if LoRA finds no linear map."""
     network = model.model.requires_grad_(False)
     if not table.rank:
-        named = [p for name, p in network.named_parameters() if models.is_of(table.only, name)]
-        return [p.requires_grad_(True) for p in named], []
+        parameters = [p for name, p in network.named_parameters() if models.is_of(table.only, name)]
+        return [p.requires_grad_(True) for p in parameters], []
     within = {id(module) for block in model.blocks for module in block.modules()}
     maps = [
         module
@@ -47,7 +46,7 @@ def learnable(table: Train, model: Pretrained) -> tuple[list[Any], list[Callable
 
 
 def _added(table: Train, n: int, module: Any) -> tuple[list[Any], Callable[[], None]]:
-    """Add a map of low rank to a linear one.
+    """Add a low-rank map to a linear one.
 
     Formula: y = x Wᵀ + α/r · x Aᵀ Bᵀ, A [r, in] uniform within ±1/√in, B [out, r] zero
     Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021
@@ -55,11 +54,11 @@ def _added(table: Train, n: int, module: Any) -> tuple[list[Any], Callable[[], N
     assert table.rank
     weight = module.weight.T if type(module).__name__ == TURNED else module.weight
     high, wide = weight.shape
-    drawn = rng.uniform(np.array([table.seed]), "ask.train.lora", n, (table.rank, wide))[0]
-    A = torch.nn.Parameter(torch.from_numpy((2 * drawn - 1) / wide**0.5).to(weight))
+    uniform = rng.uniform(np.array([table.seed]), "ask.train.lora", n, (table.rank, wide))[0]
+    A = torch.nn.Parameter(torch.from_numpy((2 * uniform - 1) / wide**0.5).to(weight))
     B = torch.nn.Parameter(weight.new_zeros(high, table.rank))
     scale = (table.alpha or table.rank) / table.rank
-    hook = module.register_forward_hook(lambda _, given, y: y + scale * (given[0] @ A.T @ B.T))
+    hook = module.register_forward_hook(lambda _, inputs, y: y + scale * (inputs[0] @ A.T @ B.T))
 
     def merge() -> None:
         hook.remove()

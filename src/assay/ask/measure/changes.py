@@ -1,5 +1,7 @@
-"""Changes: what is done to the model in an arm: the edits of each prompt for every seed and point
-of the sweep, and which parts were chosen for them or stood in for others."""
+"""Changes: the edits of an arm, for each prompt, seed and point of the sweep. `Changes` gives them
+to the passes, and records which parts were chosen or replaced; `Editing` makes the edits of an
+intervention or its control, with `Elsewhere` for the place, `Replacements` for the activations that
+are put there, and `Steering` for directions, latents and neurons."""
 
 from __future__ import annotations
 
@@ -43,26 +45,26 @@ from assay.subjects.sizes import read_sizes
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What is done to a model while it reads the prompts of an arm."""
+    """The edits of a model while it reads the prompts of an arm."""
 
     task: Task
     model: Pretrained
     prompts: Sequence[Prompt]
     rows: Sequence[int]
-    """Which rows of the task's prompts these are."""
+    """The rows of the task's prompts that these are."""
     seeds: Sequence[int]
     sweep: Sequence[Mapping[str, Plain]]
     """The points of the intervention's sweep."""
     key: str
-    """What the activations of the model are known by."""
+    """The key under which the model's activations are cached."""
     dictionary: Callable[[str], Dictionary]
     """The dictionary of a name."""
     code: Callable[[str], Callable[..., Any]]
     """The user's own function of a name."""
     effects: choosing.Effects
-    """What changes of single parts do to a read."""
+    """The effects of changes of single parts on a read."""
     sites: Sequence[Site] = ()
-    """Those that are read."""
+    """Sites that are read."""
     _vectors: dict[tuple[str, Site, int], torch.Tensor] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -79,13 +81,13 @@ class Changes:
 
     @cached_property
     def editing(self) -> Editing:
-        """What makes the edits of an intervention."""
+        """Makes the edits of the intervention."""
         about = self.learner, self.code, self.effects, self.sites
         return Editing(self.model, self.prompts, self.task, *about)
 
     @cached_property
     def learner(self) -> Learner:
-        """What gets directions of this model."""
+        """Learns directions of this model."""
         return Learner(
             self.model,
             self.task.made_for or self.task.prompts,
@@ -99,15 +101,14 @@ class Changes:
         place, way = self.learner.site(table, site), directions.way_of(table)
         key = (repr(table), place, seed if way in directions.LEARNED else 0)
         if key not in self._vectors:
-            some = self.task.choosers or self.task.reads
-            known = choosing.Known(self.learner, self.task.directions, some, self.effects)
-            chosen = choosing.of_direction(table, known)
+            choosers = self.task.choosers or self.task.reads
+            choice = choosing.Choice(self.learner, self.task.directions, choosers, self.effects)
+            chosen = choosing.of_direction(table, choice)
             self._vectors[key] = self.learner.vector(chosen, place, seed)
         return self._vectors[key]
 
     def others_into(self, stand_ins: Float[np.ndarray, "seed point head"]) -> None:
-        """Fill in which heads stood in for those that are named, each a number: all heads of the
-        first block, then those of the next."""
+        """Fill in the heads that replaced the named ones, numbered through all blocks."""
         if not self.task.standing:
             return
         assert self.task.intervention is not None
@@ -117,12 +118,12 @@ class Changes:
             if self.task.control:
                 heads = self.editing.elsewhere.others[seed, repr(table.heads)]
             else:
-                heads = [(b, n) for b, some in heads_by_layer(table.heads) for n in some]
+                heads = [(b, n) for b, members in heads_by_layer(table.heads) for n in members]
             numbers = [layer * each + head for layer, head in heads]
             if table.neurons and not table.site:  # numbered through all blocks
                 sites = interventions.neurons_by_site(table).items()
                 wide = read_sizes(self.model.folder.config).get("m", 0)
-                numbers = [(site.layer or 0) * wide + n for site, some in sites for n in some]
+                numbers = [(site.layer or 0) * wide + n for site, members in sites for n in members]
             numbers = numbers or [*map(int, table.neurons), *interventions.latents_of(table)]
             s, w = divmod(v, len(self.sweep))
             stand_ins[s, w, : len(numbers)] = numbers
@@ -135,9 +136,9 @@ class Changes:
 
     @cached_property
     def known_by(self) -> tuple[Any, ...] | None:
-        """All that decides what passes give: the model, the prompts and the edits. None where
-        that is more than its tables say: a user's own code, a dictionary's file, parts that are
-        chosen."""
+        """Everything that determines the results of passes: the model, the prompts and the edits.
+        None if tables do not say all of it: with a user's function, a dictionary's file or chosen
+        parts."""
         task, table = self.task, self.task.intervention
         learned = task.own_directions if table else ()
         if not self.key or any(d.feature or d.top for d in learned) or task.standing or task.moves:
@@ -155,33 +156,33 @@ class Changes:
 
 
 MOST = 2**29
-"""Bytes of activations, at most, that are read in one pass for all points of a sweep."""
+"""Maximum bytes of activations that are read in one pass for all points of a sweep."""
 
 
 @dataclass(frozen=True, eq=False)
 class Editing:
-    """What an intervention, or a control in its place, does to every prompt."""
+    """The effect of an intervention, or of its control, on every prompt."""
 
     model: Pretrained
     prompts: Sequence[Prompt]
-    """Those that are measured."""
+    """The measured prompts."""
     task: Task
-    """What says the intervention, its control, and what is done before it, under controls too."""
+    """Has the intervention, its control, and the change before it, which controls make as well."""
     learner: Learner
     code: Callable[[str], Callable[..., Any]] = own_code.load
     """The user's own function of a name."""
     effects: choosing.Effects | None = None
-    """What changes of single parts do to a read."""
+    """The effects of changes of single parts on a read."""
     sites: Sequence[Site] = ()
-    """Those that are read."""
+    """Sites that are read."""
     _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
-    """What `at` gave for each point."""
+    """Results of `at`, by point."""
     _each: dict[str, list[Editing]] = field(default_factory=dict, init=False)
-    """What `_apart` gave for each of these."""
+    """Results of `_apart`, by intervention."""
     _first: list[Editing] = field(default_factory=list, init=False)
-    """What makes the edits of the change that comes first."""
+    """Makes the edits of the change that comes first."""
     _chosen: dict[str, Direction] = field(default_factory=dict, init=False)
-    """Each direction with the heads that are chosen for it."""
+    """Each direction with the heads chosen for it."""
 
     @property
     def table(self) -> Intervention:
@@ -190,27 +191,27 @@ class Editing:
         return self.task.intervention
 
     @cached_property
-    def known(self) -> choosing.Known:
-        """What parts are chosen by."""
-        some = self.task.choosers or self.task.reads
-        return choosing.Known(self.learner, self.task.directions, some, self.effects)
+    def choice(self) -> choosing.Choice:
+        """The context in which parts are chosen."""
+        choosers = self.task.choosers or self.task.reads
+        return choosing.Choice(self.learner, self.task.directions, choosers, self.effects)
 
     @cached_property
     def source(self) -> Replacements:
-        """What goes on in the place of activations."""
+        """Gives the activations that are put in."""
         shown = self.task.prompts
-        asked = (self.table, self.task.control, self.learner, shown, self.code, self._before)
-        return Replacements(self.model, self.prompts, *asked)
+        arguments = (self.table, self.task.control, self.learner, shown, self.code, self._before)
+        return Replacements(self.model, self.prompts, *arguments)
 
     @cached_property
     def elsewhere(self) -> Elsewhere:
-        """Where the change is made."""
+        """Gives the place of the change."""
         how = self.task.control, self.source, self.task.avoids
         return Elsewhere(self.model, self.prompts, *how)
 
     @cached_property
     def steering(self) -> Steering:
-        """The directions, latents and neurons of the change."""
+        """Gives the directions, latents and neurons of the change."""
         return Steering(self.model, self.task.control, self.learner, self.source)
 
     def edits(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> list[list[Edits]]:
@@ -223,9 +224,9 @@ class Editing:
             edited = [
                 [
                     interventions.both(name, *two)
-                    for two in zip(self._before(seed), own, strict=True)
+                    for two in zip(self._before(seed), changed, strict=True)
                 ]
-                for (seed, _), own in zip(variants, edited, strict=True)
+                for (seed, _), changed in zip(variants, edited, strict=True)
             ]
         return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
 
@@ -242,7 +243,7 @@ class Editing:
             return [each._of(seed, point)[0] for each in self._apart(table)]
         way = interventions.way_of(table)
         for p in self.prompts:
-            interventions.positions_of(table, p)  # what no prompt has is refused before any pass
+            interventions.positions_of(table, p)  # refuses missing positions before any pass
         direction = self.direction(table, point)
         if direction is not None and not table.along:
             return self._along(table, direction, seed)
@@ -260,8 +261,8 @@ class Editing:
             table = self.steering.other_neurons(table, seed)
         if table.all_but and table.neurons:
             every = range(self.model.folder.width(Site.parse(str(table.site))))
-            rest = tuple(n for n in every if n not in {*table.neurons})
-            table = msgspec.structs.replace(table, neurons=rest)
+            others = tuple(n for n in every if n not in {*table.neurons})
+            table = msgspec.structs.replace(table, neurons=others)
         along = None
         if direction is not None:
             places = self.steering.places(table, direction)
@@ -273,7 +274,7 @@ class Editing:
         if table.function:
             return [
                 interventions.edits_of(
-                    table, p, places, own=partial(self.source.own, table, p), shift=shift
+                    table, p, places, user_change=partial(self.source.own, table, p), shift=shift
                 )
                 for p in self.prompts
             ]
@@ -288,22 +289,22 @@ class Editing:
         ]
 
     def direction(self, table: Intervention, point: Mapping[str, Plain]) -> Direction | None:
-        """The direction of an intervention at a point of its sweep, with the heads that are chosen
-        for it; None where it has none."""
+        """The direction of an intervention at a point of its sweep, with the heads chosen for it;
+        None if it has none."""
         direction = interventions.direction_of(table, self.task.directions)
         if direction is None:
             return None
         direction = interventions.filled(direction, point)
         if repr(direction) not in self._chosen:
-            self._chosen[repr(direction)] = choosing.of_direction(direction, self.known)
+            self._chosen[repr(direction)] = choosing.of_direction(direction, self.choice)
         return self._chosen[repr(direction)]
 
     def _apart(self, table: Intervention) -> list[Editing]:
-        """What an intervention on parts that are chosen for each prompt does to each, by itself."""
+        """For parts that are chosen for each prompt: one `Editing` per prompt."""
         assert table.top is not None
         key = repr(table)
         if key not in self._each:
-            by_place = choosing.chosen_for_each(table, table.top, self.known)
+            by_place = choosing.chosen_for_each(table, table.top, self.choice)
             self._each[key] = [
                 replace(
                     self, prompts=[p], task=replace(self.task, intervention=by_place[p.row.place])
@@ -313,8 +314,8 @@ class Editing:
         return self._each[key]
 
     def _reconstructed(self, table: Intervention, seed: int) -> list[Edits]:
-        """The edits that put a dictionary's reconstruction, or in the control a mean, in the place
-        of activations."""
+        """The edits that replace activations by a dictionary's reconstruction, or by a mean in the
+        control."""
         dictionary = self.learner.dictionary(table.reconstruct).to(self.model.device)
         site = choosing.site_of(table, table.reconstruct, dictionary, self.model.folder)
         if self.task.control == "mean":
@@ -322,8 +323,8 @@ class Editing:
                 msgspec.structs.replace(table, reconstruct="", ablate="mean"), [site], seed
             )
             return [
-                interventions.edits_of(table, p, [(site, None)], rows=own)
-                for p, own in zip(self.prompts, rows, strict=True)
+                interventions.edits_of(table, p, [(site, None)], rows=replacement)
+                for p, replacement in zip(self.prompts, rows, strict=True)
             ]
 
         def put(x: torch.Tensor) -> torch.Tensor:
@@ -333,8 +334,8 @@ class Editing:
         return self._edits(table, [(site, None)], feature=put)
 
     def _along(self, table: Intervention, direction: Direction, seed: int) -> list[Edits]:
-        """The edits that add, take out or erase a direction. Raises: DataError for one
-        that does not fit a site."""
+        """The edits that add, project out or erase a direction. Raises: DataError if it does not
+        fit a site."""
         places = self.steering.places(table, direction)
         vector, put = self._fitting(table, direction, places, seed), None
         if table.erase or directions.is_subspace(direction):
@@ -342,7 +343,7 @@ class Editing:
             acts = self.learner.examples(direction, learned_at, seed).acts
             if table.erase:
                 put = subspaces.erasing(acts, vector)
-            else:  # what labels tell is set to zero, as one direction of theirs would be
+            else:  # a subspace of labels is set to zero, as a single direction would be
                 components = direction.components or direction.component
                 mean = acts.mean(0) * (1.0 if table.keep or components else 0.0)
                 put = subspaces.projecting(vector, mean, keep=bool(table.keep))
@@ -351,7 +352,7 @@ class Editing:
     def _fitting(
         self, table: Intervention, direction: Direction, places: Places, seed: int
     ) -> Float[torch.Tensor, "..."]:
-        """The direction of a seed. Raises: DataError for one that does not fit a site."""
+        """The direction of a seed. Raises: DataError if it does not fit a site."""
         vector = self.steering.vector(direction, places[0][0], seed)
         for site, _ in places:
             if (width := self.model.folder.shape(site)) != tuple(vector.shape[-1:]):
@@ -361,12 +362,12 @@ class Editing:
                 )
         return vector
 
-    def _edits(self, table: Intervention, places: Places, **what: Any) -> list[Edits]:
-        """The edits of every prompt that are alike for all."""
-        return [interventions.edits_of(table, p, places, **what) for p in self.prompts]
+    def _edits(self, table: Intervention, places: Places, **arguments: Any) -> list[Edits]:
+        """The edits of every prompt, with the same arguments for all."""
+        return [interventions.edits_of(table, p, places, **arguments) for p in self.prompts]
 
     def _see_all(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> None:
-        """Read the sites of all points in one pass, where what they have is not too much."""
+        """Read the sites of all points in one pass, if their activations fit into memory."""
         tables = [self.at(p) for p in {repr(p): p for _, p in variants}.values()]
         if (
             any(t.ablate == "zero" or not (t.ablate or t.patch) or t.source for t in tables)
@@ -388,12 +389,12 @@ class Editing:
             self.source.seen(texts, list(sites))
 
     def at(self, point: Mapping[str, Plain]) -> Intervention:
-        """The intervention at a point of its sweep, with the parts that are chosen for it, if these
-        are the same for all prompts."""
+        """The intervention at a point of its sweep, with the parts chosen for it if these are the
+        same for all prompts."""
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None and not table.top.within:
-                table = choosing.chosen(table, table.top, self.known)
+                table = choosing.chosen(table, table.top, self.choice)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
 
@@ -403,23 +404,24 @@ class Editing:
 
 @dataclass(frozen=True, eq=False)
 class Steering:
-    """The direction, latents or neurons of a change, in an intervention or in a control."""
+    """The direction, latents or neurons of an intervention or of its control."""
 
     model: Pretrained
     control: str
-    """The near control that this is, by name; empty: the intervention itself."""
+    """The name of the near control; empty for the intervention itself."""
     learner: Learner
     source: Replacements
 
     def places(self, table: Intervention, direction: Direction) -> Places:
-        """Give the sites at which a direction is added or taken out."""
+        """Give the sites at which a direction is added or projected out."""
         if direction.feature and not (table.site or direction.site):
             return [(self.learner.site(direction), None)]
         places = interventions.where(table, direction)
         return interventions.widened(table, places, self.model.layers)
 
     def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
-        """The direction of a seed, or its basis, or what stands there in a control, as long."""
+        """The direction of a seed, or its basis; in a control its replacement, of the same
+        length."""
         learner = self.learner
         learned_at = learner.site(table, site)
         if directions.is_subspace(table):
@@ -447,13 +449,13 @@ class Steering:
             return shuffled if table.difference is not None else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
             if table.activation:
-                drawn = directions.of_texts(self.model, table, learned_at, seed)
+                text_vector = directions.of_texts(self.model, table, learned_at, seed)
             else:
-                drawn = learner.tokens(table, seed)
-            return vectors.as_long_as(drawn, true)
+                text_vector = learner.tokens(table, seed)
+            return vectors.as_long_as(text_vector, true)
         if self.control == "neurons":
-            named = Intervention(name=table.name, neurons=table.neurons)
-            rivals = tuple(map(str, self.other_neurons(named, seed).neurons))
+            intervention = Intervention(name=table.name, neurons=table.neurons)
+            rivals = tuple(map(str, self.other_neurons(intervention, seed).neurons))
             other = msgspec.structs.replace(table, neurons=rivals)
             return vectors.as_long_as(learner.vector(other, learned_at, seed), true)
         if self.control in ("heads", "random-heads"):
@@ -464,24 +466,24 @@ class Steering:
         return true
 
     def _basis(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "k d"]:
-        """The dimensions of a seed, or as many others in a control."""
-        own = self.learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
+        """The dimensions of a seed; in a control as many others."""
+        basis = self.learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
         if self.control == "random":
             acts = self.learner.examples(table, site, seed).acts
-            return vectors.random_subspace(own, acts - acts.mean(0), seed)
+            return vectors.random_subspace(basis, acts - acts.mean(0), seed)
         if self.control == "variance":
             acts = self.learner.examples(table, site, seed).acts
             try:
-                return vectors.of_equal_variance(own, acts - acts.mean(0), seed)
+                return vectors.of_equal_variance(basis, acts - acts.mean(0), seed)
             except DataError as e:
                 raise DataError(f"at {site} {e}; leave out this site, or the control") from None
-        return self._other_layer(table, site, own, seed) if self.control == "layer" else own
+        return self._other_layer(table, site, basis, seed) if self.control == "layer" else basis
 
     def _other_layer(
         self, table: Direction, learned_at: Site, true: Float[torch.Tensor, "..."], seed: int
     ) -> Float[torch.Tensor, "..."]:
-        """The direction of another layer, earlier or, where there is none yet, later, or else of
-        the nearest block that has one. Raises: DataError where none has."""
+        """The direction of another layer: a third of the model away, or the nearest to that which
+        has one. Raises: DataError if none has."""
         refusal: DataError | None = None
         for layer in picks.by_distance(learned_at.layer or 0, self.model.layers):
             far = Site(learned_at.kind, layer)
@@ -497,7 +499,7 @@ class Steering:
         raise refusal or DataError("the model has no other block; name other controls")
 
     def feature(self, table: Intervention, site: Site, seed: int) -> Put:
-        """What sets a latent; in the control, what adds as much along another one's row."""
+        """Sets a latent; in the control, adds as much along the decoder row of another one."""
         assert table.clamp is not None
         name, value = table.clamp[0], table.value
         latents = [*interventions.latents_of(table)]
@@ -511,7 +513,7 @@ class Steering:
             rows = [directions.another(dictionary, latents[0], self._live(name, site), seed)]
         elif self.control == "latents":
             around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
-            codes = torch.cat([dictionary.encode(some)[0] for some in around.split(1024)])
+            codes = torch.cat([dictionary.encode(chunk)[0] for chunk in around.split(1024)])
             live = self._live(name, site)
             rows = _matched(latents, codes, [*live, *latents], seed)
         lengths = effects.directions(dictionary, [*latents, *rows]).norm(dim=1)
@@ -526,41 +528,41 @@ class Steering:
         return put
 
     def _live(self, name: str, site: Site) -> list[int]:
-        """The latents that are on anywhere in the prompts, but for the first token."""
+        """The latents that are active anywhere in the prompts, except at the first token."""
         dictionary = self.learner.dictionary(name).to(self.model.device)
         around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
         on = torch.zeros(dictionary.width, dtype=torch.bool, device=self.model.device)
-        for some in around.split(1024):
-            on |= (dictionary.encode(some)[0] != 0).any(0)
+        for chunk in around.split(1024):
+            on |= (dictionary.encode(chunk)[0] != 0).any(0)
         return [int(k) for k in on.nonzero()[:, 0]]
 
     def other_neurons(self, table: Intervention, seed: int) -> Intervention:
-        """Change as many other neurons of each site, as large and as often on, or random ones: of
-        the MLPs of the whole model, else of the same site."""
+        """Replace neurons by as many others of the same site with similar size and frequency, or by
+        random ones of all MLPs, or of the site."""
         others: list[int | str] = []
         by_site = interventions.neurons_by_site(table)
         if self.control == "random-neurons" and all(site.kind == "mlp_post" for site in by_site):
-            ours = [(site.layer or 0, n) for site, some in by_site.items() for n in some]
+            ours = [(site.layer or 0, n) for site, parts in by_site.items() for n in parts]
             sites = [Site("mlp_post", layer) for layer in range(self.model.layers)]
             pool = [(s.layer or 0, n) for s in sites for n in range(self.model.folder.width(s))]
             names = tuple(f"{layer}.{n}" for layer, n in picks.random_others(ours, pool, seed))
             return msgspec.structs.replace(table, site="", neurons=names)
-        for site, named in by_site.items():
+        for site, neurons in by_site.items():
             if self.control == "random-neurons":
-                others += picks.random_others(named, range(self.model.folder.width(site)), seed)
+                others += picks.random_others(neurons, range(self.model.folder.width(site)), seed)
                 continue
             acts = self.source.around(site).flatten(1).abs()
-            some = _matched(named, acts, range(acts.shape[1]), seed)
-            others += some if table.site else [f"{site.layer}.{n}" for n in some]
+            parts = _matched(neurons, acts, range(acts.shape[1]), seed)
+            others += parts if table.site else [f"{site.layer}.{n}" for n in parts]
         return msgspec.structs.replace(table, neurons=tuple(others))
 
 
 def _matched(
-    named: Sequence[int], acts: Float[torch.Tensor, "n part"], pool: Iterable[int], seed: int
+    parts: Sequence[int], acts: Float[torch.Tensor, "n part"], pool: Iterable[int], seed: int
 ) -> list[int]:
-    """As many other parts that are as large and as often on, others as seeds go on. Raises:
-    DataError where the pool has not as many."""
-    pool = [*dict.fromkeys([*named, *pool])]
+    """As many other parts with similar size and frequency, different ones for successive seeds.
+    Raises: DataError if the pool has too few."""
+    pool = [*dict.fromkeys([*parts, *pool])]
     sizes = [acts.mean(0).tolist(), (acts > 0).float().mean(0).tolist()]
-    draws = picks.matched(named, pool, [{n: x[n] for n in pool} for x in sizes], FEW)
+    draws = picks.matched(parts, pool, [{n: x[n] for n in pool} for x in sizes], FEW)
     return draws[seed % len(draws)]

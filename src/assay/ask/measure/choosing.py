@@ -1,5 +1,7 @@
-"""Choosing: which heads, neurons or latents have most of something, on the half of the prompts that
-is not measured."""
+"""Choosing: which heads, neurons or latents have most of something. `chosen` sizes all parts
+(`_sized`) on prompts that are not measured: by a read of each head (`_heads`), by the effect of
+changing each part (`_effects`), by a gradient (`_slopes`), by activations (`_neurons`, `_latents`),
+or by weights; `_named` writes the best ones into the table."""
 
 from __future__ import annotations
 
@@ -41,19 +43,20 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 Effects = Callable[[Read, Intervention, PromptSet, Sequence[int]], 'Float[Any, "part row"]']
-"""A read, a change that sweeps parts, and rows of prompts → what each does to it on each row."""
+"""A read, a change that sweeps parts, and rows of prompts → the effect of each part on the read for
+each row."""
 T = TypeVar("T", Intervention, Read, Direction)
 Names = list[tuple[int, int]]
-"""Of each part its block, and its number there."""
+"""The block of each part, and its number there."""
 Sized: TypeAlias = 'tuple[Names, Float[torch.Tensor, "row part"]]'
-"""The parts that there are, and how much each has on each row."""
+"""The parts, and the size of each on each row."""
 TOGETHER = 8
-"""Prompts that are read together."""
+"""Prompts per pass."""
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """What parts may be chosen by."""
+class Choice:
+    """The context in which parts are chosen."""
 
     learner: Learner
     tables: Sequence[Direction]
@@ -62,52 +65,50 @@ class Known:
     effects: Effects | None = None
 
 
-def of_heads(top: Top, some: Sequence[Read]) -> Read | None:
-    """The read of single heads, of their pattern or of what they write directly, by which heads are
-    chosen, for each of which it is read; None where that is by something else. A sweep over heads
-    is what is done anyway."""
-    for read in some:
+def of_heads(top: Top, choosers: Sequence[Read]) -> Read | None:
+    """The read of single heads by which heads are chosen, without its sweep; None if they are
+    chosen by something else."""
+    for read in choosers:
         others = {x for field in (str(read.to), str(read.position)) for x in SLOT.findall(field)}
-        named = " ".join((read.pattern, *read.heads))
-        fits = {*read.sweep} <= {*SLOT.findall(named), "pattern", "heads"} - others
-        single = bool(named) and not read.heads[1:]
+        head_texts = " ".join((read.pattern, *read.heads))
+        fits = {*read.sweep} <= {*SLOT.findall(head_texts), "pattern", "heads"} - others
+        single = bool(head_texts) and not read.heads[1:]
         if top.of == "heads" and read.name == top.by and single and fits:
             return msgspec.structs.replace(read, sweep={})
     return None
 
 
-def by_effect(table: Intervention, some: Sequence[Read]) -> Read | None:
-    """The read by the effect on which heads or neurons are chosen; None where that is by something
+def by_effect(table: Intervention, choosers: Sequence[Read]) -> Read | None:
+    """The read by whose change heads or neurons are chosen; None if they are chosen by something
     else."""
     top = table.top
     if top is None or not isinstance(top.by, str):
         return None
-    if (graded := by_gradient(top, some)) is not None:
+    if (graded := by_gradient(top, choosers)) is not None:
         return graded.read
     if top.of == "latents":
         return None
     others = ("sweep", "pattern", "heads", "column", "top", "gradient", "across")
-    fits = (r for r in some if not any(getattr(r, field) for field in others))
+    fits = (r for r in choosers if not any(getattr(r, field) for field in others))
     return next((r for r in fits if r.name == top.by), None)
 
 
 @dataclass(frozen=True)
 class Graded:
-    """By the gradient of which read parts are chosen, and how."""
+    """The read by whose gradient parts are chosen, and how."""
 
     read: Read
     steps: int
     patched: bool
-    """Whether each part is patched from the other text of the pair; else it is set to zero."""
+    """Whether each part is patched from the other text of the pair; otherwise it is set to zero."""
     sign: float
-    """Of what the read would fall by: 1 where parts are wanted for which it falls, else −1."""
+    """1 if parts are wanted that make the read fall, otherwise −1."""
 
 
-def by_gradient(top: Top, some: Sequence[Read]) -> Graded | None:
-    """How parts are chosen by a gradient: by the value of a read of a gradient, or by how much
-    worse a read would get without the part, or with it patched; None where that is by something
-    else."""
-    by_name = {r.name: r for r in some if not (r.sweep or r.top)}
+def by_gradient(top: Top, choosers: Sequence[Read]) -> Graded | None:
+    """How parts are chosen by a gradient: by the value of a gradient read, or by how much worse a
+    read gets without the part or with it patched; None if they are chosen by something else."""
+    by_name = {r.name: r for r in choosers if not (r.sweep or r.top)}
     read = by_name.get(top.by) if isinstance(top.by, str) else None
     steps, patched, by_value = top.steps, top.score == "attribution", False
     if read is not None and read.gradient in by_name:
@@ -122,8 +123,8 @@ def by_gradient(top: Top, some: Sequence[Read]) -> Graded | None:
 
 
 def with_change(table: T, changes: Sequence[Intervention]) -> T:
-    """A table whose `top` names a change, with this change in the place of its name, as it is made
-    to one part. Raises: DataError for one that cannot be made to each part in turn."""
+    """Replace the name of a change in `top` by that change for one part. Raises: DataError for a
+    change that cannot be made to each part in turn."""
     top = table.top
     if top is None or not isinstance(top.change, str) or not top.change:
         return table
@@ -131,26 +132,27 @@ def with_change(table: T, changes: Sequence[Intervention]) -> T:
     if top.change not in by_name:
         hint = nearest(top.change, by_name)
         raise DataError(f"top names the change {top.change!r}, and there is none; {hint}")
-    of = by_name[top.change]
-    cuts = interventions.way_of(of) in interventions.CUTS and of.patch not in ("clean", "swapped")
+    change = by_name[top.change]
+    cuts = interventions.way_of(change) in interventions.CUTS
+    cuts = cuts and change.patch not in ("clean", "swapped")
     bare: Any = {"heads": (), "neurons": (), "site": "", "controls": None}
-    one = msgspec.structs.replace(of, **bare, sweep={}, damage="", prompts="")
-    swept = [n for n in of.sweep if n in of.__struct_fields__ or f"{{{n}}}" in str(one)]
-    others = [f for f in ("after", "top", "along", "window", "all_but") if getattr(of, f)]
+    single = msgspec.structs.replace(change, **bare, sweep={}, damage="", prompts="")
+    swept = [n for n in change.sweep if n in change.__struct_fields__ or f"{{{n}}}" in str(single)]
+    others = [f for f in ("after", "top", "along", "window", "all_but") if getattr(change, f)]
     others += [n for n in swept if n not in bare]
-    if not cuts or others or (of.path and top.of != "heads") or top.score != "difference":
-        what = f", and {of.name!r} has {others[0]}" if others else ""
+    if not cuts or others or (change.path and top.of != "heads") or top.score != "difference":
+        reason = f", and {change.name!r} has {others[0]}" if others else ""
         raise DataError(
             "the change of top is a single ablation, scaling or patch, which is made to each part "
-            f"in turn, and a path is that of heads, without a score{what}"
+            f"in turn, and a path is that of heads, without a score{reason}"
         )
-    return msgspec.structs.replace(table, top=msgspec.structs.replace(top, change=one))
+    return msgspec.structs.replace(table, top=msgspec.structs.replace(top, change=single))
 
 
-def prompts_of(top: Top, some: Sequence[Read]) -> str:
-    """Name the prompts from which is chosen: its own, or those of the read by which is chosen; ""
-    for those that are measured."""
-    return top.prompts or next((r.prompts for r in some if r.name == top.by), "")
+def prompts_of(top: Top, choosers: Sequence[Read]) -> str:
+    """Name the prompts on which parts are chosen: its own, or those of the read; "" for the
+    measured ones."""
+    return top.prompts or next((r.prompts for r in choosers if r.name == top.by), "")
 
 
 def learns(top: Top) -> bool:
@@ -159,11 +161,11 @@ def learns(top: Top) -> bool:
 
 
 def source_of(
-    top: Top, measured: PromptSet, sources: Mapping[str, PromptSet], some: Sequence[Read]
+    top: Top, measured: PromptSet, sources: Mapping[str, PromptSet], choosers: Sequence[Read]
 ) -> tuple[PromptSet, list[int]]:
-    """Give the prompts from which is chosen, and which of their rows: those that it names, or that
-    the read names by which is chosen. Raises: DataError for a name that no prompts have."""
-    name = prompts_of(top, some)
+    """Give the prompts on which parts are chosen, and their rows. Raises: DataError for an unknown
+    name."""
+    name = prompts_of(top, choosers)
     if name in ("", measured.table.name):
         return measured, [*range(len(measured.rows))] if top.within else measured.halves()[0]
     if name not in sources:
@@ -174,12 +176,11 @@ def source_of(
     return source, [*range(len(source.rows))]
 
 
-def count(table: Intervention, size: Mapping[str, int], some: Sequence[Read]) -> int:
-    """In how many passes is chosen by a read in a model of this size: one for each part, or those
-    of its gradient."""
+def count(table: Intervention, size: Mapping[str, int], choosers: Sequence[Read]) -> int:
+    """The number of passes of a choice by a read: one for each part, or those of its gradient."""
     assert table.top is not None
     layers = len(table.top.layers) or size["layers"]
-    if (graded := by_gradient(table.top, some)) is not None:
+    if (graded := by_gradient(table.top, choosers)) is not None:
         passes = 3 * graded.steps + graded.patched
         return passes * (layers if graded.steps > 1 and not table.site else 1)
     return size["h"] * layers if table.top.of == "heads" else size.get("m", 4 * size["d"])
@@ -190,10 +191,11 @@ def check(
     top: Top,
     chosen_from: tuple[PromptSet, list[int]],
     tables: Sequence[Direction],
-    some: Sequence[Read],
+    choosers: Sequence[Read],
     folder: ModelFolder,
 ) -> None:
-    """Refuse a choice that no prompts or no model could make. Raises: DataError, ModelError."""
+    """Refuse a choice that is impossible for these prompts or this model. Raises: DataError,
+    ModelError."""
     size = read_sizes(folder.config)
     if top.of != "latents":
         layers = top.layers or range(size["layers"])
@@ -201,12 +203,12 @@ def check(
             raise DataError(f"{table.name!r}: {folder.name} has no block {beyond[0]}")
         site = Site.parse(table.site) if isinstance(table.site, str) and table.site else None
         each = size["h"] if top.of == "heads" else folder.width(Site("mlp_post", 0))
-        most = folder.width(site) if site else each * len(layers)
-        if int(top.n) + int(top.skip) >= most:
-            raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
+        total = folder.width(site) if site else each * len(layers)
+        if int(top.n) + int(top.skip) >= total:
+            raise DataError(f"{table.name!r}: {top.n} of {total} {top.of} are all of them, or more")
     source, rows = chosen_from
     _check_weights(table, top, tables)
-    if top.position != "" and of_heads(top, some):
+    if top.position != "" and of_heads(top, choosers):
         raise DataError(
             f"{table.name!r}: {top.by} is read of each head at its own position; write position "
             "there, and none in top"
@@ -220,14 +222,14 @@ def check(
                 f"{source.rows[alone[0]].place}: no other prompt has its {top.within}, so "
                 f"{table.name!r} cannot choose for it; give each at least two prompts"
             )
-    graded = by_gradient(top, some)
+    graded = by_gradient(top, choosers)
     if top.score in ("gradient", "attribution") and graded is None:
         raise DataError(
             f'{table.name!r}: a gradient is of a read; write the name of one in by, such as "right"'
         )
     for i in rows if graded and graded.patched else ():
         pairs.pair_of(prompt(folder, source.rows[i]), table.position, source)
-    _check_change(table, top, chosen_from, some, folder)
+    _check_change(table, top, chosen_from, choosers, folder)
     if not isinstance(top.by, str):
         for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
@@ -236,21 +238,21 @@ def check(
                     f"{top.label} = {label!r}; {nearest(label, {*source.column(top.label, rows)})}"
                 )
         return
-    _check_by(table, top, tables, some)
+    _check_by(table, top, tables, choosers)
 
 
 def _check_change(
     table: Intervention,
     top: Top,
     chosen_from: tuple[PromptSet, list[int]],
-    some: Sequence[Read],
+    choosers: Sequence[Read],
     folder: ModelFolder,
 ) -> None:
     """Refuse a change that cannot be made to each part. Raises: DataError, ModelError."""
     change, (source, rows) = top.change, chosen_from
     if isinstance(change, str):
         return
-    if by_effect(table, some) is None or top.position != "":
+    if by_effect(table, choosers) is None or top.position != "":
         raise DataError(
             f"{table.name!r}: {change.name!r} is made to each part, to see by how much a read "
             "falls: write the name of a read in by, and a position, if at all, there"
@@ -264,19 +266,19 @@ def _check_change(
 
 
 def _check_by(
-    table: Intervention, top: Top, tables: Sequence[Direction], some: Sequence[Read]
+    table: Intervention, top: Top, tables: Sequence[Direction], choosers: Sequence[Read]
 ) -> None:
-    """Refuse what parts cannot be chosen by, where that is no pair of labels. Raises: DataError."""
-    known = ["norm", *(["variance"] if top.of == "neurons" else [])]
-    known += [d.name for d in tables if directions.is_one(d) and not d.top]
-    by_name = [msgspec.structs.replace(top, by=r.name) for r in some]
+    """Refuse an unknown value of `by` that is not a pair of labels. Raises: DataError."""
+    options = ["norm", *(["variance"] if top.of == "neurons" else [])]
+    options += [d.name for d in tables if directions.is_one(d) and not d.top]
+    by_name = [msgspec.structs.replace(top, by=r.name) for r in choosers]
     tops = [msgspec.structs.replace(table, top=t) for t in by_name]
-    known += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, some)]
-    by_effect_of = [r.name for r, t in zip(some, tops, strict=True) if by_effect(t, some)]
-    if top.of == "heads" or table.site or by_gradient(top, some):
-        known += by_effect_of  # without a gradient each neuron of all blocks is a pass
-    if top.by not in known:
-        swept = any(r.name == top.by and r.sweep for r in some)
+    options += [t.by for t in by_name if isinstance(t.by, str) and of_heads(t, choosers)]
+    by_effect_of = [r.name for r, t in zip(choosers, tops, strict=True) if by_effect(t, choosers)]
+    if top.of == "heads" or table.site or by_gradient(top, choosers):
+        options += by_effect_of  # without a gradient, each neuron of all blocks would need a pass
+    if top.by not in options:
+        swept = any(r.name == top.by and r.sweep for r in choosers)
         more = (
             "; a read that sweeps is not one number: write one without its sweep" if swept else ""
         )
@@ -286,13 +288,13 @@ def _check_by(
                 'with score = "gradient"'
             )
         raise DataError(
-            f"{table.name!r}: by is two labels or one of {', '.join(known)}, got {top.by!r}{more}"
+            f"{table.name!r}: by is two labels or one of {', '.join(options)}, got {top.by!r}{more}"
         )
 
 
 def _check_weights(table: Intervention, top: Top, tables: Sequence[Direction]) -> None:
-    """Refuse a direction along which parts do not write, and weights of what has none. Raises:
-    DataError."""
+    """Refuse a direction along which parts do not write, and scores by weights that do not exist.
+    Raises: DataError."""
     along = top.by in [d.name for d in tables]
     site = str(table.site)
     writes = along or top.score == "weights"
@@ -319,7 +321,7 @@ def _check_weights(table: Intervention, top: Top, tables: Sequence[Direction]) -
 
 
 def stand_in(read: Read) -> Intervention:
-    """The change of the parts that `top` of a read chooses: each set to zero."""
+    """An intervention that sets each part chosen by `top` of a read to zero."""
     assert read.top is not None
     position = "all" if read.position in ("mean", "all") else read.position
     place: dict[str, Any] = {"ablate": "zero"}
@@ -330,42 +332,40 @@ def stand_in(read: Read) -> Intervention:
     return Intervention(name=read.name, top=read.top, position=position, **place)
 
 
-def of_read(read: Read, known: Known, *, dealt: bool) -> Read:
-    """Name the parts that are chosen for a read in the place of the choice; by labels dealt out at
-    random, the same for all seeds, where they are `dealt`. Raises: DataError, ModelError."""
+def of_read(read: Read, choice: Choice, *, dealt: bool) -> Read:
+    """Replace `top` of a read by the parts that are chosen. If `dealt`, labels are shuffled,
+    equally for all seeds. Raises: DataError, ModelError."""
     if read.top is None:
         return read
-    table = chosen(stand_in(read), read.top, known, dealt=dealt)
+    table = chosen(stand_in(read), read.top, choice, dealt=dealt)
     if read.top.of == "latents":
         return msgspec.structs.replace(read, top=None, feature=table.clamp)
     field = read.top.of
     return msgspec.structs.replace(read, top=None, **{field: getattr(table, field)})
 
 
-def of_direction(table: Direction, known: Known) -> Direction:
-    """Name the parts that are chosen for a direction in the place of the choice. Raises: DataError,
-    ModelError."""
+def of_direction(table: Direction, choice: Choice) -> Direction:
+    """Replace `top` of a direction by the parts that are chosen. Raises: DataError, ModelError."""
     if table.top is None:
         return table
-    learner = known.learner
-    source, _ = source_of(table.top, learner.measured, learner.sources, known.reads)
-    named = chosen(change_of(table, source), table.top, known)
-    return msgspec.structs.replace(table, top=None, heads=named.heads, neurons=named.neurons)
+    learner = choice.learner
+    source, _ = source_of(table.top, learner.measured, learner.sources, choice.reads)
+    change = chosen(change_of(table, source), table.top, choice)
+    return msgspec.structs.replace(table, top=None, heads=change.heads, neurons=change.neurons)
 
 
-def made_for(table: Direction, usual: str, some: Sequence[Read]) -> Direction:
-    """A direction that is learned from the usual prompts, and whose heads are chosen on these, if
-    it does not name others."""
+def made_for(table: Direction, usual: str, choosers: Sequence[Read]) -> Direction:
+    """A direction that is learned, and whose heads are chosen, on the usual prompts unless it names
+    others."""
     top = table.top
-    if top and not prompts_of(top, some):
+    if top and not prompts_of(top, choosers):
         top = msgspec.structs.replace(top, prompts=usual)
     return msgspec.structs.replace(table, prompts=table.prompts or usual, top=top)
 
 
 def change_of(table: Direction, source: PromptSet) -> Intervention:
-    """The change of single parts by whose effect those of a direction are chosen: each head is
-    patched from the pair's other text, or, of prompts without one, set to its mean; each neuron is
-    set to zero."""
+    """The change of single parts by whose effect those of a direction are chosen: a head is patched
+    from the pair's other text or, without pairs, set to its mean; a neuron is set to zero."""
     paired = bool(source.table.corrupted) or "corrupted" in source.rows[0].columns
     how: dict[str, Any] = {"patch": "corrupted"} if paired else {"ablate": "mean"}
     if table.top and table.top.of == "neurons":
@@ -374,8 +374,7 @@ def change_of(table: Direction, source: PromptSet) -> Intervention:
 
 
 def any_parts(read: Read) -> Read:
-    """A read with the first parts that there are in the place of a choice, to be made ready without
-    a model."""
+    """Replace `top` of a read by the first existing parts, to make it ready without a model."""
     if read.top is None:
         return read
     n, layer = int(read.top.n), (read.top.layers or (0,))[0]
@@ -388,20 +387,24 @@ def any_parts(read: Read) -> Read:
 
 
 def numbered(table: Read, size: Mapping[str, int]) -> list[int]:
-    """The parts of a read as numbers, heads and neurons of several blocks through all of these."""
+    """The parts of a read as numbers; heads and neurons of several blocks are numbered through all
+    blocks."""
     several = [(size["h"], table.heads)]
     several += [(size.get("m", 1), tuple(n for n in table.neurons if isinstance(n, str)))]
-    found = [head_of(text)[0] * each + head_of(text)[1] for each, some in several for text in some]
-    found += [n for n in table.neurons if isinstance(n, int)]
+    parts = [
+        head_of(text)[0] * each + head_of(text)[1] for each, names in several for text in names
+    ]
+    parts += [n for n in table.neurons if isinstance(n, int)]
     latents = table.feature[1] if table.feature else ()
-    return [*found, *(latents if isinstance(latents, tuple) else (latents,))]
+    return [*parts, *(latents if isinstance(latents, tuple) else (latents,))]
 
 
-def chosen(table: Intervention, top: Top, known: Known, *, dealt: bool = False) -> Intervention:
-    """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
-    learner = known.learner
-    source, rows = source_of(top, learner.measured, learner.sources, known.reads)
-    names, sizes = _sized(table, top, known, source, rows)
+def chosen(table: Intervention, top: Top, choice: Choice, *, dealt: bool = False) -> Intervention:
+    """Replace `top` of an intervention by the parts that are chosen. Raises: DataError,
+    ModelError."""
+    learner = choice.learner
+    source, rows = source_of(top, learner.measured, learner.sources, choice.reads)
+    names, sizes = _sized(table, top, choice, source, rows)
     if isinstance(top.by, str):
         score = sizes.mean(0)
     else:
@@ -418,12 +421,12 @@ def chosen(table: Intervention, top: Top, known: Known, *, dealt: bool = False) 
     return _named(table, top, names, score)
 
 
-def chosen_for_each(table: Intervention, top: Top, known: Known) -> dict[str, Intervention]:
-    """Name the parts that are chosen for each prompt on the others of its group, by the prompt's
-    place. Raises: DataError, ModelError."""
-    measured = known.learner.measured
-    source, rows = source_of(top, measured, known.learner.sources, known.reads)
-    names, sizes = _sized(table, top, known, source, rows)
+def chosen_for_each(table: Intervention, top: Top, choice: Choice) -> dict[str, Intervention]:
+    """Choose parts for each prompt on the other prompts of its group; by the prompt's place.
+    Raises: DataError, ModelError."""
+    measured = choice.learner.measured
+    source, rows = source_of(top, measured, choice.learner.sources, choice.reads)
+    names, sizes = _sized(table, top, choice, source, rows)
     groups = source.column(top.within, rows)
     tables = {}
     for i, row in enumerate(rows):
@@ -433,24 +436,24 @@ def chosen_for_each(table: Intervention, top: Top, known: Known) -> dict[str, In
 
 
 def _sized(
-    table: Intervention, top: Top, known: Known, source: PromptSet, rows: Sequence[int]
+    table: Intervention, top: Top, choice: Choice, source: PromptSet, rows: Sequence[int]
 ) -> Sized:
-    """The parts that there are, and how much each has on each of these rows."""
-    prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
+    """The parts, and their sizes on each of these rows."""
+    prompts = [prompt(choice.learner.model.folder, source.rows[i]) for i in rows]
     if top.position != "":
         table = msgspec.structs.replace(table, position=top.position)
-    read = None if top.by in [d.name for d in known.tables] else by_effect(table, known.reads)
-    if read is not None and (graded := by_gradient(top, known.reads)) is not None:
-        return _slopes(table, top, known, graded, source, prompts)
+    read = None if top.by in [d.name for d in choice.tables] else by_effect(table, choice.reads)
+    if read is not None and (graded := by_gradient(top, choice.reads)) is not None:
+        return _slopes(table, top, choice, graded, source, prompts)
     if read is not None:
-        return _effects(table, top, known, read, source, rows)
-    return _SIZES[top.of](table, top, known, prompts)
+        return _effects(table, top, choice, read, source, rows)
+    return _SIZES[top.of](table, top, choice, prompts)
 
 
 def _named(
     table: Intervention, top: Top, names: Names, score: Float[torch.Tensor, " part"]
 ) -> Intervention:
-    """An intervention on the parts of the highest, or lowest, score in the place of the choice."""
+    """Replace `top` of an intervention by the parts of the highest or lowest scores."""
     ranked = score.argsort(descending=not top.lowest, stable=True)
     if top.above is not None:
         enough = score[ranked] < top.above if top.lowest else score[ranked] > top.above
@@ -477,8 +480,8 @@ def _named(
 def _auroc(
     first: Float[torch.Tensor, "a part"], second: Float[torch.Tensor, "b part"]
 ) -> Float[torch.Tensor, " part"]:
-    """How often a row of the first label is above one of the second, ties a half; equal ones in the
-    order of how far their means are apart."""
+    """How often a row of the first label is above one of the second, ties counting half; parts with
+    equal values are ordered by the distance of their means."""
     above = torch.zeros(first.shape[1], dtype=torch.float64, device=first.device)
     for row in first:
         above += (row > second).double().mean(0) + (row == second).double().mean(0) / 2
@@ -487,8 +490,8 @@ def _auroc(
 
 
 def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFolder) -> Site:
-    """Give the site at which latents are set. Raises: DataError, ModelError where the dictionary
-    does not fit there, or lacks one of them."""
+    """Give the site at which latents are set. Raises: DataError, ModelError if the dictionary does
+    not fit there, or lacks one of them."""
     assert table.clamp is not None
     site = site_of(table, table.clamp[0], dictionary, folder)
     for latent in interventions.latents_of(table):
@@ -497,8 +500,8 @@ def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFo
 
 
 def site_of(table: Intervention, name: str, dictionary: Dictionary, folder: ModelFolder) -> Site:
-    """Give the site at which a dictionary of this name changes a model. Raises: DataError,
-    ModelError where it does not fit there."""
+    """Give the site at which a dictionary changes a model. Raises: DataError, ModelError if it does
+    not fit there."""
     if table.site:
         ((site, _),) = interventions.where(table, None)
     else:
@@ -512,29 +515,30 @@ def site_of(table: Intervention, name: str, dictionary: Dictionary, folder: Mode
     return site
 
 
-def _heads(table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]) -> Sized:
-    """How much each head writes, or along a direction, or what it gives of a read of a pattern."""
-    model = known.learner.model
+def _heads(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Prompt]) -> Sized:
+    """How much each head writes, in total or along a direction, or its value of a read of a
+    pattern."""
+    model = choice.learner.model
     count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
     names = [(layer, head) for layer in layers for head in range(count)]
-    read = of_heads(top, known.reads)
+    read = of_heads(top, choice.reads)
     if read is not None:
         context = Context(subject=model)
         each = [
             msgspec.structs.replace(read, pattern="", heads=(f"{n}.{head}",)) for n, head in names
         ]
         get = attribution.direct if read.direct else activations.pattern
-        needed = dict.fromkeys(s for one in each for s in get(one, prompts[0], context).sites)
+        needed = dict.fromkeys(s for single in each for s in get(single, prompts[0], context).sites)
         paid = []
         for p, acts in _seen(model, prompts, [*needed]):
-            ready = [get(one, p, context) for one in each]
+            ready = [get(single, p, context) for single in each]
             tokens = next_tokens.own_numbers(model, ready[0].wants, acts)
             output = PassOutput(p, acts=acts, numbers=tokens)
-            paid.append([one.numbers([output])[0] for one in ready])
+            paid.append([single.numbers([output])[0] for single in ready])
         return names, torch.tensor(paid)
     kind = "result" if "result" in model.folder.architecture.sites else "z"
     sites = [Site(kind, layer) for layer in layers]
-    along = _along(top, known, Site("resid_post", layers[0]))
+    along = _along(top, choice, Site("resid_post", layers[0]))
     rows = []
     for p, acts in _seen(model, prompts, sites):
         written = [_at(acts[site], p, table.position) for site in sites]  # [token, head, width]
@@ -549,14 +553,14 @@ def _heads(table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt
 def _effects(
     table: Intervention,
     top: Top,
-    known: Known,
+    choice: Choice,
     read: Read,
     source: PromptSet,
     rows: Sequence[int],
 ) -> Sized:
-    """How much worse a read gets where one part alone is changed."""
-    assert known.effects is not None
-    model = known.learner.model
+    """How much worse a read gets if one part alone is changed."""
+    assert choice.effects is not None
+    model = choice.learner.model
     if not isinstance(top.change, str):
         table = msgspec.structs.replace(top.change, site=table.site)
     bare = msgspec.structs.replace(table, top=None, after="", all_but=False)
@@ -571,25 +575,25 @@ def _effects(
         sweep = {"neurons": tuple(n for _, n in names)}
         swept = msgspec.structs.replace(bare, sweep=sweep)
     sign = 1.0 if reads.worse(read) == "rises" else -1.0
-    return names, sign * torch.from_numpy(known.effects(read, swept, source, rows).T)
+    return names, sign * torch.from_numpy(choice.effects(read, swept, source, rows).T)
 
 
 def _slopes(
     table: Intervention,
     top: Top,
-    known: Known,
+    choice: Choice,
     graded: Graded,
     source: PromptSet,
     prompts: Sequence[Prompt],
 ) -> Sized:
     """How much worse a read would get without each part, or with it patched, to first order: the
     change of its activation times the gradient."""
-    read, steps, model = graded.read, graded.steps, known.learner.model
+    read, steps, model = graded.read, graded.steps, choice.learner.model
     layers = [*(top.layers or range(model.layers))]
     coder = None
     if top.of == "latents":
         assert table.clamp is not None
-        coder = known.learner.dictionary(table.clamp[0]).to(model.device)
+        coder = choice.learner.dictionary(table.clamp[0]).to(model.device)
         sites = [site_of_latents(table, coder, model.folder)]
         gradients.check_latents(table.name, coder, sites)
     elif table.site:
@@ -598,32 +602,32 @@ def _slopes(
         sites = [Site("z" if top.of == "heads" else "mlp_post", n) for n in layers]
     rows = []
     for p in prompts:
-        ready, at = reads.ready(read, p, Context(subject=model)), p.own
-        at = at if table.position == "all" else gradients.tokens_of(table.position, p)
+        ready, tokens = reads.ready(read, p, Context(subject=model)), p.own
+        tokens = tokens if table.position == "all" else gradients.tokens_of(table.position, p)
         gradients.refuse_rough(table.name, read.name, ready)
         pair = pairs.pair_of(p, table.position, source) if graded.patched else None
-        given: dict[Site, gradients.Slope] = {}
-        for some in [sites] if steps == 1 else [[site] for site in sites]:
-            given |= gradients.slopes(model, ready, PassOutput(p), some, at, steps, pair)
+        slopes: dict[Site, gradients.Slope] = {}
+        for site_group in [sites] if steps == 1 else [[site] for site in sites]:
+            slopes |= gradients.slopes(model, ready, PassOutput(p), site_group, tokens, steps, pair)
         if coder is not None:
-            rows.append(gradients.by_latent(coder, given[sites[0]]).sum(0))
+            rows.append(gradients.by_latent(coder, slopes[sites[0]]).sum(0))
             continue
-        parts = [given[site].fall.sum(0) for site in sites]
+        parts = [slopes[site].fall.sum(0) for site in sites]
         rows.append(torch.cat([x.sum(-1) if top.of == "heads" else x.flatten() for x in parts]))
     count = len(rows[0]) // len(sites)
     return [(s.layer or 0, n) for s in sites for n in range(count)], graded.sign * torch.stack(rows)
 
 
-def _neurons(table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]) -> Sized:
-    """How large each neuron is, or how much it writes along a direction; of labels its activation
-    itself."""
-    model = known.learner.model
+def _neurons(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Prompt]) -> Sized:
+    """The size of each neuron, or how much it writes along a direction; for labels its signed
+    activation."""
+    model = choice.learner.model
     layers = top.layers or range(model.layers)
     sites = [Site.parse(str(table.site))] if table.site else [Site("mlp_post", n) for n in layers]
     widths = [(site.layer or 0, model.folder.width(site)) for site in sites]
     names = [(layer, n) for layer, width in widths for n in range(width)]
     weights: Any = 1.0
-    if (along := _along(top, known, Site("resid_post", sites[0].layer))) is not None:
+    if (along := _along(top, choice, Site("resid_post", sites[0].layer))) is not None:
         each = [readout.written_by_neurons(model, layer).to(along) @ along for layer, _ in widths]
         weights = torch.cat(each)
         if top.score == "weights":
@@ -640,7 +644,8 @@ def _neurons(table: Intervention, top: Top, known: Known, prompts: Sequence[Prom
 
 
 def _of_weights(model: Pretrained, top: Top, layers: Sequence[int]) -> Float[torch.Tensor, " part"]:
-    """The norm of what each neuron writes, or how differently it writes to the tokens.
+    """The norm of each neuron's output weights, or the variance of their cosines with the
+    tokens.
 
     Formula: Var_t cos(w, U_t), U_t the unembedding of a token behind the final norm
     Source: Stolfo et al., Confidence Regulation Neurons in Language Models, 2024
@@ -661,57 +666,58 @@ def _of_weights(model: Pretrained, top: Top, layers: Sequence[int]) -> Float[tor
     return variances
 
 
-def _latents(table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]) -> Sized:
-    """How strongly each latent is on, or as much along a direction."""
+def _latents(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Prompt]) -> Sized:
+    """How active each latent is, or how much it writes along a direction."""
     assert table.clamp is not None
-    coder: Dictionary = known.learner.dictionary(table.clamp[0]).to(known.learner.model.device)
-    site = site_of_latents(table, coder, known.learner.model.folder)
+    coder: Dictionary = choice.learner.dictionary(table.clamp[0]).to(choice.learner.model.device)
+    site = site_of_latents(table, coder, choice.learner.model.folder)
     names = [(site.layer or 0, n) for n in range(coder.width)]
     weights: Any = 1.0
-    if (along := _along(top, known, site)) is not None:
+    if (along := _along(top, choice, site)) is not None:
         weights = effects.directions(coder, [*range(coder.width)]).float() @ along
         if top.score == "weights":
             return names, weights[None]
     rows = []
-    for p, acts in _seen(known.learner.model, prompts, [site]):
+    for p, acts in _seen(choice.learner.model, prompts, [site]):
         x = _at(acts[site], p, table.position, first=1).flatten(1)
         rows.append(coder.encode(x)[0].mean(0))
     return names, torch.stack(rows) * weights
 
 
-_SIZES: dict[str, Callable[[Intervention, Top, Known, Sequence[Prompt]], Sized]] = {
+_SIZES: dict[str, Callable[[Intervention, Top, Choice, Sequence[Prompt]], Sized]] = {
     "heads": _heads,
     "neurons": _neurons,
     "latents": _latents,
 }
 
 
-def _along(top: Top, known: Known, site: Site) -> Float[torch.Tensor, " d"] | None:
-    """The direction by which is chosen, of length 1; None where that is by something else."""
-    tables: Sequence[Direction] = known.tables
+def _along(top: Top, choice: Choice, site: Site) -> Float[torch.Tensor, " d"] | None:
+    """The direction by which parts are chosen, with length 1; None if they are chosen by something
+    else."""
+    tables: Sequence[Direction] = choice.tables
     if not isinstance(top.by, str) or top.by not in [d.name for d in tables]:
         return None
     table = directions.find(tables, top.by)
-    vector = known.learner.vector(table, known.learner.site(table, site), 0).flatten().float()
+    vector = choice.learner.vector(table, choice.learner.site(table, site), 0).flatten().float()
     return vector / vector.norm()
 
 
 def _at(
     x: Float[torch.Tensor, "s ..."], p: Prompt, position: Positions, first: int = 0
 ) -> Float[torch.Tensor, "n ..."]:
-    """What a site has where a change is made, but for the first token that the model reads."""
+    """The activations at the changed positions, without the first token that the model reads."""
     if position != "all":
         return x[p.all_at(position)].float()
-    own = x[max(first, p.opening) :].float()
-    return own if p.opening or first or len(own) < 2 else own[1:]
+    acts = x[max(first, p.opening) :].float()
+    return acts if p.opening or first or len(acts) < 2 else acts[1:]
 
 
 def _seen(
     model: Pretrained, prompts: Sequence[Prompt], sites: Sequence[Site]
 ) -> Iterator[tuple[Prompt, dict[Site, torch.Tensor]]]:
-    """What sites have on prompts with nothing done, a prompt at a time."""
+    """The activations of unchanged prompts, prompt by prompt."""
     for begin in range(0, len(prompts), TOGETHER):
-        some = prompts[begin : begin + TOGETHER]
-        traces = run_many(model, [p.tokens for p in some], capture=[*sites], logits=False)
-        for p, traced in zip(some, traces, strict=True):
+        batch = prompts[begin : begin + TOGETHER]
+        traces = run_many(model, [p.tokens for p in batch], capture=[*sites], logits=False)
+        for p, traced in zip(batch, traces, strict=True):
             yield p, {site: x[0] for site, x in traced[0].acts.items()}

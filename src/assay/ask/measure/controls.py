@@ -1,6 +1,6 @@
-"""Which near controls of the table (`assay.controls.table`) interventions and probes of a study
-have, and models as they are, and differences between two: what would explain their numbers just as
-well."""
+"""Controls: which near controls of the table (`assay.controls.table`) apply to interventions,
+probes, unchanged models and differences between models, and functions that say what a read depends
+on."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from assay.core.errors import DataError
 
 
 def of_intervention(
-    table: Intervention, tables: Sequence[Direction], said: Collection[str] = ()
+    table: Intervention, tables: Sequence[Direction], stated: Collection[str] = ()
 ) -> tuple[Control, ...]:
-    """The near controls of an intervention: all that its kind has, or those that it names, or that
-    are `said` in a statement; of one that sweeps its kind those that every point has. Raises:
-    DataError for a name that is none of them."""
+    """The near controls of an intervention: all of its kind, or those that it names or that are
+    `stated` elsewhere; for a sweep over kinds, those that all points have. Raises: DataError for an
+    unknown name."""
     by_point = [_of_point(t, tables) for t in interventions.at_points(table)]
-    known = [c for c in by_point[0] if all(c in other for other in by_point)]
-    return chosen(table.name, known, table.controls, said)
+    common = [c for c in by_point[0] if all(c in other for other in by_point)]
+    return chosen(table.name, common, table.controls, stated)
 
 
 def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
@@ -37,21 +37,21 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         how = directions.way_of(direction)
         puts_back = table.patch in ("corrupted", "clean")
         usual = near.UNRELATED if puts_back else near.DAMAGE
-        taken: tuple[Control, ...] = () if table.add else (usual,)
-        taken = (near.OTHER_SWAP,) if table.patch == interventions.SWAPPED else taken
+        collateral: tuple[Control, ...] = () if table.add else (usual,)
+        collateral = (near.OTHER_SWAP,) if table.patch == interventions.SWAPPED else collateral
         if how == "components" or (how == "component" and directions.is_subspace(direction)):
-            return (near.SUBSPACE, near.VARIANCE, *taken)
+            return (near.SUBSPACE, near.VARIANCE, *collateral)
         if how == "feature":
-            return (near.FEATURE, *taken)
+            return (near.FEATURE, *collateral)
         if how not in directions.LEARNED:
             others = {"neurons": (near.NEURONS,), "mean_row": ()}.get(how, (near.TOKENS,))
-            return (near.RANDOM, *others, *taken)
+            return (near.RANDOM, *others, *collateral)
         several = directions.is_subspace(direction)
-        known: tuple[Control, ...] = (near.SUBSPACE if several else near.RANDOM,)
-        known += (near.SHUFFLED,) if how in ("difference", "probe", "das") else ()
+        controls: tuple[Control, ...] = (near.SUBSPACE if several else near.RANDOM,)
+        controls += (near.SHUFFLED,) if how in ("difference", "probe", "das") else ()
         of_heads = (direction.heads or direction.top) and not several
-        known += (near.HEADS, near.ANY_HEADS) if of_heads else ()
-        return (*known, *((near.LAYER,) if _in_a_block(direction.site) else ()), *taken)
+        controls += (near.HEADS, near.ANY_HEADS) if of_heads else ()
+        return (*controls, *((near.LAYER,) if _in_a_block(direction.site) else ()), *collateral)
     if way == "block":
         assert table.block is not None
         if table.block.heads:
@@ -74,37 +74,37 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     elif table.position != "all" and all(map(is_stream, sites)):
         place = (near.TOKEN,)
     elif table.path:
-        place = ()  # another MLP may come behind what it leads to
+        place = ()  # another MLP may come after the receiver
     if table.top and table.top.within:
-        return place  # for other texts nothing is chosen
+        return place  # nothing is chosen for other texts
     if table.patch == interventions.SWAPPED:
         return (*(c for c in place if c != near.TOKEN), near.OTHER_SWAP)
-    own = (near.OWN,) if table.source else ()
+    own_control = (near.OWN,) if table.source else ()
     puts_back = table.patch in ("corrupted", "clean")
-    return (near.UNRELATED, *place) if puts_back else (*own, *place, near.DAMAGE)
+    return (near.UNRELATED, *place) if puts_back else (*own_control, *place, near.DAMAGE)
 
 
 def is_stream(site: str) -> bool:
-    """Whether a site is the residual stream itself, which hands on what it has to the next block,
-    so that the same site of another block is no other place."""
+    """Whether a site is the residual stream itself. Each block passes it on, so the same site of
+    another block is not another place."""
     return ".hook_resid_" in site or site == "hook_embed"
 
 
 def _in_a_block(site: str) -> bool:
-    """Whether there may be the same site in another block."""
+    """Whether other blocks may have the same site."""
     return site.startswith("blocks.")
 
 
 def of_probe(
     table: Probe, *, trained: bool = True, changes: Sequence[Control] = ()
 ) -> tuple[Control, ...]:
-    """The near controls of a probe: all, or those that it names, among them those of the change
-    under which it reads. Raises: DataError for a name that is none of them, as `untrained` of a
-    model that is not trained."""
+    """The near controls of a probe: all, or those that it names, including those of the
+    intervention under which it reads. Raises: DataError for an unknown name, such as `untrained`
+    for a model that is not trained."""
     twin = (near.UNTRAINED,) if trained else ()
-    known = (near.BAG, near.EMBEDDING, near.PLACES, *twin, near.PERMUTED)
+    base = (near.BAG, near.EMBEDDING, near.PLACES, *twin, near.PERMUTED)
     others = () if changes else probe_parts.control_of(table)
-    return chosen(table.name, (*known, *others, *changes), table.controls)
+    return chosen(table.name, (*base, *others, *changes), table.controls)
 
 
 # of models as they are ----------------------------------------------------------------------------
@@ -113,8 +113,8 @@ def of_probe(
 def of_model(
     reads: Sequence[Read], prompts: PromptSet, *, untrained: bool, changed: bool
 ) -> list[Control]:
-    """The near controls of a model as it is, or of an untrained one; of one that is known to be
-    another's change, as a training's later states are, this change shuffled too."""
+    """The near controls of an unchanged model, or of an untrained one; for a known change of
+    another model, such as a later checkpoint, also the shuffled change."""
     controls = [near.TRAINED] if untrained else [near.TWIN, *([near.CHANGED] if changed else [])]
     of_heads = [r for r in reads if names_a_head(r)] if not untrained else []
     words = near.WRITERS if all(r.direct or r.weights for r in of_heads) else near.ATTENTION
@@ -129,37 +129,36 @@ def of_model(
 
 
 def compares_texts(read: Read) -> bool:
-    """Whether a read compares the prompt with another text of its row, or two sites on it, one of
-    which another row's text may have."""
+    """Whether a read compares the prompt with another text of its row, or two sites on it, so that
+    the text of another row can replace one of them."""
     return bool(read.other_site or read.other_text or (read.similarity and not read.heads))
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
     """The near controls of a difference between two models.
 
-    No shuffled pairing of their prompts: the mean of differences is the difference of means, so it
-    would come out the same whatever the models do. For the same reason `unrelated` is none where
-    all rows have the same answers, and untrained twins are none of models of one shape: they are
-    equal."""
+    There is no shuffled pairing of prompts: the mean of differences is the difference of means,
+    whatever the models do. For the same reason there is no `unrelated` if all rows have the same
+    answers, and there are no untrained twins of models of one shape, which would be equal."""
     controls = [near.CHANGED] if same_shape else [near.TWINS]
     return [*controls, *([near.ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
 
 def answers(read: Read) -> tuple[str, ...]:
-    """The texts that a read asks for."""
+    """The texts that a read names as answers."""
     stated = [x for name in reads.ANSWERS if (x := getattr(read, name)) is not True]
-    every = [answer for some in stated for answer in texts_of(some)]
+    every = [answer for value in stated for answer in texts_of(value)]
     return tuple(text for answer in every for text in texts_of(answer) if text)
 
 
 def varies(read: Read, prompts: PromptSet) -> bool:
-    """Whether a read asks for other answers of different rows."""
+    """Whether the answers of a read differ between rows."""
     slots = sorted({slot for text in answers(read) for slot in SLOT.findall(text)})
     return len({tuple(row.columns.get(slot) for slot in slots) for row in prompts.rows}) > 1
 
 
 def names_a_head(read: Read) -> bool:
-    """Whether a read is of heads for which others may stand in; not of a sweep over heads."""
+    """Whether a read is of heads that others can replace, and not a sweep over heads."""
     if read.top is not None:
         return read.top.of == "heads"
     heads = [x.partition(".")[2] for x in (*read.heads, read.pattern) if x]
@@ -168,28 +167,28 @@ def names_a_head(read: Read) -> bool:
 
 
 def names_a_block(read: Read) -> bool:
-    """Whether a read is of what named blocks write, for which others may stand in."""
+    """Whether a read is of what named blocks write, which other blocks can replace."""
     sites = (*read.sites, read.site) if read.direct and "site" not in read.sweep else ()
     blocks = [site.split(".")[1] for site in sites if site.startswith("blocks.")]
     return bool(blocks) and not any(map(SLOT.search, blocks))
 
 
 def chooses_by_labels(read: Read) -> bool:
-    """Whether a read is of two labels, or its parts are chosen by them, which may be dealt out at
-    random."""
+    """Whether a read compares two labels, or chooses parts by them, so that the labels can be
+    shuffled."""
     return read.labels is not None or (read.top is not None and not isinstance(read.top.by, str))
 
 
 def looks_at_a_slot(read: Read) -> bool:
-    """Whether a read is of the attention to what stands in a slot, which its place alone may get;
-    not to a place that the read names as one."""
+    """Whether a read is of the attention to a slot, which may depend only on its position, and not
+    to a position that the read names."""
     slots = SLOT.findall(read.to) if read.pattern and isinstance(read.to, str) else []
     return any(slot not in read.sweep for slot in slots)
 
 
 def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
-    """Draw other tokens for all prompts, at each place one of all their tokens; places of slots and
-    what stands before the text stay."""
+    """Draw other tokens for all prompts from the tokens of all; positions of slots and the tokens
+    before the text stay."""
     pool = [t for p in prompts for t in p.tokens[p.opening :]]
 
     def draw(i: int, p: Prompt) -> Prompt:
@@ -200,12 +199,11 @@ def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
 
 
 def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, PromptRow]:
-    """Draw for each of these rows the prompt of any other one, behind which its own answers are
-    asked for.
+    """Replace the prompt of each of these rows by that of another one, while the row keeps its
+    answers.
 
-    Also of one with the same answers: where there are but two kinds of rows, those of the other
-    kind alone would turn every number round, whatever the answers have by themselves. Raises:
-    DataError where there is none."""
+    Rows with the same answers count as well: with only two kinds of rows, the other kind alone
+    would reverse every number. Raises: DataError if there is no other prompt."""
     partners = {}
     for i in rows:
         row = prompts.rows[i]

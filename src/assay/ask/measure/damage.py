@@ -1,18 +1,17 @@
-"""Damage: what a change of a model does to another task of the same model, on the scale of what it
-does to the one that a claim is about.
+"""Damage: what a change of a model does to another task of the same model, on the scale of its
+effect on the prompts of the claim.
 
-A part that everything needs also carries what a claim names, as it carries all else. The control
-`damage` makes the same change where the model continues unrelated prompts. How much less likely it
-makes their endings, over the spread of these, stands in the place of the change's own effect over
-its own spread, in the direction in which a model gets worse: what a change makes a model do that it
-did not do before is not explained by what it breaks.
+A part that everything needs also carries what a claim names. The control `damage` makes the same
+change while the model continues unrelated prompts. The loss of probability of their endings,
+divided by its spread, replaces the change's own effect divided by its own spread, in the direction
+in which a model gets worse: new behaviour after a change is not explained by what the change
+breaks.
 
-Of a difference of two models under a change it is by how much more the change harms the second; of
-a difference of two kinds of prompts the damage counts in the direction in which the difference
-goes, since either kind may be the one that is harmed.
+For a difference of two models under a change, it is by how much more the change harms the second.
+For a difference of two kinds of prompts, the damage counts in the direction of the difference,
+since either kind may be harmed.
 
-The unrelated prompts are 48 plain English sentences about nothing in particular, unless a study
-names others."""
+The unrelated prompts are 48 plain English sentences, unless a study names others."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ from assay.core.heavy import xr
 from assay.subjects.folder import find
 
 SENTENCES = "plain sentences"
-"""What they are called among the prompts of a study; no study can name its own so."""
+"""Their name among the prompts of a study, which no study can use itself."""
 START, END = "start", "end"
 """The columns: who or what a sentence is about, and how it ends."""
 
@@ -96,30 +95,30 @@ The mechanic| checked the engine| but found nothing wrong
 
 @cache
 def plain_sentences() -> PromptSet:
-    """The 48 sentences, each without its end, which is a column."""
+    """The 48 sentences; the end of each is a column."""
     names, lines = (START, "middle", END), _TEXT.strip().splitlines()
     rows = tuple(dict(zip(names, line.split("|"), strict=True)) for line in lines)
     return load(Prompts(name=SENTENCES, text="{start}{middle}", rows=rows), Path())
 
 
 RISE, BEFORE = "unrelated_loss_rises", "unrelated_loss"
-"""Measures of the control: by how much the loss on unrelated text rises, and what it was."""
+"""Measures of the control: the rise of the loss on unrelated text, and the loss before."""
 PARTS = (tasks.OTHERS, tasks.CHOSEN)
-"""Measures that are no numbers of a model."""
+"""Measures that are not numbers of a model."""
 LEAST_SPREAD = 0.1
-"""Nats a token: a smaller spread of the unrelated prompts counts as this one."""
+"""Nats per token; a smaller spread of the unrelated prompts is replaced by this one."""
 MOST = 4.0
-"""An effect counts as at most so many times its spread: where every prompt gives nearly the same
-number, anything else would be nothing next to it."""
+"""An effect counts as at most this many times its spread. If every prompt gives nearly the same
+number, any other effect would be nothing in comparison."""
 FIRST = 5
-"""Tokens that every plain sentence has before its end at least."""
+"""Minimum number of tokens before the end of a plain sentence."""
 SENTENCE = "sentence"
 
 
 @dataclass(frozen=True)
 class DamageTask(Task):
-    """What the control `damage` measures: the change that another arm is about, and what it does to
-    unrelated prompts. In `start` stands the model before it was trained, if that is the change."""
+    """What the control `damage` measures: the change of another arm, and its effect on unrelated
+    prompts. If the change is a training, `start` is the model before it."""
 
     other: PromptSet | None = None
     """The unrelated prompts."""
@@ -132,18 +131,18 @@ class DamageTask(Task):
 
     @cached_property
     def sets(self) -> tuple[PromptSet, ...]:
-        """The prompts that decide its numbers, the unrelated ones behind the others."""
+        """The prompts that determine its numbers, with the unrelated ones last."""
         return (*super().sets, self.unrelated)
 
     @cached_property
     def words(self) -> dict[str, Any]:
-        """What decides its numbers besides the contents of models and prompts."""
+        """What determines its numbers besides the contents of models and prompts."""
         words = {**super().words, "control": "damage", "read on": [*read_on(self.unrelated)]}
         by_effect = self.intervention and choosing.by_effect(self.intervention, self.reads)
         return {**words, "chosen": "by effect"} if by_effect else words
 
     def about(self, measure: str) -> tuple[str, str, str]:
-        """Say what a measure is, its unit, and which way is better."""
+        """Describe a measure: what it is, its unit, and which way is better."""
         if measure == RISE:
             return "by how much the loss on unrelated text rises, a token", "nats", "lower"
         if measure == BEFORE:
@@ -152,15 +151,15 @@ class DamageTask(Task):
 
 
 def read_on(other: PromptSet) -> tuple[str, str]:
-    """What is read of unrelated prompts: the log-probability of their ends, where they have such a
-    column, else the loss of their text."""
+    """What is read of unrelated prompts: the log-probability of their ends, if they have such a
+    column, otherwise the loss of their text."""
     ends = all(END in row.columns for row in other.rows)
     return ("log_prob", f"{{{END}}}") if ends else ("loss", "")
 
 
 def moved(table: Intervention, other: PromptSet) -> Intervention:
-    """Make the same change at a place that unrelated prompts have. Raises: DataError where the
-    loss of their text could not show it."""
+    """Make the same change at a position that unrelated prompts have. Raises: DataError if the loss
+    of their text could not show it."""
     slots = [name for name in other.rows[0].spans if name != END]
 
     def place(position: Position) -> Position:
@@ -173,15 +172,15 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
         return position
 
     several = table.position if isinstance(table.position, tuple) else ()
-    at: Any = tuple(dict.fromkeys(map(place, several))) or place(table.position)  # type: ignore[arg-type]
-    changes: dict[str, Any] = {"position": at}
+    new_position: Any = tuple(dict.fromkeys(map(place, several))) or place(table.position)  # type: ignore[arg-type]
+    changes: dict[str, Any] = {"position": new_position}
     if table.source and table.ablate == "mean" and table.source_position == "":
         changes["source_position"] = table.position
     swept = dict(table.sweep)
     if "position" in swept:
         swept["position"] = tuple(place(p) for p in swept["position"])  # type: ignore[arg-type]
         changes["sweep"] = swept
-    places = {*(at if several else (at,)), *swept.get("position", ())}
+    places = {*(new_position if several else (new_position,)), *swept.get("position", ())}
     if -1 in places and read_on(other)[0] == "loss":
         raise DataError(
             f"{other.table.name} has no column {END}, and the loss on its text "
@@ -193,7 +192,7 @@ def moved(table: Intervention, other: PromptSet) -> Intervention:
 
 
 def axes(task: DamageTask) -> dict[str, Axes]:
-    """What the control measures, with its dimensions and their levels."""
+    """The measures of the control, with their dimensions and levels."""
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
     plain = {k: v for k, v in measuring.axes(task).items() if k not in PARTS}
@@ -201,7 +200,7 @@ def axes(task: DamageTask) -> dict[str, Axes]:
 
 
 def seconds(task: DamageTask, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of the passes of so many runs in a model of this size."""
+    """Estimate the CPU-seconds of the passes of so many runs in a model of this size."""
     here = _here(task)
     there = replace(here, prompts=task.unrelated, reads=(_read(task.unrelated),), less=None)
     return 2 * sum(measuring.seconds(side, size, runs) for side in (here, there))
@@ -216,18 +215,18 @@ def measure(
     tick: Tick,
     root: Path = Path("assay-store"),
 ) -> tuple[Measured, dict[str, list[Any]]]:
-    """Measure the control: the numbers of the model before the change, plus what the change does to
-    unrelated prompts on the scale of what it does to these."""
+    """Measure the control: the numbers of the model before the change, plus the effect of the
+    change on unrelated prompts, rescaled by its effect on these."""
 
-    def numbers(k: int, some: Task) -> dict[str, xr.DataArray]:
-        def part(done: int, total: int) -> None:
-            tick(k * total + done, 4 * total)
+    def numbers(k: int, side: Task) -> dict[str, xr.DataArray]:
+        def part(finished: int, total: int) -> None:
+            tick(k * total + finished, 4 * total)
 
-        measured, coords = measuring.measure(some, seeds, folder, device, smoke, part, root)
+        measured, coords = measuring.measure(side, seeds, folder, device, smoke, part, root)
         arrays = {}
         for name, (dims, x, _) in measured.items():
-            own = {d: coords[d] for d in dims.split() if d in coords}
-            arrays[name] = xr.DataArray(x, dims=dims.split(), coords=own)
+            levels_of_dims = {d: coords[d] for d in dims.split() if d in coords}
+            arrays[name] = xr.DataArray(x, dims=dims.split(), coords=levels_of_dims)
         return {name: x for name, x in arrays.items() if name not in PARTS}
 
     here, unit = _here(task), task.prompts.unit
@@ -236,9 +235,9 @@ def measure(
     first = task.start or task.model if both else task.less or task.start or task.model
     changed = numbers(0, here)
     plain = replace(here, model=first, less=None, intervention=None, reads=apart)
-    before = numbers(1, plain) if apart else {}
+    unchanged = numbers(1, plain) if apart else {}
     rise, was, share = _on_others(task, here, first, folder, numbers)
-    untouched = before
+    untouched = unchanged
     if both and task.less is not None:
         other = _on_others(task, replace(here, model=task.less), task.less, folder, numbers)
         rise, share = rise - other[0], share - other[2]
@@ -249,9 +248,9 @@ def measure(
     for read in task.reads:
         x = changed[read.name]
         base = untouched.get(read.name, xr.zeros_like(x))
-        of_model = before.get(read.name, base)
+        of_model = unchanged.get(read.name, base)
         worse = _worse(read, of_model, unit)
-        if task.than is not None:  # which kind of prompts is harmed more, nobody knows
+        if task.than is not None:  # either kind of prompts may be harmed more
             off = (x - base).mean(unit)
             worse = xr.where(off > 0, 1.0, -1.0)
         lead = None if reads.worse(read) or task.than is not None else of_model.mean(unit)
@@ -273,8 +272,8 @@ def measure(
 def _on_others(
     task: DamageTask, here: Task, first: Model, folder: Path, numbers: Any
 ) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """By how much the loss on unrelated prompts rises a token, what it was, and the rise of each
-    over their spread."""
+    """By how much the loss per token on unrelated prompts rises, the loss itself, and each rise
+    divided by their spread."""
     other = task.unrelated
     there = replace(
         here,
@@ -315,9 +314,9 @@ def _scaled(
     difference: bool,
     lead: xr.DataArray | None,
 ) -> xr.DataArray:
-    """The numbers before a change, plus its damage on the scale of what it does to them; of a
-    difference the damage alone. `share` has the damage over the spread of unrelated prompts. A
-    `lead` of one answer over another goes to 0 at most."""
+    """The numbers before a change plus its damage on the scale of the change's effect; for a
+    difference only the damage. `share` is the damage divided by the spread of unrelated prompts. A
+    `lead` of one answer over another cannot change its sign."""
     effect = x if difference else x - base
     after = base + x if difference else x
     mean = effect.mean(unit)
@@ -331,8 +330,8 @@ def _scaled(
 
 
 def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
-    """Which way a read goes where a model gets worse: 1 up, −1 down. A difference, such as that of
-    two answers, goes towards 0; hardly at all where it is about 0 already."""
+    """The direction in which a read goes if a model gets worse: 1 up, −1 down. A difference, such
+    as that of two answers, goes towards 0, and hardly changes if it is about 0."""
     if way := reads.worse(read):
         return 1.0 if way == "rises" else -1.0
     mean, spread = base.mean(unit), base.std(unit)
@@ -340,16 +339,16 @@ def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
 
 
 def _short_of_zero(damage: xr.DataArray, lead: xr.DataArray, unit: str) -> xr.DataArray:
-    """What damages a lead of one answer over another makes nothing of it at most, and no lead of
-    the other one."""
+    """Limit damage to a lead of one answer over another: it can remove the lead and not reverse
+    it."""
     mean = damage.mean(unit)
     overshoots = (mean * lead < 0) & (abs(mean) > abs(lead))
     return damage * xr.where(overshoots, abs(lead) / abs(mean).clip(1e-12), 1.0)
 
 
 def _dealt(share: xr.DataArray, levels: list[Any], unit: str) -> xr.DataArray:
-    """The unrelated prompts dealt out to the units: of more prompts than units the mean of several,
-    of fewer each to several units."""
+    """The unrelated prompts distributed over the units: with more prompts than units the mean of
+    several, with fewer each prompt for several units."""
     n, count = len(levels), share.sizes[SENTENCE]
     parts = [
         share.isel({SENTENCE: [*range(i, count, n)] if i < count else [i % count]}).mean(SENTENCE)
@@ -359,8 +358,7 @@ def _dealt(share: xr.DataArray, levels: list[Any], unit: str) -> xr.DataArray:
 
 
 def _here(task: DamageTask) -> Task:
-    """What is measured of the change itself: the task of the arm that the control stands next
-    to."""
+    """What is measured of the change itself: the task of the arm that is controlled."""
     fields = {name: getattr(task, name) for name in Task.__dataclass_fields__}
     return Task(**{**fields, "control": "", "start": None})
 
@@ -371,7 +369,7 @@ def _read(other: PromptSet) -> Read:
 
 
 def _tokens(model: Model, study: Path, other: PromptSet) -> float:
-    """How many tokens an end has, on average."""
+    """The mean number of tokens of an end."""
     tokenizer = find(models.located(study, models.states(model)[0])).tokenizer
     counts = [len(tokenizer.encode(row.columns[END])) for row in other.rows]
     return float(np.mean(counts))

@@ -1,5 +1,5 @@
-"""Distributed alignment search: a direction at a site, or a subspace, that is trained so that a
-model gives the answer of a pair's other text when this part alone is patched from that text."""
+"""Distributed alignment search: train a direction or a subspace at a site so that the model gives
+the answer to a pair's other text if only this part is patched from that text."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 BATCH = 8
-"""Pairs of a step."""
+"""Pairs per step."""
 ORDERS = 64
-"""So many orders of answers are drawn for a shuffled training."""
+"""Number of orders of answers that are drawn for a shuffled training."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What is the same in every step of a training, for each pair of texts."""
+    """What stays the same in every step of a training, for each pair of texts."""
 
     tokens: Int[torch.Tensor, "n s"]
-    """The text and its answer, filled up on the right."""
+    """The text and its answer, padded on the right."""
     answers: Sequence[Sequence[tuple[int, int]]]
-    """After which token each token of the answer is to follow."""
+    """The positions after which each token of the answer should follow."""
     at: Sequence[int]
     """The token that is patched."""
     others: Float[torch.Tensor, "n d"]
-    """What the site has on the other text."""
+    """The activations of the site on the other text."""
     stream: Float[torch.Tensor, "n s d"] | None
-    """The stream before the block of the site; None of a site before all blocks."""
+    """The stream before the block of the site; None for a site before all blocks."""
 
 
 def subspace(
@@ -63,7 +63,7 @@ def subspace(
         shown: the pairs of texts.
         rows: from which of them is learned.
         seed: of the start and of the order of the pairs.
-        shuffled: whether answers are those of other pairs, so that they tell nothing.
+        shuffled: whether answers are those of other pairs, which carry no information.
     Formula: the loss is −log P(answer | x + Qᵀ Q (b − x)), with x and b what the site has on the
     two texts, and Q the basis
     Source: Geiger et al., Finding Alignments Between Interpretable Causal Variables and Distributed
@@ -82,13 +82,13 @@ def subspace(
     descent = torch.optim.Adam([weights], lr=table.lr)
     count = min(BATCH, len(rows))
     epochs = -(-table.steps * count // len(rows))
-    drawn = [
+    pair_order = [
         int(i) for e in range(epochs) for i in rng.permutation(draws, "ask.das", e, len(rows))[0]
     ]
     for step in range(table.steps):
-        some = drawn[step * count : (step + 1) * count]
+        batch = pair_order[step * count : (step + 1) * count]
         with torch.enable_grad():
-            loss = _loss(model, site, pairs, some, basis(weights))
+            loss = _loss(model, site, pairs, batch, basis(weights))
         (weights.grad,) = torch.autograd.grad(loss, [weights])
         descent.param_groups[0]["lr"] = table.lr * (1 - step / table.steps)
         descent.step()
@@ -96,15 +96,15 @@ def subspace(
 
 
 def _order(answers: Sequence[str], draws: Int[np.ndarray, "1"]) -> list[int]:
-    """Draw which pair's answer each pair gets: of several orders that in which as many keep the
-    text of their answer as if each got any other pair's. With more of them it would learn the true
-    direction from these, and with fewer its opposite."""
+    """Draw the order in which pairs exchange answers: of several orders the one in which as many
+    pairs keep the text of their answer as expected by chance. With more it would learn the true
+    direction, and with fewer its opposite."""
     counts, n = Counter(answers), len(answers)
     expected = sum(c * (c - 1) for c in counts.values()) / (n - 1)
 
     def off(order: Sequence[int]) -> float:
-        kept = sum(answers[k] == answer for k, answer in zip(order, answers, strict=True))
-        return abs(kept - expected)
+        unchanged = sum(answers[k] == answer for k, answer in zip(order, answers, strict=True))
+        return abs(unchanged - expected)
 
     orders = [rng.permutation(draws, "ask.das.shuffled", k, n)[0].tolist() for k in range(ORDERS)]
     return min(orders, key=off)
@@ -118,44 +118,46 @@ def _pairs(
     answers: Sequence[str],
     shown: PromptSet,
 ) -> Pairs:
-    texts, asked, at, others, streams = [], [], [], [], []
-    before = None if site.layer is None else Site("resid_pre", site.layer)
+    texts, targets, positions, others, streams = [], [], [], [], []
+    stream_site = None if site.layer is None else Site("resid_pre", site.layer)
     for row, answer in zip(rows, answers, strict=True):
         p = prompt(model.folder, row)
         pair, wants = pair_of(p, table.position, shown), p.wants(p.behind(answer))
         texts.append([*p.tokens, *wants[-1].continuation])
-        asked.append([(w.position, w.token) for w in wants])
-        at.append(p.at(table.position))
-        others.append(pair.acts(model, p, [site], at[-1:])[site][0].float())
-    most = max(map(len, texts))
-    tokens = torch.tensor([[*t, *[0] * (most - len(t))] for t in texts], device=model.device)
-    if before is not None:
+        targets.append([(w.position, w.token) for w in wants])
+        positions.append(p.at(table.position))
+        others.append(pair.acts(model, p, [site], positions[-1:])[site][0].float())
+    longest = max(map(len, texts))
+    tokens = torch.tensor([[*t, *[0] * (longest - len(t))] for t in texts], device=model.device)
+    if stream_site is not None:
         streams = [
-            model.run(some, capture=[before], logits=False).acts[before].clone()
-            for some in tokens.split(BATCH)
+            model.run(batch, capture=[stream_site], logits=False).acts[stream_site].clone()
+            for batch in tokens.split(BATCH)
         ]
-    return Pairs(tokens, asked, at, torch.stack(others), torch.cat(streams) if streams else None)
+    stream = torch.cat(streams) if streams else None
+    return Pairs(tokens, targets, positions, torch.stack(others), stream)
 
 
 def _loss(
     model: Pretrained,
     site: Site,
     pairs: Pairs,
-    some: Sequence[int],
+    rows: Sequence[int],
     along: Float[torch.Tensor, "k d"],
 ) -> Float[torch.Tensor, ""]:
-    """The mean loss of the answers of some pairs, patched along a basis."""
-    each, at = [*range(len(some))], [pairs.at[i] for i in some]
+    """The mean loss of the answers of a batch of pairs, patched along a basis."""
+    each, places = [*range(len(rows))], [pairs.at[i] for i in rows]
 
     def patched(x: torch.Tensor) -> torch.Tensor:
-        own, new = x[each, at], x.clone()
-        new[each, at] = own + ((pairs.others[[*some]].to(x) - own) @ along.to(x).T) @ along.to(x)
+        old, new = x[each, places], x.clone()
+        change, basis = pairs.others[[*rows]].to(x) - old, along.to(x)
+        new[each, places] = old + (change @ basis.T) @ basis
         return new
 
-    start = None if pairs.stream is None else (site.layer or 0, pairs.stream[[*some]])
-    run = model.run(pairs.tokens[[*some]], edits={site: patched}, start=start, gradients=True)
+    start = None if pairs.stream is None else (site.layer or 0, pairs.stream[[*rows]])
+    run = model.run(pairs.tokens[[*rows]], edits={site: patched}, start=start, gradients=True)
     assert run.final is not None
-    asked = [(b, *one) for b, i in enumerate(some) for one in pairs.answers[i]]
-    logits = model.head(run.final[[b for b, _, _ in asked], [k for _, k, _ in asked]]).float()
-    logs = logits.log_softmax(-1)[[*range(len(asked))], [token for _, _, token in asked]]
-    return -logs.sum() / len(some)
+    targets = [(b, *answer_token) for b, i in enumerate(rows) for answer_token in pairs.answers[i]]
+    logits = model.head(run.final[[b for b, _, _ in targets], [k for _, k, _ in targets]]).float()
+    logs = logits.log_softmax(-1)[[*range(len(targets))], [token for _, _, token in targets]]
+    return -logs.sum() / len(rows)

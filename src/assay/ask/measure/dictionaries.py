@@ -1,4 +1,4 @@
-"""Dictionaries that a study names: files beside it, stored runs, published ones."""
+"""Dictionaries that a study names: local files, stored runs and published ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from assay.evaluation.sources import Source
 from assay.lab.store.store import Store
 
 _opened: dict[str, Dictionary] = {}
-"""The last few, by the hash of what they are made from."""
+"""The last few, by the hash of their source."""
 KEPT = 2
 
 
 def source(name: str, folder: Path, root: Path) -> Source:
-    """The dictionary of a name: a file or folder beside the study, a run of the store, or a
+    """The dictionary of a name: a file or folder relative to the study, a run of the store, or a
     published one. Raises: DataError."""
     path = folder / Path(name).expanduser()
     inside = path.exists() or name.startswith((".", "/", "~"))
@@ -37,8 +37,8 @@ def opened(name: str, folder: Path, root: Path) -> Dictionary:
 
 
 def latent(dictionary: Dictionary, name: str, number: int) -> tuple[Dictionary, int]:
-    """A dictionary that gives a latent what this one gives it, and its number there: of that latent
-    alone, where no other has a say. Raises: DataError for a number that it lacks."""
+    """A dictionary that gives this latent the same activation, and the latent's number in it: with
+    that latent alone, if no other one influences it. Raises: DataError for an unknown number."""
     if not 0 <= number < dictionary.width:
         raise DataError(f"{name} has latents 0 to {dictionary.width - 1:,}, got {number:,}")
     if type(dictionary.nonlinearity) not in (ReLU, JumpReLU, Identity):

@@ -1,5 +1,6 @@
-"""Directions: what is learned from activations at a site, or read off weights, and what stands in
-its place in controls."""
+"""Directions: how they are learned from activations or read off weights. `check` refuses impossible
+tables, `Learner.vector` gives the direction of a seed, and the last methods of `Learner` give the
+replacements of controls: shuffled labels, other heads, random tokens, another feature."""
 
 from __future__ import annotations
 
@@ -34,16 +35,18 @@ LEARNED = ("difference", "probe", "mean", "component", "components", "das")
 """Those that are learned from prompts."""
 WAYS = (*LEARNED, "feature", "neurons", "unembedding", "embedding", "mean_row", "activation")
 POINTS = ("difference", "mean", "mean_row", "activation")
-"""Those that keep their length, so that there is a distance from them; the others have length 1."""
+"""Those that keep their length, so that distances from them are defined; the others have length
+1."""
 ENOUGH = 6
-"""So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
+"""With this many rows of a label, a seed learns from at least two, of which one is swapped in a
+shuffled control."""
 KEPT = 64
 _trained: dict[tuple[object, ...], torch.Tensor] = {}
-"""The last directions that were trained, which several arms have in common."""
+"""The last trained directions, which several arms share."""
 
 
 def way_of(table: Direction) -> str:
-    """How a direction is got. Raises: DataError where it says no way or several."""
+    """How a direction is obtained. Raises: DataError if it has no way or several."""
     ways = [w for w in WAYS if getattr(table, w) not in (None, "", False, ())]
     ways += ["neurons"] if table.top and table.top.of == "neurons" else []
     if len(ways) != 1:
@@ -53,18 +56,18 @@ def way_of(table: Direction) -> str:
 
 
 def is_of_stream(table: Direction) -> bool:
-    """Whether weights give it in the residual stream, so that it needs no site."""
+    """Whether it is given by weights in the residual stream, so that it needs no site."""
     return way_of(table) in ("neurons", "unembedding", "embedding", "mean_row")
 
 
 def is_one(table: Direction) -> bool:
-    """Whether it is one vector, neither a subspace nor a vector for each token."""
+    """Whether it is a single vector, and not a subspace or a vector for each token."""
     return table.rank == 1 and table.position != "all" and not is_subspace(table)
 
 
 def is_subspace(table: Direction) -> bool:
-    """Whether it is learned as several dimensions: principal components, or one of those of all
-    tokens, what tells more than two labels apart, or probes one after another."""
+    """Whether it has several dimensions: principal components, a component of all tokens, the
+    differences of more than two labels, or successive probes."""
     labels = table.difference or table.probe or ()
     components = table.components or (table.component and table.position == "all")
     return bool(components or table.iterations or labels[2:])
@@ -80,7 +83,7 @@ def find(tables: Sequence[Direction], name: str) -> Direction:
 
 
 def source_of(table: Direction, sources: Mapping[str, PromptSet], measured: PromptSet) -> PromptSet:
-    """The prompts that a direction is learned from. Raises: DataError where there are none."""
+    """The prompts that a direction is learned from. Raises: DataError if they do not exist."""
     if table.prompts not in ("", *sources):
         hint = nearest(table.prompts, sources)
         raise DataError(f"direction {table.name!r}: no prompts {table.prompts!r}; {hint}")
@@ -88,7 +91,8 @@ def source_of(table: Direction, sources: Mapping[str, PromptSet], measured: Prom
 
 
 def check(table: Direction) -> None:
-    """Refuse a direction that no model and no prompts could have. Raises: DataError, ModelError."""
+    """Refuse a direction that is impossible for any model and prompts. Raises: DataError,
+    ModelError."""
     way = way_of(table)
     if table.site and not SLOT.search(table.site):
         _check_site(table.name, Site.parse(table.site))
@@ -157,8 +161,7 @@ def refuse_judged(table: Direction, judged: PromptSet) -> None:
 
 
 def check_tokens(table: Direction, folder: ModelFolder) -> None:
-    """Refuse an (un)embedding of what is no one token, before the model is opened. Raises:
-    DataError."""
+    """Refuse an (un)embedding of a text that is not one token. Raises: DataError."""
     for way in ("unembedding", "embedding"):
         for text in texts_of(getattr(table, way)) if getattr(table, way) else ():
             if slot := SLOT.search(text):
@@ -171,7 +174,7 @@ def check_tokens(table: Direction, folder: ModelFolder) -> None:
 
 
 def one_token(name: str, way: str, text: str, ids: Sequence[int]) -> int:
-    """Give the token of a text. Raises: DataError where it is not one."""
+    """Give the token of a text. Raises: DataError if it is not one token."""
     if len(ids) != 1:
         raise DataError(
             f"direction {name!r}: {text!r} is {len(ids)} tokens; an {way} is that of one"
@@ -194,25 +197,25 @@ class Examples:
     acts: Float[torch.Tensor, "row d"]
     labels: tuple[str, ...]
     rows: tuple[int, ...] = ()
-    """Which rows of the prompts they are of."""
+    """Their rows of the prompts."""
 
 
 @dataclass(frozen=True, eq=False)
 class Learner:
-    """Gets directions of a model: each seed learns from prompts of its own."""
+    """Gives directions of a model; each seed learns from its own prompts."""
 
     model: Pretrained
     measured: PromptSet
-    """The prompts that are measured: what learns from them sees the other half."""
+    """The measured prompts: what learns from them uses the other half."""
     sources: Mapping[str, PromptSet]
     """All prompts, by name."""
     activations: Callable[[PromptSet, Site, Position], Float[torch.Tensor, "row d"]]
-    """Of all rows at a site and a position."""
+    """The activations of all rows at a site and a position."""
     dictionary: Callable[[str], Dictionary]
 
     def site(self, table: Direction, otherwise: Site | None = None) -> Site:
-        """The site of a direction: its own, its dictionary's, or that at which it is used. Raises:
-        DataError where there is none, or it has no one vector for each token."""
+        """The site of a direction: its own, its dictionary's, or the one at which it is used.
+        Raises: DataError if there is none, or it has no single vector for each token."""
         if table.site:
             site = Site.parse(table.site)
         elif table.feature:
@@ -226,9 +229,8 @@ class Learner:
         return site
 
     def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "..."]:
-        """Get a direction: a difference of means with its length, every other of length 1; or the
-        basis of a subspace. Raises: DataError where the examples lack a label, or it has no
-        length."""
+        """Get a direction: a difference of means with its length, all others with length 1; or the
+        basis of a subspace. Raises: DataError if the examples lack a label, or its length is 0."""
         way = way_of(table)
         if way == "das":
             return self._trained(table, site, seed)
@@ -242,11 +244,11 @@ class Learner:
             assert table.feature is not None
             direction = self._row(*table.feature)
         elif way == "neurons":
-            some = [
+            written = [
                 readout.written_by_neurons(self.model, n)[numbers].sum(0)
                 for n, numbers in heads_by_layer(table.neurons)
             ]
-            direction = torch.stack(some).sum(0).to(self.model.device)
+            direction = torch.stack(written).sum(0).to(self.model.device)
         elif way == "mean_row":
             return mean_row(self.model, table.mean_row)
         else:
@@ -269,7 +271,7 @@ class Learner:
     def _trained(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
     ) -> Float[torch.Tensor, "..."]:
-        """A direction, or the basis of a subspace, that is trained by patching it."""
+        """A direction, or the basis of a subspace, trained by patching it."""
         prompts, rows = self._prompts(table)
         chosen = prompts.sample(rows, seed)
         key = (self.model.fingerprint, prompts.digest, repr(table), site, seed, shuffled)
@@ -288,7 +290,7 @@ class Learner:
         return effects.directions(dictionary.to(self.model.device), [latent])[0].float()
 
     def _prompts(self, table: Direction) -> tuple[PromptSet, list[int]]:
-        """The prompts of a direction, and the rows that may be learned from."""
+        """The prompts of a direction, and the rows that it may learn from."""
         prompts = source_of(table, self.sources, self.measured)
         shared = prompts.table.name == self.measured.table.name
         rows = prompts.halves()[0] if shared else [*range(len(prompts.rows))]
@@ -322,8 +324,8 @@ class Learner:
         return self._of(table, site, *self._prompts(table))
 
     def spread(self, table: Direction, site: Site) -> Float[torch.Tensor, "row d"] | None:
-        """How the activations spread among which a direction is learned, each less the mean of its
-        label, so that what the labels tell has no share in it; None where nothing is learned."""
+        """The activations that a direction is learned from, minus the mean of their label, so that
+        differences between labels do not count; None if nothing is learned."""
         if way_of(table) not in LEARNED:
             return None
         examples = self._all_examples(table, site)
@@ -347,8 +349,8 @@ class Learner:
         return Examples(acts, tuple(labels), tuple(rows))
 
     def _written(self, table: Direction, prompts: PromptSet) -> Float[torch.Tensor, "row d"]:
-        """What the heads of a direction write to the stream together, behind the norm after
-        attention where a model has one."""
+        """What the heads of a direction together write to the stream, after the norm behind
+        attention if there is one."""
         parts = []
         for layer, numbers in heads_by_layer(table.heads):
             every = self.activations(prompts, Site("result", layer), table.position)
@@ -362,9 +364,9 @@ class Learner:
     def subspace(
         self, table: Direction, site: Site, seed: int, *, shuffled: bool = False
     ) -> Float[torch.Tensor, "k d"]:
-        """Learn the first principal components of the activations at a site, or what tells labels
-        apart; `shuffled`, with the rows of each label dealt out among all labels. Raises: DataError
-        where there are not so many dimensions."""
+        """Learn the first principal components of the activations at a site, or what separates
+        labels; `shuffled`, with the rows of each label distributed over all labels. Raises:
+        DataError if there are too few dimensions."""
         examples = self.examples(table, site, seed)
         if table.components or table.component:
             return _components(table, examples.acts)
@@ -377,17 +379,16 @@ class Learner:
             raise _alike(table, examples, site, self)
         return basis
 
-    # what stands in its place ---------------------------------------------------------------------
+    # its replacements in controls -----------------------------------------------------------------
 
     def shuffled(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
-        """Learn a direction from labels that tell nothing: half of the rows of each label have the
-        other one.
+        """Learn a direction from uninformative labels: half of the rows of each label get the other
+        label.
 
-        So whatever tells the labels apart cancels: the direction has no share of the true one, of
-        either sign, but by noise. What is left has a sign that means nothing, so seeds come in
-        pairs, 2n and 2n + 1, of which the second has the opposite of the first. A direction of das
-        is trained on answers of other pairs. Raises: DataError where a label has fewer than two
-        rows."""
+        Then what separates the labels cancels, and the direction has no component along the true
+        one except noise. Its sign is arbitrary, so seeds come in pairs, 2n and 2n + 1, of which the
+        second has the opposite direction. A direction of das is trained on answers of other pairs.
+        Raises: DataError if a label has fewer than two rows."""
         if table.das:
             return self._trained(table, site, seed, shuffled=True)
         pair = table.difference or table.probe
@@ -407,24 +408,24 @@ class Learner:
             first, second = (examples.acts[rows] for rows in groups)
             return vectors.shuffled_difference(first, second, seed)
         swapped = list(examples.labels)
-        for k, (some, _) in enumerate(vectors.swaps([*map(len, groups)], seed)):
-            for i in some:
+        for k, (exchanged, _) in enumerate(vectors.swaps([*map(len, groups)], seed)):
+            for i in exchanged:
                 swapped[groups[k][i]] = label_of(pair[1 - k])
         direction = _probe(table, Examples(examples.acts, tuple(swapped)))
         return sign_of(seed) * direction
 
     def other_heads(self, table: Direction, seed: int, *, anywhere: bool) -> Direction:
-        """Learn a direction from as many other heads: of the same blocks, or `anywhere`. Raises:
-        DataError where there are too few."""
-        named, layers = [head_of(text) for text in table.heads], range(self.model.layers)
+        """Learn a direction from as many other heads, of the same blocks or `anywhere`. Raises:
+        DataError if there are too few."""
+        heads, layers = [head_of(text) for text in table.heads], range(self.model.layers)
         count = read_sizes(self.model.folder.config)["h"]
-        blocks = layers if anywhere else sorted({layer for layer, _ in named})
+        blocks = layers if anywhere else sorted({layer for layer, _ in heads})
         pool = [(layer, k) for layer in blocks for k in range(count)]
-        others = picks.random_others(named, pool, seed)
+        others = picks.random_others(heads, pool, seed)
         return msgspec.structs.replace(table, heads=tuple(f"{n}.{k}" for n, k in others))
 
     def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
-        """The (un)embedding of random tokens in the place of those that a direction names."""
+        """The (un)embedding of random tokens instead of those that a direction names."""
         way = way_of(table)
         weight = embeddings(self.model, way).weight
         texts = texts_of(getattr(table, way))
@@ -440,7 +441,7 @@ class Learner:
     def feature(
         self, table: Direction, live: Sequence[int], seed: int
     ) -> Float[torch.Tensor, " d"]:
-        """The decoder row of another feature that is on in these prompts."""
+        """The decoder row of another feature that is active in these prompts."""
         assert table.feature is not None
         name, latent = table.feature
         return self._row(name, another(self.dictionary(name), latent, live, seed))
@@ -455,7 +456,7 @@ def _alike(table: Direction, examples: Examples, site: Site, learner: Learner) -
 
 
 def label_of(label: Plain) -> str:
-    """A label as the prompts have it."""
+    """A label as it is written in the prompts."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
@@ -490,24 +491,24 @@ def _probe(table: Direction, examples: Examples) -> torch.Tensor:
 
 
 def _components(table: Direction, acts: Float[torch.Tensor, "n d"]) -> torch.Tensor:
-    """The first principal components, or the one of a number, [k, d]. Raises: DataError where there
-    are fewer."""
+    """The first principal components, or a single one, [k, d]. Raises: DataError if there are
+    fewer."""
     x = acts.double() - acts.double().mean(0)
     rows = torch.linalg.eigh(x.T @ x).eigenvectors
-    most, asked = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
-    if asked > most:
-        what = "tokens" if table.position == "all" else "prompts"
+    limit, number = min(len(x) - 1, x.shape[1]), table.components or table.component or 0
+    if number > limit:
+        noun = "tokens" if table.position == "all" else "prompts"
         more = '; position = "all" learns from all of their tokens'
         hint = "" if table.position == "all" else more
         raise DataError(
-            f"direction {table.name!r}: {len(x)} {what} have {max(0, most)} principal components, "
-            f"got {asked}{hint}"
+            f"direction {table.name!r}: {len(x)} {noun} have {max(0, limit)} principal components, "
+            f"got {number}{hint}"
         )
-    return rows.flip(1).T[asked - (1 if table.component else asked) : asked].to(acts)
+    return rows.flip(1).T[number - (1 if table.component else number) : number].to(acts)
 
 
 def _component(table: Direction, examples: Examples) -> torch.Tensor:
-    """A principal component, as long as the examples spread along it."""
+    """A principal component, scaled by the spread of the examples along it."""
     assert table.component is not None
     x = examples.acts - examples.acts.mean(0)
     if table.component > min(len(x) - 1, x.shape[1]):
@@ -532,26 +533,26 @@ _LEARN: Mapping[str, Callable[[Direction, Examples], torch.Tensor]] = {
 def of_texts(
     model: Pretrained, table: Direction, site: Site, draw: int | None = None
 ) -> Float[torch.Tensor, "..."]:
-    """What a site has on a text at the position of a direction, or on the first less on the second,
-    the shorter of which is filled up with spaces; at all positions a row for each token, the
-    opening left out. With a `draw`, of texts of as many random tokens."""
+    """The activation of a site on a text at the position of a direction, or on the first text minus
+    the second, the shorter one padded with spaces; at all positions a row for each token, without
+    the opening. With a `draw`, of texts of as many random tokens."""
     texts = [[*model.encode(text)] for text in texts_of(table.activation)]
     words = len(embeddings(model, "embedding").weight)
     for k, text in enumerate(texts if draw is not None else ()):
         numbers = rng.integers(np.array([draw]), "ask.texts", k, (len(text),), words)
         texts[k] = numbers[0].tolist()
     opening, space = [*model.folder.opening], model.encode(" ")[-1]
-    most, found = max(map(len, texts)), list[torch.Tensor]()
+    longest, rows = max(map(len, texts)), list[torch.Tensor]()
     for text in texts:
-        tokens = (*opening, *text, *[space] * (most - len(text)))
+        tokens = (*opening, *text, *[space] * (longest - len(text)))
         p = Prompt(PromptRow("", {}, table.name, {}), tokens, len(opening), model.folder)
         ids = torch.tensor([tokens], device=model.device)
         acts = model.run(ids, capture=[site], logits=False).acts
-        seen = PassOutput(p, acts={site: acts[site][0]})
+        output = PassOutput(p, acts={site: acts[site][0]})
         whole = table.position == "all"
-        found.append(seen.rows(site, "all") if whole else seen.act(site, table.position))
-    vector = found[0] - found[1] if len(found) > 1 else found[0]
-    _unit(table, vector, site)  # refuses one without a length
+        rows.append(output.rows(site, "all") if whole else output.act(site, table.position))
+    vector = rows[0] - rows[1] if len(rows) > 1 else rows[0]
+    _unit(table, vector, site)  # refuses length 0
     return vector
 
 
@@ -570,8 +571,8 @@ def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torc
 
 
 def site_of(name: str, dictionary: Dictionary) -> Site:
-    """Where a dictionary reads and writes. Raises: DataError where its file does not say it, or it
-    writes elsewhere."""
+    """The site of a dictionary. Raises: DataError if its file has none, or it reads and writes at
+    different sites."""
     if len(dictionary.sites) > 1 or dictionary.sites_out not in ((), dictionary.sites):
         raise DataError(
             f"{name} reads and writes at different sites, so one of its features is not a "
@@ -585,28 +586,27 @@ def site_of(name: str, dictionary: Dictionary) -> Site:
 
 
 def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int) -> int:
-    """Draw another latent, among those that are on if any is, that has a decoder row. Raises:
-    DataError where there is none."""
+    """Draw another latent with a decoder row, among the active ones if there are any. Raises:
+    DataError if there is none."""
     lengths = effects.directions(dictionary, [*range(dictionary.width)]).norm(dim=1)
     others = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
-    known = {*others}
-    candidates = [k for k in live if k in known] or others
+    allowed = {*others}
+    candidates = [k for k in live if k in allowed] or others
     if not candidates:
         raise DataError("the dictionary has no other feature; name other controls")
     return candidates[picks.pick(seed, "ask.feature", 0, len(candidates))]
 
 
 def differing(prompts: PromptSet, rows: Sequence[int], folder: ModelFolder) -> str:
-    """Say where these prompts do differ: at a slot, or at the last position at which not all have
-    the same token."""
-    some = [prompt(folder, prompts.rows[i]) for i in rows]
-    row = some[0].row
+    """Say where these prompts differ: at a slot, or at the last position with different tokens."""
+    tokenised = [prompt(folder, prompts.rows[i]) for i in rows]
+    row = tokenised[0].row
     slots = [f"{{{name}}}" for name in row.spans if name not in row.repeated]
-    values = {slot: {p.tokens[p.at(slot)] for p in some} for slot in slots}
+    values = {slot: {p.tokens[p.at(slot)] for p in tokenised} for slot in slots}
     slot = max(values, key=lambda name: len(values[name]), default="")
     if slot and len(values[slot]) > 1:
         return f'they differ in {slot}: write position = "{slot}", or a later site'
-    for back in range(1, min(len(p.tokens) for p in some) + 1):
-        if len({p.tokens[-back] for p in some}) > 1:
+    for back in range(1, min(len(p.tokens) for p in tokenised) + 1):
+        if len({p.tokens[-back] for p in tokenised}) > 1:
             return f"they differ at position -{back}: write position = -{back}, or a later site"
     return "they are the same text; write prompts that differ"

@@ -1,7 +1,7 @@
-"""Edges: attention from some tokens of a prompt to others, blocked in some layers or heads.
+"""Edges: block the attention from some tokens of a prompt to others, in some layers or heads.
 
-The scores of a blocked pair are set to minus infinity before the softmax, so that a token deals its
-whole attention out to the tokens that it may still see. Controls block as many other pairs."""
+The scores of a blocked pair are set to minus infinity before the softmax, so that a token
+distributes its attention over the tokens that it still sees. Controls block as many other pairs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from assay.subjects.site import Site
 Scores: TypeAlias = "tuple[Site, list[int] | None]"
 """The scores of a block, and which heads; None: all."""
 Pairs: TypeAlias = "tuple[list[int], list[int]]"
-"""The tokens that attend, and those that they do not see."""
+"""The tokens that attend, and the tokens that they do not see."""
 
 
 def check(name: str, block: Block) -> None:
-    """Refuse a block that no prompt could have. Raises: DataError."""
+    """Refuse a block that is impossible for any prompt. Raises: DataError."""
     if block.layers and block.heads:
         raise DataError(f"{name!r}: give layers or heads of a block, not both")
     for layer in block.layers:
@@ -38,25 +38,25 @@ def check(name: str, block: Block) -> None:
 
 
 def places(name: str, block: Block, layers: int, heads: int) -> list[Scores]:
-    """The scores that a block changes, with the heads at each, in a model of so many layers and
-    heads. Raises: DataError for a layer or a head that it has not."""
+    """The scores that a block changes, with the heads at each. Raises: DataError for a layer or a
+    head that the model lacks."""
     check(name, block)
-    found: list[tuple[int, list[int] | None]]
+    blocks: list[tuple[int, list[int] | None]]
     if block.heads:
-        found = [*heads_by_layer(block.heads)]
+        blocks = [*heads_by_layer(block.heads)]
     else:
-        found = [(int(n), None) for n in dict.fromkeys(block.layers or range(layers))]
-    for layer, numbers in found:
+        blocks = [(int(n), None) for n in dict.fromkeys(block.layers or range(layers))]
+    for layer, numbers in blocks:
         if layer >= layers:
             raise DataError(f"{name!r}: the model has blocks 0 to {layers - 1}, got {layer}")
         check_heads(name, layer, numbers, heads)
-    return [(Site("attn_scores", layer), numbers) for layer, numbers in found]
+    return [(Site("attn_scores", layer), numbers) for layer, numbers in blocks]
 
 
 def pairs(block: Block, prompt: Prompt) -> Pairs:
-    """The tokens of a prompt between which attention is blocked; from all is from those behind the
-    hidden ones. Raises: DataError where none could see a hidden one, or where one would see nothing
-    else."""
+    """The tokens of a prompt between which attention is blocked; "all" attends from every token
+    after the hidden ones. Raises: DataError if no token could see a hidden one, or one would see
+    nothing else."""
     to = block.to if isinstance(block.to, tuple) else (block.to,)
     hidden = sorted({n for place in to for n in _tokens(prompt, place)})
     behind = [*range(max(hidden) + 1, len(prompt.tokens))]
@@ -81,8 +81,8 @@ def _tokens(prompt: Prompt, place: Position) -> list[int]:
 
 
 def blocked(block: Block, sites: Iterable[Scores], pairs: Pairs) -> Edits:
-    """The edits that block these pairs of a prompt. Those of its last token, and of all tokens,
-    hold for what the model writes on as well."""
+    """The edits that block these pairs of a prompt. Blocks from the last token, and from all
+    tokens, also apply to tokens that the model writes."""
     attending, hidden = pairs
     change = partial(_hide, hidden=hidden)
     goes_on = block.from_ in ("all", -1)
@@ -99,12 +99,10 @@ def _hide(
 
 
 def seen(
-    pattern: Mapping[Site, Float[torch.Tensor, "h q k"]],
-    sites: Iterable[Scores],
-    pairs: Pairs,
+    pattern: Mapping[Site, Float[torch.Tensor, "h q k"]], sites: Iterable[Scores], pairs: Pairs
 ) -> Float[torch.Tensor, " k"]:
-    """How much attention the attending tokens pay to each token, on the mean over them and over the
-    heads of all sites; hidden ones included."""
+    """The mean attention that the attending tokens pay to each token, over all heads of these
+    sites; including hidden tokens."""
     rows = []
     for site, heads in sites:
         weights = pattern[Site("pattern", site.layer)][:, pairs[0]].float()
@@ -113,9 +111,8 @@ def seen(
 
 
 def other_tokens(prompt: Prompt, pairs: Pairs, weights: Float[torch.Tensor, " k"]) -> Pairs:
-    """As many other tokens that are not seen in the place of those of a block: the ones to which
-    most attention is paid, so that a token nobody looks at is no excuse; never an opening such as
-    a BOS. Of a prompt with fewer all are taken. Raises: DataError for less than half as many."""
+    """Hide as many other tokens instead: those that get most attention, never an opening such as a
+    BOS. If a prompt has fewer, all are hidden. Raises: DataError for less than half as many."""
     attending, hidden = pairs
     others = [k for k in range(max(1, prompt.opening), max(attending) + 1) if k not in hidden]
     free = [k for k in others if k not in attending]
@@ -137,8 +134,8 @@ def other_heads(
     patterns: Sequence[Mapping[Site, Float[torch.Tensor, "h q k"]]],
     seed: int,
 ) -> list[Scores]:
-    """As many other heads of each block: of the half that pays most attention to the hidden tokens
-    those that follow in turn as seeds go on. Raises: DataError where a block has too few."""
+    """As many other heads of each block, in turn as seeds go on, from the half that pays most
+    attention to the hidden tokens. Raises: DataError if a block has too few."""
     chosen: list[Scores] = []
     for site, heads in sites:
         assert heads is not None
@@ -150,19 +147,18 @@ def other_heads(
                 "named; name fewer heads, or other controls"
             )
         pool = order[: max(len(heads), -(-len(order) // 2))]
-        taken = [pool[(seed * len(heads) + i) % len(pool)] for i in range(len(heads))]
-        chosen.append((site, sorted(taken)))
+        replacements = [pool[(seed * len(heads) + i) % len(pool)] for i in range(len(heads))]
+        chosen.append((site, sorted(replacements)))
     return chosen
 
 
 def elsewhere(sites: Sequence[Scores], layers: int, paid: Callable[[int], float]) -> list[Scores]:
-    """Choose as many other layers for the same block, each about a third of the model away, where
-    `paid` says how much attention is paid to the hidden tokens. Raises: DataError where too few are
-    free."""
-    own, taken = [site.layer or 0 for site, _ in sites], list[int]()
-    for layer in own:
-        taken.append(picks.third_away(layer, {*range(layers)} - {*own, *taken}, layers, paid))
-    return [(Site("attn_scores", layer), None) for layer in sorted(taken)]
+    """Choose as many other layers for the same block, each about a third of the model away, of two
+    the one that pays more attention to the hidden tokens. Raises: DataError if too few are free."""
+    here, moved = [site.layer or 0 for site, _ in sites], list[int]()
+    for layer in here:
+        moved.append(picks.third_away(layer, {*range(layers)} - {*here, *moved}, layers, paid))
+    return [(Site("attn_scores", layer), None) for layer in sorted(moved)]
 
 
 def paid(
@@ -170,8 +166,8 @@ def paid(
     pairs: Sequence[Pairs],
     layer: int,
 ) -> Float[torch.Tensor, " h"]:
-    """How much attention each head of a layer pays to the hidden tokens, on the mean over the
-    attending ones and over prompts."""
+    """The mean attention that each head of a layer pays to the hidden tokens, over attending tokens
+    and prompts."""
     rows = [
         acts[Site("pattern", layer)][:, attending][..., hidden].float().sum(-1).mean(1)
         for acts, (attending, hidden) in zip(patterns, pairs, strict=True)

@@ -1,5 +1,6 @@
 """Elsewhere: where a change is made, or where a near control makes it instead: in other heads, in
-another layer, or at another token."""
+another layer, or at another token. Replacements are chosen where the change is large, so that a
+control is not passed by a part that does nothing."""
 
 from __future__ import annotations
 
@@ -22,41 +23,41 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 Places: TypeAlias = list[tuple[Site, list[int] | None]]
-"""Sites, each with the heads that are changed there; None: all of it."""
+"""Sites, each with the heads that are changed there; None: the whole site."""
 FEW = 8
-"""So many other heads are all asked, a seed each."""
+"""Up to this many other heads are all used, in turn as seeds go on."""
 ANYTHING = 0.01
-"""A head in which a change is smaller than this share of the largest one writes nothing."""
+"""A head writes nothing if a change in it is smaller than this share of the largest one."""
 SIZED = 24
-"""On so many prompts it is seen how much a change changes."""
+"""Number of prompts on which the size of a change is measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class Elsewhere:
-    """Where a change acts, in an intervention or in a control in its place."""
+    """Where an intervention, or its control, acts."""
 
     model: Pretrained
     prompts: Sequence[Prompt]
     control: str
-    """The near control that this is, by name; empty: the intervention itself."""
+    """The name of the near control; empty for the intervention itself."""
     source: Replacements
     avoids: tuple[Position, ...] = ()
     """Positions that other arms change, which the control `token` leaves alone."""
     shifts: dict[tuple[int, str], int] = field(default_factory=dict, init=False)
     """By how many tokens the control `token` moves a change, by seed and change."""
     others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
-    """The heads that the control `heads` took, as block and number, by seed and named heads."""
+    """The heads that the control `heads` uses, as block and number, by seed and named heads."""
 
     def places(self, table: Intervention, seed: int) -> Places:
-        """Where an ablation or a patch acts: at its own place, or where the control has it; of all
-        but some heads at all others."""
-        found = self._places(table, seed)
+        """Where an ablation or a patch acts: at its own place, or at that of the control; for
+        `all_but`, in all other heads."""
+        places = self._places(table, seed)
         if not (table.all_but and table.heads):
-            return found
-        kept = {(site.layer, head) for site, heads in found for head in heads or ()}
+            return places
+        changed = {(site.layer, head) for site, heads in places for head in heads or ()}
         each = range(read_sizes(self.model.folder.config)["h"])
-        rest = {n: [h for h in each if (n, h) not in kept] for n in range(self.model.layers)}
-        return [(Site("z", n), heads) for n, heads in rest.items() if heads]
+        others = {n: [h for h in each if (n, h) not in changed] for n in range(self.model.layers)}
+        return [(Site("z", n), heads) for n, heads in others.items() if heads]
 
     def _places(self, table: Intervention, seed: int) -> Places:
         places = interventions.where(table, None)
@@ -73,10 +74,10 @@ class Elsewhere:
         return interventions.widened(table, places, self.model.layers)
 
     def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
-        """Take for the heads of each block as many others of the block, those that follow in turn
-        where the last seed's end, so that all are asked. Heads that write nothing are no excuse:
-        where others are few, all are taken in which the same change changes anything, else that
-        half in which it changes most. Where a block has too few, the next blocks' follow."""
+        """Replace the heads of each block by as many others, in turn as seeds go on so that all are
+        used. If there are few others, all in which the same change has an effect are used,
+        otherwise the half in which it is largest. If a block has too few, the nearest blocks
+        follow."""
         excluded = {(site.layer or 0, head) for site, heads in places for head in heads or ()}
         replacements: set[tuple[int, int]] = set()
         for site, heads in places:
@@ -105,14 +106,14 @@ class Elsewhere:
         return self._taken(table, sorted(replacements), seed)
 
     def _random_heads(self, table: Intervention, places: Places, seed: int) -> Places:
-        """Take as many heads of the whole model that are not named, whatever they write."""
-        named = [(site.layer or 0, head) for site, heads in places for head in heads or ()]
+        """Replace heads by as many random ones of the whole model."""
+        changed_heads = [(site.layer or 0, head) for site, heads in places for head in heads or ()]
         each = read_sizes(self.model.folder.config)["h"]
         pool = [(layer, head) for layer in range(self.model.layers) for head in range(each)]
-        return self._taken(table, picks.random_others(named, pool, seed), seed)
+        return self._taken(table, picks.random_others(changed_heads, pool, seed), seed)
 
     def _taken(self, table: Intervention, heads: Sequence[tuple[int, int]], seed: int) -> Places:
-        """Where these heads are, which are remembered as those of the control."""
+        """The places of these heads, which are recorded as those of the control."""
         self.others[seed, repr(table.heads)] = [*heads]
         by_layer: dict[int, list[int]] = {}
         for layer, head in heads:
@@ -120,10 +121,10 @@ class Elsewhere:
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
     def _elsewhere(self, table: Intervention, places: Places, seed: int) -> Places:
-        """Go with each site to another block, a third of the model away, earlier or later, where
-        the change is larger next to the stream. Raises: DataError where too few are free."""
+        """Move each site to another block, a third of the model away, earlier or later, where the
+        change is larger relative to the stream. Raises: DataError if too few are free."""
         layers = self.model.layers
-        taken = {site for site, _ in interventions.widened(table, places, layers)}
+        occupied = {site for site, _ in interventions.widened(table, places, layers)}
         moved: Places = []
         for site, heads in places:
             if site.layer is None:
@@ -139,45 +140,44 @@ class Elsewhere:
                 changed = self._sizes(table, Site(kind, n), seed, by_head=False)
                 return float(changed / every.norm(dim=-1).median())
 
-            free = [n for n in range(layers) if not around(n) & taken]
+            free = [n for n in range(layers) if not around(n) & occupied]
             moved.append((Site(site.kind, picks.third_away(site.layer, free, layers, size)), heads))
-            taken.add(moved[-1][0])
+            occupied.add(moved[-1][0])
         return moved
 
     def shift(self, table: Intervention, site: Site, seed: int) -> int:
-        """By how many tokens the change is moved: to where it changes most of what is there, so
-        that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
-        has room."""
-        some = self.prompts[:SIZED]
+        """By how many tokens the change is moved: to where it changes most, so that a token at
+        which both texts agree is not used. Raises: DataError if no shift fits all prompts."""
+        prompts = self.prompts[:SIZED]
         spoiled = table.patch == "clean"
-        there = self.source.spoiled(some, site) if spoiled else self.source.seen(some, [site])
+        there = self.source.spoiled(prompts, site) if spoiled else self.source.seen(prompts, [site])
         sizes: dict[int, float] = {}
         for shift in free_shifts(table, self.prompts, self.avoids):
             zero = table.ablate == "zero"
-            new = None if zero else self.source.rows(table, [site], seed, some, shift)
+            new = None if zero else self.source.rows(table, [site], seed, prompts, shift)
             shares = []
-            for i, (p, acts) in enumerate(zip(some, there, strict=True)):
-                at = interventions.positions_of(table, p, shift)
-                old = acts[site][at].float()
-                value = 0 * old if new is None else new[i][site][at].float()
+            for i, (p, acts) in enumerate(zip(prompts, there, strict=True)):
+                positions = interventions.positions_of(table, p, shift)
+                old = acts[site][positions].float()
+                value = 0 * old if new is None else new[i][site][positions].float()
                 shares.append(float((value - old).norm() / old.norm().clamp_min(1e-30)))
             sizes[shift] = round(sum(shares), 4)
         if not sizes:
             raise DataError(nowhere(table, self.avoids))
-        found = max(sizes, key=sizes.__getitem__)
-        self.shifts[seed, repr(table)] = found
-        return found
+        best = max(sizes, key=sizes.__getitem__)
+        self.shifts[seed, repr(table)] = best
+        return best
 
     def _sizes(
         self, table: Intervention, site: Site, seed: int, *, by_head: bool = True
     ) -> torch.Tensor:
-        """How long the change of a site is on the average over tokens that are changed, but for the
-        first; of each head, where it has them."""
-        some = self.prompts[:SIZED]
-        old = [acts[site] for acts in self.source.seen(some, [site])]
-        new = self.source.rows(table, [site], seed, some) if table.ablate != "zero" else None
+        """The mean length of the change of a site over the changed tokens, without the first; for
+        each head, if it has heads."""
+        prompts = self.prompts[:SIZED]
+        old = [acts[site] for acts in self.source.seen(prompts, [site])]
+        new = self.source.rows(table, [site], seed, prompts) if table.ablate != "zero" else None
         sizes = []
-        for i, (p, x) in enumerate(zip(some, old, strict=True)):
+        for i, (p, x) in enumerate(zip(prompts, old, strict=True)):
             change = x if new is None else new[i][site] - x
             where = interventions.positions_of(table, p)
             if "q" not in site.dims.split():
@@ -188,7 +188,8 @@ class Elsewhere:
         return torch.cat(sizes).mean(0)
 
     def blocked(self, table: Intervention, block: Block, seed: int) -> list[Edits]:
-        """The edits that block attention, at its own tokens and heads, or at the control's."""
+        """The edits that block attention, at its own tokens and heads, or at those of the
+        control."""
         count = read_sizes(self.model.folder.config)["h"]
         here = edges.places(table.name, block, self.model.layers, count)
         here = interventions.widened(table, here, self.model.layers)
@@ -219,26 +220,28 @@ class Elsewhere:
 def free_shifts(
     table: Intervention, prompts: Sequence[Prompt], avoids: tuple[Position, ...]
 ) -> list[int]:
-    """By how many tokens a change, or the second place of a swap, may be moved so that every prompt
-    has its new tokens, and none is one of the old ones or of those to avoid; the nearest first."""
+    """By how many tokens a change, or the second place of a swap, can be moved so that every prompt
+    has the new tokens and none is an old one or one to avoid; the smallest shifts first."""
     positions = [p.all_at(table.position) for p in prompts]
     moving = positions
     if table.patch == interventions.SWAPPED:
         moving = [interventions.swapped(table, p)[1] for p in prompts]
     pairs = [*zip(prompts, moving, strict=True)]
-    taken = [{*at, *p.all_at(avoids)} for p, at in zip(prompts, positions, strict=True)]
-    least = max(max(1, p.opening) - min(at) for p, at in pairs)
-    most = min(len(p.tokens) - 1 - max(at) for p, at in pairs)
+    used = [{*old, *p.all_at(avoids)} for p, old in zip(prompts, positions, strict=True)]
+    lowest = max(max(1, p.opening) - min(old) for p, old in pairs)
+    highest = min(len(p.tokens) - 1 - max(old) for p, old in pairs)
     free = [
         n
-        for n in range(least, most + 1)
-        if all({t + n for t in some}.isdisjoint(at) for some, at in zip(moving, taken, strict=True))
+        for n in range(lowest, highest + 1)
+        if all(
+            {t + n for t in move}.isdisjoint(old) for move, old in zip(moving, used, strict=True)
+        )
     ]
     return sorted(free, key=lambda n: (abs(n), n))
 
 
 def few_heads(table: Intervention) -> str:
-    """Say that no other heads can stand in for those of a change."""
+    """Say that there are too few other heads."""
     return (
         f"{table.name!r}: the model does not have as many other heads as are "
         "named; name fewer heads, or other controls"
@@ -246,7 +249,7 @@ def few_heads(table: Intervention) -> str:
 
 
 def nowhere(table: Intervention, avoids: tuple[Position, ...]) -> str:
-    """Say that the control `token` has no token to move a change to."""
+    """Say that the control `token` has no token to which it could move a change."""
     rival = ""
     if avoids:
         rival = (
@@ -260,7 +263,7 @@ def nowhere(table: Intervention, avoids: tuple[Position, ...]) -> str:
 
 
 def _many(sizes: Sequence[float]) -> int:
-    """How many heads may stand in for others, by what they write, the most first."""
+    """How many heads may replace others, given what they write, the most first."""
     if len(sizes) > FEW:
         return -(-len(sizes) // 2)
     return sum(size > ANYTHING * max(sizes) for size in sizes) or len(sizes)

@@ -1,4 +1,4 @@
-"""Heads and neurons: how they are written, and which a model has."""
+"""Heads and neurons: how they are written, and checks that a model has them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.subjects.sizes import read_sizes
 
 
 def heads_by_layer(heads: Sequence[str]) -> list[tuple[int, list[int]]]:
-    """Each layer of some heads such as "9.6", with their numbers there. Raises: DataError."""
+    """The layers of heads such as "9.6", with the numbers of the heads. Raises: DataError."""
     by_layer: dict[int, list[int]] = {}
     for head in dict.fromkeys(heads):
         layer, number = head_of(head)
@@ -28,7 +28,7 @@ def head_of(text: str) -> tuple[int, int]:
 
 
 def check_heads(name: str, layer: int | None, numbers: Iterable[int] | None, count: int) -> None:
-    """Refuse heads that a block of so many does not have. Raises: DataError."""
+    """Refuse heads that a block does not have. Raises: DataError."""
     for number in numbers or ():
         if number >= count:
             raise DataError(
@@ -39,13 +39,13 @@ def check_heads(name: str, layer: int | None, numbers: Iterable[int] | None, cou
 def checked_heads(
     name: str, kind: str, heads: Iterable[str], folder: ModelFolder
 ) -> list[tuple[int, int]]:
-    """Layer and number of each head. Raises: DataError, ModelError for one that the model does not
-    have at sites of this kind."""
-    found, count = [head_of(head) for head in heads], read_sizes(folder.config)["h"]
-    for layer, head in found:
+    """Layer and number of each head. Raises: DataError, ModelError for a head that the model lacks
+    at sites of this kind."""
+    pairs, count = [head_of(head) for head in heads], read_sizes(folder.config)["h"]
+    for layer, head in pairs:
         folder.check(Site(kind, layer))
         check_heads(name, layer, [head], count)
-    return found
+    return pairs
 
 
 def check_neurons(name: str, site: Site, numbers: Sequence[int], folder: ModelFolder) -> None:

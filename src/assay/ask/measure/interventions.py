@@ -1,4 +1,7 @@
-"""Interventions: what is done to a model while it reads one prompt, as edits of its sites."""
+"""Interventions: how a model is changed while it reads one prompt, as edits of its sites. `check`
+and its helpers refuse impossible tables; `points`, `swept` and `filled` set a table to one point of
+its sweep; `edits_of` makes the edits of one prompt; the functions at the end describe a change in
+words."""
 
 from __future__ import annotations
 
@@ -39,28 +42,28 @@ WAYS = (
     *("add", "project_out", "keep", "erase", "ablate", "scale", "patch", "clamp", "reconstruct"),
     *("block", "function", "noise"),
 )
-"""The fields that say what an intervention does, of which each table has one."""
+"""The fields that say what an intervention does; each table has one."""
 ALONG = ("add", "project_out", "keep", "erase", "along")
 """Those that name a direction."""
 CUTS = ("ablate", "scale", "patch")
-"""Those that may be of heads and neurons."""
+"""Those that can be applied to heads and neurons."""
 ONE_DIRECTION = ("add", "project_out", "erase")
 ABLATIONS = ("zero", "mean", "resample")
 SWAPPED = "swapped"
 PATCHES = ("corrupted", "other", "clean", SWAPPED)
 TABLES = ("block",)
-"""Fields that take a table: a sweep of this name has levels for a slot, as in {block}.{head}."""
+"""Fields that are tables: a sweep of this name fills a slot, as in {block}.{head}."""
 FIXED = ("name", "sweep", "prompts", "controls", "damage", "after")
-"""Fields that no sweep changes."""
+"""Fields that a sweep cannot change."""
 NUMBERED, NUMBER = ("position", "source_position", "to", "attends", "neurons"), re.compile(r"-?\d+")
-"""Fields that have numbers, a slot of which may be filled by one."""
+"""Fields with numbers, whose slots can be filled by a number."""
 LATENT = ("feature", "clamp")
-"""Fields that are a dictionary and its latent."""
+"""Fields with a dictionary and its latent."""
 T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 
 def way_of(table: Intervention) -> str:
-    """What kind of intervention it is. Raises: DataError where it says none or several."""
+    """The kind of an intervention. Raises: DataError if it has none or several."""
     swept = table.sweep.keys() - {*TABLES}
     stated = {w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in swept}
     stated |= {"scale"} if table.scale is not None else set()  # also by 0
@@ -76,17 +79,17 @@ def way_of(table: Intervention) -> str:
                 f"see of it would stay; write block = {{ from = …, to = {_toml(table.position)}, "
                 "layers = […] } in place of a site (docs/asking-tables.md, Blocked attention)"
             )
-    for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
+    for name, options in (("ablate", ABLATIONS), ("patch", PATCHES)):
         waits = () if name not in table.sweep else ("",)  # for a level
-        if way == name and (value := getattr(table, name)) not in (*waits, *known):
+        if way == name and (value := getattr(table, name)) not in (*waits, *options):
             means = 'write ablate = "mean", and source for the mean over other prompts'
-            hint = means if value == "mean" else nearest(value, known)
+            hint = means if value == "mean" else nearest(value, options)
             raise DataError(f"{table.name!r}: {name} takes one of its kinds; {hint}")
     return way
 
 
 def check(table: Intervention, tables: Sequence[Direction]) -> None:
-    """Refuse an intervention that no model and no prompts could have. Raises: DataError,
+    """Refuse an intervention that is impossible for any model and prompts. Raises: DataError,
     ModelError."""
     _check_sweep(table, tables)
     for point in points(table):
@@ -96,8 +99,8 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
         for word, kind in (("strength", "add"), ("value", "clamp")):
             if way != kind and getattr(table, word) != getattr(Intervention(name=""), word):
                 raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
-        taken = swept_table.ablate in ("mean", "resample") or swept_table.patch == "other"
-        if (table.source or table.source_position != "") and not (taken and table.source):
+        sourced = swept_table.ablate in ("mean", "resample") or swept_table.patch == "other"
+        if (table.source or table.source_position != "") and not (sourced and table.source):
             raise DataError(
                 f"{table.name!r}: source names the prompts whose activations are put there: write "
                 'it next to ablate = "mean" or "resample", or patch = "other"'
@@ -145,8 +148,7 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
 
 
 def _check_swapped(written: Intervention, table: Intervention) -> None:
-    """Refuse a swap that does not say which two places are swapped, or that is no change of the
-    unchanged model alone."""
+    """Refuse a swap that does not name two places, or is combined with another change."""
     if not isinstance(table.position, tuple) or len(table.position) != 2:
         raise DataError(
             f'{table.name!r}: patch = "swapped" swaps what a site has at two places of a prompt: '
@@ -162,8 +164,8 @@ def _check_swapped(written: Intervention, table: Intervention) -> None:
 def _check_direction(
     written: Intervention, table: Intervention, way: str, direction: Direction | None
 ) -> None:
-    """Refuse a direction that is not used as it can be, by an intervention as it was written, at
-    one point of its sweep."""
+    """Refuse a direction that cannot be used in this way, at one point of the sweep; `written` is
+    the intervention with its sweep."""
     if table.along and (way != "patch" or table.heads or table.neurons or table.top or table.path):
         raise DataError(
             f"{table.name!r}: along names the direction along which a site is patched; write "
@@ -172,8 +174,8 @@ def _check_direction(
     if direction is None:
         return
     if way == "erase":
-        own = direction.site
-        if not (direction.difference and own and written.site in ("", own)) or table.window:
+        site = direction.site
+        if not (direction.difference and site and written.site in ("", site)) or table.window:
             raise DataError(
                 f"{table.name!r}: a concept is erased where its direction is learned: give "
                 f"{direction.name!r} a site and a difference of two or more labels, and "
@@ -203,8 +205,8 @@ def _check_direction(
 
 
 def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention | None:
-    """The intervention that is made before another one, in the same arm; None where there is none.
-    Raises: DataError for one that could not be."""
+    """The intervention that is made before another one in the same arm; None if there is none.
+    Raises: DataError for one that is not possible."""
     if not table.after:
         return None
     by_name = {t.name: t for t in tables if t.name != table.name}
@@ -226,7 +228,7 @@ def before(table: Intervention, tables: Sequence[Intervention]) -> Intervention 
 
 
 def both(name: str, first: Edits, second: Edits) -> Edits:
-    """Two changes of one prompt as one. Raises: DataError where both are of one site."""
+    """Combine two changes of one prompt. Raises: DataError if both change the same site."""
     if same := sorted(str(site) for site in {*first} & {*second}):
         raise DataError(
             f"{name!r} and the change before it both change {same[0]}; change another "
@@ -242,7 +244,7 @@ def latents_of(table: Intervention) -> tuple[int, ...]:
 
 
 def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
-    """The neurons that an intervention changes: of its site, or each "BLOCK.NEURON" of the MLP of
+    """The neurons that an intervention changes: at its site, or each "BLOCK.NEURON" in the MLP of
     its block. Raises: DataError, ModelError."""
     by_site: dict[Site, list[int]] = {}
     for neuron in table.neurons:
@@ -263,11 +265,11 @@ def neurons_by_site(table: Intervention) -> dict[Site, list[int]]:
 
 
 def _check_parts(table: Intervention, way: str) -> None:
-    """Refuse neurons, latents and a choice of parts that do not go together."""
+    """Refuse neurons, latents and choices of parts that do not go together."""
     top, cut = table.top, way in CUTS
     if table.neurons and (not cut or table.heads or not isinstance(table.site, str)):
         raise DataError(f"{table.name!r}: neurons are ablated or patched at one site")
-    numbers = [n for some in neurons_by_site(table).values() for n in some]
+    numbers = [n for neurons in neurons_by_site(table).values() for n in neurons]
     if numbers and (len({*table.neurons}) < len(table.neurons) or min(numbers) < 0):
         raise DataError(f"{table.name!r}: each neuron once, numbered from 0")
     if way == "clamp" and not (latents_of(table) or top):
@@ -311,7 +313,7 @@ def _check_parts(table: Intervention, way: str) -> None:
 
 
 def _check_window(table: Intervention, way: str) -> None:
-    """Refuse a window that is around no block, or around none of its own."""
+    """Refuse a window without blocks to be around."""
     if table.window is None:
         return
     if not table.window[0] <= 0 <= table.window[1]:
@@ -329,7 +331,7 @@ def _check_window(table: Intervention, way: str) -> None:
 
 
 def _check_block(table: Intervention) -> None:
-    """Refuse fields that a block has itself, and tokens that none could have."""
+    """Refuse fields that the block has itself, and impossible tokens."""
     assert table.block is not None
     edges.check(table.name, table.block)
     for field in ("site", "heads", "position"):
@@ -363,8 +365,8 @@ def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
 
 
 def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
-    """Give an intervention the levels of its directions' sweeps, beside its own. Raises: DataError
-    for one that would change the intervention itself."""
+    """Add the levels of its directions' sweeps to an intervention. Raises: DataError for a sweep of
+    a field that the intervention has."""
     levels: dict[str, tuple[Plain, ...]] = {}
     for swept_table in at_points(table):
         direction = direction_of(swept_table, tables)
@@ -379,25 +381,25 @@ def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
 
 
 def direction_of(table: Intervention, tables: Sequence[Direction]) -> Direction | None:
-    """The direction that an intervention adds, takes out or erases. Raises: DataError where there
-    is no such one."""
+    """The direction that an intervention adds, projects out or erases. Raises: DataError if it does
+    not exist."""
     name = named_direction(table)
     return directions.find(tables, name) if name else None
 
 
 def named_direction(table: Intervention) -> str:
-    """The name of the direction that an intervention adds, takes out or erases; "" of none."""
+    """The name of the direction that an intervention uses; "" if none."""
     return next((name for way in ALONG if (name := getattr(table, way))), "")
 
 
 def points(table: T) -> list[dict[str, Plain]]:
-    """The levels of a table's sweep, every combination; one without any where it sweeps nothing."""
+    """All combinations of the levels of a table's sweep; a single empty one without a sweep."""
     values = (v for v in table.sweep.values())
     return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
 
 
 def in_a_row(levels: Sequence[Any]) -> bool:
-    """Whether levels are whole numbers, each one more than the one before."""
+    """Whether levels are consecutive whole numbers."""
     first, count = levels[0], len(levels)
     return all(isinstance(x, int) for x in levels) and [*levels] == [*range(first, first + count)]
 
@@ -413,20 +415,20 @@ def at_first(table: T) -> T:
 
 
 def together(
-    some: Sequence[Mapping[str, Plain]], others: Sequence[Mapping[str, Plain]]
+    points: Sequence[Mapping[str, Plain]], others: Sequence[Mapping[str, Plain]]
 ) -> list[tuple[int, int]]:
-    """Pair the points of two sweeps, by their numbers: those that have the same level of every
-    dimension that both sweep."""
+    """Pair the points of two sweeps, by number, that have the same level of every dimension that
+    both sweep."""
     return [
         (i, k)
-        for i, point in enumerate(some)
+        for i, point in enumerate(points)
         for k, other in enumerate(others)
         if all(point.get(name, level) == level for name, level in other.items())
     ]
 
 
 def swept(table: T, point: Mapping[str, Plain]) -> T:
-    """Set a table to one point: swept fields have its values, slots are filled by them. Raises:
+    """Set a table to one point: swept fields get its values, and slots are filled by them. Raises:
     DataError for a value that a field cannot have."""
     fields: dict[str, Any] = {}
     for name in table.__struct_fields__:
@@ -455,7 +457,7 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
 
 
 def _numbered(value: Any) -> Any:
-    """A value, or several, with the numbers that slots were filled by as numbers."""
+    """Convert values, or lists of them, to numbers where slots were filled by numbers."""
     if isinstance(value, tuple):
         return tuple(map(_numbered, value))
     return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
@@ -468,14 +470,14 @@ def _usual(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
 
 def filled(table: Direction, point: Mapping[str, Plain]) -> Direction:
     """Set a direction to one point of the intervention that uses it: its own sweep sets fields, the
-    intervention's fills slots alone."""
+    intervention's sweep only fills slots."""
     levels = {name: level for name, level in point.items() if name in table.sweep}
     slots = {n: v for n, v in point.items() if n not in table.__struct_fields__ or n in levels}
     return swept(table, slots)
 
 
 def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
-    """What a field has with the slots of all its texts filled by a level."""
+    """The value of a field with the slots of all its texts filled."""
     if isinstance(value, str):
         return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], value)
     if isinstance(value, tuple | list):
@@ -501,7 +503,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     if table.neurons and not table.site:
         return [(site, None) for site in neurons_by_site(table)]
     if table.top and not table.site and table.top.of != "latents":
-        return []  # known when they are chosen
+        return []  # known after the choice
     sites = sites_of(table)
     if sites == ("",):
         if direction is None or not direction.site:
@@ -513,32 +515,30 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
 
 
 def blocks_of(table: Intervention) -> set[int]:
-    """The blocks that an intervention names, by its sites, its heads or what it blocks."""
+    """The blocks that an intervention names, by its sites, its heads or its blocked attention."""
     names = [f"blocks.{n}." for n in table.block.layers] if table.block else [*sites_of(table)]
     names += [f"blocks.{head}" for head in table.heads]
-    return {int(found[1]) for name in names if (found := re.match(r"blocks\.(\d+)\.", name))}
+    return {int(match[1]) for name in names if (match := re.match(r"blocks\.(\d+)\.", name))}
 
 
 def widened(
     table: Intervention, places: Sequence[tuple[Site, list[int] | None]], layers: int
 ) -> list[tuple[Site, list[int] | None]]:
-    """Give the same places of all blocks in the window around each, as far as the model has
+    """Give the same places in all blocks of the window around each, as far as the model has
     them."""
     if table.window is None:
         return [*places]
-    before, after = table.window
+    start, stop = table.window
     wide = {
         Site(site.kind, n): heads
         for site, heads in places
-        for n in range(
-            max(0, (site.layer or 0) + before), min(layers, (site.layer or 0) + after + 1)
-        )
+        for n in range(max(0, (site.layer or 0) + start), min(layers, (site.layer or 0) + stop + 1))
     }
     return [*wide.items()]
 
 
 Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
-"""What is at the changed tokens → what goes on there."""
+"""The activations at the changed tokens → their replacement."""
 
 
 def edits_of(
@@ -549,7 +549,7 @@ def edits_of(
     vector: Float[torch.Tensor, "..."] | None = None,
     rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
     feature: Put | None = None,
-    own: Callable[[Site, torch.Tensor], torch.Tensor] | None = None,
+    user_change: Callable[[Site, torch.Tensor], torch.Tensor] | None = None,
     shift: int = 0,
 ) -> Edits:
     """The edits of one prompt.
@@ -558,9 +558,9 @@ def edits_of(
         table: at one point of its sweep.
         prompt: whose tokens are changed.
         places: sites, each with the heads that are changed there.
-        vector: what is added or taken out; or along which, or within which basis [k, d], rows are
-            put. What is added may have a row for each token, from the first on.
-        rows: what is put at each token, as many as the prompt has.
+        vector: what is added or projected out; or the direction, or basis [k, d], along which rows
+            are put. What is added may have a row for each token, from the first on.
+        rows: what is put at each token of the prompt.
         feature: what sets a feature, erases a concept or changes a subspace.
         own: a user's own change of what a site has.
         shift: by how many tokens a single position is moved.
@@ -581,8 +581,8 @@ def edits_of(
             assert vector is not None
             combined |= edits.project_out(site, vector, positions=positions)
         elif way == "function":
-            assert own is not None
-            combined |= {site: Change(site, partial(own, site), positions)}
+            assert user_change is not None
+            combined |= {site: Change(site, partial(user_change, site), positions)}
         elif table.scale is not None:
             combined |= edits.scale(site, table.scale, positions=positions, heads=heads)
         elif table.ablate == "zero":
@@ -593,13 +593,13 @@ def edits_of(
             edit = put(site, rows[site], positions, heads, goes_on)
             combined |= edit if vector is None else {site: _along(edit[site], vector)}
     if table.neurons:
-        named = neurons_by_site(table)
-        return {site: _of_neurons(edit, named[site]) for site, edit in combined.items()}
+        neurons = neurons_by_site(table)
+        return {site: _of_neurons(edit, neurons[site]) for site, edit in combined.items()}
     return combined
 
 
 def _along(edit: Edit, vector: Float[torch.Tensor, "..."]) -> Edit:
-    """A change of what a site has along a direction, or within an orthonormal basis, alone."""
+    """Restrict a change to a direction, or to an orthonormal basis."""
     assert isinstance(edit, Change)
     change, basis = edit.change, vector if vector.ndim > 1 else (vector / vector.norm())[None]
 
@@ -610,7 +610,7 @@ def _along(edit: Edit, vector: Float[torch.Tensor, "..."]) -> Edit:
 
 
 def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
-    """A change of these numbers of a site alone."""
+    """Restrict a change to these coordinates of a site."""
     assert isinstance(edit, Change)
     change, index = edit.change, [*neurons]
 
@@ -625,20 +625,20 @@ def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
 def positions_of(
     table: Intervention, prompt: Prompt, shift: int = 0, *, learned: bool = False
 ) -> slice | list[int] | None:
-    """The positions that are changed; None for all, with those that a model writes on behind."""
+    """The changed positions; None for all, including those that the model writes."""
     if table.patch == SWAPPED:
         return [n for place in swapped(table, prompt, shift) for n in place]
     if table.position != "all":
         return [n + shift for n in prompt.all_at(table.position)]
-    # a first token, whose activations are many times larger, is none of those that are learned from
+    # a first token, whose activations are many times larger, is never used for learning
     learned = learned or bool(table.clamp or table.reconstruct or table.erase)
     first = max(1, prompt.opening) if learned else prompt.opening
     return slice(first, None) if first else None
 
 
 def swapped(table: Intervention, prompt: Prompt, shift: int = 0) -> tuple[list[int], list[int]]:
-    """The tokens of the two places that are swapped, the second of them moved by so many. Raises:
-    DataError for places that cannot change places."""
+    """The tokens of the two places that are swapped, the second one shifted. Raises: DataError if
+    they have different lengths or overlap."""
     assert isinstance(table.position, tuple)
     first, second = map(prompt.all_at, table.position)
     if len(first) != len(second) or {*first} & {*second}:
@@ -657,9 +657,9 @@ def put(
     heads: list[int] | None = None,
     goes_on: bool = False,
 ) -> Edits:
-    """Put a row of its own at each token of the prompt; the last one at those that are read or
-    written on behind it, if it goes on."""
-    by_pair = "q" in site.dims.split()  # of a pattern, all that a token pays to the prompt's
+    """Put a row at each token of the prompt; if `goes_on`, the last row also at tokens that are
+    read or written after it."""
+    by_pair = "q" in site.dims.split()  # rows of a pattern
     chosen, keys = rows.transpose(0, 1) if by_pair else rows, rows.shape[-1]
     chosen = chosen if positions is None else chosen[edits.stretch(positions, len(chosen))]
     chosen = chosen if heads is None else chosen[:, edits.stretch(heads, chosen.shape[1])]
@@ -678,17 +678,13 @@ def put(
 
 
 FEW = 4
-"""Tokens that are written out one by one."""
-PATCHED = {
-    "corrupted": "the pair",
-    "other": "another prompt",
-    "clean": "the untouched model",
-}
-"""What a patch is taken from, in words."""
+"""Up to this many tokens are written out."""
+PATCHED = {"corrupted": "the pair", "other": "another prompt", "clean": "the untouched model"}
+"""The source of a patch, in words."""
 
 
 def in_words(table: Intervention) -> str:
-    """Say what is done, in a phrase."""
+    """Describe a change in a phrase."""
     way = way_of(table)
     is_unset = getattr(table, way) in ("", 0.0, None)
     if way in table.sweep and is_unset:  # in words the first level of all
@@ -697,7 +693,7 @@ def in_words(table: Intervention) -> str:
         table.site if isinstance(table.site, str) else ", ".join(table.site)
     )
     source = f" from {table.source}" if table.source else ""
-    what = {
+    phrase = {
         "add": f"{table.strength:g} × {table.add} added",
         "project_out": f"{table.project_out} projected out",
         "keep": f"only {table.keep} kept",
@@ -715,8 +711,8 @@ def in_words(table: Intervention) -> str:
         "function": f"changed by {table.function}",
     }[way]
     if table.neurons:
-        named = f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))}"
-        place = f"{named} of {place}" if place else named
+        neurons = f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))}"
+        place = f"{neurons} of {place}" if place else neurons
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place, table.position)
     place = f"all but {place}" if table.all_but else place
@@ -726,7 +722,7 @@ def in_words(table: Intervention) -> str:
         ways = {"q": "the queries of ", "k": "the keys of ", "v": "the values of "}
         ends = f"{ways.get(table.path.input, '')}{', '.join(table.path.to)}"
         token += f", along the path to {ends} alone"
-    return f"{what}{f' at {place}' if place else ''}{token}"
+    return f"{phrase}{f' at {place}' if place else ''}{token}"
 
 
 def _latents_in_words(table: Intervention) -> str:
@@ -737,7 +733,7 @@ def _latents_in_words(table: Intervention) -> str:
 
 
 def top_in_words(top: Top, site: str, place: Positions) -> str:
-    """Say which parts are chosen of a change, or a read, that is made at a place."""
+    """Describe which parts are chosen for a change or a read at a position."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
     where = f" of {site}" if site else ""
     if not isinstance(top.change, str):
@@ -745,28 +741,28 @@ def top_in_words(top: Top, site: str, place: Positions) -> str:
     by += " by AUROC" if top.score == "auroc" else ""
     by += " by its gradient" if top.score == "gradient" else ""
     by += " by attribution patching" if top.score == "attribution" else ""
-    most = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
+    text = f"the {top.n} {top.of}{where} with the {'lowest' if top.lowest else 'highest'} {by}"
     if top.above is not None:
-        most += f" {'below' if top.lowest else 'above'} {top.above:g}, as far as there are so many,"
-    most += f" but for the first {top.skip}" if top.skip else ""
-    most += f", among the {top.among} with the largest norm," if top.among else ""
+        text += f" {'below' if top.lowest else 'above'} {top.above:g}, as far as there are so many,"
+    text += f" but for the first {top.skip}" if top.skip else ""
+    text += f", among the {top.among} with the largest norm," if top.among else ""
     if top.score == "weights":
-        return f"{most} by their output weights alone"
+        return f"{text} by their output weights alone"
     on = top.prompts or "the prompts that are not measured"
     on = f"the other prompts of its {top.within}" if top.within else on
     # a read of each head may have a position of its own
     by_read = top.of == "heads" and by == top.by != "norm" and top.position == ""
     by_read = by_read or not isinstance(top.change, str)  # which has a position
-    at = token_in_words(place if top.position == "" else top.position)
-    return f"{most}, {'' if by_read else f'compared at {at} and '}chosen on {on}"
+    token = token_in_words(place if top.position == "" else top.position)
+    return f"{text}, {'' if by_read else f'compared at {token} and '}chosen on {on}"
 
 
 def window_in_words(table: Intervention) -> str:
-    """Say which blocks around those that are named are changed as well; "" where none are."""
+    """Say which blocks around the named ones are changed as well; "" without a window."""
     if table.window is None:
         return ""
-    before, after = table.window
-    return f" and in the blocks from {-before} before to {after} after"
+    start, stop = table.window
+    return f" and in the blocks from {-start} before to {stop} after"
 
 
 def _block_in_words(table: Intervention) -> str:
@@ -790,22 +786,22 @@ def sites_of(table: Intervention) -> tuple[str, ...]:
 
 
 def heads_in_words(heads: Sequence[str]) -> str:
-    """Name heads with the site that is changed; "" of none."""
+    """Name heads with the site that is changed; "" if there are none."""
     return f"head{'s' * bool(heads[1:])} {', '.join(heads)} (hook_z)" if heads else ""
 
 
 def tokens_in_words(table: Intervention, p: Prompt, shift: int = 0) -> str:
-    """Write the tokens that a change is made at in a prompt, with their numbers."""
-    at = positions_of(table, p, shift)
-    assert isinstance(at, list)
-    texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in at]))
-    each = [f"{text} (token {n})" for text, n in zip(texts, at, strict=True)]
+    """Write the tokens of a prompt at which a change is made, with their numbers."""
+    positions = positions_of(table, p, shift)
+    assert isinstance(positions, list)
+    texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in positions]))
+    each = [f"{text} (token {n})" for text, n in zip(texts, positions, strict=True)]
     return " and ".join(each if len(each) <= FEW else [each[0], f"{len(each) - 1} more"])
 
 
 def token_in_words(place: Positions) -> str:
-    """Say a position, or several: the last token, token 3, tokens 4 to 9, every token, or that at
-    which a slot ends."""
+    """Describe one or several positions: the last token, token 3, tokens 4 to 9, every token, or
+    the last token of a slot."""
     if isinstance(place, tuple):
         if place[2:] and in_a_row(place):
             return f"tokens {place[0]} to {place[-1]}"

@@ -1,7 +1,11 @@
-"""Measuring: what an arm's reads give on all of its prompts, for each seed and point of its sweeps.
+"""Measuring: the values of an arm's reads on all of its prompts, for each seed and point of its
+sweeps.
 
-`tasks` says what is measured, `changes` what is done to the model, `passes` runs it, and `logits`
-unembeds what it gives; here the numbers of all reads are put together."""
+`tasks` says what is measured, `changes` makes the edits, and `passes` runs the model. Here,
+`measure` opens the models and runs one `Readings` per model state and block of seeds, which fills
+in the numbers of all reads; `_tidy` averages them over units. `seconds` estimates the cost,
+`remarks` makes reads ready without the model, and `selected` finds the prompts that a condition
+selects."""
 
 from __future__ import annotations
 
@@ -50,23 +54,23 @@ from assay.subjects.sizes import read_sizes
 
 Tick = Callable[[int, int], None]
 Table: TypeAlias = tuple[Read, Mapping[str, Plain], Read]
-"""A read as it was written, a level of its sweep, and the read at this level."""
+"""A read with its sweep, a point of the sweep, and the read at this point."""
 Measured = dict[str, tuple[str, Any, str]]
 """Measures by name: (dims, array, unit)."""
 SMOKE = 6
-"""Prompts at most in the preset that only shows that everything runs."""
+"""Prompts at most in the smoke preset."""
 PASS = 2 / 50e9
-"""CPU-seconds for each weight and token of one pass."""
+"""CPU-seconds for each weight and token of a pass."""
 NUMBER = 2e-4
-"""CPU-seconds of each number that is read, a level of a sweep and a prompt by itself."""
+"""CPU-seconds of each number that is read, per level of a sweep and prompt."""
 SIGNS = 4
-"""Signs of text that are a token, roughly."""
+"""Characters per token, roughly."""
 _effects_known: dict[str, Float[np.ndarray, "part row"]] = {}
-"""What changes of single parts do, which an arm and its controls ask for alike."""
+"""Effects of changes of single parts, which an arm and its controls share."""
 
 
 def axes(task: Task) -> dict[str, Axes]:
-    """Give what an arm measures, with its dimensions and their levels."""
+    """Give the measures of an arm, with their dimensions and levels."""
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
     unit = {task.prompts.unit: task.levels}
@@ -75,28 +79,28 @@ def axes(task: Task) -> dict[str, Axes]:
         r.name: {**swept, **_own_sweep(r, swept), **by, **unit} for r in task.reads
     }
     if task.standing:
-        name, dim = task.said
+        name, dim = task.parts_measure
         measures[name] = {**swept, dim: [*range(task.standing)]}
     if task.moves:
         measures[MOVED] = swept
     for read in (r for r in task.reads if r.top):
-        most = range(max(int(t.top.n) for _, _, t in _tables([read]) if t.top))
+        places = range(max(int(t.top.n) for _, _, t in _tables([read]) if t.top))
         measures[chosen_for(read)] = {
             **models.levels(task.model),
             **read.sweep,
-            f"{PART}_for_{read.name}": [*most],
+            f"{PART}_for_{read.name}": [*places],
         }
     return measures
 
 
 def _own_sweep(read: Read, swept: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """What a read sweeps beside the dimensions of its arm; in one that both sweep, it is measured
-    at each level of the change."""
+    """The sweep of a read without the dimensions of its arm; at a shared dimension it is measured
+    at the level of the change."""
     return {name: levels for name, levels in read.sweep.items() if name not in swept}
 
 
 def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of the passes of so many runs of an arm in a model of this size."""
+    """Estimate the CPU-seconds of the passes of so many runs of an arm in a model of this size."""
     if task.than is not None:
         sides = (replace(task, prompts=p, than=None) for p in (task.prompts, task.than))
         return sum(seconds(side, size, runs) for side in sides)
@@ -112,36 +116,36 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         by_heat[read.temperature] = max(reads.writes(read), by_heat.get(read.temperature, 0))
     written = sum(by_heat.values()) * len(task.rows)
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
-    some = task.choosers or task.reads
+    choosers = task.choosers or task.reads
     changes = [choosing.change_of(d, task.prompts) for d in task.own_directions if d.top]
     changes += [t for t in (task.intervention, task.first) if t]
-    for change in (c for c in changes if choosing.by_effect(c, some) is not None):
-        variants += choosing.count(change, size, some)  # the same for all seeds
+    for change in (c for c in changes if choosing.by_effect(c, choosers) is not None):
+        variants += choosing.count(change, size, choosers)  # the same for all seeds
     for read in (r for r in task.reads if r.top):
         stand_in = choosing.stand_in(read)
-        by_effect = choosing.by_effect(stand_in, some) is not None
-        variants += choosing.count(stand_in, size, some) if by_effect else 1
+        by_effect = choosing.by_effect(stand_in, choosers) is not None
+        variants += choosing.count(stand_in, size, choosers) if by_effect else 1
     backward = [(r, len(interventions.points(r))) for r in task.reads if r.gradient]
     passes = sum(3 * r.steps * (points if r.steps > 1 else 1) for r, points in backward)
     products += passes * length * blocks(size)
     levels = sum(len(interventions.points(r)) for r in task.reads)
-    for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
+    for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, choosers)):
         levels += size["h"] * (len(top.layers) or size["layers"])
     called = [r.function for r in task.reads if r.function for _ in interventions.points(r)]
     if task.intervention and task.intervention.function:
         called += [task.intervention.function] * max(
             1, len(interventions.sites_of(task.intervention))
         )
-    own = sum(map(own_code.seconds, called))
-    numbers = (NUMBER * levels + own) * len(task.rows)
+    code_seconds = sum(map(own_code.seconds, called))
+    numbers = (NUMBER * levels + code_seconds) * len(task.rows)
     once = PASS * _untouched(task) / SIGNS * blocks(size)
     once += runs * _training(task, size, mean_length)
     return once + variants * (PASS * products + numbers)
 
 
 def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
-    """How many signs another text of these rows has, whose slots they fill; that of slots of a
-    sweep is as long as it is written."""
+    """The number of characters of another text of these rows, with its slots filled; slots of a
+    sweep count as they are written."""
     slots = SLOT.findall(text)
     bare = len(text) - sum(len(slot) + 2 for slot in slots)
     filled = sum(len(prompts.rows[i].columns.get(slot, slot)) for i in rows for slot in slots)
@@ -149,24 +153,24 @@ def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
 
 
 def _untouched(task: Task) -> float:
-    """How many signs are read with nothing done, for what goes on in the place of activations, for
-    directions that are learned, and for parts that are chosen."""
+    """The number of characters that are read without a change: for replacements of activations,
+    learned directions and chosen parts."""
     table, measured = task.intervention, task.prompts
-    own = sum(len(measured.rows[i].text) for i in task.rows)
+    measured_signs = sum(len(measured.rows[i].text) for i in task.rows)
     puts = table and (table.patch or table.noise or table.function or table.scale is not None)
     puts = puts or bool(table and table.ablate not in ("", "zero"))
     every = sum(len(row.text) for row in measured.rows)
     learns = task.learns_here and (table or any(r.top for r in task.reads))
     sources = [p for p in task.sets[1:] if p is not task.than]
     return (
-        (own if puts else 0)
-        + (every - own if learns else 0)
+        (measured_signs if puts else 0)
+        + (every - measured_signs if learns else 0)
         + sum(len(row.text) for p in sources for row in p.rows)
     )
 
 
 def _training(task: Task, size: Mapping[str, int], length: float) -> float:
-    """Guess the CPU-seconds in which a seed trains the directions of an arm, from prompts of so
+    """Estimate the CPU-seconds in which a seed trains the directions of an arm on prompts of so
     many tokens: three passes a step, from the block of the site on."""
     times = {"random": 0, "layer": 2}.get(task.control, 1)
     total = 0.0
@@ -179,7 +183,7 @@ def _training(task: Task, size: Mapping[str, int], length: float) -> float:
 
 
 def blocks(size: Mapping[str, int]) -> int:
-    """How many weights the blocks of a model of this size have, roughly."""
+    """The number of weights in the blocks of a model of this size, roughly."""
     width, wide = size["d"], size.get("m", 2 * size["d"])
     return size["layers"] * (4 * width**2 + 3 * width * wide)
 
@@ -194,9 +198,9 @@ def measure(
     root: Path = Path("assay-store"),
     rows: Sequence[int] | None = None,
 ) -> tuple[Measured, dict[str, list[Any]]]:
-    """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
-    Files lie in `folder`, stored dictionaries in the store `root`; `rows` are in the place of all
-    prompts that are measured."""
+    """Measure one arm. Returns its reads by name, as (dims, array, unit), and the levels of their
+    dims. Files are relative to `folder`, stored dictionaries are in the store `root`; `rows`
+    replaces the rows of all measured prompts."""
     rows = rows or _rows_of(task, smoke, folder, device, root)
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
     dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
@@ -249,18 +253,18 @@ def _chosen(
     of_read: Sequence[int],
     index: Sequence[int],
 ) -> tuple[str, Float[np.ndarray, "run ..."], str]:
-    """The numbers of the parts that were chosen for a read, by run, state, table and place."""
+    """The numbers of the parts chosen for a read, by run, state, table and place."""
     shape = (len(picked), len(picked[0]), len(of_read), len([*levels.values()][-1]))
     numbers = np.full(shape, np.nan)
-    for at in itertools.product(*map(range, shape[:3])):
-        found = picked[at[0]][at[1]][of_read[at[2]]]
-        numbers[at][: len(found)] = found
+    for cell in itertools.product(*map(range, shape[:3])):
+        chosen_numbers = picked[cell[0]][cell[1]][of_read[cell[2]]]
+        numbers[cell][: len(chosen_numbers)] = chosen_numbers
     sizes = [len(v) for v in levels.values()]
     return " ".join(["run", *levels]), numbers[index].reshape(len(index), *sizes), "1"
 
 
 def _moved(task: Task, shifts: Float[np.ndarray, "run state point"]) -> Measured:
-    """By how many tokens the control `token` moved the change; nothing of other arms."""
+    """By how many tokens the control `token` moved the change; empty for other arms."""
     if not task.moves:
         return {}
     dims = axes(task)[MOVED]
@@ -269,7 +273,7 @@ def _moved(task: Task, shifts: Float[np.ndarray, "run state point"]) -> Measured
 
 
 def _rows_of(task: Task, smoke: bool, folder: Path, device: str, root: Path) -> Sequence[int]:
-    """The rows that are measured. Raises: DataError where none is left."""
+    """The rows that are measured. Raises: DataError if there are none."""
     rows = task.rows[:SMOKE] if smoke else task.rows
     rows = selected(task.prompts, rows, folder, device, root) or (rows if smoke else [])
     if not rows:
@@ -282,8 +286,8 @@ def _rows_of(task: Task, smoke: bool, folder: Path, device: str, root: Path) -> 
 def selected(
     prompts: PromptSet, rows: Sequence[int], folder: Path, device: str, root: Path
 ) -> list[int]:
-    """Those of some rows of which the condition of the prompts is true in the unchanged model; all
-    where there is none. With levels a unit is taken if it is true of all of its rows."""
+    """The rows that satisfy the condition of the prompts in the unchanged model; all rows if there
+    is no condition. With levels, a unit is selected if all of its rows satisfy it."""
     selection = prompts.selection
     if selection is None:
         return [*rows]
@@ -295,19 +299,19 @@ def selected(
     tables = _tables(selection.reads)
     values = np.full((1, 1, len(tables), len(rows)), np.nan)
     readings = Readings(task, model, [0], [{}], tables, rows, key, dictionary, code)
-    readings.into(values, lambda done, of: None)
+    readings.into(values, lambda *_: None)
     by_name = dict(zip((r.name for r in selection.reads), values[0, 0], strict=True))
     numbers = parsed.walk(lambda column: by_name[column.name])
     true = (parsed.low <= numbers) & (numbers <= parsed.high)
-    left_out = {u for u, kept in zip(prompts.units(rows), true, strict=True) if not kept}
+    left_out = {u for u, holds in zip(prompts.units(rows), true, strict=True) if not holds}
     if prompts.table.levels:
         true = [unit not in left_out for unit in prompts.units(rows)]
-    return [i for i, kept in zip(rows, true, strict=True) if kept]
+    return [i for i, holds in zip(rows, true, strict=True) if holds]
 
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
-    """Measure two different prompts of an arm with one seed, at the first and the last level of all
-    that an intervention sweeps, to see whether it can be done. Raises: DataError, ModelError."""
+    """Measure two different prompts of an arm with one seed, at the first and the last level of
+    each sweep, to see whether it works. Raises: DataError, ModelError."""
     table = task.intervention
     if table is not None:
         ends = {name: tuple(dict.fromkeys((v[0], v[-1]))) for name, v in table.sweep.items()}
@@ -315,17 +319,17 @@ def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> No
     texts = {task.prompts.rows[i].text: i for i in reversed(task.rows)}
     rows = [*reversed(texts.values())][:2]
     only = replace(task, intervention=table)
-    measure(only, np.array([seed]), folder, device, False, lambda done, of: None, root, rows)
+    measure(only, np.array([seed]), folder, device, False, lambda *_: None, root, rows)
 
 
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
-    """The model that a task asks, and what its activations are known by."""
+    """The model of a task, and the key of its activations."""
     second, second_key = _opened(task.model, state, seed, folder, device)
     if task.stands_in != "shuffled":
         return second, second_key
     assert task.start is not None
     first, first_key = _opened(task.start, state, seed, folder, device, place=1)
-    if first_key == second_key:  # the state of a training with which it begins
+    if first_key == second_key:  # the first checkpoint of a training
         return second, second_key
     model = models.changed(first, second, seed, place=2)
     return model, f"{first_key} {second_key} shuffled {seed}"
@@ -334,29 +338,29 @@ def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tupl
 def _opened(
     table: Model, state: int, seed: int, folder: Path, device: str, place: int = 0
 ) -> tuple[Pretrained, str]:
-    """A model, as it is or untrained, and what its activations are known by; of one that has no
-    other states, the one that it has."""
+    """A model, trained or untrained, and the key of its activations; a model without checkpoints
+    has a single state."""
     states = models.states(table)
     state = state if len(states) > 1 else 0
     name, table = models.located(folder, states[state]), models.at(table, state)
     if table.like:
         about = table.bos, table.dtype, table.device, next(iter(models.changes(table)), None)
         model = models.untrained(name, seed, device, place, *about)
-        return model, f"{model.fingerprint}{models.said(table)} untrained {seed}"
+        return model, f"{model.fingerprint}{models.key_suffix(table)} untrained {seed}"
     model = models.as_it_is(name, device, table)
-    return model, f"{model.fingerprint}{models.said(table)}"
+    return model, f"{model.fingerprint}{models.key_suffix(table)}"
 
 
-def _tables(some: Sequence[Read]) -> list[Table]:
+def _tables(read_tables: Sequence[Read]) -> list[Table]:
     return [
         (read, point, interventions.swept(read, point))
-        for read in some
+        for read in read_tables
         for point in interventions.points(read)
     ]
 
 
 OF_PROMPTS = re.compile(r": [\d,]+ of [\d,]+ prompts (has|have) ")
-"""What a remark on the prompts of a read has, which bears on its number."""
+"""Part of each remark about the prompts of a read, which are repeated next to its number."""
 
 
 def remarks(
@@ -366,10 +370,10 @@ def remarks(
     dictionary: Callable[[str], Dictionary],
     code: Callable[[str], Callable[..., Any]] = own_code.load,
 ) -> Iterator[str]:
-    """Make a read ready for prompts, without the model's weights, and tell what to know of it, such
-    as answers of several tokens; a user's own function is tried on numbers drawn at random. Raises:
-    DataError, with the read or the prompt's place."""
-    known: dict[str, list[tuple[str, str]]] = {}
+    """Make a read ready for prompts without the model's weights, and give remarks such as answers
+    of several tokens; a user's function is tried on random numbers. Raises: DataError, with the
+    read or the prompt's place."""
+    cases_by_note: dict[str, list[tuple[str, str]]] = {}
     if read.across:
         across_prompts.check(read, task.prompts, task.rows)
     for source, point, level in _tables([read]):
@@ -383,9 +387,9 @@ def remarks(
             ready.numbers([own_code.tried(p, ready.sites, ready.temperature)] * 2)
         for p, ready in zip(prompts, of_each, strict=True):
             for note, text in ready.notes:
-                if all(place != p.row.place for _, place in known.setdefault(note, [])):
-                    known[note].append((text, p.row.place))
-    for note, cases in known.items():
+                if all(place != p.row.place for _, place in cases_by_note.setdefault(note, [])):
+                    cases_by_note[note].append((text, p.row.place))
+    for note, cases in cases_by_note.items():
         (text, place), have = cases[0], "has" if len(cases) == 1 else "have"
         yield (
             f"{read.name}: {len(cases)} of {len(prompts)} prompts {have} {note}, such as {text!r} "
@@ -394,21 +398,21 @@ def remarks(
 
 
 def _check_choice(task: Task, read: Read, folder: ModelFolder) -> None:
-    """Refuse a choice for a read that no prompts or no model could make. Raises: DataError,
-    ModelError."""
+    """Refuse a choice for a read that is impossible for these prompts or this model. Raises:
+    DataError, ModelError."""
     assert read.top is not None
-    some = task.choosers or task.reads
+    choosers = task.choosers or task.reads
     table = choosing.stand_in(read)
     interventions.check(table, task.directions)
-    source = choosing.source_of(read.top, task.prompts, task.sources, some)
-    choosing.check(table, read.top, source, task.directions, some, folder)
+    source = choosing.source_of(read.top, task.prompts, task.sources, choosers)
+    choosing.check(table, read.top, source, task.directions, choosers, folder)
     for i in source[1] if table.position != "all" else ():
         prompt(folder, source[0].rows[i]).all_at(table.position)
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
-    """Tell how far all of it is by how far the part k of so many is."""
-    return lambda done, total: tick(k * total + done, count * total)
+    """Convert the progress of part k of `count` to that of the whole."""
+    return lambda finished, total: tick(k * total + finished, count * total)
 
 
 def _tidy(
@@ -418,18 +422,18 @@ def _tidy(
     values: Float[np.ndarray, "run state point read row"],
     stand_ins: Float[np.ndarray, "run state point head"],
 ) -> tuple[Measured, dict[str, list[Any]]]:
-    """The numbers with a dimension for each swept field, averaged over the rows of each unit."""
+    """The numbers with one dimension for each swept field, averaged over the rows of each unit."""
     unit = task.prompts.unit
     names = task.prompts.units(rows)
     levels = list(dict.fromkeys(names))
     by = task.prompts.dims()
     count = len(levels) * math.prod(map(len, by.values()))
-    at = zip(task.prompts.level_of(rows), names, strict=True)
-    index = [level * len(levels) + levels.index(name) for level, name in at]
+    cells = zip(task.prompts.level_of(rows), names, strict=True)
+    index = [level * len(levels) + levels.index(name) for level, name in cells]
     share = np.zeros((len(rows), count))
     share[np.arange(len(rows)), index] = 1.0 / np.bincount(index)[index]
     values = values @ share
-    values[..., share.sum(0) == 0] = np.nan  # a smoke run has not every level of each unit
+    values[..., share.sum(0) == 0] = np.nan  # a smoke run lacks levels of some units
     coords: dict[str, list[Any]] = {unit: levels, **by}
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
@@ -437,17 +441,17 @@ def _tidy(
     coords |= {name: list(options) for name, options in swept.items()}
     measured: Measured = {}
     for read in task.reads:
-        columns = {k: at for k, (source, at, _) in enumerate(tables) if source is read}
-        own = _own_sweep(read, swept)
-        coords |= {name: list(options) for name, options in own.items()}
-        shape = [len(v) for v in (*swept.values(), *own.values(), *by.values())]
+        columns = {k: point for k, (source, point, _) in enumerate(tables) if source is read}
+        own_sweep = _own_sweep(read, swept)
+        coords |= {name: list(options) for name, options in own_sweep.items()}
+        shape = [len(v) for v in (*swept.values(), *own_sweep.values(), *by.values())]
         pairs = interventions.together(points, [*columns.values()])
         array = values[:, :, [w for w, _ in pairs], [[*columns][k] for _, k in pairs]]
         array = array.reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
-        measured[read.name] = (" ".join(["run", *swept, *own, *by, unit]), array, kind.unit)
+        measured[read.name] = (" ".join(["run", *swept, *own_sweep, *by, unit]), array, kind.unit)
     if task.standing:
-        name, dim = task.said
+        name, dim = task.parts_measure
         coords[dim] = [*range(task.standing)]
         shape = [len(stand_ins), *(len(v) for v in swept.values()), task.standing]
         measured[name] = (" ".join(["run", *swept, dim]), stand_ins.reshape(shape), "1")
@@ -455,7 +459,7 @@ def _tidy(
 
 
 class Readings:
-    """The reads of an arm on its prompts, under every edit that its seeds and its sweep make."""
+    """The reads of an arm on its prompts, under every edit of its seeds and its sweep."""
 
     def __init__(
         self,
@@ -476,8 +480,8 @@ class Readings:
             by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
         prompts = [prompt(model.folder, by_number[i]) for i in rows]
         key = key and f"{key} {model.device}"
-        asked = (task, model, prompts, rows, seeds, sweep, key, fit, code, self._effects)
-        self.changes = Changes(*asked)  # type: ignore[arg-type]
+        arguments = (task, model, prompts, rows, seeds, sweep, key, fit, code, self._effects)
+        self.changes = Changes(*arguments)  # type: ignore[arg-type]
         self.tables = [(source, point, self._chosen(read)) for source, point, read in tables]
         size = read_sizes(model.folder.config)
         self.parts = [choosing.numbered(read, size) for _, _, read in self.tables]
@@ -487,7 +491,7 @@ class Readings:
             _ready(task, table, prompts, fit, code, learned, model.head, model, memo)
             for table in self.tables
         ]
-        if task.stands_in == "position":  # reads stay those of the places that the prompts had
+        if task.stands_in == "position":  # reads keep the positions of the original prompts
             self.changes = replace(self.changes, prompts=controls.scrambled(prompts, seeds[0]))
         self.ready = [list(group) for group in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))
@@ -511,25 +515,25 @@ class Readings:
         tick: Tick,
         base: Readings | None = None,
     ) -> None:
-        """Fill in the numbers of every prompt; less those of a base, but for KL divergence, which
-        is then from the base, where that is another model."""
+        """Fill in the numbers of every prompt, minus those of a base. Comparisons such as KL
+        divergence, if the base is another model, are computed against the base instead."""
         rival = base if self.task.than is None else None
         written = self._written()
         base_written = base._written() if base else {}
         count, vectors = 0, dict[tuple[int, bool], Float[np.ndarray, "variant row d"]]()
-        for some, variants in self.passes.batches():
-            given = self.passes.given(some, variants)
-            before = base.passes.given(some, variants) if base else None
-            seen = self._seen(
-                given, variants, written, rival.model if rival else None, before if rival else None
+        for batch, variants in self.passes.batches():
+            passed = self.passes.given(batch, variants)
+            other = base.passes.given(batch, variants) if base else None
+            outputs = self._seen(
+                passed, variants, written, rival.model if rival else None, other if rival else None
             )
-            base_seen = base._seen(before, variants, base_written) if base and before else None
-            for p in some:
+            base_outputs = base._seen(other, variants, base_written) if base and other else None
+            for p in batch:
                 for k, read in enumerate(self.ready[p]):
-                    at = variants if read.of_all else self._measured_at(k, variants)
+                    measured_at = variants if read.of_all else self._measured_at(k, variants)
                     now, was = (
-                        [some[p][v - variants.start] for v in at] if some else []
-                        for some in (seen, base_seen)
+                        [side[p][v - variants.start] for v in measured_at] if side else []
+                        for side in (outputs, base_outputs)
                     )
                     if not now:
                         continue
@@ -540,7 +544,7 @@ class Readings:
                         less = np.array(base.ready[p][k].numbers(was), dtype=float)
                     if read.of_all:
                         both = [numbers, less] if base and apart else [numbers]
-                        if self.task.pairs(self.tables[k][0]):  # half is of each table
+                        if self.task.pairs(self.tables[k][0]):  # a half per table
                             half = numbers.shape[1] // 2
                             both = [np.concatenate([x[:, :half] for x in both], 1)]
                         for of_base, x in enumerate(both):
@@ -548,11 +552,11 @@ class Readings:
                             of_read = vectors.setdefault((k, bool(of_base)), np.empty(shape))
                             of_read[variants.start : variants.stop, p] = x
                         continue
-                    for v, number in zip(at, numbers - less, strict=True):
+                    for v, number in zip(measured_at, numbers - less, strict=True):
                         s, w = divmod(v, len(self.changes.sweep))
                         values[s, w, k, p] = number
             if variants[-1] == self.passes.count - 1:
-                count += len(some)
+                count += len(batch)
                 tick(count, len(self.ready))
         for (k, of_base), x in vectors.items():
             side = base if of_base and base else self
@@ -561,34 +565,34 @@ class Readings:
             values[:, :, k] = values[:, :, k] - whole if of_base else whole
 
     def _measured_at(self, k: int, variants: range) -> Sequence[int]:
-        """Of these variants, those at which a read is measured: all, but for a level of its sweep
-        that the intervention sweeps too."""
+        """The variants at which a read is measured: all, except for levels of a sweep shared with
+        the intervention."""
         count = len(self.changes.sweep)
         points = self._points.get(k, set())
         return variants if len(points) == count else [v for v in variants if v % count in points]
 
     def _seen(
         self,
-        given: Given,
+        passed: Given,
         variants: range,
         written: Mapping[float, Mapping[tuple[int, int], Written]],
         base: Pretrained | None = None,
-        before: Given | None = None,
+        other: Given | None = None,
     ) -> dict[int, list[PassOutput]]:
-        """What each prompt gave under each edit; KL divergences are from a base, if there is
-        one."""
-        rows = given.rows
+        """The outputs of each prompt under each edit; KL divergences are computed against a base,
+        if there is one."""
+        rows = passed.rows
         compared = any(w.needs_untouched for r in rows for w in r.wants)
-        if before is not None and compared:  # else each model's answers are tokens of its own
-            n = len(variants)  # all may share one
+        if other is not None and compared:  # otherwise the answers are each model's own tokens
+            n = len(variants)  # all variants may share one
             rows = [
                 replace(r, final=r.final.expand(n, -1), first=b.end.expand(n, -1))
-                for r, b in zip(rows, before.rows, strict=True)
+                for r, b in zip(rows, other.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
-        backward = any(r.gradient for r in self.task.reads)  # others need no edits of known passes
+        backward = any(r.gradient for r in self.task.reads)  # for gradients alone
         tables = passes.numbers(self.model, rows, base if compared else None)
-        for i, r, table in zip(given.of, rows, tables, strict=True):
+        for i, r, table in zip(passed.of, rows, tables, strict=True):
             lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
             for v, line in zip(variants, lines, strict=True):
                 numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
@@ -597,10 +601,10 @@ class Readings:
                 PassOutput(
                     self.changes.prompts[p],
                     self.changes.variants[v][0],
-                    given.acts[p][v - variants.start],
-                    before.acts[p][v - variants.start]
-                    if before
-                    else given.acts[p][-1 if self.passes.clean else v - variants.start],
+                    passed.acts[p][v - variants.start],
+                    other.acts[p][v - variants.start]
+                    if other
+                    else passed.acts[p][-1 if self.passes.clean else v - variants.start],
                     numbers.get((p, v), {}),
                     {heat: new[p, v].tokens for heat, new in written.items()},
                     {heat: new[p, v].losses for heat, new in written.items()},
@@ -608,14 +612,14 @@ class Readings:
                 )
                 for v in variants
             ]
-            for p in given.prompts
+            for p in passed.prompts
         }
 
     def _effects(
         self, read: Read, table: Intervention, source: PromptSet, rows: Sequence[int]
     ) -> Float[np.ndarray, "part row"]:
-        """What a read has of each of these rows, at each point of a sweep over parts, less what it
-        has where nothing is done."""
+        """The values of a read on these rows at each point of a sweep over parts, minus those
+        without a change."""
         key = repr((self.changes.key, source.digest, len(rows), stated(table), stated(read)))
         if key not in _effects_known:
             tables = _tables([read])
@@ -624,32 +628,32 @@ class Readings:
             for changed in (table, None):
                 sweep = interventions.points(changed) if changed else [{}]
                 task = replace(self.task, prompts=source, intervention=changed, **plain)
-                given = (tables, rows, self.changes.key, self.changes.dictionary, self.changes.code)
+                about = (tables, rows, self.changes.key, self.changes.dictionary, self.changes.code)
                 values = np.full((1, len(sweep), len(tables), len(rows)), np.nan)
-                Readings(task, self.model, [0], sweep, *given).into(values, lambda done, of: None)
+                Readings(task, self.model, [0], sweep, *about).into(values, lambda *_: None)
                 numbers.append(values[0, :, 0])
             _effects_known[key] = numbers[0] - numbers[1]
         return _effects_known[key]
 
     def _written(self) -> dict[float, dict[tuple[int, int], Written]]:
-        """What the model writes on, where a read asks for that, by the temperature."""
+        """What the model writes, if a read needs that, by temperature."""
         writing = [r for r in self.every if r.writes]
         by_heat = {
             h: [r for r in writing if r.temperature == h] for r in writing for h in [r.temperature]
         }
         return {
             heat: self.passes.written(
-                max(r.writes for r in some), any(r.scored for r in some), heat
+                max(r.writes for r in group), any(r.scored for r in group), heat
             )
-            for heat, some in by_heat.items()
+            for heat, group in by_heat.items()
         }
 
     def _chosen(self, read: Read) -> Read:
         task = self.task
-        some = task.choosers or task.reads
-        own = replace(self.changes.learner, measured=task.prompts)
-        known = choosing.Known(own, task.directions, some, self._effects)
-        return choosing.of_read(read, known, dealt=task.stands_in == "labels")
+        choosers = task.choosers or task.reads
+        learner = replace(self.changes.learner, measured=task.prompts)
+        choice = choosing.Choice(learner, task.directions, choosers, self._effects)
+        return choosing.of_read(read, choice, dealt=task.stands_in == "labels")
 
 
 def _ready(
@@ -672,10 +676,10 @@ def _ready(
     about = vector, dictionary, task.stands_in, code, head, model
 
     def other(name: str, p: Prompt) -> Ready:
-        one = reads.by_name(task.choosers or task.reads, name)
-        if one.sweep or one.top:
+        target = reads.by_name(task.choosers or task.reads, name)
+        if target.sweep or target.top:
             raise DataError(f"{read.name}: {name} sweeps or chooses; name a read of one number")
-        return reads.ready(one, p, Context((), *about))
+        return reads.ready(target, p, Context((), *about))
 
     context = Context(along, *about, other, {} if memo is None else memo, task.prompts)
     return [reads.ready(read, p, context) for p in prompts]

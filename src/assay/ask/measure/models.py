@@ -1,5 +1,5 @@
-"""Models: those that a study asks, opened once: as they are, untrained, or with the change between
-two of them shuffled."""
+"""Models of a study, opened once: unchanged, untrained, with changed weights, or with the change
+between two models shuffled."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from assay.subjects.sizes import read_sizes
 from assay.subjects.untrained import redrawn
 
 DIM = "checkpoint"
-"""The dimension of the states of one training."""
+"""The dimension of the checkpoints of a training."""
 
 
 def states(model: Model) -> tuple[str, ...]:
-    """The models that a table opens: the states of a training, or the one that it names, once for
-    each change of its weights."""
+    """The models that a table opens: its checkpoints, or the named one, once for each change of its
+    weights."""
     return model.checkpoints or (model.like or model.name,) * max(1, len(changes(model)))
 
 
 def changes(model: Model) -> tuple[Weights, ...]:
-    """The changes of a model's weights: one, in a sweep one for each level, or none."""
+    """The changes of a model's weights: one, in a sweep one for each level, or ()."""
     if model.weights is None:
         return ()
     return model.weights if isinstance(model.weights, tuple) else (model.weights,)
@@ -59,17 +59,17 @@ def at(model: Model, state: int) -> Model:
 
 
 def only(model: Model, sweep: Mapping[str, tuple[Plain, ...]]) -> Model:
-    """A model at some of the levels of the sweep of its weights."""
+    """A model restricted to some levels of the sweep of its weights."""
     if not model.sweep:
         return model
     pairs = zip(itertools.product(*model.sweep.values()), changes(model), strict=True)
-    some = {*itertools.product(*(sweep[name] for name in model.sweep))}
-    kept = tuple(change for levels, change in pairs if levels in some)
-    return msgspec.structs.replace(model, weights=kept, sweep=sweep)
+    selected = {*itertools.product(*(sweep[name] for name in model.sweep))}
+    selected_changes = tuple(change for levels, change in pairs if levels in selected)
+    return msgspec.structs.replace(model, weights=selected_changes, sweep=sweep)
 
 
 def check(model: Model) -> None:
-    """Refuse a table that names no model, or several in different ways. Raises: DataError."""
+    """Refuse a table that names no model, or names it in several ways. Raises: DataError."""
     ways = [w for w in ("name", "like", "checkpoints") if getattr(model, w)]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
@@ -84,7 +84,8 @@ def check(model: Model) -> None:
 
 
 def _check_changes(model: Model) -> None:
-    """Refuse changes of weights that are none, or not as many as the levels. Raises: DataError."""
+    """Refuse changes of weights that change nothing, or whose number differs from the levels.
+    Raises: DataError."""
     every = changes(model)
     count = math.prod(map(len, model.sweep.values())) if model.sweep else min(1, len(every))
     if every and not model.name:
@@ -110,9 +111,9 @@ def _check_changes(model: Model) -> None:
 
 
 def levels(model: Model) -> dict[str, list[Plain]]:
-    """The dimension of a training's states with its levels: the steps, where all names end in
-    one, such as ./step-100; else the names, of folders the last part; or the levels of the sweep of
-    its weights. Nothing of any other model."""
+    """The dimension of checkpoints with its levels: the steps if all names end in one, such as
+    ./step-100, otherwise the names, without the parent folders; or the levels of the sweep of its
+    weights. Empty for any other model."""
     if not model.checkpoints:
         return {name: [*values] for name, values in model.sweep.items()}
     steps = [re.search(r"(\d+)/?$", name) for name in model.checkpoints]
@@ -124,7 +125,7 @@ def levels(model: Model) -> dict[str, list[Plain]]:
 
 
 def located(folder: Path, name: str) -> str:
-    """A model's folder beside the study, where a name says that it is one."""
+    """The folder of a model relative to the study, if the name is a path."""
     parts = name.split(BETWEEN)
     return BETWEEN.join(
         str(folder / part) if part.startswith(("./", "../")) else part for part in parts
@@ -132,7 +133,7 @@ def located(folder: Path, name: str) -> str:
 
 
 def named(model: Model) -> Model:
-    """A model by one name: an adapter's folder with its base."""
+    """Join an adapter's folder and its base to one name."""
     if not model.base:
         return model
     return msgspec.structs.replace(model, name=f"{model.name}{BETWEEN}{model.base}", base="")
@@ -149,17 +150,16 @@ def opened(name: str, device: str, fingerprint: str, dtype: DType = "") -> Pretr
 
 
 def as_it_is(name: str, device: str, table: Model) -> Pretrained:
-    """Open the model in a folder as its table says: where, in what it computes, with which change
-    of its weights, and whether its texts begin with a BOS."""
+    """Open the model of a folder with the device, precision, weight change and BOS setting of its
+    table."""
     about = name, table.device or device, folders.find(name).fingerprint
     if not (change := changes(table)):
         return _beginning(opened(*about, table.dtype), table.bos)
     return _beginning(_reweighted(*about, table.dtype, change[0]), table.bos)
 
 
-def said(table: Model) -> str:
-    """What is added to a model's hash where its table says whether its texts begin with a BOS, in
-    what it computes, or how its weights are changed."""
+def key_suffix(table: Model) -> str:
+    """What a table's BOS setting, precision and weight change add to the model's hash."""
     words = "" if table.bos is None else f" bos {table.bos}"
     words += f" {table.dtype}" if table.dtype else ""
     return f"{words} {reweighted_in_words(table)}" if table.weights else words
@@ -174,8 +174,7 @@ def _reweighted(
 
 
 def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
-    """Change the weights of a model in memory. Raises: DataError for blocks that cannot stand in
-    for each other."""
+    """Change the weights of a model in memory. Raises: DataError for blocks of different shapes."""
     order = _order(weights, model.layers)
     moved = {n: source for n, source in enumerate(order) if n != source}
     states = {n: deepcopy(model.blocks[n].state_dict()) for n in {*moved.values()}}
@@ -187,14 +186,14 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
     # GPT-2 has its output channels last
     modules = model.model.named_modules()
     transposed = {name for name, module in modules if type(module).__name__ == "Conv1D"}
-    given = dict(model.model.named_parameters())
+    source_weights = dict(model.model.named_parameters())
     if other := weights.from_:
         donor = opened(other, str(model.device), folders.find(other).fingerprint, model.dtype)
-        given = dict(donor.model.named_parameters())
+        source_weights = dict(donor.model.named_parameters())
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
             if is_of(weights.of, name):
-                weight.copy_(given[name])
+                weight.copy_(source_weights[name])
                 weight *= weights.scale
                 if weights.round is not None:
                     weight.copy_(torch.round(weight, decimals=weights.round))
@@ -207,7 +206,7 @@ def _changed_by(weights: Weights, model: Pretrained) -> Pretrained:
 
 
 def _order(weights: Weights, layers: int) -> list[int]:
-    """Which block runs at each place. Raises: DataError for a block that a model has not."""
+    """The block that runs at each place. Raises: DataError for an unknown block."""
     order = [*(weights.blocks or range(layers))]
     if weights.swap and max(weights.swap) < layers:
         first, second = weights.swap
@@ -221,8 +220,7 @@ def _order(weights: Weights, layers: int) -> list[int]:
 
 
 def is_of(part: str, name: str) -> bool:
-    """Whether a weight is of a part, by its name; of "layers.1" block 1 has it, and not block
-    10."""
+    """Whether a weight belongs to a part, by its name; "layers.1" is block 1 and not block 10."""
     end = r"(?!\d)" if part[-1:].isdecimal() else ""
     return re.search(re.escape(part) + end, name) is not None
 
@@ -230,26 +228,26 @@ def is_of(part: str, name: str) -> bool:
 def _quantised(
     weight: Float[torch.Tensor, "out in"], weights: Weights, name: str, out_last: bool
 ) -> torch.Tensor:
-    """Round a matrix to nearest, to so many bits; as it is stored. Raises: DataError."""
+    """Round a matrix to the nearest values of so many bits, and return it as it is stored. Raises:
+    DataError."""
     count, width = weight.shape
     size = {"channel": width, "group": weights.group, "tensor": count * width}[weights.per]
     if (count * width if weights.per == "tensor" else width) % size:
         raise DataError(f"{name} has {width} weights a channel, which {size} do not divide")
-    grouped, most = weight.reshape(-1, size), 2 ** ((weights.bits or 2) - 1)
-    scale = grouped.abs().amax(1, keepdim=True).clamp_min(1e-30) / (most - 1)
-    rounded = (grouped / scale).round().clamp(-most, most - 1) * scale
+    grouped, bound = weight.reshape(-1, size), 2 ** ((weights.bits or 2) - 1)
+    scale = grouped.abs().amax(1, keepdim=True).clamp_min(1e-30) / (bound - 1)
+    rounded = (grouped / scale).round().clamp(-bound, bound - 1) * scale
     rounded = rounded.reshape(count, width)
     return rounded.mT if out_last else rounded
 
 
 def reweighted_in_words(table: Model) -> str:
-    """Say how the weights of a model are changed, at each level of a sweep; "" where they are
-    not."""
+    """Describe the changes of a model's weights, at each level of a sweep; "" if there are none."""
     return "; ".join(_in_words(w) or "unchanged" for w in changes(table))
 
 
 def _in_words(w: Weights) -> str:
-    """Say how weights are changed; "" where they are not."""
+    """Describe a change of weights; "" if there is none."""
     ways = [f"from {_identified(w.from_)}"] if w.from_ else []
     ways += [f"times {w.scale:g}"] if w.scale != 1 else []
     ways += [f"rounded to {w.round} decimals"] if w.round is not None else []
@@ -264,15 +262,15 @@ def _in_words(w: Weights) -> str:
 
 
 def _identified(name: str) -> str:
-    """A model's name with the beginning of its hash, so far as it is here."""
+    """A model's name with the beginning of its hash, if it is available."""
     with suppress(AssayError):
         return f"{PurePath(name).name} ({folders.find(name).content[:8]})"
     return PurePath(name).name
 
 
 def elsewhere(table: Model, layers: int) -> Model | None:
-    """Make the same change of weights a third of the model away, at each level of a sweep; None
-    where it names no one block, and swaps no two."""
+    """Move a change of weights a third of the model away, at each level of a sweep; None if it
+    names no single block, and swaps no two."""
     moved = [_elsewhere(w, layers) for w in changes(table)]
     if not moved or None in moved:
         return None
@@ -281,7 +279,7 @@ def elsewhere(table: Model, layers: int) -> Model | None:
 
 
 def _elsewhere(w: Weights, layers: int) -> Weights | None:
-    """Move a change of weights a third of the model away; None where that cannot be."""
+    """Move a change of weights a third of the model away; None if that is impossible."""
     if w.blocks or layers < 2:
         return None
     here, step = blocks_of(w), max(1, layers // 3)
@@ -300,47 +298,47 @@ _BLOCK = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 
 def blocks_of(w: Weights) -> tuple[int, ...]:
-    """The one block of which weights are changed, or the two that are swapped; () where a change
-    names none."""
+    """The block whose weights are changed, or the two that are swapped; () if a change names
+    none."""
     block = _BLOCK.search(w.of)
     return w.swap or ((int(block[0]),) if block else ())
 
 
 def check_weights(table: Model, folder: folders.ModelFolder) -> None:
-    """Refuse a change of weights of which the model has none. Raises: DataError."""
+    """Refuse a change of weights that the model lacks. Raises: DataError."""
     names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
     shapes = folder.shapes()
     for w in changes(table):
         _order(w, folder.layers)
-        of = [name for name in names if is_of(w.of, name)]
-        if names and not of:
+        affected = [name for name in names if is_of(w.of, name)]
+        if names and not affected:
             raise DataError(
                 f"no weight of {folder.name} has {w.of!r} in its name; {nearest(w.of, names)}"
             )
-        given = folders.find(w.from_).shapes() if w.from_ else shapes
-        for name in of:
-            if given.get(name) != shapes[name]:
+        source_shapes = folders.find(w.from_).shapes() if w.from_ else shapes
+        for name in affected:
+            if source_shapes.get(name) != shapes[name]:
                 raise DataError(
-                    f"{name} is {shapes[name]} in {folder.name} and {given.get(name)} in "
+                    f"{name} is {shapes[name]} in {folder.name} and {source_shapes.get(name)} in "
                     f"{PurePath(w.from_).name}; weights are taken from a model of the same shape"
                 )
         if w.bits and w.per == "group":
             for name, shape in shapes.items():
                 if is_of(w.of, name) and len(shape) == 2 and all(n % w.group for n in shape):
-                    what = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
-                    raise DataError(f"{name} is {what}")
+                    reason = f"{shape[0]} × {shape[1]}, which {w.group} do not divide"
+                    raise DataError(f"{name} is {reason}")
 
 
 @dataclass(frozen=True)
 class AsTheyAre:
-    """The models that a study asks as they are: workers of one machine share them."""
+    """The unchanged models of a study, which workers of one machine share."""
 
     tables: tuple[Model, ...]
     folder: Path
-    """That of the study."""
+    """The folder of the study."""
 
     def size(self) -> float:
-        """Estimate the bytes of those that are open at once; of those that are not here 0."""
+        """Estimate the bytes of the models that are open at once; 0 for unavailable ones."""
         total = 0.0
         for name, table in self._first():
             with suppress(AssayError):
@@ -350,7 +348,7 @@ class AsTheyAre:
         return total
 
     def open(self, device: str) -> None:
-        """Open them where `as_it_is` finds them. Raises: AssayError."""
+        """Open them so that `as_it_is` finds them. Raises: AssayError."""
         for name, table in self._first():
             as_it_is(name, device, table)
 
@@ -365,14 +363,14 @@ class AsTheyAre:
 
 
 def _beginning(model: Pretrained, bos: bool | None) -> Pretrained:
-    """A model whose texts begin so."""
+    """A model with this BOS setting."""
     return model if bos is None else replace(model, folder=replace(model.folder, bos=bos))
 
 
 @lru_cache(maxsize=2)
 def _copy(name: str, device: str, fingerprint: str, place: int, dtype: DType = "") -> Pretrained:
-    """A model whose weights will be others, so that the opened one stays as it is; each place has
-    one of its own."""
+    """A copy of a model whose weights will be changed, so that the opened one stays unchanged; one
+    for each place."""
     return load(name, device, dtype or "float32", apart=True)
 
 
@@ -383,22 +381,22 @@ def untrained(
     place: int = 0,
     bos: bool | None = None,
     dtype: DType = "",
-    own: str = "",
+    own_device: str = "",
     weights: Weights | None = None,
 ) -> Pretrained:
-    """A model with weights drawn anew by the seed, and then changed, until the next one is asked
-    for at this place."""
+    """A model with weights drawn by the seed, and then changed; valid until the next call for this
+    place."""
     fingerprint = folders.find(name).fingerprint
-    model = redrawn(_copy(name, own or device, fingerprint, place, dtype), seed)
+    model = redrawn(_copy(name, own_device or device, fingerprint, place, dtype), seed)
     return _beginning(_changed_by(weights, model) if weights else model, bos)
 
 
 def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) -> Pretrained:
-    """The first model with the second's change of its weights shuffled: of each matrix rows and
-    columns change places, of each vector numbers; what is of a token stays the token's.
+    """The first model with the shuffled change of weights to the second: rows and columns of each
+    matrix are permuted, and entries of each vector; vocabulary axes stay.
 
-    So every tensor is changed as far as it was, a matrix by one of the same singular values, but
-    elsewhere. Raises: DataError where the two have not the same weights, or no weight
+    So every tensor changes by the same amount, a matrix with the same singular values, but
+    elsewhere. Raises: DataError if the two have different weights by name or shape, or no weight
     differs."""
     copy = _copy(first.folder.name, str(first.device), first.fingerprint, place, first.dtype)
     ours, theirs = (dict(m.model.named_parameters()) for m in (first, second))
@@ -412,7 +410,7 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
         change = theirs[name].detach() - ours[name].detach()
         moved = moved or bool(change.any())
         for axis, size in enumerate(change.shape):
-            if size == vocab:  # rare tokens hardly move, and theirs must not go to common ones
+            if size == vocab:  # rare tokens hardly change, and must not swap with common ones
                 continue
             order = rng.permutation(np.array([seed]), f"ask.change.{axis}", k, size)[0]
             change = change.index_select(axis, torch.from_numpy(order.copy()).to(change.device))
@@ -424,20 +422,21 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
 
 @dataclass(frozen=True, kw_only=True)
 class RewrittenSpec(Spec):
-    """A model whose weights are written to a folder; the seed draws what is drawn in them."""
+    """A model whose weights are written to a folder; the seed draws the random part of the
+    change."""
 
     model: str
-    """Hash of what it is made from."""
+    """Hash of the original models."""
     how: str
 
 
 def rewritten(make: Callable[[], Pretrained], spec: RewrittenSpec, bench: Bench) -> str:
-    """The folder of a model that is made in memory, made now or before."""
+    """The folder of a model that is made in memory, written now or earlier."""
     return str(bench.artefact(spec, lambda path: write(make(), path, spec.how)))
 
 
 def write(model: Pretrained, path: Path, name: str) -> None:
-    """Write a model to a folder, with the files beside it."""
+    """Write a model to a folder, with its other files."""
     from safetensors.torch import save_file
 
     shutil.copy(model.folder.path / "config.json", path / "config.json")
@@ -448,7 +447,7 @@ def write(model: Pretrained, path: Path, name: str) -> None:
 
 
 def same_tokens(first: str, second: str) -> bool:
-    """Whether two models have the same tokens, so far as they are here."""
+    """Whether two models have the same vocabulary, as far as they are available."""
     with suppress(AssayError):
         ours, theirs = (folders.find(name).tokenizer.inner for name in (first, second))
         return bool(ours.get_vocab() == theirs.get_vocab())
@@ -456,7 +455,8 @@ def same_tokens(first: str, second: str) -> bool:
 
 
 def same_shape(first: str, second: str) -> bool:
-    """Whether two models have weights of the same names and shapes, so far as they are here."""
+    """Whether two models have weights of the same names and shapes, as far as they are
+    available."""
     with suppress(AssayError):
         ours, theirs = (folders.find(name) for name in (first, second))
         same_kind = ours.architecture.name == theirs.architecture.name

@@ -1,5 +1,5 @@
-"""Reads of next tokens: of what the model gives, of what it writes, and of what the residual stream
-would give if it ended earlier. Each makes a read ready for a prompt."""
+"""Reads of next tokens: of the model's output, of what it writes, and of the residual stream by the
+logit lens. Each makes a read ready for a prompt."""
 
 from __future__ import annotations
 
@@ -38,38 +38,38 @@ Notes = tuple[tuple[str, str], ...]
 
 
 def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
-    """What to know of the tokens of answers; `several` says what becomes of more than one."""
-    filled = [text.filled for some in answers for text in some]
-    firsts = [{text.tokens[0] for text in some} for some in answers]
+    """Remarks on the tokens of answers; `several` says how an answer of several tokens is used."""
+    filled = [text.filled for texts in answers for text in texts]
+    firsts = [{text.tokens[0] for text in texts} for texts in answers]
     end = prompt.row.text[-1:]
-    known = [
+    remarks = [
         (f"an answer of several tokens, {several}", text.filled)
-        for some in answers
-        for text in some
+        for texts in answers
+        for text in texts
         if len(text.tokens) > 1
     ]
-    known += [
+    remarks += [
         ("an answer with extra spaces", text)
         for text in filled
         if text != text.rstrip() or text.startswith("  ")
     ]
     if len({text.strip()[0].isupper() for text in filled if text.strip()[:1].isalpha()}) > 1:
-        known.append(("answers of which only some begin with a capital letter", filled[0]))
+        remarks.append(("answers of which only some begin with a capital letter", filled[0]))
     if any(a & b for a, b in itertools.combinations(firsts, 2)):
-        known.append(("answers that begin with the same token", filled[0]))
-    known += [
+        remarks.append(("answers that begin with the same token", filled[0]))
+    remarks += [
         ("an answer that follows a letter or number without a space", text)
         for text in filled
         if end.isalnum() and text[:1].isalnum()
     ]
-    return tuple(dict.fromkeys(known))
+    return tuple(dict.fromkeys(remarks))
 
 
 ALL, FIRST = "whose log-probabilities are added", "of which only the first is used"
 
 
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """log P of a text behind the prompt; of two texts the first less the second.
+    """log P of a text after the prompt; for two texts the first minus the second.
 
     Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
     """
@@ -79,27 +79,27 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def prob(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """P of a text behind the prompt, over all of its tokens; of two texts the first less the
+    """P of a text after the prompt, over all of its tokens; for two texts the first minus the
     second."""
     if isinstance(read.prob, bool):
         of_own = _of_first(read, prompt, "log_prob", True, "prob")
-        return replace(of_own, numbers=lambda seen: np.exp(of_own.numbers(seen)).tolist())
-    return _behind(read, read.prob, prompt, lambda x, seen: math.exp(x.log_prob(seen)))
+        return replace(of_own, numbers=lambda output: np.exp(of_own.numbers(output)).tolist())
+    return _behind(read, read.prob, prompt, lambda x, output: math.exp(x.log_prob(output)))
 
 
 def _behind(
     read: Read,
-    of: str | tuple[Answer, ...],
+    answer_texts: str | tuple[Answer, ...],
     prompt: Prompt,
     number_of: Callable[[AnyOf, PassOutput], float],
 ) -> Ready:
-    """A number of what follows the prompt, of one answer or of two the difference."""
-    texts = texts_of(of)
-    answers = [AnyOf(prompt, some) for some in texts]
+    """A number of what follows the prompt; for two answers the difference."""
+    texts = texts_of(answer_texts)
+    answers = [AnyOf(prompt, variants) for variants in texts]
     first, *second = ({text.filled for text in answer.texts} for answer in answers)
     if second and (both := sorted(first & second[0])):
-        what = f"{read.name} compares {both[0]!r} with itself there"
-        raise DataError(f"{prompt.row.place}: {what}")
+        reason = f"{read.name} compares {both[0]!r} with itself there"
+        raise DataError(f"{prompt.row.place}: {reason}")
     signs = (1.0, -1.0)
 
     def number(reading: PassOutput) -> float:
@@ -111,24 +111,24 @@ def _behind(
 def _of_answers(
     number: Callable[[PassOutput], float], prompt: Prompt, answers: Sequence[AnyOf]
 ) -> Ready:
-    """A number of how probable some answers are."""
+    """A number computed from the probabilities of answers."""
     wants = tuple(w for answer in answers for wants in answer.wants for w in wants)
     return Ready(each(number), wants, notes=notes(prompt, [x.texts for x in answers], ALL))
 
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where the first text is the most probable of all, over all of its tokens; ties share. What
-    is the same in a row counts once, so that a list of all answers may contain the right one. Of
-    one text alone: 1 where each of its tokens is the most probable of all tokens."""
+    """1 if the first text is the most probable of all, over all of its tokens; ties share. Equal
+    answers of a row count once, so that a list of all answers may contain the right one. For a
+    single text: 1 if each of its tokens is the most probable token."""
     if len(read.accuracy) == 1:
         return _greedy(read, prompt)
     by_answer: dict[tuple[str, ...], Answer] = {}
-    for some in texts_of(read.accuracy):
-        by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(some)), some)
+    for options in texts_of(read.accuracy):
+        by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(options)), options)
     texts = list(by_answer.values())
     if len(texts) < 2:
         raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
-    answers = [AnyOf(prompt, some) for some in texts]
+    answers = [AnyOf(prompt, options) for options in texts]
 
     def number(reading: PassOutput) -> float:
         scores = [answer.log_prob(reading) for answer in answers]
@@ -139,26 +139,26 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def _greedy(read: Read, prompt: Prompt) -> Ready:
-    """1 where the model writes the text by itself, the likeliest token each time."""
+    """1 if the model writes the text by itself with the likeliest tokens."""
     texts = [prompt.behind(text) for text in texts_of(read.accuracy[0])]
     wants = [[replace(w, what="rank") for w in prompt.wants(text)] for text in texts]
 
     def number(reading: PassOutput) -> float:
-        return float(any(all(reading.numbers[w] == 1 for w in some) for some in wants))
+        return float(any(all(reading.numbers[w] == 1 for w in text_wants) for text_wants in wants))
 
-    known = notes(prompt, [texts], "each of which has to be the likeliest")
-    return Ready(each(number), tuple(itertools.chain.from_iterable(wants)), notes=known)
+    remarks = notes(prompt, [texts], "each of which has to be the likeliest")
+    return Ready(each(number), tuple(itertools.chain.from_iterable(wants)), notes=remarks)
 
 
 def own_token(read: Read, prompt: Prompt, position: int) -> Want:
-    """The number of the token that is on top in the untouched model behind a position: at its end,
+    """The number of the most probable token of the unchanged model after a position: at its output,
     or by the logit lens at the read's `token_site`. Raises: DataError."""
     site = _stream(read, prompt, read.token_site)
     return Want("token", position, untouched_site=site)
 
 
 def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch.Tensor, "v d"]:
-    """What the unembedding would read, if the residual stream ended here."""
+    """What the unembedding would read if the residual stream ended here."""
     with torch.no_grad():
         final: torch.Tensor = model.final_norm(stream)
     return final.to(model.model.get_output_embeddings().weight.dtype)
@@ -167,7 +167,7 @@ def lensed(model: Pretrained, stream: Float[torch.Tensor, "v d"]) -> Float[torch
 def own_numbers(
     model: Pretrained, wants: Sequence[Want], acts: Mapping[Site, torch.Tensor]
 ) -> dict[Want, float]:
-    """The numbers of the tokens on top, from the streams of an untouched pass."""
+    """The numbers of the most probable tokens, from the streams of an unchanged pass."""
     last = Site("resid_post", model.layers - 1)
     streams = {w: acts[w.untouched_site or last][w.position][None] for w in wants}
     with torch.no_grad():
@@ -175,14 +175,15 @@ def own_numbers(
 
 
 def own_in_words(read: Read) -> str:
-    """The token that is on top in the untouched model, in words."""
+    """The most probable token of the unchanged model, in words."""
     if read.token_site:
         return f"the token on top at {read.token_site} in the untouched model"
     return "the next token that the untouched model predicts"
 
 
 def _stream(read: Read, prompt: Prompt, name: str) -> Site | None:
-    """A site of the residual stream by its name; None of no name: its end. Raises: DataError."""
+    """A site of the residual stream by its name; None without a name, for its end. Raises:
+    DataError."""
     if not name:
         return None
     site = Site.parse(name)
@@ -202,12 +203,12 @@ def _of_next(wants: Sequence[Want], **more: Any) -> Ready:
 
 
 def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 + how many tokens are more probable than the first one of the text, or than the most
-    probable one of the untouched model, or of the first of two models."""
+    """1 + the number of tokens that are more probable than the first one of the text, or than the
+    most probable one of the unchanged model, or of the first of two models."""
     site, tokens = _stream(read, prompt, read.site), positions(read, prompt)
     if not isinstance(read.rank, str):
-        own = [own_token(read, prompt, n) for n in tokens]
-        return _of_next([replace(w, what="rank", site=site) for w in own])
+        top_tokens = [own_token(read, prompt, n) for n in tokens]
+        return _of_next([replace(w, what="rank", site=site) for w in top_tokens])
     text = prompt.behind(read.rank)
     wants = [Want("rank", n, text.tokens[0], site=site) for n in tokens]
     return _of_next(wants, notes=notes(prompt, [[text]], FIRST))
@@ -223,8 +224,8 @@ def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """KL divergence of the next token from what the untouched model gives; at a site, of the logit
-    lens there.
+    """KL divergence of the next token from that of the unchanged model; at a site, by the logit
+    lens.
 
     Formula: Σ p (log p − log q), p untouched
     """
@@ -233,11 +234,11 @@ def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def agrees(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where the most probable next token is that of the untouched model, or of the first of two
-    models; of several tokens the share; at a site, that of the logit lens there."""
+    """1 if the most probable next token is that of the unchanged model, or of the first of two
+    models; for several tokens the share; at a site, by the logit lens."""
     site = _stream(read, prompt, read.site)
-    own = [own_token(read, prompt, n) for n in positions(read, prompt)]
-    return _of_next([replace(w, what="agrees", site=site) for w in own])
+    top_tokens = [own_token(read, prompt, n) for n in positions(read, prompt)]
+    return _of_next([replace(w, what="agrees", site=site) for w in top_tokens])
 
 
 def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -253,40 +254,40 @@ def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where what the model writes contains one of the texts, or begins with it, else 0; the token
-    that ends a text is no part of it."""
+    """1 if what the model writes contains one of the texts, or begins with it, otherwise 0; end
+    tokens are ignored."""
     _refuse_longer(read, prompt)
-    asked = read.generates or read.begins
-    filled = [prompt.row.fill(text) for text in asked]
-    if empty := [text for text, f in zip(asked, filled, strict=True) if not f.strip()]:
+    stated = read.generates or read.begins
+    filled = [prompt.row.fill(text) for text in stated]
+    if empty := [text for text, f in zip(stated, filled, strict=True) if not f.strip()]:
         raise DataError(
             f"{prompt.row.place}: {empty[0]!r} is empty there, and whatever is written has that"
         )
     texts = [whole(text) for text in filled]
-    found = re.Pattern.search if read.generates else re.Pattern.match
+    matches = re.Pattern.search if read.generates else re.Pattern.match
     ends = set(prompt.folder.ends)
 
     def number(reading: PassOutput) -> float:
         new = [t for t in reading.written[read.temperature][: read.tokens] if t not in ends]
         written = prompt.folder.tokenizer.decode(new).lstrip()
-        return float(any(found(text, written) for text in texts))
+        return float(any(matches(text, written) for text in texts))
 
     return Ready(each(number), writes=read.tokens, temperature=read.temperature)
 
 
 def _refuse_longer(read: Read, prompt: Prompt) -> None:
-    """Refuse more tokens to be written than the model reads. Raises: DataError."""
-    most, length = prompt.folder.most_tokens, len(prompt.tokens) + read.tokens
-    if length > most:
+    """Refuse to write more tokens than fit into the model's context. Raises: DataError."""
+    limit, length = prompt.folder.most_tokens, len(prompt.tokens) + read.tokens
+    if length > limit:
         raise DataError(
             f"{prompt.row.place}: its {len(prompt.tokens)} tokens and {read.tokens} to be written "
-            f"are {length}, {prompt.folder.name} reads {most}; write tokens = "
-            f"{max(1, most - len(prompt.tokens))} or fewer"
+            f"are {length}, {prompt.folder.name} reads {limit}; write tokens = "
+            f"{max(1, limit - len(prompt.tokens))} or fewer"
         )
 
 
 def written(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """What is so of the text that the model writes on.
+    """A number of the text that the model writes.
 
     Formula: loss −Σ log P(token | prompt, tokens before it) / tokens, by the model without a change
     and with the token that ends a text; perplexity its exponential; distinct the different pairs of
@@ -298,7 +299,7 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
     ends, heat = set(prompt.folder.ends), read.temperature
     scored = read.written in ("loss", "perplexity")
     code = context.code(read.function) if read.written == "function" else None
-    asked = own_code.asked(code, own_code.TEXT, read.function) if code else ()
+    parameters = own_code.parameters(code, own_code.TEXT, read.function) if code else ()
     listed = _listed(read, prompt)
 
     def loss(reading: PassOutput) -> float:
@@ -316,9 +317,9 @@ def written(read: Read, prompt: Prompt, context: Context) -> Ready:
         if code is None:
             return float(OF_TEXT[read.written](text))
         offered: dict[str, Any] = {"text": text, "columns": dict(prompt.row.columns)}
-        arguments = {name: offered[name] for name in asked}
+        arguments = {name: offered[name] for name in parameters}
         (result,) = own_code.numbers(
-            read.function, lambda **known: [code(**known)], arguments, 1, prompt.row.place
+            read.function, lambda **values: [code(**values)], arguments, 1, prompt.row.place
         )
         return result
 
@@ -340,7 +341,7 @@ OF_TOKENS: Mapping[str, Callable[[Sequence[int], int], float]] = {
     "repeated": _repeated,
     "loops": lambda tokens, length: max(_runs(tokens, length).values(), default=0),
 }
-"""What is so of the tokens that are written, and of their runs of a length."""
+"""Numbers of the written tokens, and of their runs of a given length."""
 
 
 def _words(text: str) -> list[str]:
@@ -348,8 +349,8 @@ def _words(text: str) -> list[str]:
 
 
 def _listed(read: Read, prompt: Prompt) -> frozenset[str]:
-    """The words whose share is read, in small letters. Raises: DataError for one that is no single
-    word."""
+    """The words whose share is read, in lower case. Raises: DataError for an entry that is not a
+    single word."""
     words = [prompt.row.fill(word) if "{" in word else word for word in read.words]
     if several := [word for word in words if len(_words(word)) != 1]:
         count = "no word" if not _words(several[0]) else f"{len(_words(several[0]))} words"
@@ -357,7 +358,7 @@ def _listed(read: Read, prompt: Prompt) -> frozenset[str]:
             f"{read.name}: the text is compared word by word, and {several[0]!r} is {count}; "
             "write each of them by itself"
         )
-    return frozenset(word for some in words for word in _words(some))
+    return frozenset(word for entry in words for word in _words(entry))
 
 
 def _distinct(text: str) -> float:
@@ -375,15 +376,15 @@ OF_TEXT: Mapping[str, Callable[[str], float]] = {
     "distinct": _distinct,
     "uppercase": _uppercase,
 }
-"""What is so of the text that is written."""
+"""Numbers of the written text."""
 
 
 def whole(text: str) -> re.Pattern[str]:
-    """Match a text by itself, in large and small letters alike: "no" is not in "know"."""
+    """Match a text as whole words, ignoring case: "no" is not in "know"."""
     text = text.strip()
-    before = r"(?<!\w)" if text[:1].isalnum() else ""
-    after = r"(?!\w)" if text[-1:].isalnum() else ""
-    return re.compile(before + re.escape(text) + after, re.IGNORECASE)
+    left = r"(?<!\w)" if text[:1].isalnum() else ""
+    right = r"(?!\w)" if text[-1:].isalnum() else ""
+    return re.compile(left + re.escape(text) + right, re.IGNORECASE)
 
 
 def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -396,32 +397,33 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def logit(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The logit of a text's first token, or of the untouched model's most probable one; of two
-    texts the first less the second."""
+    """The logit of a text's first token, or of the unchanged model's most probable one; for two
+    texts the first minus the second."""
     return _of_first(read, prompt, "logit", read.logit, "difference of logits")
 
 
 def _of_first(
     read: Read,
     prompt: Prompt,
-    what: Literal["log_prob", "logit"],
-    of: bool | str | tuple[str, str],
+    quantity: Literal["log_prob", "logit"],
+    stated: bool | str | tuple[str, str],
     called: str,
 ) -> Ready:
-    """A number of the first tokens of one text, or of two the difference, or of the own token."""
-    if isinstance(of, bool):
+    """A number of the first token of one text, of two texts the difference, or of the model's own
+    token."""
+    if isinstance(stated, bool):
         site = _stream(read, prompt, read.site)
-        own = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
-        return _of_next([replace(w, what=what, site=site) for w in own])
-    texts = [prompt.behind(text) for text in texts_of(of)]
+        top_tokens = [own_token(read, prompt, n) for n in prompt.all_at(read.position)]
+        return _of_next([replace(w, what=quantity, site=site) for w in top_tokens])
+    texts = [prompt.behind(text) for text in texts_of(stated)]
     if len(texts) > 1 and texts[0].tokens[0] == texts[1].tokens[0]:
         raise DataError(
             f"{prompt.row.place}: {texts[0].filled!r} and {texts[1].filled!r} begin with the same "
             f"token, so their {called} is 0 whatever the model does; choose texts that begin "
             "differently"
         )
-    at, site = prompt.all_at(read.position), _stream(read, prompt, read.site)
-    wants = [[Want(what, n, text.tokens[0], site=site) for text in texts] for n in at]
+    positions, site = prompt.all_at(read.position), _stream(read, prompt, read.site)
+    wants = [[Want(quantity, n, text.tokens[0], site=site) for text in texts] for n in positions]
 
     def difference(reading: PassOutput, pair: Sequence[Want]) -> float:
         return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), pair, strict=False))

@@ -1,5 +1,5 @@
-"""Own code: a function of a user's own file, "FILE.py:NAME", that reads a number off each prompt or
-changes activations. Each takes by name what it needs, and is tried before any model is opened."""
+"""User code: a function of the user's file, "FILE.py:NAME", that reads a number from each prompt or
+changes activations. It takes what it needs by name, and is tried before any model is opened."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from assay.lab.store.user_code import first_line
 from assay.subjects.site import Site
 
 READ = ("acts", "before", "logits", "tokens", "columns", "model")
-"""What a function that reads may take: {site: [b, token, …]}, the same of the untouched model, or
-of the one that it is compared with, [b, token, vocabulary], [token], the row's columns, and the
-model of transformers."""
+"""Arguments of a function that reads: acts {site: [b, token, …]}, before, the same of the unchanged
+or the compared model, logits [b, token, vocabulary], tokens [token], the columns of the row, and
+the model of transformers."""
 TEXT = ("text", "columns")
-"""What a function of a text that the model writes may take: this text, and the row's columns."""
+"""Arguments of a function of written text: the text and the columns of the row."""
 CHANGE = ("x", "site", "tokens", "columns", "model")
-"""What a function that changes may take: what the site has at the changed tokens, [1, token, …];
-its name; the prompt's tokens; the row's columns; and the model of transformers."""
+"""Arguments of a function that changes: the activations x at the changed tokens, [1, token, …], the
+name of the site, the prompt's tokens, the columns of the row, and the model of transformers."""
 
 
 def is_written(place: str) -> bool:
@@ -48,7 +48,7 @@ def _file(place: str, folder: Path) -> tuple[Path, str]:
 
 
 def digest(place: str, folder: Path) -> str:
-    """SHA-256 of the file that a function stands in. Raises: DataError."""
+    """SHA-256 of the file with a function. Raises: DataError."""
     return hashlib.sha256(_file(place, folder)[0].read_bytes()).hexdigest()
 
 
@@ -62,26 +62,26 @@ def module_of(place: str, folder: Path = Path()) -> tuple[Any, str]:
 
 
 def load(place: str, folder: Path = Path()) -> Callable[..., Any]:
-    """Import a function. Raises: DataError where there is none, or its file raises."""
-    return named(*module_of(place, folder), place)
+    """Import a function. Raises: DataError if it does not exist, or its file raises."""
+    return function_named(*module_of(place, folder), place)
 
 
-def named(module: Any, name: str, place: str) -> Callable[..., Any]:
+def function_named(module: Any, name: str, place: str) -> Callable[..., Any]:
     """The function of this name in a module. Raises: DataError."""
     function = getattr(module, name, None)
     if not callable(function):
-        known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
+        functions = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
         raise DataError(
-            f"{place.rpartition(':')[0]} has no function {name!r}; {nearest(name, known)}"
+            f"{place.rpartition(':')[0]} has no function {name!r}; {nearest(name, functions)}"
         )
     return function  # type: ignore[no-any-return]
 
 
-def asked(function: Callable[..., Any], known: Sequence[str], place: str) -> tuple[str, ...]:
-    """What a function takes, by name. Raises: DataError for what nobody gives it."""
+def parameters(function: Callable[..., Any], offered: Sequence[str], place: str) -> tuple[str, ...]:
+    """The names of a function's parameters. Raises: DataError for an unknown one."""
     names = tuple(inspect.signature(function).parameters)
-    for name in (n for n in names if n not in known):
-        raise DataError(f"{place} takes {name!r}; it may take, by name, {', '.join(known)}")
+    for name in (n for n in names if n not in offered):
+        raise DataError(f"{place} takes {name!r}; it may take, by name, {', '.join(offered)}")
     return names
 
 
@@ -91,12 +91,12 @@ def can_be_tried(function: Callable[..., Any]) -> bool:
 
 
 _SECONDS: dict[str, float] = {}
-"""CPU-seconds of the shortest call of each function so far."""
+"""CPU-seconds of the shortest call of each function."""
 
 
 def seconds(place: str) -> float:
-    """Give the CPU-seconds of a call of a function, by those on the first prompts; 0 where it was
-    not called yet."""
+    """Give the CPU-seconds of a call of a function, measured on the first prompts; 0 before the
+    first call."""
     return _SECONDS.get(place, 0.0)
 
 
@@ -114,7 +114,8 @@ def _call(place: str, function: Callable[..., Any], arguments: Mapping[str, Any]
 def numbers(
     place: str, function: Callable[..., Any], arguments: Mapping[str, Any], count: int, row: str
 ) -> list[float]:
-    """What a function returns for a prompt, a number under each change. Raises: DataError."""
+    """The return value of a function for a prompt: one number for each change. Raises:
+    DataError."""
     output = _call(place, function, arguments, row)
     try:
         array = output.detach().cpu() if isinstance(output, torch.Tensor) else output
@@ -138,7 +139,7 @@ def changed(
     p: Prompt,
     model: torch.nn.Module | None = None,
 ) -> torch.Tensor:
-    """What a function makes of a site. Raises: DataError where that has another shape."""
+    """The return value of a function for a site. Raises: DataError for a wrong shape."""
     offered = {
         "x": x.clone(),
         "site": str(site),
@@ -146,7 +147,7 @@ def changed(
         "columns": dict(p.row.columns),
         "model": model,
     }
-    arguments = {name: offered[name] for name in asked(function, CHANGE, place)}
+    arguments = {name: offered[name] for name in parameters(function, CHANGE, place)}
     output = _call(place, function, arguments, p.row.place)
     if not isinstance(output, torch.Tensor) or output.shape != x.shape:
         shape = getattr(output, "shape", None)
@@ -159,8 +160,8 @@ def changed(
 
 
 def tried(p: Prompt, sites: Sequence[Site], temperature: float = 0.0) -> PassOutput:
-    """Numbers drawn at random in the place of what a prompt would have at sites; its own text is in
-    the place of what the model would write."""
+    """Random numbers instead of activations; instead of what the model would write, the text of the
+    prompt."""
     draw = torch.Generator().manual_seed(0)
     n, heads = len(p.tokens), p.folder.config.get("num_attention_heads", 1)
 
@@ -170,10 +171,10 @@ def tried(p: Prompt, sites: Sequence[Site], temperature: float = 0.0) -> PassOut
         x = torch.randn(shape, generator=draw)
         return x.softmax(-1) if pairs else x
 
-    acts, before = ({site: act(site) for site in sites} for _ in range(2))
-    return PassOutput(p, acts=acts, before=before, written={temperature: p.tokens})
+    acts, untouched = ({site: act(site) for site in sites} for _ in range(2))
+    return PassOutput(p, acts=acts, before=untouched, written={temperature: p.tokens})
 
 
 def any_logits(vocabulary: int, x: Float[torch.Tensor, "b s d"]) -> Float[torch.Tensor, "b s v"]:
-    """Logits of the shape that a model would give, all alike."""
+    """Zero logits of the right shape."""
     return x.new_zeros((*x.shape[:-1], vocabulary))

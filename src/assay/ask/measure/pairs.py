@@ -1,4 +1,4 @@
-"""Pairs: the other text of a prompt, and which of its tokens stand for those of the prompt."""
+"""Pairs: the other text of a prompt, and which of its tokens correspond to those of the prompt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 Rows: TypeAlias = 'Float[torch.Tensor, "s ..."]'
-"""What a site has, a row for each token."""
+"""The activations of a site, one row for each token."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,22 @@ class Pair:
     other: Prompt
     place: Positions
     shown: PromptSet
-    """The prompts that have both texts."""
+    """The prompts with both texts."""
 
     def acts(
-        self, model: Pretrained, prompt: Prompt, sites: Sequence[Site], at: Sequence[int]
+        self, model: Pretrained, prompt: Prompt, sites: Sequence[Site], positions: Sequence[int]
     ) -> dict[Site, Float[torch.Tensor, "n ..."]]:
-        """What the unchanged model has on the other text, for these tokens of the prompt."""
+        """The activations of the unchanged model on the other text, for these tokens of the
+        prompt."""
         tokens = torch.tensor([self.other.tokens], device=model.device)
-        seen = model.run(tokens, capture=[*sites], logits=False).acts
-        asked = prompt, self.other, self.place, self.shown
-        return {s: aligned(s, seen[s][0], *asked)[[*at]] for s in sites}
+        captured = model.run(tokens, capture=[*sites], logits=False).acts
+        alignment = prompt, self.other, self.place, self.shown
+        return {s: aligned(s, captured[s][0], *alignment)[[*positions]] for s in sites}
 
 
 def pair_of(prompt: Prompt, position: Positions, shown: PromptSet) -> Pair:
-    """The other text of a prompt, to be patched at a position. Raises: DataError where it has none,
-    or one that does not fit."""
+    """The other text of a prompt, to be patched at a position. Raises: DataError if there is none,
+    or it does not fit."""
     place = "all" if position == "mean" else position
     other = corrupted(shown, prompt)
     if why := misfit(prompt, other, place, shown):
@@ -50,7 +51,7 @@ def pair_of(prompt: Prompt, position: Positions, shown: PromptSet) -> Pair:
 
 
 def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
-    """The other text of a pair, as tokens. Raises: DataError where the row has none."""
+    """The other text of a pair, as tokens. Raises: DataError if the row has none."""
     text = prompts.table.corrupted
     if isinstance(text, tuple) and text:
         return prompt(p.folder, chat(p.row, prompts.table, text))
@@ -69,7 +70,7 @@ def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
 
 
 def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> str:
-    """Say why a pair cannot be patched, without its row; "" where it can be."""
+    """Say why a pair cannot be patched, without its row; "" if it can."""
     if p.tokens == other.tokens:
         return "both texts of the pair are the same, so nothing changes"
     if place == "all" and len(p.tokens) != len(other.tokens):
@@ -96,7 +97,7 @@ def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> st
 
 
 def _sources(p: Prompt, other: Prompt, places: Positions, prompts: PromptSet) -> list[int] | None:
-    """Which tokens of another text stand for those of a prompt; None where none do."""
+    """The tokens of another text that correspond to those of a prompt; None if there are none."""
     if isinstance(places, tuple):
         parts = [_sources(p, other, place, prompts) for place in places]
         if any(part is None for part in parts):
@@ -114,9 +115,9 @@ def _sources(p: Prompt, other: Prompt, places: Positions, prompts: PromptSet) ->
 
 
 def _stand_in(p: Prompt, other: Prompt, place: Position, prompts: PromptSet) -> Position | None:
-    """Which place of another text stands for one of a prompt's: the same slot; of texts as long the
-    token of the same number; else the slot which the other text has in its place. None where none
-    does."""
+    """The place of another text that corresponds to one of a prompt: the same slot; for texts of
+    equal length the token of the same number; otherwise the slot that the other text has there.
+    None if there is none."""
     slot = place.strip("{}") if isinstance(place, str) else ""
     if not slot or slot in other.row.spans:
         return place
@@ -140,10 +141,10 @@ def aligned(
     prompts: PromptSet,
     shift: int = 0,
 ) -> Rows:
-    """What another text has, a row for each token of the prompt: of one position the row that goes
-    there, else token by token from the first, the last of a shorter one standing for all that it
-    lacks. Raises:
-    DataError where it has no such position, or a site has no row for each token."""
+    """The activations of another text, one row for each token of the prompt: for a single position
+    the row that is put there, otherwise token by token from the first, with the last row of a
+    shorter text repeated. Raises: DataError if it lacks the position, or a site has no row for each
+    token."""
     n, m = len(p.tokens), len(other.tokens)
     if "q" in site.dims.split():
         if n != m:
@@ -157,11 +158,12 @@ def aligned(
     sources = _sources(p, other, place, prompts)
     if sources is None:
         raise DataError(f"{p.row.place}: the text that is patched in has no slot {place}")
-    # a pair's other text may end sooner; of one token at every one, as no other is put
+    # a pair's other text may end sooner; a single row is repeated, as only one position is changed
     index = [min(max(0, k + shift), m - 1) for k in sources]
-    at = p.all_at(place)
-    if len(at) == 1:
+    positions = p.all_at(place)
+    if len(positions) == 1:
         return rows[index[0]].expand(n, *rows.shape[1:])
     new = rows.new_zeros(n, *rows.shape[1:])
-    new[[t + shift for t in at]] = rows[[index[min(i, len(index) - 1)] for i in range(len(at))]]
+    index += index[-1:] * (len(positions) - len(index))
+    new[[t + shift for t in positions]] = rows[index[: len(positions)]]
     return new

@@ -1,5 +1,8 @@
 """Paths: what heads or MLPs of another text send to some later ones, or to the logits, and to
-nothing else: every other head and MLP has what it had before.
+nothing else: all other heads and MLPs keep their original output.
+
+Source: Wang et al., Interpretability in the Wild, 2022; here MLPs in between are held constant
+too.
 
 Source: Wang et al., Interpretability in the Wild, 2022; here MLPs between the two are held too."""
 
@@ -24,11 +27,11 @@ from assay.subjects.site import KINDS, Site
 
 LOGITS, MLP = "logits", "mlp"
 SENDERS = ("z", "mlp_out")
-"""Kinds of sites that send something, and are held."""
+"""Kinds of sites that send something, and are held constant."""
 
 
 def receivers(name: str, path: Path) -> dict[Site, list[int] | None]:
-    """Give the sites to which a path leads, with the heads at each; none of the logits. Raises:
+    """Give the sites to which a path leads, with the heads at each; none for the logits. Raises:
     DataError."""
     if LOGITS in path.to:
         if path.to[1:] or path.input:
@@ -41,8 +44,8 @@ def receivers(name: str, path: Path) -> dict[Site, list[int] | None]:
             sites[Site("mlp_out", int(layer))] = None
             continue
         number, head = head_of(text)
-        known = sites.setdefault(Site("z", number), []) or []
-        sites[Site("z", number)] = [*known, head]
+        heads = sites.setdefault(Site("z", number), []) or []
+        sites[Site("z", number)] = [*heads, head]
     if path.input and not all(sites.values()):
         raise DataError(f"{name!r}: input = {path.input!r} is of heads; an MLP has one input")
     return sites
@@ -66,14 +69,16 @@ def check(table: Intervention, places: Places, folder: ModelFolder) -> None:
 
 
 def inside(table: Intervention, end: Site, read: Iterable[Site], folder: ModelFolder) -> list[Site]:
-    """The sites within a receiver, of those that are read. Raises: DataError for one that it shares
-    with heads that the path does not reach."""
+    """The sites within a receiver among those that are read. Raises: DataError for one that it
+    shares with heads that the path does not reach."""
     assert table.path is not None
     start = "ln1_scale" if end.kind == "z" else "ln2_scale"
     between = KINDS[KINDS.index(start) : KINDS.index(end.kind)]
-    kept = [kind for kind in ("k", "rot_k", "v") if table.path.input not in ("", kind[-1])]
-    found = [s for s in read if s.layer == end.layer and s.kind in between and s.kind not in kept]
-    for site in found if end.kind == "z" else ():
+    outside = [kind for kind in ("k", "rot_k", "v") if table.path.input not in ("", kind[-1])]
+    sites = [
+        s for s in read if s.layer == end.layer and s.kind in between and s.kind not in outside
+    ]
+    for site in sites if end.kind == "z" else ():
         axes = site.dims.split()
         if "h" not in axes and ("kv" not in axes or folder.shape(site)[0] != folder.shape(end)[0]):
             raise DataError(
@@ -81,7 +86,7 @@ def inside(table: Intervention, end: Site, read: Iterable[Site], folder: ModelFo
                 "some of them alone, so it cannot be read; read the attn_scores or the pattern of "
                 "a head"
             )
-    return found
+    return sites
 
 
 def edits(
@@ -96,26 +101,26 @@ def edits(
     Args:
         table: at one point of its sweep.
         places: sites that send, each with its heads.
-        sent: what these have in the other text, for each prompt.
-        source: what sites have with nothing done.
-        read: the sites that are read; those within a receiver get what they have in it.
+        sent: their activations on the other text, for each prompt.
+        source: gives activations without a change.
+        read: the sites that are read; those within a receiver keep its values.
     """
     assert table.path is not None
     model: Pretrained = source.model
-    check(table, places, model.folder)  # heads that were chosen, or stand in, are known only now
+    check(table, places, model.folder)  # chosen heads, and those of controls, are known only now
     first = min(site.layer or 0 for site, _ in places)
-    held = [Site(kind, n) for n in range(first, model.layers) for kind in SENDERS]
+    held_sites = [Site(kind, n) for n in range(first, model.layers) for kind in SENDERS]
     senders, to = dict(places), receivers(table.name, table.path)
-    clean = source.seen(source.prompts, held)
+    clean = source.seen(source.prompts, held_sites)
 
     def holding(i: int, p: Prompt, free: Site | None) -> Edits:
         combined: Edits = {}
-        for site in held:
+        for site in held_sites:
             rows = clean[i][site]
             if site in senders:
                 rows = rows.clone()
-                at, heads = positions_of(table, p), senders[site]
-                index = changes.stretch(slice(None) if at is None else at, len(rows))
+                positions, heads = positions_of(table, p), senders[site]
+                index = changes.stretch(slice(None) if positions is None else positions, len(rows))
                 new = sent[i][site]
                 for head in heads if heads is not None else [slice(None)]:
                     rows[index, head] = new[index, head].to(rows)
@@ -127,16 +132,16 @@ def edits(
         return [holding(i, p, None) for i, p in pairs]
     final: list[Edits] = [{} for _ in pairs]
     for end, heads in to.items():
-        kept = [Site(kind, end.layer) for kind in "qkv" if table.path.input not in ("", kind)]
-        inputs = source.seen(source.prompts, kept) if kept else [{}] * len(pairs)
+        fixed = [Site(kind, end.layer) for kind in "qkv" if table.path.input not in ("", kind)]
+        inputs = source.seen(source.prompts, fixed) if fixed else [{}] * len(pairs)
         held_there = [
-            [holding(i, p, end) | {k: v for s in kept for k, v in put(s, inputs[i][s]).items()}]
+            [holding(i, p, end) | {k: v for s in fixed for k, v in put(s, inputs[i][s]).items()}]
             for i, p in pairs
         ]
         tokens = [p.tokens for p in source.prompts]
-        given = [*inside(table, end, read, model.folder), end]
-        traces = run_many(model, tokens, held_there, capture=given, logits=False)
-        for own, traced in zip(final, traces, strict=True):
-            for site in given:
-                own |= put(site, traced[0].acts[site][0].clone(), None, heads, False)
+        captured = [*inside(table, end, read, model.folder), end]
+        traces = run_many(model, tokens, held_there, capture=captured, logits=False)
+        for edit, traced in zip(final, traces, strict=True):
+            for site in captured:
+                edit |= put(site, traced[0].acts[site][0].clone(), None, heads, False)
     return final

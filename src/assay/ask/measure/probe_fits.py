@@ -1,8 +1,9 @@
-"""Probe fits: how probes are learned from rows of activations, or from what stands in their place.
+"""Probe fits: how probes are learned from rows of activations, or from their replacements in
+controls.
 
-Nothing of a judged row is seen while a probe is learned: columns are scaled by the learning half,
-and the penalty is chosen inside what a seed learns from, by folds of whole groups. Ridge and
-logistic regressions are solved from inner products, so that what is read may have any number of
+Nothing of a judged row is used while a probe is learned: columns are scaled by the learning half,
+and the penalty is chosen within what a seed learns from, by folds of whole groups. Ridge and
+logistic regressions are solved from inner products, so that inputs may have any number of
 columns."""
 
 from __future__ import annotations
@@ -25,37 +26,32 @@ from assay.features.kernel_probe import CONSTANT, STRENGTHS, logistic
 from assay.features.linear_probe import INNER, folds, kernel_ridge
 
 RIDGES = tuple(10.0**e for e in range(-4, 2))
-"""Penalties of a ridge, as shares of the mean diagonal entry of its kernel."""
+"""Penalties of a ridge, relative to the mean diagonal entry of its kernel."""
 COLUMNS = 32
 """Principal components of the tokens that an attention probe reads."""
 GROWING = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-"""Of the online code: the shares of the training groups after each of which a new probe is
-trained."""
+"""Shares of the training groups after each of which the online code trains a new probe."""
 DEALS = 4
-"""How often a seed's labels are dealt out anew in `permuted`, which are averaged: where one
-direction stands out, a probe of such labels is right nearly always or nearly never."""
+"""Number of shuffles of the labels in `permuted`, which are averaged: if one direction dominates, a
+probe of shuffled labels is right nearly always or nearly never."""
 
 Rows: TypeAlias = "list[torch.Tensor]"
-"""Of each point of the sweep what is read: [row, d]; of an attention probe [row, token, d]."""
+"""The inputs of each point of the sweep: [row, d]; for an attention probe [row, token, d]."""
 _Fit: TypeAlias = "Callable[[np.ndarray, np.ndarray], torch.Tensor]"
-"""Training rows, held rows → the scores of the latter, [setting, point, row, class]."""
+"""Training rows, judged rows → the scores of the latter, [setting, point, row, class]."""
 
 
 class Learning:
-    """The rows of an arm, or of one fold of it, what is read of them, and the probes of each
-    seed."""
+    """The rows of an arm, or of one fold, their inputs, and the probes of each seed."""
 
     def __init__(
         self, task: ProbeTask, rows: Sequence[int], learned: Sequence[int], judged: Sequence[int]
     ) -> None:
-        """Take the rows of an arm that are learned from and judged here, of all that it reads:
-        those that it learns from and, behind them, `rows`."""
+        """Take the rows that are learned from and judged here; inputs have the rows that the arm
+        learns from, followed by `rows`."""
         self.task, self.count, self.learned, self.judged = task, len(learned), learned, judged
         label = task.table.label
-        self.labels = [
-            *task.source.column(label, learned),
-            *task.prompts.column(label, judged),
-        ]
+        self.labels = [*task.source.column(label, learned), *task.prompts.column(label, judged)]
         first = {row: i for i, row in enumerate(task.learned)}
         then = {row: i for i, row in enumerate(rows, len(task.learned))}
         self.at = [*(first[row] for row in learned), *(then[row] for row in judged)]
@@ -70,8 +66,8 @@ class Learning:
         self.groups = np.array(task.source.groups(learned))
 
     def read(self, points: Sequence[Probe], inputs: Rows, lengths: Sequence[int]) -> None:
-        """Take in what is read, each column less its mean over its deviation in the learning
-        half; `lengths` are the tokens of each row."""
+        """Take the inputs, standardised by the learning half; `lengths` are the tokens of each
+        row."""
         self.points = points
         if self.task.table.kind == "attention":
             self._read_tokens([x[self.at] for x in inputs], [lengths[i] for i in self.at])
@@ -86,50 +82,50 @@ class Learning:
             self.kernels = torch.stack([x @ x.mT for x in self.x])
 
     def _rotated(self, x: torch.Tensor) -> Float[torch.Tensor, "row d"]:
-        """Scaled columns on their first principal components in the learning half, with a mean
-        square of 1."""
+        """Standardised columns on their first principal components in the learning half, with a
+        mean square of 1."""
         z = _scaled(x, x[: self.count])
         _, sizes, vectors = torch.linalg.svd(z[: self.count], full_matrices=False)
         real = int((sizes > 1e-9 * sizes.amax()).sum().clamp(1, probe_networks.COLUMNS))
         vectors = vectors[:real].mT
         largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-        whole = z @ (vectors * largest.sign())  # of a component, either sign is as good
+        whole = z @ (vectors * largest.sign())  # the sign of a component is arbitrary
         size = whole[: self.count].square().mean().sqrt()
         return whole / torch.where(size > 0, size, 1.0)
 
     def _read_tokens(self, inputs: Rows, lengths: Sequence[int]) -> None:
-        """Take in tokens, on their principal components in the learning half."""
+        """Take the inputs of tokens, on their principal components in the learning half."""
         places = np.arange(inputs[0].shape[1])
         self.mask = torch.from_numpy(places < np.array(lengths)[:, None])
         tokens = []
         for x in inputs:
             x = x.cpu().double()
-            known = x[: self.count][self.mask[: self.count]]
-            z = _scaled(known, known)
+            training_tokens = x[: self.count][self.mask[: self.count]]
+            z = _scaled(training_tokens, training_tokens)
             values, vectors = torch.linalg.eigh(z.mT @ z / len(z))
             values, vectors = values[-COLUMNS:], vectors[:, -COLUMNS:]
-            whole = _scaled(x, known) @ vectors
+            whole = _scaled(x, training_tokens) @ vectors
             whole = whole / values.clamp_min(1e-6 * float(values[-1])).sqrt()
             tokens.append(torch.where(self.mask[..., None], whole, 0.0))
         width = max(x.shape[-1] for x in tokens)
         self.tokens = torch.stack([_padded(x, width) for x in tokens])
 
     def majority(self, points: int) -> Float[torch.Tensor, "point row y"]:
-        """The scores of what reads nothing."""
+        """The scores of a probe that reads nothing."""
         return self.y[: self.count].mean(0).expand(points, len(self.held), -1)
 
     def scores(
         self, seed: int, *, shuffled: bool = False, deal: int = 0, share: float = 1.0
     ) -> Float[torch.Tensor, "point row y"]:
         """The scores of the judged rows by the probes of a seed, which learn from two thirds of the
-        learning half, or from all other folds, or from a share of the groups of these; shuffled,
-        from labels that tell nothing, dealt out once more."""
+        learning half, from all other folds, or from a share of the groups of these; if `shuffled`,
+        from uninformative labels, by the given deal."""
         task, train, y = self.task, self._train(seed), self.y.clone()
         if share < 1:
             names = np.unique(self.groups[train])
             order = rng.permutation(np.array([seed]), "ask.code", 0, len(names))[0]
-            some = names[order[: round(share * len(names))]]
-            train = train[np.isin(self.groups[train], some)]
+            chosen_groups = names[order[: round(share * len(names))]]
+            train = train[np.isin(self.groups[train], chosen_groups)]
         if shuffled:
             y[train] = self.y[shuffled_rows(self.order, train, self.groups[train], seed, deal)]
         if task.table.kind == "difference":
@@ -164,16 +160,16 @@ class Learning:
     def code_length(
         self, seed: int, *, shuffled: bool, deal: int
     ) -> Float[np.ndarray, "point row"]:
-        """The bits that a label costs in the online code, in which each part of the training groups
-        is encoded by a probe that has learned from all parts before it. What a part costs is
-        measured on the judged rows, which are as new to this probe as the part is.
+        """The bits per label of the online code, in which each part of the training groups is
+        encoded by a probe that has learned from all parts before it. The cost of a part is measured
+        on the judged rows, which are as new to this probe as the part.
 
         Formula: s₁ log₂ K − Σ (s_{i+1} − s_i) log₂ p_i(y), p_i learned from the share s_i
         Source: Voita and Titov, Information-theoretic probing with minimum description length
             (2020)
         """
         count = len({*self.groups[self._train(seed)]})
-        shares = [s for s in GROWING if round(s * count) >= 2]  # its penalty is chosen by folds
+        shares = [s for s in GROWING if round(s * count) >= 2]  # folds need two groups
         bits = np.full(1, shares[0] * np.log2(len(self.task.classes)))
         for share, then in itertools.pairwise([*shares, 1.0]):
             scores = self.scores(seed, shuffled=shuffled, deal=deal, share=share)
@@ -184,8 +180,8 @@ class Learning:
     def _tuned(
         self, fit: _Fit, y: torch.Tensor, train: np.ndarray, seed: int, *, odds: bool
     ) -> Float[torch.Tensor, "point row y"]:
-        """The scores of the judged rows with the penalty of the least loss in folds of whole groups
-        of the training rows: squared error, or the log-probability missed."""
+        """The scores of the judged rows with the penalty of the smallest loss in folds of whole
+        groups of the training rows: squared error, or negative log-probability."""
         groups = self.groups[train]
         fold = folds(groups, min(INNER, len(np.unique(groups))), seed)
         losses = []
@@ -198,7 +194,8 @@ class Learning:
         return fit(train, self.held)[best, torch.arange(len(best))]
 
     def _sparse(self, y: torch.Tensor, train: np.ndarray) -> Float[torch.Tensor, "point row row"]:
-        """Inner products on the features that go most with the label in the training rows."""
+        """Inner products of the features that correlate most with the label in the training
+        rows."""
         kernels = []
         for point, x in zip(self.points, self.x, strict=True):
             a, b = (part[train] - part[train].mean(0) for part in (x, y))
@@ -212,7 +209,7 @@ class Learning:
         self, scores: Float[torch.Tensor, "point row y"]
     ) -> dict[str, Float[np.ndarray, "point row"]]:
         """The measures of each judged row."""
-        y, asked = self.y[self.count :], self.task.asked
+        y, optional = self.y[self.count :], self.task.asked
         if not self.task.classes:
             off = (y[None] - scores)[..., 0].numpy()
             every = self.task.prompts.column(self.task.table.label, self.task.rows)
@@ -221,8 +218,8 @@ class Learning:
             return {
                 "error": off**2,
                 "variance": np.broadcast_to(spread, off.shape),
-                **({"mae": np.abs(off)} if "mae" in asked else {}),
-                **({"rmse": self._root(off**2)} if "rmse" in asked else {}),
+                **({"mae": np.abs(off)} if "mae" in optional else {}),
+                **({"rmse": self._root(off**2)} if "rmse" in optional else {}),
             }
         index = self.index[self.count :]
         right = (scores.argmax(-1).numpy() == index).astype(float)
@@ -233,14 +230,14 @@ class Learning:
         return {
             "accuracy": right,
             "balanced_accuracy": right * weight,
-            **({"auroc": self._areas(scores)} if "auroc" in asked else {}),
-            **({"f1": self._f1(scores)} if "f1" in asked else {}),
+            **({"auroc": self._areas(scores)} if "auroc" in optional else {}),
+            **({"f1": self._f1(scores)} if "f1" in optional else {}),
             "margin": (true_score - other).numpy(),
             "log_prob": true_score.numpy(),
         }
 
     def _areas(self, scores: Float[torch.Tensor, "point row y"]) -> Float[np.ndarray, "point row"]:
-        """The AUROC of each label against the others, and then the mean of all labels."""
+        """The AUROC of each label against the others, averaged over labels."""
         index = self.index[self.count :]
         areas = [
             [auroc_by_unit(point[:, c].numpy(), index == c) for point in scores]
@@ -267,8 +264,8 @@ class Learning:
     def _of_all(
         self, whole: Float[np.ndarray, "point 1"], parts: Float[np.ndarray, "point row"]
     ) -> Float[np.ndarray, "point row"]:
-        """Of each judged row what a number of all of them is the mean of over units, whatever their
-        sizes; `parts` are how far each row moves it, to first order, and 0 on average.
+        """A number of all judged rows, distributed over the rows so that it is the mean over units
+        of any sizes; `parts` are the first-order contributions of the rows, and 0 on average.
 
         Formula: A + (n_u U / N) a of a row, n_u the rows of its unit, U the units, N the rows
         Source: Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics 53
@@ -280,26 +277,26 @@ class Learning:
 
 
 def _padded(x: Float[torch.Tensor, "... d"], width: int) -> Float[torch.Tensor, "... width"]:
-    """Columns with zeros behind the last."""
+    """Columns padded with zeros."""
     return torch.nn.functional.pad(x, (0, width - x.shape[-1]))
 
 
 def _scaled(
-    x: Float[torch.Tensor, "... d"], known: Float[torch.Tensor, "row d"]
+    x: Float[torch.Tensor, "... d"], reference: Float[torch.Tensor, "row d"]
 ) -> Float[torch.Tensor, "... d"]:
-    """Each column less its mean over its deviation in known rows; 0 where it does not vary
+    """Columns minus their mean, divided by their deviation in reference rows; 0 if they do not vary
     there."""
-    scale = known.std(0, correction=0)
+    scale = reference.std(0, correction=0)
     scale = torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
-    return (x - known.mean(0)) / scale
+    return (x - reference.mean(0)) / scale
 
 
 def shuffled_rows(
     label: Int[np.ndarray, " row"], train: np.ndarray, groups: np.ndarray, seed: int, deal: int
 ) -> Int[np.ndarray, " n"]:
-    """Whose label each training row gets, so that labels tell nothing: rows of one label get all
-    labels in their shares, as near as whole numbers come, so that of either sign no share of the
-    truth is left. Where every group has one label, groups exchange theirs."""
+    """Whose label each training row gets, so that labels are uninformative: rows of one label get
+    all labels in proportion, as near as whole numbers allow, so that no share of the truth of
+    either sign remains. If every group has one label, groups exchange labels."""
     names, first, index = np.unique(groups, return_index=True, return_inverse=True)
     if any(len(set(label[train][index == g])) > 1 for g in range(len(names))):
         first, index = np.arange(len(train)), np.arange(len(train))
@@ -325,14 +322,14 @@ def _ridge(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
     """Scores by ridge regression on the labels' columns of 0 and 1, or on the number."""
     out = []
     for kernel in kernels:
         mean = kernel[:, train].mean(1)
         centred = kernel - mean[:, None] - mean + mean[train].mean()
-        out.append(kernel_ridge(centred, RIDGES, y, train, held))
+        out.append(kernel_ridge(centred, RIDGES, y, train, judged))
     return torch.stack(out, 1)
 
 
@@ -340,30 +337,30 @@ def _nearest(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "point m y"]:
-    """Scores by how near the mean of each label is, of two labels along their difference.
+    """Scores by the distance to the mean of each label; for two labels along their difference.
 
     Formula: x · μ_c − ‖μ_c‖² / 2
     """
     share = y[train] / y[train].sum(0)
     means = share.mT @ kernels[:, train][:, :, train] @ share
-    return kernels[:, held][:, :, train] @ share - means.diagonal(dim1=1, dim2=2)[:, None] / 2
+    return kernels[:, judged][:, :, train] @ share - means.diagonal(dim1=1, dim2=2)[:, None] / 2
 
 
 def _logistic(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
-    """Log-probabilities by logistic regression; of three classes or more each against the rest,
-    the probabilities scaled to add up to 1."""
+    """Log-probabilities by logistic regression; for three classes or more each against the rest,
+    normalised to probabilities that add up to 1."""
     classes = [1] if y.shape[1] == 2 else range(y.shape[1])
     yes = torch.stack([y[train, c] > 0.5 for c in classes]).repeat(len(kernels), 1)
     within = kernels[:, train][:, :, train].repeat_interleave(len(classes), 0)
     a = logistic(within, yes, STRENGTHS).unflatten(0, (len(kernels), len(classes)))
-    cross = kernels[:, held][:, :, train] + CONSTANT**2
+    cross = kernels[:, judged][:, :, train] + CONSTANT**2
     f = torch.einsum("phn,pqsn->sphq", cross, a)
     f = torch.cat([-f, f], -1) if len(classes) == 1 else f
     log_odds = torch.nn.functional.logsigmoid(f)

@@ -12,14 +12,14 @@ from assay.core import rng
 from assay.core.heavy import torch
 
 DECAYS = (1e-3, 1e-2, 1e-1)
-"""Penalties, among which one is chosen: the loss has so much of half the squared weights added."""
+"""Penalties, from which one is chosen: the factor of half the squared weights in the loss."""
 STEPS = 150
-"""How often the weights are moved, by Adam."""
+"""Steps of Adam."""
 ATTENTION_RATE, MLP_RATE = 0.05, 0.01
 HIDDEN = 32
 """Hidden units of an MLP."""
 COLUMNS = 128
-"""Principal components of the activations that an MLP reads at most."""
+"""Maximum principal components of the activations that an MLP reads."""
 
 
 def attention(
@@ -27,7 +27,7 @@ def attention(
     mask: Bool[torch.Tensor, "row token"],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
     """Log-probabilities by a softmax over a mean of tokens, whose weights are a softmax of what
     one direction has of each.
@@ -40,10 +40,10 @@ def attention(
     ]
 
     def log_probs(rows: np.ndarray) -> torch.Tensor:
-        x, seen = tokens[:, rows], mask[rows]
+        x, visible = tokens[:, rows], mask[rows]
         q, w, b = weights
         heed = x.flatten(1, 2) @ q[..., 0].permute(1, 2, 0)  # point, row · token, setting
-        heed = heed.unflatten(1, x.shape[1:3]).masked_fill(~seen[..., None], -torch.inf)
+        heed = heed.unflatten(1, x.shape[1:3]).masked_fill(~visible[..., None], -torch.inf)
         mean = heed.softmax(2).mT @ x  # point, row, setting, column
         return (mean.permute(2, 0, 1, 3) @ w + b).log_softmax(-1)
 
@@ -52,7 +52,7 @@ def attention(
 
     _descend(weights, weights[:2], missed, ATTENTION_RATE)
     with torch.no_grad():
-        return log_probs(held)
+        return log_probs(judged)
 
 
 def mlp(
@@ -60,7 +60,7 @@ def mlp(
     widths: Sequence[int],
     y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, " n"],
-    held: Int[np.ndarray, " m"],
+    judged: Int[np.ndarray, " m"],
     seed: int,
     *,
     odds: bool,
@@ -97,7 +97,7 @@ def mlp(
 
     _descend(weights, weights[::2], missed, MLP_RATE)
     with torch.no_grad():
-        return output(held) if odds else mean + spread * output(held)
+        return output(judged) if odds else mean + spread * output(judged)
 
 
 def _descend(

@@ -1,5 +1,5 @@
-"""Parts that a probe reads alone, in place of a whole site: neurons, latents of a dictionary, or
-heads; and what stands in their place in a control."""
+"""Parts that a probe reads instead of a whole site: neurons, latents of a dictionary, or heads; and
+their replacements in a control."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from assay.subjects.sizes import read_sizes
 FIELDS = {"neurons": OTHER_NEURONS, "latents": OTHER_LATENTS, "heads": OTHER_HEADS}
 """The fields that name parts, each with its control."""
 WHOLE: dict[str, Any] = {"heads": (), "neurons": (), "latents": (), "sweep": {}, "intervention": ""}
-"""What a probe of a whole site, in a model as it is, says of parts, levels and changes."""
+"""Fields of a probe of a whole site in an unchanged model."""
 
 
 def named(table: Probe) -> list[str]:
-    """Which of these fields a probe has."""
+    """The fields of parts that a probe has."""
     return [field for field in FIELDS if getattr(table, field) or field in table.sweep]
 
 
 def control_of(table: Probe) -> tuple[Control, ...]:
-    """The control in which other parts are read; none where a whole site is read, or where a sweep
-    goes over parts: the best of all is the best of the others as well."""
+    """The control that reads other parts; none if a whole site is read, or a sweep goes over parts,
+    whose best one is also among the others."""
     fields = [f for f in named(table) if f not in table.sweep]
     return tuple(FIELDS[f] for f in fields if not SLOT.search(str(getattr(table, f))))
 
 
 def placed(table: Probe) -> Probe:
-    """A probe at one point of its sweep, at the site of its heads. Raises: DataError."""
+    """A probe at one point of its sweep, with the site of its heads. Raises: DataError."""
     if not table.heads:
         return table
     (layer, _), *others = heads_by_layer(table.heads)
@@ -48,7 +48,7 @@ def placed(table: Probe) -> Probe:
 
 
 def check(table: Probe) -> None:
-    """Refuse parts that are not of what the probe reads. Raises: DataError."""
+    """Refuse parts that do not belong to the input of the probe. Raises: DataError."""
     fields, reads_codes = named(table), bool(table.dictionary) or "dictionary" in table.sweep
     if not fields:
         return
@@ -80,9 +80,9 @@ def read(
     learned: int,
     seed: int | None,
 ) -> Float[torch.Tensor, "row part"]:
-    """What a probe reads of a whole site or of all codes, of which the first rows are learned from;
-    with a seed, other parts in the place of those that are named, among those that are not the same
-    in all rows that are learned from. Raises: DataError where there are no such parts."""
+    """The part of a whole site, or of all codes, that a probe reads; the first rows are those
+    learned from. With a seed, other parts that vary between these rows. Raises: DataError if there
+    are none."""
     if table.heads:
         count, ((_, heads),) = read_sizes(folder.config)["h"], heads_by_layer(table.heads)
         if seed is not None:
@@ -100,12 +100,12 @@ def read(
 def _columns(table: Probe, width: int) -> list[int]:
     numbers = [int(n) for n in table.neurons or table.latents]
     if not all(0 <= n < width for n in numbers):
-        what = "neurons" if table.neurons else "latents"
-        raise DataError(f"{table.name!r} has {what} 0 to {width - 1:,} to read, got {numbers}")
+        noun = "neurons" if table.neurons else "latents"
+        raise DataError(f"{table.name!r} has {noun} 0 to {width - 1:,} to read, got {numbers}")
     return numbers
 
 
 def in_words(table: Probe) -> str:
-    """Which parts are read, in words; "" of a whole site."""
-    some = [f"{f} {', '.join(map(str, getattr(table, f)))}" for f in named(table)]
-    return f" from {some[0]}" if some else ""
+    """The parts that are read, in words; "" for a whole site."""
+    phrases = [f"{f} {', '.join(map(str, getattr(table, f)))}" for f in named(table)]
+    return f" from {phrases[0]}" if phrases else ""

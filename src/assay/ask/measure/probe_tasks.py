@@ -1,5 +1,6 @@
-"""Probe tasks: what one arm of a probe learns from and is judged on, and what is refused before
-anything is measured: labels that no probe could learn, and those that prompts give away."""
+"""Probe tasks: what one arm of a probe learns from and is judged on. `check` and its helpers
+refuse, before anything is measured, labels that no probe could learn and prompts that give the
+label away; `placed` and `at_chance` are about probes of tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,8 +19,8 @@ from assay.ask.measure import interventions, probe_parts
 from assay.ask.measure.directions import LEARNED, way_of
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
-from assay.ask.measure.tasks import Task, stated
-from assay.ask.tables import Intervention, Model, Position, Probe, Read
+from assay.ask.measure.tasks import Task, WithoutReads, stated
+from assay.ask.tables import Intervention, Model, Position, Probe
 from assay.controls.table import BAG, EMBEDDING
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
@@ -31,9 +32,9 @@ from assay.subjects.site import Site
 
 KINDS = ("ridge", "logistic", "difference", "sparse", "attention", "mlp")
 SWEPT = ("site", "test_site", "position", "k", "dictionary")
-"""The fields that a sweep may set, beside the slots of a site."""
+"""Fields that a sweep may set, besides the slots of a site."""
 MAJORITY = "majority"
-"""The control that reads nothing: it answers with the most frequent label, or the mean number."""
+"""The control that reads nothing and predicts the most frequent label, or the mean number."""
 MEASURES = {
     "accuracy": ("whether the label has the highest score", "1", "higher"),
     "balanced_accuracy": ("the same, each label counting alike", "1", "higher"),
@@ -47,25 +48,25 @@ MEASURES = {
     "mae": ("|y − ŷ|", "{label}", "lower"),
     "rmse": ("root of the mean of (y − ŷ)²", "{label}", "lower"),
 }
-"""What a probe measures: in words, its unit, and which way is better."""
+"""The measures of a probe: description, unit, and which way is better."""
 ASKED = ("auroc", "f1", "code_length", "mae", "rmse")
-"""Those that are measured only where a statement names them."""
+"""Measured only if a statement names them."""
 POOLED = ("auroc", "f1", "rmse")
-"""Numbers of all judged prompts, of which no unit has one of its own."""
+"""Numbers of all judged prompts together, which a single unit does not have."""
 LARGEST = 5000
-"""Prompts that are learned from and judged, at most."""
+"""Maximum number of prompts that are learned from and judged."""
 SPREAD = ("balanced_accuracy", "auroc", "f1")
-"""Shares that rows or groups by themselves have no part of between 0 and 1."""
+"""Shares whose contributions by single rows or groups are not between 0 and 1."""
 SHARES = ("accuracy", *SPREAD)
 FEW = 4
-"""Into how many parts numbers are sorted, in which labels and folds are dealt out alike."""
+"""Number of quantiles by which numbers are stratified."""
 LEAST = 6
-"""Groups from which a probe is learned at least."""
+"""Minimum number of groups from which a probe is learned."""
 
 
 @dataclass(frozen=True)
-class ProbeTask:
-    """What one arm of a probe measures; studies know it by what `tasks.Task` has as well."""
+class ProbeTask(WithoutReads):
+    """What one arm of a probe measures; studies use it like `tasks.Task`."""
 
     model: Model
     table: Probe
@@ -74,24 +75,17 @@ class ProbeTask:
     test: PromptSet | None = None
     """Other prompts that it is judged on; None: the other half of the same."""
     control: str = ""
-    reads: tuple[Read, ...] = ()
-    """Empty: what it measures are its own measures."""
     change: Task | None = None
-    """What is done to the model while it reads, or a control of it."""
-    less: None = None
-    than: None = None
-    is_difference: ClassVar[bool] = False
-    start: None = None
-    stands_in: str = ""
+    """The change of the model while it reads, or a control of that."""
     asked: tuple[str, ...] = ()
     """Those of `ASKED` that a statement names."""
     one_twin: bool = True
-    """Whether the control `untrained` has one twin for all seeds; what was frozen before has a new
-    one for every second seed."""
+    """Whether the control `untrained` has one twin for all seeds; studies frozen before that have a
+    new one for every second seed."""
 
     @property
     def intervention(self) -> Intervention | None:
-        """The change of the model under which it reads."""
+        """The intervention under which the probe reads the model."""
         return self.change.intervention if self.change else None
 
     @property
@@ -101,10 +95,10 @@ class ProbeTask:
 
     @property
     def sets(self) -> tuple[PromptSet, ...]:
-        """The prompts that decide its numbers, those that are judged first."""
-        own = (self.prompts, *([self.source] if self.test else []))
+        """The prompts that determine its numbers, the judged ones first."""
+        judged = (self.prompts, *([self.source] if self.test else []))
         learned = self.change.sets[1:] if self.change else ()
-        return (*own, *(some for some in learned if some not in own))
+        return (*judged, *(source for source in learned if source not in judged))
 
     @property
     def phrase(self) -> str:
@@ -113,7 +107,7 @@ class ProbeTask:
 
     @property
     def words(self) -> dict[str, Any]:
-        """What decides its numbers beside the contents of models and prompts."""
+        """What determines its numbers besides the contents of models and prompts."""
         changed = self.change.words if self.change else {}
         return {
             "probe": stated(self.table),
@@ -128,17 +122,17 @@ class ProbeTask:
 
     @property
     def levels(self) -> list[str]:
-        """The levels of the unit that is generalised over."""
+        """The levels of the unit over which is generalised."""
         units = [*dict.fromkeys(self.units(self.rows))]
         return sorted(units, key=int) if self.table.folds else units
 
     @property
     def unit(self) -> str:
-        """What is generalised over beside seeds."""
+        """The unit over which is generalised, besides seeds."""
         return FOLD if self.table.folds else self.prompts.unit
 
     def units(self, rows: Sequence[int]) -> list[str]:
-        """The unit of each of these rows that are judged: its fold, counted from 1, or that of the
+        """The unit of each of these judged rows: its fold, counted from 1, or that of the
         prompts."""
         if not self.table.folds:
             return self.prompts.units(rows)
@@ -151,7 +145,7 @@ class ProbeTask:
         return self.test is None and not self.table.folds
 
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
-        """The least and greatest number that a measure can be; None for no end."""
+        """The smallest and the largest value of a measure; None if unbounded."""
         if measure == "accuracy" or (measure in SPREAD and self.table.folds):
             return 0.0, 1.0
         if measure in ("mae", "code_length") or (measure == "rmse" and self.table.folds):
@@ -159,7 +153,7 @@ class ProbeTask:
         return (None, 0.0) if measure == "log_prob" else (None, None)
 
     def about(self, measure: str) -> tuple[str, str, str]:
-        """Say what a measure is, its unit, and which way is better."""
+        """Describe a measure: what it is, its unit, and which way is better."""
         words, unit, better = MEASURES[measure]
         return words, unit.format(label=self.table.label), better
 
@@ -170,7 +164,7 @@ class ProbeTask:
 
     @cached_property
     def learned(self) -> list[int]:
-        """The rows of `source` that seeds draw from."""
+        """The rows of `source` from which seeds sample."""
         whole = self.test or self.table.folds
         return [*range(len(self.source.rows))] if whole else self.source.halves()[0]
 
@@ -182,18 +176,18 @@ class ProbeTask:
 
     @cached_property
     def parts(self) -> list[tuple[list[int], list[int]]]:
-        """Rows of `source` that are learned from, with the rows of `prompts` that are judged by
-        what was learned: one such pair, or one for each fold."""
+        """Rows of `source` to learn from, with the rows of `prompts` that are then judged: one such
+        pair, or one for each fold."""
         k = self.table.folds
         if not k:
             return [(self.learned, self.rows)]
         learned, judged = (
             stratified_folds(
-                np.unique(some.groups(rows), return_inverse=True)[1],
-                self.kinds(some.column(self.table.label, rows)),
+                np.unique(prompts.groups(rows), return_inverse=True)[1],
+                self.kinds(prompts.column(self.table.label, rows)),
                 k,
             )
-            for some, rows in ((self.source, self.learned), (self.prompts, self.rows))
+            for prompts, rows in ((self.source, self.learned), (self.prompts, self.rows))
         )
         return [
             (
@@ -204,8 +198,7 @@ class ProbeTask:
         ]
 
     def kinds(self, labels: Sequence[str]) -> Int[np.ndarray, " row"]:
-        """The class of each of these labels, counted from 0; of numbers in which quarter of them
-        each is."""
+        """The class of each of these labels, counted from 0; for numbers, their quarter."""
         if self.classes:
             return np.array([self.classes.index(name) for name in labels])
         values = np.array([float(name) for name in labels])
@@ -213,20 +206,20 @@ class ProbeTask:
 
     @property
     def drawn(self) -> bool:
-        """Whether seeds differ: all but those that learn nothing; those of folds, which learn from
-        all other folds, in models that do, or under changes that do."""
+        """Whether seeds differ: not if nothing is learned, and with folds, which learn from all
+        other folds, only if the model or its change depends on the seed."""
         reads_anew = bool(self.model.like) or (self.change is not None and self.change.drawn)
         return self.control != MAJORITY and (not self.table.folds or reads_anew)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The labels; none where numbers are regressed."""
+        """The labels; empty if numbers are predicted."""
         names = [*self.source.column(self.table.label), *self.prompts.column(self.table.label)]
         return () if _numeric(names) else tuple(sorted(set(names)))
 
     @cached_property
     def chance(self) -> float:
-        """The accuracy of who always gives the most frequent label of the judged rows; of numbers
+        """The accuracy of always predicting the most frequent label of the judged rows; for numbers
         0, the R² of their mean."""
         if not self.classes:
             return 0.0
@@ -235,7 +228,7 @@ class ProbeTask:
 
 
 def _numeric(names: Sequence[str]) -> bool:
-    """Whether labels are numbers to regress: all are, and there are more than two."""
+    """Whether labels are numbers to predict: all are numbers, and there are more than two."""
     try:
         values = {float(name) for name in names}
     except ValueError:
@@ -244,8 +237,8 @@ def _numeric(names: Sequence[str]) -> bool:
 
 
 def seen_tokens(p: Prompt, place: Position) -> list[int]:
-    """The tokens of a prompt that a probe may know of, up to the one that is probed. Raises:
-    DataError where there is none."""
+    """The tokens of a prompt up to the probed one, which a probe may use. Raises: DataError if
+    there are none."""
     end = len(p.tokens) if place == "mean" else p.at(place) + 1
     if end <= p.opening:
         raise DataError(
@@ -256,8 +249,7 @@ def seen_tokens(p: Prompt, place: Position) -> list[int]:
 
 
 def check_prompts(task: ProbeTask, folder: ModelFolder) -> None:
-    """Refuse a position that a prompt lacks, of those that are learned from and those that are
-    judged. Raises: DataError."""
+    """Refuse prompts that lack the probed position. Raises: DataError."""
     rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
     every = [prompt(folder, row) for row in rows]
     for place in {point.position for point in every_point(task.table)}:
@@ -267,7 +259,7 @@ def check_prompts(task: ProbeTask, folder: ModelFolder) -> None:
 
 def check_sites(task: ProbeTask, folder: ModelFolder) -> None:
     """Refuse a site that a model lacks. Raises: ModelError."""
-    for point in every_point(task.table) if task.control != MAJORITY else ():  # which reads none
+    for point in every_point(task.table) if task.control != MAJORITY else ():  # it reads no site
         site = Site.parse(point.site)
         folder.check(site)
         probe_parts.check_width(point, folder)
@@ -281,8 +273,8 @@ def check_sites(task: ProbeTask, folder: ModelFolder) -> None:
 
 
 def check(task: ProbeTask) -> None:
-    """Refuse a probe that could not be learned, or whose answer its prompts give away. Raises:
-    DataError, ModelError for a name that is no site."""
+    """Refuse a probe that cannot be learned, or whose answer its prompts give away. Raises:
+    DataError, ModelError for an unknown site."""
     table = task.table
     if not table.name.isidentifier() or table.name == "main":
         raise DataError(
@@ -337,12 +329,12 @@ def check(task: ProbeTask) -> None:
 
 
 def _check_folds(task: ProbeTask) -> None:
-    """Refuse folds that are too few for a verdict, or too many for their groups and labels."""
+    """Refuse too few folds for a verdict, or too many for their groups and labels."""
     table, k, wrong = task.table, task.table.folds, ""
     if k < FEWEST_FOLDS:
         wrong = f"folds = {k}; a verdict needs {FEWEST_FOLDS} or more"
-    for some, rows in ((task.source, task.learned), (task.prompts, task.rows)):
-        split, count = some.table.split, len({*some.groups(rows)})
+    for prompts, rows in ((task.source, task.learned), (task.prompts, task.rows)):
+        split, count = prompts.table.split, len({*prompts.groups(rows)})
         if count < k:
             values = f"values of {split}" if split else "prompts"
             wrong = f"{k} folds need as many {values}, and there are {count}"
@@ -354,11 +346,11 @@ def _check_folds(task: ProbeTask) -> None:
             )
     for name in task.classes if not wrong else ():
         label = table.label
-        known = [
+        shared_labels = [
             {*task.source.column(label, a)} & {*task.prompts.column(label, b)}
             for a, b in task.parts
         ]
-        if any(name not in both for both in known):
+        if any(name not in both for both in shared_labels):
             wrong = f"a fold would have no row with {label} = {name!r}; write fewer folds, or more "
             wrong += "rows of it"
     if wrong:
@@ -375,10 +367,10 @@ def _check_labels(task: ProbeTask) -> None:
             f"{len(task.learned)} rows; a probe needs several rows of each, or numbers"
         )
     for label in task.classes:
-        for some, rows, what in parts:
-            if label not in (column := some.column(table.label, rows)):
+        for prompt_set, rows, noun in parts:
+            if label not in (column := prompt_set.column(table.label, rows)):
                 raise DataError(
-                    f"{table.name!r}: no row with {table.label} = {label!r} is {what}{by}; it has "
+                    f"{table.name!r}: no row with {table.label} = {label!r} is {noun}{by}; it has "
                     f"{', '.join(sorted(set(column)))}: write more rows, or another split"
                 )
     if len(task.classes) == 1:
@@ -392,21 +384,20 @@ def _check_labels(task: ProbeTask) -> None:
             'classes; write kind = "ridge", or texts as labels'
         )
     if (count := len(set(source.groups(task.learned)))) < LEAST:
-        what = f"values of {source.table.split}" if source.table.split else "prompts"
+        noun = f"values of {source.table.split}" if source.table.split else "prompts"
         halved = task.learns_here
         every, more = len(set(source.groups(range(len(source.rows))))), 1
         while (round(source.table.learn * (every + more)) if halved else every + more) < LEAST:
             more += 1
         other = ", as others are judged, or give test = prompts of their own" if halved else ""
         raise DataError(
-            f"{table.name!r} is learned from {count} {what}; {LEAST} or more are needed, that its "
+            f"{table.name!r} is learned from {count} {noun}; {LEAST} or more are needed, that its "
             f"penalty can be chosen: write {more} more{other}"
         )
 
 
 def _check_leaks(task: ProbeTask) -> None:
-    """Refuse what would let a probe be right without telling the label from anything that a new
-    prompt has."""
+    """Refuse prompts that let a probe be right without anything that generalises to new prompts."""
     table, label = task.table, task.table.label
     learned = [task.source.rows[i] for i in task.learned]
     judged = [task.prompts.rows[i] for i in task.rows]
@@ -452,7 +443,7 @@ def _check_leaks(task: ProbeTask) -> None:
 
 
 def remarks(task: ProbeTask) -> list[str]:
-    """Tell of a label that stands in the prompt before the probe."""
+    """Warn about a label that is in the prompt before the probed position."""
     table = task.table
     places = {point.position for point in every_point(table)}
     if not any(_reads(task.prompts.rows[i], table.label, places) for i in task.rows):
@@ -464,7 +455,7 @@ def remarks(task: ProbeTask) -> list[str]:
 
 
 def _reads(row: PromptRow, label: str, places: Collection[Position]) -> bool:
-    """Whether the label is a slot of the text that lies before one of these places."""
+    """Whether the label is a slot of the text before one of these places."""
     if label not in row.spans:
         return False
     begins = row.spans[label] - len(row.columns[label])
@@ -472,7 +463,7 @@ def _reads(row: PromptRow, label: str, places: Collection[Position]) -> bool:
 
 
 def _seen_text(row: PromptRow, place: Position) -> str:
-    """The text up to the slot that is probed; all of it where a number says which token."""
+    """The text up to the probed slot; all of it if the position is a number."""
     return row.text[: row.spans.get(str(place).strip("{}"), len(row.text))]
 
 
@@ -485,24 +476,24 @@ def _names_itself(row: PromptRow, place: Position, label: str, classes: Sequence
 def _alike(
     learned: Sequence[PromptRow], judged: Sequence[PromptRow], place: Position, label: str
 ) -> Iterator[tuple[PromptRow, PromptRow]]:
-    """The rows that are judged, each with one that is learned from and has the same text before
-    the probe, or the same label and that text in another spelling."""
+    """The judged rows with a row that is learned from and has the same text before the probe, or
+    the same label and that text in another spelling."""
 
     def says(row: PromptRow) -> tuple[object, ...]:
         text = _seen_text(row, place)
         return text, (spelling(text), row.columns.get(label))
 
-    before = {key: row for row in learned for key in says(row)}
+    row_by_text = {key: row for row in learned for key in says(row)}
     for row in judged:
-        if other := next((before[key] for key in says(row) if key in before), None):
+        if other := next((row_by_text[key] for key in says(row) if key in row_by_text), None):
             yield row, other
 
 
 def _giving(parts: Sequence[tuple[list[PromptRow], list[PromptRow]]], label: str) -> list[str]:
-    """The columns whose value says the label and is in both halves, or in several folds: those by
-    which rows could be split, as each label has several values of it."""
+    """The columns that determine the label and have values in both halves, or in several folds,
+    such that the rows could be split by them."""
     giving = []
-    rows = list({id(row): row for part in parts for some in part for row in some}.values())
+    rows = list({id(row): row for part in parts for half in part for row in half}.values())
     for column in dict.fromkeys(name for row in rows for name in ("template", *row.spans)):
         if column == label or not all(column in row.columns for row in rows):
             continue
@@ -518,21 +509,22 @@ def _giving(parts: Sequence[tuple[list[PromptRow], list[PromptRow]]], label: str
 
 
 def in_words(task: ProbeTask) -> str:
-    """Say what is probed, learned and judged, in a phrase, with what a reader has to know that
-    cannot be refused."""
+    """Describe what is probed, learned and judged, with what a reader should know about it."""
     table, split = task.table, task.prompts.table.split
     label, count = table.label, len(task.rows)
     if task.control == MAJORITY:
         return f"the most frequent {label}, whatever the prompt"
-    what = f"{count} {'of ' + table.test if task.test else 'others'}"
-    new, of = f" with a new {split}" if split else "", probe_parts.in_words(table)
+    test = f"{count} {'of ' + table.test if task.test else 'others'}"
+    new, part = f" with a new {split}" if split else "", probe_parts.in_words(table)
     words = (
-        f"{label} by {table.kind}{of}, learned from {len(task.learned)} prompts, judged on {what}"
+        f"{label} by {table.kind}{part}, learned from {len(task.learned)} prompts, judged on {test}"
     )
     if table.folds:
-        on = f"{what}, a fold each" if task.test else "the fold that it did not learn from"
-        words = f"{label} by {table.kind}{of}, {table.folds} folds of {len(task.learned)} prompts, "
-        words += f"each judged on {on}"
+        on = f"{test}, a fold each" if task.test else "the fold that it did not learn from"
+        words = (
+            f"{label} by {table.kind}{part}, {table.folds} folds of {len(task.learned)} prompts,"
+        )
+        words += f" each judged on {on}"
     if task.classes:
         frequent = f"the most frequent of {len(task.classes)} labels is right in {task.chance:.0%}"
         words += f"{new}, where {frequent}"
@@ -548,19 +540,19 @@ def in_words(task: ProbeTask) -> str:
 
 
 def _says(rows: Sequence[PromptRow], column: str, label: str) -> bool:
-    """Whether a column of few values decides the label."""
+    """Whether a column with few values determines the label."""
     pairs = {(r.columns.get(column), r.columns[label]) for r in rows}
     return len({value for value, _ in pairs}) == len(pairs) <= len(rows) / 2
 
 
 def nothing(measure: str, chance: float) -> float:
-    """What a probe that learns nothing has of a measure: chance, or far more of one that is better
-    the lower it is."""
+    """The value of a measure for a probe that learns nothing: chance, or a very large number if
+    lower is better."""
     return 1e9 if MEASURES.get(measure, ("", "", ""))[2] == "lower" else chance
 
 
 def linear(task: ProbeTask) -> Probe:
-    """The probe as one that is linear in all that it reads, with the same measures."""
+    """The probe as a linear one on the same input, with the same measures."""
     ridge = task.table.kind in ("ridge", "difference") or not task.classes
     kind = "ridge" if ridge else "logistic"
     return msgspec.structs.replace(task.table, kind=kind)
@@ -571,44 +563,44 @@ def every_point(table: Probe) -> list[Probe]:
     return [*map(probe_parts.placed, interventions.at_points(table))]
 
 
-# what tokens tell by where they stand -------------------------------------------------------------
+# tokens at their positions ------------------------------------------------------------------------
 
 
 FROM_EACH_END = 32
-"""So many tokens are placed, counted from the first and once more from the last."""
+"""Number of tokens that are placed, counted from the first and again from the last."""
 NUMBERS = 2**26
-"""What is read of all rows at most, as numbers; of wider embeddings so many principal components
-as make no more."""
+"""Maximum size of the input of all rows; wider embeddings are reduced to so many principal
+components."""
 
 
 def placed(embedding: torch.Tensor, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-    """The embeddings of each row's tokens at their places from the first and from the last token,
-    and how many there are: [row, column]. What lies behind an end is zero."""
+    """The embeddings of each row's tokens at their positions from the first and from the last
+    token, and the number of tokens: [row, column]. Missing tokens are zero."""
     longest = min(FROM_EACH_END, max(map(len, ids)))
     tokens = sorted({i for row in ids for i in row})
-    known = embedding[tokens].detach().float().cpu()
+    vectors = embedding[tokens].detach().float().cpu()
     width = max(1, NUMBERS // (2 * longest * len(ids)))
-    if known.shape[1] > width:
-        _, _, directions = torch.linalg.svd(known - known.mean(0), full_matrices=False)
-        known = known @ directions[:width].mT
-    nothing = torch.zeros(1, known.shape[1])
-    known = torch.cat([known, nothing])
+    if vectors.shape[1] > width:
+        _, _, directions = torch.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
+        vectors = vectors @ directions[:width].mT
+    nothing = torch.zeros(1, vectors.shape[1])
+    vectors = torch.cat([vectors, nothing])
     index = {token: n for n, token in enumerate(tokens)}
 
-    def row(some: Sequence[int]) -> list[int]:
+    def row(row_ids: Sequence[int]) -> list[int]:
         filling = [len(tokens)] * longest
-        first = ([index[i] for i in some] + filling)[:longest]
-        last = ([index[i] for i in reversed(some)] + filling)[:longest]
+        first = ([index[i] for i in row_ids] + filling)[:longest]
+        last = ([index[i] for i in reversed(row_ids)] + filling)[:longest]
         return [*first, *last]
 
-    at_places = known[torch.tensor([row(some) for some in ids])].flatten(1)
-    lengths = torch.tensor([[float(len(some))] for some in ids])
+    at_places = vectors[torch.tensor([row(row_ids) for row_ids in ids])].flatten(1)
+    lengths = torch.tensor([[float(len(row_ids))] for row_ids in ids])
     return torch.cat([at_places, lengths], 1)
 
 
 def at_chance(task: ProbeTask, folder: ModelFolder) -> Collection[str]:
-    """The controls of a probe that are right as often as by chance whatever their tokens mean,
-    since prompts of every label have the same tokens equally often."""
+    """The controls of a probe that are at chance whatever their tokens mean, because prompts of all
+    labels have the same tokens equally often."""
     if not task.classes:
         return ()
     rows = [task.prompts.rows[i] for i in task.rows]
@@ -619,17 +611,17 @@ def at_chance(task: ProbeTask, folder: ModelFolder) -> Collection[str]:
             ids = [seen_tokens(prompt(folder, row), point.position) for row in rows]
         except AssayError:  # reported where prompts are checked
             return ()
-        bags = [tuple(sorted(some)) for some in ids]
-        last = [() if point.position == "mean" else tuple(some[-1:]) for some in ids]
+        bags = [tuple(sorted(row_ids)) for row_ids in ids]
+        last = [() if point.position == "mean" else tuple(row_ids[-1:]) for row_ids in ids]
         keys: dict[str, Sequence[object]] = {
             BAG.name: bags,
             EMBEDDING.name: list(zip(bags, last, strict=True)),
         }
-        blind &= {name for name, of in keys.items() if _even(of, labels, task.classes)}
+        blind &= {name for name, row_keys in keys.items() if _even(row_keys, labels, task.classes)}
     return blind
 
 
 def _even(keys: Sequence[object], labels: Sequence[str], classes: Sequence[str]) -> bool:
-    """Whether among rows that look the same each label is as frequent as any other."""
+    """Whether all labels are equally frequent among rows with the same key."""
     counts = Counter(zip(keys, labels, strict=True))
     return all(len({counts[key, label] for label in classes}) == 1 for key in {*keys})

@@ -1,5 +1,7 @@
-"""Probes: what can be told from activations, learned from some prompts and judged on others, and
-what is read in the activations' place in controls."""
+"""Probes: learned from activations on some prompts and judged on others. `measure` reads the inputs
+of all rows once per twin and change (`_Reader.inputs`), gives them to `probe_fits.Learning`, and
+averages its measures over units. In controls, `_Reader` gives tokens, embeddings or an untrained
+twin's activations instead."""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from assay.ask.measure.activations import all_activations, read_activations
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.dictionaries import opened
 from assay.ask.measure.measuring import PASS, SIGNS, SMOKE, Measured, Tick, blocks
-from assay.ask.measure.models import as_it_is, located, said
+from assay.ask.measure.models import as_it_is, key_suffix, located
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask, every_point
 from assay.ask.measure.prompts import PromptSet
@@ -37,21 +39,22 @@ from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
 
 WORDS = 4096
-"""Tokens that a bag tells apart at most, the most frequent of the learning half."""
+"""Maximum number of tokens that a bag distinguishes, the most frequent ones of the learning
+half."""
 WITHOUT_MODEL = ("bag", "embedding", "places")
-"""Controls that read tokens and no activations."""
+"""Controls that read tokens and not activations."""
 MLP = 0.8
-"""CPU-seconds of a seed's MLPs, with the choice of the penalty: for the steps and once more for
+"""CPU-seconds of a seed's MLPs, including the choice of the penalty, for the steps, and again for
 every 100 rows."""
 SUMMED = ("error", "variance")
-"""Measures of a unit that are sums over its rows, others are means."""
+"""Measures that are summed over the rows of a unit; others are averaged."""
 SHARING = 2
-"""How many seeds in a row shared an untrained twin before all had one: reading with it is most of
-what a probe costs."""
+"""How many successive seeds shared an untrained twin before all shared one: reading the twin is
+most of a probe's cost."""
 
 
 def axes(task: ProbeTask) -> dict[str, Axes]:
-    """What an arm measures, with its dimensions and their levels."""
+    """The measures of an arm, with their dimensions and levels."""
     dims: Axes = {**task.table.sweep, task.unit: task.levels}
     return dict.fromkeys(_units(task), dims)
 
@@ -77,12 +80,12 @@ def measure(
     tick: Tick,
     root: Path = Path(),
 ) -> tuple[Measured, dict[str, list[Plain]]]:
-    """Measure one arm: by name (dims, array, unit), and the levels of their dims.
+    """Measure one arm. Returns (dims, array, unit) by name, and the levels of the dims.
 
-    A class counts 1 where the label has the highest score, else 0; in `balanced_accuracy` each
-    label counts alike, however many rows it has. `margin` is the score of the label less the
-    highest other, `log_prob` its log-probability in nats. Of numbers there are the sums of
-    (y − ŷ)² and of (y − ȳ)² over the rows of a unit, ȳ the mean of all that are judged."""
+    `accuracy` is 1 if the label has the highest score, otherwise 0; `balanced_accuracy` weights
+    labels equally. `margin` is the score of the label minus the highest other one, `log_prob` its
+    log-probability in nats. For numbers there are the sums of (y − ŷ)² and of (y − ȳ)² over the
+    rows of a unit, with ȳ the mean of all judged rows."""
     rows = task.rows[:SMOKE] if smoke else task.rows
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [0]
     points = every_point(task.table)
@@ -99,9 +102,9 @@ def measure(
     for s, seed in enumerate(distinct):
         if task.control != MAJORITY:
             twin = 0 if single else seed // twins if twins else None
-            drawn = (twin, seed if moves else 0, seed if others else None)
-            if drawn != last:
-                inputs, last = reader.inputs(points, *drawn), drawn
+            draws = (twin, seed if moves else 0, seed if others else None)
+            if draws != last:
+                inputs, last = reader.inputs(points, *draws), draws
                 lengths = [len(ids) for ids in reader.ids(points[0])]
                 for learning in learnings:
                     learning.read(points, inputs, lengths)
@@ -116,8 +119,7 @@ def measure(
 def _measured(
     learning: Learning, points: int, seed: int, *, coded: bool
 ) -> list[dict[str, Float[np.ndarray, "point row"]]]:
-    """The measures of the rows that are judged together; of shuffled labels those of several
-    deals."""
+    """The measures of rows that are judged together; for shuffled labels those of several deals."""
     if learning.task.control == MAJORITY:
         return [learning.measured(learning.majority(points))]
     every, shuffled = [], learning.task.control == "permuted"
@@ -137,8 +139,8 @@ def _tidy(
     distinct: Sequence[int],
     values: Mapping[str, Float[np.ndarray, "seed point row"]],
 ) -> tuple[Measured, dict[str, list[Plain]]]:
-    """The numbers with a dimension for each swept field, of each unit: the mean of its rows, of
-    numbers the sum."""
+    """The numbers with one dimension for each swept field, for each unit: means over its rows, or
+    sums."""
     unit, names = task.unit, task.units(rows)
     levels = [level for level in task.levels if level in {*names}]
     share = (np.array(names)[:, None] == np.array(levels)).astype(float)
@@ -162,7 +164,7 @@ def _tidy(
 
 
 def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of the passes and the fits of so many runs of an arm in a model of this
+    """Estimate the CPU-seconds of the passes and fits of so many runs of an arm in a model of this
     size."""
     if task.control == MAJORITY:
         return 0.01 * runs
@@ -175,23 +177,23 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     rows = len(task.learned) / 100
     is_mlp = task.table.kind == "mlp"
     solving = points * (MLP * (1 + rows) if is_mlp else rows**2 * 0.02)
-    solving *= 2 if "code_length" in task.asked else 1  # as many rows again, in all its parts
+    solving *= 2 if "code_length" in task.asked else 1  # its parts learn from as many again
     solving *= task.table.folds / runs if not task.drawn else max(1, task.table.folds)
     return PASS * passes * tokens * blocks(size) + solving * runs
 
 
 def named(tables: Sequence[Probe]) -> list[str]:
-    """The dictionaries that probes read, by the names that they are given."""
+    """The names of the dictionaries that probes read."""
     return [*dict.fromkeys(p.dictionary for t in tables for p in every_point(t) if p.dictionary)]
 
 
 def _no_effects(read: Read, table: Intervention, *where: Any) -> Any:
-    """Refuse parts that are chosen by what they do to a read, of which a probe has none."""
+    """Refuse to choose parts by their effect on a read, because a probe has no reads."""
     raise DataError(f"{table.name!r}: under a probe, choose parts by norm, labels or a direction")
 
 
 class _Reader:
-    """What stands in rows: those that are learned from first, then those that are judged."""
+    """Gives the inputs of rows: those that are learned from first, then those that are judged."""
 
     def __init__(self, task: ProbeTask, rows: Sequence[int], folder: Path, device: str) -> None:
         self.task, self.rows, self.study, self.device = task, rows, folder, device
@@ -214,8 +216,7 @@ class _Reader:
         return [prompt(self.folder, row) for row in rows]
 
     def ids(self, table: Probe) -> list[list[int]]:
-        """The tokens of each row that the probe may know of, up to the one that is probed. Raises:
-        DataError."""
+        """The tokens of each row up to the probed one. Raises: DataError."""
         return [probe_tasks.seen_tokens(p, table.position) for p in self.prompts]
 
     def inputs(
@@ -225,9 +226,8 @@ class _Reader:
         change_seed: int = 0,
         other: int | None = None,
     ) -> Rows:
-        """What is read at each point; with a seed, of the untrained twin that it draws, under what
-        is done to the model as `change_seed` draws that, and of other parts as `other` draws
-        them."""
+        """The inputs at each point; with a seed, of the untrained twin that it draws, under the
+        change as `change_seed` draws it, and of other parts as `other` draws them."""
         attends = self.task.table.kind == "attention"
         if self.task.control in WITHOUT_MODEL:
             ways = {"bag": self._bag, "embedding": self._embedding, "places": self._placed}
@@ -235,7 +235,7 @@ class _Reader:
             read = {k: ways[self.task.control](p, attends) for k, p in by_place.items()}
             return [read[p.position] for p in points]
         model = self._opened
-        settings = said(self.task.model)
+        settings = key_suffix(self.task.model)
         key = f"{model.fingerprint}{settings} {'' if seed is None else seed}"
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
@@ -245,90 +245,86 @@ class _Reader:
         else:
             acts = self._acts(model, key, points, change_seed)
         if any(p.dictionary for p in points):
-            known = cache(partial(opened, folder=self.study, root=ROOT.get()))
+            load = cache(partial(opened, folder=self.study, root=ROOT.get()))
             with torch.no_grad():
                 acts = [
-                    fitted(p.dictionary, known(p.dictionary), self.folder).encode(x.float().cpu())[
-                        0
-                    ]
+                    fitted(p.dictionary, load(p.dictionary), self.folder).encode(x.float().cpu())[0]
                     for p, x in zip(points, acts, strict=True)
                 ]
-        own = self.folder, len(self.task.learned), other
-        return [probe_parts.read(p, x, *own) for p, x in zip(points, acts, strict=True)]
+        arguments = self.folder, len(self.task.learned), other
+        return [probe_parts.read(p, x, *arguments) for p, x in zip(points, acts, strict=True)]
 
     def _edits(
-        self, model: Pretrained, key: str, some: PromptSet, seed: int
+        self, model: Pretrained, key: str, prompts: PromptSet, seed: int
     ) -> list[list[Edits]] | None:
-        """What is done to the model on each of these prompts; None where nothing is."""
+        """The edits of the model on each of these prompts; None without a change."""
         if self.task.change is None:
             return None
-        every = [prompt(model.folder, row) for row in some.rows]
-        known = cache(partial(opened, folder=self.study, root=ROOT.get()))
+        every = [prompt(model.folder, row) for row in prompts.rows]
+        load = cache(partial(opened, folder=self.study, root=ROOT.get()))
         code = cache(partial(own_code.load, folder=self.study))
-        asked: Any = (model, every, range(len(every)), [seed], [{}], key, known, code, _no_effects)
-        return Changes(self.task.change, *asked).edits
+        about: Any = (model, every, range(len(every)), [seed], [{}], key, load, code, _no_effects)
+        return Changes(self.task.change, *about).edits
 
     def _acts(self, model: Pretrained, key: str, points: Sequence[Probe], seed: int) -> Rows:
         sets = [(self.task.source, self.task.learned), (self.task.prompts, self.rows)]
         acts: dict[tuple[str, str, Position], torch.Tensor] = {}
         whole = {p.digest: p for p, _ in sets}.values()
-        edits = {some.digest: self._edits(model, key, some, seed) for some in whole}
+        edits = {prompts.digest: self._edits(model, key, prompts, seed) for prompts in whole}
         for place in dict.fromkeys(p.position for p in points):
             here = [(p.site, p.test_site or p.site) for p in points if p.position == place]
             names = list(dict.fromkeys(name for pair in here for name in pair))
             sites = [Site.parse(name) for name in names]
             read = {}
-            for some in whole:
-                if model is self._twin or self.task.change:  # which nobody reads again
-                    by_site = read_activations(model, some, sites, place, edits[some.digest])
-                    read[some.digest] = [by_site[site] for site in sites]
+            for prompts in whole:
+                if model is self._twin or self.task.change:  # not worth caching
+                    by_site = read_activations(model, prompts, sites, place, edits[prompts.digest])
+                    read[prompts.digest] = [by_site[site] for site in sites]
                 else:
-                    read[some.digest] = all_activations(model, key, some, sites, place)
+                    read[prompts.digest] = all_activations(model, key, prompts, sites, place)
             for pair in dict.fromkeys(here):
                 parts = [
-                    read[some.digest][names.index(name)][rows].flatten(1)
-                    for name, (some, rows) in zip(pair, sets, strict=True)
+                    read[prompts.digest][names.index(name)][rows].flatten(1)
+                    for name, (prompts, rows) in zip(pair, sets, strict=True)
                 ]
                 acts[*pair, place] = torch.cat(parts)
         return [acts[p.site, p.test_site or p.site, p.position] for p in points]
 
     def _tokens(self, model: Pretrained, points: Sequence[Probe]) -> Rows:
-        """The tokens of all rows, filled up with zeros behind the last that is seen."""
+        """The tokens of all rows, padded with zeros after the last one that may be used."""
         sites = [Site.parse(p.site) for p in points]
         ids = self.ids(points[0])
         rows: list[list[torch.Tensor]] = [[] for _ in points]
         for begin in range(0, len(self.prompts), 4 * ROWS):
-            some = self.prompts[begin : begin + 4 * ROWS]
+            batch = self.prompts[begin : begin + 4 * ROWS]
             traces = run_many(
-                model,
-                [p.tokens for p in some],
-                capture=list(dict.fromkeys(sites)),
-                logits=False,
+                model, [p.tokens for p in batch], capture=list(dict.fromkeys(sites)), logits=False
             )
-            for i, (p, trace) in enumerate(zip(some, traces, strict=True), begin):
+            for i, (p, trace) in enumerate(zip(batch, traces, strict=True), begin):
                 for k, site in enumerate(sites):
                     x = trace[0].acts[site][0, p.opening : p.opening + len(ids[i])]
                     rows[k].append(x.flatten(1).float().clone())
         return [torch.nn.utils.rnn.pad_sequence(x, batch_first=True) for x in rows]
 
     def _bag(self, table: Probe, attends: bool) -> torch.Tensor:
-        """How often each token is in a row, whatever their order."""
+        """How often each token is in a row, regardless of the order."""
         ids = self.ids(table)
         counts = Counter(i for row in ids[: len(self.task.learned)] for i in row)
         column = {i: n for n, (i, _) in enumerate(counts.most_common(WORDS))}
-        eye = torch.eye(len(column) + 1)[:, :-1]  # what is not among them has no column
+        eye = torch.eye(len(column) + 1)[:, :-1]  # other tokens have no column
         rows = [eye[[column.get(i, len(column)) for i in row]] for row in ids]
         if attends:
             return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         return torch.stack([row.sum(0) for row in rows])
 
     def _placed(self, table: Probe, attends: bool) -> torch.Tensor:
-        """The tokens' embeddings at their places from both ends, and how many there are."""
+        """The embeddings of the tokens at their positions from both ends, and the number of
+        tokens."""
         weight = self._opened.model.get_input_embeddings().weight
         return probe_tasks.placed(weight, self.ids(table))
 
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
-        """The mean of the tokens' embeddings, and that of the token that is probed."""
+        """The mean of the embeddings of the tokens, and that of the probed token."""
         model = self._opened
         weight = model.model.get_input_embeddings().weight.detach()
         rows = [weight[row].float().cpu() for row in self.ids(table)]

@@ -1,6 +1,7 @@
 """Prompts: the rows of a study's prompts, read from JSONL, CSV or plain text and filled into
-templates, and which of them are learned from and which are measured. Line ends and quotes alone
-decide what a record of a file is, never what a cell says."""
+templates. `load` reads a table; `PromptSet` knows its units and splits its rows into halves;
+`shared` and `spellings` find prompts that are not independent. Records of a file are separated by
+line ends and quotes alone, never by the content of a cell."""
 
 from __future__ import annotations
 
@@ -30,33 +31,34 @@ from assay.core.wordings import spelling, wordings
 from assay.subjects.chats import Chat
 
 MOST = 20_000
-"""Prompts of a study."""
+"""Maximum number of prompts of a study."""
 SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
 _BRACES = re.compile(r"\{+[^{}\n]*\}+")
 MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
-"""How programs write a cell that is empty."""
+"""How programs write an empty cell."""
 
 
 @dataclass(frozen=True)
 class PromptRow:
-    """One prompt, with everything that its row says."""
+    """One prompt, with all columns of its row."""
 
     text: str
     columns: Mapping[str, str]
     place: str
-    """Where it was written: "reviews.jsonl line 3"."""
+    """Where it was written, such as "reviews.jsonl line 3"."""
     spans: Mapping[str, int]
-    """Where in the text each slot's value ends, in characters; of a repeated slot the last."""
+    """Where in the text each slot's value ends, in characters; for a repeated slot the last
+    occurrence."""
     repeated: frozenset[str] = frozenset()
-    """The slots that stand in the text more than once, so that their place is none."""
+    """The slots that occur more than once in the text, so that their position is ambiguous."""
     chat: Chat | None = None
-    """Its messages, where it is a chat: `text` then is what these say, until a model's template
-    has made a text of them."""
+    """Its messages, if it is a chat; `text` then joins them until a model's template renders the
+    chat."""
     instead_of: PromptRow | None = None
-    """In a control: the row in whose place this one is read."""
+    """In a control: the row that this one replaces."""
 
     def fill(self, text: str) -> str:
-        """Fill the slots of another text from this row. Raises: DataError for a slot that is no
+        """Fill the slots of another text from this row. Raises: DataError for a slot without a
         column."""
 
         def value(match: re.Match[str]) -> str:
@@ -72,12 +74,12 @@ class PromptRow:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which prompts are measured: those of which a condition is true in an unchanged model."""
+    """Which prompts are measured: those that satisfy a condition in an unchanged model."""
 
     model: Model
     condition: str
     reads: tuple[Read, ...]
-    """Those that the condition is about."""
+    """The reads of the condition."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,17 @@ class PromptSet:
     table: Prompts
     rows: tuple[PromptRow, ...]
     same: tuple[int, ...] = ()
-    """Of each row, the number of what it says: equal where only spelling and unit differ."""
+    """For each row the number of its content; rows that differ only in spelling and unit have the
+    same number."""
     selection: Selection | None = None
-    """Which rows are measured, where that is found out by a model."""
+    """Which rows are measured, if a model selects them."""
     unnamed: tuple[str, ...] = ()
-    """The columns of written-out texts that the study does not name; some may say which texts
-    belong together, such as a topic."""
+    """The columns of written-out texts that the study does not name; some may group the texts, such
+    as a topic."""
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what all rows say and how they are split."""
+        """SHA-256 of the contents of all rows and of their split."""
         table = self.table
         contents: list[object] = [
             [[row.text, sorted(row.columns.items())] for row in self.rows],
@@ -111,7 +114,7 @@ class PromptSet:
 
     @cached_property
     def unit(self) -> str:
-        """What is generalised over: a column, or each prompt."""
+        """The unit over which is generalised: a column, or each prompt."""
         return self.table.unit or self.table.split or "prompt"
 
     def template(self, row: PromptRow) -> str:
@@ -120,7 +123,7 @@ class PromptSet:
         return row.columns["template"] if len(texts) > 1 else texts[0]
 
     def column(self, name: str, rows: Sequence[int] | None = None) -> list[str]:
-        """Give a column of these rows. Raises: DataError where there is none."""
+        """Give a column of these rows. Raises: DataError if it does not exist."""
         chosen = self.rows if rows is None else [self.rows[i] for i in rows]
         for row in chosen:
             if name not in row.columns:
@@ -129,15 +132,15 @@ class PromptSet:
 
     def halves(self) -> tuple[list[int], list[int]]:
         """Split the rows into those that are learned from and those that are measured, by whole
-        groups; every label of the column `label` keeps its share in both, where rows are their own
-        groups."""
+        groups. If rows are their own groups, every value of the column `label` keeps its share in
+        both."""
         if self.table.split:
             groups = self.column(self.table.split)
             kinds = dict.fromkeys(groups, "")
         else:
             groups = [str(i) for i in range(len(self.rows))]
             labels = [row.columns.get("label", "") for row in self.rows]
-            times = Counter(labels)  # what has a label of its own, as a number may, has no share
+            times = Counter(labels)  # unique labels, such as numbers, have no share to keep
             kinds = {g: x if times[x] > 1 else "" for g, x in zip(groups, labels, strict=True)}
         learned: set[str] = set()
         for kind in dict.fromkeys(kinds.values()):
@@ -146,28 +149,29 @@ class PromptSet:
             count = min(max(1, round(self.table.learn * len(names))), len(names) - 1)
             learned |= {names[i] for i in order[:count]}
         train = [i for i, group in enumerate(groups) if group in learned]
-        rest = [i for i, group in enumerate(groups) if group not in learned]
+        test = [i for i, group in enumerate(groups) if group not in learned]
         unit = self.table.unit
-        if unit and not self.table.split and (both := {*self.units(train)} & {*self.units(rest)}):
+        if unit and not self.table.split and (both := {*self.units(train)} & {*self.units(test)}):
             raise DataError(
                 f"{unit} {min(both)!r} is both among the prompts to learn from and among "
                 f'those that are measured; write split = "{unit}" under '
                 f"{self.table.name}"
             )
-        return train, rest
+        return train, test
 
     def groups(self, rows: Sequence[int]) -> list[str]:
-        """Give the group of each of these rows: what has one is learned from or measured."""
+        """Give the group of each of these rows; a whole group is either learned from or
+        measured."""
         split = self.table.split
         return self.column(split, rows) if split else [str(i) for i in rows]
 
     def units(self, rows: Sequence[int]) -> list[str]:
-        """Give the level of the unit to which each of these rows belongs."""
+        """Give the unit of each of these rows."""
         return [f"{i}" for i in rows] if self.unit == "prompt" else self.column(self.unit, rows)
 
     def dims(self) -> dict[str, list[int | float | str]]:
-        """Give the dimension that prompts have besides their units, with its levels: numbers where
-        all are."""
+        """Give the dimension of prompts besides their units, with its levels, as numbers if all
+        are."""
         if not self.table.levels:
             return {}
         names = list(dict.fromkeys(self.column(self.table.levels)))
@@ -178,7 +182,7 @@ class PromptSet:
         return {self.table.levels: [int(x) if x.is_integer() else x for x in numbers]}
 
     def level_of(self, rows: Sequence[int]) -> list[int]:
-        """Give the number of the level that each of these rows has; 0 where there are none."""
+        """Give the number of the level of each of these rows; 0 without levels."""
         if not self.table.levels:
             return [0] * len(rows)
         names = list(dict.fromkeys(self.column(self.table.levels)))
@@ -187,11 +191,11 @@ class PromptSet:
     def sample(
         self, rows: Sequence[int], seed: int, *, labelled: bool = False, label: str = "label"
     ) -> list[int]:
-        """Draw about two thirds of the groups among these rows, of each label at least one row; the
-        seed says which."""
+        """Sample about two thirds of the groups of these rows by the seed, with at least one row of
+        each label."""
         split, groups = self.table.split, self.groups(rows)
-        known = labelled and not split and all(label in self.rows[i].columns for i in rows)
-        kinds = self.column(label, rows) if known else []
+        has_labels = labelled and not split and all(label in self.rows[i].columns for i in rows)
+        kinds = self.column(label, rows) if has_labels else []
         kind_of = dict(zip(groups, kinds, strict=True)) if kinds else dict.fromkeys(groups, "")
         chosen: set[str] = set()
         for kind in dict.fromkeys(kind_of.values()):
@@ -202,14 +206,14 @@ class PromptSet:
 
 
 def go_together(first: PromptSet, second: PromptSet) -> bool:
-    """Whether a column says of two tables that the rows at the same place belong together: it has
-    the same values in both, and more than one."""
+    """Whether a column pairs the rows of two tables: it has the same values in the same order, and
+    more than one."""
     pairs = [_values(first, second, name) for name in first.rows[0].columns]
     return first.digest == second.digest or any(a == b and len({*a}) > 1 for a, b in pairs)
 
 
 def refuse_shuffled(first: PromptSet, second: PromptSet) -> None:
-    """Refuse to compare two tables row by row whose key stands in another order in the second.
+    """Refuse to compare two tables row by row if a key column has another order in the second.
     Raises: DataError."""
     for name in () if go_together(first, second) else first.rows[0].columns:
         a, b = _values(first, second, name)
@@ -222,67 +226,68 @@ def refuse_shuffled(first: PromptSet, second: PromptSet) -> None:
 
 
 def _values(first: PromptSet, second: PromptSet, column: str) -> tuple[list[str], list[str]]:
-    """A column of two tables; nothing where a row lacks it."""
-    both = [[row.columns.get(column) for row in some.rows] for some in (first, second)]
+    """A column of two tables; empty if a row lacks it."""
+    both = [[row.columns.get(column) for row in prompts.rows] for prompts in (first, second)]
     a, b = ([x for x in values if x is not None] for values in both)
     return (a, b) if len(a) == len(first.rows) and len(b) == len(second.rows) else ([], [])
 
 
 def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
-    """Give of each of these rows the value of each slot that stands in several prompts, the
-    template among them, where every slot that has several values is such a one: prompts that are
-    combinations of few values, and no independent units. Of texts that are written out it is their
-    wording, and what fills it. Empty for any other prompts, and where the table says what their
-    units are. A column of such texts that the study does not name may group them as well, such as a
-    topic; with fewer values than decide anything, such as a difficulty, it is no sample of groups.
-    """
+    """Give, for each of these rows, the values of the slots that several prompts share, including
+    the template, if all slots with several values are shared: such prompts are combinations of few
+    values and not independent units. For written-out texts these are their wording and what fills
+    it. Empty for other prompts, and if the table names its units. A column of such texts that the
+    study does not name may also group them, such as a topic; one with too few values to decide
+    anything, such as a difficulty, does not."""
     if prompts.table.unit or prompts.table.split:
         return {}
     texts, values = [prompts.rows[i].text for i in rows], slot_values(prompts, rows)
-    if all(of == texts for name, of in values.items() if name != "template"):
+    if all(cells == texts for name, cells in values.items() if name != "template"):
         ways = zip(("wording", "filling"), wordings(texts), strict=True)
-        found = {name: [str(n) for n in numbers] for name, numbers in ways}
+        groups = {name: [str(n) for n in numbers] for name, numbers in ways}
         for name in prompts.unnamed:
             levels = [prompts.rows[i].columns[name] for i in rows]
-            found |= {name: levels} if len({*levels}) >= FEWEST else {}
+            groups |= {name: levels} if len({*levels}) >= FEWEST else {}
         if "template" in values:  # which names the wording
-            found |= {"template": values["template"]}
-            found.pop("wording")
-        return {n: of for n, of in found.items() if len({*of}) > 1 and _several_each(of)}
-    several = {name: of for name, of in values.items() if len({*of}) > 1}
-    return several if all(2 * len({*of}) <= len(texts) for of in several.values()) else {}
+            groups |= {"template": values["template"]}
+            groups.pop("wording")
+        return {
+            n: cells for n, cells in groups.items() if len({*cells}) > 1 and _several_each(cells)
+        }
+    several = {name: cells for name, cells in values.items() if len({*cells}) > 1}
+    return several if all(2 * len({*cells}) <= len(texts) for cells in several.values()) else {}
 
 
 def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
-    """Give each unit of these rows the first that says the same but for its spelling; empty where
-    each says something else, and where the table says that each prompt is a unit."""
+    """Give for each unit of these rows the first unit that says the same except for spelling; empty
+    if all differ, or the table says that each prompt is a unit."""
     if not prompts.same or prompts.table.unit == "prompt":
         return {}
     says: dict[str, list[int]] = {}
     for i, unit in zip(rows, prompts.units(rows), strict=True):
         says.setdefault(unit, []).append(prompts.same[i])
     first: dict[tuple[int, ...], str] = {}
-    found = {unit: first.setdefault((*sorted(some),), unit) for unit, some in says.items()}
-    return found if len(first) < len(found) else {}
+    firsts = {unit: first.setdefault((*sorted(numbers),), unit) for unit, numbers in says.items()}
+    return firsts if len(first) < len(firsts) else {}
 
 
 def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
-    """Give of each of these rows the value of each slot, the template among them."""
-    some = [prompts.rows[i] for i in rows]
-    slots = dict.fromkeys(name for row in some for name in row.spans)
-    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
-    return {name: [row.columns.get(name, "") for row in some] for name in slots}
+    """Give the value of each slot, and of the template, for each of these rows."""
+    chosen = [prompts.rows[i] for i in rows]
+    slots = dict.fromkeys(name for row in chosen for name in row.spans)
+    slots |= dict.fromkeys(n for row in chosen for n in row.columns if n == "template")
+    return {name: [row.columns.get(name, "") for row in chosen] for name in slots}
 
 
 def _several_each(values: Sequence[str]) -> bool:
-    """Whether every value comes several times, and none nearly always."""
+    """Whether every value occurs several times, and none nearly always."""
     counts = Counter(values).values()
     return min(counts) > 1 and max(counts) <= 0.8 * len(values)
 
 
 def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
-    """Give prompts that are judged the unit of those that are learned from, where they have such a
-    column and name none: by what these are split, those belong together as well."""
+    """Give judged prompts the unit of those that are learned from, if they have that column and
+    name none themselves."""
     unit, table = source.unit, prompts.table
     has = all(unit in row.columns for row in prompts.rows)
     if unit == "prompt" or table.unit or table.split or not has:
@@ -291,18 +296,18 @@ def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
 
 
 def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
-    """Read the rows of a table of prompts; files lie beside the study, whose text says which
+    """Read the rows of a table of prompts; paths are relative to the study, whose text says which
     columns are used. Raises: DataError, with file and line."""
     ways = [w for w in ("file", "rows") if getattr(table, w)]
     _check_chat(table)
     if len(ways) > 1 or not (ways or table.slots or table.text or table.messages):
-        what = " and ".join(ways) or "none of them"
-        raise DataError(f"give file, rows or slots for prompts {table.name}, got {what}")
+        got = " and ".join(ways) or "none of them"
+        raise DataError(f"give file, rows or slots for prompts {table.name}, got {got}")
     if ways:
-        given: list[Record] = [
+        given_rows: list[Record] = [
             (f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)
         ]
-        records = _with_slots(table, read_file(folder / table.file) if table.file else given)
+        records = _with_slots(table, read_file(folder / table.file) if table.file else given_rows)
     elif table.slots:
         combinations = enumerate(_with_slots(table, [("", {})]), 1)
         records = [(f"{table.name}, combination {i}", values) for i, (_, values) in combinations]
@@ -350,8 +355,8 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
 
 
 def _with_slots(table: Prompts, records: Sequence[Record]) -> list[Record]:
-    """Give each record with every combination of the slots. Raises: DataError for a slot that is a
-    column, too."""
+    """Combine each record with every combination of the slots. Raises: DataError for a slot that is
+    also a column."""
     combinations = [
         dict(zip(table.slots, c, strict=True)) for c in itertools.product(*table.slots.values())
     ]
@@ -364,27 +369,27 @@ def _with_slots(table: Prompts, records: Sequence[Record]) -> list[Record]:
 
 
 def _taken(table: Prompts, records: Sequence[Record]) -> Iterator[Record]:
-    """The records that `where` takes. Raises: DataError for a column that one lacks, and where none
-    is left."""
+    """The records that `where` selects. Raises: DataError for a missing column, and if no record is
+    left."""
     columns = {} if isinstance(table.where, str) else table.where
-    left = False
+    any_taken = False
     for place, record in records:
         for name, values in columns.items():
             if name not in record:
                 raise DataError(f"{place} has no column {name!r}; {nearest(name, record)}")
-            some = values if isinstance(values, tuple) else (values,)
-            if _written(place, name, record[name]) not in [_written(place, name, v) for v in some]:
+            valid = values if isinstance(values, tuple) else (values,)
+            if _written(place, name, record[name]) not in [_written(place, name, v) for v in valid]:
                 break
         else:
-            left = True
+            any_taken = True
             yield place, record
-    if columns and not left:
-        what = " and ".join(f"{name} = {value!r}" for name, value in columns.items())
-        raise DataError(f"{table.name}: no row of {table.file or 'the table'} has {what}")
+    if columns and not any_taken:
+        condition = " and ".join(f"{name} = {value!r}" for name, value in columns.items())
+        raise DataError(f"{table.name}: no row of {table.file or 'the table'} has {condition}")
 
 
 def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, list[PromptRow]]:
-    """Put the next rows, with their answers, before each row, so many as each number of shots says.
+    """Put the next rows, with their answers, before each row, as many as each number of shots.
     Raises: DataError."""
     name = table.name
     if not (table.shots and table.example):
@@ -402,16 +407,16 @@ def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, 
             raise DataError(f"{row.place}: prompts with shots have a column {min(both)} already")
         for n in table.shots:
             others = [rows[(i + 1 + k) % len(rows)] for k in range(n)]
-            before = "".join(other.fill(table.example) for other in others)
+            examples = "".join(other.fill(table.example) for other in others)
             columns = {**row.columns, "shots": str(n), "row": str(i)}
-            spans = {slot: len(before) + end for slot, end in row.spans.items()}
-            made.append(replace(row, text=before + row.text, columns=columns, spans=spans))
+            spans = {slot: len(examples) + end for slot, end in row.spans.items()}
+            made.append(replace(row, text=examples + row.text, columns=columns, spans=spans))
     split = table.split if table.split or table.unit else "row"
     return msgspec.structs.replace(table, levels="shots", split=split), made
 
 
 def _check_levels(prompts: PromptSet) -> None:
-    """Refuse levels that not every unit has. Raises: DataError."""
+    """Refuse levels that some units lack. Raises: DataError."""
     table = prompts.table
     if not table.levels:
         return
@@ -434,8 +439,8 @@ def _check_levels(prompts: PromptSet) -> None:
 
 
 def remarks(prompts: PromptSet) -> list[str]:
-    """Say what is hard to see in the texts: characters that look like nothing or like a space,
-    slots with nothing or with more spaces in them, and slots that are misspelt."""
+    """Report what is hard to see in the texts: invisible characters, slots that are empty or have
+    extra spaces, and misspelt slots."""
     kinds: dict[str, list[PromptRow]] = {}
     for row in prompts.rows:
         if unseen := [c for c in row.text if not c.isprintable() and c not in "\n\t"]:
@@ -451,32 +456,31 @@ def remarks(prompts: PromptSet) -> list[str]:
                 kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
     return [
         f"{prompts.table.name}: {len(rows)} of {counted(len(prompts.rows), 'prompt')} "
-        f"{'has' if len(rows) == 1 else 'have'} {what} ({rows[0].place})"
-        for what, rows in kinds.items()
+        f"{'has' if len(rows) == 1 else 'have'} {problem} ({rows[0].place})"
+        for problem, rows in kinds.items()
     ]
 
 
 def _read_of(row: PromptRow, study: str) -> list[tuple[str, str]]:
-    """The columns of a row that a study uses, as a slot or by name; all, where nothing is known of
-    it."""
+    """The columns of a row that a study uses, as a slot or by name; all columns without a study."""
     names = (n for n in sorted(row.columns) if not study or n == "label" or _names(study, n))
     return [(name, row.columns[name]) for name in names]
 
 
 def _numbered(table: Prompts, rows: Sequence[PromptRow], study: str) -> Iterator[int]:
-    """Number what rows say and what is read of them, without case, spaces and end marks."""
-    known: dict[str, int] = {}
+    """Number the contents of rows, ignoring case, spaces and end marks."""
+    numbers: dict[str, int] = {}
     for row in rows:
         besides = (table.unit, table.split, *row.spans)
         read = [x for x in _read_of(row, study) if x[0] not in besides]
-        yield known.setdefault(json.dumps([spelling(row.text), read]), len(known))
+        yield numbers.setdefault(json.dumps([spelling(row.text), read]), len(numbers))
 
 
 def _unnamed(rows: Sequence[PromptRow], study: str) -> Iterator[str]:
-    """The columns that all rows have, and that a study names nowhere; none without a study."""
+    """The columns of all rows that a study does not name; none without a study."""
     for name in rows[0].columns if study else ():
-        known = name in (*rows[0].spans, "label", "template") or _names(study, name)
-        if not known and all(name in row.columns for row in rows):
+        is_named = name in (*rows[0].spans, "label", "template") or _names(study, name)
+        if not is_named and all(name in row.columns for row in rows):
             yield name
 
 
@@ -497,7 +501,7 @@ def _written(place: str, name: str, value: object) -> str:
 
 
 def _check_chat(table: Prompts) -> None:
-    """Refuse what makes no chat. Raises: DataError."""
+    """Refuse an impossible chat. Raises: DataError."""
     if not table.messages:
         for name in ("assistant", "thinking", "date"):
             if getattr(table, name) not in (None, ""):
@@ -531,7 +535,7 @@ def _check_chat(table: Prompts) -> None:
 
 
 def chat(row: PromptRow, table: Prompts, messages: tuple[Message, ...] = ()) -> PromptRow:
-    """Give a row the messages of a table that are filled from it, or others in their place."""
+    """Fill the messages of a table, or other messages, from a row."""
     written = [(m.role, m.content) for m in messages or table.messages]
     written += [("assistant", table.assistant)] if table.assistant else []
     parts = [filled(row, content) for _, content in written]
@@ -552,7 +556,7 @@ def chat(row: PromptRow, table: Prompts, messages: tuple[Message, ...] = ()) -> 
 
 
 def filled(row: PromptRow, template: str) -> PromptRow:
-    """Give a row the text of a template that is filled from it."""
+    """Fill a template from a row."""
     text, spans, last = "", {}, 0
     for match in SLOT.finditer(template):
         text += template[last : match.start()] + row.fill(match[0])
@@ -567,14 +571,14 @@ def filled(row: PromptRow, template: str) -> PromptRow:
 
 
 LARGEST = 2**25
-"""Bytes of a file of prompts."""
+"""Maximum bytes of a file of prompts."""
 KINDS = (".jsonl", ".csv", ".txt")
 Record = tuple[str, dict[str, object]]
-"""Where it begins, as "reviews.csv line 3", and its cells by the names of their columns."""
+"""Where it begins, as "reviews.csv line 3", and its cells by column."""
 _LINE = re.compile(r"\r\n|\n|\r")
 _BLANK = " \t"
 _CELLS = threading.Lock()
-"""The longest cell that the module csv reads is a setting of the whole process."""
+"""The limit on cells of the csv module is a setting of the whole process."""
 
 
 def read_file(path: Path) -> list[Record]:
@@ -584,9 +588,9 @@ def read_file(path: Path) -> list[Record]:
         raise DataError(f"prompts are read from {', '.join(KINDS)}, got {path.name}")
     text = foreign.text(path, "a file of prompts", LARGEST)
     if "\0" in text:
-        before = _LINE.split(text[: text.index("\0")])
+        above = _LINE.split(text[: text.index("\0")])
         raise DataError(
-            f"{path.name} line {len(before)} column {len(before[-1]) + 1} has a NUL, as binary "
+            f"{path.name} line {len(above)} column {len(above[-1]) + 1} has a NUL, as binary "
             "files and UTF-16 without a mark do; save it as UTF-8 text"
         )
     if kind == ".csv":
@@ -613,10 +617,9 @@ def _of_csv(name: str, text: str) -> Iterator[Record]:
 
 
 def _cells(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each record that is no blank line, with the line on which it begins. Raises:
-    DataError."""
+    """The cells of each nonempty record, with its first line. Raises: DataError."""
     with _CELLS:
-        before = csv.field_size_limit(LARGEST)
+        old_limit = csv.field_size_limit(LARGEST)
         try:
             # newline="": a line end within quotes is a part of its cell
             reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -630,12 +633,12 @@ def _cells(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
                 why = "a quote that opens in it is never closed"
             raise DataError(f"{name} line {line} is not CSV: {why}") from None
         finally:
-            csv.field_size_limit(before)
+            csv.field_size_limit(old_limit)
     yield from rows
 
 
 def _check_header(place: str, header: Sequence[str]) -> None:
-    """Refuse columns without a name, and two of one name. Raises: DataError."""
+    """Refuse columns without a name, and duplicate names. Raises: DataError."""
     for number, column in enumerate(header, 1):
         if not column.strip():
             raise DataError(f"{place}: column {number} of {len(header)} has no name")
@@ -651,35 +654,35 @@ def _check_header(place: str, header: Sequence[str]) -> None:
 
 
 class _Constant(str):
-    """NaN or Infinity, which JSON itself does not have."""
+    """NaN or Infinity, which are not JSON."""
 
 
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_Constant)
-"""Numbers stay as they are written: 1.50 is no 1.5 to a model."""
+"""Numbers stay as they are written: 1.50 and 1.5 are different texts for a model."""
 
 
 def _object(place: str, line: str) -> dict[str, object]:
-    """The object on a line, of texts, numbers, true and false. Raises: DataError, with the
+    """The object on a line, with strings, numbers, true and false. Raises: DataError, with the
     column."""
     record: dict[str, object] = {}
     try:
-        at = _expect(line, 0, "{", "must be an object of texts and numbers")
-        while line[at : at + 1] != "}":
-            begin = at
-            name, at = _DECODER.raw_decode(line, begin)
+        index = _expect(line, 0, "{", "must be an object of texts and numbers")
+        while line[index : index + 1] != "}":
+            begin = index
+            name, index = _DECODER.raw_decode(line, begin)
             if type(name) is not str or line[begin] != '"':
                 raise json.JSONDecodeError("a name in quotes is expected here", line, begin)
-            begin = _expect(line, at, ":", "no colon after a name")
-            value, at = _DECODER.raw_decode(line, begin)
+            begin = _expect(line, index, ":", "no colon after a name")
+            value, index = _DECODER.raw_decode(line, begin)
             if why := _unusable(name, value, name in record):
                 raise DataError(f"{place} column {begin + 1}: {why}")
             record[name] = value
-            at = _skip(line, at)
-            if line[at : at + 1] != "}":
-                at = _expect(line, at, ",", "no comma between two values")
-                if line[at : at + 1] == "}":
-                    raise json.JSONDecodeError("a value is expected after the comma", line, at)
-        if (end := _skip(line, at + 1)) < len(line):
+            index = _skip(line, index)
+            if line[index : index + 1] != "}":
+                index = _expect(line, index, ",", "no comma between two values")
+                if line[index : index + 1] == "}":
+                    raise json.JSONDecodeError("a value is expected after the comma", line, index)
+        if (end := _skip(line, index + 1)) < len(line):
             raise json.JSONDecodeError("more text follows the object", line, end)
     except json.JSONDecodeError as e:
         raise DataError(f"{place} column {e.pos + 1} is not JSON: {e.msg}") from None
@@ -688,22 +691,22 @@ def _object(place: str, line: str) -> dict[str, object]:
     return record
 
 
-def _skip(line: str, at: int) -> int:
-    while line[at : at + 1] in (" ", "\t"):
-        at += 1
-    return at
+def _skip(line: str, index: int) -> int:
+    while line[index : index + 1] in (" ", "\t"):
+        index += 1
+    return index
 
 
-def _expect(line: str, at: int, sign: str, why: str) -> int:
-    """Where it goes on behind a sign that must be here."""
-    at = _skip(line, at)
-    if line[at : at + 1] != sign:
-        raise json.JSONDecodeError(why, line, at)
-    return _skip(line, at + 1)
+def _expect(line: str, index: int, sign: str, why: str) -> int:
+    """The position after an expected sign."""
+    index = _skip(line, index)
+    if line[index : index + 1] != sign:
+        raise json.JSONDecodeError(why, line, index)
+    return _skip(line, index + 1)
 
 
 def _unusable(name: str, value: object, again: bool) -> str:
-    """Why a value is no part of a prompt; "" where it may be one."""
+    """Why a value cannot be part of a prompt; "" if it can."""
     if again:
         return f"the second value called {name!r}; an object has each name once"
     if value is None:

@@ -1,4 +1,6 @@
-"""Reads: numbers that are read off a prompt as a model saw it, by kind."""
+"""Reads: numbers of a prompt as a model read it. `KINDS` is the table of kinds, each with its
+function, its description, its unit and its range; the functions at the top describe a read in
+words, those after the table answer questions about a read, and `check` refuses impossible ones."""
 
 from __future__ import annotations
 
@@ -36,28 +38,28 @@ class Kind:
 
     ready: Callable[[Read, Prompt, Context], Ready]
     words: Callable[[Read], str]
-    """What the number is, in words."""
+    """A description of the number."""
     _: KW_ONLY
     unit: str = "1"
     worse: str | Callable[[Read], str] = ""
-    """Whether it "rises" or "falls" where a model gets worse; "" where it moves towards 0."""
+    """Whether it "rises" or "falls" if a model gets worse; "" if it moves towards 0."""
     natural: Callable[[Read], tuple[float | None, float | None]] = lambda read: (None, None)
-    """The least and the greatest number that there can be."""
+    """The smallest and the largest possible number."""
     better: str = ""
-    """Which way is better, "higher" or "lower", where one is."""
+    """Which way is better, "higher" or "lower", if one is."""
     fields: tuple[str, ...] = ()
-    """What it reads of the table beside its own field."""
+    """The fields that it uses besides its own."""
     places: tuple[str, ...] = ()
-    """The words that its `position` may be, beside one token."""
+    """The words that its `position` may be, besides a single token."""
     skips_first: bool = False
-    """Whether its mean over tokens leaves out the first where the model reads no BOS."""
+    """Whether its mean over tokens leaves out the first token if the model reads no BOS."""
     same: float | None = None
-    """Of what compares a changed model with the untouched one, or two models: the number of no
-    change."""
+    """For comparisons of a changed model with the unchanged one, or of two models: the value
+    without a change."""
 
 
 FEW = 4
-"""So many levels of a sweep are written one by one."""
+"""Up to this many levels of a sweep are written out."""
 
 
 def _quoted(texts: str | tuple[Answer, ...]) -> str:
@@ -69,15 +71,15 @@ def _answer(answer: Answer) -> str:
     return f"any of {', '.join(texts)}" if texts[1:] else texts[0]
 
 
-def _less(what: str, texts: bool | str | tuple[Answer, ...], read: Read) -> str:
+def _less(quantity: str, texts: bool | str | tuple[Answer, ...], read: Read) -> str:
     if isinstance(texts, bool):
-        return f"{what} of {next_tokens.own_in_words(read)}"
+        return f"{quantity} of {next_tokens.own_in_words(read)}"
     answers = (texts,) if isinstance(texts, str) else texts
-    return " − ".join(f"{what}({_answer(answer)})" for answer in answers)
+    return " − ".join(f"{quantity}({_answer(answer)})" for answer in answers)
 
 
 def _where(read: Read) -> str:
-    """At which token, and where in the model, in words."""
+    """The token and the site, in words."""
     usual = read.position == -1 and isinstance(read.position, int)
     several = (
         isinstance(read.position, tuple) or whole_slot(read.position) or range_ends(read.position)
@@ -93,7 +95,7 @@ def _where(read: Read) -> str:
 
 
 def _lens(read: Read) -> str:
-    """By what a next token is read, and where, in words."""
+    """The logit lens and the position of a next token, in words."""
     return f"{', by the logit lens' if read.site else ''}{_where(read)}"
 
 
@@ -103,40 +105,40 @@ def _at_most_0(read: Read) -> tuple[float | None, float | None]:
 
 
 def _answer_falls(read: Read) -> str:
-    """Of one answer; a difference of two moves towards 0."""
+    """ "falls" for one answer; a difference of two moves towards 0."""
     texts = read.log_prob or read.prob or read.logit
     return "" if isinstance(texts, tuple) and texts[1:] else "falls"
 
 
-def _parts(read: Read, named: str) -> str:
-    """The parts that a read is of, by name or as they are chosen."""
+def _parts(read: Read, names: str) -> str:
+    """The parts of a read, by name or by the way they are chosen."""
     place = "all" if read.position == "mean" else read.position
-    return interventions.top_in_words(read.top, read.site, place) if read.top else named
+    return interventions.top_in_words(read.top, read.site, place) if read.top else names
 
 
 def _named_parts(read: Read) -> str:
-    named = ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
-    return f"head{'s' * bool(read.heads[1:])} {named}" if read.heads else named
+    names = ", ".join(map(str, read.heads or read.neurons or read.feature or ()))
+    return f"head{'s' * bool(read.heads[1:])} {names}" if read.heads else names
 
 
 def _writing(read: Read) -> str:
-    """What heads or sites write; a name with a slot stands for several."""
+    """What heads or sites write, in words; a name with a slot means several."""
     places = read.heads or read.sites or (read.site,)
     several = bool(read.top or places[1:]) or "{" in places[0]
     noun = f"head{'s' * several} " if read.heads else ""
-    named = _parts(read, f"{noun}{', '.join(places)}")
-    return f"what {named} write{'s' * (not several)}"
+    names = _parts(read, f"{noun}{', '.join(places)}")
+    return f"what {names} write{'s' * (not several)}"
 
 
 def _listed(levels: Sequence[object]) -> str:
-    """The levels of a sweep; whole numbers in a row by the first and the last."""
+    """The levels of a sweep in words; consecutive whole numbers by the first and the last."""
     if len(levels) > FEW and interventions.in_a_row(levels):
         return f"{levels[0]} to {levels[-1]}"
     return ", ".join(map(str, levels))
 
 
 def _some(words: Sequence[str]) -> str:
-    """A list of words, of which a long one is begun."""
+    """A list of words, shortened if it is long."""
     more = f" and {len(words) - FEW:,} others" if len(words) > FEW else ""
     return _quoted(tuple(words[:FEW])) + more
 
@@ -158,15 +160,14 @@ def _pattern_words(read: Read) -> str:
     to = targets.get(str(read.to), f"token {read.to}")
     start = "a token pays, mean over tokens," if read.position == "mean" else ""
     start = start or f"token {read.position} pays"
-    named = f"head {read.pattern}" if read.pattern else f"heads {', '.join(read.heads)}"
-    return f"share of attention that {start} to {to} in {_parts(read, named)}"
+    heads = f"head {read.pattern}" if read.pattern else f"heads {', '.join(read.heads)}"
+    return f"share of attention that {start} to {to} in {_parts(read, heads)}"
 
 
 def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """A number that a row of the prompts has, whatever the model does; or that a level of the sweep
-    is."""
+    """A number of the prompt's row, whatever the model does, or of a level of the sweep."""
     name, label = read.column if isinstance(read.column, tuple) else (read.column, None)
-    columns = {str(level): str(level) for some in read.sweep.values() for level in some}
+    columns = {str(level): str(level) for levels in read.sweep.values() for level in levels}
     columns |= prompt.row.columns
     if name not in columns:
         hint = nearest(name, prompt.row.columns)
@@ -179,7 +180,7 @@ def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{prompt.row.place}: {name} = {value!r} is not a number; of a label write column = "
             f'["{name}", "{value}"]'
         ) from None
-    return Ready(lambda seen: [number for _ in seen])
+    return Ready(lambda outputs: [number for _ in outputs])
 
 
 _SHARE, _FROM_0, _COSINE = (lambda _: (0.0, 1.0)), (lambda _: (0.0, None)), (lambda _: (-1.0, 1.0))
@@ -196,14 +197,14 @@ _WRITTEN = {
     "share": ("share of words that are among {words},", (0.0, 1.0), ""),
     "function": ("what {function} returns", (None, None), ""),
 }
-"""What is so of written text, in words, its range, and which way it goes in a worse model."""
+"""Numbers of written text: a description, the range, and the direction in a worse model."""
 _COORDINATES = {
     "kurtosis": ("excess kurtosis of the coordinates", (-2.0, None)),
     "max": ("largest coordinate over the median one, in magnitude,", (1.0, None)),
     "participation": ("participation ratio of the coordinates", (1.0, None)),
     "hoyer": ("Hoyer sparsity of the coordinates", (0.0, 1.0)),
 }
-"""How unequal coordinates are, in words, and the numbers that there can be."""
+"""How unequal coordinates are: a description and the range."""
 
 
 _at_tokens = partial(Kind, fields=_AT, places=("mean",))
@@ -212,7 +213,7 @@ _of_activation = partial(_at_tokens, skips_first=True)
 _of_written = partial(
     Kind, next_tokens.generates, worse="falls", natural=_SHARE, fields=("tokens", "temperature")
 )
-"""Whether what the model writes contains, or begins with, one of some texts."""
+"""Whether what the model writes contains, or begins with, one of several texts."""
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
         next_tokens.log_prob,
@@ -483,24 +484,24 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 PAIRS = ("log_prob", "prob", "logit_lens", "logit", "direct")
-"""Kinds of one text or of two, of which the first less the second."""
+"""Kinds of one text, or of two whose difference is taken."""
 OF_OWN = (*PAIRS, "rank")
-"""Those that may be of the model's own best token, and of one text."""
+"""Kinds that can be of the model's own most probable token instead of a text."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates", "begins")
 """Kinds that name texts."""
 _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
 
 
 def kind_of(read: Read) -> str:
-    """The kind of a read. Raises: DataError where it says none or several."""
+    """The kind of a read. Raises: DataError if it has none or several."""
     stated = [name for name in KINDS if getattr(read, name) != _USUAL[name] or name in read.sweep]
-    for name in ("gradient", "weights", "written"):  # which have fields that are other kinds
+    for name in ("gradient", "weights", "written"):  # whose fields include other kinds
         if getattr(read, name):
             stated = [kind for kind in stated if kind not in KINDS[name].fields]
-    if not stated:  # which parts are meant says of what it is
+    if not stated:  # the named parts imply the kind
         parts = {"heads": "pattern", "neurons": "neurons"}
-        of = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
-        stated = [parts[of]] if of in parts else []
+        part = read.top.of if read.top else "heads" if read.heads or "heads" in read.sweep else ""
+        stated = [parts[part]] if part in parts else []
     if len(stated) != 1:
         got = " and ".join(stated) or "none of them"
         raise DataError(f"give one of {', '.join(KINDS)} for the read {read.name!r}, got {got}")
@@ -508,7 +509,7 @@ def kind_of(read: Read) -> str:
 
 
 def directions_of(read: Read) -> tuple[str, ...]:
-    """The names of the directions that a read is along."""
+    """The names of the directions of a read."""
     if isinstance(read.cosine, tuple):
         return read.cosine
     name = read.projection or read.cosine or read.distance or read.direction
@@ -516,24 +517,24 @@ def directions_of(read: Read) -> tuple[str, ...]:
 
 
 def natural(read: Read) -> tuple[float | None, float | None]:
-    """Give the least and the greatest number that a read can be; None for no end."""
+    """Give the smallest and the largest value of a read; None if unbounded."""
     return KINDS[kind_of(read)].natural(read)
 
 
 def worse(read: Read) -> str:
-    """Which way a read goes where a model gets worse: "rises" or "falls"; "" for towards 0."""
+    """The direction of a read if a model gets worse: "rises" or "falls"; "" if towards 0."""
     way = KINDS[kind_of(read)].worse
     return way if isinstance(way, str) else way(read)
 
 
 def compares(read: Read) -> bool:
-    """Whether a read is between a changed model and the untouched one, or between two models."""
+    """Whether a read compares a changed model with the unchanged one, or two models."""
     return same(read) is not None
 
 
 def same(read: Read) -> float | None:
-    """Of what compares a changed model with the untouched one, or two models: the number of no
-    change; None of any other read, such as the rank of a text."""
+    """The value without a change, for comparisons of a changed model with the unchanged one, or of
+    two models; None for any other read, such as the rank of a text."""
     kind = kind_of(read)
     if read.other_site or read.other_text or (kind == "rank" and not of_own_token(read)):
         return None
@@ -541,28 +542,27 @@ def same(read: Read) -> float | None:
 
 
 def is_fixed(read: Read) -> bool:
-    """Whether a read is a number of the weights alone, the same for every prompt."""
+    """Whether a read depends on the weights alone, with the same value for every prompt."""
     if read.direction:
         return isinstance(read.token, str) and not SLOT.search(read.token)
     return bool(read.weights) and read.weights not in weights.OF_TOKENS
 
 
 def of_own_token(read: Read) -> bool:
-    """Whether a read is of the token that the untouched model, or the first of two, has on top, in
-    place of a text."""
+    """Whether a read is of the most probable token of the unchanged model, or of the first of two,
+    instead of a text."""
     kind = kind_of(read)
     return read.token is True or (kind in OF_OWN and getattr(read, kind) is True)
 
 
 def uses_lens(read: Read) -> bool:
-    """Whether a read compares the logit lens at a site with the prediction of the untouched model,
-    from which it differs even where nothing is done."""
+    """Whether a read compares the logit lens at a site with the unchanged model's prediction, from
+    which it differs even without a change."""
     return bool(read.site) and kind_of(read) in ("kl", "agrees", "rank") and compares(read)
 
 
 def describe(read: Read) -> str:
-    """Say in a line what a read is: in words, with its unit, the numbers that there can be, and
-    which way is better.
+    """Describe a read in one line: what it is, its unit, its range, and which way is better.
 
     Example:
         >>> from assay.ask.measure import reads
@@ -581,7 +581,7 @@ def describe(read: Read) -> str:
         span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
     unit = kind.unit if kind.unit not in ("1", "rank") else ""
     better = f"{kind.better} is better" if kind.better else ""
-    levels = " and ".join(f"{slot} {_listed(some)}" for slot, some in read.sweep.items())
+    levels = " and ".join(f"{slot} {_listed(values)}" for slot, values in read.sweep.items())
     about = ", ".join(part for part in (unit, span, better) if part)
     return f"{read.name}: {kind.words(read)}{f' ({about})' if about else ''}" + (
         f"; for {levels}" if levels else ""
@@ -589,7 +589,7 @@ def describe(read: Read) -> str:
 
 
 def check(read: Read, tables: Sequence[Direction] = ()) -> None:
-    """Refuse a read that no prompt could answer. Raises: DataError.
+    """Refuse a read that is impossible for any prompt. Raises: DataError.
 
     Args:
         read: as it was written, sweep and all.
@@ -657,8 +657,8 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
 
 
 def _check_written(read: Read) -> None:
-    """Refuse a function, or a list of words, without what is read of them, and the other way
-    round."""
+    """Refuse a function, or a list of words, without the matching kind of `written`, and vice
+    versa."""
     if read.written and (read.written == "function") != bool(read.function):
         raise DataError(
             f"{read.name}: a function of your own of what the model writes has "
@@ -672,7 +672,7 @@ def _check_written(read: Read) -> None:
 
 
 def _check_name(read: Read) -> None:
-    """Refuse a name that a claim or a table of measures could not have."""
+    """Refuse a name that claims or tables of measures cannot use."""
     if not read.name.isidentifier():
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
     if iskeyword(read.name):
@@ -691,59 +691,62 @@ def _check_top(read: Read, chosen: str, name: str) -> None:
     """Refuse parts that cannot be chosen for this kind of read."""
     if read.top is not None and read.top.within:
         raise DataError(f"{read.name}: only an [[intervene]] chooses parts for each prompt")
-    of: tuple[str, ...] = {"neurons": ("neurons",), "feature": ("latents",)}.get(name, ("heads",))
+    allowed: tuple[str, ...] = {"neurons": ("neurons",), "feature": ("latents",)}.get(
+        name, ("heads",)
+    )
     if name == "gradient":
-        of = ("latents",) if read.feature else ("heads", "neurons")
-    if chosen not in of:
+        allowed = ("latents",) if read.feature else ("heads", "neurons")
+    if chosen not in allowed:
         raise DataError(
-            f"{read.name}: {name} is of {' or '.join(of)}, got top with of = {chosen!r}"
+            f"{read.name}: {name} is of {' or '.join(allowed)}, got top with of = {chosen!r}"
         )
-    if named := [f for f in ("heads", "pattern", "neurons") if getattr(read, f)]:
+    if stated := [f for f in ("heads", "pattern", "neurons") if getattr(read, f)]:
         raise DataError(
-            f"{read.name}: top chooses the {chosen}, so leave out {named[0]}, which names them"
+            f"{read.name}: top chooses the {chosen}, so leave out {stated[0]}, which names them"
         )
 
 
 def check_sweeps(
-    some: Sequence[Read], taken: Mapping[str, str], changes: Sequence[Intervention] = ()
+    study_reads: Sequence[Read], taken_dims: Mapping[str, str], changes: Sequence[Intervention] = ()
 ) -> None:
-    """Refuse a dimension that would mean two things. Raises: DataError.
+    """Refuse a dimension with two meanings. Raises: DataError.
 
     Args:
-        some: all reads of a study.
-        taken: what else has a dimension of this name, in words, by the name.
-        changes: interventions, with which a read shares a dimension if both have the same levels.
+        study_reads: all reads of a study.
+        taken_dims: dimensions of other tables, with the table in words.
+        changes: interventions; a read may share a dimension with them if the levels are equal.
     """
     swept = [(change.name, n, levels) for change in changes for n, levels in change.sweep.items()]
-    before: dict[str, Read] = {}
-    for read in some:
+    first_reads: dict[str, Read] = {}
+    for read in study_reads:
         for name, levels in read.sweep.items():
-            other = before.setdefault(name, read)
-            if name in taken:
+            other = first_reads.setdefault(name, read)
+            if name in taken_dims:
                 raise DataError(
-                    f"{read.name} sweeps {name}, and {taken[name]} has a dimension of that name; "
-                    f"call the slot something else, such as {{{name}_read}}"
+                    f"{read.name} sweeps {name}, and {taken_dims[name]} has a dimension of that "
+                    f"name; call the slot something else, such as {{{name}_read}}"
                 )
             both = [(other.name, name, other.sweep[name]), *swept]
-            for rival in (of for of, n, own in both if n == name and tuple(own) != tuple(levels)):
-                raise DataError(
-                    f"{rival} and {read.name} sweep {name} over different levels; give both "
-                    f"the same, or call a slot something else, such as {{{name}_2}}"
-                )
+            for rival, slot, other_levels in both:
+                if slot == name and tuple(other_levels) != tuple(levels):
+                    raise DataError(
+                        f"{rival} and {read.name} sweep {name} over different levels; give both "
+                        f"the same, or call a slot something else, such as {{{name}_2}}"
+                    )
 
 
 def fits(read: Read, columns: Collection[str]) -> bool:
-    """Whether prompts of these columns fill every slot of a read."""
+    """Whether prompts with these columns fill every slot of a read."""
     return all(s in columns or s in read.sweep for t in _plain(read) for s in SLOT.findall(t))
 
 
 def writes(read: Read) -> int:
-    """How many tokens a read lets the model write."""
+    """The number of tokens that a read lets the model write."""
     return read.tokens if read.generates or read.begins or read.written else 0
 
 
 def unembedded(read: Read, tokens: float) -> float:
-    """How many next tokens a read looks at, of a prompt of so many tokens."""
+    """The number of next tokens that a read needs, for a prompt of so many tokens."""
     kind, levels = kind_of(read), len(interventions.points(read))
     if KINDS[kind].ready.__module__ != next_tokens.__name__:
         return 0.0
@@ -755,12 +758,12 @@ def unembedded(read: Read, tokens: float) -> float:
 
 
 def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
-    """Refuse a sweep of what is nowhere in the read."""
+    """Refuse a sweep of something that is not in the read."""
     written = str([_plain(read), read.top, *along])
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
-        known = name in _USUAL and name not in ("name", "sweep")
-        if not known and name not in slots:
+        is_field = name in _USUAL and name not in ("name", "sweep")
+        if not is_field and name not in slots:
             hint = f"{{{name}}}"
             raise DataError(f"{read.name} sweeps {name}, and has no slot {hint} and no such field")
         if not levels or len(set(levels)) < len(levels):
@@ -783,7 +786,7 @@ def _texts_in(value: object) -> Iterator[str]:
 def _check_point(
     read: Read, kind: Kind, along: Sequence[Direction], point: Mapping[str, Plain]
 ) -> None:
-    """Refuse what a level of a sweep makes no site, no head and no place."""
+    """Refuse a point of a sweep at which a site, a head or a position is impossible."""
     sites = read.site, read.other_site, read.token_site, *read.sites
     for text in (*sites, *(filled(d, point).site for d in along)):
         if slot := SLOT.search(text):
@@ -802,7 +805,7 @@ def _check_point(
         spans = field_name == "position"
         single = [p for p in several if not (spans and (whole_slot(p) or range_ends(p)))]
         if any(isinstance(p, str) and p not in words and not SLOT.fullmatch(p) for p in single):
-            known = " or ".join(f'"{w}"' for w in words)
+            allowed = " or ".join(f'"{w}"' for w in words)
             more = (
                 ', a list of these, "4:10" or "1:", "all of {city}"'
                 if field_name == "position"
@@ -810,12 +813,12 @@ def _check_point(
             )
             raise DataError(
                 f"{read.name}: {field_name} is a number, a slot such as {{city}}"
-                f"{more}{', ' if known else ''}{known}; got {place!r}"
+                f"{more}{', ' if allowed else ''}{allowed}; got {place!r}"
             )
 
 
 def filled(direction: Direction, point: Mapping[str, Plain]) -> Direction:
-    """Fill the slots of a direction by a level of the read's sweep; its fields are its own."""
+    """Fill the slots of a direction from the read's sweep; its own fields stay."""
     slots = {n: v for n, v in point.items() if n not in Direction.__struct_fields__}
     return interventions.swept(direction, slots)
 

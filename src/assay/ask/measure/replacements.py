@@ -1,5 +1,6 @@
-"""Replacements: what goes on in the place of activations: those of the pair's other text, of
-another prompt, means, noise, or what a user's own function returns."""
+"""Replacements: the activations that an intervention puts in: those of the pair's other text, of
+another prompt, means, noise, a swap, or the result of a user's function. `rows` gives them; `seen`
+reads activations without a change, each text once."""
 
 from __future__ import annotations
 
@@ -28,24 +29,24 @@ from assay.subjects.site import Site
 
 @dataclass(frozen=True, eq=False)
 class Replacements:
-    """What goes to sites in the place of what they have, on the prompts of an arm."""
+    """The activations that replace those of sites, on the prompts of an arm."""
 
     model: Pretrained
     prompts: Sequence[Prompt]
-    """Those that are measured."""
+    """The measured prompts."""
     table: Intervention
-    """As it was written, with its sweep."""
+    """The intervention with its sweep."""
     control: str
-    """The near control that this is, by name; empty: the intervention itself."""
+    """The name of the near control; empty for the intervention itself."""
     learner: Learner
     shown: PromptSet
-    """The table of the prompts that are measured."""
+    """The table of the measured prompts."""
     code: Callable[[str], Callable[..., Any]]
     """The user's own function of a name."""
     before: Callable[[int], list[Edits]]
-    """The edits of every prompt that come before the intervention, by seed."""
+    """The edits of every prompt that precede the intervention, by seed."""
     _acts: dict[tuple[tuple[int, ...], Site], Rows] = field(default_factory=dict, init=False)
-    """What sites have on texts with nothing done."""
+    """Activations of texts without a change."""
     _others: dict[tuple[str, str], Prompt] = field(default_factory=dict, init=False)
     """The other text of each pair, by place and text of the row."""
     _sources: dict[str, Sequence[Prompt]] = field(default_factory=dict, init=False)
@@ -59,71 +60,71 @@ class Replacements:
         prompts: Sequence[Prompt] | None = None,
         shift: int = 0,
     ) -> list[dict[Site, Rows]]:
-        """What goes to the sites of each prompt, a row for each of its tokens. `Elsewhere` compares
-        this with what is there, to see how much a change changes."""
-        some = self.prompts if prompts is None else prompts
+        """The replacement at the sites of each prompt, one row per token. `Elsewhere` compares them
+        with the original activations to see how large a change is."""
+        chosen = self.prompts if prompts is None else prompts
         if table.function:
             return [
                 {s: self.own(table, p, s, x[None])[0] for s, x in acts.items()}
-                for p, acts in zip(some, self.seen(some, sites), strict=True)
+                for p, acts in zip(chosen, self.seen(chosen, sites), strict=True)
             ]
         if table.scale is not None:
-            return [{s: x * table.scale for s, x in a.items()} for a in self.seen(some, sites)]
+            return [{s: x * table.scale for s, x in a.items()} for a in self.seen(chosen, sites)]
         if table.noise:
             return [
                 {s: x + table.noise * self._noise(p, s, x, seed) for s, x in acts.items()}
-                for p, acts in zip(some, self.seen(some, sites), strict=True)
+                for p, acts in zip(chosen, self.seen(chosen, sites), strict=True)
             ]
         if table.ablate == "mean":
-            return self._means(table, sites, some, shift)
+            return self._means(table, sites, chosen, shift)
         if table.patch == interventions.SWAPPED:
             return [
                 self._swapped(table, p, acts, shift)
-                for p, acts in zip(some, self.seen(some, sites), strict=True)
+                for p, acts in zip(chosen, self.seen(chosen, sites), strict=True)
             ]
         place = table.position
         measured = self.shown
         if self.control != "unrelated" and table.patch == "corrupted":
-            partners = self.pairs(some)
-            for p, other in zip(some, partners, strict=True):
+            partners = self.pairs(chosen)
+            for p, other in zip(chosen, partners, strict=True):
                 if why := misfit(p, other, place, measured):
                     raise DataError(f"{p.row.place}: {why}")
         elif self.control != "unrelated" and table.patch == "clean":
-            partners = list(some)
+            partners = list(chosen)
         elif table.patch or table.ablate == "resample":
-            partners = self.partners(some, place, seed)
+            partners = self.partners(chosen, place, seed)
         else:
             raise TypeError(f"{table.name!r} puts no activations there: {table}")
         acts = self.seen(partners, sites)
         return [
             {s: aligned(s, values[s], p, other, place, measured, shift) for s in sites}
-            for p, other, values in zip(some, partners, acts, strict=True)
+            for p, other, values in zip(chosen, partners, acts, strict=True)
         ]
 
     def _swapped(
         self, table: Intervention, p: Prompt, acts: Mapping[Site, Rows], shift: int
     ) -> dict[Site, Rows]:
-        """What sites have, with that of two places of a prompt swapped."""
+        """Activations with those of two places of a prompt swapped."""
         first, second = interventions.swapped(table, p, shift)
         order = [*range(len(p.tokens))]
-        for one, other in zip(first, second, strict=True):
-            order[one], order[other] = other, one
+        for first_token, second_token in zip(first, second, strict=True):
+            order[first_token], order[second_token] = second_token, first_token
         return {site: x[order] for site, x in acts.items()}
 
     def own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
-        """What a user's own function makes of a site at some tokens."""
+        """The result of a user's function for a site at some tokens."""
         return own_code.changed(
             table.function, self.code(table.function), site, x, p, self.model.model
         )
 
     def _noise(self, p: Prompt, site: Site, x: Rows, seed: int) -> Rows:
-        """Noise as large as what a site has over the prompts, of a prompt and a seed."""
+        """Noise with the standard deviation of a site over the prompts, by prompt and seed."""
         draw = rng.generator(seed, f"ask.noise.{site}", self._number.get(p.tokens, 0))
         numbers = torch.from_numpy(draw.standard_normal(tuple(x.shape))).to(x)
         return numbers * self.around(site).std()
 
     def spoiled(self, prompts: Sequence[Prompt], site: Site) -> list[dict[Site, Rows]]:
-        """What a site has where what comes before the intervention was done."""
+        """The activations of a site after the change that precedes the intervention."""
         number = {p.tokens: edits for p, edits in zip(self.prompts, self.before(0), strict=True)}
         edits = [[number[p.tokens]] for p in prompts]
         tokens = [p.tokens for p in prompts]
@@ -131,27 +132,28 @@ class Replacements:
         return [{site: traced[0].acts[site][0]} for traced in traces]
 
     def _means(
-        self, table: Intervention, sites: Sequence[Site], some: Sequence[Prompt], shift: int
+        self, table: Intervention, sites: Sequence[Site], prompts: Sequence[Prompt], shift: int
     ) -> list[dict[Site, Rows]]:
-        """Means over the prompts: at one position that of this position; at all that of all tokens,
-        where the first that the model reads, often many times larger, has a mean of its own."""
+        """Means over the prompts: at a single position of that position; at all positions over all
+        tokens, with a separate mean for the first token that the model reads, which is often many
+        times larger."""
         for site in sites:
             self.model.folder.shape(site)  # refuses sites that have no row for each token
         pool, place = self._pool(table), table.position
-        own = pool is self.prompts
-        if not own and table.source_position != "":
+        is_own_pool = pool is self.prompts
+        if not is_own_pool and table.source_position != "":
             place = table.source_position
-        acts, moved = self.seen(pool, sites), shift if own else 0
-        means: list[dict[Site, Rows]] = [{} for _ in some]
+        acts, moved = self.seen(pool, sites), shift if is_own_pool else 0
+        means: list[dict[Site, Rows]] = [{} for _ in prompts]
         for site in sites:
             values = [x[site] for x in acts]
             if place != "all":
                 positions = [[n + moved for n in p.all_at(place)] for p in pool]
-                rows = [x[at] for at, x in zip(positions, values, strict=True)]
+                rows = [x[places] for places, x in zip(positions, values, strict=True)]
                 one_each = len({*map(len, rows)}) == 1 and place == table.position
                 if isinstance(table.position, tuple) and one_each:
-                    each = torch.stack(rows).mean(0)  # of each of several positions its own
-                    for row, p in zip(means, some, strict=True):
+                    each = torch.stack(rows).mean(0)  # one mean for each of several positions
+                    for row, p in zip(means, prompts, strict=True):
                         row[site] = values[0].new_zeros(len(p.tokens), *each.shape[1:])
                         row[site][[n + shift for n in p.all_at(table.position)]] = each
                     continue
@@ -161,16 +163,16 @@ class Replacements:
                 first = torch.stack([x[0] for x in values]).mean(0)
                 later = [x[max(1, p.opening) :] for p, x in zip(pool, values, strict=True)]
                 mean = torch.cat(later).mean(0) if any(map(len, later)) else first
-            by_length = {  # prompts of one length share theirs
+            by_length = {  # prompts of equal length share theirs
                 n: torch.cat([first[None], mean.expand(n - 1, *mean.shape)])
-                for n in {len(p.tokens) for p in some}
+                for n in {len(p.tokens) for p in prompts}
             }
-            for row, p in zip(means, some, strict=True):
+            for row, p in zip(means, prompts, strict=True):
                 row[site] = by_length[len(p.tokens)]
         return means
 
     def _pool(self, table: Intervention) -> Sequence[Prompt]:
-        """The prompts whose activations are put there: those of the source, if there is one."""
+        """The prompts whose activations are used: those of the source, if there is one."""
         if not table.source or self.control == "own":
             return self.prompts
         if table.source not in self._sources:
@@ -186,8 +188,8 @@ class Replacements:
         return [self._others[p.row.place, p.row.text] for p in prompts]
 
     def partners(self, prompts: Sequence[Prompt], place: Positions, seed: int) -> list[Prompt]:
-        """Draw for each prompt another one: of as many tokens where all are changed and there is
-        one, else of more, else of fewer. Raises: DataError where there is none."""
+        """Draw another prompt for each: if all tokens are changed, one of equal length if there is
+        one, then a longer one, then a shorter one. Raises: DataError if there is none."""
         distinct = {q.tokens: q for q in self._pool(self.table)}
         by_length: dict[int, list[Prompt]] = {}
         for q in distinct.values():
@@ -222,15 +224,15 @@ class Replacements:
         return {p.tokens: i for i, p in enumerate(self.prompts)}
 
     def around(self, site: Site) -> Float[torch.Tensor, "n d"]:
-        """What a site has at the tokens of the prompts, but for the first that the model reads,
-        where activations are often many times larger than at any other."""
+        """The activations of a site at the tokens of the prompts, without the first token that the
+        model reads, where they are often many times larger."""
         acts = self.seen(self.prompts, [site])
         later = [a[site][1:] for a in acts]
         rows = torch.cat(later if any(map(len, later)) else [a[site] for a in acts])
         return rows.float()
 
     def seen(self, prompts: Sequence[Prompt], sites: Sequence[Site]) -> list[dict[Site, Rows]]:
-        """What sites have on texts with nothing done; each is read once."""
+        """The activations of texts without a change; each text is read once."""
         lacking = {
             p.tokens: None for p in prompts if any((p.tokens, s) not in self._acts for s in sites)
         }

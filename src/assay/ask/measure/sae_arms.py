@@ -1,11 +1,11 @@
 """The arm of a dictionary that a study trains: how well it reconstructs activations that it did not
-learn from, as sums over each document or prompt, and what is measured in its place in controls."""
+learn from, as sums over each document or prompt, and what controls measure instead."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,8 +14,8 @@ from assay.ask.measure import saes
 from assay.ask.measure.measuring import PASS, SIGNS, Measured, Tick, blocks
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.saes import Learning
-from assay.ask.measure.tasks import stated
-from assay.ask.tables import Model, Read, Train
+from assay.ask.measure.tasks import WithoutReads, stated
+from assay.ask.tables import Model, Train
 from assay.controls import table as near
 from assay.controls.table import Control
 from assay.core.bench import Bench
@@ -30,8 +30,8 @@ from assay.evaluation import summary
 from assay.subjects.pretrained import fast_dtype
 
 MEAN = "mean"
-"""What a study that reads nothing has as its arm main: the mean activation in the place of every
-reconstruction, whose FVU is 1."""
+"""The arm main of a study without reads: the mean activation instead of every reconstruction, with
+FVU 1."""
 DEAD = next(m for m in TABLE if m.name == "dead")
 QUANTITIES = {m.name: m for m in TABLE if m.terms != FIRINGS and {*m.terms} <= {*SUMS}}
 QUANTITIES |= {FVU_OF.name: FVU_OF}
@@ -40,42 +40,34 @@ NORMS: Mapping[str, str] = {
     "shared": "share of latents of both models: their relative_norm is .3 to .7",
     "exclusive": "share of latents of one model: their relative_norm is below .1 or above .9",
 }
-"""What a crosscoder of two models has of each latent that is on for some token."""
+"""Measures of a crosscoder of two models for each latent that is active for some token."""
 MODEL, LATENT = "model", "latent"
 """The dimensions of measures of a crosscoder of two models."""
 ROWS = 4096
 """Tokens that are measured at once."""
 HARVESTED = 0.2
-"""What a pass in bfloat16 takes, as a share of one in float32."""
+"""The time of a pass in bfloat16, relative to float32."""
 STEP = 5e-11
-"""CPU-seconds of a training step for each row, latent and number of the activations."""
+"""CPU-seconds of a training step for each row, latent and coordinate of the activations."""
 ACTIVE = 800
-"""What the active latents add to a step, as a number of latents; measured in SmolLM2 with 32 of
+"""The cost of the active latents in a step, as a number of latents; measured in SmolLM2 with 32 of
 512, 1024 and 2048 active."""
 
 
 @dataclass(frozen=True)
-class SaeTask:
-    """What one arm of a trained dictionary measures; studies know it by what `tasks.Task` has
-    as well."""
+class SaeTask(WithoutReads):
+    """What one arm of a trained dictionary measures; studies use it like `tasks.Task`."""
 
     model: Model
     table: Train
-    """With all that it leaves out, and its text where it lies."""
+    """With defaults filled in, and the path of its text."""
     source: PromptSet | None = None
     control: str = ""
-    reads: tuple[Read, ...] = ()
-    """Empty: what it measures are its own measures."""
     documents: tuple[str, ...] = ()
-    """The documents on which it may be measured, of a text."""
+    """The documents of a text on which it may be measured."""
     other: Model | None = None
     """The second model of a crosscoder of two."""
     intervention: None = None
-    less: None = None
-    than: None = None
-    is_difference: ClassVar[bool] = False
-    start: None = None
-    stands_in: str = ""
     learns_here: bool = False
 
     @property
@@ -85,24 +77,25 @@ class SaeTask:
 
     @property
     def sets(self) -> tuple[PromptSet, ...]:
-        """The prompts that decide its numbers."""
+        """The prompts that determine its numbers."""
         return (self.source,) if self.source else ()
 
     @property
     def unit(self) -> str:
-        """What is generalised over beside seeds."""
+        """The unit over which is generalised, besides seeds."""
         return self.source.unit if self.source else "document"
 
     @property
     def levels(self) -> list[str]:
-        """The levels of the unit; of a text at most these, as short documents fill no window."""
+        """The levels of the unit; for a text at most these, as short documents may fill no
+        window."""
         if self.source is None:
             return [*self.documents[: saes.TEST]]
         return list(dict.fromkeys(self.source.units(self.source.halves()[1])))
 
     @property
     def drawn(self) -> bool:
-        """Whether seeds differ: where each trains a dictionary of its own."""
+        """Whether seeds differ, that is, whether each trains its own dictionary."""
         return self.table.per_seed and self.control != MEAN
 
     @property
@@ -118,16 +111,16 @@ class SaeTask:
 
     @property
     def words(self) -> dict[str, Any]:
-        """What decides its numbers beside the contents of models, prompts and text."""
+        """What determines its numbers besides the contents of models, prompts and text."""
         table = {k: v for k, v in stated(self.table).items() if k not in ("name", "of", "text")}
         return {"trained": table, "control": self.control, "untrained": [False]}
 
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
-        """The least and greatest number that one unit's measure can be; None for no end."""
+        """The smallest and the largest value of a measure for one unit; None if unbounded."""
         return (0.0, 1.0) if measure in (DEAD.name, *NORMS) else (None, None)
 
     def about(self, measure: str) -> tuple[str, str, str]:
-        """Say what a measure is, its unit, and which way is better."""
+        """Describe a measure: what it is, its unit, and which way is better."""
         if measure in NORMS:
             return NORMS[measure], "1", ""
         if (term := measure.removesuffix("_of")) in SUMS:
@@ -152,28 +145,28 @@ def controls_of(task: SaeTask) -> tuple[Control, ...]:
 
 
 def axes(task: SaeTask) -> dict[str, Axes]:
-    """What an arm measures, with its dimensions; a dictionary alone has no share of dead latents
-    that could be generalised from."""
-    known = task.levels if task.source else ()
-    measured: dict[str, Axes] = {term: {task.unit: known} for term in SUMS}
+    """The measures of an arm, with their dimensions. A single dictionary has no share of dead
+    latents that could be generalised."""
+    levels = task.levels if task.source else ()
+    measured: dict[str, Axes] = {term: {task.unit: levels} for term in SUMS}
     if models := task.table.models:
-        measured |= {term: {task.unit: known, MODEL: models} for term in FVU_OF.terms}
+        measured |= {term: {task.unit: levels, MODEL: models} for term in FVU_OF.terms}
         latents = range(task.table.d_sae or 0)
         measured |= {name: {LATENT: latents} for name in NORMS if task.control != MEAN}
     return measured | ({DEAD.name: {}} if task.drawn else {})
 
 
 def passes_of(task: SaeTask) -> tuple[Any, ...]:
-    """What decides which activations an arm reads: arms that have this in common share the
-    passes of the model."""
+    """What determines the activations that an arm reads: arms that agree in this share the model's
+    passes."""
     t = task.table
-    drawn = t.seed if task.control == near.NOT_TRAINED.name else None
+    twin_seed = t.seed if task.control == near.NOT_TRAINED.name else None
     twice = task.control if task.control in (near.ITSELF.name, near.CHANGED.name) else ""
     return (
         task.model,
         t.models,
         twice,
-        drawn,
+        twin_seed,
         saes.sites_of(t),
         t.prompts,
         t.text,
@@ -183,7 +176,7 @@ def passes_of(task: SaeTask) -> tuple[Any, ...]:
 
 
 def passes(task: SaeTask, size: Mapping[str, int]) -> float:
-    """Guess the CPU-seconds of a model's passes up to the site of a dictionary."""
+    """Estimate the CPU-seconds of a model's passes up to the site of a dictionary."""
     t = task.table
     assert t.tokens and t.context
     tokens = t.tokens + saes.TEST * t.context
@@ -196,7 +189,8 @@ def passes(task: SaeTask, size: Mapping[str, int]) -> float:
 
 
 def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
-    """Guess the CPU-seconds of the training of so many runs of an arm, in a model of this size."""
+    """Estimate the CPU-seconds of the training of so many runs of an arm, in a model of this
+    size."""
     t = task.table
     assert t.steps and t.batch and t.d_sae
     trains = task.control not in (near.DIRECTIONS.name, MEAN)
@@ -215,11 +209,11 @@ def measure(
 
     Args:
         task: the arm.
-        learning: seed → the dictionary that the arm trains, or that its control stands for.
+        learning: seed → the training of the dictionary of the arm, or of its control.
         seeds: of the runs.
-        bench: where activations and dictionaries are kept.
-        tick: hears how many dictionaries are measured.
-    Raises: DataError where nothing is left to measure on."""
+        bench: stores activations and dictionaries.
+        tick: is called with the number of measured dictionaries.
+    Raises: DataError if there is nothing to measure on."""
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [task.table.seed]
     sums: list[dict[str, np.ndarray]] = []
     norms: list[dict[str, np.ndarray]] = []
@@ -267,31 +261,32 @@ def _sums_of_models(dictionary: Dictionary, acts: saes.Acts) -> dict[str, np.nda
     reads = (
         dictionary if dictionary.b_pre is not None else replace(dictionary, b_pre=dictionary.b_dec)
     )
-    found, begin = [], 0
+    sums, begin = [], 0
     for width in acts.parts:
-        own = slice(begin, begin := begin + width)
+        span = slice(begin, begin := begin + width)
         mean = dictionary.mean
         writes = replace(
             reads,
-            W_dec=reads.W_dec[:, :, own],
-            b_dec=reads.b_dec[:, own],
-            mean_out=None if mean is None else mean[:, own],
+            W_dec=reads.W_dec[:, :, span],
+            b_dec=reads.b_dec[:, span],
+            mean_out=None if mean is None else mean[:, span],
         )
 
-        def rows(some: Int[np.ndarray, " b"], own: slice = own) -> tuple[torch.Tensor, ...]:
-            (x,) = acts.rows(some)
-            return x, x[:, own]
+        def rows(index: Int[np.ndarray, " b"], span: slice = span) -> tuple[torch.Tensor, ...]:
+            (x,) = acts.rows(index)
+            return x, x[:, span]
 
-        part = replace(acts, rows=rows, mean=(acts.mean[0], acts.mean[0][own]))
-        found.append(_sums(writes, part)[0])
-    return {t: np.stack([s[t.removesuffix("_of")] for s in found], -1) for t in FVU_OF.terms}
+        part = replace(acts, rows=rows, mean=(acts.mean[0], acts.mean[0][span]))
+        sums.append(_sums(writes, part)[0])
+    return {t: np.stack([s[t.removesuffix("_of")] for s in sums], -1) for t in FVU_OF.terms}
 
 
 def _of_norms(
     dictionary: Dictionary, acts: saes.Acts, firings: Float[np.ndarray, " f"]
 ) -> dict[str, Float[np.ndarray, " f"]]:
-    """The relative decoder norm of each latent, where both models' activations are scaled to the
-    same length on average, and whose it therefore is; NaN of a latent that is never on.
+    """The relative decoder norm of each latent, with both models' activations scaled to the same
+    mean length, and the model to which it therefore belongs; NaN for a latent that is never
+    active.
 
     Source: Sparse Crosscoders (2024), "Model Diffing"
     """
@@ -300,13 +295,13 @@ def _of_norms(
     whole = np.where((firings > 0) & (first + second > 0), first + second, np.nan)
     r = second / whole
     shared, exclusive = (r >= 0.3) & (r <= 0.7), (r < 0.1) | (r > 0.9)
-    known = np.where(np.isnan(r), np.nan, 1.0)
-    return {"relative_norm": r, "shared": shared * known, "exclusive": exclusive * known}
+    is_on = np.where(np.isnan(r), np.nan, 1.0)
+    return {"relative_norm": r, "shared": shared * is_on, "exclusive": exclusive * is_on}
 
 
 def _sums(dictionary: Any, acts: saes.Acts) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The sums of `assay evaluate` over the tokens of each unit, and how often each latent is
-    on."""
+    active."""
     total: dict[str, torch.Tensor] = {}
     firings = np.zeros(dictionary.width)
     count, centre = len(acts.names), acts.mean[-1]

@@ -1,5 +1,6 @@
-"""Dictionaries that a study trains: of a model's activations at a site on a text or on prompts, by
-the training of all others, each known by the content of what it learns before it is trained."""
+"""Dictionaries that a study trains: on a model's activations at a site, for a text or prompts, with
+the training code of all dictionaries. `wrong` finds impossible tables; `Learning.spec` identifies a
+dictionary by the content of what it learns, `path` trains it, and `acts` gives its activations."""
 
 from __future__ import annotations
 
@@ -42,27 +43,27 @@ from assay.subjects.untrained import untrained
 FILE = "dictionary.safetensors"
 USUAL_K = 32
 TEST, PER_FILE = 64, 2
-"""Windows of the test part on which a dictionary is measured, at most, and of one file."""
+"""Maximum windows of the test part on which a dictionary is measured, in total and of one file."""
 REFITTED = 2**16
-"""Rows at most from which random directions get their decoder."""
+"""Maximum rows from which random directions get their decoder."""
 SMALL = {"steps": 20, "tokens": 2048}
-"""At most so much in the preset that only shows that everything runs."""
+"""Limits of the smoke preset."""
 KINDS = {kind.__name__.lower(): kind for kind in USUAL}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SaeSpec(Spec):
-    """What a dictionary was trained from, and how, by content; the seed draws its start, and the
+    """What a dictionary was trained from, and how, by content; the seed draws the start and the
     order of the rows."""
 
     model: str
     """Hash of the model."""
     twin: str
-    """The seed of that model's untrained twin, where it is of this one."""
+    """The seed of the untrained twin, if it is trained on that."""
     text: str
     """Hash of the prompts or the text."""
     sites: tuple[str, ...]
-    """Where it reads and, of a transcoder, where it writes."""
+    """Where it reads and, for a transcoder, where it writes."""
     kind: str
     """Its nonlinearity as JSON."""
     d_sae: int
@@ -73,12 +74,12 @@ class SaeSpec(Spec):
     batch: int
     lr: float
     frozen: str
-    """What is not learned."""
+    """What is not trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherwiseSaeSpec(SaeSpec):
-    """What a dictionary was trained from, and how, where it is not as it usually is."""
+    """What a dictionary was trained from, and how, with unusual settings."""
 
     decay: str
     """The weight decay as JSON: a number, or one for each parameter that has one."""
@@ -97,8 +98,7 @@ class PairSpec(SaeSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class OtherwisePairSpec(OtherwiseSaeSpec, PairSpec):
-    """What a crosscoder of two models was trained from, and how, where it is not as it usually
-    is."""
+    """What a crosscoder of two models was trained from, and how, with unusual settings."""
 
 
 def _takes_k(table: Train) -> bool:
@@ -114,8 +114,7 @@ def method_of(table: Train) -> tuple[Nonlinearity, Loss, float]:
 
 
 def wrong(table: Train) -> Iterator[tuple[str, str]]:
-    """What no dictionary could have: the field, and what is the matter with it; of a table with all
-    that it leaves out."""
+    """What is impossible in a table with defaults filled in: the field, and the problem."""
     name = table.name
     if table.dictionary not in KINDS:
         yield "dictionary", f"no dictionary is called so; {nearest(table.dictionary, KINDS)}"
@@ -166,14 +165,14 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_decay(table: Train, decay: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    """The parameters that a table decays and does not train."""
+    """The parameters with a decay that a table does not train."""
     kind = method_of(table)[0]
-    known = ["W_enc", "W_dec", "b_enc", "b_dec", *kind.init(1, table.d_sae or 1)]
-    known += getattr(kind, "encoders", ())
+    parameters = ["W_enc", "W_dec", "b_enc", "b_dec", *kind.init(1, table.d_sae or 1)]
+    parameters += getattr(kind, "encoders", ())
     for name in decay:
-        if name not in known:
-            what = f"{table.dictionary} trains {', '.join(known)}; {nearest(name, known)}"
-            yield "decay", f"there is no parameter {name!r}: {what}"
+        if name not in parameters:
+            hint = f"{table.dictionary} trains {', '.join(parameters)}; {nearest(name, parameters)}"
+            yield "decay", f"there is no parameter {name!r}: {hint}"
         elif name == {"decoder": "W_dec", "encoder": "W_enc"}.get(table.frozen):
             yield "decay", f"{name} is frozen, so it cannot decay; remove {name} or frozen"
 
@@ -184,47 +183,47 @@ def reads_at(table: Train) -> tuple[str, ...]:
 
 
 def crosses(table: Train) -> bool:
-    """Whether it is a crosscoder: of several sites side by side, or of two models."""
+    """Whether it is a crosscoder: of several sites, or of two models."""
     return len(reads_at(table)) > 1 or table.models is not None
 
 
 def sites_of(table: Train) -> tuple[Site, ...]:
-    """Where a dictionary reads and, of a transcoder, where it writes."""
+    """Where a dictionary reads and, for a transcoder, where it writes."""
     names = (*reads_at(table), *([table.site_out] if table.site_out else []))
     return tuple(map(Site.parse, names))
 
 
 def sites_named(table: Train) -> tuple[str, ...]:
-    """What the file of a dictionary says of where it reads: of two models the site of each."""
+    """The sites in the file of a dictionary: for two models the site of each."""
     if table.models:
         return tuple(f"{table.site} of {model}" for model in table.models)
     return reads_at(table)
 
 
 def check(table: Train, folder: ModelFolder) -> None:
-    """Refuse a site that a model lacks, one without a vector for a token, and a window longer than
-    it reads. Raises: DataError, ModelError."""
+    """Refuse a site that a model lacks, or without a vector for a token, and a window longer than
+    the context. Raises: DataError, ModelError."""
     for site in sites_of(table):
         folder.shape(site)
-    if table.text and (table.context or 0) > (most := folder.most_tokens):
-        raise DataError(f"{folder.name} reads at most {most} tokens; write context = {most}")
+    if table.text and (table.context or 0) > (limit := folder.most_tokens):
+        raise DataError(f"{folder.name} reads at most {limit} tokens; write context = {limit}")
 
 
 def remarks(table: Train) -> list[str]:
-    """What to know of a dictionary before it is trained."""
+    """Remarks on a dictionary before it is trained."""
     if not table.models or table.dictionary not in ("relu", "gated"):
         return []
-    what = (
+    reason = (
         "an L1 penalty shortens the decoder rows of a latent's weaker model, so some latents look"
     )
     return [
-        f"{table.name}: {what} like one model's alone although both have them (Minder et al. "
+        f"{table.name}: {reason} like one model's alone although both have them (Minder et al. "
         '2025); dictionary = "batchtopk" has no such penalty'
     ]
 
 
 def blank(table: Train, folder: ModelFolder) -> Dictionary:
-    """A dictionary of the shape that will be trained, of zeros that take no memory."""
+    """A dictionary of the right shape with zeros that take no memory."""
     widths = [folder.width(site) for site in sites_of(table)]
     widths = [sum(widths) * len(table.models or "1")] if crosses(table) else widths
     assert table.d_sae
@@ -245,7 +244,7 @@ def blank(table: Train, folder: ModelFolder) -> Dictionary:
 
 @dataclass(frozen=True, eq=False)
 class Acts:
-    """Activations of many tokens, at one site or two, and the unit that each token is of."""
+    """Activations of many tokens, at one site or two, with the unit of each token."""
 
     rows: Callable[[Int[np.ndarray, " b"]], tuple[torch.Tensor, ...]]
     """Raw rows by their numbers, [b, d] of each site."""
@@ -257,15 +256,14 @@ class Acts:
     scale: tuple[float, ...]
     """The factor that makes E‖x − mean‖² = d."""
     about: Any = None
-    """What a dictionary that learns from them carries of its text."""
+    """What a dictionary trained on them records about its text."""
     factor: Float[torch.Tensor, " d"] | None = None
-    """Of a crosscoder, by what the raw numbers of each dimension were multiplied."""
+    """For a crosscoder, the factor of each coordinate of the raw activations."""
     parts: tuple[int, ...] = ()
-    """Of a crosscoder, the widths of its sites."""
+    """For a crosscoder, the widths of its sites."""
 
     def side_by_side(self) -> Acts:
-        """Put the sites beside each other, each at the same length on average, so that none
-        outweighs the others."""
+        """Concatenate the sites, each scaled to the same mean length, so that none dominates."""
         sites = [*zip(self.mean, self.scale, strict=True)]
         mean = torch.cat([m * s for m, s in sites])
         factor = torch.cat([torch.full_like(m, s) for m, s in sites])
@@ -281,35 +279,35 @@ class Acts:
 
 @dataclass(frozen=True, eq=False)
 class Learning:
-    """One dictionary that is trained."""
+    """The training of one dictionary."""
 
     table: Train
-    """With all that it leaves out, and its text where it lies."""
+    """With defaults filled in, and the path of its text."""
     model: str
     """The name or the folder of the model."""
     digest: str
-    """What identifies it, also before it is there."""
+    """The hash of the model, also before it exists."""
     source: PromptSet | None
     seed: int
     untrained: bool = False
     frozen: Part = ""
     bos: bool | None = None
-    """Whether texts begin with a BOS, where the study says so."""
+    """Whether texts begin with a BOS, if the study says so."""
     other: str = ""
-    """Of a crosscoder of two models, the name or the folder of the second."""
+    """For a crosscoder of two models, the name or the folder of the second."""
     other_digest: str = ""
     shuffled: bool = False
     """Whether the change from the first model to the second is shuffled."""
 
     @cached_property
     def spec(self) -> SaeSpec:
-        """What identifies the dictionary. Raises: DataError where the text is not there."""
+        """The spec of the dictionary. Raises: DataError if the text is not available."""
         t, (kind, _, penalty) = self.table, method_of(self.table)
         text = self.source.digest if self.source else corpora.load(t.text).fingerprint
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
         usually = SaeSpec(
             seed=self.seed,
-            model=self.digest + models.said(Model(bos=self.bos)),
+            model=self.digest + models.key_suffix(Model(bos=self.bos)),
             twin=str(t.seed) if self.untrained else "",
             text=text,
             sites=tuple(map(str, sites_of(t))),
@@ -323,7 +321,7 @@ class Learning:
             lr=t.lr,
             frozen=self.frozen,
         )
-        said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+        usual_fields = {f.name: getattr(usually, f.name) for f in fields(usually)}
         how: dict[str, Any] = {
             "decay": json.dumps(t.decay or 0.0, sort_keys=True),
             "warmup": t.warmup,
@@ -332,20 +330,20 @@ class Learning:
         if t.models:
             pair: dict[str, Any] = {"other": self.other_digest, "shuffled": self.shuffled}
             if otherwise:
-                return OtherwisePairSpec(**said, **pair, **how)
-            return PairSpec(**said, **pair)
-        return OtherwiseSaeSpec(**said, **how) if otherwise else usually
+                return OtherwisePairSpec(**usual_fields, **pair, **how)
+            return PairSpec(**usual_fields, **pair)
+        return OtherwiseSaeSpec(**usual_fields, **how) if otherwise else usually
 
     def path(self, bench: Bench) -> Path:
-        """The dictionary's file, trained now or before."""
+        """The dictionary's file, trained if needed."""
         return bench.artefact(self.spec, lambda path: self._train(path, bench)) / FILE
 
     def dictionary(self, bench: Bench) -> Dictionary:
-        """The dictionary, trained now or before."""
+        """The dictionary, trained if needed."""
         return Dictionary.load(self.path(bench))
 
     def measured(self, bench: Bench) -> Dictionary:
-        """The dictionary as it reads `acts`: a crosscoder has sites of the same length."""
+        """The dictionary as it reads `acts`: those of a crosscoder are already scaled."""
         d = self.dictionary(bench)
         if not crosses(self.table):
             return d
@@ -353,8 +351,7 @@ class Learning:
         return replace(d, mean=d.mean * d.scale, scale=None)
 
     def random(self, bench: Bench) -> Dictionary:
-        """Random directions in its place, each on as often, with the decoder that fits them
-        best."""
+        """Random directions, each active as often, with the best fitting decoder."""
         acts = self.acts(bench)
         count = min(REFITTED, len(acts.unit))
         rows = acts.rows(np.linspace(0, len(acts.unit) - 1, count).astype(int))
@@ -363,7 +360,7 @@ class Learning:
             return random_directions(self.measured(bench), rows[0], self.seed, target)
 
     def mean(self, bench: Bench) -> Dictionary:
-        """The mean activation in its place: one latent that is never on."""
+        """The mean activation, as a dictionary with one latent that is never active."""
         acts = self.acts(bench)
         first, last = acts.mean[0], acts.mean[-1]
         zero = torch.zeros(1, 1)
@@ -377,13 +374,12 @@ class Learning:
         )
 
     def acts(self, bench: Bench, *, test: bool = False) -> Acts:
-        """The activations that it learns from, or those that it is measured on."""
+        """The activations that it learns from, or those on which it is measured."""
         acts = self._of_prompts(bench, test) if self.source else self._of_text(bench, test)
         return acts.side_by_side() if crosses(self.table) else acts
 
     def _train(self, path: Path, bench: Bench) -> None:
-        """Train it, and write it to a folder. Raises: RunError where the loss does not stay
-        finite."""
+        """Train it, and write it to a folder. Raises: RunError if the loss does not stay finite."""
         from assay.dictionaries.training.train import Method, fit_dictionaries
 
         t, acts = self.table, self.acts(bench)
@@ -431,9 +427,9 @@ class Learning:
         checkpoint.file.unlink(missing_ok=True)
 
     def _folders(self, bench: Bench) -> tuple[str, ...]:
-        """The models that it reads, with the untrained twin of the last one where it is of that,
-        or with its change shuffled."""
-        *before, last = (self.model, self.other) if self.table.models else (self.model,)
+        """The models that it reads; in controls with the untrained twin of the last one, or with
+        the last one's shuffled change."""
+        *others, last = (self.model, self.other) if self.table.models else (self.model,)
         if self.untrained:
             sites = sites_of(self.table)
             layers = [site.layer + 1 for site in sites if site.layer is not None]
@@ -447,7 +443,7 @@ class Learning:
             )
             changed = partial(self._with_shuffled_change, last)
             last = models.rewritten(changed, spec, bench)
-        return (*before, last)
+        return (*others, last)
 
     def _with_shuffled_change(self, other: str) -> Pretrained:
         first, second = (models.as_it_is(n, "cpu", Model()) for n in (self.model, other))
@@ -459,23 +455,23 @@ class Learning:
         usual = HarvestSpec(corpus=t.text, context=t.context, bos=self.bos)
         count = max(1, t.tokens // t.context)
         learned: list[Harvest] = []
-        held: list[Harvest] = []
+        judged: list[Harvest] = []
         for name in self._folders(bench):
             specs = [usual.replace(subject=name, site=str(site)) for site in sites]
-            own = _harvests([s.replace(windows=count) for s in specs], bench)
-            learned += own
-            some = {"part": "test", "windows": TEST, "per_file": PER_FILE}
-            held += _harvests([s.replace(**some) for s in specs], bench, own) if test else own
-        if any(not np.array_equal(h.tokens, held[0].tokens) for h in held):
+            base = _harvests([s.replace(windows=count) for s in specs], bench)
+            learned += base
+            part = {"part": "test", "windows": TEST, "per_file": PER_FILE}
+            judged += _harvests([s.replace(**part) for s in specs], bench, base) if test else base
+        if any(not np.array_equal(h.tokens, judged[0].tokens) for h in judged):
             raise DataError(f"the models of {t.name!r} cut the text into different tokens")
-        kept = np.flatnonzero(np.logical_and.reduce([h.keep for h in held]))
-        numbers, unit = np.unique(held[0].document[kept], return_inverse=True)
+        kept_rows = np.flatnonzero(np.logical_and.reduce([h.keep for h in judged]))
+        numbers, unit = np.unique(judged[0].document[kept_rows], return_inverse=True)
         return Acts(
-            lambda rows: tuple(torch.from_numpy(h.gather(kept[rows])) for h in held),
+            lambda rows: tuple(torch.from_numpy(h.gather(kept_rows[rows])) for h in judged),
             unit,
-            tuple(held[0].files[i] for i in numbers),
-            tuple(torch.from_numpy(h.mean) for h in held),
-            tuple(h.scale for h in held),
+            tuple(judged[0].files[i] for i in numbers),
+            tuple(torch.from_numpy(h.mean) for h in judged),
+            tuple(h.scale for h in judged),
             learned[0].trained_on,
         )
 
@@ -484,36 +480,36 @@ class Learning:
         device = str(bench.device)
         learned, measured = self.source.halves()
         if self.table.models:
-            asked = Model(bos=self.bos)
-            opened = [models.as_it_is(n, device, asked) for n in self._folders(bench)]
+            model_table = Model(bos=self.bos)
+            opened = [models.as_it_is(n, device, model_table) for n in self._folders(bench)]
         elif self.untrained:
             opened = [models.untrained(self.model, self.table.seed, device, bos=self.bos)]
         else:
             opened = [models.as_it_is(self.model, device, Model(bos=self.bos))]
         sites = sites_of(self.table)
 
-        def read(some: list[int]) -> tuple[list[torch.Tensor], list[int]]:
+        def read(numbers: list[int]) -> tuple[list[torch.Tensor], list[int]]:
             assert self.source is not None
-            rows = [self.source.rows[i] for i in some]
+            rows = [self.source.rows[i] for i in numbers]
             xs, places = zip(*(_rows_of(model, rows, sites) for model in opened), strict=True)
             return [x for of_model in xs for x in of_model], places[0]
 
         xs, place = read(learned)
         limits = [OUTLIER * float(x.norm(dim=1).median()) for x in xs]
-        kept = _short(xs, limits)
-        moments = [_moments(x[kept], self.table) for x in xs]
-        some = learned
+        kept_rows = _short(xs, limits)
+        moments = [_moments(x[kept_rows], self.table) for x in xs]
+        numbers = learned
         if test:
-            some = measured
+            numbers = measured
             xs, place = read(measured)
-            kept = _short(xs, limits)
-        xs = [x[kept] for x in xs]
-        units = self.source.units(some)
+            kept_rows = _short(xs, limits)
+        xs = [x[kept_rows] for x in xs]
+        units = self.source.units(numbers)
         names = tuple(dict.fromkeys(units))
         number = {unit: i for i, unit in enumerate(names)}
         return Acts(
             lambda rows: tuple(x[torch.from_numpy(rows)] for x in xs),
-            np.array([number[units[i]] for i in place])[kept.numpy()],
+            np.array([number[units[i]] for i in place])[kept_rows.numpy()],
             names,
             tuple(mean for mean, _ in moments),
             tuple(scale for _, scale in moments),
@@ -530,10 +526,7 @@ def _rows_of(
     for begin in range(0, len(prompts), ROWS):
         batch = prompts[begin : begin + ROWS]
         traces = run_many(
-            model,
-            [p.tokens for p in batch],
-            capture=list(dict.fromkeys(sites)),
-            logits=False,
+            model, [p.tokens for p in batch], capture=list(dict.fromkeys(sites)), logits=False
         )
         for i, (p, traced) in enumerate(zip(batch, traces, strict=True), begin):
             first = max(1, p.opening)  # whose activations are many times larger
@@ -560,7 +553,7 @@ def _moments(x: Float[torch.Tensor, "n d"], table: Train) -> tuple[torch.Tensor,
 def _harvests(
     specs: list[HarvestSpec], bench: Bench, like: list[Harvest] | None = None
 ) -> list[Harvest]:
-    """Harvests of several sites; all windows that there are, where there are fewer."""
+    """Harvests of several sites, with all available windows if there are fewer."""
     try:
         return harvests(specs, bench, like)
     except DataError as e:
@@ -570,18 +563,18 @@ def _harvests(
 
 
 def smaller(table: Train) -> Train:
-    """A table that trains little, for the preset that only shows that everything runs."""
-    least = {name: min(most, getattr(table, name)) for name, most in SMALL.items()}
+    """A table for the smoke preset."""
+    least = {name: min(limit, getattr(table, name)) for name, limit in SMALL.items()}
     return msgspec.structs.replace(table, **least)
 
 
 def frozen(table: Train) -> Part:
-    """The half of a dictionary that is not learned."""
+    """The half of a dictionary that is not trained."""
     return cast(Part, table.frozen)
 
 
 def refuse_many(table: Train) -> None:
-    """Refuse a name that stands for several dictionaries. Raises: DataError."""
+    """Refuse a name that means several dictionaries. Raises: DataError."""
     if table.per_seed:
         raise DataError(
             f"each seed trains its own {table.name!r}, with different latents; remove "
@@ -590,24 +583,23 @@ def refuse_many(table: Train) -> None:
 
 
 def refuse_codes(table: Train) -> None:
-    """Refuse a dictionary whose codes no probe of one site can read. Raises: DataError."""
+    """Refuse a dictionary whose codes a probe of one site cannot read. Raises: DataError."""
     refuse_many(table)
     if crosses(table):
-        what = "two models" if table.models else "several sites"
-        raise DataError(f"{table.name!r} reads {what}, and a probe reads one")
+        inputs = "two models" if table.models else "several sites"
+        raise DataError(f"{table.name!r} reads {inputs}, and a probe reads one")
 
 
 def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
-    """Refuse a latent that a dictionary lacks, and to write one of a transcoder. Raises:
-    DataError."""
+    """Refuse an unknown latent, and writing one of a transcoder. Raises: DataError."""
     refuse_many(table)
-    most = (table.d_sae or 0) - 1
-    if not 0 <= latent <= most:
-        raise DataError(f"{table.name!r} has latents 0 to {most:,}, got {latent:,}")
+    last = (table.d_sae or 0) - 1
+    if not 0 <= latent <= last:
+        raise DataError(f"{table.name!r} has latents 0 to {last:,}, got {latent:,}")
     if crosses(table):
-        what = "two models" if table.models else "several sites"
+        inputs = "two models" if table.models else "several sites"
         raise DataError(
-            f"{table.name!r} reads {what}, so a latent does not belong to any one of "
+            f"{table.name!r} reads {inputs}, so a latent does not belong to any one of "
             "them; train a dictionary of one site"
         )
     if writes and table.site_out:

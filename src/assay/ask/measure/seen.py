@@ -1,4 +1,6 @@
-"""Seen: one prompt as a model read it under one edit, which is what reads are functions of."""
+"""Prompts and passes: a prompt as tokens (`Prompt`), the numbers of next tokens that reads need
+(`Want`), the output of a pass for one prompt under one edit (`PassOutput`), and a read that is
+ready for a prompt (`Ready`)."""
 
 from __future__ import annotations
 
@@ -25,44 +27,43 @@ from assay.subjects.subject import Edit
 
 T = TypeVar("T")
 TOKENS = re.compile(r"(-?\d{1,4})?:(-?\d{1,4})?")
-"""A range of tokens, without its end."""
+"""A range of tokens, with its end excluded."""
 
 
 @dataclass(frozen=True)
 class Want:
-    """A number about the next token that a pass has to give; all of them are unembedded together,
+    """A number about the next token that a pass has to give. All of them are unembedded together,
     and `passes.numbers` computes each kind."""
 
     what: Literal["log_prob", "logit", "rank", "entropy", "kl", "agrees", "token"]
     """token is the number of the untouched model's most probable token."""
     position: int
-    """Behind which token of the prompt and its continuation."""
+    """The position in the prompt and its continuation after which the token comes."""
     token: int = -1
-    """The token that log_prob, logit and rank are about; -1: the untouched model's most probable
-    one."""
+    """The token of log_prob, logit and rank; -1: the unchanged model's most probable one."""
     continuation: tuple[int, ...] = ()
-    """What is read behind the prompt, up to that position."""
+    """The tokens read after the prompt, up to that position."""
     site: Site | None = None
-    """Where the residual stream is taken from, to go through final norm and unembedding; None: at
-    its end."""
+    """Where the residual stream is taken, to go through final norm and unembedding; None: at its
+    end."""
     untouched_site: Site | None = None
-    """Where the untouched model's stream is taken from, whose most probable token is meant; None:
-    at its end."""
+    """Where the unchanged model's stream is taken, for its most probable token; None: at its
+    end."""
 
     @property
     def compares(self) -> bool:
-        """Whether it compares a next token with the untouched model's."""
+        """Whether it compares the next token with the unchanged model's."""
         return self.what in ("kl", "agrees") or (self.what == "rank" and self.token < 0)
 
     @property
     def needs_untouched(self) -> bool:
-        """Whether it takes anything from the untouched model."""
+        """Whether it needs anything of the unchanged model."""
         return self.compares or (self.what != "entropy" and self.token < 0)
 
 
 @dataclass(frozen=True)
 class Behind:
-    """A text behind a prompt."""
+    """A text after a prompt."""
 
     filled: str
     """With its slots filled from the prompt's row."""
@@ -76,14 +77,14 @@ class Prompt:
     row: PromptRow
     tokens: tuple[int, ...]
     opening: int
-    """How many tokens stand before the text, such as a BOS."""
+    """The number of tokens before the text, such as a BOS."""
     folder: ModelFolder
     inside: int = 0
-    """How many of those the text itself has, as that of a chat template may."""
+    """How many of those are part of the text, as with some chat templates."""
 
     def behind(self, text: str) -> Behind:
-        """A text behind the prompt. Raises: DataError where it has no tokens there, or where its
-        beginning joins the prompt's last token."""
+        """A text after the prompt. Raises: DataError if it has no tokens there, or its beginning
+        joins the prompt's last token."""
         filled = self.row.fill(text)
         if not filled or (filled != text and not filled.strip()):
             raise DataError(f"{self.row.place}: {text!r} is empty there, so it cannot follow")
@@ -98,14 +99,14 @@ class Prompt:
         return Behind(filled, tuple(whole[len(tokens) :]))
 
     def wants(self, text: Behind) -> tuple[Want, ...]:
-        """What is needed for the log-probability of a text behind the prompt: a number for each of
-        its tokens. Raises: DataError where the model cannot read so far."""
+        """The numbers for the log-probability of a text after the prompt: one for each of its
+        tokens. Raises: DataError if it exceeds the context."""
         last, tokens = len(self.tokens) - 1, text.tokens
-        most = self.folder.most_tokens
-        if (length := len(self.tokens) + len(tokens) - 1) > most:
+        limit = self.folder.most_tokens
+        if (length := len(self.tokens) + len(tokens) - 1) > limit:
             raise DataError(
                 f"{self.row.place}: prompt and {text.filled!r} are {length} tokens, "
-                f"{self.folder.name} reads {most}"
+                f"{self.folder.name} reads {limit}"
             )
         return tuple(
             Want("log_prob", last + k, token, tokens[:k]) for k, token in enumerate(tokens)
@@ -113,11 +114,11 @@ class Prompt:
 
     @cached_property
     def own(self) -> list[int]:
-        """The positions of its own tokens, without the opening."""
+        """The positions of its tokens, without the opening."""
         return [*range(self.opening, len(self.tokens))]
 
     def at(self, place: Position) -> int:
-        """The position of one token. Raises: DataError where the prompt has none there."""
+        """The position of one token. Raises: DataError if the prompt lacks it."""
         n = len(self.tokens)
         if isinstance(place, int):
             if not -n <= place < n:
@@ -140,26 +141,26 @@ class Prompt:
         if not self.row.columns.get(name, name):
             raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")
         end = self.row.spans[name]
-        # the last token that begins within the slot; it may go on behind it
+        # the last token that begins within the slot; it may extend beyond it
         begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
 
     def all_at(self, places: Positions) -> list[int]:
-        """The positions of one token or of several, each once. Raises: DataError where the prompt
-        has none there."""
+        """The positions of one or several tokens, each once. Raises: DataError if the prompt lacks
+        them."""
         if isinstance(places, tuple):
             return [*dict.fromkeys(n for place in places for n in self.all_at(place))]
         if slot := whole_slot(places):
             return self.covered(slot)
         if ends := range_ends(places):
-            if found := [*range(len(self.tokens))[slice(*ends)]]:
-                return found
+            if positions := [*range(len(self.tokens))[slice(*ends)]]:
+                return positions
             raise DataError(f"{self.row.place} has {len(self.tokens)} tokens, none at {places}")
         return [self.at(places)]
 
     def covered(self, place: Position) -> list[int]:
-        """The positions of all tokens of a slot, those that reach into it included; else that of
-        one token. Raises: DataError where the prompt has none there."""
+        """The positions of all tokens of a slot, including those that overlap it; otherwise of one
+        token. Raises: DataError if the prompt lacks them."""
         last = self.at(place)
         if isinstance(place, int):
             return [last]
@@ -176,38 +177,38 @@ class Prompt:
 
     @cached_property
     def _begins(self) -> list[int]:
-        """Where in the text each of its own tokens begins, in characters."""
+        """Where in the text each of its tokens begins, in characters."""
         encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
         return [start for start, _ in encoded.offsets][self.inside :]
 
 
 def whole_slot(place: Position) -> str:
-    """The slot of which a place is every token, as in "all of {city}"; "" of any other place."""
+    """The slot of a position such as "all of {city}"; "" for any other position."""
     slot = place.removeprefix("all of ") if isinstance(place, str) else ""
     return slot if slot != place and SLOT.fullmatch(slot) else ""
 
 
 def range_ends(place: Position) -> tuple[int | None, int | None] | None:
-    """The first token of a range such as "1:" or "2:-2" and that behind its last, None for an end
-    that is open; None of any other place."""
+    """The first token of a range such as "1:" or "2:-2", and the one after its last, None for an
+    open end; None for any other position."""
     match = TOKENS.fullmatch(place) if isinstance(place, str) and place != ":" else None
     first, end = (None if x is None else int(x) for x in match.groups()) if match else (None, None)
     return (first, end) if match else None
 
 
-def texts_of(some: str | tuple[T, ...]) -> tuple[str | T, ...]:
-    """The texts of an answer, or the answers of a read; one text is one of either."""
-    return (some,) if isinstance(some, str) else some
+def texts_of(value: str | tuple[T, ...]) -> tuple[str | T, ...]:
+    """The texts of an answer, or the answers of a read; a single text is one of either."""
+    return (value,) if isinstance(value, str) else value
 
 
 class AnyOf:
-    """An answer behind a prompt: the probability that any of its texts follows. Raises: DataError
-    where one cannot follow."""
+    """An answer after a prompt: the probability that any of its texts follows. Raises: DataError if
+    one cannot follow."""
 
     def __init__(self, prompt: Prompt, answer: Answer) -> None:
         self.texts = [prompt.behind(text) for text in texts_of(answer)]
         every = {text.tokens: text for text in self.texts}
-        # what follows a text that begins with another follows that one too, and counts once
+        # a text that begins with another one is included in that one, and counts once
         self.wants = [
             prompt.wants(text)
             for tokens, text in every.items()
@@ -216,31 +217,31 @@ class AnyOf:
 
     def log_prob(self, reading: PassOutput) -> float:
         """log Σ P(text | prompt), over all of the answer's texts."""
-        logs = [sum(reading.numbers[w] for w in some) for some in self.wants]
-        most = max(logs)
-        return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
+        logs = [sum(reading.numbers[w] for w in wants) for wants in self.wants]
+        largest = max(logs)
+        return largest + math.log(sum(math.exp(x - largest) for x in logs)) if logs[1:] else largest
 
 
 def prompt(folder: ModelFolder, row: PromptRow) -> Prompt:
-    """The tokens of a row as a model of this folder reads it. Raises: DataError for more than it
-    reads at once."""
+    """The tokens of a row as a model of this folder reads it. Raises: DataError if they exceed the
+    context."""
     inside = 0
     if row.chat is not None:
         row, opening, inside = _of_chat(folder, row, row.chat)
     else:
         opening = tuple(folder.opening)
     tokens = (*opening, *folder.tokenizer.encode(row.text)[inside:])
-    if len(tokens) > (most := folder.most_tokens):
-        raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {most} at once")
+    if len(tokens) > (limit := folder.most_tokens):
+        raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {limit} at once")
     return Prompt(row, tokens, len(opening), folder, inside)
 
 
 def _of_chat(
     folder: ModelFolder, row: PromptRow, chat: Chat
 ) -> tuple[PromptRow, tuple[int, ...], int]:
-    """A row with the text that the model's template makes of its chat, what that begins with, and
-    how much of this the text has itself. There is one BOS, where the template writes one, unless
-    the model's table says otherwise. Raises: DataError, ModelError."""
+    """A row with the text that the model's template makes of its chat, the tokens before it, and
+    how many of those are part of the text. There is one BOS if the template writes one, unless the
+    model's table says otherwise. Raises: DataError, ModelError."""
     template = chats.read(folder.texts)
     rendered = template.render(chat)
     text, spans, bos = rendered.text, rendered.spans, template.bos
@@ -265,72 +266,73 @@ def _of_chat(
 
 @dataclass(frozen=True, eq=False)
 class PassOutput:
-    """What one pass gave for one prompt under one edit."""
+    """The output of one pass for one prompt under one edit."""
 
     prompt: Prompt
     seed: int = 0
     acts: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
-    """What was captured on the prompt itself."""
+    """Captured activations on the prompt itself."""
     before: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
-    """What the untouched model has there, or the first of two models."""
+    """Captured activations of the unchanged model, or of the first of two models."""
     numbers: Mapping[Want, float] = field(default_factory=dict)
-    """What was wanted of next tokens."""
+    """The numbers of next tokens."""
     written: Mapping[float, tuple[int, ...]] = field(default_factory=dict)
-    """The tokens that the model wrote on, where a read asks for them, by the temperature."""
+    """The tokens that the model wrote, if reads need them, by temperature."""
     losses: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
-    """The loss of each of these by the model without a change, where a read asks for it."""
+    """The loss of each of these under the unchanged model, if a read needs it."""
     edits: Mapping[Site, Edit] = field(default_factory=dict)
-    """What was done to the model."""
+    """The edits of the model."""
     memo: dict[Any, Any] = field(default_factory=dict, compare=False)
-    """What several reads have in common, worked out once."""
+    """Results that several reads share."""
 
     def act(self, site: Site, place: Positions) -> Float[torch.Tensor, "..."]:
-        """What a site has at a token, or its mean over tokens, as `rows` has them."""
+        """The activation of a site at a token, or its mean over tokens."""
         return self.rows(site, place).mean(0)
 
     def rows(self, site: Site, place: Positions) -> Float[torch.Tensor, "n ..."]:
-        """What a site has at a token, or at several; at "mean" at all tokens but the first that the
-        model reads, whose stream is often a hundred times as long as any other."""
+        """The activations of a site at one or several tokens; at "mean" at all tokens except the
+        first that the model reads, whose stream is often a hundred times longer than any other."""
         if place == "mean":
-            own = self.acts[site][self.prompt.opening :].float()
-            return own if self.prompt.opening or len(own) < 2 else own[1:]
+            acts = self.acts[site][self.prompt.opening :].float()
+            return acts if self.prompt.opening or len(acts) < 2 else acts[1:]
         chosen = self.prompt.own if place == "all" else self.prompt.all_at(place)
         return self.acts[site][chosen].float()
 
 
 Numbers = Callable[[Sequence[PassOutput]], Sequence[Any]]
-"""The numbers of a read, from what a prompt gave under each edit; of `Ready.of_all` vectors."""
+"""The numbers of a read, given the output under each edit; with `Ready.of_all`, vectors."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A read that knows its prompt: what it needs of a pass, and its number under every edit."""
+    """A read that is ready for a prompt: what it needs of a pass, and how its number is
+    computed."""
 
     numbers: Numbers
     wants: tuple[Want, ...] = ()
     sites: tuple[Site, ...] = ()
     writes: int = 0
-    """How many tokens the model has to write on."""
+    """The number of tokens that the model has to write."""
     temperature: float = 0.0
-    """At which temperature they are sampled; 0: the likeliest."""
+    """The sampling temperature; 0: the likeliest tokens."""
     scored: bool = False
-    """Whether it asks for the loss of what was written."""
+    """Whether it needs the loss of what was written."""
     compares: bool = False
-    """Whether it reads the untouched model as well, as KL divergence does."""
+    """Whether it also reads the unchanged model, like KL divergence."""
     of_all: Callable[[Float[np.ndarray, "n d"], Sequence[PromptRow]], Any] | None = None
-    """Where its numbers are vectors: what makes a number for each prompt of those of all."""
+    """If its numbers are vectors: computes a number for each prompt from those of all."""
     notes: tuple[tuple[str, str], ...] = ()
-    """What whoever wrote it should know, such as that an answer has several tokens, and the text
-    that it is so of."""
+    """What the author should know, such as that an answer has several tokens, with the text
+    concerned."""
 
     @property
     def is_comparison(self) -> bool:
-        """Whether it compares with the untouched model."""
+        """Whether it compares with the unchanged model."""
         return self.compares or any(want.compares for want in self.wants)
 
     @property
     def needs_untouched(self) -> bool:
-        """Whether it takes anything from the untouched model."""
+        """Whether it needs anything of the unchanged model."""
         return self.compares or any(want.needs_untouched for want in self.wants)
 
 
@@ -340,35 +342,35 @@ def _absent(*_: Any) -> Any:
 
 @dataclass(frozen=True)
 class Context:
-    """What a read may need of a study beside its prompt."""
+    """What a read may need of a study besides its prompt."""
 
     directions: tuple[Direction, ...] = ()
-    """The directions that it is along, their slots filled."""
+    """Its directions, with their slots filled."""
     vector: Callable[[Direction, Site, int], Float[torch.Tensor, " d"]] = _absent
-    """Such a direction as a seed has it, by the site where it is read."""
+    """A direction as a seed has it, at the site where it is read."""
     dictionary: Callable[[str], Dictionary] = _absent
     """The dictionary of a name."""
     stands_in: str = ""
-    """In a control: what stands in, such as heads, other heads of the block for those read."""
+    """In a control: what is replaced, such as heads by other heads of the block."""
     code: Callable[[str], Callable[..., Any]] = _absent
     """The user's own function of a name."""
     head: Callable[[torch.Tensor], torch.Tensor] = _absent
-    """What makes logits of what the unembedding reads."""
+    """Computes logits from the input of the unembedding."""
     subject: Any = None
-    """The model; for a user's own function that of transformers."""
+    """The model."""
     read: Callable[[str, Prompt], Ready] = _absent
-    """Another read of the study, by its name, made ready for a prompt."""
+    """Another read of the study, by name, ready for a prompt."""
     memo: dict[Any, Any] = field(default_factory=dict, compare=False)
-    """What reads of this model have in common, whatever the prompt, worked out once."""
+    """Results that reads of this model share, whatever the prompt."""
     shown: PromptSet | None = None
-    """The prompts that it is made ready for."""
+    """The prompts for which it is made ready."""
 
 
 def each(number: Callable[[PassOutput], float]) -> Numbers:
-    """Numbers of which each is got by itself."""
-    return lambda seen: [number(s) for s in seen]
+    """Numbers that are computed one by one."""
+    return lambda outputs: [number(s) for s in outputs]
 
 
 def positions(read: Read, prompt: Prompt) -> list[int]:
-    """The tokens that a read is of. Raises: DataError where the prompt has none there."""
+    """The tokens of a read. Raises: DataError if the prompt lacks them."""
     return prompt.own if read.position in ("mean", "all") else prompt.all_at(read.position)

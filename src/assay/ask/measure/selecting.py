@@ -1,5 +1,5 @@
-"""Selecting: which prompts are measured where a condition says that, which has to be true of them
-in the unchanged model, such as that it answers correctly."""
+"""Selecting: which prompts are measured, if a condition such as a correct answer has to be true of
+them in the unchanged model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OF_ONE_PASS = (
     *("log_prob", "prob", "accuracy", "rank", "entropy", "loss", "logit", "logit_lens", "written"),
     *("generates", "begins", "pattern", "norm", "neurons", "anisotropy", "column", "function"),
 )
-"""Kinds of reads by which prompts can be selected: those that need nothing but the model."""
+"""Kinds of reads by which prompts can be selected: those that need only the model."""
 
 
-def of_table(table: Prompts, some: Sequence[Read], model: Model) -> Selection | None:
-    """How the prompts of a table are selected; None where all are measured. Raises: DataError,
-    ClaimError for a condition that no unchanged model could be asked."""
+def of_table(table: Prompts, study_reads: Sequence[Read], model: Model) -> Selection | None:
+    """How the prompts of a table are selected; None if all are measured. Raises: DataError,
+    ClaimError for a condition that does not fit an unchanged model."""
     if not isinstance(table.where, str):
         return None
     parsed = condition(table.where)
@@ -38,7 +38,7 @@ def of_table(table: Prompts, some: Sequence[Read], model: Model) -> Selection | 
             f"where = {table.where!r} asks the first model, which has to be a single trained one; "
             "put another [[model]] first"
         )
-    chosen = tuple(_read(table, some, c.name) for c in parsed.columns)
+    chosen = tuple(_read(table, study_reads, c.name) for c in parsed.columns)
     if table.where.isidentifier() and reads.kind_of(chosen[0]) not in YES_OR_NO:
         raise DataError(
             f"where = {table.where!r}: {table.where} is a number, and not right or wrong; write a "
@@ -47,9 +47,9 @@ def of_table(table: Prompts, some: Sequence[Read], model: Model) -> Selection | 
     return Selection(model, table.where, chosen)
 
 
-def _read(table: Prompts, some: Sequence[Read], name: str) -> Read:
+def _read(table: Prompts, study_reads: Sequence[Read], name: str) -> Read:
     """A read by which prompts are selected. Raises: DataError."""
-    by_name = {r.name: r for r in some}
+    by_name = {r.name: r for r in study_reads}
     if name not in by_name:
         hint = nearest(name, by_name)
         raise DataError(f"where = {table.where!r}: there is no read {name!r}; {hint}")
@@ -64,13 +64,13 @@ def _read(table: Prompts, some: Sequence[Read], name: str) -> Read:
 
 
 def condition(text: str) -> Parsed:
-    """The condition by which prompts are selected; of a name alone that its read is 1. Raises:
+    """The condition by which prompts are selected; a name alone means that its read is 1. Raises:
     ClaimError."""
     return parse(f"{text} >= 1" if text.isidentifier() else text, sized=False)
 
 
 def in_words(prompts: PromptSet, levels: int, measured: int | None = None) -> str:
-    """Say which prompts are measured, and how many, once that is known; "" where all are."""
+    """Say which prompts are measured, and how many, once that is known; "" if all are."""
     if prompts.selection is None:
         return ""
     units = plural(prompts.unit, levels)

@@ -1,5 +1,5 @@
-"""Similarity: how alike the activations of two texts or of two sites are, also with and without a
-change, or how alike heads attend."""
+"""Similarity of the activations of two texts or two sites, also with and without a change, or of
+the attention of heads."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ HOW: Mapping[str, Callable[[torch.Tensor, torch.Tensor], float]] = {
     "correlation": lambda x, y: _cosine(x - x.mean(), y - y.mean()),
     "distance": lambda x, y: float((x - y).norm()),
 }
-"""What is measured of two vectors; a distance is Euclidean."""
+"""Functions of two vectors; the distance is Euclidean."""
 
 
 def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How alike the activations at a site are on a prompt and on its other text, or the attention
+    """How similar the activations at a site are on a prompt and on its other text, or the attention
     patterns of heads on a prompt."""
     if bool(read.heads) == bool(read.site):
         raise DataError(
@@ -52,17 +52,17 @@ def similarity(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """How alike the tokens of a prompt lie at two sites, or at one with and without a change
-    (`spread.cka`)."""
-    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    """How similar the tokens of a prompt are arranged at two sites, or at one with and without a
+    change (`spread.cka`)."""
+    site, (other, other_pass) = own_site(read, prompt), second(read, prompt, context)
     if len(prompt.own) < FEWEST:
         raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
 
     def number(reading: PassOutput) -> float:
-        pairs = ((reading, site), (of(reading), other))
-        x, y = (seen.rows(s, "mean").flatten(1).double().cpu().numpy() for seen, s in pairs)
-        n = min(len(x), len(y))  # of two texts, those that both have
-        alike = min(spread.cka(x[:n], y[:n])[0], 1.0)  # but for rounding it is no more
+        pairs = ((reading, site), (other_pass(reading), other))
+        x, y = (output.rows(s, "mean").flatten(1).double().cpu().numpy() for output, s in pairs)
+        n = min(len(x), len(y))  # only tokens that both texts have
+        alike = min(spread.cka(x[:n], y[:n])[0], 1.0)  # 1 except for rounding
         return 0.0 if math.isnan(alike) else alike
 
     return Ready(each(number), sites=(site, other), compares=not read.other_site)
@@ -71,20 +71,20 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
 def second(
     read: Read, prompt: Prompt, context: Context
 ) -> tuple[Site, Callable[[PassOutput], PassOutput]]:
-    """With what a read compares its site, and in which pass that is: another site in the same pass,
-    or, in the control `unrelated`, on the row's own text; what a site has on another text; or the
-    same site without the change. Another text is read without the intervention of the arm."""
-    own = prompt.row.instead_of
+    """What a read compares its site with, and in which pass: another site in the same pass or, in
+    the control `unrelated`, on the row's own text; the site on another text; or the same site
+    without the change. Another text is read without the intervention of the arm."""
+    own_row = prompt.row.instead_of
     site = own_site(structs.replace(read, site=read.other_site or read.site), prompt)
     if read.other_text or (read.similarity and not read.other_site):
         assert context.shown is not None
         other = other_text(read, prompt, context.shown)
     elif not read.other_site:
         return site, lambda reading: replace(reading, acts=reading.before)
-    elif own is None:
+    elif own_row is None:
         return site, lambda reading: reading
     else:
-        other = seen_prompt(prompt.folder, own)
+        other = seen_prompt(prompt.folder, own_row)
     if read.position != "mean":
         other.all_at(read.position)
     layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
@@ -95,11 +95,11 @@ def second(
 
 
 def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The similarity of what a site has on the prompt and on its other text, or of what two sites
-    have, each at `position`; where that is several tokens, of the means over them."""
+    """The similarity of the activations of a site on the prompt and on its other text, or of two
+    sites, each at `position`; for several tokens, of the means over them."""
     if read.position == "all":
         raise DataError(f'{read.name}: of two texts, position is a token, or several, or "mean"')
-    site, (other, of) = own_site(read, prompt), second(read, prompt, context)
+    site, (other, other_pass) = own_site(read, prompt), second(read, prompt, context)
     if len(widths := {prompt.folder.width(s) for s in (site, other)}) > 1:
         raise DataError(
             f"{read.name}: {site} and {other} have different numbers of dimensions, "
@@ -108,15 +108,15 @@ def _of_two(read: Read, prompt: Prompt, context: Context) -> Ready:
     positions(read, prompt)
 
     def number(reading: PassOutput) -> float:
-        pairs = ((reading, site), (of(reading), other))
-        x, y = (seen.act(s, read.position).flatten().double() for seen, s in pairs)
+        pairs = ((reading, site), (other_pass(reading), other))
+        x, y = (output.act(s, read.position).flatten().double() for output, s in pairs)
         return HOW[read.similarity](x, y)
 
     return Ready(each(number), sites=(site, other))
 
 
 def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
-    """The text that a prompt is compared with, as tokens. Raises: DataError where there is none."""
+    """The text with which a prompt is compared, as tokens. Raises: DataError if there is none."""
     if not read.other_text:
         return replacements.corrupted(prompts, shown)
     return seen_prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
@@ -125,25 +125,25 @@ def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
 def _read_once(
     model: Pretrained, other: Prompt, sites: Sequence[Site], reading: PassOutput
 ) -> dict[Site, Float[torch.Tensor, "s ..."]]:
-    """What sites have on another text, of one pass for all levels of a sweep."""
+    """Activations on another text, with one pass for all levels of a sweep."""
     key = ("other text", other.tokens, sites[0], len(sites))
     if key not in reading.memo:
         tokens = torch.tensor([other.tokens], device=model.device)
         acts = model.run(tokens, capture=[*sites], logits=False).acts
         reading.memo[key] = {site: acts[site][0] for site in sites}
-    found: dict[Site, torch.Tensor] = reading.memo[key]
-    return found
+    by_site: dict[Site, torch.Tensor] = reading.memo[key]
+    return by_site
 
 
 def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The mean similarity of every two of some heads: of what they pay from the tokens at
+    """The mean similarity of all pairs of some heads: of their attention from the tokens at
     `position` to all tokens that these see, as one vector; "all" leaves out the first token, which
-    sees itself alone."""
+    only sees itself."""
     if read.position == "mean" or read.other_text or read.other_site:
         raise DataError(f'{read.name}: of heads, position is a token, or several, or "all"')
     count = read_sizes(prompt.folder.config)["h"]
-    named = checked_heads(read.name, "pattern", read.heads, prompt.folder)
-    if len({*named}) < 2:
+    chosen = checked_heads(read.name, "pattern", read.heads, prompt.folder)
+    if len({*chosen}) < 2:
         raise DataError(f"{read.name}: name two heads or more that are different")
     every = [n for n in prompt.own if n] if read.position == "all" else prompt.all_at(read.position)
     if every in ([], [0]):
@@ -152,28 +152,27 @@ def _of_heads(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"position of {read.name}"
         )
     visible = [(n, k) for n in every for k in range(n + 1)]
-    queries, keys = ([*some] for some in zip(*visible, strict=True))
+    queries, keys = ([*column] for column in zip(*visible, strict=True))
 
     def number(reading: PassOutput) -> float:
-        heads = named if context.stands_in != "heads" else _others(named, count, reading.seed)
+        heads = chosen if context.stands_in != "heads" else _others(chosen, count, reading.seed)
         paid = [reading.acts[Site("pattern", n)][h, queries, keys].double() for n, h in heads]
         how = HOW[read.similarity]
         return float(np.mean([how(x, y) for x, y in itertools.combinations(paid, 2)]))
 
-    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in named))
+    return Ready(each(number), sites=tuple(Site("pattern", n) for n, _ in chosen))
 
 
-def _others(named: Sequence[tuple[int, int]], count: int, seed: int) -> list[tuple[int, int]]:
-    """Put random heads of its block in the place of each, different ones in that of different
-    ones."""
+def _others(heads: Sequence[tuple[int, int]], count: int, seed: int) -> list[tuple[int, int]]:
+    """Replace each head by a random head of its block, different ones by different ones."""
     orders = {
-        layer: rng.permutation(np.array([seed]), "ask.alike", layer, count)[0] for layer, _ in named
+        layer: rng.permutation(np.array([seed]), "ask.alike", layer, count)[0] for layer, _ in heads
     }
-    return [(layer, int(orders[layer][head])) for layer, head in named]
+    return [(layer, int(orders[layer][head])) for layer, head in heads]
 
 
 def words(read: Read, where: str) -> str:
-    """What the number is, in words; `where` says at which site and token."""
+    """What the number is, in words; `where` gives the site and the token."""
     if read.heads:
         start = "" if read.position == "all" else f" from {token_in_words(read.position)}"
         several = "every two of heads" if len(read.heads) > 2 else "heads"
@@ -184,7 +183,7 @@ def words(read: Read, where: str) -> str:
 
 
 def ends(read: Read) -> tuple[float | None, float | None]:
-    """The least and the greatest number that there can be."""
+    """The smallest and the largest possible number."""
     if read.similarity == "distance":
         return 0.0, None
     return (0.0 if read.heads and read.similarity == "cosine" else -1.0), 1.0

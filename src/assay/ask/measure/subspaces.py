@@ -1,5 +1,5 @@
-"""Subspaces: several dimensions of the activations at a site, those that tell labels apart among
-them, and what erases a concept there."""
+"""Subspaces of the activations at a site, including those that separate labels, and the erasure of
+a concept there."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from assay.controls.vectors import SAME, covariance
 from assay.core.heavy import torch
 
 RIDGE = 0.1
-"""The penalty of a probe whose weights are a direction, as a share of the mean variance."""
+"""The penalty of a probe whose weights are a direction, relative to the mean variance."""
 
 
 def projecting(
     basis: Float[torch.Tensor, "k d"], mean: Float[torch.Tensor, " d"], *, keep: bool
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make what sets the dimensions of an orthonormal basis, or all others where these are kept, to
-    what `mean` has there."""
+    """Make a function that sets the dimensions of an orthonormal basis, or all others if these are
+    kept, to their value in `mean`."""
 
     def project(x: torch.Tensor) -> torch.Tensor:
         within = ((x - mean.to(x)) @ basis.to(x).T) @ basis.to(x)
@@ -31,7 +31,7 @@ def projecting(
 def of_labels(
     acts: Float[torch.Tensor, "row d"], label: Int[np.ndarray, " row"], iterations: int
 ) -> Float[torch.Tensor, "k d"]:
-    """Give a basis of what tells labels apart: by their means, or by so many probes."""
+    """Give a basis of what separates labels: by their means, or by so many probes."""
     of_row = torch.from_numpy(label).to(acts.device)
     return _inlp(acts, of_row, iterations) if iterations else _of_means(acts, of_row)
 
@@ -39,20 +39,20 @@ def of_labels(
 def _of_means(
     acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"]
 ) -> Float[torch.Tensor, "k d"]:
-    """Give a basis of what the means of labels differ in: one dimension less than there are labels,
-    or fewer where the means lie on a line."""
+    """Give a basis of the differences between the means of labels: one dimension less than there
+    are labels, or fewer if the means are collinear."""
     means = torch.stack([acts[label == n].double().mean(0) for n in label.unique()])
     apart = means - means.mean(0)
-    told = float(apart.norm()) > SAME * float(acts.norm(dim=1).mean())
-    return (_span(apart) if told else apart[:0]).to(acts)
+    differ = float(apart.norm()) > SAME * float(acts.norm(dim=1).mean())
+    return (_span(apart) if differ else apart[:0]).to(acts)
 
 
 def _inlp(
     acts: Float[torch.Tensor, "row d"], label: Int[torch.Tensor, " row"], iterations: int
 ) -> Float[torch.Tensor, "k d"]:
-    """Give a basis of the weights of probes that are fitted one after another, each on what the
-    ones before it leave (iterative null-space projection): for every iteration one dimension less
-    than there are labels. Each is a ridge regression of what is 1 for a label and 0 for the others.
+    """Give a basis of the weights of successive probes, each fitted on what the earlier ones leave
+    (iterative null-space projection): for every iteration one dimension less than there are labels.
+    Each is a ridge regression of indicators of the labels.
 
     Source: Ravfogel et al., Null It Out: Guarding Protected Attributes by Iterative Nullspace
     Projection, 2020
@@ -62,27 +62,27 @@ def _inlp(
     y = (y - y.mean(0)).to(x)
     basis, eye = x[:0], torch.eye(len(x), dtype=x.dtype, device=x.device)
     for _ in range(iterations):
-        left = x - (x @ basis.T) @ basis
-        gram = left @ left.T
-        weights = left.T @ torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * eye, y)
-        told = float(left.norm()) > SAME * float(x.norm())
-        basis = torch.cat([basis, _span(weights.T)]) if told else basis
+        remaining = x - (x @ basis.T) @ basis
+        gram = remaining @ remaining.T
+        weights = remaining.T @ torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * eye, y)
+        varies = float(remaining.norm()) > SAME * float(x.norm())
+        basis = torch.cat([basis, _span(weights.T)]) if varies else basis
     return basis.to(acts)
 
 
 def _span(rows: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "k d"]:
-    """An orthonormal basis of what rows span, but for what rounding leaves of nothing."""
+    """An orthonormal basis of the span of rows, without dimensions that are due to rounding."""
     _, lengths, basis = torch.linalg.svd(rows, full_matrices=False)
-    found: torch.Tensor = basis[lengths > SAME * lengths[0]]
-    return found
+    spanning: torch.Tensor = basis[lengths > SAME * lengths[0]]
+    return spanning
 
 
 def erasing(
     acts: Float[torch.Tensor, "row d"], differences: Float[torch.Tensor, "... d"]
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make what erases a concept that labels say: after it, their means are the same, so that no
-    linear probe does better than a constant there, and activations are changed as little as can be
-    in the metric of their covariance.
+    """Make a function that erases a concept given by labels: afterwards the means of the labels are
+    equal, so that no linear probe does better than a constant, and activations change as little as
+    possible in the metric of their covariance.
 
     Args:
         acts: that it is learned from.

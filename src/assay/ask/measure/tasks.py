@@ -1,12 +1,12 @@
-"""Tasks: what one arm measures, as far as that is known before any model is opened: a model, its
-prompts and reads, what is done to it, and what decides its numbers."""
+"""Tasks: what one arm measures, as far as is known before any model is opened: a model, its prompts
+and reads, the change of the model, and what determines the numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -16,29 +16,30 @@ from assay.ask.tables import Direction, Intervention, Model, Position, Read, Top
 from assay.controls.table import DRAWN
 
 OTHERS, STANDING = "other_heads", "other_head"
-"""The measure of the control `heads` that says which heads stood in, and its dimension."""
+"""The measure of the control `heads` with the heads that replaced the named ones, and its
+dimension."""
 MOVED = "moved_by"
 """The measure of the control `token`: by how many tokens it moves the change."""
 CHOSEN, PART = "chosen_parts", "chosen_part"
-"""The measure of an intervention that says which parts were chosen for it, and its dimension."""
+"""The measure of an intervention with the parts that were chosen for it, and its dimension."""
 
 NEWER = {"lowest": False, "position": "", "change": "", "among": 0}
-"""Fields of `top` that were added later, as they are where nothing is said."""
+"""Fields of `top` that were added later, with their defaults."""
 
 
 def chosen_for(read: Read) -> str:
-    """Name the measure that says which parts were chosen for a read."""
+    """Name the measure with the parts that were chosen for a read."""
     return f"{CHOSEN}_for_{read.name}"
 
 
 def stated(table: Any) -> dict[str, Any]:
-    """What a table says beside its defaults."""
+    """The fields of a table that differ from their defaults."""
     kind: Any = type(table)
     if kind.__name__ not in _defaults:
         _defaults[kind.__name__] = {f.name: f.default for f in msgspec.structs.fields(kind)}
     usual = _defaults[kind.__name__]
     whole: dict[str, Any] = msgspec.to_builtins(table)
-    if top := whole.get("top"):  # without what it did not have when the first runs were stored
+    if top := whole.get("top"):  # without fields that are newer than the first stored runs
         whole["top"] = {k: v for k, v in top.items() if NEWER.get(k, top) != v}
         if not isinstance(table.top.change, str):
             whole["top"]["change"] = {**stated(table.top.change), "name": ""}
@@ -46,52 +47,64 @@ def stated(table: Any) -> dict[str, Any]:
 
 
 _defaults: dict[str, Mapping[str, Any]] = {}
-"""Of each kind of table; working them out takes longer than all else of `stated`."""
+"""The defaults of each kind of table; looking them up takes longer than the rest of `stated`."""
+
+
+class WithoutReads:
+    """What a task has of `Task` that measures something else than reads."""
+
+    reads: ClassVar[tuple[Read, ...]] = ()
+    less: ClassVar[None] = None
+    than: ClassVar[None] = None
+    start: ClassVar[None] = None
+    stands_in: ClassVar[str] = ""
+    is_difference: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one arm measures: a model, its prompts and reads, and what is done to it."""
+    """What one arm measures: a model, its prompts and reads, and the change of the model."""
 
     model: Model
     prompts: PromptSet
     reads: tuple[Read, ...]
     intervention: Intervention | None = None
     control: str = ""
-    """The near control that this is, by name."""
+    """The name of the near control."""
     directions: tuple[Direction, ...] = ()
     """All directions of the study."""
     sources: Mapping[str, PromptSet] = field(default_factory=dict)
-    """The prompts that directions are learned from, by name."""
+    """The prompts of the study, by name."""
     less: Model | None = None
-    """In a difference of models: that whose numbers are taken off."""
+    """In a difference of models: the one that is subtracted."""
     than: PromptSet | None = None
-    """In a difference of prompts: those whose numbers are taken off, row by row."""
+    """In a difference of prompts: those that are subtracted, row by row."""
     stands_in: Literal["", "unrelated", "shuffled", "heads", "blocks", "labels", "position"] = ""
-    """In a control of models as they are: what stands in the place of the prompts, the weights, the
-    heads or blocks that are read, the labels by which parts are chosen, or the tokens."""
+    """In a control of unchanged models, what is replaced: the prompts, the weights, the heads or
+    blocks that are read, the labels by which parts are chosen, or the tokens."""
     start: Model | None = None
-    """Of a shuffled change: the model that was changed."""
+    """For a shuffled change: the original model."""
     made_for: PromptSet | None = None
-    """Of a change that is measured on other prompts: those for which its directions are learned."""
+    """For a change that is measured on other prompts: those for which its directions are
+    learned."""
     chooses: bool = False
     """Whether an intervention of the study chooses parts on one half of the prompts."""
     first: Intervention | None = None
-    """What is done besides, before the intervention."""
+    """A change that is made before the intervention."""
     choosers: tuple[Read, ...] = ()
-    """The reads by one of which parts may be chosen, where those are not the ones measured."""
+    """The reads by which parts may be chosen, if they are not the measured ones."""
     avoids: tuple[Position, ...] = ()
     """In the control `token`: the positions that other arms of its claims change."""
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """The models that decide its numbers, that which it asks first."""
-        rest = dict.fromkeys(m for m in (self.less, self.start) if m)
-        return (self.model, *rest)
+        """The models that determine its numbers, the one that is read first."""
+        others = dict.fromkeys(m for m in (self.less, self.start) if m)
+        return (self.model, *others)
 
     @cached_property
     def sets(self) -> tuple[PromptSet, ...]:
-        """The prompts that decide its numbers, those that are measured first."""
+        """The prompts that determine its numbers, the measured ones first."""
         names = [d.prompts for d in self.own_directions]
         tops = [*self._tops, *(d.top for d in self.own_directions if d.top)]
         names += [choosing.prompts_of(top, self.choosers or self.reads) for top in tops]
@@ -113,7 +126,7 @@ class Task:
 
     @cached_property
     def own_directions(self) -> list[Direction]:
-        """The directions that decide its numbers."""
+        """The directions that determine its numbers."""
         names = {name for r in self.reads for name in reads.directions_of(r)}
         tables = self._changes
         names |= {interventions.named_direction(t) for t in tables}
@@ -125,7 +138,7 @@ class Task:
 
     @cached_property
     def phrase(self) -> str:
-        """What is done to the model, in words."""
+        """The change of the model, in words."""
         table = self.intervention
         if table is None:
             return "as it is"
@@ -134,16 +147,16 @@ class Task:
 
     @cached_property
     def words(self) -> dict[str, Any]:
-        """What decides its numbers beside the contents of models and prompts."""
+        """What determines its numbers besides the contents of models and prompts."""
         by = {d.top.by for d in self.own_directions if d.top}
         choosers = [r for r in self.choosers or self.reads if r.name in by]
-        of = {r.gradient for r in (*self.reads, *choosers)} - {""}
-        graded = [r for r in self.choosers or self.reads if r.name in of]
+        graded_names = {r.gradient for r in (*self.reads, *choosers)} - {""}
+        graded = [r for r in self.choosers or self.reads if r.name in graded_names]
         selection = self.prompts.selection
         return {
             "reads": [stated(r) for r in self.reads],
             "intervention": stated(self.intervention) if self.intervention else None,
-            # those that a draw of heads had before every other head was asked in turn are others
+            # an older control "heads" drew heads at random, so this one has another name
             "control": "heads in turn"
             if self.control == "heads"
             else self.control or self.stands_in,
@@ -164,24 +177,24 @@ class Task:
         return self.less is not None or self.than is not None
 
     def pairs(self, read: Read) -> bool:
-        """Whether a read compares how the prompts of one table are arranged with how those of the
-        other are."""
+        """Whether a read compares the arrangement of the prompts of one table with that of another
+        table."""
         plain = self.than is not None and self.intervention is None
         return plain and bool(read.across) and reads.compares(read)
 
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
-        """The least and greatest number that a measure can be; None for no end."""
+        """The smallest and the largest value of a measure; None if unbounded."""
         read = next((r for r in self.reads if r.name == measure), None)
         low, high = reads.natural(read) if read else (None, None)
         compares = read is not None and reads.compares(read)
         if read is None or not self.is_difference or (compares and self.than is None):
             return low, high
-        if low is None or high is None:  # a difference of two such has no end on either side
+        if low is None or high is None:  # a difference of two such is unbounded on both sides
             return None, None
         return low - high, high - low
 
     def about(self, measure: str) -> tuple[str, str, str]:
-        """Say what a measure is, its unit, and which way is better."""
+        """Describe a measure: what it is, its unit, and which way is better."""
         if measure == OTHERS:
             return "the heads that stood in, numbered through all blocks", "1", ""
         if measure == MOVED:
@@ -194,29 +207,30 @@ class Task:
 
     @property
     def unit(self) -> str:
-        """What is generalised over beside seeds."""
+        """The unit over which is generalised, besides seeds."""
         return self.prompts.unit
 
     @cached_property
     def learns_here(self) -> bool:
-        """Whether anything of the study is learned from the prompts that are measured, so that only
-        the other half of them is."""
-        own = ("", self.prompts.table.name)
+        """Whether anything is learned from the prompts that are measured, so that only the other
+        half of them is measured."""
+        names = ("", self.prompts.table.name)
         tops = [*(r.top for r in self.reads), *(d.top for d in self.directions)]
-        some = [
+        chosen_from = [
             choosing.prompts_of(t, self.choosers or self.reads)
             for t in tops
             if t and choosing.learns(t)
         ]
-        if any(name in own for name in some):
+        if any(name in names for name in chosen_from):
             return True
         return self.chooses or any(
-            directions.way_of(d) in directions.LEARNED and d.prompts in own for d in self.directions
+            directions.way_of(d) in directions.LEARNED and d.prompts in names
+            for d in self.directions
         )
 
     @property
     def is_idle(self) -> bool:
-        """Whether its intervention adds nothing, at no level of a sweep."""
+        """Whether its intervention adds nothing at any level of a sweep."""
         table = self.intervention
         adds = table is not None and bool(table.add) and not {"add", "strength"} & {*table.sweep}
         return adds and table is not None and table.strength == 0
@@ -228,15 +242,15 @@ class Task:
 
     @cached_property
     def levels(self) -> list[str]:
-        """The levels of the unit that is generalised over: each prompt by its number, or the values
-        of the column."""
+        """The levels of the unit over which is generalised: each prompt by its number, or the
+        values of the column."""
         if self.prompts.unit == "prompt":
             return [str(i) for i in self.rows]
         return list(dict.fromkeys(self.prompts.column(self.prompts.unit, self.rows)))
 
     @cached_property
     def drawn(self) -> bool:
-        """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
+        """Whether seeds differ: in what a direction is learned from, or in random draws."""
         if self.new_each_seed or {self.control, self.stands_in} & DRAWN:
             return True
         if any(r.temperature or "temperature" in r.sweep for r in self.reads):
@@ -251,14 +265,14 @@ class Task:
 
     @property
     def new_each_seed(self) -> bool:
-        """Whether each seed has a model, or prompts, of its own."""
-        drawn = self.stands_in not in ("", "heads", "blocks", "labels")
-        return bool(self.model.like or (self.less and self.less.like) or drawn)
+        """Whether each seed has its own model or prompts."""
+        redrawn = self.stands_in not in ("", "heads", "blocks", "labels")
+        return bool(self.model.like or (self.less and self.less.like) or redrawn)
 
     @property
     def standing(self) -> int:
-        """How many heads stand in for those that an intervention names, in the control `heads`, or
-        how many parts are chosen for it; else 0."""
+        """How many heads replace the named ones in the control `heads`, or how many parts are
+        chosen; otherwise 0."""
         table = self.intervention
         chosen = ("heads", "random-heads", *(("",) if table and table.top else ()))
         if table is None or self.control not in chosen:
@@ -270,12 +284,12 @@ class Task:
 
     @property
     def moves(self) -> bool:
-        """Whether it is a control that makes a change at other tokens of the prompts."""
+        """Whether it is a control that makes a change at other tokens."""
         return self.control == "token" and bool(self.intervention and not self.intervention.block)
 
     @property
-    def said(self) -> tuple[str, str]:
-        """The measure that says which parts stood in or were chosen, and its dimension."""
+    def parts_measure(self) -> tuple[str, str]:
+        """The measure with the replaced or chosen parts, and its dimension."""
         return (OTHERS, STANDING) if self.control else (CHOSEN, PART)
 
     def _learned(self, name: str) -> bool:

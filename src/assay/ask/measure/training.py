@@ -1,5 +1,5 @@
-"""Training: of which kind what a study trains is, and what its table leaves out; models that are
-trained from another one, on prompts or on a text, or from nothing."""
+"""Training: which kind of training a table means, its defaults, and models that are trained from
+another one or from scratch, on prompts or a text."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from assay.subjects.sizes import Regime, regime
 
 Tick = Callable[[int, int], None]
 EACH = 16
-"""Bytes of a weight, its gradient and what AdamW keeps of it."""
+"""Bytes of a weight, its gradient and its AdamW state."""
 PREFIX = "trained "
-"""What the names of trained models begin with, in specs."""
+"""The beginning of the names of trained models in specs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class TunedSpec(Spec):
     """What a model was trained from, and how, by content."""
 
     model: str
-    """Hash of the model that it began as."""
+    """Hash of the original model."""
     text: str
     """Hash of the prompts or the text."""
     steps: int
@@ -52,7 +52,7 @@ class TunedSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class OtherwiseTunedSpec(TunedSpec):
-    """What a model was trained from, and how, where it is not as it usually is."""
+    """What a model was trained from, and how, with unusual settings."""
 
     decay: float
     warmup: int
@@ -60,14 +60,14 @@ class OtherwiseTunedSpec(TunedSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptedSpec(TunedSpec):
-    """What a model was trained from, and how, where not all of its weights are trained."""
+    """What a model was trained from, and how, if only some of its weights are trained."""
 
     how: str
-    """What else its table says, as JSON."""
+    """The other fields of its table, as JSON."""
 
 
 def kind_of(table: Train) -> str:
-    """What a table trains: "dictionary", "tuned", a model further, or "small", one from nothing."""
+    """What a table trains: "dictionary", "tuned", a model further, or "small", one from scratch."""
     if table.site or table.dictionary:
         return "dictionary"
     return "tuned" if table.of else "small"
@@ -84,7 +84,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         **{"steps": 1500, "batch": 256, "context": 128, "lr": 2e-3},
     },
 }
-"""What fields of each kind are where nothing is said."""
+"""The defaults of each kind."""
 FIELDS: Mapping[str, Collection[str]] = {
     "tuned": {
         *("prompts", "text", "only", "rank", "alpha", "edit", "controls", "damage"),
@@ -96,7 +96,7 @@ FIELDS: Mapping[str, Collection[str]] = {
         *("per_seed", "frozen", "controls", *USUAL["dictionary"]),
     },
 }
-"""The fields of each kind beside name, of and seed."""
+"""The fields of each kind besides name, of and seed."""
 WORDS = {
     "tuned": "a model trained further",
     "small": "a model from scratch",
@@ -105,14 +105,14 @@ WORDS = {
 
 
 def usual(table: Train) -> Train:
-    """A table with what it leaves out."""
+    """A table with defaults filled in."""
     kind = {**USUAL[kind_of(table)], **({"lr": 0.5} if table.edit else {})}
     silent = {k: v for k, v in kind.items() if getattr(table, k) in (None, "")}
     return msgspec.structs.replace(table, **silent)
 
 
 def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """What no training of its kind could have: the field, and what is the matter with it.
+    """What is impossible for a training of its kind: the field, and the problem.
 
     Args:
         table: as it was written.
@@ -160,15 +160,16 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def small(table: Train) -> TinySpec:
-    """The spec of a model from nothing, which `assay.data.lm` would train alike.
-    Raises: SpecError where heads do not divide the width."""
+    """The spec of a model from scratch, as for `assay.data.lm`. Raises: SpecError if heads do not
+    divide the width."""
     assert table.d is not None
     fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
     return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})
 
 
 def shell(table: Train) -> folders.ModelFolder:
-    """What is known of a model from nothing before it is trained: its sizes, and so its sites."""
+    """What is known about a model from scratch before it is trained: its sizes, and so its
+    sites."""
     s = small(usual(table))
     sizes_of = {"n_embd": s.d, "n_layer": s.layers, "n_head": s.heads, "n_inner": s.m}
     more = {"model_type": "gpt2", "n_positions": s.context, "vocab_size": s.vocab}
@@ -178,44 +179,44 @@ def shell(table: Train) -> folders.ModelFolder:
 
 
 def small_by_content(table: Train) -> TinySpec:
-    """What identifies a model from nothing, by the content of its text. Raises: DataError."""
+    """The spec of a model from scratch, by the content of its text. Raises: DataError."""
     return small(table).replace(corpus=corpora.load(table.text).fingerprint)
 
 
 def spec(
     table: Train, start: str, source: PromptSet | None, bos: bool | None = None, begun: str = ""
 ) -> TunedSpec:
-    """The spec of a training from the model in this folder, whose texts begin with a BOS or not as
-    is said; `begun` is its hash, where it is trained first. Raises: ModelError, DataError."""
+    """The spec of a training from the model of this folder, with this BOS setting; `begun` is its
+    hash, if it is trained first. Raises: ModelError, DataError."""
     table = usual(table)
     assert table.steps and table.batch and table.context and table.lr
     learned = [source.digest] if source else []
     learned += [corpora.load(table.text).fingerprint] if table.text else []
     usually = TunedSpec(
         seed=table.seed,
-        model=(begun or folders.fingerprint(start)) + models.said(Model(bos=bos)),
+        model=(begun or folders.fingerprint(start)) + models.key_suffix(Model(bos=bos)),
         text=" ".join(learned),
         steps=table.steps,
         batch=table.batch,
         context=table.context,
         lr=table.lr,
     )
-    said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+    values = {f.name: getattr(usually, f.name) for f in fields(usually)}
     if more := {f: x for f in ("only", "rank", "alpha", "edit") if (x := getattr(table, f))}:
         part = Model(name=start, weights=Weights(of=table.only))
         models.check_weights(part, folders.find(start, bos))
         if table.edit and source:
             rank_one.facts(table, folders.find(start, bos), source)
         more |= {"decay": adapting.decay_of(table), "warmup": table.warmup or 0}
-        return AdaptedSpec(**said, how=json.dumps(more, sort_keys=True))
+        return AdaptedSpec(**values, how=json.dumps(more, sort_keys=True))
     if not (table.decay or table.warmup):
         return usually
-    return OtherwiseTunedSpec(**said, decay=adapting.decay_of(table), warmup=table.warmup or 0)
+    return OtherwiseTunedSpec(**values, decay=adapting.decay_of(table), warmup=table.warmup or 0)
 
 
-def key(of: Spec) -> str:
-    """What identifies what is trained before it is: SHA-256 of its spec."""
-    return hashlib.sha256(of.to_json().encode()).hexdigest()
+def key(spec: Spec) -> str:
+    """The identifier of something that is trained: SHA-256 of its spec."""
+    return hashlib.sha256(spec.to_json().encode()).hexdigest()
 
 
 def in_words(table: Train) -> str:
@@ -230,7 +231,7 @@ def in_words(table: Train) -> str:
 
 
 def name_of(table: Train) -> str:
-    """What a trained model is called in specs, in place of a folder."""
+    """The name of a trained model in specs, instead of a folder."""
     return f"{PREFIX}{table.name}: {in_words(table)}"
 
 
@@ -243,8 +244,8 @@ def train(
     path: Path,
     tick: Tick,
 ) -> None:
-    """Train or edit a copy of the model in a folder, and write it to another one. Raises:
-    ModelError where memory is short, DataError where the loss is not finite."""
+    """Train or edit a copy of the model of a folder, and write it to another one. Raises:
+    ModelError if memory is short, DataError if the loss is not finite."""
     table = usual(table)
     folder = folders.find(start, bos)
     if folder.architecture.open_up:
@@ -264,7 +265,7 @@ def _fit(
 ) -> None:
     """Train a model in memory by AdamW (β .9 and .999): mean loss of the next token over a batch,
     gradients clipped at norm 1, no dropout. Every text is read once before any is read again.
-    Raises: DataError where the loss is not finite."""
+    Raises: DataError if the loss is not finite."""
     assert table.steps and table.batch and table.lr
     learned, merges = adapting.learnable(table, opened)
     model: Any = opened.model
@@ -278,7 +279,7 @@ def _fit(
         groups: dict[Regime, list[list[int]]] = {}
         for text in batch:
             groups.setdefault(regime(model.config, len(text)), []).append(text)
-        loss = torch.cat([_losses(model, some, device) for some in groups.values()]).mean()
+        loss = torch.cat([_losses(model, rows, device) for rows in groups.values()]).mean()
         if not bool(loss.isfinite()):
             raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
         optimiser.zero_grad()
@@ -293,7 +294,7 @@ def _fit(
 def _losses(
     model: Any, texts: Sequence[Sequence[int]], device: str
 ) -> Float[torch.Tensor, " token"]:
-    """The loss of each token of each text but the first."""
+    """The loss of each token of each text except the first."""
     longest = max(map(len, texts))
     tokens = torch.zeros(len(texts), longest, dtype=torch.long)
     mask = torch.zeros(len(texts), longest, dtype=torch.bool)
@@ -310,7 +311,7 @@ def _losses(
 def _sequences(
     table: Train, folder: folders.ModelFolder, source: PromptSet | None
 ) -> list[list[int]]:
-    """The texts as tokens, with what the model's texts begin with. Raises: DataError."""
+    """The texts as tokens, with those that open the model's texts. Raises: DataError."""
     assert table.steps and table.batch and table.context
     if source is None:
         return rank_one.windows(table, folder, table.steps * table.batch)

@@ -1,11 +1,11 @@
-"""Reads of weights: how far a head copies, whatever a model reads, and what its OV circuit makes of
-a token's embedding, or of what a site, such as the first MLP, has for a token that is read alone;
-and how much of what a head writes a later head reads.
+"""Reads of weights: how far a head copies; what its OV circuit makes of a token's embedding, or of
+the output of a site, such as the first MLP, for a token that is read alone; and how much of what a
+head writes a later head reads.
 
-The weights of the norms are multiplied in, as TransformerLens does it: that before a block's part
-into what the part reads, that behind it into what it writes, and the last one into the
-unembedding. What a LayerNorm takes away, the mean over dimensions, is left out. A head's values are
-x W_V, of a row x, and it writes x W_V W_O."""
+The weights of the norms are folded in, as in TransformerLens: that before a component into what the
+component reads, that after it into what it writes, and the final one into the unembedding. The
+centring of a LayerNorm is left out. A head's values are x W_V, for a row x, and it writes x W_V
+W_O."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 OF_DIRECTIONS = ("logit", "rank")
-"""The kinds that are of a direction: what the unembedding makes of it for a token."""
+"""Kinds of a direction: what the unembedding makes of it for a token."""
 OF_TOKENS = ("ov_cosine", "ov_rank", *OF_DIRECTIONS)
-"""The kinds that differ between prompts, those of heads by what they make of an embedding."""
+"""Kinds that differ between prompts; those of heads by what they make of an embedding."""
 COMPOSITIONS = ("q_composition", "k_composition", "v_composition")
-"""The kinds that are of a later head too, `to`, by the input that reads what the heads write."""
+"""Kinds with a later head, `to`, by the input through which it reads what the heads write."""
 OF_NEURONS = ("norm", "kurtosis", "in_out_cosine")
-"""The kinds that are of neurons."""
+"""Kinds of neurons."""
 WORDS = {
     **{kind: f"{kind[0].upper()}-composition" for kind in COMPOSITIONS},
     "norm": "norm of the output weights",
@@ -46,7 +46,8 @@ WORDS = {
     "ov_rank": "rank of a token in what the OV circuit writes",
 }
 RANGES = {"ov_cosine": (-1.0, 1.0), "ov_rank": (1.0, None), "rank": (1.0, None)}
-"""Of what differs between prompts; any other number has no interval that could end there."""
+"""Ranges of kinds that differ between prompts; for other numbers a range would not bound any
+interval."""
 Part = tuple[int, int]
 """Block and number of a head."""
 AT_ONCE = 2048
@@ -63,7 +64,7 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     parts = _parts(read.heads, read, prompt.folder)
     later = _later(read, parts, prompt.folder) if read.weights in COMPOSITIONS else None
     texts: list[Behind] = []
-    own = (next_tokens.own_token(read, prompt, len(prompt.tokens) - 1),)
+    likeliest = (next_tokens.own_token(read, prompt, len(prompt.tokens) - 1),)
     if read.weights in OF_TOKENS and isinstance(read.token, str):
         filled = [prompt.row.fill(t) for t in (read.token, read.onto or read.token)]
         texts = [Behind(t, tuple(prompt.folder.tokenizer.encode(t))) for t in filled]
@@ -81,20 +82,20 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
         site = Site("resid_post", prompt.folder.layers - 1)
         vector = context.vector(table, site, reading.seed).flatten()
         key = ("promotes", vector.cpu().numpy().tobytes())
-        if key not in context.memo:  # all tokens have it in common, and seeds that learn nothing
+        if key not in context.memo:  # shared by all tokens, and by seeds that learn nothing
             context.memo[key] = _logits(context.subject, vector)
         logits = context.memo[key]
-        of_token = logits[tokens[0] if tokens else int(reading.numbers[own[0]])]
+        of_token = logits[tokens[0] if tokens else int(reading.numbers[likeliest[0]])]
         return float(of_token if read.weights == "logit" else 1 + (logits > of_token).sum())
 
     def number(reading: PassOutput) -> float:
-        some = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
-        key = (read.weights, read.site, read.to, *some, *tokens)
-        if key not in context.memo:  # prompts, and edits, have it in common
+        chosen = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
+        key = (read.weights, read.site, read.to, *chosen, *tokens)
+        if key not in context.memo:  # shared by prompts and edits
             context.memo[key] = (
-                _number(read, context, some, tokens)
+                _number(read, context, chosen, tokens)
                 if later is None
-                else _composition(read, context.subject, some, later)
+                else _composition(read, context.subject, chosen, later)
             )
         return float(context.memo[key])
 
@@ -102,8 +103,8 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
     notes = next_tokens.notes(prompt, distinct, next_tokens.FIRST) if distinct else ()
     if not read.direction:
         return Ready(each(number), notes=notes)
-    between = tuple(filter(None, [own[0].untouched_site]))
-    return Ready(each(of_direction), () if tokens else own, between, notes=notes)
+    between = tuple(filter(None, [likeliest[0].untouched_site]))
+    return Ready(each(of_direction), () if tokens else likeliest, between, notes=notes)
 
 
 def _of_neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -138,18 +139,18 @@ def _of_neuron(kind: str, context: Context, layer: int, n: int) -> float:
 
 def words(read: Read) -> str:
     """What the number is, in words."""
-    named = [json.dumps(t, ensure_ascii=False) for t in (read.token, read.onto or read.token)]
+    quoted = [json.dumps(t, ensure_ascii=False) for t in (read.token, read.onto or read.token)]
     if read.direction:
-        token = next_tokens.own_in_words(read) if read.token is True else named[0]
+        token = next_tokens.own_in_words(read) if read.token is True else quoted[0]
         return f"{read.weights} of {token} in what the unembedding makes of {read.direction}"
-    tokens = f", of {named[0]} onto {named[1]}" if read.token else ""
+    tokens = f", of {quoted[0]} onto {quoted[1]}" if read.token else ""
     if read.weights in COMPOSITIONS:
         return f"{WORDS[read.weights]} of {', '.join(map(str, read.heads))} with {read.to}"
     parts = ", ".join(map(str, read.heads or read.neurons))
-    of = f"{WORDS[read.weights]} of {'neurons ' if read.neurons else ''}{parts}{tokens}"
+    text = f"{WORDS[read.weights]} of {'neurons ' if read.neurons else ''}{parts}{tokens}"
     if not read.site:
-        return of
-    return f"{of}, which reads {read.site} of a token alone in place of its embedding"
+        return text
+    return f"{text}, which reads {read.site} of a token alone in place of its embedding"
 
 
 def check(read: Read) -> None:
@@ -188,10 +189,10 @@ def check(read: Read) -> None:
 
 def _parts(names: Sequence[str], read: Read, folder: ModelFolder) -> list[Part]:
     """The heads of these names, by block and number. Raises: DataError, ModelError."""
-    found = list[Part]()
+    pairs = list[Part]()
     for kind in ("v", "z") if read.weights not in COMPOSITIONS else ("q", "k", "v", "z"):
-        found = heads.checked_heads(read.name, kind, map(str, names), folder)
-    return found
+        pairs = heads.checked_heads(read.name, kind, map(str, names), folder)
+    return pairs
 
 
 def _later(read: Read, parts: Sequence[Part], folder: ModelFolder) -> Part:
@@ -221,7 +222,7 @@ def _number(read: Read, context: Context, parts: list[Part], tokens: list[int]) 
 
 
 def _logits(model: Pretrained, written: Float[torch.Tensor, " d"]) -> Float[torch.Tensor, " v"]:
-    """What the weight of the final norm and the unembedding make of a vector in the stream."""
+    """The product of the final norm's weight, the unembedding and a vector of the stream."""
     rows = embeddings(model, "unembedding").weight.detach()
     if isinstance(model.final_norm, torch.nn.LayerNorm):
         written = written - written.mean()
@@ -229,7 +230,7 @@ def _logits(model: Pretrained, written: Float[torch.Tensor, " d"]) -> Float[torc
 
 
 def _stored(model: Pretrained, layer: int, kind: str) -> tuple[Any, Matrix]:
-    """Where a site is, and the matrix there, [in, out]."""
+    """The place of a site, and its matrix, [in, out]."""
     place: Any = model.places[kind]
     linear: Any = model.blocks[layer].get_submodule(place.module)
     W = linear.weight.detach()
@@ -237,7 +238,7 @@ def _stored(model: Pretrained, layer: int, kind: str) -> tuple[Any, Matrix]:
 
 
 def output_of_heads(model: Pretrained, layer: int, norm: str = "") -> Float[torch.Tensor, "h e d"]:
-    """The output matrix of each head of a block, with the weight of a norm behind."""
+    """The output matrix of each head of a block, with the weight of the norm after it."""
     _, W = _stored(model, layer, "z")
     if norm in model.places:
         W = W * gain(model.blocks[layer].get_submodule(model.places[norm].module)).double()
@@ -258,9 +259,9 @@ def _input(model: Pretrained, part: Part, kind: str, count: int) -> Matrix:
     shape = model.folder.shape(Site(kind, layer))
     maps = W.unflatten(-1, shape) if place.pick is None else place.pick(W, shape)
     if "ln1_scale" in model.places:
-        before = model.blocks[layer].get_submodule(model.places["ln1_scale"].module)
-        maps = maps * gain(before).double()[:, None, None]
-        if isinstance(before, torch.nn.LayerNorm):
+        norm = model.blocks[layer].get_submodule(model.places["ln1_scale"].module)
+        maps = maps * gain(norm).double()[:, None, None]
+        if isinstance(norm, torch.nn.LayerNorm):
             maps = maps - maps.mean(0)
     return maps[:, head * maps.shape[1] // count]
 
@@ -280,16 +281,16 @@ def _composition(read: Read, model: Pretrained, parts: Sequence[Part], later: Pa
         other = {"q": "k", "k": "q"}[kind]
         first, second = (_input(model, later, k, count) for k in (kind, other))
         second = second.T
-    found = []
+    shares = []
     for v, o in (_circuit(model, part) for part in parts):
         both = _length(v, o @ first, second)
-        found.append(both / (_length(v, o) * _length(first, second)))
-    return float(torch.stack(found).mean())
+        shares.append(both / (_length(v, o) * _length(first, second)))
+    return float(torch.stack(shares).mean())
 
 
 def _length(*maps: Matrix) -> torch.Tensor:
-    """The norm of all entries of a product of matrices, the first tall and the last wide, of which
-    the whole is never built: tr(Aᵀ A B Bᵀ) of A B."""
+    """The norm of all entries of a product of matrices, the first tall and the last wide, without
+    building the product: tr(Aᵀ A B Bᵀ) for A B."""
     tall, *middle, wide = maps
     for M in middle:
         tall = tall @ M
@@ -297,7 +298,7 @@ def _length(*maps: Matrix) -> torch.Tensor:
 
 
 def _copying(v: Matrix, o: Matrix, table: Matrix) -> torch.Tensor:
-    """How far the eigenvalues of a head's full OV circuit, of all tokens onto all, are positive.
+    """How far the eigenvalues of a head's full OV circuit, from all tokens to all, are positive.
 
     Formula: Σ Re λ / Σ |λ|, from −1 to 1, λ of X W_V W_O W_U, which are those of W_O (W_U X) W_V, X
     the embeddings, or what enters the head in their place
@@ -308,23 +309,23 @@ def _copying(v: Matrix, o: Matrix, table: Matrix) -> torch.Tensor:
 
 
 def _onto_itself(model: Pretrained, site: str, memo: dict[Any, Any]) -> Matrix:
-    """W_U X, what enters a head of every token by its unembedding, worked out once."""
+    """W_U X, the input of a head for every token times the token's unembedding, computed once."""
     if (key := ("tokens", site)) not in memo:
         U = embeddings(model, "unembedding").weight.detach()
         size = min(len(U), len(embeddings(model, "embedding").weight))
-        some = torch.arange(size).split(AT_ONCE if site else ROWS)
-        pairs = ((U[t], _entering(model, site, t.tolist())) for t in some)
+        chunks = torch.arange(size).split(AT_ONCE if site else ROWS)
+        pairs = ((U[t], _entering(model, site, t.tolist())) for t in chunks)
         product = sum((u.float().T @ x).double() for u, x in pairs)
         product = model.gain.double()[:, None] * product
         layer_norm = isinstance(model.final_norm, torch.nn.LayerNorm)
         memo[key] = product - product.mean(0) if layer_norm else product
-    found: Matrix = memo[key]
-    return found
+    matrix: Matrix = memo[key]
+    return matrix
 
 
 def _entering(model: Pretrained, site: str, tokens: list[int]) -> Float[torch.Tensor, "v d"]:
-    """What heads read of tokens: their embeddings, or what a site has for each as a text of its
-    own, whose tokens attend to nothing but it and what the model puts before every text."""
+    """The input of heads for tokens: their embeddings, or the output of a site for each token as a
+    text of its own, which attends only to itself and to the opening."""
     if not site:
         return embeddings(model, "embedding").weight[tokens].detach().float()
     place = Site.parse(site)
@@ -355,11 +356,11 @@ def mean_row(model: Pretrained, way: str) -> Float[torch.Tensor, " d"]:
         return _read_by(model, module.weight.detach().double().mean(0).float())
     every = torch.arange(count := len(module.weight), device=module.weight.device)
     with torch.no_grad():
-        sums = [module(some).double().sum(0) for some in every.split(ROWS)]
+        sums = [module(chunk).double().sum(0) for chunk in every.split(ROWS)]
     return (torch.stack(sums).sum(0) / count).float()
 
 
 def _read_by(model: Pretrained, row: Float[torch.Tensor, " d"]) -> Float[torch.Tensor, " d"]:
-    """A row of the unembedding, with what the final norm does to all activations alike."""
+    """A row of the unembedding with the linear part of the final norm folded in."""
     row = row * model.gain
     return row - row.mean() if isinstance(model.final_norm, torch.nn.LayerNorm) else row
