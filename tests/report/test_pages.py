@@ -51,6 +51,16 @@ class Checker(HTMLParser):
         (self.scripts if self.open and self.open[-1] == "script" else self.text).append(data)
 
 
+def read(page):
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    return checker
+
+
+GATED = {"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}
+
+
 @pytest.fixture(scope="module")
 def page():
     return pages.page(
@@ -78,10 +88,7 @@ def page():
 
 @pytest.fixture(scope="module")
 def parsed(page):
-    checker = Checker()
-    checker.feed(page)
-    checker.close()
-    return checker
+    return read(page)
 
 
 def test_tags_balance_and_ids_are_unique(parsed):
@@ -188,9 +195,7 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
         "verdicts",
         "scope",
     ]
-    index = pages.index(
-        [{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}]
-    )
+    index = pages.index([GATED])
     assert all(f'id="{part}"' in index for part in re.findall(r'href="#([^"]+)"', index))
 
 
@@ -228,23 +233,16 @@ def test_a_note_has_true_minus_signs_and_a_threshold_says_where_it_comes_from(pa
 
 def test_a_page_needs_nothing_but_its_verdicts():
     html = pages.page(sample.of(sample.verdicts()[0], experiment="mine", preset="default"), home="")
-    checker = Checker()
-    checker.feed(html)
-    assert checker.open == []
+    assert read(html).open == []
     assert "<script>" not in html
     assert "0.997" in html
     assert "index.html" not in html
 
 
 def test_the_index_links_every_page():
-    html = pages.index(
-        [
-            {"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER},
-            {"data": sample.result(), "href": "b.html", "title": "My question?"},
-        ]
-    )
-    checker = Checker()
-    checker.feed(html)
+    other = {"data": sample.result(), "href": "b.html", "title": "My question?"}
+    html = pages.index([GATED, other])
+    checker = read(html)
     links = [v for _, k, v in checker.attributes if k == "href"]
     assert checker.open == []
     assert [v for v in links if "#" not in v] == ["a.html", "b.html"]
@@ -270,9 +268,7 @@ def test_the_index_gives_the_first_number_of_a_result_without_claims():
 
 
 def test_the_index_has_every_claim_with_interval_published_number_control_and_cost():
-    html = pages.index(
-        [{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}]
-    )
+    html = pages.index([GATED])
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html))
     for row in map(tables.row, sample.result().verdicts):
         assert tables.minus(row.interval) in text
