@@ -26,6 +26,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 # What `assay judge` notes of the tables in tests is nobody's business.
 STATE = tempfile.TemporaryDirectory(prefix="assay-state-")
 os.environ["XDG_STATE_HOME"] = STATE.name
+os.environ.pop("ASSAY_ROOT", None)  # a store of a test is where the test says
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the
 # tests send it on purpose.
@@ -177,6 +178,16 @@ def slurm(slurm_daemons, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
     yield slurm_daemons
     slurm_daemons.clear()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The folder in which a test stands, with an experiment of two arms, main and flat."""
+    from assay.verbs.new import write_experiment
+
+    write_experiment("own", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

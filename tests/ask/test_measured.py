@@ -44,7 +44,6 @@ def run(seed, slope, at=2):
 def loop(tmp_path, monkeypatch):
     """A file with a training loop, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     path = tmp_path / "slope.py"
     path.write_text(LOOP)
     return path

@@ -44,7 +44,6 @@ natural = [0, 1]
 def asks(tmp_path, monkeypatch):
     """A study in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     path = tmp_path / "asks.toml"
     path.write_text(STUDY)
     return path

@@ -11,7 +11,6 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.verbs.new import write_experiment
 
 STUDY = """
 question = "Is anything found in thirty steps?"
@@ -31,13 +30,10 @@ FREEZE = ("preregister", "asks.toml", "--root", "s")
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path, monkeypatch):
-    """A folder with an experiment of two arms, main and flat, and a study of it."""
-    write_experiment("own", tmp_path)
-    (tmp_path / "asks.toml").write_text(STUDY)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
-    return tmp_path
+def own(own):
+    """And a study of it."""
+    (own / "asks.toml").write_text(STUDY)
+    return own
 
 
 def refused(capsys, *words):

@@ -70,7 +70,6 @@ def here(tmp_path, monkeypatch):
     """An empty folder with an experiment of two arms, main and flat."""
     write_experiment("own", tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     return tmp_path
 
 

@@ -40,7 +40,6 @@ def well(files, tmp_path, monkeypatch):
     """An empty folder, where the catalogue is the two experiments that are well."""
     monkeypatch.setattr(catalogue, "entries", lambda: listing(files, "early", "late"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     return tmp_path
 
 
@@ -79,7 +78,6 @@ def test_what_makes_no_sense_is_one_line(capsys, well, words, says):
 def recorded(capsys, files, tmp_path, monkeypatch):
     """The record of an experiment's smoke preset, in its folder's `records`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     write_experiment("own", tmp_path)
     assert main(["run", "own.py", *SMALL]) == 0
     assert main(["verify", "own.py", "--preset", "smoke", "--record"]) == 0

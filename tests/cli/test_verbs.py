@@ -48,7 +48,6 @@ def world(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def here(world, monkeypatch):
     monkeypatch.chdir(world)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
 
 def said(capsys, *words, code=0):

@@ -203,52 +203,29 @@ def test_what_steps_cannot_say_is_not_said(statistic):
 
 
 def claims_of_all_kinds():
-    fvu = stats.ratio("error", "variance")
+    two = {"statistic": stats.ratio("error", "variance"), "units": ("seed", "document")}
+    score = {"value": lambda a, arms: a.score, "high": 0.6}
+    right = {"value": lambda a, arms: a.right, "low": 0.6, "high": math.inf}
+    apart = {"value": lambda a, arms: a.score - arms["relu"].score, "high": -0.1}
+    none = {"must_fail": ("none",)}
+
+    def rivals(*names):
+        return {"also": dict.fromkeys(names, "rival: as good")}
+
     return [
-        made(
-            "a ratio of sums over two factors",
-            value=fvu_terms,
-            statistic=fvu,
-            units=("seed", "document"),
-        ),
-        made(
-            "a mean", value=lambda a, arms: a.score, low=0.4, high=0.6, gates=(converged("loss"),)
-        ),
-        made(
-            "shares",
-            value=lambda a, arms: a.right,
-            low=0.6,
-            high=math.inf,
-            bounds=(0, 1),
-            must_fail=("none",),
-        ),
-        made(
-            "on a log scale",
-            value=lambda a, arms: a.score,
-            scale="log",
-            high=0.6,
-            also={"half": "rival: as good", "wide": "rival: as good"},
-        ),
-        made(
-            "half as long",
-            value=lambda a, arms: a.score,
-            high=0.6,
-            half={"main": "half"},
-            also={"wide": "rival: as good"},
-        ),
-        made(
-            "a difference",
-            value=lambda a, arms: a.score - arms["relu"].score,
-            high=-0.1,
-            must_fail=("none",),
-        ),
+        made("a ratio of sums over two factors", value=fvu_terms, **two),
+        made("a mean", **score, low=0.4, gates=(converged("loss"),)),
+        made("shares", **right, bounds=(0, 1), **none),
+        made("on a log scale", **score, scale="log", **rivals("half", "wide")),
+        made("half as long", **score, half={"main": "half"}, **rivals("wide")),
+        made("a difference", **apart, **none),
         made(
             "planted",
-            value=lambda a, arms: a.score,
+            **score | {"high": 0.3},
             low=0.1,
             must_hold=("wide",),
-            must_fail=("none",),
-            also={"half": "rival: too", "relu": "rival: too"},
+            **none,
+            **rivals("half", "relu"),
         ),
     ]
 
