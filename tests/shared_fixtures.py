@@ -2,9 +2,8 @@
 
 import os
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch: more threads than free cores are slower than one
+# before torch: more threads than free cores are slower than one
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gc
 import signal

@@ -129,7 +129,8 @@ def test_other_dimensions_of_equal_variance_have_exactly_as_much():
             assert float((other @ true.T).abs().max()) < 1e-5
             variance = float((around @ other.T).square().sum())
             assert variance == pytest.approx(float(lengths[k] ** 2), rel=1e-4)
-            assert len(other) >= (9 if k == 0 else 1)  # 9 = 3² of those that have 1 each
+            # 9 = 3² of those that have 1 each
+            assert len(other) >= (9 if k == 0 else 1)
         assert torch.equal(draws[0], draws[1])
         assert draws[0].shape != draws[2].shape or not torch.allclose(draws[0], draws[2], atol=0.01)
 

@@ -398,7 +398,8 @@ def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(ti
         probe_tasks.check(ProbeTask(Model(name="x"), few, loaded))
     numbers = Prompts(rows=tuple(rows(24, label=[*range(24)])), text="{text} is {label}")
     task = ProbeTask(Model(name="x"), shown, prompts.load(numbers, tiny))
-    probe_tasks.check(task)  # whether it is still known there may be asked: `bag` reads it, too
+    # whether it is still known there may be asked: `bag` reads it, too
+    probe_tasks.check(task)
     assert "{label} is in the prompt; bag and embedding" in probe_tasks.remarks(task)[0]
     before = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}")
     probe_tasks.check(ProbeTask(Model(name="x"), before, loaded))
@@ -549,7 +550,8 @@ def test_folds_learn_from_all_other_groups_and_judge_each_once(tiny, monkeypatch
     judged = [row for _, held in task.parts for row in held]
     assert sorted(judged) == [*range(120)] and task.levels == [*"12345"]
     for learned, held in task.parts:
-        assert not {*group[learned]} & {*group[held]} and len(learned) + len(held) == 120
+        assert not {*group[learned]} & {*group[held]}
+        assert len(learned) + len(held) == 120
     values, coords = measured(task, tiny, SEEDS[:2])
     assert coords["fold"] == [*"12345"] and abs(values["accuracy"].mean() - 0.5) < 0.25
     labels, x = labelled(120, size=3)

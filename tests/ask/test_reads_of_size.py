@@ -37,7 +37,8 @@ def test_lengths_and_cosines_are_those_of_the_stream(naive):
     for p, text in enumerate(SHOWN):
         _, stream, _ = naive.run(naive.ids(text))
         x = stream[[0, 2]]
-        rest = x[:, 1:] if x.shape[1] > 1 else x  # without a first token, read or written
+        # without a first token, read or written
+        rest = x[:, 1:] if x.shape[1] > 1 else x
         lengths = np.linalg.norm(x, axis=-1)
         cosines = (x @ unit) / lengths
         kept = slice(x.shape[1] - rest.shape[1], None)
@@ -161,8 +162,10 @@ def test_logits_are_what_the_softmax_is_taken_of(naive):
         assert found["one"][p] == pytest.approx(logits[a], rel=1e-4, abs=1e-5)
         assert found["pair"][p] == pytest.approx(logits[a] - logits[x], rel=1e-3, abs=1e-5)
         lens = naive.lens(naive.run(naive.ids(text))[1][1, -1])
-        shift = found["early"][p] - lens[a]  # the logarithm of what the softmax divides by
-        assert np.isfinite(shift) and found["early"][p] != pytest.approx(lens[a], abs=1e-3)
+        # the logarithm of what the softmax divides by
+        shift = found["early"][p] - lens[a]
+        assert np.isfinite(shift)
+        assert found["early"][p] != pytest.approx(lens[a], abs=1e-3)
 
 
 def test_neurons_are_what_the_output_projection_reads(tmp_path):

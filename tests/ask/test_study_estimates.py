@@ -88,7 +88,8 @@ def test_a_question_of_how_much_is_answered_by_a_curve(asks, capsys):
         rows, value="share", unit="seed", over="density", crosses=0.2, natural=(0, 1)
     )
     (found,) = result.to_json()["findings"]
-    assert found["curve"] == alone.to_json()["curve"] and found["curve"]["levels"] == [
+    assert found["curve"] == alone.to_json()["curve"]
+    assert found["curve"]["levels"] == [
         0.05,
         0.2,
         0.5,

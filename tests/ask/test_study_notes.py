@@ -199,7 +199,9 @@ def test_a_control_at_another_token_leaves_the_rivals_token_alone(folder, holds,
     [claim] = experiment.claims
     assert [*claim.twins.get("changed/token", ())] == twins
     (said,) = [r for r in experiment.remarks if r.startswith("changed/token makes the same")]
-    assert "never at token 4" in said and "(token 4)" not in said and "(token 3)" not in said
+    assert "never at token 4" in said
+    assert "(token 4)" not in said
+    assert "(token 3)" not in said
 
 
 EVERY_HEAD = 'heads = ["1.{head}"]\nsweep = { head = [0, 1, 2, 3] }\n'
@@ -328,7 +330,8 @@ def test_a_unit_that_says_what_another_says_is_one_with_it():
     table = Prompts(text="{q}", rows=rows, unit="id")
     every = range(4)
     assert spellings(load(table, None, '"id"'), every) == {"0": "0", "1": "0", "2": "2", "3": "0"}
-    by_city = load(table, None, '"id" {city}')  # what is asked of them is another answer
+    # what is asked of them is another answer
+    by_city = load(table, None, '"id" {city}')
     assert spellings(by_city, every) == {"0": "0", "1": "1", "2": "2", "3": "0"}
     assert spellings(load(structs.replace(table, unit="prompt"), None, ""), every) == {}
 

@@ -114,7 +114,8 @@ def test_other_layers_are_no_control_of_the_extreme_of_a_sweep_that_has_them(wha
     for k, (levels, holds, more, left_out) in enumerate(
         [
             ([0, 1, 2, 3], most, "", True),
-            ([0, 1, 2, 3], most, 'controls = ["layer"]', False),  # as its author wants it
+            # as its author wants it
+            ([0, 1, 2, 3], most, 'controls = ["layer"]', False),
             ([0, 1, 2, 3], f"changed.right{one}", "", False),  # of one level
             ([0, 3], most, "", False),  # whose control has 1 and 2
         ]

@@ -120,9 +120,8 @@ def test_training_finds_the_direction_that_is_planted(tmp_path):
     )
     model = models.opened(str(folder), "cpu", "")
     of = Learner(model, rows_of({"t": "a"}, text="{t}"), {"learnt": rows}, None, None)
-    table = direction(
-        prompts="learnt", das=" {verb}", steps=100, lr=0.1
-    )  # each verb is followed by the other one
+    # each verb is followed by the other one
+    table = direction(prompts="learnt", das=" {verb}", steps=100, lr=0.1)
     shares = {}
     for kind in (of.vector, of.shuffled):
         found = [kind(table, Site.parse(SITE), seed) for seed in range(3)]

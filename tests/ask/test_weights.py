@@ -93,7 +93,8 @@ def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive)
     for i, layer in enumerate(sweep["layer"]):
         for j, head in enumerate(sweep["head"]):
             v, o = by_hand.head(layer, head)
-            values = np.linalg.eigvals(by_hand.E @ v @ o @ by_hand.U.T)  # [token, token]
+            # [token, token]
+            values = np.linalg.eigvals(by_hand.E @ v @ o @ by_hand.U.T)
             score = values.real.sum() / np.abs(values).sum()
             assert got[i, j] == pytest.approx(np.full(3, score), abs=1e-4)
 

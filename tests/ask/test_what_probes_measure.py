@@ -70,7 +70,8 @@ def test_an_mlp_reads_an_exclusive_or_that_no_linear_probe_can(tiny, monkeypatch
         for kind in ("mlp", "ridge", "logistic")
     }
     assert by_kind["mlp"] > 0.95
-    assert max(by_kind["ridge"], by_kind["logistic"]) < 0.8  # a line has three corners at most
+    # a line has three corners at most
+    assert max(by_kind["ridge"], by_kind["logistic"]) < 0.8
     numbers = (signs.prod(1) * (1 + signs[:, 0] / 2)).tolist()  # -1.5, -0.5, 0.5, 1.5
     task = a_task(tiny, rows(200, label=numbers), kind="mlp", sweep={"layer": (1,)})
     values, _ = measured(task, tiny, SEEDS[:1])

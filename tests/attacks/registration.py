@@ -569,7 +569,8 @@ def cases():
             # what is shown are the runs that are stored, whatever became of their inputs
             shown = {"words": "reported", "settings": "refused", "input": SHOWN.get(kind)}
             if kind == "probe" and name in ("the last row", "one row more", "a label"):
-                shown["input"] = "reported"  # its claim names the chance level that rows give
+                # its claim names the chance level that rows give
+                shown["input"] = "reported"
             yield Case(kind, name, "after", shown.get(what) or "harmless")
 
 
@@ -661,7 +662,8 @@ def ways(kind):
     if kind == "adapter":
         found |= _around_adapter()
     if kind == "tuned":
-        found |= _each(refused={"other lessons": _other_lessons})  # main's runs are stored
+        # main's runs are stored
+        found |= _each(refused={"other lessons": _other_lessons})
     if kind == "chat":
         return found | _around_chat()
     template, other = "{a} plus {b} is", "the sum of {a} and {b} is"

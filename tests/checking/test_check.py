@@ -115,7 +115,8 @@ def test_what_was_interrupted_goes_on_where_it_stopped():
     assert len(calls) == 5
     broken[0] = False
     v = check(hook)
-    assert len(calls) == v.about["calls"] == 12  # none, twice the vector, and nine controls
+    # none, twice the vector, and nine controls
+    assert len(calls) == v.about["calls"] == 12
     check(hook)
     assert len(calls) == 12
     check(hook, cache=False)
@@ -409,7 +410,9 @@ def test_it_is_saved_and_judged_again(tmp_path):
     v = check()
     path = v.save(tmp_path / "moves.assay")
     again = assay.Check.load(path)
-    assert (again.outcome, again.estimate, again.interval) == (v.outcome, v.estimate, v.interval)
+    assert again.outcome == v.outcome
+    assert again.estimate == v.estimate
+    assert again.interval == v.interval
     assert repr(again) == repr(v) and again.about["function"] == "share"
     with zipfile.ZipFile(path) as z, zipfile.ZipFile(tmp_path / "x.assay", "w") as out:
         for name in z.namelist():
@@ -699,5 +702,6 @@ def test_the_strongest_of_several_draws_that_satisfy_a_claim_is_the_largest(orde
     prompts = [f"{word} and {'more ' * n}" for n, word in enumerate(trees)]
     asked = {"vector": None, "text": "a b", "controls": {"mine": [*order]}}
     v = check(answer, prompts=prompts, cache=False, **asked)
-    assert v.outcome == "unspecific" and v.controls["mine"].estimate == pytest.approx(3.0)
+    assert v.outcome == "unspecific"
+    assert v.controls["mine"].estimate == pytest.approx(3.0)
     assert v.row("mine")[3] == "YES, 3 of 3"

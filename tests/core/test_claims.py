@@ -109,7 +109,8 @@ def test_units_that_agree_are_unspecific_where_a_control_passes_as_well():
     every = of_seeds(np.ones(8))
     changes = {"low": 0.5, "bounds": (0, 1)}
     v = judged(main=every, control=every, changes=changes).verdict
-    assert (v.outcome, v.warning) == ("unspecific", "both are perfect: ask something harder")
+    assert v.outcome == "unspecific"
+    assert v.warning == "both are perfect: ask something harder"
     fails = judged(main=arm(-9.0, spread=0), control=arm(4.0)).verdict
     assert fails.outcome != "unspecific", "what is not in the range needs no control"
 
@@ -207,12 +208,12 @@ def test_what_would_have_been_found_stands_beside_what_was_not():
     v = judged(main=1.01, changes={"low": 1.0}).verdict  # s/sqrt(8) = 0.00707
     assert v.outcome == "undecided"
     shift = (v.detectable[0] - 1.0) / (0.02 / math.sqrt(8))
-    assert (
-        0.8 < 1 - nct.cdf(2.364624, 7, shift) < 0.95
-    )  # the power of Student's t, which the hull contains; test_power.py has the hull's
+    # the power of Student's t, which the hull contains; test_power.py has the hull's
+    assert 0.8 < 1 - nct.cdf(2.364624, 7, shift) < 0.95
     share = of_seeds(np.arange(8) < 7)
     v = judged(main=share, changes={"low": 0.5, "bounds": (0, 1)}).verdict
-    assert binom.sf(7, 8, v.detectable_alone[0]) == pytest.approx(0.8)  # all eight have to be right
+    # all eight have to be right
+    assert binom.sf(7, 8, v.detectable_alone[0]) == pytest.approx(0.8)
     v = judged(main=share, changes={"low": 0.9, "bounds": (0, 1)}).verdict
     assert math.isnan(v.detectable_alone[0])  # not even eight of eight would be enough
 
@@ -273,9 +274,8 @@ def test_where_few_of_the_units_have_a_number_as_small_a_share_of_more_is_reckon
     values = arm(1.5)
     values.x[2:] = np.nan
     v = judged(main=values).verdict
-    assert (
-        v.reason == "too few units: 2 of 6 seeds" and v.price.more == 16
-    )  # a quarter of the eight that are there
+    # a quarter of the eight that are there
+    assert v.reason == "too few units: 2 of 6 seeds" and v.price.more == 16
 
 
 def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
@@ -321,9 +321,8 @@ def test_reason_gate():
     v = judged(changes=shut).verdict
     assert v.reason == "gate enough mass"
     assert v.gates == {"open": True, "enough mass": False}
-    assert (
-        judged(main=0.5, changes=shut).verdict.outcome == "undecided"
-    )  # undertraining refutes nothing
+    # undertraining refutes nothing
+    assert judged(main=0.5, changes=shut).verdict.outcome == "undecided"
 
 
 def test_gates_are_not_asked_of_controls():
@@ -371,10 +370,12 @@ def test_the_outcome_must_survive_the_change_since_half_length():
     for half in (1.4, 1.0, 0.5):  # what training moves into the range moves on in it
         v = judged(main=1.5, changes=changes, **{"main-half": half}).verdict
         assert v.outcome == "holds" and v.gates == {"converged": True}
-    v = judged(main=1.5, changes=changes, **{"main-half": 2.1}).verdict  # 1.5 − .6 lies below 1
+    # 1.5 − .6 lies below 1
+    v = judged(main=1.5, changes=changes, **{"main-half": 2.1}).verdict
     assert v.reason == "gate converged" and v.gates == {"converged": False}
     assert judged(main=0.5, changes=changes, **{"main-half": 1.5}).verdict.outcome == "fails"
-    v = judged(main=0.8, changes=changes, **{"main-half": 0.5}).verdict  # .8 + .3 lies above 1
+    # .8 + .3 lies above 1
+    v = judged(main=0.8, changes=changes, **{"main-half": 0.5}).verdict
     assert v.reason == "gate converged"
 
 
@@ -485,7 +486,8 @@ def test_where_that_finds_nothing_says_what_there_is(where, says):
 def test_a_difference_of_two_arms_pairs_seeds():
     c = claim(value=lambda arm, arms: arms["other"].x - arm.x, low=0.5)
     v = judge(c, {"main": arm(1.0), "other": arm(2.0, spread=1.001), "control": arm(2.0)}).verdict
-    assert v.outcome == "holds" and v.high - v.low < 1e-4  # the same noise in both arms cancels
+    # the same noise in both arms cancels
+    assert v.outcome == "holds" and v.high - v.low < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -805,11 +807,9 @@ def better_than_placebo(
 def test_a_difference_of_nothing_in_every_unit_fails_by_arithmetic():
     arms = worlds_of_one_weight()
     found = better_than_placebo(arms)
-    assert (found.verdict.outcome, found.verdict.reason, found.verdict.price) == (
-        "fails",
-        "identical in every unit",
-        None,
-    )
+    assert found.verdict.outcome == "fails"
+    assert found.verdict.reason == "identical in every unit"
+    assert found.verdict.price is None
     [row] = [tables.row(found)]
     assert row.why == "fails: identical in every unit"
     assert better_than_placebo(arms, high=0.01).verdict.reason == "units agree", (

@@ -190,7 +190,8 @@ def test_truth_values_are_numbers_with_an_exact_interval():
     j = assay.judge(f, **{**ASK, "claim": "gated.right > 0.3"})
     assert j.verdict.estimate == f[f["arm"] == "gated"]["right"].mean()
     assert j.claim.bounds == (0, 1)
-    assert not any("exact" in note for note in j.notes)  # of crossed units it would prove nothing
+    # of crossed units it would prove nothing
+    assert not any("exact" in note for note in j.notes)
     runs = f.groupby(["arm", "seed"], as_index=False)["right"].mean()
     asked = {**ASK, "claim": "gated.right > 0.3", "unit": "seed", "bounds": (0, 1)}
     assert (
@@ -357,7 +358,8 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     frame = arms_of(mine=[0.9] * 8, old=old, again=old).rename(columns={"x": "acc"})
     asked = {"unit": "seed", "control": "again"}
     rounded = assay.judge(frame, claim="mine.acc - old.acc > 0.05", **asked)
-    whole = frame.assign(acc=(100 * frame["acc"]).round())  # counts are not rounded numbers
+    # counts are not rounded numbers
+    whole = frame.assign(acc=(100 * frame["acc"]).round())
     unwidened = assay.judge(whole, claim="mine.acc - old.acc > 5", **asked).verdict
     assert rounded.verdict.outcome == "holds"
     assert "acc is rounded to 0.01" in rounded.notes[0]
@@ -368,7 +370,8 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     assert near.verdict.outcome == "undecided", "what rounding may have made is not decided"
     frame = whole
     judged = assay.judge(frame, claim="mine.acc - old.acc > 5", **asked)
-    assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "units agree")
+    assert judged.verdict.outcome == "undecided"
+    assert judged.verdict.reason == "units agree"
     assert all(
         word in judged.verdict.price.text
         for word in ("7 of 8 seeds", "rounding", "the bounds LOW HIGH", "-1 1")
@@ -400,7 +403,8 @@ def test_an_estimate_of_rounded_numbers_that_tie_is_as_wide_as_a_claim_about_the
     same = frame.assign(acc=frame["arm"].map({"mine": 0.7, "old": 0.5, "again": 0.5}))
     number = assay.estimate(same, value="mine.acc - old.acc", unit="seed")
     assert (number.low, number.high) == pytest.approx((0.1, 0.3)), "half of 0.1 in each of two"
-    counts = frame.assign(acc=(10 * frame["acc"]).round())  # whole numbers are not rounded ones
+    # whole numbers are not rounded ones
+    counts = frame.assign(acc=(10 * frame["acc"]).round())
     number = assay.estimate(counts, value="mine.acc - old.acc", unit="seed")
     assert number.notes == () and "rounding" not in number.method
     noise = 0.0317 * np.random.default_rng(0).permutation(24) / 24
@@ -440,9 +444,8 @@ def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_h
         return structs.replace(entry, **changes)
 
     assert tables.estimate_of(entry) == ("0.99", "[0.00, 1.00]")
-    assert "up to 46% of all seeds may be of a kind that is not among these 6" in tables.why(
-        entry
-    )  # 1 − .025^(1/6) = .4593
+    # 1 − .025^(1/6) = .4593
+    assert "up to 46% of all seeds may be of a kind that is not among these 6" in tables.why(entry)
     assert tables.estimate_of(other(natural=(0, math.inf)))[1] == "[0.00, 1.02]"
     assert tables.clipped(other(low=0.9, high=1.0)) == ""
     assert tables.estimate_of(other(natural=None))[1] == "[-8.36, 1.02]"
@@ -479,7 +482,8 @@ def test_a_number_of_a_table_is_students_mean_and_a_curve_has_one_at_each_level(
     assert (curve.points[1].t_low, curve.points[1].t_high) == pytest.approx((low, high))
     crossed = assay.estimate(f, value="old.x", unit="seed", over="density", crosses=0.3).curve
     assert crossed is not None and crossed.crossing is not None
-    assert crossed.crossing.low < 10**-0.5 < crossed.crossing.high  # half way from .1 to 1
+    # half way from .1 to 1
+    assert crossed.crossing.low < 10**-0.5 < crossed.crossing.high
 
 
 def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
@@ -572,7 +576,8 @@ def test_arms_without_a_common_unit_are_independent_groups(value):
     number = assay.estimate(rows, value=value, unit="run")
     assert number.estimate == pytest.approx(np.mean(NEW) - np.mean(OLD))
     assert number.t_high - number.t_low == pytest.approx(welch.high - welch.low, rel=0.06)
-    assert number.low < welch.low and welch.high < number.high  # corrected for skew as well
+    # corrected for skew as well
+    assert number.low < welch.low and welch.high < number.high
     judged = assay.judge(groups(NEW, OLD[::-1]), claim=f"{value} > 0.005", unit="run")
     assert judged.low == pytest.approx(number.low, abs=1e-9)
     assert judged.outcome == "holds"
@@ -681,7 +686,8 @@ def test_an_interval_of_folds_ends_at_the_bounds():
     assert judged.outcome == "holds"
     assert judged.low == pytest.approx(0.994 - half - 0.005)
     assert 0.994 + half > 1 and judged.high == 1
-    for bounds in (None, (0, 1)):  # all are right: of how many rows is not known, nor rounded
+    # all are right: of how many rows is not known, nor rounded
+    for bounds in (None, (0, 1)):
         whole = assay.judge({**folds, "accuracy": [1.0] * 5 + least}, claim=claim, bounds=bounds,
                             **more)  # fmt: skip
         assert whole.outcome == "undecided" and "round" not in whole.price.text
@@ -785,7 +791,8 @@ def test_copies_of_units_are_refused():
     copied = copies(few, 8)
     with pytest.raises(DataError, match=r"of seed have only 3 different sets .*--unit"):
         assay.judge(copied, **ASK)
-    alone = {**ASK, "claim": "gated.fvu < 0.22"}  # of one arm the control's rows are copies as well
+    # of one arm the control's rows are copies as well
+    alone = {**ASK, "claim": "gated.fvu < 0.22"}
     with pytest.raises(DataError, match="only 3 different sets"):
         assay.judge(copied, **alone)
     # but for noise of a thousandth of a percent of what units differ by
@@ -956,7 +963,8 @@ def test_a_verdict_as_a_table_has_a_row_for_each_arm_that_was_asked():
     assert "kind" not in table and {*table["unit"]} == {""}
     for arm, v in (("gated", verdict), *verdict.controls.items()):
         assert (table.loc[arm, "low"], table.loc[arm, "high"]) == v.interval
-        assert table.loc[arm, "outcome"] == v.outcome and table.loc[arm, "n_seed"] == v.n["seed"]
+        assert table.loc[arm, "outcome"] == v.outcome
+        assert table.loc[arm, "n_seed"] == v.n["seed"]
     assert {*table.index} == {arm for _, arm, _ in verdict.arms()} | {"gated"}
 
 

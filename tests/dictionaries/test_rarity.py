@@ -15,7 +15,8 @@ KINDS = [np.asarray, torch.as_tensor]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_shares_are_counted_by_hand(kind):
-    counts = np.array([0, 0, 4, 9, 10, 999, 1000, 100_000, 100_001, 1_000_000])  # of a million rows
+    # of a million rows
+    counts = np.array([0, 0, 4, 9, 10, 999, 1000, 100_000, 100_001, 1_000_000])
     got = density_classes(kind(counts), 10**6)
     wanted = {
         "dead": 0.2,

@@ -143,9 +143,8 @@ def test_without_a_free_bias_shrinkage_is_a_factor():
     one = torch.ones(1, 1, 1)
     d = Dictionary(w * one, torch.zeros(1, 1), one, torch.zeros(1, 1), ReLU())
     assert shrinkage(x, d.reconstruct(x)).item() == pytest.approx(w)
-    grid = torch.linspace(
-        0.5, 1.0, 50001, dtype=torch.float64
-    )  # that w is the optimum: minimise E(a − wa)² + λ E wa
+    # that w is the optimum: minimise E(a − wa)² + λ E wa
+    grid = torch.linspace(0.5, 1.0, 50001, dtype=torch.float64)
     a = x.double().flatten()
     assert grid[
         ((1 - grid) ** 2 * (a**2).mean() + 0.2 * grid * a.mean()).argmin()

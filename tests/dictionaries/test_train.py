@@ -217,9 +217,8 @@ def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
 
     one = Method(ReLU(), losses.l1, 1, runs.each("lr"), runs.each("penalty"), decoder_bias=False)
     trained = fit_dictionaries([(runs, one)], amounts, d=1, steps=2500, bench=bench)[0]
-    alive = (
-        trained.tensors["W_dec"][:, 0, 0] > 0
-    )  # a decoder row of one number is ±1, and −1 stays off
+    # a decoder row of one number is ±1, and −1 stays off
+    alive = trained.tensors["W_dec"][:, 0, 0] > 0
     assert alive.any()
     x = torch.linspace(0.5, 1.5, 2001)[:, None]
     d = Dictionary.join(

@@ -212,10 +212,11 @@ def test_together_equals_alone(measured, tmp_path):
     frame = both.to_pandas()
     assert set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}
     assert frame.estimate.dtype == float
-    assert (
-        set(both.figure.columns["site"]) == {"blocks.1.hook_resid_post", "blocks.2.hook_resid_pre"}
-        and both.figure.facet == "site"
-    )
+    assert set(both.figure.columns["site"]) == {
+        "blocks.1.hook_resid_post",
+        "blocks.2.hook_resid_pre",
+    }
+    assert both.figure.facet == "site"
 
 
 @pytest.mark.usefixtures("believed")

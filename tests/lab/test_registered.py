@@ -130,7 +130,8 @@ def test_freezing_twice_is_freezing_once_and_otherwise_is_refused(tmp_path, lab)
     [
         ({"claims": (FAR, NEAR)}, "claim added or reworded: just above"),
         ({"claims": (FAR.replace("2.5", "2.4"),)}, "claim changed: far above"),
-        ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, EDITED),  # its code alone
+        # its code alone
+        ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, EDITED),
         ({"seeds": "1000, 1020"}, "seeds changed: 1000:1018 frozen, 1000:1020 now"),
         ({"text": ("end=-arms", "end=-2 * arms")}, EDITED),
     ],
@@ -204,7 +205,8 @@ def test_a_store_that_is_gone_does_not_thaw_what_lies_beside_the_study(tmp_path,
     experiment, preset = found(write(tmp_path, FAR))
     registered.freeze(lab.store, experiment, preset)
     result = Lab(tmp_path / "fresh", Inline()).run(experiment)
-    assert (result.inference, result.judged[0].verdict.n) == ("confirmatory", {"seed": 18})
+    assert result.inference == "confirmatory"
+    assert result.judged[0].verdict.n == {"seed": 18}
 
 
 def test_runs_that_were_there_before_are_told(tmp_path, lab):
@@ -234,7 +236,8 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
             "shuffled: a new study on about 9 fresh seeds",
         ),
         (
-            Price("about 81 more seeds", "seed", 81),  # ten times eight are not too many
+            # ten times eight are not too many
+            Price("about 81 more seeds", "seed", 81),
             "more seeds do not help in practice, as it would take about 89 fresh seeds; choose "
             "another threshold for a new study, or units that vary less",
         ),

@@ -189,9 +189,11 @@ def test_steps_do_what_the_function_does():
 @pytest.mark.parametrize(
     "statistic",
     [
-        lambda m: m["x"] if m["x"].mean() > 0 else -m["x"],  # chooses its way by the numbers
+        # chooses its way by the numbers
+        lambda m: m["x"] if m["x"].mean() > 0 else -m["x"],
         lambda m: np.array([float(v) ** 2 for v in m["x"]]),  # leaves NumPy
-        lambda m: np.linalg.norm(m["x"][:, None], axis=1),  # an operation that is not on the list
+        # an operation that is not on the list
+        lambda m: np.linalg.norm(m["x"][:, None], axis=1),
     ],
 )
 def test_what_steps_cannot_say_is_not_said(statistic):
@@ -366,9 +368,8 @@ def test_conditions_are_computed_from_measures(arms, tmp_path, numpy_alone):
     assert [
         c["why_not"] for c in json.loads(found["claims.json"])["claims"] if not c["carried"]
     ] == []
-    assert not [
-        name for name in found if name.startswith("numbers/")
-    ]  # the measures are all that it has
+    # the measures are all that it has
+    assert not [name for name in found if name.startswith("numbers/")]
     folder = unpacked(found, tmp_path)
     done = clean(numpy_alone, folder)
     assert done.returncode == 0, done.stdout + done.stderr

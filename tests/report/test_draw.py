@@ -54,7 +54,8 @@ def test_the_drawing_uses_only_colours_that_the_dark_page_repaints():
         "black",
         "white",
     }
-    known |= {vega_module.FIRE, "#ddd"}  # a shade lets the paper through; "#ddd" frames its legend
+    # a shade lets the paper through; "#ddd" frames its legend
+    known |= {vega_module.FIRE, "#ddd"}
     for figure in sample.figures():
         found = {
             c.lower()
@@ -213,9 +214,8 @@ def test_the_label_of_a_threshold_lies_on_no_dot():
 
 
 def test_an_interval_plot_puts_every_number_at_its_place():
-    claim = sample.result().verdicts[
-        0
-    ]  # range [.98, 1.02]; the estimate .9972, relu .943; untrained at .433 lies off the axis
+    # range [.98, 1.02]; the estimate .9972, relu .943; untrained at .433 lies off the axis
+    claim = sample.result().verdicts[0]
     root = _plot(claim)
     method = next(g for g in root.iter("g") if g.get("class") == "method")
     bar = next(e for e in method.iter("line"))

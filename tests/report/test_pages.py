@@ -103,11 +103,12 @@ def test_inner_links_have_targets(parsed):
 def test_nothing_is_loaded_from_elsewhere(page, parsed):
     for tag, name, value in parsed.attributes:
         if name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
+            # a link is followed by people, not loaded
             assert value.startswith(("#", "data:")) or tag == "a", (
                 tag,
                 name,
                 value,
-            )  # a link is followed by people, not loaded
+            )
     style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
     assert "@import" not in style
     assert not re.search(r"url\((?!#)", style)
@@ -121,9 +122,8 @@ def test_hostile_text_stays_text(page, parsed):
     assert "<script>alert" not in page
     assert page.count("<script>") == 1
     assert len(parsed.scripts) == 1
-    assert (
-        "".join(parsed.text).count(sample.HOSTILE) > 20
-    )  # in claims, titles, tokens, logits, JSON
+    # in claims, titles, tokens, logits, JSON
+    assert "".join(parsed.text).count(sample.HOSTILE) > 20
     assert "<b>this</b>" not in page and "&lt;b&gt;this" in page
     assert not [a for a in parsed.attributes if a[1].startswith("on")]
 
@@ -249,9 +249,8 @@ def test_the_index_links_every_page():
     assert [v for v in links if v.startswith("a.html#")] == [
         f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))
     ]
-    assert "6 hold" in "".join(
-        checker.text[: checker.text.index("Top")]
-    )  # of both, before anything else
+    # of both, before anything else
+    assert "6 hold" in "".join(checker.text[: checker.text.index("Top")])
     assert "3 hold" in "".join(checker.text)
     assert '<a href="b.html">My question?</a>' in html
     assert html.count("<b>confirmatory</b>") + html.count("<b>exploratory</b>") == 2
