@@ -101,12 +101,10 @@ class PlainBench:
         import torch
 
         torch.set_num_threads(1)
-        self.device, self.root, self.slots, self.reports = (
-            torch.device("cpu"),
-            Path(root),
-            list(slots),
-            [],
-        )
+        self.device = torch.device("cpu")
+        self.root = Path(root)
+        self.slots = list(slots)
+        self.reports = []
 
     def artefact(self, spec, build):
         return self.artefacts([spec], lambda s, folder: build(folder))[0]

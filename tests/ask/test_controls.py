@@ -58,7 +58,8 @@ def planted(folder):
     w[block + "o_proj.weight"][:, :6] = 0
     for number, texts in ((0, (" a", " b")), (2, (" x", " y"))):
         first, second = (tokenizer.encode(text)[0] for text in texts)
-        w["lm_head.weight"][first], w["lm_head.weight"][second] = 2 * torch.eye(24)[number], 0
+        w["lm_head.weight"][first] = 2 * torch.eye(24)[number]
+        w["lm_head.weight"][second] = 0
     save_file(w, path, {"format": "pt"})
     return folder
 

@@ -38,7 +38,8 @@ def world(folder, *, needed):
     w[mlp + "down_proj.weight"][1 if needed else 2, 0] = 2
     for number, texts in ((0, (" a", " b")), (2, (" x", " y"))):
         first, second = (tokenizer.encode(text)[0] for text in texts)
-        w["lm_head.weight"][first], w["lm_head.weight"][second] = 2 * torch.eye(24)[number], 0
+        w["lm_head.weight"][first] = 2 * torch.eye(24)[number]
+        w["lm_head.weight"][second] = 0
     save_file(w, path, {"format": "pt"})
     return folder
 
@@ -87,7 +88,7 @@ def test_a_part_that_everything_needs_is_unspecific(tmp_path):
     after, notes = judged(folder, tmp_path)
     assert after.outcome == "unspecific", (after.verdict, after.controls)
     assert after.controls["without/damage"].outcome == "holds"
-    assert any("the loss on unrelated text (other) changes by" in note for note in notes)
+    assert any("loss on unrelated text (other) changes by" in note for note in notes)
 
 
 def test_a_part_that_carries_the_fact_alone_holds(tmp_path):

@@ -140,7 +140,8 @@ def test_a_function_vector_is_the_mean_of_what_heads_write_and_steers_so(kind, t
             project = blocks[layer].self_attn.o_proj
             written = project(part.flatten())
             if kind == "gemma3_text":
-                norm, whole = blocks[layer].post_attention_layernorm, project(z.flatten())
+                norm = blocks[layer].post_attention_layernorm
+                whole = project(z.flatten())
                 scale = (whole.pow(2).mean() + config.rms_norm_eps).sqrt()
                 written = written / scale * (1 + norm.weight)
             total = total + written.detach()

@@ -33,7 +33,9 @@ def space(naive, learned, rank, seed=1000):
 
 def loss(naive, text, change):
     """The loss where a change is made before block 1, at every token but the first."""
-    ids, begin, text_begins = naive.ids(text), len(naive.opening) or 1, len(naive.opening)
+    ids = naive.ids(text)
+    begin = len(naive.opening) or 1
+    text_begins = len(naive.opening)
 
     def hook(x):
         return torch.cat([x[:, :begin], change(x[:, begin:])], 1)

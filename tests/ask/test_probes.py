@@ -367,10 +367,7 @@ def test_a_bag_knows_no_token_behind_the_probe(tiny):
             "in another spelling",
         ),
         (
-            {
-                "label": HALVES,
-                "text": [f"{k} is {'no' if k % 2 else 'yes'}" for k in range(24)],
-            },
+            {"label": HALVES, "text": [f"{k} is {'no' if k % 2 else 'yes'}" for k in range(24)]},
             {},
             "the label itself is a word",
         ),
@@ -800,4 +797,4 @@ threshold = "plan: above chance"
     result = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path)))
     names = {*result.judged[0].controls}
     assert names == {"order/places", "order/untrained", "order/permuted"}
-    assert any("order/bag, order/embedding: prompts of every label" in n for n in result.notes)
+    assert any("order/bag, order/embedding: prompts of" in n for n in result.notes)

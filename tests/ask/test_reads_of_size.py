@@ -118,7 +118,8 @@ def test_anisotropy_is_the_mean_cosine_of_two_tokens(naive):
 
 def test_a_number_across_prompts_is_that_of_the_activations_of_all(tmp_path):
     naive, at = Naive(tmp_path / "llama", "llama"), {"site": "blocks.1.hook_resid_pre"}
-    labels, words = ("code", "prose", "code", "code", "prose"), ("a", "b x", "x b", "def a", "b")
+    labels = ("code", "prose", "code", "code", "prose")
+    words = ("a", "b x", "x b", "def a", "b")
     rows = [{"text": t, "label": x, "pair": x} for t, x in zip(words, labels, strict=True)]
     every = [
         Read(name="gap", across="distance", labels=("code", "prose"), **at),

@@ -13,10 +13,7 @@ from assay.ask.measure import measuring, reads
 from assay.ask.tables import Intervention, Read
 from assay.core.errors import DataError
 
-ROWS = (
-    {"a": "add", "b": "class", "c": "Point"},
-    {"a": "return", "b": "name", "c": "list"},
-)
+ROWS = ({"a": "add", "b": "class", "c": "Point"}, {"a": "return", "b": "name", "c": "list"})
 TEXT, PAIR, OTHER = "def {a} x", "in {b}: x y", "the {a} of {c}"
 LONG = "def {a} x in {b}: x y"
 SITE = "blocks.{n}.hook_resid_pre"

@@ -89,11 +89,7 @@ def test_a_question_of_how_much_is_answered_by_a_curve(asks, capsys):
     )
     (found,) = result.to_json()["findings"]
     assert found["curve"] == alone.to_json()["curve"]
-    assert found["curve"]["levels"] == [
-        0.05,
-        0.2,
-        0.5,
-    ]
+    assert found["curve"]["levels"] == [0.05, 0.2, 0.5]
     assert not result.judged and not result.failed
     whole = data.values[data.density.values == 0.2].mean()
     assert found["curve"]["estimate"][1] == pytest.approx(whole)

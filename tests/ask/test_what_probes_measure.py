@@ -45,10 +45,7 @@ def test_a_probe_of_heads_reads_what_goes_into_the_output_matrix(tiny):  # noqa:
     ("fields", "words"),
     [
         ({"site": "", "heads": ("0.1", "1.1")}, "heads of one block, got 0.1, 1.1"),
-        (
-            {"heads": ("0.1",), "site": "hook_embed"},
-            "heads are in place of a site",
-        ),
+        ({"heads": ("0.1",), "site": "hook_embed"}, "heads are in place of a site"),
         ({"site": "", "heads": ("0.{head}",)}, "nothing fills {head}"),
     ],
 )

@@ -135,10 +135,7 @@ threshold = "plan: a number"
 """,
 }
 KINDS |= {
-    "chat": ASKS.replace(
-        'text = "{a} plus {b} is"\ncorrupted = "{b} plus {c} is"',
-        MESSAGES,
-    )
+    "chat": ASKS.replace('text = "{a} plus {b} is"\ncorrupted = "{b} plus {c} is"', MESSAGES)
     + CLAIM.format(holds="main.right > -50"),
     "adapter": ASKS.replace('"./tiny"', '"./lora"\nbase = "./tiny"')
     + CLAIM.format(holds="main.right > -50"),

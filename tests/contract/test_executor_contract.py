@@ -92,10 +92,7 @@ def test_a_group_that_crashes_fails_alone(name, tmp_path):
         Lab(tmp_path / "here", Inline()).run(*of(*some))
     assert found == measured(tmp_path / "here")
     # what the crash took with it is the other two seeds, in every arm
-    assert {path[-4:] for path in found} == {
-        "1002",
-        "1003",
-    }
+    assert {path[-4:] for path in found} == {"1002", "1003"}
 
 
 @asked

@@ -80,11 +80,7 @@ def test_a_threshold_is_moved_away_from_a_control_that_keeps_the_claim_undecided
     method, control, threshold, advice
 ):
     beside = Verdict(
-        outcome="undecided",
-        reason=STRADDLES,
-        estimate=-0.0006,
-        low=control[0],
-        high=control[1],
+        outcome="undecided", reason=STRADDLES, estimate=-0.0006, low=control[0], high=control[1]
     )
     price = Price("old: about 221 more seeds, about 90 CPU-minutes", "seed", 221)
     claim = {"low": method[0], "high": method[1], "range": threshold, "price": price}

@@ -67,11 +67,7 @@ def test_it_is_a_model_folder_that_has_learned_something(text, bench):
     about = json.loads((path / "assay.json").read_text())
     assert about["loss"] < 0.9 * np.log(300)
     # every 4× of compute, and 64 would be after its end
-    assert [e["step"] for e in about["evaluations"]] == [
-        1,
-        4,
-        16,
-    ]
+    assert [e["step"] for e in about["evaluations"]] == [1, 4, 16]
     losses = [e["loss"] for e in about["evaluations"]]
     assert losses[0] == pytest.approx(np.log(300), abs=0.1)
     assert about["loss"] < losses[2] < losses[1] < losses[0]

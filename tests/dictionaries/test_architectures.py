@@ -243,10 +243,7 @@ def recovery(d):
 
 
 # pilot seeds 1 and 2: .73 and .68; every other architecture .81 to .98
-FLOOR = {
-    "matryoshka": 0.68,
-    "gated_sigmoid_relu": 0.62,
-}
+FLOOR = {"matryoshka": 0.68, "gated_sigmoid_relu": 0.62}
 CHANCE = 0.58  # the controls reach .49 (untrained) and .51 to .55 (shuffled)
 
 

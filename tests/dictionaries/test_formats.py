@@ -24,13 +24,7 @@ from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import BatchTopK, GroupMax, TopK
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
-PEERS = (
-    "saelens",
-    "dictionary_learning",
-    "sparsify",
-    "gemma_scope",
-    "llama_scope",
-)
+PEERS = ("saelens", "dictionary_learning", "sparsify", "gemma_scope", "llama_scope")
 EXPECTED = {peer: load_file(ROOT / f"expected/{peer}.safetensors") for peer in PEERS}
 ASKED = {"topk_no_config", "jumprelu_no_config", "batchtopk_unset"}
 CASES = [

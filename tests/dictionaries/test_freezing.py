@@ -108,7 +108,8 @@ def test_transcoders_have_the_same_halves():
 
     for part in ("decoder", "encoder"):
         one = freeze(method("topk"), part)
-        after, before = done(one, at=pairs, d_out=5).tensors, start(RUNS.seeds, one, D, 5)
+        after = done(one, at=pairs, d_out=5).tensors
+        before = start(RUNS.seeds, one, D, 5)
         assert torch.equal(after["W_dec"], before["W_dec"]) == (part == "decoder")
         assert torch.equal(after["W_enc"].mT, before["W_enc"]) == (part == "encoder")
     soft = freeze(method("topk"), "soft-decoder")

@@ -88,7 +88,8 @@ def test_its_numbers_are_those_of_the_live_functions(ask, reader):
     ],
 )
 def test_a_change_is_that_of_the_live_functions(asked, one, ask, reader):
-    found, made = ask(at=7, **asked)["changed"], change(reader, reader.read(TEXT), [one])
+    found = ask(at=7, **asked)["changed"]
+    made = change(reader, reader.read(TEXT), [one])
     assert found["kl"] == pytest.approx(made.kl[6], abs=1e-6)
     assert found["probability"] == pytest.approx(np.exp(-made.after[6]), rel=1e-3)
     assert found["deltas"][1:] == pytest.approx(made.delta.tolist(), abs=1e-5)

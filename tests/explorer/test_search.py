@@ -110,18 +110,13 @@ def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
 
 @pytest.mark.parametrize(
     "asked",
-    [
-        "by=nothing&q=a",
-        "by=token&q=" + "a" * 201,
-        "by=token&q=a&offset=-1",
-        "by=token&q=a&id=x",
-    ],
+    ["by=nothing&q=a", "by=token&q=" + "a" * 201, "by=token&q=a&offset=-1", "by=token&q=a&id=x"],
 )
 def test_what_cannot_be_searched_for_is_one_line(world, asked):
     answer = world.client.get(f"{SEARCH}?{asked}")
     assert answer.status_code == 400 and "Traceback" not in answer.text
     if "by=nothing" in asked:
-        assert "is not a choice for by: token, text, promoted, suppressed.</p>" in answer.text
+        assert "not a choice for by: token, text, promoted, suppressed" in answer.text
 
 
 @pytest.mark.parametrize("q", [*HOSTILE, "<b>", "%", "_", "'", '"', "\\", "zzzz", " "])

@@ -97,10 +97,7 @@ def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     with pytest.raises(StoreError, match=r"seeds 1003:1009 of drift were looked at on"):
         registered.freeze(lab.store, experiment, preset)
     (lab.store.root / "results/drift/frozen.jsonl").unlink()
-    with pytest.raises(
-        StoreError,
-        match=r"already measured on these seeds: drift/.* seed 100",
-    ):
+    with pytest.raises(StoreError, match=r"already measured on these seeds: drift/.* seed 100"):
         registered.freeze(lab.store, experiment, preset)
     renamed = tmp_path / "renamed.py"
     renamed.write_text((tmp_path / "drift.py").read_text())
@@ -171,7 +168,7 @@ def test_a_file_of_an_older_version_is_not_followed(tmp_path, lab):
         path.write_bytes(edited(path, text=None, claims=claims))
     data = lab.run(experiment).to_json()
     assert data["inference"] == "exploratory"
-    assert "an earlier version of Assay froze its code" in data["registration"]["changed"][0]
+    assert "earlier version of Assay froze its code" in data["registration"]["changed"][0]
     for path in paths:
         path.write_bytes(whole)
         path.write_bytes(edited(path, looks=2 * content["looks"]))

@@ -276,7 +276,8 @@ def test_claims_about_combinations_come_out_alike(arms, tmp_path, numpy_alone):
         ]
         return contents.carry_all(every, arms)
 
-    alone, grouped = claims({}), claims({"document": {"first": first, "second": second}})
+    alone = claims({})
+    grouped = claims({"document": {"first": first, "second": second}})
     for plain, wide in zip(alone, grouped, strict=True):
         assert wide.judged.high - wide.judged.low > 1.2 * (plain.judged.high - plain.judged.low)
     found = bundle(grouped, arms, told(grouped))

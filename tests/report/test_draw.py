@@ -94,7 +94,8 @@ def test_levels_of_a_heatmap_that_would_collide_are_named_by_turns():
 def test_columns_may_be_numpy_arrays(mark):
     y = np.array([0.5, 1.5], np.float32)
     columns = {"arm": np.array(["a", "b"]), "x": np.array([1, 2]), "y": y}
-    color, facet = "y" if mark == "heatmap" else "arm", "arm" if mark == "bars" else None
+    color = "y" if mark == "heatmap" else "arm"
+    facet = "arm" if mark == "bars" else None
     ET.fromstring(draw.svg(Figure("n", columns, mark, x="x", y="y", color=color, facet=facet)))
 
 

@@ -32,7 +32,11 @@ class Checker(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.ids, self.attributes, self.scripts, self.text = [], [], [], [], []
+        self.open = []
+        self.ids = []
+        self.attributes = []
+        self.scripts = []
+        self.text = []
 
     def handle_starttag(self, tag, attrs):
         if tag not in VOID:
@@ -104,11 +108,7 @@ def test_nothing_is_loaded_from_elsewhere(page, parsed):
     for tag, name, value in parsed.attributes:
         if name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
             # a link is followed by people, not loaded
-            assert value.startswith(("#", "data:")) or tag == "a", (
-                tag,
-                name,
-                value,
-            )
+            assert value.startswith(("#", "data:")) or tag == "a", (tag, name, value)
     style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
     assert "@import" not in style
     assert not re.search(r"url\((?!#)", style)

@@ -308,11 +308,7 @@ def test_ablated_columns_stand_beside_their_features_only(one, tmp_path):
     )
     index = Index(folder)
     assert [index.feature(k).numbers["importance"] for k in (2, 3, 8)] == [None, 0.5, -0.1]
-    assert [index.feature(k).numbers["ablated_firings"] for k in (2, 3, 8)] == [
-        None,
-        7,
-        0,
-    ]
+    assert [index.feature(k).numbers["ablated_firings"] for k in (2, 3, 8)] == [None, 7, 0]
     assert index.about.ablated == 2
 
 
