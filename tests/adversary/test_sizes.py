@@ -75,5 +75,5 @@ def test_places_that_nothing_fills_are_refused_in_one_line():
         dataclasses.replace(
             made(), arms={**made().arms, "at-{main.k}": Arm(lambda runs, bench: None)}
         )
-    with pytest.raises(ExperimentError, match="names k, which differs between presets"):
+    with pytest.raises(ExperimentError, match="frozen names k, which differs between presets"):
         made(frozen={"k": "the title"})

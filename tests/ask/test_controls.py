@@ -143,7 +143,7 @@ def test_a_direction_of_a_label_that_tells_nothing_does_not_hold(folder, tmp_pat
 def test_a_control_that_does_nothing_is_refused(folder, tmp_path):
     idle = '[[intervene]]\nname = "idle"\nadd = "d"\nstrength = 0\n'
     text = STEERED.format(way="difference", label="tone", first="good", second="bad", strength=1)
-    with pytest.raises(ExperimentError, match="with strength 0, so it always fails"):
+    with pytest.raises(ExperimentError, match="a direction with strength 0, so it always fails"):
         verdict(folder, tmp_path, f'{text}control = ["idle"]\n{idle}')
 
 
@@ -497,5 +497,5 @@ def test_random_dimensions_of_a_stream_are_of_this_stream(folder):
 
 def test_neurons_of_a_site_with_heads_are_refused(folder):
     table = intervention(ablate="zero", site="blocks.1.attn.hook_z", neurons=[3])
-    with pytest.raises(DataError, match="not one number there; change whole heads"):
+    with pytest.raises(DataError, match="a neuron is not one number there; change whole heads"):
         measured(folder, LETTERS, table)

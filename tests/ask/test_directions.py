@@ -346,7 +346,7 @@ def test_too_few_rows_of_a_label_are_counted(subject):
     few = rows_of(*ROWS[:4], name="learnt", text="{word} is {end}")
     of = learner(subject, few)
     table = direction(prompts="learnt", label="tone", difference=("good", "bad"))
-    with pytest.raises(DataError, match=r"'good' has 1 .* give each label 6 or more"):
+    with pytest.raises(DataError, match=r"'good' has 1 of the rows .* give each label 6 or more"):
         of.shuffled(table, Site.parse(SITE), 0)
     here = rows_of(*ROWS[:2], text="{word} is {end}")
     table = direction(label="tone", difference=("good", "bad"))

@@ -139,7 +139,7 @@ def test_the_first_token_is_left_as_it_is(subject, learnt):
     [(NUMBER, {"site": "blocks.2.hook_resid_pre"}), (NUMBER, {"window": (-1, 1)})],
 )
 def test_an_erasure_of_no_two_labels_or_elsewhere_is_refused(table, change):
-    with pytest.raises(DataError, match="is erased where its direction is learned"):
+    with pytest.raises(DataError, match="a concept is erased where its direction is learned"):
         interventions.check(intervention(erase="d", **change), (table,))
 
 
@@ -241,7 +241,7 @@ def test_labels_that_say_nothing_are_refused(fields, words):
 
 def test_a_subspace_is_not_added(of_kinds):
     table = direction(site=SITE, prompts="learnt", label="kind", probe=KINDS)
-    with pytest.raises(DataError, match="keep, project_out or erase; 'd' is several"):
+    with pytest.raises(DataError, match="with keep, project_out or erase; 'd' is several"):
         interventions.check(intervention(add="d"), (table,))
     with pytest.raises(DataError, match="a difference of two or more labels"):
         interventions.check(intervention(erase="d"), (table,))

@@ -56,7 +56,7 @@ def test_one_site_is_named_where_one_is_meant():
         hook_names.resolved(Read(name="n", norm=True, site="blocks.*.hook_out"), lambda: 4)
     with pytest.raises(ModelError, match=r"site of every block.*blocks.0.hook_mlp_out"):
         Site.parse("blocks.*.hook_mlp_out")
-    with pytest.raises(ModelError, match=r"block has one, such as blocks.0.hook_mlp"):
+    with pytest.raises(ModelError, match=r"every block has one, such as blocks.0.hook_mlp_out"):
         Site.parse("hook_mlp_out")
 
 

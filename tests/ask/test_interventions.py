@@ -530,7 +530,7 @@ def test_pairs_that_do_not_fit_are_told_with_their_row(llama):
     folder, _ = llama
     uneven = rows_of(*TEXTS, text=TEMPLATE, corrupted=TEMPLATE.replace("{who}", "{other}"))
     table = intervention(patch="corrupted", site=SITE)
-    with pytest.raises(DataError, match=r"row 1: the other text .* position = -1"):
+    with pytest.raises(DataError, match=r"row 1: the other text of its pair .* position = -1"):
         measured(folder, uneven, table)
     same = rows_of(*TEXTS, text=TEMPLATE, corrupted=TEMPLATE)
     with pytest.raises(DataError, match="row 1: both texts of the pair are the same"):

@@ -466,7 +466,7 @@ def test_an_absent_model_is_told_with_its_place(here):
 def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
     text = HEAD + '\n[[model]]\nname = "./small"\nlabel = "small"\n' + prompts(8)
     text += '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.2.hook_mlp_out"\n'
-    with pytest.raises(ExperimentError, match=r"column 8: model small: blocks.2.hook"):
+    with pytest.raises(ExperimentError, match=r"column 8: model small: blocks.2.hook_mlp_out"):
         study(here, text + claim('"small/cut".said > 1'))
     # the other model has it, and this one is not asked
     study(here, text + claim("cut.said > 1"))

@@ -173,7 +173,7 @@ def test_its_controls_are_a_random_subspace_and_damage():
 def test_what_cannot_be_is_refused(naive):
     several = Direction(name="main", site=SITE, components=2, position="all", prompts="learn")
     one = Direction(name="first", site=SITE, component=1)
-    with pytest.raises(DataError, match=r"out or erased.*'main' is several of them"):
+    with pytest.raises(DataError, match=r"projected out or erased.*'main' is several of them"):
         interventions.check(Intervention(name="cut", add="main"), [several])
     with pytest.raises(DataError, match=r"components = 50.*'first' is one direction"):
         interventions.check(Intervention(name="cut", keep="first"), [one])
@@ -181,6 +181,6 @@ def test_what_cannot_be_is_refused(naive):
         reads.check(Read(name="along", projection="main"), [several])
     few = Direction(name="main", site=SITE, components=90, position="all", prompts="learn")
     change = Intervention(name="cut", keep="main")
-    with pytest.raises(DataError, match=r"have \d+ principal components, got 90"):
+    with pytest.raises(DataError, match=r"\d+ tokens have \d+ principal components, got 90"):
         learned = texts(*LEARNED, name="learn")
         measured(naive, texts(*SHOWN), [LOSS], change, [few], [learned])

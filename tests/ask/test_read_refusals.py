@@ -88,7 +88,7 @@ def test_a_read_that_cannot_be_is_refused_before_anything_is_run(llama, fields, 
 
 
 def test_a_prompt_longer_than_the_context_is_refused_with_its_place(llama):
-    with pytest.raises(AssayError, match=r"row 2 is \d+ tokens, .* reads 64 at once"):
+    with pytest.raises(AssayError, match=r"prompts, row 2 is \d+ tokens, .* reads 64 at once"):
         told(llama, texts("x = 1", "x = 1, " * 30), loss=True)
 
 
@@ -116,13 +116,13 @@ def test_one_dimension_has_one_meaning(tmp_path, llama):
     first = Read(name="first", **lens, sweep={"layer": (0, 1)})
     other = Read(name="other", **lens, sweep={"layer": (0, 2)})
     reads.check_sweeps([first, first], {})
-    with pytest.raises(AssayError, match="and other sweep layer over different levels"):
+    with pytest.raises(AssayError, match="first and other sweep layer over different levels"):
         reads.check_sweeps([first, other], {})
-    with pytest.raises(AssayError, match=r"a dimension .* such as \{layer_read\}"):
+    with pytest.raises(AssayError, match=r"steered has a dimension .* such as \{layer_read\}"):
         reads.check_sweeps([first], {"layer": "steered"})
     steered = Intervention(name="steered", sweep={"layer": (0, 1)})
     reads.check_sweeps([first], {}, [steered])
-    with pytest.raises(AssayError, match="and other sweep layer over different levels"):
+    with pytest.raises(AssayError, match="steered and other sweep layer over different levels"):
         reads.check_sweeps([other], {}, [steered])
 
 

@@ -72,7 +72,7 @@ def test_with_levels_a_unit_is_taken_if_the_condition_is_true_of_all_of_its_rows
 def test_no_prompt_is_an_error_that_says_so(subject):
     folder, _ = subject
     prompts = shown(folder, "lead > 1000")
-    with pytest.raises(DataError, match=r"no prompt is left.*lead > 1000 is true"):
+    with pytest.raises(DataError, match=r"no prompt is left.*lead > 1000 is true of none of them"):
         measured(folder, prompts, reads=(LEAD,))
     every = range(len(WORDS))
     assert selected(rows_of({"text": "x"}), [0], folder, "cpu", folder) == [0]
@@ -159,7 +159,7 @@ def test_what_cannot_be_selected_or_claimed_is_refused(subject, tmp_path, change
 def test_nothing_is_learned_from_prompts_that_are_selected(subject, tmp_path):
     more = 'prompts = "every"\n[[intervene]]\nname = "mean"\nablate = "mean"\nsource = "first"\n'
     more += 'site = "blocks.1.hook_mlp_out"\n'
-    with pytest.raises(ExperimentError, match="'first' are selected when the study"):
+    with pytest.raises(ExperimentError, match="prompts 'first' are selected when the study runs"):
         study(tmp_path, subject[0], more=more)
 
 

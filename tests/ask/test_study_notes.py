@@ -308,7 +308,7 @@ def test_slots_stand_next_to_the_columns_of_each_row():
     assert texts(how=("here",)) == ["anna is here now", "ben is here now"]
     both = ["anna is in now", "anna is out now", "ben is in now", "ben is out now"]
     assert texts(how=("in", "out")) == both
-    with pytest.raises(DataError, match="a column who, which is one of slots, too"):
+    with pytest.raises(DataError, match="row 1 has a column who, which is one of slots, too"):
         texts(who=("carla",), how=("in",))
 
 
@@ -345,7 +345,7 @@ def test_a_verdict_is_the_same_with_copies_as_one_unit_and_none_where_most_are_c
         (folder / "copies.csv").write_text("\n".join([f"{lines[0]},id", *numbered]))
         path = str(study(folder, "copies", head, "main.right > 1"))
         if refused:
-            with pytest.raises(ExperimentError, match="64 ids of prompts, 40 repeat"):
+            with pytest.raises(ExperimentError, match="64 ids of prompts, 40 repeat the text"):
                 catalogue.find(path)
             continue
         experiment = catalogue.find(path)

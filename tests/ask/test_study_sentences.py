@@ -134,7 +134,7 @@ def made(path):
 
 def test_a_claim_that_a_control_does_much_says_what_it_needs(folder):  # noqa: F811
     path = study(folder, "control", CUT, "main.right - 'changed/heads'.right > 2")
-    with pytest.raises(ExperimentError, match="a control of changed, and a claim"):
+    with pytest.raises(ExperimentError, match="is a control of changed, and a claim that it has"):
         catalogue.find(str(path))
     path = study(
         folder, "own", CUT, "main.right - 'changed/heads'.right > 2\"\ncontrol=['changed'] #"
@@ -201,9 +201,9 @@ unit = "prompt"
     others = [line.replace("anna", "zoe") for line in numbered]
     assert said not in remarks([f"{head},id", *others]), "they have the same id in the same rows"
     assert said in remarks([head, *lines[::-1]])
-    with pytest.raises(ExperimentError, match='id in another order; write unit = "id"'):
+    with pytest.raises(ExperimentError, match='the same id in another order; write unit = "id"'):
         remarks([f"{head},id", *numbered[::-1]])
-    with pytest.raises(ExperimentError, match="says which rows of prompts and more"):
+    with pytest.raises(ExperimentError, match="no column says which rows of prompts and more"):
         remarks([head, *lines[::-1]], "share(main.right - more.right > 0) > 0.5")
     assert said in remarks(
         [head, *lines[::-1]], "share(main.right > 0) - share(more.right > 0) > 0.5"
@@ -211,7 +211,7 @@ unit = "prompt"
 
 
 def test_what_a_run_could_not_judge_is_refused_by_the_plan(folder):  # noqa: F811
-    with pytest.raises(ExperimentError, match="a number for each prompt, which is a"):
+    with pytest.raises(ExperimentError, match="has a number for each prompt, which is a unit"):
         planned(folder, "no unit", CUT, "mean(main.right, over=prompt) > 1")
     label = '[[read]]\nname = "anna"\ncolumn = ["who", "anna"]\n'
     tables = CUT.replace('unit = "prompt"', 'unit = "country"') + label
@@ -257,7 +257,7 @@ def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa
     more = '[[prompts]]\nname = "more"\ntext = "{who} is there"\nunit = "prompt"\n'
     tables = CUT + more + 'rows = [{ who = "anna", country = "x", city = "y", foil = "z" }]\n'
     path = study(folder, "some units", tables, "main.right - more.right > 2")
-    with pytest.raises(ExperimentError, match=r"1 are the same.* write a claim of each"):
+    with pytest.raises(ExperimentError, match=r"of which 1 are the same.* write a claim of each"):
         catalogue.find(str(path))
 
 

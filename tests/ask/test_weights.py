@@ -315,10 +315,10 @@ def test_parts_that_the_model_does_not_have_are_refused(tmp_path):
     with pytest.raises(DataError, match="heads 0 to 3"):
         measured(naive, texts(*SHOWN), [read])
     late = Read(name="it", weights="v_composition", heads=("2.1",), to="1.2")
-    with pytest.raises(DataError, match=r"earlier blocks write, and 2.1 is not in one"):
+    with pytest.raises(DataError, match=r"heads of earlier blocks write, and 2.1 is not in one"):
         measured(naive, texts(*SHOWN), [late])
     wide = Read(name="it", weights="copying", heads=("1.2",), site="blocks.0.mlp.hook_post")
-    with pytest.raises(DataError, match=r"read \d+ numbers, as the output of an MLP"):
+    with pytest.raises(DataError, match=r"heads read \d+ numbers, as the output of an MLP"):
         measured(naive, texts(*SHOWN), [wide])
 
 

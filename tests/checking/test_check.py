@@ -220,7 +220,7 @@ def test_a_function_that_ignores_what_it_is_handed_is_reported_at_once():
         calls.append(len(prompts))
         return [noise(p["text"]) for p in prompts]
 
-    with pytest.raises(DataError, match="gives the same numbers with the vector"):
+    with pytest.raises(DataError, match="ignores gives the same numbers with the vector"):
         check(ignores, cache=False)
     assert max(calls) == 2
 
@@ -242,7 +242,7 @@ def test_an_error_names_the_control_and_the_prompt():
                     raise ValueError("no such token")
         return share(vector, prompts)
 
-    with pytest.raises(RunError, match=r"ValueError: no such token under opposite"):
+    with pytest.raises(RunError, match=r"hook raised ValueError: no such token under opposite"):
         check(hook, cache=False)
     with pytest.raises(RunError, match=r"at prompt 14 \({'text': 'prompt 13'"):
         check(hook, cache=False)

@@ -298,7 +298,7 @@ def test_a_saved_probe_is_judged_again(by_length, tmp_path, capsys):
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in content.items():
             archive.writestr(name, text)
-    with pytest.raises(DataError, match="'undecided'; its numbers say 'unspecific'"):
+    with pytest.raises(DataError, match="states 'undecided'; its numbers say 'unspecific'"):
         assay.ProbeCheck.load(path)
 
 

@@ -80,7 +80,9 @@ def test_other_names_are_refused(tmp_path, name):
 
 def test_it_overwrites_nothing(tmp_path):
     (tmp_path / "mine.py").write_text("precious")
-    with pytest.raises(ExperimentError, match="experiment already; choose another"):
+    with pytest.raises(
+        ExperimentError, match="gated-sae is an experiment already; choose another name"
+    ):
         write_experiment("gated_sae", tmp_path)
     with pytest.raises(ExperimentError, match="already there"):
         write_experiment("mine", tmp_path)

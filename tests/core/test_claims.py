@@ -198,7 +198,7 @@ def test_crossed_cells_all_right_err_no_more_often_than_stated(kind):
 
 
 def test_a_unit_outside_of_its_bounds_is_refused():
-    with pytest.raises(ClaimError, match=r"is 1\.47, outside of its bounds 0 to 1"):
+    with pytest.raises(ClaimError, match=r"a unit is 1\.47, outside of its bounds 0 to 1"):
         judged(main=1.5, changes={"low": 0.5, "bounds": (0, 1)})
 
 
@@ -604,7 +604,9 @@ def test_all_runs_diverged_gives_a_verdict_and_no_crash():
 
 def test_a_control_that_would_compare_an_arm_with_itself_is_refused():
     c = claim(value=lambda arm, arms: arms["control"].x - arm.x)
-    with pytest.raises(ClaimError, match="it would be compared with itself"):
+    with pytest.raises(
+        ClaimError, match="'control' is being judged, so it would be compared with itself"
+    ):
         judge(c, {"main": arm(1.0), "control": arm(2.0)})
 
 

@@ -43,7 +43,7 @@ def test_what_inspect_packs_with_zstd_is_read_or_says_what_it_needs():
     try:
         import zstandard  # noqa: F401
     except ModuleNotFoundError:
-        with pytest.raises(DataError, match=r"is compressed with zstd.*pip install"):
+        with pytest.raises(DataError, match=r"packed.eval is compressed with zstd.*pip install"):
             eval_logs.read(LOGS / "as-packed.eval", "arm")
     else:
         unpacked = eval_logs.read(LOGS / "as-packed.eval", "arm")

@@ -29,7 +29,7 @@ def test_what_is_typed_after_import_assay_is_there():
 
 
 def test_a_name_from_nowhere_gets_the_nearest():
-    with pytest.raises(AttributeError, match=r"public name Clam; did you mean Claim\?"):
+    with pytest.raises(AttributeError, match=r"no public name Clam; did you mean Claim\?"):
         assay.Clam  # noqa: B018
     with pytest.raises(
         AttributeError, match=r"assay\.subjects has no public name Sight; did you mean Site\?"

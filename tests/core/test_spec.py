@@ -248,7 +248,7 @@ def test_grid_is_the_product_in_the_order_given():
 def test_fields_that_arms_set_are_refused_at_once():
     specs = grid(Toy(lr=0.3), seed=range(2))
     assert reserved("kind", "width")(specs) == specs
-    with pytest.raises(SpecError, match=r"for arms to set: leave it at 'a', got 'b'"):
+    with pytest.raises(SpecError, match=r"Toy\.kind is for arms to set: leave it at 'a', got 'b'"):
         reserved("kind", "width")((*specs, Toy(kind="b")))
 
 

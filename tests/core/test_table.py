@@ -493,7 +493,7 @@ def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
     number = assay.estimate(twice, value="x", unit="seed", over="density", natural=(0, 1))
     assert number.notes == ("main: 48 rows averaged into 24 cells of seed × density",)
     assert number.to_json()["notes"] == list(number.notes)
-    with pytest.raises(ClaimError, match=r"needs a control.*the only arm is old"):
+    with pytest.raises(ClaimError, match=r"a verdict needs a control.*the only arm is old"):
         assay.judge(f[f.arm == "old"], claim="old.x[density=1] < 1", unit="seed")
     with pytest.raises(DataError, match="no column 'arm'"):
         assay.judge(bare, claim="x < 1", unit="seed", control="a")
@@ -631,7 +631,7 @@ def test_rows_of_two_runs_speak_for_these_two_alone():
 
 
 def test_groups_are_told_apart_by_means_alone_and_six_units_each():
-    with pytest.raises(ClaimError, match=r"have no unit in common, .*compare means"):
+    with pytest.raises(ClaimError, match=r"new and old have no unit in common, .*compare means"):
         assay.judge(groups(NEW, OLD), claim="new.acc / old.acc > 1", unit="run")
     ratio = assay.estimate(groups(NEW, OLD), value="mean(new.acc) / mean(old.acc)", unit="run")
     assert ratio.estimate == pytest.approx(np.mean(NEW) / np.mean(OLD))
@@ -644,7 +644,7 @@ def test_too_few_units_are_told_before_a_control_that_lacks():
     judged = assay.judge(few, claim="new.fvu - old.fvu < -0.05", unit="seed")
     assert judged.reason == "too few units: 3 of 6 seeds"
     alone = {k: v[:3] for k, v in few.items()}
-    with pytest.raises(ClaimError, match=r"^too few units: 3 of 6 seeds; and a"):
+    with pytest.raises(ClaimError, match=r"^too few units: 3 of 6 seeds; and a verdict needs"):
         assay.judge(alone, claim="new.fvu < 1", unit="seed")
 
 
@@ -787,7 +787,7 @@ def test_copies_of_units_are_refused():
     assert not any("copies" in n for n in assay.judge(f, **ASK).notes)
     few = f[f["seed"] < 3]
     copied = copies(few, 8)
-    with pytest.raises(DataError, match=r"of seed have only 3 different sets .*--unit"):
+    with pytest.raises(DataError, match=r"24 levels of seed have only 3 different sets .*--unit"):
         assay.judge(copied, **ASK)
     # of one arm the control's rows are copies as well
     alone = {**ASK, "claim": "gated.fvu < 0.22"}
@@ -795,7 +795,9 @@ def test_copies_of_units_are_refused():
         assay.judge(copied, **alone)
     # but for noise of a thousandth of a percent of what units differ by
     near = copied.assign(fvu=copied["fvu"] + 1e-7 * np.random.default_rng(5).normal(size=192 * 4))
-    with pytest.raises(DataError, match=r"about 3 sets of 8 similar ones: .*--unit"):
+    with pytest.raises(
+        DataError, match=r"24 seeds look like about 3 sets of 8 similar ones: .*--unit"
+    ):
         assay.judge(near, **ASK)
     # neither of arms that share no unit, nor of answers that are right or wrong
     apart = copies(few.groupby(["arm", "seed"], as_index=False)["fvu"].mean(), 8)
@@ -876,7 +878,7 @@ def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
         assay.judge(wide.rename(columns=lambda c: c if c == "seed" else f"{c}_x"), **ask)
     for name in ("t.feather", "t.parquet"):
         long.to_json(tmp_path / name, orient="records")
-        with pytest.raises(DataError, match=r"is not CSV: .* the DataFrame to assay"):
+        with pytest.raises(DataError, match=r"is not CSV: .* give the DataFrame to assay.judge"):
             assay.judge(tmp_path / name, **ask)
     whole = assay.judge(long, **ask)
     for name, lines in (("t.json", False), ("t.jsonl", True)):

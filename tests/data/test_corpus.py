@@ -152,7 +152,7 @@ def test_a_count_of_zero_takes_all(tmp_path):
     found = corpus.load(str(many(tmp_path)))
     made = found.windows(words, "test", context=16, count=0, per_file=4)
     assert len(made.tokens) == sum(min(4, len(found.text(i)) // 16) for i in found.part("test"))
-    with pytest.raises(DataError, match=r"0 windows of 5000 tokens; requested: all"):
+    with pytest.raises(DataError, match=r"has 0 windows of 5000 tokens; requested: all"):
         found.windows(words, "test", context=5000, count=0)
 
 

@@ -187,7 +187,7 @@ def test_other_parts_take_centre_scale_and_limit_from_training(world, bench, mad
     assert not set(test.document) & set(made.document)
     x = test.raw(np.arange(10)).numpy().reshape(-1, 24)
     assert np.allclose(test.rows(np.arange(160)).numpy(), (x - made.mean) * made.scale, atol=1e-5)
-    with pytest.raises(DataError, match=r"normalised as the training part is.*like="):
+    with pytest.raises(DataError, match=r"test part is normalised as the training part is.*like="):
         harvest(spec(world, part="test", windows=10), bench)
 
 
@@ -335,7 +335,7 @@ def test_no_room_is_said_before_the_model_runs(world, bench, monkeypatch):
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10_000_000})()
     )
-    with pytest.raises(StoreError, match=r"needs another 0 MB in .*, 10 MB are free"):
+    with pytest.raises(StoreError, match=r"the harvest needs another 0 MB in .*, 10 MB are free"):
         harvest(spec(world), bench)
     assert bench.reports == []
 
@@ -365,7 +365,7 @@ def test_a_run_gets_the_same_batches_alone_and_in_any_group(made):
         for row, seed in enumerate((9, 1, 1, 2)):
             assert torch.equal(group(step)[row], alone[seed](step))
         assert torch.equal(shared(step), alone[2](step))
-    with pytest.raises(DataError, match=r"of 100000 is larger than the \d+ vectors"):
+    with pytest.raises(DataError, match=r"a batch of 100000 is larger than the \d+ vectors"):
         made.batches(np.array([1]), 100_000)
 
 

@@ -191,7 +191,7 @@ def test_each_run_reads_in_its_own_order_and_equal_seeds_the_same():
     assert torch.equal(batches(np.array([2]), TOKENS, VOCAB, 8)(0)[0], x[1])
     epoch = torch.cat([draw(step)[0] for step in range(8)])  # each window once
     assert len(epoch.unique(dim=0)) == len(TOKENS) and not torch.equal(draw(8), x)
-    with pytest.raises(SpecError, match="of 65 windows is more than the 64 of 12"):
+    with pytest.raises(SpecError, match="a batch of 65 windows is more than the 64 of 12 tokens"):
         batches(np.array([1]), TOKENS, VOCAB, 65)
 
 

@@ -92,7 +92,7 @@ def test_a_folder_with_something_else_in_it_is_refused(small):
 
 
 def test_what_cannot_be_trained_is_refused(small):
-    with pytest.raises(SpecError, match="can hold a decoder with norm=rms"):
+    with pytest.raises(SpecError, match="no model folder can hold a decoder with norm=rms"):
         train_folders([small.replace(norm="rms")], Path("lms"))
     assert not Path("lms").exists()
     with pytest.raises(SpecError, match="a batch of 100000 windows is more than"):

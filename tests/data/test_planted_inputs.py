@@ -74,5 +74,5 @@ def test_each_feature_may_have_a_density_of_its_own():
 
 @pytest.mark.parametrize("p", [0.0, -0.1, 1.5, float("nan")])
 def test_a_density_that_is_no_probability_is_one_clear_line(p):
-    with pytest.raises(DataError, match="a probability above 0 and at most 1"):
+    with pytest.raises(DataError, match="density is a probability above 0 and at most 1"):
         planted.sparse_features(RUNS, 2, 8, density=np.full((len(RUNS), 2), p))

@@ -100,7 +100,7 @@ def test_what_it_writes_it_reads_with_the_same_bits(folder, tmp_path):
     assert write(d, tmp_path / "new", "mine") == [tmp_path / "new"]
     again = load(tmp_path / "new")
     assert all(torch.equal(value, again.tensors()[name]) for name, value in d.tensors().items())
-    with pytest.raises(DataError, match=r"'sparsify' to write; .*assay, mine, saelens"):
+    with pytest.raises(DataError, match=r"no format 'sparsify' to write; .*assay, mine, saelens"):
         write(d, tmp_path / "other", "sparsify")
 
 

@@ -258,14 +258,14 @@ def test_rows_may_start_with_the_covariance_of_the_targets():
 
 @pytest.mark.parametrize("part", ["decoder", "soft-decoder", "encoder"])
 def test_what_is_frozen_is_not_resampled(part):
-    with pytest.raises(SpecError, match="with a frozen part takes dead=Keep"):
+    with pytest.raises(SpecError, match="a dictionary with a frozen part takes dead=Keep"):
         done(freeze(method("relu", dead=Resample(at=(5,))), part))
     done(freeze(method("relu", dead=Resample(at=(5,))), ""), steps=1)
     done(method("relu", dead=Resample(at=(5,)), frozen=("b_dec",)), steps=1)
 
 
 def test_what_cannot_be_is_refused_in_one_line():
-    with pytest.raises(SpecError, match="'decodr' to freeze; did you mean decoder"):
+    with pytest.raises(SpecError, match="no part 'decodr' to freeze; did you mean decoder"):
         freeze(method("relu"), "decodr")
     for near in (0.0, -0.5, 1.5):
         with pytest.raises(SpecError, match="near is a cosine above 0"):

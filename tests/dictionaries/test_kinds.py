@@ -226,9 +226,9 @@ def test_what_a_user_can_get_wrong(tmp_path):
         ),
     ):
         transcoder(per_token="batch-norm")
-    with pytest.raises(DataError, match=r"its threshold as \[2, 7\], got none"):
+    with pytest.raises(DataError, match=r"JumpReLU needs its threshold as \[2, 7\], got none"):
         transcoder(nonlinearity=JumpReLU())
-    with pytest.raises(DataError, match=r"threshold as \[2, 7\], got \[2, 6\]"):
+    with pytest.raises(DataError, match=r"JumpReLU needs its threshold as \[2, 7\], got \[2, 6\]"):
         transcoder(nonlinearity=JumpReLU(), own={"threshold": torch.zeros(R, 6)})
     with pytest.raises(
         DataError,
@@ -236,5 +236,5 @@ def test_what_a_user_can_get_wrong(tmp_path):
     ):
         replace(d, W_enc=d.W_enc[0])
     save_file({"W_enc": torch.zeros(3)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(DataError, match=r"no dictionary of Assay's own.*assay export"):
+    with pytest.raises(DataError, match=r"holds no dictionary of Assay's own.*assay export"):
         Dictionary.load(tmp_path / "foreign.safetensors")

@@ -243,10 +243,12 @@ def test_what_a_user_can_get_wrong():
     with pytest.raises(SpecError, match="target and a gain above 0, got l0=0"):
         TargetL0(0)
     for wrong in ({"at": (5, 3)}, {"at": (0,)}, {"at": (5,), "exempt": 1.5}):
-        with pytest.raises(SpecError, match="needs growing steps from 1 and a share"):
+        with pytest.raises(
+            SpecError, match="Resample needs growing steps from 1 and a share exempt"
+        ):
             Resample(**wrong)
     state = {"b_enc": torch.ones(2, 3)}
-    with pytest.raises(SpecError, match="'b_enc' needs a name that is not in use"):
+    with pytest.raises(SpecError, match="watch='b_enc' needs a name that is not in use"):
         Watch("b_enc", (0,), lambda p: p["b_enc"]).start(state, 5, list(state))
-    with pytest.raises(SpecError, match=r"asks for steps \[6\] of a training of 5"):
+    with pytest.raises(SpecError, match=r"watch='a' asks for steps \[6\] of a training of 5"):
         Watch("a", (0, 6), lambda p: p["b_enc"]).start(state, 5, list(state))

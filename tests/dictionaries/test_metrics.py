@@ -130,7 +130,7 @@ def test_ranges(seed, bias, noise):
 
 
 def test_shapes_that_do_not_fit_are_named():
-    with pytest.raises(DataError, match=r"dimensions, got \[9, 4\] and \[9, 3\]"):
+    with pytest.raises(DataError, match=r"same rows and dimensions, got \[9, 4\] and \[9, 3\]"):
         metrics.fvu(rows()[0], rows()[0][:, :3])
 
 

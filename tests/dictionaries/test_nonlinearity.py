@@ -196,14 +196,16 @@ def test_json_round_trip_and_start(nonlinearity):
 def test_what_a_user_can_get_wrong():
     with pytest.raises(DataError, match="k must be at least 1, got k=0"):
         TopK(0)
-    with pytest.raises(DataError, match="at most the dictionary's width 5, got k=6"):
+    with pytest.raises(DataError, match="k must be at most the dictionary's width 5, got k=6"):
         TopK(6).init(1, 5)
-    with pytest.raises(DataError, match=r"nonlinearity 'Topk'.*did you mean TopK"):
+    with pytest.raises(DataError, match=r"unknown nonlinearity 'Topk'.*did you mean TopK"):
         from_json({"name": "Topk", "k": 3})
     for kind in (AbsTopK, BatchTopK, GroupMax):
         with pytest.raises(DataError, match=f"k must be at least 1, got k=-1; {kind.__name__}"):
             kind(-1)
-    with pytest.raises(DataError, match="that k divides, got k=3 and width 5"):
+    with pytest.raises(
+        DataError, match="GroupMax needs a width that k divides, got k=3 and width 5"
+    ):
         GroupMax(3).init(1, 5)
     with pytest.raises(DataError, match="bandwidth above 0"):
         JumpReLU(bandwidth=0)

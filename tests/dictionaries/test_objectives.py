@@ -345,5 +345,7 @@ def test_what_a_user_can_get_wrong():
         with pytest.raises(DataError, match="prefixes must be growing widths"):
             losses.Matryoshka(prefixes)
     params, x, penalty, _ = make(BatchTopK(2))
-    with pytest.raises(DataError, match="prefixes must be the dictionary's width 6"):
+    with pytest.raises(
+        DataError, match="the last of the prefixes must be the dictionary's width 6"
+    ):
         losses.Matryoshka((2, 4))(params, x, BatchTopK(2), penalty)

@@ -53,5 +53,5 @@ def test_runs_keep_their_axis_and_counts_add_up():
 
 
 def test_impossible_counts_are_refused():
-    with pytest.raises(DataError, match="0 to 10 of 10 rows, got counts from 0 to 11"):
+    with pytest.raises(DataError, match="in 0 to 10 of 10 rows, got counts from 0 to 11"):
         density_classes(np.array([0, 11]), 10)

@@ -200,7 +200,9 @@ def test_each_run_may_have_its_own_batches(bench):
 
 
 def test_a_method_has_a_rate_and_a_penalty_for_each_run(bench):
-    with pytest.raises(SpecError, match="for each run, got 2 and 4 for 4 runs"):
+    with pytest.raises(
+        SpecError, match="one lr and one penalty for each run, got 2 and 4 for 4 runs"
+    ):
         fit_dictionaries(
             [(RUNS, replace(method("relu"), lr=np.ones(2)))], batches, d=D, steps=5, bench=bench
         )

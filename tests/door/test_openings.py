@@ -166,7 +166,7 @@ def test_two_tokens_that_are_both_called_bos_are_refused(tmp_path):
     named = tokenizer_of(folder).convert_ids_to_tokens(6)
     change(folder, "tokenizer_config.json", lambda c: c.update(bos_token=named))
     assert find(str(folder)).opening == ()
-    with pytest.raises(ModelError, match=r"BOS tokens: 5 in its config\.json, 6 in"):
+    with pytest.raises(ModelError, match=r"two BOS tokens: 5 in its config\.json, 6 in its"):
         find(str(folder), True).beginning(True)
     lacking = tiny_models.make(tmp_path / "n", "llama")
     with pytest.raises(ModelError, match="has no BOS token"):

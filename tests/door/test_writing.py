@@ -114,7 +114,7 @@ def test_an_end_that_is_no_token_is_refused(model, tmp_path):
     for i, end in enumerate(("</s>", [], [1.5], True)):
         folder = copied(model, tmp_path / f"m{i}")
         (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": end}))
-        with pytest.raises(ModelError, match=r"config\.json: eos_token_id must be"):
+        with pytest.raises(ModelError, match=r"generation_config\.json: eos_token_id must be"):
             find(str(folder)).check_weights()
 
 

@@ -361,13 +361,15 @@ def test_few_documents_have_no_interval_and_say_so(measured, tmp_path):
 
 def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 300}
-    with pytest.raises(DataError, match=r"24 numbers per token, .* has 40 at blocks"):
+    with pytest.raises(
+        DataError, match=r"reads 24 numbers per token, .* has 40 at blocks.1.mlp.hook_post"
+    ):
         evaluate(plain(), site="blocks.1.mlp.hook_post", **ask)
     with pytest.raises(ModelError, match="has 3 blocks"):
         evaluate(plain(), plain(("blocks.7.hook_resid_post",), seed=1), **ask)
     with pytest.raises(DataError, match="give --site"):
         evaluate(plain(()), **ask)
-    with pytest.raises(DataError, match=r"at most 64 tokens .*--context asks for 65"):
+    with pytest.raises(DataError, match="reads at most 64 tokens at once, --context asks for 65"):
         evaluate(plain(), context=65, **ask)
     with pytest.raises(SpecError, match="no argument tokns; did you mean tokens"):
         evaluate(plain(), tokns=3, **ask)
@@ -453,7 +455,7 @@ def test_a_notebook_shows_the_measures_and_the_trade_off(measured):
 
 def test_a_file_of_several_runs_says_how_to_take_one(measured, tmp_path):
     Dictionary.join([plain(), plain()]).save(tmp_path / "two.safetensors")
-    with pytest.raises(DataError, match="2 dictionaries; take one: assay export"):
+    with pytest.raises(DataError, match="two holds 2 dictionaries; take one: assay export"):
         measured(tmp_path / "two.safetensors", root=tmp_path / "s")
 
 

@@ -117,10 +117,12 @@ def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, text
     )
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 200, "context": 12}
     assert evaluate("own/main", **ask).dictionaries[0]["part"] == "test"
-    with pytest.raises(DataError, match="train would evaluate it on its training"):
+    with pytest.raises(DataError, match="--part train would evaluate it on its training"):
         evaluate("own/main", part="train", **ask)
     put(store, Job("own", 1, "main", Trial(seed=2)), _measures(), bare)
-    with pytest.raises(DataError, match="2 stored dictionaries, name one of them"):
+    with pytest.raises(
+        DataError, match="own/main has 2 stored dictionaries, name one of them: own/"
+    ):
         evaluate("own/main", **ask)
     with pytest.raises(DataError, match="did you mean own/main"):
         evaluate("own/mian", **ask)

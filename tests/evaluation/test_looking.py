@@ -113,13 +113,17 @@ def test_a_bos_comes_first_where_the_file_says_so(model, tmp_path):
 
 
 def test_what_cannot_be_looked_at(model, tmp_path):
-    with pytest.raises(DataError, match="assay run gated-sae, or name one with --d"):
+    with pytest.raises(
+        DataError, match="make it with: assay run gated-sae, or name one with --dictionary"
+    ):
         look(TEXT, model=model, root=tmp_path)
-    with pytest.raises(DataError, match="has length 1 in tokens; give at least 3"):
+    with pytest.raises(DataError, match="the text has length 1 in tokens; give at least 3"):
         look("x", plain(), model=model, root=tmp_path)
     with pytest.raises(DataError, match="give at least 92, so that"):
         look(TEXT, plain(), model=model, skip_first=90, root=tmp_path)
-    with pytest.raises(DataError, match=r"left out, with skip_first 1 and outlier"):
+    with pytest.raises(
+        DataError, match=r"tokens are left out, with skip_first 1 and outlier 0\.01"
+    ):
         look(TEXT, plain(), model=model, outlier=0.01, root=tmp_path)
     with pytest.raises(SpecError, match="skip_first must be at least 0, got -1"):
         look(TEXT, plain(), model=model, skip_first=-1, root=tmp_path)

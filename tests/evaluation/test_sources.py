@@ -119,7 +119,7 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, find):
     for opened in (load, find):
         with pytest.raises(DataError, match=r"did you mean .*/sae-topk\?$"):
             opened(tmp_path / "sae-topp")
-    with pytest.raises(DataError, match="a file or folder that holds a dictionary"):
+    with pytest.raises(DataError, match="name a file or folder that holds a dictionary"):
         load(tmp_path / "gemma")
     with pytest.raises(
         DataError,
@@ -129,7 +129,7 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, find):
 
 
 def test_a_showcase_that_was_not_made_says_which_command_makes_it(tmp_path):
-    with pytest.raises(DataError, match=r"gated-sae trains it.* smollm2 --showcase"):
+    with pytest.raises(DataError, match=r"run gated-sae trains it.* smollm2 --showcase"):
         sources.find([sources.SHOWCASE], Store(tmp_path))
 
 
@@ -183,7 +183,7 @@ def test_the_same_door_opens_a_stored_run_by_its_name_and_by_its_folder(tmp_path
         assert opened.origin["file"] == f"keeps/{folder.name}"
     with pytest.raises(DataError, match=r"is a stored run, .* omit k="):
         assay.load("keeps/main", root=tmp_path, k=3)
-    with pytest.raises(DataError, match=r"or stored run 'keep/main'; .*keeps/main"):
+    with pytest.raises(DataError, match=r"no file, folder or stored run 'keep/main'; .*keeps/main"):
         assay.load("keep/main", root=tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_the_door_says_what_it_does_not_know(tmp_path):
     (tmp_path / "sae-topk").mkdir()
     with pytest.raises(DataError, match=r"did you mean .*/sae-topk\?$"):
         assay.load(tmp_path / "sae-topp", root=tmp_path / "store")
-    with pytest.raises(DataError, match=r"known of treshold=; did you mean threshold\?"):
+    with pytest.raises(DataError, match=r"nothing is known of treshold=; did you mean threshold\?"):
         assay.load(tmp_path / "sae-topk", treshold=2.0)
-    with pytest.raises(DataError, match=r"'saelense'; did you mean saelens\?"):
+    with pytest.raises(DataError, match=r"no format 'saelense'; did you mean saelens\?"):
         assay.load(tmp_path / "sae-topk", format="saelense")

@@ -206,9 +206,11 @@ def test_what_does_not_fit_is_refused(model):
         reader.read(3 * lt.TEXT)
     with pytest.raises(DataError, match="at most 64 are read"):
         lt.reader(model).read(9 * lt.TEXT)
-    with pytest.raises(DataError, match="has length 1 in tokens; give at least 3"):
+    with pytest.raises(DataError, match="the text has length 1 in tokens; give at least 3"):
         reader.read("x")
-    with pytest.raises(DataError, match=r"left out, with skip_first 1 and outlier"):
+    with pytest.raises(
+        DataError, match=r"tokens are left out, with skip_first 1 and outlier 0\.01"
+    ):
         lt.reader(model, outlier=0.01).read(lt.TEXT)
     with pytest.raises(
         DataError, match=f"made at tokens 0 to {len(reading) - 2}, got {len(reading) - 1}"

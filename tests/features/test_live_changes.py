@@ -97,7 +97,7 @@ def test_a_change_is_a_factor_or_a_value():
         {"factor": float("nan")},
         {"value": float("inf")},
     ):
-        with pytest.raises(DataError, match="a factor or a value, a finite number"):
+        with pytest.raises(DataError, match="either a factor or a value, a finite number"):
             Change(3, **wrong)
 
 

@@ -77,12 +77,14 @@ def test_names_that_cannot_be_told_from_others_are_refused(both, name):
 def test_one_without_specs_or_scope_is_refused(both):
     e, _ = both
     for other in (Elsewhere((), "a hill"), Elsewhere(e.default, "")):
-        with pytest.raises(ExperimentError, match="hill needs specs, and a scope"):
+        with pytest.raises(ExperimentError, match="preset hill needs specs, and a scope"):
             dataclasses.replace(e, elsewhere={"hill": other})
 
 
 def test_an_unknown_preset_names_all_of_them(both):
-    with pytest.raises(ExperimentError, match="'tiny'; known: default, full, hill, smoke"):
+    with pytest.raises(
+        ExperimentError, match="no preset 'tiny'; known: default, full, hill, smoke"
+    ):
         override(both[0], "tiny")
-    with pytest.raises(ExperimentError, match="every experiment has a preset 'hill'"):
+    with pytest.raises(ExperimentError, match="not every experiment has a preset 'hill'"):
         everywhere("hill")

@@ -176,6 +176,6 @@ def test_two_that_store_the_same_runs_at_once_leave_whole_ones(tmp_path):
 
 def test_a_url_is_no_store(tmp_path):
     for url in ("s3://bucket/x", "s3:/bucket/x", f"file://{tmp_path}"):
-        with pytest.raises(StoreError, match=r"is a folder, got the URL .*--on ray"):
+        with pytest.raises(StoreError, match=r"a store is a folder, got the URL .*--on ray"):
             Store(url)
     assert Store(tmp_path / "a:b").root.name == "a:b"

@@ -146,7 +146,9 @@ def test_stored_results_are_shown_without_the_model(lab):
 
 
 def test_runs_that_read_different_things_are_not_judged_together(lab):
-    with pytest.raises(StoreError, match=r"things \(model aaa and model bbb\)"):
+    with pytest.raises(
+        StoreError, match=r"arm main read different things \(model aaa and model bbb\)"
+    ):
         lab.run(
             dataclasses.replace(
                 experiment, inputs=lambda s: {"model": "aaa" if s.seed < 1004 else "bbb"}

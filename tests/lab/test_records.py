@@ -111,7 +111,7 @@ def test_check_finds_what_differs(recorded):
 def test_a_file_that_is_no_record(tmp_path):
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "x.json").write_text("[")
-    with pytest.raises(ExperimentError, match=r"not a record .* assay verify x --rec"):
+    with pytest.raises(ExperimentError, match=r"is not a record .* assay verify x --record"):
         records.read("x", str(tmp_path / "x.py"))
     assert records.read("y", str(tmp_path / "y.py")) is None
 

@@ -126,7 +126,7 @@ def test_another_version_there_is_one_line_and_ends_the_command(tmp_path):
 def test_a_module_of_another_text_there_is_one_line(tmp_path):
     executor = Travelling(lambda parcel: dataclasses.replace(parcel, code="0" * 16))
     experiment = catalogue.find("superposition")
-    with pytest.raises(EngineError, match=r"has another text of assay.*superposition"):
+    with pytest.raises(EngineError, match=r"a node has another text of assay.*superposition"):
         Lab(tmp_path / "s", executor).run(experiment, override(experiment, "smoke"))
 
 

@@ -64,7 +64,7 @@ def test_a_claim_in_a_sentence_is_the_records_and_says_when_the_sentence_is_stal
     assert kinds.claim("gated-sae.1.holds").replace(kinds.SPACE, " ") == "● 0.0240 [0.0222, 0.0258]"
     line = "It leads: <!-- made: claim gated-sae.gemma.1.holds -->old<!-- end --> FVU"
     assert kinds.claim("gated-sae.gemma.1.holds") in kinds.filled(line)
-    with pytest.raises(ValueError, match="says holds; write the sentence anew"):
+    with pytest.raises(ValueError, match="the record says holds; write the sentence anew"):
         kinds.claim("gated-sae.1.fails")
 
 

@@ -202,7 +202,7 @@ def test_a_tokenizer_of_more_tokens_than_the_model_reads_is_one_line(folder, tmp
     content["model"]["vocab"]["another"] = 301
     path.write_text(json.dumps(content))
     other = shutil.copytree(folder, tmp_path / "other")
-    with pytest.raises(ModelError, match=r"tokenizer: it has 301 tokens.* 300$"):
+    with pytest.raises(ModelError, match=r"another model's tokenizer: it has 301 tokens.* 300$"):
         load(str(other)).prompt("def")
 
 
@@ -213,9 +213,11 @@ def test_a_broken_tokenizer_is_one_clear_line(folder):
 
 
 def test_an_absent_folder_and_an_impossible_dtype(folder, tmp_path):
-    with pytest.raises(ModelError, match=r"no model .*nowhere.*; give smollm2, gemma"):
+    with pytest.raises(
+        ModelError, match=r"no model .*nowhere.*; give smollm2, gemma3-270m, a folder"
+    ):
         load(str(tmp_path / "nowhere"))
-    with pytest.raises(ModelError, match=r"bfloat16 or float16, got 'float64'"):
+    with pytest.raises(ModelError, match=r"float32, bfloat16 or float16, got 'float64'"):
         load(str(folder), dtype="float64")
 
 
@@ -233,7 +235,7 @@ def test_the_sizes_are_those_of_the_config(good):
         "blocks.0.hook_resid_pre",
         "ln_final.hook_normalized",
     ]
-    with pytest.raises(ModelError, match="pair of positions, no vector for a token"):
+    with pytest.raises(ModelError, match="for each pair of positions, no vector for a token"):
         found.width(Site("pattern", 0))
 
 

@@ -217,7 +217,7 @@ def test_prompts_longer_than_the_context_are_refused_before_anything_is_run(subj
             )
     cache = batches.shared_cache()
     subject.run(torch.ones(1, 60), cache=cache)
-    with pytest.raises(ModelError, match="64 positions, got 5 and 60 in the cache"):
+    with pytest.raises(ModelError, match="at most 64 positions, got 5 and 60 in the cache"):
         subject.run(torch.ones(1, 5), cache=cache)
 
 
