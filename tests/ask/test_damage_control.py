@@ -88,7 +88,7 @@ def test_a_part_that_everything_needs_is_unspecific(tmp_path):
     after, notes = judged(folder, tmp_path)
     assert after.outcome == "unspecific", (after.verdict, after.controls)
     assert after.controls["without/damage"].outcome == "holds"
-    assert any("loss on unrelated text (other) changes by" in note for note in notes)
+    assert any("the loss on unrelated text (other) changes by" in note for note in notes)
 
 
 def test_a_part_that_carries_the_fact_alone_holds(tmp_path):

@@ -797,4 +797,4 @@ threshold = "plan: above chance"
     result = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path)))
     names = {*result.judged[0].controls}
     assert names == {"order/places", "order/untrained", "order/permuted"}
-    assert any("order/bag, order/embedding: prompts of" in n for n in result.notes)
+    assert any("order/bag, order/embedding: prompts of every label" in n for n in result.notes)

@@ -237,7 +237,9 @@ def test_a_column_of_the_prompts_that_is_no_dimension_says_how_it_becomes_one(fo
     path = plain(folder, "by who", "main.known[who=Ann] - main.known[who=Bob] > 0")
     with pytest.raises(ExperimentError) as refused:
         catalogue.find(str(path))
-    assert "has no dimension 'who', which is a column of" in str(refused.value)
+    assert "main.known has no dimension 'who', which is a column of the prompts" in str(
+        refused.value
+    )
     assert 'levels = "who" under [[prompts]]' in str(refused.value)
 
 

@@ -58,7 +58,9 @@ def test_from_freezing_to_the_page(own, capsys):
     assert main(["verify", "asks.toml", "--root", "s"]) == 2
     assert "assay verify asks.prereg.json" in capsys.readouterr().err
     assert main([*FREEZE, "--set", "seed=1000020:1000032"]) == 0
-    assert "asks.toml --set seed=1000020:1000032 --root s" in capsys.readouterr().out
+    assert (
+        "Next: assay run asks.toml --set seed=1000020:1000032 --root s" in capsys.readouterr().out
+    )
     assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
     out, err = capsys.readouterr()
     assert "after 6 seeds" not in err, "no verdict before the look"
@@ -83,7 +85,7 @@ def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(own
     assert "claim changed: The subspace is missed" in refused(capsys, *FREEZE)
     assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
     out, err = capsys.readouterr()
-    assert "not as it was frozen, so these verdicts are exploratory: claim" in err
+    assert "not as it was frozen, so these verdicts are exploratory: claim changed" in err
     assert err.index("exploratory") < err.index("started"), "before anything is trained"
     assert "exploratory: frozen on" in out and "not as frozen: claim changed" in out
 
@@ -93,7 +95,7 @@ def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(own, capsys)
     Lab("s", Inline()).run(
         experiment, override(experiment, "default", ("seed=1000003:1000005", "steps=20"))
     )
-    assert "1000003:1000005 of own were looked at on 20" in refused(capsys, *FREEZE)
+    assert "seeds 1000003:1000005 of own were looked at on 20" in refused(capsys, *FREEZE)
 
 
 def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own, capsys):
@@ -103,7 +105,7 @@ def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own, capsys):
         STUDY.replace("steps = 30", "steps = 29").replace("1000000:1000012", "1000000:1000006")
     )
     assert main(["run", "before.toml", "--root", "s", "--executor", "inline"]) == 0
-    assert "1000000:1000006 of before were looked at on" in refused(capsys, *FREEZE)
+    assert "seeds 1000000:1000006 of before were looked at on 20" in refused(capsys, *FREEZE)
     (own / "asks.toml").write_text(STUDY.replace("1000000:1000012", "1000006:1000018"))
     assert main([*FREEZE]) == 0, "other seeds nobody saw"
 

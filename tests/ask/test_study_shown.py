@@ -141,7 +141,7 @@ def test_a_gradient_times_an_activation_has_the_unit_of_what_it_is_of(folder, tm
     assert main(["report", str(path), *at, "--out", str(tmp_path)]) == 0
     html = (tmp_path / "gradients.html").read_text()
     text = visible(html)
-    assert "gradient of right times the activation of head 0.0, 0.1, 1.0 and 1.1" in text
+    assert "each: gradient of right times the activation of head 0.0, 0.1, 1.0 and 1.1" in text
     assert "; for block" not in text, "the levels are named once"
     legends = re.findall(r">(nats|main\.each)</text>", html)
     assert legends and {*legends} == {"nats"}

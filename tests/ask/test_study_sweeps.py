@@ -56,7 +56,7 @@ def test_at_once_each_and_frozen(own, capsys):
     each = json.loads(capsys.readouterr().out)
     assert half_widths(each["verdicts"]) == pytest.approx([stats.t.ppf(0.975, 11)] * 3)
     assert not any("together" in v for v in each["verdicts"])
-    assert any("each judged by itself: by chance, one of" in n for n in each["notes"])
+    assert any("each judged by itself: by chance, one of 3 holds" in n for n in each["notes"])
     assert main(["show", "asks.toml", "--root", "s", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)["verdicts"]
     assert [v["together"] for v in shown] == [3, 3, 3]  # and not what was stored last

@@ -93,7 +93,7 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
     text = read(path)
     assert text.page == "# Why\nBecause."
     assert text.at("claim", 1, "holds").endswith("asks.md line 16 column 9")
-    assert "TOML between two lines +++" in refused(tmp_path, "# Why\n", "other.md")
+    assert "begins with TOML between two lines +++" in refused(tmp_path, "# Why\n", "other.md")
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_a_table_over_a_limit_is_refused_with_the_variable_named_and_read_with_i
     (tmp_path / "t.csv").write_text("\n".join(lines))
     code, _, err = said(*typed(f"judge {tmp_path}/t.csv {CLAIM}"))
     assert code == 2
-    assert "has 1,003 columns; at most 1,000 are read: ASSAY_LIMITS=2" in err
+    assert "has 1,003 columns; at most 1,000 are read: ASSAY_LIMITS=2 raises that" in err
     monkeypatch.setenv("ASSAY_LIMITS", "2")
     assert said(*typed(f"judge {tmp_path}/t.csv {CLAIM}"))[0] == 0
 
@@ -221,7 +221,9 @@ def test_what_a_model_claims_over_a_limit_is_refused_and_then_held_against_its_w
     )
     code, _, err = said(*typed(TRIED))
     assert code == 2
-    assert ("1,001 num_hidden_layers; at most 1,000 are read: ASSAY_LIMITS=2") in err
+    assert (
+        "config.json has 1,001 num_hidden_layers; at most 1,000 are read: ASSAY_LIMITS=2"
+    ) in err
     monkeypatch.setenv("ASSAY_LIMITS", "2")
     code, _, err = said(*typed(TRIED))
     assert code == 2

@@ -397,7 +397,9 @@ def test_nothing_is_frozen_before_a_running_command_begins_its_first_task(here):
     store, preset = Lab("s", Inline()).store, "default"
     study("now.toml", 1)
     with groups.running(store, "now", preset):
-        assert "is in progress; stop that run" in refused("preregister", "now.toml", *ROOT)
+        assert "a run of it is in progress; stop that run" in refused(
+            "preregister", "now.toml", *ROOT
+        )
     typed("preregister", "now.toml", *ROOT)
 
 

@@ -475,7 +475,7 @@ def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     v = check(alike)
     assert v.outcome == "holds"
     assert v.interval == pytest.approx((v.estimate,) * 2, abs=1e-11)
-    assert any("median" in n and "up to 14 % of all" in n for n in v.judged.notes)
+    assert any("median" in n and "up to 14 % of all prompts" in n for n in v.judged.notes)
     assert check(alike, holds="effect > 5").outcome == "fails"
     on_the_edge = check(alike, holds=f"effect > {v.estimate!r}")
     assert on_the_edge.outcome == "undecided"
@@ -593,7 +593,7 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
     ):
         with pytest.raises(DataError, match=why):
             ask(hook)
-    assert any("others are in the call, by up to 22" in n for n in ask(padded).notes)
+    assert any("which others are in the call, by up to 22" in n for n in ask(padded).notes)
     told = ask(some).notes
     assert any("8 of 24 prompts have exactly the same number" in n for n in told)
     assert not any("others are in the call" in n for n in told)

@@ -156,7 +156,7 @@ def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(capsys,
     said = ("verify", "own.py", "--preset", "smoke", "--root", "empty")
     code, out, _ = ran(capsys, *said)
     assert code == 0 and out.endswith("own: as recorded\n")
-    assert "again from the record's own measures; no run is stored" in " ".join(out.split())
+    assert "judged again from the record's own measures; no run is stored" in " ".join(out.split())
     record = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
     record["verdicts"][0]["outcome"] = "holds"
     recording.save(recorded, record)

@@ -84,7 +84,7 @@ def test_a_group_is_listed_with_questions_and_verdicts(capsys, tmp_path):
     listed = [e["name"] for e in json.loads(capsys.readouterr().out)["experiments"]]
     assert listed == ["compute-planner", "eval-schedule"]
     assert main(["list", "toy", "--root", str(tmp_path)]) == 2
-    assert "experiment is called 'toy'; did you mean toys?" in capsys.readouterr().err
+    assert "no group or experiment is called 'toy'; did you mean toys?" in capsys.readouterr().err
 
 
 def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question():

@@ -162,7 +162,7 @@ def test_units_that_count_in_nothing_are_told_with_the_arms_that_lack_them():
     assert j.verdict.n == {"seed": 4, "document": 8}
     assert "2 of 6 seeds are left out: relu has no number there" in j.to_json()["notes"]
     f.loc[(f["arm"] == "gated") & (f["document"] == "d1"), "fvu"] = np.nan
-    assert "1 of 8 documents is left out: gated has no" in assay.judge(f, **ASK).notes
+    assert "1 of 8 documents is left out: gated has no number there" in assay.judge(f, **ASK).notes
 
 
 def test_an_arm_may_be_called_null_and_missing_numbers_may_be_words(tmp_path):
@@ -445,7 +445,7 @@ def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_h
 
     assert tables.estimate_of(entry) == ("0.99", "[0.00, 1.00]")
     # 1 − .025^(1/6) = .4593
-    assert "46% of all seeds may be of a kind that is not among these" in tables.why(entry)
+    assert "up to 46% of all seeds may be of a kind that is not among these 6" in tables.why(entry)
     assert tables.estimate_of(other(natural=(0, math.inf)))[1] == "[0.00, 1.02]"
     assert tables.clipped(other(low=0.9, high=1.0)) == ""
     assert tables.estimate_of(other(natural=None))[1] == "[-8.36, 1.02]"
@@ -581,7 +581,9 @@ def test_arms_without_a_common_unit_are_independent_groups(value):
     judged = assay.judge(groups(NEW, OLD[::-1]), claim=f"{value} > 0.005", unit="run")
     assert judged.low == pytest.approx(number.low, abs=1e-9)
     assert judged.outcome == "holds"
-    assert "judged as independent groups, 10 of new and 13 of old" in (judged.notes)
+    assert "no run is in two arms: judged as independent groups, 10 of new and 13 of old" in (
+        judged.notes
+    )
 
 
 def test_a_control_of_independent_groups_is_beaten_by_what_lies_beyond_it():
@@ -658,7 +660,7 @@ def test_five_folds_decide_and_say_why_their_interval_is_wide():
     claim = "new.right - old.right > 0.1"
     judged = assay.judge(rows, claim=claim, unit="fold", control="again")
     assert judged.outcome == "holds"
-    assert "share training data, so the interval is 1.5 times as" in judged.warning
+    assert "folds share training data, so the interval is 1.5 times as wide" in judged.warning
     off = np.subtract(right["new"], right["old"])
     half = 2.776445 * off.std(ddof=1) * (1 / 5 + 1 / 4) ** 0.5
     assert (judged.low, judged.high) == pytest.approx((off.mean() - half, off.mean() + half))
@@ -767,12 +769,12 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
         for _ in range(5 if most else rng.integers(0, 2))
     )
     ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c"}
-    assert any("depth differs between" in n for n in assay.judge(rows, **ask).notes)
+    assert any("depth differs between the arms" in n for n in assay.judge(rows, **ask).notes)
     with pytest.raises(ClaimError, match=r"a\.x varies over layer"):
         assay.judge(rows.rename(columns={"depth": "layer"}), **ask)
     apart = rows[(rows["depth"] == 9) == (rows["arm"] == "a")].rename(columns={"depth": "layer"})
     lone = apart.groupby(["arm", "seed"], as_index=False).first()
-    assert any("layer differs between" in n for n in assay.judge(lone, **ask).notes)
+    assert any("layer differs between the arms" in n for n in assay.judge(lone, **ask).notes)
     assert not any("differs" in n for n in assay.judge(lone.drop(columns="layer"), **ask).notes)
 
 

@@ -90,7 +90,7 @@ def test_of_a_text_that_one_was_trained_on_all_read_the_part_that_it_has_not_see
     both = compared([seen, fresh], model, texts, tmp_path / "store")
     assert both["seen"]["part"] == both["fresh"]["part"] == "test"
     assert numbers(both["seen"]) == numbers(both["fresh"])
-    assert "test part: as the others that it is compared" in both["fresh"]["notes"]
+    assert "the test part: as the others that it is compared with" in both["fresh"]["notes"]
 
 
 def test_those_that_agree_are_measured_as_ever(model, texts, tmp_path):

@@ -116,7 +116,7 @@ def test_what_cannot_be_searched_for_is_one_line(world, asked):
     answer = world.client.get(f"{SEARCH}?{asked}")
     assert answer.status_code == 400 and "Traceback" not in answer.text
     if "by=nothing" in asked:
-        assert "not a choice for by: token, text, promoted, suppressed" in answer.text
+        assert "is not a choice for by: token, text, promoted, suppressed.</p>" in answer.text
 
 
 @pytest.mark.parametrize("q", [*HOSTILE, "<b>", "%", "_", "'", '"', "\\", "zzzz", " "])

@@ -291,7 +291,7 @@ def test_a_shown_result_says_what_changed_since_and_a_mixture_of_inputs_is_not_s
     experiment = catalogue.find(str(tried.path))
     shown = tried.lab.judge(experiment, "smoke")
     assert float(shown.arms["main"].seen.mean()) == 5
-    assert any("changed since it was read: data/num" in note for note in shown.notes)
+    assert any("changed since it was read: data/number.txt" in note for note in shown.notes)
     other = Lab(tmp_path / "other", Inline())
     other.run(experiment, "smoke")
     half = [s for s in other.store.list() if json.loads(s.spec_json)["seed"] < 3]

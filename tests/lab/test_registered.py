@@ -168,7 +168,7 @@ def test_a_file_of_an_older_version_is_not_followed(tmp_path, lab):
         path.write_bytes(edited(path, text=None, claims=claims))
     data = lab.run(experiment).to_json()
     assert data["inference"] == "exploratory"
-    assert "earlier version of Assay froze its code" in data["registration"]["changed"][0]
+    assert "an earlier version of Assay froze its code" in data["registration"]["changed"][0]
     for path in paths:
         path.write_bytes(whole)
         path.write_bytes(edited(path, looks=2 * content["looks"]))

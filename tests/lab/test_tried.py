@@ -42,7 +42,7 @@ def test_every_claim_on_the_same_numbers_counts(judged):
     assert "1 claim was tried on this table" in judged(TABLE)
     assert "1 claim was tried" in judged(TABLE)  # the same again is no other claim
     copy = judged(TABLE, "mine.loss - old.loss < -0.09", name="copy.csv")
-    assert "2 claims were tried on this table; the same measure was judged" in copy
+    assert "2 claims were tried on this table; the same measure was judged before: “" in copy
     assert f"“{CLAIM}”" in copy
     names = TABLE.rename(columns={"loss": "error"}).sample(frac=1, random_state=1)
     names["arm"], names["seed"] = names["arm"].replace("mine", "ours"), names["seed"] + 100
@@ -93,7 +93,7 @@ def test_a_claim_on_another_column_counts_for_the_table(judged):
 
 
 def test_without_the_ledger_nothing_is_noted_and_the_output_says_so(judged):
-    assert "not counted (the ledger is off):" in judged(TABLE, CLAIM, "--no-ledger")
+    assert "not counted (the ledger is off): how many" in judged(TABLE, CLAIM, "--no-ledger")
     assert not tried.file().exists()
     tried.file().parent.parent.mkdir(parents=True, exist_ok=True)
     tried.file().parent.write_text("no folder")

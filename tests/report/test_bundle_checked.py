@@ -78,7 +78,7 @@ def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(wr
     for path in (written, folder):
         code, out = said("verify", str(path))
         assert code == 0
-        assert "claims judged again with Assay's own judge.py; all as stated" in out
+        assert "3 of 3 claims judged again with Assay's own judge.py; all as stated" in out
         assert "is the released version" in out
         assert sha256((folder / "judge.py").read_bytes()).hexdigest() in out
         assert "nothing was trained or measured" in out

@@ -128,7 +128,7 @@ def test_the_catalogue_and_its_counts_have_seconds_and_outcomes_of_the_record(re
     lines = [line.replace(kinds.SPACE, " ") for line in kinds.experiments().splitlines()]
     assert all(line.endswith("| 290 s |") for line in lines if ".md" in line)
     counted = kinds.overview()
-    assert "are those after contests, which turned 5 of these verdicts." in counted
+    assert "Outcomes are those after contests, which turned 5 of these verdicts." in counted
     assert counted.count("| 290 | 541 |") > 40
 
 

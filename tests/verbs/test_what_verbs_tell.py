@@ -122,4 +122,4 @@ def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
 def test_a_plan_names_the_controls_of_each_claim():
     same = {"cut/heads": "24 prompts", "cut/damage": "24 prompts"}
     said = counted(SimpleNamespace(judged={"cut": "24 prompts"}, controls=same))
-    assert said.endswith("its own arm and in each control: cut/heads and cut/damage.")
+    assert said.endswith("in its own arm and in each control: cut/heads and cut/damage.")
