@@ -148,6 +148,7 @@ NOTED = {
 }
 SILENT = {
     "the answer follows": (PATCHED, "changed.right < -2", FALLS),
+    "a size": (CUT, "abs(changed.right - main.right) > 1", ANY),
     "an ablation": (CUT, "changed.right - main.right < -1", FALLS),
     "two answers": (CUT, "main.right > 0", HABIT),
     "no change, with what breaks it": (
