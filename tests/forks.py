@@ -94,20 +94,23 @@ class ForksOfAnother(Forks):
 
     def __enter__(self):
         command = [sys.executable, __file__, *self.hidden]
+        # never another Assay
         paths = [
             str(Path(__file__).parents[1] / "src"),
             *filter(None, [os.environ.get("PYTHONPATH")]),
-        ]  # never another Assay
+        ]
+        # a fork keeps one thread, so there must be no other
         env = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths),
             "OMP_NUM_THREADS": "1",
             "JE_ARROW_MALLOC_CONF": "background_thread:false",
-        }  # a fork keeps one thread, so there must be no other
+        }
         self.parent = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
         assert self.parent.stdout is not None
-        self.parent.stdout.readline()  # what it imports is not the cost of the first who asks
+        # what it imports is not the cost of the first who asks
+        self.parent.stdout.readline()
         return self
 
     def __exit__(self, kind, error, trace):
@@ -170,9 +173,8 @@ def child(asked, out, err):
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    sys.dont_write_bytecode = (
-        "PYTHONDONTWRITEBYTECODE" in asked["env"]
-    )  # a new interpreter would have read it
+    # a new interpreter would have read it
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in asked["env"]
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the questions are not for it
     os.dup2(out, 1)
     os.dup2(err, 2)

@@ -182,7 +182,8 @@ def _run(func, args, kwargs):
     if asked is not None:
         kwargs["device"] = torch.device("cpu")
     if func is aten._fused_sdp_choice.default:
-        return 0  # attention by products and a softmax, of which every part is seen here
+        # attention by products and a softmax, of which every part is seen here
+        return 0
     if func is aten.copy_.default or func is aten._copy_from.default:
         to, source = (args[0], args[1]) if func is aten.copy_.default else (args[1], args[0])
         _inner(to).copy_(_inner(source))
@@ -235,9 +236,8 @@ def install():
     lib.fallback(_made, "PrivateUse1")
     # autocast may be asked for, and leaves every product in float32
     lib.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
-    torch._C._set_only_lift_cpu_tensors(
-        True
-    )  # torch.tensor(…, device=…) then makes its numbers on the CPU and moves them by `to`
+    # torch.tensor(…, device=…) then makes its numbers on the CPU and moves them by `to`
+    torch._C._set_only_lift_cpu_tensors(True)
     own = torch.library.Library("aten", "IMPL")
     for op in SIZED:
         own.impl(op, functools.partial(_made, op), "PrivateUse1")

@@ -2,9 +2,8 @@
 
 import os
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch: more threads than free cores are slower than one
+# before torch: more threads than free cores are slower than one
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gc
 import signal
@@ -26,6 +25,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 # What `assay judge` notes of the tables in tests is nobody's business.
 STATE = tempfile.TemporaryDirectory(prefix="assay-state-")
 os.environ["XDG_STATE_HOME"] = STATE.name
+os.environ.pop("ASSAY_ROOT", None)  # a store of a test is where the test says
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the
 # tests send it on purpose.
@@ -101,12 +101,10 @@ class PlainBench:
         import torch
 
         torch.set_num_threads(1)
-        self.device, self.root, self.slots, self.reports = (
-            torch.device("cpu"),
-            Path(root),
-            list(slots),
-            [],
-        )
+        self.device = torch.device("cpu")
+        self.root = Path(root)
+        self.slots = list(slots)
+        self.reports = []
 
     def artefact(self, spec, build):
         return self.artefacts([spec], lambda s, folder: build(folder))[0]
@@ -177,6 +175,16 @@ def slurm(slurm_daemons, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
     yield slurm_daemons
     slurm_daemons.clear()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The folder in which a test stands, with an experiment of two arms, main and flat."""
+    from assay.verbs.new import write_experiment
+
+    write_experiment("own", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,8 @@ def save_words(folder, files):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     text = " ".join(p.read_text() for p in sorted(files)) + " yes no is are"
-    digits = pre_tokenizers.Digits(individual_digits=True)  # as both models read numbers
+    # as both models read numbers
+    digits = pre_tokenizers.Digits(individual_digits=True)
     split = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     words = {w for w, _ in split.pre_tokenize_str(text)}
     words |= {w for w, _ in split.pre_tokenize_str(re.sub(r"\W+", " ", text))}

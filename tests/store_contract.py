@@ -63,7 +63,9 @@ def check_store(make):
     assert stored_run.key == job.key, "what was put is found under its key"
     assert stored_run.status == "done"
     assert Sample.from_json(stored_run.spec_json) == job.spec, "the spec comes back equal"
-    assert (stored_run.inputs, stored_run.measured, stored_run.arm) == ({"model": "abc"}, 2, "main")
+    assert stored_run.inputs == {"model": "abc"}
+    assert stored_run.measured == 2
+    assert stored_run.arm == "main"
     testing.assert_identical(
         stored_run.measures(), data.reset_coords(["seed", "rate"], drop=True).drop_attrs(deep=False)
     )

@@ -284,9 +284,8 @@ def _gpt2(w, c, tokens, at):
         p, s = f"h.{i}.", f"blocks.{i}."
 
         def linear(name, x, p=p):
-            return (
-                x @ w[f"{p}{name}.weight"] + w[f"{p}{name}.bias"]
-            )  # GPT-2 keeps its matrices input first
+            # GPT-2 keeps its matrices input first
+            return x @ w[f"{p}{name}.weight"] + w[f"{p}{name}.bias"]
 
         def here(name, x, s=s):
             return at(s + name, x)
@@ -298,7 +297,8 @@ def _gpt2(w, c, tokens, at):
             here(f"attn.hook_{n}", a.reshape(*x.shape[:2], c["n_head"], -1))
             for n, a in zip("qkv", qkv, strict=True)
         )
-        q, k = here("attn.hook_rot_q", q), here("attn.hook_rot_k", k)  # nothing turns them
+        # nothing turns them
+        q, k = here("attn.hook_rot_q", q), here("attn.hook_rot_k", k)
         z = here("attn.hook_z", _attend(q, k, v, here))
         written = _heads_write(z, w[p + "attn.c_proj.weight"], here) + w[p + "attn.c_proj.bias"]
         x = here("hook_resid_mid", x + here("hook_attn_out", written))

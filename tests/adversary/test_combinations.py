@@ -46,7 +46,8 @@ def effects(draw, kind, templates, things, mean, spread):
             + 0.7 * spread * draw.normal(size=templates)
             + 0.7 * spread * draw.normal(size=things)[:, None]
         )
-    works = draw.random(templates) < 0.2  # in two of ten templates, five times as much there
+    # in two of ten templates, five times as much there
+    works = draw.random(templates) < 0.2
     return cells + 5 * mean * works
 
 
@@ -130,7 +131,8 @@ def test_what_two_values_leave_open_is_not_said_to_need_more_prompts():
     said = judged_of((2, 40), x)
     assert said.outcome == "undecided"
     words, command = said.remedy
-    assert words.startswith("more prompts do not help") and "2 of template, 40 of thing" in words
+    assert words.startswith("more prompts do not help")
+    assert "2 of template, 40 of thing" in words
     assert 'write unit = "prompt" under the prompts, with which it would hold' in words
     assert not command
 

@@ -320,7 +320,8 @@ def test_the_headline_says_what_would_change_the_outcome():
     rows = table("x", 0.065, 5, {"x": (copies(4, 8, (0.004, 0.00404), "shuffled"), {})})
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     judged = assay.judge(rows, **ask)
-    assert judged.outcome == "holds" and judged.notes[-1].endswith("changes to undecided")
+    assert judged.outcome == "holds"
+    assert judged.notes[-1].endswith("changes to undecided")
     assert judged.unless == "the 32 units are about 4 sets of 8 similar ones"
     assert f"holds, unless {judged.unless}" in repr(judged)
     shown = " ".join(tables.text(ResultData(verdicts=(judged,))).split())
@@ -399,7 +400,8 @@ def test_what_is_a_sweep_and_what_is_not():
     texts = {
         "main.right[layer=3] > 0.5": 3,
         "main.right[layer=7] > 0.6": 3,
-        "main.right[layer=7] > 0.7": 3,  # the same number again, which is no further look
+        # the same number again, which is no further look
+        "main.right[layer=7] > 0.7": 3,
         "0.5 < main.right[layer=9] < 0.7": 3,
         "cut3.loss - main.loss > 1": 2,
         "cut12.loss - main.loss > 1": 2,

@@ -244,12 +244,11 @@ def check(seed):
     assert with_copy(case, "again", "again-2").judged().verdict.outcome == was.verdict.outcome, (
         "nobody named the copy, which does as it did"
     )
-    for named in ({}, {"also": ("gated-2",)}):  # an arm that does as the method, named or not
+    # an arm that does as the method, named or not
+    for named in ({}, {"also": ("gated-2",)}):
         twice = replace(with_copy(case, "gated", "gated-2"), **named).judged()
-        assert (twice.verdict.outcome, twice.verdict.reason) == (
-            was.verdict.outcome,
-            was.verdict.reason,
-        )
+        assert twice.verdict.outcome == was.verdict.outcome
+        assert twice.verdict.reason == was.verdict.reason
         assert was.verdict.outcome != "holds" or "gated-2" in twice.also
     idle = replace(with_copy(case, "gated", "gated-2"), unlearned=("gated-2",)).judged()
     null = case.kind == "one arm" and case.low < 0 < case.high

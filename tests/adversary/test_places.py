@@ -111,7 +111,8 @@ class World:
             def inputs(self, points, seed, changed=0, other=None):
                 if control in probes.WITHOUT_MODEL:
                     return super().inputs(points, seed, changed, other)
-                if control == "untrained":  # a random network that forgets most of what it reads
+                # a random network that forgets most of what it reads
+                if control == "untrained":
                     own = np.random.default_rng(seed)
                     x = np.tanh(own.normal(size=(ROWS, HIDDEN)))
                     return [torch.tensor(x[order])]

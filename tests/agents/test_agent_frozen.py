@@ -85,9 +85,8 @@ def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(devic
     seen = device.refusal("preregister", study=changed)
     assert "cannot freeze" in seen and str(device.root) not in seen
     capsys.readouterr()
-    assert (
-        main(["show", str(file), "--root", str(device.root), "--json"]) == 0
-    )  # the name stays its author's
+    # the name stays its author's
+    assert main(["show", str(file), "--root", str(device.root), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["inference"] == "confirmatory"
 
 

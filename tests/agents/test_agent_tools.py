@@ -15,25 +15,17 @@ from assay.agents.answers import verdict
 from assay.core.results import Judged
 
 TOOLS = [
-    "experiments",
-    "page",
-    "ask_model",
-    "check_claim",
-    "write_study",
-    "plan",
-    "preregister",
-    "run",
-    "status",
-    "result",
-    "cancel",
-    "judge",
-    "estimate",
+    *("experiments", "page", "ask_model", "check_claim", "write_study", "plan", "preregister"),
+    *("run", "status", "result", "cancel", "judge", "estimate"),
 ]
 ROWS = [
     {"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100}
     for arm, level in (("mine", 0.1), ("old", 0.3), ("again", 0.31))
     for s in range(8)
 ]
+
+
+CLAIM = {"claim": "mine.loss - old.loss < -0.05", "control": ["again"]}
 
 
 UNDESCRIBED = ("published", "source", "number", "at", "same", "note")
@@ -93,15 +85,7 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(ask, don
         ("result", {"key": key}),
         ("cancel", {"key": key}),
         ("preregister", {"study": unseen}),
-        (
-            "judge",
-            {
-                "rows": ROWS,
-                "claim": "mine.loss - old.loss < -0.05",
-                "control": ["again"],
-                "unit": ["seed"],
-            },
-        ),
+        ("judge", CLAIM | {"rows": ROWS, "unit": ["seed"]}),
         ("estimate", {"rows": ROWS, "value": "mine.loss - old.loss"}),
     ]
     # those two have tests of their own, in test_agent_checks.py
@@ -157,7 +141,9 @@ def test_asked_again_it_is_the_same_job_with_its_verdict(ask, done):
         == ask("status", key=done["key"])["result"]
     )
     planned = ask("plan", study=done["written"]["study"])
-    assert (planned["key"], planned["cached"], planned["missing"]) == (done["key"], 12, 0)
+    assert planned["key"] == done["key"]
+    assert planned["cached"] == 12
+    assert planned["missing"] == 0
 
 
 def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask, done):
@@ -265,7 +251,8 @@ def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask):
     curve = ask("estimate", rows=rows, value="mine.loss", over="depth", crosses=0.0)["number"]
     crossing = curve["curve"]["crossing"]
     assert curve["estimate"] is None and curve["curve"]["levels"] == [0, 1, 2, 3]
-    assert crossing["estimate"] == pytest.approx(values.mean() * 10)  # the line −d/10 + mean
+    # the line −d/10 + mean
+    assert crossing["estimate"] == pytest.approx(values.mean() * 10)
     assert "crosses 0 between depth" in curve["told"]
     assert crossing["words"] in curve["told"]
     with pytest.raises(Exception, match="an estimate has no threshold"):
@@ -275,25 +262,17 @@ def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask):
 def test_a_table_is_judged_as_the_command_judges_it(ask):
     from assay.core.table import judge
 
-    claim = "mine.loss - old.loss < -0.05"
-    found = ask("judge", rows=ROWS, claim=claim, control=["again"], bounds=[-1, 1])
+    asked = CLAIM | {"bounds": [-1, 1]}
+    found = ask("judge", rows=ROWS, **asked)
     names = list(ROWS[0])
-    right = judge(
-        {n: [row[n] for row in ROWS] for n in names},
-        claim=claim,
-        unit="seed",
-        control="again",
-        bounds=(-1, 1),
-    ).to_json()
+    table = {n: [row[n] for row in ROWS] for n in names}
+    right = judge(table, unit="seed", **asked | {"bounds": (-1, 1)}).to_json()
     verdict = found["verdict"]
     assert {k: verdict[k] for k in ("outcome", "estimate", "low", "high", "n")} == {
         k: right[k] for k in ("outcome", "estimate", "low", "high", "n")
     }
     text = "\n".join([",".join(names), *(",".join(str(row[n]) for n in names) for row in ROWS)])
-    assert (
-        ask("judge", rows=text, claim=claim, control=["again"], bounds=[-1, 1])["verdict"]
-        == verdict
-    )
+    assert ask("judge", rows=text, **asked)["verdict"] == verdict
     assert found["standing"]["kind"] == "exploratory"
     assert found["source"]["kind"] == "your table"
 
@@ -331,7 +310,8 @@ def test_resources_are_what_the_tools_say(server, ask, done):
             for uri in odd:
                 with pytest.raises(MCPError) as refused:
                     await client.read_resource(uri)
-                assert "\n" not in str(refused.value) and "Traceback" not in str(refused.value)
+                assert "\n" not in str(refused.value)
+                assert "Traceback" not in str(refused.value)
             return templates, found
 
     templates, found = anyio.run(read)

@@ -83,7 +83,8 @@ def hold(subject, three, block, edits):
         wanted = naive.reads(row.text, edits(naive, row))
         for read, number in zip(READS, wanted, strict=True):
             np.testing.assert_allclose(got[read.name][0, i], number, **CLOSE)
-    assert not np.allclose(got["one"], plain["one"], atol=1e-4)  # else nothing was tested
+    # else nothing was tested
+    assert not np.allclose(got["one"], plain["one"], atol=1e-4)
 
 
 def test_the_last_token_no_longer_sees_a_slot(subject, three):

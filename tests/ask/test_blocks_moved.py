@@ -32,7 +32,8 @@ def folder(request, tmp_path_factory):
     [
         ({"swap": (1, 3)}, [0, 3, 2, 1, 4]),
         ({"blocks": (0, 2, 1, 4, 3)}, [0, 2, 1, 4, 3]),
-        ({"blocks": (0, 1, 1, 3, 4)}, [0, 1, 1, 3, 4]),  # once more in the place of block 2
+        # once more in the place of block 2
+        ({"blocks": (0, 1, 1, 3, 4)}, [0, 1, 1, 3, 4]),
         ({"scale": 0, "of": "layers.2."}, [0, 1, 3, 4]),  # a block that is skipped
     ],
 )
@@ -77,7 +78,8 @@ def test_an_order_that_the_model_cannot_have_is_refused(folder, weights, told):
         ({"scale": 0.5, "of": "layers.25.mlp"}, 30, {"of": "layers.15.mlp"}),
         ({"swap": (10, 11)}, 30, {"swap": (20, 21)}),
         ({"swap": (24, 25)}, 30, {"swap": (14, 15)}),
-        ({"swap": (5, 15)}, 30, {"swap": (14, 24)}),  # a third away 15 would be one of its own
+        # a third away 15 would be one of its own
+        ({"swap": (5, 15)}, 30, {"swap": (14, 24)}),
         ({"swap": (0, 4)}, 5, None),
         ({"scale": 0.5, "of": "mlp"}, 30, None),
     ],
@@ -178,7 +180,8 @@ def test_a_sweep_of_weights_is_each_change_by_itself(folder, tmp_path):
     # a claim that names a level has its controls at that level alone, the swap of another pair
     one, every = result.judged[0], result.judged[1]
     assert {"swapped/untrained", "swapped/layer"} <= {*one.controls}
-    assert "swapped/layer" not in every.controls  # which has the pairs of the sweep again
+    # which has the pairs of the sweep again
+    assert "swapped/layer" not in every.controls
 
 
 @pytest.mark.parametrize(

@@ -51,13 +51,15 @@ def planted(folder):
         if "norm" in name:
             weight[:] = 1
     block = "model.layers.1.self_attn."
-    w[block + "v_proj.weight"][6:] = 0  # what heads 2 and 3 read: number 1, the same everywhere
+    # what heads 2 and 3 read: number 1, the same everywhere
+    w[block + "v_proj.weight"][6:] = 0
     w[block + "v_proj.weight"][6:, 1] = 1
     w[block + "o_proj.weight"][2, 12:18] = 1
     w[block + "o_proj.weight"][:, :6] = 0
     for number, texts in ((0, (" a", " b")), (2, (" x", " y"))):
         first, second = (tokenizer.encode(text)[0] for text in texts)
-        w["lm_head.weight"][first], w["lm_head.weight"][second] = 2 * torch.eye(24)[number], 0
+        w["lm_head.weight"][first] = 2 * torch.eye(24)[number]
+        w["lm_head.weight"][second] = 0
     save_file(w, path, {"format": "pt"})
     return folder
 
@@ -439,7 +441,8 @@ def test_random_heads_come_from_the_whole_model_and_have_to_be_named(tmp_path):
         [(s.layer, h) for s, heads in places(of, table, seed) for h in heads] for seed in range(200)
     ]
     assert all(len({*some}) == 2 and not {(1, 2), (1, 3)} & {*some} for some in drawn)
-    assert len({head for some in drawn for head in some}) == 6 * 4 - 2  # every other head, in time
+    # every other head, in time
+    assert len({head for some in drawn for head in some}) == 6 * 4 - 2
     names = [c.name for c in controls.of_intervention(table, ())]
     assert names == ["heads", "damage"]
     named = intervention(ablate="zero", heads=["1.2"], controls=("random-heads",))

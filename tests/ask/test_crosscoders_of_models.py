@@ -197,7 +197,8 @@ def test_with_one_for_each_seed_latents_and_seeds_are_units(here):
     study = estimated("tuned", "cross.shared", steps=5) + CLAIM.format("cross.dead < 0.9")
     result = run(here, study.replace("controls = []", 'controls = ["random"]'))
     arm = result.arms["cross"]
-    assert arm.shared.dims == ("run", "latent") and not np.array_equal(*arm.relative_norm.values)
+    assert arm.shared.dims == ("run", "latent")
+    assert not np.array_equal(*arm.relative_norm.values)
     assert np.isnan(arm.shared.values).mean(1) == pytest.approx(arm.dead.values)
 
 

@@ -38,7 +38,8 @@ def world(folder, *, needed):
     w[mlp + "down_proj.weight"][1 if needed else 2, 0] = 2
     for number, texts in ((0, (" a", " b")), (2, (" x", " y"))):
         first, second = (tokenizer.encode(text)[0] for text in texts)
-        w["lm_head.weight"][first], w["lm_head.weight"][second] = 2 * torch.eye(24)[number], 0
+        w["lm_head.weight"][first] = 2 * torch.eye(24)[number]
+        w["lm_head.weight"][second] = 0
     save_file(w, path, {"format": "pt"})
     return folder
 

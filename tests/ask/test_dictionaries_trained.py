@@ -185,7 +185,8 @@ def test_planted_directions_are_recovered_and_no_control_reaches_as_much(ready, 
     fvu = {name: quantity(arm, "error", "variance")[0] for name, arm in result.arms.items()}
     assert fvu["sae"] < 0.01
     assert min(v for name, v in fvu.items() if name != "sae") > 0.1
-    assert fvu["main"] == pytest.approx(1, abs=0.02)  # the mean activation explains nothing
+    # the mean activation explains nothing
+    assert fvu["main"] == pytest.approx(1, abs=0.02)
     found = [mcc(world[1].numpy(), Dictionary.load(p).W_dec[0].numpy()) for p in files(ready)]
     best, *controls = sorted(found, reverse=True)
     assert best > 0.9
@@ -202,7 +203,8 @@ def test_its_measures_are_those_of_the_documents_that_it_did_not_learn_from(read
     x = torch.stack([weights[ids(ready / "model", text)[1:]] for text in texts])
     error = (dictionary.reconstruct(x.flatten(0, 1))[0] - x.flatten(0, 1)).square().sum(1)
     by_document = error.reshape(len(names), -1).sum(1).numpy()
-    assert arm.error.values[0] == pytest.approx(by_document, rel=1e-2)  # harvested in bfloat16
+    # harvested in bfloat16
+    assert arm.error.values[0] == pytest.approx(by_document, rel=1e-2)
     variance = float((x - x.flatten(0, 1).mean(0)).square().sum())
     assert float(arm.variance.values[0].sum()) == pytest.approx(variance, rel=1e-2)
     assert (arm.tokens.values == CONTEXT - 1).all()
@@ -341,7 +343,8 @@ def test_parameters_decay_and_the_rate_rises_as_its_table_says(here):
     assert torch.allclose(lost, 2 * 1e-2 / 10 * start, atol=1e-7)
     assert torch.equal(encoder.W_dec, sooner.W_dec)
     assert torch.equal(whole.W_enc, encoder.W_enc)
-    assert torch.equal(whole.b_enc, sooner.b_enc)  # a bias starts at 0, of which nothing is lost
+    # a bias starts at 0, of which nothing is lost
+    assert torch.equal(whole.b_enc, sooner.b_enc)
     assert not torch.equal(whole.W_dec, sooner.W_dec)
 
 

@@ -95,7 +95,8 @@ def test_a_head_that_attends_to_one_token_writes_what_its_ov_circuit_makes_of_it
         Read(name="same", direct=PAIR, heads=("1.3",), position=0, attends=0),
     ]
     found = measured(naive, texts(*SHOWN[:2]), every)
-    assert found["same"] == pytest.approx(found["bos"], rel=1e-4, abs=1e-7)  # it sees no other
+    # it sees no other
+    assert found["same"] == pytest.approx(found["bos"], rel=1e-4, abs=1e-7)
     assert not np.allclose(found["it"], found["same"]) and heads == 4
 
 

@@ -140,7 +140,8 @@ def test_a_function_vector_is_the_mean_of_what_heads_write_and_steers_so(kind, t
             project = blocks[layer].self_attn.o_proj
             written = project(part.flatten())
             if kind == "gemma3_text":
-                norm, whole = blocks[layer].post_attention_layernorm, project(z.flatten())
+                norm = blocks[layer].post_attention_layernorm
+                whole = project(z.flatten())
                 scale = (whole.pow(2).mean() + config.rms_norm_eps).sqrt()
                 written = written / scale * (1 + norm.weight)
             total = total + written.detach()
@@ -168,9 +169,9 @@ def test_other_heads_stand_in_for_those_of_a_function_vector(subject, learnt):
     table = direction(site="", prompts="learnt", mean=True, heads=("0.2", "1.0"))
     for seed in range(8):
         same = of.other_heads(table, seed, anywhere=False).heads
-        assert (
-            len(same) == 2 and {h[0] for h in same} <= {"0", "1"} and not {*same} & {*table.heads}
-        )
+        assert len(same) == 2
+        assert {h[0] for h in same} <= {"0", "1"}
+        assert not {*same} & {*table.heads}
         assert not {*of.other_heads(table, seed, anywhere=True).heads} & {*table.heads}
     names = [c.name for c in controls.of_intervention(intervention(add="d", site=SITE), [table])]
     assert names == ["random", "heads"]
@@ -239,10 +240,12 @@ def test_shuffled_labels_leave_nothing_of_the_true_direction():
             x[:, 0] = 100 * tone
             of = of_activations(x)
             got = torch.stack([of.shuffled(table, Site.parse(SITE), s) for s in range(16)])
-            share = 1e-3 if way == "difference" else 1e-2  # which ridge makes smaller, not 0
+            # which ridge makes smaller, not 0
+            share = 1e-3 if way == "difference" else 1e-2
             assert float(got[:, 0].abs().max()) < share * max(1.0, float(got.norm(dim=1).min()))
             assert size == 0 or float(got.norm(dim=1).min()) > 0
-            assert torch.equal(got[0::2], -got[1::2])  # a sign that means nothing cancels
+            # a sign that means nothing cancels
+            assert torch.equal(got[0::2], -got[1::2])
 
 
 def test_a_random_direction_lies_where_activations_do_and_aside_of_the_true_one():
@@ -256,7 +259,8 @@ def test_a_random_direction_lies_where_activations_do_and_aside_of_the_true_one(
     assert float(got[:, [1, 4, 5]].abs().max()) < 1e-3
     assert torch.equal(got[0::2], -got[1::2])
     assert float(got[:, 0].abs().median()) > float(got[:, 2].abs().median())
-    same = vectors.random_like(true, torch.ones(5, 6), 0)  # nothing spreads: any direction
+    # nothing spreads: any direction
+    same = vectors.random_like(true, torch.ones(5, 6), 0)
     assert float(same.norm()) == pytest.approx(5)
     assert float(same @ true) == pytest.approx(0, abs=1e-4)
 

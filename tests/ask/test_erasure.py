@@ -136,10 +136,7 @@ def test_the_first_token_is_left_as_it_is(subject, learnt):
 
 @pytest.mark.parametrize(
     ("table", "change"),
-    [
-        (NUMBER, {"site": "blocks.2.hook_resid_pre"}),
-        (NUMBER, {"window": (-1, 1)}),
-    ],
+    [(NUMBER, {"site": "blocks.2.hook_resid_pre"}), (NUMBER, {"window": (-1, 1)})],
 )
 def test_an_erasure_of_no_two_labels_or_elsewhere_is_refused(table, change):
     with pytest.raises(DataError, match="a concept is erased where its direction is learned"):

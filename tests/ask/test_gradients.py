@@ -210,10 +210,7 @@ def test_a_latent_has_its_activation_times_the_gradient_along_what_it_writes(lla
     of.save(tmp_path / "mine.safetensors")
     name = str(tmp_path / "mine.safetensors")
     shown = texts(*(f"def {a}({b}):" for a in "abc" for b in "xy"))
-    every = [
-        TARGETS[2],
-        Read(name="two", gradient="size", feature=(name, (2, 5))),
-    ]
+    every = [TARGETS[2], Read(name="two", gradient="size", feature=(name, (2, 5)))]
     found = measured(llama, shown, every, folder=tmp_path)
     shares = []
     for p, row in enumerate(shown.rows):

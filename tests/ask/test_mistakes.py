@@ -4,7 +4,7 @@ consequence of another."""
 import re
 
 import pytest
-from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
+from test_study_asks import capitals, folder, planned, study  # noqa: F401 (a fixture)
 
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
@@ -63,4 +63,4 @@ def test_what_follows_from_a_mistake_is_not_reported(folder):  # noqa: F811
 def test_one_mistake_is_one_line_and_a_good_study_is_none(folder):  # noqa: F811
     path = study(folder, "one", CUT, "changed.right - main.wright < 1")
     assert len(mistakes(path)) == 1
-    assert catalogue.find(str(study(folder, "none", CUT, "changed.right - main.right < 1")))
+    assert planned(folder, "none", CUT, "changed.right - main.right < 1")

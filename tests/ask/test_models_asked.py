@@ -154,7 +154,8 @@ def test_an_untouched_model_gets_a_twin_and_answers_behind_other_prompts(here):
         ours = result.arms["main"].said.isel(run=n).values
         assert ours == pytest.approx(by_hand, abs=1e-4)
     twins = result.arms["main/untrained"].said.values
-    assert len({tuple(x) for x in twins.round(9)}) == 6  # each seed draws weights of its own
+    # each seed draws weights of its own
+    assert len({tuple(x) for x in twins.round(9)}) == 6
     assert set(result.judged[0].controls) == {"main/untrained", "main/unrelated"}
 
 
@@ -403,12 +404,12 @@ def test_checkpoints_are_levels_of_a_dimension(here):
         assert data.said.isel(run=0, checkpoint=k).values == pytest.approx(by_hand, abs=1e-4)
     assert "main/shuffled" in result.judged[0].controls
     shuffled = result.arms["main/shuffled"].said
-    assert np.allclose(shuffled.sel(checkpoint=100), data.said.sel(checkpoint=100))  # it begins so
+    # it begins so
+    assert np.allclose(shuffled.sel(checkpoint=100), data.said.sel(checkpoint=100))
     assert not np.allclose(shuffled.sel(checkpoint=200), data.said.sel(checkpoint=200), atol=0.01)
     twin = result.arms["main/untrained"].said.isel(run=0)
-    assert np.array_equal(
-        twin.isel(checkpoint=0), twin.isel(checkpoint=1)
-    )  # drawn by the seed alone
+    # drawn by the seed alone
+    assert np.array_equal(twin.isel(checkpoint=0), twin.isel(checkpoint=1))
 
 
 def test_checkpoints_without_steps_are_called_by_their_folders(here):
@@ -467,7 +468,8 @@ def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
     text += '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.2.hook_mlp_out"\n'
     with pytest.raises(ExperimentError, match=r"column 8: model small: blocks.2.hook_mlp_out"):
         study(here, text + claim('"small/cut".said > 1'))
-    study(here, text + claim("cut.said > 1"))  # the other model has it, and this one is not asked
+    # the other model has it, and this one is not asked
+    study(here, text + claim("cut.said > 1"))
 
 
 # what plan tells ----------------------------------------------------------------------------------

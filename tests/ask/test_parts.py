@@ -127,7 +127,8 @@ def test_a_neuron_is_chosen_for_a_read_by_how_well_it_separates(subject, shown):
     y = np.array([name == "b" for name in labels])
     ranks = scipy.stats.rankdata(x, axis=0)[y].sum(0)
     areas = (ranks - y.sum() * (y.sum() + 1) / 2) / (y.sum() * (~y).sum())
-    by, beyond = {"by": ("b", "a"), "score": "auroc"}, float(np.unique(areas)[-2:].mean())
+    by = {"by": ("b", "a"), "score": "auroc"}
+    beyond = float(np.unique(areas)[-2:].mean())
     every = [
         Read(name="best", position="mean", top=Top(n=1, of="neurons", **by)),
         Read(name="here", position="mean", site=POST, top=Top(n=3, of="neurons", by=("b", "a"))),
@@ -339,7 +340,8 @@ def test_parts_that_do_not_go_together_are_refused(fields, why):
 )
 def test_a_choice_that_cannot_be_made_is_refused(subject, shown, fields, site, why):
     table = intervention(ablate="zero", site=site, top=Top(n=1, **fields))
-    along, sink = Direction(name="along", unembedding=" a"), Read(name="sink", pattern="0.0", to=0)
+    along = Direction(name="along", unembedding=" a")
+    sink = Read(name="sink", pattern="0.0", to=0)
     rows = (shown, [0, 1])
     with pytest.raises(DataError, match=why):
         choosing.check(table, table.top, rows, [along], [sink], find(str(subject[0])))

@@ -158,10 +158,7 @@ def test_the_controls_of_a_path_are_other_senders_and_another_prompt(subject, sh
 
 @pytest.mark.parametrize(
     ("to", "way", "why"),
-    [
-        (("logits", "2.1"), "", "alone"),
-        (("1.mlp",), "k", "an MLP has one input"),
-    ],
+    [(("logits", "2.1"), "", "alone"), (("1.mlp",), "k", "an MLP has one input")],
 )
 def test_a_path_that_leads_nowhere_is_refused(subject, to, way, why):
     from assay.subjects.folder import find

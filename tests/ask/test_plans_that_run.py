@@ -4,7 +4,7 @@ it."""
 import numpy as np
 import pytest
 import torch
-from test_study_asks import MOOD, capitals, folder, study  # noqa: F401 (a fixture)
+from test_study_asks import MOOD, capitals, folder, planned, study  # noqa: F401 (a fixture)
 
 from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
@@ -67,7 +67,7 @@ def test_a_plan_refuses_what_could_not_be_run(tables, holds, why, folder):  # no
     )
     blank.save(folder / "sae.safetensors")
     with pytest.raises(ExperimentError, match=why):
-        catalogue.find(str(study(folder, "refused", tables, holds)))
+        planned(folder, "refused", tables, holds)
 
 
 def catalogue_width(folder):  # noqa: F811
@@ -84,7 +84,7 @@ def test_a_direction_is_not_judged_on_the_texts_that_it_was_learned_from(folder)
         + '{who="x", verb="saw", when="now", label="nasty"}]\n'
     )
     with pytest.raises(ExperimentError, match=r"have the same text.*\(1 such rows\).*leave out"):
-        catalogue.find(str(study(folder, "leaks", tables, "steered.good - main.good > 1")))
+        planned(folder, "leaks", tables, "steered.good - main.good > 1")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,9 @@ def space(naive, learned, rank, seed=1000):
 
 def loss(naive, text, change):
     """The loss where a change is made before block 1, at every token but the first."""
-    ids, begin, text_begins = naive.ids(text), len(naive.opening) or 1, len(naive.opening)
+    ids = naive.ids(text)
+    begin = len(naive.opening) or 1
+    text_begins = len(naive.opening)
 
     def hook(x):
         return torch.cat([x[:, :begin], change(x[:, begin:])], 1)
@@ -129,7 +131,8 @@ def test_other_dimensions_of_equal_variance_have_exactly_as_much():
             assert float((other @ true.T).abs().max()) < 1e-5
             variance = float((around @ other.T).square().sum())
             assert variance == pytest.approx(float(lengths[k] ** 2), rel=1e-4)
-            assert len(other) >= (9 if k == 0 else 1)  # 9 = 3² of those that have 1 each
+            # 9 = 3² of those that have 1 each
+            assert len(other) >= (9 if k == 0 else 1)
         assert torch.equal(draws[0], draws[1])
         assert draws[0].shape != draws[2].shape or not torch.allclose(draws[0], draws[2], atol=0.01)
 

@@ -45,6 +45,10 @@ def rows(count, **columns):
     ]
 
 
+HALVES = ["yes", "no"] * 12
+EIGHTY = rows(80, label=["yes", "no"] * 40)
+
+
 def a_task(folder, table_rows, control="", **fields):
     split = fields.pop("split", "")
     source = prompts.load(Prompts(rows=tuple(table_rows), split=split), folder)
@@ -272,7 +276,7 @@ def test_alone_is_as_within_the_batch(tiny, kind):
 
 
 def test_the_untrained_twin_is_that_of_the_seed(tiny):
-    task = a_task(tiny, rows(24, label=["yes", "no"] * 12), "untrained")
+    task = a_task(tiny, rows(24, label=HALVES), "untrained")
     reader = probes._Reader(task, task.rows, tiny, "cpu")
     points = probe_tasks.every_point(task.table)
     first = [x.clone() for x in reader.inputs(points, 3)]
@@ -344,16 +348,16 @@ def test_a_bag_knows_no_token_behind_the_probe(tiny):
         ({"label": ["yes"] + ["no"] * 23}, {}, "no row with label = 'yes'"),
         ({"label": [f"name {i}" for i in range(24)]}, {}, "24 different texts"),
         ({"label": list(range(24))}, {"kind": "logistic"}, "is a number"),
-        ({"label": ["yes", "no"] * 12}, {"kind": "rigde"}, "ridge"),
-        ({"label": ["yes", "no"] * 12}, {"sweep": {"layers": (1, 2)}}, "layer"),
-        ({"label": ["yes", "no"] * 12}, {"site": "", "sweep": {}}, "needs a site"),
+        ({"label": HALVES}, {"kind": "rigde"}, "ridge"),
+        ({"label": HALVES}, {"sweep": {"layers": (1, 2)}}, "layer"),
+        ({"label": HALVES}, {"site": "", "sweep": {}}, "needs a site"),
         (
-            {"label": ["yes", "no"] * 12},
+            {"label": HALVES},
             {"site": "blocks.1.attn.hook_pattern", "sweep": {}},
             "no vector for a token",
         ),
         ({"label": ["yes", "no"] * 4}, {}, "6 or more are needed"),
-        ({"label": ["yes", "no"] * 12, "text": ["same"] * 24}, {}, "repeat a text"),
+        ({"label": HALVES, "text": ["same"] * 24}, {}, "repeat a text"),
         (
             {
                 "label": ["yes", "yes", "no", "no"] * 6,
@@ -363,10 +367,7 @@ def test_a_bag_knows_no_token_behind_the_probe(tiny):
             "in another spelling",
         ),
         (
-            {
-                "label": ["yes", "no"] * 12,
-                "text": [f"{k} is {'no' if k % 2 else 'yes'}" for k in range(24)],
-            },
+            {"label": HALVES, "text": [f"{k} is {'no' if k % 2 else 'yes'}" for k in range(24)]},
             {},
             "the label itself is a word",
         ),
@@ -384,9 +385,7 @@ def test_what_no_probe_could_show_is_refused(tiny, columns, fields, words):
 
 
 def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(tiny):
-    table = Prompts(
-        rows=tuple(rows(24, label=["yes", "no"] * 12)), text="{text} is {label}", name="facts"
-    )
+    table = Prompts(rows=tuple(rows(24, label=HALVES)), text="{text} is {label}", name="facts")
     loaded = prompts.load(table, tiny)
     shown = Probe(name="truth", site="blocks.1.hook_resid_post")
     with pytest.raises(DataError, match="in every prompt, the label itself is a word"):
@@ -396,7 +395,8 @@ def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(ti
         probe_tasks.check(ProbeTask(Model(name="x"), few, loaded))
     numbers = Prompts(rows=tuple(rows(24, label=[*range(24)])), text="{text} is {label}")
     task = ProbeTask(Model(name="x"), shown, prompts.load(numbers, tiny))
-    probe_tasks.check(task)  # whether it is still known there may be asked: `bag` reads it, too
+    # whether it is still known there may be asked: `bag` reads it, too
+    probe_tasks.check(task)
     assert "{label} is in the prompt; bag and embedding" in probe_tasks.remarks(task)[0]
     before = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}")
     probe_tasks.check(ProbeTask(Model(name="x"), before, loaded))
@@ -447,6 +447,10 @@ def study(tiny, table_rows, text=STUDY):
     return str(path)
 
 
+def found(tiny, table_rows, text=STUDY):
+    return catalogue.find(study(tiny, table_rows, text))
+
+
 @pytest.fixture
 def lab(tmp_path):
     return Lab(tmp_path / "store", Inline())
@@ -460,7 +464,7 @@ def test_a_label_that_tokens_carry_is_unspecific(tiny, lab):
         | {"label": x}
         for row, x in zip(rows(80), labels, strict=True)
     ]
-    whole = catalogue.find(study(tiny, table_rows))
+    whole = found(tiny, table_rows)
     assert set(whole.arms) == {
         "main",
         *(f"truth{c}" for c in ("", "/bag", "/embedding", "/places", "/untrained", "/permuted")),
@@ -488,7 +492,7 @@ def test_what_only_the_order_of_tokens_says_is_read_beyond_them(tiny, lab):
         "layer = [0, 2]", "layer = [2]"
     )
     text = text.replace("> 0.8", "> 0.65")
-    result = lab.run(catalogue.find(study(tiny, table_rows, text)))
+    result = lab.run(found(tiny, table_rows, text))
     verdict = result.judged[0].verdict
     assert verdict.outcome == "holds", verdict.reason
 
@@ -504,7 +508,7 @@ def test_a_number_is_regressed_and_its_r2_is_a_ratio_of_sums(tiny, lab):
     text = STUDY.replace("truth.accuracy[layer=2] > 0.8", "truth.r2 > 0.5")
     text = text.replace("blocks.{layer}.hook_resid_post", "hook_embed")
     text = text.replace("sweep = { layer = [0, 2] }", 'position = "mean"')
-    result = lab.run(catalogue.find(study(tiny, table_rows, text)))
+    result = lab.run(found(tiny, table_rows, text))
     verdict = result.judged[0].verdict
     assert verdict.outcome == "unspecific"
     assert "truth/bag" in verdict.reason
@@ -517,7 +521,7 @@ def test_folds_are_the_unit_and_their_interval_allows_for_what_they_share(tiny, 
     """Mean ± t s √(1/k + n_test/n_train) of the folds' own accuracies (Nadeau and Bengio 2003)."""
     table_rows = rows(60, label=["yes", "no"] * 30)
     text = FOLDS.replace("> 0.8", "> 0.2")
-    result = lab.run(catalogue.find(study(tiny, table_rows, text)))
+    result = lab.run(found(tiny, table_rows, text))
     (judged,) = result.judged
     x = result.arms["truth"]["accuracy"].sel(layer=2)
     assert x.dims == ("run", "fold") and (x == x[0]).all()  # whatever the seed
@@ -543,7 +547,8 @@ def test_folds_learn_from_all_other_groups_and_judge_each_once(tiny, monkeypatch
     judged = [row for _, held in task.parts for row in held]
     assert sorted(judged) == [*range(120)] and task.levels == [*"12345"]
     for learned, held in task.parts:
-        assert not {*group[learned]} & {*group[held]} and len(learned) + len(held) == 120
+        assert not {*group[learned]} & {*group[held]}
+        assert len(learned) + len(held) == 120
     values, coords = measured(task, tiny, SEEDS[:2])
     assert coords["fold"] == [*"12345"] and abs(values["accuracy"].mean() - 0.5) < 0.25
     labels, x = labelled(120, size=3)
@@ -594,18 +599,17 @@ def test_the_auroc_of_a_probe_is_scikit_learns(tiny, monkeypatch):
 
 
 def test_a_statement_has_the_auroc_measured_and_it_is_at_a_half_by_chance(tiny, lab):
-    table_rows = rows(80, label=["yes", "no"] * 40)
-    plain = catalogue.find(study(tiny, table_rows))
+    plain = found(tiny, EIGHTY)
     text = STUDY.replace("truth.accuracy[layer=2]", "truth.auroc[layer=2]")
-    whole = catalogue.find(study(tiny, table_rows, text))
+    whole = found(tiny, EIGHTY, text)
     (claim,) = whole.claims
     assert claim.empty == 0.5 and claim.natural == (0, 1) and claim.bounds is None
     names = ("accuracy", "balanced_accuracy", "margin")
     assert {*lab.run(plain, "smoke").arms["truth"].data_vars} - {"diverged"} == {*names}
-    found = lab.run(whole).arms
-    assert {*found["truth"].data_vars} - {"diverged"} == {*names, "auroc"}
-    assert abs(float(found["truth/permuted"]["auroc"].mean()) - 0.5) < 0.1
-    assert float(found["main"]["auroc"].mean()) == 0.5
+    arms = lab.run(whole).arms
+    assert {*arms["truth"].data_vars} - {"diverged"} == {*names, "auroc"}
+    assert abs(float(arms["truth/permuted"]["auroc"].mean()) - 0.5) < 0.1
+    assert float(arms["main"]["auroc"].mean()) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -620,7 +624,7 @@ def test_a_statement_has_the_auroc_measured_and_it_is_at_a_half_by_chance(tiny, 
 def test_no_unit_has_an_auroc_of_its_own(tiny, condition):
     text = STUDY.replace("truth.accuracy[layer=2] > 0.8", condition)
     with pytest.raises(AssayError, match=r"is one number of all units.*write mean"):
-        catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text))
+        found(tiny, EIGHTY, text)
 
 
 def test_an_auroc_of_a_probe_and_one_of_a_read_are_in_one_condition_or_in_two_claims(tiny):
@@ -628,13 +632,10 @@ def test_an_auroc_of_a_probe_and_one_of_a_read_are_in_one_condition_or_in_two_cl
     more = '[[read]]\nname = "says"\nentropy = true\n[[read]]\nname = "yes"\n'
     text = STUDY.replace("[[claim]]", f'{more}column = ["label", "yes"]\n\n[[claim]]')
     both = "mean(truth.auroc[layer=2]) - auroc(main.says, main.yes) > 0"
-    table_rows = rows(80, label=["yes", "no"] * 40)
     with pytest.raises(AssayError, match="write a claim of each"):
-        catalogue.find(study(tiny, table_rows, text.replace("truth.accuracy[layer=2] > 0.8", both)))
+        found(tiny, EIGHTY, text.replace("truth.accuracy[layer=2] > 0.8", both))
     for alone in ("mean(truth.auroc[layer=2]) > 0.5", "auroc(main.says, main.yes) > 0.5"):
-        catalogue.find(
-            study(tiny, table_rows, text.replace("truth.accuracy[layer=2] > 0.8", alone))
-        )
+        found(tiny, EIGHTY, text.replace("truth.accuracy[layer=2] > 0.8", alone))
 
 
 CHANGED = STUDY.replace("[[claim]]", '''
@@ -657,11 +658,10 @@ site = "blocks.2.hook_resid_mid"
 
 def test_under_a_change_a_probe_reads_what_the_changed_model_has(tiny, lab):
     """Without what its MLP adds, a block hands on what it has before its MLP."""
-    table_rows = rows(80, label=["yes", "no"] * 40)
     text = CHANGED.replace("truth.accuracy[layer=2]", "after.accuracy + 0 * between.accuracy")
-    arms = lab.run(catalogue.find(study(tiny, table_rows, text))).arms
+    arms = lab.run(found(tiny, EIGHTY, text)).arms
     assert np.array_equal(arms["after"]["accuracy"], arms["between"]["accuracy"])
-    plain = lab.run(catalogue.find(study(tiny, table_rows))).arms["truth"]["accuracy"].sel(layer=2)
+    plain = lab.run(found(tiny, EIGHTY)).arms["truth"]["accuracy"].sel(layer=2)
     assert not np.array_equal(arms["after"]["accuracy"], plain)
 
 
@@ -677,7 +677,7 @@ def test_under_a_change_a_probe_reads_what_the_changed_model_has(tiny, lab):
 )  # fmt: skip
 def test_that_less_can_be_read_has_the_controls_of_the_change(tiny, holds, controls):
     text = CHANGED.replace("truth.accuracy[layer=2] > 0.8", holds)
-    (claim,) = catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text)).claims
+    (claim,) = found(tiny, EIGHTY, text).claims
     assert claim.of == "after"
     assert {c.partition("/")[2] for c in claim.must_fail} == controls
 
@@ -693,7 +693,7 @@ def test_that_less_can_be_read_has_the_controls_of_the_change(tiny, holds, contr
 def test_a_change_under_which_no_probe_can_read_is_refused(tiny, before, after, words):
     text = CHANGED.replace("truth.accuracy[layer=2]", "after.accuracy").replace(before, after)
     with pytest.raises(AssayError, match=words) as e:
-        catalogue.find(study(tiny, rows(80, label=["yes", "no"] * 40), text))
+        found(tiny, EIGHTY, text)
     assert "line" in str(e.value)
 
 

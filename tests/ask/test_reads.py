@@ -134,7 +134,8 @@ def test_the_loss_is_over_the_tokens_of_the_text(naive, done):
     for p, text in enumerate(shown):
         ids = naive.ids(text)
         logs, _, _ = naive.run(ids, at(change, naive, text))
-        first = len(naive.opening) or 1  # a BOS predicts the first token, and is predicted by none
+        # a BOS predicts the first token, and is predicted by none
+        first = len(naive.opening) or 1
         each = [-logs[i - 1, ids[i]] for i in range(first, len(ids))]
         assert found[p] == pytest.approx(np.mean(each), rel=1e-4)
 
@@ -158,7 +159,8 @@ def test_what_is_written_is_the_likeliest_token_each_time(naive):
         ]
         found = measured(naive, shown, every, some, [ALONG])
         assert found["long"].tolist() == found["either"].tolist() == [1.0] * 4
-        assert found["neither"].tolist() == [0.0] * 4 and found["first"].tolist() == [1.0] * 4
+        assert found["neither"].tolist() == [0.0] * 4
+        assert found["first"].tolist() == [1.0] * 4
         for text, w, number in zip(written, wanted, found["last"], strict=True):
             after = text.lstrip()[len(w.strip()) :][:1]
             ends = not (w[-1:].isalnum() and re.match(r"\w", after))
@@ -202,7 +204,8 @@ def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
         assert found["best"][:, p] == pytest.approx(bests)
         start = naive.lens(stream[2, 0])
         assert found["rank"][p] == 1 + (start > start[first]).sum()
-    assert found["end"] == pytest.approx(found["model"], rel=1e-5)  # nothing comes behind it
+    # nothing comes behind it
+    assert found["end"] == pytest.approx(found["model"], rel=1e-5)
 
 
 def test_a_pattern_is_the_attention_that_transformers_gives_out(naive, done):
@@ -271,7 +274,8 @@ def test_a_projection_is_on_the_direction_as_it_was_learned(naive, done):
     for p, text in enumerate(SHOWN):
         _, stream, _ = naive.run(naive.ids(text), at(change, naive, text))
         own = stream[1, len(naive.opening) :]
-        rest = stream[1, 1:] if len(stream[1]) > 1 else own  # all but the first that is read
+        # all but the first that is read
+        rest = stream[1, 1:] if len(stream[1]) > 1 else own
         got = [found["here"][p], found["mean"][p], *found["layers"][:, p], found["token"][p]]
         expected = [
             own[-1] @ vector,
@@ -375,8 +379,10 @@ def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
         for name, values in usual.items():
             assert few[name] == pytest.approx(values, rel=1e-4, abs=1e-5), name
     assert usual["kl"][0] == pytest.approx(0, abs=1e-9)  # nothing is added there
-    assert usual["lens_kl"][0, -1] == pytest.approx(0, abs=1e-9)  # nor at the end of the stream
-    assert (usual["lens_kl"][:, 0] == usual["lens_kl"][0, 0]).all()  # which is before it
+    # nor at the end of the stream
+    assert usual["lens_kl"][0, -1] == pytest.approx(0, abs=1e-9)
+    # which is before it
+    assert (usual["lens_kl"][:, 0] == usual["lens_kl"][0, 0]).all()
     assert usual["lens_kl"][-1, 1] == pytest.approx(usual["kl"][-1])
     assert (usual["lens"][:, 0] == usual["lens"][0, 0]).all()
 

@@ -37,7 +37,8 @@ def test_lengths_and_cosines_are_those_of_the_stream(naive):
     for p, text in enumerate(SHOWN):
         _, stream, _ = naive.run(naive.ids(text))
         x = stream[[0, 2]]
-        rest = x[:, 1:] if x.shape[1] > 1 else x  # without a first token, read or written
+        # without a first token, read or written
+        rest = x[:, 1:] if x.shape[1] > 1 else x
         lengths = np.linalg.norm(x, axis=-1)
         cosines = (x @ unit) / lengths
         kept = slice(x.shape[1] - rest.shape[1], None)
@@ -117,7 +118,8 @@ def test_anisotropy_is_the_mean_cosine_of_two_tokens(naive):
 
 def test_a_number_across_prompts_is_that_of_the_activations_of_all(tmp_path):
     naive, at = Naive(tmp_path / "llama", "llama"), {"site": "blocks.1.hook_resid_pre"}
-    labels, words = ("code", "prose", "code", "code", "prose"), ("a", "b x", "x b", "def a", "b")
+    labels = ("code", "prose", "code", "code", "prose")
+    words = ("a", "b x", "x b", "def a", "b")
     rows = [{"text": t, "label": x, "pair": x} for t, x in zip(words, labels, strict=True)]
     every = [
         Read(name="gap", across="distance", labels=("code", "prose"), **at),
@@ -161,8 +163,10 @@ def test_logits_are_what_the_softmax_is_taken_of(naive):
         assert found["one"][p] == pytest.approx(logits[a], rel=1e-4, abs=1e-5)
         assert found["pair"][p] == pytest.approx(logits[a] - logits[x], rel=1e-3, abs=1e-5)
         lens = naive.lens(naive.run(naive.ids(text))[1][1, -1])
-        shift = found["early"][p] - lens[a]  # the logarithm of what the softmax divides by
-        assert np.isfinite(shift) and found["early"][p] != pytest.approx(lens[a], abs=1e-3)
+        # the logarithm of what the softmax divides by
+        shift = found["early"][p] - lens[a]
+        assert np.isfinite(shift)
+        assert found["early"][p] != pytest.approx(lens[a], abs=1e-3)
 
 
 def test_neurons_are_what_the_output_projection_reads(tmp_path):

@@ -7,17 +7,13 @@ import numpy as np
 import pytest
 import scipy.stats
 from naive_models import Naive, measured, task, texts
-from test_study_asks import folder, study  # noqa: F401 (a fixture)
+from test_study_asks import folder, planned, study  # noqa: F401 (a fixture)
 
 from assay.ask.measure import measuring, reads
 from assay.ask.tables import Intervention, Read
 from assay.core.errors import DataError
-from assay.lab import catalogue
 
-ROWS = (
-    {"a": "add", "b": "class", "c": "Point"},
-    {"a": "return", "b": "name", "c": "list"},
-)
+ROWS = ({"a": "add", "b": "class", "c": "Point"}, {"a": "return", "b": "name", "c": "list"})
 TEXT, PAIR, OTHER = "def {a} x", "in {b}: x y", "the {a} of {c}"
 LONG = "def {a} x in {b}: x y"
 SITE = "blocks.{n}.hook_resid_pre"
@@ -313,5 +309,5 @@ site = "blocks.1.hook_resid_pre"
     ],
 )
 def test_another_rows_text_is_a_control_where_texts_are_said_to_be_alike(folder, holds, controls):  # noqa: F811
-    (claim,) = catalogue.find(str(study(folder, f"alike {holds[5:8]}", SIMILAR, holds))).claims
+    (claim,) = planned(folder, f"alike {holds[5:8]}", SIMILAR, holds).claims
     assert sorted(claim.must_fail) == sorted(f"main/{name}" for name in controls)

@@ -12,7 +12,6 @@ from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.verbs.new import write_experiment
 
 HEAD = """
 question = "Does width matter?"
@@ -31,14 +30,6 @@ control = ["flat"]
 also = { "width=3/flat" = "rival: nothing to find" }
 threshold = "plan: a degree"
 """
-
-
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    """A folder with an experiment of two arms, main and flat."""
-    write_experiment("own", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def write(folder, text, name="asks.toml"):
@@ -68,10 +59,8 @@ def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
     )
     mine = result.judged[0]
     assert mine.verdict.estimate == pytest.approx(told.verdict.estimate, rel=1e-12)
-    assert (mine.verdict.outcome, mine.verdict.low) == (
-        told.verdict.outcome,
-        pytest.approx(told.verdict.low, rel=1e-9),
-    )
+    assert mine.verdict.outcome == told.verdict.outcome
+    assert mine.verdict.low == pytest.approx(told.verdict.low, rel=1e-9)
     assert mine.controls["flat"].outcome == told.controls["flat"].outcome
 
 

@@ -173,10 +173,15 @@ threshold = "plan: by construction"
     return path
 
 
+def planned(folder, name, tables, holds):
+    """The experiment of such a study."""
+    return catalogue.find(str(study(folder, name, tables, holds)))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
     tables, holds, outcome = CASES[case]
-    experiment = catalogue.find(str(study(folder, case, tables, holds)))
+    experiment = planned(folder, case, tables, holds)
     result = Lab(tmp_path, Inline()).run(experiment)
     [verdict] = [judged.verdict for judged in result.judged]
     assert verdict.outcome == outcome, verdict
@@ -199,7 +204,8 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
         chosen, set()
     )
     if "heads" in chosen:
-        assert (judged.outcome, judged.reason) == ("undecided", "no control could be made")
+        assert judged.outcome == "undecided"
+        assert judged.reason == "no control could be made"
 
 
 REFUSED = {

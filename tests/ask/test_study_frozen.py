@@ -11,7 +11,6 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.verbs.new import write_experiment
 
 STUDY = """
 question = "Is anything found in thirty steps?"
@@ -31,13 +30,10 @@ FREEZE = ("preregister", "asks.toml", "--root", "s")
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path, monkeypatch):
-    """A folder with an experiment of two arms, main and flat, and a study of it."""
-    write_experiment("own", tmp_path)
-    (tmp_path / "asks.toml").write_text(STUDY)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
-    return tmp_path
+def own(own):
+    """And a study of it."""
+    (own / "asks.toml").write_text(STUDY)
+    return own
 
 
 def refused(capsys, *words):
@@ -71,7 +67,8 @@ def test_from_freezing_to_the_page(own, capsys):
     assert "confirmatory: frozen on 20" in out and frozen["hash"][:12] in out
     assert main(["show", "asks.toml", "--root", "s", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["inference"], shown["registration"]["hash"]) == ("confirmatory", frozen["hash"])
+    assert shown["inference"] == "confirmatory"
+    assert shown["registration"]["hash"] == frozen["hash"]
     assert [v["n"] for v in shown["verdicts"]] == [{"seed": 12}] * len(shown["verdicts"])
     assert main(["report", "asks.toml", "--root", "s", "--out", "pages"]) == 0
     page = (own / "pages/asks.html").read_text()

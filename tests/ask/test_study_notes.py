@@ -5,7 +5,7 @@ import re
 
 import pytest
 from msgspec import structs
-from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
+from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, study  # noqa: F401 (a fixture)
 
 from assay.ask.measure.prompts import load, remarks, spellings
 from assay.ask.missing import find_gaps
@@ -93,112 +93,90 @@ name = "erased"
 erase = "mood"
 """
 CHANCE = "a probe at chance satisfies it too, as its controls are"
-CASES = {
-    "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
-    "the answer follows": (PATCHED, "changed.right < -2", FALLS, False),
-    "an ablation": (CUT, "changed.right - main.right < -1", FALLS, False),
-    "few countries": (CUT.replace(EACH, ""), "main.known > 0.8", SHARED, True),
-    "countries on which answers hang": (UNIQUE, "main.known > 0.8", HANGS, True),
+NOTED = {
+    "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS),
+    "few countries": (CUT.replace(EACH, ""), "main.known > 0.8", SHARED),
+    "countries on which answers hang": (UNIQUE, "main.known > 0.8", HANGS),
     "a slot of two values": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
         "with the 2 values of verb and the 3 values of when and the 4 values of who as units",
-        True,
     ),
     "combinations of few": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
         "(2 of verb × 3 of when × 4 of who), so the verdict has to be the same with each",
-        True,
     ),
-    "one answer": (MOOD, "main.good > 0", HABIT, True),
-    "two answers": (CUT, "main.right > 0", HABIT, False),
-    "any size": (CUT, "abs(changed.right - main.right) > 0", ANY, True),
-    "no change": (CUT, "-0.1 < changed.right - main.right < 0.1", NOTHING, True),
-    "no change, with what breaks it": (
-        CUT + BREAKS,
-        '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
-        NOTHING,
-        False,
-    ),
-    "weights that change nothing": (
-        ROUNDED + CUT,
-        "rounded.right - main.right > -1",
-        NOTHING,
-        True,
-    ),
-    "as good as before, of what is kept": (KEPT, "changed.right - main.right > -1", NOTHING, False),
-    "a change": (CUT, "changed.right - main.right < -0.1", NOTHING, False),
-    "no change of means": (CUT, "-1 < mean(changed.right) - mean(main.right) < 1", NOTHING, True),
-    "a twin at the threshold": (CUT, "main.right > 0", "main/untrained has no preference", True),
-    "of each unit": (LENS, "max(main.lens, over=layer) > 1", "mean(…) inside", True),
-    "it cannot": (CUT, "main.known < 0.6", CANNOT, True),
+    "one answer": (MOOD, "main.good > 0", HABIT),
+    "any size": (CUT, "abs(changed.right - main.right) > 0", ANY),
+    "no change": (CUT, "-0.1 < changed.right - main.right < 0.1", NOTHING),
+    "weights that change nothing": (ROUNDED + CUT, "rounded.right - main.right > -1", NOTHING),
+    "no change of means": (CUT, "-1 < mean(changed.right) - mean(main.right) < 1", NOTHING),
+    "a twin at the threshold": (CUT, "main.right > 0", "main/untrained has no preference"),
+    "of each unit": (LENS, "max(main.lens, over=layer) > 1", "mean(…) inside"),
+    "it cannot": (CUT, "main.known < 0.6", CANNOT),
     "where it is learned": (
         MOOD,
         "steered.good > 0",
         "mood is learned from 20 prompts of moody, at the last token of blocks.2.hook_resid_pre; "
         "steered: added at every token",
-        True,
     ),
     "measured where it is learned": (
         AGAIN,
         "steered.good > 0",
         "steered: 20 of the 20 prompts of prompts have the columns of rows from which mood is",
-        True,
     ),
-    "a probe that may know nothing": (PROBED, "p.accuracy < 0.99", CHANCE, True),
-    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of", True),
+    "a probe that may know nothing": (PROBED, "p.accuracy < 0.99", CHANCE),
+    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of"),
     "the first token": (
         CUT + SINK.format(to=0),
         "main.sink > 0.5",
         "sink: the first token is 'anna', of capitals.csv line 2: the model reads no BOS",
-        True,
     ),
     "the first token's own attention": (
         CUT + SINK.format(to=0).replace("to = 0", 'to = 0\nposition = "mean"'),
         "main.sink > 0.5",
         "sink: the mean over tokens counts the attention of the first token to itself",
-        True,
     ),
-    "a probe after an erasure": (
-        PROBED + ERASED,
-        "p.accuracy < 0.6",
-        CHANCE,
-        False,
+    "an answer in the prompt": (TOLD, "main.right > 1", COPIED),
+    "the unembedding of an answer": (UNEMBEDDED, "steered.good - main.good > 1", BY_DEFINITION),
+    "a slot without braces": (
+        CUT.replace("{who} went to {country}", "who went to [country]"),
+        "main.right > 1",
+        "all 24 prompts are the same text",
     ),
-    "an answer in the prompt": (TOLD, "main.right > 1", COPIED, True),
+}
+SILENT = {
+    "the answer follows": (PATCHED, "changed.right < -2", FALLS),
+    "a size": (CUT, "abs(changed.right - main.right) > 1", ANY),
+    "an ablation": (CUT, "changed.right - main.right < -1", FALLS),
+    "two answers": (CUT, "main.right > 0", HABIT),
+    "no change, with what breaks it": (
+        CUT + BREAKS,
+        '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
+        NOTHING,
+    ),
+    "as good as before, of what is kept": (KEPT, "changed.right - main.right > -1", NOTHING),
+    "a change": (CUT, "changed.right - main.right < -0.1", NOTHING),
+    "a probe after an erasure": (PROBED + ERASED, "p.accuracy < 0.6", CHANCE),
     "the wrong answer as well": (
         TOLD.replace("{city} the", "{city} and {foil} the"),
         "main.right > 1",
         COPIED,
-        False,
-    ),
-    "the unembedding of an answer": (
-        UNEMBEDDED,
-        "steered.good - main.good > 1",
-        BY_DEFINITION,
-        True,
     ),
     "the unembedding of another word": (
         UNEMBEDDED.replace('unembedding = " good"', 'unembedding = " nice"'),
         "steered.good - main.good > 1",
         BY_DEFINITION,
-        False,
-    ),
-    "a slot without braces": (
-        CUT.replace("{who} went to {country}", "who went to [country]"),
-        "main.right > 1",
-        "all 24 prompts are the same text",
-        True,
     ),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*NOTED, *SILENT])
 def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F811
-    tables, holds, note, there = CASES[case]
-    remarks = catalogue.find(str(study(folder, f"note {case}", tables, holds))).remarks
-    assert any(note in remark for remark in remarks) == there, remarks
+    tables, holds, note = (NOTED | SILENT)[case]
+    remarks = planned(folder, f"note {case}", tables, holds).remarks
+    assert any(note in remark for remark in remarks) == (case in NOTED), remarks
     assert all("\n" not in remark for remark in remarks)
     assert len(set(remarks)) == len(remarks)
 
@@ -218,11 +196,13 @@ TWO_PLACES = capitals('patch = "corrupted"\nsite = "blocks.1.hook_resid_pre"\npo
     ],
 )
 def test_a_control_at_another_token_leaves_the_rivals_token_alone(folder, holds, twins):  # noqa: F811
-    experiment = catalogue.find(str(study(folder, f"places {len(twins)}", TWO_PLACES, holds)))
+    experiment = planned(folder, f"places {len(twins)}", TWO_PLACES, holds)
     [claim] = experiment.claims
     assert [*claim.twins.get("changed/token", ())] == twins
     (said,) = [r for r in experiment.remarks if r.startswith("changed/token makes the same")]
-    assert "never at token 4" in said and "(token 4)" not in said and "(token 3)" not in said
+    assert "never at token 4" in said
+    assert "(token 4)" not in said
+    assert "(token 3)" not in said
 
 
 EVERY_HEAD = 'heads = ["1.{head}"]\nsweep = { head = [0, 1, 2, 3] }\n'
@@ -261,14 +241,14 @@ PROPOSED = {
 @pytest.mark.parametrize("case", PROPOSED)
 def test_the_controls_that_a_note_proposes_are_accepted_there(case, folder):  # noqa: F811
     tables, holds = PROPOSED[case]
-    remarks = catalogue.find(str(study(folder, f"proposes {case}", tables, holds))).remarks
+    remarks = planned(folder, f"proposes {case}", tables, holds).remarks
     (note,) = [r for r in remarks if "write controls = " in r or "or write controls" in r]
     words, name = re.search(r"(controls = \[.*?\]) under (\w+)", note).groups()
     tables = tables.replace(f'name = "{name}"\n', f'name = "{name}"\n{words}\n')
     if "under the claim" in note:
         own = "own" if "own" in note else "broken"
         holds += f'"\ncontrol = ["{own}"]  # "'
-    experiment = catalogue.find(str(study(folder, f"follows {case}", tables, holds)))
+    experiment = planned(folder, f"follows {case}", tables, holds)
     assert note not in experiment.remarks and experiment.claims[0].must_fail
 
 
@@ -296,9 +276,9 @@ def test_a_claim_that_a_model_that_learned_nothing_satisfies_is_proposed_anew(
         + ('site = "blocks.{layer}.hook_resid_post"\nsweep = { layer = [0, 1, 2] }\n')
     )
     tables += '[[read]]\nname = "easy"\naccuracy = [" {city}", " {other}"]\n'
-    remarks = catalogue.find(str(study(folder, "late", tables, holds))).remarks
+    remarks = planned(folder, "late", tables, holds).remarks
     assert any(CANNOT in r and proposed in r for r in remarks), remarks
-    remarks = catalogue.find(str(study(folder, "both ends", tables, proposed))).remarks
+    remarks = planned(folder, "both ends", tables, proposed).remarks
     assert not any(CANNOT in r for r in remarks)
 
 
@@ -351,7 +331,8 @@ def test_a_unit_that_says_what_another_says_is_one_with_it():
     table = Prompts(text="{q}", rows=rows, unit="id")
     every = range(4)
     assert spellings(load(table, None, '"id"'), every) == {"0": "0", "1": "0", "2": "2", "3": "0"}
-    by_city = load(table, None, '"id" {city}')  # what is asked of them is another answer
+    # what is asked of them is another answer
+    by_city = load(table, None, '"id" {city}')
     assert spellings(by_city, every) == {"0": "0", "1": "1", "2": "2", "3": "0"}
     assert spellings(load(structs.replace(table, unit="prompt"), None, ""), every) == {}
 
@@ -488,4 +469,4 @@ def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # 
     assert sides["main.lens[layer=2]"] == pytest.approx(float(means[2]))
     assert [*sides] == ["max(changed.lens, over=layer)", "main.lens[layer=2]"]
     with pytest.raises(ExperimentError, match=r"max\(mean\(a.x\) / mean\(b.x\)"):
-        catalogue.find(str(study(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")))
+        planned(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")

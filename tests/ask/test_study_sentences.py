@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
+from test_study_asks import capitals, folder, planned, study  # noqa: F401 (a fixture)
 
 from assay.ask import comparing, text
 from assay.ask.missing import find_gaps
@@ -80,7 +80,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):  # noqa: F811
     tables, holds, outcome = CASES[case]
-    experiment = catalogue.find(str(study(folder, f"sentence {case}", tables, holds)))
+    experiment = planned(folder, f"sentence {case}", tables, holds)
     [judged] = Lab(tmp_path, Inline()).run(experiment).judged
     assert judged.outcome == outcome, judged
     note = any("changed/heads changes other heads" in r for r in experiment.remarks)
@@ -114,7 +114,8 @@ def test_other_layers_are_no_control_of_the_extreme_of_a_sweep_that_has_them(wha
     for k, (levels, holds, more, left_out) in enumerate(
         [
             ([0, 1, 2, 3], most, "", True),
-            ([0, 1, 2, 3], most, 'controls = ["layer"]', False),  # as its author wants it
+            # as its author wants it
+            ([0, 1, 2, 3], most, 'controls = ["layer"]', False),
             ([0, 1, 2, 3], f"changed.right{one}", "", False),  # of one level
             ([0, 3], most, "", False),  # whose control has 1 and 2
         ]
@@ -163,7 +164,7 @@ def test_a_control_takes_the_place_of_both_probes_of_other_labels(folder):  # no
     task = '[[probe]]\nname = "task"\nlabel = "dealt"\nsite = "blocks.0.hook_resid_post"\n'
     tables = PROBES.replace("speakers.csv", "dealt.csv") + task
     holds = "early.accuracy - task.accuracy > 0.2"
-    experiment = catalogue.find(str(study(folder, "selective", tables, holds)))
+    experiment = planned(folder, "selective", tables, holds)
     claim, arms = experiment.claims[0], experiment.arms
     for name in ("bag", "embedding", "places", "untrained", "permuted"):
         assert {f"early/{name}", f"task/{name}"} <= {*arms}
@@ -194,7 +195,7 @@ unit = "prompt"
 
     def remarks(second, holds="main.right - more.right > 2"):
         (folder / "second.csv").write_text("\n".join(second))
-        return " ".join(catalogue.find(str(study(folder, "two files", tables, holds))).remarks)
+        return " ".join(planned(folder, "two files", tables, holds).remarks)
 
     said = "row 1 of prompts is compared with row 1 of more, and so on"
     others = [line.replace("anna", "zoe") for line in numbered]
@@ -211,7 +212,7 @@ unit = "prompt"
 
 def test_what_a_run_could_not_judge_is_refused_by_the_plan(folder):  # noqa: F811
     with pytest.raises(ExperimentError, match="has a number for each prompt, which is a unit"):
-        catalogue.find(str(study(folder, "no unit", CUT, "mean(main.right, over=prompt) > 1")))
+        planned(folder, "no unit", CUT, "mean(main.right, over=prompt) > 1")
     label = '[[read]]\nname = "anna"\ncolumn = ["who", "anna"]\n'
     tables = CUT.replace('unit = "prompt"', 'unit = "country"') + label
     for levels, way in (

@@ -13,7 +13,6 @@ from assay.lab.engines import Inline
 from assay.lab.judge import families, recording, registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.verbs.new import write_experiment
 
 CLAIM = """
 [[claim]]
@@ -34,12 +33,9 @@ LEVEL = 0.95 ** (1 / 3)
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    write_experiment("own", tmp_path)
-    (tmp_path / "asks.toml").write_text(STUDY)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
-    return tmp_path
+def own(own):
+    (own / "asks.toml").write_text(STUDY)
+    return own
 
 
 def half_widths(verdicts):

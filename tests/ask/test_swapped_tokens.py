@@ -8,7 +8,9 @@ from naive_asking import Naive, direction, intervention, make, measured, rows_of
 from assay.ask.measure import controls, interventions
 from assay.core.errors import DataError
 
-STREAM, MLP, HEADS = "blocks.1.hook_resid_pre", "blocks.0.hook_mlp_out", "blocks.1.attn.hook_z"
+STREAM = "blocks.1.hook_resid_pre"
+MLP = "blocks.0.hook_mlp_out"
+HEADS = "blocks.1.attn.hook_z"
 CLOSE = {"rtol": 0, "atol": 2e-4}
 PAIRS = [("x", "y"), ("a", "b"), ("y", "d"), ("b", "x"), ("e", "a"), ("d", "e")]
 

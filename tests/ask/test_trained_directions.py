@@ -79,7 +79,8 @@ def test_the_loss_that_is_descended_is_that_of_the_other_answer(subject, shown):
     plain = []
     for i, answer in zip(rows, answers, strict=True):
         text, edits = along(naive, KINDS[i], basis)
-        tokens, after = naive.tokens(text), naive.tokenizer.encode(answer, add_special_tokens=False)
+        tokens = naive.tokens(text)
+        after = naive.tokenizer.encode(answer, add_special_tokens=False)
         logs = naive.logits([*tokens, *after], edits).log_softmax(-1)
         plain.append(sum(logs[len(tokens) - 1 + k, t] for k, t in enumerate(after)))
     moving = basis.clone().requires_grad_()
@@ -98,13 +99,15 @@ def test_training_finds_the_direction_that_is_planted(tmp_path):
     leaves ±(p − 2 (p · v) v), whose share of p changes its sign if (p · v)² is above a half."""
     folder = make(tmp_path / "planted", "llama", num_hidden_layers=2)
     naive = Naive(folder)
-    blocks, planted = naive.model.model.layers, torch.zeros(naive.model.config.hidden_size)
+    blocks = naive.model.model.layers
+    planted = torch.zeros(naive.model.config.hidden_size)
     planted[3] = 1.0
     for block in blocks:  # the last token's stream goes through as it is
         for part in (block.self_attn.o_proj, block.mlp.down_proj):
             torch.nn.init.zeros_(part.weight)
     words = {w: naive.tokenizer.encode(f" {w}", add_special_tokens=False) for w in "ab"}
-    head, table = naive.model.get_output_embeddings(), naive.model.get_input_embeddings()
+    head = naive.model.get_output_embeddings()
+    table = naive.model.get_input_embeddings()
     with torch.no_grad():
         head.weight.copy_(torch.zeros_like(head.weight))
         for word, sign in (("a", 1.0), ("b", -1.0)):
@@ -120,9 +123,8 @@ def test_training_finds_the_direction_that_is_planted(tmp_path):
     )
     model = models.opened(str(folder), "cpu", "")
     of = Learner(model, rows_of({"t": "a"}, text="{t}"), {"learnt": rows}, None, None)
-    table = direction(
-        prompts="learnt", das=" {verb}", steps=100, lr=0.1
-    )  # each verb is followed by the other one
+    # each verb is followed by the other one
+    table = direction(prompts="learnt", das=" {verb}", steps=100, lr=0.1)
     shares = {}
     for kind in (of.vector, of.shuffled):
         found = [kind(table, Site.parse(SITE), seed) for seed in range(3)]

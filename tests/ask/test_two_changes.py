@@ -162,11 +162,7 @@ def test_attention_is_blocked_in_a_window_of_layers(tmp_path_factory, shown):
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [
-        {"heads": ("1.1",), "window": (-1, 1)},
-        {"site": MLP, "window": (1, 2)},
-    ],
+    "fields", [{"heads": ("1.1",), "window": (-1, 1)}, {"site": MLP, "window": (1, 2)}]
 )
 def test_a_window_around_no_block_is_refused(fields):
     with pytest.raises(DataError, match="a window is"):

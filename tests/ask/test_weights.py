@@ -93,7 +93,8 @@ def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive)
     for i, layer in enumerate(sweep["layer"]):
         for j, head in enumerate(sweep["head"]):
             v, o = by_hand.head(layer, head)
-            values = np.linalg.eigvals(by_hand.E @ v @ o @ by_hand.U.T)  # [token, token]
+            # [token, token]
+            values = np.linalg.eigvals(by_hand.E @ v @ o @ by_hand.U.T)
             score = values.real.sum() / np.abs(values).sum()
             assert got[i, j] == pytest.approx(np.full(3, score), abs=1e-4)
 
@@ -102,7 +103,8 @@ def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive)
 def test_a_head_may_read_what_the_first_block_makes_of_a_token_alone(naive, place):
     """The output of the first MLP, or the stream behind the first block, of a pass of
     transformers over the token alone, in place of its embedding."""
-    by_hand, site = ByHand(naive), {"mlp": "hook_mlp_out", "stream": "hook_resid_post"}[place]
+    by_hand = ByHand(naive)
+    site = {"mlp": "hook_mlp_out", "stream": "hook_resid_post"}[place]
     rows = [{"text": f"x{i} =", "one": one} for i, one in enumerate("abx")]
     about = {"heads": ("1.2",), "token": " {one}", "site": f"blocks.0.{site}"}
     every = [
@@ -183,7 +185,8 @@ def test_the_value_vector_of_a_neuron_steers_is_compared_and_promotes_tokens(tmp
     """A row of the output matrix, of one neuron by its number, and of the one of a block that is
     largest on the other half."""
     naive = Naive(tmp_path / "llama", "llama")
-    blocks, unembedding = naive.blocks, naive.model.get_output_embeddings().weight.detach()
+    blocks = naive.blocks
+    unembedding = naive.model.get_output_embeddings().weight.detach()
     value = blocks[1].mlp.down_proj.weight.detach()[:, 3]
     value = value / value.norm()
     token = naive.tokenizer.encode(" a", add_special_tokens=False).ids[0]

@@ -45,10 +45,7 @@ def test_a_probe_of_heads_reads_what_goes_into_the_output_matrix(tiny):  # noqa:
     ("fields", "words"),
     [
         ({"site": "", "heads": ("0.1", "1.1")}, "heads of one block, got 0.1, 1.1"),
-        (
-            {"heads": ("0.1",), "site": "hook_embed"},
-            "heads are in place of a site",
-        ),
+        ({"heads": ("0.1",), "site": "hook_embed"}, "heads are in place of a site"),
         ({"site": "", "heads": ("0.{head}",)}, "nothing fills {head}"),
     ],
 )
@@ -70,7 +67,8 @@ def test_an_mlp_reads_an_exclusive_or_that_no_linear_probe_can(tiny, monkeypatch
         for kind in ("mlp", "ridge", "logistic")
     }
     assert by_kind["mlp"] > 0.95
-    assert max(by_kind["ridge"], by_kind["logistic"]) < 0.8  # a line has three corners at most
+    # a line has three corners at most
+    assert max(by_kind["ridge"], by_kind["logistic"]) < 0.8
     numbers = (signs.prod(1) * (1 + signs[:, 0] / 2)).tolist()  # -1.5, -0.5, 0.5, 1.5
     task = a_task(tiny, rows(200, label=numbers), kind="mlp", sweep={"layer": (1,)})
     values, _ = measured(task, tiny, SEEDS[:1])

@@ -22,6 +22,7 @@ from assay.data import corpus
 from assay.verbs.new import write_experiment
 
 SEEDS = "1000000:1000006"
+OTHER = (SEEDS, "2000000:2000006")
 ROOT = ("--root", "s")
 CLAIM = """
 [[claim]]
@@ -44,6 +45,12 @@ file = "q.csv"
 [[read]]
 name = "right"
 log_prob = ["{{good}}", "{{bad}}"]
+"""
+MESSAGES = """messages = [
+  { role = "system", content = "be {b}" },
+  { role = "user", content = "{a} plus {c}" },
+]
+assistant = "it"
 """
 LESSON = """
 [[prompts]]
@@ -128,15 +135,7 @@ threshold = "plan: a number"
 """,
 }
 KINDS |= {
-    "chat": ASKS.replace(
-        'text = "{a} plus {b} is"\ncorrupted = "{b} plus {c} is"',
-        """messages = [
-  { role = "system", content = "be {b}" },
-  { role = "user", content = "{a} plus {c}" },
-]
-assistant = "it"
-""",
-    )
+    "chat": ASKS.replace('text = "{a} plus {b} is"\ncorrupted = "{b} plus {c} is"', MESSAGES)
     + CLAIM.format(holds="main.right > -50"),
     "adapter": ASKS.replace('"./tiny"', '"./lora"\nbase = "./tiny"')
     + CLAIM.format(holds="main.right > -50"),
@@ -347,6 +346,11 @@ Changes = dict[str, tuple[str, Change]]
 what makes it so."""
 
 
+def _each(**kinds):
+    """Cases that are listed by what they come to: each by its name, with that and what it does."""
+    return {name: (kind, do) for kind, some in kinds.items() for name, do in some.items()}
+
+
 def _replaced(file, text):
     def change(folder, name):
         (folder / file).write_text(text)
@@ -365,14 +369,11 @@ def _ends(file):
 def changes(kind):
     """The changes to a kind of study."""
     if kind == "borrowed":
-        return _of_words(kind) | {
-            "a field": ("settings", _edit(TOML, "steps = 30", "steps = 31")),
-            "the code": ("input", _edit("own.py", "EXAMPLES = 256", "EXAMPLES = 255")),
-            "a comment in the code": (
-                "nothing",
-                _edit("own.py", "import numpy", "# a\nimport numpy"),
-            ),
-        }
+        return _of_words(kind) | _each(
+            settings={"a field": _edit(TOML, "steps = 30", "steps = 31")},
+            input={"the code": _edit("own.py", "EXAMPLES = 256", "EXAMPLES = 255")},
+            nothing={"a comment in the code": _edit("own.py", "import numpy", "# a\nimport numpy")},
+        )
     if kind in ("dictionary", "method"):
         return _of_words(kind) | _of_model() | _of_training(*LEARNS) | _of_texts(kind)
     return _of_words(kind) | _of_files(_table_of(kind)) | _of_table(kind)
@@ -384,41 +385,51 @@ EDGES = {"probe": ("> 0.2", "> 0.21"), **dict.fromkeys(("dictionary", "method"),
 
 def _of_words(kind):
     edge = EDGES.get(kind, ("> -", "> -0."))
-    return {
-        "a comment": ("nothing", _edit(TOML, "question", "# a comment\nquestion")),
-        "times of files": ("nothing", _touched),
-        "the threshold": ("words", _edit(TOML, *edge)),
-        "the words of the claim": ("words", _edit(TOML, "above the number", "above a number")),
-        "the sign": ("words", _edit(TOML, 'holds = "', 'holds = "0 - 1 * -1 * ')),
-        "the question": ("nothing", _edit(TOML, 'question = "', 'question = "Say: ')),
-        "the origin of the threshold": ("words", _edit(TOML, "plan: a", "plan: another")),
-        "one seed": ("settings", _edit(TOML, "1000006", "1000007")),
-        "other seeds": ("settings", _edit(TOML, SEEDS, "2000000:2000006")),
-    }
+    return _each(
+        nothing={
+            "a comment": _edit(TOML, "question", "# a comment\nquestion"),
+            "times of files": _touched,
+            "the question": _edit(TOML, 'question = "', 'question = "Say: '),
+        },
+        words={
+            "the threshold": _edit(TOML, *edge),
+            "the words of the claim": _edit(TOML, "above the number", "above a number"),
+            "the sign": _edit(TOML, 'holds = "', 'holds = "0 - 1 * -1 * '),
+            "the origin of the threshold": _edit(TOML, "plan: a", "plan: another"),
+        },
+        settings={
+            "one seed": _edit(TOML, "1000006", "1000007"),
+            "other seeds": _edit(TOML, *OTHER),
+        },
+    )
 
 
 def _of_files(file):
     other = words(100) if file == "learned.csv" else table(100)
-    return {
-        "one row": ("input", _rows(file, lambda rows: [rows[0].replace("0", "9"), *rows[1:]])),
-        "the last row": ("input", _rows(file, lambda rows: rows[:-1])),
-        "one row more": ("input", _rows(file, lambda rows: [*rows, rows[0].replace("0", "99", 1)])),
-        "the order of rows": ("input", _rows(file, lambda rows: rows[::-1])),
-        "two rows exchanged": ("input", _rows(file, lambda rows: [rows[1], rows[0], *rows[2:]])),
-        "all rows": ("input", _replaced(file, other)),
-        "line ends": ("nothing", _ends(file)),
-        **_of_model(),
-    }
+    found = _each(
+        input={
+            "one row": _rows(file, lambda rows: [rows[0].replace("0", "9"), *rows[1:]]),
+            "the last row": _rows(file, lambda rows: rows[:-1]),
+            "one row more": _rows(file, lambda rows: [*rows, rows[0].replace("0", "99", 1)]),
+            "the order of rows": _rows(file, lambda rows: rows[::-1]),
+            "two rows exchanged": _rows(file, lambda rows: [rows[1], rows[0], *rows[2:]]),
+            "all rows": _replaced(file, other),
+        },
+        nothing={"line ends": _ends(file)},
+    )
+    return found | _of_model()
 
 
 def _of_model():
-    return {
-        "the weights": ("input", _scaled("tiny")),
-        "the config": ("input", _config),
-        "the tokenizer": ("input", _tokenizer),
-        "a link to another model": ("input", _linked),
-        "a link to the same model": ("nothing", _moved),
-    }
+    return _each(
+        input={
+            "the weights": _scaled("tiny"),
+            "the config": _config,
+            "the tokenizer": _tokenizer,
+            "a link to another model": _linked,
+        },
+        nothing={"a link to the same model": _moved},
+    )
 
 
 def _of_training(*edits):
@@ -429,113 +440,102 @@ def _of_training(*edits):
     return found | {"seed of training": ("settings", _edit(TOML, *seed))}
 
 
+TUNES = (("steps = 2", "steps = 3"), ("batch = 2", "batch = 3"), ("lr = 1e-3", "lr = 2e-3"))
 LEARNS = (("steps = 5", "steps = 6"), ("batch = 32", "batch = 16"), ("k = 1", "k = 2"))
 
 
 def _of_texts(kind):
-    return {
-        "a letter of a text": ("input", _text("0.txt", lambda text: f"D{text[1:]}")),
-        "the end of a text": ("input", _text("0.txt", lambda text: text[:-1])),
-        "a text less": ("input", _text("0.txt", lambda text: "")),
-        "a text more": ("input", _text("40.txt", lambda text: "AB CD EF")),
-        "another name of a text": ("input", _renamed_text),
-        "two texts exchanged": ("input", _exchanged_texts),
-        "the site": ("settings", _edit(TOML, "blocks.1.", "blocks.0.")),
-        "the context": ("settings", _edit(TOML, "context = 16", "context = 8")),
-        "the tokens": ("settings", _edit(TOML, "tokens = 300", "tokens = 200")),
-        "whose it is": (
-            "settings",
-            _edit(TOML, "tokens = 300\n", f"tokens = 300\nper_seed = {WHOSE[kind]}\n"),
-        )
-        if kind == "dictionary"
-        else ("settings", _edit(TOML, "per_seed = true", f"per_seed = {WHOSE[kind]}")),
-    }
-
-
-WHOSE = {"dictionary": "true", "method": "false"}
+    whose = ("tokens = 300\n", "tokens = 300\nper_seed = true\n")
+    return _each(
+        input={
+            "a letter of a text": _text("0.txt", lambda text: f"D{text[1:]}"),
+            "the end of a text": _text("0.txt", lambda text: text[:-1]),
+            "a text less": _text("0.txt", lambda text: ""),
+            "a text more": _text("40.txt", lambda text: "AB CD EF"),
+            "another name of a text": _renamed_text,
+            "two texts exchanged": _exchanged_texts,
+        },
+        settings={
+            "the site": _edit(TOML, "blocks.1.", "blocks.0."),
+            "the context": _edit(TOML, "context = 16", "context = 8"),
+            "the tokens": _edit(TOML, "tokens = 300", "tokens = 200"),
+            "whose it is": _edit(TOML, *(whose if kind == "dictionary" else whose[::-1])),
+        },
+    )
 
 
 def _of_chat():
-    template = _edit("tiny/chat_template.jinja", "<", "[")
-    return {
-        "a message": ("input", _edit(TOML, "{a} plus {c}", "{c} plus {a}")),
-        "the system's message": ("input", _edit(TOML, "be {b}", "be not {b}")),
-        "a role": ("input", _edit(TOML, 'role = "system"', 'role = "user"')),
-        "the beginning of the answer": ("input", _edit(TOML, '"it"', '"so"')),
-        "the chat template": ("input", template),
-        "a comment in the chat template": (
-            "input",
-            _edit("tiny/chat_template.jinja", "{% for", "{# so #}{% for"),
-        ),
-    }
+    template = "tiny/chat_template.jinja"
+    return _each(
+        input={
+            "a message": _edit(TOML, "{a} plus {c}", "{c} plus {a}"),
+            "the system's message": _edit(TOML, "be {b}", "be not {b}"),
+            "a role": _edit(TOML, 'role = "system"', 'role = "user"'),
+            "the beginning of the answer": _edit(TOML, '"it"', '"so"'),
+            "the chat template": _edit(template, "<", "["),
+            "a comment in the chat template": _edit(template, "{% for", "{# so #}{% for"),
+        }
+    )
 
 
 def _of_adapter():
     about = "lora/adapter_config.json"
-    return {
-        "the adapter": ("input", _scaled("lora")),
-        "the adapter's scale": ("input", _edit(about, '"lora_alpha": 6', '"lora_alpha": 5')),
-        "the rule of its scale": ("input", _edit(about, '"r": 2', '"use_rslora": true, "r": 2')),
-        "the base that its settings name": ("input", _edit(about, '"./tiny"', '"./larger"')),
-        "a link to the same adapter": ("nothing", _moved_adapter),
-        "whole weights next to it": ("input", _dropped_adapter),
-        "the base in the study": ("settings", _edit(TOML, '"./tiny"', '"./larger"')),
-    }
+    return _each(
+        input={
+            "the adapter": _scaled("lora"),
+            "the adapter's scale": _edit(about, '"lora_alpha": 6', '"lora_alpha": 5'),
+            "the rule of its scale": _edit(about, '"r": 2', '"use_rslora": true, "r": 2'),
+            "the base that its settings name": _edit(about, '"./tiny"', '"./larger"'),
+            "whole weights next to it": _dropped_adapter,
+        },
+        nothing={"a link to the same adapter": _moved_adapter},
+        settings={"the base in the study": _edit(TOML, '"./tiny"', '"./larger"')},
+    )
 
 
 def _of_lesson(label):
     """What is learned from."""
-    return {
-        "a row that is learned from": ("input", _rows("learned.csv", lambda rows: rows[:-2])),
-        "a label that is learned from": ("input", label),
-        "the text that is learned from": ("input", _edit(TOML, "it is {", "it was {")),
-    }
+    return _each(
+        input={
+            "a row that is learned from": _rows("learned.csv", lambda rows: rows[:-2]),
+            "a label that is learned from": label,
+            "the text that is learned from": _edit(TOML, "it is {", "it was {"),
+        }
+    )
 
 
 def _of_table(kind):
-    site = ("settings", _edit(TOML, "blocks.1.", "blocks.0."))
+    site = {"the site": _edit(TOML, "blocks.1.", "blocks.0.")}
     label = _rows("learned.csv", lambda rows: [rows[0].replace("down", "up"), *rows[1:]])
     if kind == "probe":
         template = _edit(TOML, "it is {word} now", "it was {word} now")
-        return {"the template": ("input", template), "a label": ("input", label), "the site": site}
+        return _each(input={"the template": template, "a label": label}, settings=site)
     answer = _rows("q.csv", lambda rows: [rows[0].replace(", 0,", ", 5,"), *rows[1:]])
-    answers = _edit(TOML, '["{good}", "{bad}"]', '["{bad}", "{good}"]')
     if kind == "chat":
-        return {"an answer of a row": ("input", answer), **_of_chat()}
-    found = {
-        "the template": ("input", _edit(TOML, "{a} plus {b} is", "{b} plus {a} is")),
-        "the corrupted text": ("input", _edit(TOML, "{b} plus {c} is", "{c} plus {a} is")),
-        "an answer of a row": ("input", answer),
-    }
-    return (
-        found
-        | {
-            "read": {"the answers": ("settings", answers)},
-            "adapter": _of_adapter(),
-            "tuned": {
-                **_of_lesson(_rows("learned.csv", lambda rows: [rows[0].upper(), *rows[1:]])),
-                **_of_training(
-                    ("steps = 2", "steps = 3"),
-                    ("batch = 2", "batch = 3"),
-                    ("lr = 1e-3", "lr = 2e-3"),
-                ),
-            },
-            "patch": {
-                "the answers": ("settings", answers),
-                "the site": site,
-                "the position": ("settings", _edit(TOML, "position = -1", "position = -2")),
-            },
-            "direction": {
-                **_of_lesson(label),
-                "the strength": ("settings", _edit(TOML, "4.0", "5.0")),
-            },
-            "feature": {
-                "the dictionary": ("input", _dictionary),
-                "the latent": ("settings", _edit(TOML, "3]", "4]")),
-                "the site": site,
-            },
-        }[kind]
+        return _each(input={"an answer of a row": answer}) | _of_chat()
+    found = _each(
+        input={
+            "the template": _edit(TOML, "{a} plus {b} is", "{b} plus {a} is"),
+            "the corrupted text": _edit(TOML, "{b} plus {c} is", "{c} plus {a} is"),
+            "an answer of a row": answer,
+        }
     )
+    answers = {"the answers": _edit(TOML, '["{good}", "{bad}"]', '["{bad}", "{good}"]')}
+    if kind == "read":
+        return found | _each(settings=answers)
+    if kind == "adapter":
+        return found | _of_adapter()
+    if kind == "tuned":
+        lesson = _of_lesson(_rows("learned.csv", lambda rows: [rows[0].upper(), *rows[1:]]))
+        return found | lesson | _of_training(*TUNES)
+    if kind == "patch":
+        position = {"the position": _edit(TOML, "position = -1", "position = -2")}
+        return found | _each(settings=answers | site | position)
+    if kind == "direction":
+        strength = {"the strength": _edit(TOML, "4.0", "5.0")}
+        return found | _of_lesson(label) | _each(settings=strength)
+    latent = {"the latent": _edit(TOML, "3]", "4]")}
+    return found | _each(input={"the dictionary": _dictionary}, settings=latent | site)
 
 
 @dataclass(frozen=True)
@@ -566,7 +566,8 @@ def cases():
             # what is shown are the runs that are stored, whatever became of their inputs
             shown = {"words": "reported", "settings": "refused", "input": SHOWN.get(kind)}
             if kind == "probe" and name in ("the last row", "one row more", "a label"):
-                shown["input"] = "reported"  # its claim names the chance level that rows give
+                # its claim names the chance level that rows give
+                shown["input"] = "reported"
             yield Case(kind, name, "after", shown.get(what) or "harmless")
 
 
@@ -610,9 +611,6 @@ def _with_rows(do, head=str):
     return way
 
 
-OTHER = (SEEDS, "2000000:2000006")
-
-
 def _edited(*edits):
     return lambda folder, name: _renamed(folder, name, *edits)
 
@@ -631,65 +629,70 @@ def ways(kind):
     """Ways to freeze what was looked at, by name, with the right answer: refused, or accepted where
     the units, the model or the quantity are others."""
     edge = EDGES.get(kind, ("> -", "> -0."))
-    found = {
-        "the same file": ("refused", lambda folder, name: f"{name}.toml"),
-        "another name": ("refused", _edited()),
-        "another threshold": ("refused", _edited(*edge)),
-        "other words": ("refused", _edited("It is above the number", "A number is below it")),
-        "another sign": ("refused", _edited('holds = "', 'holds = "-1 * -1 * ')),
-    }
-    if kind == "borrowed":
-        return found | {
-            "other seeds": ("accepted", _edited(*OTHER)),
-            "one step more": ("refused", _edited("steps = 30", "steps = 31")),
+    found = _each(
+        refused={
+            "the same file": lambda folder, name: f"{name}.toml",
+            "another name": _edited(),
+            "another threshold": _edited(*edge),
+            "other words": _edited("It is above the number", "A number is below it"),
+            "another sign": _edited('holds = "', 'holds = "-1 * -1 * '),
         }
+    )
+    if kind == "borrowed":
+        more = {"one step more": _edited("steps = 30", "steps = 31")}
+        return found | _each(accepted={"other seeds": _edited(*OTHER)}, refused=more)
     if kind in ("dictionary", "method"):
         return found | _around_model(kind) | _around_texts()
     found |= _around_rows() | _around_model(kind)
     if kind == "read":
         pair, logit = 'log_prob = ["{good}", "{bad}"]', 'logit = "{good}"'
         after = 'site = "blocks.{}.hook_resid_post"\n'.format
-        found |= {
-            "the logits of the same answers": ("refused", _edited(pair, logit)),
-            "the logit lens at the end": ("refused", _edited(pair, after(1) + logit)),
-            "the logit lens before it": ("accepted", _edited(pair, after(0) + logit)),
-        }
+        found |= _each(
+            refused={
+                "the logits of the same answers": _edited(pair, logit),
+                "the logit lens at the end": _edited(pair, after(1) + logit),
+            },
+            accepted={"the logit lens before it": _edited(pair, after(0) + logit)},
+        )
     if kind == "probe":
         return found
     if kind == "adapter":
         found |= _around_adapter()
     if kind == "tuned":
-        found |= {"other lessons": ("refused", _other_lessons)}  # main's runs are stored
+        # main's runs are stored
+        found |= _each(refused={"other lessons": _other_lessons})
     if kind == "chat":
         return found | _around_chat()
-    return found | {
-        "other names of columns": ("refused", _columns),
-        "another name of the read": (
-            "refused",
-            _edited('name = "right"', 'name = "wrong"', ".right", ".wrong"),
-        ),
-        "a space in the template": ("refused", _edited("{a} plus {b} is", "{a} plus  {b} is")),
-        "another template": ("accepted", _edited("{a} plus {b} is", "the sum of {a} and {b} is")),
-    }
+    template, other = "{a} plus {b} is", "the sum of {a} and {b} is"
+    return found | _each(
+        refused={
+            "other names of columns": _columns,
+            "another name of the read": _edited(
+                'name = "right"', 'name = "wrong"', ".right", ".wrong"
+            ),
+            "a space in the template": _edited(template, "{a} plus  {b} is"),
+        },
+        accepted={"another template": _edited(template, other)},
+    )
 
 
 def _around_model(kind):
-    return {
-        "other seeds": ("accepted" if kind in BY_SEED else "refused", _edited(*OTHER)),
-        "some other seeds": ("refused", _edited(SEEDS, "1000003:1000009")),
-        "other seeds in place": ("accepted" if kind in BY_SEED else "refused", _in_place),
-        "a copied model": ("refused", _copied),
-        "a link to the model": ("refused", _other_link),
-        "another spelling of the path": ("refused", _edited("./tiny", "././tiny")),
-        "a copied model with a key in its config": ("refused", _with_a_key),
-        "a label of the model": ("refused", _edited("[[model]]\n", '[[model]]\nlabel = "mine"\n')),
-        "a beginning of texts that is said": (
-            "refused",
-            _edited("[[model]]\n", "[[model]]\nbos = false\n"),
-        ),
-        # where claims are about seeds, the same seeds are refused whatever they are of
-        "another model": ("refused" if kind in BY_SEED else "accepted", _other_model),
+    same = "[[model]]\n"
+    seeds = {"other seeds": _edited(*OTHER), "other seeds in place": _in_place}
+    refused = {
+        "some other seeds": _edited(SEEDS, "1000003:1000009"),
+        "a copied model": _copied,
+        "a link to the model": _other_link,
+        "another spelling of the path": _edited("./tiny", "././tiny"),
+        "a copied model with a key in its config": _with_a_key,
+        "a label of the model": _edited(same, f'{same}label = "mine"\n'),
+        "a beginning of texts that is said": _edited(same, f"{same}bos = false\n"),
     }
+    # where claims are about seeds, the same seeds are refused whatever they are of
+    other = {"another model": _other_model}
+    if kind in BY_SEED:
+        return _each(refused=refused | other, accepted=seeds)
+    return _each(refused=refused | seeds, accepted=other)
 
 
 def _around_texts():
@@ -711,16 +714,15 @@ def _around_texts():
         for path in folder.iterdir():
             path.write_text(path.read_text()[::-1] + "kl")
 
-    return {
-        "a copied folder of texts": ("refused", copied(lambda folder: None)),
-        "other names of the texts": ("refused", copied(renamed)),
-        "other texts": ("accepted", copied(others)),
-        "another name of what is trained": (
-            "refused",
-            _edited('"sae"', '"coder"', "sae.", "coder."),
-        ),
-        "another seed of training": ("refused", _edited("[[train]]\n", "[[train]]\nseed = 3\n")),
-    }
+    return _each(
+        refused={
+            "a copied folder of texts": copied(lambda folder: None),
+            "other names of the texts": copied(renamed),
+            "another name of what is trained": _edited('"sae"', '"coder"', "sae.", "coder."),
+            "another seed of training": _edited("[[train]]\n", "[[train]]\nseed = 3\n"),
+        },
+        accepted={"other texts": copied(others)},
+    )
 
 
 def _around_adapter():
@@ -736,26 +738,22 @@ def _around_adapter():
         model.model.save_pretrained(folder / "whole")
         return _renamed(folder, name, '"./lora"\nbase = "./tiny"', '"./whole"')
 
-    return {
-        "a copied adapter": ("refused", copied),
-        "in one name": ("refused", _edited('"./lora"\nbase = "./tiny"', '"./lora on ./tiny"')),
-        "the adapter merged into the weights": ("accepted", merged),
-    }
+    whole = _edited('"./lora"\nbase = "./tiny"', '"./lora on ./tiny"')
+    return _each(
+        refused={"a copied adapter": copied, "in one name": whole},
+        accepted={"the adapter merged into the weights": merged},
+    )
 
 
 def _around_chat():
-    messages = """messages = [
-  { role = "system", content = "be {b}" },
-  { role = "user", content = "{a} plus {c}" },
-]
-assistant = "it"
-"""
     whole = 'text = "<system>be {b}<user>{a} plus {c}<assistant>it"'
-    return {
-        "a space in a message": ("refused", _edited("{a} plus {c}", "{a} plus  {c}")),
-        "the chat written as a text": ("refused", _edited(messages, whole)),
-        "another message": ("accepted", _edited("{a} plus {c}", "add {c} to {a}")),
-    }
+    return _each(
+        refused={
+            "a space in a message": _edited("{a} plus {c}", "{a} plus  {c}"),
+            "the chat written as a text": _edited(MESSAGES, whole),
+        },
+        accepted={"another message": _edited("{a} plus {c}", "add {c} to {a}")},
+    )
 
 
 def _other_lessons(folder, name):
@@ -770,13 +768,15 @@ def _around_rows():
     def large(rows):
         return [row.replace("x", "X").replace("big", "Big") for row in rows]
 
-    return {
-        "another order of rows": ("refused", _with_rows(lambda rows: rows[::-1])),
-        "two thirds of the rows": ("refused", _with_rows(lambda rows: rows[: len(rows) * 2 // 3])),
-        "half of them new": ("refused", _with_rows(lambda rows: some_new(rows, len(rows) // 2))),
-        "capitals": ("refused", _with_rows(large)),
-        "other rows": ("accepted", _with_rows(lambda rows: some_new(rows, 0))),
-    }
+    return _each(
+        refused={
+            "another order of rows": _with_rows(lambda rows: rows[::-1]),
+            "two thirds of the rows": _with_rows(lambda rows: rows[: len(rows) * 2 // 3]),
+            "half of them new": _with_rows(lambda rows: some_new(rows, len(rows) // 2)),
+            "capitals": _with_rows(large),
+        },
+        accepted={"other rows": _with_rows(lambda rows: some_new(rows, 0))},
+    )
 
 
 def _columns(folder, name):

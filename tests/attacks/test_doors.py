@@ -103,7 +103,8 @@ def whole(tmp_path_factory):
     (home / "texts/a.txt").write_text("x = 1\n" * 40)
     shutil.copy(Path(__file__).parents[1] / "lab/walk.py", home / "walk.py")
     (home / "records").mkdir()
-    (home / "q.csv").write_text(registration.table(0, 24))  # as many as are not warned of
+    # as many as are not warned of
+    (home / "q.csv").write_text(registration.table(0, 24))
     text = (home / "read.toml").read_text()
     rows = csv.DictReader((home / "q.csv").open())
     (home / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -202,10 +203,9 @@ def test_units_that_cross_to_more_than_a_machine_holds_are_refused(tmp_path):
     rows = [f"{arm},{i},{i},0.1" for arm in ("gated", "relu", "none") for i in range(4_000)]
     (tmp_path / "t.csv").write_text("\n".join(["arm,seed,doc,fvu", *rows]))
     code, _, err = said(*typed(f"judge {tmp_path}/t.csv {CLAIM} --unit doc"))
+    assert code == 2
     assert (
-        code == 2
-        and "has 16,000,000 combinations of seed and doc; at most 10,000,000 are read: ASSAY_L"
-        in err
+        "has 16,000,000 combinations of seed and doc; at most 10,000,000 are read: ASSAY_L" in err
     )
 
 
@@ -226,8 +226,8 @@ def test_what_a_model_claims_over_a_limit_is_refused_and_then_held_against_its_w
     ) in err
     monkeypatch.setenv("ASSAY_LIMITS", "2")
     code, _, err = said(*typed(TRIED))
+    assert code == 2
     assert (
-        code == 2
-        and "the weights in model lack layers.3.mlp.down_proj.weight, which its config.json claims"
+        "the weights in model lack layers.3.mlp.down_proj.weight, which its config.json claims"
         in err
     )

@@ -70,7 +70,6 @@ def here(tmp_path, monkeypatch):
     """An empty folder with an experiment of two arms, main and flat."""
     write_experiment("own", tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     return tmp_path
 
 
@@ -95,7 +94,8 @@ def refused(*words):
 def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here):
     typed("run", study("first.toml", 90), *RUN, *ROOT)
     typed("doctor", "--remove", "first.toml", "--yes", *ROOT)
-    Path("first.toml").unlink()  # so that nobody can tell what it was about but the store
+    # so that nobody can tell what it was about but the store
+    Path("first.toml").unlink()
     shutil.copytree("s", "copy")
     same = Path(study("same.toml", 90))
     for root in ("s", "copy"):
@@ -466,7 +466,8 @@ def test_another_threshold_in_other_words_is_told_with_what_came_out(shared, tmp
         f"“It is above the number” ({came}; > -50)"
     ]
     shown = typed("show", "again.toml", *ROOT)
-    assert "also judged on the same prompts" in shown and "changed after a look" not in shown
+    assert "also judged on the same prompts" in shown
+    assert "changed after a look" not in shown
 
 
 def test_each_point_says_which_prompt_it_is(shared, tmp_path, monkeypatch):
@@ -502,7 +503,8 @@ def test_a_sweep_hides_no_level_that_was_measured(shared, tmp_path, monkeypatch)
         why = refused("preregister", f"{name}.toml", "--anyway", "--root", "first")
         assert "12 of 12 prompts" in why and "were measured in patch on" in why
     why = refused("preregister", "other.toml", "--anyway", "--root", "first")
-    assert "were measured in patch on" not in why  # but runs of the unchanged model are there
+    # but runs of the unchanged model are there
+    assert "were measured in patch on" not in why
     typed("run", "two.toml", *RUN, "--root", "second")
     why = refused("preregister", "patch.toml", "--anyway", "--root", "second")
     assert "were measured in two on" in why

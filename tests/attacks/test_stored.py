@@ -208,7 +208,8 @@ def attacked_evaluation(evaluated, tmp_path, seed):
     files = [p for p in files if p.relative_to(here / "e").parts[:2] == kind]
     victim = files[int(rng.integers(len(files)))]
     how = harm(victim, rng)
-    if rng.random() < 0.5:  # the sums are read only where the measures have to be worked out
+    # the sums are read only where the measures have to be worked out
+    if rng.random() < 0.5:
         shutil.rmtree(here / "e" / "artefacts" / "evaluation", ignore_errors=True)
     integrity._verified_states.clear()
     wrong = []

@@ -79,8 +79,6 @@ def unit(v):
     return v / np.linalg.norm(v)
 
 
-FILLED = np.linalg.svd(ACTS - ACTS.mean(0), full_matrices=False)[2][:8]
-SHIFTED = np.roll(LABELS, 40)
 VECTORS = [
     World("a vector's own share", vector(), lambda v, p: float(v @ TRUE), outcome="holds"),
     World("its length alone", vector(), lambda v, p: float(np.linalg.norm(v)), "random"),

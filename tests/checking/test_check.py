@@ -115,7 +115,8 @@ def test_what_was_interrupted_goes_on_where_it_stopped():
     assert len(calls) == 5
     broken[0] = False
     v = check(hook)
-    assert len(calls) == v.about["calls"] == 12  # none, twice the vector, and nine controls
+    # none, twice the vector, and nine controls
+    assert len(calls) == v.about["calls"] == 12
     check(hook)
     assert len(calls) == 12
     check(hook, cache=False)
@@ -286,11 +287,7 @@ def test_what_is_no_number_a_prompt_is_refused(gives, why):
             DataError,
             "nan for",
         ),
-        (
-            {"vector": None, "latents": [1], "of": 4, "norms": {2: 1.0}},
-            DataError,
-            "1 has no size",
-        ),
+        ({"vector": None, "latents": [1], "of": 4, "norms": {2: 1.0}}, DataError, "1 has no size"),
         ({"holds": "effect"}, ClaimError, "compares nothing"),
         ({"holds": "efect > 1"}, ClaimError, "did you mean effect"),
         ({"prompts": ["a"]}, DataError, "has length 1;"),
@@ -409,7 +406,9 @@ def test_it_is_saved_and_judged_again(tmp_path):
     v = check()
     path = v.save(tmp_path / "moves.assay")
     again = assay.Check.load(path)
-    assert (again.outcome, again.estimate, again.interval) == (v.outcome, v.estimate, v.interval)
+    assert again.outcome == v.outcome
+    assert again.estimate == v.estimate
+    assert again.interval == v.interval
     assert repr(again) == repr(v) and again.about["function"] == "share"
     with zipfile.ZipFile(path) as z, zipfile.ZipFile(tmp_path / "x.assay", "w") as out:
         for name in z.namelist():
@@ -584,7 +583,7 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
         given = [dict(row) for row in rows]
         v = np.array(vector, float)
         options = {"prompts": given, "holds": "effect > 0.1", "vector": v}
-        return assay.check("", hook, cache=False, ledger=False, **options)
+        return check(hook, cache=False, ledger=False, **options)
 
     for hook, why in (
         (Leak(), "something stays in the model"),
@@ -610,18 +609,8 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
     def right(vector, prompts):  # effects of 0, 1 and -1 by a name of shares
         return {"correct": [(p["x"] + (vector is not None)) % 7 < 3 for p in prompts]}
 
-    assert (
-        assay.check(
-            "",
-            right,
-            prompts=rows,
-            holds="correct > 0.5",
-            cache=False,
-            vector=np.eye(4)[0],
-            ledger=False,
-        ).outcome
-        != "holds"
-    )
+    of_right = {"prompts": rows, "holds": "correct > 0.5", "vector": np.eye(4)[0]}
+    assert check(right, cache=False, ledger=False, **of_right).outcome != "holds"
     assert any("also moves loss" in n and "1.15 to 10.2" in n for n in ask(breaks).notes)
     with pytest.raises(DataError, match="called 'arm'; rename"):
         ask(lambda v, p: {"arm": some(v, p)})
@@ -637,7 +626,7 @@ def test_sources_of_which_none_is_unrelated_are_noted():
     for kinds in (2, 4):
         rows = [{"own": f"w{i % kinds}", "x": 0.01 * i} for i in range(24)]
         other = [f"w{(i + 1) % kinds}" for i in range(24)]
-        v = assay.check("", read, prompts=rows, holds="effect < -2", source=other, ledger=False)
+        v = check(read, prompts=rows, holds="effect < -2", vector=None, source=other)
         assert any("2 different sources" in n for n in v.notes) == (kinds == 2)
 
 
@@ -651,19 +640,10 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
         moved = [size[n] + 0.01 * len(p) ** 1.3 for n, p in zip(found, prompts, strict=True)]
         return [0 if vector is None else x for x in moved]
 
-    v = assay.check(
-        "It moves",
-        by_name,
-        prompts=[f.format(n) for f in forms for n in names],
-        holds="effect > 9",
-        vector=np.ones(4),
-        cache=False,
-        ledger=False,
-    )
-    assert any(
-        "the 24 prompts are of 6 groups whose text says the same in different words" in n
-        for n in v.remarks
-    ), v
+    prompts = [f.format(n) for f in forms for n in names]
+    v = check(by_name, prompts=prompts, holds="effect > 9", vector=np.ones(4), cache=False)
+    told = "the 24 prompts are of 6 groups whose text says the same in different words"
+    assert any(told in n for n in v.remarks), v
 
 
 def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path, monkeypatch):
@@ -714,19 +694,10 @@ def test_the_strongest_of_several_draws_that_satisfy_a_claim_is_the_largest(orde
     def answer(text, prompts):
         return [float(len(p)) / 10 + size.get(text, 0.0) for p in prompts]
 
-    prompts = [
-        f"{word} and {'more ' * n}"
-        for n, word in enumerate(["ash", "oak", "elm", "fir", "yew", "box"])
-    ]
-    v = assay.check(
-        "It does",
-        answer,
-        prompts=prompts,
-        holds="effect > 0.5",
-        text="a b",
-        controls={"mine": [*order]},
-        cache=False,
-        ledger=False,
-    )
-    assert v.outcome == "unspecific" and v.controls["mine"].estimate == pytest.approx(3.0)
+    trees = ("ash", "oak", "elm", "fir", "yew", "box")
+    prompts = [f"{word} and {'more ' * n}" for n, word in enumerate(trees)]
+    asked = {"vector": None, "text": "a b", "controls": {"mine": [*order]}}
+    v = check(answer, prompts=prompts, cache=False, **asked)
+    assert v.outcome == "unspecific"
+    assert v.controls["mine"].estimate == pytest.approx(3.0)
     assert v.row("mine")[3] == "YES, 3 of 3"

@@ -120,7 +120,8 @@ def test_what_tells_as_much_makes_a_probe_unspecific(name):
     assert p.outcome == ("unspecific" if telling else "holds"), p
     reason = f" ({p.reason})" if p.reason else ""
     assert f"{p.outcome}{reason}: auroc > 0.8" == p.headline().splitlines()[-1]
-    assert (p.estimate, p.interval) == (p.judged.estimate, (p.judged.low, p.judged.high))
+    assert p.estimate == p.judged.estimate
+    assert p.interval == (p.judged.low, p.judged.high)
     passing = {a for a, v in p.judged.controls.items() if v.outcome == "holds"}
     assert telling <= passing and bool(telling) == bool(passing)
 
@@ -447,7 +448,8 @@ def test_a_control_of_a_perfect_probe_is_not_beaten_by_cutting_off_its_parts():
     groups = np.repeat(np.arange(20), 3)
     y = groups % 2 == 0
     score = np.where(y, 1.0, -1.0) + 0.01 * np.arange(60)
-    score[groups == 2], score[groups == 5] = -1.5, 1.2  # one group of each label on the other side
+    # one group of each label on the other side
+    score[groups == 2], score[groups == 5] = -1.5, 1.2
     X = np.random.default_rng(0).normal(size=(60, 6)) + 9 * y[:, None]
     p = assay.check_probe(X, y, groups=groups, asked=score, holds="auroc > 0.8", ledger=False)
     row = p.arms.set_index("arm").loc["asked"]

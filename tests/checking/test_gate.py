@@ -24,7 +24,8 @@ def test_on_many_prompts_only_what_is_planted_has_the_effect(tmp_path):
         task.count = 240 if number < 23 else 600
         tasks._csv(tmp_path / str(number) / "prompts.csv", task.rows)
         hook = tasks.load(tmp_path / str(number))
-        rows, heads = hook["rows"]("prompts.csv"), [tuple(h) for h in task.credits["heads"]]
+        rows = hook["rows"]("prompts.csv")
+        heads = [tuple(h) for h in task.credits["heads"]]
         effect = hook["measure"](heads, rows) - hook["measure"](None, rows)
         error = effect.std() / len(rows) ** 0.5
         assert abs(effect.mean()) < 0.1 + 3 * error, number

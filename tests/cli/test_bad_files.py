@@ -221,6 +221,21 @@ def gemma(d=8, n=32, **other):
 STANDARD = "saelens/standard"
 DL = "dictionary_learning/standard"
 SPARSIFY = "sparsify/topk/layers.3"
+
+
+def tensors(says, **changes):
+    """A case of the standard dictionary with other tensors."""
+    return Case(copied(STANDARD, weights=changed(**changes)), says)
+
+
+def torch_file(data, says):
+    return Case(alone(data), says, path="it.pt")
+
+
+def npz(data, says):
+    return Case(alone(data), says, path="params.npz")
+
+
 HEADER = struct.pack("<Q", 2**62) + b"{}"
 
 CASES = {
@@ -290,87 +305,57 @@ CASES = {
         "trainer must be an object",
     ),
     # tensors
-    "missing tensor": Case(
-        copied(STANDARD, weights=changed(b_enc=None)),
-        "lacks the tensor b_enc; it holds W_dec, W_enc, b_dec",
+    "missing tensor": tensors("lacks the tensor b_enc; it holds W_dec, W_enc, b_dec", b_enc=None),
+    "extra tensor": tensors(
+        "tensors that a SAELens standard file does not have: b_extra", b_extra=torch.zeros(3)
     ),
-    "extra tensor": Case(
-        copied(STANDARD, weights=changed(b_extra=torch.zeros(3))),
-        "tensors that a SAELens standard file does not have: b_extra",
+    "wrong shape": tensors(r"b_enc is \[31\], expected \[d_sae 32\]", b_enc=torch.zeros(31)),
+    "swapped encoder": tensors(
+        r"W_enc is \[32, 8\], expected .* it looks transposed", W_enc=turned
     ),
-    "wrong shape": Case(
-        copied(STANDARD, weights=changed(b_enc=torch.zeros(31))),
-        r"b_enc is \[31\], expected \[d_sae 32\]",
+    "NaN": tensors("1 of 256 numbers of W_dec are NaN or infinite", W_dec=nan),
+    "whole numbers": tensors(
+        "floating-point numbers, got int64", b_enc=torch.zeros(32, dtype=torch.int64)
     ),
-    "swapped encoder": Case(
-        copied(STANDARD, weights=changed(W_enc=turned)),
-        r"W_enc is \[32, 8\], expected .* it looks transposed",
-    ),
-    "NaN": Case(
-        copied(STANDARD, weights=changed(W_dec=nan)),
-        "1 of 256 numbers of W_dec are NaN or infinite",
-    ),
-    "whole numbers": Case(
-        copied(STANDARD, weights=changed(b_enc=torch.zeros(32, dtype=torch.int64))),
-        "floating-point numbers, got int64",
-    ),
-    "scaling factor": Case(
-        copied(STANDARD, weights=changed(scaling_factor=torch.full((32,), 2.0))),
-        "its settings say that there is none",
+    "scaling factor": tensors(
+        "its settings say that there is none", scaling_factor=torch.full((32,), 2.0)
     ),
     "no decoder": Case(copied(SPARSIFY, weights=changed(W_dec=None)), "saved without its decoder"),
     "threshold without end": Case(
         copied("dictionary_learning/batchtopk", weights=changed(threshold=torch.tensor(torch.inf))),
         "threshold must be one number, got",
     ),
-    "square npz": Case(
-        alone(lambda: gemma(8, 8)), "W_enc is square, so both orientations fit", path="params.npz"
-    ),
+    "square npz": npz(lambda: gemma(8, 8), "W_enc is square, so both orientations fit"),
     # broken files
     "huge header": Case(written(HEADER), "is not a readable safetensors file"),
     "truncated pickle": Case(cut(DL, "ae.pt", 0.5), "is not a readable torch file"),
-    "zip without a pickle": Case(
-        alone(zip_with({"a": b"x"})), "is not a readable torch file", path="it.pt"
-    ),
-    "compressed zip": Case(
-        alone(zip_with({"a/data.pkl": b"\0" * 10**6}, zipfile.ZIP_DEFLATED)),
+    "zip without a pickle": torch_file(zip_with({"a": b"x"}), "is not a readable torch file"),
+    "compressed zip": torch_file(
+        zip_with({"a/data.pkl": b"\0" * 10**6}, zipfile.ZIP_DEFLATED),
         "is compressed, which torch never",
-        path="it.pt",
     ),
-    "a program in TorchScript": Case(
-        alone(
-            zip_with(
-                {
-                    "a/data.pkl": b"\x80\x02}.",
-                    "a/code/__torch__.py": b"x",
-                    "a/constants.pkl": b"\x80\x02}.",
-                }
-            )
+    "a program in TorchScript": torch_file(
+        zip_with(
+            {
+                "a/data.pkl": b"\x80\x02}.",
+                "a/code/__torch__.py": b"x",
+                "a/constants.pkl": b"\x80\x02}.",
+            }
         ),
         "is not a readable torch file|TorchScript",
-        path="it.pt",
     ),
-    "a tensor larger than what is stored": Case(
-        alone(strided), "encoder.weight claims shape", path="it.pt"
+    "a tensor larger than what is stored": torch_file(strided, "encoder.weight claims shape"),
+    "values without end": torch_file(deep, "nests its values too deep|not a readable torch file"),
+    "values that are shared": torch_file(
+        shared, "holds a, names that no known format has|only tensors, numbers"
     ),
-    "values without end": Case(
-        alone(lambda: deep()), "nests its values too deep|not a readable torch file", path="it.pt"
+    "a wrong checksum": torch_file(flipped, "differs from its checksum"),
+    "a swollen npz": npz(
+        lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED),
+        "has 100,000,000 bytes unpacked, .* times its size; at most 67,108,864 are read: "
+        "ASSAY_LIMITS=2 raises that",
     ),
-    "values that are shared": Case(
-        alone(shared), "holds a, names that no known format has|only tensors, numbers", path="it.pt"
-    ),
-    "a wrong checksum": Case(alone(flipped), "differs from its checksum", path="it.pt"),
-    "a swollen npz": Case(
-        alone(lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED)),
-        (
-            "has 100,000,000 bytes unpacked, .* times its size; at most 67,108,864 are read: "
-            "ASSAY_LIMITS=2 raises that"
-        ),
-        path="params.npz",
-    ),
-    "truncated npz": Case(
-        alone(lambda: gemma()[:900]), "is not a readable npz file", path="params.npz"
-    ),
+    "truncated npz": npz(lambda: gemma()[:900], "is not a readable npz file"),
     "own file without its header": Case(
         lambda it: save_file({"A": torch.zeros(1)}, it),
         "was not written by it",
@@ -383,29 +368,24 @@ CASES = {
         path="it.safetensors",
     ),
     # hostile files: none of them may make a folder called `ran`
-    "hostile pickle in a zip": Case(
-        alone(saved(STATE | {"x": Hostile()})),
-        r"would call (posix|nt|os)\.mkdir; nothing was run",
-        path="it.pt",
+    "hostile pickle in a zip": torch_file(
+        saved(STATE | {"x": Hostile()}), r"would call (posix|nt|os)\.mkdir; nothing was run"
     ),
-    "hostile legacy pickle": Case(
-        alone(saved(STATE | {"x": Hostile()}, _use_new_zipfile_serialization=False)),
+    "hostile legacy pickle": torch_file(
+        saved(STATE | {"x": Hostile()}, _use_new_zipfile_serialization=False),
         r"would call (posix|nt|os)\.mkdir",
-        path="it.pt",
     ),
-    "hostile pickle behind harmless ones": Case(
-        alone(last_pickle), r"would call (posix|nt|os)\.mkdir", path="it.pt"
+    "hostile pickle behind harmless ones": torch_file(
+        last_pickle, r"would call (posix|nt|os)\.mkdir"
     ),
-    "hostile pickle by names from its stack": Case(
-        alone(STACKED), r"would call os\.mkdir|is not a readable torch file", path="it.pt"
+    "hostile pickle by names from its stack": torch_file(
+        STACKED, r"would call os\.mkdir|is not a readable torch file"
     ),
-    "hostile pickle by an old opcode": Case(
-        alone(INSTANCE), r"is not a readable torch file", path="it.pt"
+    "hostile pickle by an old opcode": torch_file(INSTANCE, r"is not a readable torch file"),
+    "a pickle that torch would allow": torch_file(
+        ARRAY, r"would call numpy\._core\.multiarray\._reconstruct"
     ),
-    "a pickle that torch would allow": Case(
-        alone(ARRAY), r"would call numpy\._core\.multiarray\._reconstruct", path="it.pt"
-    ),
-    "hostile npz": Case(alone(object_array), "it holds Python objects", path="params.npz"),
+    "hostile npz": npz(object_array, "it holds Python objects"),
 }
 
 

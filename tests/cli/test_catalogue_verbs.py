@@ -40,7 +40,6 @@ def well(files, tmp_path, monkeypatch):
     """An empty folder, where the catalogue is the two experiments that are well."""
     monkeypatch.setattr(catalogue, "entries", lambda: listing(files, "early", "late"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     return tmp_path
 
 
@@ -79,7 +78,6 @@ def test_what_makes_no_sense_is_one_line(capsys, well, words, says):
 def recorded(capsys, files, tmp_path, monkeypatch):
     """The record of an experiment's smoke preset, in its folder's `records`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     write_experiment("own", tmp_path)
     assert main(["run", "own.py", *SMALL]) == 0
     assert main(["verify", "own.py", "--preset", "smoke", "--record"]) == 0
@@ -95,14 +93,16 @@ def test_an_honest_record_is_reproduced(capsys, recorded):
     assert all(word in out for word in ("processor", "torch", "Python", "commit", "CPU-seconds"))
     assert all(len(line) <= 100 for line in lines)
     assert os.uname().nodename not in out and str(recorded.parent) not in out
-    left = {p.name for p in recorded.parent.parent.iterdir()} - {
-        "__pycache__"
-    }  # Python's own, where it keeps bytecode
+    # Python's own, where it keeps bytecode
+    left = {p.name for p in recorded.parent.parent.iterdir()} - {"__pycache__"}
     assert left == {"assay-store", "own.py", "records"}, "its own store is gone"
 
     code, out, _ = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--json")
     found = json.loads(out)
-    assert (code, found["same"], found["same_runs"], found["same_claims"]) == (0, True, True, True)
+    assert code == 0
+    assert found["same"]
+    assert found["same_runs"]
+    assert found["same_claims"]
     assert found["numbers"]["equal"] == found["numbers"]["total"] > 0
     assert found["numbers"]["expected_equal"]
     assert (
@@ -163,6 +163,8 @@ def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(capsys,
     code, out, _ = ran(capsys, *said, "--json")
     found = json.loads(out)
     (difference,) = found["differences"]
-    assert (code, found["records"], found["judged"]) == (1, 1, "the record's own measures")
+    assert code == 1
+    assert found["records"] == 1
+    assert found["judged"] == "the record's own measures"
     assert difference["recorded"].startswith("holds")
     assert "(another outcome)" in difference["what"]

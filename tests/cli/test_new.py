@@ -28,7 +28,8 @@ def test_it_runs_and_holds_while_its_control_fails(tmp_path, assay):
     assert assay("new", "my-claim") == {"path": "my_claim.py"}
     result = assay("run", "my_claim.py", "--executor", "inline")
     (verdict,) = result["verdicts"]
-    assert (verdict["outcome"], verdict["controls"]["flat"]["outcome"]) == ("holds", "fails")
+    assert verdict["outcome"] == "holds"
+    assert verdict["controls"]["flat"]["outcome"] == "fails"
     # From outside the code: a random subspace of 4 of 20 dimensions lies about 85 degrees away, the
     # trained one near 0.
     assert verdict["estimate"] < 5 and verdict["controls"]["flat"]["estimate"] > 60
@@ -43,10 +44,8 @@ def test_its_control_can_pass(tmp_path, assay):
     path = write_experiment("claim", tmp_path).path
     path.write_text(path.read_text().replace("changed(spread=1.0)", "changed(spread=2.0)"))
     (verdict,) = assay("run", "claim.py", "--executor", "inline")["verdicts"]
-    assert (verdict["outcome"], verdict["reason"]) == (
-        "unspecific",
-        "control flat satisfies it too",
-    )
+    assert verdict["outcome"] == "unspecific"
+    assert verdict["reason"] == "control flat satisfies it too"
 
 
 def test_a_study_that_asks_a_model_has_rows_enough_for_a_verdict(tmp_path, assay):

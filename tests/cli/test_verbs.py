@@ -48,7 +48,6 @@ def world(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def here(world, monkeypatch):
     monkeypatch.chdir(world)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
 
 def said(capsys, *words, code=0):
@@ -170,7 +169,8 @@ def test_an_interrupted_run_goes_on_where_it_was(capsys, world, forks):
     deadline = time.monotonic() + 120
     while not list(Path("late").glob("groups/*/fit-*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to every process of the terminal
+    # as Ctrl-C does: to every process of the terminal
+    os.killpg(process.pid, signal.SIGINT)
     code, _, err = process.end()
     assert code == 130
     assert err.splitlines()[-1].endswith(

@@ -51,7 +51,8 @@ PLANNED = ("plan", "superposition"), ("plan", "my_claim.py")
 @pytest.mark.parametrize(
     ("words", "extra"),
     [
-        *((words, "train") for words in PLANNED),  # which says that the next command cannot run yet
+        # which says that the next command cannot run yet
+        *((words, "train") for words in PLANNED),
         (("run", "superposition", "--preset", "smoke"), "train"),
         (("run", "superposition", "--preset", "smoke", "--executor", "inline"), "train"),
         (("verify", "superposition", "--rerun"), "train"),

@@ -37,7 +37,8 @@ def workers(root, n):
 @contextlib.contextmanager
 def ray(root, n):
     """Tasks of a cluster that this process joins."""
-    if find_spec("ray") is None:  # to import it here would settle how it is to be let in
+    # to import it here would settle how it is to be let in
+    if find_spec("ray") is None:
         pytest.skip("pip install 'interp-assay[ray]'")
     with RayCluster.joined(root.parent / "cache") as cluster:
         cluster.do(f"add first {n}")
@@ -90,10 +91,8 @@ def test_a_group_that_crashes_fails_alone(name, tmp_path):
     with pytest.raises(RunError):
         Lab(tmp_path / "here", Inline()).run(*of(*some))
     assert found == measured(tmp_path / "here")
-    assert {path[-4:] for path in found} == {
-        "1002",
-        "1003",
-    }  # what the crash took with it is the other two seeds, in every arm
+    # what the crash took with it is the other two seeds, in every arm
+    assert {path[-4:] for path in found} == {"1002", "1003"}
 
 
 @asked

@@ -103,14 +103,16 @@ RATES |= {"f1": metrics.f1_score}
 @pytest.mark.parametrize("name", RATES)
 def test_rates_of_a_guess_are_scikit_learns_and_vary_as_their_bootstrap_does(name):
     of = np.random.default_rng(2)
-    label = np.repeat([0.0, 2.0], [90, 60])  # the higher of two values is what is guessed
+    # the higher of two values is what is guessed
+    label = np.repeat([0.0, 2.0], [90, 60])
     score = of.normal(size=150) + 0.7 * label
     table = {"arm": ["a"] * 150, "prompt": [*range(150)], "x": score, "y": label}
     found = assay.estimate(table, value=f"{name}(a.x > 0.5, a.y)", unit="prompt")
     assert found.estimate == pytest.approx(RATES[name](label == 2, score > 0.5))
     draws = of.integers(0, 150, (2000, 150))
     again = [RATES[name](label[d] == 2, score[d] > 0.5) for d in draws]
-    width = (found.high - found.low) / 2 / stats.t.ppf(0.975, 149)  # wider where it is skewed
+    # wider where it is skewed
+    width = (found.high - found.low) / 2 / stats.t.ppf(0.975, 149)
     assert 0.95 < width / np.std(again) < 1.25
     less = assay.estimate(
         table, value=f"mean({name}(a.x > 0.5, a.y)) - {name}(a.x > 9, a.y) / 2", unit="prompt"

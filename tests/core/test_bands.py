@@ -84,7 +84,8 @@ def test_a_curve_is_read_at_the_level_at_which_another_one_is_largest():
     level = max(range(LEVELS), key=lambda k: means["y"][k])
     i, alone = taken("x[layer=argmax(y)]", arm), taken("max(mean(x), over=layer)", arm)
     assert level == 5 and i.estimate == pytest.approx(means["x"][5])
-    assert 0 < i.high - i.low < 1.5 * (alone.high - alone.low)  # no other level can be the largest
+    # no other level can be the largest
+    assert 0 < i.high - i.low < 1.5 * (alone.high - alone.low)
     arm["y"][:, 11] = arm.y[:, 5] + 0.01 * rng.standard_normal(40)
     i = taken("x[layer=argmax(y)]", arm)
     assert i.low < means["x"][5] < means["x"][11] < i.high
@@ -192,7 +193,8 @@ def test_of_two_factors_the_band_is_as_wide_as_the_curves_own():
 @pytest.mark.parametrize("shape", ["flat", "ramp", "peak"])
 def test_intervals_contain_the_truth_in_93_of_100_worlds(shape, n, monkeypatch):
     """Also where all means are equal, so that the largest of them is luck alone."""
-    monkeypatch.setattr(bands, "_MOST", 0)  # a thousand simulated experiments behind each band
+    # a thousand simulated experiments behind each band
+    monkeypatch.setattr(bands, "_MOST", 0)
     shapes = {
         "flat": np.zeros(LEVELS),
         "ramp": np.linspace(-1, 1, LEVELS),

@@ -7,12 +7,12 @@ from assay.core.errors import DataError
 
 
 def test_ranges_multiply_by_their_worst_cases():
-    assert (Range(1, 2) * Range(3, 5), Range(1, 2) + 1, 2 * Range(1, 2)) == (
-        Range(3, 10),
-        Range(2, 3),
-        Range(2, 4),
-    )
-    assert (Range.about(6, 1.5), Range(4, 9).middle, Range(0, 4).middle) == (Range(4, 9), 6.0, 2.0)
+    assert Range(1, 2) * Range(3, 5) == Range(3, 10)
+    assert Range(1, 2) + 1 == Range(2, 3)
+    assert 2 * Range(1, 2) == Range(2, 4)
+    assert Range.about(6, 1.5) == Range(4, 9)
+    assert Range(4, 9).middle == 6.0
+    assert Range(0, 4).middle == 2.0
 
 
 @pytest.mark.parametrize(

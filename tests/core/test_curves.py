@@ -48,7 +48,8 @@ def test_a_band_is_as_wide_as_the_largest_of_its_t_values_needs():
     # quantile of Student's t says, 1 − .95^(1/K) for K levels.
     one = curve({"x": np.repeat(UNITS[:, None], 5, 1)}, list("abcde"), mean, over="kind")
     assert one.wider == pytest.approx(1.0, abs=0.02)
-    x = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 9)))[0]  # columns at right angles
+    # columns at right angles
+    x = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 9)))[0]
     free = curve({"x": x - x.mean(0)}, list("abcdefghi"), mean, over="kind")
     sidak = scipy.stats.t.ppf(1 - (1 - 0.95 ** (1 / 9)) / 2, 39) / scipy.stats.t.ppf(0.975, 39)
     assert free.wider == pytest.approx(sidak, rel=0.03)
@@ -61,7 +62,8 @@ def test_a_band_is_as_wide_as_the_largest_of_its_t_values_needs():
 @pytest.mark.parametrize("shape", [(6,), (6, 24)])
 def test_a_band_contains_the_curve_and_an_interval_the_crossing(shape):
     found = curve_worlds.simulate("normal", shape, 0.5, 16)
-    assert found.band >= 0.84 and found.crossing >= 0.84  # nominal 95 %, standard error 5 %
+    # nominal 95 %, standard error 5 %
+    assert found.band >= 0.84 and found.crossing >= 0.84
     assert found.alone <= found.band
 
 
@@ -185,7 +187,8 @@ def test_curves_over_one_field_share_a_figure_and_scans_have_their_largest_at_a_
     assert heat.mark == "heatmap" and (heat.x, heat.y) == ("head", "layer")
     assert heat.columns["layer"] == [2] * 8 + [10] * 8  # by size, not by letter
     assert heat.columns["head"] == [*range(8)] * 2
-    assert heat.columns[heat.color][15] == pytest.approx(scan.curve.estimate[7])  # at 10, 7
+    # at 10, 7
+    assert heat.columns[heat.color][15] == pytest.approx(scan.curve.estimate[7])
     sizes = np.abs(ranked.columns["estimate"])
     assert len(sizes) == 10 and list(sizes) == sorted(sizes, reverse=True)
     assert ranked.rules == ((0.0, "0"),)

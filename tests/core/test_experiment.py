@@ -60,11 +60,9 @@ def test_the_header_is_read_without_importing(tmp_path):
     path = tmp_path / "x.py"
     path.write_text(GOOD + "raise RuntimeError")
     header = read_header(path)
-    assert (header.title, header.paper, header.baselines) == (
-        "A title",
-        "P, section, 2020",
-        "b more of it",
-    )
+    assert header.title == "A title"
+    assert header.paper == "P, section, 2020"
+    assert header.baselines == "b more of it"
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,8 @@ def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
         values, dims=("seed", "kind", "rank"), coords={"kind": ["rare", "pair", "dead-weight"]}
     )
     taken = Column("a", "x", (("kind", "dead-weight"),), ("rank",)).take(x, ("seed",))
-    np.testing.assert_array_equal(taken, values[:, 2].mean(-1))  # NaN where one of the two is
+    # NaN where one of the two is
+    np.testing.assert_array_equal(taken, values[:, 2].mean(-1))
     assert np.isnan(taken.values).tolist() == [False, True, False, False]
     np.testing.assert_array_equal(
         Column("a", "x", (("rank", 1), ("kind", "pair"))).take(x, ("seed",)), values[:, 1, 1]

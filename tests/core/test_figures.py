@@ -20,13 +20,11 @@ def test_a_figure_averages_what_stands_on_the_channel_mean_and_keeps_intervals_t
         "high": [high, 0.75],
         "seed": ["x", "y"],
     }
-    assert (made.x, made.y, made.color, made.facet, made.band) == (
-        "step",
-        "loss",
-        "arm",
-        None,
-        ("low", "high"),
-    )
+    assert made.x == "step"
+    assert made.y == "loss"
+    assert made.color == "arm"
+    assert made.facet is None
+    assert made.band == ("low", "high")
     with pytest.raises(ValueError):
         figure("Losses", "line", channels, [("a", 1, [1.0])])
 

@@ -173,7 +173,8 @@ def test_clipping_bounds_each_runs_own_gradient(bench):
     seen = fit([group(RUNS, clip=1e-9, betas=(0.0, 0.0))], batches(RUNS), steps=1, bench=bench)[0]
     assert torch.isfinite(seen.tensors["W"]).all()
     moved = (seen.tensors["W"] - start(RUNS)["W"]).abs().max()
-    assert moved <= 1e-2 * 1.001  # β = 0: a step is lr · g/(|g| + eps), smaller the smaller g is
+    # β = 0: a step is lr · g/(|g| + eps), smaller the smaller g is
+    assert moved <= 1e-2 * 1.001
 
 
 def test_schedules():

@@ -51,15 +51,7 @@ def test_a_link_to_a_file_is_that_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        b"",
-        b"[1]",
-        b"\xff\xfe{}",
-        b"[" * 200_000,
-        b'{"a":' * 50_000,
-        b"9" * 10_000,
-    ],
+    "text", [b"", b"[1]", b"\xff\xfe{}", b"[" * 200_000, b'{"a":' * 50_000, b"9" * 10_000]
 )
 def test_what_is_no_object_is_one_line(tmp_path, text):
     (tmp_path / "it.json").write_bytes(text)

@@ -94,9 +94,8 @@ def test_an_older_stores_artefacts_are_used_and_none_is_added(tmp_path):
     store, built = Store(tmp_path / "s"), []
     path = store.artefact(TableSpec(), build)
     (path / integrity.NOTE).unlink()
-    (store.root / "store.json").write_text(
-        '{"format": 1}'
-    )  # as stores were before there were hashes
+    # as stores were before there were hashes
+    (store.root / "store.json").write_text('{"format": 1}')
     older = Store(store.root)
     assert older.built(TableSpec()) == path, "nothing is known of it"
     assert not list(older.broken_artefacts()), "nothing is known of it"
@@ -126,9 +125,8 @@ class WideSpec(Spec):
     MAPPED = frozenset({"acts.npy"})
 
 
-WIDE = np.random.default_rng(0).standard_normal(
-    (9000, 100), dtype=np.float32
-)  # 3.6 MB: four blocks
+# 3.6 MB: four blocks
+WIDE = np.random.default_rng(0).standard_normal((9000, 100), dtype=np.float32)
 
 
 def wide(path):

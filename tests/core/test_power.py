@@ -131,7 +131,8 @@ def test_shares_have_the_power_of_the_binomial_law():
     half = claim(low=0.5, bounds=(0, 1))
     arms = {"main": arm(np.arange(8) < 7), "none": arm(np.zeros(8))}
     v = judge(half, arms).verdict
-    assert 0.95 < v.controls_chance < 1  # the contrast with seven of eight, by the normal law
+    # the contrast with seven of eight, by the normal law
+    assert 0.95 < v.controls_chance < 1
     # all eight have to be right
     assert binom.sf(7, 8, v.detectable_alone[0]) == pytest.approx(0.8)
     assert v.detectable[0] == pytest.approx(v.detectable_alone[0], abs=0.01)

@@ -25,9 +25,8 @@ def test_a_run_gets_the_same_numbers_alone_and_in_any_group(name):
 def test_streams_of_neighbouring_steps_do_not_overlap():
     """With the index in the lowest counter word, step 1 would start four numbers into step 0."""
     a, b = (rng.uniform(np.array([0]), "s", i, (4000,))[0] for i in (0, 1))
-    assert (
-        len(np.intersect1d(a[:200], b)) < 3
-    )  # float32 numbers coincide by chance about 0.05 times
+    # float32 numbers coincide by chance about 0.05 times
+    assert len(np.intersect1d(a[:200], b)) < 3
 
 
 def test_the_numbers_are_numpys_philox_with_the_documented_key():

@@ -61,14 +61,6 @@ def test_draws_do_not_depend_on_how_they_are_chunked(monkeypatch):
     np.testing.assert_allclose([whole.low, whole.high], [parts.low, parts.high], rtol=1e-12)
 
 
-def test_student_t_of_one_to_six_is_the_textbook_interval():
-    got = interval({"x": np.arange(1.0, 7)}, mean)
-    # mean 3.5, s = 1.870829, s / sqrt(6) = 0.763763, t(5) = 2.570582
-    assert got.estimate == 3.5
-    assert (got.t_low, got.t_high) == pytest.approx((1.536686, 5.463314), abs=1e-6)
-    assert got.variance == pytest.approx(3.5 / 6, rel=1e-12)
-
-
 def test_fewer_than_six_units_have_students_interval_and_six_the_hull():
     few = np.array([0.0, 0.0, 1.0, 9.0, 2.0])
     more = np.array([0.0, 0.0, 1.0, 9.0, 2.0, 1.0])
@@ -80,19 +72,10 @@ def test_fewer_than_six_units_have_students_interval_and_six_the_hull():
     assert i.high == i.skew_high > i.t_high
 
 
-def test_the_variance_of_folds_is_that_of_nadeau_and_bengio():
-    x = np.array([0.80, 0.84, 0.79, 0.90, 0.85])
-    i = interval({"x": x}, mean, units=("fold",))
-    half = (
-        reference.t.ppf(0.975, 4) * x.std(ddof=1) * (1 / 5 + 1 / 4) ** 0.5
-    )  # n_test/n_train = 1/4
-    assert (i.low, i.high) == pytest.approx((x.mean() - half, x.mean() + half))
-    assert i.limits(0.95) == pytest.approx((i.low, i.high))
-
-
 def test_five_folds_of_a_probe_seldom_hold_falsely():
     rng, false, folds = np.random.default_rng(0), 0, np.arange(60) % 5
-    for _ in range(400):  # two probes of 10 coordinates, of which one tells as much in each
+    # two probes of 10 coordinates, of which one tells as much in each
+    for _ in range(400):
         y = rng.choice([-1, 1], 60)
         x = rng.normal(size=(60, 20))
         x[:, [0, 10]] += 0.5 * y[:, None]
@@ -126,7 +109,8 @@ def test_the_skew_correction_is_halls_transformation():
     limits = [(x.mean() - limit) / error for limit in (got.skew_low, got.skew_high)]
     t = reference.t.ppf(0.975, 8)
     assert [transformed(z) for z in limits] == pytest.approx([t, -t], rel=1e-9)
-    assert (got.low, got.high) == (min(got.t_low, got.skew_low), max(got.t_high, got.skew_high))
+    assert got.low == min(got.t_low, got.skew_low)
+    assert got.high == max(got.t_high, got.skew_high)
 
 
 def test_variance_of_a_crossed_ratio_equals_loops_that_leave_out_rows_columns_and_cells():
@@ -171,14 +155,6 @@ def test_a_cell_that_is_missing_in_one_term_counts_in_none():
     )
 
 
-def test_a_level_without_any_number_is_no_unit():
-    x = crossed(7, 9)["err"]
-    x[3] = np.nan
-    assert interval({"x": x}, mean, factors=2).n == (6, 9)
-    without = interval({"x": np.delete(x, 3, 0)}, mean, factors=2)
-    assert interval({"x": x}, mean, factors=2).low == without.low
-
-
 @pytest.mark.parametrize("value", [0.0, 0.1, 0.9, 4.0, 1e9 + 0.1])
 def test_equal_units_give_exactly_their_value_and_no_width(value):
     got = interval({"x": np.full((7, 11), value)}, mean, factors=2)
@@ -189,14 +165,6 @@ def test_points_are_the_statistic_of_each_level_alone():
     terms = crossed()
     got = interval(terms, ratio("err", "var"), factors=2)
     np.testing.assert_allclose(got.points, terms["err"].sum(1) / terms["var"].sum(1), rtol=1e-12)
-
-
-def test_one_unit_has_an_estimate_and_no_interval():
-    got = interval({"x": np.array([2.0])}, mean)
-    assert got.estimate == 2
-    assert math.isnan(got.low)
-    assert math.isnan(got.t_low)
-    assert got.n == (1,)
 
 
 @given(st.floats(-100, 100), st.floats(0.01, 100), st.integers(0, 50))
@@ -361,7 +329,8 @@ def test_a_constant_correlates_with_nothing(value):
     )
     for terms in (products(x, y), products(y, x)):
         m = {name: t.values for name, t in terms.items()}
-        alike = {name: t[:1].repeat(30)[None] for name, t in m.items()}  # a draw of one unit only
+        # a draw of one unit only
+        alike = {name: t[:1].repeat(30)[None] for name, t in m.items()}
         for drawn in (
             {name: (counts(0, 30, 5) @ t) / 30 for name, t in m.items()},
             {name: t.mean(1) for name, t in alike.items()},

@@ -16,55 +16,45 @@ from assay.data import corpus, docstrings, prose
 GOOD = "The mean of an empty array is not defined, and so the answer is NaN."
 
 
-@pytest.mark.parametrize(
-    "written, kept",
-    [
-        (GOOD, GOOD),
-        (
-            "The mean of an empty array\n  is not defined, and so the answer is NaN.",
-            "",
-        ),  # not at the margin
-        (
-            (
-                "See :func:`~numpy.mean` and ``x.mean()`` for *the* **same** thing [1]_ with less "
-                "care."
-            ),
-            "See numpy.mean and x.mean() for the same thing with less care.",
-        ),
-        (
-            (
-                "It is `described in the guide <https://a.org/b>`_ and again in [the "
-                "notes](http://c.org) for all."
-            ),
-            "It is described in the guide and again in the notes for all.",
-        ),
-        ("Too short to be a paragraph.", ""),
-        (
-            "x : array_like that is given to the function and that is not changed by it.",
-            "",
-        ),  # begins with no capital
-        (
-            "For instance you may call the function with an array as follows:",
-            "",
-        ),  # code comes after a colon
-        ("The value is :math:`x^2` for every number that is given to this function here.", ""),
-        (r"The value is \alpha for every number that is given to this function here.", ""),
-        ("Use a = b + c when you want to have more than the default gives you here.", ""),
-        (">>> Mean of an empty array is not defined, and so the answer is NaN.", ""),
-        (".. note:: The mean of an empty array is not defined, and so on.", ""),
-        ("- The mean of an empty array is not defined, and so the answer is NaN.", ""),
-        (
-            "Returns x_1, x_2, y_1, y_2, z_1, z_2 and w_1 in this order always.",
-            "",
-        ),  # fewer than four fifths are words
-        (
-            "The {kind} of an empty array is not defined, and so the answer is NaN.",
-            "",
-        ),  # a template
-    ],
+KEPT = {
+    GOOD: GOOD,
+    (
+        "See :func:`~numpy.mean` and ``x.mean()`` for *the* **same** thing [1]_ with less care."
+    ): "See numpy.mean and x.mean() for the same thing with less care.",
+    (
+        "It is `described in the guide <https://a.org/b>`_ and again in [the "
+        "notes](http://c.org) for all."
+    ): "It is described in the guide and again in the notes for all.",
+}
+LEFT_OUT = (
+    # not at the margin
+    "The mean of an empty array\n  is not defined, and so the answer is NaN.",
+    "Too short to be a paragraph.",
+    # begins with no capital
+    "x : array_like that is given to the function and that is not changed by it.",
+    # code comes after a colon
+    "For instance you may call the function with an array as follows:",
+    "The value is :math:`x^2` for every number that is given to this function here.",
+    r"The value is \alpha for every number that is given to this function here.",
+    "Use a = b + c when you want to have more than the default gives you here.",
+    ">>> Mean of an empty array is not defined, and so the answer is NaN.",
+    ".. note:: The mean of an empty array is not defined, and so on.",
+    "- The mean of an empty array is not defined, and so the answer is NaN.",
+    # fewer than four fifths are words
+    "Returns x_1, x_2, y_1, y_2, z_1, z_2 and w_1 in this order always.",
+    # a template
+    "The {kind} of an empty array is not defined, and so the answer is NaN.",
 )
-def test_a_paragraph_is_prose_or_is_left_out(written, kept):
-    assert list(prose.paragraphs(written)) == ([kept] if kept else [])
+
+
+@pytest.mark.parametrize("written", KEPT)
+def test_a_paragraph_of_prose_is_kept(written):
+    assert list(prose.paragraphs(written)) == [KEPT[written]]
+
+
+@pytest.mark.parametrize("written", LEFT_OUT)
+def test_a_paragraph_that_is_no_prose_is_left_out(written):
+    assert list(prose.paragraphs(written)) == []
 
 
 def test_tables_code_and_doctests_around_prose_are_left_out():
@@ -161,7 +151,8 @@ def install(site, name, files, record=True):
 
 
 ANIMALS = ["ant", "bear", "cat", "dog", "eel", "fox", "goat", "hare", "ibex", "jay"]
-ANIMALS += ["kite", "lion", "mole", "newt", "owl", "pig", "quail", "rat", "seal", "toad"]
+ANIMALS += ["kite", "lion", "mole", "newt", "owl"]
+ANIMALS += ["pig", "quail", "rat", "seal", "toad"]
 
 
 def said(animal, other):

@@ -213,10 +213,10 @@ def passes(monkeypatch):
 def test_several_sites_are_filled_in_one_pass_with_the_bytes_of_one_each(
     world, plain_bench, tmp_path, passes
 ):
-    several = [
-        spec(world, site=site) for site in (*MORE, SITE)
-    ]  # one site twice, as two targets may ask for it
-    harvest(spec(world), plain_bench(tmp_path / "opened"))  # a model is checked when it is opened
+    # one site twice, as two targets may ask for it
+    several = [spec(world, site=site) for site in (*MORE, SITE)]
+    # a model is checked when it is opened
+    harvest(spec(world), plain_bench(tmp_path / "opened"))
     passes.clear()
     together = harvests(several, plain_bench(tmp_path / "together"))
     assert passes == [set(MORE)] * 7  # 50 windows in shards of 8
@@ -275,9 +275,8 @@ def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_nev
                 timeout=120,
             )
         ]
-    assert Counter(site for sites in passes for site in sites) == dict.fromkeys(
-        MORE, 7
-    )  # no shard twice
+    # no shard twice
+    assert Counter(site for sites in passes for site in sites) == dict.fromkeys(MORE, 7)
     assert {made.spec.site: made.shards for made in found[0]} == {
         made.spec.site: made.shards for made in found[1]
     }
@@ -342,7 +341,8 @@ def test_no_room_is_said_before_the_model_runs(world, bench, monkeypatch):
 
 
 def test_batches_cover_each_kept_row_once_in_an_epoch_in_another_order_each_time(made):
-    rows = Counter(tuple(x) for x in made.rows(made.kept).tolist())  # equal contexts, equal rows
+    # equal contexts, equal rows
+    rows = Counter(tuple(x) for x in made.rows(made.kept).tolist())
     batches, n = made.batches(np.array([5]), 50), len(made.kept) // 50
     epochs = [torch.cat([batches(e * n + i) for i in range(n)]) for e in range(2)]
     for epoch in epochs:

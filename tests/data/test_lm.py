@@ -88,9 +88,8 @@ def test_what_is_fixed_is_used_and_not_learned(kind):
         [group_of(runs, shape, whole)], draw, steps=4, probe_at=(1,), bench=Unkept()
     )
     assert set(done.tensors) == set(shape.parameters()) - set(fixed)
-    np.testing.assert_allclose(
-        done.history["loss"][0, 0], all_learned.history["loss"][0, 0]
-    )  # the first step reads the same model
+    # the first step reads the same model
+    np.testing.assert_allclose(done.history["loss"][0, 0], all_learned.history["loss"][0, 0])
     for name, p in fixed.items():
         assert torch.equal(p, before[name])
         assert not torch.equal(all_learned.tensors[name], p)

@@ -50,11 +50,9 @@ def test_it_is_a_model_folder_that_has_learned_something(text, bench):
     spec = small(text, steps=60)
     path = tiny(spec, bench)
     folder = find(str(path))
-    assert (
-        folder.layers,
-        folder.width(Site("mlp_post", 0)),
-        folder.width(Site("resid_post", 0)),
-    ) == (1, 24, 16)
+    assert folder.layers == 1
+    assert folder.width(Site("mlp_post", 0)) == 24
+    assert folder.width(Site("resid_post", 0)) == 16
     assert folder.provenance == "1-block GPT-2 of width 16 (Assay, 60 steps, seed 3)"
     assert sorted(p.name for p in path.iterdir()) == [
         "assay.json",
@@ -68,11 +66,8 @@ def test_it_is_a_model_folder_that_has_learned_something(text, bench):
     assert float(model.losses(tokens).mean()) < 0.9 * np.log(300)
     about = json.loads((path / "assay.json").read_text())
     assert about["loss"] < 0.9 * np.log(300)
-    assert [e["step"] for e in about["evaluations"]] == [
-        1,
-        4,
-        16,
-    ]  # every 4× of compute, and 64 would be after its end
+    # every 4× of compute, and 64 would be after its end
+    assert [e["step"] for e in about["evaluations"]] == [1, 4, 16]
     losses = [e["loss"] for e in about["evaluations"]]
     assert losses[0] == pytest.approx(np.log(300), abs=0.1)
     assert about["loss"] < losses[2] < losses[1] < losses[0]

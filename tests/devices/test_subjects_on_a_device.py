@@ -74,14 +74,7 @@ READ = {
         m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP
     ),
     "one pass of an index": lambda m, d: read(
-        Place(
-            m,
-            dictionary(d),
-            SITE,
-            SITE,
-            limits(m, SITE, SITE, TOKENS.numpy(), 1, 6.0),
-            1,
-        ),
+        Place(m, dictionary(d), SITE, SITE, limits(m, SITE, SITE, TOKENS.numpy(), 1, 6.0), 1),
         TOKENS.numpy(),
         gradients=True,
     ),

@@ -160,7 +160,8 @@ def test_descent_goes_on_from_a_checkpoint_on_the_device(plain, device, bench_on
     with pytest.raises(Killed):
         trained(device, slot, dies_at(5, lambda step: torch.full((2, 3), float(step))))
     assert slot.saved[0] == 4
-    saved = {name: x.cpu() for name, x in slot.saved[1].items()}  # as a file gives it back
+    # as a file gives it back
+    saved = {name: x.cpu() for name, x in slot.saved[1].items()}
     found = trained(device, plain_slot(saved=(4, saved)))
     whole = trained(device, plain_slot())
     assert there(found, device)

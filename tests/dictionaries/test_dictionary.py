@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from random_dictionary import random_dictionary
 
 from assay.core.errors import DataError
 from assay.dictionaries.baselines.repair import shrunk
@@ -15,26 +16,8 @@ from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.dictionaries.selection import TopK
 
 
-def make(nonlinearity=None, runs=2, d=5, f=7):
-    nonlinearity = nonlinearity or Gated()
-    g = torch.Generator().manual_seed(0)
-    W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
-    own = {
-        name: value + 0.1 * torch.randn(runs, f, generator=g)
-        for name, value in nonlinearity.init(runs, f).items()
-    }
-    mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 2.0])[:runs]
-    return Dictionary(
-        W.mT,
-        0.1 * torch.randn(runs, f, generator=g),
-        W,
-        0.1 * torch.randn(runs, d, generator=g),
-        nonlinearity,
-        own,
-        mean,
-        scale,
-        ("blocks.3.hook_resid_pre",),
-    )
+def make(nonlinearity=None):
+    return random_dictionary(nonlinearity or Gated(), d=5, f=7, sites=("blocks.3.hook_resid_pre",))
 
 
 X = torch.randn(11, 5, generator=torch.Generator().manual_seed(1))

@@ -24,13 +24,7 @@ from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import BatchTopK, GroupMax, TopK
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
-PEERS = (
-    "saelens",
-    "dictionary_learning",
-    "sparsify",
-    "gemma_scope",
-    "llama_scope",
-)
+PEERS = ("saelens", "dictionary_learning", "sparsify", "gemma_scope", "llama_scope")
 EXPECTED = {peer: load_file(ROOT / f"expected/{peer}.safetensors") for peer in PEERS}
 ASKED = {"topk_no_config", "jumprelu_no_config", "batchtopk_unset"}
 CASES = [
@@ -89,6 +83,11 @@ def test_read_as_the_peer_reads_it(peer, case):
     assert dictionary.origin["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+MLP = ("blocks.3.mlp.hook_in", "blocks.3.hook_mlp_out")
+BY_NAME = ["architecture", "site"]
+"""What the names of a file's folders say."""
+
+
 @pytest.mark.parametrize(
     ("peer", "case", "site", "out", "inferred"),
     [
@@ -100,23 +99,11 @@ def test_read_as_the_peer_reads_it(peer, case):
         ("dictionary_learning", "standard_no_config", None, None, ["architecture"]),
         ("sparsify", "topk", "blocks.3.hook_resid_post", None, ["site"]),
         ("sparsify", "expansion", "blocks.3.hook_mlp_out", None, ["site"]),
-        (
-            "sparsify",
-            "transcode",
-            "blocks.3.mlp.hook_in",
-            "blocks.3.hook_mlp_out",
-            ["site", "site_out"],
-        ),
-        ("gemma_scope", "residual", "blocks.3.hook_resid_post", None, ["architecture", "site"]),
-        ("gemma_scope", "attention", "blocks.3.attn.hook_z", None, ["architecture", "site"]),
-        ("gemma_scope", "embedding", "hook_embed", None, ["architecture", "site"]),
-        (
-            "gemma_scope",
-            "second_skip",
-            "blocks.3.mlp.hook_in",
-            "blocks.3.hook_mlp_out",
-            ["site", "site_out"],
-        ),
+        ("sparsify", "transcode", *MLP, ["site", "site_out"]),
+        ("gemma_scope", "residual", "blocks.3.hook_resid_post", None, BY_NAME),
+        ("gemma_scope", "attention", "blocks.3.attn.hook_z", None, BY_NAME),
+        ("gemma_scope", "embedding", "hook_embed", None, BY_NAME),
+        ("gemma_scope", "second_skip", *MLP, ["site", "site_out"]),
         ("llama_scope", "residual", "blocks.3.hook_resid_post", None, []),
     ],
 )
@@ -148,43 +135,25 @@ def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated():
 
 
 @pytest.mark.parametrize(
-    ("peer", "case", "says", "answer", "kind"),
+    ("case", "says", "answer", "kind"),
     [
+        ("topk_no_config", "--hint architecture=", {"architecture": "AutoEncoderTopK"}, TopK(4)),
+        ("topk_no_config", "BatchTopK", {"architecture": "BatchTopKSAE"}, JumpReLU()),
         (
-            "dictionary_learning",
-            "topk_no_config",
-            "--hint architecture=",
-            {"architecture": "AutoEncoderTopK"},
-            TopK(4),
-        ),
-        (
-            "dictionary_learning",
-            "topk_no_config",
-            "BatchTopK",
-            {"architecture": "BatchTopKSAE"},
-            JumpReLU(),
-        ),
-        (
-            "dictionary_learning",
             "jumprelu_no_config",
             "both orientations",
             {"architecture": "JumpReluAutoEncoder"},
             JumpReLU(),
         ),
-        (
-            "dictionary_learning",
-            "batchtopk_unset",
-            "--hint threshold=",
-            {"threshold": 0.5},
-            JumpReLU(),
-        ),
+        ("batchtopk_unset", "--hint threshold=", {"threshold": 0.5}, JumpReLU()),
     ],
 )
-def test_what_a_file_leaves_open_is_asked_for(peer, case, says, answer, kind):
+def test_what_a_file_leaves_open_is_asked_for(case, says, answer, kind):
+    path = path_of("dictionary_learning", case)
     with pytest.raises(DataError, match=says) as refused:
-        load(path_of(peer, case))
+        load(path)
     assert "\n" not in str(refused.value)
-    assert load(path_of(peer, case), **answer).nonlinearity == kind
+    assert load(path, **answer).nonlinearity == kind
 
 
 def test_topk_reads_as_its_class_says():

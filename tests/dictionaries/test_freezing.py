@@ -108,7 +108,8 @@ def test_transcoders_have_the_same_halves():
 
     for part in ("decoder", "encoder"):
         one = freeze(method("topk"), part)
-        after, before = done(one, at=pairs, d_out=5).tensors, start(RUNS.seeds, one, D, 5)
+        after = done(one, at=pairs, d_out=5).tensors
+        before = start(RUNS.seeds, one, D, 5)
         assert torch.equal(after["W_dec"], before["W_dec"]) == (part == "decoder")
         assert torch.equal(after["W_enc"].mT, before["W_enc"]) == (part == "encoder")
     soft = freeze(method("topk"), "soft-decoder")
@@ -125,7 +126,8 @@ def test_transcoders_have_the_same_halves():
 def test_soft_frozen_rows_never_leave_their_cone_though_free_ones_would(kind, path, monkeypatch):
     steps_of(path, monkeypatch)
     watch = {"rows": (range(STEPS + 1), lambda params: params["W_dec"])}
-    plain = replace(method(kind), lr=np.full(len(RUNS), 0.2))  # so fast that rows go far
+    # so fast that rows go far
+    plain = replace(method(kind), lr=np.full(len(RUNS), 0.2))
     one = freeze(plain, "soft-decoder")
     s = start(RUNS.seeds, one, D)["W_dec"]
     free, soft = (done(m, watch=watch).tensors["rows"].double() for m in (plain, one))

@@ -175,11 +175,9 @@ def test_every_field_round_trips_through_file_header_and_join(per_token, tmp_pat
         Dictionary.join(list(d)),
         d[:],
     ):
-        assert (other.sites, other.sites_out, other.per_token) == (
-            d.sites,
-            d.sites_out,
-            d.per_token,
-        )
+        assert other.sites == d.sites
+        assert other.sites_out == d.sites_out
+        assert other.per_token == d.per_token
         assert dict(other.origin) == dict(d.origin)
         assert torch.equal(other.reconstruct(X), d.reconstruct(X))
     torch.testing.assert_close(d[1].reconstruct(X)[0], d.reconstruct(X)[1])

@@ -38,9 +38,8 @@ def test_a_kept_zero_is_no_firing():
     features = TopK(3)(torch.tensor([[[0.5, -1.0, -2.0, -3.0]]]), torch.zeros(1, 4), {})
     assert Idle().note(features)["fired"].tolist() == [[True, False, False, False]]
     signed = AbsTopK(2)(torch.tensor([[[0.5, -1.0, 0.0, -3.0]]]), torch.zeros(1, 4), {})
-    assert Idle().note(signed)["fired"].tolist() == [
-        [False, True, False, True]
-    ]  # a negative value is one
+    # a negative value is one
+    assert Idle().note(signed)["fired"].tolist() == [[False, True, False, True]]
 
 
 def test_idle_counts_rows_since_the_last_firing():
@@ -60,9 +59,8 @@ def least(rows, k):
 def test_the_smallest_kept_value_is_that_of_the_whole_batch():
     assert least([[5.0, 1.0], [4.0, 3.0]], 2) == 1
     assert least([[5.0, 0.0], [4.0, 0.0]], 1) == 4
-    assert (
-        least([[5.0, 0.0], [0.0, 0.0]], 1) == 0
-    )  # fewer were positive than might stay: nothing was cut off
+    # fewer were positive than might stay: nothing was cut off
+    assert least([[5.0, 0.0], [0.0, 0.0]], 1) == 0
 
 
 def test_the_threshold_is_the_mean_over_batches_of_the_smallest_kept_value():
@@ -167,7 +165,8 @@ def test_inputs_are_drawn_in_proportion_to_the_square_of_their_loss():
     policy.learn(state, moment)
     share = (state["W_dec"][:, 1:, 0] > 0.5).float().mean(-1)
     assert ((share - 1 / 17).abs() < 4 * (1 / 17 * 16 / 17 / 4000) ** 0.5).all(), share
-    assert not torch.equal(state["W_dec"][0], state["W_dec"][1])  # each seed its own draws
+    # each seed its own draws
+    assert not torch.equal(state["W_dec"][0], state["W_dec"][1])
     alone, its = world(rows=((1.0, 0.0), (0.0, 2.0)), f=f, seeds=SEEDS[1:])
     alone |= policy.keep(SEEDS[1:], f)
     policy.learn(alone, its)
@@ -208,7 +207,8 @@ def test_only_at_its_steps_and_only_what_was_silent_since_the_last():
     policy = Resample(at=(3, 5))
     state |= policy.keep(SEEDS, 4)
     state["idle.rows"][:, 1] = (
-        1  # a batch has one row: fired at step 4, so not silent for the 2 rows since step 3
+        # a batch has one row: fired at step 4, so not silent for the 2 rows since step 3
+        1
     )
     state["idle.rows"][:, 2] = 2
     policy.learn(state, moment)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_dictionary import random_dictionary
 
 from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring import metrics
 from assay.dictionaries.selection import AbsTopK
@@ -134,24 +134,8 @@ def test_shapes_that_do_not_fit_are_named():
         metrics.fvu(rows()[0], rows()[0][:, :3])
 
 
-def dictionary(runs=2, d=6, f=8):
-    g = torch.Generator().manual_seed(0)
-    W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
-    own = {
-        "r_mag": 0.2 * torch.randn(runs, f, generator=g),
-        "b_mag": 0.1 * torch.randn(runs, f, generator=g),
-    }
-    mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 0.7])
-    return Dictionary(
-        W.mT,
-        0.2 * torch.randn(runs, f, generator=g),
-        W,
-        0.1 * torch.randn(runs, d, generator=g),
-        Gated(),
-        own,
-        mean,
-        scale,
-    )
+def dictionary():
+    return random_dictionary(Gated(), f=8, spread=0.2)
 
 
 def test_document_sums_are_the_loops_and_finish_is_the_functions():

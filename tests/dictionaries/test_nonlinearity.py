@@ -188,7 +188,8 @@ def test_json_round_trip_and_start(nonlinearity):
         if nonlinearity == Rescaled(TopK(2))
         else ReLU()
     )
-    zero = torch.zeros(2, 5)  # at the start every one of them is the plain nonlinearity below it
+    # at the start every one of them is the plain nonlinearity below it
+    zero = torch.zeros(2, 5)
     torch.testing.assert_close(nonlinearity(z, zero, own), plain(z, zero, {}))
 
 

@@ -17,9 +17,8 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.auxiliary import aux_k
 
 RUNS, ROWS, D, F, OUT = 2, 6, 4, 6, 3
-DEAD = torch.tensor(
-    [[0, 100, 0, 100, 100, 0], [100, 0, 0, 0, 0, 0]]
-)  # rows since each latent last fired
+# rows since each latent last fired
+DEAD = torch.tensor([[0, 100, 0, 100, 100, 0], [100, 0, 0, 0, 0, 0]])
 CASES = {
     "relu": (ReLU(), losses.l1),
     "relu_weighted": (ReLU(), losses.l1_weighted),
@@ -217,9 +216,8 @@ def test_gradients_are_finite_differences(nonlinearity, loss, transcoder):
     if transcoder and isinstance(loss, losses.L1Weighted) and loss.parts:
         loss = losses.L1Weighted(parts=(1, OUT - 1))
     params, x, penalty, more = make(nonlinearity, transcoder, seed=1)
-    more |= {
-        k: v for k, v in extras(loss).items() if k != "idle"
-    }  # AuxK's target gets no gradient: see below
+    # AuxK's target gets no gradient: see below
+    more |= {k: v for k, v in extras(loss).items() if k != "idle"}
     leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
     loss(leaves, x, nonlinearity, penalty, **more).sum().backward()
     g = torch.Generator().manual_seed(2)
@@ -281,17 +279,15 @@ def test_a_dead_latent_at_or_below_zero_leaves_the_residual_as_it_is():
     nothing, any other its whole self."""
     assert aux([[0.0, 0.0]], [[0.0]], [[1.0, 0.0]], [True]) == 0
     assert aux([[0.0, 0.0]], [[-2.0]], [[1.0, 0.0]], [True]) == 0
-    assert (
-        aux([[1.0, 0.0], [-1.0, 0.0]], [[-2.0], [0.0]], [[1.0, 0.0]], [True]) == 1
-    )  # Σ‖e‖² over itself
+    # Σ‖e‖² over itself
+    assert aux([[1.0, 0.0], [-1.0, 0.0]], [[-2.0], [0.0]], [[1.0, 0.0]], [True]) == 1
 
 
 def test_auxk_takes_half_as_many_latents_as_dimensions_at_most():
     error, pre = [[3.0, 0.0], [-3.0, 0.0]], [[1.0, 2.0], [0.0, 0.0]]
     W_dec = [[0.0, 5.0], [1.0, 0.0]]
-    assert aux(error, pre, W_dec, [True, True]) == pytest.approx(
-        (1 + 9) / 18
-    )  # d/2 = 1: the larger, which gives (2, 0)
+    # d/2 = 1: the larger, which gives (2, 0)
+    assert aux(error, pre, W_dec, [True, True]) == pytest.approx((1 + 9) / 18)
     assert aux(error, pre, W_dec, [True, False]) == pytest.approx((9 + 25 + 9) / 18)
     assert aux(error, pre, W_dec, [False, False]) == 0
 

@@ -121,7 +121,9 @@ def test_a_dictionary_is_fetched_by_its_path_and_is_the_one_that_the_hub_has(
     assert "are free in" in err
     assert here(tmp_path) == {"cfg.json", "sae_weights.safetensors", "assay.json", "main"}
     note = json.loads((file.parents[2] / "assay.json").read_text())
-    assert (note["name"], note["revision"], note["commit"]) == (REPOSITORY, "main", commit)
+    assert note["name"] == REPOSITORY
+    assert note["revision"] == "main"
+    assert note["commit"] == commit
     assert note["sha256"] == {
         f"{PATH}/{n}": sha256(served / PATH / n) for n in ("cfg.json", "sae_weights.safetensors")
     }

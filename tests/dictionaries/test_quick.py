@@ -275,7 +275,8 @@ def test_batches_may_come_from_a_function_a_generator_or_a_loader():
         assert torch.equal(value, again.tensors()[name]), name
     assert torch.allclose(by_step.mean[0], x.mean(0), atol=1e-4)
     loader = torch.utils.data.DataLoader(x, batch_size=64)
-    train_dictionary(TopK(2), loader, width=8, steps=50)  # begins anew when it is through
+    # begins anew when it is through
+    train_dictionary(TopK(2), loader, width=8, steps=50)
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,10 @@ KINDS = [np.asarray, torch.as_tensor]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_shares_are_counted_by_hand(kind):
-    counts = np.array([0, 0, 4, 9, 10, 999, 1000, 100_000, 100_001, 1_000_000])  # of a million rows
+    # of a million rows
+    counts = np.array([0, 0, 4, 9, 10, 999, 1000, 100_000, 100_001, 1_000_000])
     got = density_classes(kind(counts), 10**6)
-    wanted = {
-        "dead": 0.2,
-        "ultra_rare": 0.2,
-        "rare": 0.2,
-        "ordinary": 0.2,
-        "dense": 0.2,
-    }
+    wanted = {"dead": 0.2, "ultra_rare": 0.2, "rare": 0.2, "ordinary": 0.2, "dense": 0.2}
     assert {name: float(got[name]) for name in wanted} == pytest.approx(wanted)
     assert isinstance(got["dead"], np.floating | np.ndarray if kind is np.asarray else torch.Tensor)
 

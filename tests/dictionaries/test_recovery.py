@@ -41,9 +41,8 @@ def test_loops_and_all_matchings(kind):
         sum(pairs[i][k] for k, i in enumerate(order))
         for order in itertools.permutations(range(3), 2)
     )
-    assert float(mcc_matched(kind(true), kind(learned[:2]))) == pytest.approx(
-        fewer / 3
-    )  # one true feature is left without
+    # one true feature is left without
+    assert float(mcc_matched(kind(true), kind(learned[:2]))) == pytest.approx(fewer / 3)
     assert isinstance(
         mcc(kind(true), kind(learned)), np.floating if kind is np.asarray else torch.Tensor
     )

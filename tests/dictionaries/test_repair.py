@@ -1,9 +1,12 @@
 """Repairs against NumPy's least squares, the algebra of one feature, and a world where shrinkage is
 the only fault."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from random_dictionary import random_dictionary
 
 from assay.dictionaries.baselines import repair
 from assay.dictionaries.baselines.directions import pca
@@ -15,25 +18,9 @@ from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.dictionaries.selection import TopK
 
 
-def make(nonlinearity, d=6, f=9, runs=2):
-    g = torch.Generator().manual_seed(0)
-    W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
-    own = {
-        name: value + 0.1 * torch.randn(runs, f, generator=g)
-        for name, value in nonlinearity.init(runs, f).items()
-    }
-    b_enc = 0.2 * torch.randn(runs, f, generator=g) - 0.3
-    mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 2.0])
-    return Dictionary(
-        0.8 * W.mT,
-        b_enc,
-        W,
-        0.1 * torch.randn(runs, d, generator=g),
-        nonlinearity,
-        own,
-        mean,
-        scale,
-    )
+def make(nonlinearity, **size):
+    d = random_dictionary(nonlinearity, shift=-0.3, **size)
+    return replace(d, W_enc=0.8 * d.W_enc)
 
 
 X = 1.5 * torch.randn(500, 6, generator=torch.Generator().manual_seed(1))
@@ -156,9 +143,8 @@ def test_without_a_free_bias_shrinkage_is_a_factor():
     one = torch.ones(1, 1, 1)
     d = Dictionary(w * one, torch.zeros(1, 1), one, torch.zeros(1, 1), ReLU())
     assert shrinkage(x, d.reconstruct(x)).item() == pytest.approx(w)
-    grid = torch.linspace(
-        0.5, 1.0, 50001, dtype=torch.float64
-    )  # that w is the optimum: minimise E(a − wa)² + λ E wa
+    # that w is the optimum: minimise E(a − wa)² + λ E wa
+    grid = torch.linspace(0.5, 1.0, 50001, dtype=torch.float64)
     a = x.double().flatten()
     assert grid[
         ((1 - grid) ** 2 * (a**2).mean() + 0.2 * grid * a.mean()).argmin()
@@ -181,7 +167,7 @@ def test_pca_explains_its_eigenvalues():
 def wide(runs=2, d=12, f=120):
     """A dictionary in which 3 of 120 features are on: its equations are added up from those
     alone."""
-    dictionary = make(TopK(3), d, f, runs)
+    dictionary = make(TopK(3), d=d, f=f, runs=runs)
     return dictionary, 1.5 * torch.randn(600, d, generator=torch.Generator().manual_seed(2))
 
 

@@ -75,7 +75,9 @@ class PlainSAE(torch.nn.Module):
         self.params = torch.nn.ParameterDict(
             {k: torch.nn.Parameter(v.clone()) for k, v in start.items()}
         )
-        self.betas, self.penalty, self.lr = fields.get("betas", (0.0, 0.999)), spec.penalty, spec.lr
+        self.betas = fields.get("betas", (0.0, 0.999))
+        self.penalty = spec.penalty
+        self.lr = spec.lr
 
     def fit(self, steps, decay=None):
         if decay is None:
@@ -122,7 +124,8 @@ def test_it_is_the_plain_loop_of_each_run(name, bench):
 )
 @pytest.mark.parametrize("name", ["gated", "topk"])
 def test_weight_decay_is_that_of_torchs_adamw(name, decay, bench):
-    trained, plain = train(name, bench, steps=20, weight_decay=decay), train(name, bench, steps=20)
+    trained = train(name, bench, steps=20, weight_decay=decay)
+    plain = train(name, bench, steps=20)
     for r, spec in enumerate(RUNS):
         names = {*trained.tensors} - {"mean", "scale"}
         of_run = {
@@ -219,9 +222,8 @@ def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
 
     one = Method(ReLU(), losses.l1, 1, runs.each("lr"), runs.each("penalty"), decoder_bias=False)
     trained = fit_dictionaries([(runs, one)], amounts, d=1, steps=2500, bench=bench)[0]
-    alive = (
-        trained.tensors["W_dec"][:, 0, 0] > 0
-    )  # a decoder row of one number is ±1, and −1 stays off
+    # a decoder row of one number is ±1, and −1 stays off
+    alive = trained.tensors["W_dec"][:, 0, 0] > 0
     assert alive.any()
     x = torch.linspace(0.5, 1.5, 2001)[:, None]
     d = Dictionary.join(

@@ -32,7 +32,8 @@ def models(tmp_path_factory):
     def of(family):
         if family not in known:
             known[family] = folder = tiny_models.make(root / family, family, **FAMILIES[family])
-            if family == "gpt2":  # embeddings with a mean of their own, which no norm sees
+            # embeddings with a mean of their own, which no norm sees
+            if family == "gpt2":
                 path = folder / "model.safetensors"
                 w = load_file(path)
                 draw = torch.Generator().manual_seed(0)

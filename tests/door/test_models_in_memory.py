@@ -149,7 +149,8 @@ def test_what_wraps_one_is_taken(parts, name):
 def test_every_site_of_a_real_wrapper_is_that_of_the_folder(library, kind, tmp_path):
     made = chat_templates.make(tmp_path / kind, kind)
     wrapped, there = wrap(library, made), load(str(made))
-    wrapped(TOKENS) if library == "transformer_lens" else None  # whose first run sets hooks
+    # whose first run sets hooks
+    wrapped(TOKENS) if library == "transformer_lens" else None
     here = assay.model(wrapped)
     assert here.folder.opening == there.folder.opening and here.sites == there.sites
     one, two = (m.run(TOKENS, capture=there.sites) for m in (here, there))
@@ -194,7 +195,8 @@ def test_what_a_bridge_does_of_its_own_is_said_or_done(tmp_path):
     with pytest.raises(ModelError, match="reset_hooks"):
         assay.model(wrapped)
     wrapped.reset_hooks()
-    wrapped.enable_compatibility_mode()  # folds norms and centres what is written and read
+    # folds norms and centres what is written and read
+    wrapped.enable_compatibility_mode()
     folded = assay.model(wrapped).run(TOKENS).logits.log_softmax(-1)
     assert torch.allclose(folded, here.run(TOKENS).logits.log_softmax(-1), atol=1e-4)
 

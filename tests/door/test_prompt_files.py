@@ -47,7 +47,8 @@ READ = {
         )
         for kind in ("txt", "csv", "jsonl")
         for c in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
-        if kind != "jsonl" or c > "\x1f"  # within a JSON text they are written as escapes
+        # within a JSON text they are written as escapes
+        if kind != "jsonl" or c > "\x1f"
     },
     "jsonl, escaped controls": (
         "jsonl",

@@ -1,6 +1,7 @@
 """A tiny model with a BOS token, and texts of two kinds."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny_models
-from assay.evaluation import summary
+from assay.evaluation import evaluate, summary
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,9 @@ def texts(tmp_path_factory):
 def believed(monkeypatch):
     """Gives shares of a model of random weights, too, for what they are computed from."""
     monkeypatch.setattr(summary, "guessing", lambda loss, vocabulary: [])
+
+
+@pytest.fixture
+def measured(model, texts, tmp_path):
+    """Evaluate dictionaries on windows of the texts, as far as nothing else is asked for."""
+    return partial(evaluate, model=model, text=texts, root=tmp_path, tokens=300, context=12)

@@ -3,6 +3,7 @@ itself wrote; and it is kept by content."""
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -94,46 +95,24 @@ def own(d):
 
 
 @pytest.mark.usefixtures("believed")
-def test_positions_left_out_are_left_out_of_everything(model, texts, tmp_path):
+def test_positions_left_out_are_left_out_of_everything(measured, model, tmp_path):
     d = plain()
-    found = evaluate(
-        d,
-        model=model,
-        text=texts,
-        root=tmp_path,
-        tokens=400,
-        context=12,
-        skip_first=3,
-        outlier=1.1,
-        bos=True,
-    )
+    found = measured(d, tokens=400, skip_first=3, outlier=1.1, bos=True)
     tokens, _, spare = naive_evaluation.windows(tmp_path)
     wanted, keep = naive_evaluation.evaluate(
         model, d.sites[0], *own(d), tokens, spare, skip_first=3, outlier=1.1
     )
     got = estimates(found["dictionary 1"])
     assert 0.2 < keep.mean() < 0.7 and found.dictionaries[0]["tokens"] == keep.sum()
-    for name in (
-        "l0",
-        "fvu",
-        "gamma",
-        "ce_clean",
-        "ce_spliced",
-        "ce_zero",
-        "ce_resample",
-        "kl_spliced",
-        "kl_recovered_mean",
-    ):
+    losses = ("ce_clean", "ce_spliced", "ce_zero", "ce_resample", "kl_spliced")
+    for name in ("l0", "fvu", "gamma", *losses, "kl_recovered_mean"):
         assert got[name] == pytest.approx(wanted[name], rel=1e-4), name
 
 
-def test_intervals_resample_documents(model, texts, tmp_path):
+def test_intervals_resample_documents(measured, model, tmp_path):
     d = plain()
-    found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=500, context=12)[
-        "dictionary 1"
-    ]["fvu"]
+    found = measured(d, tokens=500)["dictionary 1"]["fvu"]
     tokens, document, _ = naive_evaluation.windows(tmp_path)
-    import tiny_models
 
     acts = tiny_models.naive(model, tokens)[1][d.sites[0]][:, 1:]
     encode, decode = own(d)
@@ -173,26 +152,22 @@ def test_the_second_call_reads_what_the_first_left_and_other_content_is_measured
         assert not evaluate(SAELENS / "topk", **{**ask, **change}).dictionaries[0]["cached"]
 
 
-def test_what_is_refused_leaves_no_half_of_anything(model, texts, tmp_path):
+def test_what_is_refused_leaves_no_half_of_anything(measured, tmp_path):
     huge = dataclasses.replace(plain(), scale=torch.tensor([1e38]))
     with pytest.raises(DataError, match="not finite"):
-        evaluate(huge, model=model, text=texts, root=tmp_path, tokens=400)
+        measured(huge)
     with pytest.raises(DataError, match="all activations"):
-        evaluate(
-            plain(), model=model, text=texts, root=tmp_path, tokens=400, context=12, outlier=1e-9
-        )
+        measured(plain(), outlier=1e-9)
     assert not list(tmp_path.rglob("*.partial"))
 
 
 def _copy(texts, folder):
-    import shutil
-
     shutil.copytree(texts, folder)
     (folder / "t0.py").write_text("one = 'other text'\n" * 9)
     return folder
 
 
-def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(model, texts, tmp_path):
+def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(measured, tmp_path):
     seen = []
 
     def stop(done, total):
@@ -200,30 +175,23 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(model,
         if done > total / 2:
             raise KeyboardInterrupt
 
-    ask = {"model": model, "text": texts, "tokens": 500, "context": 12}
+    at = {"root": tmp_path / "a", "tokens": 500}
     with pytest.raises(KeyboardInterrupt):
-        evaluate(plain(), root=tmp_path / "a", progress=stop, **ask)
+        measured(plain(), progress=stop, **at)
     kept = len(list((tmp_path / "a/artefacts/evaluation-shard").iterdir()))
     assert 5 < kept < 24
     counted = []
-    resumed = evaluate(
-        plain(),
-        root=tmp_path / "a",
-        progress=lambda done, total: counted.append((done, total)),
-        **ask,
-    )
-    whole = evaluate(plain(), root=tmp_path / "b", **ask)
+    resumed = measured(plain(), progress=lambda *step: counted.append(step), **at)
+    whole = measured(plain(), root=tmp_path / "b", tokens=500)
     assert resumed["dictionary 1"] == whole["dictionary 1"]
     assert counted[-1][0] == counted[-1][1] == seen[0][1]
 
 
-def test_together_equals_alone(model, texts, tmp_path):
-    ask = {"model": model, "text": texts, "tokens": 150, "context": 12}
+def test_together_equals_alone(measured, tmp_path):
     a, b = plain(seed=1), plain(seed=2, sites=("blocks.2.hook_resid_pre",))
     told = []
-    both = evaluate(
-        a, b, plain(seed=3), root=tmp_path / "a", progress=lambda *step: told.append(step), **ask
-    )
+    at = {"root": tmp_path / "a", "tokens": 150}
+    both = measured(a, b, plain(seed=3), progress=lambda *step: told.append(step), **at)
     # at both sites the same tokens, counted once; and those on which each of three is compared with
     # baselines, at two sites
     first = both.dictionaries[0]
@@ -234,24 +202,25 @@ def test_together_equals_alone(model, texts, tmp_path):
     assert told[-1] == (read, read)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     for name, d in (("dictionary 1", a), ("dictionary 2", b)):
-        alone = evaluate(d, root=tmp_path / name, **ask)["dictionary 1"]
+        alone = measured(d, root=tmp_path / name, tokens=150)["dictionary 1"]
         for measure, got in estimates(both[name]).items():
             assert got == pytest.approx(estimates(alone)[measure], rel=1e-6, nan_ok=True)
-    again = evaluate(a, root=tmp_path / "a", out=tmp_path / "out", **ask)
+    again = measured(a, out=tmp_path / "out", **at)
     written = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert written["dictionaries"][0]["measures"]["fvu"] == again["dictionary 1"]["fvu"]
     assert (tmp_path / "out/evaluation.html").is_file()
     frame = both.to_pandas()
     assert set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}
     assert frame.estimate.dtype == float
-    assert (
-        set(both.figure.columns["site"]) == {"blocks.1.hook_resid_post", "blocks.2.hook_resid_pre"}
-        and both.figure.facet == "site"
-    )
+    assert set(both.figure.columns["site"]) == {
+        "blocks.1.hook_resid_post",
+        "blocks.2.hook_resid_pre",
+    }
+    assert both.figure.facet == "site"
 
 
 @pytest.mark.usefixtures("believed")
-def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path):
+def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(measured):
     eye = torch.eye(24)[None]
     perfect = Dictionary(
         torch.cat([eye, -eye], 2),
@@ -267,15 +236,7 @@ def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path
         torch.zeros(1, 24),
         ReLU(),
     )
-    ask = {
-        "model": model,
-        "text": texts,
-        "root": tmp_path,
-        "tokens": 400,
-        "context": 12,
-        "site": "blocks.1.hook_resid_post",
-    }
-    found = evaluate(perfect, none, **ask)
+    found = measured(perfect, none, tokens=400, site="blocks.1.hook_resid_post")
     a, b = (estimates(found[name]) for name in found)
     assert a["fvu"] == pytest.approx(0, abs=1e-10)
     assert a["kl_spliced"] == pytest.approx(0, abs=1e-9)
@@ -356,45 +317,43 @@ def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
     assert "documents" not in few and "3 parts" in few
 
 
-def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_path):
+def test_training_text_is_refused_and_the_test_part_is_used(measured, texts):
     from assay.data import corpus
 
     there = corpus.load(str(texts))
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
-    trained = plain(origin={"trained_on": {"corpus": there.fingerprint, "part": "train"}})
-    found = evaluate(trained, **ask)
+
+    def learned(corpus, *documents):
+        listed = {"documents": documents} if documents else {}
+        return plain(origin={"trained_on": {"corpus": corpus, "part": "train", **listed}})
+
+    trained = learned(there.fingerprint)
+    found = measured(trained)
     assert found.dictionaries[0]["part"] == "test"
     assert found.dictionaries[0]["documents"] <= len(there.part("test"))
     assert "evaluated on the test part" in found.notes[-1]
     for part in ("all", "train"):
         with pytest.raises(DataError, match=f"--part {part} would evaluate it on its training"):
-            evaluate(trained, part=part, **ask)
+            measured(trained, part=part)
     seen = there.documents[5]
-    listed = plain(
-        origin={
-            "trained_on": {"corpus": "another", "part": "train", "documents": [seen.sha256[:12]]}
-        }
-    )
+
     with pytest.raises(
         DataError, match=f"1 of the 24 documents of this text \\(such as {seen.path}\\)"
     ):
-        evaluate(listed, **ask)
-    clean = plain(
-        origin={"trained_on": {"corpus": "another", "part": "train", "documents": ["0" * 12]}}
-    )
-    assert "no document that is the same byte for byte" in evaluate(clean, **ask).notes[-1]
-    silent = evaluate(plain(), **ask)
+        measured(learned("another", seen.sha256[:12]))
+    clean = measured(learned("another", "0" * 12))
+    assert "no document that is the same byte for byte" in clean.notes[-1]
+    silent = measured(plain())
     assert "cannot be ruled out" in silent.notes[-1]
     assert str(silent).splitlines() == [repr(silent), *silent.notes], "print hides no note"
 
 
-def test_few_documents_have_no_interval_and_say_so(model, tmp_path):
+def test_few_documents_have_no_interval_and_say_so(measured, tmp_path):
     (tmp_path / "few").mkdir()
     for i in range(3):
         (tmp_path / f"few/{i}.txt").write_text(f"text number {i} and some more words\n" * 20)
-    found = evaluate(
-        plain(), model=model, text=tmp_path / "few", root=tmp_path / "s", tokens=200, context=12
-    )["dictionary 1"]
+    found = measured(plain(), text=tmp_path / "few", root=tmp_path / "s", tokens=200)[
+        "dictionary 1"
+    ]
     assert found["fvu"]["low"] is None
     assert "too few documents: 3" in found["fvu"]["why"]
     assert found["dead"]["low"] is None
@@ -421,20 +380,15 @@ def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_p
     assert not (tmp_path / "store").exists()
 
 
-def test_names_of_modules_are_sites(model, texts, tmp_path):
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 200, "context": 12}
+def test_names_of_modules_are_sites(measured):
     for name, site in (
         ("layers.1", "blocks.1.hook_resid_post"),
         ("model.layers.0.mlp", "blocks.0.hook_mlp_out"),
     ):
-        assert evaluate(plain(()), site=name, **ask).dictionaries[0]["site"] == site
+        assert measured(plain(()), site=name, tokens=200).dictionaries[0]["site"] == site
 
 
 def test_the_page_defines_every_measure():
-    import re
-
-    from assay.dictionaries.measuring.measures import TABLE
-
     page = (Path(__file__).parents[2] / "docs/evaluate.md").read_text()
     listed = re.findall(r"^\| `(\w+)` \| ([^|]*?) \| ([^|]*?) \|", page, re.MULTILINE)
     assert [name for name, _, _ in listed] == [m.name for m in TABLE]
@@ -457,64 +411,56 @@ def test_files_are_called_by_their_name_or_their_folder_s(tmp_path):
     assert len({source.name for source in named}) == 4
 
 
-def test_another_precision_of_the_model_gives_nearly_the_same(model, texts, tmp_path):
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
-    a, b = (
-        evaluate(plain(), dtype=dtype, **ask)["dictionary 1"] for dtype in ("float32", "bfloat16")
-    )
+def test_another_precision_of_the_model_gives_nearly_the_same(measured):
+    a, b = (measured(plain(), dtype=dtype)["dictionary 1"] for dtype in ("float32", "bfloat16"))
     assert b["fvu"]["estimate"] == pytest.approx(a["fvu"]["estimate"], rel=0.02)
     assert b["fvu"]["estimate"] != a["fvu"]["estimate"]
     assert b["ce_clean"]["estimate"] == pytest.approx(a["ce_clean"]["estimate"], rel=0.02)
 
 
-def test_a_dictionary_that_does_not_fit_is_said_to(model, texts, tmp_path):
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
-    from dataclasses import replace
-
-    far = replace(
+def test_a_dictionary_that_does_not_fit_is_said_to(measured):
+    far = dataclasses.replace(
         plain(),
         b_dec=torch.full((1, 24), 30.0),
         b_pre=torch.zeros(1, 24),
         origin={"inferred": ["b_pre"]},
     )
-    notes = evaluate(far, **ask).notes
+    notes = measured(far).notes
     assert any("does not reconstruct: worse than the mean" in note for note in notes)
     assert "dictionary 1: not stated in its file but inferred: b_pre" in notes
-    assert not any("does not reconstruct" in note for note in evaluate(plain(), **ask).notes)
+    assert not any("does not reconstruct" in note for note in measured(plain()).notes)
 
 
-def test_activations_of_another_scale_are_reported(model, texts, tmp_path):
+def test_activations_of_another_scale_are_reported(measured, model, tmp_path):
     """They vary ten times as much as those for which a dictionary was made that normalises to
     E‖n(x)‖² = d."""
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 400, "context": 12}
-    evaluate(plain(), **ask, outlier=0)
+    measured(plain(), tokens=400, outlier=0)
     tokens, _, _ = naive_evaluation.windows(tmp_path)
     x = tiny_models.naive(model, tokens)[1][plain().sites[0]][:, 1:].reshape(-1, 24)
     own_scale = float(np.sqrt(24 / np.square(x - x.mean(0)).sum(1).mean()))
     mean = torch.from_numpy(x.mean(0)).float()[None]
     for times, said in ((1.0, False), (10.0, True)):
         scaled = dataclasses.replace(plain(), mean=mean, scale=torch.tensor([times * own_scale]))
-        notes = evaluate(scaled, **ask, outlier=0).notes
+        notes = measured(scaled, tokens=400, outlier=0).notes
         assert any("activations vary 10 times as much" in n for n in notes) == said
 
 
-def test_a_notebook_shows_the_measures_and_the_trade_off(model, texts, tmp_path):
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 400, "context": 12}
-    found = evaluate(plain(), plain(seed=1), **ask)
+def test_a_notebook_shows_the_measures_and_the_trade_off(measured):
+    found = measured(plain(), plain(seed=1), tokens=400)
     shown = notebook.evaluation(found)
     assert "<table>" in shown and "<svg" in shown and "dictionary 2" in shown
     fvu = found["dictionary 1"]["fvu"]
     assert f"<td>{fvu['estimate']:.2f} [{fvu['low']:.2f}, {fvu['high']:.2f}]</td>" in shown
 
 
-def test_a_file_of_several_runs_says_how_to_take_one(model, texts, tmp_path):
+def test_a_file_of_several_runs_says_how_to_take_one(measured, tmp_path):
     Dictionary.join([plain(), plain()]).save(tmp_path / "two.safetensors")
     with pytest.raises(DataError, match="two holds 2 dictionaries; take one: assay export"):
-        evaluate(tmp_path / "two.safetensors", model=model, text=texts, root=tmp_path / "s")
+        measured(tmp_path / "two.safetensors", root=tmp_path / "s")
 
 
 def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(
-    model, texts, tmp_path, monkeypatch
+    measured, tmp_path, monkeypatch
 ):
     from assay.evaluation import evaluating
     from assay.evaluation import texts as running
@@ -523,8 +469,7 @@ def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(
     for i in range(4):
         paths.append(tmp_path / f"d{i}.safetensors")
         plain(seed=i).save(paths[-1])
-    ask = {"model": model, "text": texts, "tokens": 200, "context": 12}
-    whole = evaluate(*paths, root=tmp_path / "a", **ask)
+    whole = measured(*paths, root=tmp_path / "a", tokens=200)
     size = sum(t.numel() * 4 for t in plain().tensors().values())
     for module in (evaluating, running):
         monkeypatch.setattr(module, "TOGETHER", 2.5 * size)
@@ -532,7 +477,7 @@ def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(
     monkeypatch.setattr(
         running.measure, "shard", lambda *a, **k: passes.append(len(a[5])) or ran(*a, **k)
     )
-    parted = evaluate(*paths, root=tmp_path / "b", **ask)
+    parted = measured(*paths, root=tmp_path / "b", tokens=200)
     assert set(passes) == {2}
     for name in whole:
         for measure, got in estimates(parted[name]).items():

@@ -162,7 +162,8 @@ def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, mo
     read.clear()
     again = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
     assert not read and again.folder == first.folder
-    a, b = (x.feature(3) for x in (found, first))  # one shard or two, the text is the same
+    # one shard or two, the text is the same
+    a, b = (x.feature(3) for x in (found, first))
     assert a.numbers["firings"] == b.numbers["firings"]
     assert [c.window for c in a.contexts] == [c.window for c in b.contexts]
 

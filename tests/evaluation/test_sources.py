@@ -150,7 +150,8 @@ def test_a_note_is_of_one_dictionary_or_of_each():
 def test_one_door_opens_what_each_library_wrote(place):
     try:
         expected = load(FORMATS / place)
-    except DataError as error:  # it has two readings, say: told by both in the same words
+    # it has two readings, say: told by both in the same words
+    except DataError as error:
         with pytest.raises(DataError, match=re.escape(str(error))):
             assay.load(FORMATS / place)
         return

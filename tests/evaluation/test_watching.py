@@ -31,7 +31,8 @@ def test_what_is_stored_is_not_told_again(model, texts, tmp_path):
         ("layers.0", True),
         (SITE, False),
         ("layers.1", False),
-        ("blocks.2.hook_resid_pre", False),  # the stream after block 1 is the stream before block 2
+        # the stream after block 1 is the stream before block 2
+        ("blocks.2.hook_resid_pre", False),
         ("", False),
     ],
 )

@@ -68,9 +68,7 @@ def replace(folder, table, values, key):
 def client(root, rules=Rules()):  # noqa: B008
     """Read the explorer of a store; redirects are not followed."""
     return TestClient(
-        application(Library(root), rules),
-        base_url="http://127.0.0.1:8377",
-        follow_redirects=False,
+        application(Library(root), rules), base_url="http://127.0.0.1:8377", follow_redirects=False
     )
 
 

@@ -88,7 +88,8 @@ def test_its_numbers_are_those_of_the_live_functions(ask, reader):
     ],
 )
 def test_a_change_is_that_of_the_live_functions(asked, one, ask, reader):
-    found, made = ask(at=7, **asked)["changed"], change(reader, reader.read(TEXT), [one])
+    found = ask(at=7, **asked)["changed"]
+    made = change(reader, reader.read(TEXT), [one])
     assert found["kl"] == pytest.approx(made.kl[6], abs=1e-6)
     assert found["probability"] == pytest.approx(np.exp(-made.after[6]), rel=1e-3)
     assert found["deltas"][1:] == pytest.approx(made.delta.tolist(), abs=1e-5)
@@ -158,10 +159,8 @@ def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
         headers={"origin": "http://127.0.0.1"},
         follow_redirects=False,
     )
-    assert (
-        moved.status_code == 303
-        and moved.headers["location"] == f"{tiny.base}/prompt?text=a+b%0Ac+d&out=4&clamp=5%3A2.5"
-    )
+    assert moved.status_code == 303
+    assert moved.headers["location"] == f"{tiny.base}/prompt?text=a+b%0Ac+d&out=4&clamp=5%3A2.5"
     empty = client.get(f"{tiny.base}/prompt")
     assert empty.status_code == 200 and "Type a text" in empty.text
 

@@ -53,7 +53,8 @@ def test_type_choose_take_out_go_back_and_follow_the_link(page, tiny, browser, s
 
 
 def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
-    page = browser.new_page(base_url=server)  # its console has the error that this is about
+    # its console has the error that this is about
+    page = browser.new_page(base_url=server)
     page.route(
         "**/prompt?*exact=1*",
         lambda route: route.fulfill(status=500, content_type="text/html", body=FAILED),
@@ -106,4 +107,5 @@ def test_a_phone_and_the_dark(page, tiny):
             "getComputedStyle(document.documentElement).backgroundColor]"
         )
         assert ink != paper
-        page.wait_for_load_state("networkidle")  # what a page that is left still asks for fails
+        # what a page that is left still asks for fails
+        page.wait_for_load_state("networkidle")

@@ -106,4 +106,5 @@ def test_a_program_brings_the_token_in_a_header():
     assert asks.get("/", headers={"authorization": "Bearer secret"}).status_code == 200
     for wrong in ("", "Bearer", "Bearer x", "Basic secret", "Bearer secretx", "Bearer \u00e9"):
         answer = asks.get("/", headers={"authorization": wrong.encode()})
-        assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"

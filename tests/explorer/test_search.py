@@ -120,12 +120,7 @@ def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
 
 @pytest.mark.parametrize(
     "asked",
-    [
-        "by=nothing&q=a",
-        "by=token&q=" + "a" * 201,
-        "by=token&q=a&offset=-1",
-        "by=token&q=a&id=x",
-    ],
+    ["by=nothing&q=a", "by=token&q=" + "a" * 201, "by=token&q=a&offset=-1", "by=token&q=a&id=x"],
 )
 def test_what_cannot_be_searched_for_is_one_line(world, asked):
     answer = world.client.get(f"{SEARCH}?{asked}")

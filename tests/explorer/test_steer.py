@@ -117,7 +117,8 @@ def test_a_feature_that_is_set_to_no_amount_is_set_to_its_maximum(tiny, client):
     most = tiny.index.feature(3).numbers["maximum"]
     assert amount == pytest.approx(most, rel=1e-3)
     assert re.search(r"<select[^>]*><option value=\"clamp\"", client.get(f"{tiny.base}/steer").text)
-    without = {"sent": "1", "text": "a b", "feature": "3", "way": "out"}  # as a browser sends it
+    # as a browser sends it
+    without = {"sent": "1", "text": "a b", "feature": "3", "way": "out"}
     moved = client.get(f"{tiny.base}/steer", params=without, follow_redirects=False)
     assert moved.headers["location"].endswith("out=3")
 
@@ -257,7 +258,8 @@ def test_a_form_becomes_a_link_and_no_text_becomes_markup(tiny, client):
         follow_redirects=False,
     )
     assert moved.headers["location"] == f"{tiny.base}/steer?text=a+b&scale=5%3A3&new=8"
-    kept = client.get(moved.headers["location"]).text  # so that the amount can be changed a little
+    # so that the amount can be changed a little
+    kept = client.get(moved.headers["location"]).text
     assert re.search(r'name="feature"[^>]*value="5"', kept)
     assert re.search(r'name="amount"[^>]*value="3"', kept)
     assert '<option value="scale" selected>' in kept

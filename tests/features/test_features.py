@@ -52,6 +52,7 @@ def test_direct_logits_fold_the_norms_weight_and_extremes_break_ties_by_id():
         np.array(naive), abs=1e-5
     )
     u = np.array([0.5, -0.5, 1.0]) @ np.array([[2, -1, 0, 1], [0, 1, 1, -2], [1, 0, -1, 0]])
-    assert u.tolist() == [2, -1, -1.5, 1.5]  # the worked vector of the visualiser's conventions
+    # the worked vector of the visualiser's conventions
+    assert u.tolist() == [2, -1, -1.5, 1.5]
     ids, logits = effects.extremes(np.array([[1.0, 3, 3, -2, 3]]), 2)
     assert ids.tolist() == [[[1, 2], [3, 0]]] and logits.tolist() == [[[3, 3], [-2, 1]]]

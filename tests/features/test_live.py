@@ -9,12 +9,7 @@ import pytest
 
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
-from assay.features.live.ablation import (
-    ablate_features,
-    attribute,
-    matters,
-    reconstructed_loss,
-)
+from assay.features.live.ablation import ablate_features, attribute, matters, reconstructed_loss
 from assay.features.live.reader import Reader
 from assay.subjects.site import Site
 

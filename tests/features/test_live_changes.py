@@ -21,11 +21,7 @@ SITES = [
 PLACES = pytest.mark.parametrize(
     ("site", "writes", "per_token"), SITES, ids=["stream", "normalised", "transcoder"]
 )
-CHANGES = (
-    Change(1, factor=0.0),
-    Change(3, factor=2.5),
-    Change(5, value=4.0),
-)
+CHANGES = (Change(1, factor=0.0), Change(3, factor=2.5), Change(5, value=4.0))
 
 
 def moved(naive, changes, skip_first=1):

@@ -17,12 +17,10 @@ def everywhere(cases):
                     failed.append(f"{case}: {type(e).__name__}: {e}")
             assert not failed, "\n".join(["", *failed])
 
-        test.__name__, test.__qualname__, test.__doc__, test.__module__ = (
-            rule.__name__,
-            rule.__qualname__,
-            rule.__doc__,
-            rule.__module__,
-        )
+        test.__name__ = rule.__name__
+        test.__qualname__ = rule.__qualname__
+        test.__doc__ = rule.__doc__
+        test.__module__ = rule.__module__
         return test
 
     return of

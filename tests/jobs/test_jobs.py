@@ -358,7 +358,8 @@ def test_a_run_that_a_person_interrupts_is_cancelled(root):
     job = ask(root, INTERRUPTIBLE)
     with server(root):
         process = begun(job)
-        time.sleep(0.3)  # Python drops an interrupt that comes while it closes the file of its pid
+        # Python drops an interrupt that comes while it closes the file of its pid
+        time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         until(lambda: job.state.status == "cancelled")
 

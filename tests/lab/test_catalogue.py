@@ -144,11 +144,9 @@ def test_a_folder_is_found_run_and_told_by_its_name(folder, monkeypatch, capsys)
     monkeypatch.chdir(folder.parent)
     for typed in ("my_walk", "my_walk/", "my_walk/__init__.py", str(folder)):
         found = catalogue.find(typed)
-        assert (found.name, found.origin, found.typed) == (
-            "my-walk",
-            str(folder / "__init__.py"),
-            "my_walk/",
-        )
+        assert found.name == "my-walk"
+        assert found.origin == str(folder / "__init__.py")
+        assert found.typed == "my_walk/"
     where = ("--preset", "smoke", "--root", "s")
     assert main(["run", "my_walk/", *where, "--executor", "inline"]) == 0
     capsys.readouterr()

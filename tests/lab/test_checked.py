@@ -78,6 +78,13 @@ def told(tmp_path, capsys, *, verb="run", how=("--executor", "inline"), **parts)
     return code, capsys.readouterr().err
 
 
+def refused(tmp_path, capsys, **parts):
+    """The last line of what the command said of an experiment that it refused."""
+    code, err = told(tmp_path, capsys, **parts)
+    assert code == 2 and "Traceback" not in err, err
+    return err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("verb", ["run", "plan"])
 @pytest.mark.parametrize("what", ["inputs", "cost"])
 @pytest.mark.parametrize(
@@ -208,12 +215,8 @@ RAISED = {
 @pytest.mark.parametrize("name", WRONG)
 def test_measures_that_cannot_be_used_are_told_before_anything_is_stored(tmp_path, capsys, name):
     measured, says = WRONG[name]
-    code, err = told(tmp_path, capsys, measured=measured)
-    last = err.splitlines()[-1]
-    assert code == 2, err
-    assert "Traceback" not in err, err
-    assert f"count.py line {LINE - 1}: measure= " in last, err
-    assert says in last, err
+    last = refused(tmp_path, capsys, measured=measured)
+    assert f"count.py line {LINE - 1}: measure= " in last and says in last, last
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
@@ -222,11 +225,8 @@ def test_what_a_measure_raises_is_one_line_with_its_place(tmp_path, capsys, monk
     (tmp_path / "beside.py").write_text("def helper():\n    return [1, 2][5]\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     measured, says = RAISED[name]
-    code, err = told(tmp_path, capsys, measured=measured)
-    last = err.splitlines()[-1]
-    assert code == 2, err
-    assert "Traceback" not in err, err
-    assert f"count.py line {LINE}: measure= {says}" in last, err
+    last = refused(tmp_path, capsys, measured=measured)
+    assert f"count.py line {LINE}: measure= {says}" in last, last
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
@@ -256,22 +256,15 @@ def test_what_a_measure_raises_is_one_line_with_its_place(tmp_path, capsys, monk
     }.items(),
 )
 def test_every_function_of_an_experiment_is_named_with_file_and_line(tmp_path, capsys, parts, says):
-    code, err = told(tmp_path, capsys, **parts)
-    last = err.splitlines()[-1]
-    assert code == 2, err
-    assert "Traceback" not in err, err
-    assert "count.py line " in last, err
-    assert says in last, err
+    last = refused(tmp_path, capsys, **parts)
+    assert "count.py line " in last and says in last, last
 
 
 def test_a_statement_that_cannot_be_computed_names_its_place(tmp_path, capsys):
-    code, err = told(
-        tmp_path, capsys, claim='Finding(text="x", value=lambda arms: arms["main"].x / [1 / 0]),'
-    )
-    last = err.splitlines()[-1]
-    assert code == 2, err
-    assert "'x' cannot be computed: ZeroDivisionError" in last, err
-    assert f"(count.py line {LINE + 8})" in last, err
+    claim = 'Finding(text="x", value=lambda arms: arms["main"].x / [1 / 0]),'
+    last = refused(tmp_path, capsys, claim=claim)
+    assert "'x' cannot be computed: ZeroDivisionError" in last, last
+    assert f"(count.py line {LINE + 8})" in last, last
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,8 @@ def test_places_are_relative_so_that_no_user_is_named_and_a_moved_experiment_fin
             for path in stored.folder.iterdir()
         )
     (tmp_path / "a").rename(tmp_path / "b")
-    tried.path, tried.lab = tmp_path / "b/looking.py", Lab(tmp_path / "b/store", Inline())
+    tried.path = tmp_path / "b/looking.py"
+    tried.lab = Lab(tmp_path / "b/store", Inline())
     (tmp_path / "b/store/owners/looking.json").unlink()
     tried.data = tmp_path / "b/data"
     assert not tried.plan().missing

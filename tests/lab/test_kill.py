@@ -101,5 +101,6 @@ def test_two_processes_share_a_store_and_train_nothing_twice(tmp_path, whole, mo
     assert measures_of(root) == whole
     lines = marks.read_text().splitlines()
     trained = [line for line in lines if line.startswith(("trained", "after"))]
-    assert len(trained) == len(set(trained)) == 9, trained  # (main, still, far) × 3 blocks of seeds
+    # (main, still, far) × 3 blocks of seeds
+    assert len(trained) == len(set(trained)) == 9, trained
     assert lines.count("artefact") == 4, "the artefact was built once"

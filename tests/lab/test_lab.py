@@ -47,7 +47,8 @@ def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_
     assert not any("others than" in note for note in lab.judge(walk, "smoke").notes)
     files = {name: (runs[0].folder / name).read_bytes() for name in (*runs[0].files, "status.json")}
     status = json.loads(files["status.json"])
-    del status["sha256"]  # the same numbers as an older version stored them: not the same run
+    # the same numbers as an older version stored them: not the same run
+    del status["sha256"]
     files["status.json"] = json.dumps(status).encode()
     lab.store.take([files])
     assert any(
@@ -63,7 +64,8 @@ def test_a_curve_has_a_row_for_each_level_with_its_band(done):
     one = Estimated(text="one", estimate=3.0, low=2.0, high=4.0, n={"seed": 6})
     both = (Estimated(text="each", curve=curve), one)
     frame = dataclasses.replace(done[1], findings=both).to_pandas().iloc[4:]
-    assert frame.role.tolist() == ["estimate"] * 3 and frame.estimate.tolist() == [0, 2, 3]
+    assert frame.role.tolist() == ["estimate"] * 3
+    assert frame.estimate.tolist() == [0, 2, 3]
     assert frame.low.tolist() == [-1, 0, 2] and frame.high.tolist() == [1, 4, 4]
     assert frame.block.tolist()[:2] == [0, 1] and frame["head"].tolist()[:2] == [7, 8]
 

@@ -84,7 +84,9 @@ def test_a_second_file_of_one_name_is_refused_while_the_first_is_there(tmp_path,
         code = main([*verb, "--root", str(tmp_path / "s")])
         told = capsys.readouterr().err
         assert code == 2 and told.count("\n") == 1, (verb, told)
-        assert str(first) in told and str(other) in told and "rename one of the two" in told
+        assert str(first) in told
+        assert str(other) in told
+        assert "rename one of the two" in told
     assert {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()} == before
     first.rename(first.with_name("elsewhere.py"))
     assert lab.plan(catalogue.find(str(other)), "smoke").missing, (

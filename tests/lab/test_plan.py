@@ -112,7 +112,8 @@ def test_a_plan_finds_what_is_lost_or_damaged_whatever_else_lies_there(lab, monk
         default=grid(Dot(), seed=range(1000, 1008), rate=(0.5, 1.0)),
     )
     lab.run(mixed)
-    lab.run(alone(Dot(width=8, steps=20), seed=range(3)))  # which this preset does not have
+    # which this preset does not have
+    lab.run(alone(Dot(width=8, steps=20), seed=range(3)))
     runs = lab.store.root / "runs" / "dot"
     lost, hurt, edited = (row.stored.folder for row in lab.plan(mixed).by_arm()["main"][:3])
     shutil.rmtree(lost)

@@ -111,7 +111,8 @@ def test_the_power_of_a_plan_is_that_of_the_simulated_rule(n, found):
     """catalogue/records/coverage.md has these shares for twice the margin and a control without
     effect, as found with tables of new units; here their spread is known from one table."""
     q, _ = np.linalg.qr(np.c_[np.ones(n), np.random.default_rng(0).normal(size=(n, 3))])
-    method, control, base = 0.02 * math.sqrt(n - 1) * q[:, 1:].T  # uncorrelated, of spread .02
+    # uncorrelated, of spread .02
+    method, control, base = 0.02 * math.sqrt(n - 1) * q[:, 1:].T
 
     def arm(x):
         return xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", np.arange(n))})

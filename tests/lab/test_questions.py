@@ -57,7 +57,8 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
     questions = Questions(tmp_path / "questions.jsonl")
     first = question(part("x", "a", "b"))
     questions.note_study("first", "judged", [first], {"it is": "fails"})
-    questions.note_study("first", "judged", [first], {"it is": "fails"})  # once more: one line
+    # once more: one line
+    questions.note_study("first", "judged", [first], {"it is": "fails"})
     assert len(Questions(questions.path).looks) == 1
     again = question(part("x", "b", "c"), text="it is so", threshold="> 0.5")
     assert Questions(questions.path).others([again], "second") == [
@@ -118,4 +119,5 @@ def test_with_one_function_of_the_same_numbers_the_others_are_seen(tmp_path):
             "“it is” (fails; > 1)"
         ]
     ranks = question(Part("ranks", tuple(known_units("ab")), "prompt", 2, ("other",)), text="so")
-    assert not [*questions.exposures([ranks])] and not questions.others([ranks], "second")
+    assert not [*questions.exposures([ranks])]
+    assert not questions.others([ranks], "second")

@@ -167,7 +167,8 @@ def test_a_cluster_of_its_own_ends_with_the_command_and_lets_nobody_in(tmp_path,
         until(lambda: working(process), seconds=180)
         started = process.children(recursive=True)
         daemon = next(p for p in started if "gcs_server" in p.name()).environ()
-        assert daemon["RAY_AUTH_MODE"] == "token" and len(daemon["RAY_AUTH_TOKEN"]) == 64
+        assert daemon["RAY_AUTH_MODE"] == "token"
+        assert len(daemon["RAY_AUTH_TOKEN"]) == 64
         command.kill()  # as a power cut would
     gone, alive = psutil.wait_procs(started, timeout=180)
     assert gone and not alive, alive

@@ -143,7 +143,8 @@ def test_equal_records_are_equal_bytes_and_every_number_comes_back(recorded, tmp
     back = records.read("x", str(tmp_path / "x.py"))["arms"]["far"]["measures"]["variables"]
     for name, values in given.items():
         assert back[name]["values"].tobytes() == values.tobytes(), name
-        assert back[name]["values"].dtype == values.dtype and back[name]["dims"] == ["run"]
+        assert back[name]["values"].dtype == values.dtype
+        assert back[name]["dims"] == ["run"]
     assert np.signbit(recording.numbers(back["single"]["values"])[3])
     recording.save(there, record)
     assert before == [p.read_bytes() for p in (there, records.arrays(there))]

@@ -97,10 +97,7 @@ def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     with pytest.raises(StoreError, match=r"seeds 1003:1009 of drift were looked at on"):
         registered.freeze(lab.store, experiment, preset)
     (lab.store.root / "results/drift/frozen.jsonl").unlink()
-    with pytest.raises(
-        StoreError,
-        match=r"already measured on these seeds: drift/.* seed 100",
-    ):
+    with pytest.raises(StoreError, match=r"already measured on these seeds: drift/.* seed 100"):
         registered.freeze(lab.store, experiment, preset)
     renamed = tmp_path / "renamed.py"
     renamed.write_text((tmp_path / "drift.py").read_text())
@@ -130,7 +127,8 @@ def test_freezing_twice_is_freezing_once_and_otherwise_is_refused(tmp_path, lab)
     [
         ({"claims": (FAR, NEAR)}, "claim added or reworded: just above"),
         ({"claims": (FAR.replace("2.5", "2.4"),)}, "claim changed: far above"),
-        ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, EDITED),  # its code alone
+        # its code alone
+        ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, EDITED),
         ({"seeds": "1000, 1020"}, "seeds changed: 1000:1018 frozen, 1000:1020 now"),
         ({"text": ("end=-arms", "end=-2 * arms")}, EDITED),
     ],
@@ -204,7 +202,8 @@ def test_a_store_that_is_gone_does_not_thaw_what_lies_beside_the_study(tmp_path,
     experiment, preset = found(write(tmp_path, FAR))
     registered.freeze(lab.store, experiment, preset)
     result = Lab(tmp_path / "fresh", Inline()).run(experiment)
-    assert (result.inference, result.judged[0].verdict.n) == ("confirmatory", {"seed": 18})
+    assert result.inference == "confirmatory"
+    assert result.judged[0].verdict.n == {"seed": 18}
 
 
 def test_runs_that_were_there_before_are_told(tmp_path, lab):
@@ -234,7 +233,8 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
             "shuffled: a new study on about 9 fresh seeds",
         ),
         (
-            Price("about 81 more seeds", "seed", 81),  # ten times eight are not too many
+            # ten times eight are not too many
+            Price("about 81 more seeds", "seed", 81),
             "more seeds do not help in practice, as it would take about 89 fresh seeds; choose "
             "another threshold for a new study, or units that vary less",
         ),

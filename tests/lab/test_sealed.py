@@ -83,7 +83,8 @@ def test_an_edited_verdict_is_shown_nowhere_and_stops_nothing(tmp_path, capsys, 
     root = ["--root", str(tmp_path / "s")]
     assert main(["report", WALK, "--preset", "smoke", *root, "--out", str(tmp_path / "pages")]) == 0
     data = json.loads(path.read_text())
-    other = path.parent.parent / "superposition" / "default.json"  # a name that `list` knows
+    # a name that `list` knows
+    other = path.parent.parent / "superposition" / "default.json"
     for outcome in ("holds", "fails"):
         data["verdicts"][0] |= {"outcome": outcome, "text": "An edited claim"}
         path.write_text(json.dumps(data))

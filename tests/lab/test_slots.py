@@ -106,8 +106,10 @@ def test_of_two_that_wait_the_shorter_goes_first_unless_the_other_waited_longer(
         assert runs()
         with (
             command(width=1, seconds=200, name="long") as (long, _, _),
-            command(1, width=1, seconds=40, name="short") as (short, _, two),  # due at 100 s
-            command(width=1, seconds=40, name="late") as (late, said, _),  # due at 340 s
+            # due at 100 s
+            command(1, width=1, seconds=40, name="short") as (short, _, two),
+            # due at 340 s
+            command(width=1, seconds=40, name="late") as (late, said, _),
         ):
             assert [long(), short(), late()] == [None, None, None]
             assert said == [waiting("a core", "a study", "long", "short")]

@@ -107,7 +107,8 @@ def test_a_job_that_is_stopped_midway_changes_no_byte(cluster, pace, tmp_path, b
     Lab(root, Slurm(root, workers=1)).run(*chosen(*which), strike)
     assert struck and files_of(root) == alone(tmp_path / "here", *which)
     steps = pace.read_text().splitlines().count("train")
-    if blow != "out of time":  # a job that was given a minute is begun again time after time
+    # a job that was given a minute is begun again time after time
+    if blow != "out of time":
         assert 2 * 60 <= steps < 2 * (60 + struck[0].done), "it went on from its checkpoint"
     again = [event.text for event in heard if isinstance(event, Said)]
     assert bool(again) == (blow in ("killed", "cancelled by somebody")), again

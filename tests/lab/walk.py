@@ -58,7 +58,8 @@ def harvest(folder):
         if not (folder / f"{i}").exists():
             mark("artefact")
             (folder / f"{i}").write_text(str(i))
-    np.save(folder / "acts.npy", np.zeros((3000, 100), np.float32))  # two blocks of hashes
+    # two blocks of hashes
+    np.save(folder / "acts.npy", np.zeros((3000, 100), np.float32))
 
 
 def walk(runs, bench):
@@ -166,4 +167,5 @@ def slow(path):
 
 
 if atomic.sync.__name__ != "slow":  # other copies of this file may have done so
-    quick, atomic.sync = atomic.sync, slow  # a kill can then hit the store between any two files
+    # a kill can then hit the store between any two files
+    quick, atomic.sync = atomic.sync, slow

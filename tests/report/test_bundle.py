@@ -189,9 +189,11 @@ def test_steps_do_what_the_function_does():
 @pytest.mark.parametrize(
     "statistic",
     [
-        lambda m: m["x"] if m["x"].mean() > 0 else -m["x"],  # chooses its way by the numbers
+        # chooses its way by the numbers
+        lambda m: m["x"] if m["x"].mean() > 0 else -m["x"],
         lambda m: np.array([float(v) ** 2 for v in m["x"]]),  # leaves NumPy
-        lambda m: np.linalg.norm(m["x"][:, None], axis=1),  # an operation that is not on the list
+        # an operation that is not on the list
+        lambda m: np.linalg.norm(m["x"][:, None], axis=1),
     ],
 )
 def test_what_steps_cannot_say_is_not_said(statistic):
@@ -203,52 +205,29 @@ def test_what_steps_cannot_say_is_not_said(statistic):
 
 
 def claims_of_all_kinds():
-    fvu = stats.ratio("error", "variance")
+    two = {"statistic": stats.ratio("error", "variance"), "units": ("seed", "document")}
+    score = {"value": lambda a, arms: a.score, "high": 0.6}
+    right = {"value": lambda a, arms: a.right, "low": 0.6, "high": math.inf}
+    apart = {"value": lambda a, arms: a.score - arms["relu"].score, "high": -0.1}
+    none = {"must_fail": ("none",)}
+
+    def rivals(*names):
+        return {"also": dict.fromkeys(names, "rival: as good")}
+
     return [
-        made(
-            "a ratio of sums over two factors",
-            value=fvu_terms,
-            statistic=fvu,
-            units=("seed", "document"),
-        ),
-        made(
-            "a mean", value=lambda a, arms: a.score, low=0.4, high=0.6, gates=(converged("loss"),)
-        ),
-        made(
-            "shares",
-            value=lambda a, arms: a.right,
-            low=0.6,
-            high=math.inf,
-            bounds=(0, 1),
-            must_fail=("none",),
-        ),
-        made(
-            "on a log scale",
-            value=lambda a, arms: a.score,
-            scale="log",
-            high=0.6,
-            also={"half": "rival: as good", "wide": "rival: as good"},
-        ),
-        made(
-            "half as long",
-            value=lambda a, arms: a.score,
-            high=0.6,
-            half={"main": "half"},
-            also={"wide": "rival: as good"},
-        ),
-        made(
-            "a difference",
-            value=lambda a, arms: a.score - arms["relu"].score,
-            high=-0.1,
-            must_fail=("none",),
-        ),
+        made("a ratio of sums over two factors", value=fvu_terms, **two),
+        made("a mean", **score, low=0.4, gates=(converged("loss"),)),
+        made("shares", **right, bounds=(0, 1), **none),
+        made("on a log scale", **score, scale="log", **rivals("half", "wide")),
+        made("half as long", **score, half={"main": "half"}, **rivals("wide")),
+        made("a difference", **apart, **none),
         made(
             "planted",
-            value=lambda a, arms: a.score,
+            **score | {"high": 0.3},
             low=0.1,
             must_hold=("wide",),
-            must_fail=("none",),
-            also={"half": "rival: too", "relu": "rival: too"},
+            **none,
+            **rivals("half", "relu"),
         ),
     ]
 
@@ -297,7 +276,8 @@ def test_claims_about_combinations_come_out_alike(arms, tmp_path, numpy_alone):
         ]
         return contents.carry_all(every, arms)
 
-    alone, grouped = claims({}), claims({"document": {"first": first, "second": second}})
+    alone = claims({})
+    grouped = claims({"document": {"first": first, "second": second}})
     for plain, wide in zip(alone, grouped, strict=True):
         assert wide.judged.high - wide.judged.low > 1.2 * (plain.judged.high - plain.judged.low)
     found = bundle(grouped, arms, told(grouped))
@@ -389,9 +369,8 @@ def test_conditions_are_computed_from_measures(arms, tmp_path, numpy_alone):
     assert [
         c["why_not"] for c in json.loads(found["claims.json"])["claims"] if not c["carried"]
     ] == []
-    assert not [
-        name for name in found if name.startswith("numbers/")
-    ]  # the measures are all that it has
+    # the measures are all that it has
+    assert not [name for name in found if name.startswith("numbers/")]
     folder = unpacked(found, tmp_path)
     done = clean(numpy_alone, folder)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -133,7 +133,10 @@ def test_an_estimate_has_the_three_views_that_a_claim_has():
     said = Balanced(found._repr_html_())
     assert said.tags.count("svg") == 1 and "scope: " in said.text
     (row,) = found.to_pandas().to_dict("records")
-    assert (row["claim"], row["estimate"], row["n_seed"], row["unit"]) == ("b.x - a.x", 1.0, 6, "")
+    assert row["claim"] == "b.x - a.x"
+    assert row["estimate"] == 1.0
+    assert row["n_seed"] == 6
+    assert row["unit"] == ""
     (of,) = notebook.of_estimate(found)
     assert of.columns["estimate"] == [1.0]
 
@@ -203,7 +206,8 @@ def test_it_follows_a_dark_notebook_and_not_the_system_in_a_light_one(judged):
     for mark in notebook.NIGHT:
         assert f"{mark} .assay" in style
     selectors = re.findall(r"([^{}]+)\{[^{}]*\}", style)
-    assert len(selectors) > 50 and all(
+    assert len(selectors) > 50
+    assert all(
         ".assay" in part
         for selector in selectors
         for part in re.sub(r"\([^()]*\)", "", selector).split(",")
@@ -240,9 +244,8 @@ def kernel(monkeypatch):
 def test_outside_of_a_notebook_nothing_follows(monkeypatch):
     monkeypatch.delitem(shown.sys.modules, "IPython", raising=False)
     assert shown.follower() is None
-    terminal = types.SimpleNamespace(
-        get_ipython=types.SimpleNamespace
-    )  # IPython in a terminal has no kernel
+    # IPython in a terminal has no kernel
+    terminal = types.SimpleNamespace(get_ipython=types.SimpleNamespace)
     monkeypatch.setitem(shown.sys.modules, "IPython", terminal)
     assert shown.follower() is None
 

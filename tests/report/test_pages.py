@@ -35,7 +35,11 @@ class Checker(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.ids, self.attributes, self.scripts, self.text = [], [], [], [], []
+        self.open = []
+        self.ids = []
+        self.attributes = []
+        self.scripts = []
+        self.text = []
 
     def handle_starttag(self, tag, attrs):
         if tag not in VOID:
@@ -52,6 +56,16 @@ class Checker(HTMLParser):
 
     def handle_data(self, data):
         (self.scripts if self.open and self.open[-1] == "script" else self.text).append(data)
+
+
+def read(page):
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    return checker
+
+
+GATED = {"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +95,7 @@ def page():
 
 @pytest.fixture(scope="module")
 def parsed(page):
-    checker = Checker()
-    checker.feed(page)
-    checker.close()
-    return checker
+    return read(page)
 
 
 def test_tags_balance_and_ids_are_unique(parsed):
@@ -99,11 +110,8 @@ def test_inner_links_have_targets(parsed):
 def test_nothing_is_loaded_from_elsewhere(page, parsed):
     for tag, name, value in parsed.attributes:
         if name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
-            assert value.startswith(("#", "data:")) or tag == "a", (
-                tag,
-                name,
-                value,
-            )  # a link is followed by people, not loaded
+            # a link is followed by people, not loaded
+            assert value.startswith(("#", "data:")) or tag == "a", (tag, name, value)
     style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
     assert "@import" not in style
     assert not re.search(r"url\((?!#)", style)
@@ -117,9 +125,8 @@ def test_hostile_text_stays_text(page, parsed):
     assert "<script>alert" not in page
     assert page.count("<script>") == 1
     assert len(parsed.scripts) == 1
-    assert (
-        "".join(parsed.text).count(sample.HOSTILE) > 20
-    )  # in claims, titles, tokens, logits, JSON
+    # in claims, titles, tokens, logits, JSON
+    assert "".join(parsed.text).count(sample.HOSTILE) > 20
     assert "<b>this</b>" not in page and "&lt;b&gt;this" in page
     assert not [a for a in parsed.attributes if a[1].startswith("on")]
 
@@ -191,9 +198,7 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
         "verdicts",
         "scope",
     ]
-    index = pages.index(
-        [{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}]
-    )
+    index = pages.index([GATED])
     assert all(f'id="{part}"' in index for part in re.findall(r'href="#([^"]+)"', index))
 
 
@@ -231,32 +236,24 @@ def test_a_note_has_true_minus_signs_and_a_threshold_says_where_it_comes_from(pa
 
 def test_a_page_needs_nothing_but_its_verdicts():
     html = pages.page(sample.of(sample.verdicts()[0], experiment="mine", preset="default"), home="")
-    checker = Checker()
-    checker.feed(html)
-    assert checker.open == []
+    assert read(html).open == []
     assert "<script>" not in html
     assert "0.997" in html
     assert "index.html" not in html
 
 
 def test_the_index_links_every_page():
-    html = pages.index(
-        [
-            {"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER},
-            {"data": sample.result(), "href": "b.html", "title": "My question?"},
-        ]
-    )
-    checker = Checker()
-    checker.feed(html)
+    other = {"data": sample.result(), "href": "b.html", "title": "My question?"}
+    html = pages.index([GATED, other])
+    checker = read(html)
     links = [v for _, k, v in checker.attributes if k == "href"]
     assert checker.open == []
     assert [v for v in links if "#" not in v] == ["a.html", "b.html"]
     assert [v for v in links if v.startswith("a.html#")] == [
         f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))
     ]
-    assert "6 hold" in "".join(
-        checker.text[: checker.text.index("Top")]
-    )  # of both, before anything else
+    # of both, before anything else
+    assert "6 hold" in "".join(checker.text[: checker.text.index("Top")])
     assert "3 hold" in "".join(checker.text)
     assert '<a href="b.html">My question?</a>' in html
     assert html.count("<b>confirmatory</b>") + html.count("<b>exploratory</b>") == 2
@@ -273,9 +270,7 @@ def test_the_index_gives_the_first_number_of_a_result_without_claims():
 
 
 def test_the_index_has_every_claim_with_interval_published_number_control_and_cost():
-    html = pages.index(
-        [{"data": sample.result(), "href": "a.html", "title": "Gated", "header": HEADER}]
-    )
+    html = pages.index([GATED])
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html))
     for row in map(tables.row, sample.result().verdicts):
         assert tables.minus(row.interval) in text

@@ -49,7 +49,8 @@ def test_it_stands_by_itself_on_paper_and_follows_light_and_dark(folder):
     used = {c for _, c in re.findall(r'(fill|stroke)="(#[0-9a-f]{6})"', text)}
     named = {light: name for name, (light, _) in palette.PALETTE.items()}
     assert used <= set(named)
-    for colour in used:  # every colour that occurs has a rule, and its variable a dark value
+    # every colour that occurs has a rule, and its variable a dark value
+    for colour in used:
         assert f'="{colour}"]' in style
         assert f"--{named[colour]}:{palette.PALETTE[named[colour]][1]};" in dark
     assert "url(http" not in text and "@import" not in text

@@ -82,12 +82,10 @@ def test_a_pipe_gets_plain_text(no_color, monkeypatch):
 
 def test_every_form_says_what_is_published_and_what_is_new():
     gamma, lead, *others = tables.rows(sample.result())
-    assert (gamma.published, gamma.setup, lead.published, lead.setup) == (
-        "0.99",
-        "other set-up",
-        "new",
-        "",
-    )
+    assert gamma.published == "0.99"
+    assert gamma.setup == "other set-up"
+    assert lead.published == "new"
+    assert lead.setup == ""
     assert {(r.published, r.setup) for r in others} == {("", "")}
     flat = re.sub(r"\s+", " ", tables.text(sample.result()))
     assert "published 0.99 (other set-up)" in flat and " new " not in flat
@@ -115,7 +113,8 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     assert "far" not in brief
     assert "! control passes 0.90: satisfies the claim too" in brief
     assert "1 other control does not satisfy the claim either" in brief
-    assert "1 other control satisfies it too (--verbose)" in brief and "less" not in brief
+    assert "1 other control satisfies it too (--verbose)" in brief
+    assert "less" not in brief
     assert "noun" not in brief
     assert "control far 0.00" in full and "less 0.70" in full
     assert re.search(r"noun [\d.]+: satisfies the claim too", full)
@@ -143,7 +142,8 @@ def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
     turned = {"holds": "unspecific", "fails": "unspecific"}
     holds = "● holds → ◐ by contest"
     rows = tables.rows(data, turned)
-    assert [r.came_out for r in rows] == [holds, "✕ fails"]  # what fails was not contested
+    # what fails was not contested
+    assert [r.came_out for r in rows] == [holds, "✕ fails"]
     for page in (sections.brief(data, turned), sections.full(data, turned)):
         assert holds in page.replace(sections.SPACE, " ")
     page = re.sub(r"<.*?>", "", pages.page(data, turned=turned))
@@ -165,7 +165,8 @@ def test_what_makes_a_claim_unspecific_stands_beside_controls_that_all_fail():
 def test_the_summary_has_each_claim_from_its_beginning_whatever_it_holds():
     colon = sample.entry("FALSE: " + "word " * 30, "fails", 1.0, 0.9, 1.1)
     short = sample.entry("Short", "holds", 1.0, 0.9, 1.1)
-    assert statements.summary(sample.of(colon, short)) == ["", "1 holds, 1 fails"]  # right above
+    # right above
+    assert statements.summary(sample.of(colon, short)) == ["", "1 holds, 1 fails"]
     data = sample.of(colon, *[short] * 5)
     lines = [line for line in statements.summary(data) if line[:1] in tables.SIGNS.values()]
     assert len(lines) == len(data.verdicts)
@@ -231,10 +232,9 @@ def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(
     role, outcome, sign, told
 ):
     control = tables.Control("other", outcome, "1.0", "[0.9, 1.1]", role)
-    assert (control.sign, control.remark) == (
-        sign,
-        told,
-    ) and control.sign not in tables.SIGNS.values()
+    assert control.sign == sign
+    assert control.remark == told
+    assert control.sign not in tables.SIGNS.values()
 
 
 def test_what_decides_a_claim_stands_beside_why_it_is_undecided():

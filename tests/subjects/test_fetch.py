@@ -204,7 +204,8 @@ def test_parts_are_joined_and_the_notice_goes_with_the_model(in_parts, cache):
     assert (folder / "TERMS.html").read_text() == "be good"
     assert json.loads((folder / "assay.json").read_text())["gguf_sha256"] == in_parts.gguf_sha256
     assert sorted(p.name for p in cache.iterdir()) == ["fetch.lock", folder.name]
-    assert in_parts.fetch() == folder  # terms that were accepted are not asked for again
+    # terms that were accepted are not asked for again
+    assert in_parts.fetch() == folder
 
 
 def test_a_given_file_is_hashed_once(in_parts, cache, monkeypatch, tmp_path):

@@ -150,7 +150,8 @@ def tiny(tmp_path_factory):
     for name, w in weights.items():
         kind = STORED[part_of(name)][1]
         if kind is None:
-            weights[name] = (np.round(w * 256) / 256).astype(np.float32)  # so that + 1 is exact
+            # so that + 1 is exact
+            weights[name] = (np.round(w * 256) / 256).astype(np.float32)
         else:
             raw[name] = blocks(kind, w.shape, draw)
             weights[name] = gguf.dequantize(raw[name], kind).reshape(w.shape)

@@ -94,7 +94,9 @@ def test_a_model_is_fetched_by_name_and_is_the_one_that_the_hub_has(hub, folder,
     assert re.search(r"; [\d.]+ [MG]B are free in .*some-lab--tiny-llama", line)
     assert {p.name for p in place.iterdir()} == names | {"assay.json"}
     note = json.loads((place / "assay.json").read_text())
-    assert (note["name"], note["revision"], note["commit"]) == (NAME, "step3000", commit)
+    assert note["name"] == NAME
+    assert note["revision"] == "step3000"
+    assert note["commit"] == commit
     assert note["sha256"] == {name: sha256(folder / name) for name in names}
 
     asked = len(hub.requests)
@@ -142,12 +144,14 @@ def test_a_branch_is_the_commit_that_was_fetched_last_and_an_input_of_a_run(hub,
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-5}))
     before, second = models.fingerprint(NAME), hub.serve(NAME, folder)
-    assert models.fingerprint(NAME) == before  # the hub's branch moved, what is here did not
+    # the hub's branch moved, what is here did not
+    assert models.fingerprint(NAME) == before
     fetch()
     assert models.find(NAME).path.name == second != first
     assert models.fingerprint(NAME) != before
     assert inputs.hash_current(Path(ref)) != watch.files[ref]
-    assert models.find(f"{NAME}@{first}").path.name == first  # a commit stays what it is
+    # a commit stays what it is
+    assert models.find(f"{NAME}@{first}").path.name == first
 
 
 def test_a_broken_connection_goes_on_where_it_broke(hub, folder, tmp_path):

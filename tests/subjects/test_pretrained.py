@@ -32,7 +32,8 @@ def subjects(folders):
 
 def close(got, expected):
     assert got.shape == expected.shape
-    seen = np.abs(expected) < 1e30  # scores of what is not attended to are anything small enough
+    # scores of what is not attended to are anything small enough
+    seen = np.abs(expected) < 1e30
     scale = np.abs(expected[seen]).max()
     assert np.abs(got.double().numpy() - expected)[seen].max() < 2e-5 * scale
     assert (got.double().numpy()[~seen] < -1e30).all()

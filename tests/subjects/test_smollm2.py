@@ -45,7 +45,8 @@ def report(ledger):
 # north or south he was from the height of the sun at noon, but not how far east or west, and many ships were lost
 # because of it. A clock that still showed the time of the port they had left would have told them.
 '''  # noqa: E501
-LOSS = 2.3332  # of the same weights in another forward pass, written without transformers
+# of the same weights in another forward pass, written without transformers
+LOSS = 2.3332
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +103,9 @@ def test_code_comes_back_as_it_was(smollm2):
 def test_what_it_is_called_and_how_it_is_identified(smollm2):
     assert smollm2.provenance == "SmolLM2-135M-Instruct, 4-bit Q4_1"
     assert smollm2.fingerprint == fetch.SMOLLM2.gguf_sha256
-    assert (
-        smollm2.layers,
-        smollm2.width(Site("resid_pre", 9)),
-        smollm2.width(Site("mlp_post", 0)),
-    ) == (30, 576, 1536)
+    assert smollm2.layers == 30
+    assert smollm2.width(Site("resid_pre", 9)) == 576
+    assert smollm2.width(Site("mlp_post", 0)) == 1536
 
 
 def test_fetching_again_is_done_at_once_and_says_where_it_is(smollm2):

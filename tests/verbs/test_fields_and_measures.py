@@ -21,7 +21,6 @@ import planted
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     return tmp_path
 
 

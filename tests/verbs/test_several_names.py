@@ -26,7 +26,6 @@ def folder(tmp_path, monkeypatch):
     crash = '    raise ValueError("too few cats")\n\n    def batch('
     (tmp_path / "sick.py").write_text(text.replace("    def batch(", crash))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
     return tmp_path
 
 

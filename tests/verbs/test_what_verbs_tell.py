@@ -50,7 +50,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def here(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
 
 
 CLAIM = ("--claim", "mine.x - old.x < -0.5", "--unit", "seed", "--control", "again")

@@ -216,9 +216,8 @@ def test_logits_are_the_decoder_through_the_unembedding(one, index):
     assert [v for _, v in found.suppressed] == pytest.approx(np.sort(logits)[:10], abs=1e-4)
     counts = found.numbers["logit_histogram"]
     assert sum(counts) == len(logits)
-    assert (
-        np.abs(np.array(counts) - np.histogram(logits, 50)[0]).sum() <= 2
-    )  # one on an edge may lie on either side
+    # one on an edge may lie on either side
+    assert np.abs(np.array(counts) - np.histogram(logits, 50)[0]).sum() <= 2
     assert found.logit_edges == pytest.approx(np.histogram_bin_edges(logits, 50), abs=1e-4)
 
 
@@ -234,7 +233,8 @@ def test_blocks_of_any_width_give_the_same_tables(one, tmp_path, monkeypatch):
     again = made(tmp_path)
     assert len(list(again.folder.glob("*.parquet"))) == len(TABLES)
     a, b = Index(one.folder), Index(again.folder)
-    for table in TABLES:  # matrix products of other shapes round otherwise, in the seventh digit
+    # matrix products of other shapes round otherwise, in the seventh digit
+    for table in TABLES:
         order = (
             ", ".join(
                 name
@@ -308,11 +308,8 @@ def test_ablated_columns_stand_beside_their_features_only(one, tmp_path):
     )
     index = Index(folder)
     assert [index.feature(k).numbers["importance"] for k in (2, 3, 8)] == [None, 0.5, -0.1]
-    assert [index.feature(k).numbers["ablated_firings"] for k in (2, 3, 8)] == [
-        None,
-        7,
-        0,
-    ] and index.about.ablated == 2
+    assert [index.feature(k).numbers["ablated_firings"] for k in (2, 3, 8)] == [None, 7, 0]
+    assert index.about.ablated == 2
 
 
 def test_classes_in_words():

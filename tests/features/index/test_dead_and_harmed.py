@@ -79,7 +79,8 @@ def test_no_bit_of_an_index_changes_unnoticed(original, monkeypatch):
     rng = np.random.default_rng(0)
     for path in sorted(index.folder.iterdir()):
         for place in rng.choice(path.stat().st_size, min(6, path.stat().st_size), replace=False):
-            monkeypatch.setattr(integrity, "_verified_states", {})  # as a process that starts now
+            # as a process that starts now
+            monkeypatch.setattr(integrity, "_verified_states", {})
             harm(path, int(place))
             with pytest.raises(DataError, match=r"is damaged|is no index"):
                 Index(index.folder)

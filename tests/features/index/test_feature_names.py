@@ -39,7 +39,8 @@ def test_a_rule_has_the_f1_of_its_tokens_at_every_position(made, index):
             continue
         first = np.argsort(-firings, kind="stable")[:size]
         assert f1(np.isin(tokens, first), fires[:, k]) == pytest.approx(named[k].score)
-        for more in range(1, names.MOST + 1):  # none is better by more than its tokens cost
+        # none is better by more than its tokens cost
+        for more in range(1, names.MOST + 1):
             other = f1(np.isin(tokens, np.argsort(-firings, kind="stable")[:more]), fires[:, k])
             assert other - named[k].score <= names.GAIN * (more - size) + 1e-12
 
