@@ -169,12 +169,18 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
             what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
     elif controls is not None:
         names = (controls,) if isinstance(controls, str) else tuple(controls)
+        for note in what.notes:  # one that is wanted by name and cannot be made
+            if any(note.startswith(f"no control {name!r}") for name in names):
+                raise ClaimError(f"{what.kind}= has {note}")
         chosen_controls = chosen(f"{what.kind}=", [*usual, DAMAGE], names)
         what.draws = [d for d in what.draws if d.control in chosen_controls]
         what.notes = [n for n in what.notes if not n.startswith("no control")]
     if not what.draws:
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
-        raise ClaimError(f"{what.kind}= has no control here{f': {wanted}' if wanted else ''}")
+        raise ClaimError(
+            f"{what.kind}= has no control here{f': {wanted}' if wanted else ''}; "
+            "bring your own with controls={name: thing}"
+        )
 
 
 class _Asked:
