@@ -70,9 +70,12 @@ def explain_reason(reason: str) -> str:
         return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
     if reason.startswith(GROUPED):
         name = reason.removeprefix(GROUPED)
-        return WAYS.get(
-            name, f"units depend on each other: with {name} as the unit, it is undecided"
-        )
+        way, of, column = name.partition(" of ")
+        unit = f"{name} as the unit"
+        if of:
+            same = "says the same" if way == "content" else f"has the same {way}"
+            unit = f"rows whose {column} {same} as one unit"
+        return WAYS.get(name, f"units depend on each other: with {unit}, it is undecided")
     if reason == BLIND:
         return "blind: nothing shows that an effect of twice the threshold would be found"
     if reason.startswith("violation ") and reason.endswith(" not found"):
