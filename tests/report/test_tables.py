@@ -336,7 +336,9 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     assert sum("dimension" in line for line in lines) == 1
 
 
-def test_the_levels_that_are_farthest_from_zero_are_not_printed_as_zero():
-    assert tables.estimate(-0.31, -2.4, 2.6) == ("0", "[-2, 3]")
-    assert tables.estimate(-0.31, -2.4, 2.6, ranked=True) == ("-0.3", "[-2.4, 2.6]")
-    assert tables.estimate(-0.001, -2.4, 2.6, ranked=True) == ("0", "[-2, 3]")
+def test_an_estimate_is_not_printed_as_zero_or_as_an_end_that_it_is_not():
+    assert tables.estimate(-0.31, -2.4, 2.6) == ("-0.3", "[-2.4, 2.6]")
+    assert tables.estimate(-0.468, -2.9, 1.9) == ("-0.5", "[-2.9, 1.9]")
+    assert tables.estimate(-0.001, -2.4, 2.6) == ("0", "[-2, 3]"), "two decimals more show nothing"
+    assert tables.estimate(0.9996, 0.9943, 0.9998) == ("0.9996", "[0.9943, 0.9998]")
+    assert tables.estimate(1.0, 0.9943, 1.0) == ("1.000", "[0.994, 1.000]"), "it is that end"
