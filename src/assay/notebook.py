@@ -174,8 +174,8 @@ def check(value: Any) -> Markup:
     number, interval = map(minus, estimate(j.estimate, j.low, j.high))
     why = f" ({value.reason})" if value.reason else ""
     rows = []
-    for name, v in value.controls.items():
-        numbers, limits = map(minus, estimate(v.estimate, v.low, v.high))
+    for name in value.controls:
+        numbers, limits = map(minus, estimate(*value.numbers(name)))
         shown, draws, _, *words = value.row(name)
         rows.append((shown, draws, f"{numbers} {limits}", *words))
     return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}{}</p>{}{}{}").format(

@@ -306,6 +306,24 @@ def test_a_question_that_cannot_be_asked_is_refused_in_one_line(options, error, 
     assert "\n" not in str(e.value) and isinstance(e.value, AssayError)
 
 
+def test_a_control_that_changes_nothing_is_said_to_exclude_nothing():
+    """The function reads one dimension; what lies across it changes no number, but by rounding."""
+
+    def reads(vector, prompts):
+        moved = 0.0 if vector is None else float(vector @ TRUE)
+        return [noise(p["text"]) + moved for p in prompts]
+
+    still = [1e-9 * TRUE, 2e-9 * TRUE]
+    v = check(reads, controls={"across": still, "half": [0.4 * TRUE, still[0]]}, cache=False)
+    assert v.idle == ("across",) and v.controls["across"].estimate != 0
+    assert v.row("across")[2] == "0 [0, 0]" and v.row("half")[2] != "0 [0, 0]"
+    (note,) = [n for n in v.remarks if "excludes nothing" in n]
+    assert note.startswith("control across changes nothing here") and note in repr(v)
+    assert "excludes nothing" in v._repr_html_()
+    counts = check(lambda v, p: np.round(reads(v, p)), controls={"across": still}, cache=False)
+    assert not counts.idle, "a count may hide a small change"
+
+
 @pytest.mark.parametrize(
     ("thing", "why"),
     [

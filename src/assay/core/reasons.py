@@ -42,6 +42,11 @@ small effect would have been seen."""
 GROUPED = "grouped by "
 """How the reason begins that is stored where units depend on each other, and the verdict would not
 be the same with their groups as units."""
+IDLE = (
+    "changes nothing here (in every unit its numbers are those without any change), and therefore "
+    "excludes nothing"
+)
+"""What is said of a control that changes nothing."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 

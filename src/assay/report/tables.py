@@ -31,6 +31,7 @@ from assay.core.results import (
     control_level,
     signed,
 )
+from assay.core.rounding import NOTHING
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -479,7 +480,12 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     if claim and role in ROLES and v.points == claim.points and len({*v.points}) > 1:
         same = "its number is the claim's own in every unit, so both probably do the same thing"
         words = "; ".join(filter(None, (words, same)))
-    return Control(arm, v.outcome, *estimate_of(v), role, off, level, words)
+    numbers = estimate_of(v)
+    if claim and arm in claim.idle:
+        words = f"this control {reasons.IDLE}"
+        if abs(v.estimate) <= NOTHING * max(map(abs, claim.points), default=0):
+            numbers = "0", "[0, 0]"
+    return Control(arm, v.outcome, *numbers, role, off, level, words)
 
 
 def _narrower(v: Verdict) -> str:
