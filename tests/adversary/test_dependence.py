@@ -201,9 +201,9 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
     rows["unit"] += 100 * (rows["arm"] == "old") + 200 * (rows["arm"] == "again")
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     lines = assay.judge(rows, **ask).notes
-    assert any("in the order of unit, " in n and "of the 24 units have similar numbers" in n for n in lines) or any(
-        " similar ones" in n for n in lines
-    )
+    assert any(
+        "in the order of unit, " in n and "of the 24 units have similar numbers" in n for n in lines
+    ) or any(" similar ones" in n for n in lines)
 
 
 def outcome(rows):

@@ -56,7 +56,7 @@ def test_unknown_fields_misspelt_names_and_unknown_sites_are_in_one_refusal(fold
 def test_a_level_that_is_not_swept_is_reported_at_the_claim_with_those_there_are(folder):  # noqa: F811
     """In studies whose controls are measured at the levels that claims name."""
     swept = CUT.replace('ablate = "zero"', 'ablate = "zero"\nsweep = { layer = [0, 2] }')
-    swept = re.sub(r'heads = .*', 'site = "blocks.{layer}.hook_attn_out"', swept)
+    swept = re.sub(r"heads = .*", 'site = "blocks.{layer}.hook_attn_out"', swept)
     path = study(folder, "level", swept, "changed.right[layer=1] < 1")
     (line,) = mistakes(path).items()
     assert line[0] == line_of(path, "holds =")

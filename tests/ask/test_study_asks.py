@@ -14,7 +14,7 @@ from assay.core.reasons import OUT_OF_REACH
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.report import tables
+from assay.report.tables import row
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
 
@@ -192,7 +192,7 @@ def test_a_control_at_a_token_that_both_texts_share_changes_nothing(folder, tmp_
     [judged] = result.judged
     assert "changed/token" in judged.controls and judged.idle == ("changed/token",)
     assert np.abs(judged.controls["changed/token"].points).max() < 1e-5
-    (shown,) = [c for c in tables.row(judged).controls if c.arm == "changed/token"]
+    (shown,) = [c for c in row(judged).controls if c.arm == "changed/token"]
     assert shown.estimate == "0" and "excludes nothing" in shown.explains
 
 

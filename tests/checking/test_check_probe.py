@@ -304,7 +304,10 @@ def test_named_groups_stay_apart_where_their_own_rows_are_the_near_copies():
     p = assay.check_probe(X, y, groups=names, ledger=False)
     (merged,) = [note for note in p.notes if "were merged" in note]
     assert "of 40 groups" in p.question.scope
-    assert "of the 42 groups that groups= names, 4 were merged into 2" in merged and "'word 0' with 'copy a'" in merged, merged
+    assert (
+        "of the 42 groups that groups= names, 4 were merged into 2" in merged
+        and "'word 0' with 'copy a'" in merged
+    ), merged
     assert not any("evenly" in note for note in p.notes)
 
 

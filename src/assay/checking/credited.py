@@ -214,7 +214,8 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         for pair in learned.elsewhere:
             learn = partial(learned.learn or vectors.difference, *pair)
             credited.attempt(
-                LAYER, lambda learn=learn: [vectors.as_long_as(vectors.aside(learn(), thing), thing)]
+                LAYER,
+                lambda learn=learn: [vectors.as_long_as(vectors.aside(learn(), thing), thing)],
             )
     if learned is None or not learned.elsewhere:
         credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")

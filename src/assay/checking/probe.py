@@ -674,8 +674,8 @@ def _uneven(group: np.ndarray, y: np.ndarray, *, merged: bool) -> str:
         else "numbers of groups that can both be divided by 3, by 4 or by 5 are dealt evenly"
     )
     return (
-        f"each group has one label, and {counts[0]} positive and {counts[1]} negative groups cannot "
-        "be dealt evenly to folds, so the AUROC of something that says nothing is a little below "
+        f"each group has one label, and {counts[0]} positive and {counts[1]} negative groups "
+        "cannot be dealt evenly to folds, so the AUROC of something that says nothing is a little below "
         f"0.5, and the probe's lead over it too large; {why}"
     )
 
@@ -745,8 +745,8 @@ def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
         )
     if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y, group):
         notes.append(
-            "the rows are sorted by label, and among those of one label X drifts along the rows: if "
-            "X depends on when or in which batch a row was computed, this may tell the labels; "
+            "the rows are sorted by label, and among those of one label X drifts along the rows: "
+            "if X depends on when or in which batch a row was computed, this may tell the labels; "
             "compute X in mixed order, or name the batches with groups="
         )
     return notes
