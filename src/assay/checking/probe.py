@@ -675,8 +675,8 @@ def _uneven(group: np.ndarray, y: np.ndarray, *, merged: bool) -> str:
     )
     return (
         f"each group has one label, and {counts[0]} positive and {counts[1]} negative groups "
-        "cannot be dealt evenly to folds, so the AUROC of something that says nothing is a little below "
-        f"0.5, and the probe's lead over it too large; {why}"
+        "cannot be dealt evenly to folds, so the AUROC of something that says nothing is a little "
+        f"below 0.5, and the probe's lead over it too large; {why}"
     )
 
 

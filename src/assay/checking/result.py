@@ -216,7 +216,7 @@ class Check(Concluded):
     def idle(self) -> tuple[str, ...]:
         """Name the controls of which no draw changes any number of any prompt."""
         moves = dict[str, bool]()
-        stems = [c.removesuffix(ENDS[1]) for c in self.rows if str(c).endswith(ENDS[1])]
+        stems = [str(c).removesuffix(ENDS[1]) for c in self.rows if str(c).endswith(ENDS[1])]
         for arm, rows in self.rows.groupby("arm", sort=False):
             if placed := self.question.placed.get(str(arm)):
                 ends = ((rows[f"{s}{ENDS[1]}"], rows[f"{s}{ENDS[0]}"]) for s in stems)
