@@ -211,12 +211,13 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         credited.missing(SHUFFLED, "give vector=assay.direction(acts, labels)")
     else:
         credited.attempt(SHUFFLED, lambda: [_shuffled(learned, k) for k in range(options.draws)])
+
+        def elsewhere(pair: tuple[Array, Array]) -> list[Array]:
+            other = vectors.aside((learned.learn or vectors.difference)(*pair), thing)
+            return [vectors.as_long_as(other, thing)]
+
         for pair in learned.elsewhere:
-            learn = partial(learned.learn or vectors.difference, *pair)
-            credited.attempt(
-                LAYER,
-                lambda learn=learn: [vectors.as_long_as(vectors.aside(learn(), thing), thing)],
-            )
+            credited.attempt(LAYER, partial(elsewhere, pair))
     if learned is None or not learned.elsewhere:
         credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")
     credited.add(OPPOSITE, -thing)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -212,7 +213,7 @@ class Check(Concluded):
         idle = (f"control {name} {IDLE}" for name in self.idle)
         return (*warning, *self.judged.notes, *idle, *self.notes)
 
-    @property
+    @cached_property
     def idle(self) -> tuple[str, ...]:
         """Name the controls of which no draw changes any number of any prompt."""
         moves = dict[str, bool]()
