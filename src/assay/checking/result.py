@@ -18,9 +18,9 @@ from assay.controls.table import in_words
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.reasons import IDLE, explain_reason
+from assay.core.reasons import IDLE, NOTHING, explain_reason
 from assay.core.results import Judged, Verdict
-from assay.core.rounding import NOTHING, are_unmoved
+from assay.core.rounding import are_unmoved
 from assay.core.table import judge
 
 if TYPE_CHECKING:

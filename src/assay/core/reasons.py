@@ -47,6 +47,9 @@ IDLE = (
     "excludes nothing"
 )
 """What is said of a control that changes nothing."""
+NOTHING = 1e-3
+"""The share of what is claimed up to which the number of such a control is the rounding of what is
+compared, and shown as 0."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 

@@ -110,11 +110,6 @@ EQUAL = 1e-6
 """The share of the largest number by which single precision may move what is not changed."""
 
 
-NOTHING = 1e-3
-"""The share of what is claimed up to which the number of a control that moves nothing is the
-rounding of what is compared, and shown as 0."""
-
-
 def are_unmoved(numbers: Iterable[tuple[np.ndarray, np.ndarray]]) -> bool:
     """Whether all numbers are after a change what they were before, up to single precision, and
     not because they are counts alone, which hide small changes."""

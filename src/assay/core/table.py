@@ -330,12 +330,7 @@ def _weigh(
     for grouping in groupings:
         outcome = judging.outcome_of(claim, *grouping.limits)
         decided = judgement.outcome in ("holds", "fails")
-        # only what would hold by itself is unspecific; what is undecided stays so
-        by_itself = "holds" if judgement.outcome == "unspecific" else judgement.outcome
-        same = outcome == by_itself or judgement.outcome == "undecided"
-        changes = "the outcome stays the same" if same else f"the outcome changes to {outcome}"
-        if not same and not (decided and grouping.decides):
-            changes = f"with it the outcome would be {outcome}: {grouping.todo}"
+        same, changes = _changed(judgement, outcome, grouping)
         limits = grouping.limits
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
@@ -355,6 +350,18 @@ def _weigh(
     price = Price(f"{more}{first.advice}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
+
+
+def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> tuple[bool, str]:
+    """Whether a verdict is the same where a grouping is allowed for, by which its number alone has
+    this outcome; and that in words."""
+    # only what would hold by itself is unspecific; what is undecided stays so
+    by_itself = "holds" if judgement.outcome == "unspecific" else judgement.outcome
+    if outcome == by_itself or judgement.outcome == "undecided":
+        return True, "the outcome stays the same"
+    if judgement.outcome in ("holds", "fails") and grouping.decides:
+        return False, f"the outcome changes to {outcome}"
+    return False, f"with it the outcome would be {outcome}: {grouping.todo}"
 
 
 def _missing(

@@ -31,7 +31,6 @@ from assay.core.results import (
     control_level,
     signed,
 )
-from assay.core.rounding import NOTHING
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -483,7 +482,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     numbers = estimate_of(v)
     if claim and arm in claim.idle:
         words = f"this control {reasons.IDLE}"
-        if abs(v.estimate) <= NOTHING * max(map(abs, claim.points), default=0):
+        if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
     return Control(arm, v.outcome, *numbers, role, off, level, words)
 
