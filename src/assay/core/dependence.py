@@ -155,8 +155,8 @@ class Grouping:
                 "column and name that as the unit"
             )
         if of and column:
-            same = "what they say" if way == CONTENT else f"their {way}"
-            return f"give a column that says which rows of {column} share {same}, as the unit"
+            same = f"say the same in {column}" if way == CONTENT else f"share a {way} of {column}"
+            return f"give a column that says which rows {same}, and name it as the unit"
         if " " in self.name or "-" in self.name:
             return self.advice
         return f"name {self.name} as the unit if the claim is about others of it, too"
