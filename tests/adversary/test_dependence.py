@@ -12,6 +12,7 @@ from scipy import stats
 import assay
 from assay.core.errors import DataError
 from assay.core.intervals import interval
+from assay.core.reasons import explain_reason
 from assay.core.results import ResultData
 from assay.core.stats import mean
 from assay.lab.judge import families
@@ -200,9 +201,9 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
     rows["unit"] += 100 * (rows["arm"] == "old") + 200 * (rows["arm"] == "again")
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     lines = assay.judge(rows, **ask).notes
-    assert any("24 units, in the order of unit, are alike" in n for n in lines) or any(
-        " similar ones" in n for n in lines
-    )
+    assert any(
+        "in the order of unit, " in n and "of the 24 units have similar numbers" in n for n in lines
+    ) or any(" similar ones" in n for n in lines)
 
 
 def outcome(rows):
@@ -320,8 +321,8 @@ def test_the_headline_says_what_would_change_the_outcome():
     rows = table("x", 0.065, 5, {"x": (copies(4, 8, (0.004, 0.00404), "shuffled"), {})})
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     judged = assay.judge(rows, **ask)
-    assert judged.outcome == "holds"
-    assert judged.notes[-1].endswith("changes to undecided")
+    would_be = "with it the outcome would be undecided: keep one of each set"
+    assert judged.outcome == "holds" and judged.notes[-1].endswith(would_be)
     assert judged.unless == "the 32 units are about 4 sets of 8 similar ones"
     assert f"holds, unless {judged.unless}" in repr(judged)
     shown = " ".join(tables.text(ResultData(verdicts=(judged,))).split())
@@ -360,13 +361,40 @@ def test_a_column_of_groups_can_be_a_unit_with_the_mean_over_what_is_in_it():
     assert dict(judged.n) == {"seed": 6, "topic": 7} and judged.outcome == "holds"
 
 
+def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_other_means():
+    """Eight sessions of three tasks each, which share nearly all; the threshold is moved."""
+    rng = np.random.default_rng(1)
+    x = 1 + np.repeat(rng.normal(0, 0.1, 8), 3) + 0.02 * rng.normal(size=24)
+    rows = pd.DataFrame(
+        {
+            "arm": ["main"] * 24 + ["ctl"] * 24,
+            "task": [*range(24)] * 2,
+            "session": [f"s{i // 3}" for i in range(24)] * 2,
+            "x": [*x, *rng.normal(0, 0.05, 24)],
+        }
+    )
+    for threshold, outcome, after in (
+        (0.5, "holds", "the outcome stays the same"),
+        (1.5, "fails", "the outcome stays the same"),
+        (0.95, "undecided", "the outcome changes to undecided"),
+        (float(x.mean()), "undecided", "the outcome stays the same"),
+        (-0.5, "unspecific", "the outcome stays the same"),
+    ):
+        judged = assay.judge(rows, claim=f"main.x > {threshold}", unit="task", control="ctl")
+        (line,) = (n for n in judged.notes if "8 sessions" in n)
+        assert judged.outcome == outcome, threshold
+        assert "instead of the one above, which was judged; " in line and line.endswith(after)
+    words = explain_reason("grouped by content of text")
+    assert "with rows whose text says the same as one unit" in words
+
+
 def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_would_need():
     three = table("3 templates", 0.08, 3)
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     of_claim = [n for n in assay.judge(three, **ask).notes if "3 templates" in n]
     number = assay.estimate(three, value="mine.loss - old.loss", unit="unit")
     (line,) = number.notes
-    assert of_claim == [f"{line}, and the outcome changes to undecided"]
+    assert of_claim == [f"{line}, which was judged; the outcome changes to undecided"]
     free = table("independent", 0.08, 3, HONEST)
     assert assay.estimate(free, value="mine.loss - old.loss", unit="unit").notes == ()
     near = table("x", 0.1, 3, {"x": (copies(4, 6, (0.0005, 0.0006)), {})})

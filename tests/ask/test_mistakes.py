@@ -53,6 +53,16 @@ def test_unknown_fields_misspelt_names_and_unknown_sites_are_in_one_refusal(fold
         assert sorted(int(re.search(r"line (\d+)", x)[1]) for x in printed) == sorted(found)
 
 
+def test_a_level_that_is_not_swept_is_reported_at_the_claim_with_those_there_are(folder):  # noqa: F811
+    """In studies whose controls are measured at the levels that claims name."""
+    swept = CUT.replace('ablate = "zero"', 'ablate = "zero"\nsweep = { layer = [0, 2] }')
+    swept = re.sub(r"heads = .*", 'site = "blocks.{layer}.hook_attn_out"', swept)
+    path = study(folder, "level", swept, "changed.right[layer=1] < 1")
+    (line,) = mistakes(path).items()
+    assert line[0] == line_of(path, "holds =")
+    assert "changed.right has no layer 1; it has 0, 2" in line[1]
+
+
 def test_what_follows_from_a_mistake_is_not_reported(folder):  # noqa: F811
     """An arm that is wrong itself takes the claims that name it, or nearly name it, with it."""
     wrong = CUT.replace('"zero"', '"zeros"') + CLAIM.format("changd.right < 1")

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assay.ask import missing
@@ -13,6 +14,7 @@ from assay.core.reasons import OUT_OF_REACH
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
+from assay.report.tables import row
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
 
@@ -185,6 +187,18 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
     result = Lab(tmp_path, Inline()).run(experiment)
     [verdict] = [judged.verdict for judged in result.judged]
     assert verdict.outcome == outcome, verdict
+
+
+def test_a_control_at_a_token_that_both_texts_share_changes_nothing(folder, tmp_path):
+    """Before the first block nothing but the token itself is there."""
+    patch = 'patch = "corrupted"\nsite = "blocks.0.hook_resid_pre"\nposition = "{country}"'
+    path = study(folder, "idle", capitals(patch), "main.right - changed.right > 1")
+    result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+    [judged] = result.judged
+    assert "changed/token" in judged.controls and judged.idle == ("changed/token",)
+    assert np.abs(judged.controls["changed/token"].points).max() < 1e-5
+    (shown,) = [c for c in row(judged).controls if c.arm == "changed/token"]
+    assert shown.estimate == "0" and "excludes nothing" in shown.explains
 
 
 @pytest.mark.parametrize("chosen", ["", 'controls = ["heads"]', "controls = []"])

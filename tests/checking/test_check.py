@@ -303,6 +303,47 @@ def test_a_question_that_cannot_be_asked_is_refused_in_one_line(options, error, 
     assert "\n" not in str(e.value) and isinstance(e.value, AssayError)
 
 
+def test_a_control_that_changes_nothing_is_said_to_exclude_nothing():
+    """The function reads one dimension; what lies across it changes no number, but by rounding."""
+
+    def reads(vector, prompts):
+        moved = 0.0 if vector is None else float(vector @ TRUE)
+        return [noise(p["text"]) + moved for p in prompts]
+
+    still = [1e-9 * TRUE, 2e-9 * TRUE]
+    v = check(reads, controls={"across": still, "half": [0.4 * TRUE, still[0]]}, cache=False)
+    assert v.idle == ("across",) and v.controls["across"].estimate != 0
+    assert v.row("across")[2] == "0 [0, 0]" and v.row("half")[2] != "0 [0, 0]"
+    (note,) = [n for n in v.remarks if "excludes nothing" in n]
+    assert note.startswith("control across changes nothing here") and note in repr(v)
+    assert "excludes nothing" in v._repr_html_()
+    counts = check(lambda v, p: np.round(reads(v, p)), controls={"across": still}, cache=False)
+    assert not counts.idle, "a count may hide a small change"
+
+
+@pytest.mark.parametrize(
+    ("thing", "why"),
+    [
+        ({"text": "be"}, "'words': the text 'be' has one word"),
+        ({"text": "be be"}, "'words': the text 'be be' has no two different words"),
+        ({"latents": [1, 2], "of": 3}, "'latents': of= leaves 1 to choose from, and 2 are needed"),
+        ({"layer": 0, "others": 1}, "'layer': the model has 1 layer"),
+        ({"source": ["s"] * 24}, "'unrelated': all rows are the same"),
+    ],
+)
+def test_a_control_that_cannot_be_made_is_noted_and_the_others_are_judged(thing, why):
+    def moved(thing, prompts):
+        mine = isinstance(thing, str) and thing == "mine"
+        up = 0.0 if thing is None else 0.1 if mine else 1.0
+        return [up + 0.1 * noise(p["text"]) * (1 + up) for p in prompts]
+
+    v = check(moved, vector=None, holds="effect > 0.5", controls={"own": ["mine"]}, **thing)
+    assert v.outcome == "holds" and "own" in v.controls
+    assert sum(f"no control {why}" in note for note in v.notes) == 1, v.notes
+    with pytest.raises(ClaimError, match=r"bring your own with controls="):
+        check(moved, vector=None, holds="effect > 0.5", **thing)
+
+
 def test_two_calls_that_differ_make_the_interval_wider():
     """Noise that all prompts of a call share is not seen between prompts."""
     state = np.random.default_rng(0)

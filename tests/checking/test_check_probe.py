@@ -1,6 +1,7 @@
 """Probes: measures by other implementations, intervals by the published formula, and worlds in
 which it is known what tells two labels apart."""
 
+import json
 import math
 import zipfile
 
@@ -281,6 +282,61 @@ def test_a_control_satisfies_by_the_interval_that_the_table_has(by_length):
             tuple(table.loc[name, ["auroc_low", "auroc_high"]])
         )
     assert by_length.outcome == "undecided" and "not beaten" in by_length.reason
+
+
+def test_named_groups_stay_apart_where_their_own_rows_are_the_near_copies():
+    """Forty words of three wordings each. In the six directions of the search some words lie
+    closer than wordings do, though each row's nearest row is of its own word."""
+    draw, of = np.random.default_rng(0), np.repeat(np.arange(40), 3)
+    X = draw.normal(size=(40, 64))[of] + 0.45 * draw.normal(size=(120, 64))
+    y = of < 20
+    X = X + np.outer(y, 3 * np.eye(64)[0])
+    away = np.linalg.norm(X[:, None] - X, axis=2) + 1e9 * np.eye(120)
+    assert (of[away.argmin(1)] == of).all()
+    names = np.array([f"word {k}" for k in of], dtype=object)
+    p = assay.check_probe(X, y, groups=names, ledger=False)
+    assert "of 40 groups" in p.question.scope
+    assert not any(words in note for note in p.notes for words in ("were merged", "evenly"))
+
+    # copies of one wording of two words, under names of their own
+    more = np.r_[0, 3]
+    X, y = np.r_[X, X[more] + 0.01 * draw.normal(size=(2, 64))], np.r_[y, y[more]]
+    names = np.r_[names, ["copy a", "copy b"]]
+    p = assay.check_probe(X, y, groups=names, ledger=False)
+    (merged,) = [note for note in p.notes if "were merged" in note]
+    assert "of 40 groups" in p.question.scope
+    assert (
+        "of the 42 groups that groups= names, 4 were merged into 2" in merged
+        and "'word 0' with 'copy a'" in merged
+    ), merged
+    assert not any("evenly" in note for note in p.notes)
+
+
+def test_groups_that_cannot_be_dealt_evenly_are_counted_and_nothing_done_is_advised():
+    """Fourteen groups of each label: neither 3, nor 4, nor 5 divides 14."""
+    p = assay.check_probe(EMPTY[:112], Y[:112], groups=np.arange(112) // 8 * 2 + Y[:112])
+    (note,) = [note for note in p.notes if "evenly" in note]
+    assert "14 positive and 14 negative groups" in note and "divided by 3" in note
+    assert "as many" not in note
+
+
+def test_a_probe_shows_its_sentence(tmp_path):
+    said = "The activations tell true from false"
+    p = assay.check_probe(
+        PLANTED, Y, groups=GROUPS, sentence=said, holds="auroc > 0.8", ledger=False
+    )
+    assert p.headline().splitlines()[0] == f"holds: {said} (auroc > 0.8)"
+    assert said in p._repr_html_() and said in repr(p)
+    path = p.save(tmp_path / "p.assay")
+    assert repr(assay.ProbeCheck.load(path)) == repr(p)
+    # a file of a version before there were sentences
+    old = tmp_path / "old.assay"
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(old, "w") as earlier:
+        content = json.loads(archive.read("check.json"))
+        del content["probe"]["sentence"]
+        earlier.writestr("check.json", json.dumps(content))
+        earlier.writestr("numbers.csv", archive.read("numbers.csv"))
+    assert assay.ProbeCheck.load(old).headline() == "holds: auroc > 0.8"
 
 
 def test_a_saved_probe_is_judged_again(by_length, tmp_path, capsys):

@@ -306,6 +306,17 @@ def test_reason_control_not_beaten_with_the_controls_price():
     assert v.price.text.startswith("control: ")
 
 
+def test_more_units_are_not_advised_where_they_could_only_make_it_unspecific():
+    """With ever more units, what lies above the threshold now is above it still: the control, too,
+    would satisfy the claim."""
+    for main, control in ((1.005, 1.005), (1.005, 1.02), (1.005, 1.002), (2.0, 1.005)):
+        v = judged(main=main, control=control).verdict
+        assert v.outcome == "undecided" and v.price.more is None, (main, control)
+        assert "more units do not help" in v.price.text and "unspecific" in v.price.text
+    for main, control in ((1.005, 0.9), (0.995, 1.005), (2.0, 0.995)):
+        assert judged(main=main, control=control).verdict.price.more, (main, control)
+
+
 def test_a_passing_control_goes_before_an_undecided_one():
     v = judged(control=1.0, other=1.5, changes={"must_fail": ("control", "other")}).verdict
     assert v.reason == "control other satisfies it too"

@@ -336,7 +336,20 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     assert sum("dimension" in line for line in lines) == 1
 
 
-def test_the_levels_that_are_farthest_from_zero_are_not_printed_as_zero():
-    assert tables.estimate(-0.31, -2.4, 2.6) == ("0", "[-2, 3]")
-    assert tables.estimate(-0.31, -2.4, 2.6, ranked=True) == ("-0.3", "[-2.4, 2.6]")
-    assert tables.estimate(-0.001, -2.4, 2.6, ranked=True) == ("0", "[-2, 3]")
+def test_a_control_that_changes_nothing_has_a_word_at_its_tick():
+    rows = {"arm": ["new"] * 6 + ["new/idle"] * 6, "seed": [*range(6)] * 2}
+    rows["x"] = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4, *[1e-9, -2e-9, 1e-9, 3e-9, -1e-9, 2e-9]]
+    judged = judge(rows, claim="new.x > 0.5", unit="seed", control="new/idle")
+    assert "excludes nothing" not in str(judged)
+    shown = " ".join(str(structs.replace(judged, idle=("new/idle",))).split())
+    assert "✓ control new/idle 0: does not satisfy the claim" in shown
+    assert "new/idle: this control changes nothing here" in shown and "excludes nothing" in shown
+    assert "idle" not in judged.to_json()
+
+
+def test_an_estimate_is_not_printed_as_zero_or_as_an_end_that_it_is_not():
+    assert tables.estimate(-0.31, -2.4, 2.6) == ("-0.3", "[-2.4, 2.6]")
+    assert tables.estimate(-0.468, -2.9, 1.9) == ("-0.5", "[-2.9, 1.9]")
+    assert tables.estimate(-0.001, -2.4, 2.6) == ("0", "[-2, 3]"), "two decimals more show nothing"
+    assert tables.estimate(0.9996, 0.9943, 0.9998) == ("0.9996", "[0.9943, 0.9998]")
+    assert tables.estimate(1.0, 0.9943, 1.0) == ("1.000", "[0.994, 1.000]"), "it is that end"

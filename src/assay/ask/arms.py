@@ -43,7 +43,7 @@ from assay.ask.wording import condition
 from assay.controls import table as near
 from assay.controls.table import Control, chosen
 from assay.core.columns import Column
-from assay.core.errors import AssayError, DataError, ExperimentError, nearest
+from assay.core.errors import AssayError, ClaimError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora
 from assay.lab.plan.plan import ROOT
 from assay.subjects.sizes import read_sizes
@@ -725,9 +725,10 @@ def _named_levels(
     if not of_arm or any(arm in name for name in others):
         return narrow
     for dim, levels in sweep.items():
-        numbers = {c.place(dim, x, levels) for c in of_arm for d, x in c.levels if d == dim}
-        if numbers and all(dim in dict(c.levels) for c in of_arm):
-            narrow[dim] = tuple(levels[i] for i in sorted(numbers))
+        with suppress(ClaimError):  # a level that is not there is reported where the claim is read
+            numbers = {c.place(dim, x, levels) for c in of_arm for d, x in c.levels if d == dim}
+            if numbers and all(dim in dict(c.levels) for c in of_arm):
+                narrow[dim] = tuple(levels[i] for i in sorted(numbers))
     return narrow
 
 

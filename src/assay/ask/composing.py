@@ -177,10 +177,10 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
             "seed learns or draws anew, and in controls what they choose at random; all else is "
             "the same for each"
         ]
-    return [
-        f"each arm has {count} runs because the controls make random choices; the model's own "
-        f"computation is not random, and is done once for all {count}"
-    ]
+    once = f"the model's own computation is not random, and is done once for all {count}"
+    if not any("/" in arm for arm in study.arms):
+        return [f"each arm has {count} runs, as the controls of a claim would; {once}"]
+    return [f"each arm has {count} runs because the controls make random choices; {once}"]
 
 
 DEAR = 60.0

@@ -19,6 +19,7 @@ from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
+from assay.core.dependence import CONTENT
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST
@@ -169,12 +170,18 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
             what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
     elif controls is not None:
         names = (controls,) if isinstance(controls, str) else tuple(controls)
+        for note in what.notes:  # one that is wanted by name and cannot be made
+            if any(note.startswith(f"no control {name!r}") for name in names):
+                raise ClaimError(f"{what.kind}= has {note}")
         chosen_controls = chosen(f"{what.kind}=", [*usual, DAMAGE], names)
         what.draws = [d for d in what.draws if d.control in chosen_controls]
         what.notes = [n for n in what.notes if not n.startswith("no control")]
     if not what.draws:
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
-        raise ClaimError(f"{what.kind}= has no control here{f': {wanted}' if wanted else ''}")
+        raise ClaimError(
+            f"{what.kind}= has no control here{f': {wanted}' if wanted else ''}; "
+            "bring your own with controls={name: thing}"
+        )
 
 
 class _Asked:
@@ -474,8 +481,11 @@ def _with_own_words(judged: Judged, given: Given, noise: float) -> Judged:
     few = [n for n in factors if len({*map(str, given.columns[n])}) < FEWEST]
     how = f"say unit={factors[0] if len(factors) == 1 else factors!r}"
     if few or not factors:
-        of = f"values of {few[0]}" if few else name.replace(" of", "s of", 1)
+        way, _, column = name.partition(" of ")
+        of = f"values of {few[0]}" if few else f"{way}s of {column}"
         how = f"write prompts of {FEWEST} or more {of}"
+        if way == CONTENT and not few:
+            how = f"write prompts whose {column} says more different things, {FEWEST} or more"
     words = f"more prompts of the same groups do not help: {how}"
     return structs.replace(judged, price=Price(words))
 

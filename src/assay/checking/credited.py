@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,17 @@ class Credited:
     def add(self, control: Control, *things: Any) -> None:
         """Add draws of a control."""
         self.draws += [Draw(control, lambda x=x: x) for x in things]  # type: ignore[misc]
+
+    def attempt(self, control: Control, make: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """Add the draws of a control that is made of what is credited, and return them; where that
+        is not possible, note why."""
+        try:
+            things = make()
+        except DataError as e:
+            self.missing(control, str(e))
+            return ()
+        self.add(control, *things)
+        return things
 
     def missing(self, control: Control, how: str) -> None:
         """Note that a control is left out, and what would make it."""
@@ -198,11 +210,14 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
     if learned is None:
         credited.missing(SHUFFLED, "give vector=assay.direction(acts, labels)")
     else:
-        for seed in range(options.draws):
-            credited.add(SHUFFLED, _shuffled(learned, seed))
-        for pair in learned.elsewhere:
+        credited.attempt(SHUFFLED, lambda: [_shuffled(learned, k) for k in range(options.draws)])
+
+        def elsewhere(pair: tuple[Array, Array]) -> list[Array]:
             other = vectors.aside((learned.learn or vectors.difference)(*pair), thing)
-            credited.add(LAYER, vectors.as_long_as(other, thing))
+            return [vectors.as_long_as(other, thing)]
+
+        for pair in learned.elsewhere:
+            credited.attempt(LAYER, partial(elsewhere, pair))
     if learned is None or not learned.elsewhere:
         credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")
     credited.add(OPPOSITE, -thing)
@@ -270,6 +285,9 @@ def _matched(
     sizes = {name: _sizes(name, x, pool) for name, x in matching.items() if x is not None}
     credited = Credited(kind, lambda: named)
     blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
+    if (left := len({*pool} - {*named})) < len(named):
+        credited.missing(control, f"of= leaves {left} to choose from, and {len(named)} are needed")
+        return credited
     draws = picks.matched(named, pool, [*sizes.values()], options.draws, blocks=blocks)
     credited.add(replace(control, why=_others(kind, blocks, sizes)), *draws)
     if not sizes:
@@ -321,17 +339,18 @@ def _sizes(name: str, given: Any, pool: list[Any]) -> dict[Any, float]:
 
 def _place(kind: str, control: Control) -> Callable[..., Credited]:
     def make(value: Any, options: Options, prompts: Given) -> Credited:
-        others = options.others
+        credited, others = Credited(kind, lambda: value), options.others
         if others is None:
             raise DataError(
                 f"{kind}= needs others=, a list of other {kind}s at which the same is done"
                 + (", or how many layers the model has" if kind == "layer" else "")
             )
         if kind == "layer" and isinstance(others, int):
-            others = picks.far(value, others)
+            count = others
+            others = []
+            credited.attempt(control, lambda: picks.far(value, count))
         elif isinstance(others, str) or not len(others):
             raise DataError(f"others= of {kind}= is a list with one or more, got {others!r}")
-        credited = Credited(kind, lambda: value)
         credited.add(control, *(x for x in others if not _equal(x, value)))
         return credited
 
@@ -361,15 +380,15 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
                 f"the text that is patched in contains the prompt's own {name}: a patch of "
                 "this token alone has the effect, too; give others= that contain it as well"
             )
-    for seed in range(options.draws):
-        if options.others is not None:
-            pool = [x for x in options.others if repr(x) not in set(names)] or options.others
-            chosen = [
-                pool[picks.pick(seed, "check.unrelated", i, len(pool))] for i in range(len(own))
-            ]
-        else:
-            chosen = [own[k] for k in picks.partners(names, seed, "check.unrelated")]
-        credited.add(UNRELATED, ByRow(tuple(chosen)))
+
+    def unrelated(seed: int) -> ByRow:
+        if options.others is None:
+            return ByRow(tuple(own[k] for k in picks.partners(names, seed, "check.unrelated")))
+        pool = [x for x in options.others if repr(x) not in set(names)] or options.others
+        chosen = [picks.pick(seed, "check.unrelated", i, len(pool)) for i in range(len(own))]
+        return ByRow(tuple(pool[k] for k in chosen))
+
+    credited.attempt(UNRELATED, lambda: [unrelated(seed) for seed in range(options.draws)])
     return credited
 
 
@@ -379,8 +398,7 @@ def _text(value: Any, options: Options, prompts: Given) -> Credited:
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"text= is a text, got {type(value).__name__}")
     credited = Credited("text", lambda: value)
-    for seed in range(options.draws):
-        credited.add(WORDS, picks.reordered(value, seed))
+    credited.attempt(WORDS, lambda: [picks.reordered(value, k) for k in range(options.draws)])
     if options.others is None:
         how = "others= (--other-text in a shell), which are cut or repeated to the length of yours"
         credited.missing(LENGTH, f"give other texts with {how}")

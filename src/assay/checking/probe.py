@@ -64,6 +64,9 @@ EMBEDDED = [in_words(control.why) for control in (EMBEDDING, PLACES)]
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
+COPY = 1.2
+"""How many times as far apart as the rows of one group rows of two groups are at most that are
+near-copies."""
 HUGE, FEW_BLOCKS = 30, 3
 """How many times as far from the median row as is usual from which a row is reported; so often the
 label changes along the rows where it comes in blocks."""
@@ -88,6 +91,13 @@ class Question:
     tested: Mapping[str, int]
     """How many independent trials are behind each measure."""
     scope: str
+    sentence: str = ""
+    """What is claimed, in words; "" where nothing was said, and in files of older versions."""
+
+    @property
+    def words(self) -> str:
+        """The sentence with its condition, or the condition alone."""
+        return f"{self.sentence} ({self.holds})" if self.sentence else self.holds
 
     def judged(self, rows: pd.DataFrame) -> Judged | None:
         """Judge the numbers; None without a condition. Raises: ClaimError, DataError."""
@@ -164,9 +174,10 @@ class ProbeCheck(Concluded):
             if names := ", ".join(perfect["arm"][perfect["why"].isin(reasons)]):
                 given += f"{sentence} the label: AUROC 1 for {names}\n"
         if self.judged is None:
-            return f"{given}no condition was given: holds='auroc > 0.8' would be judged"
+            about = f"{self.question.sentence}: " if self.question.sentence else ""
+            return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
         why = f" ({self.reason})" if self.reason else ""
-        verdict = f"{given}{self.outcome}{why}: {self.judged.text}"
+        verdict = f"{given}{self.outcome}{why}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
         if len({*named}) == 1 and abs(shown - self.estimate).max() < 5e-4:
@@ -228,6 +239,7 @@ def check_probe(
     groups: Sequence[Any] | None = None,
     texts: Sequence[str] | None = None,
     folds: int = 0,
+    sentence: str = "",
     holds: str = "",
     embeddings: Array | None = None,
     untrained: Array | None = None,
@@ -256,6 +268,7 @@ def check_probe(
         folds: such as 5, to judge the folds of a cross-validation instead of groups. The interval
             is then also about probes that learn from other rows, and it is wide, because folds
             share training data (Nadeau and Bengio 2003).
+        sentence: what is claimed, in words, as `check` takes it.
         holds: a condition such as "auroc > 0.8", which should be false of every control.
         embeddings: of each row, [row, d]; with a model they are read off it.
         untrained: an untrained model's activations, [row, d]; with a model they are measured.
@@ -293,7 +306,9 @@ def check_probe(
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
     why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
     tested = _tested(rows.positive[rows.held], rows.group[rows.held])
-    claim = Question(holds=holds, unit=rows.unit, why=why, tested=tested, scope=rows.scope)
+    claim = Question(
+        sentence=sentence, holds=holds, unit=rows.unit, why=why, tested=tested, scope=rows.scope
+    )
     numbers = _numbers(rows, _scored(rows, readers))
     if verdict := claim.judged(numbers):
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
@@ -338,9 +353,11 @@ class _Rows:
             )
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
+        stated = group
         group, same = _with_same_texts(group, texts)
         group, joined = _with_near_copies(x, positive, group)
-        joined = [*same, *joined, *_suspicious(x, positive)]
+        examples = [] if groups is None else _merged(list(map(str, groups)), stated, group)
+        joined = [*same, *joined, *examples, *_suspicious(x, positive, group)]
         notes = [f"positive is {names[1]!r}, negative {names[0]!r}"]
         if folds:
             units = _folds(folds, group, positive)
@@ -350,11 +367,8 @@ class _Rows:
             raise DataError("all rows are of one group; whole groups are judged by others")
         parts = reading.parts_of(list(group), positive)
         if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
-            notes.append(
-                "each group has one label, and the groups cannot be dealt evenly to folds, so the "
-                "AUROC of something that says nothing is a little below 0.5, and the probe's lead "
-                "over it too large; give as many groups of each label"
-            )
+            before = reading.even_folds(stated, positive) if examples else 0
+            notes.append(_uneven(group, positive, merged=bool(before)))
         return cls(x, positive, group, parts, GROUP, group, [*notes, *joined])
 
     @property
@@ -618,12 +632,57 @@ def _with_near_copies(
     yes, count = np.bincount(sets.of, y), np.bincount(sets.of)
     if np.maximum(yes, count - yes).sum() < ONE_LABEL * len(y):
         return group, []
-    together = _linked(group, sets.of)
+    together = _linked(group, _nearer_than_own(x, group, sets.of))
     if (left := int(together.max()) + 1) == len(np.unique(group)):
         return group, []
     if left < FEWEST:
         return group, [f"{sets.words}, across groups: group what was sampled independently"]
     return together, [f"{sets.words}: rows of one set are taken as one group, {left} in all"]
+
+
+def _nearer_than_own(x: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The parts of sets of near-copies that are not groups by themselves: rows of two groups stay
+    together where they are about as near to each other as rows of one of these groups are. A row
+    that is a group by itself has no nearer one there, so that it stays in its set."""
+    scale = np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
+    apart = scipy.spatial.distance.cdist(x / scale, x / scale)
+    np.fill_diagonal(apart, np.inf)
+    own = np.where(group[:, None] == group, apart, np.inf).min(1)
+    within = np.array([own[group == k].max() for k in range(int(group.max()) + 1)])[group]
+    near = (of[:, None] == of) & (apart < COPY * np.maximum(within[:, None], within))
+    return np.asarray(scipy.sparse.csgraph.connected_components(near, directed=False)[1])
+
+
+def _merged(names: Sequence[str], stated: np.ndarray, group: np.ndarray) -> list[str]:
+    """A note on which of the groups that the author named are taken as one, with two examples; none
+    where all are kept."""
+    named = dict(zip(stated.tolist(), names, strict=True))
+    held = {int(k): [named[j] for j in dict.fromkeys(stated[group == k].tolist())] for k in group}
+    several = [members for members in held.values() if len(members) > 1]
+    if not several:
+        return []
+    examples = " and ".join(f"{members[0]!r} with {members[1]!r}" for members in several[:2])
+    count = sum(map(len, several))
+    return [
+        f"of the {len(named)} groups that groups= names, {count} were merged into {len(several)}, "
+        f"such as {examples}: keep one of each, or give them one name"
+    ]
+
+
+def _uneven(group: np.ndarray, y: np.ndarray, *, merged: bool) -> str:
+    """The note where no number of folds divides the groups of each label; `merged` if one divided
+    them before some were merged."""
+    counts = [len(np.unique(group[y == label])) for label in (True, False)]
+    why = (
+        "the merging of groups caused this, as the groups that were named could be dealt evenly"
+        if merged
+        else "numbers of groups that can both be divided by 3, by 4 or by 5 are dealt evenly"
+    )
+    return (
+        f"each group has one label, and {counts[0]} positive and {counts[1]} negative groups "
+        "cannot be dealt evenly to folds, so the AUROC of something that says nothing is a little "
+        f"below 0.5, and the probe's lead over it too large; {why}"
+    )
 
 
 def _folds(count: int, group: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -670,7 +729,7 @@ def _linked(group: np.ndarray, sets: np.ndarray) -> np.ndarray:
     return np.asarray(np.unique(of[group], return_inverse=True)[1])
 
 
-def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
+def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
     """Notes on activations that are none: a column that is the label, rows far larger than the
     others, and, where labels come in blocks, a drift along the rows."""
     notes = []
@@ -689,19 +748,23 @@ def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
             "far from the median row as is usual, and the probe follows them: a BOS token, or an "
             "overflow?"
         )
-    if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y):
+    if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y, group):
         notes.append(
-            "rows of one label come in a row, and among them X drifts along the rows: order or "
-            "batches may tell the labels; compute X in mixed order, or name batches with groups="
+            "the rows are sorted by label, and among those of one label X drifts along the rows: "
+            "if X depends on when or in which batch a row was computed, this may tell the labels; "
+            "compute X in mixed order, or name the batches with groups="
         )
     return notes
 
 
-def _drifts(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether the rows of a label move with their place among them, in some direction in which they
-    vary most: by Spearman's rank correlation, at the .1 % level for all directions together."""
+def _drifts(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> bool:
+    """Whether the groups of a label move with their place among them, in some direction in which
+    they vary most: by Spearman's rank correlation, at the .1 % level for all directions
+    together."""
     p = []
-    for points_of_class in (x[y], x[~y]):
+    for rows in (np.flatnonzero(y), np.flatnonzero(~y)):
+        groups = dict.fromkeys(group[rows].tolist())  # in the order of their first rows
+        points_of_class = np.array([x[rows[group[rows] == k]].mean(0) for k in groups])
         if len(points_of_class) >= 2 * FEWEST:
             points = principal(points_of_class - points_of_class.mean(0))
             chances = (scipy.stats.spearmanr(z, np.arange(len(z))).pvalue for z in points.T)

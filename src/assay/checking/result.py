@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from assay.controls.table import in_words
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.reasons import explain_reason
+from assay.core.reasons import IDLE, NOTHING, explain_reason
 from assay.core.results import Judged, Verdict
+from assay.core.rounding import are_unmoved
 from assay.core.table import judge
 
 if TYPE_CHECKING:
@@ -177,7 +179,7 @@ class Check(Concluded):
         unless = f", unless {j.unless}" if j.unless else ""
         lines = [
             f"{self.outcome}{why}{unless}: {q.sentence}",
-            f"{q.holds}: {_number(j)}, {n}{self.base_rates}",
+            f"{q.holds}: {_number(j.estimate, j.low, j.high)}, {n}{self.base_rates}",
             "",
         ]
         lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
@@ -208,7 +210,26 @@ class Check(Concluded):
         """List what a reader should know next to the number: what makes its interval doubtful, and
         what was done and left out."""
         warning = (self.judged.warning,) if self.judged.warning else ()
-        return (*warning, *self.judged.notes, *self.notes)
+        idle = (f"control {name} {IDLE}" for name in self.idle)
+        return (*warning, *self.judged.notes, *idle, *self.notes)
+
+    @cached_property
+    def idle(self) -> tuple[str, ...]:
+        """Name the controls of which no draw changes any number of any prompt."""
+        moves = dict[str, bool]()
+        stems = [str(c).removesuffix(ENDS[1]) for c in self.rows if str(c).endswith(ENDS[1])]
+        for arm, rows in self.rows.groupby("arm", sort=False):
+            if placed := self.question.placed.get(str(arm)):
+                ends = ((rows[f"{s}{ENDS[1]}"], rows[f"{s}{ENDS[0]}"]) for s in stems)
+                still = are_unmoved((x.to_numpy(float), y.to_numpy(float)) for x, y in ends)
+                moves[placed.control] = moves.get(placed.control, False) or not still
+        return tuple(name for name, moved in moves.items() if not moved)
+
+    def numbers(self, control: str) -> tuple[float, float, float]:
+        """Give a control's estimate and interval as they are shown: 0 where it changes nothing."""
+        v = self.controls[control]
+        nothing = control in self.idle and abs(v.estimate) <= NOTHING * abs(self.estimate)
+        return (0.0, 0.0, 0.0) if nothing else (v.estimate, v.low, v.high)
 
     def row(self, control: str) -> tuple[str, str, str, str, str]:
         """Give a control's name, its draws, its number, whether it fails, as it should, and what
@@ -220,7 +241,7 @@ class Check(Concluded):
             arms = {a for a, p in self.question.placed.items() if p.control == control}
             some = [self.judged.controls[a].outcome == "holds" for a in arms]
             satisfies += f", {sum(some)} of {draws}"
-        return control, str(draws), _number(v), satisfies, in_words(why)
+        return control, str(draws), _number(*self.numbers(control)), satisfies, in_words(why)
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`
@@ -304,5 +325,5 @@ def _plain(question: Question) -> dict[str, Any]:
     return {**vars(question), "placed": {arm: vars(p) for arm, p in question.placed.items()}}
 
 
-def _number(v: Verdict) -> str:
-    return f"{v.estimate:.3g} [{v.low:.3g}, {v.high:.3g}]"
+def _number(estimate: float, low: float, high: float) -> str:
+    return f"{estimate:.3g} [{low:.3g}, {high:.3g}]"

@@ -125,8 +125,10 @@ class Display(LiveLines):
                     else ""
                 )
                 self.draws = event.plan.draws
-                each = max(Counter(r.job.arm for r in event.plan.rows).values(), default=0)
-                draws = f" ({each} draws of the controls in each arm)" if self.draws else ""
+                counts = Counter(r.job.arm for r in event.plan.rows)
+                each = max(counts.values(), default=0)
+                what = "draws of the controls in each arm" if any("/" in a for a in counts) else ""
+                draws = f" ({each} {what or 'in each arm'})" if self.draws else ""
                 return (
                     f"{self.name}: {counted(self.total, 'run')}{draws}, {self.stored} stored, "
                     f"{missing} to run{took}"

@@ -136,7 +136,8 @@ def reordered(text: str, seed: int) -> str:
     """Put the words of a text into another order. Raises: DataError if there is none."""
     words = text.split()
     if len(set(words)) < 2:
-        raise DataError(f"the text {text!r} has no two different words to put in another order")
+        what = "one word" if len(words) == 1 else "no two different words"
+        raise DataError(f"the text {text!r} has {what}, which cannot be put in another order")
     for index in range(100):
         order = rng.permutation(np.array([seed]), "check.words", index, len(words))[0]
         if (other := [words[i] for i in order]) != words:

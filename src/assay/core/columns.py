@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.errors import ClaimError, nearest
+from assay.core.errors import MANY, ClaimError, nearest
 from assay.core.heavy import xr
 
 Level = bool | int | float | str
@@ -120,10 +120,11 @@ class Column:
             raise ClaimError(
                 f"{self.plain} has {len(places)} levels of {dim} that are called {level!r}"
             )
-        raise ClaimError(
-            f"{self.plain} has no {dim} {level!r}; "
-            f"{nearest(str(level), {str(_plain(x)) for x in levels})}"
-        )
+        names = [str(_plain(x)) for x in levels]
+        # of numbers, the one that is spelt most alike is not the one that was meant
+        there = f"it has {', '.join(names[:MANY])}"
+        hint = nearest(level, names) if isinstance(level, str) else there
+        raise ClaimError(f"{self.plain} has no {dim} {level!r}; {hint}")
 
     def take(self, x: xr.DataArray, units: Collection[str]) -> xr.DataArray:
         """Select and average what it names; a mean that meets NaN is NaN. Raises: ClaimError as

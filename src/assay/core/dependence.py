@@ -136,12 +136,30 @@ class Grouping:
 
     @property
     def line(self) -> str:
-        """What was found, the interval that allows for it, and what comes of the claim then."""
+        """What was found, the interval that allows for it in place of the one that is shown, and
+        what comes of the claim then."""
         if not self.limits.known:
             return f"{self.words}: too few for an interval that allows for this"
         low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
-        after = f", and {self.changes}" if self.changes else ""
-        return f"{self.words}: allowing for this, the interval is [{low}, {high}]{after}"
+        after = f", which was judged; {self.changes}" if self.changes else ""
+        instead = f"the interval is [{low}, {high}] instead of the one above"
+        return f"{self.words}: allowing for this, {instead}{after}"
+
+    @property
+    def todo(self) -> str:
+        """What to do about it, without the options of a command."""
+        way, of, column = self.name.partition(" of ")
+        if self.name == ORDER:
+            return (
+                "if neighbours share something, such as a session or a document, give it as a "
+                "column and name that as the unit"
+            )
+        if of and column:
+            same = f"say the same in {column}" if way == CONTENT else f"share a {way} of {column}"
+            return f"give a column that says which rows {same}, and name it as the unit"
+        if " " in self.name or "-" in self.name:
+            return self.advice
+        return f"name {self.name} as the unit if the claim is about others of it, too"
 
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
@@ -391,19 +409,19 @@ def _in_order(
         groups = [of[place], *cells.others(unit)]
         yield Grouping(
             ORDER,
-            f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
+            f"in the order of {name}, {how} of the {n} {plural(unit, n)} have similar numbers",
             clustered(cells.terms, cells.statistic, groups, level),
             True,
-            "name what was sampled independently with --unit",
+            "give what neighbours share, such as a session, as a column, and name it as the unit",
         )
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
             ORDER,
-            f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
+            f"in the order of {name}, each of the {n} {plural(unit, n)} is like the one before",
             serial(values[order], level),
             False,
-            "name what was sampled independently with --unit",
+            "give what neighbours share, such as a session, as a column, and name it as the unit",
         )
 
 
@@ -413,8 +431,8 @@ def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.n
     n = len(v.units)
     rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
     sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
-    ways = [(f"every {n // m}th", rank % (n // m)) for m in sizes]
-    ways += [(f"{m} in a row", rank // m) for m in sizes]
+    ways = [(f"those {n // m} places apart", rank % (n // m)) for m in sizes]
+    ways += [(f"each {m} in a row", rank // m) for m in sizes]
     chances = [(_pattern(v.points, of), how, of) for how, of in ways]
     largest_chance = CARRIES / max(1, len(ways) * looks)
     likely = sorted((x for x in chances if x[0] < largest_chance), key=lambda x: x[0])

@@ -213,6 +213,11 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
 def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> Price:
     """What decides a control; for one close to the threshold another threshold, as no affordable
     number of units does."""
+    if placed(strict(claim), i.estimate, i.estimate)[0]:
+        return Price(
+            "more units do not help: its estimate satisfies the claim, so they could only make it "
+            "unspecific"
+        )
     price = power.price_to_decide(strict(claim), i, level)
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
@@ -548,8 +553,9 @@ def _with_others(
     tied = verdict.reason == TIES and _outcome(claim, method.interval) == "holds"
     if verdict.outcome != "holds" and not (tied and passing):
         within = placed(claim, method.interval.estimate, method.interval.estimate)[0]
-        if verdict.reason == STRADDLES and passing and within:
-            too = f"{passing[0]} satisfies the claim too, which would make it unspecific"
+        rival = _satisfying(claim, controls, passing) if within else ""
+        if verdict.reason == STRADDLES and rival:
+            too = f"{rival} satisfies the claim too, so they could only make it unspecific"
             return structs.replace(verdict, price=Price(f"more units do not help: {too}"))
         return verdict
 
@@ -578,6 +584,15 @@ def _with_others(
             reason, price = f"control {name} not beaten", power.price_of_arm(name, v.price)
             return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     return verdict
+
+
+def _satisfying(claim: Claim, controls: ByArm, passing: Sequence[str]) -> str:
+    """A control that satisfies a claim, or else one whose estimate does, in words; "" for none."""
+    if passing:
+        return passing[0]
+    estimates = {name: i.estimate for name, (v, i, *_) in controls.items() if _judged(v)}
+    within = [name for name, x in estimates.items() if placed(claim, x, x)[0]]
+    return f"the estimate of {within[0]}" if within else ""
 
 
 def _both_perfect(claim: Claim, method: _Arm, passing: Sequence[_Arm | None]) -> str:

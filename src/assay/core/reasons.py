@@ -42,6 +42,14 @@ small effect would have been seen."""
 GROUPED = "grouped by "
 """How the reason begins that is stored where units depend on each other, and the verdict would not
 be the same with their groups as units."""
+IDLE = (
+    "changes nothing here (in every unit its numbers are those without any change), and therefore "
+    "excludes nothing"
+)
+"""What is said of a control that changes nothing."""
+NOTHING = 1e-3
+"""The share of what is claimed up to which the number of such a control is the rounding of what is
+compared, and shown as 0."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
@@ -70,9 +78,12 @@ def explain_reason(reason: str) -> str:
         return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
     if reason.startswith(GROUPED):
         name = reason.removeprefix(GROUPED)
-        return WAYS.get(
-            name, f"units depend on each other: with {name} as the unit, it is undecided"
-        )
+        way, of, column = name.partition(" of ")
+        unit = f"{name} as the unit"
+        if of:
+            same = "says the same" if way == "content" else f"has the same {way}"
+            unit = f"rows whose {column} {same} as one unit"
+        return WAYS.get(name, f"units depend on each other: with {unit}, it is undecided")
     if reason == BLIND:
         return "blind: nothing shows that an effect of twice the threshold would be found"
     if reason.startswith("violation ") and reason.endswith(" not found"):

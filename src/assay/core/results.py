@@ -222,7 +222,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("contrast", "edition", "level_of", "rows", "sides", "together", "unless", "violations"),
+        *("contrast", "edition", "idle", "level_of", "rows", "sides", "together", "unless"),
+        "violations",
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -244,6 +245,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     unless: str = ""
     """Of a verdict on a table the dependence that its units may have, with which the outcome would
     be another: "the 20 prompts are about 4 sets of 5 similar ones"."""
+    idle: tuple[str, ...] = ()
+    """The controls that change nothing: in every unit all their numbers are those of the arm
+    main, in which the model is unchanged."""
     claim: Any = None
     """The `Claim` itself; None where it was read from a file."""
 

@@ -4,7 +4,7 @@ them."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,22 @@ def find(
         f"{listed}: half a step in each number moves the value by up to {by:.4g}, and the "
         "interval is wider by that on either side",
     )
+
+
+EQUAL = 1e-6
+"""The share of the largest number by which single precision may move what is not changed."""
+
+
+def are_unmoved(numbers: Iterable[tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether all numbers are after a change what they were before, up to single precision, and
+    not because they are counts alone, which hide small changes."""
+    is_fine = False
+    for after, before in numbers:
+        most = EQUAL * np.max(np.abs(before[np.isfinite(before)]), initial=0.0)
+        if not np.allclose(after, before, 0, most, equal_nan=True):
+            return False
+        is_fine |= bool((before[np.isfinite(before)] % 1).any())
+    return is_fine
 
 
 def grid(values: np.ndarray) -> float:

@@ -329,15 +329,15 @@ def _weigh(
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
     for grouping in groupings:
         outcome = judging.outcome_of(claim, *grouping.limits)
-        same, decided = outcome == judgement.outcome, judgement.outcome in ("holds", "fails")
-        changes = "the outcome is the same" if same else f"the outcome changes to {outcome}"
+        decided = judgement.outcome in ("holds", "fails")
+        same, changes = _changed(judgement, outcome, grouping)
         limits = grouping.limits
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
         wider = limits.low < judgement.low or judgement.high < limits.high
         if grouping.name == dependence.ORDER and not wider:
             continue  # what would make the interval narrower is no reason to doubt it
-        grouping = replace(grouping, limits=limits, changes=changes if decided else "")
+        grouping = replace(grouping, limits=limits, changes=changes)
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
@@ -350,6 +350,18 @@ def _weigh(
     price = Price(f"{more}{first.advice}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
+
+
+def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> tuple[bool, str]:
+    """Whether a verdict is the same where a grouping is allowed for, by which its number alone has
+    this outcome; and that in words."""
+    # only what would hold by itself is unspecific; what is undecided stays so
+    by_itself = "holds" if judgement.outcome == "unspecific" else judgement.outcome
+    if outcome == by_itself or judgement.outcome == "undecided":
+        return True, "the outcome stays the same"
+    if judgement.outcome in ("holds", "fails") and grouping.decides:
+        return False, f"the outcome changes to {outcome}"
+    return False, f"with it the outcome would be {outcome}: {grouping.todo}"
 
 
 def _missing(

@@ -100,8 +100,8 @@ def controls(value: Check | ProbeCheck) -> Markup:
     if isinstance(value, ProbeCheck):
         return table(value.HEADS, [tuple(map(minus, row)) for row in value.cells()])
     lines = []
-    for name, v in value.controls.items():
-        numbers, limits = map(minus, estimate(v.estimate, v.low, v.high))
+    for name in value.controls:
+        numbers, limits = map(minus, estimate(*value.numbers(name)))
         shown, draws, _, *words = value.row(name)
         lines.append((shown, draws, f"{numbers} {limits}", *words))
     return table(HEADS, lines)

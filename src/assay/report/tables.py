@@ -302,18 +302,17 @@ def estimate(
     low: float | None,
     high: float | None,
     thresholds: Sequence[float] = (),
-    *,
-    ranked: bool = False,
 ) -> tuple[str, str]:
-    """Estimate and interval as text, to the digits the interval supports, and a decimal more where
-    fewer than two digits of the estimate would be left: ("0.997", "[0.994, 1.000]"). One that is
-    `ranked` by its size is not printed as 0 if a decimal more shows its first digit."""
-    if number(value) == "not estimated":
+    """Estimate and interval as text, to the digits the interval supports: ("0.997",
+    "[0.994, 1.000]"). There is a decimal more where fewer than two digits of the estimate would be
+    left and it shows the first, or where the estimate would be printed as an end of the interval
+    that it is not."""
+    if value is None or number(value) == "not estimated":
         return "not estimated", ""
     places = decimals(low, high)
-    least = 10.0 ** -((places or 0) + ranked) / 2
-    if places is not None and value and least <= abs(value) < 10 ** (1 - places):
-        places += 1
+    if places is not None:
+        few = 10.0 ** -(places + 1) / 2 <= abs(value) < 10 ** (1 - places)
+        places += few or any(_same(value, end, places) for end in (low, high))
     places = _choose_places(places, (low, high), thresholds)
     if not (_known(low) or _known(high)):
         return number(value, places), "no interval"
@@ -379,16 +378,17 @@ def _choose_places(
 ) -> int | None:
     """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
     threshold that it is not."""
-
-    def same(a: float, b: float, digits: int) -> bool:
-        return a != b and f"{a:.{digits}f}" == f"{b:.{digits}f}"
-
     if places is None:
         return None
     pairs = [(a, b) for a in limits for b in thresholds if a is not None and math.isfinite(a - b)]
     return next(
-        (p for p in (places, places + 1) if not any(same(a, b, p) for a, b in pairs)), places + 2
+        (p for p in (places, places + 1) if not any(_same(a, b, p) for a, b in pairs)), places + 2
     )
+
+
+def _same(a: float, b: float | None, digits: int) -> bool:
+    """Whether two numbers that differ are printed alike."""
+    return a != b and number(a, digits) == number(b, digits)
 
 
 def units(n: Mapping[str, int]) -> str:
@@ -482,7 +482,12 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     if claim and role in ROLES and v.points == claim.points and len({*v.points}) > 1:
         same = "its number is the claim's own in every unit, so both probably do the same thing"
         words = "; ".join(filter(None, (words, same)))
-    return Control(arm, v.outcome, *estimate_of(v), role, off, level, words)
+    numbers = estimate_of(v)
+    if claim and arm in claim.idle:
+        words = f"this control {reasons.IDLE}"
+        if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
+            numbers = "0", "[0, 0]"
+    return Control(arm, v.outcome, *numbers, role, off, level, words)
 
 
 def _narrower(v: Verdict) -> str:
@@ -519,7 +524,7 @@ def _at_level(s: Estimated, curve: Curve, k: int) -> tuple[str, str]:
     """A curve's number at a level with its part of the band, as text."""
     low, high = curve.band[k]
     point = Estimated(text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural)
-    return estimate(point.estimate, *limits(point), ranked=not curve.is_plain)
+    return estimate(point.estimate, *limits(point))
 
 
 def curve_lines(s: Estimated) -> tuple[str, ...]:

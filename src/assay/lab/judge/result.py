@@ -37,6 +37,7 @@ from assay.core.results import (
     UnitRow,
     Verified,
 )
+from assay.core.rounding import are_unmoved
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab.judge.contents import changed_prompts
@@ -305,7 +306,10 @@ def judge_all(
         origin=experiment.origin,
         level=level,
     )
-    priced = tuple(_priced(j, experiment, plan) for j in statements.judged)
+    priced = tuple(
+        structs.replace(_priced(j, experiment, plan), idle=_idle(j, everything))
+        for j in statements.judged
+    )
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
     plots, cards, failure = _pictures(experiment, everything)
@@ -494,6 +498,22 @@ def _arm(error: BaseException) -> str:
     """Which arm a statement stumbled over, as the end of a line; empty where that is not known."""
     noted = [note for note in getattr(error, "__notes__", ()) if note.startswith("arm ")]
     return f" (of {noted[0]})" if noted else ""
+
+
+def _idle(judged: Judged, arms: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
+    """The controls of what is done to a model whose numbers are all those of the model as it is."""
+    if (base := arms.get("main")) is None:
+        return ()
+
+    def changes_nothing(control: str) -> bool:
+        arm = arms.get(control, xr.Dataset())
+        common = [n for n in arm.data_vars if n in base and arm[n].dtype.kind == "f"]
+        once = base.isel(run=0, missing_dims="ignore")
+        pairs = (xr.broadcast(arm[n], once[n]) for n in common)
+        return are_unmoved((x.values, y.values) for x, y in pairs)
+
+    own = [name for name in judged.controls if name.startswith(f"{judged.arm}/")]
+    return tuple(filter(changes_nothing, own)) if judged.arm != "main" else ()
 
 
 def _priced(judged: Judged, experiment: Experiment, plan: Plan) -> Judged:
