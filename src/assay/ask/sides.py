@@ -24,7 +24,7 @@ from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue
 from assay.lab.judge.recording import arms as recorded
-from assay.lab.plan.plan import over
+from assay.lab.plan.plan import GROUP, alone, over
 from assay.lab.plan.preset import spelled, unspoken
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES, in_file
@@ -421,9 +421,9 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
     return axes_by_arm
 
 
-def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none
-    where other fields are larger."""
+def expected(side: Side, seeds: Sequence[int], together: int) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps and by
+    how many runs share them, in groups of so many seeds; none where other fields are larger."""
     recorded = records.cost_per_run(side.of, side.part.preset)
     seconds_by_arm = {}
     for arm in side.arms:
@@ -436,5 +436,8 @@ def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
         if not recorded_specs or not study_specs:
             continue
         if ratio := over(study_specs[0], json.loads(recorded_specs[0].to_json())):
-            seconds_by_arm[side.named(arm)] = recorded[arm] * ratio[0]
+            longer = alone(recorded_specs, study_specs, side.of.seeds_per_group, together)
+            groups = -(-len(seeds) // together)
+            own = recorded[arm] * ratio.longer * longer
+            seconds_by_arm[side.named(arm)] = own + GROUP * groups / len(study_specs)
     return seconds_by_arm

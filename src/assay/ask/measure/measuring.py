@@ -59,6 +59,8 @@ PASS = 2 / 50e9
 """CPU-seconds for each weight and token of one pass."""
 NUMBER = 2e-4
 """CPU-seconds of each number that is read, a level of a sweep and a prompt by itself."""
+CALL = 20.0
+"""Tokens by which a pass takes longer than its own tokens do: all weights are read from memory."""
 SIGNS = 4
 """Signs of text that are a token, roughly."""
 _effects_known: dict[str, Float[np.ndarray, "part row"]] = {}
@@ -121,9 +123,7 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         stand_in = choosing.stand_in(read)
         by_effect = choosing.by_effect(stand_in, some) is not None
         variants += choosing.count(stand_in, size, some) if by_effect else 1
-    backward = [(r, len(interventions.points(r))) for r in task.reads if r.gradient]
-    passes = sum(3 * r.steps * (points if r.steps > 1 else 1) for r, points in backward)
-    products += passes * length * blocks(size)
+    products += sum(_backward(r, len(task.rows), length, size) for r in task.reads if r.gradient)
     levels = sum(len(interventions.points(r)) for r in task.reads)
     for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
         levels += size["h"] * (len(top.layers) or size["layers"])
@@ -137,6 +137,25 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     once = PASS * _untouched(task) / SIGNS * blocks(size)
     once += runs * _training(task, size, mean_length)
     return once + variants * (PASS * products + numbers)
+
+
+def _backward(read: Read, rows: int, length: float, size: Mapping[str, int]) -> float:
+    """Count the products of the passes in which a gradient is taken, of so many prompts that have
+    so many tokens together: each prompt by itself, there and back, once for each place; of a sweep
+    without steps, a pass gives what all blocks have at a place."""
+    places = set[tuple[str, str]]()
+    for one in interventions.at_points(read):
+        feature = [str(one.feature[0])] if one.feature else []
+        parts = [str(x).rpartition(".")[0] for x in (*one.heads, *one.neurons)]
+        sites = parts or feature or [one.site]
+        if read.sweep and read.steps == 1:
+            sites = [re.sub(r"\d+", "", site) for site in sites]
+        places |= {(str(one.position), site) for site in sites}
+    unembedding = size["d"] * size["v"]
+    there = CALL * rows * (blocks(size) + unembedding)
+    there += read.steps * (length * blocks(size) + rows * unembedding)
+    other = (CALL * rows + length) * blocks(size) if read.patch else 0.0
+    return len(places) * (2 * there + other)
 
 
 def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
