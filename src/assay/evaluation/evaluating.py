@@ -42,6 +42,12 @@ SHARE = "_recovered_"
 """In the name of each measure that is a share of what an ablation costs."""
 NOTHING_PREDICTED = "the model predicts nothing here"
 """The note on a model that guesses."""
+NEVER_ON = (
+    "no feature is ever on for these activations, so the dictionary writes the same vector for every "
+    "token; either its encoder bias is too low or its threshold too high, or the activations have "
+    "another scale than those that it was trained on, or are of another site"
+)
+"""The note on a dictionary whose L0 is 0."""
 Progress = Callable[[int, int], None]
 
 
@@ -372,7 +378,7 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     guessed = ", ".join(dictionary.origin.get("inferred", ()))
     messages = [f"not stated in its file but inferred: {guessed}"] if guessed else []
     explained = measures["explained_variance"]["estimate"]
-    if explained is not None and explained < 0:
+    if explained is not None and explained < 0 and measures["l0"]["estimate"] != 0:
         messages.append(
             "it does not reconstruct: worse than the mean. The usual causes: another site (a "
             "block's input for its output), a BOS too many or "
@@ -422,10 +428,11 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
+    off = [NEVER_ON] if entry["measures"]["l0"]["estimate"] == 0 else []
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
+        "notes": [*off, *warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
     }
