@@ -338,3 +338,21 @@ def test_a_prompt_without_another_text_has_no_patch(llama):
         measured(llama, texts(*SHOWN), [TARGETS[2], it])
     with pytest.raises(DataError, match="reads no `patch`"):
         reads.check(Read(name="it", norm=True, site="blocks.1.hook_mlp_out", patch="corrupted"))
+
+
+SWEPT = (
+    {"heads": ("{block}.{head}",), "sweep": {"block": [0, 1], "head": [0, 1]}},
+    {"heads": ("0.0", "1.1")},
+    {"site": "hook_embed", "position": "{at}", "sweep": {"at": [0, 1, -1]}},
+    {"site": "blocks.{n}.hook_resid_pre", "steps": 2, "sweep": {"n": [0, 1]}},
+)
+
+
+@pytest.mark.parametrize("where", SWEPT)
+def test_a_plan_counts_the_gradients_that_are_taken(naive, monkeypatch, where):
+    taken = []
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: (taken.append(1), grad(*a, **k))[1])
+    read = Read(name="by", gradient="size", **where)
+    measured(naive, texts(*SHOWN), [*TARGETS, read])
+    assert len(taken) == len(SHOWN) * len(measuring.backward_places(read))

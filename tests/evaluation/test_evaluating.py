@@ -483,6 +483,17 @@ def test_a_dictionary_that_does_not_fit_is_said_to(model, texts, tmp_path):
     assert not any("does not reconstruct" in note for note in evaluate(plain(), **ask).notes)
 
 
+def test_a_dictionary_that_is_never_on_is_said_to_be_before_anything_else(model, texts, tmp_path):
+    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
+    from dataclasses import replace
+
+    off = evaluate(replace(plain(), b_enc=torch.full((1, plain().width), -1e6)), **ask)
+    assert off["dictionary 1"]["l0"]["estimate"] == 0
+    assert off.notes[0].startswith("dictionary 1: no feature is ever on for these activations")
+    assert not any("does not reconstruct" in note for note in off.notes)
+    assert not any("ever on" in note for note in evaluate(plain(), **ask).notes)
+
+
 def test_activations_of_another_scale_are_reported(model, texts, tmp_path):
     """They vary ten times as much as those for which a dictionary was made that normalises to
     E‖n(x)‖² = d."""

@@ -141,21 +141,29 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
 
 def _backward(read: Read, rows: int, length: float, size: Mapping[str, int]) -> float:
     """Count the products of the passes in which a gradient is taken, of so many prompts that have
-    so many tokens together: each prompt by itself, there and back, once for each place; of a sweep
-    without steps, a pass gives what all blocks have at a place."""
-    places = set[tuple[str, str]]()
+    so many tokens together: each prompt by itself, there and back; of several steps the blocks
+    before the part are passed once."""
+    total, unembedding = 0.0, size["d"] * size["v"]
+    for _, layer in backward_places(read):
+        begin = layer / size["layers"] if read.steps > 1 and layer is not None else 0.0
+        once = (CALL * rows + length) * blocks(size)
+        each = CALL * rows * ((1 - begin) * blocks(size) + unembedding)
+        each += read.steps * ((1 - begin) * length * blocks(size) + rows * unembedding)
+        total += begin * once + 2 * each + (once if read.patch else 0.0)
+    return total
+
+
+def backward_places(read: Read) -> set[tuple[str, int | None]]:
+    """Find the places, as a position and the block, for each of which a gradient of a prompt is
+    taken; of a sweep without steps, one gradient gives what all blocks have, and it is None."""
+    places = set[tuple[str, int | None]]()
     for one in interventions.at_points(read):
-        feature = [str(one.feature[0])] if one.feature else []
         parts = [str(x).rpartition(".")[0] for x in (*one.heads, *one.neurons)]
-        sites = parts or feature or [one.site]
-        if read.sweep and read.steps == 1:
-            sites = [re.sub(r"\d+", "", site) for site in sites]
-        places |= {(str(one.position), site) for site in sites}
-    unembedding = size["d"] * size["v"]
-    there = CALL * rows * (blocks(size) + unembedding)
-    there += read.steps * (length * blocks(size) + rows * unembedding)
-    other = (CALL * rows + length) * blocks(size) if read.patch else 0.0
-    return len(places) * (2 * there + other)
+        for part in parts or [one.site]:
+            number = re.search(r"\d+", part)
+            whole = not number or (read.sweep and read.steps == 1)
+            places.add((str(one.position), None if whole else int(number[0])))
+    return places
 
 
 def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:
