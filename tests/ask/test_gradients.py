@@ -356,3 +356,15 @@ def test_a_plan_counts_the_gradients_that_are_taken(naive, monkeypatch, where):
     read = Read(name="by", gradient="size", **where)
     measured(naive, texts(*SHOWN), [*TARGETS, read])
     assert len(taken) == len(SHOWN) * len(measuring.backward_places(read))
+
+
+def test_a_plan_counts_only_the_blocks_from_the_first_that_is_edited():
+    """Of four blocks, an edit of block 3 needs one, one of block 0 all, and both on average 2.5."""
+    late = measuring._late
+    assert late(None, 4) == 1
+    assert late(Intervention(name="i", ablate="zero", heads=("3.0",)), 4) == 0.25
+    swept = Intervention(
+        name="i", ablate="zero", site="blocks.{n}.hook_mlp_out", sweep={"n": [0, 3]}
+    )
+    assert late(swept, 4) == 0.625
+    assert late(Intervention(name="i", add="d"), 4) == 1  # known when it is learned

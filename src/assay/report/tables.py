@@ -252,7 +252,7 @@ class Row:
 
     @property
     def came_out(self) -> str:
-        """The outcome with its sign, and what a contest turned it to: "● holds → ◐ by challenge"."""
+        """The outcome with its sign, and what it was turned to: "● holds → ◐ by challenge"."""
         contested = f" → {SIGNS[self.now]} by challenge" if self.now else ""
         return f"{self.sign} {self.headline}{contested}"
 

@@ -113,7 +113,8 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     for read in task.reads:
         by_heat[read.temperature] = max(reads.writes(read), by_heat.get(read.temperature, 0))
     written = sum(by_heat.values()) * len(task.rows)
-    products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
+    late = _late(task.intervention, size["layers"])
+    products = (late * length + written) * blocks(size) + looked * size["d"] * size["v"]
     some = task.choosers or task.reads
     changes = [choosing.change_of(d, task.prompts) for d in task.own_directions if d.top]
     changes += [t for t in (task.intervention, task.first) if t]
@@ -127,6 +128,8 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     levels = sum(len(interventions.points(r)) for r in task.reads)
     for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, some)):
         levels += size["h"] * (len(top.layers) or size["layers"])
+    if task.intervention and task.intervention.path:
+        levels += round(2 * late * size["layers"])  # all later heads and MLPs are held
     called = [r.function for r in task.reads if r.function for _ in interventions.points(r)]
     if task.intervention and task.intervention.function:
         called += [task.intervention.function] * max(
@@ -134,9 +137,22 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         )
     own = sum(map(own_code.seconds, called))
     numbers = (NUMBER * levels + own) * len(task.rows)
-    once = PASS * _untouched(task) / SIGNS * blocks(size)
+    once = PASS * (_untouched(task) / SIGNS + (1 - late) * length) * blocks(size)
     once += runs * _training(task, size, mean_length)
     return once + variants * (PASS * products + numbers)
+
+
+def _late(table: Intervention | None, layers: int) -> float:
+    """Which share of the blocks is run for each edit: those before the first that it touches are
+    run once for all edits."""
+    if table is None:
+        return 1.0
+    shares = []
+    for one in interventions.at_points(table):
+        sites = [one.site] if isinstance(one.site, str) else [*one.site]
+        numbers = re.findall(r"(?:^|\s|blocks\.)(\d+)\.", " ".join([*one.heads, *sites]))
+        shares.append(1 - min(map(int, numbers), default=0) / layers)
+    return sum(shares) / len(shares)
 
 
 def _backward(read: Read, rows: int, length: float, size: Mapping[str, int]) -> float:

@@ -429,9 +429,7 @@ def command_times(
     return command(cpu, min(workers, groups), plan.scaled, OPENING * opened)
 
 
-def command(
-    cpu: float, workers: int, scaled: bool, opening: float = 0.0
-) -> tuple[Range, Range]:
+def command(cpu: float, workers: int, scaled: bool, opening: float = 0.0) -> tuple[Range, Range]:
     """Return the seconds by the clock of a whole command that does so many CPU-seconds of work on
     so many workers, and its CPU-seconds, with those of starting it and of opening what workers
     share; `scaled` where they are known of other runs."""
