@@ -44,8 +44,8 @@ NOTHING_PREDICTED = "the model predicts nothing here"
 """The note on a model that guesses."""
 NEVER_ON = (
     "no feature is ever on for these activations, so the dictionary writes the same vector for "
-    "every token; either its encoder bias is too low or its threshold too high, or the activations have "
-    "another scale than those that it was trained on, or are of another site"
+    "every token; either its encoder bias is too low or its threshold too high, or the "
+    "activations have another scale than those that it was trained on, or are of another site"
 )
 """The note on a dictionary whose L0 is 0."""
 Progress = Callable[[int, int], None]
