@@ -176,9 +176,8 @@ def backward_places(read: Read) -> set[tuple[str, int | None]]:
     for one in interventions.at_points(read):
         parts = [str(x).rpartition(".")[0] for x in (*one.heads, *one.neurons)]
         for part in parts or [one.site]:
-            number = re.search(r"\d+", part)
-            whole = not number or (read.sweep and read.steps == 1)
-            places.add((str(one.position), None if whole else int(number[0])))
+            number = re.search(r"\d+", part) if read.steps > 1 or not read.sweep else None
+            places.add((str(one.position), int(number[0]) if number else None))
     return places
 
 
