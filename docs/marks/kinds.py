@@ -369,7 +369,7 @@ def overview() -> str:
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
-        f"Outcomes are those after contests, which turned {turned} of these verdicts.\n\n"
+        f"Outcomes are those after challenges, which turned {turned} of these verdicts.\n\n"
         f"{statements.errors(pages.together(results.values()).verdicts)}\n\n"
         f"{sections.violations(results, violated)}\n"
     )
@@ -470,7 +470,7 @@ def _signs(name: str, data: ResultData) -> str:
     record without claims its exact statements."""
     signs = tables.signs(tables.outcomes(contests.after(data.verdicts, _past(name))))
     turned = len(_turned(name))
-    return (signs or tables.exactly(data)) + (f" ({turned} by contest)" if turned else "")
+    return (signs or tables.exactly(data)) + (f" ({turned} by challenge)" if turned else "")
 
 
 def _select_statements(

@@ -335,3 +335,33 @@ def test_a_prompt_without_another_text_has_no_patch(llama):
         measured(llama, texts(*SHOWN), [TARGETS[2], it])
     with pytest.raises(DataError, match="reads no `patch`"):
         reads.check(Read(name="it", norm=True, site="blocks.1.hook_mlp_out", patch="corrupted"))
+
+
+SWEPT = (
+    {"heads": ("{block}.{head}",), "sweep": {"block": [0, 1], "head": [0, 1]}},
+    {"heads": ("0.0", "1.1")},
+    {"site": "hook_embed", "position": "{at}", "sweep": {"at": [0, 1, -1]}},
+    {"site": "blocks.{n}.hook_resid_pre", "steps": 2, "sweep": {"n": [0, 1]}},
+)
+
+
+@pytest.mark.parametrize("where", SWEPT)
+def test_a_plan_counts_the_gradients_that_are_taken(naive, monkeypatch, where):
+    taken = []
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: (taken.append(1), grad(*a, **k))[1])
+    read = Read(name="by", gradient="size", **where)
+    measured(naive, texts(*SHOWN), [*TARGETS, read])
+    assert len(taken) == len(SHOWN) * len(measuring.backward_places(read))
+
+
+def test_a_plan_counts_only_the_blocks_from_the_first_that_is_edited():
+    """Of four blocks, an edit of block 3 needs one, one of block 0 all, and both on average 2.5."""
+    late = measuring._late
+    assert late(None, 4) == 1
+    assert late(Intervention(name="i", ablate="zero", heads=("3.0",)), 4) == 0.25
+    swept = Intervention(
+        name="i", ablate="zero", site="blocks.{n}.hook_mlp_out", sweep={"n": [0, 3]}
+    )
+    assert late(swept, 4) == 0.625
+    assert late(Intervention(name="i", add="d"), 4) == 1  # known when it is learned

@@ -470,3 +470,18 @@ def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # 
     assert [*sides] == ["max(changed.lens, over=layer)", "main.lens[layer=2]"]
     with pytest.raises(ExperimentError, match=r"max\(mean\(a.x\) / mean\(b.x\)"):
         planned(folder, "r", LENS, "max(main.lens / main.right, over=layer) > 1")
+
+
+@pytest.mark.parametrize(
+    "holds", ["changed.right - main.right < -2", "main.right - changed.right > 2"]
+)
+def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_path):  # noqa: F811
+    """The planted model says nothing of moods after a prompt about a country, but names its city,
+    whose lead head 1.1 carries and head 1.2 does not."""
+    other = CUT.replace("1.1", "1.2")
+    guesses = CUT.replace('[" {city}", " {foil}"]', '[" good", " bad"]', 1)
+    for tables, there in ((guesses, True), (other, False)):
+        result = run(study(folder, "lead", tables, holds), tmp_path)
+        assert result.judged[0].outcome in ("fails", "undecided")
+        said = [n for n in result.data.notes if "there is no lead to lose: main.right is" in n]
+        assert bool(said) == there, result.data.notes

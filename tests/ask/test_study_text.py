@@ -126,6 +126,15 @@ def test_a_refusal_of_a_table_names_the_place_of_the_value_that_it_quotes(tmp_pa
     assert str(text.error(("claim", 1), "no 'main.angle > 11'")).startswith(text.at("claim", 1))
 
 
+@pytest.mark.parametrize("heads", ['[["5.0"]]', "[5.0]", '"5.0"'])
+def test_heads_that_are_no_strings_are_refused_with_the_form(tmp_path, heads):
+    path = tmp_path / "heads.toml"
+    table = f'[[intervene]]\nname = "cut"\nablate = "zero"\nheads = {heads}\n'
+    path.write_text(f'question = "?"\n[[model]]\nname = "smollm2"\n{table}')
+    with pytest.raises(ExperimentError, match=r'block and head, as in heads = \["5.0"\]'):
+        read(path)
+
+
 def test_no_text_is_run(tmp_path):
     """A study is data: a condition that is Python and nothing else is refused, not evaluated."""
     from assay.ask.wording import condition

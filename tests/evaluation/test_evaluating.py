@@ -431,6 +431,14 @@ def test_a_dictionary_that_does_not_fit_is_said_to(measured):
     assert not any("does not reconstruct" in note for note in measured(plain()).notes)
 
 
+def test_a_dictionary_that_is_never_on_is_reported_before_anything_else(measured):
+    off = measured(dataclasses.replace(plain(), b_enc=torch.full((1, plain().width), -1e6)))
+    assert off["dictionary 1"]["l0"]["estimate"] == 0
+    assert off.notes[0].startswith("dictionary 1: no feature is ever on for these activations")
+    assert not any("does not reconstruct" in note for note in off.notes)
+    assert not any("ever on" in note for note in measured(plain()).notes)
+
+
 def test_activations_of_another_scale_are_reported(measured, model, tmp_path):
     """They vary ten times as much as those for which a dictionary was made that normalises to
     E‖n(x)‖² = d."""

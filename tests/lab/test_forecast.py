@@ -134,7 +134,7 @@ def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypat
     monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2)
     start = planning.START
-    clock, cpu = start + 48 / 2, 48
+    clock, cpu = start + 48 / 2, start + 48
     assert told.command == (Range(clock / 1.25, clock * 1.25), Range(cpu / 1.25, cpu * 1.25))
     smoke = forecast(lab.plan(experiment, "smoke"), experiment)
     assert smoke.command[0] == Range((start + 8) / 1.25, (start + 8) * 1.25)
@@ -142,6 +142,31 @@ def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypat
     more = forecast(lab.plan(experiment, longer), experiment).command[0]
     twice = start + 48 * (0.05 + 0.95 * 2)
     assert (more.low, more.high) == pytest.approx((twice / 2, twice * 2))
+
+
+def test_a_command_opens_what_its_workers_share_once(lab, monkeypatch):
+    class Model:
+        def size(self):
+            return 1e9
+
+    recorded(monkeypatch)
+    plan = lab.plan(experiment)
+    alone, shared = (
+        planning.command_times(plan, dataclasses.replace(experiment, shared=model))
+        for model in (None, Model())
+    )
+    for before, after in zip(alone, shared, strict=True):
+        assert after.low - before.low == pytest.approx(1e9 * planning.OPENING / 1.25)
+
+
+def test_runs_that_share_steps_with_fewer_take_longer():
+    """Of 16 runs a group, a run costs a sixteenth of a group; by itself it costs from as much to 16
+    times as much, and the middle of the two is 4."""
+    many = grid(Toss(), heads=(0.2, 0.4, 0.6, 0.8), seed=range(8))
+    one = grid(Toss(heads=0.2), seed=range(8))
+    assert planning.alone(many, one, 4, 1) == 4.0
+    assert planning.alone(many, one, 4, 4) == 2.0
+    assert planning.alone(one, many, 4, 4) == 1.0  # more do not take less
 
 
 def test_unknown_says_unknown(lab):

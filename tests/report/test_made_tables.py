@@ -128,7 +128,7 @@ def test_the_catalogue_and_its_counts_have_seconds_and_outcomes_of_the_record(re
     lines = [line.replace(kinds.SPACE, " ") for line in kinds.experiments().splitlines()]
     assert all(line.endswith("| 290 s |") for line in lines if ".md" in line)
     counted = kinds.overview()
-    assert "Outcomes are those after contests, which turned 5 of these verdicts." in counted
+    assert "Outcomes are those after challenges, which turned 5 of these verdicts." in counted
     assert counted.count("| 290 | 541 |") > 40
 
 
@@ -139,8 +139,8 @@ def test_counts_are_those_after_contests(monkeypatch):
         records, "read", lambda name, origin="", **head: record if name == "capacity" else None
     )
     assert "| [`capacity`](capacity.md) | 0 | 0 | 1 | 0 |" in kinds.overview()
-    assert "Claims: ◐ 1 (1 by contest)" in kinds.everything()
-    assert "● holds → ◐ by contest" in kinds.everything()
+    assert "Claims: ◐ 1 (1 by challenge)" in kinds.everything()
+    assert "● holds → ◐ by challenge" in kinds.everything()
 
 
 def test_an_estimate_in_a_sentence_is_named_by_its_first_words_alone(monkeypatch):

@@ -15,8 +15,8 @@ from assay.core.claims import Claim
 from assay.core.figures import Figure
 from assay.core.table import estimate, judge
 from assay.evaluation.evaluating import without_shares
-from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.evaluation.result import Evaluation
+from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.report import evaluations, palette
 
 FIGURE = Figure("t", {"x": [1, 2], "y": [3, 4]}, "points", x="x", y="y")

@@ -140,14 +140,14 @@ def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
     kept, fails = (sample.entry(name, name, 1.0, 0.9, 1.1) for name in ("holds", "fails"))
     data = sample.of(kept, fails)
     turned = {"holds": "unspecific", "fails": "unspecific"}
-    holds = "● holds → ◐ by contest"
+    holds = "● holds → ◐ by challenge"
     rows = tables.rows(data, turned)
     # what fails was not contested
     assert [r.came_out for r in rows] == [holds, "✕ fails"]
     for page in (sections.brief(data, turned), sections.full(data, turned)):
         assert holds in page.replace(sections.SPACE, " ")
     page = re.sub(r"<.*?>", "", pages.page(data, turned=turned))
-    assert page.count("→ ◐ by contest") == 1
+    assert page.count("→ ◐ by challenge") == 1
 
 
 def test_what_makes_a_claim_unspecific_stands_beside_controls_that_all_fail():

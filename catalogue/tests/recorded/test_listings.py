@@ -11,8 +11,8 @@ def test_every_claim_of_a_record_has_a_row_with_its_outcome_and_what_a_contest_m
     _, _, *rows = listings.listed(data).strip().splitlines()
     assert [row.split()[1] for row in rows] == [SIGNS[v.outcome] for v in data.verdicts]
     first = next(v for v in data.verdicts if v.outcome == "holds")
-    assert "by contest" not in "".join(rows)
-    assert "● holds → ◐ by contest" in listings.listed(data, {first.text: "unspecific"})
+    assert "by challenge" not in "".join(rows)
+    assert "● holds → ◐ by challenge" in listings.listed(data, {first.text: "unspecific"})
 
 
 def test_a_result_without_claims_says_that_it_has_only_exact_statements():

@@ -158,13 +158,13 @@ def test_a_record_tells_what_came_of_its_contests(recorded: tuple[Lab, Experimen
     put(recorded, "low", 0.1)
     when = put(recorded, "tall", 0.9).when[:7]
     line = (
-        f"claim 1 is unspecific by 2 contests ({when}): low (another height) was beaten; tall "
+        f"claim 1 is unspecific by 2 challenges ({when}): low (another height) was beaten; tall "
         "(another height) satisfies it too (should fail)"
     )
     assert contests.lines(contests.of_record(experiment.name, experiment.origin)) == (line,)
     assert line in lab.plan(experiment).notes
     smoke = lab.plan(experiment, "smoke")
-    assert not any("contest" in note for note in smoke.notes)  # nobody contested a smoke run
+    assert not any("challenge" in note for note in smoke.notes)  # nobody challenged a smoke run
 
 
 def test_the_page_of_the_contested_preset_says_so_beside_the_verdict_and_no_other_page(
@@ -175,7 +175,7 @@ def test_the_page_of_the_contested_preset_says_so_beside_the_verdict_and_no_othe
     lab.run(experiment, "smoke")
     for preset, times in (("default", 1), ("smoke", 0)):
         page, _ = page_of(lab, experiment, override(experiment, preset))
-        assert page.count("by contest</span>") == 2 * times, (
+        assert page.count("by challenge</span>") == 2 * times, (
             preset
         )  # above its picture, and in the table
 

@@ -299,7 +299,7 @@ def _times(study: StudyDraft, together: int, all_seeds: int) -> dict[str, float]
     times = {
         arm: seconds
         for side in study.sides
-        for arm, seconds in sides.expected(side, study.seeds).items()
+        for arm, seconds in sides.expected(side, study.seeds, together).items()
     }
     return times | model_study.seconds(study.asked, study.arms, together, all_seeds)
 

@@ -16,7 +16,16 @@ from typing import Any
 
 from assay.ask import inputs, model_study
 from assay.ask.inputs import chat_folder, dictionary_content
-from assay.ask.measure import interventions, measuring, models, own_code, reads, saes, training
+from assay.ask.measure import (
+    dictionaries,
+    interventions,
+    measuring,
+    models,
+    own_code,
+    reads,
+    saes,
+    training,
+)
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
@@ -24,7 +33,7 @@ from assay.ask.measure.seen import prompt
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part, at_levels, model_phrase
-from assay.ask.tables import Model
+from assay.ask.tables import Intervention, Model
 from assay.ask.text import Study
 from assay.ask.wording import condition
 from assay.core.columns import Column
@@ -399,18 +408,40 @@ def scope(study: ModelStudy, arms: Sequence[str]) -> str:
         site = intervention.site or next(iter(sites), "")
         places = [site] if isinstance(site, str) else [*site]
         others = (intervention.block, intervention.top, intervention.neurons, intervention.function)
+        latents = _latents_in_words(study, intervention, name)
         if any(others) or not (any(places) or intervention.heads):
-            phrases.append(f"with {interventions.in_words(intervention)}")
+            phrases.append(f"with {interventions.in_words(intervention)}{latents}")
             continue
         if intervention.heads:
             places = [interventions.heads_in_words(intervention.heads)]
         token = interventions.token_in_words(intervention.position)
         place = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
         around = interventions.window_in_words(intervention)
-        phrases += [f"changed at {', '.join(places)}{around}{place}"] if any(places) else []
+        if any(places):
+            phrases.append(f"changed at {', '.join(places)}{around}{place}{latents}")
     read_at = ((r.site, r.other_site) for p in parts for r in p.task.reads)
     phrases += [f"read at {site}" for source in read_at for site in source if site]
     return ", ".join(dict.fromkeys(phrases))
+
+
+def _latents_in_words(study: ModelStudy, table: Intervention, direction: str) -> str:
+    """Name the latents that are clamped or steered along, their dictionary and its site; "" where
+    an intervention has none."""
+    features = [d.feature for d in study.text.study.direction if d.name == direction and d.feature]
+    if (feature := table.clamp or next(iter(features), None)) is None:
+        return ""
+    name, numbers = feature
+    latents = [*numbers] if isinstance(numbers, tuple) else [numbers]
+    words = f"latent{'s' * bool(latents[1:])} {', '.join(map(str, latents))} of {name}"
+    with suppress(AssayError):  # the dictionary has not been downloaded or trained yet
+        trained = study.saes.get(name)
+        sites = (
+            saes.reads_at(trained)
+            if trained
+            else dictionaries.opened(name, study.folder, ROOT.get()).sites
+        )
+        words += f", at {' and '.join(sites)}" if sites else ""
+    return f" ({words})"
 
 
 def _models_in_words(study: ModelStudy, tables: Sequence[Model]) -> str:

@@ -25,7 +25,7 @@ from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue
 from assay.lab.judge.recording import arms as recorded
-from assay.lab.plan.plan import over
+from assay.lab.plan.plan import GROUP, alone, over
 from assay.lab.plan.preset import spelled, unspoken
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES, in_file
@@ -418,9 +418,9 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
     return axes_by_arm
 
 
-def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, from the record of its experiment and scaled by steps;
-    missing if other fields are larger."""
+def expected(side: Side, seeds: Sequence[int], together: int) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, from the record of its experiment and scaled by steps and
+    by the number of seeds that train `together`; missing if other fields are larger."""
     recorded = records.cost_per_run(side.of, side.part.preset)
     seconds_by_arm = {}
     for arm in side.arms:
@@ -433,5 +433,8 @@ def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
         if not recorded_specs or not study_specs:
             continue
         if ratio := over(study_specs[0], json.loads(recorded_specs[0].to_json())):
-            seconds_by_arm[side.named(arm)] = recorded[arm] * ratio[0]
+            longer = alone(recorded_specs, study_specs, side.of.seeds_per_group, together)
+            groups = -(-len(seeds) // together)
+            own = recorded[arm] * ratio.longer * longer
+            seconds_by_arm[side.named(arm)] = own + GROUP * groups / len(study_specs)
     return seconds_by_arm

@@ -512,6 +512,9 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
             hint = "; put the prompts of several groups into one table, with a column label"
         if keys[2] == "pattern":
             hint = "; leave it out, and name the heads by heads = [ … ] or choose them by top"
+    if keys[2:3] == ("heads",) and "xpected" in message:
+        one = 'heads = ["5.0"]'
+        return f"{field_path}: write each head as a string, block and head, as in {one}"
     if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a string"):
         return (
             f"{field_path}: corrupted is one text, also if there are several prompts: write its "

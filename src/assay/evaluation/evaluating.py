@@ -37,6 +37,12 @@ OTHER_SCALE = 4.0
 """How many times as large as in training activations are from which they are of another scale."""
 SHARE = "_recovered_"
 """In the name of each measure that is a share of what an ablation costs."""
+NEVER_ON = (
+    "no feature is ever on for these activations, so the dictionary writes the same vector for "
+    "every token; either its encoder bias is too low or its threshold too high, or the "
+    "activations differ in scale or site from those that it was trained on"
+)
+"""The note on a dictionary whose L0 is 0."""
 Progress = Callable[[int, int], None]
 
 
@@ -355,7 +361,7 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     guessed = ", ".join(dictionary.origin.get("inferred", ()))
     messages = [f"not stated in its file but inferred: {guessed}"] if guessed else []
     explained = measures["explained_variance"]["estimate"]
-    if explained is not None and explained < 0:
+    if explained is not None and explained < 0 and measures["l0"]["estimate"] != 0:
         messages.append(
             "it does not reconstruct: worse than the mean. The usual causes: another site (a "
             "block's input for its output), a BOS too many or "
@@ -405,10 +411,11 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
+    off = [NEVER_ON] if entry["measures"]["l0"]["estimate"] == 0 else []
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
+        "notes": [*off, *warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
     }

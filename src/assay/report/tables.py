@@ -254,8 +254,8 @@ class Row:
 
     @property
     def came_out(self) -> str:
-        """The outcome with its sign, and what a contest turned it to: "● holds → ◐ by contest"."""
-        contested = f" → {SIGNS[self.now]} by contest" if self.now else ""
+        """The outcome with its sign, and what it was turned to: "● holds → ◐ by challenge"."""
+        contested = f" → {SIGNS[self.now]} by challenge" if self.now else ""
         return f"{self.sign} {self.headline}{contested}"
 
 

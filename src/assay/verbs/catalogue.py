@@ -110,7 +110,7 @@ def questions(entries: Sequence[Listed]) -> Table:
     for e in entries:
         recorded = tables.signs(e.recorded, "") or e.board or "–"
         many = counted(len(e.contests), "claim")
-        contested = f" · {many} contested: assay challenge-claim {e.name}" * bool(e.contests)
+        contested = f" · {many} challenged: assay challenge-claim {e.name}" * bool(e.contests)
         rows.append((e.name, e.title + contested, recorded, stored_in_words(e.local)))
         for preset, outcomes in e.elsewhere.items():
             stored = tables.signs(e.local.results.get(preset, {}), "") or "–"

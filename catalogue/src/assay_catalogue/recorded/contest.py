@@ -85,7 +85,7 @@ def varied_from(experiment: Experiment, base: str, sets: tuple[str, ...], why: s
     of = experiment.arms[base]
     if of.train is None or not sets:
         raise ExperimentError(
-            f"{base} is an arm of {experiment.name}; a contest needs a different one: "
+            f"{base} is an arm of {experiment.name}; a challenge needs a different one: "
             + ("it is derived, so write a file" if of.train is None else "change it with --set")
         )
     values = dict(text.split("=", 1) for text in sets if "=" in text)
@@ -147,7 +147,7 @@ def contest(
     if before.outcome != "holds":
         raise ExperimentError(
             f"claim {number} of {experiment.name} is recorded as {before.outcome}; only a claim "
-            "that holds can be contested"
+            "that holds can be challenged"
         )
     role: contests.Role = "control" if claim.lacks(challenger.arm.learned) else "rival"
     allowed = max(LEAST, DEARER * max(record["cost"].values(), default=0.0))
@@ -220,7 +220,7 @@ def judge_with(
     arms = with_derived(_with(experiment, challenger), {**recorded, **measured})
     if claim.of in arms[name].attrs.get(MADE_OF, ()):
         raise ExperimentError(
-            f"{name} uses the measures of {claim.of} itself, which a contest may not do"
+            f"{name} uses the measures of {claim.of} itself, which a challenge may not do"
         )
     control = replace(claim, must_fail=(*claim.must_fail, name))
     try:
@@ -274,7 +274,7 @@ def restore(experiment: Experiment, past: Contest) -> Challenger:
 def _record(experiment: Experiment, preset: str) -> dict[str, Any]:
     record = records.load_record(experiment, preset)
     if record is None:
-        raise ExperimentError(f"{experiment.name} has no record of preset {preset} to contest")
+        raise ExperimentError(f"{experiment.name} has no record of preset {preset} to challenge")
     return record
 
 
@@ -346,7 +346,7 @@ def _require_fair(
     seeds = {s.seed for s in specs}
     if seeds != due:
         raise ExperimentError(
-            f"{name} has the seeds {_brief(seeds)}; a contest has to use those of the record, "
+            f"{name} has the seeds {_brief(seeds)}; a challenge has to use those of the record, "
             f"{_brief(due)}"
         )
     for other, a in experiment.arms.items():

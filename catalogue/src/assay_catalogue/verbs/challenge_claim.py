@@ -42,7 +42,7 @@ class Repeated:
     """Whether the outcome is the same, and one estimate is within the other's interval."""
 
 
-@verb("the contests of a recorded claim, with any new one; or one repeated")
+@verb("the challenges to a recorded claim, with any new one; or one repeated")
 def command(
     name: Name,
     number: int = 0,
@@ -77,7 +77,7 @@ def command(
     record
         Write the challenge next to the record, so that its pages report it.
     repeat
-        Train and measure a committed contest again, from an empty store. It is named by the
+        Train and measure a committed challenge again, from an empty store. It is named by the
         claim's number and the arm, as 2.lot. Exits with code 1 if the outcome differs.
     preset
         The preset that was recorded.
@@ -94,7 +94,7 @@ def command(
         if set or why or record:
             raise ExperimentError("--set, --why and --record need an arm; name it with --arm")
         past = read(experiment, lab, number, preset)
-        nothing = [f"{name}{f' {number}' if number else ''} has not been contested"]
+        nothing = [f"{name}{f' {number}' if number else ''} has not been challenged"]
         return Answer(past, words(past.contests) if past.contests else nothing)
     challenger = _challenger(experiment, arm, set, why)
     with door.run(experiment.name) as display:
@@ -144,7 +144,7 @@ def words(past: Sequence[Contest]) -> Iterator[AnswerPart]:
             wide={"what it is": 1},
             narrow={"outcome": 22},
         )
-    yield from contests.lines(past)
+        yield contests.state(of_claim)
 
 
 def again(
@@ -160,7 +160,7 @@ def again(
     past = next((c for c in past_contests if c.name == name), None)
     if past is None:
         raise ExperimentError(
-            f"{experiment.name} has no contest {name!r}; "
+            f"{experiment.name} has no challenge {name!r}; "
             f"{nearest(name, [c.name for c in past_contests])}"
         )
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:

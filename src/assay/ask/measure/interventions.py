@@ -495,8 +495,8 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     ModelError."""
     if table.heads and table.site:
         raise DataError(
-            f"{table.name!r}: give a site or heads, not both; heads are written as in "
-            'heads = ["5.0"]'
+            f"{table.name!r}: give a site or heads, not both: to change head 0 of block 5 write "
+            'heads = ["5.0"] and no site'
         )
     if table.heads:
         return [(Site("z", layer), numbers) for layer, numbers in heads_by_layer(table.heads)]

@@ -63,6 +63,8 @@ PASS = 2 / 50e9
 """CPU-seconds for each weight and token of a pass."""
 NUMBER = 2e-4
 """CPU-seconds of each number that is read, per level of a sweep and prompt."""
+CALL = 20.0
+"""What reading all weights from memory adds to a pass, in tokens."""
 SIGNS = 4
 """Characters per token, roughly."""
 _effects_known: dict[str, Float[np.ndarray, "part row"]] = {}
@@ -115,7 +117,8 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     for read in task.reads:
         by_heat[read.temperature] = max(reads.writes(read), by_heat.get(read.temperature, 0))
     written = sum(by_heat.values()) * len(task.rows)
-    products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
+    late = _late(task.intervention, size["layers"])
+    products = (late * length + written) * blocks(size) + looked * size["d"] * size["v"]
     choosers = task.choosers or task.reads
     changes = [choosing.change_of(d, task.prompts) for d in task.own_directions if d.top]
     changes += [t for t in (task.intervention, task.first) if t]
@@ -125,12 +128,12 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         stand_in = choosing.stand_in(read)
         by_effect = choosing.by_effect(stand_in, choosers) is not None
         variants += choosing.count(stand_in, size, choosers) if by_effect else 1
-    backward = [(r, len(interventions.points(r))) for r in task.reads if r.gradient]
-    passes = sum(3 * r.steps * (points if r.steps > 1 else 1) for r, points in backward)
-    products += passes * length * blocks(size)
+    products += sum(_backward(r, len(task.rows), length, size) for r in task.reads if r.gradient)
     levels = sum(len(interventions.points(r)) for r in task.reads)
     for top in (t.top for t in task.reads if t.top and choosing.of_heads(t.top, choosers)):
         levels += size["h"] * (len(top.layers) or size["layers"])
+    if task.intervention and task.intervention.path:
+        levels += round(2 * late * size["layers"])  # all later heads and MLPs are held
     called = [r.function for r in task.reads if r.function for _ in interventions.points(r)]
     if task.intervention and task.intervention.function:
         called += [task.intervention.function] * max(
@@ -138,9 +141,48 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         )
     code_seconds = sum(map(own_code.seconds, called))
     numbers = (NUMBER * levels + code_seconds) * len(task.rows)
-    once = PASS * _untouched(task) / SIGNS * blocks(size)
+    once = PASS * (_untouched(task) / SIGNS + (1 - late) * length) * blocks(size)
     once += runs * _training(task, size, mean_length)
     return once + variants * (PASS * products + numbers)
+
+
+def _late(table: Intervention | None, layers: int) -> float:
+    """Which share of the blocks is run for each edit: those before the first that it touches are
+    run once for all edits."""
+    if table is None:
+        return 1.0
+    shares = []
+    for one in interventions.at_points(table):
+        sites = [one.site] if isinstance(one.site, str) else [*one.site]
+        numbers = re.findall(r"(?:^|\s|blocks\.)(\d+)\.", " ".join([*one.heads, *sites]))
+        shares.append(1 - min(map(int, numbers), default=0) / layers)
+    return sum(shares) / len(shares)
+
+
+def _backward(read: Read, rows: int, length: float, size: Mapping[str, int]) -> float:
+    """Count the products of the passes in which a gradient is taken, of so many prompts that have
+    so many tokens together: each prompt by itself, there and back; of several steps the blocks
+    before the part are passed once."""
+    total, unembedding = 0.0, size["d"] * size["v"]
+    for _, layer in backward_places(read):
+        begin = layer / size["layers"] if read.steps > 1 and layer is not None else 0.0
+        once = (CALL * rows + length) * blocks(size)
+        each = CALL * rows * ((1 - begin) * blocks(size) + unembedding)
+        each += read.steps * ((1 - begin) * length * blocks(size) + rows * unembedding)
+        total += begin * once + 2 * each + (once if read.patch else 0.0)
+    return total
+
+
+def backward_places(read: Read) -> set[tuple[str, int | None]]:
+    """Find the places, as a position and the block, for each of which a gradient of a prompt is
+    taken; of a sweep without steps, one gradient gives what all blocks have, and it is None."""
+    places = set[tuple[str, int | None]]()
+    for one in interventions.at_points(read):
+        parts = [str(x).rpartition(".")[0] for x in (*one.heads, *one.neurons)]
+        for part in parts or [one.site]:
+            number = re.search(r"\d+", part) if read.steps > 1 or not read.sweep else None
+            places.add((str(one.position), int(number[0]) if number else None))
+    return places
 
 
 def _signs(prompts: PromptSet, rows: Sequence[int], text: str) -> int:

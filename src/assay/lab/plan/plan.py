@@ -403,9 +403,12 @@ LONGER = 20.0
 steps shows what starting costs, not what a step costs."""
 
 
-START = 4.0
-"""CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
-experiments, seeds below 1000."""
+START, OPENING = 6.0, 9e-9
+"""CPU-seconds of a command by itself, with its workers: imports, judging, figures; and to open each
+byte of what workers share, such as a language model. Measured on two studies of SmolLM2 and one of
+a small network."""
+GROUP = 0.3
+"""CPU-seconds of a group of runs by itself: its checkpoints, its measures, and writing them."""
 MACHINE, SCALED = 1.25, 2.0
 """By which factor times of recorded runs may be off on another machine, or at another hour, and
 those of runs with other steps or fields."""
@@ -422,15 +425,16 @@ def command_times(
     for row in plan.missing:
         seeds.setdefault(row.job.arm, set()).add(row.job.spec.seed)
     groups = sum(math.ceil(len(group) / experiment.seeds_per_group) for group in seeds.values())
-    return command(cpu, min(workers, groups), plan.scaled)
+    opened = experiment.shared.size() if experiment.shared is not None and plan.missing else 0.0
+    return command(cpu, min(workers, groups), plan.scaled, OPENING * opened)
 
 
-def command(cpu: float, workers: int, scaled: bool) -> tuple[Range, Range]:
+def command(cpu: float, workers: int, scaled: bool, opening: float = 0.0) -> tuple[Range, Range]:
     """Return the seconds by the clock of a whole command that does so many CPU-seconds of work on
-    so many workers, and these CPU-seconds, which alone are reported of it; `scaled` where they are
-    known of other runs."""
-    off, workers = SCALED if scaled else MACHINE, max(1, workers)
-    return Range.about(START + cpu / workers, off), Range.about(cpu, off)
+    so many workers, and its CPU-seconds, with those of starting it and of opening what workers
+    share; `scaled` where they are known of other runs."""
+    off, workers, before = SCALED if scaled else MACHINE, max(1, workers), START + opening
+    return Range.about(before + cpu / workers, off), Range.about(before + cpu, off)
 
 
 class Costs(NamedTuple):
@@ -515,6 +519,16 @@ def _here(recorded: Mapping[str, float], cached: Sequence[Stored]) -> dict[str, 
     took, expected = (sum(column) for column in zip(*spent, strict=True)) if spent else (0.0, 0.0)
     ratio = took / expected if took and expected else 1.0
     return {arm: seconds * ratio for arm, seconds in recorded.items()}
+
+
+def alone(recorded: Sequence[Spec], wanted: Sequence[Spec], before: int, now: int) -> float:
+    """By which factor a run takes longer than recorded if fewer share their steps: the middle
+    between no effect and one in proportion; `before` and `now` are seeds of a group."""
+    was, is_ = (
+        len(specs) / math.ceil(len({s.seed for s in specs}) / seeds)
+        for specs, seeds in ((recorded, before), (wanted, now))
+    )
+    return math.sqrt(max(1.0, was / is_))
 
 
 class _RunCost(NamedTuple):

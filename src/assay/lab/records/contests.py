@@ -4,7 +4,7 @@ two files as a record has them."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -145,20 +145,24 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
 
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
-    """Say of each contested claim, its number first, what it is now, and of each arm what it is
-    and the outcome: "claim 1 is unspecific by a contest (2026-11): by-hand (random
+    """Say of each challenged claim, its number first, what it is now, and of each arm what it is
+    and the outcome: "claim 1 is unspecific by a challenge (2026-11): by-hand (random
     directions) satisfies it too (should fail)"."""
     by_claim: dict[int, list[Contest]] = {}
     for contest in contests:
         by_claim.setdefault(contest.number, []).append(contest)
-    return tuple(f"claim {number} {_summary(of)}" for number, of in sorted(by_claim.items()))
+    return tuple(
+        f"{state(of)}: " + "; ".join(f"{c.arm} ({c.note}) {WORDS[c.effect]}" for c in of)
+        for _, of in sorted(by_claim.items())
+    )
 
 
-def _summary(contests: list[Contest]) -> str:
+def state(contests: Sequence[Contest]) -> str:
+    """Say what a claim is now that these challenged it: "claim 1 is unspecific by a challenge
+    (2026-11)"."""
     first = contests[0]
     outcome = standing(first.text, first.before, contests)
     status = "still holds after" if outcome == "holds" else f"is {outcome} by"
     months = ", ".join(sorted({c.when[:7] for c in contests}))
-    count = "a contest" if len(contests) == 1 else f"{len(contests)} contests"
-    arms = "; ".join(f"{c.arm} ({c.note}) {WORDS[c.effect]}" for c in contests)
-    return f"{status} {count} ({months}): {arms}"
+    count = "a challenge" if len(contests) == 1 else f"{len(contests)} challenges"
+    return f"claim {first.number} {status} {count} ({months})"
