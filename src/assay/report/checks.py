@@ -76,6 +76,7 @@ def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
     """What a notebook and a page show of it."""
     return {
         "value": value,
+        "claimed": value.question.sentence or value.question.holds,
         "probe": isinstance(value, ProbeCheck),
         "lines": number_lines(value),
         "drawing": figure(of_check(value), titled=False),
@@ -87,12 +88,15 @@ def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
 
 def number_lines(value: Check | ProbeCheck) -> list[str]:
     """The number that was judged, and what to know of it, in lines."""
+    lines: list[str] = []
     if isinstance(value, ProbeCheck):
-        lines = value.headline().split("\n")
-        return [minus(x) for x in lines if not (value.outcome and x.startswith(value.outcome))]
-    j = value.judged
-    number = " ".join(estimate(j.estimate, j.low, j.high))
-    return [minus(f"{value.question.holds}: {number}, {units(j.n)}{value.base_rates}")]
+        lines = [minus(x) for x in value.headline().split("\n")]
+        lines = [x for x in lines if not (value.outcome and x.startswith(value.outcome))]
+    if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
+        number = " ".join(estimate(j.estimate, j.low, j.high))
+        rates = "" if isinstance(value, ProbeCheck) else value.base_rates
+        lines.insert(0, minus(f"{value.question.holds}: {number}, {units(j.n)}{rates}"))
+    return lines
 
 
 def controls(value: Check | ProbeCheck) -> Markup:
