@@ -144,15 +144,14 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
     if isinstance(task, Task) and not task.model.like:
         with text.located("model", 0, who=who):
             models.check_weights(task.model, folder)
-    remarks += taken_in_words(task, folder)
+    model = (task.model.device, task.model.dtype)
+    remarks += study.once(("taken", folder, *model), lambda: [*taken_in_words(task, folder)])
     if isinstance(task, Task) and task.than is not None:
         side = dataclasses.replace(task, prompts=task.than, than=None)
         remarks += _check(study, dataclasses.replace(part, task=side), folder, who)
     name = task.prompts.table.name
     with text.located("prompts", text.index("prompts", name), who=who):
-        at = (folder, name, *task.rows)
-        asked = (*at, *(r.name for r in task.reads))
-        rows = study.once(asked, partial(prompts_of, task, folder))
+        rows = _rows(study, task, folder)
     opened = cache(partial(_opened, study, folder))
     code = partial(own_code.load, folder=study.folder)
     if isinstance(task, ProbeTask):
@@ -178,7 +177,8 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
         with text.located("intervene", i, where, who=who):
             check = partial(check_intervention, task, rows, folder, opened, code)
-            study.once((*at, "intervene", task.intervention.name), check)  # as its controls have it
+            at = (folder, name, *task.rows, "intervene", task.intervention.name)
+            study.once(at, check)  # as its controls have it
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
@@ -196,7 +196,7 @@ def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder
     def ready() -> list[str]:
         opened = cache(partial(_opened, study, folder))
         code = partial(own_code.load, folder=study.folder)
-        rows = prompts_of(task, folder)
+        rows = _rows(study, task, folder)
         check_projection(read, task, folder)
         return [*measuring.remarks(task, read, rows, opened, code)]
 
@@ -219,6 +219,12 @@ ENOUGH = 20
 """Units of one kind, at which an exact interval may decide."""
 FEWEST = 2
 """Rows of each label that a shuffled control needs."""
+
+
+def _rows(study: ResolvedStudy, task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
+    names = [r.name for r in task.reads]
+    key = (folder, task.prompts.table.name, *task.rows, *names)
+    return study.once(key, partial(prompts_of, task, folder))
 
 
 def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:

@@ -126,7 +126,7 @@ class ResolvedStudy:
             return name
         if start := self.start_of(Model(name=name)):
             return self.folder_of(start.name)
-        return models.located(self.folder, name)
+        return self.once(("place", name), partial(models.located, self.folder, name))
 
     def located(self, table: Train) -> Train:
         """A training with all that it leaves out, and its text where it lies."""
