@@ -110,9 +110,9 @@ def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
     lines = [
         selecting.in_words(task.prompts, len(task.levels), arms[name].sizes[task.unit])
         for name, task in tasks.items()
-        if isinstance(task, Task) and task.unit in arms[name].sizes
+        if isinstance(task, Task) and task.prompts.selection and task.unit in arms[name].sizes
     ]
-    return [*dict.fromkeys(filter(None, lines))]
+    return [*dict.fromkeys(lines)]
 
 
 def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:

@@ -60,7 +60,8 @@ def check(study: ResolvedStudy, part: Part) -> None:
     the author should know. Raises: ExperimentError, with the place and the model."""
     if not isinstance(part.task, SaeTask):
         words = [split_in_words(part.task), few_in_words(part.task)]
-        words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
+        if part.task.prompts.selection:
+            words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
         study.remarks += [w for w in words if w not in ("", *study.remarks)]
     for model in part.task.models:
         for name in models.states(model):

@@ -106,7 +106,8 @@ def composed(text: Text) -> Experiment:
     )
     for s in (*claims, *estimates):
         with text.located(s.table, s.i, s.key):
-            selection.refuse_circular(study.asked.by_label, s.main, s.read)
+            if study.asked.selects:
+                selection.refuse_circular(study.asked.by_label, s.main, s.read)
             if s.table == "claim" and study.asked.parts:
                 comparing.refuse_one_number(study.asked, s.main, s.read)
     if study.asked.parts:
@@ -114,7 +115,8 @@ def composed(text: Text) -> Experiment:
         _note(study, [*claims, *estimates], [*made[0], *made[1]])
     for s in (*claims, *estimates):
         study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
-    whole = _experiment(study, families.simultaneous(made[0]), made[1])
+    several = made[0][1:]
+    whole = _experiment(study, families.simultaneous(made[0]) if several else made[0], made[1])
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         statements.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):
@@ -144,7 +146,7 @@ def _experiment(
             page=_page(study),
             remarks=(
                 *study.asked.remarks,
-                *sides.remarks(study.sides),
+                *(sides.remarks(study.sides) if study.sides else ()),
                 *_runs_in_words(study),
                 *_repeated_in_words(study, times),
             ),
@@ -253,7 +255,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], done: Sequence[Claim | E
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
     """Say for what verdicts speak in the words of the experiments that they read."""
-    phrases = sides.scopes(study.sides, preset, study.seeds, runs)
+    phrases = sides.scopes(study.sides, preset, study.seeds, runs) if study.sides else []
     phrases += [contents.scope(study.asked, list(runs))] if study.asked.parts else []
     return "; ".join(dict.fromkeys(phrases))
 

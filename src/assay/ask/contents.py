@@ -374,8 +374,8 @@ def _is_rehearsed(asked: ModelStudy, part: Part) -> bool:
 def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
     """For which models, prompts and sites verdicts speak that read these arms."""
     parts = [p for p in asked.parts if p.label in arms and not p.of] or asked.parts[:1]
-    tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
-    phrases = [_models_in_words(asked, [*tables])]
+    tables = [m for p in parts for m in reversed(p.task.models)]
+    phrases = [_models_in_words(asked, [m for i, m in enumerate(tables) if m not in tables[:i]])]
     in_words = {}
     for part in parts:
         if isinstance(part.task, SaeTask):
@@ -411,11 +411,11 @@ def scope(asked: ModelStudy, arms: Sequence[str]) -> str:
 
 def _models_in_words(asked: ModelStudy, tables: Sequence[Model]) -> str:
     """The models, and what the texts of each begin with, so far as they are here."""
-    openings = {m: _opening_in_words(asked, m) for m in tables}
-    if len({*openings.values()}) == 1:
-        names = " and ".join(model_phrase(m) for m in tables)
-        return ", ".join(filter(None, [names, openings[tables[0]]]))
-    return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
+    names, openings = map(model_phrase, tables), [_opening_in_words(asked, m) for m in tables]
+    if len({*openings}) == 1:
+        return ", ".join(filter(None, [" and ".join(names), openings[0]]))
+    each = zip(names, openings, strict=True)
+    return " and ".join(", ".join(filter(None, pair)) for pair in each)
 
 
 def _opening_in_words(asked: ModelStudy, model: Model) -> str:

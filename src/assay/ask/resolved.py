@@ -51,9 +51,11 @@ class ResolvedStudy:
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
                 loaded = prompts.load(entry, self.folder, said)
-            with text.located("prompts", i, "where"):
-                selection = selecting.of_table(entry, study.read, self.models[0])
-            self.prompts[entry.name] = replace(loaded, selection=selection)
+            if isinstance(entry.where, str):
+                with text.located("prompts", i, "where"):
+                    selection = selecting.of_table(entry, study.read, self.models[0])
+                loaded = replace(loaded, selection=selection)
+            self.prompts[entry.name] = loaded
 
     def _with_sites(self, study: Study) -> Study:
         """The study with each site of a block by its number, and the change by which parts are
@@ -62,7 +64,7 @@ class ResolvedStudy:
         for kind, some in tables.items():
             for i, table in enumerate(getattr(study, kind)):
                 with self.text.located(kind, i):
-                    named = choosing.with_change(table, study.intervene)
+                    named = choosing.with_change(table, study.intervene) if table.top else table
                     direction = kind == "direction"
                     some.append(named if direction else hook_names.resolved(named, self._layers))
         return msgspec.structs.replace(study, **{k: tuple(v) for k, v in tables.items()})
@@ -74,6 +76,11 @@ class ResolvedStudy:
             each = ", ".join(f"{name} has {n}" for name, n in counts.items())
             raise ExperimentError(f"blocks.* means every block, and {each} blocks; number them")
         return max(counts.values(), default=0)
+
+    @property
+    def selects(self) -> bool:
+        """Whether some of its prompts are selected by what the unchanged model makes of them."""
+        return any(prompts.selection for prompts in self.prompts.values())
 
     @cached_property
     def first(self) -> PromptSet:
