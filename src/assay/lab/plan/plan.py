@@ -318,9 +318,11 @@ class _Shelf:
             f"of {path} {bad}, so later changes may go unnoticed"
             for path, bad, _ in journal.harmed(self.store, self.experiment.name)
         ]
-        experiment = self.experiment
-        past = contests.of_preset(experiment.name, self.preset.title, experiment.origin)
-        return (*messages, *contests.lines(past))
+        if self.record:  # only recorded claims are contested
+            experiment = self.experiment
+            past = contests.of_preset(experiment.name, self.preset.title, experiment.origin)
+            messages += contests.lines(past)
+        return tuple(messages)
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
