@@ -28,7 +28,7 @@ from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.measuring import OF_PROMPTS
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.sides import Side
-from assay.ask.text import Text, read
+from assay.ask.text import PlacedError, Text, parsed, read, read_whole
 from assay.ask.wording import dims_over
 from assay.core.claims import Claim, Estimate
 from assay.core.columns import Axes
@@ -43,7 +43,12 @@ from assay.lab.judge import families
 def experiment(path: Path) -> Experiment:
     """The Experiment that a study's file describes. Raises: ExperimentError, with the line and the
     column of each mistake."""
-    return mistakes.collected(path, partial(_complete, path), composed)
+    whole = read_whole(path)
+    try:
+        return _complete(path, parsed(path, whole))
+    except PlacedError as error:
+        mistakes.add_further(path, whole, error, composed)
+        raise
 
 
 def _complete(path: Path, text: Text) -> Experiment:
