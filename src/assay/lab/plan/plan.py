@@ -52,11 +52,6 @@ class PlannedRun(msgspec.Struct, frozen=True):
     stored: Stored | None = None
     """The stored run: the cached one, or an outdated one."""
 
-    @property
-    def wanted(self) -> WantedRun:
-        """The same run as one that a group may cover."""
-        return WantedRun(self.job, self.parent, self.inputs)
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -103,7 +98,7 @@ class Plan:
     @property
     def wanted(self) -> list[WantedRun]:
         """The missing runs as those that groups may cover."""
-        return [r.wanted for r in self.missing]
+        return [WantedRun(r.job, r.parent, r.inputs) for r in self.missing]
 
     @property
     def cpu_spent(self) -> float:
@@ -182,7 +177,7 @@ def plan(
     if first is None:
         rows = _rows(shelf, _runs(shelf, inputs_of or (lambda job, _: inputs_for(job.spec))))
     else:
-        rows = _rows(shelf, [r.wanted for r in first.rows])
+        rows = _rows(shelf, first.rows)
     missing = [r for r in rows if r.state == "missing"]
     cached = [r.stored for r in rows if r.state == "cached" and r.stored is not None]
     # which may look at the model as well
@@ -258,7 +253,7 @@ class _Shelf:
         """What the experiment's files say now."""
         return origin.text(self.experiment)
 
-    def row(self, run: WantedRun) -> PlannedRun:
+    def row(self, run: WantedRun | PlannedRun) -> PlannedRun:
         job, inputs, stored = run.job, run.inputs, self.runs.get(run.job.key)
         why = self._absent(job) if stored is None else self._outdated(stored, inputs)
         return PlannedRun(job, "missing" if why else "cached", why, run.parent, inputs, stored)
@@ -346,7 +341,7 @@ def _runs(shelf: _Shelf, inputs_of: InputsOf) -> Iterator[WantedRun]:
             yield WantedRun(run, parent, dict(inputs_of(run, shelf.runs.get(run.key))))
 
 
-def _rows(shelf: _Shelf, runs: Iterable[WantedRun]) -> tuple[PlannedRun, ...]:
+def _rows(shelf: _Shelf, runs: Iterable[WantedRun | PlannedRun]) -> tuple[PlannedRun, ...]:
     by_key = {run.job.key: shelf.row(run) for run in runs}  # equal specs are one run
     rows = dict[str, list[PlannedRun]]()
     for row in by_key.values():
