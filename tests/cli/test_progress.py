@@ -8,9 +8,8 @@ import pytest
 from rich.console import Console
 
 from assay.cli.progress import Display
-from assay.core.compute import Range
+from assay.core.compute import Range, lasting, time_in_words
 from assay.lab.work.events import Failed, Planned, Progress, Saved, Started, Waiting
-from assay.report.amounts import duration, lasting
 
 
 def plan(rows, missing, draws=False):
@@ -33,7 +32,7 @@ EVENTS = [
     [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
 )
 def test_times_are_read_aloud(seconds, text):
-    assert duration(seconds) == text
+    assert time_in_words(seconds) == text
 
 
 @pytest.mark.parametrize(

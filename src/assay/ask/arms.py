@@ -64,7 +64,8 @@ def add_arms(study: ResolvedStudy) -> None:
     if study.prompts:
         _ask_all(study)
         _refuse_leaks(study)
-        selection.refuse_sources(study)
+        if study.selects:
+            selection.refuse_sources(study)
     for i, train in enumerate(trains):
         if train.name in study.saes:
             with text.located("train", i):

@@ -60,7 +60,8 @@ def check(study: ResolvedStudy, part: Part) -> None:
     for the author. Raises: ExperimentError, with the place and the model."""
     if not isinstance(part.task, SaeTask):
         words = [split_in_words(part.task), few_in_words(part.task)]
-        words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
+        if part.task.prompts.selection:
+            words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
         study.remarks += [w for w in words if w not in ("", *study.remarks)]
     for model in part.task.models:
         for name in models.states(model):
@@ -145,15 +146,14 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
     if isinstance(task, Task) and not task.model.like:
         with text.located("model", 0, who=who):
             models.check_weights(task.model, folder)
-    remarks += taken_in_words(task, folder)
+    model = (task.model.device, task.model.dtype)
+    remarks += study.once(("taken", folder, *model), lambda: [*taken_in_words(task, folder)])
     if isinstance(task, Task) and task.than is not None:
         side = dataclasses.replace(task, prompts=task.than, than=None)
         remarks += _check(study, dataclasses.replace(part, task=side), folder, who)
     name = task.prompts.table.name
     with text.located("prompts", text.index("prompts", name), who=who):
-        key = (folder, name, *task.rows)
-        prompts_key = (*key, *(r.name for r in task.reads))
-        rows = study.once(prompts_key, partial(prompts_of, task, folder))
+        rows = _rows(study, task, folder)
     opened = cache(partial(_opened, study, folder))
     code = partial(own_code.load, folder=study.folder)
     if isinstance(task, ProbeTask):
@@ -179,7 +179,8 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
         where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
         with text.located("intervene", i, where, who=who):
             check = partial(check_intervention, task, rows, folder, opened, code)
-            study.once((*key, "intervene", task.intervention.name), check)  # as for its controls
+            key = (folder, name, *task.rows, "intervene", task.intervention.name)
+            study.once(key, check)  # as for its controls
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
@@ -196,7 +197,7 @@ def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder
     def ready() -> list[str]:
         opened = cache(partial(_opened, study, folder))
         code = partial(own_code.load, folder=study.folder)
-        rows = prompts_of(task, folder)
+        rows = _rows(study, task, folder)
         check_projection(read, task, folder)
         return [*measuring.remarks(task, read, rows, opened, code)]
 
@@ -219,6 +220,12 @@ ENOUGH = 20
 """With this many units of one kind an exact interval can decide."""
 FEWEST = 2
 """Rows of each label that a shuffled control needs."""
+
+
+def _rows(study: ResolvedStudy, task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
+    names = [r.name for r in task.reads]
+    key = (folder, task.prompts.table.name, *task.rows, *names)
+    return study.once(key, partial(prompts_of, task, folder))
 
 
 def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:

@@ -30,7 +30,7 @@ from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.measuring import OF_PROMPTS
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.sides import Side
-from assay.ask.text import Text, read
+from assay.ask.text import PlacedError, Text, parsed, read, read_whole
 from assay.ask.wording import dims_over
 from assay.core.claims import Claim, Estimate
 from assay.core.columns import Axes
@@ -45,7 +45,12 @@ from assay.lab.judge import families
 def experiment(path: Path) -> Experiment:
     """The Experiment that a study's file describes. Raises: ExperimentError, with the line and the
     column of each mistake."""
-    return mistakes.collected(path, partial(_complete, path), composed)
+    whole = read_whole(path)
+    try:
+        return _complete(path, parsed(path, whole))
+    except PlacedError as error:
+        mistakes.add_further(path, whole, error, composed)
+        raise
 
 
 def _complete(path: Path, text: Text) -> Experiment:
@@ -104,7 +109,8 @@ def composed(text: Text) -> Experiment:
     )
     for s in (*claims, *estimates):
         with text.located(s.table, s.i, s.key):
-            selection.refuse_circular(study.asked.by_label, s.main, s.read)
+            if study.asked.selects:
+                selection.refuse_circular(study.asked.by_label, s.main, s.read)
             if s.table == "claim" and study.asked.parts:
                 comparing.refuse_one_number(study.asked, s.main, s.read)
     if study.asked.parts:
@@ -112,7 +118,8 @@ def composed(text: Text) -> Experiment:
         _note(study, [*claims, *estimates], [*made[0], *made[1]])
     for s in (*claims, *estimates):
         study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
-    whole = _experiment(study, families.simultaneous(made[0]), made[1])
+    several = made[0][1:]
+    whole = _experiment(study, families.simultaneous(made[0]) if several else made[0], made[1])
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         statements.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):
@@ -142,7 +149,7 @@ def _experiment(
             page=_page(study),
             remarks=(
                 *study.asked.remarks,
-                *sides.remarks(study.sides),
+                *(sides.remarks(study.sides) if study.sides else ()),
                 *_runs_in_words(study),
                 *_repeated_in_words(study, times),
             ),
@@ -251,7 +258,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
     """Say what verdicts generalise to, in the words of the experiments that they read."""
-    phrases = sides.scopes(study.sides, preset, study.seeds, runs)
+    phrases = sides.scopes(study.sides, preset, study.seeds, runs) if study.sides else []
     phrases += [contents.scope(study.asked, list(runs))] if study.asked.parts else []
     return "; ".join(dict.fromkeys(phrases))
 

@@ -386,8 +386,8 @@ def _is_rehearsed(study: ModelStudy, part: Part) -> bool:
 def scope(study: ModelStudy, arms: Sequence[str]) -> str:
     """The models, prompts and sites to which verdicts generalise that read these arms."""
     parts = [p for p in study.parts if p.label in arms and not p.of] or study.parts[:1]
-    tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
-    phrases = [_models_in_words(study, [*tables])]
+    tables = [m for p in parts for m in reversed(p.task.models)]
+    phrases = [_models_in_words(study, [m for i, m in enumerate(tables) if m not in tables[:i]])]
     in_words = {}
     for part in parts:
         if isinstance(part.task, SaeTask):
@@ -446,11 +446,11 @@ def _latents_in_words(study: ModelStudy, table: Intervention, direction: str) ->
 
 def _models_in_words(study: ModelStudy, tables: Sequence[Model]) -> str:
     """The models, and what each model's texts begin with, as far as they are available."""
-    openings = {m: _opening_in_words(study, m) for m in tables}
-    if len({*openings.values()}) == 1:
-        names = " and ".join(model_phrase(m) for m in tables)
-        return ", ".join(filter(None, [names, openings[tables[0]]]))
-    return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
+    names, openings = map(model_phrase, tables), [_opening_in_words(study, m) for m in tables]
+    if len({*openings}) == 1:
+        return ", ".join(filter(None, [" and ".join(names), openings[0]]))
+    each = zip(names, openings, strict=True)
+    return " and ".join(", ".join(filter(None, pair)) for pair in each)
 
 
 def _opening_in_words(study: ModelStudy, model: Model) -> str:

@@ -76,7 +76,7 @@ class StudyDraft:
 
     def __init__(self, text: Text) -> None:
         _check_words(text)
-        self.sides = sides.sides(text)
+        self.sides = sides.sides(text) if text.study.experiment else []
         asks = "model" if text.study.model else "train" if text.study.train else ""
         if asks and self.sides:
             message = "a study asks models or borrows experiments; write two studies"

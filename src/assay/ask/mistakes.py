@@ -9,29 +9,23 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from assay.ask import text
 from assay.ask.text import PlacedError, Text
 from assay.core.errors import AssayError
 
-T = TypeVar("T")
 Keys = tuple[str | int, ...]
 STATEMENTS = ("claim", "estimate")
 REMOVABLE = ("direction", "intervene", "read", "probe", "diff", *STATEMENTS)
 """Tables that can be removed while the rest is composed."""
 
 
-def collected(path: Path, compose: Callable[[Text], T], again: Callable[[Text], Any]) -> T:
-    """Compose a study's file; `again` composes what remains. Raises: ExperimentError, with the
-    further mistakes as its `others`."""
-    whole = text.read_whole(path)
-    try:
-        return compose(text.parsed(path, whole))
-    except PlacedError as error:
-        further = dict.fromkeys([*error.others, *_further(path, whole, error, again)])
-        error.others = tuple(line for line in further if line != str(error))
-        raise
+def add_further(path: Path, whole: str, error: PlacedError, again: Callable[[Text], Any]) -> None:
+    """Add the further mistakes of a study's file to its refusal, as `others`; `again` composes what
+    remains."""
+    further = dict.fromkeys([*error.others, *_further(path, whole, error, again)])
+    error.others = tuple(line for line in further if line != str(error))
 
 
 def readable(path: Path, whole: str, error: PlacedError) -> Text | None:

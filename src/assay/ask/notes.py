@@ -140,7 +140,8 @@ def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str
     yield from _cancelling(questions, asking)
     yield from _copied(part, asking)
     yield from _by_definition(part, asking)
-    yield from selection.note(part, asking.read)
+    if questions.selects:
+        yield from selection.note(part, asking.read)
     if comparing.of_weights_alone(questions, part.label, asking.read):
         yield (
             "its numbers are of the weights alone, and the same for every prompt: so the interval "

@@ -52,9 +52,11 @@ class ResolvedStudy:
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
                 loaded = prompts.load(entry, self.folder, study_text)
-            with text.located("prompts", i, "where"):
-                selection = selecting.of_table(entry, study.read, self.models[0])
-            self.prompts[entry.name] = replace(loaded, selection=selection)
+            if isinstance(entry.where, str):
+                with text.located("prompts", i, "where"):
+                    selection = selecting.of_table(entry, study.read, self.models[0])
+                loaded = replace(loaded, selection=selection)
+            self.prompts[entry.name] = loaded
 
     def _with_sites(self, study: Study) -> Study:
         """The study with `blocks.*` sites written out, and the names of changes by which parts are
@@ -63,7 +65,7 @@ class ResolvedStudy:
         for kind, group in tables.items():
             for i, table in enumerate(getattr(study, kind)):
                 with self.text.located(kind, i):
-                    whole = choosing.with_change(table, study.intervene)
+                    whole = choosing.with_change(table, study.intervene) if table.top else table
                     direction = kind == "direction"
                     group.append(whole if direction else hook_names.resolved(whole, self._layers))
         return msgspec.structs.replace(study, **{k: tuple(v) for k, v in tables.items()})
@@ -75,6 +77,11 @@ class ResolvedStudy:
             each = ", ".join(f"{name} has {n}" for name, n in counts.items())
             raise ExperimentError(f"blocks.* means every block, and {each} blocks; number them")
         return max(counts.values(), default=0)
+
+    @property
+    def selects(self) -> bool:
+        """Whether some of its prompts are selected by what the unchanged model makes of them."""
+        return any(prompts.selection for prompts in self.prompts.values())
 
     @cached_property
     def first(self) -> PromptSet:
@@ -128,7 +135,7 @@ class ResolvedStudy:
             return name
         if start := self.start_of(Model(name=name)):
             return self.folder_of(start.name)
-        return models.located(self.folder, name)
+        return self.once(("place", name), partial(models.located, self.folder, name))
 
     def located(self, table: Train) -> Train:
         """A training with defaults filled in, and the path of its text."""

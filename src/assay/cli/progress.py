@@ -17,7 +17,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from assay.core.compute import Range
+from assay.core.compute import Range, lasting, time_in_words
 from assay.core.nouns import counted
 from assay.core.plain import plain
 from assay.evaluation.watching import Begun, Remaining, Warned
@@ -30,8 +30,8 @@ from assay.lab.work.events import (
     Saved,
     Started,
     Waiting,
+    batch,
 )
-from assay.report.amounts import batch, duration, lasting
 
 QUIET = 10.0  # seconds between two plain lines of progress
 STILL = 60.0  # seconds between two plain lines that say what is waited for, where that changes
@@ -120,7 +120,7 @@ class Display(LiveLines):
                 self.stored = self.total - len(event.plan.missing)
                 missing = self.total - self.stored
                 took = (
-                    f", about {duration(note)} if the cores are free"
+                    f", about {time_in_words(note)} if the cores are free"
                     if (note := recorded(event)) is not None
                     else ""
                 )
@@ -163,7 +163,7 @@ class Display(LiveLines):
 
     def lines(self) -> Sequence[Text]:
         """The lines shown on a terminal now."""
-        spent = duration(time.monotonic() - self.started)
+        spent = time_in_words(time.monotonic() - self.started)
         state = f"{self.stored} of {counted(self.total, 'run')} stored, {spent} so far{self.left()}"
         stages = (bar(event, stage(event)) for event in self.stages.values())
         waits = map(Text, wrap(self.waiting, self.console.width - 1))
@@ -238,7 +238,7 @@ class Bar(LiveLines):
         r = self.remaining
         left = ""
         if r.seconds is not None and r.done < r.total:
-            left = f", about {duration(r.seconds)} left"
+            left = f", about {time_in_words(r.seconds)} left"
         return f"{self.name}: {r.done:,} of {r.total:,} {self.unit}{left}"
 
     def lines(self) -> Sequence[Text]:

@@ -1,5 +1,5 @@
-"""What computing takes: amounts of which only two bounds are known, times as people write them, and
-the memory that is free."""
+"""What computing takes: amounts of which only two bounds are known, times as people write and read
+them, and the memory that is free."""
 
 from __future__ import annotations
 
@@ -64,6 +64,35 @@ def amount(x: Range | float, noun: str = "an amount") -> Range:
     if not 0 <= x < math.inf:
         raise DataError(f"{noun} must be 0 or more and finite, got {x:g}")
     return Range(float(x), float(x))
+
+
+def time_in_words(seconds: float) -> str:
+    """Write a time as it is read aloud: `8 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def lasting(seconds: Range) -> str:
+    """Write the middle of a range of times as people say it, in the digits that an estimate has:
+    minutes to tens of seconds, from ten minutes on whole ones."""
+    about = seconds.middle
+    step = 1 if about < 60 else 10 if about < 600 else 60
+    return f"about {time_in_words(round(about / step) * step)}"
+
+
+def amount_in_words(r: Range) -> str:
+    """Write the middle of a range in three digits."""
+    x = r.middle
+    return f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+
+
+def number_in_words(x: float | None) -> str:
+    """Write an amount in three digits; a dash where there is none."""
+    return "–" if x is None else "below 1e-6" if x < 1e-6 else f"{x:.3g}"
 
 
 def in_bytes(count: float) -> str:

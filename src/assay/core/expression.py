@@ -414,7 +414,7 @@ class _Claim(Reader):
             if inside and (id(node) in self.summands or self.kept):
                 return self._mean(node)
             return _share(self, self.values(node, 1, 1)[0], inside, _EXAMPLES["share"])
-        if _is_median(node) and inside:
+        if inside and _how(node) == "median" and not node.keywords:
             return _median(self, node)
         if _how(node) == "std" and node.keywords:
             raise self.no(
@@ -1044,10 +1044,6 @@ def _arm(node: ast.expr) -> str | None:
     if isinstance(node, ast.Name):
         return node.id
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-
-
-def _is_median(node: ast.Call) -> bool:
-    return _how(node) == "median" and not node.keywords
 
 
 def _is_of_units(node: ast.AST) -> TypeGuard[ast.Call]:

@@ -6,6 +6,7 @@ Files import them from here, at their top; a command pays for none that it does 
     from assay.core.heavy import torch, xr"""
 
 import ast
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -18,6 +19,8 @@ from assay.core import syntax
 from assay.core.errors import AssayError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     import httpx as httpx
     import scipy as scipy
     import torch as torch
@@ -48,6 +51,20 @@ else:
     scipy = _Deferred("scipy")
     torch = _Deferred("torch")
     xr = _Deferred("xarray")
+
+
+def offered(group: str) -> "list[EntryPoint]":
+    """What the installed distributions offer as entry points of a group, by name."""
+    return sorted(_every_entry_point().select(group=group), key=lambda e: e.name)
+
+
+@functools.cache
+def _every_entry_point() -> Any:
+    """Those of all groups. A process looks once: it reads the metadata of every package there
+    is."""
+    from importlib.metadata import entry_points
+
+    return entry_points()
 
 
 EXTRAS = ("report", "train", "models", "explore", "agents", "ray", "slurm")

@@ -29,8 +29,7 @@ from typing import Any, Self
 
 from assay.core import cache, foreign
 from assay.core.errors import DataError
-from assay.core.plain import plain
-from assay.core.spec import canonical_json
+from assay.core.plain import canonical_json, plain
 
 NOTE = "read.json"
 """The file next to a stored run or artefact that lists the files it read, and their places."""

@@ -704,7 +704,8 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
     """The interval that decides: the hull, or, where a unit has bounds, the exact one in its
     place."""
     factors, bounds = len(claim.units), _exact_bounds(claim, data)
-    i = interval_of(
+    estimated = interval_of if isinstance(claim.statistic, OfMeans) else interval
+    i = estimated(
         data.or_empty(factors),
         claim.statistic,
         factors=factors,

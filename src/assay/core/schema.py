@@ -89,16 +89,25 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def to_json(self) -> Any:
         """Write it as plain values."""
         entry = {}
-        for f in msgspec.structs.fields(self):
-            value = getattr(self, f.name)
-            default = f.default_factory() if callable(f.default_factory) else f.default
-            if f.name in self.UNWRITTEN or (f.name in self.OPTIONAL and value == default):
+        defaults = _defaults(type(self))
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if name in self.UNWRITTEN or (name in self.OPTIONAL and value == defaults[name]):
                 continue
-            entry[f.name] = to_json(value)
+            entry[name] = to_json(value)
         for name, kind in _kinds(type(self)):
             if kind == "reach" and not any(x is not None for x in entry[name]):
                 entry[name] = None
         return entry
+
+
+@functools.cache
+def _defaults(written: type[Written]) -> dict[str, Any]:
+    """What each field is by default."""
+    every = msgspec.structs.fields(written)  # which reads the annotations of the class every time
+    return {
+        f.name: f.default_factory() if callable(f.default_factory) else f.default for f in every
+    }
 
 
 @functools.cache

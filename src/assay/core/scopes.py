@@ -12,10 +12,12 @@ import itertools
 import math
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import ExperimentError, nearest
-from assay.core.spec import Spec
+
+if TYPE_CHECKING:
+    from assay.core.spec import Spec
 
 SEVERAL = 4
 """Numbers that are listed one by one; of more the least and the greatest are named."""

@@ -22,14 +22,14 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from assay.core import heavy
 from assay.core.errors import AssayError, ExperimentError, nearest, nearest_beside
-from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
 from assay.lab.store.origin import (
     LOADED,
@@ -43,7 +43,9 @@ from assay.lab.store.origin import (
     watch,
     where,
 )
-from assay.lab.store.user_code import checked
+
+if TYPE_CHECKING:  # where they are used, they are imported: showing what is stored needs none
+    from assay.core.experiment import Experiment, Header
 
 _GROUP = "assay.experiments"
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -66,6 +68,8 @@ class Entry:
     def header(self) -> Header:
         """Its header block, read without importing it; of a study what it asks. Raises:
         ExperimentError."""
+        from assay.core.experiment import read_header
+
         study = self.path.suffix in STUDIES
         return reader(self.path).header(self.path) if study else read_header(self.path)
 
@@ -73,7 +77,7 @@ class Entry:
 def entries() -> list[Entry]:
     """List every experiment with a name, in alphabetical order; nothing is imported."""
     entries_by_name: dict[str, Entry] = {}
-    for point in _points():
+    for point in heavy.offered(_GROUP):
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
             name = point.name if _SLUG.fullmatch(point.name) else _slug(point.name)
@@ -83,14 +87,7 @@ def entries() -> list[Entry]:
 
 def modules() -> list[str]:
     """List the modules of all that is offered, whether their files are there or not."""
-    return [point.module for point in _points()]
-
-
-@functools.cache
-def _points() -> list[importlib.metadata.EntryPoint]:
-    """What other installed packages offer, by name. A process looks once: it reads the metadata of
-    every package there is."""
-    return sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name)
+    return [point.module for point in heavy.offered(_GROUP)]
 
 
 def entry(name_or_path: str) -> Entry:
@@ -101,12 +98,14 @@ def entry(name_or_path: str) -> Entry:
         return by_name[name_or_path]
     path = Path(name_or_path)
     path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
-    if name_or_path == ALL:
-        raise ExperimentError(
-            f"{ALL!r} is every experiment at once, which only assay series and "
-            "assay verify take; name one of assay list"
-        )
     if not in_file(path.name) and "/" not in name_or_path:
+        from assay.core.experiment import ALL
+
+        if name_or_path == ALL:
+            raise ExperimentError(
+                f"{ALL!r} is every experiment at once, which only assay series and "
+                "assay verify take; name one of assay list"
+            )
         local_file = Path(name_or_path.replace("-", "_") + ".py")
         hint = nearest(name_or_path, by_name) if by_name else MISSING
         if hint.startswith("known: "):
@@ -171,6 +170,9 @@ def find(name_or_path: str) -> Experiment:
 def load(name: str, origin: str) -> Experiment:
     """The experiment that a module or a file defines as `experiment`, or a study describes. Raises:
     ExperimentError with file and line."""
+    from assay.core.experiment import Experiment
+    from assay.lab.store.user_code import checked
+
     if origin.endswith(STUDIES):
         study = reader(Path(origin)).experiment(Path(origin))
         return checked(dataclasses.replace(study, name=name, origin=origin))
@@ -267,29 +269,30 @@ States = dict[str, tuple[int, int]]
 """When each file was last written, in nanoseconds, and its size, by its name."""
 
 
-def unchanged(origin: str) -> str:
+def unchanged(origin: str, *, borrows: bool = True) -> str:
     """64 hex digits of every file that measures or judges an experiment from this module or file,
     and of what it computes with; "" where one was written since the start.
 
     After that it is not known which modules hold the old text and which, imported later, the new
     one. Of the distribution that a module belongs to, its other experiments do not count, since
-    none imports another; for a user's file, which may borrow from any, all that are there do."""
-    digest = _hash(origin)
-    return digest if _states(origin, _files_written) == _states(origin, _at_start) else ""
+    none imports another; for a user's file all that are there do, if it may borrow from them."""
+    roots = _roots(origin) if borrows or not in_file(origin) else (_ROOT,)
+    digest = _hash(origin, roots)
+    now, then = (_states(origin, roots, written) for written in (_files_written, _at_start))
+    return digest if now == then else ""
 
 
 @functools.cache
-def _hash(origin: str) -> str:
+def _hash(origin: str, roots: tuple[Path, ...]) -> str:
     digest = hashlib.sha256("\0".join(f"{p} {_version(p)}" for p in _PACKAGES).encode())
-    roots = _roots(origin)
-    for name in sorted(_states(origin, _at_start)):
+    for name in sorted(_states(origin, roots, _at_start)):
         number, _, file = name.partition("/")
         text = (roots[int(number)] / file).read_bytes()
         digest.update(name.encode() + b"\0" + text + b"\0")
     return digest.hexdigest()
 
 
-def _states(origin: str, written: Callable[[Path], States]) -> States:
+def _states(origin: str, roots: Sequence[Path], written: Callable[[Path], States]) -> States:
     """The files that count, by the number of their root and their name."""
     folder, module = "", ""
     if origin and not in_file(origin):
@@ -297,7 +300,7 @@ def _states(origin: str, written: Callable[[Path], States]) -> States:
     names = tuple(f"{folder}/{name}" for name in (f"{module}.py", f"{module}/", "__init__.py"))
     return {
         f"{i}/{name}": state
-        for i, root in enumerate(_roots(origin))
+        for i, root in enumerate(roots)
         for name, state in written(root).items()
         if not (i and folder and name.startswith(f"{folder}/")) or name.startswith(names)
     }

@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import ALL, Experiment
+from assay.core.heavy import offered
 from assay.core.results import ResultData
 from assay.core.schema import OMITTED
 from assay.lab import catalogue
@@ -208,7 +208,7 @@ def judged_again(experiment: Experiment, preset: str, record: Mapping[str, Any])
     ]
     effects = [
         (past, judge(experiment, past))
-        for judge in (point.load() for point in entry_points(group=CONTESTS))
+        for judge in (point.load() for point in offered(CONTESTS))
         for past in contests.of_record(name, experiment.origin)
     ]
     differences += [

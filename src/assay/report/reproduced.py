@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from assay.core.compute import time_in_words
 from assay.lab.judge.recording import Statement
 from assay.lab.verifying import Reproduction
 from assay.report import tables
-from assay.report.amounts import duration
 
 SIDES = ("recorded", "reproduced")
 SHOWN = {
@@ -43,7 +43,7 @@ def costs(outcome: Reproduction) -> list[tuple[str, ...]]:
     """Cost and environment on both sides."""
     cost, environment = outcome.cost, outcome.environment
     rows = [
-        ("time by the clock", *(duration(cost[side]["seconds"]) for side in SIDES)),
+        ("time by the clock", *(time_in_words(cost[side]["seconds"]) for side in SIDES)),
         ("CPU-seconds", *(f"{cost[side]['cpu_seconds']:,.0f}" for side in SIDES)),
     ]
     for key, name in SHOWN.items():

@@ -766,8 +766,10 @@ def heat_maps(data: ResultData, width: int, *, coloured: bool) -> list[Text]:
     from rich.text import Text
 
     maps = []
-    for s in ResultData.from_json(plain_all(data.to_json())).findings:
-        if s.curve is not None and len(s.curve.dims) == 2:
+    for finding in data.findings:
+        if finding.curve is not None and len(finding.curve.dims) == 2:
+            s = Estimated.from_json(plain_all(finding.to_json()))
+            assert s.curve is not None
             head = Text(f"{s.text}: {' (down) by '.join(s.curve.dims)} (across)")
             maps.append(Text("\n").join([head, *_cells(s.curve, width, coloured)]))
     return maps

@@ -427,12 +427,9 @@ class Pretrained:
     def head(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """The unembedding: from what the final norm returns to logits, capped where the model caps
         them."""
-        linear, cap = self.model.get_output_embeddings(), self._cap
+        linear = self.model.get_output_embeddings()
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
         return linear if cap is None else lambda x: cap * torch.tanh(linear(x) / cap)
-
-    @property
-    def _cap(self) -> float | None:
-        return getattr(self.model.config, "final_logit_softcapping", None)
 
     def regime(self, length: int) -> Regime:
         """Give what texts share that are read by the same model: its rope may be another for long

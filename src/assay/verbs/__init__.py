@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+
+from assay.core import heavy
 
 GROUP = "assay.verbs"
 HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -52,7 +53,7 @@ place of its function."""
 def others() -> Mapping[str, Mapping[str, str]]:
     """Give the verbs of other distributions, under their names as headings."""
     headings: dict[str, dict[str, str]] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+    for point in heavy.offered(GROUP):
         heading = f"From {point.dist.name}" if point.dist is not None else "Others"
         headings.setdefault(heading, {})[point.name] = point.value
     return headings

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from assay.ask.planned import Expected
+from assay.core.compute import amount_in_words, number_in_words
 from assay.core.nouns import plural
 from assay.core.power import CHANCE
 from assay.core.scopes import listed
 from assay.lab.forecast import UNMEASURED, Prospect
-from assay.report.amounts import amount, number
 
 
 def outlined(c: Prospect) -> list[str]:
     """Say what is to be expected of a claim, in sentences; nothing where nothing is measured."""
     if c.half_width is None and c.fewest is None:
         return [f"No forecast of its interval: {c.why}."] if c.why not in ("", UNMEASURED) else []
-    spent = f" ({amount(c.seconds)} CPU-seconds)" if c.seconds is not None else ""
+    spent = f" ({amount_in_words(c.seconds)} CPU-seconds)" if c.seconds is not None else ""
     few = c.power is not None and c.power < CHANCE
     lines = [f"Forecast: {EXPECTED[c.expected]}{powered(c.power)}."]
     if c.half_width is not None:
         units = f"{c.units:,} {plural(c.factor, c.units or 0)}"
         lines.append(
-            f"With {units}, the 95 % interval is the estimate ± {number(c.half_width)}, and the "
-            f"threshold is {number(c.distance)} away."
+            f"With {units}, the 95 % interval is the estimate ± {number_in_words(c.half_width)}, "
+            f"and the threshold is {number_in_words(c.distance)} away."
         )
     if c.fewest is None:
         lines.append(f"{c.why[:1].upper()}{c.why[1:]}." if c.why else "")

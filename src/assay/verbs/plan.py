@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from assay.ask.planned import Arm, Planned, StudyGaps, of_study, plan
 from assay.core import heavy
-from assay.core.compute import in_bytes
+from assay.core.compute import amount_in_words, in_bytes, lasting
 from assay.core.errors import ExperimentError
 from assay.lab.catalogue import entry
 from assay.lab.plan.plan import uncollected
 from assay.lab.store.origin import STUDIES
-from assay.report.amounts import amount, lasting
 from assay.report.statements import notes_in_order
 from assay.verbs.forecasts import counted, outlined
 from assay.verbs.machine import CPU, Machine
@@ -119,6 +118,6 @@ def timed(planned: Planned) -> str:
     if clock is None or cpu is None:
         return "how long they will take is not known yet"
     return (
-        f"{lasting(clock)} if the cores are free ({amount(cpu)} CPU-seconds, estimated from "
-        f"{planned.cost_from})"
+        f"{lasting(clock)} if the cores are free ({amount_in_words(cpu)} CPU-seconds, estimated "
+        f"from {planned.cost_from})"
     )

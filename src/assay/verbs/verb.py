@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Protocol, Ty
 
 from cyclopts import Group, Parameter
 
-from assay.core.experiment import Experiment
 from assay.lab import catalogue
 from assay.verbs.parts import AnswerPart
 
 if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
     from assay.lab.lab import Lab
     from assay.lab.plan.preset import Preset
 

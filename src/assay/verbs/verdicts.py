@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
+from assay.core.compute import time_in_words
 from assay.core.errors import AssayError
 from assay.core.nouns import counted
 from assay.core.results import ResultData
@@ -14,7 +15,6 @@ from assay.lab import catalogue
 from assay.lab.judge import kept
 from assay.lab.judge.kept import Around
 from assay.report import statements, tables
-from assay.report.amounts import duration
 from assay.verbs.parts import AnswerPart, Aside, InFull, Line
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Expected, Flag, Name, Place, verb
 
@@ -108,7 +108,7 @@ def answer(
         yield ""
         yield Line(
             f"{counted(data.provenance['runs'], 'run')}, "
-            f"{counted(round(data.cpu_seconds), 'CPU-second')}; {duration(data.seconds)} "
+            f"{counted(round(data.cpu_seconds), 'CPU-second')}; {time_in_words(data.seconds)} "
             "by the clock, not counting any wait before they started"
         )
         if special is None:

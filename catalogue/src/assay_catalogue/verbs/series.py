@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from assay.core.compute import lasting, time_in_words
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.results import Judged, ResultData
@@ -16,9 +17,8 @@ from assay.core.schema import OMITTED
 from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
-from assay.lab.work.events import Failed, Progress, Said, Saved, Started
+from assay.lab.work.events import Failed, Progress, Said, Saved, Started, batch
 from assay.report import statements, tables
-from assay.report.amounts import batch, duration, lasting
 from assay.verbs.machine import NOT_ELSEWHERE, Elsewhere
 from assay.verbs.parts import AnswerPart, Aside, Table
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Place, verb
@@ -136,7 +136,7 @@ def ended(event: Ended) -> str:
         return f"{part.name}: no result, {' '.join(str(part.error).split())}"
     data = ResultData.from_json(part.data)
     signs = tables.signs(tables.outcomes(data.verdicts)) or "no claims"
-    return f"{part.name}: {signs}, {duration(data.seconds) if part.trained else 'stored'}"
+    return f"{part.name}: {signs}, {time_in_words(data.seconds) if part.trained else 'stored'}"
 
 
 def series(

@@ -375,8 +375,7 @@ def change_of(table: Direction, source: PromptSet) -> Intervention:
 
 def any_parts(read: Read) -> Read:
     """Replace `top` of a read by the first existing parts, to make it ready without a model."""
-    if read.top is None:
-        return read
+    assert read.top is not None
     n, layer = int(read.top.n), (read.top.layers or (0,))[0]
     changes: dict[str, Any] = {"heads": (f"{layer}.0",)}
     if read.top.of == "neurons":

@@ -122,7 +122,7 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     choosers = task.choosers or task.reads
     changes = [choosing.change_of(d, task.prompts) for d in task.own_directions if d.top]
     changes += [t for t in (task.intervention, task.first) if t]
-    for change in (c for c in changes if choosing.by_effect(c, choosers) is not None):
+    for change in (c for c in changes if c.top and choosing.by_effect(c, choosers) is not None):
         variants += choosing.count(change, size, choosers)  # the same for all seeds
     for read in (r for r in task.reads if r.top):
         stand_in = choosing.stand_in(read)
@@ -421,7 +421,7 @@ def remarks(
     for source, point, level in _tables([read]):
         if level.top is not None:
             _check_choice(task, level, prompts[0].folder)
-        table = source, point, choosing.any_parts(level)
+        table = source, point, choosing.any_parts(level) if level.top else level
         head = partial(own_code.any_logits, read_sizes(prompts[0].folder.config)["v"])
         of_each = _ready(task, table, prompts, dictionary, code, head=head)
         tried = read.function and own_code.can_be_tried(code(read.function))

@@ -306,9 +306,11 @@ def blocks_of(w: Weights) -> tuple[int, ...]:
 
 def check_weights(table: Model, folder: folders.ModelFolder) -> None:
     """Refuse a change of weights that the model lacks. Raises: DataError."""
-    names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
+    if not (changed := changes(table)):
+        return
     shapes = folder.shapes()
-    for w in changes(table):
+    names = [n for n in shapes if n.endswith((".weight", ".bias"))]
+    for w in changed:
         _order(w, folder.layers)
         affected = [name for name in names if is_of(w.of, name)]
         if names and not affected:

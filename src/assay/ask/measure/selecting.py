@@ -21,11 +21,10 @@ OF_ONE_PASS = (
 """Kinds of reads by which prompts can be selected: those that need only the model."""
 
 
-def of_table(table: Prompts, study_reads: Sequence[Read], model: Model) -> Selection | None:
-    """How the prompts of a table are selected; None if all are measured. Raises: DataError,
-    ClaimError for a condition that does not fit an unchanged model."""
-    if not isinstance(table.where, str):
-        return None
+def of_table(table: Prompts, study_reads: Sequence[Read], model: Model) -> Selection:
+    """How the prompts of a table with a condition are selected. Raises: DataError, ClaimError for a
+    condition that does not fit an unchanged model."""
+    assert isinstance(table.where, str)
     parsed = condition(table.where)
     plain = {*parsed.terms} == {"value"} and not parsed.share and not parsed.together
     if not plain or any(c.levels or c.over or c.arm not in (None, "main") for c in parsed.columns):
@@ -70,9 +69,8 @@ def condition(text: str) -> Parsed:
 
 
 def in_words(prompts: PromptSet, levels: int, measured: int | None = None) -> str:
-    """Say which prompts are measured, and how many, once that is known; "" if all are."""
-    if prompts.selection is None:
-        return ""
+    """Say which prompts are measured, and how many, once that is known."""
+    assert prompts.selection is not None
     units = plural(prompts.unit, levels)
     which = f"those of which {prompts.selection.condition} is true in the unchanged model"
     if measured is None:

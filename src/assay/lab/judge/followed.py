@@ -106,7 +106,7 @@ class Followed:
                     for name in others
                 ),
                 *left_out(result),
-                *families.lines([j.claim for j in result.judged]),
+                *(families.lines([j.claim for j in result.judged]) if result.judged[1:] else ()),
                 *remarks,
             ),
             ledger=self.ledger.head(*place),

@@ -146,7 +146,7 @@ def described(
         folder = Path(experiment.origin).parent
         paths = (Path(experiment.origin), *experiment.materials.files())
         files = {os.path.relpath(path, folder): _digest(path) for path in paths}
-    code = catalogue.unchanged(experiment.origin)
+    code = catalogue.unchanged(experiment.origin, borrows=False)
     if not code or "" in files.values():
         return None
     folder = store.root / "results" / experiment.name
@@ -177,7 +177,9 @@ def read(
         return None
     if made.is_read and not is_planned:
         return None
-    if _is_frozen(root, name, origin, preset) or made.code != catalogue.unchanged(origin):
+    if _is_frozen(root, name, origin, preset) or made.code != catalogue.unchanged(
+        origin, borrows=False
+    ):
         return None
     folder = Path(origin).parent
     if any(_digest(folder / path) != digest for path, digest in made.files.items()):
@@ -187,11 +189,12 @@ def read(
         return None
     if not _are_as_judged(root / "runs" / name, evidence):
         return None
-    from assay.lab.records import contests
-
-    is_contested = (catalogue.record_path(name, origin).parent / "contests").is_dir()
+    later: tuple[str, ...] = ()
     with suppress(AssayError):
-        later = contests.lines(contests.of_preset(name, preset, origin)) if is_contested else ()
+        if (catalogue.record_path(name, origin).parent / "contests").is_dir():
+            from assay.lab.records import contests
+
+            later = contests.lines(contests.of_preset(name, preset, origin))
         notes = tuple(dict.fromkeys([*later, *around["notes"], *data.notes]))
         changed = tuple(dict.fromkeys([*data.changed, *since]))
         return Kept(msgspec.structs.replace(data, notes=notes, changed=changed), about)

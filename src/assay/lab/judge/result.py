@@ -313,7 +313,7 @@ def judge_all(
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
     plots, cards, failure = _pictures(experiment, everything)
-    curves = figures_of(statements.findings)
+    curves = figures_of(statements.findings) if statements.findings else ()
     return Result(
         experiment=experiment.name,
         preset=plan.preset.title,

@@ -159,26 +159,31 @@ def plan(
     preset: Preset,
     workers: int = 1,
     inputs_of: InputsOf | None = None,
-    costs: Costs | None = None,
+    first: Plan | None = None,
 ) -> Plan:
     """What running this preset would do. Reads the store, writes nothing. Raises: SpecError,
     ExperimentError, StoreError.
 
     `inputs_of` says what a run should have read from outside; by default the experiment is asked,
-    which may need its model. `costs` are those of runs, where they are known already."""
+    which may need its model. `first` is an earlier plan of the same, whose runs, with what they
+    should have read, and whose costs are taken over: asking the experiment again costs time, and
+    its answer may have changed."""
     origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
     inputs_for = experiment.inputs or (lambda spec: {})
     listing = store.listing(experiment.name)
     shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
-    rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
+    if first is None:
+        rows = _rows(shelf, _runs(shelf, inputs_of or (lambda job, _: inputs_for(job.spec))))
+    else:
+        rows = _rows(shelf, first.rows)
     missing = [r for r in rows if r.state == "missing"]
     cached = [r.stored for r in rows if r.state == "cached" and r.stored is not None]
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
     per_run, cost_from, scaled = (
-        costs
+        (first and Costs(first.per_run, first.cost_from, first.scaled))
         or (cost and stated_costs(experiment, preset))
         or known_costs(
             experiment, preset, shelf.record.get("cost", {}), [*shelf.runs.values()], cached
@@ -214,12 +219,8 @@ def plan(
 
 
 def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
-    """Plan once more after work on it: what is stored by now, each run asked to have read what it
-    should have read then."""
-    if not first.missing:
-        return first
-    costs = Costs(first.per_run, first.cost_from, first.scaled)
-    return plan(store, experiment, first.preset, inputs_of=as_planned(first), costs=costs)
+    """Plan once more after work on it: what is stored by now of the same runs."""
+    return plan(store, experiment, first.preset, first=first) if first.missing else first
 
 
 class _Shelf:
@@ -252,10 +253,10 @@ class _Shelf:
         """What the experiment's files say now."""
         return origin.text(self.experiment)
 
-    def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> PlannedRun:
-        stored = self.runs.get(job.key)
+    def row(self, run: WantedRun | PlannedRun) -> PlannedRun:
+        job, inputs, stored = run.job, run.inputs, self.runs.get(run.job.key)
         why = self._absent(job) if stored is None else self._outdated(stored, inputs)
-        return PlannedRun(job, "missing" if why else "cached", why, parent, inputs, stored)
+        return PlannedRun(job, "missing" if why else "cached", why, run.parent, inputs, stored)
 
     def _absent(self, job: Job) -> str:
         for d in self.damaged:
@@ -312,9 +313,11 @@ class _Shelf:
             f"of {path} {bad}, so later changes may go unnoticed"
             for path, bad, _ in journal.harmed(self.store, self.experiment.name)
         ]
-        experiment = self.experiment
-        past = contests.of_preset(experiment.name, self.preset.title, experiment.origin)
-        return (*messages, *contests.lines(past))
+        if self.record:  # only recorded claims are contested
+            experiment = self.experiment
+            past = contests.of_preset(experiment.name, self.preset.title, experiment.origin)
+            messages += contests.lines(past)
+        return tuple(messages)
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
@@ -323,15 +326,8 @@ def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
     return stored.inputs if stored is not None else {}
 
 
-def as_planned(planned: Plan) -> InputsOf:
-    """What each run should have read by an earlier plan: asking the experiment again costs time,
-    and its answer may have changed."""
-    inputs = {r.job.key: r.inputs for r in planned.rows}
-    return lambda job, stored: inputs[job.key]
-
-
-def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[PlannedRun, ...]:
-    experiment, rows = shelf.experiment, dict[str, list[PlannedRun]]()
+def _runs(shelf: _Shelf, inputs_of: InputsOf) -> Iterator[WantedRun]:
+    experiment = shelf.experiment
 
     def job(arm: str, spec: Spec) -> Job:
         return Job(experiment.name, experiment.version, arm, spec)
@@ -339,13 +335,17 @@ def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[PlannedRun, ...]:
     for name, arm in experiment.arms.items():
         if arm.train is None:
             continue
-        rows_by_key: dict[str, PlannedRun] = {}
         for spec, pair in experiment.pairs(name, shelf.preset.specs):
             run = job(name, spec)
             parent = job(arm.after, pair).key if arm.after and pair else None
-            inputs = dict(inputs_of(run, shelf.runs.get(run.key)))
-            rows_by_key[run.key] = shelf.row(run, parent, inputs)
-        rows[name] = list(rows_by_key.values())  # equal specs are one run
+            yield WantedRun(run, parent, dict(inputs_of(run, shelf.runs.get(run.key))))
+
+
+def _rows(shelf: _Shelf, runs: Iterable[WantedRun | PlannedRun]) -> tuple[PlannedRun, ...]:
+    by_key = {run.job.key: shelf.row(run) for run in runs}  # equal specs are one run
+    rows = dict[str, list[PlannedRun]]()
+    for row in by_key.values():
+        rows.setdefault(row.job.arm, []).append(row)
     # A missing run needs its parent's parameters: where they are not stored, the parent is missing
     # too.
     for _ in rows:  # once per arm: chains of arms that build on each other

@@ -7,16 +7,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import structs
 
 from assay.core.errors import DataError, ExperimentError
-from assay.core.experiment import Experiment
+from assay.core.plain import canonical_json
 from assay.core.results import Judged, Outcome
 from assay.core.schema import Number, Written
-from assay.core.spec import canonical_json
 from assay.lab import catalogue
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
 
 Effect = Literal["beaten", "unspecific", "undecided", "shared", "void"]
 Role = Literal["control", "rival"]

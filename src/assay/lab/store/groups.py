@@ -152,7 +152,7 @@ def read(folder: Path) -> RunGroup | None:
     """The group in this folder; None when it is finished or was never whole."""
     try:
         text = foreign.read_stored(folder / "keys.json")
-        if not matches_name(text, folder.name):
+        if _hash_keys(text) != folder.name:
             return None  # other runs than those the group was formed for
         return _parse(folder, text)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -375,11 +375,6 @@ def damaged(store: Store) -> Iterator[Path]:
         for folder in sorted((store.root / "groups").glob("*"))
         if read(folder) is None and folder.is_dir()
     )
-
-
-def matches_name(text: bytes, name: str) -> bool:
-    """Whether the keys.json of the group of this name says so."""
-    return _hash_keys(text) == name
 
 
 def _hash_keys(text: bytes) -> str:

@@ -32,12 +32,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assay.core import foreign, inputs, syntax
 from assay.core.errors import Operator, StoreError
-from assay.core.experiment import Experiment, Joint
-from assay.core.plain import plain
-from assay.core.spec import canonical_json
+from assay.core.plain import canonical_json, plain
 from assay.lab.store.atomic import write
 
 if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
     from assay.lab.store.runs import Stored
     from assay.lab.store.store import Store
 
@@ -171,6 +170,8 @@ def _user_files(experiment: Experiment) -> list[Path]:
         return files(experiment.origin)
     if not experiment.origin.endswith(STUDIES):
         return []
+    from assay.core.experiment import Joint  # which showing what is stored does without
+
     trained = [arm.train for arm in experiment.arms.values() if arm.train is not None]
     functions = [f.train if isinstance(f, Joint) else f for f in trained]
     names = {_module(f).partition(".")[0] for f in functions}

@@ -10,7 +10,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
@@ -208,3 +208,10 @@ class Executor(Protocol):
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as it ends, in any order; `report` hears of starts and progress
         in between. Closing it stops what runs."""
+
+
+def batch(arms: Sequence[str], seeds: str) -> str:
+    """Name what trains together so that no two batches have the same name: "main, relu and 3 more
+    (seed 1001)"."""
+    names = ", ".join(arms) if len(arms) <= 3 else f"{', '.join(arms[:2])} and {len(arms) - 2} more"
+    return f"{names} ({seeds})" if seeds else names

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from jaxtyping import Float
 
 from assay.core.errors import ModelError
-from assay.core.heavy import torch
+from assay.core.heavy import offered, torch
 
 GROUP = "assay.architectures"
 
@@ -129,7 +128,7 @@ def post_norms(sites: Mapping[str, Place]) -> dict[str, Place]:
 def known() -> Mapping[str, Architecture]:
     """Find the architectures of this folder, and those that other distributions add, by name, the
     largest family first."""
-    files = [point.load() for point in entry_points(group=GROUP)]
+    files = [point.load() for point in offered(GROUP)]
     files += [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
     families = [
         [
