@@ -215,7 +215,7 @@ def _no_lead(
     changed, base = pairs[0] if claim.high <= 0 else pairs[0][::-1]
     falls = claim.high <= 0 or (claim.low >= 0 and claim.high == math.inf)
     of = {"changed": changed.arm or asking.main, "base": base.arm or asking.main}
-    undone = of["changed"] in questions.changed_arms and of["base"] not in questions.done
+    undone = of["changed"] in questions.changed_arms and of["base"] not in questions.changed_arms
     read = next((r for r in questions.text.study.read if r.name == base.name), None)
     is_lead = read is not None and any(isinstance(getattr(read, k), tuple) for k in reads.PAIRS)
     if not (falls and undone and is_lead and base.name in arms.get(of["base"], ())):
