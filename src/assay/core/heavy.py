@@ -19,8 +19,6 @@ from assay.core import syntax
 from assay.core.errors import AssayError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     import httpx as httpx
     import scipy as scipy
     import torch as torch
@@ -53,15 +51,10 @@ else:
     xr = _Deferred("xarray")
 
 
-def offered(group: str) -> "list[EntryPoint]":
-    """What the installed distributions offer as entry points of a group, by name."""
-    return sorted(_every_entry_point().select(group=group), key=lambda e: e.name)
-
-
 @functools.cache
-def _every_entry_point() -> Any:
-    """Those of all groups. A process looks once: it reads the metadata of every package there
-    is."""
+def offered() -> Any:
+    """The entry points of all installed distributions. A process looks once: it reads the metadata
+    of every package there is."""
     from importlib.metadata import entry_points
 
     return entry_points()

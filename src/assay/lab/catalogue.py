@@ -77,7 +77,7 @@ class Entry:
 def entries() -> list[Entry]:
     """List every experiment with a name, in alphabetical order; nothing is imported."""
     entries_by_name: dict[str, Entry] = {}
-    for point in heavy.offered(_GROUP):
+    for point in _points():
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
             name = point.name if _SLUG.fullmatch(point.name) else _slug(point.name)
@@ -87,7 +87,12 @@ def entries() -> list[Entry]:
 
 def modules() -> list[str]:
     """List the modules of all that is offered, whether their files are there or not."""
-    return [point.module for point in heavy.offered(_GROUP)]
+    return [point.module for point in _points()]
+
+
+def _points() -> list[importlib.metadata.EntryPoint]:
+    """What other installed packages offer, by name."""
+    return sorted(heavy.offered().select(group=_GROUP), key=lambda e: e.name)
 
 
 def entry(name_or_path: str) -> Entry:

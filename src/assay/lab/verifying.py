@@ -208,7 +208,7 @@ def judged_again(experiment: Experiment, preset: str, record: Mapping[str, Any])
     ]
     effects = [
         (past, judge(experiment, past))
-        for judge in (point.load() for point in offered(CONTESTS))
+        for judge in (point.load() for point in offered().select(group=CONTESTS))
         for past in contests.of_record(name, experiment.origin)
     ]
     differences += [

@@ -53,7 +53,7 @@ place of its function."""
 def others() -> Mapping[str, Mapping[str, str]]:
     """Give the verbs of other distributions, under their names as headings."""
     headings: dict[str, dict[str, str]] = {}
-    for point in heavy.offered(GROUP):
+    for point in sorted(heavy.offered().select(group=GROUP), key=lambda e: e.name):
         heading = f"From {point.dist.name}" if point.dist is not None else "Others"
         headings.setdefault(heading, {})[point.name] = point.value
     return headings

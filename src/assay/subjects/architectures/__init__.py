@@ -128,7 +128,7 @@ def post_norms(sites: Mapping[str, Place]) -> dict[str, Place]:
 def known() -> Mapping[str, Architecture]:
     """Find the architectures of this folder, and those that other distributions add, by name, the
     largest family first."""
-    files = [point.load() for point in offered(GROUP)]
+    files = [point.load() for point in offered().select(group=GROUP)]
     files += [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
     families = [
         [
