@@ -65,9 +65,11 @@ class Condition:
 
     @property
     def pairs(self) -> tuple[tuple[Column, Column], ...]:
-        """The pairs of a comparison at equal something, each with the positive side first: one for
-        a difference, two for the difference of two; none otherwise."""
-        columns, walk = self.parsed.columns, self.parsed.terms["value"]
+        """The pairs of a comparison, each with the positive side first: one for a difference, two
+        for the difference of two; none otherwise."""
+        columns, walk = self.parsed.columns, self.parsed.terms.get("value")
+        if walk is None:  # a share of units, or a level
+            return ()
 
         def value(*numbers: float) -> float:
             return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
