@@ -105,9 +105,11 @@ class Column:
             every = str(replace(self, over=(*self.over, *unnamed)))
             if self.how == "each":
                 every = f"{dims} in over=, too"
+            listed = ", ".join(f'"{dim}"' for dim in unnamed)
             raise ClaimError(
                 f"{self.plain} varies over {description}: write {single} for one value, or {every} "
-                f"for the mean, or name {dims} as a unit, to generalise over it"
+                f"for the mean, or name {dims} as a unit, to generalise over it; an estimate with "
+                f"over = [{listed}] has a value for every level"
             )
 
     def place(self, dim: str, level: Level, levels: Sequence[Any]) -> int:
