@@ -16,8 +16,8 @@ import assay
 from assay.ask.measure import activations, controls, dictionaries, models
 from assay.ask.measure.changes import Editing
 from assay.ask.measure.directions import Learner
-from assay.ask.measure.seen import prompt
 from assay.ask.measure.tasks import Task
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies

@@ -8,7 +8,7 @@ import torch
 from naive_models import measured, task, texts
 
 from assay.ask.measure import measuring, prompts, reads
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Intervention, Prompts, Read, Top
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.ask.measure import measuring, passes, reads
 from assay.ask.measure.prompts import load
-from assay.ask.measure.seen import Want, prompt
+from assay.ask.measure.tokenized import Want, prompt
 from assay.ask.tables import Direction, Intervention, Prompts, Read
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary

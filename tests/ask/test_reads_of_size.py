@@ -227,7 +227,7 @@ def test_what_has_no_size_is_refused(fields, why, tmp_path_factory):
         reads.check(read, [ALONG])
         of = task(naive, texts(*SHOWN), [read], directions=[ALONG])
         from assay.ask.measure import measuring, own_code
-        from assay.ask.measure.seen import prompt
+        from assay.ask.measure.tokenized import prompt
         from assay.subjects.folder import find
 
         folder = find(str(naive.folder))

@@ -71,7 +71,9 @@ def test_two_values_of_a_field_are_compared_in_a_claim_seed_by_seed(asks):
             float((by_density[0.5].values - by_density[0.05].values).mean())
         )
     asks.write_text(text.replace("{dense}", "0.7"))
-    with pytest.raises(ExperimentError, match=r"main\.represented has no density 0\.7; it has 0\.05"):
+    with pytest.raises(
+        ExperimentError, match=r"main\.represented has no density 0\.7; it has 0\.05"
+    ):
         catalogue.find(str(asks))
 
 

@@ -9,8 +9,8 @@ from naive_models import Naive, measured  # noqa: F401
 from test_study_asks import folder  # noqa: F401 (a fixture)
 
 from assay.ask.measure import measuring, models, prompts, training
-from assay.ask.measure.seen import prompt
 from assay.ask.measure.tasks import Task
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model, Prompts, Read, Train, Weights
 from assay.core.errors import DataError, ExperimentError
 from assay.lab import catalogue

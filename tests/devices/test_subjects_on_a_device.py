@@ -9,7 +9,7 @@ import torch
 
 import tiny_models
 from assay.ask.measure import gradients, prompts, reads
-from assay.ask.measure.seen import Context, PassOutput, prompt
+from assay.ask.measure.tokenized import Context, PassOutput, prompt
 from assay.ask.tables import Prompts, Read
 from assay.core import rng
 from assay.core.runs import Runs

@@ -9,7 +9,7 @@ import pytest
 import transformers
 
 from assay.ask.measure import prompts
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Message, Prompts
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.subjects.folder import find

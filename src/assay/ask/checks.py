@@ -36,8 +36,8 @@ from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.measure.tasks import Task
+from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Direction, Intervention, Plain, Positions, Read

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from assay.ask import (
-    beside,
     checks,
     comparing,
     contents,
@@ -24,6 +23,7 @@ from assay.ask import (
     selection,
     sides,
     statements,
+    verdict_notes,
 )
 from assay.ask.contents import Contents
 from assay.ask.draft import Statement, StudyDraft
@@ -166,7 +166,7 @@ def _experiment(
             version=sum(s.of.version for s in study.sides) or 1,
             measured=sum(s.of.measured for s in study.sides) or 1,
             scope=partial(_scope, study),
-            beside=study.beside,
+            verdict_notes=study.verdict_notes,
         )
     except AssayError as e:
         raise ExperimentError(f"{study.text.path}: {e}") from e
@@ -253,7 +253,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
     study.asked.remarks += bearing
     bearing += [r for r in study.asked.remarks if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r)]
     by_text = dict(zip((statement.text for statement in made), askings, strict=True))
-    study.beside = partial(beside.lines, study.asked, by_text, bearing)
+    study.verdict_notes = partial(verdict_notes.lines, study.asked, by_text, bearing)
 
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:

@@ -29,8 +29,8 @@ from assay.ask.measure import (
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.measure.seen import prompt
 from assay.ask.measure.tasks import Task, stated
+from assay.ask.measure.tokenized import prompt
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import Part, at_levels, model_phrase
 from assay.ask.tables import Intervention, Model

@@ -82,7 +82,7 @@ class StudyDraft:
             message = "a study asks models or borrows experiments; write two studies"
             raise text.error((asks,), message)
         self.asked = ModelStudy(text)
-        self.beside: Any = None
+        self.verdict_notes: Any = None
         # the arms and measures that each statement reads, by its text
         self.columns: dict[str, list[tuple[str, str]]] = {}
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()

@@ -92,7 +92,7 @@ def measured(
             full=judged,
             seeds_per_group=1,
             inputs=lambda spec: {f"text of {name}": text},
-            beside=lambda judged, arms: [caution(DEALT)] if DEALT in arms else [],
+            verdict_notes=lambda judged, arms: [caution(DEALT)] if DEALT in arms else [],
             scope=words,
             name=name.replace("_", "-").lower().strip("-"),
         )

@@ -304,7 +304,7 @@ def of_study(name: str, prompts: int) -> tuple[Sent, ...]:
 def sent(path: Path, count: int) -> Iterator[Sent]:
     """The first prompts of each table of a study, for each of its models. Raises: AssayError."""
     from assay.ask.measure import models, prompts
-    from assay.ask.measure.seen import prompt
+    from assay.ask.measure.tokenized import prompt
     from assay.ask.text import read
     from assay.subjects.folder import find
 

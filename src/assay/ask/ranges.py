@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.ask.measure import models
-from assay.ask.measure.seen import range_ends
+from assay.ask.measure.tokenized import range_ends
 from assay.core.errors import AssayError, ExperimentError
 from assay.subjects.folder import find
 from assay.subjects.sizes import read_sizes

@@ -14,7 +14,7 @@ import msgspec
 from assay.ask.contents import spoken_scope
 from assay.ask.measure import prompts, reads
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import texts_of
+from assay.ask.measure.tokenized import texts_of
 from assay.ask.part import at_levels
 from assay.ask.tables import Answer, Read
 from assay.ask.text import Study, read

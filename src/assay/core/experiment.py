@@ -291,7 +291,7 @@ class Experiment(Generic[S]):
     figures: Callable[[Arms], list[Figure]] = field(default=lambda arms: [])
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
-    beside: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
+    verdict_notes: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
     """(its judged claims, the measures of all arms) → what a reader should know in addition to the
     verdicts, a line each."""
     cost: Callable[[Runs[S]], Cost] | None = None

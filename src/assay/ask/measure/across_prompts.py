@@ -13,7 +13,7 @@ from assay.ask.measure import similarity
 from assay.ask.measure.activations import own_site
 from assay.ask.measure.directions import label_of
 from assay.ask.measure.prompts import PromptRow, PromptSet
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, positions
+from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, positions
 from assay.ask.tables import Read
 from assay.core import rng, spread
 from assay.core.errors import DataError, nearest

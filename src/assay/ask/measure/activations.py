@@ -14,7 +14,7 @@ from jaxtyping import Float
 from assay.ask.measure import dictionaries, directions, own_code
 from assay.ask.measure.heads import check_neurons, checked_heads, head_of
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions, prompt
+from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, each, positions, prompt
 from assay.ask.tables import Direction, Position, Read
 from assay.controls import picks
 from assay.core import spread

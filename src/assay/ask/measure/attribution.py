@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float
 
 from assay.ask.measure import heads, next_tokens
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, texts_of
+from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, each, texts_of
 from assay.ask.measure.weights import output_of_heads
 from assay.ask.tables import Read
 from assay.controls import picks

@@ -29,8 +29,8 @@ from assay.ask.measure.elsewhere import FEW, Elsewhere, Places
 from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.interventions import Put
 from assay.ask.measure.replacements import Replacements
-from assay.ask.measure.seen import Prompt
 from assay.ask.measure.tasks import Task, stated
+from assay.ask.measure.tokenized import Prompt
 from assay.ask.tables import Direction, Intervention, Plain
 from assay.controls import picks, vectors
 from assay.core.errors import DataError

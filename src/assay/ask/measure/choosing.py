@@ -28,7 +28,7 @@ from assay.ask.measure import (
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT, PromptSet
-from assay.ask.measure.seen import Context, PassOutput, Prompt, prompt
+from assay.ask.measure.tokenized import Context, PassOutput, Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Plain, Positions, Read, Top
 from assay.core import rng
 from assay.core.errors import DataError, nearest

@@ -11,7 +11,7 @@ import numpy as np
 
 from assay.ask.measure import directions, interventions, probe_parts, reads
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
-from assay.ask.measure.seen import Prompt, texts_of
+from assay.ask.measure.tokenized import Prompt, texts_of
 from assay.ask.tables import Direction, Intervention, Probe, Read
 from assay.controls import table as near
 from assay.controls.picks import pick

@@ -28,8 +28,8 @@ from jaxtyping import Int
 from assay.ask.measure import choosing, measuring, models, reads, tasks
 from assay.ask.measure.measuring import Measured, Tick
 from assay.ask.measure.prompts import SLOT, PromptSet, load
-from assay.ask.measure.seen import whole_slot
 from assay.ask.measure.tasks import Task
+from assay.ask.measure.tokenized import whole_slot
 from assay.ask.tables import Intervention, Model, Position, Prompts, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError

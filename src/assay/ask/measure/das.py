@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from assay.ask.measure.pairs import pair_of
 from assay.ask.measure.prompts import PromptRow, PromptSet
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Direction
 from assay.controls.vectors import basis
 from assay.core import rng

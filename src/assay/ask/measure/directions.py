@@ -14,8 +14,8 @@ from jaxtyping import Float
 from assay.ask.measure import attribution, das, dictionaries, subspaces
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
-from assay.ask.measure.seen import PassOutput, Prompt, prompt, texts_of
 from assay.ask.measure.subspaces import RIDGE
+from assay.ask.measure.tokenized import PassOutput, Prompt, prompt, texts_of
 from assay.ask.measure.weights import embeddings, mean_row, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 
 from assay.ask.measure.heads import check_heads, heads_by_layer
-from assay.ask.measure.seen import Prompt, whole_slot
+from assay.ask.measure.tokenized import Prompt, whole_slot
 from assay.ask.tables import Block, Position
 from assay.controls import picks
 from assay.core.errors import DataError

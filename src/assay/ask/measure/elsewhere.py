@@ -12,7 +12,7 @@ from assay.ask.measure import edges, interventions
 from assay.ask.measure.heads import check_heads
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.replacements import Replacements
-from assay.ask.measure.seen import Prompt
+from assay.ask.measure.tokenized import Prompt
 from assay.ask.tables import Block, Intervention, Position
 from assay.controls import picks
 from assay.core.errors import DataError

@@ -15,7 +15,7 @@ from assay.ask.measure import dictionaries
 from assay.ask.measure.activations import neuron_of, own_site, read_by_dictionary
 from assay.ask.measure.heads import checked_heads
 from assay.ask.measure.pairs import Pair, pair_of
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, each
+from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, Want, each
 from assay.ask.tables import Read
 from assay.controls import picks
 from assay.core.errors import DataError

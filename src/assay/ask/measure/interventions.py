@@ -18,7 +18,7 @@ from jaxtyping import Float
 from assay.ask.measure import directions, edges
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Prompt, range_ends, whole_slot
+from assay.ask.measure.tokenized import Prompt, range_ends, whole_slot
 from assay.ask.tables import (
     Block,
     Direction,

@@ -39,8 +39,8 @@ from assay.ask.measure import (
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.passes import Given, Passes, Written
 from assay.ask.measure.prompts import SLOT, PromptSet
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, prompt
 from assay.ask.measure.tasks import MOVED, PART, Task, chosen_for, stated
+from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, Want, prompt
 from assay.ask.tables import Direction, Intervention, Model, Plain, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError

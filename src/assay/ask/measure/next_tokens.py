@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.ask.measure import own_code
-from assay.ask.measure.seen import (
+from assay.ask.measure.tokenized import (
     AnyOf,
     Behind,
     Context,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure.seen import PassOutput, Prompt
+from assay.ask.measure.tokenized import PassOutput, Prompt
 from assay.core import foreign
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch

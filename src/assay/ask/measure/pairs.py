@@ -9,7 +9,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 
 from assay.ask.measure.prompts import SLOT, PromptSet, chat, filled
-from assay.ask.measure.seen import Prompt, prompt, range_ends, whole_slot
+from assay.ask.measure.tokenized import Prompt, prompt, range_ends, whole_slot
 from assay.ask.tables import Position, Positions
 from assay.core.errors import DataError
 from assay.core.heavy import torch

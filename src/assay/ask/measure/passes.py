@@ -18,7 +18,7 @@ from jaxtyping import Float
 from assay.ask.measure import next_tokens
 from assay.ask.measure.activations import captured
 from assay.ask.measure.changes import Changes
-from assay.ask.measure.seen import Want
+from assay.ask.measure.tokenized import Want
 from assay.core.heavy import torch
 from assay.subjects.batches import most_rows, run_many
 from assay.subjects.edits import Edits, continued

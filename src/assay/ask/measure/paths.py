@@ -15,7 +15,7 @@ from assay.ask.measure.heads import check_heads, head_of
 from assay.ask.measure.interventions import positions_of, put
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.replacements import Replacements
-from assay.ask.measure.seen import Prompt
+from assay.ask.measure.tokenized import Prompt
 from assay.ask.tables import Intervention, Path
 from assay.core.errors import DataError
 from assay.subjects import edits as changes

@@ -18,8 +18,8 @@ from jaxtyping import Int
 from assay.ask.measure import interventions, probe_parts
 from assay.ask.measure.directions import LEARNED, way_of
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
-from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.measure.tasks import Task, WithoutReads, stated
+from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.tables import Intervention, Model, Position, Probe
 from assay.controls.table import BAG, EMBEDDING
 from assay.core.errors import AssayError, DataError, nearest

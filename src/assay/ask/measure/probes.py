@@ -24,7 +24,7 @@ from assay.ask.measure.models import as_it_is, key_suffix, located
 from assay.ask.measure.probe_fits import DEALS, Learning, Rows
 from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask, every_point
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.seen import Prompt, prompt
+from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.tables import Intervention, Plain, Position, Probe, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from assay.ask.measure import adapting, models
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Train, Weights
 from assay.core.errors import DataError
 from assay.core.heavy import torch

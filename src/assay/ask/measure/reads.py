@@ -24,7 +24,7 @@ from assay.ask.measure import (
 )
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Context, Prompt, Ready, range_ends, texts_of, whole_slot
+from assay.ask.measure.tokenized import Context, Prompt, Ready, range_ends, texts_of, whole_slot
 from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.measures import taken_names

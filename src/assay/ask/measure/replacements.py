@@ -15,7 +15,7 @@ from assay.ask.measure import interventions, own_code
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.pairs import Rows, aligned, corrupted, misfit
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.seen import Prompt, prompt
+from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.tables import Intervention, Positions
 from assay.controls import picks
 from assay.core import rng

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from assay.ask.measure import models
 from assay.ask.measure.prompts import PromptRow, PromptSet
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model, Train
 from assay.core.bench import Bench
 from assay.core.errors import AssayError, DataError, RunError, nearest

@@ -17,8 +17,8 @@ from assay.ask.measure.activations import FEWEST, own_site
 from assay.ask.measure.heads import checked_heads
 from assay.ask.measure.interventions import token_in_words
 from assay.ask.measure.prompts import PromptSet, filled
-from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions
-from assay.ask.measure.seen import prompt as seen_prompt
+from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, each, positions
+from assay.ask.measure.tokenized import prompt as tokenized_prompt
 from assay.ask.tables import Read
 from assay.core import rng, spread
 from assay.core.errors import DataError
@@ -84,7 +84,7 @@ def second(
     elif own_row is None:
         return site, lambda reading: reading
     else:
-        other = seen_prompt(prompt.folder, own_row)
+        other = tokenized_prompt(prompt.folder, own_row)
     if read.position != "mean":
         other.all_at(read.position)
     layers = range(prompt.folder.layers) if read.sweep and site.layer is not None else ()
@@ -119,7 +119,7 @@ def other_text(read: Read, shown: Prompt, prompts: PromptSet) -> Prompt:
     """The text with which a prompt is compared, as tokens. Raises: DataError if there is none."""
     if not read.other_text:
         return replacements.corrupted(prompts, shown)
-    return seen_prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
+    return tokenized_prompt(shown.folder, filled(replace(shown.row, chat=None), read.other_text))
 
 
 def _read_once(

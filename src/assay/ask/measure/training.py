@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from assay.ask.measure import adapting, models, rank_one
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model, Train, Weights
 from assay.core import compute, rng
 from assay.core.errors import AssayError, DataError, ModelError

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from jaxtyping import Float
 
 from assay.ask.measure import heads, next_tokens
-from assay.ask.measure.seen import Behind, Context, PassOutput, Prompt, Ready, each
+from assay.ask.measure.tokenized import Behind, Context, PassOutput, Prompt, Ready, each
 from assay.ask.tables import Read
 from assay.controls import picks
 from assay.core.errors import DataError

@@ -90,7 +90,7 @@ class Followed:
         place = experiment.name, preset.title
         gone = self.ledger.gone(*place)
         others = contents.changed_prompts(experiment, plan)
-        asks = None if others else experiment.beside
+        asks = None if others else experiment.verdict_notes
         remarks = asks(result.judged, result.arms) if asks else ()
         return replace(
             result,

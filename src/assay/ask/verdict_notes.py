@@ -17,8 +17,8 @@ import numpy as np
 from assay.ask.measure import choosing, damage, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.seen import prompt
 from assay.ask.measure.tasks import CHOSEN, MOVED, OTHERS, Task, chosen_for
+from assay.ask.measure.tokenized import prompt
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.part import LEFT_OUT, Part
