@@ -77,8 +77,14 @@ def _notebook() -> _Module:
     return notebook
 
 
+def _studies() -> _Module:
+    from assay.ask import composing
+
+    return composing
+
+
 # What lower floors call and must not import; every process that imports any of Assay comes by here.
 _draw_with(_notebook)
-_register(".toml", "assay.ask.composing")
-_register(".md", "assay.ask.composing")
+_register(".toml", _studies)
+_register(".md", _studies)
 _install_renamed()

@@ -6,9 +6,9 @@ and it is imported when such a file is first read."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from assay.core.errors import ExperimentError
 
@@ -27,16 +27,16 @@ class Source(Protocol):
         """Make the experiment that it describes. Raises: ExperimentError with line and column."""
 
 
-_readers: dict[str, str] = {}
+_readers: dict[str, Callable[[], Source]] = {}
 
 
-def register(ending: str, module: str) -> None:
-    """Have files that end so read by this module, a `Source`, imported when it meets the first."""
-    _readers[ending] = module
+def register(ending: str, source: Callable[[], Source]) -> None:
+    """Have files that end so read by what this gives; called when the first of them is met."""
+    _readers[ending] = source
 
 
 def reader(path: Path) -> Source:
     """Give what reads this file. Raises: ExperimentError where nothing does."""
     if path.suffix not in _readers:
         raise ExperimentError(f"nothing reads {path}: experiments are .py{', '.join(_readers)}")
-    return cast(Source, import_module(_readers[path.suffix]))
+    return _readers[path.suffix]()
