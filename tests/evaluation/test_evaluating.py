@@ -456,9 +456,9 @@ def test_activations_of_another_scale_are_reported(measured, model, tmp_path):
 def test_a_notebook_shows_the_measures_and_the_trade_off(measured):
     found = measured(plain(), plain(seed=1), tokens=400)
     shown = notebook.evaluation(found)
-    assert "<table>" in shown and "<svg" in shown and "dictionary 2" in shown
+    assert "<table" in shown and "<svg" in shown and "dictionary 2" in shown
     fvu = found["dictionary 1"]["fvu"]
-    assert f"<td>{fvu['estimate']:.2f} [{fvu['low']:.2f}, {fvu['high']:.2f}]</td>" in shown
+    assert f">{fvu['estimate']:.2f} [{fvu['low']:.2f}, {fvu['high']:.2f}]</td>" in shown
 
 
 def test_a_file_of_several_runs_says_how_to_take_one(measured, tmp_path):

@@ -105,12 +105,13 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts, t
     assert evaluate(named("HuggingFaceTB/SmolLM2-135M"), **ask).dictionaries[0]["warnings"] == [
         says
     ]
-    assert look(
+    read = look(
         "def f(x):",
         named("HuggingFaceTB/SmolLM2-135M"),
         bos=False,
         **{k: ask[k] for k in ("model", "root", "watch")},
-    ).notes == [says]
+    )
+    assert read.notes[1:] == [says]  # the first is that random weights predict nothing
     assert (
         "another model or another version of it, by its name"
         in evaluate(named("gpt2"), **ask).dictionaries[0]["warnings"][0]

@@ -221,7 +221,7 @@ def test_units_that_seeds_do_not_buy_have_their_width_where_nothing_changes(lab)
         for p in ("default", override(both, "default", ["seed=1000:1024"]))
     )
     assert now.units == 6
-    assert now.half_width is not None is True
+    assert now.half_width is not None
     assert now.fewest is None
     assert "its units are pairs" in now.why
     assert (more.units, more.half_width, more.expected) == (None, None, "unknown")
