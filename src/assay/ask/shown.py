@@ -113,6 +113,8 @@ def _answers(read: Read, row: prompts.PromptRow) -> str:
     of = read.log_prob or read.prob or read.logit or read.logit_lens
     if isinstance(of, tuple) and len(of) == 2:
         ahead, behind = map(named, of)
+        if read.logit or read.logit_lens:
+            ahead, behind = (f"the first token of {text}" for text in (ahead, behind))
         return f"above 0 where {ahead} is more probable than {behind}, and below 0 otherwise"
     if read.accuracy:
         right, *wrong = map(named, read.accuracy)

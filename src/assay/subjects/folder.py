@@ -373,7 +373,8 @@ def _bos_token(folder: ModelFolder) -> int:
     bos = token if named is None else named
     if not isinstance(bos, int):
         raise ModelError(
-            f"{folder.name} has no BOS token (bos_token_id in its config.json); use --no-bos"
+            f"{folder.name} has no BOS token (bos_token_id in its config.json); read "
+            "texts without one: --no-bos, in Python bos=False"
         )
     return bos
 

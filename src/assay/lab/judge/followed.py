@@ -300,6 +300,6 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
     if price.more > MOST_TIMES * have:
         return Price(
             f"{arm}more {plural(price.factor, 2)} do not help in practice, as it would take "
-            f"{fresh}; choose another threshold for a new study, or units that vary less"
+            f"{fresh}; a new study needs units that vary less"
         )
     return Price(f"{arm}a new study on {fresh}")
