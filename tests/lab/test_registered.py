@@ -235,7 +235,7 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
         (
             # ten times eight are not too many
             Price("about 81 more seeds", "seed", 81),
-            "more seeds do not help in practice, as it would take about 89 fresh seeds; choose "
+            "more seeds do not help in practice, as it would take about 89 fresh seeds; "
             "a new study needs units that vary less",
         ),
         (Price("more units do not help: plant it"), "more units do not help: plant it"),
