@@ -345,7 +345,9 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     assert "It doubles" in text and "● holds" in text and "assay verify double.assay" in text
     assert re.search(r"effect > 3: 6\.5 \[", text), "the mean length of a prompt"
     assert {n for t, *a in checker.attributes if t == "td" for n in a[1:]} >= {"draws"}
-    assert 'href="double-check.html">It doubles' in (tmp_path / "index.html").read_text()
+    index = (tmp_path / "index.html").read_text()
+    assert 'class="holds">holds</span>: <a href="double-check.html">It doubles' in index
+    assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
 
 
 def test_where_a_curve_crosses_is_an_answer():

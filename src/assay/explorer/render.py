@@ -189,7 +189,7 @@ def style() -> str:
     steps = "".join(
         f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1)
     )
-    report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
+    report = palette.styles("style.css")
     explorer_css = (
         files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
     )

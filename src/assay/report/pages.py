@@ -13,10 +13,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
@@ -94,9 +93,7 @@ def _sanitize(value: Any) -> Any:
 
 
 def _style() -> Markup:
-    return Markup(
-        palette.css() + files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
-    )
+    return Markup(palette.css() + palette.styles("intervals.css", "style.css"))
 
 
 def _sentence(text: str) -> str:
@@ -335,14 +332,14 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
 def index(
     entries: Sequence[Mapping[str, Any]],
     evaluated: Sequence[str] = (),
-    checks: Sequence[tuple[str, str]] = (),
+    checks: Sequence[ListedCheck] = (),
 ) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries, `checks` the
-    pages of saved checks with their titles."""
+    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)
+    claimed = [check for check in checks if check.outcome]
     return (
         environment()
         .get_template("index.html")
@@ -350,8 +347,9 @@ def index(
             entries=listed,
             evaluated=evaluated,
             checks=checks,
+            claimed=len(claimed),
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-            tally=tally(everything),
+            tally=list(tables.outcomes([*everything.statements, *claimed]).items()),
             rows=[row for e in listed for row in e["rows"]],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
@@ -362,6 +360,21 @@ def title_of(page: str) -> str:
     """Read the title of an experiment's page, which for a study is its question."""
     match = re.search(r"<title>(.*?) · Assay</title>", page)
     return html.unescape(match[1]) if match else ""
+
+
+class ListedCheck(NamedTuple):
+    """A saved check, as the page over several results lists it."""
+
+    href: str
+    title: str
+    outcome: str
+    """"" of a probe about which nothing is claimed."""
+
+
+def listed_check(href: str, page: str) -> ListedCheck:
+    """Read the title and the outcome from the page of a saved check."""
+    outcome = re.search(r'<p class="question (\w+)">', page)
+    return ListedCheck(href, title_of(page), outcome[1] if outcome else "")
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
