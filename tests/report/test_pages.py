@@ -285,7 +285,10 @@ def test_tokens_show_their_white_space():
     assert "empty" in pages.token("")
     assert pages.words("a b") == "a b"
     assert "····" in pages.words("    x")
-    assert "\x00" not in pages.words("\x00")
+    assert pages.words("\x00") == r'<i class="ws">\x00</i>'
+    assert pages.token("\r\u200b\ue000é") == (
+        r'<i class="ws">\r</i><i class="ws">\u200b</i><i class="ws">\ue000</i>é'
+    ), "fonts have no glyph for these"
     card = sample.card(17, True)
     shown = pages.context(card.top[0], card.maximum)
     assert shown.count('class="fires"') == 1

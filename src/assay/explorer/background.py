@@ -18,11 +18,11 @@ from typing import Any, TypeAlias
 
 from assay.core.errors import AssayError
 from assay.evaluation import sources
-from assay.evaluation.indexing import IndexSetting, index, steps
+from assay.evaluation.indexing import IndexSetting, find_covering, index, steps
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
 from assay.evaluation.watching import Remaining
-from assay.explorer.library import Making, Progress
+from assay.explorer.library import Library, Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
@@ -58,6 +58,9 @@ class Wanted:
     """What is made one after the other, so that there is something to see soon: the start of the
     text without gradients, then with them, then all that is asked for."""
     root: str
+    covering: int = 0
+    """Tokens of the index that has at least as many as are asked for, so that it lacks ablations at
+    most; 0: none has."""
 
 
 def locate_index(dictionary: str, model: str, text: str, root: Path, **options: Any) -> Wanted:
@@ -98,8 +101,17 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         )
         if needed
     ]
+    covering = None
+    if make and any(a.windows * a.context >= whole["tokens"] for a in address_abouts):
+        covering = find_covering(dictionary, model=model, text=text, root=root, **whole)
+    if covering:
+        folder, is_whole = covering
+        best, steps, make = About.read(folder), [], not is_whole
+        whole |= {"tokens": best.windows * best.context, "gradients": best.gradients}
+        entries = [] if make else Library(root).look()[0]
+        address = next((e.address for e in entries if e.key == folder.name), best.address)
     return Wanted(
-        address=address if best is None else best.address,
+        address=address if best is None or covering else best.address,
         name=source.name if best is None else best.name,
         there=best is not None,
         make=make,
@@ -108,6 +120,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         text=text,
         steps=(*steps, whole),
         root=str(root),
+        covering=best.tokens if best is not None and covering else 0,
     )
 
 

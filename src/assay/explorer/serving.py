@@ -61,7 +61,13 @@ def serve(
     making = (
         None
         if request is None or not request.make
-        else Making(request.address, request.name, request.there, request.steps[-1]["ablate"])
+        else Making(
+            request.address,
+            request.name,
+            request.there,
+            request.steps[-1]["ablate"],
+            only_ablates=bool(request.covering),
+        )
     )
     meanwhile = (
         nullcontext()

@@ -413,13 +413,14 @@ def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:
 # tokens: white space by quiet marks, activation as shading, the firing token outlined
 
 BARS = 24
-_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·"}
+_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "\\r", " ": "·"}
 _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def mark(character: str) -> str:
-    """What is shown of a white space, or of a character that cannot be seen."""
-    return _MARKS.get(character, "␣" if character.isspace() else "␀")
+    """What is shown of a white space, or of a character that cannot be seen: its escape."""
+    escaped = character.encode("unicode_escape").decode()
+    return _MARKS.get(character, "␣" if character.isspace() else escaped)
 
 
 def _marked(match: re.Match[str]) -> str:
@@ -433,8 +434,13 @@ def words(text: str) -> Markup:
 
 
 def token(text: str) -> Markup:
-    """A token by itself: every white space is marked and nothing breaks the line."""
-    marked = re.sub(r"[\s\x00-\x1f\x7f]", _marked, str(escape(text)))
+    """A token by itself: every white space and every other character that cannot be seen is marked,
+    and nothing breaks the line."""
+
+    def seen(match: re.Match[str]) -> str:
+        return match[0] if match[0].isprintable() and match[0] != " " else _marked(match)
+
+    marked = re.sub(r"\W", seen, str(escape(text)))
     return Markup(marked or '<i class="ws">empty</i>')
 
 

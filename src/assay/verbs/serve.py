@@ -24,6 +24,19 @@ def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callabl
     return ready
 
 
+def _describe_index(wanted: Any) -> str:
+    """Say which index of a dictionary there is, and what is done; "" where nothing is to be said of
+    one that is there."""
+    ending = "Ctrl-C ends the server and the indexing"
+    if wanted.covering:
+        has = f"{wanted.name} has an index, of {wanted.covering:,} tokens"
+        if wanted.make:
+            return f"{has}, to which Assay adds ablations; {ending}"
+        return f"{has}, with all that you ask for; nothing is indexed"
+    done = "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
+    return f"{wanted.name} {done}; {ending}" if wanted.make else ""
+
+
 def served() -> Any:
     """Give the type of what `serve` answers."""
     from assay.explorer.serving import Served
@@ -76,9 +89,8 @@ def serve(
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
-        done = "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
-        meanwhile = f"{wanted.name} {done}; Ctrl-C ends the server and the indexing"
-    ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
+        meanwhile = _describe_index(wanted)
+    ready = opened(door, open, meanwhile)
     where = place.root, host, port, token
     stages = door.stages("index")
     serving.serve(*where, wanted, names, ready=ready, stages=stages, say=door.aside)
