@@ -119,8 +119,9 @@ def controls(value: Check | ProbeCheck) -> Markup:
 
 def of_check(value: Check | ProbeCheck) -> Figure:
     """What was claimed with its controls; of a probe where nothing was the AUROC of each arm."""
-    if (judged := shown(value)) or not isinstance(value, ProbeCheck):
+    if (judged := shown(value)) is not None:
         return of_claim(judged)
+    assert isinstance(value, ProbeCheck)  # a check has a verdict
     arms = value.arms.to_dict("list")
     columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
     columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]

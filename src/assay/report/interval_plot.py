@@ -299,7 +299,7 @@ def labels(values: Sequence[float]) -> list[str]:
     """Write the numbers of an axis as one would by hand: −10, 2,500, 0.0005; all of them with an
     exponent where one would have many zeros: 2e−7."""
     sizes = [abs(value) for value in values if value]
-    if 1e-6 <= min(sizes, default=1.0) and max(sizes, default=1.0) < 1e9:
+    if min(sizes, default=1.0) >= 1e-6 and max(sizes, default=1.0) < 1e9:
         return [minus(f"{Decimal(repr(float(v))):,f}".removesuffix(".0")) for v in values]
     parts = [f"{value:.6e}".split("e") for value in values]
     written = [f"{float(mantissa):g}e{int(power)}" for mantissa, power in parts]

@@ -29,10 +29,10 @@ def _describe_index(wanted: Any) -> str:
     one that is there."""
     ending = "Ctrl-C ends the server and the indexing"
     if wanted.covering:
-        has = f"{wanted.name} has an index, of {wanted.covering:,} tokens"
+        has = f"{wanted.name} has an index of {wanted.covering:,} tokens"
         if wanted.make:
-            return f"{has}, to which Assay adds ablations; {ending}"
-        return f"{has}, with all that you ask for; nothing is indexed"
+            return f"{has}, and Assay adds ablations to it; {ending}"
+        return f"{has}, which covers what you ask for, so nothing is indexed"
     done = "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
     return f"{wanted.name} {done}; {ending}" if wanted.make else ""
 
