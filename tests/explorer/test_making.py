@@ -212,7 +212,7 @@ def test_a_larger_index_of_the_same_text_is_served_as_it_is(world, tmp_path):
     )
     fewer = located(tokens=320, ablate=0, context=32)
     assert fewer.there and not fewer.make and fewer.covering == made.about.tokens
-    assert not located(tokens=640, ablate=2, **place).make
+    assert not located(tokens=640, ablate=2, context=32).make
     more = located(tokens=320, ablate=3, **place)
     assert more.make and [(s["tokens"], s["ablate"]) for s in more.steps] == [(640, 3)]
     (world / "other").mkdir()

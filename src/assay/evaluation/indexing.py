@@ -8,7 +8,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -17,7 +16,7 @@ import numpy as np
 from annotated_types import Ge
 
 from assay.core.arrays import ratio_or_nan
-from assay.core.errors import DataError, SpecError
+from assay.core.errors import DataError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
@@ -221,35 +220,6 @@ def index(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
     return Index(index_path)
-
-
-def find_covering(
-    dictionary: str, *, model: str, text: str, root: Path, **options: Any
-) -> tuple[Path, bool] | None:
-    """Find the finished index of this dictionary, model, text and place that has the most tokens,
-    at least as many as `options` ask for, and whether it has all ablations that they ask for; None
-    where there is none. Arguments and `options` are those of `index`.
-
-    Raises: DataError, ModelError or SpecError for what does not fit together."""
-    setting, store = IndexSetting().replace(**options), Store(root)
-    folder, corpus = find(model), corpora.load(text)
-    (source,) = (s.fitted(folder) for s in sources.find([dictionary], store))
-    place, _ = _place(source, setting, folder, corpus)
-    features = min(setting.ablate, source.dictionary.width)
-    found: list[tuple[bool, int, int, Path]] = []
-    for path in folders(store):
-        with suppress(OSError, ValueError, SpecError):  # one that is damaged is reported on a page
-            spec = IndexSpec.from_json((path / "spec.json").read_text(encoding="utf-8"))
-            same = (spec.of, spec.dictionary) == (place, source.sha256)
-            enough = spec.windows * place.of.context >= setting.tokens
-            if same and enough and spec.gradients >= setting.gradients:
-                alike = not features or spec.ablate_windows == setting.ablate_windows
-                ablated = spec.ablate >= features and alike
-                found.append((ablated, spec.windows, spec.ablate, path))
-    if not found:
-        return None
-    ablated, *_, path = max(found)
-    return path, ablated
 
 
 def _require_one_site(source: Source, others: Sequence[Source]) -> None:

@@ -57,9 +57,9 @@ def of_claim(judged: Judged) -> Figure:
     )
 
 
-def shown(value: Check | ProbeCheck) -> Judged | None:
-    """The verdict with the controls as they are shown: of several draws of one the strongest; of a
-    probe without the groups' parts, which are no AUROCs."""
+def shown(value: Check | ProbeCheck) -> Any:
+    """The verdict, if any, with the strongest draw of each control; of a probe without the groups'
+    parts, which are no AUROCs."""
     if isinstance(value, Check):
         return structs.replace(value.judged, controls=value.controls, idle=value.idle)
     bare = {name: structs.replace(v, points=()) for name, v in value.controls.items()}
@@ -119,16 +119,15 @@ def controls(value: Check | ProbeCheck) -> Markup:
 
 def of_check(value: Check | ProbeCheck) -> Figure:
     """What was claimed with its controls; of a probe where nothing was the AUROC of each arm."""
-    if (judged := shown(value)) is not None:
+    if (judged := shown(value)) or not isinstance(value, ProbeCheck):
         return of_claim(judged)
-    assert isinstance(value, ProbeCheck)  # a check has a verdict
     arms = value.arms.to_dict("list")
     columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
     columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
     ends = ("auroc_low", "auroc_high")
-    title, axis = "The AUROC of a probe and of its controls", "AUROC"
-    of = Figure(title, columns, "points", x="arm", y="auroc", color="role", band=ends)
-    return replace(of, x_title=" ", y_title=axis, rules=((0.5, "chance"),))
+    of = Figure("The AUROC of a probe and of its controls", columns, "points", "arm", "auroc")
+    of = replace(of, color="role", band=ends, x_title=" ", y_title="AUROC")
+    return replace(of, rules=((0.5, "chance"),))
 
 
 def noted(notes: Iterable[str]) -> Markup:

@@ -298,9 +298,6 @@ def ticks(low: float, high: float, most: int = 5, *, whole: bool = False) -> lis
 def labels(values: Sequence[float]) -> list[str]:
     """Write the numbers of an axis as one would by hand: −10, 2,500, 0.0005; all of them with an
     exponent where one would have many zeros: 2e−7."""
-    sizes = [abs(value) for value in values if value]
-    if min(sizes, default=1.0) >= 1e-6 and max(sizes, default=1.0) < 1e9:
+    if all(1e-6 <= abs(value) < 1e9 for value in values if value):
         return [minus(f"{Decimal(repr(float(v))):,f}".removesuffix(".0")) for v in values]
-    parts = [f"{value:.6e}".split("e") for value in values]
-    written = [f"{float(mantissa):g}e{int(power)}" for mantissa, power in parts]
-    return [minus(w) if v else "0" for v, w in zip(values, written, strict=True)]
+    return [minus(re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.6g}")) for value in values]

@@ -62,7 +62,7 @@ def environment() -> Environment:
         "interval_plot": interval_plot,
         "frozen_lines": statements.frozen_lines,
         "frozen_others": statements.frozen_others,
-        "style": _style(),
+        "style": Markup(palette.css() + palette.styles("intervals.css", "style.css")),
     }
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
@@ -90,10 +90,6 @@ def _sanitize(value: Any) -> Any:
     """What a page shows of a value: no text or markup in it turns the direction of writing, or
     cannot be encoded."""
     return type(value)(plain(value)) if isinstance(value, str) else value
-
-
-def _style() -> Markup:
-    return Markup(palette.css() + palette.styles("intervals.css", "style.css"))
 
 
 def _sentence(text: str) -> str:
@@ -339,7 +335,6 @@ def index(
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)
-    claimed = [check for check in checks if check.outcome]
     return (
         environment()
         .get_template("index.html")
@@ -347,9 +342,8 @@ def index(
             entries=listed,
             evaluated=evaluated,
             checks=checks,
-            claimed=len(claimed),
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-            tally=list(tables.outcomes([*everything.statements, *claimed]).items()),
+            tally=list(tables.outcomes([*everything.statements, *checks]).items()),
             rows=[row for e in listed for row in e["rows"]],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
@@ -363,12 +357,11 @@ def title_of(page: str) -> str:
 
 
 class ListedCheck(NamedTuple):
-    """A saved check, as the page over several results lists it."""
+    """A saved check in the index; its outcome is "" where nothing is claimed, as of a probe."""
 
     href: str
     title: str
     outcome: str
-    """"" of a probe about which nothing is claimed."""
 
 
 def listed_check(href: str, page: str) -> ListedCheck:
@@ -423,24 +416,18 @@ def mark(character: str) -> str:
     return _MARKS.get(character, "␣" if character.isspace() else escaped)
 
 
-def _marked(match: re.Match[str]) -> str:
-    return f'<i class="ws">{"".join(map(mark, match.group()))}</i>'
-
-
 def words(text: str) -> Markup:
     """Running text on one line: line ends, tabs, control characters and runs of spaces become
     marks, single spaces stay."""
-    return Markup(_SPACE.sub(_marked, str(escape(text))))
+    marked = _SPACE.sub(lambda m: f'<i class="ws">{"".join(map(mark, m[0]))}</i>', escape(text))
+    return Markup(marked)
 
 
 def token(text: str) -> Markup:
     """A token by itself: every white space and every other character that cannot be seen is marked,
     and nothing breaks the line."""
-
-    def seen(match: re.Match[str]) -> str:
-        return match[0] if match[0].isprintable() and match[0] != " " else _marked(match)
-
-    marked = re.sub(r"\W", seen, str(escape(text)))
+    hidden = {c: f'<i class="ws">{mark(c)}</i>' for c in text if c == " " or not c.isprintable()}
+    marked = "".join(hidden.get(c, c) for c in str(escape(text)))
     return Markup(marked or '<i class="ws">empty</i>')
 
 

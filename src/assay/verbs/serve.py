@@ -24,19 +24,6 @@ def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callabl
     return ready
 
 
-def _describe_index(wanted: Any) -> str:
-    """Say which index of a dictionary there is, and what is done; "" where nothing is to be said of
-    one that is there."""
-    ending = "Ctrl-C ends the server and the indexing"
-    if wanted.covering:
-        has = f"{wanted.name} has an index of {wanted.covering:,} tokens"
-        if wanted.make:
-            return f"{has}, and Assay adds ablations to it; {ending}"
-        return f"{has}, which covers what you ask for, so nothing is indexed"
-    done = "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
-    return f"{wanted.name} {done}; {ending}" if wanted.make else ""
-
-
 def served() -> Any:
     """Give the type of what `serve` answers."""
     from assay.explorer.serving import Served
@@ -89,7 +76,11 @@ def serve(
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
-        meanwhile = _describe_index(wanted)
+        has = f"has an index of {wanted.covering:,} tokens" if wanted.covering else "has an index"
+        done = f"{has}, and Assay adds what it lacks" if wanted.there else "is being indexed"
+        meanwhile = f"{wanted.name} {done}; Ctrl-C ends the server and the indexing"
+        if not wanted.make:
+            meanwhile = f"{wanted.name} {has}, so no other is made" if wanted.covering else ""
     ready = opened(door, open, meanwhile)
     where = place.root, host, port, token
     stages = door.stages("index")
