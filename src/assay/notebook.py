@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
@@ -21,7 +20,6 @@ from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
 from assay.report.checks import (
-    axis,
     check,
     figure,
     noted,
@@ -39,6 +37,7 @@ from assay.report.evaluations import (
     without_interval,
     write,  # noqa: F401  # what `display` asks for
 )
+from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import environment, tally
 from assay.report.tables import minus, rows
 from assay.report.vega import vega
@@ -104,7 +103,7 @@ def result(value: Any) -> Markup:
     """The tally and the verdict table, the findings folded, the picture of a single claim, the
     other figures, and what there is to know."""
     judged = value.data.verdicts
-    first = figure(of_claim(judged[0]), titled=False) if len(judged) == 1 else Markup("")
+    first = interval_plot(judged[0]) if len(judged) == 1 else Markup("")
     figures = first + Markup("").join(map(figure, value.figures))
     kinds = (f"{kind}: {words}" for kind, words in tables.KINDS.items() if _is_of(judged, kind))
     return _statements(value.data) + figures + noted((*_after(value), *kinds))
@@ -117,7 +116,7 @@ def _is_of(judged: Iterable[Judged], kind: str) -> bool:
 def judged(value: Any) -> Markup:
     """The verdict table of one claim, its picture, and what there is to know."""
     table = _statements(ResultData(verdicts=(value,)))
-    return table + figure(of_claim(value), titled=False) + noted(_after(value))
+    return table + interval_plot(value) + noted(_after(value))
 
 
 def of_estimate(value: Any) -> tuple[Figure, ...]:
@@ -126,7 +125,7 @@ def of_estimate(value: Any) -> tuple[Figure, ...]:
         return figures_of((value,))
     columns = {"of": [value.text], **{k: [getattr(value, k)] for k in ("estimate", "low", "high")}}
     of = Figure(value.text, columns, "points", x="of", y="estimate", band=("low", "high"))
-    return (replace(of, x_title=" ", y_title=axis(value.unit)),)
+    return (replace(of, x_title=" ", y_title=axis_title(value) or "estimate"),)
 
 
 def estimated(value: Any) -> Markup:
@@ -289,9 +288,10 @@ def _style() -> str:
 
     dark = f"{{{palette.variables(dark=True)}color-scheme:dark}}"
     names = ",".join((*NIGHT, *DAY))
+    intervals = palette.styles("intervals.css").replace(".intervals", ".assay .intervals")
     return (
         f".assay{{{palette.variables()}color-scheme:light}}"
         f"@media (prefers-color-scheme:dark){{:root:not({names}):not(:has({names})) .assay{dark}}}"
         f"{','.join(f'{mark} .assay' for mark in NIGHT)}{dark}"
-        f"{palette.repaint('.assay svg')}{files('assay.report').joinpath('notebook.css').read_text(encoding='utf-8')}"  # noqa: E501
+        f"{palette.repaint('.assay svg')}{intervals}{palette.styles('notebook.css')}"
     )

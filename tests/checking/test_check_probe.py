@@ -364,7 +364,8 @@ def test_its_chart_has_the_probe_and_every_control(by_length):
     drawn = {p["arm"]: (p["role"], p["estimate"]) for p in points}
     assert drawn["probe"] == ("the claim", by_length.estimate)
     assert {*drawn} == {"probe", *by_length.controls}
-    assert "estimate and 95 % interval" in by_length._repr_html_()
+    html = by_length._repr_html_()
+    assert ">auroc</text>" in html and html.count('class="bar"') == len(drawn)
 
 
 def test_without_a_condition_it_is_a_table():

@@ -73,6 +73,10 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert "No random dictionary" not in page
     provisional = "These numbers are provisional: they come from the first "
     assert provisional in reader(tmp_path, making).get(f"{HOME}/3").text
+    ablating = Making("model/made-up", "made/up", there=True, only_ablates=True, progress=HALF)
+    for address in (HOME, f"{HOME}/3"):
+        assert "rovisional" not in reader(tmp_path, ablating).get(address).text
+    assert "ablations are being added to its index" in reader(tmp_path, ablating).get(HOME).text
     making.progress = Progress(finished=True)
     assert provisional not in reader(tmp_path, making).get(f"{HOME}/3").text
     assert "No random dictionary" in reader(tmp_path, making).get(HOME).text
@@ -194,6 +198,38 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     assert {(s["site"], s["context"], s["bos"]) for s in again.steps} == {
         ("blocks.1.hook_resid_post", 24, True)
     }, "as it was begun"
+
+
+def test_a_larger_index_of_the_same_text_is_served_as_it_is(world, tmp_path):
+    file, model, text = (str(world / name) for name in ("one.safetensors", "llama", "texts"))
+
+    def located(text=text, **options):
+        return background.locate_index(file, model, text, tmp_path, **options)
+
+    place = {"context": 32, "ablate_windows": 2}
+    made = background.index(
+        file, model=model, text=text, root=tmp_path, tokens=640, ablate=2, **place
+    )
+    fewer = located(tokens=320, ablate=0, context=32)
+    assert fewer.there and not fewer.make and fewer.covering == made.about.tokens
+    assert not located(tokens=640, ablate=2, context=32).make
+    more = located(tokens=320, ablate=3, **place)
+    assert more.make and [(s["tokens"], s["ablate"]) for s in more.steps] == [(640, 3)]
+    (world / "other").mkdir()
+    (world / "other" / "a.txt").write_text("def sub(self, other): return self - other\n" * 400)
+    for other in (
+        located(tokens=1280, ablate=0, context=32),
+        located(tokens=320, ablate=0, context=16),
+        located(str(world / "other"), tokens=320, ablate=0, context=32),
+    ):
+        assert other.make and not other.covering
+    smaller = background.index(
+        file, model=model, text=text, root=tmp_path, tokens=320, ablate=0, context=32
+    )
+    assert located(tokens=320, ablate=0, context=32).address == (
+        f"llama/one~{made.folder.name[:6]}"
+    ), "the smaller one, which is newer, has the plain address"
+    assert smaller.about.tokens < made.about.tokens
 
 
 def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):

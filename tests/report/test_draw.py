@@ -6,7 +6,6 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
-from importlib.resources import files
 from types import SimpleNamespace
 
 import numpy as np
@@ -36,7 +35,7 @@ def contrast(a, b):
     return (high + 0.05) / (low + 0.05)
 
 
-STYLE = files("assay.report").joinpath("style.css").read_text()
+STYLE = palette.styles("intervals.css", "style.css")
 
 
 @pytest.mark.parametrize("figure", sample.figures(), ids=lambda f: f.mark)
@@ -320,6 +319,30 @@ def test_an_axis_of_blocks_has_whole_numbers():
     drawn = ET.fromstring(draw.svg(Figure("A curve", columns, "line", "layer", "y")))
     texts = {e.text for e in drawn.iter() if e.tag.endswith("text")}
     assert {"0", "1", "2", "3"} <= texts and not {"0.5", "1.5", "2.5"} & texts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "written"),
+    [
+        (-10.4, 0.5, "−10 −7.5 −5 −2.5 0"),
+        (0, 1e-6, "0 2e−7 4e−7 6e−7 8e−7 1e−6"),
+        (-1e-5, 1e-5, "−0.00001 −0.000005 0 0.000005 0.00001"),
+        (0, 0.001, "0 0.0002 0.0004 0.0006 0.0008 0.001"),
+        (-0.1, 1.05, "0 0.25 0.5 0.75 1"),
+        (3.9, 4.12, "3.9 3.95 4 4.05 4.1"),
+        (0, 100, "0 20 40 60 80 100"),
+        (-10_400, 10_400, "−10,000 −5,000 0 5,000 10,000"),
+        (0, 1e6, "0 200,000 400,000 600,000 800,000 1,000,000"),
+    ],
+)
+def test_the_numbers_of_an_axis_are_written_as_by_hand(low, high, written):
+    assert interval_plot.labels(interval_plot.ticks(low, high)) == written.split()
+    columns = {"of": ["a", "b"], "y": [low, high]}  # six ticks at most, and room at the ends
+    drawn = ET.fromstring(draw.svg(Figure("t", columns, "points", "of", "y")))
+    texts = [e.text for e in drawn.iter() if e.tag.endswith("text") and e.text]
+    assert len(set(written.split()) & set(texts)) >= 2
+    by_hand = r"−?(0|[1-9]\d{0,2}(,\d{3})*)(\.\d*[1-9])?|−?[1-9](\.\d)?e-\d"
+    assert all(re.fullmatch(by_hand.replace("e-", "e−"), t) for t in texts if t[-1].isdigit())
 
 
 def test_ticks_are_round_few_and_inside():

@@ -123,7 +123,8 @@ def test_claims_verdicts_and_figures_show_themselves(judged):
         assert "● holds" in re.sub(r"\s+", " ", said.text)
         assert "[0.91, 1.09]" in said.text
     claim = Balanced(judged._repr_html_())
-    assert claim.tags.count("svg") == 1 and "scope: over 6 seeds" in claim.text
+    assert claim.tags.count("svg") == 3, "the picture, and a mark for the claim and its control"
+    assert "scope: over 6 seeds" in claim.text
     assert "svg" in Balanced(FIGURE._repr_html_()).tags
 
 

@@ -285,7 +285,10 @@ def test_tokens_show_their_white_space():
     assert "empty" in pages.token("")
     assert pages.words("a b") == "a b"
     assert "····" in pages.words("    x")
-    assert "\x00" not in pages.words("\x00")
+    assert pages.words("\x00") == r'<i class="ws">\x00</i>'
+    assert pages.token("\r\u200b\ue000é") == (
+        r'<i class="ws">\r</i><i class="ws">\u200b</i><i class="ws">\ue000</i>é'
+    ), "fonts have no glyph for these"
     card = sample.card(17, True)
     shown = pages.context(card.top[0], card.maximum)
     assert shown.count('class="fires"') == 1
@@ -345,7 +348,9 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     assert "It doubles" in text and "● holds" in text and "assay verify double.assay" in text
     assert re.search(r"effect > 3: 6\.5 \[", text), "the mean length of a prompt"
     assert {n for t, *a in checker.attributes if t == "td" for n in a[1:]} >= {"draws"}
-    assert 'href="double-check.html">It doubles' in (tmp_path / "index.html").read_text()
+    index = (tmp_path / "index.html").read_text()
+    assert 'class="holds">holds</span>: <a href="double-check.html">It doubles' in index
+    assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
 
 
 def test_where_a_curve_crosses_is_an_answer():

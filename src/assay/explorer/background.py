@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from assay.core.errors import AssayError
+from assay.data import corpus as corpora
 from assay.evaluation import sources
 from assay.evaluation.indexing import IndexSetting, index, steps
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
 from assay.evaluation.watching import Remaining
-from assay.explorer.library import Making, Progress
+from assay.explorer.library import Library, Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
@@ -58,6 +59,8 @@ class Wanted:
     """What is made one after the other, so that there is something to see soon: the start of the
     text without gradients, then with them, then all that is asked for."""
     root: str
+    covering: int = 0
+    """Tokens of the index that lacks ablations at most; 0: there is none."""
 
 
 def locate_index(dictionary: str, model: str, text: str, root: Path, **options: Any) -> Wanted:
@@ -98,8 +101,15 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         )
         if needed
     ]
+    covering = [a for a in address_abouts if make and _covers(a, model, text, whole)]
+    if covering:
+        best = max(covering, key=lambda a: (a.ablated >= whole["ablate"], a.tokens, a.ablated))
+        steps, make = [], best.ablated < whole["ablate"] or "ablate_windows" in given
+        whole |= {"tokens": best.windows * best.context, "gradients": best.gradients}
+        entries = [] if make else Library(root).look()[0]
+        address = next((e.address for e in entries if e.about == best), address)
     return Wanted(
-        address=address if best is None else best.address,
+        address=address if best is None or covering else best.address,
         name=source.name if best is None else best.name,
         there=best is not None,
         make=make,
@@ -108,6 +118,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         text=text,
         steps=(*steps, whole),
         root=str(root),
+        covering=best.tokens if best is not None and covering else 0,
     )
 
 
@@ -117,6 +128,20 @@ def _abouts(root: Path) -> Iterator[About]:
         if folder.suffix != ".partial":
             with suppress(AssayError):
                 yield About.read(folder)
+
+
+def _covers(about: About, model: str, text: str, whole: Mapping[str, Any]) -> bool:
+    """Whether an index is of this model and text, is read as is asked for, and has at least as many
+    tokens."""
+    read_as = {"dtype": "float32"} | {n: v for n, v in whole.items() if hasattr(about, n)}
+    del read_as["tokens"], read_as["gradients"]
+    return (
+        about.windows * about.context >= whole["tokens"]
+        and about.gradients >= whole["gradients"]
+        and all(getattr(about, name) in (value, "") for name, value in read_as.items())
+        and about.model_sha256 == find(model).fingerprint
+        and about.corpus_sha256 == corpora.load(text).fingerprint
+    )
 
 
 def _is_start(about: About) -> bool:

@@ -54,6 +54,8 @@ class Making:
     """Whether an index of the dictionary can be looked at meanwhile."""
     ablate: int = 0
     """Features that will be ablated."""
+    only_ablates: bool = False
+    """Whether all other numbers of the index that is there are final."""
     made: int = 0
     """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)

@@ -189,11 +189,10 @@ def style() -> str:
     steps = "".join(
         f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1)
     )
-    report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
     explorer_css = (
         files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
     )
-    return f"{palette.css()}{report}\n{steps}\n{explorer_css}"
+    return f"{palette.css()}{palette.styles('style.css')}\n{steps}\n{explorer_css}"
 
 
 def _sanitize(value: Any) -> Any:

@@ -58,11 +58,10 @@ def serve(
         read(names)
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is not a folder; --root names the folder of a store")
-    making = (
-        None
-        if request is None or not request.make
-        else Making(request.address, request.name, request.there, request.steps[-1]["ablate"])
-    )
+    making = None
+    if request is not None and request.make:
+        of = request.address, request.name, request.there, request.steps[-1]["ablate"]
+        making = Making(*of, only_ablates=bool(request.covering))
     meanwhile = (
         nullcontext()
         if making is None or request is None

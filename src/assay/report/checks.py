@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from msgspec import structs
 
 from assay.checking import saved
 from assay.checking.probe import ProbeCheck
 from assay.checking.result import HEADS, Check
 from assay.core.figures import Figure
+from assay.core.results import Judged
 from assay.report import export
 from assay.report.draw import svg
+from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import environment
 from assay.report.tables import SIGNS, estimate, minus, units
 
@@ -31,13 +34,12 @@ def figure(value: Any, titled: bool = True) -> Markup:
     return Markup('<div class="figure">{}</div>').format(Markup(svg(value, titled=titled)))
 
 
-def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
+def of_claim(judged: Judged) -> Figure:
     """The number of a claim and those of its controls, each with its interval, and the
     thresholds."""
-    shown = judged.controls if controls is None else controls
-    arms = {judged.arm: judged, **shown}
+    arms = {judged.arm: judged, **judged.controls}
     columns: dict[str, list[Any]] = {"arm": list(arms)}
-    columns["role"] = ["the claim", *["control"] * len(shown)]
+    columns["role"] = ["the claim", *["control"] * len(judged.controls)]
     for name in ("estimate", "low", "high"):
         columns[name] = [getattr(v, name) for v in arms.values()]
     rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
@@ -50,14 +52,18 @@ def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
         color="role",
         band=("low", "high"),
         x_title=" ",
-        y_title=axis(judged.unit),
+        y_title=axis_title(judged) or "estimate",
         rules=tuple(rules),
     )
 
 
-def axis(unit: str) -> str:
-    """The title of an axis of estimates in this unit."""
-    return "estimate and 95 % interval" + (f", {unit}" if unit not in ("", "1") else "")
+def shown(value: Check | ProbeCheck) -> Any:
+    """The verdict, if any, with the strongest draw of each control; of a probe without the groups'
+    parts, which are no AUROCs."""
+    if isinstance(value, Check):
+        return structs.replace(value.judged, controls=value.controls, idle=value.idle)
+    bare = {name: structs.replace(v, points=()) for name, v in value.controls.items()}
+    return value.judged and structs.replace(value.judged, points=(), controls=bare)
 
 
 def check(value: Check | ProbeCheck) -> Markup:
@@ -79,7 +85,7 @@ def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
         "claimed": value.question.sentence or value.question.holds,
         "probe": isinstance(value, ProbeCheck),
         "lines": number_lines(value),
-        "drawing": figure(of_check(value), titled=False),
+        "drawing": interval_plot(j) if (j := shown(value)) else figure(of_check(value), False),
         "controls": controls(value),
         "notes": noted(value.remarks),
         "reach": noted(value.reach),
@@ -113,15 +119,15 @@ def controls(value: Check | ProbeCheck) -> Markup:
 
 def of_check(value: Check | ProbeCheck) -> Figure:
     """What was claimed with its controls; of a probe where nothing was the AUROC of each arm."""
-    if not isinstance(value, ProbeCheck) or value.judged:
-        return of_claim(value.judged, value.controls)
+    if (judged := shown(value)) or not isinstance(value, ProbeCheck):
+        return of_claim(judged)
     arms = value.arms.to_dict("list")
     columns = {name: arms[name] for name in ("arm", "auroc", "auroc_low", "auroc_high")}
     columns["role"] = ["the probe", *["control"] * (len(arms["arm"]) - 1)]
     ends = ("auroc_low", "auroc_high")
-    title, axis = "The AUROC of a probe and of its controls", "AUROC and 95 % interval"
-    of = Figure(title, columns, "points", x="arm", y="auroc", color="role", band=ends)
-    return replace(of, x_title=" ", y_title=axis, rules=((0.5, "chance"),))
+    of = Figure("The AUROC of a probe and of its controls", columns, "points", "arm", "auroc")
+    of = replace(of, color="role", band=ends, x_title=" ", y_title="AUROC")
+    return replace(of, rules=((0.5, "chance"),))
 
 
 def noted(notes: Iterable[str]) -> Markup:

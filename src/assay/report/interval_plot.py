@@ -11,10 +11,12 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from assay.core.reasons import GIVEN
 from assay.core.results import Estimated, Judged, Other, Published
 from assay.lab.judge.families import is_number
 from assay.report.tables import (
@@ -113,6 +115,8 @@ def axis_title(statement: Judged | Estimated) -> str:
     known."""
     claim = statement.claim if isinstance(statement, Judged) else statement.statement
     condition = getattr(claim, "condition", "")
+    if not condition and getattr(claim, "threshold_from", "") == GIVEN:
+        condition = claim.text  # of a table
     sides = [x.strip() for x in re.split(r"[<>]=?", condition)]
     # a comparison within what is computed, as in share(x > 3) > 0.5, has brackets on both sides
     shown = max(sides, key=lambda x: not is_number(x))
@@ -263,13 +267,13 @@ def _whole(rows: Sequence[_Row]) -> bool:
 
 def _axis(values: Sequence[float], to_percent: Any, bottom: int, title: Sequence[str]) -> Markup:
     out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
-    for value in values:
+    for value, label in zip(values, labels(values), strict=True):
         x = to_percent(value)
         out += Markup('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
             x, bottom, bottom + 4
         )
         out += Markup('<text class="scale" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
-            x, bottom + 18, _anchor(x, 5), minus(f"{value:.6g}")
+            x, bottom + 18, _anchor(x, 5), label
         )
     for i, line in enumerate(title, 1):
         out += Markup('<text class="scale" x="50%" y="{}" text-anchor="middle">{}</text>').format(
@@ -289,3 +293,11 @@ def ticks(low: float, high: float, most: int = 5, *, whole: bool = False) -> lis
         round(k * step, places) + 0.0
         for k in range(math.ceil(low / step), math.floor(high / step) + 1)
     ]
+
+
+def labels(values: Sequence[float]) -> list[str]:
+    """Write the numbers of an axis as one would by hand: −10, 2,500, 0.0005; all of them with an
+    exponent where one would have many zeros: 2e−7."""
+    if all(1e-6 <= abs(value) < 1e9 for value in values if value):
+        return [minus(f"{Decimal(repr(float(v))):,f}".removesuffix(".0")) for v in values]
+    return [minus(re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.6g}")) for value in values]

@@ -13,10 +13,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
@@ -63,7 +62,7 @@ def environment() -> Environment:
         "interval_plot": interval_plot,
         "frozen_lines": statements.frozen_lines,
         "frozen_others": statements.frozen_others,
-        "style": _style(),
+        "style": Markup(palette.css() + palette.styles("intervals.css", "style.css")),
     }
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
@@ -91,12 +90,6 @@ def _sanitize(value: Any) -> Any:
     """What a page shows of a value: no text or markup in it turns the direction of writing, or
     cannot be encoded."""
     return type(value)(plain(value)) if isinstance(value, str) else value
-
-
-def _style() -> Markup:
-    return Markup(
-        palette.css() + files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
-    )
 
 
 def _sentence(text: str) -> str:
@@ -335,11 +328,10 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
 def index(
     entries: Sequence[Mapping[str, Any]],
     evaluated: Sequence[str] = (),
-    checks: Sequence[tuple[str, str]] = (),
+    checks: Sequence[ListedCheck] = (),
 ) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries, `checks` the
-    pages of saved checks with their titles."""
+    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)
@@ -351,7 +343,7 @@ def index(
             evaluated=evaluated,
             checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-            tally=tally(everything),
+            tally=list(tables.outcomes([*everything.statements, *checks]).items()),
             rows=[row for e in listed for row in e["rows"]],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
@@ -362,6 +354,20 @@ def title_of(page: str) -> str:
     """Read the title of an experiment's page, which for a study is its question."""
     match = re.search(r"<title>(.*?) · Assay</title>", page)
     return html.unescape(match[1]) if match else ""
+
+
+class ListedCheck(NamedTuple):
+    """A saved check in the index; its outcome is "" where nothing is claimed, as of a probe."""
+
+    href: str
+    title: str
+    outcome: str
+
+
+def listed_check(href: str, page: str) -> ListedCheck:
+    """Read the title and the outcome from the page of a saved check."""
+    outcome = re.search(r'<p class="question (\w+)">', page)
+    return ListedCheck(href, title_of(page), outcome[1] if outcome else "")
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
@@ -400,28 +406,28 @@ def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:
 # tokens: white space by quiet marks, activation as shading, the firing token outlined
 
 BARS = 24
-_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·"}
+_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "\\r", " ": "·"}
 _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def mark(character: str) -> str:
-    """What is shown of a white space, or of a character that cannot be seen."""
-    return _MARKS.get(character, "␣" if character.isspace() else "␀")
-
-
-def _marked(match: re.Match[str]) -> str:
-    return f'<i class="ws">{"".join(map(mark, match.group()))}</i>'
+    """What is shown of a white space, or of a character that cannot be seen: its escape."""
+    escaped = character.encode("unicode_escape").decode()
+    return _MARKS.get(character, "␣" if character.isspace() else escaped)
 
 
 def words(text: str) -> Markup:
     """Running text on one line: line ends, tabs, control characters and runs of spaces become
     marks, single spaces stay."""
-    return Markup(_SPACE.sub(_marked, str(escape(text))))
+    marked = _SPACE.sub(lambda m: f'<i class="ws">{"".join(map(mark, m[0]))}</i>', escape(text))
+    return Markup(marked)
 
 
 def token(text: str) -> Markup:
-    """A token by itself: every white space is marked and nothing breaks the line."""
-    marked = re.sub(r"[\s\x00-\x1f\x7f]", _marked, str(escape(text)))
+    """A token by itself: every white space and every other character that cannot be seen is marked,
+    and nothing breaks the line."""
+    hidden = {c: f'<i class="ws">{mark(c)}</i>' for c in text if c == " " or not c.isprintable()}
+    marked = "".join(hidden.get(c, c) for c in str(escape(text)))
     return Markup(marked or '<i class="ws">empty</i>')
 
 

@@ -6,6 +6,8 @@ one SVG serves light and dark."""
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 PALETTE: dict[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#0d1117"),
     "ink": ("#1f2328", "#e6edf3"),
@@ -72,3 +74,8 @@ def css() -> str:
         f"@media screen and (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}\n"
         f"{repaint('.figure svg')}\n"
     )
+
+
+def styles(*names: str) -> str:
+    """The style sheets of these names, one after the other."""
+    return "".join(files("assay.report").joinpath(n).read_text(encoding="utf-8") for n in names)

@@ -55,8 +55,8 @@ def write(
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
     entries, left_out = _entries(lab, out)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
-    titles = [(p.name, pages.title_of(p.read_text("utf-8"))) for p in sorted(checked)]
-    whole = pages.index(entries, evaluations.evaluated_in(out), titles)
+    read = [pages.listed_check(p.name, p.read_text("utf-8")) for p in sorted(checked)]
+    whole = pages.index(entries, evaluations.evaluated_in(out), read)
     index = pages.write(out, {"index.html": whole})[0]
     return Pages(tuple(written), index, tuple(left_out))
 

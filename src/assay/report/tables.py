@@ -840,7 +840,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], rule: str = ""
     return line(heads) + (rule or "|---" * len(heads) + "|") + "\n" + "".join(map(line, rows))
 
 
-def outcomes(statements: Iterable[Statement]) -> dict[str, int]:
+def outcomes(statements: Iterable[Any]) -> dict[str, int]:
     """How many statements have each outcome, in the order of the signs; outcomes that do not occur
     are left out."""
     got = ["finding" if isinstance(s, Estimated) else s.outcome for s in statements]

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from assay.core.figures import Figure
-from assay.report.interval_plot import ticks
+from assay.report.interval_plot import labels, ticks
 from assay.report.palette import LIGHT, RAMP, SERIES
 
 WIDTH, HEIGHT = 400, 250
@@ -149,14 +149,15 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
         domain, values = _value_axis(figure) if axis == "y" else ([], [])
         if domain:
             scale = {"domain": domain, "nice": False, "zero": False}
-            ticks_of = {"values": values, "tickCount": len(values), "format": ",~g"}
+            texts = f"{json.dumps(labels(values))}[indexof({json.dumps(values)}, datum.value)]"
+            ticks_of = {"values": values, "tickCount": len(values), "labelExpr": texts}
             return encoding | {"scale": scale, "axis": ticks_of}
         return encoding | {"scale": {"zero": figure.mark == "bars"}} | ticks_of
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
     scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}
     alone = {"format": ".3~g", "values": [low]}  # which no tick of a log axis may be near
-    return encoding | {"scale": scale, "axis": {"format": "~g"} if high > low else alone}
+    return encoding | {"scale": scale, "axis": {"format": ",.9~g"} if high > low else alone}
 
 
 def _value_axis(figure: Figure) -> tuple[list[float], list[float]]:

@@ -76,9 +76,12 @@ def serve(
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
-        done = "has an index, and Assay adds what it lacks" if wanted.there else "is being indexed"
+        has = f"has an index of {wanted.covering:,} tokens" if wanted.covering else "has an index"
+        done = f"{has}, and Assay adds what it lacks" if wanted.there else "is being indexed"
         meanwhile = f"{wanted.name} {done}; Ctrl-C ends the server and the indexing"
-    ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
+        if not wanted.make:
+            meanwhile = f"{wanted.name} {has}, so no other is made" if wanted.covering else ""
+    ready = opened(door, open, meanwhile)
     where = place.root, host, port, token
     stages = door.stages("index")
     serving.serve(*where, wanted, names, ready=ready, stages=stages, say=door.aside)

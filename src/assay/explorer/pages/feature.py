@@ -135,7 +135,7 @@ def build_page(
         "about": index.about,
         "name": index.names([number])[number],
         "sentence": sentence(feature, index, growing is not None),
-        "growing": growing is not None,
+        "provisional": growing is not None and not growing.only_ablates,
         "numbers": n,
         "contexts": feature.contexts,
         "promoted": feature.promoted,
