@@ -4,7 +4,7 @@ on."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -198,18 +198,33 @@ def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
     return [draw(i, p) for i, p in enumerate(prompts)]
 
 
-def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, PromptRow]:
+def unrelated(
+    prompts: PromptSet,
+    rows: Sequence[int],
+    seed: int,
+    misfit: Callable[[PromptRow], str] = lambda row: "",
+) -> dict[int, PromptRow]:
     """Replace the prompt of each of these rows by that of another one, while the row keeps its
-    answers.
+    answers and the other text of its pair.
 
     Rows with the same answers count as well: with only two kinds of rows, the other kind alone
-    would reverse every number. Raises: DataError if there is no other prompt."""
+    would reverse every number. Where `misfit` says why a replaced row cannot be measured, another
+    one is drawn. Raises: DataError if there is no other prompt, or none that fits."""
     partners = {}
     for i in rows:
         row = prompts.rows[i]
         candidates = [k for k in rows if prompts.rows[k].text != row.text]
         if not candidates:
             raise DataError(f"{row.place}: the control unrelated needs at least two prompts")
-        other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
-        partners[i] = replace(other, columns=row.columns, place=row.place, instead_of=row)
+
+        def replaced(candidates: Sequence[int], i: int = i, row: PromptRow = row) -> PromptRow:
+            other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
+            return replace(other, columns=row.columns, place=row.place, instead_of=row)
+
+        partners[i] = replaced(candidates)
+        if why := misfit(partners[i]):
+            candidates = [k for k in candidates if not misfit(replaced([k]))]
+            if not candidates:
+                raise DataError(f"{row.place}: no other prompt can replace it: {why}")
+            partners[i] = replaced(candidates)
     return partners

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 FROZEN, MEASURED, JUDGED = "frozen", "measured", "judged"
 """What a line says became of a question."""
+SHOWN = 2
+"""Places of units that are named after the first one."""
 _SHORT = 12
 """Hex digits by which a unit and a measure are known."""
 
@@ -76,6 +78,8 @@ class Part:
     points: Sequence[str] = field(default=(), compare=False)
     """The keys of the same measure at each point of a sweep: with one of them, some of it is seen.
     Frozen files do not hold them."""
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where each unit is written, such as capitals.csv line 2. Frozen files do not hold it."""
 
     @property
     def keys(self) -> set[str]:
@@ -195,7 +199,8 @@ def _part(
     inputs, quantity, others, points = asked
     first, *same = (key(inputs, x)[:_SHORT] for x in (quantity, *others))
     at = tuple(dict.fromkeys(key(inputs, x)[:_SHORT] for x in points))
-    return Part(first, units, name, count, tuple(same), at)
+    places = dict(zip(known_units(rows.texts), rows.places, strict=False)) if rows else {}
+    return Part(first, units, name, count, tuple(same), at, places)
 
 
 class Questions(Journal):
@@ -274,8 +279,10 @@ class Questions(Journal):
             n = math.ceil(n * total / whole)
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
             exposed = f"{count} {plural(unit, total)} of {q.text!r}"
+            seen = [place for known, place in q.parts[0].places.items() if known in both]
             yield (
-                f"{exposed} were {first['what']} in {first['experiment']} on {first['time']}",
+                f"{exposed} were {first['what']} in {first['experiment']} on {first['time']}"
+                f"{_listed(seen)}",
                 str(first["time"]),
                 f"other {plural(unit, 2)}",
             )
@@ -313,6 +320,14 @@ class Questions(Journal):
                 also = "" if is_current else _also_judged(q, line, when)
                 phrases.append(also or _judged_again(q, line, when, is_own[place]))
         return list(dict.fromkeys(filter(None, phrases)))
+
+
+def _listed(places: Sequence[str]) -> str:
+    """Name the first of some places: " (a.csv line 2, 3, 5 and 6 more)"; "" for none."""
+    first, *others = [*dict.fromkeys(places)] or [""]
+    numbers = [place.split()[-1] for place in others]
+    more = f" and {len(numbers) - SHOWN} more" if numbers[SHOWN:] else ""
+    return f" ({', '.join([first, *numbers[:SHOWN]])}{more})" if first else ""
 
 
 def _also_judged(q: Question, line: Line, when: str) -> str:
