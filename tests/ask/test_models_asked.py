@@ -179,7 +179,7 @@ logit = [" {{a}}", " {{b}}"]
 {read}"""
         asked = study(here, HEAD + text + claim("main.by > 0.5"), f"{words}.toml")
         assert ("main/unrelated" in asked.arms) == is_left
-        why = "main/unrelated: prompts, row 1: no other prompt can replace it: both texts of the pair"
+        why = "main/unrelated: prompts, row 1: no other prompt can replace it: both texts"
         assert any(why in r and r.endswith("left out") for r in asked.remarks) != is_left
 
 

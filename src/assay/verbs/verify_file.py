@@ -43,7 +43,7 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
                 f"no file {path}: {study} is not frozen; to compare its stored runs with its "
                 f"record, type: assay verify {study}; to freeze it: assay preregister {study}"
             )
-        registration = registered.read(foreign.regular(path, "a study that assay preregister froze"))
+        registration = registered.read(foreign.regular(path, "what assay preregister froze"))
         stamps = tuple(anchors.stamps(registration, authority))
         frozen = Frozen(path, registration.hash, registration.time, stamps)
         wrong = any(anchor.wrong for anchor in stamps)
