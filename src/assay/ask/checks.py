@@ -99,23 +99,6 @@ def leave_out_reads(study: ResolvedStudy) -> None:
             ]
 
 
-def leave_out_controls(study: ResolvedStudy) -> None:
-    """Leave out controls `unrelated` in which some prompt cannot be replaced by any other, with a
-    remark; one that was frozen stays."""
-    for part in [p for p in study.parts if p.task.stands_in == "unrelated"]:
-        task, name = part.task, models.states(part.task.model)[0]
-        if part.label in (study.frozen or ()) or not isinstance(task, Task):
-            continue
-        with suppress(AssayError):  # reported where it is read
-            folder = study.found(name, task.model.bos)
-            try:
-                for side in (task.prompts, task.than or task.prompts):
-                    measuring.unrelated(dataclasses.replace(task, prompts=side), folder, 0)
-            except DataError as e:
-                study.parts.remove(part)
-                study.remarks.append(f"{part.label}: {e}{LEFT_OUT}")
-
-
 def _refusal(study: ResolvedStudy, task: Task, read: Read) -> str:
     """Say why an arm cannot have a read; "" if it can, as far as is known."""
     if isinstance(task, DamageTask):

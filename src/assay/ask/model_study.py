@@ -60,7 +60,6 @@ class ModelStudy(ResolvedStudy):
         super().__init__(text)
         arms.add_arms(self)
         checks.leave_out_reads(self)
-        checks.leave_out_controls(self)
 
     def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
         """The near controls of an arm for a claim that reads these measures: those whose result can

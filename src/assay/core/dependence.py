@@ -150,15 +150,10 @@ class Grouping:
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
         way, of, column = self.name.partition(" of ")
-        if self.name == ORDER:
-            return (
-                "if such rows share something, for example a template, give it as a column and "
-                "name that as the unit; if the order means nothing, this may be chance"
-            )
         if of and column:
             same = f"say the same in {column}" if way == CONTENT else f"share a {way} of {column}"
             return f"give a column that says which rows {same}, and name it as the unit"
-        if " " in self.name or "-" in self.name:
+        if self.name == ORDER or " " in self.name or "-" in self.name:
             return self.advice
         return (
             f"if the claim is also about other {plural(self.name, 2)}, name {self.name} as the unit"
@@ -403,6 +398,10 @@ def _in_order(
     """Groups of neighbours, or of every so many-th unit, and series, in an order."""
     place, values = cells.places(unit), cells.values(unit)
     n = len(values)
+    advice = (
+        "if such rows share something, for example a template, give it as a column and name that "
+        "as the unit; if the order means nothing, this may be chance"
+    )
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
     usual = name in (unit, "the rows") or name.lower() in TIMES
@@ -418,7 +417,7 @@ def _in_order(
             how.format(units),
             clustered(cells.terms, cells.statistic, groups, level),
             True,
-            "give a column of what such rows share, such as a session, and name it as the unit",
+            advice,
         )
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
@@ -427,7 +426,7 @@ def _in_order(
             f"neighbours among {units} have similar numbers",
             serial(values[order], level),
             False,
-            "give a column of what such rows share, such as a session, and name it as the unit",
+            advice,
         )
 
 
@@ -437,9 +436,8 @@ def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.n
     n = len(v.units)
     rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
     sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
-    ways = [
-        (f"every {ordinal(n // m)} of {{}} has a similar number", rank % (n // m)) for m in sizes
-    ]
+    counts = [n // m for m in sizes]
+    ways = [(f"every {ordinal(k)} of {{}} has a similar number", rank % k) for k in counts]
     ways += [(f"{{}} come in groups of {m} with similar numbers", rank // m) for m in sizes]
     chances = [(_pattern(v.points, of), how, of) for how, of in ways]
     largest_chance = CARRIES / max(1, len(ways) * looks)
@@ -473,11 +471,8 @@ def _orders(
                 orders[name] = np.argsort(pd.factorize(first, sort=True)[0])
     if not ordered:
         orders = dict(sorted(orders.items(), key=lambda kv: kv[0].lower() not in TIMES))
-    return {k: v for i, (k, v) in enumerate(orders.items()) if not _repeats(v, orders, i)}
-
-
-def _repeats(order: np.ndarray, earlier_orders: Mapping[str, np.ndarray], count: int) -> bool:
-    return any((order == x).all() for x in list(earlier_orders.values())[:count])
+    first = {tuple(order): name for name, order in reversed(orders.items())}
+    return {name: order for name, order in orders.items() if first[tuple(order)] == name}
 
 
 def _natural(name: str) -> tuple:

@@ -42,7 +42,6 @@ from assay.core.reading import (
 from assay.core.reasons import (
     BLIND,
     IDENTICAL,
-    MAY_BE_UNSPECIFIC,
     MOST_TIMES,
     OUT_OF_REACH,
     STRADDLES,
@@ -215,7 +214,8 @@ def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> 
     """What decides a control; for one close to the threshold another threshold, as no affordable
     number of units does."""
     if placed(strict(claim), i.estimate, i.estimate)[0]:
-        return Price(f"{MAY_BE_UNSPECIFIC}: its estimate satisfies the claim too")
+        words = "with more units the claim may become unspecific, not hold"
+        return Price(f"{words}: its estimate satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
@@ -591,13 +591,10 @@ def _satisfying(claim: Claim, controls: ByArm, passing: Sequence[str]) -> str:
     if not names:
         return ""
     listed = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
-    verb = "satisfy" if names[1:] else "satisfies"
-    if passing:
-        return (
-            f"more units do not help: {listed} {verb} the claim too, so they could only make it "
-            "unspecific"
-        )
-    return f"{MAY_BE_UNSPECIFIC}: the {plural('estimate', len(names))} of {listed} {verb} it too"
+    become = "could only become unspecific" if passing else "may become unspecific, not hold"
+    of = "" if passing else f"the {plural('estimate', len(names))} of "
+    satisfy = "satisfy" if names[1:] else "satisfies"
+    return f"with more units the claim {become}: {of}{listed} {satisfy} it too"
 
 
 def _both_perfect(claim: Claim, method: _Arm, passing: Sequence[_Arm | None]) -> str:

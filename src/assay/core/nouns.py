@@ -16,12 +16,6 @@ def counted(n: int, noun: str) -> str:
 
 
 def ordinal(n: int) -> str:
-    """Give the place of a number as 1st, 2nd, 3rd, 4th.
-
-    Example:
-        >>> from assay.core.nouns import ordinal
-        >>> ordinal(8), ordinal(21)
-        ('8th', '21st')
-    """
+    """The place of a number: 8th, 21st."""
     ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"

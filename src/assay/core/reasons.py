@@ -50,8 +50,6 @@ IDLE = (
 NOTHING = 1e-3
 """The share of what is claimed up to which the number of such a control is the rounding of what is
 compared, and shown as 0."""
-MAY_BE_UNSPECIFIC = "with more units the claim may become unspecific instead of holding"
-"""How the price begins of a claim that the estimate of a control satisfies, too."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
@@ -120,7 +118,6 @@ def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
         return f"more units would be impractical ({words}); {instead}", ""
-    helps = not any(
-        no in words for no in ("do not help", "no number of units", "even ten", "may become")
-    )
+    none = ("do not help", "no number of units", "even ten", "become unspecific")
+    helps = not any(no in words for no in none)
     return f"to decide it: {words}" if helps else words, f"run {command}" if colon else ""

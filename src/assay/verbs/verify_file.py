@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core import foreign
-from assay.core.errors import DataError
 from assay.core.results import Judged
 from assay.lab.judge import anchors, registered
 from assay.lab.judge.anchors import Anchor
@@ -37,13 +36,9 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
     if path.name.endswith(CHECK):
         return of_check(path)
     if path.name.endswith(REGISTRATION):
-        study = path.with_name(f"{path.name.removesuffix(REGISTRATION)}.toml")
-        if study.is_file() and not path.exists():
-            raise DataError(
-                f"no file {path}: {study} is not frozen; to compare its stored runs with its "
-                f"record, type: assay verify {study}; to freeze it: assay preregister {study}"
-            )
-        registration = registered.read(foreign.regular(path, "what assay preregister froze"))
+        study = path.name.replace(REGISTRATION, ".toml")
+        expected = f"a frozen study; for one that is not frozen, type: assay verify {study}"
+        registration = registered.read(foreign.regular(path, expected))
         stamps = tuple(anchors.stamps(registration, authority))
         frozen = Frozen(path, registration.hash, registration.time, stamps)
         wrong = any(anchor.wrong for anchor in stamps)

@@ -208,23 +208,20 @@ def unrelated(
     answers and the other text of its pair.
 
     Rows with the same answers count as well: with only two kinds of rows, the other kind alone
-    would reverse every number. Where `misfit` says why a replaced row cannot be measured, another
-    one is drawn. Raises: DataError if there is no other prompt, or none that fits."""
+    would reverse every number. `misfit` says why a row cannot be measured with another prompt.
+    Raises: DataError if no prompt is left."""
     partners = {}
     for i in rows:
-        row = prompts.rows[i]
+        row, why = prompts.rows[i], "the control unrelated needs at least two prompts"
         candidates = [k for k in rows if prompts.rows[k].text != row.text]
-        if not candidates:
-            raise DataError(f"{row.place}: the control unrelated needs at least two prompts")
-
-        def replaced(candidates: Sequence[int], i: int = i, row: PromptRow = row) -> PromptRow:
-            other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
-            return replace(other, columns=row.columns, place=row.place, instead_of=row)
-
-        partners[i] = replaced(candidates)
-        if why := misfit(partners[i]):
-            candidates = [k for k in candidates if not misfit(replaced([k]))]
-            if not candidates:
-                raise DataError(f"{row.place}: no other prompt can replace it: {why}")
-            partners[i] = replaced(candidates)
+        while candidates:
+            k = candidates[pick(seed, "ask.unrelated", i, len(candidates))]
+            other = replace(prompts.rows[k], columns=row.columns, place=row.place, instead_of=row)
+            if not (reason := misfit(other)):
+                partners[i] = other
+                break
+            why = f"no other prompt can replace it: {reason}"
+            candidates.remove(k)
+        else:
+            raise DataError(f"{row.place}: {why}")
     return partners

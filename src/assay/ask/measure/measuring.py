@@ -410,8 +410,7 @@ def unrelated(task: Task, folder: ModelFolder, seed: int) -> dict[int, PromptRow
     def misfit(row: PromptRow) -> str:
         p = prompt(folder, row)
         other = pairs.corrupted(task.prompts, p) if positions else p
-        whys = (pairs.misfit(p, other, position, task.prompts) for position in positions)
-        return next(filter(None, whys), "")
+        return next(filter(None, (pairs.misfit(p, other, x, task.prompts) for x in positions)), "")
 
     return controls.unrelated(task.prompts, task.rows, seed, misfit)
 

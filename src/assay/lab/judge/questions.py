@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 FROZEN, MEASURED, JUDGED = "frozen", "measured", "judged"
 """What a line says became of a question."""
-SHOWN = 2
-"""Places of units that are named after the first one."""
 _SHORT = 12
 """Hex digits by which a unit and a measure are known."""
 
@@ -275,14 +273,15 @@ class Questions(Journal):
             both = {unit for line in seen_lines for unit in line["units"]}
             unit, whole = q.parts[0].unit, len(q.parts[0].units)
             total = q.parts[0].rows or whole
-            n = min(len(both & {*part.units}) for part in q.parts)
-            n = math.ceil(n * total / whole)
+            n = math.ceil(min(len(both & {*part.units}) for part in q.parts) * total / whole)
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
             exposed = f"{count} {plural(unit, total)} of {q.text!r}"
             seen = [place for known, place in q.parts[0].places.items() if known in both]
+            more = f" and {len(seen) - 3} more" if seen[3:] else ""
+            where = f" ({', '.join(seen[:3])}{more})" if seen else ""
             yield (
                 f"{exposed} were {first['what']} in {first['experiment']} on {first['time']}"
-                f"{_listed(seen)}",
+                f"{where}",
                 str(first["time"]),
                 f"other {plural(unit, 2)}",
             )
@@ -320,14 +319,6 @@ class Questions(Journal):
                 also = "" if is_current else _also_judged(q, line, when)
                 phrases.append(also or _judged_again(q, line, when, is_own[place]))
         return list(dict.fromkeys(filter(None, phrases)))
-
-
-def _listed(places: Sequence[str]) -> str:
-    """Name the first of some places: " (a.csv line 2, 3, 5 and 6 more)"; "" for none."""
-    first, *others = [*dict.fromkeys(places)] or [""]
-    numbers = [place.split()[-1] for place in others]
-    more = f" and {len(numbers) - SHOWN} more" if numbers[SHOWN:] else ""
-    return f" ({', '.join([first, *numbers[:SHOWN]])}{more})" if first else ""
 
 
 def _also_judged(q: Question, line: Line, when: str) -> str:
