@@ -199,10 +199,7 @@ def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
 
 
 def unrelated(
-    prompts: PromptSet,
-    rows: Sequence[int],
-    seed: int,
-    misfit: Callable[[PromptRow], str] = lambda row: "",
+    prompts: PromptSet, rows: Sequence[int], seed: int, misfit: Callable[[PromptRow], str]
 ) -> dict[int, PromptRow]:
     """Replace the prompt of each of these rows by that of another one, while the row keeps its
     answers and the other text of its pair.
