@@ -471,8 +471,8 @@ def _orders(
                 orders[name] = np.argsort(pd.factorize(first, sort=True)[0])
     if not ordered:
         orders = dict(sorted(orders.items(), key=lambda kv: kv[0].lower() not in TIMES))
-    first = {tuple(order): name for name, order in reversed(orders.items())}
-    return {name: order for name, order in orders.items() if first[tuple(order)] == name}
+    by_order = {tuple(order): name for name, order in reversed(orders.items())}
+    return {name: order for name, order in orders.items() if by_order[tuple(order)] == name}
 
 
 def _natural(name: str) -> tuple:
