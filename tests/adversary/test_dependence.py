@@ -202,7 +202,7 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     lines = assay.judge(rows, **ask).notes
     assert any(
-        "in the order of unit, " in n and "of the 24 units have similar numbers" in n for n in lines
+        "of the 24 units, in their order, has a similar number: allowing" in n for n in lines
     ) or any(" similar ones" in n for n in lines)
 
 
@@ -407,7 +407,7 @@ def test_two_crossed_columns_get_the_interval_of_two_crossed_units():
     ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again"}
     crossed = assay.judge(cells, unit=["seed", "document"], **ask)
     lines = assay.judge(cells, unit="unit", **ask).notes
-    (line,) = (n for n in lines if "each unit is of one seed and one document" in n)
+    (line,) = (n for n in lines if "each unit belongs to one seed and one document" in n)
     assert f"[{crossed.low:.3g}, {crossed.high:.3g}]" in line
 
 

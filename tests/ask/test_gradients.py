@@ -1,8 +1,10 @@
 """Gradients of reads are those that autograd gives of a plain model of transformers."""
 
+import dataclasses
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 from naive_models import measured, task, texts
@@ -291,6 +293,24 @@ def test_attribution_patching_is_the_difference_times_what_autograd_gives(llama)
             for k, h in enumerate((0, 3)):
                 value = pytest.approx(float(heads[b][-1, h]), rel=1e-3, abs=1e-6)
                 assert found["swept"][i, k, p] == value
+
+
+def test_no_prompt_is_replaced_by_the_other_text_of_its_pair(llama):
+    """In a ring of three, the only prompt left for a row is the one that it is not paired with."""
+    ring = [{"a": a, "b": b} for a, b in ("ab", "bx", "xa")]
+    words = Prompts(text="def {a}(b):", corrupted="def {b}(b):", rows=tuple(ring))
+    it = Read(name="it", gradient="size", patch="corrupted", heads=("1.2",))
+    about = task(llama, prompts.load(words, Path()), [TARGETS[2], it])
+    about = dataclasses.replace(about, stands_in="unrelated")
+    seeds = np.arange(1000, 1004)
+    numbers, _ = measuring.measure(about, seeds, Path(), "cpu", False, lambda *_: None)
+    for p, (own, left) in enumerate(zip(ring, "xab", strict=True)):
+        value = attributed(llama, {"a": left, "b": own["b"]}, 1, "heads")[-1, 2]
+        assert numbers["it"][1][:, p] == pytest.approx(float(value), rel=1e-3, abs=1e-6)
+    words = msgspec.structs.replace(words, rows=tuple(PAIRS[::3]))
+    two = dataclasses.replace(about, prompts=prompts.load(words, Path()))
+    with pytest.raises(DataError, match="row 1: no other prompt can replace it: both texts"):
+        measuring.measure(two, seeds, Path(), "cpu", False, lambda *_: None)
 
 
 def patched(naive, read=TARGETS[2], **fields):

@@ -159,6 +159,30 @@ def test_an_untouched_model_gets_a_twin_and_answers_behind_other_prompts(here):
     assert set(result.judged[0].controls) == {"main/untrained", "main/unrelated"}
 
 
+def test_a_plan_says_that_no_other_prompt_can_replace_a_row_and_the_control_does_not_run(here):
+    """Of two rows that are each other's pair, neither can stand in for the other; of three in a
+    ring, one is left for each."""
+    read = '[[read]]\nname = "by"\ngradient = "said"\npatch = "corrupted"\nheads = ["1.2"]\n'
+    for words, is_left in (("ab", False), ("abx", True)):
+        rows = ", ".join(
+            f'{{ a = "{a}", b = "{b}" }}' for a, b in zip(words, words[1:] + words[0], strict=True)
+        )
+        text = f"""[[prompts]]
+text = "def {{a}}(b):"
+corrupted = "def {{b}}(b):"
+rows = [{rows}]
+
+[[read]]
+name = "said"
+logit = [" {{a}}", " {{b}}"]
+
+{read}"""
+        asked = study(here, HEAD + text + claim("main.by > 0.5"), f"{words}.toml")
+        assert ("main/unrelated" in asked.arms) == is_left
+        why = "main/unrelated: prompts, row 1: no other prompt can replace it: both texts"
+        assert any(why in r and r.endswith("left out") for r in asked.remarks) != is_left
+
+
 def test_unrelated_asks_for_a_rows_answers_behind_another_rows_prompt(here):
     text = HEAD + prompts(8) + claim("main.said > 90")
     result = run(here, text)

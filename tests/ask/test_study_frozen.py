@@ -46,6 +46,9 @@ def refused(capsys, *words):
 
 
 def test_from_freezing_to_the_page(own, capsys):
+    assert main(["verify", "asks.prereg.json"]) == 2
+    err = capsys.readouterr().err
+    assert err.strip().endswith("for one that is not frozen, type: assay verify asks.toml")
     assert main([*FREEZE, "--json"]) == 0
     frozen = json.loads(capsys.readouterr().out)
     assert frozen["seeds"] == "1000000:1000012" and not frozen["already"]

@@ -340,6 +340,10 @@ def test_the_refusal_says_what_would_be_fresh_and_the_verdict_what_differs(
     )
     line = refused("preregister", "again.toml", *ROOT)
     assert "40 of 40 prompts of 'It is above the number' were measured in read" in line
+    assert (
+        "(q.csv line 2, q.csv line 3, q.csv line 4 and 37 more), so the result may have been seen"
+        in line
+    )
     assert "freeze other prompts instead" in line and "other seeds" not in line
 
 

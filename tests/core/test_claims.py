@@ -306,13 +306,17 @@ def test_reason_control_not_beaten_with_the_controls_price():
     assert v.price.text.startswith("control: ")
 
 
-def test_more_units_are_not_advised_where_they_could_only_make_it_unspecific():
-    """With ever more units, what lies above the threshold now is above it still: the control, too,
-    would satisfy the claim."""
-    for main, control in ((1.005, 1.005), (1.005, 1.02), (1.005, 1.002), (2.0, 1.005)):
+def test_more_units_are_not_advised_where_they_may_make_it_unspecific():
+    """If estimates stay where they are, more units let the control, too, satisfy the claim; that
+    they stay is only certain of a control that satisfies it already."""
+    for main, control in ((1.005, 1.005), (1.005, 1.002), (2.0, 1.005)):
         v = judged(main=main, control=control).verdict
         assert v.outcome == "undecided" and v.price.more is None, (main, control)
-        assert "more units do not help" in v.price.text and "unspecific" in v.price.text
+        assert "with more units the claim may become unspecific" in v.price.text
+        assert "estimate" in v.price.text
+    clear = judged(main=1.005, control=1.02).verdict
+    assert clear.outcome == "undecided" and clear.price.more is None
+    assert clear.price.text.endswith("could only become unspecific: control satisfies it too")
     for main, control in ((1.005, 0.9), (0.995, 1.005), (2.0, 0.995)):
         assert judged(main=main, control=control).verdict.price.more, (main, control)
 

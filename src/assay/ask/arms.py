@@ -21,6 +21,7 @@ from assay.ask.measure import (
     dictionaries,
     directions,
     interventions,
+    measuring,
     models,
     probe_tasks,
     prompts,
@@ -596,7 +597,18 @@ def _add_control(
     if control == near.POSITION:  # all other reads depend on the original tokens
         at_slots = tuple(r for r in task.reads if controls.looks_at_a_slot(r))
         task = dataclasses.replace(task, reads=at_slots)
-    study.parts.append(Part(f"{arm}/{control.name}", task, control, arm))
+    label = f"{arm}/{control.name}"
+    if stands_in == "unrelated" and label not in (study.frozen or ()):
+        try:
+            folder = study.found(models.states(task.model)[0], task.model.bos)
+            for side in (task.prompts, task.than or task.prompts):
+                measuring.unrelated(dataclasses.replace(task, prompts=side), folder, 0)
+        except DataError as e:
+            _leave_out(study, label, e)
+            return
+        except AssayError:
+            pass  # reported where the model is read
+    study.parts.append(Part(label, task, control, arm))
 
 
 def _add_unrelated(

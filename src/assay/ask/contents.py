@@ -133,7 +133,8 @@ class Contents:
         texts = tuple(prompts.rows[i].text for i in chosen)
         paired = [row.text for row in task.than.rows] if task.than else []
         paired += self._rendered(task.models, [prompts.rows[i] for i in chosen])
-        return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), tuple(paired))
+        units, places = prompts.units(chosen), tuple(prompts.rows[i].place for i in chosen)
+        return Rows(prompts.unit, texts, tuple(units), tuple(paired), places)
 
     def _rendered(self, model_tables: Sequence[Model], rows: Sequence[PromptRow]) -> list[str]:
         """The texts into which templates render chats: as plain texts they are the same prompts."""

@@ -18,7 +18,7 @@ from assay.core.clustered import Limits, clustered, neighbours, pseudo_values, s
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import Statistic
-from assay.core.nouns import plural
+from assay.core.nouns import ordinal, plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
 from assay.core.wordings import spelling, wordings
@@ -143,23 +143,21 @@ class Grouping:
         low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
         after = f", which was judged; {self.changes}" if self.changes else ""
         instead = f"the interval is [{low}, {high}] instead of the one above"
-        return f"{self.words}: allowing for this, {instead}{after}"
+        todo = f"; {self.todo}" if self.name == ORDER and self.todo not in self.changes else ""
+        return f"{self.words}: allowing for this, {instead}{after}{todo}"
 
     @property
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
         way, of, column = self.name.partition(" of ")
-        if self.name == ORDER:
-            return (
-                "if neighbours share something, such as a session or a document, give it as a "
-                "column and name that as the unit"
-            )
         if of and column:
             same = f"say the same in {column}" if way == CONTENT else f"share a {way} of {column}"
             return f"give a column that says which rows {same}, and name it as the unit"
-        if " " in self.name or "-" in self.name:
+        if self.name == ORDER or " " in self.name or "-" in self.name:
             return self.advice
-        return f"name {self.name} as the unit if the claim is about others of it, too"
+        return (
+            f"if the claim is also about other {plural(self.name, 2)}, name {self.name} as the unit"
+        )
 
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
@@ -192,7 +190,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
     return [
         Grouping(
             run,
-            f"each {unit} is averaged over {count} {plural(run, count)}, which share "
+            f"each {unit} is averaged over {count} {plural(run, count)}, which account for "
             f"{100 * max(0.0, share):.0f} % of the variance",
             clustered(cells.terms, cells.statistic, [cells.places(unit), of], level),
             p < CARRIES,
@@ -262,8 +260,8 @@ def _named(
         count, n = len(np.unique(of)), len(of)
         yield Grouping(
             name,
-            f"the {n} {plural(unit, n)} are of {_groups_in_words(name, count)}, which share "
-            f"{100 * max(0.0, share):.0f} % of the variance",
+            f"the {n} {plural(unit, n)} belong to {_groups_in_words(name, count)}, which account "
+            f"for {100 * max(0.0, share):.0f} % of the variance",
             limits,
             p < CARRIES,
             f"--unit {name} with mean(COLUMN, over={unit}) in the claim, or --fixed {name} if the "
@@ -277,7 +275,7 @@ def _named(
         p = min(_variance(values, of_a)[0], _variance(values, of_b)[0])
         yield Grouping(
             f"{a} × {b}",
-            f"each {unit} is of one {a} and one {b}",
+            f"each {unit} belongs to one {a} and one {b}",
             clustered(cells.terms, cells.statistic, [of_a[place], of_b[place]], level),
             p < CARRIES,
             f"--unit {a} --unit {b}",
@@ -285,13 +283,14 @@ def _named(
 
 
 def _groups_in_words(name: str, count: int) -> str:
-    """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 values of io."""
+    """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 groups with the
+    same io."""
     prefix, of, column = name.partition(" of ")
     if prefix == CONTENT:
         return f"{count} groups whose {column} says the same in different words"
     if of:
         return f"{count} {plural(prefix, count)} of {column}"
-    return f"{count} {plural(name, count)}" if name[2:] else f"{count} values of {name}"
+    return f"{count} {plural(name, count)}" if name[2:] else f"{count} groups with the same {name}"
 
 
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:
@@ -399,6 +398,12 @@ def _in_order(
     """Groups of neighbours, or of every so many-th unit, and series, in an order."""
     place, values = cells.places(unit), cells.values(unit)
     n = len(values)
+    advice = (
+        "if such rows share something, for example a template, give it as a column and name that "
+        "as the unit; if the order means nothing, this may be chance"
+    )
+    sorted_by = "their order" if name == unit else f"the order of {name}"
+    units = f"the {n} {plural(unit, n)}, in {sorted_by},"
     usual = name in (unit, "the rows") or name.lower() in TIMES
     patterns = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]
     every = [(how, v.whole(of, n)) for each in patterns for how, of, v in each]
@@ -409,19 +414,19 @@ def _in_order(
         groups = [of[place], *cells.others(unit)]
         yield Grouping(
             ORDER,
-            f"in the order of {name}, {how} of the {n} {plural(unit, n)} have similar numbers",
+            how.format(units),
             clustered(cells.terms, cells.statistic, groups, level),
             True,
-            "give what neighbours share, such as a session, as a column, and name it as the unit",
+            advice,
         )
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
             ORDER,
-            f"in the order of {name}, each of the {n} {plural(unit, n)} is like the one before",
+            f"neighbours among {units} have similar numbers",
             serial(values[order], level),
             False,
-            "give what neighbours share, such as a session, as a column, and name it as the unit",
+            advice,
         )
 
 
@@ -431,8 +436,9 @@ def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.n
     n = len(v.units)
     rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
     sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
-    ways = [(f"those {n // m} places apart", rank % (n // m)) for m in sizes]
-    ways += [(f"each {m} in a row", rank // m) for m in sizes]
+    counts = [n // m for m in sizes]
+    ways = [(f"every {ordinal(k)} of {{}} has a similar number", rank % k) for k in counts]
+    ways += [(f"{{}} come in groups of {m} with similar numbers", rank // m) for m in sizes]
     chances = [(_pattern(v.points, of), how, of) for how, of in ways]
     largest_chance = CARRIES / max(1, len(ways) * looks)
     likely = sorted((x for x in chances if x[0] < largest_chance), key=lambda x: x[0])
@@ -465,11 +471,8 @@ def _orders(
                 orders[name] = np.argsort(pd.factorize(first, sort=True)[0])
     if not ordered:
         orders = dict(sorted(orders.items(), key=lambda kv: kv[0].lower() not in TIMES))
-    return {k: v for i, (k, v) in enumerate(orders.items()) if not _repeats(v, orders, i)}
-
-
-def _repeats(order: np.ndarray, earlier_orders: Mapping[str, np.ndarray], count: int) -> bool:
-    return any((order == x).all() for x in list(earlier_orders.values())[:count])
+    by_order = {tuple(order): name for name, order in reversed(orders.items())}
+    return {name: order for name, order in orders.items() if by_order[tuple(order)] == name}
 
 
 def _natural(name: str) -> tuple:

@@ -163,6 +163,8 @@ class Rows:
     levels: tuple[str, ...]
     paired: tuple[str, ...] = ()
     """The texts of the rows that these are compared with, in a difference of prompts."""
+    places: tuple[str, ...] = ()
+    """Where each row is written, such as capitals.csv line 2."""
 
     @property
     def numbers(self) -> dict[str, int]:

@@ -214,10 +214,8 @@ def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> 
     """What decides a control; for one close to the threshold another threshold, as no affordable
     number of units does."""
     if placed(strict(claim), i.estimate, i.estimate)[0]:
-        return Price(
-            "more units do not help: its estimate satisfies the claim, so they could only make it "
-            "unspecific"
-        )
+        words = "with more units the claim may become unspecific, not hold"
+        return Price(f"{words}: its estimate satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
@@ -553,10 +551,9 @@ def _with_others(
     tied = verdict.reason == TIES and _outcome(claim, method.interval) == "holds"
     if verdict.outcome != "holds" and not (tied and passing):
         within = placed(claim, method.interval.estimate, method.interval.estimate)[0]
-        rival = _satisfying(claim, controls, passing) if within else ""
-        if verdict.reason == STRADDLES and rival:
-            too = f"{rival} satisfies the claim too, so they could only make it unspecific"
-            return structs.replace(verdict, price=Price(f"more units do not help: {too}"))
+        words = _satisfying(claim, controls, passing) if within else ""
+        if verdict.reason == STRADDLES and words:
+            return structs.replace(verdict, price=Price(words))
         return verdict
 
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
@@ -587,12 +584,17 @@ def _with_others(
 
 
 def _satisfying(claim: Claim, controls: ByArm, passing: Sequence[str]) -> str:
-    """A control that satisfies a claim, or else one whose estimate does, in words; "" for none."""
-    if passing:
-        return passing[0]
+    """Say what more units would do where controls satisfy a claim, or their estimates do; "" where
+    none does."""
     estimates = {name: i.estimate for name, (v, i, *_) in controls.items() if _judged(v)}
-    within = [name for name, x in estimates.items() if placed(claim, x, x)[0]]
-    return f"the estimate of {within[0]}" if within else ""
+    names = passing or [name for name, x in estimates.items() if placed(claim, x, x)[0]]
+    if not names:
+        return ""
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
+    become = "could only become unspecific" if passing else "may become unspecific, not hold"
+    of = "" if passing else f"the {plural('estimate', len(names))} of "
+    satisfy = "satisfy" if names[1:] else "satisfies"
+    return f"with more units the claim {become}: {of}{listed} {satisfy} it too"
 
 
 def _both_perfect(claim: Claim, method: _Arm, passing: Sequence[_Arm | None]) -> str:

@@ -13,3 +13,9 @@ def plural(noun: str, n: int) -> str:
 def counted(n: int, noun: str) -> str:
     """A number of things with their noun: 1 seed, 6 seeds, 6 densities."""
     return f"{n:,} {plural(noun, n)}"
+
+
+def ordinal(n: int) -> str:
+    """The place of a number: 8th, 21st."""
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"

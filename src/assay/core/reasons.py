@@ -118,5 +118,6 @@ def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
         return f"more units would be impractical ({words}); {instead}", ""
-    helps = not any(no in words for no in ("do not help", "no number of units", "even ten"))
+    none = ("do not help", "no number of units", "even ten", "become unspecific")
+    helps = not any(no in words for no in none)
     return f"to decide it: {words}" if helps else words, f"run {command}" if colon else ""

@@ -36,7 +36,9 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
     if path.name.endswith(CHECK):
         return of_check(path)
     if path.name.endswith(REGISTRATION):
-        registration = registered.read(foreign.regular(path))
+        study = path.name.replace(REGISTRATION, ".toml")
+        expected = f"a frozen study; for one that is not frozen, type: assay verify {study}"
+        registration = registered.read(foreign.regular(path, expected))
         stamps = tuple(anchors.stamps(registration, authority))
         frozen = Frozen(path, registration.hash, registration.time, stamps)
         wrong = any(anchor.wrong for anchor in stamps)

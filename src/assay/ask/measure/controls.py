@@ -4,7 +4,7 @@ on."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -198,18 +198,27 @@ def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
     return [draw(i, p) for i, p in enumerate(prompts)]
 
 
-def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, PromptRow]:
+def unrelated(
+    prompts: PromptSet, rows: Sequence[int], seed: int, misfit: Callable[[PromptRow], str]
+) -> dict[int, PromptRow]:
     """Replace the prompt of each of these rows by that of another one, while the row keeps its
-    answers.
+    answers and the other text of its pair.
 
     Rows with the same answers count as well: with only two kinds of rows, the other kind alone
-    would reverse every number. Raises: DataError if there is no other prompt."""
+    would reverse every number. `misfit` says why a row cannot be measured with another prompt.
+    Raises: DataError if no prompt is left."""
     partners = {}
     for i in rows:
-        row = prompts.rows[i]
+        row, why = prompts.rows[i], "the control unrelated needs at least two prompts"
         candidates = [k for k in rows if prompts.rows[k].text != row.text]
-        if not candidates:
-            raise DataError(f"{row.place}: the control unrelated needs at least two prompts")
-        other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
-        partners[i] = replace(other, columns=row.columns, place=row.place, instead_of=row)
+        while candidates:
+            k = candidates[pick(seed, "ask.unrelated", i, len(candidates))]
+            other = replace(prompts.rows[k], columns=row.columns, place=row.place, instead_of=row)
+            if not (reason := misfit(other)):
+                partners[i] = other
+                break
+            why = f"no other prompt can replace it: {reason}"
+            candidates.remove(k)
+        else:
+            raise DataError(f"{row.place}: {why}")
     return partners

@@ -32,13 +32,14 @@ from assay.ask.measure import (
     interventions,
     models,
     own_code,
+    pairs,
     passes,
     reads,
     selecting,
 )
 from assay.ask.measure.changes import Changes
 from assay.ask.measure.passes import Given, Passes, Written
-from assay.ask.measure.prompts import SLOT, PromptSet
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.tasks import MOVED, PART, Task, chosen_for, stated
 from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, Want, prompt
 from assay.ask.tables import Direction, Intervention, Model, Plain, Read
@@ -401,6 +402,19 @@ def _tables(read_tables: Sequence[Read]) -> list[Table]:
     ]
 
 
+def unrelated(task: Task, folder: ModelFolder, seed: int) -> dict[int, PromptRow]:
+    """The rows of the control `unrelated`, with prompts into which the other text of each row's
+    pair can be patched. Raises: DataError if there are none."""
+    positions = {read.position for _, _, read in _tables(task.reads) if read.patch}
+
+    def misfit(row: PromptRow) -> str:
+        p = prompt(folder, row)
+        other = pairs.corrupted(task.prompts, p) if positions else p
+        return next(filter(None, (pairs.misfit(p, other, x, task.prompts) for x in positions)), "")
+
+    return controls.unrelated(task.prompts, task.rows, seed, misfit)
+
+
 OF_PROMPTS = re.compile(r": [\d,]+ of [\d,]+ prompts (has|have) ")
 """Part of each remark about the prompts of a read, which are repeated next to its number."""
 
@@ -519,7 +533,7 @@ class Readings:
         fit = cache(lambda name: fitted(name, dictionary(name), model.folder))
         by_number = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
-            by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
+            by_number |= unrelated(task, model.folder, seeds[0])
         prompts = [prompt(model.folder, by_number[i]) for i in rows]
         key = key and f"{key} {model.device}"
         arguments = (task, model, prompts, rows, seeds, sweep, key, fit, code, self._effects)

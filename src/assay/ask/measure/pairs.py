@@ -73,12 +73,12 @@ def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> st
     """Say why a pair cannot be patched, without its row; "" if it can."""
     if p.tokens == other.tokens:
         return "both texts of the pair are the same, so nothing changes"
-    if place == "all" and len(p.tokens) != len(other.tokens):
+    if place in ("all", "mean") and len(p.tokens) != len(other.tokens):
         return (
             "the other text of its pair has another number of tokens: to patch all positions, "
             "write pairs of equal length; or patch one token, as with position = -1"
         )
-    if place == "all":
+    if place in ("all", "mean"):
         return ""
     sources = _sources(p, other, place, prompts)
     if sources is not None and len(sources) != len(p.all_at(place)):

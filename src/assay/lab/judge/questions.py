@@ -76,6 +76,8 @@ class Part:
     points: Sequence[str] = field(default=(), compare=False)
     """The keys of the same measure at each point of a sweep: with one of them, some of it is seen.
     Frozen files do not hold them."""
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where each unit is written, such as capitals.csv line 2. Frozen files do not hold it."""
 
     @property
     def keys(self) -> set[str]:
@@ -195,7 +197,8 @@ def _part(
     inputs, quantity, others, points = asked
     first, *same = (key(inputs, x)[:_SHORT] for x in (quantity, *others))
     at = tuple(dict.fromkeys(key(inputs, x)[:_SHORT] for x in points))
-    return Part(first, units, name, count, tuple(same), at)
+    places = dict(zip(known_units(rows.texts), rows.places, strict=False)) if rows else {}
+    return Part(first, units, name, count, tuple(same), at, places)
 
 
 class Questions(Journal):
@@ -270,12 +273,15 @@ class Questions(Journal):
             both = {unit for line in seen_lines for unit in line["units"]}
             unit, whole = q.parts[0].unit, len(q.parts[0].units)
             total = q.parts[0].rows or whole
-            n = min(len(both & {*part.units}) for part in q.parts)
-            n = math.ceil(n * total / whole)
+            n = math.ceil(min(len(both & {*part.units}) for part in q.parts) * total / whole)
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
             exposed = f"{count} {plural(unit, total)} of {q.text!r}"
+            seen = [place for known, place in q.parts[0].places.items() if known in both]
+            more = f" and {len(seen) - 3} more" if seen[3:] else ""
+            where = f" ({', '.join(seen[:3])}{more})" if seen else ""
             yield (
-                f"{exposed} were {first['what']} in {first['experiment']} on {first['time']}",
+                f"{exposed} were {first['what']} in {first['experiment']} on {first['time']}"
+                f"{where}",
                 str(first["time"]),
                 f"other {plural(unit, 2)}",
             )
