@@ -257,7 +257,7 @@ _ARGUMENT = re.compile(r"""\b(unit|fixed|also|control|bounds|tested)=(\[.*?]|\(.
 
 
 def with_flags(number: Any) -> Any:
-    """Write the arguments in notes and advice of a verdict or an estimate as in a shell: --unit seed."""
+    """Write the arguments in a number's notes and advice as in a shell: --unit seed."""
 
     def flags(match: re.Match[str]) -> str:
         names = [shlex.quote(name) for name in re.findall('"(.*?)"', match[2])]
