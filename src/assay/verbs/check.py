@@ -94,10 +94,9 @@ def check(
         raise DataError(f"check needs {lacking}; assay check --help has an example")
     _, given, things = parse(holds), Given.read(prompts), credited.read()
     module, name = own_code.module_of(function)  # last, because it may load a model
-    function_given = own_code.function_named(module, name, function)
     result = checked(
         sentence or holds,
-        function_given,
+        own_code.function_named(module, name, function),
         prompts=given.value,
         holds=holds,
         **things,
