@@ -7,9 +7,13 @@ already spans the threshold cannot hold, so only the others are judged."""
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
 from scipy import stats
 
 import assay
+from assay.cli.main import main
+from assay.core.clustered import Limits
+from assay.core.dependence import Grouping, lines
 from assay.core.errors import DataError
 from assay.core.intervals import interval
 from assay.core.reasons import explain_reason
@@ -17,6 +21,7 @@ from assay.core.results import ResultData
 from assay.core.stats import mean
 from assay.lab.judge import families
 from assay.report import tables
+from assay.report.statements import with_flags
 
 MARGIN, SPREAD = 0.05, 0.02
 """The threshold of every claim, and the standard deviation of a unit of each arm."""
@@ -258,7 +263,7 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
     three = next(rows for rows in every if assay.judge(rows, **ask).reason)
     judged = assay.judge(three, **ask)
     assert (judged.outcome, judged.reason) == ("undecided", "grouped by template")
-    assert "--unit template with mean(COLUMN, over=unit) in the claim, or --fixed template" in (
+    assert 'unit="template" with mean(COLUMN, over=unit) in the claim, or fixed="template"' in (
         judged.price.text
     )
     (line,) = (n for n in judged.notes if "template" in n)
@@ -270,6 +275,40 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
     assert low <= off.mean() - half + 1e-4 and high >= off.mean() + half - 1e-4
     these = assay.judge(three, **ask, fixed="template")
     assert "of these 3 templates" in these.scope and these.outcome == "holds"
+
+
+def test_advice_is_given_as_flags_in_a_shell_and_as_arguments_in_python(tmp_path, capsys):
+    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    every = (table("3 templates", 0.08, case) for case in range(9))
+    rows = next(rows for rows in every if assay.judge(rows, **ask).reason)
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    words = [x for name, value in ask.items() for x in (f"--{name}", value)]
+    main(["judge", str(tmp_path / "t.csv"), *words, "--no-ledger"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "--unit template with mean(COLUMN, over=unit) in the claim, or --fixed template" in printed
+    )
+    assert "unit=" not in printed and "fixed=" not in printed
+    judged = assay.judge(rows, **ask)
+    assert "--" not in " ".join((judged.price.text, *judged.notes))
+    both = structs.replace(judged, notes=('unit=["a", "my b"], or bounds=(-1, 1)',))
+    assert with_flags(both).notes == ("--unit a --unit 'my b', or --bounds -1 1",)
+
+
+def test_groupings_of_one_interval_are_one_line_and_of_many_the_widest_three_have_one():
+    def found(name, half):
+        return Grouping(name, f"by {name}", Limits(-half, half), True, "advice")
+
+    same = lines([found("right", 2.0), found("noun", 1.0), found("wrong", 2.0001)])
+    assert [x.partition(": ")[0] for x in same] == [
+        "by right (grouping by wrong gives the same)",
+        "by noun",
+    ]
+    *printed, rest = lines(
+        [found(name, half) for name, half in zip("abcde", (1, 5, 3, 2, 4), strict=True)]
+    )
+    assert [x[:4] for x in printed] == ["by b", "by c", "by e"]
+    assert rest == "2 more groupings of the units: a [-1, 1], d [-2, 2]"
 
 
 def of_the_page(case):

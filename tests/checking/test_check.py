@@ -13,8 +13,10 @@ from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
 
 import assay
 from assay.checking.fingerprint import source
+from assay.checking.result import Check
 from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
+from assay.report.checks import page
 from assay.verbs.check import words
 
 V = assay.direction(ACTS, LABELS)
@@ -742,3 +744,125 @@ def test_the_strongest_of_several_draws_that_satisfy_a_claim_is_the_largest(orde
     assert v.outcome == "unspecific"
     assert v.controls["mine"].estimate == pytest.approx(3.0)
     assert v.row("mine")[3] == "YES, 3 of 3"
+
+
+def lines_of(count, **columns):
+    return [
+        {"text": f"{'x' * i}", **{k: v[i % len(v)] for k, v in columns.items()}}
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "others", "culprit"),
+    [
+        (
+            {"layer": 12, "others": [3, 7, 20, 25]},
+            ["layer 3", "layer 7", "layer 20", "layer 25"],
+            25,
+        ),
+        ({"position": -1, "others": [-2, -4]}, ["position -2", "position -4"], -4),
+    ],
+)
+def test_a_draw_is_named_by_what_it_is(named, others, culprit, tmp_path):
+    kind = next(iter(named))
+
+    def effect(thing, prompts):
+        size = {None: 0.0, named[kind]: 5.0, culprit: 5.5}.get(thing, 0.1)
+        return [size + noise(p["text"], size) / 10 for p in prompts]
+
+    v = check(effect, vector=None, prompts=lines_of(12), holds="effect > 3", **named)
+    assert v.reason == f"control {kind} {culprit} satisfies it too"
+    assert f"YES, 1 of {len(others)}: {kind} {culprit}" in repr(v)
+    assert v.to_pandas()["arm"].tolist() == [kind, *others]
+    assert [*Check.load(v.save(tmp_path / "v.assay")).judged.controls] == others
+
+
+def test_heads_are_named_by_block_and_number_and_random_draws_are_counted():
+    def effect(heads, prompts):
+        size = 0.0 if heads is None else 5.0 * ((1, 2) in heads)
+        return [size + noise(p["text"], size) / 10 for p in prompts]
+
+    options = {"vector": None, "prompts": lines_of(12), "holds": "effect > 3"}
+    one = check(effect, heads=[(1, 2)], of=[(1, 2), (1, 3), (5, 3)], **options)
+    assert {*one.judged.controls} == {"head 1.3", "head 5.3"}
+    two = check(effect, heads=[(1, 2), (0, 1)], of=[(1, 2), (0, 1), (3, 4), (5, 6)], **options)
+    (name,) = two.judged.controls
+    assert sorted(name.removeprefix("heads ").split(" + ")) == ["3.4", "5.6"]
+    drawn = [a for a in check().judged.controls if a.startswith("random")]
+    assert drawn == [f"random {k} of 4" for k in (1, 2, 3, 4)]
+    own = check(controls={"mine": [TRUE, -TRUE]}).judged.controls
+    assert {"mine 1 of 2", "mine 2 of 2"} <= {*own}
+
+
+def test_a_file_whose_draws_have_the_names_of_older_versions_is_read(tmp_path):
+    """Older versions called the second draw `random 2`."""
+    old, path = check(), tmp_path / "old.assay"
+    with zipfile.ZipFile(old.save(path)) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    for k in (1, 2, 3, 4):
+        older = "random" if k == 1 else f"random {k}"
+        parts = {n: x.replace(f"random {k} of 4", older) for n, x in parts.items()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    read = Check.load(path)
+    assert (read.outcome, read.draws("random")) == (old.outcome, 4)
+    assert "random 2" in read.judged.controls
+
+
+def by_verb(layer, prompts):
+    """Rows of is and are differ, and all else is noise."""
+    size = {None: 0.0, 12: 9.0}.get(layer, 0.1)
+    each = (size + 1.2 * (p["right"] == "is") * (layer is not None) for p in prompts)
+    return [x + noise(p["text"], size) / 5 for x, p in zip(each, prompts, strict=True)]
+
+
+VERBS = {"noun": ("cat", "dog", "key", "boy", "car", "tree"), "right": ("is",) * 6 + ("are",) * 6}
+VERBS |= {"wrong": ("are",) * 6 + ("is",) * 6}
+
+
+def test_columns_that_split_the_prompts_alike_are_one_note():
+    v = check(
+        by_verb,
+        vector=None,
+        layer=12,
+        others=[3],
+        prompts=lines_of(24, **VERBS),
+        holds="effect > 8",
+    )
+    assert v.judged.reason == "grouped by right"
+    (note,) = [n for n in v.judged.notes if "right" in n]
+    assert "wrong" in note.partition("(grouping by ")[2].partition(" gives the same)")[0]
+    low, high = (float(x) for x in note.partition("is [")[2].partition("]")[0].split(", "))
+    assert low < v.interval[0] and high > v.interval[1]
+
+
+def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, capsys):
+    v = check(
+        by_verb,
+        vector=None,
+        layer=12,
+        others=[3],
+        prompts=lines_of(24, **VERBS),
+        holds="effect > 8",
+    )
+    advice = (
+        "more prompts of the same groups do not help: write prompts of 6 or more values of right"
+    )
+    path = v.save(tmp_path / "v.assay")
+    assert v.judged.price.text == Check.load(path).judged.price.text == advice
+    assert main(["verify", str(path)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert advice in printed and "COLUMN" not in printed and "--unit" not in printed
+    assert "COLUMN" not in page(path, v) and "--unit" not in page(path, v)
+
+
+def test_a_warning_about_one_prompt_says_what_it_says():
+    def effect(vector, prompts):
+        far = {f"{'x' * 7}": -6.0}
+        moved = 0.0 if vector is None else float(vector @ TRUE)
+        return [moved * (1 + far.get(p["text"], noise(p["text"], 1.0))) for p in prompts]
+
+    v = check(effect, prompts=lines_of(12), holds="effect > 0.3")
+    assert "without prompt 8 (xxxxxxx) it would " in v.judged.warning, v.judged.warning

@@ -262,6 +262,23 @@ def test_a_warning_says_why_groups_have_numbers_above_one():
     assert "jackknife pseudo-values, whose mean is the measure" in note, note
 
 
+def test_a_warning_names_a_group_as_its_author_does(tmp_path):
+    draw, y = np.random.default_rng(1), np.tile([0, 0, 1, 1], 12)
+    groups = np.repeat([f"noun{i}" for i in range(12)], 4)
+    X = draw.normal(size=(48, 6)) + 1.1 * np.outer(y, np.eye(6)[0])
+    p = assay.check_probe(X, y, groups=groups, holds="auroc > 0.65", ledger=False)
+    parts = p.rows.loc[p.rows["arm"] == "probe", "auroc"].to_numpy()
+
+    def lowest(x):
+        return x.mean() - stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5
+
+    assert lowest(parts) < 0.65
+    alone = [np.unique(groups)[k] for k in range(12) if lowest(np.delete(parts, k)) > 0.65]
+    (note,) = [n for n in p.notes if "it would" in n]
+    assert [note.partition("'")[2].partition("'")[0]] == alone and "without group '" in note
+    assert assay.ProbeCheck.load(p.save(tmp_path / "p.assay")).judged.warning == p.judged.warning
+
+
 @pytest.fixture(scope="module")
 def by_length():
     """A probe that is nearly perfect, and texts of which the last word tells the label."""

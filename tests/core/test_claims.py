@@ -403,6 +403,11 @@ def test_both_intervals_must_agree_and_the_bootstrap_decides_nothing():
     assert (v.low, v.high) == (min(v.t_low, v.skew_low), max(v.t_high, v.skew_high))
     assert v.reason == "interval straddles" and v.price.more >= 1
     assert "without seed 1007 it would hold" in v.warning
+    # a control that then speaks against it is not left out
+    v = judged(main=main, changes={"low": 0.0}, control=3).verdict
+    assert "without seed 1007 it would be unspecific, as a control satisfies it too" in v.warning
+    v = judged(main=main, changes={"low": 0.0}, control=main).verdict
+    assert "without seed 1007 it would satisfy the claim, but a control is undecided" in v.warning
 
 
 def test_draws_without_overlap_are_an_unmet_gate():

@@ -631,7 +631,7 @@ def test_rows_of_two_runs_speak_for_these_two_alone():
     lucky = 0.04 * np.array([1, -1, 0, 0])[rows["seed"] % 10 + 2 * (rows["seed"] > 9)]
     judged = assay.judge(rows.assign(acc=rows["acc"] + lucky), **ask)
     assert (judged.outcome, judged.reason) == ("undecided", "grouped by seed")
-    assert "--fixed seed if the claim is about these 4 only" in judged.price.text
+    assert 'fixed="seed" if the claim is about these 4 only' in judged.price.text
     these = assay.judge(rows.assign(acc=rows["acc"] + lucky), **ask, fixed="seed")
     assert these.outcome == "holds" and "of these 4 seeds" in these.scope
 
@@ -695,7 +695,7 @@ def test_an_interval_of_folds_ends_at_the_bounds():
         whole = assay.judge({**folds, "accuracy": [1.0] * 5 + least}, claim=claim, bounds=bounds,
                             **more)  # fmt: skip
         assert whole.outcome == "undecided" and "round" not in whole.price.text
-        assert "--tested N" in whole.price.text
+        assert "tested=N" in whole.price.text
 
 
 @pytest.mark.parametrize(("base", "lowest"), [(0, "0"), (3, "-0.125"), (4, "-0.167")])
@@ -1011,16 +1011,16 @@ def test_a_difference_of_columns_of_0_and_1_stays_between_minus_1_and_1(right, w
         rows, claim="mine.acc - old.acc > 0.1", unit=["seed", "prompt"], control="again"
     )
     assert judged.estimate == pytest.approx(5 / 6) and judged.high == 1.0
-    assert not any("--bounds" in note for note in judged.notes)
+    assert not any("bounds=" in note for note in judged.notes)
 
 
 def test_an_interval_beyond_what_shares_allow_says_how_bounds_are_given():
     rows = _six_by_six(0.99, 0.01)
     asked = {"claim": "mine.acc - old.acc > 0.1", "unit": ["seed", "prompt"], "control": "again"}
     free = assay.judge(rows, **asked)
-    assert free.high > 1 and any("add --bounds -1 1 (" in note for note in free.notes)
+    assert free.high > 1 and any("add bounds=(-1, 1)" in note for note in free.notes)
     bounded = assay.judge(rows, **asked, bounds=(-1, 1))
-    assert bounded.high == 1.0 and not any("--bounds" in note for note in bounded.notes)
+    assert bounded.high == 1.0 and not any("bounds=" in note for note in bounded.notes)
 
 
 def test_where_a_baseline_leaves_no_room_a_table_decides_nothing():

@@ -5,14 +5,17 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from assay.core.errors import ExperimentError, ModelError, RunError
-from assay.core.results import Curve, Estimated
+from assay.core.experiment import Rows
+from assay.core.results import Curve, Estimated, Judged
 from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers, workers
+from assay.lab.judge.result import _by_rows
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store.journal import judgings as looks
@@ -194,3 +197,14 @@ def test_an_arm_may_be_measured_in_its_own_way(tmp_path):
     assert np.allclose(own.arms["main"].end, plain.arms["main"].end)
     with pytest.raises(ExperimentError, match="nothing to measure"):
         dataclasses.replace(found.arms["mirror"], measure=twice)
+
+
+def test_a_warning_about_one_prompt_names_its_row_and_what_it_says():
+    rows = Rows("prompt", ("The sky is", "Grass is", "Snow is"), ("a", "b", "c"))
+    judged = Judged(
+        text="x", arm="main", outcome="undecided", reason="", estimate=0.0, low=-1.0, high=1.0,
+        n={"prompt": 3}, units=("prompt",), levels=("a", "b", "c"), points=(1.0, 2.0, 3.0),
+        warning="without prompt b it would fail",
+    )  # fmt: skip
+    shown = _by_rows(judged, SimpleNamespace(rows=lambda arm: rows))
+    assert shown.warning == "without prompt 2 (Grass is) it would fail"

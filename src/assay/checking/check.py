@@ -14,16 +14,14 @@ import numpy as np
 from msgspec import structs
 
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers, Steps
-from assay.checking.credited import BREAKS, Credited, Draw, Options, credited, refuse_unknown
+from assay.checking.credited import BREAKS, Credited, Options, credited, refuse_unknown
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
-from assay.core.dependence import CONTENT
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
-from assay.core.intervals import FEWEST
-from assay.core.reasons import GROUPED, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, WAYS
+from assay.core.reasons import IDENTICAL, OUT_OF_REACH, STRADDLES, TIES
 from assay.core.results import Judged, Price
 
 if TYPE_CHECKING:
@@ -166,7 +164,7 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
             several = thing if isinstance(thing, list) else [thing]
             why = f"{name} in its place does it"
             control = next((c for c in usual if c.name == name), Control(name, why, drawn=False))
-            what.draws += [Draw(control, lambda x=x: x) for x in several]  # type: ignore[misc]
+            what.add(control, *several, own=control not in usual)
             what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
     elif controls is not None:
         names = (controls,) if isinstance(controls, str) else tuple(controls)
@@ -199,10 +197,12 @@ class _Asked:
         self.notes: list[str] = []
         self.placed: dict[str, Placed] = {}
         self.things: dict[str, Any] = {}
-        for draw in credit.draws:
+        names = [d.control.name for d in credit.draws]
+        for i, draw in enumerate(credit.draws):
             name = draw.control.name if draw.control.name != credit.kind else f"other {credit.kind}"
-            count = sum(p.control == name for p in self.placed.values())
-            arm = f"{name} {count + 1}" if count else name
+            k, count = (x.count(draw.control.name) for x in (names[: i + 1], names))
+            numbered = f"{name} {k} of {count}" if count > 1 else name
+            arm = draw.name if draw.name and draw.name not in self.placed else numbered
             self.placed[arm] = Placed(name, draw.control.why)
             self.things[arm] = draw.make
         calls.steps.total = len(credit.draws) + 3
@@ -336,7 +336,6 @@ class _Asked:
             credits=kind, units=units, placed=self.placed, noise=self.noise, distinct=given.distinct
         )
         judged, question = _judged(question, rows, self.arms)
-        judged = _with_own_words(judged, given, self.noise)
         self.notes += _untouched(self.arms[kind], kind)
         named = {c.name for c in parse(question.holds).columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
@@ -461,33 +460,6 @@ def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
                 f"{end}"
             )
     return notes
-
-
-def _with_own_words(judged: Judged, given: Given, noise: float) -> Judged:
-    """The verdict with what would decide it said as `check` takes it, where prompts are groups, or
-    two calls differ by too much."""
-    if noise and judged.price is not None and "rounding alone" in judged.price.text:
-        words = (
-            "more prompts do not help: two calls differ by too much; make the function "
-            "deterministic, or let it return the mean of several tries"
-        )
-        return structs.replace(judged, price=Price(words))
-    if not judged.reason.startswith(GROUPED) or judged.price is None:
-        return judged
-    name = judged.reason.removeprefix(GROUPED)
-    if name in WAYS:
-        return judged
-    factors = [n for n in name.split(" × ") if n in given.columns]
-    few = [n for n in factors if len({*map(str, given.columns[n])}) < FEWEST]
-    how = f"say unit={factors[0] if len(factors) == 1 else factors!r}"
-    if few or not factors:
-        way, _, column = name.partition(" of ")
-        of = f"values of {few[0]}" if few else f"{way}s of {column}"
-        how = f"write prompts of {FEWEST} or more {of}"
-        if way == CONTENT and not few:
-            how = f"write prompts whose {column} says more different things, {FEWEST} or more"
-    words = f"more prompts of the same groups do not help: {how}"
-    return structs.replace(judged, price=Price(words))
 
 
 def _within_reach(judged: Judged, name: str, before: float, reach: tuple[float, float]) -> Judged:

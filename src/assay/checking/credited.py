@@ -42,6 +42,8 @@ from assay.core.errors import ClaimError, DataError, nearest
 Learn = Callable[[Any, Any], Any]
 MATCHED = {"norms": "norm", "rates": "how often they are active"}
 """By the option that gives sizes of a pool, in what others of it are then matched."""
+NAMED = 3
+"""How many members of a draw its name lists."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Draw:
     control: Control
     make: Callable[[], Any]
     """Gives the thing when its turn has come."""
+    name: str = ""
+    """Which thing it is, such as layer 25; "" for one that is known by its number alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +88,13 @@ class Credited:
     draws: list[Draw] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, control: Control, *things: Any) -> None:
-        """Add draws of a control."""
-        self.draws += [Draw(control, lambda x=x: x) for x in things]  # type: ignore[misc]
+    def add(self, control: Control, *things: Any, own: bool = False) -> None:
+        """Add draws of a control; the name of one of the author's `own` comes first in theirs."""
+        for x in things:
+            name = _name(self.kind, x)
+            if own:
+                name = f"{control.name} ({name})" if name and len(things) > 1 else ""
+            self.draws.append(Draw(control, lambda x=x: x, name))  # type: ignore[misc]
 
     def attempt(self, control: Control, make: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         """Add the draws of a control that is made of what is credited, and return them; where that
@@ -102,6 +110,20 @@ class Credited:
     def missing(self, control: Control, how: str) -> None:
         """Note that a control is left out, and what would make it."""
         self.notes.append(f"no control {control.name!r}: {how}")
+
+
+def _name(kind: str, thing: Any) -> str:
+    """Name a thing: layer 25, head 5.3, neurons 3 + 8 + 9 + 2 more; "" for a vector, a text and
+    others that have no short name."""
+    if kind in ("vector", "source", "text", "training"):
+        return ""
+    items, dot = thing if isinstance(thing, list) else [thing], " → " if kind == "edge" else "."
+    listed = [dot.join(map(str, x)) if isinstance(x, tuple) else str(x) for x in items]
+    if len(listed) > NAMED + 1:
+        listed = [*listed[:NAMED], f"{len(listed) - NAMED} more"]
+    words = " + ".join(listed).replace(", ", " + ")  # names of controls are listed with commas
+    noun = kind.removesuffix("s") if len(items) == 1 else kind
+    return f"{noun} {words}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +281,7 @@ def _single(kind: str, control: Control) -> Callable[..., Credited]:
     def make(value: Any, options: Options, prompts: Given) -> Credited:
         item = _item(value)
         credited = _matched(kind, control, [item], options, blocks=False)
-        draws = [Draw(d.control, lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
+        draws = [replace(d, make=lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
         return Credited(kind, lambda: item, draws, credited.notes)
 
     return make
@@ -351,14 +373,10 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
             credited.attempt(control, lambda: picks.far(value, count))
         elif isinstance(others, str) or not len(others):
             raise DataError(f"others= of {kind}= is a list with one or more, got {others!r}")
-        credited.add(control, *(x for x in others if not _equal(x, value)))
+        credited.add(control, *(x for x in others if not np.array_equal(x, value)))
         return credited
 
     return make
-
-
-def _equal(x: Any, y: Any) -> bool:
-    return bool(np.array_equal(x, y)) if isinstance(x, np.ndarray) else bool(x == y)
 
 
 def _source(value: Any, options: Options, prompts: Given) -> Credited:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
+from assay.core.judging import rename_unit
 from assay.core.reasons import TIES
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
@@ -93,6 +94,8 @@ class Question:
     scope: str
     sentence: str = ""
     """What is claimed, in words; "" where nothing was said, and in files of older versions."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """By a group's number in the table its name; empty in files of older versions."""
 
     @property
     def words(self) -> str:
@@ -104,9 +107,10 @@ class Question:
         if not self.holds:
             return None
         verdict = _judged(rows, self.unit, self.holds, self.why, self.tested)
-        if "outlier" not in verdict.warning or self.unit != GROUP:
-            return verdict
-        return structs.replace(verdict, warning=f"{verdict.warning} {OF_GROUPS}")
+        warning = rename_unit(verdict.warning, GROUP, self.groups)
+        if "outlier" in warning and self.unit == GROUP:
+            warning = f"{warning} {OF_GROUPS}"
+        return structs.replace(verdict, warning=warning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,6 +313,7 @@ def check_probe(
     claim = Question(
         sentence=sentence, holds=holds, unit=rows.unit, why=why, tested=tested, scope=rows.scope
     )
+    claim = replace(claim, groups=_names_of(rows.group, groups))
     numbers = _numbers(rows, _scored(rows, readers))
     if verdict := claim.judged(numbers):
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
@@ -651,6 +656,16 @@ def _nearer_than_own(x: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.nda
     within = np.array([own[group == k].max() for k in range(int(group.max()) + 1)])[group]
     near = (of[:, None] == of) & (apart < COPY * np.maximum(within[:, None], within))
     return np.asarray(scipy.sparse.csgraph.connected_components(near, directed=False)[1])
+
+
+def _names_of(group: np.ndarray, groups: Sequence[Any] | None) -> dict[str, str]:
+    """By the number of each group its author's name for it, of merged ones the first; or its first
+    row where none were named."""
+    numbers, first = np.unique(group, return_index=True)
+    names = [f"group {str(g)!r}" for g in (() if groups is None else groups)] or [
+        f"row {i}" for i in range(len(group))
+    ]
+    return {str(number): names[i] for number, i in zip(numbers, first, strict=True)}
 
 
 def _merged(names: Sequence[str], stated: np.ndarray, group: np.ndarray) -> list[str]:

@@ -5,22 +5,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from assay.checking import saved
+from assay.checking.prompts import PROMPT
 from assay.controls.table import in_words
+from assay.core.dependence import CONTENT
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.reasons import IDLE, NOTHING, explain_reason
-from assay.core.results import Judged, Verdict
+from assay.core.intervals import FEWEST
+from assay.core.judging import rename_unit
+from assay.core.reasons import GROUPED, IDLE, NOTHING, WAYS, explain_reason
+from assay.core.results import Judged, Price, Verdict
 from assay.core.rounding import are_unmoved
+from assay.core.rows import is_text
 from assay.core.table import judge
 
 if TYPE_CHECKING:
@@ -85,7 +90,38 @@ class Question:
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
-        return structs.replace(verdict, text=self.sentence)
+        own = rows[rows["arm"] == self.credits].set_index(self.units[0])
+        texts = [c for c in own if c != "arm" and is_text(own[c])]
+        words = ((k, ", ".join(map(str, x))) for k, *x in own[texts].itertuples() if texts)
+        says = {str(k): f"prompt {k} ({shorten(text, 40)})" for k, text in words}
+        warning = rename_unit(verdict.warning, PROMPT, says)
+        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
+        return self._with_own_words(verdict, rows)
+
+    def _with_own_words(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
+        """The verdict with what would decide it said as `check` takes it, where prompts are groups,
+        or two calls differ by too much."""
+        name, price = verdict.reason.removeprefix(GROUPED), verdict.price
+        if price is not None and self.noise and "rounding alone" in price.text:
+            words = (
+                "more prompts do not help: two calls differ by too much; make the function "
+                "deterministic, or let it return the mean of several tries"
+            )
+            return structs.replace(verdict, price=Price(words))
+        if price is None or name == verdict.reason or name in WAYS:
+            return verdict
+        factors = [n for n in name.split(" × ") if n in rows and n != "text"]
+        few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
+        listed = ", ".join(f'"{n}"' for n in factors)
+        how = f"say unit={f'[{listed}]' if factors[1:] else listed}"
+        if few or not factors:
+            way, _, column = name.partition(" of ")
+            of = f"values of {few[0]}" if few else f"{way}s of {column}"
+            how = f"write prompts of {FEWEST} or more {of}"
+            if way == CONTENT and not few:
+                how = f"write prompts whose {column} says more different things, {FEWEST} or more"
+        words = f"more prompts of the same groups do not help: {how}"
+        return structs.replace(verdict, price=Price(words))
 
 
 class Concluded(Shown):
@@ -235,12 +271,12 @@ class Check(Concluded):
         """Give a control's name, its draws, its number, whether it fails, as it should, and what
         it would explain."""
         v = self.controls[control]
-        why = next(p.why for p in self.question.placed.values() if p.control == control)
-        draws, satisfies = self.draws(control), CONTROL[v.outcome]
+        arms = [a for a, p in self.question.placed.items() if p.control == control]
+        why, draws, satisfies = self.question.placed[arms[0]].why, len(arms), CONTROL[v.outcome]
         if v.outcome == "holds" and draws > 1:
-            arms = {a for a, p in self.question.placed.items() if p.control == control}
-            some = [self.judged.controls[a].outcome == "holds" for a in arms]
-            satisfies += f", {sum(some)} of {draws}"
+            some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
+            names = ", ".join(a for a in some[:3] if not a.startswith(control))
+            satisfies += f", {len(some)} of {draws}{f': {names}' if names else ''}"
         return control, str(draws), _number(*self.numbers(control)), satisfies, in_words(why)
 
     def save(self, path: str | Path) -> Path:
@@ -250,8 +286,9 @@ class Check(Concluded):
         Args:
             path: such as "refusal.assay"; a zip archive.
         """
+        placed = {arm: vars(p) for arm, p in self.question.placed.items()}
         content = {
-            "question": _plain(self.question),
+            "question": {**vars(self.question), "placed": placed},
             "notes": list(self.notes),
             "about": dict(self.about),
             "verdict": self.judged.to_json(),
@@ -272,16 +309,12 @@ class Check(Concluded):
             raise DataError(f"{path} has the verdict on a probe: assay.ProbeCheck.load reads it")
         try:
             q = content["question"]
-            placed = {arm: Placed(**p) for arm, p in q.pop("placed").items()}
-            question = Question(**q, placed=placed)
+            q["placed"] = {arm: Placed(**p) for arm, p in q["placed"].items()}
+            q |= {"units": tuple(q["units"]), "bounds": q.get("bounds") and tuple(q["bounds"])}
+            question = Question(**q)
             stated = content["verdict"]["outcome"]
         except (KeyError, TypeError, ValueError) as e:
             raise saved.wrong(path, e) from e
-        question = replace(
-            question,
-            units=tuple(question.units),
-            bounds=None if question.bounds is None else tuple(question.bounds),  # type: ignore[arg-type]
-        )
         judged = question.judged(rows)
         saved.refuse_changed(path, stated, judged.outcome)
         return cls(question, rows, judged, tuple(content["notes"]), content["about"])
@@ -319,10 +352,6 @@ def aligned(table: Sequence[Sequence[str]]) -> list[str]:
         blanks = [" " * start] * (len(broken) - 1)
         lines += [(x + y).rstrip() for x, y in zip([first, *blanks], broken, strict=True)]
     return lines
-
-
-def _plain(question: Question) -> dict[str, Any]:
-    return {**vars(question), "placed": {arm: vars(p) for arm, p in question.placed.items()}}
 
 
 def _number(estimate: float, low: float, high: float) -> str:

@@ -57,6 +57,8 @@ ORDER = "order"
 """The name of what units depend on where neighbours are alike."""
 CONTENT = "content"
 """What the group is called of texts that say the same in several wordings."""
+MOST_LINES = 3
+"""Groupings that have a line of their own."""
 FEW_PAIRS = 6
 """Columns of which every two are tried together."""
 
@@ -161,17 +163,31 @@ class Grouping:
 
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
-    """Say what was found, of several ways of one name, such as patterns in one order, the one with
-    the widest interval."""
+    """Say what was found, the heaviest groupings in a line each and the others in one; of several
+    ways of one name, such as patterns in one order, the one with the widest interval."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
         widest_so_far = widest.get(grouping.name)
         if widest_so_far is None or _width(grouping.limits) > _width(widest_so_far.limits):
             widest[grouping.name] = grouping
-    # two names of the same groups, such as a column of templates and their wordings, are one line
-    every = [grouping.line for grouping in widest.values()]
-    allowed = [line.partition(": allowing for this")[2] for line in every]
-    return [x for i, x in enumerate(every) if not allowed[i] or allowed[i] not in allowed[:i]]
+    # names of the same groups, such as a column of templates and their wordings, are one line
+    alike: dict[str, list[Grouping]] = {}
+    for g in widest.values():
+        printed = "[{:.3g}, {:.3g}]".format(*g.limits) if g.limits.known else g.words
+        alike.setdefault(printed, []).append(g)
+    joined = {printed: _named_together(same) for printed, same in alike.items()}
+    heaviest = sorted(joined, key=lambda x: -_width(joined[x].limits))[:MOST_LINES]
+    others = [f"{g.name} {x}" for x, g in joined.items() if x not in heaviest]
+    more = f"{len(others)} more {plural('grouping', len(others))} of the units: {', '.join(others)}"
+    return [*(g.line for x, g in joined.items() if x in heaviest), *([more] if others else [])]
+
+
+def _named_together(same: Sequence[Grouping]) -> Grouping:
+    """Groupings that allow for the same as one, which names them."""
+    first, *others = same
+    names = ", ".join(grouping.name for grouping in others)
+    words = f"{first.words} (grouping by {names} gives the same)"
+    return replace(first, words=words) if others else first
 
 
 def _width(limits: Limits) -> float:
@@ -194,8 +210,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
             f"{100 * max(0.0, share):.0f} % of the variance",
             clustered(cells.terms, cells.statistic, [cells.places(unit), of], level),
             p < CARRIES,
-            f"--unit {unit} --unit {run}, or --fixed {run} if the claim is about these {count} "
-            "only",
+            f'unit=["{unit}", "{run}"], or fixed="{run}" if the claim is about these {count} only',
         )
     ]
 
@@ -264,7 +279,7 @@ def _named(
             f"for {100 * max(0.0, share):.0f} % of the variance",
             limits,
             p < CARRIES,
-            f"--unit {name} with mean(COLUMN, over={unit}) in the claim, or --fixed {name} if the "
+            f'unit="{name}" with mean(COLUMN, over={unit}) in the claim, or fixed="{name}" if the '
             f"claim is about these {count} only",
         )
     few = list(labels.items())[:FEW_PAIRS] if len(cells.levels) == 1 else []
@@ -278,7 +293,7 @@ def _named(
             f"each {unit} belongs to one {a} and one {b}",
             clustered(cells.terms, cells.statistic, [of_a[place], of_b[place]], level),
             p < CARRIES,
-            f"--unit {a} --unit {b}",
+            f'unit=["{a}", "{b}"]',
         )
 
 

@@ -117,6 +117,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     rivals = _others(claim, arms, min(level, USUAL), scope)
     verdict = _with_others(claim, method, controls, planted, violations, rivals)
+    verdict = structs.replace(verdict, warning=_next_to_controls(verdict.warning, controls))
     failing, holding, violated = (
         {name: stand.verdict for name, stand in stands.items()}
         for stands in (controls, planted, violations)
@@ -883,6 +884,21 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
         return ""
     ((name, came),) = deciding
     return f"without {unit} {name} it would {came.removesuffix('s')}"
+
+
+def _next_to_controls(warning: str, controls: ByArm) -> str:
+    """The warning about a unit without which the claim would hold by itself, where a control speaks
+    against it then, too."""
+    outcomes = {v.outcome for v, *_ in controls.values()}
+    words = "satisfy the claim, but a control is undecided, too" * ("undecided" in outcomes)
+    words = "be unspecific, as a control satisfies it too" if "holds" in outcomes else words
+    return warning.replace(" it would hold", f" it would {words or 'hold'}")
+
+
+def rename_unit(warning: str, unit: str, names: Mapping[str, str]) -> str:
+    """Name the unit that a warning is about as its author knows it, by its level."""
+    level = rf"\b{unit} (\S+)(?= it would| makes the)"
+    return re.sub(level, lambda m: names.get(m[1], m[0]), warning)
 
 
 LOPSIDED = 0.5

@@ -347,7 +347,7 @@ def _weigh(
         return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
     more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
-    price = Price(f"{more}{first.advice}")
+    price = Price(f"{more}{first.todo if ' of ' in first.name else first.advice}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 
@@ -434,8 +434,8 @@ def _selected(
             "and may be so by luck",
             wide(len(near) + 1),
             False,
-            "judge this arm alone on new units, or name the arms that were no candidates: --also "
-            "NAME, or --control NAME",
+            "judge this arm alone on new units, or name the arms that were no candidates: "
+            "also=NAME, or control=NAME",
         )
     ]
 
@@ -831,8 +831,7 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
     low, high = (f"{x:g}" for x in ends)
     return [
         f"the interval goes beyond {low} and {high}, between which the value lies if "
-        f"{' and '.join(columns)} cannot be below 0 or above 1: if so, add --bounds {low} {high} "
-        f"(bounds=({low}, {high}) in Python)"
+        f"{' and '.join(columns)} cannot be below 0 or above 1: if so, add bounds=({low}, {high})"
     ]
 
 
@@ -876,8 +875,8 @@ def _of_equal_folds(
         return structs.replace(
             judgement,
             price=Price(
-                f"all {count} folds have {point:g}: say with --tested N (tested= in Python) on how "
-                "many rows they were tested together, for an AUROC on how many of the rarer label"
+                f"all {count} folds have {point:g}: say with tested=N on how many rows they were "
+                "tested together, for an AUROC on how many of the rarer label"
             ),
         )
     by = wrong_at_most(tested, count, level)

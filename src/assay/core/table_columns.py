@@ -169,7 +169,7 @@ def too_few(n: Mapping[str, int]) -> list[str]:
     """What can be judged where one of two units has too few levels."""
     few = [unit for unit in n if n[unit] < FEWEST]
     return [
-        f"--unit {other} alone, and mean(COLUMN, over={unit}) in the claim, would give a verdict "
+        f'unit="{other}" alone, and mean(COLUMN, over={unit}) in the claim, would give a verdict '
         f"about these {n[unit]} {plural(unit, n[unit])}"
         for unit in few
         for other in n

@@ -13,7 +13,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from assay.core.errors import AssayError
 from assay.core.reasons import explain_reason
@@ -249,6 +251,24 @@ def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
         words if len(of) == len(every) else f"{claims_in_words(sorted(of))}: {words}"
         for words, of in sorted(concerned.items(), key=lambda x: bool(DESCRIBED.search(x[0])))
     ]
+
+
+_ARGUMENT = re.compile(r"""\b(unit|fixed|also|control|bounds|tested)=(\[.*?]|\(.*?\)|".*?"|\w+)""")
+
+
+def with_flags(number: Any) -> Any:
+    """Write the arguments in a number's notes and advice as in a shell: --unit seed."""
+
+    def flags(match: re.Match[str]) -> str:
+        names = [shlex.quote(name) for name in re.findall('"(.*?)"', match[2])]
+        values = names or [match[2].strip("()").replace(",", "")]
+        return " ".join(f"--{match[1]} {value}" for value in values)
+
+    number = structs.replace(number, notes=tuple(_ARGUMENT.sub(flags, x) for x in number.notes))
+    if (price := getattr(number, "price", None)) is None:
+        return number
+    price = structs.replace(price, text=_ARGUMENT.sub(flags, price.text))
+    return structs.replace(number, price=price)
 
 
 def known(number: Judged | Estimated) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from msgspec import structs
 from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.results import Judged
-from assay.report.statements import unexpected
+from assay.report.statements import unexpected, with_flags
 from assay.verbs.credited import Credited
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
 from assay.verbs.verb import Answer, Bare, Expected, Flag, Flat, More, Several, verb
@@ -93,10 +94,9 @@ def check(
         raise DataError(f"check needs {lacking}; assay check --help has an example")
     _, given, things = parse(holds), Given.read(prompts), credited.read()
     module, name = own_code.module_of(function)  # last, because it may load a model
-    function_given = own_code.function_named(module, name, function)
     result = checked(
         sentence or holds,
-        function_given,
+        own_code.function_named(module, name, function),
         prompts=given.value,
         holds=holds,
         **things,
@@ -110,6 +110,7 @@ def check(
     )
     if save is not None:
         result.save(save)
+    result = replace(result, judged=with_flags(result.judged))
     other = unexpected([result.judged], expect)
     verdict = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
     return Answer(verdict, [*words(result), *map(Aside, other)], int(bool(other)))

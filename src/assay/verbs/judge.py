@@ -12,7 +12,7 @@ from assay.core import table as table_of
 from assay.core.errors import ClaimError, DataError, nearest_beside
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
-from assay.report.statements import known, unexpected
+from assay.report.statements import known, unexpected, with_flags
 from assay.verbs.parts import Aside
 from assay.verbs.verb import Answer, Bare, Expected, Flag, More, Several, verb
 
@@ -111,11 +111,12 @@ def judge(
     numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
     if estimate:
         number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
+        number = with_flags(number)
         return Answer(number, [ResultData(findings=(number,)), *known(number)])
     of_claims["tested"] = tested
     verdict = table_of.judge(table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers)
     lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
-    verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))
+    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
     other = unexpected([verdict], expect)
     data = ResultData(verdicts=(verdict,))
     return Answer(verdict, [data, *known(verdict), *map(Aside, other)], int(bool(other)))

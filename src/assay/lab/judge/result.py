@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment, Materials
 from assay.core.figures import Figure, figures_of
 from assay.core.heavy import xr
-from assay.core.judging import USUAL, Scope, judge
+from assay.core.judging import USUAL, Scope, judge, rename_unit
 from assay.core.measures import stack_stored
 from assay.core.memo import remembering
 from assay.core.nouns import plural
@@ -364,11 +365,13 @@ def _by_rows(judged: Judged, materials: Materials) -> Judged:
             return v
         order = sorted(range(len(v.levels)), key=lambda i: numbers[v.levels[i]])
         levels = [v.levels[i] for i in order]
+        says = {str(x): f"prompt {numbers[x]} ({shorten(labels[x], 40)})" for x in levels}
         return structs.replace(
             v,
             points=tuple(v.points[i] for i in order),
             levels=tuple(levels),
             rows=tuple(row(numbers[x], labels[x]) for x in levels),
+            warning=rename_unit(v.warning, "prompt", says),
         )
 
     others = {
