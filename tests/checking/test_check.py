@@ -380,7 +380,7 @@ def test_yes_and_no_get_the_exact_interval_of_a_difference_of_shares():
         (0.125, "effect < -0.2", "0.12, so an effect can only be from -0.125 to 0.875"),
     ],
 )
-def test_what_cannot_fall_or_rise_as_far_is_undecided(before, holds, reach):
+def test_what_cannot_fall_or_rise_as_far_is_undecided(before, holds, reach, tmp_path):
     """The three on which it could fall do, or nothing changes: either is all that could happen."""
 
     def refuses(vector, prompts):
@@ -390,6 +390,7 @@ def test_what_cannot_fall_or_rise_as_far_is_undecided(before, holds, reach):
     texts = [p["text"] for p in ROWS]
     v = check(refuses, holds=holds, cache=False)
     assert v.outcome == "undecided" and reach in repr(v), v
+    assert reach in repr(assay.Check.load(v.save(tmp_path / "v.assay")))
     least, greatest = map(float, reach.rpartition("from ")[2].split(" to "))
     assert least <= v.interval[0] <= v.estimate <= v.interval[1] <= greatest
     other = "effect > 0.3" if before == 0 else "effect < -0.3"

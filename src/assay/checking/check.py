@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from msgspec import structs
 
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers, Steps
 from assay.checking.credited import BREAKS, Credited, Options, credited, refuse_unknown
@@ -21,8 +20,8 @@ from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apa
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
-from assay.core.reasons import IDENTICAL, OUT_OF_REACH, STRADDLES, TIES
-from assay.core.results import Judged, Price
+from assay.core.reasons import TIES
+from assay.core.results import Judged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -426,8 +425,8 @@ def _judged(
     of_arm = rows.loc[rows["arm"] == question.credits, name]
     if judged.reason == TIES or of_arm.nunique() == 1 or not negative:
         question, judged = bounded, bounded.judged(rows)
-    before = float(np.nanmean(arms[question.credits][f"{name}{BEFORE}"]))
-    return _within_reach(judged, f"{name}{BEFORE}", before, (low - before, high - before)), question
+    question = replace(question, reach=(low, high))
+    return question.within_reach(judged, rows), question
 
 
 def _untouched(numbers: Numbers, kind: str) -> list[str]:
@@ -460,29 +459,6 @@ def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
                 f"{end}"
             )
     return notes
-
-
-def _within_reach(judged: Judged, name: str, before: float, reach: tuple[float, float]) -> Judged:
-    """The verdict, undecided where no effect could be in the range, as there is nothing left that
-    could fall, or rise: that it did not is then no finding."""
-    low, high = judged.range
-    inside = reach[0] <= high and reach[1] >= low
-    if inside or judged.outcome == "holds" or judged.reason not in ("", STRADDLES, TIES, IDENTICAL):
-        return judged
-    words = (
-        f"more prompts do not help: {name} is {before:.2f}, so an effect can only be from "
-        f"{reach[0]:.3g} to {reach[1]:.3g}; ask about prompts on which it is "
-        f"{'higher' if reach[0] > high else 'lower'}"
-    )
-    return structs.replace(
-        judged,
-        outcome="undecided",
-        reason=OUT_OF_REACH,
-        price=Price(words),
-        detectable=(),
-        low=max(judged.low, reach[0]),  # what is printed above these words agrees with them
-        high=min(judged.high, reach[1]),
-    )
 
 
 def _about(calls: Calls) -> dict[str, Any]:

@@ -22,7 +22,17 @@ from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST
 from assay.core.judging import rename_unit
-from assay.core.reasons import GROUPED, IDLE, NOTHING, WAYS, explain_reason
+from assay.core.reasons import (
+    GROUPED,
+    IDENTICAL,
+    IDLE,
+    NOTHING,
+    OUT_OF_REACH,
+    STRADDLES,
+    TIES,
+    WAYS,
+    explain_reason,
+)
 from assay.core.results import Judged, Price, Verdict
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
@@ -64,6 +74,9 @@ class Question:
     beats: float = 0.0
     empty: float | None = None
     bounds: tuple[float, float] | None = None
+    reach: tuple[float, float] | None = None
+    """Between which numbers the function can be: a range that no effect could reach from the number
+    without what is credited is not decided. Files that older versions saved do not say it."""
     noise: float = 0.0
     """By how much two calls of the function differ: the interval is as much wider on either
     side."""
@@ -96,7 +109,35 @@ class Question:
         says = {str(k): f"prompt {k} ({shorten(text, 40)})" for k, text in words}
         warning = rename_unit(verdict.warning, PROMPT, says)
         verdict = structs.replace(verdict, text=self.sentence, warning=warning)
-        return self._with_own_words(verdict, rows)
+        return self.within_reach(self._with_own_words(verdict, rows), rows)
+
+    def within_reach(self, judged: Judged, rows: pd.DataFrame) -> Judged:
+        """The verdict, undecided where no effect could be in the range, as there is nothing left
+        that could fall, or rise: that it did not is then no finding."""
+        if self.reach is None:
+            return judged
+        name = f"{parse(self.holds).columns[0].name}{ENDS[0]}"
+        before = float(rows.loc[rows["arm"] == self.credits, name].mean())
+        least, most = (end - before for end in self.reach)
+        low, high = judged.range
+        inside = least <= high and most >= low
+        undone = judged.reason in ("", STRADDLES, TIES, IDENTICAL)
+        if inside or judged.outcome == "holds" or not undone:
+            return judged
+        words = (
+            f"more prompts do not help: {name} is {before:.2f}, so an effect can only be from "
+            f"{least:.3g} to {most:.3g}; ask about prompts on which it is "
+            f"{'higher' if least > high else 'lower'}"
+        )
+        return structs.replace(
+            judged,
+            outcome="undecided",
+            reason=OUT_OF_REACH,
+            price=Price(words),
+            detectable=(),
+            low=max(judged.low, least),  # what is printed above these words agrees with them
+            high=min(judged.high, most),
+        )
 
     def _with_own_words(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict with what would decide it said as `check` takes it, where prompts are groups,
@@ -310,7 +351,8 @@ class Check(Concluded):
         try:
             q = content["question"]
             q["placed"] = {arm: Placed(**p) for arm, p in q["placed"].items()}
-            q |= {"units": tuple(q["units"]), "bounds": q.get("bounds") and tuple(q["bounds"])}
+            q |= {"units": tuple(q["units"])}
+            q |= {k: q.get(k) and tuple(q[k]) for k in ("bounds", "reach")}
             question = Question(**q)
             stated = content["verdict"]["outcome"]
         except (KeyError, TypeError, ValueError) as e:

@@ -61,7 +61,9 @@ def shown(value: Check | ProbeCheck) -> Any:
     """The verdict, if any, with the strongest draw of each control; of a probe without the groups'
     parts, which are no AUROCs."""
     if isinstance(value, Check):
-        return structs.replace(value.judged, controls=value.controls, idle=value.idle)
+        draws = {v.arm: v for v in value.controls.values()}
+        idle = tuple(value.controls[name].arm for name in value.idle)
+        return structs.replace(value.judged, controls=draws, idle=idle)
     bare = {name: structs.replace(v, points=()) for name, v in value.controls.items()}
     return value.judged and structs.replace(value.judged, points=(), controls=bare)
 
