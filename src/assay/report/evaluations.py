@@ -28,6 +28,8 @@ COMPARED = ("l0", "fvu", "loss_recovered_mean")
 """In which measures."""
 EQUAL = 1.05
 """L0s that differ by less than this factor count as equal."""
+REPEATED = 4
+"""A reason that so many numbers of a page have is given once, above their table."""
 TABLE = "documents.csv"
 """The sums over each document, a row for each dictionary and document."""
 GROUPS = {
@@ -209,17 +211,17 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     return lines
 
 
-def without_interval(entries: Sequence[JSON]) -> list[str]:
-    """Say why measures have no interval, each reason once."""
+def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]:
+    """Say why measures have no interval: a sentence for each reason that so many numbers have."""
     measured = _by_measure(entries)
-    reasons: dict[str, dict[str, None]] = {}
+    reasons: dict[str, list[str]] = {}
     for r in (r for each in measured.values() for r in each if r and r.why):
-        reasons.setdefault(r.why, {})[r.label] = None
-    return [
-        f"No interval {'of any measure' if len(of) == len(measured) else 'of ' + ', '.join(of)}: "
-        f"{why.removeprefix('no interval: ')}"
-        for why, of in reasons.items()
-    ]
+        reasons.setdefault(r.why, []).append(r.label)
+    lines = {}
+    for why, of in ((why, [*dict.fromkeys(of)]) for why, of in reasons.items() if len(of) >= fewest):
+        which = "any measure" if len(of) == len(measured) else ", ".join(of)
+        lines[why] = f"No interval of {which}: {why.removeprefix('no interval: ')}"
+    return lines
 
 
 def shown_figures(figures: Sequence[Figure], dictionaries: int) -> list[Figure]:
@@ -259,6 +261,7 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
             setting=setting(data),
             headline=headlines,
             unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
+            without_interval=without_interval(entries, REPEATED),
             baselines=baselines,
             baseline_rows=baseline_rows,
             baseline_heads=baseline_heads,
