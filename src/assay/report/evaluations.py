@@ -219,7 +219,9 @@ def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]
         reasons.setdefault(r.why, []).append(r.label)
     lines = {}
     for why, of in ((why, [*dict.fromkeys(of)]) for why, of in reasons.items() if len(of) >= fewest):
-        which = "any measure" if len(of) == len(measured) else ", ".join(of)
+        others = [labels()[name] for name in measured if labels()[name] not in of]
+        but = f" but {', '.join(others)}" if others else ""
+        which = f"any measure{but}" if len(of) > len(others) else ", ".join(of)
         lines[why] = f"No interval of {which}: {why.removeprefix('no interval: ')}"
     return lines
 

@@ -3,6 +3,7 @@ writes, and its relatives."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown, percent
 from assay.features.index.blocks import LEAST
+from assay.features.index.names import Name
 from assay.features.index.reader import Index
 from assay.features.index.schema import (
     ANTIPODAL,
@@ -201,7 +203,32 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
         for i, text in enumerate(name.tokens):
             pieces += [" or " if i else "", {"token": text}]
         pieces.append(", which it promotes")
+    pieces += [] if name.mixed else _strongest(feature, name)
     return [*pieces, "." if first else f". {worth}"]
+
+
+def uncovered(name: Name, context: Context) -> str | None:
+    """The token of a context by which a name does not explain it; None where it does."""
+    if name.kind not in ("rule", "promoted"):
+        return None
+    covered = name.tokens[: 1 if name.mixed else None]
+    place = context.at + (name.kind == "promoted")
+    text = next(iter(context.tokens[place:]), None)
+    return None if text in covered else text
+
+
+def _strongest(feature: Feature, name: Name) -> list[Piece]:
+    """Say on which token its strongest firings are, if several are on one that its name, which is
+    about all firings, does not have; and which share of all that is."""
+    texts = [uncovered(name, c) for c in feature.contexts if c.kind == "top"]
+    count = sum(1 for _ in itertools.takewhile(lambda text: text == texts[0], texts))
+    if count < 2 or texts[0] is None:
+        return []
+    shares = {row["text"]: row["share"] for row in feature.tokens}
+    share = shares.get(texts[0]) if name.kind == "rule" else None
+    of_all = "" if share is None else f" ({percent(share, 2)} of its firings)"
+    before = "right before" if name.kind == "promoted" else "on"
+    return [f"; its {count} strongest contexts are {before} ", {"token": texts[0]}, of_all]
 
 
 def _worth(n: Row, estimated_all: bool, growing: bool = False) -> str:
