@@ -12,10 +12,10 @@ from assay.ask.missing import find_gaps
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import condition
+from assay.cli.main import main
 from assay.core import judging
 from assay.core.errors import ExperimentError
 from assay.core.reading import Others
-from assay.cli.main import main
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -100,10 +100,7 @@ def test_a_curve_over_heads_is_over_places_and_one_over_strengths_is_not(folder)
         f'\n[[estimate]]\ntext = "over {dim}"\nvalue = "{arm}.right"\nover = "{dim}"\n'
         for arm, dim in (("changed", "head"), ("steered", "scale"))
     )
-    steered = (
-        '\n[[intervene]]\nname = "steered"\nheads = ["1.1"]\n'
-        "sweep = { scale = [1, 2, 4] }\n"
-    )
+    steered = '\n[[intervene]]\nname = "steered"\nheads = ["1.1"]\nsweep = { scale = [1, 2, 4] }\n'
     tables = swept([0, 1, 3], 'controls = ["damage"]') + steered + curves
     experiment = planned(folder, "places", tables, MOST)
     numbered = {s.text: s.numbered for s in experiment.claims if hasattr(s, "numbered")}

@@ -362,8 +362,8 @@ def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
     dims -= {d for c in parsed.columns for d, _, _ in c.ranges}  # others are outside these
     swept = dims & {*SLOT.findall(" ".join(places))}
     same = comparing.swept_too(questions, part, asking.read, swept) if swept else ()
-    names = dict.fromkeys(c.name for c in same)
-    return [name for name in names if f"{part.label}/{name}" in questions.by_label]
+    names = (c.name for c in same if f"{part.label}/{c.name}" in questions.by_label)
+    return [*dict.fromkeys(names)]
 
 
 def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:

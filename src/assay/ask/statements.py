@@ -231,13 +231,9 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
     ends = _natural(study, s)
     whole = ends is not None and all(map(math.isfinite, ends)) and study.asked.frozen is not None
     tables = json.dumps(msgspec.to_builtins(study.text.study), default=str)
-    return dataclasses.replace(
-        made,
-        groups=_groups(study, s, made.units),
-        natural=made.natural or ends,
-        bounds=ends if whole else None,
-        numbered=any(counted_by(name, tables) for name in over),
-    )
+    numbered = any(counted_by(name, tables) for name in over)
+    made = dataclasses.replace(made, groups=_groups(study, s, made.units), numbered=numbered)
+    return dataclasses.replace(made, natural=made.natural or ends, bounds=ends if whole else None)
 
 
 def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:

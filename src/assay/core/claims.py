@@ -523,8 +523,7 @@ class Estimate:
     groups: Groups = field(default_factory=dict)
     """As of a claim: the interval is as wide as with these groups as units."""
     numbered: bool = False
-    """Whether the levels that it goes over number places, such as blocks: these never step by
-    factors."""
+    """Whether its levels number places, such as blocks, so that they never step by factors."""
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)

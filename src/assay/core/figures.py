@@ -280,9 +280,8 @@ def _lines(group: Sequence[Estimated]) -> Figure:
     if min(table["low"]) < 0 < max(table["high"]):
         values = {0.0: "0"} | values
     words = "".join(f" {k if several else 'It'} {x.words}." for k, x in crossings.items())
-    levels = sorted({x for _, c in curves for x in c.levels})
-    few_whole = len(levels) <= MARKED and all(float(x).is_integer() for x in levels)
-    count = len(curves[0][1].levels)
+    levels, count = curves[0][1].levels, len(curves[0][1].levels)
+    few_whole = count <= MARKED and all(float(x).is_integer() for x in levels)
     which = "Each" if several else "The"
     note = f"{which} band covers all {count} levels together in 95 % of cases."
     return Figure(
@@ -296,7 +295,7 @@ def _lines(group: Sequence[Estimated]) -> Figure:
         note=note + words,
         y_title=group[0].measured if not several else group[0].unit.removeprefix("1"),
         x_log=curves[0][1].log,
-        x_ticks=tuple(levels) if few_whole else (),
+        x_ticks=levels if few_whole else (),
         rules=tuple(values.items()),
     )
 

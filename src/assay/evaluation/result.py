@@ -194,7 +194,6 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
         for column, cell in zip(columns.values(), row, strict=True):
             column.append(float("nan") if cell is None else cell)
     several = len(set(columns["site"])) > 1
-    barred = any(math.isfinite(low) for low in columns["low"])
     return Figure(
         title,
         columns,
@@ -207,7 +206,9 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
         x_log=True,
         x_title="L0 (features on per token)",
         y_title=y_title,
-        note="Bars are 95 % intervals over documents." if barred else "",
+        note="Bars are 95 % intervals over documents."
+        if any(map(math.isfinite, columns["low"]))
+        else "",
     )
 
 

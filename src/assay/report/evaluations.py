@@ -217,12 +217,15 @@ def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]
     reasons: dict[str, list[str]] = {}
     for r in (r for each in measured.values() for r in each if r and r.why):
         reasons.setdefault(r.why, []).append(r.label)
-    lines = {}
-    for why, of in ((why, [*dict.fromkeys(of)]) for why, of in reasons.items() if len(of) >= fewest):
-        others = [labels()[name] for name in measured if labels()[name] not in of]
+    lines, called = {}, [labels()[name] for name in measured]
+    for why, of in reasons.items():
+        others = [label for label in called if label not in of]
         but = f" but {', '.join(others)}" if others else ""
-        which = f"any measure{but}" if len(of) > len(others) else ", ".join(of)
-        lines[why] = f"No interval of {which}: {why.removeprefix('no interval: ')}"
+        which = (
+            f"any measure{but}" if 2 * len(others) < len(called) else ", ".join(dict.fromkeys(of))
+        )
+        if len(of) >= fewest:
+            lines[why] = f"No interval of {which}: {why.removeprefix('no interval: ')}"
     return lines
 
 

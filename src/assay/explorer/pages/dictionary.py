@@ -116,10 +116,8 @@ def _drawn(index: Index) -> dict[str, Any]:
         strongest = next((c for c in feature.contexts if c.kind == "top"), None)
         if strongest is not None:
             lines[k] = shading.line(strongest, float(index.maxima[k])).tokens
-            if (text := uncovered(name, strongest)) is not None:
-                shares = {row["text"]: row["share"] for row in feature.tokens}
-                share = shares.get(text) if name.kind == "rule" else None
-                also[k] = {"text": text, "share": share}
+            if (more := uncovered(feature, name, strongest)) is not None:
+                also[k] = more
     return {"lines": lines, "also": also}
 
 

@@ -28,13 +28,6 @@ WAYS = {
     "promoted": "promotes the token",
     "suppressed": "suppresses the token",
 }
-ORDERS = {
-    "token": "the highest share times recall",
-    "text": "the highest relative activation",
-    "promoted": "the highest logit",
-    "suppressed": "the lowest logit",
-}
-"""What the rows of a list are sorted by."""
 ROWS, LIKE = 25, 12
 """Features on one page of a list, and tokens offered that hold what was typed."""
 LONGEST = 200
@@ -82,7 +75,6 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         values,
         {
             "ways": WAYS,
-            "orders": ORDERS,
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
             "schema": SORTED,

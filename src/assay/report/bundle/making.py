@@ -69,7 +69,8 @@ def export_bundle(
     hide_prompts: bool = False,
 ) -> Bundled:
     """Write the bundle of a result: of the stored runs, as `assay show` judges them, or where runs
-    are missing and no result was ever stored, of the committed record. With `hide_prompts` it has the hashes of prompts instead of their texts.
+    are missing and no result was stored, of the committed record. With `hide_prompts` it has the
+    hashes of prompts instead of their texts.
 
     Raises: StoreError where there is neither; ClaimError where no statement could be computed;
     AssayError where nothing can be written."""
@@ -78,11 +79,11 @@ def export_bundle(
     if out.suffix != ".zip":
         raise AssayError(f"a bundle is a zip, got --out {out}; name a file that ends with .zip")
     stored = lab.store.root / "results" / experiment.name / f"{preset.title}.json"
-    record = None if stored.exists() else _record(experiment, preset)
+    record = None if stored.exists() else records.load_record(experiment, preset.name)
     try:
         whole = _of_store(lab, experiment, preset)
     except StoreError:  # runs are missing
-        if record is None:
+        if record is None or record["preset"] != preset.title:
             raise
         whole = _of_record(lab, experiment, preset, record)
     whole = _without_prompts(whole) if hide_prompts else whole
@@ -130,15 +131,7 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     return replace(whole, origin=STORED, page=page)
 
 
-def _record(experiment: Experiment, preset: Preset) -> dict[str, Any] | None:
-    """The committed record of this preset; None where there is none."""
-    record = records.load_record(experiment, preset.name)
-    return record if record is not None and record["preset"] == preset.title else None
-
-
-def _of_record(
-    lab: Lab, experiment: Experiment, preset: Preset, record: dict[str, Any]
-) -> Whole:
+def _of_record(lab: Lab, experiment: Experiment, preset: Preset, record: dict[str, Any]) -> Whole:
     """What a bundle of the committed record is made of: its measures, judged by today's
     statements."""
     arms = with_derived(experiment, recording.arms(experiment, record))
