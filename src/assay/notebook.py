@@ -155,7 +155,7 @@ def evaluation(value: Any) -> Markup:
         head, *heads = baseline_heads(e["compared"])
         first, *others = ([*map(minus, cells)] for cells in baseline_rows(e["compared"]))
         parts += [table((head, *heads), [[e["name"], *first[1:]], *others])]
-    notes = dict.fromkeys((*without_interval(entries), *value.notes, *setting(value.data)))
+    notes = dict.fromkeys((*without_interval(entries).values(), *value.notes, *setting(value.data)))
     figures = map(figure, shown_figures(value.figures, len(entries)))
     return Markup("").join([*parts, noted(notes), *figures])
 

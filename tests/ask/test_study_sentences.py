@@ -12,6 +12,7 @@ from assay.ask.missing import find_gaps
 from assay.ask.model_study import ModelStudy
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import condition
+from assay.cli.main import main
 from assay.core import judging
 from assay.core.errors import ExperimentError
 from assay.core.reading import Others
@@ -66,6 +67,11 @@ CASES = {
         "mean(main.right - changed.right, over=head) > 0.3",
         "unspecific",
     ),
+    "half of the heads on average": (
+        swept([0, 1]),
+        "mean(main.right - changed.right, over=head) > 0.3",
+        "unspecific",
+    ),
     "where accuracy falls most": (swept([0, 1, 2, 3], 'controls = ["damage"]'), AT_MOST, "holds"),
     "where it falls least": (swept([0, 1, 2, 3], 'controls = ["damage"]'), AT_LEAST, "fails"),
     "at least one head looks": (CUT + LOOKS, "count(main.looks > 0.5, over=head) > 0.7", "holds"),
@@ -87,6 +93,29 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):  # noqa: F8
     assert note == (case == "heads on average")
     idle = any("changed/heads makes nearly the same changes" in r for r in experiment.remarks)
     assert idle == (case == "any head")
+
+
+def test_a_curve_over_heads_is_over_places_and_one_over_strengths_is_not(folder):  # noqa: F811
+    curves = "".join(
+        f'\n[[estimate]]\ntext = "over {dim}"\nvalue = "{arm}.right"\nover = "{dim}"\n'
+        for arm, dim in (("changed", "head"), ("steered", "scale"))
+    )
+    steered = '\n[[intervene]]\nname = "steered"\nheads = ["1.1"]\nsweep = { scale = [1, 2, 4] }\n'
+    tables = swept([0, 1, 3], 'controls = ["damage"]') + steered + curves
+    experiment = planned(folder, "places", tables, MOST)
+    numbered = {s.text: s.numbered for s in experiment.claims if hasattr(s, "numbered")}
+    assert numbered == {"over head": True, "over scale": False}
+
+
+def test_freezing_prints_the_notes_of_the_plan_first(folder, tmp_path, capsys):  # noqa: F811
+    path = study(folder, "noted", swept([0, 1, 2, 3]), MOST)
+    experiment = catalogue.find(str(path))
+    assert experiment.remarks
+    assert main(["preregister", str(path), "--root", str(tmp_path / "store")]) == 0
+    said = capsys.readouterr()
+    noted = " ".join(said.err.split())
+    assert all(" ".join(note.split()).split(": ", 1)[-1] in noted for note in experiment.remarks)
+    assert "is frozen" in said.out
 
 
 def test_an_intervention_that_does_not_reach_what_is_read_is_reported(folder, tmp_path):  # noqa: F811

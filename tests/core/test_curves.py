@@ -20,6 +20,7 @@ from assay.core.figures import figures_of
 from assay.core.judging import judge
 from assay.core.results import Curve
 from assay.core.stats import mean, ratio
+from assay.report.vega import vega
 
 UNITS = np.array([-2.0, -1.0, 0.0, 0.0, 1.0, 2.0]) / 50  # symmetric, of mean 0
 DENSITIES = (0.01, 0.1, 1.0)
@@ -84,6 +85,19 @@ def test_a_crossing_lies_where_the_line_between_two_levels_does():
     assert steps.crossing.low < steps.crossing.estimate < steps.crossing.high
     two = curve(lines((1, 100), (1.0, 0.0)), [1, 100], mean, over="k", crosses=0.5)
     assert not two.log and two.crossing and two.crossing.estimate == pytest.approx(50.5)
+
+
+def test_numbers_of_places_have_a_linear_axis_with_a_tick_at_each():
+    levels = (1, 5, 9, 20)  # more even on a log axis
+    data = swept(levels, (0.9, 0.7, 0.3, 0.1))
+    for numbered in (False, True):
+        got = told(data, crosses=0.5, numbered=numbered)
+        (figure,) = figures_of([got])
+        assert figure.x_log != numbered and figure.x_ticks == levels
+        half_way = 7 if numbered else math.sqrt(5 * 9)
+        assert got.curve.crossing.estimate == pytest.approx(half_way)
+    axis = vega(figure)["layer"][0]["encoding"]["x"]["axis"]
+    assert axis["values"] == [*levels]
 
 
 def test_the_interval_of_a_crossing_contains_that_of_fieller():

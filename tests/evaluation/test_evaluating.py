@@ -21,6 +21,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate, summary
+from assay.report import evaluations
 from assay.report.evaluations import baselines, setting
 
 SAELENS = Path(__file__).parent / "saelens"
@@ -357,6 +358,18 @@ def test_few_documents_have_no_interval_and_say_so(measured, tmp_path):
     assert found["fvu"]["low"] is None
     assert "too few documents: 3" in found["fvu"]["why"]
     assert found["dead"]["low"] is None
+    two = measured(plain(), plain(seed=1), text=tmp_path / "few", root=tmp_path / "s", tokens=200)
+    page = evaluations.page(two.to_json(), two.figures)
+    _, _, table = page.partition('id="measures"')
+    assert table.partition('id="scope"')[0].count("too few documents: 3") == 1
+    assert "Bars are" not in page and two.figures[0].note == ""
+    compared = {"ahead": {"low": None, "high": None, "why": "too few"}, "tokens": 9, "rank": 1}
+    for own, word in ((0.1, "less"), (0.5, "more")):
+        shares = {"dictionary": own, "random": 0.2}
+        parts = {name: {"explained_variance": {"estimate": x}} for name, x in shares.items()}
+        parts["dictionary"]["loss_recovered_mean"] = {"estimate": None, "why": ""}
+        said = baselines(compared | parts)
+        assert said.startswith(f"It explains {word} of the variance than random directions do on")
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_path):

@@ -114,6 +114,14 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
         before = f" of its firings come right before {tokens}, which it promotes"
         promoted = named[k].kind == "promoted"
         assert (before in words[k]) == promoted, "only where its name says so"
+    for k in range(40):
+        name, top = index.names([k])[k], [c for c in index.feature(k).contexts if c.kind == "top"]
+        after = name.kind == "promoted"
+        texts = [[*c.tokens, None][c.at + after] for c in top]
+        same = [text for i, text in enumerate(texts) if {*texts[: i + 1]} == {texts[0]}]
+        known = name.mixed or len(same) < 2 or same[0] in {None, *name.tokens}
+        said = "".join(p for p in feature.sentence(index.feature(k), index) if isinstance(p, str))
+        assert (f"its {len(same)} strongest contexts are " in said) != known
     row = index.feature(
         7
     ).numbers  # not ablated, so what is known is the estimate on all of the text

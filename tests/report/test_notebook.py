@@ -165,13 +165,15 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     few = {"low": None, "high": None, "why": "too few documents: 5, an interval needs 6"}
     entry = evaluation().dictionaries[0]
     entry = entry | {"measures": {name: m | few for name, m in entry["measures"].items()}}
-    assert evaluations.without_interval([entry]) == [f"No interval of any measure: {few['why']}"]
+    assert evaluations.without_interval([entry]) == {
+        few["why"]: f"No interval of any measure: {few['why']}"
+    }
     alone = Evaluation({**evaluation().data, "dictionaries": [entry]})
     text = Balanced(str(notebook.evaluation(alone))).text
     assert text.count("too few documents") == 1 and "none" not in text
     kept = entry["measures"] | {"fvu": evaluation().dictionaries[0]["measures"]["fvu"]}
-    (line,) = evaluations.without_interval([entry | {"measures": kept}])
-    assert line == f"No interval of L0, dead features: {few['why']}"
+    (line,) = evaluations.without_interval([entry | {"measures": kept}]).values()
+    assert line == f"No interval of any measure but FVU: {few['why']}"
     measured = entry["measures"] | {"loss_recovered_zero": entry["measures"]["l0"]}
     guessing, able = (
         evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}), False)

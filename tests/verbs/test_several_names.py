@@ -56,6 +56,29 @@ def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(folder, capsys):
     assert all("--preset smoke" in line and "exploratory" in line for line in listed)
 
 
+def test_a_report_has_the_pages_there_are_and_says_which_are_missing(folder, capsys):
+    assert main(["run", "own.py", *SMOKE, *INLINE]) == 0
+    capsys.readouterr()
+    assert main(["report", "other.py", "own.py", *SMOKE]) == 2
+    said = capsys.readouterr()
+    assert "own-smoke.html" in said.out and (folder / "report" / "own-smoke.html").exists()
+    assert "no page: other (smoke) has not been run" in " ".join(said.err.split())
+    assert main(["report", "other.py", *SMOKE, "--out", "none"]) == 2
+    assert not (folder / "none").exists()
+
+
+def test_stored_runs_are_exported_as_they_are_shown_though_no_result_was_written(folder, capsys):
+    """A run whose judging failed leaves its runs and no result."""
+    assert main(["run", "own.py", *SMOKE, *INLINE]) == 0
+    (folder / "assay-store" / "results" / "own" / "smoke.json").unlink()
+    assert main(["show", "own.py", *SMOKE]) == 0
+    assert main(["export", "own.py", *SMOKE, "--format", "bundle", "--out", "own.zip"]) == 0
+    assert (folder / "own.zip").exists()
+    capsys.readouterr()
+    assert main(["export", "other.py", *SMOKE, "--format", "bundle", "--out", "no.zip"]) == 2
+    assert "other (smoke) has not been run" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize("more", [(), ("--verbose",)])
 def test_a_defect_in_judging_one_is_reported_and_stops_no_other(more, folder, capsys, monkeypatch):
     run = Lab.run

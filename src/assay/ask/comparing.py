@@ -170,8 +170,7 @@ def repeated(study: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     """Give the controls that mostly repeat changes of a sweep of which a statement takes an
     extreme: other layers, if most blocks a third of the model away are swept too, and other heads,
     if most heads of the same blocks are."""
-    table, model, parsed = part.task.intervention, part.task.model, read.parsed
-    by = table or model
+    by, parsed = part.task.intervention or part.task.model, read.parsed
     free = [t for t in parsed.together if not in_order(study, part, t)]
     over = {d for t in free if t.how in EXTREME for d in t.over}
     over |= {d for c in parsed.columns if c.how in EXTREME for d in c.over}
@@ -179,6 +178,15 @@ def repeated(study: ModelStudy, part: Part, read: Condition) -> tuple[Control, .
     outside = ranges and over & {d for c in parsed.columns for d, _ in c.levels}
     if not over & {*by.sweep} or by.controls is not None or outside:
         return ()
+    return swept_too(study, part, read, over)
+
+
+def swept_too(
+    study: ModelStudy, part: Part, read: Condition, over: Collection[str]
+) -> tuple[Control, ...]:
+    """Give the controls most of whose changes a sweep over these dimensions has as well."""
+    table, model = part.task.intervention, part.task.model
+    ranges = {x for c in read.parsed.columns for x in c.ranges}
     sizes = read_sizes(study.shaped_as(model).config)
     if table is None:
         return _most_away({n for w in models.changes(model) for n in models.blocks_of(w)}, sizes)

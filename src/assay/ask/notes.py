@@ -344,14 +344,13 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
     for name in same:
         yield (
             f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
-            "level, which the sweep may have, too: if it has all of them, write "
-            f"{_without(questions, table, *asking.idle)}, because {name} then always satisfies the "
-            "claim"
+            "level, most of which the sweep has as well, so it satisfies the claim whenever "
+            f"this is true: write {_without(questions, table, *asking.idle)}"
         )
 
 
 def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
-    """The controls that change what a statement takes over all levels."""
+    """The controls most of whose changes a sweep that a statement takes together has as well."""
     table, parsed = part.task.intervention, asking.read.parsed
     if not isinstance(table, Intervention):
         return []
@@ -362,7 +361,9 @@ def _swept_too(questions: ModelStudy, part: Part, asking: Asking) -> list[str]:
     places = [*table.heads, *sites_of(table), *map(str, table.block.layers if table.block else ())]
     dims -= {d for c in parsed.columns for d, _, _ in c.ranges}  # others are outside these
     swept = dims & {*SLOT.findall(" ".join(places))}
-    return [x for x in ("heads", "layer") if f"{part.label}/{x}" in questions.by_label and swept]
+    same = comparing.swept_too(questions, part, asking.read, swept) if swept else ()
+    names = (c.name for c in same if f"{part.label}/{c.name}" in questions.by_label)
+    return [*dict.fromkeys(names)]
 
 
 def _without(questions: ModelStudy, table: Intervention, *names: str) -> str:

@@ -44,7 +44,7 @@ def spell(path: Path, table: Mapping[str, Any]) -> None:
             words = json.dumps([fields, table.get("direction")], default=str)
             for holder, name in ((block, "layers"), *((sweep, name) for name in sweep)):
                 if isinstance(levels := holder.get(name), str) and _RANGE.fullmatch(levels):
-                    counted = "layers" if holder is block else _counted(name, words)
+                    counted = "layers" if holder is block else counted_by(name, words)
                     holder[name] = _spelled(levels, name, counted, path, table)
             if kind == "model" and isinstance(fields.get("weights"), dict):
                 fields["weights"] = _weights_of(fields["weights"], sweep, path)
@@ -104,8 +104,8 @@ def _spelled(levels: str, name: str, size: str, path: Path, table: Mapping[str, 
     return [*range(start, end, step or 1)[: LEVELS + 1]] if step != 0 else []
 
 
-def _counted(slot: str, words: str) -> str:
-    """Whether a slot numbers blocks or heads in the texts of a table; "" for anything else."""
+def counted_by(slot: str, words: str) -> str:
+    """Tell whether a slot numbers blocks or heads in the texts of a table; "" for anything else."""
     if re.search(
         rf'(blocks|layers)\.{{{slot}}}|"{{{slot}}}\.|"(layers|swap)": \["{{{slot}}}"', words
     ):

@@ -23,6 +23,7 @@ from assay.ask.measure.probe_tasks import POOLED, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import LATENT, SaeTask
 from assay.ask.measure.tasks import Task
+from assay.ask.ranges import counted_by
 from assay.ask.tables import Prompts
 from assay.ask.text import ClaimEntry, EstimateEntry, Plain, frozen_bounds
 from assay.ask.wording import QUANTITIES, dims_over, hold, made_of, natural, stored
@@ -229,7 +230,9 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
         made = wording.estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
     ends = _natural(study, s)
     whole = ends is not None and all(map(math.isfinite, ends)) and study.asked.frozen is not None
-    made = dataclasses.replace(made, groups=_groups(study, s, made.units))
+    tables = json.dumps(msgspec.to_builtins(study.text.study), default=str)
+    numbered = any(counted_by(name, tables) for name in over)
+    made = dataclasses.replace(made, groups=_groups(study, s, made.units), numbered=numbered)
     return dataclasses.replace(made, natural=made.natural or ends, bounds=ends if whole else None)
 
 

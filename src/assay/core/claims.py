@@ -522,6 +522,8 @@ class Estimate:
     """What value and statistic compute, as a study words it; "" where they are code alone."""
     groups: Groups = field(default_factory=dict)
     """As of a claim: the interval is as wide as with these groups as units."""
+    numbered: bool = False
+    """Whether its levels number places, such as blocks, so that they never step by factors."""
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)

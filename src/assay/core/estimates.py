@@ -58,6 +58,7 @@ def curve(
     natural: Bounds | None = None,
     units: Sequence[str] = (),
     allow: Callable[[Terms, Statistic, Interval], Interval] | None = None,
+    numbered: bool = False,
 ) -> Curve:
     """Estimate the statistic at every level, with intervals for each and a band for all of them.
 
@@ -77,6 +78,7 @@ def curve(
             same number, the interval is exact.
         units: names of the factors; one called fold is a cross-validation's.
         allow: what widens the interval of a statistic of terms at some levels, for groups of units.
+        numbered: whether the levels number places, such as blocks, so that no axis is logarithmic.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
     there, with t of Student's for one interval and c the `level` quantile of max |t| over all
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
@@ -121,7 +123,7 @@ def curve(
     points = tuple(
         exactly(p, bounds, level) if bounds else p for p, bounds in zip(points, flat, strict=True)
     )
-    log = numeric and _steps_by_factors(levels)
+    log = numeric and not numbered and _steps_by_factors(levels)
     crossing = None
     if crosses is not None:
         between = partial(_between, complete, statistic, factors, by_units, crosses)
@@ -433,6 +435,7 @@ def _curve(statement: Estimate, data: Table, level: float) -> tuple[Interval, di
         natural=statement.ends,
         units=statement.units,
         allow=allow if statement.groups else None,
+        numbered=statement.numbered,
     )
     words = describe_method(statement.units, level)
     words = "; ".join(filter(None, (words, groups_in_words(statement.groups))))

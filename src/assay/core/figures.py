@@ -45,6 +45,8 @@ class Figure(Shown):
     y_title: str = ""
     x_log: bool = False
     y_log: bool = False
+    x_ticks: tuple[float, ...] = ()
+    """Where a linear x axis has its ticks; empty: at round numbers."""
     rules: tuple[tuple[float, str], ...] = field(default=())
     """Horizontal reference lines: (y, label)."""
 
@@ -236,6 +238,8 @@ def curve(
 
 SERIES = 7
 """So many curves share a figure."""
+MARKED = 8
+"""So many levels that are whole numbers, at most, have a tick each."""
 
 
 def figures_of(findings: Iterable[Estimated]) -> tuple[Figure, ...]:
@@ -276,7 +280,8 @@ def _lines(group: Sequence[Estimated]) -> Figure:
     if min(table["low"]) < 0 < max(table["high"]):
         values = {0.0: "0"} | values
     words = "".join(f" {k if several else 'It'} {x.words}." for k, x in crossings.items())
-    count = len(curves[0][1].levels)
+    levels, count = curves[0][1].levels, len(curves[0][1].levels)
+    few_whole = count <= MARKED and all(float(x).is_integer() for x in levels)
     which = "Each" if several else "The"
     note = f"{which} band covers all {count} levels together in 95 % of cases."
     return Figure(
@@ -290,6 +295,7 @@ def _lines(group: Sequence[Estimated]) -> Figure:
         note=note + words,
         y_title=group[0].measured if not several else group[0].unit.removeprefix("1"),
         x_log=curves[0][1].log,
+        x_ticks=levels if few_whole else (),
         rules=tuple(values.items()),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,7 +206,9 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
         x_log=True,
         x_title="L0 (features on per token)",
         y_title=y_title,
-        note="Bars are 95 % intervals over documents.",
+        note="Bars are 95 % intervals over documents."
+        if any(map(math.isfinite, columns["low"]))
+        else "",
     )
 
 

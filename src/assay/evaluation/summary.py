@@ -168,29 +168,16 @@ def density(
         if not math.isfinite(share):
             rare = f"no feature so rare can be seen on {rows:,.0f} tokens"
             why = rare if m.terms == FIRINGS else f"not defined: {m.undefined}"
-            entries[name] = _entry(math.nan, n=n, why=why)
         elif n < LEAST:
-            entries[name] = _entry(
-                share, n=n, why=f"too few documents: {n}, an interval needs {LEAST}"
-            )
+            why = f"too few documents: {n}, an interval needs {LEAST}"
         elif groups < LEAST:
-            entries[name] = _entry(
-                share,
-                n=n,
-                why=(
-                    f"too little text: it was measured in {groups} parts, this interval needs "
-                    f"{LEAST}"
-                ),
-            )
-        elif not math.isfinite(half):
-            entries[name] = _entry(
-                share,
-                n=n,
-                why="no interval: with a little less text no feature so rare could be seen",
-            )
+            why = f"too little text: it was measured in {groups} parts, this interval needs {LEAST}"
         else:
-            low, high = max(0.0, share - half), min(1.0, share + half)
-            entries[name] = _entry(share, low, high, n=n, t=(low, high))
+            rarer = "no interval: with a little less text no feature so rare could be seen"
+            why = "" if math.isfinite(half) else rarer
+        low, high = max(0.0, share - half), min(1.0, share + half)
+        limits = (math.nan, math.nan) if why else (low, high)
+        entries[name] = _entry(share, *limits, n=n, t=limits, why=why)
     return entries
 
 

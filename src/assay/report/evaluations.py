@@ -28,6 +28,8 @@ COMPARED = ("l0", "fvu", "loss_recovered_mean")
 """In which measures."""
 EQUAL = 1.05
 """L0s that differ by less than this factor count as equal."""
+REPEATED = 4
+"""A reason that so many numbers of a page have is given once, above their table."""
 TABLE = "documents.csv"
 """The sums over each document, a row for each dictionary and document."""
 GROUPS = {
@@ -209,17 +211,22 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     return lines
 
 
-def without_interval(entries: Sequence[JSON]) -> list[str]:
-    """Say why measures have no interval, each reason once."""
+def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]:
+    """Say why measures have no interval: a sentence for each reason that so many numbers have."""
     measured = _by_measure(entries)
-    reasons: dict[str, dict[str, None]] = {}
+    reasons: dict[str, list[str]] = {}
     for r in (r for each in measured.values() for r in each if r and r.why):
-        reasons.setdefault(r.why, {})[r.label] = None
-    return [
-        f"No interval {'of any measure' if len(of) == len(measured) else 'of ' + ', '.join(of)}: "
-        f"{why.removeprefix('no interval: ')}"
-        for why, of in reasons.items()
-    ]
+        reasons.setdefault(r.why, []).append(r.label)
+    lines, called = {}, [labels()[name] for name in measured]
+    for why, of in reasons.items():
+        others = [label for label in called if label not in of]
+        but = f" but {', '.join(others)}" if others else ""
+        which = (
+            f"any measure{but}" if 2 * len(others) < len(called) else ", ".join(dict.fromkeys(of))
+        )
+        if len(of) >= fewest:
+            lines[why] = f"No interval of {which}: {why.removeprefix('no interval: ')}"
+    return lines
 
 
 def shown_figures(figures: Sequence[Figure], dictionaries: int) -> list[Figure]:
@@ -259,6 +266,7 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
             setting=setting(data),
             headline=headlines,
             unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
+            without_interval=without_interval(entries, REPEATED),
             baselines=baselines,
             baseline_rows=baseline_rows,
             baseline_heads=baseline_heads,

@@ -34,6 +34,8 @@ class Pages:
     index: Path
     left_out: tuple[str, ...] = field(default=(), metadata=OMITTED)
     """Why stored results with a page are missing from the index, a sentence for each."""
+    missing: tuple[str, ...] = field(default=(), metadata=OMITTED)
+    """Why there is no page of some that were named, a sentence for each."""
 
 
 def write(
@@ -43,22 +45,29 @@ def write(
     saved: Iterable[Path] = (),
 ) -> Pages:
     """Write a page of each result and of each saved check into `out`, with an index over all pages
-    there."""
+    there. Raises: StoreError where no page can be written, as runs are missing."""
     written: list[Path] = []
+    missing: list[StoreError] = []
     for file in saved:
         from assay.report import checks
 
         page = checks.page(file, checks.load(file))
         written += pages.write(out, {f"{file.stem}{CHECKED}": page})
     for experiment, preset in selection:
-        page, _ = page_of(lab, experiment, preset)
+        try:
+            page, _ = page_of(lab, experiment, preset)
+        except StoreError as error:  # which is no reason to do without the pages of the others
+            missing.append(error)
+            continue
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
+    if missing and not written:
+        raise missing[0]
     entries, left_out = _entries(lab, out)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
     read = [pages.listed_check(p.name, p.read_text("utf-8")) for p in sorted(checked)]
     whole = pages.index(entries, evaluations.evaluated_in(out), read)
     index = pages.write(out, {"index.html": whole})[0]
-    return Pages(tuple(written), index, tuple(left_out))
+    return Pages(tuple(written), index, tuple(left_out), tuple(map(str, missing)))
 
 
 def page_of(

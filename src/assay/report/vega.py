@@ -146,6 +146,8 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     if not log or not numbers:
         whole = all(float(v).is_integer() for v in _collect_numbers(figure, axis))
         ticks_of = {"axis": {"tickMinStep": 1}} if whole else {}
+        if axis == "x" and figure.x_ticks:
+            ticks_of = {"axis": {"values": [*figure.x_ticks], "format": "~g"}}
         domain, values = _value_axis(figure) if axis == "y" else ([], [])
         if domain:
             scale = {"domain": domain, "nice": False, "zero": False}

@@ -32,7 +32,7 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
         unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         baselines=against_baselines(entries),
         notes=evaluation.notes,
-        without_interval=evaluations.without_interval(entries),
+        without_interval=evaluations.without_interval(entries).values(),
         cached=all(e["cached"] for e in entries),
         files=evaluation.written,
         next=judging(table, names) if table is not None else (),

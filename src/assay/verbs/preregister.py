@@ -6,9 +6,11 @@ import shlex
 from dataclasses import replace
 
 from assay.ask.freezing import Registered, preregister
+from assay.core.claims import Claim
 from assay.lab.judge import anchors, registered
+from assay.report.statements import notes_in_order
 from assay.verbs.parts import written
-from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Flag, Name, Place, verb
+from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Name, Place, verb
 
 DIGITS = 32
 """Hex digits of a hash that are enough to publish: 128 bits."""
@@ -23,6 +25,7 @@ def command(
     anchor: str = "",
     choice: Choice = DEFAULT,
     place: Place = HERE,
+    door: Door,
 ) -> Answer[Registered]:
     """Freeze claims, thresholds, controls and seeds in a file before any result exists; the run
     then follows it.
@@ -42,7 +45,11 @@ def command(
     if anchor:
         anchors.require(anchor)
     experiment, preset = choice.of(name)
-    registration = preregister(place.lab(), experiment, preset, anyway=anyway)
+    lab, statements = place.lab(), experiment.sized(preset.specs)
+    notes = (*statements.remarks, *lab.plan(experiment, preset).notes)
+    for note in notes_in_order(notes, sum(isinstance(c, Claim) for c in statements.claims)):
+        door.aside(f"note: {note}")  # after it was frozen it is too late to change anything
+    registration = preregister(lab, experiment, preset, anyway=anyway)
     if anchor:
         stamp = anchors.stamp(registered.read(registration.files[0]), anchor)
         registration = replace(registration, anchor=str(stamp))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from assay.core.errors import StoreError
 from assay.report import stored
 from assay.report.stored import Pages
 from assay.verbs.parts import Line
@@ -49,4 +50,7 @@ def report(
         door.open(page.absolute().as_uri())
     for why in written.left_out:
         door.aside(f"left out of the index: {why}")
-    return Answer(written, [Line(str(file)) for file in (*written.pages, written.index)])
+    for why in written.missing:
+        door.aside(f"no page: {why}")
+    files = [Line(str(file)) for file in (*written.pages, written.index)]
+    return Answer(written, files, StoreError.exit_code if written.missing else 0)

@@ -684,7 +684,7 @@ PATCHED = {"corrupted": "the pair", "other": "another prompt", "clean": "the unt
 
 
 def in_words(table: Intervention) -> str:
-    """Describe a change in a phrase."""
+    """Describe a change in a phrase that can follow "with"."""
     way = way_of(table)
     is_unset = getattr(table, way) in ("", 0.0, None)
     if way in table.sweep and is_unset:  # in words the first level of all
@@ -700,15 +700,15 @@ def in_words(table: Intervention) -> str:
         "erase": f"{table.erase} erased (LEACE)",
         "ablate": f"{table.ablate} ablation{source}",
         "scale": f"scaling by {table.scale:g}" if table.scale is not None else "",
-        "patch": "swapped"
+        "patch": "a swap"
         if table.patch == SWAPPED
-        else f"patched{f' along {table.along}' if table.along else ''} from "
+        else f"a patch{f' along {table.along}' if table.along else ''} from "
         f"{PATCHED.get(table.patch, table.patch)}{source}",
-        "reconstruct": f"reconstructed by {table.reconstruct}",
+        "reconstruct": f"a reconstruction by {table.reconstruct}",
         "noise": f"noise of {table.noise:g} standard deviations added",
         "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
         "block": _block_in_words(table),
-        "function": f"changed by {table.function}",
+        "function": f"a change by {table.function}",
     }[way]
     if table.neurons:
         neurons = f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))}"

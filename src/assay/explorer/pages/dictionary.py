@@ -13,12 +13,12 @@ from starlette.datastructures import QueryParams
 
 from assay.explorer import commands, figures, query_args, shading
 from assay.explorer.library import Library
+from assay.explorer.pages.feature import uncovered
 from assay.explorer.pages.home import entry_to_row
 from assay.explorer.render import Moved, Shown
 from assay.features.index import names
-from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.index.schema import SORTED, Condition, Context, Feature
+from assay.features.index.schema import SORTED, Condition
 
 ROWS = 50
 """Features on a page of the table."""
@@ -116,21 +116,9 @@ def _drawn(index: Index) -> dict[str, Any]:
         strongest = next((c for c in feature.contexts if c.kind == "top"), None)
         if strongest is not None:
             lines[k] = shading.line(strongest, float(index.maxima[k])).tokens
-            if (text := _uncovered(feature, name, strongest)) is not None:
-                shares = {row["text"]: row["share"] for row in feature.tokens}
-                share = shares.get(text) if name.kind == "rule" else None
-                also[k] = {"text": text, "share": share}
+            if (more := uncovered(feature, name, strongest)) is not None:
+                also[k] = more
     return {"lines": lines, "also": also}
-
-
-def _uncovered(feature: Feature, name: Name, context: Context) -> str | None:
-    """The token of a context by which a name does not explain it; None where it does."""
-    if name.kind not in ("rule", "promoted"):
-        return None
-    covered = name.tokens[: 1 if name.mixed else None]
-    place = context.at + (name.kind == "promoted")
-    text = next(iter(context.tokens[place:]), None)
-    return None if text in covered else text
 
 
 def _densities(index: Index) -> tuple[Markup, float, float]:

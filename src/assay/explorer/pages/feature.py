@@ -3,6 +3,7 @@ writes, and its relatives."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown, percent
 from assay.features.index.blocks import LEAST
+from assay.features.index.names import Name
 from assay.features.index.reader import Index
 from assay.features.index.schema import (
     ANTIPODAL,
@@ -185,23 +187,45 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
     fires = f"It fires on {percent(n['density'])} of tokens"
     pieces: list[Piece] = [f"{worth} {fires}" if first else fires]
     common, share = {"token": n["token_text"] or ""}, n["token_share"]
-    if share >= MOSTLY:
-        pieces += [", mostly on ", common, f" ({percent(share, 2)} of its firings)"]
-    elif share >= OFTEN:
-        pieces += [", often on ", common, f" ({percent(share, 2)} of its firings)"]
-    else:
-        pieces += [
-            ", on many different ones; the most common is ",
-            common,
-            f" ({percent(share, 2)} of its firings)",
-        ]
+    begins = ", on many different ones; the most common is "
+    if share >= OFTEN:
+        begins = ", mostly on " if share >= MOSTLY else ", often on "
+    pieces += [begins, common, f" ({percent(share, 2)} of its firings)"]
     name = index.names([n["feature"]])[n["feature"]]
     if name.kind == "promoted":
         pieces.append(f"; {percent(name.precision, 2)} of its firings come right before ")
         for i, text in enumerate(name.tokens):
             pieces += [" or " if i else "", {"token": text}]
         pieces.append(", which it promotes")
+    pieces += [] if name.mixed else _strongest(feature, name)
     return [*pieces, "." if first else f". {worth}"]
+
+
+def uncovered(feature: Feature, name: Name, context: Context) -> dict[str, Any] | None:
+    """The token of a context by which a name does not explain it, with the share of all firings
+    that is on it, where this is stored; None where the name explains it."""
+    if name.kind not in ("rule", "promoted"):
+        return None
+    covered = name.tokens[: 1 if name.mixed else None]
+    place = context.at + (name.kind == "promoted")
+    text = next(iter(context.tokens[place:]), None)
+    if text is None or text in covered:
+        return None
+    shares = {row["text"]: row["share"] for row in feature.tokens if name.kind == "rule"}
+    return {"text": text, "share": shares.get(text)}
+
+
+def _strongest(feature: Feature, name: Name) -> list[Piece]:
+    """Say on which token its strongest firings are, if several are on one that its name, which is
+    about all firings, does not have; and which share of all that is."""
+    each = [uncovered(feature, name, c) for c in feature.contexts if c.kind == "top"]
+    count = sum(1 for _ in itertools.takewhile(lambda token: token == each[0], each))
+    if count < 2 or (first := each[0]) is None:
+        return []
+    share = first["share"]
+    of_all = "" if share is None else f" ({percent(share, 2)} of its firings)"
+    before = "right before" if name.kind == "promoted" else "on"
+    return [f"; its {count} strongest contexts are {before} ", {"token": first["text"]}, of_all]
 
 
 def _worth(n: Row, estimated_all: bool, growing: bool = False) -> str:

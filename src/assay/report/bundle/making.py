@@ -68,8 +68,9 @@ def export_bundle(
     *,
     hide_prompts: bool = False,
 ) -> Bundled:
-    """Write the bundle of a result: of what is stored, or where no result is stored, of the
-    committed record. With `hide_prompts` it has the hashes of prompts instead of their texts.
+    """Write the bundle of a result: of the stored runs, as `assay show` judges them, or where runs
+    are missing and no result was stored, of the committed record. With `hide_prompts` it has the
+    hashes of prompts instead of their texts.
 
     Raises: StoreError where there is neither; ClaimError where no statement could be computed;
     AssayError where nothing can be written."""
@@ -78,7 +79,13 @@ def export_bundle(
     if out.suffix != ".zip":
         raise AssayError(f"a bundle is a zip, got --out {out}; name a file that ends with .zip")
     stored = lab.store.root / "results" / experiment.name / f"{preset.title}.json"
-    whole = (_of_store if stored.exists() else _of_record)(lab, experiment, preset)
+    record = None if stored.exists() else records.load_record(experiment, preset.name)
+    try:
+        whole = _of_store(lab, experiment, preset)
+    except StoreError:  # runs are missing
+        if record is None or record["preset"] != preset.title:
+            raise
+        whole = _of_record(lab, experiment, preset, record)
     whole = _without_prompts(whole) if hide_prompts else whole
     entries = bundle.write(whole)
     content = bundle.packed(entries, name)
@@ -124,16 +131,9 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     return replace(whole, origin=STORED, page=page)
 
 
-def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
+def _of_record(lab: Lab, experiment: Experiment, preset: Preset, record: dict[str, Any]) -> Whole:
     """What a bundle of the committed record is made of: its measures, judged by today's
     statements."""
-    record = records.load_record(experiment, preset.name)
-    if record is None or record["preset"] != preset.title:
-        raise StoreError(
-            f"no result of {experiment.name} ({preset.title}) is stored in "
-            f"{lab.store.root.absolute()}, and it has no record; run: ",
-            preset.run(experiment.typed),
-        )
     arms = with_derived(experiment, recording.arms(experiment, record))
     data = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
     frozen, stated = data.get("registration"), data.get("inference", EXPLORATORY)
