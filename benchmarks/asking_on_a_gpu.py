@@ -39,8 +39,8 @@ import torch
 from assay.ask.measure import activations, interventions, measuring, probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.replacements import corrupted
-from assay.ask.measure.tokenized import prompt
 from assay.ask.measure.tasks import Task
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Direction, Intervention, Model, Probe, Prompts, Read
 from assay.subjects import pretrained
 from assay.subjects.folder import ModelFolder

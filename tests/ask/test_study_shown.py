@@ -172,7 +172,11 @@ def test_the_first_prompt_has_the_text_that_it_is_patched_from_and_what_its_numb
     shown = [*_example(Study(intervene=(patch,), read=reads), paired)]
     assert shown == [
         ("The text that it is patched from:", "In Oslo is"),
-        ('lead: above 0 where " Rome" is more probable than " Oslo", and below 0 otherwise', ""),
+        (
+            'lead: above 0 where the first token of " Rome" is more probable than the first token '
+            'of " Oslo", and below 0 otherwise',
+            "",
+        ),
         ('right: 1 where " Rome" is more probable than " Oslo" or " Bonn", and else 0', ""),
         ('likely: of " Rome"', ""),
     ]
