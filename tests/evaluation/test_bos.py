@@ -46,7 +46,7 @@ def test_a_bos_that_the_model_lacks_is_refused_before_anything_is_read(tmp_path)
     folder = find(str(tiny_models.make(tmp_path / "model", "gemma3_text", **lacking)))
     with pytest.raises(ModelError, match=r"has no BOS token .*; read texts without one: --no-bos"):
         file_statements.choose_bos(True, {}, folder)
-    stated = r"the dictionary's file says .*prepend_bos: true.* has no BOS token .*; read texts without"
+    stated = r"the dictionary's file says .*prepend_bos: true.* has no BOS token .*; read texts"
     with pytest.raises(ModelError, match=stated):
         file_statements.choose_bos(None, of_a_file(True), folder)
     for said in (None, False):
