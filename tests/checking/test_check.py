@@ -686,7 +686,7 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
 
     prompts = [f.format(n) for f in forms for n in names]
     v = check(by_name, prompts=prompts, holds="effect > 9", vector=np.ones(4), cache=False)
-    told = "the 24 prompts belong to 6 groups whose text says the same in different words"
+    told = "the 24 prompts belong to 6 groups with similar text"
     assert any(told in n for n in v.remarks), v
 
 

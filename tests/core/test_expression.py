@@ -153,6 +153,9 @@ def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
         ): "a.x has no kind 'rae'; did you mean rare?",
         Column("a", "x", (("rank", 2), ("kind", "rare"))): "a.x has no rank 2; it has 0, 1",
         Column("a", "x", (("kindd", "rare"),)): "a.x has no dimension 'kindd'; did you mean kind?",
+        Column(
+            "a", "x", (("rank", 0),), over=("kindd",), how="each"
+        ): "a.x has no dimension 'kindd'; did you mean kind?",
     }.items():
         with pytest.raises(ClaimError, match=told):
             column.take(x, ("seed",))

@@ -206,8 +206,10 @@ def test_truth_values_are_numbers_with_an_exact_interval():
 def test_an_arm_of_the_table_that_satisfies_the_claim_too_is_told():
     f = frame()
     f.loc[f["arm"] == "no-aux", "fvu"] -= 0.06
-    v = assay.judge(f, **ASK).verdict
-    assert (v.outcome, v.reason) == ("holds", "")
+    j = assay.judge(f, **ASK)
+    assert (j.outcome, j.reason) == ("holds", "")
+    assert any(n.startswith("the claim is also true of no-aux (-0.") for n in j.notes)
+    assert not any("also true" in n for n in assay.judge(frame(), **ASK).notes)
     j = assay.judge(f, **ASK, also="no-aux")
     assert j.to_json()["also"]["no-aux"]["reason"] == "rival: named by the user"
     v = assay.judge(f, **ASK, unlearned="no-aux").verdict

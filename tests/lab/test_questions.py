@@ -75,6 +75,17 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
     ]
 
 
+def test_the_same_sentence_with_an_earlier_threshold_was_judged_earlier(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    strict, loose = (question(part("x", "a", "b"), threshold=t) for t in ("> 1", "> -2"))
+    questions.note_study("own", "judged", [strict], {"it is": "fails"})
+    before = "also judged on the same prompts, with this or another answer"
+    assert questions.others([loose], "own") == [f"{before}, earlier, in own: “it is” (fails; > 1)"]
+    questions.note_study("own", "judged", [loose], {"it is": "holds"})
+    assert questions.others([loose], "own") == [f"{before}, earlier, in own: “it is” (fails; > 1)"]
+    assert questions.others([strict], "own") == [f"{before}, later, in own: “it is” (holds; > -2)"]
+
+
 def test_who_adds_prompts_until_a_claim_holds_is_found_out(tmp_path):
     questions = Questions(tmp_path / "questions.jsonl")
     questions.note_study("own", "judged", [question(part("x", "a", "b"))], {"it is": "undecided"})

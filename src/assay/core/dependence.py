@@ -151,10 +151,15 @@ class Grouping:
     @property
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
-        way, of, column = self.name.partition(" of ")
-        if of and column:
-            same = f"say the same in {column}" if way == CONTENT else f"share a {way} of {column}"
-            return f"give a column that says which rows {same}, and name it as the unit"
+        ways = [name.partition(" of ") for name in self.name.split(" × ")]
+        if any(of for _, of, _ in ways):
+            shared = " and which ".join(
+                f"have similar {column}" if way == CONTENT else f"share a {way}{of}{column}"
+                for way, of, column in ways
+            )
+            columns = "columns that say" if ways[1:] else "a column that says"
+            them = "them" if ways[1:] else "it"
+            return f"give {columns} which rows {shared}, and name {them} as the unit"
         if self.name == ORDER or " " in self.name or "-" in self.name:
             return self.advice
         return (
@@ -302,7 +307,7 @@ def _groups_in_words(name: str, count: int) -> str:
     same io."""
     prefix, of, column = name.partition(" of ")
     if prefix == CONTENT:
-        return f"{count} groups whose {column} says the same in different words"
+        return f"{count} groups with similar {column}"
     if of:
         return f"{count} {plural(prefix, count)} of {column}"
     return f"{count} {plural(name, count)}" if name[2:] else f"{count} groups with the same {name}"

@@ -252,6 +252,10 @@ def judge(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
         )
         later += shared
+    if judgement.outcome == "holds" and judgement.also:
+        numbers = [f"{arm} ({other.estimate:.3g})" for arm, other in judgement.also.items()]
+        more_arms = f" and {len(numbers) - 3} more" if numbers[3:] else ""
+        later.append(f"the claim is also true of {', '.join(numbers[:3])}{more_arms}")
     judgement = structs.replace(judgement, notes=(*notes, *more, *moved, *later))
     return within(judgement, judgement.claim.bounds or judgement.natural)
 

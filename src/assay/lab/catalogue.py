@@ -118,6 +118,10 @@ def entry(name_or_path: str) -> Entry:
         paths = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
         if existing := next((file for file in paths if file.is_file()), None):
             hint = f"did you mean {existing}?"
+        elif path.suffix == ".assay":
+            hint = (
+                f"a saved check is judged again by assay verify {path}; assay report has its page"
+            )
         elif path.is_file():
             options = "--claim 'ARM.x > 1' --unit COLUMN --control ARM"
             hint = f"for a table, type: assay judge {path} {options}"

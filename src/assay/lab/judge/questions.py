@@ -311,7 +311,11 @@ class Questions(Journal):
         judged = [x for x in self.looks if x["what"] == JUDGED and "text" in x]
         for q in questions:
             is_own = [x["experiment"] == experiment and x["text"] == q.text for x in judged]
-            first = is_own.index(True) if True in is_own else len(judged)
+            # an own judgement with another threshold is earlier than the one with the present one
+            as_now = [
+                own and x["threshold"] == q.threshold for own, x in zip(is_own, judged, strict=True)
+            ]
+            first = as_now.index(True) if True in as_now else len(judged)
             for place, line in enumerate(judged):
                 when = "earlier" if place < first else "later"
                 is_ours = line["experiment"] == experiment
