@@ -242,8 +242,7 @@ def judge(
         notes.append(caution(name, [a for a in question.known if a not in labelled]))
     statement, more = _statement(question, roles, bounds, independent)
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
-    for name in (name for name in roles.unlearned if name in arms):
-        arms[name] = arms[name].assign_attrs({LEARNED: ()})
+    arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
     decide = partial(_decide, question, statement, arms, level, scope, independent)
     judgement, tied, moved = decide(tested=tested, distinct=distinct)
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
@@ -252,12 +251,18 @@ def judge(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
         )
         later += shared
-    if judgement.outcome == "holds" and judgement.also:
-        numbers = [f"{arm} ({other.estimate:.3g})" for arm, other in judgement.also.items()]
-        more_arms = f" and {len(numbers) - 3} more" if numbers[3:] else ""
-        later.append(f"the claim is also true of {', '.join(numbers[:3])}{more_arms}")
+    later += _true_of_others(judgement)
     judgement = structs.replace(judgement, notes=(*notes, *more, *moved, *later))
     return within(judgement, judgement.claim.bounds or judgement.natural)
+
+
+def _true_of_others(judged: Judged) -> list[str]:
+    """Name the other arms of the table that satisfy a claim that holds."""
+    if judged.outcome != "holds" or not judged.also:
+        return []
+    numbers = [f"{arm} ({other.estimate:.3g})" for arm, other in judged.also.items()]
+    more = f" and {len(numbers) - 3} more" if numbers[3:] else ""
+    return [f"the claim is also true of {', '.join(numbers[:3])}{more}"]
 
 
 _WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")
