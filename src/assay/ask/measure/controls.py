@@ -199,13 +199,14 @@ def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
 
 
 def unrelated(
-    prompts: PromptSet, rows: Sequence[int], seed: int, misfit: Callable[[PromptRow], str]
+    prompts: PromptSet, rows: Sequence[int], seed: int, misfit: Callable[[PromptRow], str] | None
 ) -> dict[int, PromptRow]:
     """Replace the prompt of each of these rows by that of another one, while the row keeps its
     answers and the other text of its pair.
 
     Rows with the same answers count as well: with only two kinds of rows, the other kind alone
-    would reverse every number. `misfit` says why a row cannot be measured with another prompt.
+    would reverse every number. `misfit` says why a row cannot be measured with another prompt, if
+    some cannot.
     Raises: DataError if no prompt is left."""
     partners = {}
     for i in rows:
@@ -214,7 +215,8 @@ def unrelated(
         while candidates:
             k = candidates[pick(seed, "ask.unrelated", i, len(candidates))]
             other = replace(prompts.rows[k], columns=row.columns, place=row.place, instead_of=row)
-            if not (reason := misfit(other)):
+            reason = misfit(other) if misfit else ""
+            if not reason:
                 partners[i] = other
                 break
             why = f"no other prompt can replace it: {reason}"

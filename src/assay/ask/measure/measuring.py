@@ -409,10 +409,10 @@ def unrelated(task: Task, folder: ModelFolder, seed: int) -> dict[int, PromptRow
 
     def misfit(row: PromptRow) -> str:
         p = prompt(folder, row)
-        other = pairs.corrupted(task.prompts, p) if positions else p
+        other = pairs.corrupted(task.prompts, p)
         return next(filter(None, (pairs.misfit(p, other, x, task.prompts) for x in positions)), "")
 
-    return controls.unrelated(task.prompts, task.rows, seed, misfit)
+    return controls.unrelated(task.prompts, task.rows, seed, misfit if positions else None)
 
 
 OF_PROMPTS = re.compile(r": [\d,]+ of [\d,]+ prompts (has|have) ")
