@@ -127,6 +127,10 @@ RENAMED |= {
     f"assay.ask.{n}": RENAMED.get(f"assay.ask.measure.{n}", f"assay.ask.measure.{n}")
     for n in MEASURING.split()
 }
+RENAMED |= dict.fromkeys(
+    ("assay.ask.seen", "assay.ask.measure.seen"), "assay.ask.measure.tokenized"
+)
+RENAMED["assay.ask.beside"] = "assay.ask.verdict_notes"
 RENAMED["assay.studies"] = "assay.ask"
 
 

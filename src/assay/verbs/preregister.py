@@ -47,9 +47,9 @@ def command(
     experiment, preset = choice.of(name)
     lab, statements = place.lab(), experiment.sized(preset.specs)
     notes = (*statements.remarks, *lab.plan(experiment, preset).notes)
-    for note in notes_in_order(notes, sum(isinstance(c, Claim) for c in statements.claims)):
-        door.aside(f"note: {note}")  # after it was frozen it is too late to change anything
     registration = preregister(lab, experiment, preset, anyway=anyway)
+    for note in notes_in_order(notes, sum(isinstance(c, Claim) for c in statements.claims)):
+        door.aside(f"note: {note}")  # nothing has run: the file can still be deleted
     if anchor:
         stamp = anchors.stamp(registered.read(registration.files[0]), anchor)
         registration = replace(registration, anchor=str(stamp))
