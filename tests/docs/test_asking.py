@@ -11,6 +11,7 @@ from assay.ask import missing
 from assay.ask.text import read
 from assay.controls import table
 from assay.core.measures import taken_names
+from assay.data import docstrings
 
 ROOT = Path(__file__).parents[2]
 PAGE = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("asking", "asking-tables"))
@@ -31,9 +32,15 @@ def test_the_pages_show_the_columns_of_its_files():
         assert (STUDIES / name).read_text().splitlines()[0] in PAGE
 
 
+@pytest.fixture(scope="module")
+def corpus():
+    """The text `docs`, which a machine makes once, in seconds that are no single test's."""
+    return docstrings.folder()
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("name", sorted(p.stem for p in STUDIES.glob("*.toml")))
-def test_it_plans(name, commands, tmp_path):
+def test_it_plans(name, commands, corpus, tmp_path):
     path = STUDIES / f"{name}.toml"
     assert missing.essential(read(path)) == []
     ended = commands.run(["plan", str(path), "--root", str(tmp_path)], tmp_path, os.environ)
