@@ -652,8 +652,8 @@ def _nearer_than_own(x: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.nda
     scale = np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
     apart = scipy.spatial.distance.cdist(x / scale, x / scale)
     np.fill_diagonal(apart, np.inf)
-    own = np.where(group[:, None] == group, apart, np.inf).min(1)
-    within = np.array([own[group == k].max() for k in range(int(group.max()) + 1)])[group]
+    closest = np.where(group[:, None] == group, apart, np.inf).min(1)
+    within = np.array([closest[group == k].max() for k in range(int(group.max()) + 1)])[group]
     near = (of[:, None] == of) & (apart < COPY * np.maximum(within[:, None], within))
     return np.asarray(scipy.sparse.csgraph.connected_components(near, directed=False)[1])
 

@@ -17,6 +17,7 @@ GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
     "assay.checking.damage": "assay.checking.check",
+    "assay.ask.beside": "assay.ask.verdict_notes",
     "assay.ask.parts": "assay.ask.arms",
     "assay.ask.costs": "assay.ask.model_study",
     "assay.ask.gaps": "assay.ask.missing",
@@ -24,6 +25,7 @@ RENAMED: dict[str, str] = {
     "assay.ask.measure.editing": "assay.ask.measure.changes",
     "assay.ask.measure.harvests": "assay.ask.measure.activations",
     "assay.ask.measure.logits": "assay.ask.measure.passes",
+    "assay.ask.measure.seen": "assay.ask.measure.tokenized",
     "assay.ask.measure.places": "assay.ask.measure.probe_tasks",
     "assay.ask.measure.sentences": "assay.ask.measure.damage",
     "assay.ask.measure.steering": "assay.ask.measure.changes",
@@ -127,10 +129,6 @@ RENAMED |= {
     f"assay.ask.{n}": RENAMED.get(f"assay.ask.measure.{n}", f"assay.ask.measure.{n}")
     for n in MEASURING.split()
 }
-RENAMED |= dict.fromkeys(
-    ("assay.ask.seen", "assay.ask.measure.seen"), "assay.ask.measure.tokenized"
-)
-RENAMED["assay.ask.beside"] = "assay.ask.verdict_notes"
 RENAMED["assay.studies"] = "assay.ask"
 
 
