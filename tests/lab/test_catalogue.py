@@ -110,7 +110,7 @@ def test_set_replaces_static_and_per_run_fields():
 @pytest.mark.parametrize(
     ("sets", "says"),
     [
-        (["stps=3"], "Walk has no field stps; did you mean steps"),
+        (["stps=3"], "the runs have no field stps; did you mean steps"),
         (["steps"], "--set needs field=value, got 'steps'"),
         (["steps=many"], "steps must be a whole number, got 'many'"),
         (["drift=inf"], "finite"),

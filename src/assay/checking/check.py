@@ -177,7 +177,7 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
         raise ClaimError(
             f"{what.kind}= has no control here{f': {wanted}' if wanted else ''}; "
-            "bring your own with controls={name: thing}"
+            "in Python, bring your own with controls={name: thing}"
         )
 
 

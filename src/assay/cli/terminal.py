@@ -196,7 +196,7 @@ def _text(cell: Cell) -> Text | str:
 
 def meant(text: str, words: Sequence[str]) -> str:
     """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
-    were typed; leave the question out where the two options are hardly alike."""
+    were typed; where the two options are hardly alike, end it with --help instead."""
     match = MEANT.search(text)
     wrong = next(
         (
@@ -206,11 +206,14 @@ def meant(text: str, words: Sequence[str]) -> str:
         ),
         None,
     )
-    if match is None or wrong is None:
+    if wrong is None or not (match or wrong.startswith("-")):
         return text
-    stems = (wrong.strip("-"), match["right"].strip("-"))
-    if wrong.startswith("-") and difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
-        return text[: match.start()].rstrip()
+    stems = (wrong.strip("-"), match["right"].strip("-") if match else "")
+    if match is None or (
+        wrong.startswith("-") and difflib.SequenceMatcher(None, *stems).ratio() < ALIKE
+    ):
+        start = text[: match.start()].rstrip() if match else text
+        return f"{start} Type: assay {shlex.join([*words[: words.index(wrong)][:1], '--help'])}"
     # of a condition it is one name that is mistaken, which is quoted last
     piece = [wrong, *re.findall(r"'([^']+)'", text[: match.start()])][-1]
     corrected = wrong.replace(piece, match["right"]) if piece in wrong else match["right"]

@@ -145,10 +145,9 @@ def _require(dictionaries: Sequence[Any], model: Any, text: Any) -> None:
         raise DataError(
             "name at least one dictionary: a file or folder of weights, or a stored run"
         )
-    if lacks := [n for n, x in (("model", model), ("text", text)) if x is None]:
-        raise DataError(
-            f"no {' and no '.join(lacks)} to measure on: give a model and a text (--model, --text)"
-        )
+    named = {"model": model, "text": text}
+    if lacks := [f"a {n} (--{n}, or {n}= in Python)" for n, x in named.items() if x is None]:
+        raise DataError(f"to measure dictionaries, give {' and '.join(lacks)}")
 
 
 @dataclass(frozen=True)

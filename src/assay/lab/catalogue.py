@@ -114,7 +114,7 @@ def entry(name_or_path: str) -> Entry:
         local_file = Path(name_or_path.replace("-", "_") + ".py")
         hint = nearest(name_or_path, by_name) if by_name else MISSING
         if hint.startswith("known: "):
-            hint = "assay list shows them all; a study of your own is named by its file"
+            hint = "assay list shows them all; for a study of your own, give the path of its file"
         paths = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
         if existing := next((file for file in paths if file.is_file()), None):
             hint = f"did you mean {existing}?"

@@ -46,7 +46,7 @@ class Credited:
     source: str = ""
     """What the claim is about: the source of a patch, a column of the prompts."""
     text: str = ""
-    """What the claim is about: a prompt or a system text."""
+    """What the claim is about: a text before the prompt, such as a system prompt."""
     feature: Annotated[str, More] = ""
     """What the claim is about: a feature; needs --of."""
     edge: Annotated[str, More] = ""

@@ -82,7 +82,7 @@ def in_words(fields: Fields) -> Iterator[AnswerPart]:
         rows.append((m.name, about(m), "; ".join(map(levels, m.dimensions)), arms))
     wide = {"what, unit, range": 2, "dimensions": 1, "arms": 1}
     yield Table(("measure", "what, unit, range", "dimensions", "arms"), rows, wide=wide)
-    yield "A claim reads them as ARM.MEASURE, at a level as ARM.MEASURE[DIMENSION=LEVEL]."
+    yield "In a claim, write ARM.MEASURE, or ARM.MEASURE[DIMENSION=LEVEL] for one level."
 
 
 def about(m: Measure) -> str:

@@ -56,8 +56,8 @@ def _read(table: Prompts, study_reads: Sequence[Read], name: str) -> Read:
     changes = read.sweep or read.top or read.temperature or reads.compares(read)
     if reads.kind_of(read) not in OF_ONE_PASS or changes:
         raise DataError(
-            f"where = {table.where!r}: {name} has levels, is drawn by a seed, or is compared with "
-            f"something; name a read of one number, of {', '.join(OF_ONE_PASS)}"
+            f"where = {table.where!r}: {name} cannot select prompts; name a read of the model "
+            f"and the prompt alone, without sweep, top or temperature: {', '.join(OF_ONE_PASS)}"
         )
     return read
 

@@ -128,7 +128,7 @@ def _set(specs: tuple[Any, ...], text: str) -> tuple[Any, ...]:
             f" needs field=value, got {text!r}; fields, as they are: {fields_known}",
         )
     if name not in (names := [f.name for f in fields(cls)]):
-        raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, names)}")
+        raise SpecError(f"the runs have no field {name}; {nearest(name, names)}")
     values = _values(value) if name in per_run_fields(cls) else [value]
     if len(specs) * len(values) > MOST:
         raise SpecError(
