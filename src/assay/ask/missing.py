@@ -71,7 +71,7 @@ def essential(text: Text) -> list[Gap]:
         brings_controls = bool(study.model or study.train)  # these add their own controls
         if not claim_entry.control and not brings_controls:
             candidates = _arms(text)
-            hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
+            hint = f"; arms that could be controls: {', '.join(candidates)}" if candidates else ""
             how = f'write control = ["…"], an arm for which the claim should be false{hint}'
             lacks.append((f"claim {i + 1}: control", how, ("claim", i)))
     for i, entry in enumerate(study.estimate):
