@@ -198,22 +198,16 @@ def meant(text: str, words: Sequence[str]) -> str:
     """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
     were typed; where the two options are hardly alike, end it with --help instead."""
     match = MEANT.search(text)
-    wrong = next(
-        (
-            word
-            for word in words
-            if any(quoted in text for quoted in (f"'{word}'", f'"{word}"', f"option: {word}."))
-        ),
-        None,
-    )
-    if wrong is None or not (match or wrong.startswith("-")):
+    quoted = {word: (f"'{word}'", f'"{word}"', f"option: {word}.") for word in words}
+    wrong = next((w for w, forms in quoted.items() if any(form in text for form in forms)), None)
+    if wrong and wrong.startswith("-"):
+        stems = (wrong.strip("-"), match["right"].strip("-") if match else "")
+        if difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
+            kept = text[: match.start() if match else None].rstrip()
+            verb = words[: words.index(wrong)][:1]
+            return f"{kept} Type: assay {shlex.join([*verb, '--help'])}"
+    if match is None or wrong is None:
         return text
-    stems = (wrong.strip("-"), match["right"].strip("-") if match else "")
-    if match is None or (
-        wrong.startswith("-") and difflib.SequenceMatcher(None, *stems).ratio() < ALIKE
-    ):
-        start = text[: match.start()].rstrip() if match else text
-        return f"{start} Type: assay {shlex.join([*words[: words.index(wrong)][:1], '--help'])}"
     # of a condition it is one name that is mistaken, which is quoted last
     piece = [wrong, *re.findall(r"'([^']+)'", text[: match.start()])][-1]
     corrected = wrong.replace(piece, match["right"]) if piece in wrong else match["right"]

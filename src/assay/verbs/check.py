@@ -77,7 +77,8 @@ def check(
     Examples
     --------
     printf '%s\\n' 5 11 2 8 12 1 9 4 7 3 10 6 > p.txt
-    echo 'f = lambda text, ps: [int(p) * (2 if text == "be loud" else 1) for p in ps]' > h.py
+    echo 'def f(text, prompts):
+        return [int(p) * (2 if text == "be loud" else 1) for p in prompts]' > h.py
     assay check h.py:f --text 'be loud' --prompts p.txt --holds 'effect > 3'
     """
     from assay.ask.measure import own_code
