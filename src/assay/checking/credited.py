@@ -546,7 +546,8 @@ def credited(things: Mapping[str, Any], options: Options, prompts: Given) -> Cre
     if len(named) != 1:
         got = " and ".join(f"{k}=" for k in named) or "none of them"
         raise DataError(
-            f"name what the claim is about: {', '.join(f'{k}=' for k in KINDS)}; got {got}"
+            f"name what the claim is about: one of {', '.join(f'{k}=' for k in KINDS)} (in a "
+            f"shell, one of --vector, --heads and so on); got {got}"
         )
     make, valid = KINDS[named[0]]
     if extra := [o for o in options.given() if o not in valid]:
