@@ -201,7 +201,7 @@ def test_its_measures_are_those_of_the_documents_that_it_did_not_learn_from(read
     names = arm.document.values.tolist()
     texts = [(ready / "texts" / name).read_text() for name in names]
     x = torch.stack([weights[ids(ready / "model", text)[1:]] for text in texts])
-    error = (dictionary.reconstruct(x.flatten(0, 1))[0] - x.flatten(0, 1)).square().sum(1)
+    error = (dictionary.reconstruct(x.flatten(0, 1)) - x.flatten(0, 1)).square().sum(1)
     by_document = error.reshape(len(names), -1).sum(1).numpy()
     # harvested in bfloat16
     assert arm.error.values[0] == pytest.approx(by_document, rel=1e-2)
@@ -291,7 +291,7 @@ def test_a_crosscoder_reads_sites_side_by_side_and_none_outweighs_another(here, 
     x, width = torch.cat([one, one], 1), one.shape[1]
     assert dictionary.scale.shape == (1, 2 * width)
     assert dictionary.scale[0, 0] == pytest.approx(float(dictionary.scale[0, width]))
-    missed = (dictionary.reconstruct(x)[0] - x) * dictionary.scale[0]
+    missed = (dictionary.reconstruct(x) - x) * dictionary.scale[0]
     assert float(arm.error.values[0].sum()) == pytest.approx(
         float(missed.square().sum()), rel=1e-3, abs=1e-8
     )

@@ -66,13 +66,13 @@ def test_read_as_the_peer_reads_it(peer, case):
     path = path_of(peer, case)
     dictionary = load(path)
     x = inputs(peer, dictionary)
-    f = doubled(dictionary).encode(x)[0]
+    f = doubled(dictionary).encode(x)
     assert 0 < (f != 0).double().mean() <= 1, "a fixture in which nothing is on tests nothing"
     assert_same(f, EXPECTED[peer][f"{case}/f"].double())
-    assert_same(doubled(dictionary).reconstruct(x)[0], EXPECTED[peer][f"{case}/x_hat"].double())
+    assert_same(doubled(dictionary).reconstruct(x), EXPECTED[peer][f"{case}/x_hat"].double())
     # the dictionary as it is used, in float32: equal but for features at the edge of a threshold
     close = torch.isclose(
-        dictionary.reconstruct(x.float())[0].double(),
+        dictionary.reconstruct(x.float()).double(),
         EXPECTED[peer][f"{case}/x_hat"].double(),
         rtol=1e-4,
         atol=1e-4,
@@ -161,7 +161,7 @@ def test_topk_reads_as_its_class_says():
     path = path_of("dictionary_learning", "topk_no_config")
     x = EXPECTED["dictionary_learning"]["x"].double()
     f = EXPECTED["dictionary_learning"]["topk_no_config/f"]
-    assert_same(doubled(load(path, architecture="AutoEncoderTopK")).encode(x)[0], f)
+    assert_same(doubled(load(path, architecture="AutoEncoderTopK")).encode(x), f)
     dense = doubled(load(path, architecture="AutoEncoderTopK"))
     pre = replace(dense, nonlinearity=ReLU()).encode(x)
     assert_same(
@@ -177,7 +177,7 @@ def test_a_lost_scale_is_asked_for(tmp_path):
         load(folder)
     x = EXPECTED["saelens"]["x"].double()
     assert_same(
-        doubled(load(folder, scale=0.37)).encode(x)[0], EXPECTED["saelens"]["checkpoint_standard/f"]
+        doubled(load(folder, scale=0.37)).encode(x), EXPECTED["saelens"]["checkpoint_standard/f"]
     )
     with pytest.raises(DataError, match="has no place"):
         load(ROOT / "saelens/standard", scale=0.37)
@@ -204,7 +204,7 @@ def test_a_lost_mean_length_is_asked_for(tmp_path):
         load(folder)
     x = EXPECTED["llama_scope"]["x"].double()
     assert_same(
-        doubled(load(folder, scale=8**0.5 / mean)).encode(x)[0],
+        doubled(load(folder, scale=8**0.5 / mean)).encode(x),
         EXPECTED["llama_scope"]["distilled/f"],
     )
     save_file(
@@ -243,7 +243,7 @@ def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path):
     length = rows.norm(dim=0)
     pre = (x @ W.double().T + b.double() / into) * length
     wanted = (pre * (pre > 0.7)) @ (rows / length).T + c.double() / out
-    assert_same(doubled(load(folder)).reconstruct(x)[0], wanted)
+    assert_same(doubled(load(folder)).reconstruct(x), wanted)
 
 
 # Writing.
@@ -434,5 +434,5 @@ def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architectur
     if "topk" in architecture:
         f[f < f.topk(2).values[:, -1:]] = 0
     expected = f @ linear["decoder.weight"].T + linear["decoder.bias"]
-    torch.testing.assert_close(found.reconstruct(x)[0], expected)
+    torch.testing.assert_close(found.reconstruct(x), expected)
     assert found.sites == ("blocks.1.hook_mlp_out",)
