@@ -135,6 +135,12 @@ name = "clamped"
 clamp = ["{sae}", 3]
 value = 1.5
 
+[[intervene]]
+name = "then"
+add = "row"
+site = "blocks.0.hook_resid_post"
+after = "clamped"
+
 [[probe]]
 name = "early"
 label = "early"
@@ -152,6 +158,10 @@ value = "added.on"
 [[estimate]]
 text = "clamped"
 value = "clamped.on"
+
+[[estimate]]
+text = "clamped, then added"
+value = "then.on"
 
 [[estimate]]
 text = "probed"
@@ -394,7 +404,7 @@ def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, mo
     by_file = run(here, text.replace("{sae}", "file.safetensors"), "other")
     monkeypatch.setattr(Learning, "_train", lambda *args: pytest.fail("trained again"))
     by_name = run(here, text.replace("{sae}", "sae") + SAE)
-    for arm in ("main", "added", "clamped"):
+    for arm in ("main", "added", "clamped", "then"):
         assert np.array_equal(by_name.arms[arm].on, by_file.arms[arm].on)
     assert np.array_equal(by_name.arms["early"].accuracy, by_file.arms["early"].accuracy)
     assert not np.array_equal(by_name.arms["added"].on, by_name.arms["main"].on)

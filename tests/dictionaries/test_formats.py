@@ -156,6 +156,64 @@ def test_what_a_file_leaves_open_is_asked_for(case, says, answer, kind):
     assert load(path, **answer).nonlinearity == kind
 
 
+@pytest.mark.parametrize("name", ["AutoEncoderTopK", "BatchTopKSAE"])
+def test_a_file_of_dictionary_learning_without_any_threshold(tmp_path, name):
+    """An older TopK has none and needs none; a BatchTopK asks for the number above which features
+    count."""
+    draw, d, width, k = torch.Generator().manual_seed(5), 8, 16, 3
+    shapes = {"encoder.weight": (width, d), "encoder.bias": (width,), "b_dec": (d,)}
+    w = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    w["decoder.weight"] = torch.randn(d, width, generator=draw)
+    torch.save(w | {"k": torch.tensor(k)}, tmp_path / "ae.pt")
+    (tmp_path / "config.json").write_text(json.dumps({"trainer": {"dict_class": name}}))
+    x = torch.randn(20, d, generator=draw).double()
+    a = w["encoder.weight"].double(), w["encoder.bias"].double(), w["b_dec"].double()
+    pre = ((x - a[2]) @ a[0].T + a[1]).relu()
+    if name == "AutoEncoderTopK":
+        found, least = load(tmp_path), pre.sort(descending=True).values[:, k - 1 : k]
+    else:
+        with pytest.raises(DataError, match="--hint threshold="):
+            load(tmp_path)
+        found, least = load(tmp_path, threshold=0.5), torch.tensor(0.5).double()
+    assert_same(doubled(found).encode(x), pre * (pre >= least))
+
+
+@pytest.mark.parametrize("name", ["jumprelu", "topk"])
+def test_settings_of_llama_scope_without_any_threshold(tmp_path, name):
+    """The library's own default is 0: a JumpReLU is then a ReLU, and a TopK keeps the k largest."""
+    shutil.copytree(path_of("llama_scope", "residual").parents[1], tmp_path / "it")
+    place = tmp_path / "it/hyperparams.json"
+    settings = json.loads(place.read_text()) | {"act_fn": name, "top_k": 4}
+    del settings["jump_relu_threshold"]
+    place.write_text(json.dumps(settings))
+    w = load_file(tmp_path / "it/checkpoints/final.safetensors")
+    W, b, V = (w[n].double() for n in ("encoder.weight", "encoder.bias", "decoder.weight"))
+    x, scale = EXPECTED["llama_scope"]["x"].double(), 8**0.5 / 5.5
+    pre = ((scale * x) @ W.T + b).relu() * V.norm(dim=0)
+    least = pre.sort(descending=True).values[:, 3:4] if name == "topk" else 0.0
+    wanted = pre * (pre >= least)
+    found = doubled(load(tmp_path / "it"))
+    f = found.encode(x)
+    assert torch.equal(f > 0, wanted > 0)
+    made = (wanted / V.norm(dim=0)) @ V.T + w["decoder.bias"].double()
+    assert_same(found.reconstruct(x), made / scale)
+
+
+@pytest.mark.parametrize(
+    ("case", "lost"), [("checkpoint_batchtopk", "topk_threshold"), ("jumprelu", "threshold")]
+)
+def test_a_file_of_saelens_that_lost_its_threshold_is_refused(tmp_path, case, lost):
+    from safetensors.torch import save_file
+
+    shutil.copytree(path_of("saelens", case), tmp_path / "it")
+    (file,) = (tmp_path / "it").glob("*.safetensors")
+    tensors = load_file(file)
+    del tensors[lost]
+    save_file(tensors, file)
+    with pytest.raises(DataError, match=f"lacks (the tensor )?{lost}"):
+        load(tmp_path / "it")
+
+
 def test_topk_reads_as_its_class_says():
     """One file, two readings: 4 features a row, or those above .9."""
     path = path_of("dictionary_learning", "topk_no_config")
