@@ -533,3 +533,8 @@ def test_copies_short_documents_and_a_model_that_guesses_are_told(model, texts, 
     is_guess = loss > np.log(vocabulary) - 0.1
     assert (f"is no better than a guess among all {vocabulary:,} tokens" in notes) == is_guess
     assert is_guess
+    for windows, were in ((1, "was"), (5, "were")):
+        ask |= {"tokens": 16 * windows}
+        (entry,) = evaluate(SAELENS / "standard", root=tmp_path / "s", **ask).dictionaries
+        told = f"only {windows} of the {files - same} documents {were} read, because "
+        assert any(note.startswith(told) for note in entry["notes"])

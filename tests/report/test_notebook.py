@@ -165,16 +165,16 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     few = {"low": None, "high": None, "why": "too few documents: 5, an interval needs 6"}
     entry = evaluation().dictionaries[0]
     entry = entry | {"measures": {name: m | few for name, m in entry["measures"].items()}}
-    needed = "it needs at least 6 documents, and there are 5"
+    needed = "at least 6 documents are needed, and there are 5"
     assert evaluations.without_interval([entry]) == {
-        few["why"]: f"No interval of any measure: {needed}"
+        few["why"]: f"No measure has an interval: {needed}"
     }
     alone = Evaluation({**evaluation().data, "dictionaries": [entry]})
     text = Balanced(str(notebook.evaluation(alone))).text
     assert text.count(needed) == 1 and "none" not in text
     kept = entry["measures"] | {"fvu": evaluation().dictionaries[0]["measures"]["fvu"]}
     (line,) = evaluations.without_interval([entry | {"measures": kept}]).values()
-    assert line == f"No interval of L0, dead: {needed}"
+    assert line == f"No interval of L0, dead features: {needed}"
     measured = entry["measures"] | {"loss_recovered_zero": entry["measures"]["l0"]}
     guessing, able = (
         evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}), False)

@@ -333,9 +333,9 @@ def _unused(corpus: Corpus, plan: Plan, words: Text) -> Iterator[str]:
     is_all_read = words.tokens.size < plan.text.tokens // words.context * words.context
     if measured < min(there, summary.LEAST) and not is_all_read:
         yield (
-            f"only {measured:,} of the {there:,} documents were read, because {plan.text.tokens:,} "
-            f"tokens are {counted(len(words.tokens), 'window')} of {words.context:,}: larger "
-            "--tokens and --ablation-tokens read more documents"
+            f"only {measured:,} of the {there:,} documents {'was' if measured == 1 else 'were'} "
+            f"read, because {plan.text.tokens:,} tokens are {counted(len(words.tokens), 'window')} "
+            f"of {words.context:,}: larger --tokens and --ablation-tokens read more"
         )
     if measured < there and is_all_read:
         yield (

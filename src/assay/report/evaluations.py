@@ -230,17 +230,17 @@ def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]
             continue
         if why in few:
             most = max(int(n) for n, _ in few.values())
-            cause = f"it needs at least {few[why][1]} documents, and there are {most}"
+            there = "there is 1" if most == 1 else f"there are {most}"
+            cause = f"at least {few[why][1]} documents are needed, and {there}"
         else:
             cause = why.removeprefix("no interval: ")
-        others = [label for label in called if label not in distinct]
-        if not others:
-            which = "any measure"
+        if not {*called} - {*distinct}:
+            which = "No measure has an interval"
         elif len(distinct) <= NAMED:
-            which = ", ".join(distinct)
+            which = f"No interval of {', '.join(distinct)}"
         else:
-            which = f"{len(distinct)} of the {len(called)} measures"
-        lines[why] = f"No interval of {which}: {cause}"
+            which = f"{len(distinct)} of the {len(called)} measures have no interval"
+        lines[why] = f"{which}: {cause}"
     return lines
 
 
