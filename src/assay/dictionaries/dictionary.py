@@ -204,7 +204,7 @@ class Dictionary(DictionaryTensors):
         """List the features that are on, ordered by run, row and feature.
 
         Args:
-            x: raw activations, [b, d_in] or [run, b, d_in].
+            x: raw activations; `row` counts all their leading axes together.
         Example:
             >>> import torch
             >>> from assay.dictionaries import Dictionary, ReLU
