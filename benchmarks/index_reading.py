@@ -31,7 +31,7 @@ def seconds(
         for a, codes in firings._codes(dictionary, rows):
             at, feature = codes.nonzero(as_tuple=True)
             value, some = codes[at, feature], rows[a : a + len(codes)]
-            float((some - dictionary.decode(codes[None], some)[0]).double().square().sum())
+            float((some - dictionary.decode(codes, some)).double().square().sum())
             if effects:
                 firings._effect(dictionary, feature, at + a, value, rows, upstream)
     return (time.process_time() - began) / len(x)

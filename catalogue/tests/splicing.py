@@ -60,7 +60,7 @@ def splice_sums(
         acts = passage.acts
         inputs = passage.acts if passage.inputs is None else passage.inputs
         flat, runs = inputs.flatten(0, 1), len(dictionary)
-        news = [single.reconstruct(flat)[0].reshape(acts.shape) for single in dictionary]
+        news = [single.reconstruct(flat).reshape(acts.shape) for single in dictionary]
         if donors is not None:
             news += [donors.put(ablation, acts, first + a) for ablation in ablations]
         ce, kl = compare(clean, [spliced_run(subject, site, passage, new) for new in news])

@@ -178,12 +178,12 @@ threshold = "plan: a nat"
 """
 
 
-def test_the_planted_feature_holds_against_other_features_and_another_does_not(folder, tmp_path):
-    """A dictionary beside the study, of which latent 3 alone writes to number 0."""
+def with_one_writer(path, latent=3):
+    """A dictionary beside the study, of which this latent alone writes to number 0."""
     draw = torch.Generator().manual_seed(0)
     w_dec = torch.randn(1, 12, 24, generator=draw)
     w_dec[:, :, 0] = 0
-    w_dec[0, 3] = 3 * torch.eye(24)[0]
+    w_dec[0, latent] = 3 * torch.eye(24)[0]
     of = assay.Dictionary(
         0.1 * torch.randn(1, 24, 12, generator=draw),
         torch.full((1, 12), 2.0),
@@ -192,11 +192,42 @@ def test_the_planted_feature_holds_against_other_features_and_another_does_not(f
         assay.dictionaries.ReLU(),
         sites=(STREAM,),
     )
-    write(of, tmp_path / "it.safetensors", "assay")
+    of.save(path)
+
+
+def test_the_planted_feature_holds_against_other_features_and_another_does_not(folder, tmp_path):
+    with_one_writer(tmp_path / "it.safetensors")
     judged = verdict(folder, tmp_path, CLAMPED.format(latent=3))
     assert judged.outcome == "holds"
     assert judged.controls["set/random"].outcome == "fails"
     assert verdict(folder, tmp_path, CLAMPED.format(latent=4)).outcome != "holds"
+
+
+AFTERWARDS = """
+[[intervene]]
+name = "set"
+clamp = ["it.safetensors", 3]
+value = 9
+[[intervene]]
+name = "then"
+ablate = "zero"
+heads = ["1.0"]
+after = "set"
+[[claim]]
+text = "Setting it, and then taking out a head that writes nothing, makes a likelier than b"
+holds = "then.r - main.r > 1"
+threshold = "plan: a nat"
+control = []
+"""
+
+
+def test_another_dictionary_in_the_change_before_is_measured_anew(folder, tmp_path):
+    sizes = []
+    for writer in (3, 4, 3):
+        with_one_writer(tmp_path / "it.safetensors", writer)
+        sizes.append(verdict(folder, tmp_path, AFTERWARDS).verdict.estimate)
+    assert sizes[0] > 1 and abs(sizes[1]) < 1
+    assert sizes[2] == sizes[0]
 
 
 # which there are ----------------------------------------------------------------------------------

@@ -135,6 +135,12 @@ name = "clamped"
 clamp = ["{sae}", 3]
 value = 1.5
 
+[[intervene]]
+name = "then"
+add = "row"
+site = "blocks.0.hook_resid_post"
+after = "clamped"
+
 [[probe]]
 name = "early"
 label = "early"
@@ -152,6 +158,10 @@ value = "added.on"
 [[estimate]]
 text = "clamped"
 value = "clamped.on"
+
+[[estimate]]
+text = "clamped, then added"
+value = "then.on"
 
 [[estimate]]
 text = "probed"
@@ -201,7 +211,7 @@ def test_its_measures_are_those_of_the_documents_that_it_did_not_learn_from(read
     names = arm.document.values.tolist()
     texts = [(ready / "texts" / name).read_text() for name in names]
     x = torch.stack([weights[ids(ready / "model", text)[1:]] for text in texts])
-    error = (dictionary.reconstruct(x.flatten(0, 1))[0] - x.flatten(0, 1)).square().sum(1)
+    error = (dictionary.reconstruct(x.flatten(0, 1)) - x.flatten(0, 1)).square().sum(1)
     by_document = error.reshape(len(names), -1).sum(1).numpy()
     # harvested in bfloat16
     assert arm.error.values[0] == pytest.approx(by_document, rel=1e-2)
@@ -291,7 +301,7 @@ def test_a_crosscoder_reads_sites_side_by_side_and_none_outweighs_another(here, 
     x, width = torch.cat([one, one], 1), one.shape[1]
     assert dictionary.scale.shape == (1, 2 * width)
     assert dictionary.scale[0, 0] == pytest.approx(float(dictionary.scale[0, width]))
-    missed = (dictionary.reconstruct(x)[0] - x) * dictionary.scale[0]
+    missed = (dictionary.reconstruct(x) - x) * dictionary.scale[0]
     assert float(arm.error.values[0].sum()) == pytest.approx(
         float(missed.square().sum()), rel=1e-3, abs=1e-8
     )
@@ -394,7 +404,7 @@ def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, mo
     by_file = run(here, text.replace("{sae}", "file.safetensors"), "other")
     monkeypatch.setattr(Learning, "_train", lambda *args: pytest.fail("trained again"))
     by_name = run(here, text.replace("{sae}", "sae") + SAE)
-    for arm in ("main", "added", "clamped"):
+    for arm in ("main", "added", "clamped", "then"):
         assert np.array_equal(by_name.arms[arm].on, by_file.arms[arm].on)
     assert np.array_equal(by_name.arms["early"].accuracy, by_file.arms["early"].accuracy)
     assert not np.array_equal(by_name.arms["added"].on, by_name.arms["main"].on)

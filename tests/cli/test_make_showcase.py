@@ -54,7 +54,7 @@ def test_it_is_trained_once_and_opened_by_its_name(capsys):
     assert torch.equal(source.dictionary.W_dec, one.W_dec)
     assert one.sites == ("blocks.1.hook_resid_pre",) and one.W_dec.shape[1] == 32
     x = torch.randn(50, one.W_enc.shape[1], generator=torch.Generator().manual_seed(0))
-    assert ((one.encode(x)[0] > 0).sum(1) <= 4).all()
+    assert ((one.encode(x) > 0).sum(1) <= 4).all()
     assert one.origin["trained_on"]["part"] == "train"
 
 

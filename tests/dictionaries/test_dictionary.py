@@ -30,7 +30,7 @@ def test_views_of_runs():
     assert len(d[1]) == 1
     assert len(d[-1]) == 1
     assert len(list(d)) == 2
-    torch.testing.assert_close(d[1].reconstruct(X)[0], d.reconstruct(X)[1])
+    torch.testing.assert_close(d[1].reconstruct(X), d.reconstruct(X)[1])
     torch.testing.assert_close(d[-1].encode(X), d[1].encode(X))
     torch.testing.assert_close(d[np.int64(1)].encode(X), d[1].encode(X))
     assert d[0].W_enc.data_ptr() == d.W_enc.data_ptr()
@@ -88,7 +88,7 @@ def test_what_a_user_can_get_wrong(tmp_path):
         Dictionary(d.W_enc, d.b_enc[:, :6], d.W_dec, d.b_dec, ReLU())
     with pytest.raises(
         DataError,
-        match=r"activations must be \[b, 5\] or \[run, b, …\] for this dictionary, got \[11, 4\]",
+        match=r"\[tokens, 5\] or \[run, tokens, 5\] for this dictionary of 2 runs, got \[11, 4\]",
     ):
         d.encode(X[:, :4])
     with pytest.raises(DataError, match="missing: b_dec"):

@@ -37,13 +37,36 @@ def one(nonlinearity=None, own=None, **more):
     )
 
 
-def test_windows_in_place_of_rows_are_refused_with_what_to_do():
+@pytest.mark.parametrize("axes", [(), (4,), (1, 4), (3, 4), (2, 3, 4)], ids=str)
+@pytest.mark.parametrize("per_token", ["", "length"])
+def test_one_dictionary_keeps_the_leading_axes(axes, per_token):
+    d = one(per_token=per_token)
+    names = ("W_enc", "b_enc", "W_dec", "b_dec")
+    W_enc, b_enc, W_dec, b_dec = (d.tensors()[name][0].numpy() for name in names)
+    x = drawn(*axes, D)
+    length = np.linalg.norm(x, axis=-1, keepdims=True) / D**0.5 if per_token else 1.0
+    features = np.maximum((x.numpy() / length - b_dec) @ W_enc + b_enc, 0)
+    made = (features @ W_dec + b_dec) * length
+    assert np.allclose(d.encode(x), features, atol=1e-5) and d.encode(x).shape == (*axes, d.width)
+    assert np.allclose(d.decode(d.encode(x), x), made, atol=1e-5)
+    assert np.allclose(d.reconstruct(x.numpy()), made, atol=1e-5)
+    on = d.active(x)
+    assert np.allclose(on.value, features.reshape(-1, d.width)[on.row, on.feature], atol=1e-5)
+
+
+def test_a_shape_that_does_not_fit_is_refused_with_the_one_that_would():
+    given, several = drawn(3, 4, D), Dictionary.join([one()] * 2)
+    expected = r"\[tokens, 6\] or \[batch, position, 6\] for this dictionary, got \[3, 4, 5\]"
     for read in (one().encode, one().reconstruct):
-        with pytest.raises(
-            DataError, match=r"as many runs as the dictionary, 1; got \[3, 4, 6\].*flatten\(0, 1\)"
-        ):
-            read(drawn(3, 4, D))
-    assert one().reconstruct(drawn(1, 4, D)).shape == (1, 4, D)
+        with pytest.raises(DataError, match=f"activations must be {expected}"):
+            read(given[..., 1:])
+    with pytest.raises(DataError, match=r"features must be \[tokens, .*, got \[3, 4, 5\]"):
+        one().decode(given[..., 1:])
+    with pytest.raises(DataError, match=r"of 2 runs, got \[3, 4, 6\]"):
+        several.encode(given)
+    with pytest.raises(DataError, match="features and their input must be of the same tokens"):
+        one().decode(one().encode(given), given[0])
+    assert several.encode(given[0]).shape == (2, 4, several.width)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
@@ -62,7 +85,7 @@ def test_a_long_row_of_half_precision_keeps_its_length():
 def test_sums_of_a_dictionary_that_normalises_each_row_are_those_of_its_reconstruction():
     d, x = one(per_token="layer-norm-exact"), drawn(9, D) * 3 + 1
     found = metrics.finish(metrics.document_sums(d, x, np.zeros(9, int), 1, x.double().mean(0)))
-    assert found["fvu"][0] == pytest.approx(float(metrics.fvu(x, d.reconstruct(x)[0])), rel=1e-5)
+    assert found["fvu"][0] == pytest.approx(float(metrics.fvu(x, d.reconstruct(x))), rel=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [autograd, sparse])

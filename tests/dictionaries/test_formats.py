@@ -66,13 +66,13 @@ def test_read_as_the_peer_reads_it(peer, case):
     path = path_of(peer, case)
     dictionary = load(path)
     x = inputs(peer, dictionary)
-    f = doubled(dictionary).encode(x)[0]
+    f = doubled(dictionary).encode(x)
     assert 0 < (f != 0).double().mean() <= 1, "a fixture in which nothing is on tests nothing"
     assert_same(f, EXPECTED[peer][f"{case}/f"].double())
-    assert_same(doubled(dictionary).reconstruct(x)[0], EXPECTED[peer][f"{case}/x_hat"].double())
+    assert_same(doubled(dictionary).reconstruct(x), EXPECTED[peer][f"{case}/x_hat"].double())
     # the dictionary as it is used, in float32: equal but for features at the edge of a threshold
     close = torch.isclose(
-        dictionary.reconstruct(x.float())[0].double(),
+        dictionary.reconstruct(x.float()).double(),
         EXPECTED[peer][f"{case}/x_hat"].double(),
         rtol=1e-4,
         atol=1e-4,
@@ -156,12 +156,70 @@ def test_what_a_file_leaves_open_is_asked_for(case, says, answer, kind):
     assert load(path, **answer).nonlinearity == kind
 
 
+@pytest.mark.parametrize("name", ["AutoEncoderTopK", "BatchTopKSAE"])
+def test_a_file_of_dictionary_learning_without_any_threshold(tmp_path, name):
+    """An older TopK has none and needs none; a BatchTopK asks for the number above which features
+    count."""
+    draw, d, width, k = torch.Generator().manual_seed(5), 8, 16, 3
+    shapes = {"encoder.weight": (width, d), "encoder.bias": (width,), "b_dec": (d,)}
+    w = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    w["decoder.weight"] = torch.randn(d, width, generator=draw)
+    torch.save(w | {"k": torch.tensor(k)}, tmp_path / "ae.pt")
+    (tmp_path / "config.json").write_text(json.dumps({"trainer": {"dict_class": name}}))
+    x = torch.randn(20, d, generator=draw).double()
+    a = w["encoder.weight"].double(), w["encoder.bias"].double(), w["b_dec"].double()
+    pre = ((x - a[2]) @ a[0].T + a[1]).relu()
+    if name == "AutoEncoderTopK":
+        found, least = load(tmp_path), pre.sort(descending=True).values[:, k - 1 : k]
+    else:
+        with pytest.raises(DataError, match="--hint threshold="):
+            load(tmp_path)
+        found, least = load(tmp_path, threshold=0.5), torch.tensor(0.5).double()
+    assert_same(doubled(found).encode(x), pre * (pre >= least))
+
+
+@pytest.mark.parametrize("name", ["jumprelu", "topk"])
+def test_settings_of_llama_scope_without_any_threshold(tmp_path, name):
+    """The library's own default is 0: a JumpReLU is then a ReLU, and a TopK keeps the k largest."""
+    shutil.copytree(path_of("llama_scope", "residual").parents[1], tmp_path / "it")
+    place = tmp_path / "it/hyperparams.json"
+    settings = json.loads(place.read_text()) | {"act_fn": name, "top_k": 4}
+    del settings["jump_relu_threshold"]
+    place.write_text(json.dumps(settings))
+    w = load_file(tmp_path / "it/checkpoints/final.safetensors")
+    W, b, V = (w[n].double() for n in ("encoder.weight", "encoder.bias", "decoder.weight"))
+    x, scale = EXPECTED["llama_scope"]["x"].double(), 8**0.5 / 5.5
+    pre = ((scale * x) @ W.T + b).relu() * V.norm(dim=0)
+    least = pre.sort(descending=True).values[:, 3:4] if name == "topk" else 0.0
+    wanted = pre * (pre >= least)
+    found = doubled(load(tmp_path / "it"))
+    f = found.encode(x)
+    assert torch.equal(f > 0, wanted > 0)
+    made = (wanted / V.norm(dim=0)) @ V.T + w["decoder.bias"].double()
+    assert_same(found.reconstruct(x), made / scale)
+
+
+@pytest.mark.parametrize(
+    ("case", "lost"), [("checkpoint_batchtopk", "topk_threshold"), ("jumprelu", "threshold")]
+)
+def test_a_file_of_saelens_that_lost_its_threshold_is_refused(tmp_path, case, lost):
+    from safetensors.torch import save_file
+
+    shutil.copytree(path_of("saelens", case), tmp_path / "it")
+    (file,) = (tmp_path / "it").glob("*.safetensors")
+    tensors = load_file(file)
+    del tensors[lost]
+    save_file(tensors, file)
+    with pytest.raises(DataError, match=f"lacks (the tensor )?{lost}"):
+        load(tmp_path / "it")
+
+
 def test_topk_reads_as_its_class_says():
     """One file, two readings: 4 features a row, or those above .9."""
     path = path_of("dictionary_learning", "topk_no_config")
     x = EXPECTED["dictionary_learning"]["x"].double()
     f = EXPECTED["dictionary_learning"]["topk_no_config/f"]
-    assert_same(doubled(load(path, architecture="AutoEncoderTopK")).encode(x)[0], f)
+    assert_same(doubled(load(path, architecture="AutoEncoderTopK")).encode(x), f)
     dense = doubled(load(path, architecture="AutoEncoderTopK"))
     pre = replace(dense, nonlinearity=ReLU()).encode(x)
     assert_same(
@@ -177,7 +235,7 @@ def test_a_lost_scale_is_asked_for(tmp_path):
         load(folder)
     x = EXPECTED["saelens"]["x"].double()
     assert_same(
-        doubled(load(folder, scale=0.37)).encode(x)[0], EXPECTED["saelens"]["checkpoint_standard/f"]
+        doubled(load(folder, scale=0.37)).encode(x), EXPECTED["saelens"]["checkpoint_standard/f"]
     )
     with pytest.raises(DataError, match="has no place"):
         load(ROOT / "saelens/standard", scale=0.37)
@@ -204,7 +262,7 @@ def test_a_lost_mean_length_is_asked_for(tmp_path):
         load(folder)
     x = EXPECTED["llama_scope"]["x"].double()
     assert_same(
-        doubled(load(folder, scale=8**0.5 / mean)).encode(x)[0],
+        doubled(load(folder, scale=8**0.5 / mean)).encode(x),
         EXPECTED["llama_scope"]["distilled/f"],
     )
     save_file(
@@ -243,7 +301,7 @@ def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path):
     length = rows.norm(dim=0)
     pre = (x @ W.double().T + b.double() / into) * length
     wanted = (pre * (pre > 0.7)) @ (rows / length).T + c.double() / out
-    assert_same(doubled(load(folder)).reconstruct(x)[0], wanted)
+    assert_same(doubled(load(folder)).reconstruct(x), wanted)
 
 
 # Writing.
@@ -434,5 +492,5 @@ def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architectur
     if "topk" in architecture:
         f[f < f.topk(2).values[:, -1:]] = 0
     expected = f @ linear["decoder.weight"].T + linear["decoder.bias"]
-    torch.testing.assert_close(found.reconstruct(x)[0], expected)
+    torch.testing.assert_close(found.reconstruct(x), expected)
     assert found.sites == ("blocks.1.hook_mlp_out",)

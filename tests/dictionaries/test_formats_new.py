@@ -91,7 +91,7 @@ def test_it_is_read_by_every_way_to_its_file(folder, how):
 
     w, x = load_file(folder / "mine.safetensors"), np.linspace(-1, 1, 15).reshape(3, 5)
     expected = np.maximum(x @ w["into"] + w["bias"], 0) @ w["out"] + w["centre"]
-    assert np.allclose(d.reconstruct(torch.from_numpy(x).float())[0].numpy(), expected, atol=1e-5)
+    assert np.allclose(d.reconstruct(torch.from_numpy(x).float()).numpy(), expected, atol=1e-5)
     assert d.origin["format"] == "mine"
 
 

@@ -157,7 +157,7 @@ def test_pca_explains_its_eigenvalues():
     values = np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1]
     rows = torch.from_numpy(x).float()
     for rank, d in zip((2, 4, 7), pca(rows, 2, 4, 7, chunk=64), strict=True):
-        x_hat = d.reconstruct(rows)[0]
+        x_hat = d.reconstruct(rows)
         kept = values[:rank].sum() / values.sum()
         assert fvu(x, x_hat) == pytest.approx(1 - kept, abs=1e-5)
         assert shrinkage(x, x_hat, x.mean(0)) == pytest.approx(1, abs=1e-4)
@@ -218,7 +218,7 @@ def test_chunks_in_which_few_and_many_are_on_add_up(monkeypatch):
     W = torch.nn.functional.normalize(torch.randn(1, 80, 10, generator=g), dim=-1)
     x = torch.cat([torch.randn(300, 10, generator=g) / 8, 3 * torch.randn(300, 10, generator=g)])
     d = Dictionary(W.mT, torch.full((1, 80), -0.3), W, torch.zeros(1, 10), ReLU())
-    shares = [float((part > 0).float().mean()) for part in d.encode(x)[0].split(300)]
+    shares = [float((part > 0).float().mean()) for part in d.encode(x).split(300)]
     assert shares[0] < 1 / 32 and shares[1] > 1 / 4
     mixed = [mend(d, x, chunk=300, pull=1.0) for mend in (rescale_and_shift, refit_decoder)]
     for one_in in (10**6, 0):

@@ -208,7 +208,7 @@ def test_a_setting_is_obeyed_refused_or_named(tmp_path, name):
             count["refused"] += 1
             continue
         assert expected is not None, (key, value, beside)
-        got = made.reconstruct(X[None])[0]
+        got = made.reconstruct(X)
         torch.testing.assert_close(got, expected, msg=f"{key} {value} {beside}")
         named = [said.split(".")[-1] for said in made.origin.get("unread", ())]
         assert named == ["nobodys"] * (key == "nobodys" and value is not None), (key, value)

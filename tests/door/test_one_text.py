@@ -47,11 +47,11 @@ def test_the_same_dictionary_twice_has_the_same_numbers_twice(model, texts, tmp_
     both = compared([long, short], model, texts, tmp_path / "store")
     assert numbers(both["long"]) == numbers(both["short"])
     assert both["long"]["context"] == both["short"]["context"] == 12
-    told = "windows of 12 tokens, not 32: as the others that it is compared with"
+    told = "measured in windows of 12 tokens, not 32, so that all read the same text"
     assert told in both["long"]["notes"] and told not in both["short"]["notes"]
     [alone] = compared([long], model, texts, tmp_path / "store").values()
     assert alone["context"] == 32
-    assert not any("compared with" in n for n in alone["notes"])
+    assert not any("the same text" in n for n in alone["notes"])
     # again, now that each is stored by itself, and in another order
     again = compared([short, long], model, texts, tmp_path / "store")
     assert {n: numbers(e) for n, e in again.items()} == {n: numbers(e) for n, e in both.items()}
@@ -90,7 +90,8 @@ def test_of_a_text_that_one_was_trained_on_all_read_the_part_that_it_has_not_see
     both = compared([seen, fresh], model, texts, tmp_path / "store")
     assert both["seen"]["part"] == both["fresh"]["part"] == "test"
     assert numbers(both["seen"]) == numbers(both["fresh"])
-    assert "the test part: as the others that it is compared with" in both["fresh"]["notes"]
+    why = "because seen was trained on another part of it"
+    assert f"measured on the test part alone, {why}" in both["fresh"]["notes"]
 
 
 def test_those_that_agree_are_measured_as_ever(model, texts, tmp_path):

@@ -64,14 +64,14 @@ def fvu(x, x_hat):
 def test_each_baseline_has_the_numbers_of_a_plain_computation(truth, rows, found):
     compared, d = found(planted(truth)), planted(truth)
     test, fitted = (part.double().numpy() for part in rows.split(ROWS // 2))
-    active = (d.encode(torch.from_numpy(fitted).float())[0] > 0).sum(1).float().mean()
+    active = (d.encode(torch.from_numpy(fitted).float()) > 0).sum(1).float().mean()
     assert compared["tokens"] == ROWS // 2 and compared["rank"] == round(float(active))
     mean = fitted.mean(0)
     axes = np.linalg.svd(fitted - mean, full_matrices=False)[2][: compared["rank"]]
     random = random_directions(d, torch.from_numpy(fitted).float(), 0)
     expected = {
-        "dictionary": d.reconstruct(torch.from_numpy(test).float())[0].double().numpy(),
-        "random": random.reconstruct(torch.from_numpy(test).float())[0].double().numpy(),
+        "dictionary": d.reconstruct(torch.from_numpy(test).float()).double().numpy(),
+        "random": random.reconstruct(torch.from_numpy(test).float()).double().numpy(),
         "pca": mean + (test - mean) @ axes.T @ axes,
         "mean": np.broadcast_to(mean, test.shape),
     }

@@ -2,6 +2,7 @@
 verdicts rest on the numbers that the evaluation reports."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
+from assay.verbs.evaluation_tables import judging
 
 QUANTITIES = {
     "fvu": "mean({0}.error)/mean({0}.variance)",
@@ -78,6 +80,19 @@ def test_the_two_commands_that_replace_a_study_of_dictionaries(folder, capsys):
     words = ["judge", "report/documents.csv", "--unit", "document", "--control", "again"]
     assert f"assay {' '.join(words)} \\ --claim '{claim}'" in shown
     assert main([*words, "--claim", claim, "--expect", "holds"]) == 0
+
+
+def test_a_command_that_could_decide_nothing_is_not_shown():
+    def entry(name, l0, documents):
+        return {"name": name, "documents": documents, "measures": {"l0": {"estimate": l0}}}
+
+    def shown(*entries):
+        return [getattr(p, "text", p) for p in judging(Path("documents.csv"), entries)]
+
+    assert shown(entry("a", 8.0, 60)) == shown(entry("a", 8.0, 60), entry("b", 60.0, 60)) == []
+    (few,) = shown(entry("a", 8.0, 5), entry("b", 8.1, 5))
+    assert "at least 6 documents are needed, and 5 were read" in few and "assay judge" not in few
+    assert any("assay judge" in line for line in shown(entry("a", 8.0, 6), entry("b", 8.1, 6)))
 
 
 def test_what_is_stored_gives_the_same_table(folder):

@@ -198,7 +198,7 @@ def test_together_equals_alone(measured, tmp_path):
     first = both.dictionaries[0]
     read = first["tokens_read"] + 3 * first["tokens_ablated"] // 2
     ablated = first["tokens_ablated"] // 12
-    said = f"the site ablated in {ablated} of {first['tokens_read'] // 12} windows"
+    said = f"The site is ablated in {ablated} of {first['tokens_read'] // 12} windows"
     assert said in setting(both.to_json())[0]
     assert told[-1] == (read, read)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
@@ -531,5 +531,10 @@ def test_copies_short_documents_and_a_model_that_guesses_are_told(model, texts, 
     vocabulary = json.loads((model / "config.json").read_text())["vocab_size"]
     loss = entry["measures"]["ce_clean"]["estimate"]
     is_guess = loss > np.log(vocabulary) - 0.1
-    assert (f"is that of a guess among all {vocabulary:,} tokens" in notes) == is_guess
+    assert (f"is no better than a guess among all {vocabulary:,} tokens" in notes) == is_guess
     assert is_guess
+    for windows, were in ((1, "was"), (5, "were")):
+        ask |= {"tokens": 16 * windows}
+        (entry,) = evaluate(SAELENS / "standard", root=tmp_path / "s", **ask).dictionaries
+        told = f"only {windows} of the {files - same} documents {were} read, because "
+        assert any(note.startswith(told) for note in entry["notes"])

@@ -69,7 +69,7 @@ def test_delta_is_that_of_a_forward_pass_without_the_feature(skip, outlier, naiv
 def test_of_a_model_that_guesses_the_losses_say_nothing(found, model):
     vocabulary = models.find(str(model)).config["vocab_size"]
     assert found.loss > np.log(vocabulary) - 0.1, "its weights are random"
-    assert f"is that of a guess among all {vocabulary:,} tokens" in found.notes[0]
+    assert f"is no better than a guess among all {vocabulary:,} tokens" in found.notes[0]
 
 
 def test_what_is_left_out_is_said():

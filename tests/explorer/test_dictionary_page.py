@@ -188,7 +188,9 @@ def test_every_page_says_first_that_the_model_guesses(tmp_path):
         shelve(tmp_path / "s", name * 16, made, name=name, notes=notes)
         for path in ("", "/3", "/prompt", "/steer", "/search"):
             page = client(tmp_path / "s").get(f"/model/{name}{path}").text
-            warned = '<p class="warning">The clean loss, 5.70 nats, is that of a guess' in page
+            warned = (
+                '<p class="warning">The clean loss, 5.70 nats, is no better than a guess' in page
+            )
             assert warned == (name == "a")
 
 

@@ -45,7 +45,7 @@ def codes(model, one, site=SITE):
     from differences of `decode`."""
     passage, _ = capture(model, Site.parse(site), torch.from_numpy(tokens()))
     x = passage.acts.flatten(0, 1)
-    a = one.encode(x)[0].unflatten(0, (WINDOWS, S)).double().numpy() * keep()[..., None]
+    a = one.encode(x).unflatten(0, (WINDOWS, S)).double().numpy() * keep()[..., None]
     base = one.decode(torch.zeros(1, len(x), WIDTH), x)
     unit = [
         (one.decode(torch.eye(WIDTH)[k].expand(1, len(x), -1), x) - base)[0].double().numpy()

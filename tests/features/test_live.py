@@ -67,7 +67,7 @@ def test_attribution_is_the_slope_of_finite_differences(read):
     assert one.loss == pytest.approx(naive.loss[7], rel=1e-4)
     error = np.where(
         reading.keep[:, None],
-        (reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]).double().numpy(),
+        (reading.acts - reader.dictionary.reconstruct(reading.inputs)).double().numpy(),
         0,
     )
     for t in (0, 3):
@@ -133,7 +133,7 @@ def test_what_matters_is_chosen_by_attribution_and_taken_out(read, position):
 
 def test_the_reconstruction_has_the_loss_of_a_spliced_pass(read):
     reader, reading, naive = read
-    new = reader.dictionary.reconstruct(reading.inputs)[0].double().numpy()
+    new = reader.dictionary.reconstruct(reading.inputs).double().numpy()
     add = np.where(reading.keep[:, None], new - naive.acts, 0)
     np.testing.assert_allclose(reconstructed_loss(reader, reading), naive.losses(add), atol=3e-5)
 

@@ -161,19 +161,20 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert "b" not in said.tags
     assert "0.25 [0.20, 0.30]" in said.text
     assert "mine, <b>yours</b>: the clean loss is that of a guess" in said.text
-    assert "text docs, both parts: 90 of 96 tokens from 9 documents" in said.text
+    assert "90 of 96 tokens from 9 documents of the text docs, in windows of 8 tokens" in said.text
     few = {"low": None, "high": None, "why": "too few documents: 5, an interval needs 6"}
     entry = evaluation().dictionaries[0]
     entry = entry | {"measures": {name: m | few for name, m in entry["measures"].items()}}
+    needed = "at least 6 documents are needed, and there are 5"
     assert evaluations.without_interval([entry]) == {
-        few["why"]: f"No interval of any measure: {few['why']}"
+        few["why"]: f"No measure has an interval: {needed}"
     }
     alone = Evaluation({**evaluation().data, "dictionaries": [entry]})
     text = Balanced(str(notebook.evaluation(alone))).text
-    assert text.count("too few documents") == 1 and "none" not in text
+    assert text.count(needed) == 1 and "none" not in text
     kept = entry["measures"] | {"fvu": evaluation().dictionaries[0]["measures"]["fvu"]}
     (line,) = evaluations.without_interval([entry | {"measures": kept}]).values()
-    assert line == f"No interval of any measure but FVU: {few['why']}"
+    assert line == f"No interval of L0, dead features: {needed}"
     measured = entry["measures"] | {"loss_recovered_zero": entry["measures"]["l0"]}
     guessing, able = (
         evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}), False)

@@ -81,7 +81,7 @@ def test_sums_are_those_of_passes_window_by_window(test):
         tokens, keep = torch.from_numpy(test.tokens[w : w + 1]), torch.from_numpy(test.keep[w])
         clean = model.run(tokens, capture=[here, after])
         x = clean.acts[here][0].float()
-        x_hat = torch.where(keep[:, None], one.reconstruct(x)[0], x)
+        x_hat = torch.where(keep[:, None], one.reconstruct(x), x)
         spliced = model.run(
             tokens, edits={here: lambda old, new=x_hat: new.reshape(old.shape)}, capture=[after]
         )

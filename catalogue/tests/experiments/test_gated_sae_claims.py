@@ -179,7 +179,7 @@ def test_a_planted_bias_shortens_what_features_add_and_nothing_else(bench):
     x = torch.randn(20, 5, generator=rng)
     features = ((x - 1) * 2 - b_dec[0]) @ W_enc[0] + 0.1
     wanted = 1 + (b_dec[0] + specs[0].shrink * features.relu() @ W_dec[0]) / 2
-    torch.testing.assert_close(after.reconstruct(x)[0], wanted)
+    torch.testing.assert_close(after.reconstruct(x), wanted)
 
 
 def test_a_bias_that_half_the_training_has_decides_nothing():

@@ -116,7 +116,7 @@ def test_others_push_is_what_the_reconstruction_holds_along_a_direction_besides_
         W.mT.contiguous(), torch.zeros(1, 6), 1.5 * W, torch.randn(1, D, generator=own), ReLU()
     )
     x = torch.randn(4, D, generator=own)
-    codes = one.encode(x)[0]
+    codes = one.encode(x)
     row, feature = (codes > 0).nonzero(as_tuple=True)
     mine = np.isin(feature.numpy(), [2, 4])
     of = (feature.numpy()[mine] == 4).astype(int)

@@ -136,7 +136,7 @@ def test_random_directions_get_what_chance_gives():
 
 
 def test_a_probe_orders_inputs_as_the_probe_of_a_language_model_does(oracle):
-    f = [oracle.encode(x)[0].numpy() for x in HELD.x]
+    f = [oracle.encode(x).numpy() for x in HELD.x]
     by_hand = []
     for choose, judge in zip(*(part.T for part in HELD.concept), strict=True):
         rows = Rows(HELD.x[0], choose, np.arange(S.rows))
@@ -151,9 +151,9 @@ def test_a_probe_on_one_feature_orders_inputs_as_the_feature_does(oracle):
         for part, answer in zip(x, (label, HELD.concept[1][:, 3]), strict=True)
     ]
     regression = LogisticRegression(C=1e6).fit(
-        oracle.encode(x[0])[0][:, chosen_features(oracle, rows[0], 1).copy()], label
+        oracle.encode(x[0])[:, chosen_features(oracle, rows[0], 1).copy()], label
     )
-    one = oracle.encode(x[1])[0][:, chosen_features(oracle, rows[0], 1).copy()]
+    one = oracle.encode(x[1])[:, chosen_features(oracle, rows[0], 1).copy()]
     assert auroc(regression.decision_function(one), rows[1].label) == pytest.approx(
         auroc(one_feature(oracle, rows[0], x[1]), rows[1].label)
     )

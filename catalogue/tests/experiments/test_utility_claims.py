@@ -287,7 +287,7 @@ def test_features_are_pooled_at_the_length_of_their_decoder_rows():
     w, bias = torch.randn(1, 5, 9, generator=own), torch.randn(1, 5, generator=own)
     one = Dictionary(w, torch.zeros(1, 9), 2 * w.mT, bias, ReLU())
     read = features(x, one)
-    f = torch.stack([one.encode(x[..., t, :].flatten(0, 1))[0] for t in range(4)])
+    f = torch.stack([one.encode(x[..., t, :].flatten(0, 1)) for t in range(4)])
     f = (f * one.W_dec[0].norm(dim=1)).unflatten(1, x.shape[:2])
     torch.testing.assert_close(read["last"], f[-1])
     torch.testing.assert_close(read["mean"], f.mean(0))

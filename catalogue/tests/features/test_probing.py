@@ -100,7 +100,7 @@ def test_one_feature_does_not_read_what_is_not_there():
 def test_features_are_chosen_by_the_difference_of_means_on_training_rows():
     train, _ = halves(world("two"))
     one = eye()
-    f = (one.encode(train.x)[0] * torch.linalg.vector_norm(one.W_dec[0], dim=1)).double().numpy()
+    f = (one.encode(train.x) * torch.linalg.vector_norm(one.W_dec[0], dim=1)).double().numpy()
     difference = [
         abs(
             np.mean([f[i, k] for i in range(len(f)) if train.label[i]])
@@ -130,7 +130,7 @@ def test_random_directions_are_as_many_and_as_sparse_as_was_asked():
     assert control.width == 2 * WIDTH and torch.allclose(
         control.W_dec.norm(dim=-1), torch.ones(2 * WIDTH)
     )
-    on = (control.encode(rows.x)[0] > 0).float().mean(0)
+    on = (control.encode(rows.x) > 0).float().mean(0)
     assert (on - 0.2).abs().max() < 0.01, "each in the same share of rows"
     assert torch.equal(control.W_dec, random_directions(rows.x, 2 * WIDTH, 0.2).W_dec)
     assert not torch.equal(control.W_dec, random_directions(rows.x, 2 * WIDTH, 0.2, seed=1).W_dec)

@@ -49,7 +49,7 @@ def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
         both = [_with_weights(study, bench, m) for m in (model, other)]
         return dataclasses.replace(task, model=both[0], other=both[1])
     less, start = (_opened_from(study, bench, m) if m else None for m in (task.less, task.start))
-    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
+    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention, task.first]))
     files = _files(study, bench, about, smoke)
     prompts, selection = task.prompts, task.prompts.selection
     if selection is not None:
@@ -64,6 +64,7 @@ def ready(study: ResolvedStudy, bench: Bench, task: Any, *, smoke: bool) -> Any:
         reads=tuple(_with_files(r, files) for r in task.reads),
         directions=tuple(_with_files(d, files) for d in task.directions),
         intervention=_with_files(task.intervention, files) if task.intervention else None,
+        first=_with_files(task.first, files) if task.first else None,
     )
 
 
@@ -148,7 +149,7 @@ def used(study: ResolvedStudy, task: Task | ProbeTask | SaeTask) -> set[str]:
         return (_named([task.table]) & {*study.saes}) | (
             used(study, task.change) if task.change else set()
         )
-    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention]))
+    about = (*task.reads, *task.own_directions, *filter(None, [task.intervention, task.first]))
     return _named(about) & {*study.saes}
 
 
@@ -250,13 +251,13 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
             with study.text.located("read", study.text.index("read", read["name"])):
                 digests[f"dictionary {name}"] = dictionary_content(study, name)
     read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
-    change = about.get("intervention") or {}
-    read_by |= {change["clamp"][0]} if "clamp" in change else set()
-    read_by |= {change["reconstruct"]} if "reconstruct" in change else set()
+    changes = [change for key in ("intervention", "first") if (change := about.get(key))]
+    read_by |= {change["clamp"][0] for change in changes if "clamp" in change}
+    read_by |= {change["reconstruct"] for change in changes if "reconstruct" in change}
     contents = study.once("dictionaries", partial(_dictionaries, study))
     digests |= {f"dictionary {n}": h for n, h in contents.items() if n in read_by}
     entries = [("read", r) for r in about.get("reads", ())]
-    entries += [("intervene", about.get("intervention") or {})]
+    entries += [("intervene", change) for change in changes]
     for kind, entry in (e for e in entries if e[1].get("function")):
         with study.text.located(kind, study.text.index(kind, entry["name"]), "function"):
             name = entry["function"]

@@ -15,7 +15,8 @@ from assay.dictionaries.nonlinearity import Identity, from_json, projections
 from assay.dictionaries.rows import divide, multiply, per_token
 from assay.dictionaries.tensors import DictionaryTensors
 
-Rows: TypeAlias = 'Float[torch.Tensor, "b d_in"] | Float[torch.Tensor, "run b d_in"]'
+Rows: TypeAlias = 'Float[torch.Tensor, "... d_in"]'
+Features: TypeAlias = 'Float[torch.Tensor, "... f"]'
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Sparse:
 
 @dataclass(frozen=True, eq=False)
 class Dictionary(DictionaryTensors):
-    """Dictionaries of one shape and nonlinearity, run axis first.
+    """Dictionaries of one shape and nonlinearity: tensors have the run axis first.
 
     It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean`
     and multiplies by `scale` (the numbers training used, stored with the dictionary), `decode`
@@ -59,7 +60,7 @@ class Dictionary(DictionaryTensors):
         >>> from assay.dictionaries import Dictionary, ReLU
         >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)  # one run, two features
         >>> Dictionary(eye, zero, eye, zero, ReLU()).reconstruct(torch.tensor([[3.0, -4.0]]))
-        tensor([[[3., 0.]]])
+        tensor([[3., 0.]])
     """
 
     def __repr__(self) -> str:
@@ -109,7 +110,7 @@ class Dictionary(DictionaryTensors):
             tensor([[[-1.,  0.],
                      [ 1.,  0.]]])
         """
-        x = self._checked(x)
+        x = self._rows(x)
         if self.per_token:
             # Each row by itself first, then the numbers of training, which were measured on such
             # rows.
@@ -119,48 +120,58 @@ class Dictionary(DictionaryTensors):
             x = x - self.mean[:, None]
         return x if self.scale is None else multiply(x, self.scale)
 
-    def encode(self, x: Rows) -> Float[torch.Tensor, "run b f"]:
-        """Encode activations, shared by the runs ([b, d]) or each run's own ([run, b, d]).
+    def encode(self, x: Rows) -> Features:
+        """Encode raw activations.
+
+        One dictionary gives [..., f] for [..., d_in], with the same leading axes, such as batch and
+        position. Of several (`len` > 1) the first axis is the run: they share [b, d_in], or have
+        [run, b, d_in], and give [run, b, f].
 
         Args:
-            x: raw activations, [b, d_in] or [run, b, d_in].
+            x: raw activations.
+        Raises: DataError for activations of another shape.
         Example:
             >>> import torch
             >>> from assay.dictionaries import Dictionary, ReLU
             >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
             >>> Dictionary(eye, zero, eye, zero, ReLU()).encode(torch.tensor([[3.0, -4.0]]))
-            tensor([[[3., 0.]]])
+            tensor([[3., 0.]])
         """
+        x = as_tensor(x, self.W_enc)
         centre = self.b_dec if self.b_pre is None else self.b_pre
         z = projections(
             self.normalise(x) - centre[:, None], self.W_enc, self.own, self.nonlinearity
         )
-        return self.nonlinearity(z, self.b_enc, self.own)
+        return self._with_axes(self.nonlinearity(z, self.b_enc, self.own), x)
 
-    def decode(
-        self, features: Float[torch.Tensor, "run b f"], x: Rows | None = None
-    ) -> Float[torch.Tensor, "run b d_out"]:
-        """Decode features to activations; x, the input they came from, where a skip or each
-        row's own scale needs it.
+    def decode(self, features: Features, x: Rows | None = None) -> Rows:
+        """Decode features to activations, with the axes that `encode` describes; x, the input they
+        came from, where a skip or each row's own scale needs it.
 
         Args:
-            features: what `encode` gives, [run, b, f].
-            x: its input, [b, d_in] or [run, b, d_in].
-        Raises: DataError where x is needed and not given.
+            features: what `encode` gives.
+            x: its input.
+        Raises: DataError for another shape, and where x is needed and not given.
         Example:
             >>> import torch
             >>> from assay.dictionaries import Dictionary, ReLU
             >>> eye, zero, b_dec = torch.eye(2)[None], torch.zeros(1, 2), torch.tensor([[0.0, 1.0]])
-            >>> Dictionary(eye, zero, eye, b_dec, ReLU()).decode(torch.tensor([[[3.0, 0.0]]]))
-            tensor([[[3., 1.]]])
+            >>> Dictionary(eye, zero, eye, b_dec, ReLU()).decode(torch.tensor([[3.0, 0.0]]))
+            tensor([[3., 1.]])
         """
         if x is None and (self.W_skip is not None or self.per_token):
             raise DataError(
                 "this dictionary has a skip or normalises each row by itself: call "
                 "decode(features, x) with the input x"
             )
-        features = as_tensor(features, self.W_dec).to(self.W_dec.dtype)
-        out = torch.baddbmm(self.b_dec[:, None], features, self.W_dec)
+        features = as_tensor(features, self.W_dec)
+        rows = self._rows(features, self.width, "features").expand(len(self), -1, -1)
+        if x is not None and self._rows(x).shape[1] != rows.shape[1]:
+            raise DataError(
+                f"features and their input must be of the same tokens, got {list(features.shape)} "
+                f"and {list(as_tensor(x).shape)}"
+            )
+        out = torch.baddbmm(self.b_dec[:, None], rows, self.W_dec)
         if x is not None and self.W_skip is not None:
             out = out + self.normalise(x) @ self.W_skip
         # Undone in the reverse order of `normalise`: scale, mean, then each row's own.
@@ -170,22 +181,22 @@ class Dictionary(DictionaryTensors):
             out = divide(out, scale)
         if mean is not None:
             out = out + mean[:, None]
-        if x is None or not self.per_token:
-            return out
-        shift, _, back = per_token(self._checked(x), self.per_token)
-        return out * back + shift
+        if x is not None and self.per_token:
+            shift, _, back = per_token(self._rows(x), self.per_token)
+            out = out * back + shift
+        return self._with_axes(out, features)
 
-    def reconstruct(self, x: Rows) -> Float[torch.Tensor, "run b d_out"]:
+    def reconstruct(self, x: Rows) -> Rows:
         """Reconstruct activations: decode(encode(x), x).
 
         Args:
-            x: raw activations, [b, d_in] or [run, b, d_in].
+            x: raw activations, with the axes that `encode` describes.
         Example:
             >>> import torch
             >>> from assay.dictionaries import pca
             >>> x = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
             >>> pca(x, 1)[0].reconstruct(torch.tensor([[2.0, 5.0]])).abs()  # its axis is the first
-            tensor([[[2., 0.]]])
+            tensor([[2., 0.]])
         """
         return self.decode(self.encode(x), x)
 
@@ -193,7 +204,7 @@ class Dictionary(DictionaryTensors):
         """List the features that are on, ordered by run, row and feature.
 
         Args:
-            x: raw activations, [b, d_in] or [run, b, d_in].
+            x: raw activations; `row` counts all their leading axes together.
         Example:
             >>> import torch
             >>> from assay.dictionaries import Dictionary, ReLU
@@ -203,23 +214,32 @@ class Dictionary(DictionaryTensors):
             >>> on.row, on.feature, on.value
             (tensor([0, 1]), tensor([0, 1]), tensor([3., 2.]))
         """
-        features = self.encode(x)
+        features = self.encode(x).reshape(len(self), -1, self.width)
         run, row, feature = features.nonzero(as_tuple=True)
         return Sparse(run, row, feature, features[run, row, feature])
 
-    def _checked(self, x: Rows) -> Float[torch.Tensor, "run b d_in"]:
-        runs, d_in, _ = self.W_enc.shape
+    def _rows(
+        self, x: Rows | Features, width: int = 0, what: str = "activations"
+    ) -> Float[torch.Tensor, "run b width"]:
+        """The rows with a run axis, which is 1 where the runs share them. Raises: DataError."""
+        runs, width = len(self), width or self.W_enc.shape[1]
         x = as_tensor(x, self.W_enc)
-        if x.shape[-1] != d_in or x.ndim not in (2, 3):
+        each = f"[tokens, {width}]"
+        if runs == 1:
+            expected, fits = f"{each} or [batch, position, {width}]", x.ndim > 0
+        else:
+            expected = f"{each} or [run, tokens, {width}]"
+            fits = x.ndim == 2 or (x.ndim == 3 and len(x) in (1, runs))
+        if not fits or x.shape[-1] != width:
+            several = f" of {runs} runs" if runs > 1 else ""
             raise DataError(
-                f"activations must be [b, {d_in}] or [run, b, …] for this dictionary, got "
-                f"{list(x.shape)}"
+                f"{what} must be {expected} for this dictionary{several}, got {list(x.shape)}"
             )
-        if x.ndim == 3 and len(x) not in (1, runs):
-            raise DataError(
-                f"activations [run, b, d_in] must have as many runs as the dictionary, {runs}; "
-                f"got {list(x.shape)}; of windows [w, s, d_in] give the rows: x.flatten(0, 1)"
-            )
-        return (x if x.ndim == 3 else x[None]).to(
-            self.W_enc.dtype
-        )  # before float16 can overflow in a row's length
+        x = x.reshape(1, -1, width) if runs == 1 or x.ndim == 2 else x
+        return x.to(self.W_enc.dtype)  # before float16 can overflow in a row's length
+
+    def _with_axes(
+        self, made: Float[torch.Tensor, "run b width"], like: torch.Tensor
+    ) -> Float[torch.Tensor, "... width"]:
+        """One dictionary has the leading axes of what it was given, several keep the run axis."""
+        return made if len(self) > 1 else made.reshape(*like.shape[:-1], made.shape[-1])

@@ -17,6 +17,7 @@ from assay.core import foreign
 from assay.core.arrays import as_numpy
 from assay.core.display import follower, write
 from assay.core.errors import DataError, SpecError, StoreError
+from assay.core.nouns import counted
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
@@ -328,7 +329,14 @@ def _unused(corpus: Corpus, plan: Plan, words: Text) -> Iterator[str]:
         files = len(corpus.documents) + corpus.copies
         yield f"{corpus.copies:,} of {files:,} files are copies of others, and are left out"
     there, measured = len(corpus.part(plan.text.part)), len(words.names)
-    if measured < there and words.tokens.size < plan.text.tokens // words.context * words.context:
+    is_all_read = words.tokens.size < plan.text.tokens // words.context * words.context
+    if measured < min(there, summary.LEAST) and not is_all_read:
+        yield (
+            f"only {measured:,} of the {there:,} documents {'was' if measured == 1 else 'were'} "
+            f"read, because {plan.text.tokens:,} tokens are {counted(len(words.tokens), 'window')} "
+            f"of {words.context:,}: larger --tokens and --ablation-tokens read more"
+        )
+    if measured < there and is_all_read:
         yield (
             f"{there - measured:,} of {there:,} documents are shorter than {words.context} tokens, "
             "or are set aside for means, and are left out"
@@ -511,10 +519,13 @@ def same_windows(
     for name, w in windows.items():
         context = length + lead[name]
         same = setting.replace(part=part, context=context, tokens=count * context)
-        changes = [f"windows of {context} tokens, not {w.context}"] * (context != w.context)
-        changes += [f"the {part} part"] * (part != w.part)
-        note = f"{' and '.join(changes)}: as the others that it is compared with"
-        together[name] = Shared(same, note if changes else "")
+        why = f"in windows of {context} tokens, not {w.context}, so that all read the same text"
+        changes = [why] * (context != w.context)
+        if part != w.part:
+            seen = [other for other, its in windows.items() if its.part == part]
+            trained = f"{' and '.join(seen)} {'was' if len(seen) == 1 else 'were'} trained on"
+            changes.append(f"on the {part} part alone, because {trained} another part of it")
+        together[name] = Shared(same, f"measured {', and '.join(changes)}" if changes else "")
     return together
 
 

@@ -128,8 +128,8 @@ def guessing(loss: float, vocabulary: int) -> list[str]:
     if loss <= guess - GUESS:
         return []
     return [
-        f"the clean loss, {loss:.2f} nats, is that of a guess among all {vocabulary:,} tokens "
-        f"({guess:.2f}): {NOTHING_PREDICTED}, so the losses say nothing about the dictionary"
+        f"the clean loss, {loss:.2f} nats, is no better than a guess among all {vocabulary:,} "
+        f"tokens ({guess:.2f}): {NOTHING_PREDICTED}, so the losses say nothing about the dictionary"
     ]
 
 

@@ -108,7 +108,7 @@ def importance_sums(
             subject, site, tokens[part], None if keep is None else keep[part], reads
         )
         inputs = passage.acts if passage.inputs is None else passage.inputs
-        codes = dictionary.encode(inputs.flatten(0, 1))[0]
+        codes = dictionary.encode(inputs.flatten(0, 1))
         codes = (codes * switched_on(dictionary, codes)).unflatten(
             0, passage.tokens.shape
         ) * passage.keep[..., None]

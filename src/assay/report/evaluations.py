@@ -30,6 +30,9 @@ EQUAL = 1.05
 """L0s that differ by less than this factor count as equal."""
 REPEATED = 4
 """A reason that so many numbers of a page have is given once, above their table."""
+NAMED = 4
+"""So many measures are named in a sentence, of more their number."""
+TOO_FEW = re.compile(r"too few documents: (\d+), an interval needs (\d+)")
 TABLE = "documents.csv"
 """The sums over each document, a row for each dictionary and document."""
 GROUPS = {
@@ -212,20 +215,32 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
 
 
 def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]:
-    """Say why measures have no interval: a sentence for each reason that so many numbers have."""
+    """Say why measures have no interval: by the reason, a sentence where so many numbers have it;
+    of too few documents, one sentence for all."""
     measured = _by_measure(entries)
     reasons: dict[str, list[str]] = {}
     for r in (r for each in measured.values() for r in each if r and r.why):
         reasons.setdefault(r.why, []).append(r.label)
+    few = {why: found[0] for why in reasons if (found := re.findall(TOO_FEW, why))}
+    too_few = [label for why in few for label in reasons[why]]
     lines, called = {}, [labels()[name] for name in measured]
-    for why, of in reasons.items():
-        others = [label for label in called if label not in of]
-        but = f" but {', '.join(others)}" if others else ""
-        which = (
-            f"any measure{but}" if 2 * len(others) < len(called) else ", ".join(dict.fromkeys(of))
-        )
-        if len(of) >= fewest:
-            lines[why] = f"No interval of {which}: {why.removeprefix('no interval: ')}"
+    for why, same in reasons.items():
+        distinct = dict.fromkeys(too_few if why in few else same)
+        if len(too_few if why in few else same) < fewest:
+            continue
+        if why in few:
+            most = max(int(n) for n, _ in few.values())
+            there = "there is 1" if most == 1 else f"there are {most}"
+            cause = f"at least {few[why][1]} documents are needed, and {there}"
+        else:
+            cause = why.removeprefix("no interval: ")
+        if not {*called} - {*distinct}:
+            which = "No measure has an interval"
+        elif len(distinct) <= NAMED:
+            which = f"No interval of {', '.join(distinct)}"
+        else:
+            which = f"{len(distinct)} of the {len(called)} measures have no interval"
+        lines[why] = f"{which}: {cause}"
     return lines
 
 

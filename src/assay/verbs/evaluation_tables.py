@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.core.schema import to_json
 from assay.evaluation.result import Evaluated
+from assay.evaluation.summary import LEAST
 from assay.report import evaluations
 from assay.report.evaluations import TABLE
 from assay.verbs.parts import AnswerPart, Cell, Line, Table, written
@@ -24,7 +25,6 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
     """Report what was measured, the tables, then what to know of them and what to type next."""
     plain, entries = to_json(evaluation), evaluation.dictionaries
     table = next((p for p in evaluation.written if p.name == TABLE), None)
-    names = [e["name"] for e in entries]
     return written(
         "evaluate",
         setting=evaluations.setting(plain),
@@ -32,10 +32,10 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
         unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         baselines=against_baselines(entries),
         notes=evaluation.notes,
-        without_interval=evaluations.without_interval(entries).values(),
+        without_interval=dict.fromkeys(evaluations.without_interval(entries).values()),
         cached=all(e["cached"] for e in entries),
         files=evaluation.written,
-        next=judging(table, names) if table is not None else (),
+        next=judging(table, entries) if table is not None else (),
     )
 
 
@@ -84,12 +84,20 @@ def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
     return row.estimate, f"{between}{row.interval}"
 
 
-def judging(table: Path, names: Sequence[str]) -> Iterator[AnswerPart]:
-    """Show the command that judges a difference between the first two dictionaries; the third
-    is a control."""
-    first, second, *controls = names if len(names) > 1 else ("", "")
-    if not first:
+def judging(table: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
+    """Show the command that judges a difference between the first two dictionaries, if the text
+    has the documents for it and they are equally sparse; the third is a control."""
+    l0s = [e["measures"]["l0"]["estimate"] for e in entries[:2]]
+    if len(entries) < 2 or evaluations.unequal_l0(l0s):
         return
+    fewest = min(e["documents"] for e in entries)
+    if fewest < LEAST:
+        yield (
+            f"To judge a difference, at least {LEAST} documents are needed, and {fewest} were "
+            "read; a larger --tokens reads more, if the text has more."
+        )
+        return
+    first, second, *controls = (e["name"] for e in entries)
     arms = [name if name.isidentifier() else f'"{name}"' for name in (first, second)]
     claim = " - ".join(f"mean({arm}.error)/mean({arm}.variance)" for arm in arms) + " < -0.01"
     words = ["assay", "judge", str(table), "--unit", "document"]

@@ -3,6 +3,7 @@ best."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -117,7 +118,9 @@ def command(
     with door.stages("train-dictionary") as bars:
         desk = Desk(Store(place.root), device_here(device), lambda n, of, stage: bars(stage, n, of))
         trained = train(spec, out, asdict(method), desk)
-    return Answer(trained, written("dictionary_trained", t=trained))
+    words = [str(trained.file), "--model", str(trained.model), "--text", str(trained.text)]
+    more = shlex.join(words) + place.options
+    return Answer(trained, written("dictionary_trained", t=trained, more=more))
 
 
 def make_showcase(model: str, device: str, place: Place, door: Door) -> Showcase:

@@ -117,8 +117,8 @@ def cell_sums(
     """Sums over the tokens of each document: features that are on, and squared errors per space,
     NaN where it has none."""
     features = dictionary.encode(raw[cell.reads])
-    off = errors(cell.makes, dictionary.decode(features)[0] - raw[cell.makes], readout, raw["post"])
-    out = {"active": by_document((features[0] > 0).sum(1), document, documents)}
+    off = errors(cell.makes, dictionary.decode(features) - raw[cell.makes], readout, raw["post"])
+    out = {"active": by_document((features > 0).sum(1), document, documents)}
     for space in SPACES:
         missing = np.full(documents, np.nan)
         out[f"error_{space}"] = (

@@ -59,7 +59,7 @@ def reconstruction_losses(
     return torch.stack(
         [
             spliced_loss(
-                subject, site, passage, single.reconstruct(flat)[0].reshape(passage.acts.shape)
+                subject, site, passage, single.reconstruct(flat).reshape(passage.acts.shape)
             )
             for single in dictionary
         ]

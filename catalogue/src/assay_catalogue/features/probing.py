@@ -100,6 +100,4 @@ def random_directions(
 def _encode(dictionary: Dictionary, x: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b f"]:
     """Features times the length of their decoder rows."""
     with torch.no_grad():
-        return dictionary.encode(x.float())[0] * torch.linalg.vector_norm(
-            dictionary.W_dec[0], dim=1
-        )
+        return dictionary.encode(x.float()) * torch.linalg.vector_norm(dictionary.W_dec[0], dim=1)

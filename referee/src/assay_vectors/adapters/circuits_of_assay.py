@@ -137,7 +137,7 @@ def latent_change(
 ) -> dict[str, Any]:
     """Activations after one latent was scaled or set."""
     d, a = dictionary("relu", weights, centred), rows(x)
-    codes, counts = d.encode(a)[0][:, [latent]], torch.ones(len(a), dtype=torch.bool)
+    codes, counts = d.encode(a)[:, [latent]], torch.ones(len(a), dtype=torch.bool)
     reader: Any = SimpleNamespace(dictionary=d)
     part = changed_part(reader, [Change(latent, factor, value)], codes, a, counts)
     return {"changed": a + part}

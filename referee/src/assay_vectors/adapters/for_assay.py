@@ -74,8 +74,8 @@ class _Table(Dictionary):
     def decode(self, features: Tensor, x: Tensor | None = None) -> Tensor:
         """The next rows of the table."""
         start = self.origin["next"][0]
-        self.origin["next"][0] += features.shape[1]
-        return self.origin["rows"][None, start : self.origin["next"][0]]
+        self.origin["next"][0] += len(features)
+        return self.origin["rows"][start : self.origin["next"][0]]
 
 
 def sparsity(features: Nested) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def ce_splice(activations: Nested, special: Sequence[bool], factor: float) -> di
 def encode(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
     """Features and reconstruction."""
     d, a = dictionary(architecture, weights, centred), rows(x)
-    return {"features": d.encode(a)[0], "x_hat": d.reconstruct(a)[0]}
+    return {"features": d.encode(a), "x_hat": d.reconstruct(a)}
 
 
 def features_two_ways(
@@ -141,7 +141,7 @@ def features_two_ways(
 ) -> dict[str, Any]:
     """Features by `encode`, and by `active`, which is what a reader of sparse codes gets."""
     d, a = dictionary(architecture, weights, centred), rows(x)
-    dense, sparse = d.encode(a)[0], d.active(a)
+    dense, sparse = d.encode(a), d.active(a)
     return {
         "encode": dense,
         "forward": torch.zeros_like(dense).index_put((sparse.row, sparse.feature), sparse.value),
@@ -152,7 +152,7 @@ def encode_subset(
     architecture: str, weights: Weights, centred: bool, x: Nested, latents: Sequence[int]
 ) -> dict[str, Any]:
     """Features of some latents: those columns of all, the only way there is."""
-    return {"features": dictionary(architecture, weights, centred).encode(rows(x))[0][:, latents]}
+    return {"features": dictionary(architecture, weights, centred).encode(rows(x))[:, latents]}
 
 
 def fired(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
@@ -166,9 +166,7 @@ def fired(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict
 
 def layer_norm(weights: Weights, x: Nested) -> dict[str, Any]:
     """Reconstruction with each row normalised by itself."""
-    return {
-        "x_hat": dictionary("relu", weights, per_token="layer-norm-exact").reconstruct(rows(x))[0]
-    }
+    return {"x_hat": dictionary("relu", weights, per_token="layer-norm-exact").reconstruct(rows(x))}
 
 
 def fold_scale(
@@ -176,7 +174,7 @@ def fold_scale(
 ) -> dict[str, Any]:
     """What a dictionary that carries its scale makes of raw rows."""
     d, a = dictionary(architecture, weights, centred, scale), rows(x)
-    return {"active": d.encode(a)[0] > 0, "x_hat": d.reconstruct(a)[0]}
+    return {"active": d.encode(a) > 0, "x_hat": d.reconstruct(a)}
 
 
 def example_groups(activations: Nested, groups: int) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def save_load(
         dictionary(architecture, weights, centred).save(Path(room) / "d.safetensors")
         back = Dictionary.load(Path(room) / "d.safetensors")
     rows = torch.tensor(x, dtype=torch.float64)
-    return {"features": back.encode(rows)[0], "x_hat": back.reconstruct(rows)[0]}
+    return {"features": back.encode(rows), "x_hat": back.reconstruct(rows)}
 
 
 def load(
@@ -172,7 +172,7 @@ def load(
         )
         d = read(folder)
     rows = torch.tensor(x, dtype=torch.float32)
-    return {"latents": d.width, "features": d.encode(rows)[0], "x_hat": d.reconstruct(rows)[0]}
+    return {"latents": d.width, "features": d.encode(rows), "x_hat": d.reconstruct(rows)}
 
 
 def evaluation_documents(documents: int, train: int, evaluate: int) -> dict[str, Any]:

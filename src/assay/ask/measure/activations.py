@@ -242,7 +242,7 @@ def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     def on(acts: Mapping[Site, torch.Tensor]) -> torch.Tensor:
         x = torch.cat([acts[site][tokens].flatten(1) for site in sites], 1).float()
-        return (whole.to(x.device).encode(x)[0] != 0).any(0)
+        return (whole.to(x.device).encode(x) != 0).any(0)
 
     def number(reading: PassOutput) -> float:
         ours, theirs = on(reading.acts), on(reading.before)
@@ -259,7 +259,7 @@ def l0(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     def number(reading: PassOutput) -> float:
         x = torch.cat([reading.rows(site, read.position).flatten(1) for site in sites], 1)
-        return float((whole.to(x.device).encode(x)[0] != 0).double().sum(1).mean())
+        return float((whole.to(x.device).encode(x) != 0).double().sum(1).mean())
 
     positions(read, prompt)
     return Ready(each(number), sites=sites)
@@ -277,7 +277,7 @@ def fvu(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     def number(reading: PassOutput) -> float:
         x = torch.cat([reading.rows(site, "mean").flatten(1) for site in sites], 1)
-        error = (x - whole.to(x.device).reconstruct(x)[0]).double().square().sum()
+        error = (x - whole.to(x.device).reconstruct(x)).double().square().sum()
         return float(error / (x - x.mean(0)).double().square().sum())
 
     return Ready(each(number), sites=sites)
@@ -397,11 +397,11 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
         several = dictionary is whole and "feature" in read.sweep and len(x) <= few
         key = (name, sites, tuple(tokens))
         if several and key not in reading[0].memo:  # one encoding for all latents of a sweep
-            reading[0].memo[key] = coder.encode(x)[0]
+            reading[0].memo[key] = coder.encode(x)
         codes = (
             reading[0].memo[key][:, columns]
             if several
-            else torch.cat([coder.encode(part)[0][:, columns] for part in x.split(few)])
+            else torch.cat([coder.encode(part)[:, columns] for part in x.split(few)])
         )
         codes = codes.double().mean(1) if len(latents) > 1 else codes
         of_each = codes.double().unflatten(0, (len(reading), len(tokens)))

@@ -329,7 +329,7 @@ class Editing:
 
         def put(x: torch.Tensor) -> torch.Tensor:
             flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
-            return dictionary.reconstruct(flat)[0].reshape(x.shape).to(x)
+            return dictionary.reconstruct(flat).reshape(x.shape).to(x)
 
         return self._edits(table, [(site, None)], feature=put)
 
@@ -513,7 +513,7 @@ class Steering:
             rows = [directions.another(dictionary, latents[0], self._live(name, site), seed)]
         elif self.control == "latents":
             around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
-            codes = torch.cat([dictionary.encode(chunk)[0] for chunk in around.split(1024)])
+            codes = torch.cat([dictionary.encode(chunk) for chunk in around.split(1024)])
             live = self._live(name, site)
             rows = _matched(latents, codes, [*live, *latents], seed)
         lengths = effects.directions(dictionary, [*latents, *rows]).norm(dim=1)
@@ -521,7 +521,7 @@ class Steering:
 
         def put(x: torch.Tensor) -> torch.Tensor:
             flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
-            change = factors * (value - single.encode(flat)[0][:, columns])
+            change = factors * (value - single.encode(flat)[:, columns])
             added = effects.added(dictionary, rows, change, flat)
             return x + added.reshape(x.shape).to(x)
 
@@ -533,7 +533,7 @@ class Steering:
         around = self.source.around(site).reshape(-1, dictionary.W_enc.shape[1])
         on = torch.zeros(dictionary.width, dtype=torch.bool, device=self.model.device)
         for chunk in around.split(1024):
-            on |= (dictionary.encode(chunk)[0] != 0).any(0)
+            on |= (dictionary.encode(chunk) != 0).any(0)
         return [int(k) for k in on.nonzero()[:, 0]]
 
     def other_neurons(self, table: Intervention, seed: int) -> Intervention:

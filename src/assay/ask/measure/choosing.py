@@ -679,7 +679,7 @@ def _latents(table: Intervention, top: Top, choice: Choice, prompts: Sequence[Pr
     rows = []
     for p, acts in _seen(choice.learner.model, prompts, [site]):
         x = _at(acts[site], p, table.position, first=1).flatten(1)
-        rows.append(coder.encode(x)[0].mean(0))
+        rows.append(coder.encode(x).mean(0))
     return names, torch.stack(rows) * weights
 
 

@@ -301,7 +301,7 @@ def by_latent(dictionary: Dictionary, slope: Slope) -> Float[torch.Tensor, "n k"
     along its decoder row."""
     coder = dictionary.to(slope.acts.device)
     unit = effects.directions(coder, [*range(coder.width)]).double()
-    codes = coder.encode(slope.acts.flatten(1).float())[0].double()
+    codes = coder.encode(slope.acts.flatten(1).float()).double()
     if slope.other is not None:
-        codes = codes - coder.encode(slope.other.flatten(1).float())[0].double()
+        codes = codes - coder.encode(slope.other.flatten(1).float()).double()
     return codes * (slope.by.flatten(1) @ unit.T)

@@ -248,7 +248,7 @@ class _Reader:
             load = cache(partial(opened, folder=self.study, root=ROOT.get()))
             with torch.no_grad():
                 acts = [
-                    fitted(p.dictionary, load(p.dictionary), self.folder).encode(x.float().cpu())[0]
+                    fitted(p.dictionary, load(p.dictionary), self.folder).encode(x.float().cpu())
                     for p, x in zip(points, acts, strict=True)
                 ]
         arguments = self.folder, len(self.task.learned), other

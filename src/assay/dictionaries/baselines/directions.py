@@ -40,7 +40,7 @@ def random_directions(
         >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
         >>> x = torch.tensor([[3.0, -4.0], [-1.0, 2.0], [-2.0, -1.0], [-3.0, 1.0]])
         >>> drawn = random_directions(Dictionary(eye, zero, eye, zero, ReLU()), x, seed=0)
-        >>> (drawn.encode(x) != 0).sum((0, 1)).tolist()  # on as often as the two features
+        >>> (drawn.encode(x) != 0).sum(0).tolist()  # on as often as the two features
         [1, 2]
     """
     from assay.dictionaries.baselines.repair import refit_decoder
@@ -107,7 +107,7 @@ def pca(x: Float[torch.Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[D
         >>> from assay.dictionaries import pca
         >>> x = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
         >>> line, plane = pca(x, 1, 2)
-        >>> off = [float((d.reconstruct(x)[0] - x).square().sum()) for d in (line, plane)]
+        >>> off = [float((d.reconstruct(x) - x).square().sum()) for d in (line, plane)]
         >>> [round(error, 3) for error in off]  # two rows are at distance 1 from the line
         [2.0, 0.0]
     """

@@ -50,7 +50,7 @@ def rescale_and_shift(
         >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
         >>> x = torch.tensor([[4.0, 2.0], [2.0, 6.0]])
         >>> half = shrunk(Dictionary(eye, zero, eye, zero, ReLU()), 0.5)
-        >>> (rescale_and_shift(half, x).reconstruct(x)[0] - x).abs().max() < 0.01
+        >>> (rescale_and_shift(half, x).reconstruct(x) - x).abs().max() < 0.01
         tensor(True)
     """
     return _map_runs(dictionary, lambda single: _rescaled(single, x, chunk, pull))
@@ -121,7 +121,7 @@ def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
         >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
         >>> half = shrunk(Dictionary(eye, zero, eye, zero, ReLU()), 0.5)
         >>> half.encode(torch.tensor([[4.0, -4.0]]))
-        tensor([[[2., 0.]]])
+        tensor([[2., 0.]])
     """
     ones = torch.ones_like(dictionary.b_enc)
     return rescaled(dictionary, factor * ones, 0 * ones)
@@ -267,7 +267,7 @@ def _encoded(
     targets = repeat(None) if y is None else y.split(chunk)
     for part, target in zip(x.split(chunk), targets, strict=False):
         rows = dictionary.normalise(part.to(dictionary.W_enc.device).float())[0]
-        codes = dictionary.normalised.encode(rows)[0]
+        codes = dictionary.normalised.encode(rows)
         yield codes, rows if target is None else _target(dictionary, target)
 
 

@@ -70,7 +70,11 @@ def fits(weight_file: Source) -> bool:
     names, is_named_so = set(weight_file.values), weight_file.file.name.startswith("ae")
     if names == _KEYS["AutoEncoderNew"] and not is_named_so and not open_file(weight_file).config:
         return False
-    return any(names == keys for keys in _KEYS.values())
+    if any(names == keys for keys in _KEYS.values()):
+        return True
+    trainer = open_file(weight_file).config.get("trainer")
+    stated = str(trainer.get("dict_class")) if isinstance(trainer, dict) else ""
+    return names | {"threshold"} == _KEYS.get(stated)  # older files of a TopK have no threshold
 
 
 def read(source: Source, hints: Hints) -> Reading:

@@ -70,8 +70,8 @@ def of_batch(
     """Encode and decode x with the dictionary of one run: what each row adds, how often each
     feature is on, and ŷ."""
     features = dictionary.encode(x)
-    y_hat = dictionary.decode(features, x)[0].to(y.dtype)
-    on = switched_on(dictionary, features[0])
+    y_hat = dictionary.decode(features, x).to(y.dtype)
+    on = switched_on(dictionary, features)
     return of_reconstructions(y, y_hat, on, centre, origin), on.sum(0), y_hat
 
 

@@ -119,8 +119,8 @@ def measure(dictionary: Dictionary, batches: Iterable[torch.Tensor]) -> dict[str
     for batch in batches:
         x = batch.to(dictionary.W_dec.device)
         features = dictionary.encode(x)
-        left = (dictionary.decode(features)[0] - x).double()
-        fired |= (features[0] != 0).any(0).cpu()
+        left = (dictionary.decode(features) - x).double()
+        fired |= (features != 0).any(0).cpu()
         total = total + x.double().sum(0).cpu()
         squares += float(x.double().square().sum())
         error += float(left.square().sum())

@@ -111,7 +111,7 @@ def train_dictionary(
         >>> acts = torch.eye(3).repeat(4, 1)  # three directions, one at a time
         >>> kind = assay.dictionaries.TopK(1)
         >>> topk = assay.train_dictionary(kind, acts, width=6, steps=200, lr=0.01)
-        >>> topk, bool(assay.metrics.fvu(acts, topk.decode(topk.encode(acts))[0]) < 0.01)
+        >>> topk, bool(assay.metrics.fvu(acts, topk.decode(topk.encode(acts))) < 0.01)
         (<Dictionary of 6 features over 3 dimensions, TopK>, True)
     """
     from assay.dictionaries.training.train import Method, fit_dictionaries

@@ -143,7 +143,7 @@ def rise(
             )
             passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
             inputs = passage.acts if passage.inputs is None else passage.inputs
-            new = torch.stack([place.dictionary.reconstruct(x)[0] for x in inputs])
+            new = torch.stack([place.dictionary.reconstruct(x) for x in inputs])
             change = (
                 spliced_run(place.subject, place.writes, passage, new).loss().double()
                 - trace.loss().double()

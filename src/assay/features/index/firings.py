@@ -276,7 +276,7 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
         some = slice(a, a + len(codes))
         row, feature = codes.nonzero(as_tuple=True)
         value = codes[row, feature]
-        missed = y[some] - dictionary.decode(codes[None], x[some])[0]
+        missed = y[some] - dictionary.decode(codes, x[some])
         error += float(missed.double().square().sum())
         parts.append((feature, row + a, value))
         if slope is not None:
@@ -336,7 +336,7 @@ def _codes(
     """Activations of rows, some at a time, each with the number of its first row."""
     size = max(1, CELLS // dictionary.width)
     for a in range(0, max(1, len(x)), size):
-        codes = dictionary.encode(x[a : a + size])[0]
+        codes = dictionary.encode(x[a : a + size])
         yield a, codes * switched_on(dictionary, codes)
 
 

@@ -71,7 +71,7 @@ def attribute(reader: Reader, reading: Reading, position: int | None = None) -> 
         value[a : a + CHUNK] = (
             -torch.linalg.vecdot(reader.parts(reading, chunk), slopes).double().cpu().numpy()
         )
-    error = reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]
+    error = reading.acts - reader.dictionary.reconstruct(reading.inputs)
     error_value = -torch.linalg.vecdot(error, gradient).double().cpu().numpy() * reading.keep
     return Attribution(
         position, float(reading.loss[rows].sum()), firings, value, error_value, gradient
@@ -219,7 +219,7 @@ def reconstructed_loss(reader: Reader, reading: Reading) -> Float[np.ndarray, " 
     reconstruction, nats."""
     keep = torch.from_numpy(reading.keep).to(reading.acts.device)[:, None]
     new = torch.where(
-        keep, reader.dictionary.reconstruct(reading.inputs)[0].to(reading.acts), reading.acts
+        keep, reader.dictionary.reconstruct(reading.inputs).to(reading.acts), reading.acts
     )
     return (
         spliced_run(reader.subject, reader.target, reading.passage, new[None])

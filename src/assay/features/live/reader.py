@@ -273,7 +273,7 @@ class Reader:
 
     def codes(self, inputs: Float[torch.Tensor, "b d_in"]) -> Float[torch.Tensor, "b f"]:
         """Activations of every feature, 0 where it is off."""
-        codes = self.dictionary.encode(inputs)[0]
+        codes = self.dictionary.encode(inputs)
         return codes * switched_on(self.dictionary, codes)
 
     def outlier_limits(

@@ -72,7 +72,7 @@ class Features:
         assert dictionary.scale is not None  # a trained dictionary knows how its inputs were scaled
         rows = (dictionary.W_dec[0] @ read.readout.W_out) / dictionary.scale[0]
         weights = (read.readout.project(rows) * read.readout.gain) @ read.W_U.T
-        f = tuple(dictionary.encode(h)[0].T.contiguous() for h in read.h)
+        f = tuple(dictionary.encode(h).T.contiguous() for h in read.h)
         return Features(read, (f[0], f[1]), (weights - weights.mean(1, keepdim=True)).numpy())
 
     def values(self, feature: int) -> Values:

@@ -319,7 +319,7 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
     x, dictionary = mixed(s)(test.rows(test.kept)), Dictionary.of(trained)
     firings, use = torch.zeros(2, dictionary.width, dtype=torch.float64)
     for part in x.split(2048):
-        features = dictionary.normalised.encode(part)[0]
+        features = dictionary.normalised.encode(part)
         firings += (features > 0).sum(0)
         use += features.double().square().sum(0)
     statistics = {

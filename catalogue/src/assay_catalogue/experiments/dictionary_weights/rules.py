@@ -120,4 +120,4 @@ def planted(
 
 def codes(dictionary: Dictionary, x: Float[torch.Tensor, "b m"]) -> Float[np.ndarray, "b f"]:
     """Features of normalised activations, a few thousand rows at a time."""
-    return np.concatenate([dictionary.normalised.encode(part)[0].numpy() for part in x.split(2048)])
+    return np.concatenate([dictionary.normalised.encode(part).numpy() for part in x.split(2048)])

@@ -149,7 +149,7 @@ def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
     sums = spliced_sums(s, test, dictionary, bench)
     variables = {name: (f"run {dims}", x[None], unit) for name, (dims, x, unit) in sums.items()}
     firings = (
-        (dictionary.normalised.encode(test.rows(test.kept).to(bench.device))[0] > 0)
+        (dictionary.normalised.encode(test.rows(test.kept).to(bench.device)) > 0)
         .sum(0)
         .cpu()
         .numpy()
@@ -187,7 +187,7 @@ def spliced_sums(
         keep = torch.from_numpy(test.keep[batch])
         passage, clean = capture(model, site, tokens, keep, also=after)
         x = passage.acts
-        new = dictionary.reconstruct(x.flatten(0, 1))[0].view_as(x)
+        new = dictionary.reconstruct(x.flatten(0, 1)).view_as(x)
         spliced = spliced_run(model, site, passage, new, also=after)
         ce, kl = compare(
             clean, [spliced, spliced_run(model, site, passage, mean.to(x).expand_as(x))]

@@ -180,8 +180,8 @@ def measure(
     with torch.no_grad():
         for dictionary, spec in zip(dictionaries, runs, strict=True):
             x, codes, directions = tests[spec.seed]
-            features = noisy(codes, spec)[None] if s.method == "oracle" else dictionary.encode(x)
-            row = sums_of(x, dictionary.decode(features)[0], features[0])
+            features = noisy(codes, spec) if s.method == "oracle" else dictionary.encode(x)
+            row = sums_of(x, dictionary.decode(features), features)
             soft = (
                 row if dictionary.as_trained is dictionary else soft_sums(dictionary.as_trained, x)
             )
@@ -235,7 +235,7 @@ def sums_of(
 def soft_sums(dictionary: Dictionary, x: Float[torch.Tensor, "b d"]) -> dict[str, float]:
     """Sums of a smooth gate's own code."""
     features = dictionary.encode(x)
-    return sums_of(x, dictionary.decode(features)[0], features[0])
+    return sums_of(x, dictionary.decode(features), features)
 
 
 def noisy(codes: Float[torch.Tensor, "b f"], spec: GatedAblations) -> Float[torch.Tensor, "b f"]:

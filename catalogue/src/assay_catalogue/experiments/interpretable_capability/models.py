@@ -189,7 +189,7 @@ def _rebuilt(
     dictionary: Dictionary, x: Float[torch.Tensor, "b s d"]
 ) -> Float[torch.Tensor, "b s d"]:
     """The reconstruction in the place of the stream at all tokens but the first."""
-    rebuilt = dictionary.reconstruct(x[:, 1:].flatten(0, 1))[0]
+    rebuilt = dictionary.reconstruct(x[:, 1:].flatten(0, 1))
     return torch.cat([x[:, :1], rebuilt.view_as(x[:, 1:]).to(x)], 1)
 
 

@@ -254,9 +254,7 @@ def others_push(
     x = test.rows(chosen.window * test.spec.context + chosen.position).to(plain.W_dec.device)
     rows = plain.W_dec[0, features]
     directions = rows / rows.norm(dim=1, keepdim=True)
-    whole = (
-        ((plain.reconstruct(x)[0] - plain.b_dec[0]) * directions[chosen.of]).sum(1).cpu().numpy()
-    )
+    whole = ((plain.reconstruct(x) - plain.b_dec[0]) * directions[chosen.of]).sum(1).cpu().numpy()
     own_part = chosen.value * rows.norm(dim=1).cpu().numpy()[chosen.of]
     sums = {
         "own": np.bincount(chosen.of, own_part, len(features)),

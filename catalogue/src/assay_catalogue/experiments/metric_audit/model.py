@@ -276,7 +276,7 @@ def detected(s: MetricAudit, dictionary: Dictionary, text: Text) -> list[float]:
     latent of a lot is on."""
     places = text.places
     f = [
-        dictionary.encode(part.rows(place.row))[0].numpy()
+        dictionary.encode(part.rows(place.row)).numpy()
         for part, place in zip((text.data, text.test), places, strict=True)
     ]
     live = np.flatnonzero(((f[0] > 0).sum(0) >= 10) & ((f[1] > 0).sum(0) >= 3))

@@ -219,10 +219,10 @@ def scored(
     F1 of the latents that stand for them, and the mean largest cosine with their directions."""
     rest = round(l0 * len(held.x[0])) + 1
     with torch.no_grad():
-        f = [dictionary.encode(x)[0] for x in held.x]
+        f = [dictionary.encode(x) for x in held.x]
         least = float(np.partition(f[0].numpy(), -rest, None)[-rest])
         f = [part * (part > least) for part in f]
-        x_hat = dictionary.decode(f[1][None])[0]
+        x_hat = dictionary.decode(f[1])
     choose, judge = (
         recovery.support_sums(on.astype(np.float64), part)
         for on, part in zip(held.on, f, strict=True)

@@ -199,8 +199,8 @@ def _of_dictionary(
 
     grouping, plain = (materials.document, len(materials.documents)), dictionary.normalised
     features = plain.encode(materials.test)
-    off = materials.test - plain.decode(features)[0]
-    features, rows = features[0], dictionary.W_dec[0] / materials.scale
+    off = materials.test - plain.decode(features)
+    rows = dictionary.W_dec[0] / materials.scale
     share = materials.metrics.share(rows)
     parted = halves(share, s.seed)
     stored = {name: parted[name] for name in ("trained", COMPARED[s.pays])}

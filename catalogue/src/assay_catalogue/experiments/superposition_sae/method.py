@@ -253,9 +253,9 @@ def dictionary_measures(
         rows = [draw(i) for i in range(max(1, s.rows // 5000))]
         for r, dictionary in enumerate(dictionaries):
             h, x = torch.cat([a[r] for a, _ in rows]), torch.cat([b[r] for _, b in rows])
-            features = dictionary.encode(h)[0]
+            features = dictionary.encode(h)
             f1[r] = np.nan_to_num(support(support_sums(x, features), match[r].numpy())["f1"])
-            active[r], error[r] = l0(features), fvu(h, dictionary.decode(features[None])[0])
+            active[r], error[r] = l0(features), fvu(h, dictionary.decode(features))
     return {
         "cosine": ("run feature", cosine, "cosine"),
         "f1": ("run feature", f1, "F1"),

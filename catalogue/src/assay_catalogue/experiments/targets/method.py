@@ -303,7 +303,7 @@ def dictionary_measures(
             np.stack([r[key] for r in rows.values()])[None],
             key.replace("error_", "squared "),
         )
-    features, D = act.encode(raw["act"])[0], act.W_dec[0]
+    features, D = act.encode(raw["act"]), act.W_dec[0]
     if "logit" in cell_dictionaries:
         variables |= likeness_measures(s, cell_dictionaries, features, read)
     if "post" in cell_dictionaries:

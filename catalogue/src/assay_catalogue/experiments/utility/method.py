@@ -167,7 +167,7 @@ def measured(
     auroc = np.stack([reached.get(name, nothing)[1:] for name in METHODS])
     x = test.rows(test.kept)
     with torch.no_grad():
-        off = dictionary.reconstruct(x[None])[0] - x
+        off = dictionary.reconstruct(x) - x
     fvu = float(off.square().sum() / (x - x.mean(0)).square().sum())
     return passages.names, auroc.transpose(2, 0, 1), fvu
 

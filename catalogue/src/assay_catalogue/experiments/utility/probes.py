@@ -82,7 +82,7 @@ def features(
     out: dict[str, list[torch.Tensor]] = {"last": [], "mean": []}
     with torch.no_grad():
         for block in x:  # of one concept at a time
-            f = (dictionary.encode(block.flatten(0, 1))[0] * length).unflatten(0, block.shape[:2])
+            f = (dictionary.encode(block.flatten(0, 1)) * length).unflatten(0, block.shape[:2])
             for name, columns in pooled(f[None]).items():
                 out[name].append(columns[0].clone())
     return {name: torch.stack(blocks) for name, blocks in out.items()}
