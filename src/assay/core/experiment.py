@@ -296,6 +296,9 @@ class Experiment(Generic[S]):
     verdict_notes: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
     """(its judged claims, the measures of all arms) → what a reader should know in addition to the
     verdicts, a line each."""
+    annotate: Callable[[Any, Arms], Any] | None = None
+    """(a judged claim or an estimate, the measures of all arms) → the same with the unit of its
+    number, and the level at which an extreme is."""
     cost: Callable[[Runs[S]], Cost] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
     """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record says

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from assay.core.reasons import GIVEN
-from assay.core.results import Estimated, Judged, Other, Published
+from assay.core.results import Estimated, Judged, Other, Published, unit_of
 from assay.lab.judge.families import is_number
 from assay.report.tables import (
     ROLES,
@@ -121,7 +121,7 @@ def axis_title(statement: Judged | Estimated) -> str:
     # a comparison within what is computed, as in share(x > 3) > 0.5, has brackets on both sides
     shown = max(sides, key=lambda x: not is_number(x))
     whole = shown.count("(") == shown.count(")") and len(shown) <= LONGEST
-    unit = f"in {statement.unit}" if statement.unit not in ("", "1") else ""
+    unit = f"in {unit}" if (unit := unit_of(statement)) else ""
     return ", ".join(filter(None, [shown * whole, unit]))
 
 
@@ -129,7 +129,7 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     """The arm that a statement is about, all others that were asked, and the published number."""
     name, outcome = (claim.arm, claim.outcome) if claim else ("", "finding")
     numbers = statement.estimate, *limits(statement)
-    words = " ".join(estimate_of(statement))
+    words = " ".join(filter(None, (*estimate_of(statement), statement.at)))
     yield _Row(name or "value", "method", outcome, words, *numbers, statement.points)
     for role, arm, v in claim.arms() if claim else ():
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None

@@ -27,7 +27,7 @@ from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.nouns import plural
 from assay.core.plain import as_json, plain
-from assay.core.results import Estimated, Judged, Published, ResultData
+from assay.core.results import Estimated, Judged, Published, ResultData, unit_of
 from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, palette, statements, tables
@@ -73,6 +73,7 @@ def environment() -> Environment:
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,
+        "unit": unit_of,
         "sentence": _sentence,
         "note": _note,
         "words": words,
@@ -166,7 +167,6 @@ def page(
         if note
     }
     shared, noted = _shared(noted)
-    figures = _in_units(figures, data)
     listed = tables.rows(data, turned)
     answers = sum(bool(r.found) for r in listed) + len(claims)
     sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
@@ -239,10 +239,10 @@ def _scopes(data: ResultData) -> list[str]:
 
 
 def _in_words(data: ResultData, study: Shown) -> ResultData:
-    """A study's result with the units of its numbers, and scopes in its own words."""
+    """A study's result with scopes in its own words."""
 
     def restated(s: Any) -> Any:
-        return structs.replace(study.with_unit(s), scope=study.scope(s.scope, s.text))
+        return structs.replace(s, scope=study.scope(s.scope, s.text))
 
     judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
     estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))
@@ -255,20 +255,6 @@ def _lead(data: ResultData) -> str:
     if data.verdicts or not data.findings or (e := data.findings[0]).curve is not None:
         return ""
     return " ".join(filter(None, (f"{e.text}:", *tables.estimate_of(e), tables.row(e).unit)))
-
-
-def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:
-    """Figures of curves with the unit of their numbers in place of what was computed."""
-    units = {e.condition: e.unit for e in data.findings if e.unit not in ("", "1")}
-    renamed = []
-    for f in figures:
-        name = f.color if f.mark == "heatmap" else f.y_title
-        unit = units.get(name or "", "")
-        if unit and f.mark == "heatmap":
-            table = {unit if k == name else k: column for k, column in f.columns.items()}
-            f = replace(f, columns=table, color=unit)
-        renamed.append(replace(f, y_title=unit) if unit and f.mark != "heatmap" else f)
-    return renamed
 
 
 def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list[tables.Row]:

@@ -30,6 +30,7 @@ from assay.core.results import (
     Verified,
     control_level,
     signed,
+    unit_of,
 )
 
 if TYPE_CHECKING:
@@ -500,7 +501,10 @@ def _narrower(v: Verdict) -> str:
 
 
 def _unit(s: Statement) -> str:
-    return "" if s.unit == "1" else s.unit
+    """The unit of a number, and where an extreme is: "nats at layer 0"."""
+    if isinstance(s, Verified):
+        return "" if s.unit == "1" else s.unit
+    return " ".join(filter(None, (unit_of(s), s.at)))
 
 
 def _diverged(s: Judged | Estimated) -> str:
@@ -604,7 +608,18 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     )
     if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
         parts.append(describe_detectable(v))
-    return "; ".join(filter(None, (*parts, _diverged(v), clipped(v), v.warning)))
+    return "; ".join(filter(None, (*parts, opposite(v), _diverged(v), clipped(v), v.warning)))
+
+
+def opposite(v: Judged) -> str:
+    """Say that a claim fails with its whole interval on the other side of 0 than its range; "" of
+    any other."""
+    low, high = v.range
+    below = low >= 0 and v.high < 0
+    if v.outcome != "fails" or not (below or (high <= 0 and v.low > 0)):
+        return ""
+    side = "below" if below else "above"
+    return f"the whole interval is {side} 0: the opposite of what is claimed"
 
 
 def agreed(v: Judged) -> str:
