@@ -168,7 +168,8 @@ def page(
     }
     shared, noted = _shared(noted)
     listed = tables.rows(data, turned)
-    answers = sum(bool(r.found) for r in listed) + len(claims)
+    estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
+    answers = len(estimates) + len(claims)
     sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
     sections["intervals"] = answers
     return (
@@ -176,7 +177,8 @@ def page(
         .get_template("page.html")
         .render(
             data=data,
-            lead=_lead(data),
+            lead=lead,
+            estimates=estimates,
             header=header,
             text=text,
             looks=looks,
@@ -320,7 +322,8 @@ def index(
     optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
-    everything = together(e["data"] for e in listed)
+    judged = tuple(c.judged for c in checks if c.judged)
+    everything = together([*(e["data"] for e in listed), ResultData(verdicts=judged)])
     return (
         environment()
         .get_template("index.html")
@@ -329,7 +332,7 @@ def index(
             evaluated=evaluated,
             checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-            tally=list(tables.outcomes([*everything.statements, *checks]).items()),
+            tally=list(tables.outcomes(everything.statements).items()),
             rows=[row for e in listed for row in e["rows"]],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
@@ -343,28 +346,34 @@ def title_of(page: str) -> str:
 
 
 class ListedCheck(NamedTuple):
-    """A saved check in the index; its outcome is "" where nothing is claimed, as of a probe."""
+    """A saved check in the index; None where nothing is claimed, as of a probe."""
 
     href: str
     title: str
-    outcome: str
+    judged: Judged | None
+
+    @property
+    def row(self) -> tables.Row | None:
+        """Its claim as a row of a table."""
+        return self.judged and tables.row(self.judged)
 
 
 def listed_check(href: str, page: str) -> ListedCheck:
-    """Read the title and the outcome from the page of a saved check."""
-    outcome = re.search(r'<p class="question (\w+)">', page)
-    return ListedCheck(href, title_of(page), outcome[1] if outcome else "")
+    """Read the title and the claim from the page of a saved check."""
+    stated = re.search(r'<script type="application/json" id="judged">(.*?)</script>', page)
+    judged = Judged.from_json(json.loads(stated[1])) if stated else None
+    return ListedCheck(href, title_of(page), judged)
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """What a page over several results shows of one: claims and exact statements, how they came
-    out, and the cost. Estimates are many, and on the result's own page."""
+    out, the estimates, and the cost."""
     stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
     rows = tables.rows(data, turned)
     return {
         "statements": stated,
         "rows": rows[: len(stated)],
-        "estimates": rows[len(stated) :],
+        "estimates": rows[len(stated) + bool(_lead(data)) :],
         "tally": tally(data),
         "cost": statements.cost(data),
         "lead": _lead(data),

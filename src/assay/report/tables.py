@@ -190,7 +190,8 @@ class Row:
     curve: tuple[str, ...] = ()
     """Of a curve: a line for each level with its part of the band."""
     found: str = ""
-    """Of a curve: where it crosses, or of a scan which level is farthest from 0, in words."""
+    """Of a curve: where it crosses or is highest and lowest, or of a scan which level is farthest
+    from 0, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
@@ -512,16 +513,28 @@ def _diverged(s: Judged | Estimated) -> str:
 
 
 def _found(s: Estimated) -> str:
-    """Say where a curve crosses, or which level of a scan is farthest from 0; "" of others."""
-    if (curve := s.curve) is None or (curve.is_plain and not curve.crossing):
+    """Say where a curve crosses, or else where it is highest and lowest, or which level of a scan
+    is farthest from 0; "" of a number."""
+    if (curve := s.curve) is None:
         return ""
+    listed = [k for k, x in enumerate(curve.estimate) if _known(x)]
     if curve.crossing:
-        return f"it {curve.crossing.words}"
-    farthest = max(curve.listed() or [0], key=lambda k: abs(curve.estimate[k]))
-    numbers = " ".join(filter(None, (*_at_level(s, curve, farthest), _unit(s))))
-    return (
-        f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0, {numbers}"
-    )
+        words = curve.crossing.words
+        return f"there is {words}" if words.startswith("no ") else f"it {words}"
+    if not listed:
+        return ""
+
+    def number_at(k: int) -> str:
+        return " ".join(_at_level(s, curve, k)).rstrip()
+
+    unit = f" {_unit(s)}".rstrip()
+    if curve.is_plain:
+        lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
+        top, bottom = (f"{curve.in_words(k)}, {number_at(k)}" for k in (highest, lowest))
+        return f"it is highest at {top}, and lowest at {bottom}{unit}"
+    farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
+    where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
+    return f"{where}, {number_at(farthest)}{unit}"
 
 
 def _at_level(s: Estimated, curve: Curve, k: int) -> tuple[str, str]:
