@@ -613,8 +613,6 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     parts = []
     if v.reason and (all_of_it or not re.fullmatch("control .* satisfies it too", v.reason)):
         parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
-    elif all_of_it and v.outcome == "holds" and v.edition > 1:
-        parts.append(v.too)
     parts.append(v.remedy[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
