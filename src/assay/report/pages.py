@@ -27,7 +27,7 @@ from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.nouns import plural
 from assay.core.plain import as_json, plain
-from assay.core.results import Estimated, Judged, Published, ResultData, unit_of
+from assay.core.results import Estimated, Judged, Published, ResultData
 from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, palette, statements, tables
@@ -73,7 +73,6 @@ def environment() -> Environment:
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,
-        "unit": unit_of,
         "sentence": _sentence,
         "note": _note,
         "words": words,
@@ -170,8 +169,8 @@ def page(
     listed = tables.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
-    sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
-    sections["intervals"] = answers
+    sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": in_order}
+    sections |= {"about": text or study, "features": cards}
     return (
         environment()
         .get_template("page.html")
@@ -355,7 +354,7 @@ class ListedCheck(NamedTuple):
     @property
     def row(self) -> tables.Row | None:
         """Its claim as a row of a table."""
-        return self.judged and tables.row(self.judged)
+        return tables.row(self.judged) if self.judged else None
 
 
 def listed_check(href: str, page: str) -> ListedCheck:
