@@ -127,7 +127,7 @@ NOTED = {
         "steered: 20 of the 20 prompts of prompts have the columns of rows from which mood is",
     ),
     "a probe that may know nothing": (PROBED, "p.accuracy < 0.99", CHANCE),
-    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of"),
+    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of {who} of"),
     "the first token": (
         CUT + SINK.format(to=0),
         "main.sink > 0.5",
