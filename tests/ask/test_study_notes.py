@@ -465,7 +465,7 @@ def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noq
     assert highest.estimate == pytest.approx(float(means.max()))
     assert highest.at == f"at layer {int(means.values.argmax())}"
     assert f"{highest.measured_in} at layer {int(means.values.argmax())}, " in str(result)
-    assert list(highest.to_pandas()["at"])[0] == highest.at
+    assert next(iter(highest.to_pandas()["at"])) == highest.at
     assert not any("highest at" in n for n in result.notes), result.notes
     (lowest,) = run(
         study(folder, "low", LENS, "min(mean(main.lens), over=layer) < 1e3"), tmp_path
