@@ -1,8 +1,8 @@
 """How results look in a notebook: figures as pictures, results, verdicts and dictionaries as
 tables, long work as a bar.
 
-Everything sets its own background and text colour, light or dark as the notebook is, so that it can
-be read on any page."""
+Everything sets its own text colour, light or dark as the notebook is, and its background unless the
+page says which it is, so that it can be read on any page."""
 
 from __future__ import annotations
 
@@ -285,13 +285,20 @@ def _statements(data: ResultData) -> Markup:
 
 
 def _style() -> str:
-
-    dark = f"{{{palette.variables(dark=True)}color-scheme:dark}}"
-    names = ",".join((*NIGHT, *DAY))
+    """The style of what is shown. On a page that says whether it is dark, it has that page's
+    background; on any other it has the colour scheme that the page declares, which is light where
+    there is none, whatever the reader's system prefers."""
+    day, night = (f"{{{palette.variables(dark=dark)}}}" for dark in (False, True))
+    declared = f":root:not({(marks := ','.join((*NIGHT, *DAY)))}):not(:has({marks})) .assay"
+    marked = ",".join(f"{mark} .assay" for mark in (*NIGHT, *DAY))
     intervals = palette.styles("intervals.css").replace(".intervals", ".assay .intervals")
     return (
-        f".assay{{{palette.variables()}color-scheme:light}}"
-        f"@media (prefers-color-scheme:dark){{:root:not({names}):not(:has({names})) .assay{dark}}}"
-        f"{','.join(f'{mark} .assay' for mark in NIGHT)}{dark}"
+        f".assay{day}"
+        "@supports (color:light-dark(#fff,#000))"
+        f"{{{declared}{{{palette.variables_by_scheme()}}}}}"
+        f"{','.join(f'{mark} .assay' for mark in NIGHT)}{night}"
         f"{palette.repaint('.assay svg')}{intervals}{palette.styles('notebook.css')}"
+        f"{','.join(f'{mark} .assay' for mark in NIGHT)}{{color-scheme:dark}}"
+        f"{','.join(f'{mark} .assay' for mark in DAY)}{{color-scheme:light}}"
+        f"{marked}{{background:none}}"
     )

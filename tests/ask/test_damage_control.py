@@ -81,6 +81,16 @@ def judged(folder, tmp_path, controls="", study=STUDY):
     return result.judged[0], result.notes
 
 
+def test_the_total_of_its_progress_is_known_from_the_beginning(tmp_path, monkeypatch):
+    in_parts, seen = damage._in_equal_parts, []
+    watched = lambda tick, count: in_parts(lambda *progress: seen.append(progress), count)  # noqa: E731
+    monkeypatch.setattr(damage, "_in_equal_parts", watched)
+    judged(world(tmp_path / "needed", needed=True), tmp_path)
+    (total,) = {total for _, total in seen}
+    finished = [done for done, _ in seen]
+    assert finished == sorted(finished) and finished[-1] == total
+
+
 def test_a_part_that_everything_needs_is_unspecific(tmp_path):
     folder = world(tmp_path / "needed", needed=True)
     before, _ = judged(folder, tmp_path, 'controls = ["layer"]')

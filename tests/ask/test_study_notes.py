@@ -127,7 +127,7 @@ NOTED = {
         "steered: 20 of the 20 prompts of prompts have the columns of rows from which mood is",
     ),
     "a probe that may know nothing": (PROBED, "p.accuracy < 0.99", CHANCE),
-    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of"),
+    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of {who} of"),
     "the first token": (
         CUT + SINK.format(to=0),
         "main.sink > 0.5",
@@ -458,12 +458,24 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     assert "1 of 3 other heads pass" in note and "1.1 1, passes" in note
 
 
-def test_the_largest_mean_is_judged_and_its_level_is_told(folder, tmp_path):  # noqa: F811
+def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noqa: F811
     result = run(study(folder, "top", LENS, "max(mean(main.lens), over=layer) < 1e3"), tmp_path)
     means = result.arms["main"].lens.mean(["run", "prompt"])
-    assert result.judged[0].estimate == pytest.approx(float(means.max()))
-    text = "max(mean(main.lens), over=layer): the mean over units is highest at layer"
-    assert any(f"{text} {int(means.argmax())}, " in n for n in result.notes), result.notes
+    (highest,) = result.judged
+    assert highest.estimate == pytest.approx(float(means.max()))
+    assert highest.at == f"at layer {int(means.values.argmax())}"
+    assert f"{highest.measured_in} at layer {int(means.values.argmax())}, " in str(result)
+    assert next(iter(highest.to_pandas()["at"])) == highest.at
+    assert not any("highest at" in n for n in result.notes), result.notes
+    (lowest,) = run(
+        study(folder, "low", LENS, "min(mean(main.lens), over=layer) < 1e3"), tmp_path
+    ).judged
+    assert lowest.estimate == pytest.approx(float(means.min()))
+    assert lowest.at == f"at layer {int(means.values.argmin())}"
+    each = run(study(folder, "each", LENS, "max(main.lens, over=layer) < 1e3"), tmp_path)
+    assert each.judged[0].at == "at each prompt's own layer"
+    where = f"highest at layer {int(means.values.argmax())}, "
+    assert any(where in n for n in each.notes), each.notes
     both = "max(changed.lens, over=layer) - main.lens[layer=2] > -1e3"
     sides = run(study(folder, "both", LENS, both), tmp_path).judged[0].sides
     assert sides["main.lens[layer=2]"] == pytest.approx(float(means[2]))

@@ -3,6 +3,7 @@ they refuse in one line, changing nothing."""
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,12 @@ def test_several_dictionaries_make_one_table_one_plot_and_files(done):
     assert any(n.startswith("figure-01") for n in made)
     page = (here / "report/evaluation.html").read_text()
     assert "<svg" in page
+    assert page.index('id="baselines"') < page.index('id="trade-off"') < page.index('id="measures"')
+    folded = re.findall("<details>.*?</details>", page, re.DOTALL)
+    explained = [x for x in folded if "<summary>definitions</summary>" in x]
+    assert "lower is better" in "".join(explained) and "is better" not in re.sub(
+        "<details>.*?</details>", "", page, flags=re.DOTALL
+    )
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "Pareto" not in first.err
 

@@ -349,7 +349,10 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     assert re.search(r"effect > 3: 6\.5 \[", text), "the mean length of a prompt"
     assert {n for t, *a in checker.attributes if t == "td" for n in a[1:]} >= {"draws"}
     index = (tmp_path / "index.html").read_text()
-    assert 'class="holds">holds</span>: <a href="double-check.html">It doubles' in index
+    (listed,) = re.findall("<tr>.*?</tr>", index.partition("<tbody>")[2], re.DOTALL)
+    row = " ".join(re.sub("<[^>]*>", " ", listed).split())
+    assert row.startswith("● holds It doubles 6.5 [") and "12 prompts" in row and "✓" in row
+    assert '<a href="double-check.html">It doubles</a>' in listed
     assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
 
 
@@ -370,10 +373,21 @@ def test_where_a_curve_crosses_is_an_answer():
     )
     data = structs.replace(sample.result(), findings=(Estimated(text="The lead", curve=curve),))
     html = pages.page(data)
-    answers = html[html.index('id="intervals"') : html.index('class="claim-plot"')]
-    assert "The lead: <b>it crosses 0 at 4</b>. On it." in answers
+    answers = html[html.rindex('class="claim-plot"') : html.index('id="verdicts"')]
+    assert "The lead: <b>it crosses 0 at 4</b>. On it." in answers, "after the claims"
+    number = Estimated(text="The size", estimate=2.5, low=2.0, high=3.0, unit="nats")
+    data = structs.replace(data, findings=(number, *data.findings))
+    answers = pages.page(data).partition('id="intervals"')[2].partition('id="verdicts"')[0]
+    size = "The size: <b>2.5</b> [2.0, 3.0] nats."
+    assert answers.index("claim-plot") < answers.index(size) < answers.index("The lead: <b>")
     scan = structs.replace(curve, levels=("a", "b"), crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=scan, unit="nats"),))
     answer = "Each: <b>of 2 levels, layer b is farthest from 0, 2.0 [1.0, 3.0] nats</b>."
     assert answer in pages.page(alone)
+    plain = structs.replace(curve, crossing=None)
+    alone = ResultData(findings=(Estimated(text="Each", curve=plain, unit="nats"),))
+    answer = (
+        "it is highest at layer 8, 2.0 [1.0, 3.0], and lowest at layer 2, −1.0 [−2.0, 0.0] nats"
+    )
+    assert f"Each: <b>{answer}</b>." in pages.page(alone)
     assert answer in pages.index([{"data": alone, "href": "a.html", "title": "A"}])

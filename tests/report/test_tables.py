@@ -333,7 +333,24 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     lines = tables.text(ResultData(findings=(found,)), width).splitlines()
     [at] = [i for i, line in enumerate(lines) if "in features per dimension" in line]
     assert "density 0.1:" in lines[at + 1] and "density 0.3" in lines[at + 3]
-    assert sum("dimension" in line for line in lines) == 1
+    assert sum("dimension" in line for line in lines) == 2, "and once after what is found"
+    words = " ".join(" ".join(lines).split())
+    assert (
+        "it is highest at density 0.1, 3.00 [" in words and "lowest at density 0.3, 0.00 [" in words
+    )
+
+
+@pytest.mark.parametrize("claim", ["new.x - old.x > 0.5", "old.x - new.x < -0.5"])
+def test_a_claim_whose_effect_goes_the_other_way_says_so(claim):
+    low, high = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4], [3.2, 3.5, 3.1, 3.0, 3.4, 3.3]
+    rows = {"arm": ["new"] * 6 + ["old"] * 6 + ["again"] * 6, "seed": [*range(6)] * 3}
+    words = "the whole interval is {} 0: the opposite of what is claimed"
+    how = {"claim": claim, "unit": "seed", "control": "again"}
+    opposite = judge({**rows, "x": [*low, *high, *high]}, **how)
+    side = "below" if claim.startswith("new") else "above"
+    assert opposite.outcome == "fails" and words.format(side) in str(opposite)
+    too_small = judge({**rows, "x": [*[v + 0.1 for v in low], *low, *low]}, **how)
+    assert too_small.outcome == "fails" and "opposite" not in str(too_small)
 
 
 def test_a_control_that_changes_nothing_has_a_word_at_its_tick():

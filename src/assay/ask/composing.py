@@ -25,6 +25,7 @@ from assay.ask import (
     statements,
     verdict_notes,
 )
+from assay.ask.annotated import annotated
 from assay.ask.contents import Contents
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.measuring import OF_PROMPTS
@@ -167,6 +168,7 @@ def _experiment(
             measured=sum(s.of.measured for s in study.sides) or 1,
             scope=partial(_scope, study),
             verdict_notes=study.verdict_notes,
+            annotate=study.annotate,
         )
     except AssayError as e:
         raise ExperimentError(f"{study.text.path}: {e}") from e
@@ -254,6 +256,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
     bearing += [r for r in study.asked.remarks if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r)]
     by_text = dict(zip((statement.text for statement in made), askings, strict=True))
     study.verdict_notes = partial(verdict_notes.lines, study.asked, by_text, bearing)
+    study.annotate = partial(annotated, study.text.study.read, by_text)
 
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:

@@ -7,9 +7,11 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from assay.ask import comparing, missing, sides
+from assay.ask.annotated import annotated
 from assay.ask.model_study import ModelStudy
 from assay.ask.sides import Side
 from assay.ask.text import Text
@@ -83,6 +85,7 @@ class StudyDraft:
             raise text.error((asks,), message)
         self.asked = ModelStudy(text)
         self.verdict_notes: Any = None
+        self.annotate: Any = partial(annotated, text.study.read, {})
         # the arms and measures that each statement reads, by its text
         self.columns: dict[str, list[tuple[str, str]]] = {}
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()

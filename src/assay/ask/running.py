@@ -14,7 +14,6 @@ import msgspec
 
 from assay.ask import text
 from assay.ask.measure import models as asked_models
-from assay.ask.shown import in_units
 from assay.ask.text import read
 from assay.core.display import follower, lines
 from assay.core.errors import ExperimentError, nearest
@@ -130,8 +129,7 @@ def run(
         lab = Lab(root, Inline(), device)
         tell = follower() or lines(experiment.name)
         tell(Said(f"{experiment.name}: the store is {lab.store.root}"))
-        result = lab.run(experiment, override(experiment, preset, tuple(set)), tell)
-        return in_units(result, experiment)
+        return lab.run(experiment, override(experiment, preset, tuple(set)), tell)
 
 
 def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,9 @@ prompts, and what each statement computes, with its unit."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -18,12 +16,8 @@ from assay.ask.measure.tokenized import texts_of
 from assay.ask.part import at_levels
 from assay.ask.tables import Answer, Read
 from assay.ask.text import Study, read
-from assay.ask.wording import Condition, condition
 from assay.core.claims import Claim, Estimate
-from assay.core.columns import LOCATING
 from assay.core.experiment import Experiment
-from assay.core.heavy import xr
-from assay.lab.judge.result import Result
 from assay.lab.store.origin import STUDIES
 
 PROMPTS = 3
@@ -44,23 +38,15 @@ class Shown:
     """Descriptions of the reads, one line each."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """What each statement computes, by its sentence."""
-    units: Mapping[str, str] = field(default_factory=dict)
-    """The units of these numbers, if known."""
     study: Study = field(default_factory=Study)
-
-    def with_unit(self, s: Any) -> Any:
-        """A statement with the unit of its number, if its author gives none."""
-        unit = s.unit if s.unit not in ("", "1") else self.units.get(s.text, s.unit)
-        return msgspec.structs.replace(s, unit=unit)
 
     def scope(self, words: str, sentence: str) -> str:
         """Write the scope of a statement in plain words."""
         return spoken_scope(self.study, words, self.conditions.get(sentence, ""))
 
 
-def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | None:
-    """Collect what the page of a study shows of its text and its measures; None for any other
-    experiment."""
+def describe(experiment: Experiment) -> Shown | None:
+    """Collect what the page of a study shows of its text; None for any other experiment."""
     path = Path(experiment.origin)
     if path.suffix not in STUDIES:
         return None
@@ -75,7 +61,6 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
         [*_example(study, tables)] if rows else [],
         [*map(_describe_read, study.read)],
         {s.text: s.condition for s in stated},
-        {s.text: unit for s in stated if (unit := _unit(s, arms, study))},
         study,
     )
 
@@ -131,36 +116,3 @@ def _describe_read(read: Read) -> str:
     words = reads.describe(read)
     others = {slot: values for slot, values in read.sweep.items() if f"{{{slot}}}" not in words}
     return at_levels(reads.describe(msgspec.structs.replace(read, sweep=others)), read.sweep)
-
-
-def in_units(result: Result, experiment: Experiment) -> Result:
-    """The result of a study with the units of its numbers, as on its page."""
-    if (study := describe(experiment, result.arms)) is None:
-        return result
-    judged = tuple(study.with_unit(j) for j in result.judged)
-    return replace(result, judged=judged, findings=tuple(map(study.with_unit, result.findings)))
-
-
-def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset], study: Study) -> str:
-    """The unit of a statement's number: that of all measures of which it is a weighted sum; "" for
-    a dimensionless or unknown one. A gradient has the unit of its read."""
-    source = {r.name: r.gradient for r in study.read if r.gradient}
-    stated = condition(s.condition, compared=isinstance(s, Claim))
-    main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
-    measured: list[tuple[Any, str]] = [
-        (arms.get(c.arm or main, {}), source.get(c.name, c.name)) for c in stated.parsed.columns
-    ]
-    units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
-    located = any(c.how in LOCATING for c in stated.columns)
-    if units == {"1"} or len(units) > 1 or located or not _scales(stated):
-        return ""
-    return "logits" if (unit := units.pop()) == "logit" else unit
-
-
-def _scales(stated: Condition) -> bool:
-    """Whether a condition scales with its measures, like a weighted sum."""
-    columns, walk = stated.parsed.columns, stated.parsed.walk
-    once, thrice = (
-        float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__)) for by in (1, 3)
-    )
-    return once != 0 and math.isclose(thrice, 3 * once)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.ask.annotated import extremes
 from assay.ask.measure import choosing, damage, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
@@ -100,7 +101,7 @@ def _of_claim(
             yield from _draws(part, judged.controls[name])
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
         yield from _chosen(questions, part, arms[claim.of])
-    yield from _highest(asking, claim, arms)
+    yield from _highest(asking, judged, arms)
     yield from _no_lead(questions, asking, judged, arms)
     yield from _too_small(judged)
 
@@ -325,49 +326,13 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
         yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
-def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
-    """Say at which level the mean over units is highest, for a claimed maximum or for what chooses
-    a level."""
-    for text, over, means in _curves(asking, claim, arms) if asking else ():
-        if means.isnull().all():  # as an AUROC is of units that have both labels
-            continue
-        highest = means.argmax([*over])
-        levels = ", ".join(f"{d} {means[d].values[int(highest[d])]}" for d in over)
-        subject = "what chooses the level" if text.endswith("]") else "the mean over units"
-        sign, end = (-1, "lowest") if "=argmin(" in text else (1, "highest")
-        yield f"{text}: {subject} is {end} at {levels}, {sign * float(means.max()):.3g}"
-
-
-def _curves(
-    asking: Asking, claim: Claim, arms: Arms
-) -> Iterator[tuple[str, tuple[str, ...], xr.DataArray]]:
-    """Give the mean over units at each level, for every maximum and every choice of a level."""
-
-    def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
-        x = arms[c.arm or claim.of][c.name]
-        x = replace(c, over=(), how="mean").take(x, [*map(str, x.dims)])
-        return _swept(x.mean([d for d in x.dims if d not in over]), over)
-
-    for whole in (t for t in asking.read.parsed.together if t.how in ("max", AT)):
-        if whole.of_means:
-            terms = claim.value(arms[claim.of], arms)
-            assert isinstance(terms, Mapping)
-            means = {
-                t: _swept(x.mean([d for d in x.dims if d not in whole.over]), whole.over)
-                for t, x in terms.items()
-            }
-            yield whole.text, whole.over, whole.inner(lambda c, means=means: means[c.name])
-        else:
-            yield whole.text, whole.over, whole.inner(lambda c, d=whole.over: mean_at(c, d))
-    for c in asking.read.columns:
-        if c.how == "max" and c.name in arms.get(c.arm or claim.of, ()):
-            yield str(c), c.over, mean_at(c, c.over)
-
-
-def _swept(x: xr.DataArray, over: tuple[str, ...]) -> xr.DataArray:
-    """Drop dimensions without levels. An arm without the sweep has the same number at each level of
-    the other arm."""
-    return x.isel({d: 0 for d in over if d in x.dims and d not in x.coords})
+def _highest(asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:
+    """Say at which level the mean over units is highest, for what chooses a level and for extremes
+    that are no mean over units; those that are have the level next to their number."""
+    for e in extremes(asking, judged.claim, arms):
+        if not e.of_means or e.how == AT or not judged.at:
+            subject = "what chooses the level" if e.how == AT else "the mean over units"
+            yield f"{e.text}: {subject} is {e.end} at {e.levels}, {e.mean:.3g}"
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

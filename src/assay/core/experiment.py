@@ -296,10 +296,11 @@ class Experiment(Generic[S]):
     verdict_notes: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
     """(its judged claims, the measures of all arms) → what a reader should know in addition to the
     verdicts, a line each."""
+    annotate: Callable[[Any, Arms], Any] | None = None
+    """(a judged statement, the measures) → the same with its unit and the level of an extreme."""
     cost: Callable[[Runs[S]], Cost] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
-    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record says
-    so."""
+    """CPU-seconds that a run of an arm should take, where neither `cost` nor a record says so."""
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit
     needs them equal."""
@@ -322,8 +323,7 @@ class Experiment(Generic[S]):
     remarks: tuple[str, ...] = ()
     """What its author should know before it runs, a sentence each; a plan says them."""
     seeds_per_group: int = 4
-    """How many seeds are trained in one group; part of the experiment, so no machine changes the
-    numbers."""
+    """Seeds that are trained in one group; part of the experiment, so no machine changes them."""
     draws: bool = False
     """Whether its seeds train nothing and only draw the random choices of controls."""
     name: str = ""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from assay.core.display import Shown
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-
-if TYPE_CHECKING:
-    from assay.core.results import Curve, Estimated
+from assay.core.results import Curve, Estimated, unit_of
 
 Mark = Literal["line", "points", "joined", "bars", "heatmap"]
 """joined: points with their intervals, and a line through those of a series in the order of x."""
@@ -250,7 +248,7 @@ def figures_of(findings: Iterable[Estimated]) -> tuple[Figure, ...]:
     for e in findings:
         if e.curve is not None:
             alone = () if e.curve.is_plain else (e.text,)
-            shared.setdefault((e.curve.over, e.unit, *alone), []).append(e)
+            shared.setdefault((e.curve.over, unit_of(e), *alone), []).append(e)
     drawn: list[Figure] = []
     for group in shared.values():
         first, c = group[0], group[0].curve
@@ -293,7 +291,7 @@ def _lines(group: Sequence[Estimated]) -> Figure:
         color="curve" if several else None,
         band=("low", "high"),
         note=note + words,
-        y_title=group[0].measured if not several else group[0].unit.removeprefix("1"),
+        y_title=group[0].measured if not several else unit_of(group[0]),
         x_log=curves[0][1].log,
         x_ticks=levels if few_whole else (),
         rules=tuple(values.items()),

@@ -222,8 +222,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("contrast", "edition", "idle", "level_of", "rows", "sides", "together", "unless"),
-        "violations",
+        *("at", "contrast", "edition", "idle", "level_of", "measured_in", "rows", "sides"),
+        *("together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -236,6 +236,10 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """All other arms on which the claim could be computed."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before judging, such as rows averaged."""
+    at: str = ""
+    """Of an extreme over levels where it is: "at layer 0"; "" of any other number."""
+    measured_in: str = ""
+    """The unit of its measures, where the author gives none; "" where that is not known."""
     edition: int = 1
     """The edition of the rule by which it was judged."""
     sides: Mapping[str, Number] = {}
@@ -257,7 +261,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         words += f", unless {self.unless}" if self.unless else ""
         return (
             f"<Judged {self.text!r}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
-            f"{self.high:.4g}]>"
+            f"{self.high:.4g}]{' ' * bool(self.at)}{self.at}>"
         )
 
     @property
@@ -347,7 +351,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 "estimate": v.estimate,
                 "low": v.low,
                 "high": v.high,
-                "unit": "" if self.unit == "1" else self.unit,
+                "unit": unit_of(self),
+                **({"at": self.at} if self.at and role == "method" else {}),
                 **{f"n_{unit}": n for unit, n in v.n.items()},
             }
 
@@ -362,6 +367,11 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         infinity become None."""
         entry = Written.to_json(self)
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
+
+
+def unit_of(s: Judged | Estimated) -> str:
+    """The unit of a number: its author's, else that of its measures; "" where there is none."""
+    return s.unit if s.unit not in ("", "1") else s.measured_in
 
 
 class Verified(Written, frozen=True, kw_only=True):
@@ -489,7 +499,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     verdict."""
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("statement",)
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("level_of",)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("at", "level_of", "measured_in")
 
     text: str
     kind: Literal["finding"] = "finding"
@@ -513,7 +523,9 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     """The statistic of every level of the first factor by itself; empty for a curve."""
     curve: Curve | None = None
     level_of: str = ""
-    """As of a verdict."""
+    at: str = ""
+    measured_in: str = ""
+    """These three as of a judged claim."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before, such as rows averaged."""
     statement: Any = None
@@ -528,8 +540,8 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     def by_level(self) -> Iterator[dict[str, Any]]:
         """Give the estimate with its interval, units and their number; of a curve for each level,
         with the interval that covers all levels together."""
-        unit = "" if self.unit == "1" else self.unit
-        row: dict[str, Any] = {"claim": self.text, "role": "estimate", "unit": unit}
+        row: dict[str, Any] = {"claim": self.text, "role": "estimate", "unit": unit_of(self)}
+        row |= {"at": self.at} if self.at else {}
         row |= {f"n_{unit}": n for unit, n in self.n.items()}
         if (c := self.curve) is None:
             yield {**row, "estimate": self.estimate, "low": self.low, "high": self.high}
@@ -560,7 +572,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     @property
     def measured(self) -> str:
         """What an axis of its numbers is called: their unit, or what is computed."""
-        return self.unit if self.unit not in ("", "1") else self.condition or "estimate"
+        return unit_of(self) or self.condition or "estimate"
 
 
 def _numeric(name: str) -> int | float | str:

@@ -15,6 +15,7 @@ from assay.checking import saved
 from assay.checking.probe import ProbeCheck
 from assay.checking.result import HEADS, Check
 from assay.core.figures import Figure
+from assay.core.plain import as_json
 from assay.core.results import Judged
 from assay.report import export
 from assay.report.draw import svg
@@ -76,8 +77,12 @@ def check(value: Check | ProbeCheck) -> Markup:
 def page(path: Path, value: Check | ProbeCheck) -> str:
     """The page of a saved check, as HTML."""
     numbers = export.table_csv(value.rows)
+    stated = None
+    if (judged := shown(value)) is not None:
+        claimed = structs.replace(judged, text=value.question.sentence or judged.text)
+        stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
-    return template.render(file=path.name, numbers=numbers, **_parts(value))
+    return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
 
 
 def _parts(value: Check | ProbeCheck) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from assay.core.reasons import GIVEN
-from assay.core.results import Estimated, Judged, Other, Published
+from assay.core.results import Estimated, Judged, Other, Published, unit_of
 from assay.lab.judge.families import is_number
 from assay.report.tables import (
     ROLES,
@@ -37,8 +37,9 @@ ABREAST, LONGEST = 44, 88
 of what is longer only the unit is printed."""
 LINE = 17
 """By so much every row is higher where the numbers of one are on a separate line."""
-FITS = 46
-"""The letters of a row's text that fit on one line of a small screen."""
+FITS, WIDE = 46, 58
+"""The letters of a row's text that fit on one line of a small screen, and of 460 pixels; the style
+sheet sets names that fit there next to their numbers."""
 FAR = 8
 """A control or published number further from the method and its thresholds than so many of their
 spans gets an arrow."""
@@ -96,18 +97,25 @@ def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     def to_percent(value: float) -> float:
         return 3 + 94 * (value - span[0]) / (span[1] - span[0])
 
-    more = LINE if any(len(row.name) + len(row.words) > fits for row in rows) else 0
+    longest = max(len(row.name) + len(row.words) for row in rows)
+    more = LINE if longest > fits else 0
     bottom = TOP + (ROW + more) * len(rows)
     body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
-    body += [_line(i, row, to_percent, span, more, fits) for i, row in enumerate(rows)]
+    body += [_line(i, row, to_percent, span, more) for i, row in enumerate(rows)]
     title = textwrap.wrap(axis_title(statement), ABREAST)
     body.append(_axis(ticks(*span, whole=_whole(rows)), to_percent, bottom, title))
     label = f"{statement.text}: {rows[0].words}" + (
         f", threshold {claim.threshold}" if claim and claim.threshold else ""
     )
     return Markup(
-        '<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
-    ).format(bottom + AXIS + TITLE * len(title), label, Markup("").join(body))
+        '<div class="intervals-plot"><svg class="intervals{}" width="100%" height="{}" role="img" '
+        'aria-label="{}">{}</svg></div>'
+    ).format(
+        " two-lines" if more and longest <= WIDE else "",
+        bottom + AXIS + TITLE * len(title),
+        label,
+        Markup("").join(body),
+    )
 
 
 def axis_title(statement: Judged | Estimated) -> str:
@@ -121,7 +129,7 @@ def axis_title(statement: Judged | Estimated) -> str:
     # a comparison within what is computed, as in share(x > 3) > 0.5, has brackets on both sides
     shown = max(sides, key=lambda x: not is_number(x))
     whole = shown.count("(") == shown.count(")") and len(shown) <= LONGEST
-    unit = f"in {statement.unit}" if statement.unit not in ("", "1") else ""
+    unit = f"in {unit}" if (unit := unit_of(statement)) else ""
     return ", ".join(filter(None, [shown * whole, unit]))
 
 
@@ -129,7 +137,7 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     """The arm that a statement is about, all others that were asked, and the published number."""
     name, outcome = (claim.arm, claim.outcome) if claim else ("", "finding")
     numbers = statement.estimate, *limits(statement)
-    words = " ".join(estimate_of(statement))
+    words = " ".join(filter(None, (*estimate_of(statement), statement.at)))
     yield _Row(name or "value", "method", outcome, words, *numbers, statement.points)
     for role, arm, v in claim.arms() if claim else ():
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
@@ -203,19 +211,16 @@ def _anchor(x: float, margin: float) -> str:
     return "start" if x < margin else "end" if x > 100 - margin else "middle"
 
 
-def _line(
-    i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int, fits: int
-) -> Markup:
-    """One row: its name, and its numbers next to it or, where both do not fit on a line, below it;
-    beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
+def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int) -> Markup:
+    """One row: its name, and its numbers next to it or, where a row does not fit on a line, below
+    it; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
     name, group, shape, words, middle, low, high, points = row
     top = TOP + (ROW + more) * i
     numbers_y, y = top + NAME + more, top + BAR + more
-    name_y = numbers_y if len(name) + len(words) <= fits else top + NAME
     out = Markup(
         '<text class="name" x="3%" y="{}">{}</text><text class="numbers" x="97%" y="{}" '
         'text-anchor="end">{}</text>'
-    ).format(name_y, name, numbers_y, minus(words))
+    ).format(top + NAME, name, numbers_y, minus(words))
     if not math.isfinite(middle):
         return out
     if span[0] <= middle <= span[1]:

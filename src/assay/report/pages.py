@@ -166,17 +166,18 @@ def page(
         if note
     }
     shared, noted = _shared(noted)
-    figures = _in_units(figures, data)
     listed = tables.rows(data, turned)
-    answers = sum(bool(r.found) for r in listed) + len(claims)
-    sections = {"figures": figures, "notes": in_order, "about": text or study, "features": cards}
-    sections["intervals"] = answers
+    estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
+    answers = len(estimates) + len(claims)
+    sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": in_order}
+    sections |= {"about": text or study, "features": cards}
     return (
         environment()
         .get_template("page.html")
         .render(
             data=data,
-            lead=_lead(data),
+            lead=lead,
+            estimates=estimates,
             header=header,
             text=text,
             looks=looks,
@@ -239,10 +240,10 @@ def _scopes(data: ResultData) -> list[str]:
 
 
 def _in_words(data: ResultData, study: Shown) -> ResultData:
-    """A study's result with the units of its numbers, and scopes in its own words."""
+    """A study's result with scopes in its own words."""
 
     def restated(s: Any) -> Any:
-        return structs.replace(study.with_unit(s), scope=study.scope(s.scope, s.text))
+        return structs.replace(s, scope=study.scope(s.scope, s.text))
 
     judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
     estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))
@@ -255,20 +256,6 @@ def _lead(data: ResultData) -> str:
     if data.verdicts or not data.findings or (e := data.findings[0]).curve is not None:
         return ""
     return " ".join(filter(None, (f"{e.text}:", *tables.estimate_of(e), tables.row(e).unit)))
-
-
-def _in_units(figures: Sequence[Figure], data: ResultData) -> list[Figure]:
-    """Figures of curves with the unit of their numbers in place of what was computed."""
-    units = {e.condition: e.unit for e in data.findings if e.unit not in ("", "1")}
-    renamed = []
-    for f in figures:
-        name = f.color if f.mark == "heatmap" else f.y_title
-        unit = units.get(name or "", "")
-        if unit and f.mark == "heatmap":
-            table = {unit if k == name else k: column for k, column in f.columns.items()}
-            f = replace(f, columns=table, color=unit)
-        renamed.append(replace(f, y_title=unit) if unit and f.mark != "heatmap" else f)
-    return renamed
 
 
 def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list[tables.Row]:
@@ -334,7 +321,8 @@ def index(
     optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
-    everything = together(e["data"] for e in listed)
+    judged = tuple(c.judged for c in checks if c.judged)
+    everything = together([*(e["data"] for e in listed), ResultData(verdicts=judged)])
     return (
         environment()
         .get_template("index.html")
@@ -343,7 +331,7 @@ def index(
             evaluated=evaluated,
             checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-            tally=list(tables.outcomes([*everything.statements, *checks]).items()),
+            tally=list(tables.outcomes(everything.statements).items()),
             rows=[row for e in listed for row in e["rows"]],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
@@ -357,28 +345,34 @@ def title_of(page: str) -> str:
 
 
 class ListedCheck(NamedTuple):
-    """A saved check in the index; its outcome is "" where nothing is claimed, as of a probe."""
+    """A saved check in the index; None where nothing is claimed, as of a probe."""
 
     href: str
     title: str
-    outcome: str
+    judged: Judged | None
+
+    @property
+    def row(self) -> tables.Row | None:
+        """Its claim as a row of a table."""
+        return tables.row(self.judged) if self.judged else None
 
 
 def listed_check(href: str, page: str) -> ListedCheck:
-    """Read the title and the outcome from the page of a saved check."""
-    outcome = re.search(r'<p class="question (\w+)">', page)
-    return ListedCheck(href, title_of(page), outcome[1] if outcome else "")
+    """Read the title and the claim from the page of a saved check."""
+    stated = re.search(r'<script type="application/json" id="judged">(.*?)</script>', page)
+    judged = Judged.from_json(json.loads(stated[1])) if stated else None
+    return ListedCheck(href, title_of(page), judged)
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """What a page over several results shows of one: claims and exact statements, how they came
-    out, and the cost. Estimates are many, and on the result's own page."""
+    out, the estimates, and the cost."""
     stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
     rows = tables.rows(data, turned)
     return {
         "statements": stated,
         "rows": rows[: len(stated)],
-        "estimates": rows[len(stated) :],
+        "estimates": rows[len(stated) + bool(_lead(data)) :],
         "tally": tally(data),
         "cost": statements.cost(data),
         "lead": _lead(data),

@@ -55,6 +55,11 @@ def variables(dark: bool = False) -> str:
     return "".join(f"--{name}:{values[dark]};" for name, values in PALETTE.items())
 
 
+def variables_by_scheme() -> str:
+    """The palette as CSS variables that follow the colour scheme of the element."""
+    return "".join(f"--{name}:light-dark({day},{dark});" for name, (day, dark) in PALETTE.items())
+
+
 def repaint(scope: str, text: str | None = None) -> str:
     """Rules that give every colour of a figure below `scope` its variable; with `text`, only the
     colours that occur in it."""

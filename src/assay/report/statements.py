@@ -225,7 +225,7 @@ LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 OF_CLAIMS = re.compile(r"claims? (\d+(?:, \d+)*): ")
 """How a note begins that concerns some of the claims."""
 DESCRIBED = re.compile(
-    r": the loss on unrelated text| is learned | chosen on |is highest at |, unit by unit"
+    r": the loss on unrelated text| is learned | chosen on |is (?:high|low)est at |, unit by unit"
 )
 """What a note has that describes what was measured, and casts no doubt on it."""
 

@@ -90,7 +90,7 @@ def page_of(
         turned=contests.turned(
             contests.of_preset(experiment.name, preset.title, experiment.origin)
         ),
-        study=describe(experiment, result.arms),
+        study=describe(experiment),
     )
     return page, result
 

@@ -30,6 +30,7 @@ from assay.core.results import (
     Verified,
     control_level,
     signed,
+    unit_of,
 )
 
 if TYPE_CHECKING:
@@ -189,7 +190,8 @@ class Row:
     curve: tuple[str, ...] = ()
     """Of a curve: a line for each level with its part of the band."""
     found: str = ""
-    """Of a curve: where it crosses, or of a scan which level is farthest from 0, in words."""
+    """Of a curve: where it crosses or is highest and lowest, or of a scan which level is farthest
+    from 0, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
@@ -500,7 +502,10 @@ def _narrower(v: Verdict) -> str:
 
 
 def _unit(s: Statement) -> str:
-    return "" if s.unit == "1" else s.unit
+    """The unit of a number, and where an extreme is: "nats at layer 0"."""
+    if isinstance(s, Verified):
+        return "" if s.unit == "1" else s.unit
+    return " ".join(filter(None, (unit_of(s), s.at)))
 
 
 def _diverged(s: Judged | Estimated) -> str:
@@ -508,16 +513,28 @@ def _diverged(s: Judged | Estimated) -> str:
 
 
 def _found(s: Estimated) -> str:
-    """Say where a curve crosses, or which level of a scan is farthest from 0; "" of others."""
-    if (curve := s.curve) is None or (curve.is_plain and not curve.crossing):
+    """Say where a curve crosses, or else where it is highest and lowest, or which level of a scan
+    is farthest from 0; "" of a number."""
+    if (curve := s.curve) is None:
         return ""
+    listed = [k for k, x in enumerate(curve.estimate) if _known(x)]
     if curve.crossing:
-        return f"it {curve.crossing.words}"
-    farthest = max(curve.listed() or [0], key=lambda k: abs(curve.estimate[k]))
-    numbers = " ".join(filter(None, (*_at_level(s, curve, farthest), _unit(s))))
-    return (
-        f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0, {numbers}"
-    )
+        words = curve.crossing.words
+        return f"there is {words}" if words.startswith("no ") else f"it {words}"
+    if not listed:
+        return ""
+
+    def number_at(k: int) -> str:
+        return " ".join(_at_level(s, curve, k)).rstrip()
+
+    unit = f" {_unit(s)}".rstrip()
+    if curve.is_plain:
+        lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
+        top, bottom = (f"{curve.in_words(k)}, {number_at(k)}" for k in (highest, lowest))
+        return f"it is highest at {top}, and lowest at {bottom}{unit}"
+    farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
+    where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
+    return f"{where}, {number_at(farthest)}{unit}"
 
 
 def _at_level(s: Estimated, curve: Curve, k: int) -> tuple[str, str]:
@@ -596,15 +613,24 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     parts = []
     if v.reason and (all_of_it or not re.fullmatch("control .* satisfies it too", v.reason)):
         parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
-    elif all_of_it and v.outcome == "holds" and v.edition > 1:
-        parts.append(v.too)
     parts.append(v.remedy[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
     if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
         parts.append(describe_detectable(v))
-    return "; ".join(filter(None, (*parts, _diverged(v), clipped(v), v.warning)))
+    return "; ".join(filter(None, (*parts, opposite(v), _diverged(v), clipped(v), v.warning)))
+
+
+def opposite(v: Judged) -> str:
+    """Say that a claim fails with its whole interval on the other side of 0 than its range; "" of
+    any other."""
+    low, high = v.range
+    below = low >= 0 and v.high < 0
+    if v.outcome != "fails" or not (below or (high <= 0 and v.low > 0)):
+        return ""
+    side = "below" if below else "above"
+    return f"the whole interval is {side} 0: the opposite of what is claimed"
 
 
 def agreed(v: Judged) -> str:

@@ -15,9 +15,9 @@ The unrelated prompts are 48 plain English sentences, unless a study names other
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -218,10 +218,8 @@ def measure(
     """Measure the control: the numbers of the model before the change, plus the effect of the
     change on unrelated prompts, rescaled by its effect on these."""
 
-    def numbers(k: int, side: Task) -> dict[str, xr.DataArray]:
-        def part(finished: int, total: int) -> None:
-            tick(k * total + finished, 4 * total)
-
+    def numbers(side: Task) -> dict[str, xr.DataArray]:
+        part = next(each)
         measured, coords = measuring.measure(side, seeds, folder, device, smoke, part, root)
         arrays = {}
         for name, (dims, x, _) in measured.items():
@@ -233,15 +231,16 @@ def measure(
     apart = tuple(r for r in task.reads if not r.kl)
     both = task.less is not None and task.intervention is not None  # changed, and then compared
     first = task.start or task.model if both else task.less or task.start or task.model
-    changed = numbers(0, here)
+    each = _in_equal_parts(tick, (2 + bool(apart)) * (1 + both) + 1)
+    changed = numbers(here)
     plain = replace(here, model=first, less=None, intervention=None, reads=apart)
-    unchanged = numbers(1, plain) if apart else {}
+    unchanged = numbers(plain) if apart else {}
     rise, was, share = _on_others(task, here, first, folder, numbers)
     untouched = unchanged
     if both and task.less is not None:
         other = _on_others(task, replace(here, model=task.less), task.less, folder, numbers)
         rise, share = rise - other[0], share - other[2]
-        untouched = numbers(1, replace(here, intervention=None, reads=apart)) if apart else {}
+        untouched = numbers(replace(here, intervention=None, reads=apart)) if apart else {}
     difference = task.less is not None and not both
     measured: Measured = {}
     coords: dict[str, list[Any]] = {}
@@ -269,6 +268,19 @@ def measure(
     return measured, coords
 
 
+def _in_equal_parts(tick: Tick, count: int) -> Iterator[Tick]:
+    """The progress of each of so many measurements as that of the whole. Their numbers of prompts
+    differ and are not known before; each counts as much as the first, so that the total is known
+    from the beginning."""
+    sizes: list[int] = []
+
+    def part(k: int, finished: int, total: int) -> None:
+        sizes.append(total)
+        tick(k * sizes[0] + sizes[0] * finished // total, count * sizes[0])
+
+    return (partial(part, k) for k in range(count))
+
+
 def _on_others(
     task: DamageTask, here: Task, first: Model, folder: Path, numbers: Any
 ) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
@@ -291,8 +303,8 @@ def _on_others(
         chooses=False,  # parts are those that were chosen for the prompts of the claim
         choosers=task.choosers or task.reads,
     )
-    after = -numbers(2, there)["unrelated"].rename(prompt=SENTENCE)
-    was = -numbers(3, replace(there, model=first, intervention=None))["unrelated"]
+    after = -numbers(there)["unrelated"].rename(prompt=SENTENCE)
+    was = -numbers(replace(there, model=first, intervention=None))["unrelated"]
     was = was.rename(prompt=SENTENCE)
     tokens = 1.0
     if read_on(other)[0] == "log_prob":

@@ -774,7 +774,7 @@ def _block_in_words(table: Intervention) -> str:
     layers += window_in_words(table)
     place = f"heads {', '.join(block.heads)}" if block.heads else layers
     ends = [
-        end.strip("{}") if isinstance(end, str) and end.startswith("{") else token_in_words(end)
+        end if isinstance(end, str) and end.startswith("{") else token_in_words(end)
         for end in (block.from_, block.to)
     ]
     return f"attention from {ends[0]} to {ends[1]} blocked in {place}"
@@ -807,12 +807,12 @@ def token_in_words(place: Positions) -> str:
             return f"tokens {place[0]} to {place[-1]}"
         return " and ".join(map(token_in_words, place))
     if slot := whole_slot(place):
-        return f"every token of {slot.strip('{}')}"
+        return f"every token of {slot}"
     if ends := range_ends(place):
         return f"the tokens from {ends[0] or 0} to {'the last' if ends[1] is None else ends[1] - 1}"
     if place == -1 and not isinstance(place, str):
         return "the last token"
     if isinstance(place, str) and place.startswith("{"):
-        return f"the last token of {place.strip('{}')}"
+        return f"the last token of {place}"
     words = {"all": "every token", "mean": "the mean over tokens"}
     return words.get(str(place), f"token {place}")

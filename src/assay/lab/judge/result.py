@@ -313,15 +313,18 @@ def judge_all(
     )
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
+    findings = statements.findings
+    if annotate := experiment.annotate:
+        priced, findings = (tuple(annotate(s, everything) for s in x) for x in (priced, findings))
     plots, cards, failure = _pictures(experiment, everything)
-    curves = figures_of(statements.findings) if statements.findings else ()
+    curves = figures_of(findings) if findings else ()
     return Result(
         experiment=experiment.name,
         preset=plan.preset.title,
         arms=everything,
         judged=priced,
         exact=statements.exact,
-        findings=statements.findings,
+        findings=findings,
         figures=(*plots, *curves),
         cards=cards,
         claims_key=claims_key(experiment.claims),

@@ -1,0 +1,127 @@
+"""Annotated: a judged statement of a study with the unit of its number and, where that is an
+extreme over the levels of a sweep, the level at which it is reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import msgspec
+
+from assay.ask.notes import Asking
+from assay.ask.tables import Read
+from assay.ask.wording import Condition, condition
+from assay.core.bands import AT
+from assay.core.claims import Claim, Estimate
+from assay.core.columns import LOCATING, Column
+from assay.core.heavy import xr
+from assay.core.results import Estimated, Judged
+
+Arms = Mapping[str, "xr.Dataset"]
+EXTREMES = ("max", "min", AT)
+"""What is taken over levels and is the number of one of them."""
+
+
+class Extreme(NamedTuple):
+    """Where the mean over units is largest or smallest."""
+
+    text: str
+    how: str
+    of_means: bool
+    over: tuple[str, ...]
+    levels: str
+    """Such as "block 28, head 3"."""
+    mean: float
+
+    @property
+    def end(self) -> str:
+        """Which end of the curve it is: "highest" or "lowest"."""
+        return "lowest" if self.how == "min" or "=argmin(" in self.text else "highest"
+
+
+def annotated(
+    reads: tuple[Read, ...], askings: Mapping[str, Asking], s: Any, arms: Arms
+) -> Judged | Estimated:
+    """A judged claim or an estimate with the unit of its measures, if its author gives none, and
+    the level at which its extreme is; `askings` by their texts."""
+    statement = s.claim if isinstance(s, Judged) else s.statement
+    unit = "" if s.unit not in ("", "1") else _unit(reads, statement, arms)
+    found = [] if getattr(s, "curve", None) else [*extremes(askings.get(s.text), statement, arms)]
+    at = ""
+    if len(found) == 1 and found[0].of_means:
+        at = f"at {found[0].levels}"
+    elif len(found) == 1 and s.n:
+        at = f"at each {next(iter(s.n))}'s own {' and '.join(found[0].over)}"
+    return msgspec.structs.replace(s, measured_in=unit, at=at)
+
+
+def extremes(asking: Asking | None, statement: Any, arms: Arms) -> Iterator[Extreme]:
+    """Give the extremes of means that a statement takes, and the levels that it chooses."""
+    for text, how, of_means, over, means in _curves(asking, statement, arms) if asking else ():
+        if means.isnull().all():  # as an AUROC is of units that have both labels
+            continue
+        best = means.argmin([*over]) if how == "min" else means.argmax([*over])
+        levels = ", ".join(f"{d} {means[d].values[int(best[d])]}" for d in over)
+        mean = float(means.isel(best))
+        mean = -mean if "=argmin(" in text else mean
+        yield Extreme(text, how, of_means, over, levels, mean)
+
+
+def _curves(
+    asking: Asking, statement: Any, arms: Arms
+) -> Iterator[tuple[str, str, bool, tuple[str, ...], xr.DataArray]]:
+    """Give the mean over units at each level, for every extreme and every choice of a level."""
+
+    def mean_at(c: Column, over: tuple[str, ...]) -> xr.DataArray:
+        x = arms[c.arm or asking.main][c.name]
+        x = replace(c, over=(), how="mean").take(x, [*map(str, x.dims)])
+        return _swept(x.mean([d for d in x.dims if d not in over]), over)
+
+    for whole in (t for t in asking.read.parsed.together if t.how in EXTREMES):
+        if whole.of_means:
+            terms = statement.value(arms[asking.main], arms)
+            assert isinstance(terms, Mapping)
+            means = {
+                t: _swept(x.mean([d for d in x.dims if d not in whole.over]), whole.over)
+                for t, x in terms.items()
+            }
+            curve = whole.inner(lambda c, means=means: means[c.name])
+        else:
+            curve = whole.inner(lambda c, d=whole.over: mean_at(c, d))
+        yield whole.text, whole.how, whole.of_means, whole.over, curve
+    for c in asking.read.columns:
+        if c.how in EXTREMES and c.name in arms.get(c.arm or asking.main, ()):
+            yield str(c), c.how, False, c.over, mean_at(c, c.over)
+
+
+def _swept(x: xr.DataArray, over: tuple[str, ...]) -> xr.DataArray:
+    """Drop dimensions without levels. An arm without the sweep has the same number at each level of
+    the other arm."""
+    return x.isel({d: 0 for d in over if d in x.dims and d not in x.coords})
+
+
+def _unit(reads: tuple[Read, ...], s: Claim | Estimate, arms: Arms) -> str:
+    """The unit of a statement's number: that of all measures of which it is a weighted sum; "" for
+    a dimensionless or unknown one. A gradient has the unit of its read."""
+    source = {r.name: r.gradient for r in reads if r.gradient}
+    stated = condition(s.condition, compared=isinstance(s, Claim))
+    main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
+    measured: list[tuple[Any, str]] = [
+        (arms.get(c.arm or main, {}), source.get(c.name, c.name)) for c in stated.parsed.columns
+    ]
+    units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
+    located = any(c.how in LOCATING for c in stated.columns)
+    if units == {"1"} or len(units) > 1 or located or not _scales(stated):
+        return ""
+    return "logits" if (unit := units.pop()) == "logit" else unit
+
+
+def _scales(stated: Condition) -> bool:
+    """Whether a condition scales with its measures, like a weighted sum."""
+    columns, walk = stated.parsed.columns, stated.parsed.walk
+    once, thrice = (
+        float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__)) for by in (1, 3)
+    )
+    return once != 0 and math.isclose(thrice, 3 * once)
