@@ -80,10 +80,7 @@ class Registration:
             yield "it was judged by another version of Assay than the one that was frozen"
         for text, outcome in look["verdicts"].items():
             if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
-                yield (
-                    f"an earlier run found *{outcome}*, and the same measures now give "
-                    f"*{current}*: {text}"
-                )
+                yield f"at the recorded look the outcome was {outcome}, not {current}: {text}"
 
     @property
     def line(self) -> journal.Line:
