@@ -223,4 +223,5 @@ def test_it_says_what_would_be_right_and_changes_nothing(name, world, commands, 
 def test_a_name_that_is_mistaken_within_a_condition_is_replaced_there_alone():
     words = ["check", "f.py:g", "--holds", "efect > 3"]
     text = "the condition 'efect > 3' names 'efect', which is no number; did you mean effect?"
-    assert terminal.meant(text, words).endswith("Type: assay check f.py:g --holds 'effect > 3'")
+    shown = terminal.meant([text], words)
+    assert shown[0].endswith("Type: assay check f.py:g --holds 'effect > 3'")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import structs
 
-from assay.core.errors import DataError
+from assay.core.errors import DataError, every
 from assay.core.expression import parse
 from assay.core.results import Judged
 from assay.report.statements import unexpected, with_flags
@@ -90,9 +91,16 @@ def check(
             f"compare a record or a bundle with what is stored: assay verify {function}"
         )
     if prompts is None or not holds.strip():
-        lacking = "--prompts FILE" if prompts is None else "--holds 'effect > 0.3'"
-        raise DataError(f"check needs {lacking}; assay check --help has an example")
-    _, given, things = parse(holds), Given.read(prompts), credited.read()
+        lacking = ["--prompts FILE"] * (prompts is None) + ["--holds CONDITION"] * (
+            not holds.strip()
+        )
+        raise DataError(f"check needs {' and '.join(lacking)}; assay check --help has an example")
+    _, given, things, _ = every(
+        partial(parse, holds),
+        partial(Given.read, prompts),
+        credited.read,
+        partial(own_code.file_of, function),
+    )
     module, name = own_code.module_of(function)  # last, because it may load a model
     result = checked(
         sentence or holds,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,7 +105,7 @@ def judge(
         **{"control": control, "must_hold": must_hold, "also": also, "unlearned": unlearned},
         **{"violation": violation, "fixed": fixed, "bounds": bounds, "tested": tested or None},
     }
-    refuse_unusable(table, unit)
+    refuse_missing(table)
     owned = of_claims | {"expect": expect}
     refuse_mixture(claim, estimate, owned, {"over": over, "crosses": crosses})
     numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
@@ -122,16 +122,11 @@ def judge(
     return Answer(verdict, [data, *known(verdict), *map(Aside, other)], int(bool(other)))
 
 
-def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
-    """Refuse a table that is not there, and a missing unit. Raises: DataError; ClaimError."""
+def refuse_missing(table: Path) -> None:
+    """Refuse a table that is not there. Raises: DataError."""
     if not table.exists():
         near = nearest_beside(table)
         raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
-    if not unit:
-        with table.open(encoding="utf-8", errors="replace") as file:
-            head = f"; columns: {file.readline(200).strip()}" if table.suffix == ".csv" else ""
-        needed = "a column whose values are independent units, such as seed"
-        raise ClaimError(f"judge needs --unit COLUMN: {needed}{head}")
 
 
 def refuse_mixture(
