@@ -37,6 +37,17 @@ def test_the_exit_code_says_whether_it_came_out_as_expected(table, capsys):
     assert "expected fails, holds: mine.x < 1.5" in capsys.readouterr().err
 
 
+def test_a_verdict_on_a_table_lists_all_its_controls_where_that_is_asked_for(table, capsys):
+    more = "\n".join(f"calm,{seed},{3 + seed % 3 / 100}" for seed in range(9))
+    table.write_text(f"{TABLE}\n{more}")
+    judge = ["judge", str(table), *JUDGE, "--control", "calm"]
+    assert main(judge) == 0
+    short = capsys.readouterr().out
+    assert main([*judge, "--verbose"]) == 0
+    full = capsys.readouterr().out
+    assert [shown.count("✓ control") for shown in (short, full)] == [1, 2], (short, full)
+
+
 def test_every_mistaken_name_is_reported_and_the_suggested_command_works(
     table, tmp_path, capsys, monkeypatch
 ):

@@ -13,7 +13,7 @@ from assay.core.errors import ClaimError, DataError, nearest_beside
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected, with_flags
-from assay.verbs.parts import Aside
+from assay.verbs.parts import Aside, InFull
 from assay.verbs.verb import Answer, Bare, Expected, Flag, More, Several, verb
 
 UNCOUNTED = "not counted (the ledger is off): how many claims were tried on this table"
@@ -42,6 +42,7 @@ def judge(
     scope: str = "",
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
+    verbose: Flag = False,
     expect: Expected = None,
 ) -> Answer[Judged | Estimated]:
     """Judge a claim about a table of your own results, or estimate a number from it. The table
@@ -93,6 +94,8 @@ def judge(
         The column that names the arm of each row.
     no_ledger
         Do not record that this claim was tried on this table; the output says so.
+    verbose
+        Show every control, the power, and which other arms satisfy the claim.
 
     Examples
     --------
@@ -119,7 +122,8 @@ def judge(
     verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
     other = unexpected([verdict], expect)
     data = ResultData(verdicts=(verdict,))
-    return Answer(verdict, [data, *known(verdict), *map(Aside, other)], int(bool(other)))
+    shown = InFull(data) if verbose else data
+    return Answer(verdict, [shown, *known(verdict), *map(Aside, other)], int(bool(other)))
 
 
 def refuse_missing(table: Path) -> None:
