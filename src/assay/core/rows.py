@@ -35,6 +35,8 @@ LARGEST, WIDEST = 64 * 2**20, 1_000
 TOO_MANY = "write a decimal comma (84,1) as a point (84.1), and a text that has a comma in quotes"
 """What mends a row of a CSV that has a value more than the header has names."""
 JSON = frozenset((".json", ".jsonl", ".ndjson"))
+NO_TABLES = (".assay", ".prereg.json", ".zip", ".toml", ".md", ".py", ".safetensors")
+"""Ends of the names of files that hold no table, but are known."""
 OTHER_FORMATS = frozenset(
     (
         *(".parquet", ".pq", ".feather", ".arrow"),
@@ -91,6 +93,8 @@ def read(
 
 def _read_file(path: Path, source: str, arm_column: str) -> Any:
     """A file's table, by what the file is. Raises: DataError."""
+    if path.name.endswith(NO_TABLES) and (what := foreign.purpose(path)):
+        raise DataError(f"no table of numbers: {what}")
     if eval_logs.is_log(path):
         return eval_logs.read(path, arm_column)
     if path.suffix.lower() in JSON:

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from assay.core.errors import DataError, every
 from assay.core.expression import parse
+from assay.core.foreign import purpose
 from assay.core.results import Judged
 from assay.report.statements import unexpected, with_flags
 from assay.verbs.credited import Credited
@@ -86,9 +87,9 @@ def check(
     from assay.checking.prompts import Given
 
     if not own_code.is_written(function):
+        hint = purpose(Path(function)) or f"to check a record: assay verify {function}"
         raise DataError(
-            f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; to "
-            f"compare a record or a bundle with what is stored: assay verify {function}"
+            f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; {hint}"
         )
     if prompts is None or not holds.strip():
         lacking = ["--prompts FILE"] * (prompts is None) + ["--holds CONDITION"] * (
