@@ -1,6 +1,7 @@
 """What is frozen is judged once, cannot be frozen after the fact, and cannot be edited without a
 word."""
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -70,6 +71,18 @@ def test_what_was_frozen_is_judged_once(tmp_path, lab):
     assert shown["registration"]["open"] == ["just above"]
     assert lab.run(experiment).to_json() == result.to_json()
     assert [line["look"] for line in registered.read_looks(lab.store, "drift", preset)] == [1]
+
+
+def test_notes_that_cannot_be_made_are_reported_and_the_look_is_on_record(tmp_path, lab):
+    experiment, preset = found(write(tmp_path, FAR))
+    registered.freeze(lab.store, experiment, preset)
+    broken = dataclasses.replace(experiment, verdict_notes=lambda judged, arms: arms["no such"])
+    result = lab.run(broken, preset)
+    assert [j.outcome for j in result.judged] == ["holds"]
+    assert result.data.inference == "confirmatory"
+    assert any("notes on these verdicts are missing" in n and "no such" in n for n in result.notes)
+    (look,) = registered.looks_path(lab.store, experiment.name, preset).read_text().splitlines()
+    assert json.loads(look)["verdicts"] == {"far above": "holds"}
 
 
 def test_a_record_holds_what_was_frozen_of_it(tmp_path, lab):
