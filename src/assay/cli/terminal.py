@@ -212,13 +212,8 @@ def meant(lines: Sequence[str], words: Sequence[str]) -> list[str]:
             shown, is_mended = [*shown, text[: match.start()].rstrip()], False
             continue
         shown.append(text[: match.end()])
-        if piece == word:
-            right = [match["right"] if w == word else r for w, r in zip(words, right, strict=True)]
-        else:
-            name, put = re.compile(rf"(?<![\w-]){re.escape(piece)}(?![\w-])"), match["right"]
-            right = [
-                name.sub(put, r) if w == word else r for w, r in zip(words, right, strict=True)
-            ]
+        name, put = re.compile(rf"(?<![\w-]){re.escape(piece)}(?![\w-])"), match["right"]
+        right = [name.sub(put, r) if w == word else r for w, r in zip(words, right, strict=True)]
     return [*shown[:-1], f"{shown[-1]} Type: assay {shlex.join(right)}"] if is_mended else shown
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from msgspec import structs
 
 from assay.core import table as table_of
-from assay.core.errors import ClaimError, DataError, nearest_beside
+from assay.core.errors import ClaimError
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected, with_flags
@@ -108,7 +108,6 @@ def judge(
         **{"control": control, "must_hold": must_hold, "also": also, "unlearned": unlearned},
         **{"violation": violation, "fixed": fixed, "bounds": bounds, "tested": tested or None},
     }
-    refuse_missing(table)
     owned = of_claims | {"expect": expect}
     refuse_mixture(claim, estimate, owned, {"over": over, "crosses": crosses})
     numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
@@ -124,13 +123,6 @@ def judge(
     data = ResultData(verdicts=(verdict,))
     shown = InFull(data) if verbose else data
     return Answer(verdict, [shown, *known(verdict), *map(Aside, other)], int(bool(other)))
-
-
-def refuse_missing(table: Path) -> None:
-    """Refuse a table that is not there. Raises: DataError."""
-    if not table.exists():
-        near = nearest_beside(table)
-        raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
 
 
 def refuse_mixture(

@@ -347,8 +347,8 @@ def departures(registration: Registration, experiment: Experiment, preset: Prese
         s["text"]: (s.get("threshold"), s.get("threshold_from")) for s in registration.statements
     }
     moved += [
-        f"another threshold for the same reason, “{s.threshold_from}”: {was[s.text][0]} was frozen, "
-        f"and {s.threshold} is judged"
+        f"another threshold for the same reason, “{s.threshold_from}”: {was[s.text][0]} was "
+        f"frozen, and {s.threshold} is judged"
         for s in statements
         if isinstance(s, Claim) and was.get(s.text, ("", ""))[1] == s.threshold_from
         if was[s.text][0] not in ("", None, s.threshold)
