@@ -92,9 +92,8 @@ def check(
             f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; {hint}"
         )
     if prompts is None or not holds.strip():
-        lacking = ["--prompts FILE"] * (prompts is None) + ["--holds CONDITION"] * (
-            not holds.strip()
-        )
+        lacking = ["--prompts FILE"] * (prompts is None)
+        lacking += ["--holds 'effect > 0.3'"] * (not holds.strip())
         raise DataError(f"check needs {' and '.join(lacking)}; assay check --help has an example")
     _, given, things, _ = every(
         partial(parse, holds),
