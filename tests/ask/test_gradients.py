@@ -93,8 +93,8 @@ def test_it_is_the_activation_times_what_autograd_gives(naive, name):
             assert found[read][p] == pytest.approx(value, rel=2e-3, abs=2e-5), (read, text)
 
 
-def parts_by_hand(naive, text, layer, of):
-    """Of each head or neuron of a block its activation times the gradient of `size`, by token."""
+def parts_by_hand(naive, text, layer, of, name="size"):
+    """Of each head or neuron of a block its activation times a read's gradient, by token."""
     block, kept = naive.blocks[layer], []
     module = block.self_attn.o_proj if of == "heads" else block.mlp.down_proj
 
@@ -103,7 +103,7 @@ def parts_by_hand(naive, text, layer, of):
         return (kept[-1],)
 
     handle = module.register_forward_pre_hook(hook)
-    (slope,) = torch.autograd.grad(number(naive, "size", text), kept)
+    (slope,) = torch.autograd.grad(number(naive, name, text), kept)
     handle.remove()
     given = (kept[0].detach() * slope)[0]
     return (
@@ -161,20 +161,22 @@ def test_under_a_change_the_gradient_is_that_of_the_changed_model(llama):
 def chosen(naive, shown, top, **fields):
     """What is left of a read without the parts that are chosen."""
     table = Intervention(name="cut", ablate="zero", top=top, position=-1, **fields)
-    return measured(naive, shown, [TARGETS[2]], table)["size"]
+    return measured(naive, shown, [*TARGETS[2:4]], table)["size"]
 
 
-def test_each_prompt_has_the_parts_that_the_others_of_its_group_choose(llama):
+@pytest.mark.parametrize(("by", "worse"), [("size", -1), ("doubt", 1)])
+def test_each_prompt_has_the_parts_that_the_others_of_its_group_choose(llama, by, worse):
+    """Those without which the read gets worst: the size falls, and the doubt rises."""
     words, facts = ("def a", "def b", "x = a", "x = b", "x = y"), "ddxxx"
     rows = [{"text": t, "fact": f} for t, f in zip(words, facts, strict=True)]
-    top = Top(n=2, of="neurons", by="size", score="gradient", within="fact")
+    top = Top(n=2, of="neurons", by=by, score="gradient", within="fact")
     found = chosen(llama, texts(*rows), top)
     for p, fact in enumerate(facts):
         others = [words[k] for k, f in enumerate(facts) if f == fact and k != p]
         scores = {}
         for n in range(3):
-            mean = sum(parts_by_hand(llama, text, n, "neurons")[-1] for text in others)
-            scores |= {f"{n}.{k}": float(x) for k, x in enumerate(mean)}
+            mean = sum(parts_by_hand(llama, text, n, "neurons", by)[-1] for text in others)
+            scores |= {f"{n}.{k}": -worse * float(x) for k, x in enumerate(mean)}
         best = tuple(sorted(scores, key=scores.get, reverse=True)[:2])
         named = Intervention(name="cut", ablate="zero", position=-1, neurons=best)
         alone = measured(llama, texts(words[p]), [TARGETS[2]], named)["size"]

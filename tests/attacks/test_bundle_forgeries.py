@@ -2,6 +2,7 @@
 found out, or the standing no longer follows."""
 
 import contextlib
+import json
 import random
 import shutil
 from pathlib import Path
@@ -125,6 +126,24 @@ def test_sound_bundles_are_verified_and_a_sample_of_forgeries_is_not(studies, tm
     drawn = random.Random(7).sample(every, SAMPLE)
     drawn += [case for case in every if "confirmatory" in case[0]]
     assert succeeding(drawn, tmp_path / "forged") == []
+
+
+def test_a_changed_outcome_of_a_frozen_study_is_reported_with_what_was_frozen(
+    studies, tmp_path, capsys
+):
+    """It was frozen, and the page says so; what does not follow is the outcome that is stated."""
+    folder = tmp_path / "forged"
+    shutil.copytree(studies[0], folder)
+    path = folder / "verdicts.json"
+    verdict = json.loads(path.read_bytes())["verdicts"][0]
+    other = "fails" if verdict["outcome"] == "holds" else "holds"
+    forgeries.edited(path, lambda d: d["verdicts"][0].update(outcome=other))
+    frozen = json.loads(next((folder / "looks").glob("*.prereg.json")).read_bytes())
+    assert main(["verify", str(folder)]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"at the recorded look the outcome was {verdict['outcome']}, not {other}" in shown
+    assert f"exploratory: the bundle has what was frozen on {frozen['time']}" in shown
+    assert "but what it states does not follow from it" in shown
 
 
 def test_whoever_freezes_again_with_other_clocks_is_not_found_out(studies, tmp_path):

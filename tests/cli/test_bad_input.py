@@ -126,7 +126,36 @@ CASES = {
     "a folder": Case(
         "run folder.py", "this is a folder; name the file", given=write("folder.py/x", "")
     ),
-    "a table": Case("run t.csv", "for a table, type: assay judge t.csv", given=write("t.csv", "")),
+    "a table": Case("run t.csv", "t.csv is a table: assay judge t.csv", given=write("t.csv", "")),
+    "a table elsewhere": Case(
+        "run d/t.csv", "is a table: assay judge d/t.csv", given=write("d/t.csv", "")
+    ),
+    "a saved check": Case(
+        "export c.assay --format bundle",
+        "itself the file to send; assay verify c.assay judges it again",
+        given=write("c.assay", ""),
+    ),
+    "a frozen file": Case(
+        "export q.prereg.json --out x",
+        "which assay verify q.prereg.json checks",
+        given=write("q.prereg.json", ""),
+    ),
+    "a bundle": Case(
+        f"judge b.zip --claim 'a.x < 1' {UNIT}",
+        "if it is a bundle, assay verify b.zip judges it again",
+        given=write("b.zip", ""),
+    ),
+    "a study as a table": Case(
+        f"judge q.toml --claim 'a.x < 1' {UNIT}", "a study: assay run q", given=write("q.toml", "")
+    ),
+    "a check's file as a function": Case(
+        "check c.assay", "assay verify c.assay judges it again", given=write("c.assay", "")
+    ),
+    "a dictionary": Case(
+        "run d.safetensors",
+        "if they are a dictionary, assay evaluate d.safetensors",
+        given=write("d.safetensors", ""),
+    ),
     "syntax error": Case(
         "run own.py", "own.py line", given=edit("own.py", "def train(", "def train((")
     ),
@@ -224,4 +253,5 @@ def test_it_says_what_would_be_right_and_changes_nothing(name, world, commands, 
 def test_a_name_that_is_mistaken_within_a_condition_is_replaced_there_alone():
     words = ["check", "f.py:g", "--holds", "efect > 3"]
     text = "the condition 'efect > 3' names 'efect', which is no number; did you mean effect?"
-    assert terminal.meant(text, words).endswith("Type: assay check f.py:g --holds 'effect > 3'")
+    shown = terminal.meant([text], words)
+    assert shown[0].endswith("Type: assay check f.py:g --holds 'effect > 3'")

@@ -2,6 +2,7 @@
 too."""
 
 import json
+import shlex
 
 import pytest
 
@@ -34,6 +35,44 @@ def test_the_exit_code_says_whether_it_came_out_as_expected(table, capsys):
     assert main(["judge", str(table), *JUDGE, "--expect", "holds"]) == 0
     assert main(["judge", str(table), *JUDGE, "--expect", "fails"]) == 1
     assert "expected fails, holds: mine.x < 1.5" in capsys.readouterr().err
+
+
+def test_a_verdict_on_a_table_lists_all_its_controls_where_that_is_asked_for(table, capsys):
+    more = "\n".join(f"calm,{seed},{3 + seed % 3 / 100}" for seed in range(9))
+    table.write_text(f"{TABLE}\n{more}")
+    judge = ["judge", str(table), *JUDGE, "--control", "calm"]
+    assert main(judge) == 0
+    short = capsys.readouterr().out
+    assert main([*judge, "--verbose"]) == 0
+    full = capsys.readouterr().out
+    assert [shown.count("✓ control") for shown in (short, full)] == [1, 2], (short, full)
+
+
+def test_every_mistaken_name_is_reported_and_the_suggested_command_works(
+    table, tmp_path, capsys, monkeypatch
+):
+    table.write_text(table.read_text().replace(",x", ",error"))
+    typed = ["judge", str(table), "--claim", "mine.eror < 1.5"]
+    typed += ["--unit", "sed", "--control", "yors"]
+    assert main(typed) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and all("did you mean" in line for line in lines), lines
+    before, _, command = lines[-1].partition(" Type: assay ")
+    assert "Type:" not in "".join([*lines[:-1], before])
+    assert main(shlex.split(command)) == 0
+    # a name that is like none is reported as well, and then no command is suggested
+    assert main([*typed, "--fixed", "zzz"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and "Type:" not in " ".join(lines)
+    (tmp_path / "p.txt").write_text("1\n2\n3\n4\n5\n6\n")
+    (tmp_path / "h.py").write_text("def f(word, prompts):\n    return [int(p) for p in prompts]\n")
+    monkeypatch.chdir(tmp_path)
+    check = ["check", "h.py:f", "--text", "be loud", "--prompts", "p.txt", "--holds", "effect > 3"]
+    assert main([*check, "--unit", "row", "--control", "wrds"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert ["no column 'row'" in lines[0], "did you mean words?" in lines[1]] == [True, True]
+    assert main([*check[:4], "--prompts", "q.txt", "--holds", "effect >"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def test_arms_may_be_in_another_column(table, capsys):
@@ -95,6 +134,8 @@ def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, caps
     at = JUDGE.index("--unit")
     without = ["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :]]
     assert main(without) == 2
-    assert capsys.readouterr().err.startswith("judge needs --unit COLUMN: a column whose values")
+    assert capsys.readouterr().err.startswith(
+        "name one or two columns whose levels are independent"
+    )
     assert main([*without, "--unit"]) == 2
     assert "requires an argument" in capsys.readouterr().err

@@ -162,6 +162,12 @@ def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, mo
     read.clear()
     again = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
     assert not read and again.folder == first.folder
+    # where no number of ablations is asked for, the most complete index that is there is given
+    asked = {n: v for n, v in SMALL.items() if "ablate" not in n}
+    larger = indexing.index(saved, model=model, text=texts, root=store, **asked)
+    assert not read and larger.folder == more.folder
+    fewer = indexing.index(saved, model=model, text=texts, root=store, **(SMALL | {"ablate": 3}))
+    assert fewer.summary["ablated"] == 3 and fewer.folder != first.folder
     # one shard or two, the text is the same
     a, b = (x.feature(3) for x in (found, first))
     assert a.numbers["firings"] == b.numbers["firings"]

@@ -1,6 +1,7 @@
 """What is frozen is judged once, cannot be frozen after the fact, and cannot be edited without a
 word."""
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -72,6 +73,18 @@ def test_what_was_frozen_is_judged_once(tmp_path, lab):
     assert [line["look"] for line in registered.read_looks(lab.store, "drift", preset)] == [1]
 
 
+def test_notes_that_cannot_be_made_are_reported_and_the_look_is_on_record(tmp_path, lab):
+    experiment, preset = found(write(tmp_path, FAR))
+    registered.freeze(lab.store, experiment, preset)
+    broken = dataclasses.replace(experiment, verdict_notes=lambda judged, arms: arms["no such"])
+    result = lab.run(broken, preset)
+    assert [j.outcome for j in result.judged] == ["holds"]
+    assert result.data.inference == "confirmatory"
+    assert any("notes on these verdicts are missing" in n and "no such" in n for n in result.notes)
+    (look,) = registered.looks_path(lab.store, experiment.name, preset).read_text().splitlines()
+    assert json.loads(look)["verdicts"] == {"far above": "holds"}
+
+
 def test_a_record_holds_what_was_frozen_of_it(tmp_path, lab):
     for seeds, freeze, inference in (
         ("1000, 1006", False, "exploratory"),
@@ -127,6 +140,10 @@ def test_freezing_twice_is_freezing_once_and_otherwise_is_refused(tmp_path, lab)
     [
         ({"claims": (FAR, NEAR)}, "claim added or reworded: just above"),
         ({"claims": (FAR.replace("2.5", "2.4"),)}, "claim changed: far above"),
+        (
+            {"claims": (FAR.replace("2.5", "2.4"),)},
+            "another threshold for the same reason, “theory”: >= 2.5 was frozen, and >= 2.4 is judged",
+        ),
         # its code alone
         ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, EDITED),
         ({"seeds": "1000, 1020"}, "seeds changed: 1000:1018 frozen, 1000:1020 now"),

@@ -18,7 +18,7 @@ from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
-from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.errors import ClaimError, DataError, every, nearest
 from assay.core.expression import parse
 from assay.core.reasons import TIES
 from assay.core.results import Judged
@@ -128,20 +128,21 @@ def check(
         >>> v.outcome, sorted(v.controls)
         ('holds', ['opposite', 'random'])
     """
-    refuse_unknown([*unknown])
     if not callable(function):
         raise DataError(f"give a function of (thing, prompts), got {function!r}")
-    parse(holds)
-    given = Given.read(prompts)
-    units, unit_notes = given.units(unit)
+    _, given, _ = every(
+        partial(refuse_unknown, [*unknown]), partial(Given.read, prompts), partial(parse, holds)
+    )
     things = {
         "vector": vector, "heads": heads, "neurons": neurons, "latents": latents, "layer": layer,
         "site": site, "position": position, "source": source, "text": text, "training": training,
         "feature": feature, "edge": edge,
     }  # fmt: skip
     options = Options(of, norms, rates, others, around, paraphrases, draws)
-    credit = credited(things, options, given)
-    _choose(credit, controls, holds)
+    (units, unit_notes), credit = every(
+        partial(given.units, unit),
+        lambda: _choose(credited(things, options, given), controls, holds),
+    )
     asked = _Asked(Calls(function, given, keep=cache), credit, none, sides(holds))
     asked.notes += [*unit_notes, *credit.notes]
     asked.dry()
@@ -151,7 +152,9 @@ def check(
     return asked.check(claim, units, ledger=ledger)
 
 
-def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, holds: str) -> None:
+def _choose(
+    what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, holds: str
+) -> Credited:
     """Keep the controls that are wanted, and add those that the author brings. Raises: DataError
     for a name that is none, ClaimError where none is left."""
     low, high = sides(holds)
@@ -179,6 +182,7 @@ def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, 
             f"{what.kind}= has no control here{f': {wanted}' if wanted else ''}; "
             "in Python, bring your own with controls={name: thing}"
         )
+    return what
 
 
 class _Asked:

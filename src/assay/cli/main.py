@@ -127,8 +127,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return refuse(misread(error, words))
     except AssayError as error:
-        for line in (str(error), *error.others):
-            refuse(placed(meant(line, words), words), error.exit_code)
+        for line in meant([str(error), *error.others], words):
+            refuse(placed(line, words), error.exit_code)
         return error.exit_code
     except ModuleNotFoundError as error:
         if lacks := heavy.need(error, BRINGS.get(words[0], "train") if words else "train"):
@@ -173,7 +173,7 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
     try:
-        return meant(str(error), words)
+        return meant([str(error)], words)[0]
     except ImportError:  # it reads every command for one that is not there; some need packages
         return f'Unknown command "{words[0]}".'
 

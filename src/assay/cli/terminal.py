@@ -120,6 +120,8 @@ def answer(call: Call) -> int:
 
 MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 
+CONDITIONS = ("--claim", "--estimate", "--holds")
+"""Options with conditions, in which one name may be mistaken."""
 ALIKE = 0.6
 """How alike two options are, from 0 to 1, of which one may be meant by the other."""
 
@@ -194,25 +196,46 @@ def _text(cell: Cell) -> Text | str:
     return Text.assemble((words, "bold"), (more, "bright_black"))
 
 
-def meant(text: str, words: Sequence[str]) -> str:
-    """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
-    were typed; where the two options are hardly alike, end it with --help instead."""
-    match = MEANT.search(text)
-    quoted = {word: (f"'{word}'", f'"{word}"', f"option: {word}.") for word in words}
-    wrong = next((w for w, forms in quoted.items() if any(form in text for form in forms)), None)
-    if wrong and wrong.startswith("-"):
-        stems = (wrong.strip("-"), match["right"].strip("-") if match else "")
-        if difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
-            kept = text[: match.start() if match else None].rstrip()
-            verb = words[: words.index(wrong)][:1]
-            return f"{kept} Type: assay {shlex.join([*verb, '--help'])}"
-    if match is None or wrong is None:
-        return text
-    # of a condition it is one name that is mistaken, which is quoted last
-    piece = [wrong, *re.findall(r"'([^']+)'", text[: match.start()])][-1]
-    corrected = wrong.replace(piece, match["right"]) if piece in wrong else match["right"]
-    right = [corrected if word == wrong else word for word in words]
-    return f"{text[: match.end()]} Type: assay {shlex.join(right)}"
+def meant(lines: Sequence[str], words: Sequence[str]) -> list[str]:
+    """End the lines that say what is wrong with the whole command, where each has a "did you mean
+    …?" of a word that was typed; where there is no option like the one that was typed, end the line
+    with --help instead."""
+    shown, right, is_corrected = list[str](), [*words], True
+    for text in lines:
+        match = MEANT.search(text)
+        wrong = mistaken(text[: match.start() if match else None], words)
+        if wrong and wrong[0].startswith("-"):
+            stems = (wrong[0].strip("-"), match["right"].strip("-") if match else "")
+            if difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
+                verb = words[: words.index(wrong[0])][:1]
+                said = text[: match.start() if match else None].rstrip()
+                shown.append(f"{said} Type: assay {shlex.join([*verb, '--help'])}")
+                is_corrected = False
+                continue
+        if match is None or wrong is None:
+            shown, is_corrected = [*shown, text], False
+            continue
+        word, piece = wrong
+        shown.append(text[: match.end()])
+        name, put = re.compile(rf"(?<![\w-]){re.escape(piece)}(?![\w-])"), match["right"]
+        right = [name.sub(put, r) if w == word else r for w, r in zip(words, right, strict=True)]
+    if not is_corrected:
+        return shown
+    return [*shown[:-1], f"{shown[-1]} Type: assay {shlex.join(right)}"]
+
+
+def mistaken(text: str, words: Sequence[str]) -> tuple[str, str] | None:
+    """Find which of the words that were typed a text calls wrong, and which name in it, the one
+    that is quoted last: the whole word, or a part of a condition; None where it is none of them."""
+    quoted = re.findall(r"'([^']+)'", text)
+    named = (w for w in words if f"'{w}'" in text or f'"{w}"' in text or f"option: {w}." in text)
+    if word := next(named, None):
+        return word, quoted[-1] if quoted and quoted[-1] in word else word
+    if not quoted:
+        return None
+    conditions = (word for option, word in pairwise(words) if option in CONDITIONS)
+    part = re.compile(rf"(?<![\w-]){re.escape(quoted[-1])}(?![\w-])")
+    return next(((word, quoted[-1]) for word in conditions if part.search(word)), None)
 
 
 def placed(text: str, words: Sequence[str]) -> str:

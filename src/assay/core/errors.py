@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,25 @@ class RunError(AssayError):
     """Training crashed, or more runs diverged than a verdict allows."""
 
     exit_code = 3
+
+
+def every(*steps: Callable[[], Any]) -> list[Any]:
+    """Give what each step gives. Raises: AssayError, the first that a step raised, with those of
+    the other steps as further lines."""
+    results, mistakes = list[Any](), list[AssayError]()
+    for step in steps:
+        try:
+            results.append(step())
+        except AssayError as error:
+            mistakes.append(error)
+    if mistakes:
+        first, *others = mistakes
+        lines = (*first.others, *(line for e in others for line in (str(e), *e.others)))
+        first.others = tuple(dict.fromkeys(line for line in lines if line != str(first)))
+        for line in first.others:  # which Python prints after the error
+            first.add_note(line)
+        raise first
+    return results
 
 
 MANY = 60

@@ -11,6 +11,7 @@ import errno
 import json
 import math
 import os
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,23 @@ KINDS = {
     stat.S_ISBLK: "a device",
     stat.S_ISSOCK: "a socket",
 }
+PURPOSES = {
+    (".assay",): "a saved check, which is itself the file to send; assay verify {0} judges it "
+    "again, and assay report {0} makes its page",
+    (".prereg.json",): "a frozen file, which assay verify {0} checks; to run or show what "
+    "was frozen, name its study or experiment",
+    (".zip",): "a zip file: if it is a bundle, assay verify {0} judges it again",
+    (".toml", ".md"): "a study: assay run {0} measures and judges it, and assay export {0} "
+    "--format bundle writes its bundle",
+    (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".eval"): "a table: assay judge {0} "
+    "--claim 'ARM.x > 1' --unit COLUMN --control ARM judges a claim about it",
+    (".py",): "Python code: assay run {0} runs the experiment in it, and assay check {0}:FUNCTION "
+    "--prompts FILE --holds 'effect > 1' judges a claim about one of its functions",
+    (".txt",): "a text: assay check FILE.py:FUNCTION --prompts {0} takes its lines as prompts",
+    (".safetensors", ".npz", ".pt"): "a file of arrays: if they are a dictionary, assay evaluate "
+    "{0} measures it, and assay serve {0} shows its features",
+}
+"""What files are, by how their names end, and which command takes them."""
 followers: list[Callable[[Path], None]] = []
 """Each is called with every file that passes this door, before it is read."""
 
@@ -55,6 +73,14 @@ def within(amount: int, most: int, place: object, unit: str) -> None:
             f"{place} has {amount:,} {unit}; at most {limit(most):,} are read",
             Operator(f": ASSAY_LIMITS={times} raises that"),
         )
+
+
+def purpose(path: Path) -> str:
+    """Say in a sentence what a file is that another command takes, and how to type that; "" for a
+    file that is not there, or may be anything."""
+    name = shlex.quote(str(path))
+    what = next((x for ends, x in PURPOSES.items() if path.name.endswith(ends)), "")
+    return f"{path} is {what.format(name)}" if what and path.is_file() else ""
 
 
 def regular(path: Path, expected: str = "a file", most: int = LARGEST) -> Path:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from assay.core import eval_logs, foreign
 from assay.core.arrays import is_tensor
-from assay.core.errors import Argument, ClaimError, DataError, nearest
+from assay.core.errors import MANY, Argument, ClaimError, DataError, every, nearest
 from assay.core.expression import Parsed
 from assay.core.plain import plain
 
@@ -34,6 +35,8 @@ LARGEST, WIDEST = 64 * 2**20, 1_000
 TOO_MANY = "write a decimal comma (84,1) as a point (84.1), and a text that has a comma in quotes"
 """What mends a row of a CSV that has a value more than the header has names."""
 JSON = frozenset((".json", ".jsonl", ".ndjson"))
+NO_TABLES = (".assay", ".prereg.json", ".zip", ".toml", ".md", ".py", ".safetensors")
+"""Ends of the names of files that hold no table, but are known."""
 OTHER_FORMATS = frozenset(
     (
         *(".parquet", ".pq", ".feather", ".arrow"),
@@ -90,6 +93,8 @@ def read(
 
 def _read_file(path: Path, source: str, arm_column: str) -> Any:
     """A file's table, by what the file is. Raises: DataError."""
+    if path.name.endswith(NO_TABLES) and (what := foreign.purpose(path)):
+        raise DataError(f"no table of numbers: {what}")
     if eval_logs.is_log(path):
         return eval_logs.read(path, arm_column)
     if path.suffix.lower() in JSON:
@@ -277,33 +282,35 @@ def check_units(
     """Refuse columns that cannot be units, or what a curve goes over. Raises: ClaimError,
     DataError."""
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
-        got = ", ".join(units) or "none"
+        columns = ", ".join([*map(str, rows.columns)][:MANY])
+        got = ", ".join(units) or f"none; columns: {columns}"
         raise ClaimError(
             "name one or two columns whose levels are independent units, such as ",
             Argument("unit", ("seed",)),
             f"; got {got}",
         )
-    for unit in units:
-        if unit == "arm" or unit in (c.name for c in parsed.columns):
-            noun = "a unit" if role == "unit" else "what a curve goes over"
-            taken = "judged by the claim" if parsed.kind == "claim" else "what is estimated"
-            raise ClaimError(
-                f"column {unit!r} cannot be {noun}: it is {'the arm' if unit == 'arm' else taken}"
-            )
-        if unit not in rows.columns:
-            raise ClaimError(
-                f"no column {unit!r}, which is named as {'a unit' if role == 'unit' else 'swept'}; "
-                f"{nearest(unit, [c for c in rows.columns if c != 'arm'])}"
-            )
-        if (
-            rows[unit].dtype.kind == "O"
-        ):  # 3 and "d3" in one column cannot be put in order otherwise
-            rows[unit] = rows[unit].astype(object).map(_label).str.strip()
-            _check_levels(unit, [str(x) for x in rows[unit].dropna().unique()])
-        elif rows[unit].dtype.kind == "f":
-            rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
-        if rows[unit].isna().any():
-            raise DataError(f"{role} column {unit!r} is empty in {places(rows[unit].isna())}")
+    every(*(partial(_check_unit, rows, unit, parsed, role) for unit in units))
+
+
+def _check_unit(rows: pd.DataFrame, unit: str, parsed: Parsed, role: str) -> None:
+    if unit == "arm" or unit in (c.name for c in parsed.columns):
+        noun = "a unit" if role == "unit" else "what a curve goes over"
+        taken = "judged by the claim" if parsed.kind == "claim" else "what is estimated"
+        raise ClaimError(
+            f"column {unit!r} cannot be {noun}: it is {'the arm' if unit == 'arm' else taken}"
+        )
+    if unit not in rows.columns:
+        raise ClaimError(
+            f"no column {unit!r}, which is named as {'a unit' if role == 'unit' else 'swept'}; "
+            f"{nearest(unit, [c for c in rows.columns if c != 'arm'])}"
+        )
+    if rows[unit].dtype.kind == "O":  # 3 and "d3" in one column cannot be put in order otherwise
+        rows[unit] = rows[unit].astype(object).map(_label).str.strip()
+        _check_levels(unit, [str(x) for x in rows[unit].dropna().unique()])
+    elif rows[unit].dtype.kind == "f":
+        rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
+    if rows[unit].isna().any():
+        raise DataError(f"{role} column {unit!r} is empty in {places(rows[unit].isna())}")
 
 
 def _check_levels(unit: str, levels: Sequence[str]) -> None:

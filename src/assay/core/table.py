@@ -25,7 +25,7 @@ from assay.core.claims import Claim, Estimate, Value, rival
 from assay.core.clustered import NONE, Limits, clustered
 from assay.core.columns import Column
 from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
-from assay.core.errors import Argument, ClaimError, nearest
+from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
@@ -96,12 +96,7 @@ class _Question:
         return tuple(dict.fromkeys((self.main, *self.parsed.arms)))
 
     def levels_of(self, column: str) -> str:
-        """Say how many levels a column has that the claim is about. Raises: ClaimError."""
-        if column not in self.rows or column in (*self.axes, *self.columns, "arm"):
-            candidates = [str(c) for c in self.rows if c not in (*self.axes, *self.columns, "arm")]
-            raise ClaimError(
-                f"no column {column!r}, which is named as fixed; {nearest(column, candidates)}"
-            )
+        """Say how many levels a column has that the claim is about."""
         count = self.rows[column].nunique()
         return f"{count} {plural(column, count)}"
 
@@ -223,11 +218,9 @@ def judge(
     rows, source = rows_of.read(
         frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
     )
-    rows_of.check_units(rows, units, parsed)
     if tested < 0 or (tested and units != (FOLD,)):
         raise ClaimError(f"tested= is a number of rows behind folds; got {tested}, and {units[0]}")
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
-    _check_size(rows, units, source)
     question = _question(rows, source, parsed, units, roles, arm_column)
     arms, notes = _measured(question, roles)
     compared = {arm: arms[arm] for arm in question.compared}
@@ -488,21 +481,29 @@ def _question(
     rows: pd.DataFrame,
     source: str,
     parsed: Parsed,
-    axes: Names,
+    units: Names,
     roles: _Roles,
     arm_column: str,
+    over: str = "",
     *,
     only_named: bool = False,
 ) -> _Question:
-    """Check a text against the arms and columns of a table; `only_named`: arms must distinguish all
-    rows. Raises: ClaimError, DataError."""
+    """Check a text against the arms and columns of a table, and report all names that it lacks;
+    `only_named`: arms must distinguish all rows. Raises: ClaimError, DataError."""
     arm_names = tuple(str(a) for a in rows["arm"].unique())
-    main = _under_judgement(parsed, arm_names, roles.controls)
-    _check_arms(parsed, arm_names, (main, *roles.named), f"column {arm_column} of {source}")
-    _check_controls(main, parsed, roles.replacing)
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
-    for column in columns:
-        rows_of.check_numeric(rows, column, axes, source)
+    axes, where = (*units, *filter(None, [over])), f"column {arm_column} of {source}"
+    _refuse_differences(parsed, arm_names, where)
+    main, *_ = every(
+        partial(_under_judgement, parsed, arm_names, roles.controls),
+        partial(rows_of.check_units, rows, units, parsed),
+        *(partial(rows_of.check_units, rows, (x,), parsed, "over") for x in axes[len(units) :]),
+        *(partial(_check_arm, a, arm_names, where) for a in (*parsed.arms, *roles.named)),
+        *(partial(rows_of.check_numeric, rows, c, axes, source) for c in columns),
+        *(partial(_check_fixed, rows, c, (*axes, *columns, "arm")) for c in roles.fixed),
+    )
+    _check_size(rows, axes, source)
+    _check_controls(main, parsed, roles.replacing)
     noted.check_scale(rows, (main, *parsed.arms, *roles.named), columns)
     if only_named:
         rows = rows[rows["arm"].isin([main, *parsed.arms])].copy()
@@ -709,14 +710,10 @@ def estimate(
     """
     units, parsed = _names(unit), _parse(value, compared=False)
     rows, source = rows_of.read(frame, arm_column, needed=False)
-    rows_of.check_units(rows, units, parsed)
     if over in units:
         raise ClaimError(f"column {over!r} is a unit; a curve goes over another column")
-    if over:
-        rows_of.check_units(rows, (over,), parsed, "over")
-    axes = (*units, over) if over else units
-    question = _question(rows, source, parsed, axes, _Roles(), arm_column, only_named=True)
-    rows, main = question.rows, question.main
+    question = _question(rows, source, parsed, units, _Roles(), arm_column, over, only_named=True)
+    rows, main, axes = question.rows, question.main, question.axes
     bounds = (0.0, 1.0) if _is_share(rows, parsed) else None
     arms, notes = _read(question)
     compute = _value(parsed, main)
@@ -844,18 +841,25 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
     ]
 
 
-def _check_arms(parsed: Parsed, names: Names, arms_named: Sequence[str], where: str) -> None:
-    """Refuse an arm that is not in the table, and one whose name reads as a difference."""
-    for arm in (*parsed.arms, *arms_named):
-        if arm not in names:
-            # relu-again.fvu reads as a difference
-            cut = next((a for a in names if arm in parsed.arms and arm in a.split("-")), "")
-            read = next((c.name for c in parsed.columns if c.arm == arm), "column")
-            hint = (
-                f'did you mean "{cut}".{read}? Quote names with other signs'
-                if cut
-                else nearest(arm, names)
-            )
+def _check_arm(arm: str, names: Names, where: str) -> None:
+    """Refuse an arm that is not in the table."""
+    if arm not in names:
+        raise ClaimError(f"no arm {arm!r} in {where}; {nearest(arm, names)}")
+
+
+def _check_fixed(rows: pd.DataFrame, column: str, taken: Names) -> None:
+    """Refuse a column that cannot be fixed: one that is not in the table, or has another role."""
+    if column not in rows or column in taken:
+        hint = nearest(column, [str(c) for c in rows if c not in taken])
+        raise ClaimError(f"no column {column!r}, which is named as fixed; {hint}")
+
+
+def _refuse_differences(parsed: Parsed, names: Names, where: str) -> None:
+    """Refuse an arm whose name reads as a difference."""
+    for arm in (a for a in parsed.arms if a not in names):  # relu-again.fvu
+        if cut := next((a for a in names if arm in a.split("-")), ""):
+            read = next(c.name for c in parsed.columns if c.arm == arm)
+            hint = f'did you mean "{cut}".{read}? Quote names with other signs'
             raise ClaimError(f"no arm {arm!r} in {where}; {hint}")
     for arm in names:  # random-probe.acc reads as a difference, too, where there is an arm probe
         read = rf"(?<![\w.\"'-]){re.escape(arm)}\s*\.\s*(\w+)"

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -16,7 +17,7 @@ import numpy as np
 from annotated_types import Ge
 
 from assay.core.arrays import ratio_or_nan
-from assay.core.errors import DataError
+from assay.core.errors import AssayError, DataError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
@@ -177,11 +178,13 @@ def index(
     The text is read in shards that are kept: a command that was stopped goes on, and more tokens
     add to those that were read. `also` are dictionaries of other seeds, in which features are
     looked for; of a stored run its arm's other seeds are taken. `options` are fields of
-    `IndexSetting`. `progress(what, done, total)` hears of tokens and windows, first with nothing
+    `IndexSetting`; without `ablate`, an index that is there and has any features ablated is given.
+    `progress(what, done, total)` hears of tokens and windows, first with nothing
     done.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
+    setting_is_usual = setting is None
     setting = (setting or IndexSetting()).replace(**options)
     tell = progress or (lambda stage, count, total: None)
     store = Store(root)
@@ -208,7 +211,10 @@ def index(
         ablate_windows=setting.ablate_windows,
         also=tuple(o.sha256 for o in other_sources),
     )
-    if (index_path := store.built(whole)) is None:
+    index_path = store.built(whole)
+    if index_path is None and setting_is_usual and not {"ablate", "ablate_windows"} & {*options}:
+        index_path = _otherwise_ablated(store, whole)
+    if index_path is None:
         folder.check_weights()
         began = time.monotonic(), time.process_time()
         path = Path(dictionary).expanduser()  # absolute, so that it is known from any folder
@@ -220,6 +226,20 @@ def index(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
     return Index(index_path)
+
+
+def _otherwise_ablated(store: Store, whole: IndexSpec) -> Path | None:
+    """The stored index of the same reading with other features ablated, and perhaps of more
+    windows: the one with the most of both; None without one."""
+    found = []
+    for folder in folders(store):
+        with suppress(AssayError, OSError):
+            spec = IndexSpec.from_json((folder / "spec.json").read_text())
+            asked = {"ablate": whole.ablate, "ablate_windows": whole.ablate_windows}
+            is_same = spec.replace(windows=whole.windows, **asked) == whole
+            if is_same and spec.ablate and spec.windows >= whole.windows and store.built(spec):
+                found.append((spec.ablate, spec.windows, folder))
+    return max(found)[-1] if found else None
 
 
 def _require_one_site(source: Source, others: Sequence[Source]) -> None:

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from assay.core import heavy
+from assay.core import foreign, heavy
 from assay.core.errors import AssayError, ExperimentError, nearest, nearest_beside
 from assay.core.sources import reader
 from assay.lab.store.origin import (
@@ -103,6 +103,8 @@ def entry(name_or_path: str) -> Entry:
         return by_name[name_or_path]
     path = Path(name_or_path)
     path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
+    if not in_file(path.name) and (what := foreign.purpose(path)):
+        raise ExperimentError(what)
     if not in_file(path.name) and "/" not in name_or_path:
         from assay.core.experiment import ALL
 
@@ -118,13 +120,6 @@ def entry(name_or_path: str) -> Entry:
         paths = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
         if existing := next((file for file in paths if file.is_file()), None):
             hint = f"did you mean {existing}?"
-        elif path.suffix == ".assay":
-            hint = (
-                f"a saved check is judged again by assay verify {path}; assay report has its page"
-            )
-        elif path.is_file():
-            options = "--claim 'ARM.x > 1' --unit COLUMN --control ARM"
-            hint = f"for a table, type: assay judge {path} {options}"
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
         others = (
@@ -202,6 +197,9 @@ def load(name: str, origin: str) -> Experiment:
     if not isinstance(value, Experiment):
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         got = f"it has {len(defined)} of other names" if defined[1:] and value is None else got
+        got += (
+            f"; to judge a claim about a function in it: assay check {Path(origin).name}:FUNCTION"
+        )
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
     cached = _checked.get(origin)
     # the same value as long as its module is: its cached results stay with it

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import structs
 
-from assay.core.errors import DataError
+from assay.core.errors import DataError, every
 from assay.core.expression import parse
+from assay.core.foreign import purpose
 from assay.core.results import Judged
 from assay.report.statements import unexpected, with_flags
 from assay.verbs.credited import Credited
@@ -86,14 +88,20 @@ def check(
     from assay.checking.prompts import Given
 
     if not own_code.is_written(function):
+        hint = purpose(Path(function)) or f"to check a record: assay verify {function}"
         raise DataError(
-            f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; to "
-            f"compare a record or a bundle with what is stored: assay verify {function}"
+            f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; {hint}"
         )
     if prompts is None or not holds.strip():
-        lacking = "--prompts FILE" if prompts is None else "--holds 'effect > 0.3'"
-        raise DataError(f"check needs {lacking}; assay check --help has an example")
-    _, given, things = parse(holds), Given.read(prompts), credited.read()
+        lacking = ["--prompts FILE"] * (prompts is None)
+        lacking += ["--holds 'effect > 0.3'"] * (not holds.strip())
+        raise DataError(f"check needs {' and '.join(lacking)}; assay check --help has an example")
+    _, given, things, _ = every(
+        partial(parse, holds),
+        partial(Given.read, prompts),
+        credited.read,
+        partial(own_code.file_of, function),
+    )
     module, name = own_code.module_of(function)  # last, because it may load a model
     result = checked(
         sentence or holds,

@@ -29,8 +29,9 @@ class Reading(Windows):
     gradients: Annotated[bool, More] = True
     """Also run a backward pass, for the first-order effect of every firing on the loss; this
     doubles the time."""
-    ablate: Annotated[int, More] = 32
-    """The number of features to ablate on a sample, of all densities; 0: none."""
+    ablate: Annotated[int | None, More] = None
+    """The number of features to ablate on a sample, of all densities; 0: none. By default as many
+    as in an index that is there, or 32."""
     ablate_windows: Annotated[int, More] = 16
     """Windows on which each of them is ablated."""
 
@@ -103,7 +104,7 @@ def make(
             root=place.root,
             device=device_here(device),
             progress=bars,
-            **vars(reading),
+            **reading.given,
         )
 
 

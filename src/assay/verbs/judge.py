@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import structs
 
 from assay.core import table as table_of
-from assay.core.errors import ClaimError, DataError, nearest_beside
+from assay.core.errors import ClaimError
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected, with_flags
-from assay.verbs.parts import Aside
+from assay.verbs.parts import Aside, InFull
 from assay.verbs.verb import Answer, Bare, Expected, Flag, More, Several, verb
 
 UNCOUNTED = "not counted (the ledger is off): how many claims were tried on this table"
@@ -42,6 +42,7 @@ def judge(
     scope: str = "",
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
+    verbose: Flag = False,
     expect: Expected = None,
 ) -> Answer[Judged | Estimated]:
     """Judge a claim about a table of your own results, or estimate a number from it. The table
@@ -93,6 +94,8 @@ def judge(
         The column that names the arm of each row.
     no_ledger
         Do not record that this claim was tried on this table; the output says so.
+    verbose
+        Show every control, the power, and which other arms satisfy the claim.
 
     Examples
     --------
@@ -105,7 +108,6 @@ def judge(
         **{"control": control, "must_hold": must_hold, "also": also, "unlearned": unlearned},
         **{"violation": violation, "fixed": fixed, "bounds": bounds, "tested": tested or None},
     }
-    refuse_unusable(table, unit)
     owned = of_claims | {"expect": expect}
     refuse_mixture(claim, estimate, owned, {"over": over, "crosses": crosses})
     numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
@@ -119,19 +121,8 @@ def judge(
     verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
     other = unexpected([verdict], expect)
     data = ResultData(verdicts=(verdict,))
-    return Answer(verdict, [data, *known(verdict), *map(Aside, other)], int(bool(other)))
-
-
-def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
-    """Refuse a table that is not there, and a missing unit. Raises: DataError; ClaimError."""
-    if not table.exists():
-        near = nearest_beside(table)
-        raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
-    if not unit:
-        with table.open(encoding="utf-8", errors="replace") as file:
-            head = f"; columns: {file.readline(200).strip()}" if table.suffix == ".csv" else ""
-        needed = "a column whose values are independent units, such as seed"
-        raise ClaimError(f"judge needs --unit COLUMN: {needed}{head}")
+    shown = InFull(data) if verbose else data
+    return Answer(verdict, [shown, *known(verdict), *map(Aside, other)], int(bool(other)))
 
 
 def refuse_mixture(

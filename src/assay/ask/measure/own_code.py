@@ -39,7 +39,8 @@ def is_written(place: str) -> bool:
     return bool(colon) and file.endswith(".py") and name.isidentifier()
 
 
-def _file(place: str, folder: Path) -> tuple[Path, str]:
+def file_of(place: str, folder: Path = Path()) -> tuple[Path, str]:
+    """Split FILE.py:NAME into a file that is there and a name. Raises: DataError."""
     if not is_written(place):
         swept = "; a sweep does not fill its name: write a table for each function" * ("{" in place)
         raise DataError(f"a function of your own is written FILE.py:NAME, got {place!r}{swept}")
@@ -49,12 +50,12 @@ def _file(place: str, folder: Path) -> tuple[Path, str]:
 
 def digest(place: str, folder: Path) -> str:
     """SHA-256 of the file with a function. Raises: DataError."""
-    return hashlib.sha256(_file(place, folder)[0].read_bytes()).hexdigest()
+    return hashlib.sha256(file_of(place, folder)[0].read_bytes()).hexdigest()
 
 
 def module_of(place: str, folder: Path = Path()) -> tuple[Any, str]:
     """Import the file of a function, and give its name there. Raises: DataError."""
-    path, name = _file(place, folder)
+    path, name = file_of(place, folder)
     try:
         return catalogue.load_module(str(path.resolve())), name
     except Exception as e:

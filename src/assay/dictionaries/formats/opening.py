@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from assay.core import foreign
 from assay.core.errors import DataError, nearest, nearest_beside
 from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
@@ -59,12 +60,13 @@ def load(
 def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
     if path.is_dir():
         path = _inside(path, stated)
-    elif path.suffix == ".json":
+    elif path.suffix == ".json" and not path.name.endswith(".prereg.json"):
         path = _inside(path.parent, stated)
     likely = [format for format in known().values() if path.suffix in format.suffixes]
     if not likely:
         raise DataError(
-            f"{path}: {path.suffix or 'a file without an ending'} is read by none of "
+            foreign.purpose(path)
+            or f"{path}: {path.suffix or 'a file without an ending'} is read by none of "
             f"{', '.join(known())}"
         )
     weight_file = _read_weight_file(path, stated is not None)

@@ -5,7 +5,7 @@ with what it found and the code that judged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,6 +35,7 @@ from assay.lab.plan.preset import Preset
 from assay.lab.store import journal
 from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
+from assay.lab.store.user_code import first_line
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,7 @@ class Followed:
         place = experiment.name, preset.title
         gone = self.ledger.gone(*place)
         others = contents.changed_prompts(experiment, plan)
-        asks = None if others else experiment.verdict_notes
-        remarks = asks(result.judged, result.arms) if asks else ()
+        remarks = () if others else _remarks(experiment, result)
         return replace(
             result,
             registration=self._described(result, plan),
@@ -263,6 +263,19 @@ def following(store: Store, experiment: Experiment, plan: Plan, models: bool = F
         read["models"] = contents.of_models(experiment) if models else {}
         departures += contents.differences(frozen.content, read, experiment)
     return Followed(store, experiment, preset, frozen, tuple(departures))
+
+
+def _remarks(experiment: Experiment, result: Result) -> Sequence[str]:
+    """The notes on verdicts. One that cannot be made stops no judgement, since a look whose
+    outcome was seen must be on record."""
+    try:
+        asks = experiment.verdict_notes
+        return asks(result.judged, result.arms) if asks else ()
+    except Exception as error:
+        return [
+            f"the notes on these verdicts are missing, since making them raised "
+            f"{first_line(error)}: please report this"
+        ]
 
 
 def _asked(frozen: Registration) -> list[Question]:

@@ -80,10 +80,7 @@ class Registration:
             yield "it was judged by another version of Assay than the one that was frozen"
         for text, outcome in look["verdicts"].items():
             if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
-                yield (
-                    f"an earlier run found *{outcome}*, and the same measures now give "
-                    f"*{current}*: {text}"
-                )
+                yield f"at the recorded look the outcome was {outcome}, not {current}: {text}"
 
     @property
     def line(self) -> journal.Line:
@@ -346,6 +343,16 @@ def departures(registration: Registration, experiment: Experiment, preset: Prese
     }
     moved = [f"seeds changed: {frozen} frozen, {seeds} now"] if seeds != frozen else []
     moved += looks.changes([frozen_hashes], current)
+    was = {
+        s["text"]: (s.get("threshold"), s.get("threshold_from")) for s in registration.statements
+    }
+    moved += [
+        f"another threshold for the same reason, “{s.threshold_from}”: {was[s.text][0]} was "
+        f"frozen, and {s.threshold} is judged"
+        for s in statements
+        if isinstance(s, Claim) and was.get(s.text, ("", ""))[1] == s.threshold_from
+        if was[s.text][0] not in ("", None, s.threshold)
+    ]
     if "text" in content and content["text"] != origin.text(experiment).whole:
         moved.append(f"{Path(experiment.origin).name}, or a file that it imports, was edited")
     if moved and experiment.materials is not None:

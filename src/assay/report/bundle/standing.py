@@ -73,7 +73,9 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
         page = html.unescape((folder / "report.html").read_text("utf-8"))
         is_confirmatory = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
         against = ["report.html says confirmatory"] if is_confirmatory else []
-        return Standing(inference, EXPLORATORY, tuple(against))
+        frozen, _ = _registration(folder, preset)
+        about = (frozen.hash, frozen.time) if frozen else ()
+        return Standing(inference, EXPLORATORY, tuple(against), *about)
     frozen, against = _registration(folder, preset)
     if inference not in (CONFIRMATORY, "frozen without inputs"):
         against.append("there is no such standing")
