@@ -142,7 +142,8 @@ def test_freezing_twice_is_freezing_once_and_otherwise_is_refused(tmp_path, lab)
         ({"claims": (FAR.replace("2.5", "2.4"),)}, "claim changed: far above"),
         (
             {"claims": (FAR.replace("2.5", "2.4"),)},
-            "another threshold for the same reason, “theory”: >= 2.5 was frozen, and >= 2.4 is judged",
+            "another threshold for the same reason, “theory”: >= 2.5 was frozen, "
+            "and >= 2.4 is judged",
         ),
         # its code alone
         ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, EDITED),
