@@ -332,7 +332,12 @@ class _Asked:
             )
         rows = _table(given, units, self.arms)
         question = claim(
-            credits=kind, units=units, placed=self.placed, noise=self.noise, distinct=given.distinct
+            credits=kind,
+            units=units,
+            placed=self.placed,
+            noise=self.noise,
+            distinct=given.distinct,
+            scope=given.stays(units),
         )
         judged, question = _judged(question, rows, self.arms)
         self.notes += _untouched(self.arms[kind], kind)

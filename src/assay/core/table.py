@@ -356,7 +356,9 @@ def _weigh(
         return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
     more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
-    price = Price(f"{more}{first.todo if ' of ' in first.name else first.advice}")
+    few = min(first.counts.values(), default=FEWEST) < FEWEST
+    ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
+    price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 
