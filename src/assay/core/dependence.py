@@ -56,6 +56,8 @@ ALIKE, FAR = 1.645, 2.576
 order that they surely have, and in that of any column of whole numbers."""
 ORDER = "order"
 """The name of what units depend on where neighbours are alike."""
+UNCHANGED = "the outcome stays the same"
+"""What is said of a grouping with which the outcome is that of the claim without it."""
 CONTENT = "content"
 """What the group is called of texts that say the same in several wordings."""
 MOST_LINES = 3
@@ -163,9 +165,9 @@ class Grouping:
             more = " and ".join(_more_of(name) for name in few)
             these = " and ".join(groups_in_words(name, n) for name, n in few.items())
             others = [x for x, n in self.combined.items() if n >= FEWEST and " of " not in x]
-            ways = [f"give {plural(self.unit, 2)} of {more}"]
-            ways += [f"name {x} as the unit if the claim is about these {these} only" for x in others]
-            return ", or ".join(ways)
+            fixed = f"as the unit if the claim is about these {these} only"
+            named = [f"name {x} {fixed}" for x in others]
+            return ", or ".join([f"give {plural(self.unit, 2)} of {more}", *named])
         ways = [name.partition(" of ") for name in self.name.split(" × ")]
         if any(of for _, of, _ in ways):
             shared = " and which ".join(
@@ -184,12 +186,13 @@ class Grouping:
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
     """Say what was found, the heaviest groupings in a line each and the others in one; of several
-    ways of one name, such as patterns in one order, the one with the widest interval."""
+    ways of one name, such as patterns in one order, the one with the widest interval, and of those
+    of units that are combinations one that changes the outcome, if any does, both crossed first."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
         name = " × ".join(grouping.combined) or grouping.name  # one fact is one line
         widest_so_far = widest.get(name)
-        if widest_so_far is None or _width(grouping.limits) > _width(widest_so_far.limits):
+        if widest_so_far is None or _weight(grouping) > _weight(widest_so_far):
             widest[name] = grouping
     # names of the same groups, such as a column of templates and their wordings, are one line
     alike: dict[str, list[Grouping]] = {}
@@ -209,6 +212,10 @@ def _named_together(same: Sequence[Grouping]) -> Grouping:
     names = ", ".join(grouping.name for grouping in others)
     words = f"{first.words} (grouping by {names} gives the same)"
     return replace(first, words=words) if others else first
+
+
+def _weight(grouping: Grouping) -> tuple[bool, int, float]:
+    return grouping.changes != UNCHANGED, len(grouping.counts), _width(grouping.limits)
 
 
 def _width(limits: Limits) -> float:

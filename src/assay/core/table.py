@@ -369,7 +369,7 @@ def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> 
     # only what would hold by itself is unspecific; what is undecided stays so
     by_itself = "holds" if judgement.outcome == "unspecific" else judgement.outcome
     if outcome == by_itself or judgement.outcome == "undecided":
-        return True, "the outcome stays the same"
+        return True, dependence.UNCHANGED
     if judgement.outcome in ("holds", "fails") and grouping.decides:
         return False, f"the outcome changes to {outcome}"
     return False, f"with it the outcome would be {outcome}: {grouping.todo}"

@@ -88,7 +88,7 @@ def _around(words: Sequence[Sequence[str]]) -> np.ndarray:
 def _shared_place(words: Sequence[Sequence[str]], of: np.ndarray) -> str:
     """Whether texts of each group share more words at their beginning than all texts do, and none
     at their ending, or the reverse; "" where neither is so."""
-    groups = [[words[i] for i in np.flatnonzero(of == k)] for k in range(int(of.max()) + 1)]
+    groups = [[w for w, k in zip(words, of, strict=True) if k == g] for g in range(of.max() + 1)]
     several = [group for group in groups if len(group) > 1]
     first, last = ([_in_common(g, step) - _in_common(words, step) for g in several] for step in (1, -1))
     if not several or bool(min(first)) == bool(min(last)) or (max(first) and max(last)):
