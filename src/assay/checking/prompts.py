@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.ask.measure import prompts
 from assay.checking.fingerprint import Fingerprint
-from assay.core.dependence import combinations_in_words, crossed, groups_in_words
+from assay.core.dependence import combinations_in_words, combined_with, crossed
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
 from assay.core.power import FEWEST
@@ -90,7 +90,8 @@ class Given:
             return [f"not counted (the ledger is off): how many claims were tried on these {noun}"]
         names = sorted({c.name for c in parse(holds).columns})
         asked = [Fingerprint().add(asks).digest, names]
-        return tried.note_asked(f"these {noun}", self.contents, function, asked, holds, judged)
+        claims = tried.note_asked(f"these {noun}", self.contents, function, asked, holds, judged)
+        return [*claims, *tried.scans(self.contents, self.columns)]
 
     @cached_property
     def distinct(self) -> bool:
@@ -142,22 +143,18 @@ class Given:
 
     def stays(self, units: Sequence[str]) -> str:
         """Say what each value of the unit is combined with, so that the claim is about these values
-        alone: the words of a column, or what texts have in common."""
+        alone: those of a column, or what texts have in common."""
         if len(units) != 1 or units[0] not in self.columns:
             return ""
-        unit, found = numbered(self.columns[units[0]]), dict[tuple[int, ...], str]()
+        groups = dict[str, np.ndarray]()
         for name, cells in self.columns.items():
-            if name == units[0] or not all(isinstance(x, str) for x in cells):
-                continue
-            groups = {name: numbered(cells)}
-            groups |= {f"{way} of {name}": of for way, of in shared_words(cells).items()}
-            for group, of in groups.items():
-                count = len(np.unique(of))
-                sizes = np.unique(np.stack([unit, of]), axis=1, return_counts=True)[1]
-                if 1 < count <= len(self) / 2 and len(sizes) == count * len(np.unique(unit)):
-                    words = groups_in_words(group, count)
-                    found.setdefault(tuple(numbered(of)), words)
-        return " and ".join(f"of these {words}" for words in found.values())
+            if name != units[0] and all(isinstance(x, str) for x in cells):
+                groups |= {name: numbered(cells)}
+                ways = shared_words(cells).items()
+                groups |= {f"{way} of {name}": numbered(of) for way, of in ways}
+        named = sorted(groups, key=lambda name: " of " in name)
+        fixed = combined_with(numbered(self.columns[units[0]]), {n: groups[n] for n in named})
+        return " and ".join(f"of {words}" for words in fixed)
 
 
 def numbered(values: Sequence[Any] | np.ndarray) -> np.ndarray:

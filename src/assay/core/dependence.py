@@ -372,6 +372,22 @@ def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     ]
 
 
+def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> list[str]:
+    """Say of which groups every value of a unit has some of each, and thus of what a claim is about
+    no others: these 4 beginnings of text. Groupings that are the same are named once.
+
+    Args:
+        unit: the unit of each row, by its number.
+        groups: by name the group of each row, numbered from 0 in the order of the rows.
+    """
+    found = dict[tuple[int, ...], str]()
+    for name, of in groups.items():
+        cells, count = len(np.unique(np.stack([unit, of]), axis=1).T), len(np.unique(of))
+        if 1 < count <= len(of) / 2 and cells == count * len(np.unique(unit)):
+            found.setdefault(tuple(of.tolist()), f"these {groups_in_words(name, count)}")
+    return [*found.values()]
+
+
 def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:
     """Say of what units are combinations: the 24 prompts are combinations (4 beginnings of text × 6
     of thing)."""
