@@ -113,11 +113,13 @@ def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question]) -> 
         prompts: of each row its text and its columns, as JSON.
         asked: what its claims and estimates read.
     """
-    points = {point for q in asked for part in q.parts for point in part.points}
-    rows = [json.loads(row) for row in prompts] if len(points) > 1 else []
+    parts = {part.key: part for q in asked for part in q.parts}.values()
+    # a point has a key for each measure that is a function of the same numbers
+    points = sum(len(part.points) // (1 + len(part.others)) for part in parts)
+    rows = [json.loads(row) for row in prompts] if points > 1 else []
     units = sorted({*known_units(f"prompt {text}" for text, _ in rows)})[:KEPT]
     cells = sorted({_cells_key(dict(columns)) for _, columns in rows if columns})[:KEPT]
-    entry = {"experiment": study, "points": len(points), "units": units, "cells": cells}
+    entry = {"experiment": study, "points": points, "units": units, "cells": cells}
     if rows:
         with contextlib.suppress(OSError):
             Questions(file()).note(key({}, [study, units]), SCANNED, **entry)
