@@ -504,7 +504,8 @@ def test_a_check_says_which_study_scanned_its_prompts(folder, tmp_path, monkeypa
 
     def told(prompts):
         def lead(layer, prompts):
-            return [(1.0 if layer == 1 else 0.1) * (layer is not None) * (2 + i % 3) for i in range(24)]
+            effect = {None: 0.0, 1: 1.0}.get(layer, 0.1)
+            return [effect * (2 + i % 3) for i in range(len(prompts))]
 
         ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
         v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
