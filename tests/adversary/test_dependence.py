@@ -263,9 +263,7 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
     three = next(rows for rows in every if assay.judge(rows, **ask).reason)
     judged = assay.judge(three, **ask)
     assert (judged.outcome, judged.reason) == ("undecided", "grouped by template")
-    assert 'give units of 6 or more values of template, or fixed="template" if' in (
-        judged.price.text
-    )
+    assert 'give units of at least 6 templates, or fixed="template" if' in (judged.price.text)
     (line,) = (n for n in judged.notes if "template" in n)
     by_template = three.groupby(["template", "arm"])["loss"].mean().unstack()
     off = by_template["mine"] - by_template["old"]
@@ -285,7 +283,7 @@ def test_advice_is_given_as_flags_in_a_shell_and_as_arguments_in_python(tmp_path
     words = [x for name, value in ask.items() for x in (f"--{name}", value)]
     main(["judge", str(tmp_path / "t.csv"), *words, "--no-ledger"])
     printed = " ".join(capsys.readouterr().out.split())
-    few = "give units of 6 or more values of template, or --fixed template if the claim is about "
+    few = "give units of at least 6 templates, or --fixed template if the claim is about "
     assert f"{few}these 3 only" in printed
     assert "unit=" not in printed and "fixed=" not in printed
     judged = assay.judge(rows, **ask)

@@ -496,7 +496,7 @@ SCAN = capitals(
 
 
 def test_a_check_says_which_study_scanned_its_prompts(folder, tmp_path, monkeypatch):  # noqa: F811
-    """Three heads were looked at; the check of one of them knows, by a study's file or its texts."""
+    """Three heads were looked at; the check knows, by the file or the texts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     falls = "max(mean(main.right) - mean(changed.right), over=head) > 1"
     experiment = catalogue.find(str(study(folder, "scan", SCAN, falls)))

@@ -576,7 +576,7 @@ def test_what_texts_have_in_common_is_found_without_a_column():
 
     v = check(by_wording, prompts=texts, holds="effect > 1")
     assert (v.outcome, v.judged.reason) == ("undecided", "grouped by wording of text")
-    assert "prompts of 6 or more wordings of text" in v.judged.price.text
+    assert "prompts of at least 6 wordings of text" in v.judged.price.text
     assert "--" not in repr(v)
 
 
@@ -716,7 +716,7 @@ def test_prompts_that_repeat_their_beginnings_are_one_note_with_advice_that_can_
     (note,) = (n for n in v.remarks if "combinations" in n or "belong" in n)
     assert "the 24 prompts are combinations (4 beginnings of text × 6 of thing)" in note
     assert "which was judged; the outcome changes to undecided" in note
-    decides = "give prompts of 6 or more beginnings of text, or name thing as the unit if the "
+    decides = "give prompts of at least 6 beginnings of text, or name thing as the unit if the "
     assert f"{decides}claim is about these 4 beginnings of text only" in v.judged.price.text
     named = check(at_layer, prompts=by_speaker([2.9, 4.1, 4.3, 5.5]), unit="thing", **asked)
     assert (named.outcome, named.judged.n) == ("holds", {"thing": 6})

@@ -550,7 +550,8 @@ def test_a_perfect_probe_over_few_groups_says_how_many_would_do():
 
 def test_a_control_below_chance_is_said_to_be_judged_by_near_copies_of_the_other_label():
     """Each sentence has a twin of the same words, the roles exchanged, and the other label."""
-    names, verbs = "Anna Bob Carl Dora Emil Fay Gus Hal".split(), "saw met paid led hit fed".split()
+    names = ["Anna", "Bob", "Carl", "Dora", "Emil", "Fay", "Gus", "Hal"]
+    verbs = ["saw", "met", "paid", "led", "hit", "fed"]
     pairs = [(names[i % 8], v, names[(i + 3) % 8]) for i, v in enumerate(2 * verbs)]
     texts = [t for a, v, b in pairs for t in (f"{a} {v} {b} here", f"{b} {v} {a} here")]
     y = np.array([label for i in range(12) for label in ((0, 1) if i % 2 else (1, 0))])
@@ -563,7 +564,8 @@ def test_a_control_below_chance_is_said_to_be_judged_by_near_copies_of_the_other
 
 
 def test_texts_that_are_combinations_are_noted_with_groups_that_can_decide():
-    who, what = ("Anna", "My brother", "A friend"), "film meal book hotel trip song".split()
+    who = ("Anna", "My brother", "A friend")
+    what = ["film", "meal", "book", "hotel", "trip", "song"]
     texts = [f"{w} told me about the {t}. I think the {t} was" for w in who for t in what]
     y = np.array([1, 0] * 9)
     x = np.random.default_rng(0).normal(size=(18, 4)) + np.outer(y, np.ones(4))

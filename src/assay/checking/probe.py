@@ -482,11 +482,8 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
 
 
 def _too_few(question: Question, verdict: Judged | None) -> list[str]:
-    """A note where even a probe that is always right could not satisfy the condition, and over how
-    many groups it would.
-
-    Formula: n = ln(0.025) / ln(threshold), from the lower limit 0.025^(1/n) of n of n
-    Source: Clopper and Pearson, The use of confidence or fiducial limits, 1934"""
+    """A note where even a probe that is always right cannot satisfy the condition, with the number
+    of groups over which it would: its exact lower limit over n of them is 0.025^(1/n)."""
     if verdict is None or verdict.outcome != "undecided" or question.unit == FOLD:
         return []
     low, n = verdict.range[0], verdict.n[question.unit]
@@ -519,20 +516,16 @@ def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list
         return []
     ways = {f"{way} of text": of for way, of in shared_words([*map(str, texts)]).items()}
     counts = {name: int(of.max()) + 1 for name, of in ways.items()}
-    notes = []
-    for pair in crossed(ways):
-        enough = [name for name in pair if counts[name] >= FEWEST]
-        way = f"give groups= by {' or by '.join(enough)}" if enough else "give more of both"
-        notes.append(
-            f"{combinations_in_words('row', {name: counts[name] for name in pair})}, and each is "
-            f"judged by a probe that learned from rows that share a part with it: {way}"
-        )
-    return notes
+    enough = " or by ".join(name for name, n in counts.items() if n >= FEWEST)
+    return [
+        f"{combinations_in_words('row', counts)}, and each is judged by a probe that learned from "
+        f"rows that share a part with it: give groups= by {enough}"
+        for _ in crossed(ways)
+        if enough
+    ]
 
 
-def _compared(
-    numbers: pd.DataFrame, question: Question, verdict: Judged | None
-) -> pd.DataFrame:
+def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None) -> pd.DataFrame:
     """The table of arms: each measure, and the probe's lead over each control. The measure that is
     judged has the interval by which it is judged."""
     import pandas as pd

@@ -17,7 +17,7 @@ from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
 from assay.core.power import FEWEST
 from assay.core.results import Judged
-from assay.core.wordings import shared_words
+from assay.core.wordings import numbered, shared_words
 from assay.lab.judge import tried
 
 PROMPT = "prompt"
@@ -146,18 +146,9 @@ class Given:
         alone: those of a column, or what texts have in common."""
         if len(units) != 1 or units[0] not in self.columns:
             return ""
-        groups = dict[str, np.ndarray]()
-        for name, cells in self.columns.items():
-            if name != units[0] and all(isinstance(x, str) for x in cells):
-                groups |= {name: numbered(cells)}
-                ways = shared_words(cells).items()
-                groups |= {f"{way} of {name}": numbered(of) for way, of in ways}
-        named = sorted(groups, key=lambda name: " of " in name)
-        fixed = combined_with(numbered(self.columns[units[0]]), {n: groups[n] for n in named})
+        texts = {n: x for n, x in self.columns.items() if n != units[0] and isinstance(x[0], str)}
+        groups = {name: numbered(cells) for name, cells in texts.items()}
+        for name, cells in texts.items():
+            groups |= {f"{way} of {name}": of for way, of in shared_words(cells).items()}
+        fixed = combined_with(numbered(self.columns[units[0]]), groups)
         return " and ".join(f"of {words}" for words in fixed)
-
-
-def numbered(values: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """Number values from 0, in the order in which they first come."""
-    numbers = dict[str, int]()
-    return np.array([numbers.setdefault(str(x), len(numbers)) for x in values], dtype=int)

@@ -143,8 +143,7 @@ class Grouping:
     counts: Mapping[str, int] = field(default_factory=dict)
     """How many groups there are, by what names them."""
     combined: Mapping[str, int] = field(default_factory=dict)
-    """The same of two groupings of which each combination is one unit, where this is one of them,
-    or both."""
+    """How many there are of two of which each combination is one unit, if it is of these."""
 
     @property
     def line(self) -> str:
@@ -162,12 +161,12 @@ class Grouping:
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
         if few := {name: n for name, n in self.counts.items() if n < FEWEST}:
-            more = " and ".join(_more_of(name) for name in few)
+            more = " and ".join(groups_in_words(name, FEWEST) for name in few)
             these = " and ".join(groups_in_words(name, n) for name, n in few.items())
-            others = [x for x, n in self.combined.items() if n >= FEWEST and " of " not in x]
             fixed = f"as the unit if the claim is about these {these} only"
-            named = [f"name {x} {fixed}" for x in others]
-            return ", or ".join([f"give {plural(self.unit, 2)} of {more}", *named])
+            others = [x for x, n in self.combined.items() if n >= FEWEST and " of " not in x]
+            named = [f", or name {x} {fixed}" for x in others]
+            return f"give {plural(self.unit, 2)} of at least {more}{''.join(named)}"
         ways = [name.partition(" of ") for name in self.name.split(" × ")]
         if any(of for _, of, _ in ways):
             shared = " and which ".join(
@@ -191,8 +190,7 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
         name = " × ".join(grouping.combined) or grouping.name  # one fact is one line
-        widest_so_far = widest.get(name)
-        if widest_so_far is None or _weight(grouping) > _weight(widest_so_far):
+        if name not in widest or _weight(grouping) > _weight(widest[name]):
             widest[name] = grouping
     # names of the same groups, such as a column of templates and their wordings, are one line
     alike: dict[str, list[Grouping]] = {}
@@ -266,13 +264,13 @@ def find(
         known = np.unique(cells.levels[unit])
         values = cells.values(unit)
         coded = {name: _codes(column.reindex(known)) for name, column in columns.items()}
-        labels = _without_repeats(
-            {
-                name: of
-                for name, of in coded.items()
-                if _numbered(columns[name]) or _variance(values, of)[0] < CARRIES
-            }
-        )
+        labels = {
+            name: of
+            for name, of in coded.items()
+            if _numbered(columns[name]) or _variance(values, of)[0] < CARRIES
+        }
+        named = {tuple(of) for name, of in labels.items() if " of " not in name}
+        labels = {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
         unread = (*skip, *cells.levels, *labels)
         vectors = _vectors(rows, unit, known, judged, unread)
         if every is not None and len(vectors[0].units) == len(known):
@@ -292,12 +290,6 @@ def find(
                 patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
             groupings += patterns
     return groupings
-
-
-def _without_repeats(labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Groupings without those that texts suggest and that a column names already."""
-    named = {tuple(of) for name, of in labels.items() if " of " not in name}
-    return {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
 
 
 def _named(
@@ -333,17 +325,17 @@ def _named(
             continue  # one is nested in the other
         both = {a: counts[a], b: counts[b]}
         is_combined = combined.get(a) == (a, b)
+        belong = " and to ".join(groups_in_words(x, k) for x, k in both.items())
+        words = f"the {n} {plural(unit, n)} belong to {belong}"
         p = min(_variance(values, of_a)[0], _variance(values, of_b)[0])
         stay = [x for x, k in both.items() if k < FEWEST]
         fixed = " and ".join(f'fixed="{x}"' for x in stay)
         yield Grouping(
             f"{a} × {b}",
-            combinations_in_words(unit, both)
-            if is_combined
-            else f"the {n} {plural(unit, n)} share {' and '.join(map(_shared, both))} with others",
+            combinations_in_words(unit, both) if is_combined else words,
             clustered(cells.terms, cells.statistic, [of_a[place], of_b[place]], level),
             p < CARRIES,
-            f"{fixed} if the claim is about these only" if stay else f'unit=["{a}", "{b}"]',
+            f"{fixed} if the claim is about these only" if fixed else f'unit=["{a}", "{b}"]',
             unit=unit,
             counts=both,
             combined=both if is_combined else {},
@@ -352,34 +344,19 @@ def _named(
 
 def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     """Name the pairs of groupings of which each combination is one unit, as of four speakers and
-    six things in twenty-four prompts.
-
-    Args:
-        groups: by name the number of each unit's group.
-    Example:
-        >>> import numpy as np
-        >>> from assay.core.dependence import crossed
-        >>> crossed({"who": np.array([0, 0, 1, 1]), "what": np.array([0, 1, 0, 1])})
-        [('who', 'what')]
-    """
-    counts = {name: len(np.unique(of)) for name, of in groups.items()}
-    return [
-        (a, b)
-        for a, b in itertools.combinations(groups, 2)
-        if min(counts[a], counts[b]) > 1
-        and counts[a] * counts[b] == len(groups[a])
-        and len(np.unique(np.stack([groups[a], groups[b]]), axis=1).T) == len(groups[a])
-    ]
+    six things in twenty-four prompts; `groups` are the numbers of the units' groups."""
+    pairs = []
+    for (a, of_a), (b, of_b) in itertools.combinations(groups.items(), 2):
+        counts, cells = [len(np.unique(x)) for x in (of_a, of_b)], np.stack([of_a, of_b])
+        if min(counts) > 1 and math.prod(counts) == len(np.unique(cells, axis=1).T) == len(of_a):
+            pairs.append((a, b))
+    return pairs
 
 
 def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> list[str]:
     """Say of which groups every value of a unit has some of each, and thus of what a claim is about
-    no others: these 4 beginnings of text. Groupings that are the same are named once.
-
-    Args:
-        unit: the unit of each row, by its number.
-        groups: by name the group of each row, numbered from 0 in the order of the rows.
-    """
+    no others: these 4 beginnings of text. Groupings that are the same are named once. All are
+    numbers of each row."""
     found = dict[tuple[int, ...], str]()
     for name, of in groups.items():
         cells, count = len(np.unique(np.stack([unit, of]), axis=1).T), len(np.unique(of))
@@ -405,22 +382,6 @@ def groups_in_words(name: str, count: int) -> str:
     if of:
         return f"{counted(count, way)} of {column}"
     return counted(count, name) if name[2:] else f"{count} groups with the same {name}"
-
-
-def _more_of(name: str) -> str:
-    """What more groups of one name are called that would be enough."""
-    way, of, column = name.partition(" of ")
-    if way == CONTENT:
-        return f"{FEWEST} or more groups of similar {column}"
-    return f"{FEWEST} or more {f'{plural(way, 2)} of {column}' if of else f'values of {name}'}"
-
-
-def _shared(name: str) -> str:
-    """What units of one group have in common."""
-    way, of, column = name.partition(" of ")
-    if of:
-        return f"similar {column}" if way == CONTENT else f"the {way} of their {column}"
-    return f"their {name}"
 
 
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:

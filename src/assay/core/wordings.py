@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -42,47 +42,46 @@ def wordings(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         >>> [*wording], [*filling]
         ([0, 0], [0, 1])
     """
-    words = [spelling(text).split() for text in texts]
-    members = _members(words)
-    root = [*range(len(texts))]
-    for several in members.values():
-        for i in several[1:]:
-            root[_top(root, i)] = _top(root, several[0])
-    filling = [_filled(split, members)[1] for split in words]
-    return _numbered([_top(root, i) for i in range(len(texts))]), _numbered(filling)
+    wording, _, filling = _parted([spelling(text).split() for text in texts])
+    return wording, filling
 
 
 def shared_words(texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Number the groups of texts that have words in common: those of one wording, and those that
-    fill it with the same words. Each is named by what its texts share and other texts do not:
-    beginning, ending, or else wording and content.
+    """Number the groups of texts that have words in common, and of those that fill the rest with
+    the same words. Each is named by what its texts share and others do not: beginning, ending, or
+    else wording and content.
 
     Args:
         texts: as many as there are units.
-    Example:
-        >>> from assay.core.wordings import shared_words
-        >>> who, what = ("Anna", "My aunt"), ("a tent", "a tall tree")
-        >>> [*shared_words([f"{x} sleeps well in {y}" for x in who for y in what])]
-        ['beginning', 'ending']
     """
     ways, words = dict[str, np.ndarray](), [spelling(text).split() for text in texts]
-    wording, filling = wordings(texts)
-    if not wording.any() and len(crosses := _around(words)):
-        wording = crosses
+    wording, around, filling = _parted(words)
+    pairs = {*zip(around.tolist(), filling.tolist(), strict=True)}
+    if not wording.any() and len(pairs) == len(words) == (around.max() + 1) * (filling.max() + 1):
+        wording = around  # every speaker with every thing, in texts of one wording
     for usual, of in (("wording", wording), ("content", filling)):
         place = _shared_place(words, of)
         ways[usual if place in ways else place or usual] = of
     return ways
 
 
-def _around(words: Sequence[Sequence[str]]) -> np.ndarray:
-    """Number what is around the words that fill each text, where it is combined with each of these,
-    as every speaker is with every thing in texts of one wording; else empty."""
-    members = _members(words)
-    around, filling = (_numbered(x) for x in zip(*(_filled(w, members) for w in words), strict=True))
-    count = (int(around.max()) + 1) * (int(filling.max()) + 1)
-    pairs = {*zip(around.tolist(), filling.tolist(), strict=True)}
-    return around if len(pairs) == count == len(words) and around.any() else np.array([], int)
+def _parted(words: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number the wordings of texts, what is around the words that fill each as it is around those
+    of most texts, and these words."""
+    members = defaultdict[tuple, list[int]](list)
+    for i, split in enumerate(words):
+        for frame, _ in _frames(split):
+            members[frame].append(i)
+    root = [*range(len(words))]
+    for several in members.values():
+        for i in several[1:]:
+            root[_top(root, i)] = _top(root, several[0])
+    usual = [
+        max(_frames(split), key=lambda f: len(members[f[0]]), default=((), tuple(split)))
+        for split in words
+    ]
+    tops = [_top(root, i) for i in range(len(words))]
+    return numbered(tops), numbered([f for f, _ in usual]), numbered([x for _, x in usual])
 
 
 def _shared_place(words: Sequence[Sequence[str]], of: np.ndarray) -> str:
@@ -90,7 +89,9 @@ def _shared_place(words: Sequence[Sequence[str]], of: np.ndarray) -> str:
     at their ending, or the reverse; "" where neither is so."""
     groups = [[w for w, k in zip(words, of, strict=True) if k == g] for g in range(of.max() + 1)]
     several = [group for group in groups if len(group) > 1]
-    first, last = ([_in_common(g, step) - _in_common(words, step) for g in several] for step in (1, -1))
+    first, last = (
+        [_in_common(g, step) - _in_common(words, step) for g in several] for step in (1, -1)
+    )
     if not several or bool(min(first)) == bool(min(last)) or (max(first) and max(last)):
         return ""
     return "beginning" if min(first) else "ending"
@@ -100,24 +101,6 @@ def _in_common(texts: Sequence[Sequence[str]], step: int) -> int:
     """How many words texts have in common, from the first on, or from the last one backwards."""
     columns = zip(*(text[::step] for text in texts), strict=False)
     return sum(1 for _ in itertools.takewhile(lambda column: len({*column}) == 1, columns))
-
-
-def _members(words: Sequence[Sequence[str]]) -> Mapping[tuple, list[int]]:
-    """Which texts have what in common, around a place that may be filled."""
-    members = defaultdict[tuple, list[int]](list)
-    for i, split in enumerate(words):
-        for frame, _ in _frames(split):
-            members[frame].append(i)
-    return members
-
-
-def _filled(
-    words: Sequence[str], members: Mapping[tuple, Sequence[int]]
-) -> tuple[tuple, tuple[str, ...]]:
-    """What is around the words that fill a text, as it is around those of most texts, and these
-    words."""
-    usual: tuple[tuple, tuple[str, ...]] = ((), tuple(words))
-    return max(_frames(words), key=lambda f: len(members[f[0]]), default=usual)
 
 
 def _frames(words: Sequence[str]) -> Iterator[tuple[tuple, tuple[str, ...]]]:
@@ -140,6 +123,7 @@ def _top(root: list[int], i: int) -> int:
     return i
 
 
-def _numbered(keys: Sequence) -> np.ndarray:
+def numbered(keys: Sequence) -> np.ndarray:
+    """Number values from 0, in the order in which they first come."""
     numbers = dict[object, int]()
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=int)

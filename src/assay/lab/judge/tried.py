@@ -30,8 +30,7 @@ of such numbers that two tables have in common from which they are one."""
 KEPT, SHOWN = 1_000, 3
 """Numbers of a table that are noted, and other claims that are named."""
 SCANNED = "scanned"
-"""What a line says of a study that measured its prompts at several points of a sweep, from which a
-claim may have been chosen."""
+"""What a line says of a study that measured its prompts at several points of a sweep."""
 
 
 def file() -> Path:
@@ -106,13 +105,8 @@ def note_asked(
 
 def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question]) -> None:
     """Note that a study measured prompts at several points of a sweep, so that a check of what was
-    found on the same prompts can say so. What cannot be noted is left out.
-
-    Args:
-        study: its name.
-        prompts: of each row its text and its columns, as JSON.
-        asked: what its claims and estimates read.
-    """
+    found on the same prompts can say so. What cannot be noted is left out. Each of `prompts` is the
+    text of a row and its columns, as JSON; `asked` is what claims and estimates read."""
     parts = {part.key: part for q in asked for part in q.parts}.values()
     # a point has a key for each measure that is a function of the same numbers
     points = sum(len(part.points) // (1 + len(part.others)) for part in parts)
@@ -126,29 +120,17 @@ def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question]) -> 
 
 
 def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Say which studies measured these prompts at several points.
-
-    Args:
-        rows: what each prompt says.
-        columns: the columns of the prompts.
-    """
+    """Say which studies measured prompts at several points, by what they say or their columns."""
     units = {*known_units(f"prompt {row}" for row in rows)}
     values = zip(*columns.values(), strict=True)
     cells = {_cells_key(dict(zip(columns, row, strict=True))) for row in values}
-    lines = [x for x in Questions(file()).looks if x["what"] == SCANNED]
-    points = {
-        x["experiment"]: x["points"]
-        for x in lines
-        if _shares(x, [*units]) or _shares({"units": x["cells"]}, [*cells])
-    }
-    if not points:
-        return []
-    each = [f"{study} ({n} points of a sweep)" for study, n in points.items()]
-    more = f" and {len(each) - SHOWN} more" * (len(each) > SHOWN)
-    return [
-        f"also looked at on these prompts with a study: {', '.join(each[-SHOWN:])}{more}; if the "
-        "claim was chosen because of what was found there, check it on other prompts"
-    ]
+    points = dict[str, int]()
+    for line in (x for x in Questions(file()).looks if x["what"] == SCANNED):
+        if _shares(line, [*units]) or _shares({"units": line["cells"]}, [*cells]):
+            points[line["experiment"]] = line["points"]
+    each = ", ".join(f"{study} ({n} points of a sweep)" for study, n in points.items())
+    advice = "if the claim was chosen because of what was found there, check it on other prompts"
+    return [f"also looked at on these prompts with a study: {each}; {advice}"] if each else []
 
 
 def _cells_key(columns: Mapping[str, Any]) -> str:
