@@ -207,9 +207,9 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
 def _named_together(same: Sequence[Grouping]) -> Grouping:
     """Groupings that allow for the same as one, which names them."""
     first, *others = same
-    names = ", ".join(grouping.name for grouping in others)
+    names = ", ".join(g.name for g in others if not (first.combined and " × " in g.name))
     words = f"{first.words} (grouping by {names} gives the same)"
-    return replace(first, words=words) if others else first
+    return replace(first, words=words) if names else first
 
 
 def _weight(grouping: Grouping) -> tuple[bool, int, float]:
