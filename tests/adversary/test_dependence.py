@@ -263,9 +263,7 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
     three = next(rows for rows in every if assay.judge(rows, **ask).reason)
     judged = assay.judge(three, **ask)
     assert (judged.outcome, judged.reason) == ("undecided", "grouped by template")
-    assert 'unit="template" with mean(COLUMN, over=unit) in the claim, or fixed="template"' in (
-        judged.price.text
-    )
+    assert 'give units of at least 6 templates, or fixed="template" if' in (judged.price.text)
     (line,) = (n for n in judged.notes if "template" in n)
     by_template = three.groupby(["template", "arm"])["loss"].mean().unstack()
     off = by_template["mine"] - by_template["old"]
@@ -285,9 +283,8 @@ def test_advice_is_given_as_flags_in_a_shell_and_as_arguments_in_python(tmp_path
     words = [x for name, value in ask.items() for x in (f"--{name}", value)]
     main(["judge", str(tmp_path / "t.csv"), *words, "--no-ledger"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert (
-        "--unit template with mean(COLUMN, over=unit) in the claim, or --fixed template" in printed
-    )
+    few = "give units of at least 6 templates, or --fixed template if the claim is about "
+    assert f"{few}these 3 only" in printed
     assert "unit=" not in printed and "fixed=" not in printed
     judged = assay.judge(rows, **ask)
     assert "--" not in " ".join((judged.price.text, *judged.notes))
@@ -446,7 +443,7 @@ def test_two_crossed_columns_get_the_interval_of_two_crossed_units():
     ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again"}
     crossed = assay.judge(cells, unit=["seed", "document"], **ask)
     lines = assay.judge(cells, unit="unit", **ask).notes
-    (line,) = (n for n in lines if "each unit belongs to one seed and one document" in n)
+    (line,) = (n for n in lines if "the 48 units are combinations (6 of seed × 8 of document)" in n)
     assert f"[{crossed.low:.3g}, {crossed.high:.3g}]" in line
 
 

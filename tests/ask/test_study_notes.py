@@ -1,12 +1,15 @@
 """What a plan says to the author of a study that asks models: each note where it applies, and
 nowhere else."""
 
+import json
 import re
 
+import pandas as pd
 import pytest
 from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, study  # noqa: F401 (a fixture)
 
+import assay
 from assay.ask.measure.prompts import load, remarks, spellings
 from assay.ask.missing import find_gaps
 from assay.ask.tables import Prompts
@@ -100,7 +103,7 @@ NOTED = {
     "a slot of two values": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
-        "with the 2 values of verb and the 3 values of when and the 4 values of who as units",
+        "the 2 values of verb and the 3 values of when and the 4 values of who make the interval",
     ),
     "combinations of few": (
         MOOD.replace(EACH, ""),
@@ -497,3 +500,41 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
         assert result.judged[0].outcome in ("fails", "undecided")
         said = [n for n in result.data.notes if "there is no lead to lose: main.right is" in n]
         assert bool(said) == there, result.data.notes
+
+
+SCAN = capitals(
+    'ablate = "zero"\nheads = ["1.{head}"]\nposition = -1\nsweep = { head = [0, 1, 2] }'
+)
+
+
+def test_a_check_says_which_study_scanned_its_prompts(folder, tmp_path, monkeypatch):  # noqa: F811
+    """Three heads were looked at; the check knows, by the file or the texts."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    falls = "max(mean(main.right) - mean(changed.right), over=head) > 1"
+    experiment = catalogue.find(str(study(folder, "scan", SCAN, falls)))
+    Lab(tmp_path, Inline()).run(experiment)
+
+    def told(prompts):
+        def lead(layer, prompts):
+            effect = {None: 0.0, 1: 1.0}.get(layer, 0.1)
+            return [effect * (2 + i % 3) for i in range(len(prompts))]
+
+        ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
+        v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
+        return [n for n in v.notes if "with a study: scan (3 points of a sweep)" in n]
+
+    rows = pd.read_csv(folder / "capitals.csv")
+    texts = [json.loads(row)[0] for row in experiment.materials.prompts()["prompts prompts"][1]]
+    assert told(str(folder / "capitals.csv")) and told(rows) and told(texts)
+    assert not told([f"{text} and more" for text in texts])
+
+
+def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_path):  # noqa: F811
+    scopes = {}
+    for unit in ("country", "prompt"):
+        head = CUT.replace(EACH, f'unit = "{unit}"\n')
+        path = study(folder, f"by-{unit}", head, "main.right > 1")
+        (judged,) = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+        scopes[unit] = judged.scope
+    assert "with these 3 whos" in scopes["country"]
+    assert "these 3" not in scopes["prompt"]

@@ -439,8 +439,9 @@ def test_units_are_columns_and_a_product_of_columns_is_noticed():
     rows = [{"text": f"{t} {c}", "template": t, "city": c} for t in "ab" for c in range(12)]
     v = check(prompts=rows)
     assert v.judged.n == {"city": 12}
-    assert any("product of columns (city, template)" in n for n in v.notes)
-    assert any("these values alone: 2 of template" in n for n in v.notes)
+    made = "the 24 prompts are combinations (2 of template × 12 of city), so the unit is city"
+    assert any(made in n for n in v.notes)
+    assert "over 12 cities; of these 2 templates" in v.judged.scope
     assert check(prompts=rows, unit="prompt").judged.n == {"prompt": 24}
     few = check(prompts=rows, unit="template")
     assert few.outcome == "undecided" and "too few" in few.judged.reason
@@ -575,7 +576,7 @@ def test_what_texts_have_in_common_is_found_without_a_column():
 
     v = check(by_wording, prompts=texts, holds="effect > 1")
     assert (v.outcome, v.judged.reason) == ("undecided", "grouped by wording of text")
-    assert "prompts of 6 or more wordings of text" in v.judged.price.text
+    assert "prompts of at least 6 wordings of text" in v.judged.price.text
     assert "--" not in repr(v)
 
 
@@ -686,8 +687,49 @@ def test_prompts_that_say_the_same_in_several_wordings_are_noted_by_what_they_sa
 
     prompts = [f.format(n) for f in forms for n in names]
     v = check(by_name, prompts=prompts, holds="effect > 9", vector=np.ones(4), cache=False)
-    told = "the 24 prompts belong to 6 groups with similar text"
+    told = "the 24 prompts are combinations (4 wordings of text × 6 groups with similar text)"
     assert any(told in n for n in v.remarks), v
+
+
+SPEAKERS = ("Anna", "My brother", "The teacher", "A friend")
+THINGS = ("film", "meal", "book", "hotel", "trip", "song")
+
+
+def by_speaker(of_speaker, noise=0.2):
+    """Four beginnings of six things; the effect of layer 5 depends on who speaks."""
+    draw = np.random.default_rng(0)
+    return [
+        {"text": f"{who} told me of the {what}. The {what} was", "thing": what, "x": x}
+        for who, size in zip(SPEAKERS, of_speaker, strict=True)
+        for what, x in zip(THINGS, size + draw.normal(0, noise, 6), strict=True)
+    ]
+
+
+def at_layer(layer, prompts):
+    return [p["x"] * {None: 0.0, 5: 1.0, 2: 0.95}.get(layer, 0.1) for p in prompts]
+
+
+def test_prompts_that_repeat_their_beginnings_are_one_note_with_advice_that_can_decide():
+    asked = {"vector": None, "layer": 5, "others": [0, 1, 3], "holds": "effect > 3.5"}
+    v = check(at_layer, prompts=by_speaker([2.9, 4.1, 4.3, 5.5]), **asked)
+    assert v.outcome == "undecided"
+    (note,) = (n for n in v.remarks if "combinations" in n or "belong" in n)
+    assert "the 24 prompts are combinations (4 beginnings of text × 6 of thing)" in note
+    assert "which was judged; the outcome changes to undecided" in note
+    decides = "give prompts of at least 6 beginnings of text, or name thing as the unit if the "
+    assert f"{decides}claim is about these 4 beginnings of text only" in v.judged.price.text
+    named = check(at_layer, prompts=by_speaker([2.9, 4.1, 4.3, 5.5]), unit="thing", **asked)
+    assert (named.outcome, named.judged.n) == ("holds", {"thing": 6})
+    assert "over 6 things; of these 4 beginnings of text" in named.judged.scope
+    assert not any("combinations" in n for n in named.remarks)
+
+
+def test_an_unspecific_check_says_which_interval_was_judged_and_what_the_other_would_decide():
+    rows = by_speaker([4.0, 5.0, 6.0, 7.0])
+    v = check(at_layer, prompts=rows, vector=None, layer=5, others=[2], holds="effect > 3.5")
+    assert v.outcome == "unspecific"
+    (note,) = (n for n in v.remarks if "combinations" in n)
+    assert "instead of the one above, which was judged; with it the outcome would be" in note
 
 
 def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path, monkeypatch):
@@ -849,7 +891,7 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
         holds="effect > 8",
     )
     advice = (
-        "more prompts of the same groups do not help: write prompts of 6 or more values of right"
+        "more prompts of the same groups do not help: give prompts of 6 or more values of right"
     )
     path = v.save(tmp_path / "v.assay")
     assert v.judged.price.text == Check.load(path).judged.price.text == advice

@@ -532,3 +532,57 @@ def test_a_control_of_a_perfect_probe_is_not_beaten_by_cutting_off_its_parts():
     assert control.estimate == pytest.approx(row["auroc"], abs=1e-9)
     assert row["auroc_low"] < 0.8 < row["auroc_high"]
     assert p.outcome == "undecided" and p.reason == "control asked is not beaten"
+
+
+def test_a_perfect_probe_over_few_groups_says_how_many_would_do():
+    """The lower limit of n right of n is 0.025^(1/n): above 0.8 from 17 on."""
+    y = np.arange(24) % 2
+    x = np.random.default_rng(0).normal(size=(24, 4)) + 9 * np.outer(2 * y - 1, np.eye(4)[0])
+    p = assay.check_probe(x, y, groups=np.arange(24) // 4, holds="auroc > 0.8")
+    assert p.outcome == "undecided" and 0.025 ** (1 / 16) < 0.8 < 0.025 ** (1 / 17)
+    (note,) = (n for n in p.notes if "too few" in n)
+    assert note.startswith("6 groups are too few") and note.endswith("17 would do")
+    enough = assay.check_probe(
+        np.tile(x, (3, 1)) + 0.01 * np.arange(72)[:, None], np.tile(y, 3), holds="auroc > 0.8"
+    )
+    assert not any("too few" in n for n in enough.notes)
+
+
+def test_a_control_below_chance_is_said_to_be_judged_by_near_copies_of_the_other_label():
+    """Each sentence has a twin of the same words, the roles exchanged, and the other label."""
+    names = ["Anna", "Bob", "Carl", "Dora", "Emil", "Fay", "Gus", "Hal"]
+    verbs = ["saw", "met", "paid", "led", "hit", "fed"]
+    pairs = [(names[i % 8], v, names[(i + 3) % 8]) for i, v in enumerate(2 * verbs)]
+    texts = [t for a, v, b in pairs for t in (f"{a} {v} {b} here", f"{b} {v} {a} here")]
+    y = np.array([label for i in range(12) for label in ((0, 1) if i % 2 else (1, 0))])
+    x = np.random.default_rng(0).normal(size=(24, 4)) + 3 * np.outer(2 * y - 1, np.eye(4)[0])
+    apart = assay.check_probe(x, y, texts=texts)
+    (note,) = (n for n in apart.notes if n.startswith("below chance: bag"))
+    assert "give groups=" in note and "permuted" not in note
+    together = assay.check_probe(x, y, texts=texts, groups=np.arange(24) // 2)
+    assert not any(n.startswith("below chance") for n in together.notes)
+
+
+def test_texts_that_are_combinations_are_noted_with_groups_that_can_decide():
+    who = ("Anna", "My brother", "A friend")
+    what = ["film", "meal", "book", "hotel", "trip", "song"]
+    texts = [f"{w} told me about the {t}. I think the {t} was" for w in who for t in what]
+    y = np.array([1, 0] * 9)
+    x = np.random.default_rng(0).normal(size=(18, 4)) + np.outer(y, np.ones(4))
+    (note,) = (n for n in assay.check_probe(x, y, texts=texts).notes if "combinations" in n)
+    assert "3 beginnings of text" in note and "6 endings of text" in note
+    assert note.endswith("give groups= by ending of text")
+    grouped = assay.check_probe(x, y, texts=texts, groups=what * 3)
+    assert not any("combinations" in n for n in grouped.notes)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_interval_that_is_shown_is_the_one_that_is_judged(seed):
+    draw, y = np.random.default_rng(seed), np.arange(40) % 2
+    x, near = (draw.normal(size=(40, 4)) + np.outer(2 * y - 1, [s, 0, 0, 0]) for s in (4, 2))
+    p = assay.check_probe(x, y, embeddings=near, folds=5, holds="accuracy > 0.6")
+    shown = p.arms.set_index("arm")
+    for name, verdict in p.controls.items():
+        low, high = shown.loc[name, ["accuracy_low", "accuracy_high"]]
+        assert (low, high) == (verdict.low, verdict.high)
+        assert (verdict.outcome == "holds") == (low > 0.6)

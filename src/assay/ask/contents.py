@@ -27,7 +27,7 @@ from assay.ask.measure import (
     training,
 )
 from assay.ask.measure.damage import DamageTask
-from assay.ask.measure.prompts import PromptRow
+from assay.ask.measure.prompts import PromptRow, combined
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.measure.tokenized import prompt
@@ -401,7 +401,9 @@ def scope(study: ModelStudy, arms: Sequence[str]) -> str:
                 file = f" of {name}" if name else ""
                 which = f" where {source.selection.condition}" if source.selection else ""
                 count = counted(len(part.task.rows), "prompt")
-                in_words[source.table.name] = f"{count}{file}{which}"
+                stays = combined(source, part.task.rows) if study.frozen is None else []
+                these = f" with {' and '.join(stays)}" if stays else ""
+                in_words[source.table.name] = f"{count}{file}{which}{these}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
         name = interventions.named_direction(intervention)

@@ -45,7 +45,7 @@ from assay.subjects import fetch
 
 LEAST = 1e-300
 """A threshold below this counts as 0."""
-HARDLY = "no interval is narrow enough to decide much"
+HARDLY = "make the interval so wide that few claims are decided"
 """Part of a note on too few units."""
 SOME = 20
 """Number of other rows' answers with which one is compared."""
@@ -520,7 +520,8 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
             f"are combinations ({each}), so the verdict has to be the same with each of these as "
-            f"units, and with any two crossed; {_few_values(column_values)}"
+            f"units, and with any two crossed, and the interval allows for all of these; "
+            f"{_few_values(column_values)}"
         )
         return
     every = prompts.slot_values(task.prompts, task.rows)
@@ -547,9 +548,9 @@ def _few_values(columns: Mapping[str, Sequence[str]]) -> str:
     if few := {name: n for name, n in counts.items() if n < FEWEST}:
         each = " and ".join(f"the {n} values of {name}" for name, n in few.items())
         return (
-            f"with {each} as units {HARDLY}: write "
-            'unit = "prompt" under prompts, and it is about other prompts with the same values '
-            f"of {' and '.join(few)}, or write prompts with more values"
+            f"{each} {HARDLY}, and more prompts with the same values do not help: write prompts "
+            'with more values, or unit = "prompt" under prompts, and the verdict is about other '
+            f"prompts with the same values of {' and '.join(few)}"
         )
     return (
         'write unit = the one that you generalise over, or unit = "prompt" if prompts are '

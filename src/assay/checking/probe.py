@@ -3,6 +3,7 @@ next to everything that separates them without what the probe is about."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ from assay.controls.table import (
 )
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
-from assay.core.dependence import near_copies, principal
+from assay.core.dependence import combinations_in_words, crossed, near_copies, principal
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
@@ -45,7 +46,7 @@ from assay.core.reasons import TIES
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.core.table import judge, within, wrong_at_most
-from assay.core.wordings import spelling
+from assay.core.wordings import shared_words, spelling
 from assay.features.linear_probe import stratified_folds
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ OF_GROUPS = (
     "lie above 1 or below 0)"
 )
 """What the numbers of groups are that a warning names."""
+SAME = 5e-4
+"""Up to which difference two estimates are shown as the same."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -184,7 +187,7 @@ class ProbeCheck(Concluded):
         verdict = f"{given}{self.outcome}{why}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
-        if len({*named}) == 1 and abs(shown - self.estimate).max() < 5e-4:
+        if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
             return verdict
         low, high = self.interval
         cut = ", with the part of each group cut off at 0 and 1" if len({*named}) == 1 else ""
@@ -233,7 +236,7 @@ class ProbeCheck(Concluded):
             raise saved.wrong(path, e) from e
         judged = question.judged(rows)
         saved.refuse_changed(path, stated, judged.outcome if judged else "")
-        return cls(question, _compared(rows, question), rows, judged, notes)
+        return cls(question, _compared(rows, question, judged), rows, judged, notes)
 
 
 def check_probe(
@@ -320,8 +323,10 @@ def check_probe(
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
-    notes = tuple(dict.fromkeys(rows.notes))
-    return ProbeCheck(claim, _compared(numbers, claim), numbers, verdict, notes)
+    arms = _compared(numbers, claim, verdict)
+    found = [*_too_few(claim, verdict), *_below_chance(arms), *_combined(texts, groups)]
+    notes = tuple(dict.fromkeys((*found, *rows.notes)))
+    return ProbeCheck(claim, arms, numbers, verdict, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -476,10 +481,57 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
     return numbers
 
 
-def _compared(numbers: pd.DataFrame, question: Question) -> pd.DataFrame:
-    """The table of arms: each measure, and the probe's lead over each control."""
+def _too_few(question: Question, verdict: Judged | None) -> list[str]:
+    """A note where even a probe that is always right cannot satisfy the condition, with the number
+    of groups over which it would: its exact lower limit over n of them is 0.025^(1/n)."""
+    if verdict is None or verdict.outcome != "undecided" or question.unit == FOLD:
+        return []
+    low, n = verdict.range[0], verdict.n[question.unit]
+    plain = parse(question.holds).plain and 0 < low < 1 == verdict.estimate
+    if not plain or (needed := math.ceil(math.log(0.025) / math.log(low))) <= n:
+        return []
+    return [
+        f"{n} groups are too few: even a probe that is always right has "
+        f"[{verdict.low:.3f}, 1.000]; {needed} would do"
+    ]
+
+
+def _below_chance(arms: pd.DataFrame) -> list[str]:
+    """A note on arms that are surely below chance, as nothing that was learned should be."""
+    below = arms[(arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PERMUTED.name, ASKED.name])]
+    if below.empty:
+        return []
+    each = [f"{row['arm']} (AUROC {row['auroc']:.3f})" for row in below.to_dict("records")]
+    return [
+        f"below chance: {', '.join(each)}; this happens if a row is judged by what was learned "
+        "from its near-copies, which have the other label: give groups=, with one name for the "
+        "rows that are alike"
+    ]
+
+
+def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list[str]:
+    """A note where texts are combinations, such as of four beginnings and six endings, and each is
+    judged by a probe that has learned from both of its parts."""
+    if texts is None or groups is not None:
+        return []
+    ways = {f"{way} of text": of for way, of in shared_words([*map(str, texts)]).items()}
+    counts = {name: int(of.max()) + 1 for name, of in ways.items()}
+    enough = " or by ".join(name for name, n in counts.items() if n >= FEWEST)
+    return [
+        f"{combinations_in_words('row', counts)}, and each is judged by a probe that learned from "
+        f"rows that share a part with it: give groups= by {enough}"
+        for _ in crossed(ways)
+        if enough
+    ]
+
+
+def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None) -> pd.DataFrame:
+    """The table of arms: each measure, and the probe's lead over each control. The measure that is
+    judged has the interval by which it is judged."""
     import pandas as pd
 
+    named = {c.name for c in parse(question.holds).columns} if question.holds else set()
+    judged = {PROBE: verdict, **verdict.controls} if verdict and len(named) == 1 else {}
     of = {str(arm): part for arm, part in numbers.groupby("arm", sort=False)}
     lines = []
     for arm in of:
@@ -489,6 +541,9 @@ def _compared(numbers: pd.DataFrame, question: Question) -> pd.DataFrame:
             line |= _estimated(measure, x, question.unit)
             if question.unit == FOLD and (x == 1).all():
                 line[f"{measure}_low"] = 1 - wrong_at_most(question.tested[measure], len(x))
+            stands = judged.get(arm) if measure in named else None
+            if stands is not None and abs(stands.estimate - line[measure]) < SAME:
+                line |= {f"{measure}_low": stands.low, f"{measure}_high": stands.high}
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
             line |= _estimated("ahead", lead, question.unit)

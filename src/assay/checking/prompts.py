@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assay.ask.measure import prompts
 from assay.checking.fingerprint import Fingerprint
+from assay.core.dependence import combinations_in_words, combined_with, crossed
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
 from assay.core.power import FEWEST
 from assay.core.results import Judged
+from assay.core.wordings import numbered, shared_words
 from assay.lab.judge import tried
 
 PROMPT = "prompt"
@@ -87,7 +90,8 @@ class Given:
             return [f"not counted (the ledger is off): how many claims were tried on these {noun}"]
         names = sorted({c.name for c in parse(holds).columns})
         asked = [Fingerprint().add(asks).digest, names]
-        return tried.note_asked(f"these {noun}", self.contents, function, asked, holds, judged)
+        claims = tried.note_asked(f"these {noun}", self.contents, function, asked, holds, judged)
+        return [*claims, *tried.scans(self.contents, self.columns)]
 
     @cached_property
     def distinct(self) -> bool:
@@ -125,23 +129,26 @@ class Given:
                 self.column(name)
         if named:
             return tuple(named), []
-        counts = {n: len({*map(str, x)}) for n, x in self.columns.items()}
-        crossed = {
-            name
-            for pair in itertools.combinations(counts, 2)
-            if min(counts[n] for n in pair) > 1
-            and counts[pair[0]] * counts[pair[1]] == len(self)
-            and len({*zip(*(map(str, self.columns[n]) for n in pair), strict=True)}) == len(self)
-            for name in pair
-        }
-        enough = sorted((n for n in crossed if counts[n] >= FEWEST), key=counts.__getitem__)
+        groups = {name: numbered(x) for name, x in self.columns.items()}
+        counts = {name: len(np.unique(of)) for name, of in groups.items()}
+        pairs = crossed(groups)
+        is_crossed = {name for pair in pairs for name in pair}
+        enough = sorted((n for n in is_crossed if counts[n] >= FEWEST), key=counts.__getitem__)
         if not enough:
             return (PROMPT,), []
         unit = enough[0]
-        few = [f"{counts[n]} of {n}" for n in counts if n in crossed and counts[n] < FEWEST]
-        note = (
-            f"the prompts are a product of columns ({', '.join(sorted(crossed))}), so the "
-            f"unit is {unit}; unit= names another one"
-        )
-        fixed = f"the verdict is about these values alone: {', '.join(few)}" if few else ""
-        return (unit,), [note, *filter(None, [fixed])]
+        both = next(pair for pair in pairs if unit in pair)
+        what = combinations_in_words(PROMPT, {name: counts[name] for name in both})
+        return (unit,), [f"{what}, so the unit is {unit}; unit= names another one"]
+
+    def stays(self, units: Sequence[str]) -> str:
+        """Say what each value of the unit is combined with, so that the claim is about these values
+        alone: those of a column, or what texts have in common."""
+        if len(units) != 1 or units[0] not in self.columns:
+            return ""
+        texts = {n: x for n, x in self.columns.items() if n != units[0] and isinstance(x[0], str)}
+        groups = {name: numbered(cells) for name, cells in texts.items()}
+        for name, cells in texts.items():
+            groups |= {f"{way} of {name}": of for way, of in shared_words(cells).items()}
+        fixed = combined_with(numbered(self.columns[units[0]]), groups)
+        return " and ".join(f"of {words}" for words in fixed)

@@ -16,7 +16,6 @@ from msgspec import structs
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
 from assay.controls.table import in_words
-from assay.core.dependence import CONTENT
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
@@ -151,16 +150,14 @@ class Question:
             return structs.replace(verdict, price=Price(words))
         if price is None or name == verdict.reason or name in WAYS:
             return verdict
-        factors = [n for n in name.split(" × ") if n in rows and n != "text"]
+        factors = name.split(" × ")
+        if any(n not in rows for n in factors):
+            return verdict  # what texts have in common is no column to name
         few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
         listed = ", ".join(f'"{n}"' for n in factors)
         how = f"say unit={f'[{listed}]' if factors[1:] else listed}"
-        if few or not factors:
-            way, _, column = name.partition(" of ")
-            of = f"values of {few[0]}" if few else f"{way}s of {column}"
-            how = f"write prompts of {FEWEST} or more {of}"
-            if way == CONTENT and not few:
-                how = f"write prompts whose {column} says more different things, {FEWEST} or more"
+        if few:
+            how = f"give prompts of {FEWEST} or more values of {' and '.join(few)}"
         words = f"more prompts of the same groups do not help: {how}"
         return structs.replace(verdict, price=Price(words))
 

@@ -7,9 +7,10 @@ with its groups as units. What no column says has to be found in the numbers fir
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,11 +18,11 @@ import numpy as np
 from assay.core.clustered import Limits, clustered, neighbours, pseudo_values, serial
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
-from assay.core.intervals import Statistic
-from assay.core.nouns import ordinal, plural
+from assay.core.intervals import FEWEST, Statistic
+from assay.core.nouns import counted, ordinal, plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
-from assay.core.wordings import spelling, wordings
+from assay.core.wordings import shared_words, spelling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +49,15 @@ WARNS, RAISED = 1.6, 40.0
 RAISED/n higher. Of 200 tables of independent rows, with few numbers behind many, 2 % reach it."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
-DIMS, FEWEST, MOST = 6, 8, 2_000
+DIMS, FEWEST_COMPARED, MOST = 6, 8, 2_000
 """Dimensions in which units are compared, and how many units there may be."""
 ALIKE, FAR = 1.645, 2.576
 """From how many standard errors of a correlation of neighbours on units follow each other: in an
 order that they surely have, and in that of any column of whole numbers."""
 ORDER = "order"
 """The name of what units depend on where neighbours are alike."""
+UNCHANGED = "the outcome stays the same"
+"""What is said of a grouping with which the outcome is that of the claim without it."""
 CONTENT = "content"
 """What the group is called of texts that say the same in several wordings."""
 MOST_LINES = 3
@@ -135,6 +138,12 @@ class Grouping:
 
     changes: str = ""
     """What the outcome is where it is allowed for; "" where no claim is judged."""
+    unit: str = ""
+    """What is in the groups; "" where nothing names these."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How many groups there are, by what names them."""
+    combined: Mapping[str, int] = field(default_factory=dict)
+    """How many there are of two of which each combination is one unit, if it is of these."""
 
     @property
     def line(self) -> str:
@@ -151,6 +160,13 @@ class Grouping:
     @property
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
+        if few := {name: n for name, n in self.counts.items() if n < FEWEST}:
+            more = " and ".join(groups_in_words(name, FEWEST) for name in few)
+            these = " and ".join(groups_in_words(name, n) for name, n in few.items())
+            fixed = f"as the unit if the claim is about these {these} only"
+            others = [x for x, n in self.combined.items() if n >= FEWEST and " of " not in x]
+            named = [f", or name {x} {fixed}" for x in others]
+            return f"give {plural(self.unit, 2)} of at least {more}{''.join(named)}"
         ways = [name.partition(" of ") for name in self.name.split(" × ")]
         if any(of for _, of, _ in ways):
             shared = " and which ".join(
@@ -169,12 +185,13 @@ class Grouping:
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
     """Say what was found, the heaviest groupings in a line each and the others in one; of several
-    ways of one name, such as patterns in one order, the one with the widest interval."""
+    ways of one name, such as patterns in one order, the one with the widest interval, and of those
+    of units that are combinations one that changes the outcome, if any does, both crossed first."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
-        widest_so_far = widest.get(grouping.name)
-        if widest_so_far is None or _width(grouping.limits) > _width(widest_so_far.limits):
-            widest[grouping.name] = grouping
+        name = " × ".join(grouping.combined) or grouping.name  # one fact is one line
+        if name not in widest or _weight(grouping) > _weight(widest[name]):
+            widest[name] = grouping
     # names of the same groups, such as a column of templates and their wordings, are one line
     alike: dict[str, list[Grouping]] = {}
     for g in widest.values():
@@ -190,9 +207,13 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
 def _named_together(same: Sequence[Grouping]) -> Grouping:
     """Groupings that allow for the same as one, which names them."""
     first, *others = same
-    names = ", ".join(grouping.name for grouping in others)
+    names = ", ".join(g.name for g in others if not (first.combined and " × " in g.name))
     words = f"{first.words} (grouping by {names} gives the same)"
-    return replace(first, words=words) if others else first
+    return replace(first, words=words) if names else first
+
+
+def _weight(grouping: Grouping) -> tuple[bool, int, float]:
+    return grouping.changes != UNCHANGED, len(grouping.counts), _width(grouping.limits)
 
 
 def _width(limits: Limits) -> float:
@@ -248,6 +269,8 @@ def find(
             for name, of in coded.items()
             if _numbered(columns[name]) or _variance(values, of)[0] < CARRIES
         }
+        named = {tuple(of) for name, of in labels.items() if " of " not in name}
+        labels = {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
         unread = (*skip, *cells.levels, *labels)
         vectors = _vectors(rows, unit, known, judged, unread)
         if every is not None and len(vectors[0].units) == len(known):
@@ -274,43 +297,91 @@ def _named(
 ) -> Iterator[Grouping]:
     """The groupings that one column names, or two that are crossed."""
     values, place = cells.values(unit), cells.places(unit)
+    n, counts = len(values), {name: len(np.unique(of)) for name, of in labels.items()}
+    combined = {name: pair for pair in crossed(labels) for name in pair}
     for name, of in labels.items():
         p, share = _variance(values, of)
-        limits = clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level)
-        count, n = len(np.unique(of)), len(of)
+        groups = groups_in_words(name, count := counts[name])
+        words, both = f"the {n} {plural(unit, n)} belong to {groups}, which account", {}
+        if pair := combined.get(name):
+            both = {x: counts[x] for x in pair}
+            words = f"{combinations_in_words(unit, both)}, and the {groups} account"
+        mean = f"mean(COLUMN, over={unit})"
+        as_unit = f'unit="{name}" with {mean} in the claim, or ' if count >= FEWEST else ""
         yield Grouping(
             name,
-            f"the {n} {plural(unit, n)} belong to {_groups_in_words(name, count)}, which account "
-            f"for {100 * max(0.0, share):.0f} % of the variance",
-            limits,
+            f"{words} for {100 * max(0.0, share):.0f} % of the variance",
+            clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level),
             p < CARRIES,
-            f'unit="{name}" with mean(COLUMN, over={unit}) in the claim, or fixed="{name}" if the '
-            f"claim is about these {count} only",
+            f'{as_unit}fixed="{name}" if the claim is about these {count} only',
+            unit=unit,
+            counts={name: count},
+            combined=both,
         )
     few = list(labels.items())[:FEW_PAIRS] if len(cells.levels) == 1 else []
     for (a, of_a), (b, of_b) in itertools.combinations(few, 2):
-        both = len(np.unique(np.stack([of_a, of_b]), axis=1).T)
-        if both == max(len(np.unique(of_a)), len(np.unique(of_b))):
+        levels = len(np.unique(np.stack([of_a, of_b]), axis=1).T)
+        if levels == max(counts[a], counts[b]):
             continue  # one is nested in the other
+        both = {a: counts[a], b: counts[b]}
+        is_combined = combined.get(a) == (a, b)
+        belong = " and to ".join(groups_in_words(x, k) for x, k in both.items())
+        words = f"the {n} {plural(unit, n)} belong to {belong}"
         p = min(_variance(values, of_a)[0], _variance(values, of_b)[0])
+        stay = [x for x, k in both.items() if k < FEWEST]
+        fixed = " and ".join(f'fixed="{x}"' for x in stay)
         yield Grouping(
             f"{a} × {b}",
-            f"each {unit} belongs to one {a} and one {b}",
+            combinations_in_words(unit, both) if is_combined else words,
             clustered(cells.terms, cells.statistic, [of_a[place], of_b[place]], level),
             p < CARRIES,
-            f'unit=["{a}", "{b}"]',
+            f"{fixed} if the claim is about these only" if fixed else f'unit=["{a}", "{b}"]',
+            unit=unit,
+            counts=both,
+            combined=both if is_combined else {},
         )
 
 
-def _groups_in_words(name: str, count: int) -> str:
+def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
+    """Name the pairs of groupings of which each combination is one unit, as of four speakers and
+    six things in twenty-four prompts; `groups` are the numbers of the units' groups."""
+    pairs = []
+    for (a, of_a), (b, of_b) in itertools.combinations(groups.items(), 2):
+        counts, cells = [len(np.unique(x)) for x in (of_a, of_b)], np.stack([of_a, of_b])
+        if min(counts) > 1 and math.prod(counts) == len(np.unique(cells, axis=1).T) == len(of_a):
+            pairs.append((a, b))
+    return pairs
+
+
+def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> list[str]:
+    """Say of which groups every value of a unit has some of each, and thus of what a claim is about
+    no others: these 4 beginnings of text. Groupings that are the same are named once. All are
+    numbers of each row."""
+    found = dict[tuple[int, ...], str]()
+    for name, of in groups.items():
+        cells, count = len(np.unique(np.stack([unit, of]), axis=1).T), len(np.unique(of))
+        if 1 < count <= len(of) / 2 and cells == count * len(np.unique(unit)):
+            found.setdefault(tuple(of.tolist()), f"these {groups_in_words(name, count)}")
+    return [*found.values()]
+
+
+def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:
+    """Say of what units are combinations: the 24 prompts are combinations (4 beginnings of text × 6
+    of thing)."""
+    n = math.prod(counts.values())
+    parts = (groups_in_words(x, k) if " of " in x else f"{k} of {x}" for x, k in counts.items())
+    return f"the {n} {plural(unit, n)} are combinations ({' × '.join(parts)})"
+
+
+def groups_in_words(name: str, count: int) -> str:
     """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 groups with the
     same io."""
-    prefix, of, column = name.partition(" of ")
-    if prefix == CONTENT:
+    way, of, column = name.partition(" of ")
+    if way == CONTENT:
         return f"{count} groups with similar {column}"
     if of:
-        return f"{count} {plural(prefix, count)} of {column}"
-    return f"{count} {plural(name, count)}" if name[2:] else f"{count} groups with the same {name}"
+        return f"{counted(count, way)} of {column}"
+    return counted(count, name) if name[2:] else f"{count} groups with the same {name}"
 
 
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:
@@ -393,7 +464,7 @@ def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
     large sets are, so that most of them have to be in sets of one size.
     Source: Levina and Bickel, Maximum Likelihood Estimation of Intrinsic Dimension, 2004."""
     n, dims = x.shape
-    if not FEWEST <= n <= MOST or not dims:
+    if not FEWEST_COMPARED <= n <= MOST or not dims:
         return 0.0, 0.0, 1, dims
     most_neighbours = n // 2
     away = scipy.spatial.KDTree(x).query(x, most_neighbours + 1)[0][:, 1:]
@@ -455,7 +526,7 @@ def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.n
     vectors are searched."""
     n = len(v.units)
     rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
-    sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
+    sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST_COMPARED else []
     counts = [n // m for m in sizes]
     ways = [(f"every {ordinal(k)} of {{}} has a similar number", rank % k) for k in counts]
     ways += [(f"{{}} come in groups of {m} with similar numbers", rank // m) for m in sizes]
@@ -556,11 +627,10 @@ def _nested(
 
 
 def _worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
-    """The wording of each text, and the words that fill it, its content, where these come
-    again."""
+    """The wording of each text, and the words that fill it, where these come again."""
     import pandas as pd
 
-    ways = zip(("wording", CONTENT), wordings([*map(str, of)]), strict=True)
+    ways = shared_words([*map(str, of)]).items()
     named = {f"{way} of {name}": pd.Series(codes, of.index).astype(str) for way, codes in ways}
     return {way: codes for way, codes in named.items() if _several(codes)}
 

@@ -349,7 +349,9 @@ def _weigh(
         return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
     more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
-    price = Price(f"{more}{first.todo if ' of ' in first.name else first.advice}")
+    few = min(first.counts.values(), default=FEWEST) < FEWEST
+    ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
+    price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 
@@ -360,7 +362,7 @@ def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> 
     # only what would hold by itself is unspecific; what is undecided stays so
     by_itself = "holds" if judgement.outcome == "unspecific" else judgement.outcome
     if outcome == by_itself or judgement.outcome == "undecided":
-        return True, "the outcome stays the same"
+        return True, dependence.UNCHANGED
     if judgement.outcome in ("holds", "fails") and grouping.decides:
         return False, f"the outcome changes to {outcome}"
     return False, f"with it the outcome would be {outcome}: {grouping.todo}"

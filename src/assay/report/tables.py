@@ -120,7 +120,7 @@ class Control:
         elif self.met is False:
             came = self.state
         else:
-            came = CHECK_WORDS[self.met] + (f", at {self.level}" if self.level else "")
+            came = CHECK_WORDS[self.met] + self._judged_by
         return f"{kind} {self.arm} {self.numbers}: {came}"
 
     @property
@@ -144,10 +144,15 @@ class Control:
     def state(self) -> str:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
         if self.outcome == "fails" and self.level:
-            return f"{CHECK_WORDS[True]}, at {self.level}"
+            return f"{CHECK_WORDS[True]}{self._judged_by}"
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
         return "satisfies the claim too"
+
+    @property
+    def _judged_by(self) -> str:
+        """By which interval it was judged, if that is not the one that is printed."""
+        return f" (controls are judged by their {self.level} intervals)" if self.level else ""
 
     @property
     def sign(self) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 
 from assay.ask.tables import Message, Model, Prompts, Read
 from assay.core import foreign, rng
+from assay.core.dependence import combined_with
 from assay.core.errors import DataError, nearest, visible
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted
@@ -256,6 +257,17 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
         }
     several = {name: cells for name, cells in values.items() if len({*cells}) > 1}
     return several if all(2 * len({*cells}) <= len(texts) for cells in several.values()) else {}
+
+
+def combined(prompts: PromptSet, rows: Sequence[int]) -> list[str]:
+    """Say of which slots the values are combined with each value of the slot that is the unit, so
+    that a claim is about these values alone, such as these 4 values of sound."""
+    slots = slot_values(prompts, rows)
+    if (unit := prompts.table.unit) not in slots or unit == "prompt":
+        return []
+    codes = {name: np.unique(x, return_inverse=True)[1] for name, x in slots.items()}
+    others = {name: of for name, of in codes.items() if name != unit}
+    return combined_with(codes[unit], others)
 
 
 def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:

@@ -5,6 +5,8 @@ of its rows."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from assay.core import rows
 from assay.core.expression import parse
 from assay.core.nouns import plural
 from assay.core.results import Judged
-from assay.lab.judge.questions import JUDGED, Questions, key, known_units
+from assay.lab.judge.questions import JUDGED, Question, Questions, key, known_units
 from assay.lab.store.journal import QUESTIONS, Line, digest
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ DISTINCT, SHARED = 0.8, 0.5
 of such numbers that two tables have in common from which they are one."""
 KEPT, SHOWN = 1_000, 3
 """Numbers of a table that are noted, and other claims that are named."""
+SCANNED = "scanned"
+"""What a line says of a study that measured its prompts at several points of a sweep."""
 
 
 def file() -> Path:
@@ -97,6 +101,41 @@ def note_asked(
     of = whole if function else ""
     others = _others(earlier, question, "threshold")
     return [_count(len(earlier) + 1, prompts) + of, *earlier_same, *others]
+
+
+def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question]) -> None:
+    """Note that a study measured prompts at several points of a sweep, so that a check of what was
+    found on the same prompts can say so. What cannot be noted is left out. Each of `prompts` is the
+    text of a row and its columns, as JSON; `asked` is what claims and estimates read."""
+    parts = {part.key: part for q in asked for part in q.parts}.values()
+    # a point has a key for each measure that is a function of the same numbers
+    points = sum(len(part.points) // (1 + len(part.others)) for part in parts)
+    rows = [json.loads(row) for row in prompts] if points > 1 else []
+    units = sorted({*known_units(f"prompt {text}" for text, _ in rows)})[:KEPT]
+    cells = sorted({_cells_key(dict(columns)) for _, columns in rows if columns})[:KEPT]
+    entry = {"experiment": study, "points": points, "units": units, "cells": cells}
+    if rows:
+        with contextlib.suppress(OSError):
+            Questions(file()).note(key({}, [study, units]), SCANNED, **entry)
+
+
+def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Say which studies measured prompts at several points, by what they say or their columns."""
+    units = {*known_units(f"prompt {row}" for row in rows)}
+    values = zip(*columns.values(), strict=True)
+    cells = {_cells_key(dict(zip(columns, row, strict=True))) for row in values}
+    points = dict[str, int]()
+    for line in (x for x in Questions(file()).looks if x["what"] == SCANNED):
+        if _shares(line, [*units]) or _shares({"units": line["cells"]}, [*cells]):
+            points[line["experiment"]] = line["points"]
+    each = ", ".join(f"{study} ({n} points of a sweep)" for study, n in points.items())
+    advice = "if the claim was chosen because of what was found there, check it on other prompts"
+    return [f"also looked at on these prompts with a study: {each}; {advice}"] if each else []
+
+
+def _cells_key(columns: Mapping[str, Any]) -> str:
+    """Twelve hex digits of a row, by its columns."""
+    return digest(json.dumps(sorted((name, str(x)) for name, x in columns.items())))
 
 
 def _noted(
