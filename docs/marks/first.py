@@ -15,7 +15,7 @@ from msgspec import structs
 from assay.core.results import Judged, ResultData
 from assay.lab.records import records
 from assay.report import palette
-from assay.report.interval_plot import interval_plot
+from assay.report.interval_plot import interval_svg
 from assay.report.tables import SIGNS, estimate_of, minus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def draw(width: int) -> str:
     """The claim as SVG: its outcome, its words, and its interval above those of its controls."""
     claim = _claim()
     lines = textwrap.wrap(claim.text, (width - 2 * EDGE) // 7)
-    plot = Markup(interval_plot(claim, (width - 2 * EDGE) // 7))
+    plot = Markup(interval_svg(claim, (width - 2 * EDGE) // 7))
     top = 50 + 18 * len(lines)
     height = top + int(plot.partition('height="')[2].partition('"')[0]) + EDGE
     body = Markup('<text class="title {0}" y="14">{1} {0}</text>').format(

@@ -84,9 +84,15 @@ class _Row(NamedTuple):
     points: tuple[float, ...] = ()
 
 
-def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
-    """The plot of one verdict; also of an estimate, which has no range. Where a row has more than
-    `fits` letters, numbers are below names."""
+def interval_plot(statement: Judged | Estimated) -> Markup:
+    """The plot of one verdict for a page, whose style sheet sets it by the width of its place; also
+    of an estimate, which has no range."""
+    drawn = interval_svg(statement)
+    return drawn and Markup('<div class="intervals-plot">{}</div>').format(drawn)
+
+
+def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
+    """Draw one verdict. Where a row has more than `fits` letters, numbers are below names."""
     claim = statement if isinstance(statement, Judged) else None
     rows = list(_rows(statement, claim))
     low, high = claim.range if claim else (-math.inf, math.inf)
@@ -108,8 +114,7 @@ def interval_plot(statement: Judged | Estimated, fits: int = FITS) -> Markup:
         f", threshold {claim.threshold}" if claim and claim.threshold else ""
     )
     return Markup(
-        '<div class="intervals-plot"><svg class="intervals{}" width="100%" height="{}" role="img" '
-        'aria-label="{}">{}</svg></div>'
+        '<svg class="intervals{}" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
     ).format(
         " two-lines" if more and longest <= WIDE else "",
         bottom + AXIS + TITLE * len(title),
