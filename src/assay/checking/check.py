@@ -204,7 +204,7 @@ class _Asked:
         for i, draw in enumerate(credit.draws):
             name = draw.control.name if draw.control.name != credit.kind else f"other {credit.kind}"
             k, count = (x.count(draw.control.name) for x in (names[: i + 1], names))
-            numbered = f"{name} {k} of {count}" if count > 1 else name
+            numbered = f"{name} (draw {k} of {count})" if count > 1 else name
             arm = draw.name if draw.name and draw.name not in self.placed else numbered
             self.placed[arm] = Placed(name, draw.control.why)
             self.things[arm] = draw.make
