@@ -833,9 +833,9 @@ def test_heads_are_named_by_block_and_number_and_random_draws_are_counted():
     (name,) = two.judged.controls
     assert sorted(name.removeprefix("heads ").split(" + ")) == ["3.4", "5.6"]
     drawn = [a for a in check().judged.controls if a.startswith("random")]
-    assert drawn == [f"random {k} of 4" for k in (1, 2, 3, 4)]
+    assert drawn == [f"random (draw {k} of 4)" for k in (1, 2, 3, 4)]
     own = check(controls={"mine": [TRUE, -TRUE]}).judged.controls
-    assert {"mine 1 of 2", "mine 2 of 2"} <= {*own}
+    assert {"mine (draw 1 of 2)", "mine (draw 2 of 2)"} <= {*own}
 
 
 def test_a_file_whose_draws_have_the_names_of_older_versions_is_read(tmp_path):
@@ -845,7 +845,7 @@ def test_a_file_whose_draws_have_the_names_of_older_versions_is_read(tmp_path):
         parts = {name: archive.read(name).decode() for name in archive.namelist()}
     for k in (1, 2, 3, 4):
         older = "random" if k == 1 else f"random {k}"
-        parts = {n: x.replace(f"random {k} of 4", older) for n, x in parts.items()}
+        parts = {n: x.replace(f"random (draw {k} of 4)", older) for n, x in parts.items()}
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in parts.items():
             archive.writestr(name, text)
