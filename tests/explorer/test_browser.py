@@ -9,6 +9,7 @@ from pages_world import BASE
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
+from assay.explorer.pages import dictionary
 from browser_fixtures import CONTRAST, SHAPES
 
 PAGES = [
@@ -161,6 +162,99 @@ def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
     page.click("#sort-density")
     settle(page, "way=asc")
     assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
+
+
+def test_the_next_page_of_the_table_is_read_from_its_first_row(page, monkeypatch):
+    monkeypatch.setattr(dictionary, "ROWS", 15)
+    page.set_viewport_size({"width": 1000, "height": 500})
+    page.goto(f"{BASE}?all=1")
+    page.click("#after")
+    settle(page, "page=2")
+    assert page.inner_text("#told").startswith("16–30 of 40")
+    assert 0 < page.locator("#told").bounding_box()["y"] < 150
+
+
+def test_the_shade_of_a_token_that_is_cut_off_fades_with_its_letters(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{BASE}/4")
+    for end in ("::before", "::after"):
+        width, image = page.locator(".examples .context").first.evaluate(
+            "(line, end) => { const s = getComputedStyle(line, end); "
+            "return [parseFloat(s.width), s.backgroundImage] }",
+            end,
+        )
+        assert width > 20 and "rgb(255, 255, 255)" in image
+    right = page.locator(".examples .context > i:last-child").first
+    assert right.evaluate("i => getComputedStyle(i).textOverflow") == "clip", "no … on a shade"
+
+
+@pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
+def test_without_script_a_text_is_a_page_of_its_own(page):
+    page.goto(f"{BASE}/4")
+    page.locator("#text").fill("import")
+    page.locator("text=Show where it fires").click()
+    page.wait_for_url("**activation?text=import**")
+    assert page.locator("#activation .warning").count() == 1
+
+
+def test_a_slash_searches_and_a_key_sends(page):
+    page.goto("/model/made-up/3")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "find"
+    page.goto("/model/made-up/4")
+    page.fill("#text", "import")
+    page.press("#text", "Control+Enter")
+    page.wait_for_selector("#activation .warning")
+
+
+def column(page, name):
+    heads = page.locator("table.features thead th").all_inner_texts()
+    at = next(i for i, head in enumerate(heads) if head.split("\n")[0].strip(" ↓↑") == name)
+    return page.locator(f"table.features tbody tr > :nth-child({at + 1})").all_inner_texts()
+
+
+def settle(page, query):
+    """Wait until the address has these words, and the table belongs to it."""
+    page.wait_for_url(re.compile(query))
+    page.wait_for_load_state("networkidle")
+
+
+def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
+    page.goto(f"{BASE}?all=1")
+    page.locator("#sort-density").scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    page.click("#sort-density")
+    settle(page, "sort=density")
+    shares = [float(text.removesuffix(" %")) for text in column(page, "density")]
+    assert shares == sorted(shares, reverse=True) and len(shares) == 40
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+    assert abs(page.evaluate("scrollY") - before) < 5
+    assert page.evaluate("document.activeElement.id") == "sort-density", (
+        "the keyboard stays where it was"
+    )
+    page.click("#sort-density")
+    settle(page, "way=asc")
+    assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
+
+
+def test_the_shade_of_a_token_that_is_cut_off_fades_with_its_letters(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{BASE}/4")
+    for end, edge in (("::before", "left"), ("::after", "right")):
+        gap, width, above = page.evaluate(
+            """([end, edge]) => {
+              const line = document.querySelector(".examples .context");
+              const fade = getComputedStyle(line, end);
+              const box = line.getBoundingClientRect(), item = line.parentElement;
+              const at = item.getBoundingClientRect()[edge === "left" ? "left" : "right"];
+              return [Math.abs(box[edge] - at), parseFloat(fade.width), fade.position];
+            }""",
+            [end, edge],
+        )
+        assert width > 20 and above == "absolute"
+        assert edge == "right" or gap < 1
+    cut = page.locator(".examples .context > i:last-child").first
+    assert cut.evaluate("i => getComputedStyle(i).textOverflow") == "clip"
 
 
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
