@@ -9,6 +9,7 @@ from pages_world import BASE
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
+from assay.explorer.pages import dictionary
 from browser_fixtures import CONTRAST, SHAPES
 
 PAGES = [
@@ -161,6 +162,30 @@ def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
     page.click("#sort-density")
     settle(page, "way=asc")
     assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
+
+
+def test_the_next_page_of_the_table_is_read_from_its_first_row(page, monkeypatch):
+    monkeypatch.setattr(dictionary, "ROWS", 15)
+    page.set_viewport_size({"width": 1000, "height": 500})
+    page.goto(f"{BASE}?all=1")
+    page.click("#after")
+    settle(page, "page=2")
+    assert page.inner_text("#told").startswith("16–30 of 40")
+    assert 0 < page.locator("#told").bounding_box()["y"] < 150
+
+
+def test_the_shade_of_a_token_that_is_cut_off_fades_with_its_letters(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{BASE}/4")
+    for end in ("::before", "::after"):
+        width, image = page.locator(".examples .context").first.evaluate(
+            "(line, end) => { const s = getComputedStyle(line, end); "
+            "return [parseFloat(s.width), s.backgroundImage] }",
+            end,
+        )
+        assert width > 20 and "rgb(255, 255, 255)" in image
+    right = page.locator(".examples .context > i:last-child").first
+    assert right.evaluate("i => getComputedStyle(i).textOverflow") == "clip", "no … on a shade"
 
 
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)

@@ -173,7 +173,7 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     assert "not shown" not in page
     answer = "random directions do; the difference is 53.0 % [52.0 %, 54.0 %] of the variance.</p>"
     assert page.index(answer) < page.index("How good it is")
-    assert "rises by 0.25 [0.21, 0.29] nats, measured on its first 8,064 tokens" in page
+    assert "rises by 0.25 [0.21, 0.29] nats, measured on the first 8,064 tokens" in page
     assert "On all 744 tokens, 31.5 features are on" in page and "to 2.25" not in page
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text

@@ -145,4 +145,4 @@ def test_a_number_leads_to_the_feature_unless_a_way_of_searching_is_chosen(world
     form = world.client.get(f"{SEARCH}?by=token&q=7")
     assert f'Go to <a href="{BASE}/7">feature 7</a>' in form.text
     beyond = world.client.get(f"{SEARCH}?q=40")
-    assert "There is no feature 40: they are numbered 0 to 39." in beyond.text
+    assert "There is no feature 40: the features are numbered 0 to 39." in beyond.text

@@ -26,7 +26,7 @@ to .a20 and .w0 to .w20."""
 CALLED = {
     "gradient_total": "first order, total",
     "gradient_active": "first order, where on",
-    "relative": "strength of maximum",
+    "relative": "share of maximum",
 }
 """Columns that pages call otherwise than the tables do."""
 _TURNS = re.compile("[\u061c\u200e\u200f]")

@@ -109,7 +109,7 @@ def _by_token(
     chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
     if not tokens and "id" not in query:
         return {
-            "note": "No token of this model's vocabulary holds these letters.",
+            "note": "No token of this model's vocabulary contains these characters.",
             "instead": link(f"/{base}/search", [("by", "text"), ("q", text)]),
         }
     word = text_of_token.get(chosen) or index.words([chosen])[chosen]

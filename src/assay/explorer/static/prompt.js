@@ -22,6 +22,14 @@ document.addEventListener("change", askAmount);
 document.addEventListener("DOMContentLoaded", askAmount);
 document.addEventListener("htmx:after:swap", askAmount);
 
+// a long text: the part of the heat map whose prediction is asked about is seen first
+const showAsked = () => {
+  const column = document.querySelector(".heat .asked, .heat thead th:last-child");
+  if (column) column.closest(".scroll").scrollLeft = column.offsetLeft;
+};
+document.addEventListener("DOMContentLoaded", showAsked);
+document.addEventListener("htmx:after:swap", (event) => event.target.id === "why" || showAsked());
+
 document.addEventListener("keydown", (event) => {
   const cell = cellOf(event);
   const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
