@@ -65,7 +65,7 @@ class Agent:
         control = next(
             a
             for a in arms
-            if a != "main" and a in written["missing"][0]["text"].split("stand for one:")[1]
+            if a != "main" and a in written["missing"][0]["text"].split("could be controls:")[1]
         )
         written = await self.call(
             "write_study", **{**idea, "claims": [{**idea["claims"][0], "control": [control]}]}

@@ -7,7 +7,7 @@ from test_study_asks import capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.ask.running import run
 from assay.cli.main import main
-from assay.core.results import Judged, Verdict
+from assay.core.results import Judged, Verdict, unit_of
 from assay.dictionaries import AbsTopK, Dictionary, ReLU
 from assay.lab import catalogue
 from assay.report import tables
@@ -32,7 +32,7 @@ def test_where_a_condition_is_never_true_it_is_said_what_that_counts_as(folder, 
     count = result.findings[0].n["prompt"]
     assert f"not true of {count} of {count} prompts {never}" in notes
     assert tables.row(result.findings[1]).estimate == "layer 1", "the head that has the country"
-    assert [f.unit for f in result.findings] == ["1", "1", "nats"]
+    assert [unit_of(f) or "1" for f in result.findings] == ["1", "1", "nats"]
 
 
 def test_a_change_in_every_block_has_no_control_at_another_layer(folder):  # noqa: F811

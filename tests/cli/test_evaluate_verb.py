@@ -98,8 +98,9 @@ def test_another_evaluation_in_the_same_folder_says_what_it_replaced(done, comma
     assert replaced in " ".join(again.err.split())
     said = " ".join(again.out.split())
     measures, _, baselines = said.partition(" on 555 tokens ")
-    few = "too few documents: 5, an interval needs 6"
-    assert measures.count(few) == baselines.count(few) == 1
+    few = "at least 6 documents are needed, and there are 5"
+    assert measures.count(few) == 1
+    assert baselines.count("too few documents: 5, an interval needs 6") == 1
     assert " none" not in said
     figures = [line for line in again.out.splitlines() if line.endswith(".svg")]
     page = (here / "again/evaluation.html").read_text()
@@ -126,7 +127,7 @@ def test_a_look_prints_tokens_or_features(done, commands):
     )
     out = commands.run((*words, "--by-feature"), here, env(here))
     assert out.code == 0, out
-    assert "2 shown" in " ".join(out.out.split()), out
+    assert out.out.count("promoted") == 2, out  # of the features asked for
     assert max(map(len, out.out.splitlines())) <= 100, out
     assert 'Left out, neither counted nor ablated: the first token ("' in out.out
     assert "promoted" in out.out and "suppressed" in out.out and "raises" not in out.out
@@ -140,7 +141,7 @@ def test_a_look_prints_tokens_or_features(done, commands):
     tokens = commands.run(words, here, env(here))
     assert tokens.code == 0 and max(map(len, tokens.out.splitlines())) <= 100
     said = " ".join(tokens.out.split())
-    assert "of a guess among all" in said and "say nothing about the dictionary" in said
+    assert "a guess among all" in said and "say nothing about the dictionary" in said
     assert "helps here" not in said and "hurts here" not in said, "its weights are random"
     above, _, below = tokens.out.partition("Left out, neither counted nor ablated")
     for listed, shown in ((found["by_token"], above), (found["sinks"], below)):

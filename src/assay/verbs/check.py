@@ -87,15 +87,7 @@ def check(
     from assay.checking.check import check as checked
     from assay.checking.prompts import Given
 
-    if not own_code.is_written(function):
-        hint = purpose(Path(function)) or f"to check a record: assay verify {function}"
-        raise DataError(
-            f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; {hint}"
-        )
-    if prompts is None or not holds.strip():
-        lacking = ["--prompts FILE"] * (prompts is None)
-        lacking += ["--holds 'effect > 0.3'"] * (not holds.strip())
-        raise DataError(f"check needs {' and '.join(lacking)}; assay check --help has an example")
+    refuse_incomplete(function, prompts, holds)
     _, given, things, _ = every(
         partial(parse, holds),
         partial(Given.read, prompts),
@@ -123,6 +115,21 @@ def check(
     other = unexpected([result.judged], expect)
     verdict = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
     return Answer(verdict, [*words(result), *map(Aside, other)], int(bool(other)))
+
+
+def refuse_incomplete(function: str, prompts: Path | None, holds: str) -> None:
+    """Refuse what is no function, and a claim without prompts or a condition. Raises: DataError."""
+    from assay.ask.measure.own_code import is_written
+
+    if not is_written(function):
+        hint = purpose(Path(function)) or f"to check a record: assay verify {function}"
+        raise DataError(
+            f"assay check judges a function of your own, as FILE.py:NAME, got {function!r}; {hint}"
+        )
+    if prompts is None or not holds.strip():
+        lacking = ["--prompts FILE"] * (prompts is None)
+        lacking += ["--holds 'effect > 0.3'"] * (not holds.strip())
+        raise DataError(f"check needs {' and '.join(lacking)}; assay check --help has an example")
 
 
 def words(result: Check) -> list[AnswerPart]:
