@@ -30,7 +30,7 @@ ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
 SHARED = (
     "the 24 prompts are combinations (8 of country × 3 of who), so the verdict has to be "
-    "the same with each of these as units, and with any two crossed"
+    "the same with each of these as units, and with both crossed"
 )
 HANGS = 'have only 8 values of country, on which the answer depends: write unit = "country"'
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")

@@ -517,10 +517,11 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         return
     if column_values := prompts.shared(task.prompts, task.rows):
         each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(column_values.items()))
+        crossed = "both" if len(column_values) == 2 else "any two"
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
             f"are combinations ({each}), so the verdict has to be the same with each of these as "
-            f"units, and with any two crossed, and the interval allows for all of these; "
+            f"units, and with {crossed} crossed, and the interval allows for all of these; "
             f"{_few_values(column_values)}"
         )
         return

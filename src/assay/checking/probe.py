@@ -195,8 +195,8 @@ class ProbeCheck(Concluded):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Give its notes, under the name that a check has for them."""
-        return self.notes
+        """List what a reader should know next to the number, as a check does."""
+        return (*self.judged_narrower(self.judged.controls if self.judged else {}), *self.notes)
 
     @property
     def reach(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class ProbeCheck(Concluded):
 
     def __repr__(self) -> str:
         lines = [self.headline(), "", *aligned([self.HEADS, *self.cells()]), ""]
-        return "\n".join([*lines, *(f"note: {n}" for n in self.notes), *self.reach])
+        return "\n".join([*lines, *(f"note: {n}" for n in self.remarks), *self.reach])
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `ProbeCheck.load`

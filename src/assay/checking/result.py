@@ -21,6 +21,7 @@ from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST
 from assay.core.judging import rename_unit
+from assay.core.nouns import plural
 from assay.core.reasons import (
     GROUPED,
     IDENTICAL,
@@ -32,7 +33,7 @@ from assay.core.reasons import (
     WAYS,
     explain_reason,
 )
-from assay.core.results import Judged, Price, Verdict
+from assay.core.results import Judged, Price, Verdict, narrower_level
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
 from assay.core.table import judge
@@ -187,6 +188,19 @@ class Concluded(Shown):
         """Give its 95 % interval."""
         return self.judged.interval if self.judged else (math.nan, math.nan)
 
+    def judged_narrower(self, controls: Mapping[str, Verdict]) -> tuple[str, ...]:
+        """Say which controls fail by a narrower interval than the one that is shown."""
+        names = [name for name, v in controls.items() if narrower_level(v)]
+        if not names:
+            return ()
+        level = narrower_level(controls[names[0]])
+        which = f"{', '.join(names)}: the {plural('interval', len(names))} shown"
+        reach, do = ("reach", "do") if names[1:] else ("reaches", "does")
+        return (
+            f"{which} {reach} into the range of the claim; that at {level}, by which controls are "
+            f"judged, {do} not",
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Check(Concluded):
@@ -285,7 +299,8 @@ class Check(Concluded):
         what was done and left out."""
         warning = (self.judged.warning,) if self.judged.warning else ()
         idle = (f"control {name} {IDLE}" for name in self.idle)
-        return (*warning, *self.judged.notes, *idle, *self.notes)
+        narrower = self.judged_narrower(self.controls)
+        return (*warning, *self.judged.notes, *narrower, *idle, *self.notes)
 
     @cached_property
     def idle(self) -> tuple[str, ...]:

@@ -481,7 +481,7 @@ def _price_of_ties(claim: Claim, i: Interval, tie_text: str) -> Price:
     return Price(
         f"{tie_text}: ask of something on which they differ, as by harder prompts"
         if _all_alike(claim, i)
-        else f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"
+        else f"{tie_text}: {_untie(claim, i)}"
     )
 
 
@@ -560,7 +560,7 @@ def _with_others(
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
         satisfy = "satisfies" if len(names) == 1 or head else "satisfy"
         reason = f"{head}{', '.join(names)} {satisfy} it too{tail}"
-        warnings = verdict.warning, _both_perfect(claim, method, [controls.get(n) for n in names])
+        warnings = verdict.warning, _also_perfect(claim, method, controls, names)
         words = "; ".join(filter(None, warnings))
         return structs.replace(
             verdict, outcome="unspecific", reason=reason, warning=words, price=None
@@ -598,11 +598,12 @@ def _satisfying(claim: Claim, controls: ByArm, passing: Sequence[str]) -> str:
     return f"with more units the claim {become}: {of}{listed} {satisfy} it too"
 
 
-def _both_perfect(claim: Claim, method: _Arm, passing: Sequence[_Arm | None]) -> str:
-    """Say that a method and a control are both perfect in each unit; "" otherwise."""
+def _also_perfect(claim: Claim, method: _Arm, controls: ByArm, passing: Sequence[str]) -> str:
+    """Say which controls are perfect in each unit, as the method is; "" where none is."""
     best, x = claim.bounds or claim.natural or (), method.interval.estimate
-    alike = any(s is not None and s.interval.estimate == x for s in passing)
-    return "both are perfect: ask something harder" if alike and x in best else ""
+    alike = [n for n in passing if n in controls and controls[n][1].estimate == x]
+    perfect = f"{claim.of} and {' and '.join(alike)} are perfect: ask something harder"
+    return perfect if alike and x in best else ""
 
 
 def _is_null(claim: Claim, asked: ByArm) -> bool:

@@ -7,6 +7,7 @@ them reads the same attributes. Fields that an earlier version's file lacks have
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -716,6 +717,15 @@ def control_level(level: float) -> float:
         0.8
     """
     return max(0.0, 1 - 4 * (1 - level))
+
+
+def narrower_level(v: Verdict) -> str:
+    """The level of the interval by which a control fails, "80 %", where the printed one reaches
+    into the range to hold; "" where that lies outside as well."""
+    (low, high), printed = v.range, re.match(r"([\d.]+) ?%", v.method)
+    if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
+        return ""
+    return f"{100 * control_level(float(printed[1]) / 100):.4g} %"
 
 
 def signed(sign: str, edge: float, outward: float) -> str:

@@ -28,7 +28,7 @@ from assay.core.results import (
     ResultData,
     Verdict,
     Verified,
-    control_level,
+    narrower_level,
     signed,
     unit_of,
 )
@@ -482,7 +482,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     the digits of the claim."""
     if isinstance(v, Other):
         return Control(arm, "holds", *estimate_of(v, claim), role)
-    level = _narrower(v) if role in ("near", "control") else ""
+    level = narrower_level(v) if role in ("near", "control") else ""
     off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
     if claim and role == "near" and v.outcome == "holds":
         words = satisfies(claim.near[arm], at_most=claim.range[1] < math.inf)
@@ -495,15 +495,6 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
     return Control(arm, v.outcome, *numbers, role, off, level, words)
-
-
-def _narrower(v: Verdict) -> str:
-    """The level of the interval by which a control fails, where the printed one reaches into the
-    range to hold; "" where that lies outside as well."""
-    (low, high), printed = v.range, re.match(r"([\d.]+) ?%", v.method)
-    if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
-        return ""
-    return f"{100 * control_level(float(printed[1]) / 100):.4g} %"
 
 
 def _unit(s: Statement) -> str:
