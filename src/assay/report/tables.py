@@ -527,7 +527,9 @@ def _found(s: Estimated) -> str:
     if curve.is_plain:
         lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
         top, bottom = (f"{curve.in_words(k)}, {number_at(k)}" for k in (highest, lowest))
-        return f"it is highest at {top}, and lowest at {bottom}{unit}"
+        lows, highs = zip(*(curve.band[k] for k in listed), strict=True)
+        overlap = "; the intervals of all levels overlap" if max(lows) <= min(highs) else ""
+        return f"it is highest at {top}, and lowest at {bottom}{unit}{overlap}"
     farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
     where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
     return f"{where}, {number_at(farthest)}{unit}"
