@@ -18,6 +18,7 @@ from assay.core import integrity, rng
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
+from assay.features.index.reader import Index
 from assay.features.live.ablation import ablate_features, attribute, matters
 from assay.features.live.edits import Change, change, likely
 from assay.subjects import folder
@@ -311,3 +312,13 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     write(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
     assert status()[0] == 409
     assert "the dictionary reads 24 numbers per token" in status()[1]
+
+
+def test_a_feature_without_a_maximum_in_the_index_has_no_share_of_it(tiny, client, monkeypatch):
+    """As while the index is being made, or for one that is on in no indexed text."""
+    query = {"params": {"text": TEXT, "token": 3}}
+    before = client.get(f"{tiny.base}/prompt", **query).text
+    assert "set to max" in before and ">•<" not in before
+    monkeypatch.setattr(Index, "maxima", np.zeros(WIDTH))
+    never = client.get(f"{tiny.base}/prompt", **query).text
+    assert "set to max" not in never and ">•<" in never and "% of its maximum" not in never
