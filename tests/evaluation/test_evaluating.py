@@ -361,7 +361,10 @@ def test_few_documents_have_no_interval_and_say_so(measured, tmp_path):
     two = measured(plain(), plain(seed=1), text=tmp_path / "few", root=tmp_path / "s", tokens=200)
     page = evaluations.page(two.to_json(), two.figures)
     _, _, table = page.partition('id="measures"')
-    assert table.partition('id="scope"')[0].count("too few documents: 3") == 1
+    assert (
+        table.partition('id="scope"')[0].count("at least 6 documents are needed, and there are 3")
+        == 1
+    )
     assert "Bars are" not in page and two.figures[0].note == ""
     compared = {"ahead": {"low": None, "high": None, "why": "too few"}, "tokens": 9, "rank": 1}
     for own, word in ((0.1, "less"), (0.5, "more")):

@@ -76,13 +76,15 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     pages = [reader(tmp_path, m).get(f"{HOME}/3").text for m in (making, ablating_later)]
     # the tokens of an index that is not complete are not those that it should have
     assert all(provisional in page and "To ablate more" not in page for page in pages)
+    assert provisional in reader(tmp_path, making).get(f"{HOME}/search?q=a").text
     assert "To ablate more" in client(tmp_path).get(f"{HOME}/3").text
     ablating = Making("model/made-up", "made/up", there=True, only_ablates=True, progress=HALF)
     for address in (HOME, f"{HOME}/3"):
         assert "rovisional" not in reader(tmp_path, ablating).get(address).text
     assert "ablations are being added to its index" in reader(tmp_path, ablating).get(HOME).text
     making.progress = Progress(finished=True)
-    assert provisional not in reader(tmp_path, making).get(f"{HOME}/3").text
+    for address in (f"{HOME}/3", f"{HOME}/search?q=a"):
+        assert provisional not in reader(tmp_path, making).get(address).text
     assert "No random dictionary" in reader(tmp_path, making).get(HOME).text
     assert "Names are provisional" not in reader(tmp_path, making).get(HOME).text
     assert "is indexed completely" in reader(tmp_path, making).get("/making").text
