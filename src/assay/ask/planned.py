@@ -221,7 +221,7 @@ def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
     if (registration := state.frozen) is None:
         return None
     looked = max((line["time"] for line in read_looks(store, experiment.name, preset)), default="")
-    status = f"judged on {looked}" if looked else "not judged yet"
+    status = f"judged on {looked}" if looked else "not judged yet in this store"
     if state.departures:
         changes = "; ".join(state.departures)
         status = f"not as it was frozen, so its verdicts will be exploratory: {changes}"

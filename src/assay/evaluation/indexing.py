@@ -424,6 +424,7 @@ class _Work:
         if not len(self.spare):
             return None
         tokens_done = 0
+        self.tell(COMPARED, 0, count)  # the baselines are fitted first, which takes a while
 
         def tick(tokens: int) -> None:
             nonlocal tokens_done
