@@ -507,12 +507,13 @@ SCAN = capitals(
 )
 
 
-def test_a_check_says_which_study_scanned_its_prompts(folder, tmp_path, monkeypatch):  # noqa: F811
-    """Three heads were looked at; the check knows, by the file or the texts."""
+def test_a_check_says_which_studies_measured_its_prompts(folder, tmp_path, monkeypatch):  # noqa: F811
+    """Three heads were looked at, and one was judged; the check knows, by the file or the texts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     falls = "max(mean(main.right) - mean(changed.right), over=head) > 1"
     experiment = catalogue.find(str(study(folder, "scan", SCAN, falls)))
     Lab(tmp_path, Inline()).run(experiment)
+    run(study(folder, "one", CUT, "main.right - changed.right > 1"), tmp_path)
 
     def told(prompts):
         def lead(layer, prompts):
@@ -521,7 +522,7 @@ def test_a_check_says_which_study_scanned_its_prompts(folder, tmp_path, monkeypa
 
         ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
         v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
-        return [n for n in v.notes if "with a study: scan (3 points of a sweep)" in n]
+        return [n for n in v.notes if "with a study: one (1 claim), scan (3 points of a sweep)" in n]
 
     rows = pd.read_csv(folder / "capitals.csv")
     texts = [json.loads(row)[0] for row in experiment.materials.prompts()["prompts prompts"][1]]

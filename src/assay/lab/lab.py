@@ -172,7 +172,8 @@ class Lab:
             ledger.note_study(experiment.name, questions.JUDGED, asked, outcomes)
             if experiment.materials is not None:
                 every = experiment.materials.prompts().values()
-                tried.note_scan(experiment.name, [row for _, rows in every for row in rows], asked)
+                prompts = [row for _, rows in every for row in rows]
+                tried.note_scan(experiment.name, prompts, asked, len(outcomes))
             about = journal.subject(experiment, now.preset.specs)
             noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)

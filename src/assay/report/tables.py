@@ -455,7 +455,7 @@ def row(s: Statement) -> Row:
         holds_if(s),
         bears=why(s, all_of_it=False),
         sides=_sides(s.sides),
-        brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
+        brief=f"undecided: {s.reason_in_words}" if s.outcome == "undecided" else "",
         unless=s.unless,
     )
 
@@ -608,7 +608,7 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     satisfy it."""
     parts = []
     if v.reason and (all_of_it or not re.fullmatch("control .* satisfies it too", v.reason)):
-        parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
+        parts.append(f"{v.outcome}: {v.reason_in_words}")
     parts.append(v.remedy[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
