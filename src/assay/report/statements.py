@@ -196,8 +196,7 @@ def unexpected(verdicts: Iterable[Judged], expected: str | None) -> tuple[str, .
     """Say of each verdict that did not come out as expected how it did; nothing where nothing was
     expected."""
     return tuple(
-        f"expected {expected}, {v.outcome}"
-        f"{f' ({v.reason_in_words})' if v.reason else ''}: {v.text}"
+        f"expected {expected}, {v.outcome}{f' ({v.reason_in_words})' if v.reason else ''}: {v.text}"
         for v in verdicts
         if expected is not None and v.outcome != expected
     )
