@@ -354,6 +354,18 @@ def test_levels_that_are_printed_as_zero_have_the_digits_of_those_next_to_them()
     )
 
 
+@pytest.mark.parametrize(("step", "is_flat"), [(0.01, True), (9, False)])
+def test_a_curve_whose_band_has_room_for_a_flat_line_may_be_the_same_at_all_levels(step, is_flat):
+    x = 3 * np.array([-1, -0.6, -0.3, 0.3, 0.6, 1])[:, None] + step * np.arange(4)
+    swept = curve({"x": x}, range(4), mean, over="layer")
+    assert is_flat == any(
+        all(low <= level <= high for low, high in swept.band) for level in np.linspace(-9, 40, 9999)
+    )
+    found = Estimated(text="How far", n={"seed": 6}, unit="nats", curve=swept)
+    shown = " ".join(tables.text(ResultData(findings=(found,)), 100).split())
+    assert ("nats; it may be the same at all levels" in shown) == is_flat, shown
+
+
 @pytest.mark.parametrize("claim", ["new.x - old.x > 0.5", "old.x - new.x < -0.5"])
 def test_a_claim_whose_effect_goes_the_other_way_says_so(claim):
     low, high = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4], [3.2, 3.5, 3.1, 3.0, 3.4, 3.3]

@@ -34,10 +34,10 @@ from assay.controls.table import (
     Control,
     in_words,
 )
+from assay.core import power
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import combinations_in_words, crossed, near_copies, principal
-from assay.core import power
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy

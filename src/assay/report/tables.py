@@ -529,7 +529,10 @@ def _found(s: Estimated) -> str:
     if curve.is_plain:
         lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
         top, bottom = (f"{curve.in_words(k)}, {number_at(k)}" for k in (highest, lowest))
-        return f"it is highest at {top}, and lowest at {bottom}{unit}"
+        is_whole = all(map(_known, curve.band_low))
+        flat = is_whole and max(curve.band_low) <= min(curve.band_high)
+        may_be = "; it may be the same at all levels, as its band has room for a flat line"
+        return f"it is highest at {top}, and lowest at {bottom}{unit}{may_be * flat}"
     farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
     where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
     return f"{where}, {number_at(farthest)}{unit}"

@@ -198,11 +198,8 @@ class Slots:
         earlier = sorted(e.name for e in ahead)
         own = self._me.name.partition(PROCESS)[0]
         if own != Entry.name:  # one of the same name is not this one, which would wait for itself
-            alike = f"another study, {own}{PROCESS}"
-            earlier = [
-                alike + name.removeprefix(own + PROCESS) if name.startswith(own + PROCESS) else name
-                for name in earlier
-            ]
+            alike = [name.partition(PROCESS)[0] == own for name in earlier]
+            earlier = ["another study, " * a + name for a, name in zip(alike, earlier, strict=True)]
         resource = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
         return f"{WAITING} {resource}; ahead of this one: {', '.join(earlier)} {SHARED}"
 
