@@ -78,8 +78,8 @@ def _after(value: Any) -> tuple[str, ...]:
     it was frozen."""
     if isinstance(value, Judged | Estimated):
         return statements.known(value)
-    data, scopes = value.data, (value.kept or {}).get("around", {}).get("speaks", ())
-    return (*scopes, *statements.below(data), *statements.frozen_lines(data))
+    data = value.data
+    return (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
 
 
 def chart(value: Any, number: int) -> Any:

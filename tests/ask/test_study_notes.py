@@ -507,12 +507,13 @@ SCAN = capitals(
 )
 
 
-def test_a_check_says_which_study_scanned_its_prompts(folder, tmp_path, monkeypatch):  # noqa: F811
-    """Three heads were looked at; the check knows, by the file or the texts."""
+def test_a_check_says_which_studies_measured_its_prompts(folder, tmp_path, monkeypatch):  # noqa: F811
+    """Three heads were looked at, and one was judged; the check knows, by the file or the texts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     falls = "max(mean(main.right) - mean(changed.right), over=head) > 1"
     experiment = catalogue.find(str(study(folder, "scan", SCAN, falls)))
     Lab(tmp_path, Inline()).run(experiment)
+    run(study(folder, "one", CUT, "main.right - changed.right > 1"), tmp_path)
 
     def told(prompts):
         def lead(layer, prompts):
@@ -521,12 +522,27 @@ def test_a_check_says_which_study_scanned_its_prompts(folder, tmp_path, monkeypa
 
         ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
         v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
-        return [n for n in v.notes if "with a study: scan (3 points of a sweep)" in n]
+        return [
+            n for n in v.notes if "with a study: one (1 claim), scan (3 points of a sweep)" in n
+        ]
 
     rows = pd.read_csv(folder / "capitals.csv")
     texts = [json.loads(row)[0] for row in experiment.materials.prompts()["prompts prompts"][1]]
     assert told(str(folder / "capitals.csv")) and told(rows) and told(texts)
     assert not told([f"{text} and more" for text in texts])
+
+
+def test_a_notebook_says_all_that_the_command_does_of_what_a_result_is_about(folder, tmp_path):  # noqa: F811
+    """Two scopes, of a result for which nothing is kept, as of one that was frozen."""
+    seen = '\n[[estimate]]\ntext = "How good"\nvalue = "main.right"\n'
+    path = study(folder, "scopes", CUT, "main.right - changed.right > 1")
+    path.write_text(path.read_text() + seen)
+    experiment = catalogue.find(str(path))
+    Lab(tmp_path, Inline()).run(experiment)
+    result = Lab(tmp_path, Inline()).judge(experiment)
+    assert result.kept is None
+    for shown in (str(result), result._repr_html_()):
+        assert "scope: " in shown and "scope of the estimates: " in shown, shown
 
 
 def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_path):  # noqa: F811

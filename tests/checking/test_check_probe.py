@@ -301,6 +301,23 @@ def test_a_control_satisfies_by_the_interval_that_the_table_has(by_length):
     assert by_length.outcome == "undecided" and "not beaten" in by_length.reason
 
 
+def test_all_controls_that_are_not_beaten_are_named_and_what_would_decide_the_first():
+    """Texts whose lengths and words go with the label in some of few groups, but not in all."""
+    rng = np.random.default_rng(3)
+    y = np.arange(24) % 2
+    X = rng.normal(size=(24, 6)) + 9 * np.outer(y, np.eye(6)[0])
+    words = ["tea", "salt", "wood", "iron", "milk", "rain"]
+    texts = [" ".join(rng.choice(words, size=4 + (k and rng.random() < 0.6))) for k in y]
+    p = assay.check_probe(X, y, texts=texts, holds="auroc > 0.75", ledger=False)
+    left = [name for name, v in p.controls.items() if v.outcome == "undecided"]
+    assert len(left) > 1 and f"controls {', '.join(left[:-1])} and {left[-1]} are" in p.reason
+    assert p.judged.reason == f"control {left[0]} not beaten", "what is stored names the first"
+    state = {line[0]: line[p.heads.index("satisfies the claim")] for line in p.cells()}
+    expected = {"holds": "YES", "fails": "no", "undecided": "undecided"}
+    assert state == {"probe": ""} | {name: expected[v.outcome] for name, v in p.controls.items()}
+    assert any(line.startswith(f"{left[0]}: ") for line in p.reach)
+
+
 def test_named_groups_stay_apart_where_their_own_rows_are_the_near_copies():
     """Forty words of three wordings each. In the six directions of the search some words lie
     closer than wordings do, though each row's nearest row is of its own word."""

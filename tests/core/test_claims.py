@@ -163,6 +163,16 @@ def test_crossed_cells_all_right_count_as_those_that_share_no_level():
     assert v.outcome == "holds" and v.low == pytest.approx(0.025 ** (1 / 8))
 
 
+def test_a_study_whose_units_tie_is_told_what_to_write_into_its_file():
+    half = of_seeds([0.75] * 5 + [0.7, 0.8, 0.72])
+    written = {"condition": "main.x > 0.2", "low": 0.2}
+    tied = judged(main=half, control=0.1, changes=written).verdict
+    assert tied.reason == "units agree"
+    assert "add bounds = [LOW, HIGH] to the claim" in tied.price.text
+    bounded = judged(main=half, control=0.1, changes=written | {"bounds": (0, 1)}).verdict
+    assert bounded.reason != "units agree", "with what is advised there is an interval"
+
+
 def test_what_was_done_is_not_advised_again():
     holes, flat = np.ones((8, 10)), np.full((8, 10), 0.95)
     holes[0, 3] = np.nan

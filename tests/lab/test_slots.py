@@ -135,6 +135,18 @@ def test_what_is_waited_for_is_said_as_it_is_now():
             one.ended()
 
 
+def test_another_study_of_the_same_name_is_said_to_be_another():
+    with command(width=1, name="heads") as (first, _, _):
+        assert first()
+        with command(width=1, name="heads") as (second, said, _):
+            assert second() is None
+            ahead = f"another study, heads (process {os.getpid()})"
+            assert said == [f"waiting for a core; ahead of this one: {ahead} {slots.SHARED}"]
+        with command(width=1, name="head") as (third, said, _):
+            assert third() is None
+            assert said == [waiting("a core", "heads")]
+
+
 def test_a_slot_that_a_command_has_no_task_for_is_for_the_others():
     with command(1) as (first, _, one), command() as (second, _, _):
         assert first() and second()

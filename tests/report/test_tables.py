@@ -340,6 +340,32 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     )
 
 
+def test_levels_that_are_printed_as_zero_have_the_digits_of_those_next_to_them():
+    def lines(*centres):
+        x = 3 * np.array([-1, -0.6, -0.3, 0.3, 0.6, 1])[:, None] + np.array(centres)
+        swept = curve({"x": x}, range(len(centres)), mean, over="layer")
+        told = tables.curve_lines(Estimated(text="How far", n={"seed": 6}, curve=swept))
+        return [line.partition(": ")[2] for line in told[: len(centres)]]
+
+    zero, small = lines(0.001, 0.1)
+    assert re.fullmatch(r"0\.0 \[-\d\.\d, \d\.\d\]", zero) and small.startswith("0.1 ["), zero
+    assert all(re.fullmatch(r"-?\d+ \[-?\d+, \d+\]", line) for line in lines(0.001, 40)), (
+        "0 is enough"
+    )
+
+
+@pytest.mark.parametrize(("step", "is_flat"), [(0.01, True), (9, False)])
+def test_a_curve_whose_band_has_room_for_a_flat_line_may_be_the_same_at_all_levels(step, is_flat):
+    x = 3 * np.array([-1, -0.6, -0.3, 0.3, 0.6, 1])[:, None] + step * np.arange(4)
+    swept = curve({"x": x}, range(4), mean, over="layer")
+    assert is_flat == any(
+        all(low <= level <= high for low, high in swept.band) for level in np.linspace(-9, 40, 9999)
+    )
+    found = Estimated(text="How far", n={"seed": 6}, unit="nats", curve=swept)
+    shown = " ".join(tables.text(ResultData(findings=(found,)), 100).split())
+    assert ("nats; it may be the same at all levels" in shown) == is_flat, shown
+
+
 @pytest.mark.parametrize("claim", ["new.x - old.x > 0.5", "old.x - new.x < -0.5"])
 def test_a_claim_whose_effect_goes_the_other_way_says_so(claim):
     low, high = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4], [3.2, 3.5, 3.1, 3.0, 3.4, 3.3]

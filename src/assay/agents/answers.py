@@ -17,7 +17,7 @@ from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
 from assay.core.nouns import counted
-from assay.core.reasons import COMMAND, explain_reason
+from assay.core.reasons import COMMAND
 from assay.core.results import Estimated, Judged, ResultData
 from assay.jobs.folder import Job, State
 from assay.jobs.process import last_line
@@ -348,7 +348,7 @@ def verdict(v: Judged) -> Mapping[str, Any]:
         kind = role if role in ("control", "planted", "violation") else "arm"
         span = f"{shown.estimate} {shown.interval}".strip()
         sentences.append(f"{kind.capitalize()} {arm} {came or f'is {shown.outcome}'}: {span}")
-    reason = f" ({explain_reason(v.reason)})" if v.reason else ""
+    reason = f" ({v.reason_in_words})" if v.reason else ""
     number = " ".join(filter(None, (row.estimate, row.interval, row.unit)))
     return {
         "claim": v.text,

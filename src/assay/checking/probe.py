@@ -20,7 +20,7 @@ from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
-from assay.checking.result import Concluded, aligned
+from assay.checking.result import CONTROL, HEADS, Concluded, aligned
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -34,6 +34,7 @@ from assay.controls.table import (
     Control,
     in_words,
 )
+from assay.core import power
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import combinations_in_words, crossed, near_copies, principal
@@ -158,16 +159,18 @@ class ProbeCheck(Concluded):
             ahead = ""
             if row["arm"] != PROBE:
                 ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
-            lines.append((row["arm"], *numbers, ahead, row["why"]))
+            verdict = self.controls.get(row["arm"])
+            satisfies = [CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
+            lines.append((row["arm"], *numbers, ahead, *satisfies, row["why"]))
         return lines
 
-    HEADS = (
-        "",
-        "accuracy [95 %]",
-        "AUROC",
-        "probe's lead in AUROC",
-        "alternative explanation",
-    )
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Name the columns of `cells`; whether a control satisfies the claim only where there is
+        one."""
+        *_, satisfies, explanation = HEADS
+        asked = [satisfies] * bool(self.judged)
+        return ("", "accuracy [95 %]", "AUROC", "probe's lead in AUROC", *asked, explanation)
 
     def headline(self) -> str:
         """Say whether the text alone gives each label away, and then the verdict, or that nothing
@@ -205,7 +208,7 @@ class ProbeCheck(Concluded):
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
-        lines = [self.headline(), "", *aligned([self.HEADS, *self.cells()]), ""]
+        lines = [self.headline(), "", *aligned([self.heads, *self.cells()]), ""]
         return "\n".join([*lines, *(f"note: {n}" for n in self.remarks), *self.reach])
 
     def save(self, path: str | Path) -> Path:
@@ -633,9 +636,8 @@ def _with_controls(exact: Judged, controls: Mapping[str, Verdict]) -> Judged:
         return structs.replace(exact, outcome="unspecific", reason=reason, price=None)
     if left:
         reason = f"control {left[0]} not beaten"
-        if reason == exact.reason:
-            return exact
-        return structs.replace(exact, outcome="undecided", reason=reason, price=None)
+        price = power.price_of_arm(left[0], controls[left[0]].price)
+        return structs.replace(exact, outcome="undecided", reason=reason, price=price)
     return exact  # never better than by itself: what else speaks against it was asked of it alone
 
 

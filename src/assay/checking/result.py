@@ -31,7 +31,6 @@ from assay.core.reasons import (
     STRADDLES,
     TIES,
     WAYS,
-    explain_reason,
 )
 from assay.core.results import Judged, Price, Verdict, narrower_level
 from assay.core.rounding import are_unmoved
@@ -176,7 +175,7 @@ class Concluded(Shown):
     @property
     def reason(self) -> str:
         """Say why it is unspecific or undecided; "" otherwise."""
-        return explain_reason(self.judged.reason) if self.judged else ""
+        return self.judged.reason_in_words if self.judged else ""
 
     @property
     def estimate(self) -> float:

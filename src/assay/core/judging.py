@@ -854,6 +854,11 @@ def _all_alike(claim: Claim, i: Interval) -> bool:
 
 def _untie(claim: Claim, i: Interval) -> str:
     """What would give units that agree an interval and was not done already."""
+    if claim.bounds is None and claim.condition:  # of a study in a file
+        return (
+            "add bounds = [LOW, HIGH] to the claim, the least and the greatest value of a unit, "
+            "such as [-1, 1] for a difference of shares, for an exact interval"
+        )
     if claim.bounds is None:
         return "name the bounds of a unit for an exact interval"
     if i.estimate not in claim.bounds:

@@ -4,6 +4,7 @@ stored keeps the judge's short form."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 GATES = {
     "converged": "not converged",
@@ -54,8 +55,13 @@ COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
 
-def explain_reason(reason: str) -> str:
-    """Say a stored reason in words: "interval straddles" is "the interval spans the threshold"."""
+def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
+    """Say a stored reason in words: "interval straddles" is "the interval spans the threshold".
+
+    Args:
+        reason: as it is stored, which names the first control that is not beaten.
+        unbeaten: all controls that are not beaten, which are named in place of that one.
+    """
     if reason.startswith("gate "):
         gate = reason.removeprefix("gate ")
         return GATES.get(gate, f"its condition {gate!r} is not met")
@@ -72,7 +78,9 @@ def explain_reason(reason: str) -> str:
     if reason.startswith("control ") and reason.endswith(" undecided"):
         return f"{reason.removesuffix(' undecided')} is undecided"
     if reason.startswith("control ") and reason.endswith(" not beaten"):
-        return f"{reason.removesuffix(' not beaten')} is not beaten"
+        *names, last = unbeaten or [reason[len("control ") : -len(" not beaten")]]
+        several = f"controls {', '.join(names)} and {last} are not beaten"
+        return several if names else f"control {last} is not beaten"
     if reason.startswith("control ") and reason.endswith(" satisfies it too"):
         *names, last = reason[len("control ") : -len(" satisfies it too")].split(", ")
         return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason

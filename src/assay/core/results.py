@@ -185,8 +185,13 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         """Give the interval that decided."""
         return self.low, self.high
 
+    @property
+    def reason_in_words(self) -> str:
+        """Say in words why it is undecided or unspecific; "" otherwise."""
+        return explain_reason(self.reason)
+
     def __repr__(self) -> str:
-        words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
+        words = self.outcome + (f" ({self.reason_in_words})" if self.reason else "")
         n = " × ".join(f"{count} {unit}{'s' * (count != 1)}" for unit, count in self.n.items())
         return (
             f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
@@ -257,7 +262,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """The `Claim` itself; None where it was read from a file."""
 
     def __repr__(self) -> str:
-        why = explain_reason(self.reason) or (self.too if self.outcome == "holds" else "")
+        why = self.reason_in_words or (self.too if self.outcome == "holds" else "")
         words = self.outcome + (f" ({why})" if why else "")
         words += f", unless {self.unless}" if self.unless else ""
         return (
@@ -279,8 +284,20 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
             return "", ""
         have, text = self.n.get(self.price.factor or "", 0), self.price.text
         arm, colon, advice = text.partition(": ")
-        text = advice if colon and f" {arm} " in self.reason else text  # it is named already
+        named = f" {arm} " in self.reason and len(self.unbeaten) < 2
+        text = advice if colon and named else text  # it is named already
         return remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
+
+    @property
+    def unbeaten(self) -> tuple[str, ...]:
+        """Name the controls that are undecided."""
+        return tuple(name for name, v in self.controls.items() if v.outcome == "undecided")
+
+    @property
+    def reason_in_words(self) -> str:
+        """Say in words why it is undecided or unspecific, with all controls that are not beaten; ""
+        otherwise."""
+        return explain_reason(self.reason, self.unbeaten)
 
     @property
     def _instead(self) -> str:
@@ -348,7 +365,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 "arm": arm,
                 "role": role,
                 "outcome": v.outcome if isinstance(v, Verdict) else "holds",
-                "reason": explain_reason(v.reason) if isinstance(v, Verdict) else "",
+                "reason": v.reason_in_words if isinstance(v, Verdict) else "",
                 "estimate": v.estimate,
                 "low": v.low,
                 "high": v.high,

@@ -172,12 +172,14 @@ class Lab:
             ledger.note_study(experiment.name, questions.JUDGED, asked, outcomes)
             if experiment.materials is not None:
                 every = experiment.materials.prompts().values()
-                tried.note_scan(experiment.name, [row for _, rows in every for row in rows], asked)
+                prompts = [row for _, rows in every for row in rows]
+                tried.note_scan(experiment.name, prompts, asked, len(outcomes))
             about = journal.subject(experiment, now.preset.specs)
             noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         about_files = kept.described(self.store, experiment, now, result, questions.written(asked))
-        result = replace(result, kept=about_files)
+        speaks = tuple(kept.speaks_for(result.data, experiment))
+        result = replace(result, kept=about_files, speaks=speaks)
         result.write(self.store)
         return result
 
@@ -188,7 +190,8 @@ class Lab:
         experiment = experiment.designed(chosen.specs[:1])
         now = self._stored(experiment, chosen)
         result = followed.following(self.store, experiment, now).judged(now)
-        return replace(result, notes=(*result.notes, *replaced(self.store, now)))
+        notes = (*result.notes, *replaced(self.store, now))
+        return replace(result, notes=notes, speaks=tuple(kept.speaks_for(result.data, experiment)))
 
     def known(self, experiment: Experiment, planned: Plan) -> ResultData | None:
         """Give the stored result of a plan if judging again would give the same; None if it might

@@ -115,7 +115,7 @@ def number_lines(value: Check | ProbeCheck) -> list[str]:
 def controls(value: Check | ProbeCheck) -> Markup:
     """The table of controls; of a probe with its own measures first."""
     if isinstance(value, ProbeCheck):
-        return table(value.HEADS, [tuple(map(minus, row)) for row in value.cells()])
+        return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
     lines = []
     for name in value.controls:
         numbers, limits = map(minus, estimate(*value.numbers(name)))

@@ -69,7 +69,6 @@ def environment() -> Environment:
         "prose": prose,
         "found": tables.describe_detectable,
         "explanation": in_words,
-        "reason": reasons.explain_reason,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,

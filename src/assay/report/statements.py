@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from assay.core.errors import AssayError
-from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, Registration, ResultData
 from assay.core.scopes import claims_in_words
 from assay.report import tables
@@ -197,8 +196,7 @@ def unexpected(verdicts: Iterable[Judged], expected: str | None) -> tuple[str, .
     """Say of each verdict that did not come out as expected how it did; nothing where nothing was
     expected."""
     return tuple(
-        f"expected {expected}, {v.outcome}"
-        f"{f' ({explain_reason(v.reason)})' if v.reason else ''}: {v.text}"
+        f"expected {expected}, {v.outcome}{f' ({v.reason_in_words})' if v.reason else ''}: {v.text}"
         for v in verdicts
         if expected is not None and v.outcome != expected
     )

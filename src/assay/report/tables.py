@@ -309,17 +309,19 @@ def estimate(
     low: float | None,
     high: float | None,
     thresholds: Sequence[float] = (),
+    least: int = 0,
 ) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997",
     "[0.994, 1.000]"). There is a decimal more where fewer than two digits of the estimate would be
     left and it shows the first, or where the estimate would be printed as an end of the interval
-    that it is not."""
+    that it is not. Of numbers with an interval there are at least `least`."""
     if value is None or number(value) == "not estimated":
         return "not estimated", ""
     places = decimals(low, high)
     if places is not None:
         few = 10.0 ** -(places + 1) / 2 <= abs(value) < 10 ** (1 - places)
         places += few or any(_same(value, end, places) for end in (low, high))
+        places = max(places, least)
     places = _choose_places(places, (low, high), thresholds)
     if not (_known(low) or _known(high)):
         return number(value, places), "no interval"
@@ -455,7 +457,7 @@ def row(s: Statement) -> Row:
         holds_if(s),
         bears=why(s, all_of_it=False),
         sides=_sides(s.sides),
-        brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
+        brief=f"undecided: {s.reason_in_words}" if s.outcome == "undecided" else "",
         unless=s.unless,
     )
 
@@ -527,19 +529,31 @@ def _found(s: Estimated) -> str:
     if curve.is_plain:
         lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
         top, bottom = (f"{curve.in_words(k)}, {number_at(k)}" for k in (highest, lowest))
-        lows, highs = zip(*(curve.band[k] for k in listed), strict=True)
-        overlap = "; the intervals of all levels overlap" if max(lows) <= min(highs) else ""
-        return f"it is highest at {top}, and lowest at {bottom}{unit}{overlap}"
+        is_whole = all(map(_known, curve.band_low))
+        flat = is_whole and max(curve.band_low) <= min(curve.band_high)
+        may_be = "; it may be the same at all levels, as its band has room for a flat line"
+        return f"it is highest at {top}, and lowest at {bottom}{unit}{may_be * flat}"
     farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
     where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
     return f"{where}, {number_at(farthest)}{unit}"
 
 
-def _at_level(s: Estimated, curve: Curve, k: int) -> tuple[str, str]:
+def _at_level(s: Estimated, curve: Curve, k: int, least: int = 0) -> tuple[str, str]:
     """A curve's number at a level with its part of the band, as text."""
     low, high = curve.band[k]
     point = Estimated(text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural)
-    return estimate(point.estimate, *limits(point))
+    return estimate(point.estimate, *limits(point), least=least)
+
+
+def _at_levels(s: Estimated, curve: Curve, order: Sequence[int]) -> list[str]:
+    """A curve's numbers at these levels as text. One that is printed as 0 has a decimal more where
+    another has it: next to "0.1 [-3.0, 2.9]", "0 [-3, 3]" is "0.0 [-3.0, 3.0]"."""
+    shown = [_at_level(s, curve, k) for k in order]
+    digits = [len(text.partition(".")[2]) for text, _ in shown]
+    for i, (text, _) in enumerate(shown):
+        if not text.strip("0."):
+            shown[i] = _at_level(s, curve, order[i], min(digits[i] + 1, max(digits)))
+    return [" ".join(parts) for parts in shown]
 
 
 def curve_lines(s: Estimated) -> tuple[str, ...]:
@@ -556,7 +570,8 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         lines += [few] * (len(order) < count)
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
-    lines += [f"{curve.in_words(k)}: {' '.join(_at_level(s, curve, k))}" for k in order]
+    numbers = _at_levels(s, curve, order)
+    lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
         lines += [curve.clear_of_zero] * (not curve.is_plain)
@@ -610,7 +625,7 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     satisfy it."""
     parts = []
     if v.reason and (all_of_it or not re.fullmatch("control .* satisfies it too", v.reason)):
-        parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
+        parts.append(f"{v.outcome}: {v.reason_in_words}")
     parts.append(v.remedy[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12

@@ -90,7 +90,7 @@ def around(experiment: Experiment, preset: Preset, data: ResultData) -> Around:
         typed=experiment.typed,
         options=preset.options,
         sets=preset.sets,
-        speaks=tuple(_speaks_for(data, experiment)),
+        speaks=tuple(speaks_for(data, experiment)),
         is_study=experiment.origin.endswith(STUDIES),
         is_own=in_file(experiment.origin),
         has_default=bool(experiment.default),
@@ -118,7 +118,7 @@ def _deciding(
     return numbers_by_command
 
 
-def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
+def speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
     """Say for what the verdicts and estimates speak: models, prompts and sites; what all of them
     share is said once."""
     conditions = {c.text: getattr(c, "condition", "") for c in experiment.claims}

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import reasons
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
@@ -288,7 +287,7 @@ def described(s: Statement) -> str:
     if isinstance(s, Estimated):
         over = f" over {len(s.curve.levels)} levels of {s.curve.over}" if s.curve else numbers
         return f"{outcome}{over}"
-    return f"{outcome}{numbers}" + (f" ({reasons.explain_reason(s.reason)})" if s.reason else "")
+    return f"{outcome}{numbers}" + (f" ({s.reason_in_words})" if s.reason else "")
 
 
 def factor(specs: list[dict[str, Any]]) -> dict[str, Any]:

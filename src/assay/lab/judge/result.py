@@ -112,6 +112,8 @@ class Result(Shown, Printed):
     kept: Mapping[str, Any] | None = None
     """What `assay.lab.judge.kept` needs to show it unchanged; None where nothing would
     do."""
+    speaks: tuple[str, ...] = ()
+    """For which models, prompts and sites the verdicts and estimates speak, in lines."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """The runs that were judged: 16 hex digits of each one's key, and the 16 of its content."""
 

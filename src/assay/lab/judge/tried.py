@@ -30,7 +30,7 @@ of such numbers that two tables have in common from which they are one."""
 KEPT, SHOWN = 1_000, 3
 """Numbers of a table that are noted, and other claims that are named."""
 SCANNED = "scanned"
-"""What a line says of a study that measured its prompts at several points of a sweep."""
+"""What a line says of a study that measured its prompts, once or at several points of a sweep."""
 
 
 def file() -> Path:
@@ -103,34 +103,50 @@ def note_asked(
     return [_count(len(earlier) + 1, prompts) + of, *earlier_same, *others]
 
 
-def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question]) -> None:
-    """Note that a study measured prompts at several points of a sweep, so that a check of what was
-    found on the same prompts can say so. What cannot be noted is left out. Each of `prompts` is the
-    text of a row and its columns, as JSON; `asked` is what claims and estimates read."""
+def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question], claims: int) -> None:
+    """Note that a study measured prompts, so that a check of what was found on the same prompts can
+    say so. What cannot be noted is left out.
+
+    Args:
+        study: its name.
+        prompts: of each row its text and its columns, as JSON.
+        asked: what claims and estimates read, at one or several points of a sweep.
+        claims: how many of them are claims that were judged.
+    """
     parts = {part.key: part for q in asked for part in q.parts}.values()
     # a point has a key for each measure that is a function of the same numbers
     points = sum(len(part.points) // (1 + len(part.others)) for part in parts)
-    rows = [json.loads(row) for row in prompts] if points > 1 else []
+    rows = [json.loads(row) for row in prompts]
     units = sorted({*known_units(f"prompt {text}" for text, _ in rows)})[:KEPT]
     cells = sorted({_cells_key(dict(columns)) for _, columns in rows if columns})[:KEPT]
-    entry = {"experiment": study, "points": points, "units": units, "cells": cells}
+    entry = {"experiment": study, "points": points, "claims": claims}
+    entry |= {"units": units, "cells": cells}
     if rows:
         with contextlib.suppress(OSError):
             Questions(file()).note(key({}, [study, units]), SCANNED, **entry)
 
 
 def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Say which studies measured prompts at several points, by what they say or their columns."""
+    """Say which studies measured prompts, by what they say or their columns; those of fewest points
+    first."""
     units = {*known_units(f"prompt {row}" for row in rows)}
     values = zip(*columns.values(), strict=True)
     cells = {_cells_key(dict(zip(columns, row, strict=True))) for row in values}
-    points = dict[str, int]()
+    sizes = dict[str, tuple[int, int]]()
     for line in (x for x in Questions(file()).looks if x["what"] == SCANNED):
         if _shares(line, [*units]) or _shares({"units": line["cells"]}, [*cells]):
-            points[line["experiment"]] = line["points"]
-    each = ", ".join(f"{study} ({n} points of a sweep)" for study, n in points.items())
+            sizes[line["experiment"]] = line["points"], line.get("claims", 0)
+    each = ", ".join(
+        study + (f" ({n} points of a sweep)" if n > 1 else _claims(claims))
+        for study, (n, claims) in sorted(sizes.items(), key=lambda size: size[1])
+    )
     advice = "if the claim was chosen because of what was found there, check it on other prompts"
     return [f"also looked at on these prompts with a study: {each}; {advice}"] if each else []
+
+
+def _claims(count: int) -> str:
+    """How many claims a study judged; "" for none."""
+    return f" ({count} {plural('claim', count)})" if count else ""
 
 
 def _cells_key(columns: Mapping[str, Any]) -> str:

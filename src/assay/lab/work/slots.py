@@ -43,6 +43,8 @@ SHARED = (
 """How it ends."""
 AGAIN = 0.5
 """Seconds until a command that waits looks again."""
+PROCESS = " (process "
+"""What parts the name of a command from its process."""
 _END: Any = object()
 
 
@@ -92,7 +94,7 @@ class Slots:
         self._folder = folder or cache.folder() / FOLDER
         self._width = width or cores()
         self._shared, self._own, self._brief = shared, own, seconds < BRIEF
-        came, name = time.time_ns() + int(1e9 * seconds), f"{name} (process {os.getpid()})"
+        came, name = time.time_ns() + int(1e9 * seconds), f"{name}{PROCESS}{os.getpid()})"
         self._me = Entry(came, each=min(each, self._width), name=name)
         self._name = f"{self._me.came}-{os.getpid()}"
         self._spare = 0
@@ -192,9 +194,14 @@ class Slots:
         self._next_look = time.monotonic() + AGAIN
         if not self._me.waits:
             self._note(waits=True)
-        earlier = [e.name for e in others if e.tasks or (e.waits and e.came < self._me.came)]
+        ahead = [e for e in others if e.tasks or (e.waits and e.came < self._me.came)]
+        earlier = sorted(e.name for e in ahead)
+        own = self._me.name.partition(PROCESS)[0]
+        if own != Entry.name:  # one of the same name is not this one, which would wait for itself
+            alike = [name.partition(PROCESS)[0] == own for name in earlier]
+            earlier = ["another study, " * a + name for a, name in zip(alike, earlier, strict=True)]
         resource = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
-        return f"{WAITING} {resource}; ahead of this one: {', '.join(sorted(earlier))} {SHARED}"
+        return f"{WAITING} {resource}; ahead of this one: {', '.join(earlier)} {SHARED}"
 
     def _give_spare(self) -> None:
         if self._spare:
