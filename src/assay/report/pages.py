@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import html
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -166,6 +167,9 @@ def page(
         if note
     }
     shared, noted = _shared(noted)
+    of_arms = [note.partition(": ") for note in data.notes]
+    for arm in noted:
+        noted[arm] = "; ".join([noted[arm], *(x for a, _, x in of_arms if a == arm)])
     listed = tables.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
@@ -196,7 +200,7 @@ def page(
             claims=claims,
             findings=findings,
             table_csv=export.verdicts_csv(stored),
-            figures=render_figures(figures, noted),
+            figures=_scans_first(render_figures(figures, noted)),
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],
             whole=as_json(stored.to_json(), indent=1, default=str),
@@ -294,6 +298,19 @@ def render_figures(
     return rendered
 
 
+def _scans_first(rendered: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The figures with each heat map and its list of what is farthest from 0 before the others, so
+    that the two are next to each other."""
+    of = [f["figure"] for f in rendered]
+    pairs = [
+        k
+        for k, (a, b) in enumerate(itertools.pairwise(of))
+        if a.mark == "heatmap" and b.title.startswith(a.title)
+    ]
+    first = {n for k in pairs for n in (k, k + 1)}
+    return [rendered[n] for n in sorted(range(len(of)), key=lambda n: n not in first)]
+
+
 def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     """Each arm's fields: one value where its runs agree, the distinct values where they differ."""
     merged: dict[str, dict[str, Any]] = {}
@@ -314,11 +331,10 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
 
 def index(
     entries: Sequence[Mapping[str, Any]],
-    evaluated: Sequence[str] = (),
     checks: Sequence[ListedCheck] = (),
 ) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
+    optionally `header` and `turned`, as `page` has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     judged = tuple(c.judged for c in checks if c.judged)
@@ -328,7 +344,6 @@ def index(
         .get_template("index.html")
         .render(
             entries=listed,
-            evaluated=evaluated,
             checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=list(tables.outcomes(everything.statements).items()),
