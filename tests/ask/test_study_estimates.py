@@ -209,6 +209,9 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     assert "* its interval, of the 95 % for all cells together, does not contain 0" in shown[at + 1]
     cells = [line.split()[1:] for line in shown[at + 3 : at + 5]]
     assert cells == [["2.0*", "3.0"], ["-1.0*", "0.5"]]
+    line = structs.replace(curve, over="layer", levels=(0.0, 1.0, 2.0, 3.0))
+    both = [Estimated(text="line", curve=line), found]
+    assert [f.title for f in figures_of(both)] == ["each", "each", "line"]
     heat, _ = figures_of([found])
     words = "The simultaneous intervals of 2 of 4 cells exclude 0."
     assert words in " ".join(shown) and words in heat.note

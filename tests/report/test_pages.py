@@ -16,7 +16,6 @@ from msgspec import structs
 import assay
 from assay.cli.main import main
 from assay.core.experiment import Header
-from assay.core.figures import Figure
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, ResultData
 from assay.report import evaluations, pages, tables
@@ -278,15 +277,6 @@ def test_an_evaluation_and_the_index_of_its_folder_link_each_other(tmp_path, las
     link = '<a href="evaluation.html">an evaluation of mine, &lt;b&gt;</a>'
     assert index.count(link) == 1 and 'id="evaluated" hidden' not in index
     assert page.count('<a href="index.html">all results</a> · ') == 1
-
-
-def test_a_heat_map_and_what_is_farthest_in_it_come_side_by_side_and_first():
-    line, *others = (Figure(t, {"x": [1]}, "line", x="x", y="x") for t in ("a", "c"))
-    heat = Figure("b", {"x": [1], "y": [1], "z": [1.0]}, "heatmap", x="x", y="y", color="z")
-    ranked = Figure("b: the 1 of 9 farthest from 0", {"x": [1]}, "points", x="x", y="x")
-    html = pages.page(sample.result(), figures=[line, heat, ranked, *others])
-    titles = re.findall("<figcaption><h3>(.*?)</h3>", html)
-    assert titles == [heat.title, ranked.title, "a", "c"]
 
 
 def test_the_index_gives_the_first_number_of_a_result_without_claims():

@@ -186,14 +186,12 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
             elif task.moves:
                 remarks += moved_in_words(part.label, task, rows)
-            elif task.control != "layer" and 2 * task.standing > folder.layers * _heads(folder):
+            elif (
+                task.control != "layer"
+                and 2 * task.standing > read_sizes(folder.config)["h"] * folder.layers
+            ):
                 remarks.append(f"{part.label}: {elsewhere.few_heads(task.intervention)}{LEFT_OUT}")
     return remarks
-
-
-def _heads(folder: ModelFolder) -> int:
-    """The number of heads of each block."""
-    return read_sizes(folder.config)["h"]
 
 
 def remarks_of(study: ResolvedStudy, task: Task, read: Read, folder: ModelFolder) -> list[str]:

@@ -305,20 +305,17 @@ def _blocks(label: str, used: xr.DataArray) -> Iterator[str]:
     """Say in which blocks the control `layer` made the change; of a sweep, at each of its
     levels."""
     swept = [dim for dim in used.dims if dim not in ("run", BLOCK)]
-    each = used.stack(level=swept).transpose("level", ...) if swept else used.expand_dims("level")
-    by_level = {}
-    for one in each:
-        level = ", ".join(f"{dim} {one[dim].item()}" for dim in swept)
-        by_level[level] = sorted({int(n) for n in np.ravel(one.values) if np.isfinite(n)})
-    distinct = {n for blocks in by_level.values() for n in blocks}
-    if all({*blocks} == distinct for blocks in by_level.values()) or len(by_level) > NAMED:
-        by_level = {"": sorted(distinct)}
-    if not distinct:
+    numbers = used.rename(BLOCKS).to_series().dropna().astype(int)
+    if numbers.empty:
         return
+    levels = numbers.groupby(swept) if swept else ()
+    at = {", ".join(f"{d} {x}" for d, x in zip(swept, k, strict=True)): {*x} for k, x in levels}
+    if len({*map(frozenset, at.values())}) < 2 or len(at) > NAMED:
+        at = {"": {*numbers}}
     where = (
-        f"{plural('block', len(blocks))} {', '.join(map(str, blocks))}"
+        f"{plural('block', len(blocks))} {', '.join(map(str, sorted(blocks)))}"
         + (f" (for {level})" if level else "")
-        for level, blocks in by_level.items()
+        for level, blocks in at.items()
     )
     yield f"{label}: the change is made in {'; '.join(where)}"
 

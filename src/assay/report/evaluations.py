@@ -340,16 +340,12 @@ def link_index(out: Path) -> None:
     if not ((names := evaluated_in(out)) and page.exists() and index.exists()):
         return
     home = '<span id="home"><a href="index.html">all results</a> · </span>'
-    _replace(page, r'<span id="home">.*?</span>', home)
     link = f'<a href="evaluation.html">an evaluation of {escape(", ".join(names))}</a>'
     line = f'<p class="quiet" id="evaluated">This folder also holds {link}.</p>'
-    _replace(index, r'<p class="quiet" id="evaluated".*?</p>', line)
-
-
-def _replace(page: Path, pattern: str, new: str) -> None:
-    """Replace a part of a page by this HTML."""
-    text = page.read_text(encoding="utf-8")
-    page.write_text(re.sub(pattern, lambda _: new, text, count=1), encoding="utf-8")
+    replaced = r'<span id="home">.*?</span>', r'<p class="quiet" id="evaluated".*?</p>'
+    for file, old, new in zip((page, index), replaced, (home, line), strict=True):
+        text = re.sub(old, lambda _, new=new: new, file.read_text(encoding="utf-8"), count=1)
+        file.write_text(text, encoding="utf-8")
 
 
 # a look at one text

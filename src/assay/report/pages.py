@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import functools
 import html
-import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -161,15 +160,7 @@ def page(
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
     in_order = statements.notes_in_order(data.notes, len(data.verdicts))
-    noted = {
-        arm: "; ".join(map(in_words, note.split("; ")))
-        for arm, note in (notes or {}).items()
-        if note
-    }
-    shared, noted = _shared(noted)
-    of_arms = [note.partition(": ") for note in data.notes]
-    for arm in noted:
-        noted[arm] = "; ".join([noted[arm], *(x for a, _, x in of_arms if a == arm)])
+    shared, noted = _arms(notes or {}, data)
     listed = tables.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
@@ -200,7 +191,7 @@ def page(
             claims=claims,
             findings=findings,
             table_csv=export.verdicts_csv(stored),
-            figures=_scans_first(render_figures(figures, noted)),
+            figures=render_figures(figures, noted),
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],
             whole=as_json(stored.to_json(), indent=1, default=str),
@@ -223,6 +214,16 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
         "scope": ("Method", True),
     }
     return [(anchor, title) for anchor, (title, present) in titles.items() if present]
+
+
+def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, str]]:
+    """What the notes on all arms have in common, and what is left of each, with what the result
+    notes of this arm."""
+    words = {a: "; ".join(map(in_words, note.split("; "))) for a, note in notes.items() if note}
+    shared, left = _shared(words)
+    found = [note.partition(": ") for note in data.notes]
+    of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
+    return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in left.items()}
 
 
 def _shared(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -296,19 +297,6 @@ def render_figures(
             }
         )
     return rendered
-
-
-def _scans_first(rendered: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The figures with each heat map and its list of what is farthest from 0 before the others, so
-    that the two are next to each other."""
-    of = [f["figure"] for f in rendered]
-    pairs = [
-        k
-        for k, (a, b) in enumerate(itertools.pairwise(of))
-        if a.mark == "heatmap" and b.title.startswith(a.title)
-    ]
-    first = {n for k in pairs for n in (k, k + 1)}
-    return [rendered[n] for n in sorted(range(len(of)), key=lambda n: n not in first)]
 
 
 def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
