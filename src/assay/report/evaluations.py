@@ -344,7 +344,8 @@ def link_index(out: Path) -> None:
     line = f'<p class="quiet" id="evaluated">This folder also holds {link}.</p>'
     replaced = r'<span id="home">.*?</span>', r'<p class="quiet" id="evaluated".*?</p>'
     for file, old, new in zip((page, index), replaced, (home, line), strict=True):
-        text = re.sub(old, lambda _, new=new: new, file.read_text(encoding="utf-8"), count=1)
+        text = file.read_text(encoding="utf-8")
+        text = re.sub(old, new.replace("\\", r"\\"), text, count=1)  # \1 in a name is no group
         file.write_text(text, encoding="utf-8")
 
 
