@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 from safetensors.torch import load_file, save_file
 
@@ -19,6 +20,7 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
 from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model
+from assay.ask.verdict_notes import _blocks
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.core.errors import DataError, ExperimentError
@@ -351,6 +353,27 @@ def test_of_many_heads_the_half_that_writes_most_is_asked_without_putting_back(t
     of = editing(model, table, "heads")
     drawn = [places(of, table, seed)[0][1][0] for seed in range(12)]
     assert len(set(drawn[:6])) == 6 and drawn[:6] == drawn[6:] and 2 not in drawn
+
+
+def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_path):
+    """The number is that of the model without the MLP of the block that is named, at each level."""
+    model = make(tmp_path / "deep", "llama", num_hidden_layers=5)
+    sites = "blocks.{layer}.hook_mlp_out"
+    table = intervention(ablate="zero", site=sites, sweep={"layer": (0, 3)})
+    got, levels = measured(model, LETTERS, table, control="layer")
+    naive, blocks = Naive(model), got["other_blocks"][0, :, 0].astype(int)
+    assert levels["other_block"] == [0] and len(blocks) == 2
+    for k, (own, other) in enumerate(zip((0, 3), blocks, strict=True)):
+        assert own != other
+        edits = {f"blocks.{other}.hook_mlp_out": torch.zeros_like}
+        expected = [naive.reads(row.text, edits)[0] for row in LETTERS.rows]
+        np.testing.assert_allclose(got["one"][0, k], expected, atol=2e-4)
+    used = xr.DataArray([[[1.0], [2.0]]], dims=("run", "layer", "other_block"))
+    used = used.assign_coords(layer=[0, 3])
+    assert [*_blocks("cut/layer", used)] == [
+        "cut/layer: the change is made in block 1 (for layer 0); block 2 (for layer 3)"
+    ]
+    assert [*_blocks("cut/layer", used[:, 0])] == ["cut/layer: the change is made in block 1"]
 
 
 def test_another_token_is_one_at_which_a_patch_changes_something(folder):

@@ -169,7 +169,7 @@ def test_the_first_prompt_has_the_text_that_it_is_patched_from_and_what_its_numb
         Read(name="likely", log_prob=" {place}"),
         Read(name="unsure", entropy=True),
     )
-    shown = [*_example(Study(intervene=(patch,), read=reads), paired)]
+    shown = [*_example(Study(intervene=(patch,), read=reads), paired, ())]
     assert shown == [
         ("The text that it is patched from:", "In Oslo is"),
         (
@@ -180,8 +180,10 @@ def test_the_first_prompt_has_the_text_that_it_is_patched_from_and_what_its_numb
         ('right: 1 where " Rome" is more probable than " Oslo" or " Bonn", and else 0', ""),
         ('likely: of " Rome"', ""),
     ]
-    assert next(_example(Study(intervene=(patch,)), named))[1] == "In Bonn is"
+    *_, (unsure, _) = _example(Study(read=reads), paired, ["mean(patched.unsure) > 1"])
+    assert unsure.startswith("unsure: ")  # which has no answers, but is what the claim is about
+    assert next(_example(Study(intervene=(patch,)), named, ()))[1] == "In Bonn is"
     other = Intervention(name="swapped", patch="other", source="far", site=patch.site)
     far = load(Prompts(name="far", rows=({"text": "In Kyiv is"},)), Path())
-    (line,) = _example(Study(intervene=(other,)), [load(table, Path()), far])
+    (line,) = _example(Study(intervene=(other,)), [load(table, Path()), far], ())
     assert line == ("swapped: activations of another prompt, such as", "In Kyiv is")

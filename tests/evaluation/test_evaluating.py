@@ -2,6 +2,7 @@
 itself wrote; and it is kept by content."""
 
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -206,10 +207,14 @@ def test_together_equals_alone(measured, tmp_path):
         alone = measured(d, root=tmp_path / name, tokens=150)["dictionary 1"]
         for measure, got in estimates(both[name]).items():
             assert got == pytest.approx(estimates(alone)[measure], rel=1e-6, nan_ok=True)
+    assert "they are about these dictionaries, not" in " ".join(setting(both.to_json()))
     again = measured(a, out=tmp_path / "out", **at)
     written = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert written["dictionaries"][0]["measures"]["fvu"] == again["dictionary 1"]["fvu"]
-    assert (tmp_path / "out/evaluation.html").is_file()
+    page = (tmp_path / "out/evaluation.html").read_text()
+    assert "they are about this dictionary, not" in page
+    assert f"{a.width}, of an input with {a.W_enc.shape[1]} dimensions" in page
+    assert "sha256" not in page  # a dictionary in memory has no file
     frame = both.to_pandas()
     assert set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}
     assert frame.estimate.dtype == float
@@ -361,10 +366,7 @@ def test_few_documents_have_no_interval_and_say_so(measured, tmp_path):
     two = measured(plain(), plain(seed=1), text=tmp_path / "few", root=tmp_path / "s", tokens=200)
     page = evaluations.page(two.to_json(), two.figures)
     _, _, table = page.partition('id="measures"')
-    assert (
-        table.partition('id="scope"')[0].count("at least 6 documents are needed, and there are 3")
-        == 1
-    )
+    assert table.partition('id="scope"')[0].count("there are 3") == 1
     assert "Bars are" not in page and two.figures[0].note == ""
     compared = {"ahead": {"low": None, "high": None, "why": "too few"}, "tokens": 9, "rank": 1}
     for own, word in ((0.1, "less"), (0.5, "more")):
@@ -445,6 +447,16 @@ def test_a_dictionary_that_does_not_fit_is_said_to(measured):
     assert any("does not reconstruct: worse than the mean" in note for note in notes)
     assert "dictionary 1: not stated in its file but inferred: b_pre" in notes
     assert not any("does not reconstruct" in note for note in measured(plain()).notes)
+
+
+def test_the_page_gives_the_sha256_of_the_file_of_the_weights(measured, tmp_path):
+    """As `sha256sum` prints it."""
+    file = tmp_path / "mine.safetensors"
+    plain().save(file)
+    found = measured(file, root=tmp_path / "s", tokens=400)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    page = evaluations.page(found.to_json(), found.figures)
+    assert f'<td data-name="sha256 of the weights">{digest[:12]}</td>' in page
 
 
 def test_a_dictionary_that_is_never_on_is_reported_before_anything_else(measured):

@@ -18,7 +18,7 @@ from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, ResultData
-from assay.report import pages, tables
+from assay.report import evaluations, pages, tables
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 HEADER = Header(
@@ -258,8 +258,25 @@ def test_the_index_links_every_page():
     assert '<a href="b.html">My question?</a>' in html
     assert html.count("<b>confirmatory</b>") + html.count("<b>exploratory</b>") == 2
     assert "No result yet" in pages.index([]) and "evaluation.html" not in html
-    evaluated = pages.index([], ["mine", "<b>"])
-    assert '<a href="evaluation.html">an evaluation of mine, &lt;b&gt;</a>' in evaluated
+
+
+@pytest.mark.parametrize("last", ["index.html", "evaluation.html"])
+def test_an_evaluation_and_the_index_of_its_folder_link_each_other(tmp_path, last):
+    """Whichever of the two is written last; and once, however often they are written."""
+    names = [{"name": name} for name in ("mine", "<b>")]
+    (tmp_path / "evaluation.json").write_text(json.dumps({"dictionaries": names}))
+    alone = {
+        "index.html": pages.index([]),
+        "evaluation.html": '<p>Assay · <span id="home"></span>evaluation</p>',
+    }
+    for name in sorted(alone, key=lambda name: name == last):
+        (tmp_path / name).write_text(alone[name])
+        evaluations.link_index(tmp_path)
+        evaluations.link_index(tmp_path)
+    index, page = ((tmp_path / name).read_text() for name in alone)
+    link = '<a href="evaluation.html">an evaluation of mine, &lt;b&gt;</a>'
+    assert index.count(link) == 1 and 'id="evaluated" hidden' not in index
+    assert page.count('<a href="index.html">all results</a> · ') == 1
 
 
 def test_the_index_gives_the_first_number_of_a_result_without_claims():

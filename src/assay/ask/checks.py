@@ -184,10 +184,13 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
-            elif 2 * task.standing > sizes.read_sizes(folder.config)["h"] * folder.layers:
-                remarks.append(f"{part.label}: {elsewhere.few_heads(task.intervention)}{LEFT_OUT}")
             elif task.moves:
                 remarks += moved_in_words(part.label, task, rows)
+            elif (
+                task.control != "layer"
+                and 2 * task.standing > read_sizes(folder.config)["h"] * folder.layers
+            ):
+                remarks.append(f"{part.label}: {elsewhere.few_heads(task.intervention)}{LEFT_OUT}")
     return remarks
 
 

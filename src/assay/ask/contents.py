@@ -436,6 +436,7 @@ def _latents_in_words(study: ModelStudy, table: Intervention, direction: str) ->
     name, numbers = feature
     latents = [*numbers] if isinstance(numbers, tuple) else [numbers]
     words = f"latent{'s' * bool(latents[1:])} {', '.join(map(str, latents))} of {name}"
+    words = f"in {name}" if table.clamp else words  # the change says which latents it clamps
     with suppress(AssayError):  # the dictionary has not been downloaded or trained yet
         trained = study.saes.get(name)
         sites = (

@@ -3,7 +3,8 @@ prompts, and what each statement computes, with its unit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,19 +56,22 @@ def describe(experiment: Experiment) -> Shown | None:
     study = text.study
     tables = [prompts.load(table, path.parent) for table in study.prompts]
     rows = tables[0].rows if tables else ()
+    conditions = {s.text: s.condition for s in stated}
     return Shown(
         text.toml.strip(),
         [row.text for row in rows[:PROMPTS]],
-        [*_example(study, tables)] if rows else [],
+        [*_example(study, tables, conditions.values())] if rows else [],
         [*map(_describe_read, study.read)],
-        {s.text: s.condition for s in stated},
+        conditions,
         study,
     )
 
 
-def _example(study: Study, tables: Sequence[prompts.PromptSet]) -> Iterator[tuple[str, str]]:
+def _example(
+    study: Study, tables: Sequence[prompts.PromptSet], conditions: Iterable[str]
+) -> Iterator[tuple[str, str]]:
     """Say of the first prompt what its other text is, what is put there from other prompts, and
-    which answers its numbers compare."""
+    what each number is that a condition uses, with the answers that it compares."""
     first = tables[0]
     row, pair = first.rows[0], first.table.corrupted
     patched = any(t.patch == "corrupted" for t in study.intervene)
@@ -82,9 +86,13 @@ def _example(study: Study, tables: Sequence[prompts.PromptSet]) -> Iterator[tupl
             source = next((t for t in tables if t.table.name == table.source), first)
             others = [r.text for r in source.rows if r.text != row.text]
             yield f"{table.name}: activations of another prompt, such as", (others or [""])[0]
+    used = {word for condition in conditions for word in re.findall(r"\w+", condition)}
     for of in study.read:
-        if of.prompts in ("", first.table.name) and (words := _answers(of, row)):
-            yield f"{of.name}: {words}", ""
+        if of.prompts in ("", first.table.name):
+            if words := _answers(of, row):
+                yield f"{of.name}: {words}", ""
+            elif of.name in used:
+                yield _describe_read(of), ""
 
 
 def _answers(read: Read, row: prompts.PromptRow) -> str:

@@ -18,7 +18,7 @@ from assay.ask.annotated import extremes
 from assay.ask.measure import choosing, damage, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.tasks import CHOSEN, MOVED, OTHERS, Task, chosen_for
+from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
 from assay.ask.measure.tokenized import prompt
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
@@ -97,6 +97,8 @@ def _of_claim(
             yield from _heads(questions, claim, part, arms)
         elif isinstance(part.task, Task) and MOVED in arms[name]:
             yield from _moved(questions, part, arms[name])
+        elif BLOCKS in arms[name]:
+            yield from _blocks(name, arms[name][BLOCKS])
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
@@ -297,6 +299,25 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     by = " to ".join(dict.fromkeys(f"{x:.3g}" for x in ends))
     was = float(loss_before.mean())
     yield f"{label}: the loss on unrelated text{which} changes by {by} nats/token, from {was:.3g}"
+
+
+def _blocks(label: str, used: xr.DataArray) -> Iterator[str]:
+    """Say in which blocks the control `layer` made the change; of a sweep, at each of its
+    levels."""
+    swept = [dim for dim in used.dims if dim not in ("run", BLOCK)]
+    numbers = used.rename(BLOCKS).to_series().dropna().astype(int)
+    if numbers.empty:
+        return
+    levels = numbers.groupby(swept) if swept else ()
+    at = {", ".join(f"{d} {x}" for d, x in zip(swept, k, strict=True)): {*x} for k, x in levels}
+    if len({*map(frozenset, at.values())}) < 2 or len(at) > NAMED:
+        at = {"": {*numbers}}
+    where = (
+        f"{plural('block', len(blocks))} {', '.join(map(str, sorted(blocks)))}"
+        + (f" (for {level})" if level else "")
+        for level, blocks in at.items()
+    )
+    yield f"{label}: the change is made in {'; '.join(where)}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

@@ -243,14 +243,15 @@ MARKED = 8
 def figures_of(findings: Iterable[Estimated]) -> tuple[Figure, ...]:
     """Draw the curves among estimates with their bands: those over one field, in one unit, in one
     figure; one over names as the points farthest from zero, and one over two dimensions as a heat
-    map as well."""
+    map as well, which come first, so that a page in two columns has them side by side."""
     shared: dict[tuple[str, ...], list[Estimated]] = {}
     for e in findings:
         if e.curve is not None:
             alone = () if e.curve.is_plain else (e.text,)
             shared.setdefault((e.curve.over, unit_of(e), *alone), []).append(e)
     drawn: list[Figure] = []
-    for group in shared.values():
+    maps_first = sorted(shared.values(), key=lambda g: not g[0].curve or len(g[0].curve.dims) < 2)
+    for group in maps_first:
         first, c = group[0], group[0].curve
         assert c is not None
         if c.is_plain:

@@ -256,6 +256,7 @@ def _keep(
     entry = {
         "format": dictionary.origin.get("format", "assay"),
         "sha256": spec.dictionary,
+        "weights_sha256": dictionary.origin.get("sha256", ""),
         "width": dictionary.width,
         "d": dictionary.W_enc.shape[1],
         "nonlinearity": to_json(dictionary.nonlinearity),

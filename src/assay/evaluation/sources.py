@@ -164,14 +164,23 @@ def _locate_source(value: str | Path | Dictionary, place: int, store: Store) -> 
     if _is_run(path):
         return _run(_stored(path, store))
     if path.exists():
-        return Source(_short(path), _of_path(path), lambda: load(path))
+        return Source(_short(path), _of_path(path), lambda: _load(path))
     if name := published.parse(str(value)):
         file = published.find(name)
         short = str(value).partition(":")[2]
-        return Source(short, _of_path(file), lambda: load(file))
+        return Source(short, _of_path(file), lambda: _load(file))
     if shown := _shown(str(value), store):
-        return Source(str(value), _of_path(shown), lambda: load(shown))
+        return Source(str(value), _of_path(shown), lambda: _load(shown))
     return _run(stored(str(value), store))
+
+
+def _load(path: Path) -> Dictionary:
+    """Load a dictionary with the hash of its file; Assay's own format says none, or that of the
+    file that it was made from."""
+    loaded = load(path)
+    if path.is_file() and path.suffix == ".safetensors":
+        return replace(loaded, origin={**loaded.origin, "sha256": cache.sha256(path)})
+    return loaded
 
 
 def _shown(name: str, store: Store) -> Path | None:

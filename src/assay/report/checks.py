@@ -31,8 +31,10 @@ def load(path: Path) -> Check | ProbeCheck:
 
 
 def figure(value: Any, titled: bool = True) -> Markup:
-    """The figure as inline SVG."""
-    return Markup('<div class="figure">{}</div>').format(Markup(svg(value, titled=titled)))
+    """The figure as inline SVG, with its note."""
+    note = Markup('<p class="quiet">{}</p>').format(minus(value.note)) if value.note else ""
+    drawn = Markup(svg(value, titled=titled))
+    return Markup('<div class="figure">{}{}</div>').format(drawn, note)
 
 
 def of_claim(judged: Judged) -> Figure:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
+from markupsafe import escape
 
 from assay.core import foreign
 from assay.core.errors import AssayError
@@ -138,7 +139,8 @@ def setting(data: JSON) -> list[str]:
         line if len(lines) == 1 else f"{', '.join(names)}: {line}" for line, names in lines.items()
     ]
     dead = any(e["measures"].get("dead", {}).get("estimate") for e in data["dictionaries"])
-    without = said("measured_without", settings["skip_first"], settings["outlier"])
+    left_out = settings["skip_first"], settings["outlier"]
+    without = said("measured_without", *left_out, len(data["dictionaries"]))
     openings = {(e["context"], e["opening"]) for e in data["dictionaries"] if "opening" in e}
     if len({opening for _, opening in openings}) > 1:
         without += f" {said('openings')}"
@@ -268,6 +270,8 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         (title, [(labels()[n], data["definitions"][n], measured[n]) for n in names])
         for title, names in grouped(measured).items()
     ]
+    if len(entries) == 1:  # in two columns, of which the longest group fills one
+        body.sort(key=lambda group: group[0] == "Loss")
     headlines = (
         [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []
     )  # of many, the figures tell more
@@ -325,7 +329,24 @@ def write(evaluation: Evaluation, out: Path) -> list[Path]:
         files |= {f"{name}.svg": draw.svg(figure), f"{name}.csv": export.figure_csv(figure)}
     for name, content in files.items():
         (out / name).write_text(content, encoding="utf-8")
+    link_index(out)
     return [out / name for name in files]
+
+
+def link_index(out: Path) -> None:
+    """Link the evaluation that a folder holds and the index over its results with each other,
+    whichever of the two was written last."""
+    page, index = out / "evaluation.html", out / "index.html"
+    if not ((names := evaluated_in(out)) and page.exists() and index.exists()):
+        return
+    home = '<span id="home"><a href="index.html">all results</a> · </span>'
+    link = f'<a href="evaluation.html">an evaluation of {escape(", ".join(names))}</a>'
+    line = f'<p class="quiet" id="evaluated">This folder also holds {link}.</p>'
+    replaced = r'<span id="home">.*?</span>', r'<p class="quiet" id="evaluated".*?</p>'
+    for file, old, new in zip((page, index), replaced, (home, line), strict=True):
+        text = file.read_text(encoding="utf-8")
+        text = re.sub(old, new.replace("\\", r"\\"), text, count=1)  # \1 in a name is no group
+        file.write_text(text, encoding="utf-8")
 
 
 # a look at one text

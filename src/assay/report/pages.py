@@ -159,12 +159,7 @@ def page(
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
     in_order = statements.notes_in_order(data.notes, len(data.verdicts))
-    noted = {
-        arm: "; ".join(map(in_words, note.split("; ")))
-        for arm, note in (notes or {}).items()
-        if note
-    }
-    shared, noted = _shared(noted)
+    shared, noted = _arms(notes or {}, data)
     listed = tables.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
@@ -218,6 +213,16 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
         "scope": ("Method", True),
     }
     return [(anchor, title) for anchor, (title, present) in titles.items() if present]
+
+
+def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, str]]:
+    """What the notes on all arms have in common, and what is left of each, with what the result
+    notes of this arm."""
+    words = {a: "; ".join(map(in_words, note.split("; "))) for a, note in notes.items() if note}
+    shared, left = _shared(words)
+    found = [note.partition(": ") for note in data.notes]
+    of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
+    return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in left.items()}
 
 
 def _shared(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -313,11 +318,10 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
 
 def index(
     entries: Sequence[Mapping[str, Any]],
-    evaluated: Sequence[str] = (),
     checks: Sequence[ListedCheck] = (),
 ) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it; `evaluated` names dictionaries."""
+    optionally `header` and `turned`, as `page` has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     judged = tuple(c.judged for c in checks if c.judged)
@@ -327,7 +331,6 @@ def index(
         .get_template("index.html")
         .render(
             entries=listed,
-            evaluated=evaluated,
             checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=list(tables.outcomes(everything.statements).items()),

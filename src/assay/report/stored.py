@@ -65,8 +65,9 @@ def write(
     entries, left_out = _entries(lab, out)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
     read = [pages.listed_check(p.name, p.read_text("utf-8")) for p in sorted(checked)]
-    whole = pages.index(entries, evaluations.evaluated_in(out), read)
+    whole = pages.index(entries, read)
     index = pages.write(out, {"index.html": whole})[0]
+    evaluations.link_index(out)
     return Pages(tuple(written), index, tuple(left_out), tuple(map(str, missing)))
 
 

@@ -267,10 +267,10 @@ class Row:
 
 
 def checked(rows: Iterable[Row]) -> str:
-    """The head of the controls of these rows: each sign that occurs there, in words."""
-    met = {c.met for r in rows for c in r.checked}
+    """What the signs of the controls of these rows mean, each that occurs there; "" for none."""
+    met = {c.met for r in rows for c in r.checked if not c.remark}
     words = [f"{CHECKS[k]} {words}" for k, words in CHECK_WORDS.items() if k in met]
-    return f"control: {'; '.join(words)}" if words else "control"
+    return f"Controls: {', '.join(words)}." if words else ""
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
@@ -837,6 +837,10 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
         legend += ["* its interval, of the 95 % for all cells together, does not contain 0"]
         words = {at: f"{word}{'*' if at in clear else ' '}" for at, word in words.items()}
     yield from [Text("; ".join(legend))] * bool(legend)
+    empty = {row for row in rows if all(words.get((row, c), "·").strip() == "·" for c in columns)}
+    if 0 < len(empty) < len(rows):
+        yield Text(f"left out: {counted(len(empty), 'row')} with nothing but ·")
+        rows = [row for row in rows if row not in empty]
     wide = 1 + max(len(str(word)) for word in (*columns, *words.values()))
     names = max(len(str(row)) for row in rows)
     room, quiet = max(1, (width - names) // wide), "bright_black" if coloured else ""

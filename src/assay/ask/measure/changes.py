@@ -108,13 +108,19 @@ class Changes:
         return self._vectors[key]
 
     def others_into(self, stand_ins: Float[np.ndarray, "seed point head"]) -> None:
-        """Fill in the heads that replaced the named ones, numbered through all blocks."""
+        """Fill in the heads that replaced the named ones, numbered through all blocks, or the
+        blocks."""
         if not self.task.standing:
             return
         assert self.task.intervention is not None
         each = read_sizes(self.model.folder.config)["h"]
         for v, (seed, point) in enumerate(self.variants):
             table = self.editing.at(point)
+            s, w = divmod(v, len(self.sweep))
+            if self.task.control == "layer":  # none of a direction that is learned elsewhere
+                blocks = self.editing.elsewhere.blocks.get((seed, repr(table)), ())
+                stand_ins[s, w, : len(blocks)] = blocks
+                continue
             if self.task.control:
                 heads = self.editing.elsewhere.others[seed, repr(table.heads)]
             else:
@@ -125,7 +131,6 @@ class Changes:
                 wide = read_sizes(self.model.folder.config).get("m", 0)
                 numbers = [(site.layer or 0) * wide + n for site, members in sites for n in members]
             numbers = numbers or [*map(int, table.neurons), *interventions.latents_of(table)]
-            s, w = divmod(v, len(self.sweep))
             stand_ins[s, w, : len(numbers)] = numbers
 
     def shifts_into(self, shifts: Float[np.ndarray, "seed point"]) -> None:

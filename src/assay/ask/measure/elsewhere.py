@@ -47,6 +47,8 @@ class Elsewhere:
     """By how many tokens the control `token` moves a change, by seed and change."""
     others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
     """The heads that the control `heads` uses, as block and number, by seed and named heads."""
+    blocks: dict[tuple[int, str], list[int]] = field(default_factory=dict, init=False)
+    """The blocks that the control `layer` uses, by seed and change."""
 
     def places(self, table: Intervention, seed: int) -> Places:
         """Where an ablation or a patch acts: at its own place, or at that of the control; for
@@ -143,6 +145,7 @@ class Elsewhere:
             free = [n for n in range(layers) if not around(n) & occupied]
             moved.append((Site(site.kind, picks.third_away(site.layer, free, layers, size)), heads))
             occupied.add(moved[-1][0])
+        self.blocks[seed, repr(table)] = [site.layer or 0 for site, _ in moved]
         return moved
 
     def shift(self, table: Intervention, site: Site, seed: int) -> int:
@@ -208,6 +211,7 @@ class Elsewhere:
             here = edges.other_heads(table.name, here, pairs, acts, seed)
         elif self.control == "layer":
             here = edges.elsewhere(here, self.model.layers, paid)
+            self.blocks[seed, repr(table)] = [site.layer or 0 for site, _ in here]
         elif self.control == "token":
             acts = patterns(s.layer for s, _ in here)
             pairs = [

@@ -521,6 +521,15 @@ def blocks_of(table: Intervention) -> set[int]:
     return {int(match[1]) for name in names if (match := re.match(r"blocks\.(\d+)\.", name))}
 
 
+def places_in_blocks(table: Intervention) -> int:
+    """Count the places in blocks that an intervention names, each of which the control `layer`
+    moves; 0 where a direction has the site."""
+    if table.block:
+        start, stop = table.window or (0, 0)
+        return len(table.block.layers) * (stop - start + 1)
+    return len(heads_by_layer(table.heads)) or sum(map(bool, sites_of(table)))
+
+
 def widened(
     table: Intervention, places: Sequence[tuple[Site, list[int] | None]], layers: int
 ) -> list[tuple[Site, list[int] | None]]:

@@ -18,6 +18,9 @@ from assay.controls.table import DRAWN
 OTHERS, STANDING = "other_heads", "other_head"
 """The measure of the control `heads` with the heads that replaced the named ones, and its
 dimension."""
+BLOCKS, BLOCK = "other_blocks", "other_block"
+"""The measure of the control `layer` with the blocks in which it makes the change, and its
+dimension."""
 MOVED = "moved_by"
 """The measure of the control `token`: by how many tokens it moves the change."""
 CHOSEN, PART = "chosen_parts", "chosen_part"
@@ -197,6 +200,8 @@ class Task:
         """Describe a measure: what it is, its unit, and which way is better."""
         if measure == OTHERS:
             return "the heads that stood in, numbered through all blocks", "1", ""
+        if measure == BLOCKS:
+            return "the blocks in which the change is made", "1", ""
         if measure == MOVED:
             return "by how many tokens the change is moved", "1", ""
         if measure == CHOSEN or measure in map(chosen_for, self.reads):
@@ -271,9 +276,11 @@ class Task:
 
     @property
     def standing(self) -> int:
-        """How many heads replace the named ones in the control `heads`, or how many parts are
-        chosen; otherwise 0."""
+        """How many heads or blocks replace the named ones in the controls `heads` and `layer`, or
+        how many parts are chosen; otherwise 0."""
         table = self.intervention
+        if table and self.control == "layer" and not table.top:
+            return max(map(interventions.places_in_blocks, interventions.at_points(table)))
         chosen = ("heads", "random-heads", *(("",) if table and table.top else ()))
         if table is None or self.control not in chosen:
             return 0
@@ -290,6 +297,8 @@ class Task:
     @property
     def parts_measure(self) -> tuple[str, str]:
         """The measure with the replaced or chosen parts, and its dimension."""
+        if self.control == "layer":
+            return BLOCKS, BLOCK
         return (OTHERS, STANDING) if self.control else (CHOSEN, PART)
 
     def _learned(self, name: str) -> bool:
