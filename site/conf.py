@@ -81,7 +81,7 @@ PARTS = {
     "How to": (
         "Test your own claim",
         "Measure a dictionary or a model",
-        "Run it from a shell, on a cluster or by an agent",
+        "Run it from a shell, on a cluster or through an agent",
     ),
     "Learn": ("Learn it",),
     "Reference": (),
