@@ -69,7 +69,7 @@ def environment() -> Environment:
         "prose": prose,
         "found": tables.describe_detectable,
         "explanation": in_words,
-        "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
+        "origin": lambda text: f", {text}" if text == reasons.GIVEN else f" ({text})",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,
         "sentence": _sentence,
