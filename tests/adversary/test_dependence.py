@@ -421,7 +421,7 @@ def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_othe
         assert judged.outcome == outcome, threshold
         assert "instead of the one above, which was judged; " in line and line.endswith(after)
     words = explain_reason("grouped by content of text")
-    assert "with rows whose text says the same as one unit" in words
+    assert "with rows with similar text as one unit" in words
 
 
 def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_would_need():

@@ -56,6 +56,8 @@ ALIKE, FAR = 1.645, 2.576
 order that they surely have, and in that of any column of whole numbers."""
 ORDER = "order"
 """The name of what units depend on where neighbours are alike."""
+SHOWN = 30
+"""So many letters of an example are shown."""
 UNCHANGED = "the outcome stays the same"
 """What is said of a grouping with which the outcome is that of the claim without it."""
 CONTENT = "content"
@@ -170,7 +172,7 @@ class Grouping:
         ways = [name.partition(" of ") for name in self.name.split(" × ")]
         if any(of for _, of, _ in ways):
             shared = " and which ".join(
-                f"have similar {column}" if way == CONTENT else f"share a {way}{of}{column}"
+                f"have similar {column}" if way == CONTENT else f"have the same {way}{of}{column}"
                 for way, of, column in ways
             )
             columns = "columns that say" if ways[1:] else "a column that says"
@@ -281,7 +283,8 @@ def find(
         shared = [*labels.values(), *fixed]
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         groupings += _near(cells, unit, vectors, level) if copies else []
-        groupings += _named(cells, unit, labels, level)
+        examples = {name: _example(rows, unit, name, of) for name, of in labels.items()}
+        groupings += _named(cells, unit, labels, examples, level)
         read = [v for v in vectors if not v.of_controls]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             patterns = list(_in_order(cells, unit, name, order, read, level))
@@ -293,7 +296,11 @@ def find(
 
 
 def _named(
-    cells: Cells, unit: str, labels: Mapping[str, np.ndarray], level: float
+    cells: Cells,
+    unit: str,
+    labels: Mapping[str, np.ndarray],
+    examples: Mapping[str, str],
+    level: float,
 ) -> Iterator[Grouping]:
     """The groupings that one column names, or two that are crossed."""
     values, place = cells.values(unit), cells.places(unit)
@@ -302,7 +309,8 @@ def _named(
     for name, of in labels.items():
         p, share = _variance(values, of)
         groups = groups_in_words(name, count := counts[name])
-        words, both = f"the {n} {plural(unit, n)} belong to {groups}, which account", {}
+        belong = f"the {n} {plural(unit, n)} belong to {groups}{examples[name]}"
+        words, both = f"{belong}, which account", {}
         if pair := combined.get(name):
             both = {x: counts[x] for x in pair}
             words = f"{combinations_in_words(unit, both)}, and the {groups} account"
@@ -325,7 +333,7 @@ def _named(
             continue  # one is nested in the other
         both = {a: counts[a], b: counts[b]}
         is_combined = combined.get(a) == (a, b)
-        belong = " and to ".join(groups_in_words(x, k) for x, k in both.items())
+        belong = " and to ".join(f"{groups_in_words(x, k)}{examples[x]}" for x, k in both.items())
         words = f"the {n} {plural(unit, n)} belong to {belong}"
         p = min(_variance(values, of_a)[0], _variance(values, of_b)[0])
         stay = [x for x, k in both.items() if k < FEWEST]
@@ -340,6 +348,23 @@ def _named(
             counts=both,
             combined=both if is_combined else {},
         )
+
+
+def _example(rows: pd.DataFrame, unit: str, name: str, of: np.ndarray) -> str:
+    """Two texts of the largest group of those that texts suggest; "" of a column's own groups."""
+    way, _, column = name.partition(" of ")
+    if column not in rows:
+        return ""
+    texts = rows.groupby(unit)[column].first().sort_index()[of == np.bincount(of).argmax()]
+    first, second = (
+        f"… {x[-SHOWN:].lstrip()}" if way == "ending" and len(x) > SHOWN else _cut(x)
+        for x in (str(text).strip() for text in texts[:2])
+    )
+    return f" (such as “{first}” and “{second}”)"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN].rstrip()} …"
 
 
 def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:

@@ -86,12 +86,9 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
         return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
     if reason.startswith(GROUPED):
         name = reason.removeprefix(GROUPED)
-        way, of, column = name.partition(" of ")
-        unit = f"{name} as the unit"
-        if of:
-            same = "says the same" if way == "content" else f"has the same {way}"
-            unit = f"rows whose {column} {same} as one unit"
-        return WAYS.get(name, f"units depend on each other: with {unit}, it is undecided")
+        ways = name.split(" × ")
+        units = " and ".join(map(_as_unit, ways)) + (" (both, crossed)" if ways[1:] else "")
+        return WAYS.get(name, f"units depend on each other: with {units}, it is undecided")
     if reason == BLIND:
         return "blind: nothing shows that an effect of twice the threshold would be found"
     if reason.startswith("violation ") and reason.endswith(" not found"):
@@ -100,6 +97,15 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
         holds = reason.removesuffix(", unlearned")
         return f"{holds}, although the credited part was not learned there"
     return reason
+
+
+def _as_unit(name: str) -> str:
+    """How a grouping makes units: "rows with the same beginning of text as one unit"."""
+    way, of, column = name.partition(" of ")
+    if not of:
+        return f"{name} as the unit"
+    same = f"similar {column}" if way == "content" else f"the same {way} of {column}"
+    return f"rows with {same} as one unit"
 
 
 MOST_TIMES, MOST_MINUTES = 10, 60
