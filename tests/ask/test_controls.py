@@ -20,7 +20,7 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
 from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model
-from assay.ask.verdict_notes import _blocks
+from assay.ask.verdict_notes import _blocks, _levels_with
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.core.errors import DataError, ExperimentError
@@ -374,6 +374,9 @@ def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_p
         "cut/layer: the change is made in block 1 (for layer 0); block 2 (for layer 3)"
     ]
     assert [*_blocks("cut/layer", used[:, 0])] == ["cut/layer: the change is made in block 1"]
+    assert _levels_with(used[..., 0] == 2) == " at layer 3"
+    assert _levels_with(used[..., 0] > 0) == " at layer 0 and layer 3"
+    assert _levels_with(used[:, 0, 0] == 1) == ""
 
 
 def test_another_token_is_one_at_which_a_patch_changes_something(folder):

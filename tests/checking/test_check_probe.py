@@ -119,7 +119,10 @@ def test_what_tells_as_much_makes_a_probe_unspecific(name):
     X, texts, options, telling = world(name)
     p = assay.check_probe(X, Y, groups=GROUPS, texts=texts, holds="auroc > 0.8", **options)
     assert p.outcome == ("unspecific" if telling else "holds"), p
+    lacking = [c for c in ("embedding", "untrained") if f"no control {c}:" in " ".join(p.notes)]
     reason = f" ({p.reason})" if p.reason else ""
+    if p.outcome == "holds" and lacking:
+        reason = f" (without the control{'s' * (lacking[1:] != [])} {' and '.join(lacking)})"
     assert f"{p.outcome}{reason}: auroc > 0.8" == p.headline().splitlines()[-1]
     assert p.estimate == p.judged.estimate
     assert p.interval == (p.judged.low, p.judged.high)
@@ -359,7 +362,8 @@ def test_a_probe_shows_its_sentence(tmp_path):
     p = assay.check_probe(
         PLANTED, Y, groups=GROUPS, sentence=said, holds="auroc > 0.8", ledger=False
     )
-    assert p.headline().splitlines()[0] == f"holds: {said} (auroc > 0.8)"
+    held = "holds (without the controls embedding and untrained)"
+    assert p.headline().splitlines()[0] == f"{held}: {said} (auroc > 0.8)"
     assert said in p._repr_html_() and said in repr(p)
     path = p.save(tmp_path / "p.assay")
     assert repr(assay.ProbeCheck.load(path)) == repr(p)
@@ -370,7 +374,7 @@ def test_a_probe_shows_its_sentence(tmp_path):
         del content["probe"]["sentence"]
         earlier.writestr("check.json", json.dumps(content))
         earlier.writestr("numbers.csv", archive.read("numbers.csv"))
-    assert assay.ProbeCheck.load(old).headline() == "holds: auroc > 0.8"
+    assert assay.ProbeCheck.load(old).headline() == f"{held}: auroc > 0.8"
 
 
 def test_a_saved_probe_is_judged_again(by_length, tmp_path, capsys):

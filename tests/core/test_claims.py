@@ -110,7 +110,7 @@ def test_units_that_agree_are_unspecific_where_a_control_passes_as_well():
     changes = {"low": 0.5, "bounds": (0, 1)}
     v = judged(main=every, control=every, changes=changes).verdict
     assert v.outcome == "unspecific"
-    assert v.warning == "main and control are perfect: ask something harder"
+    assert v.warning == "main and control have 1, the best there is: ask something harder"
     fails = judged(main=arm(-9.0, spread=0), control=arm(4.0)).verdict
     assert fails.outcome != "unspecific", "what is not in the range needs no control"
 

@@ -1034,3 +1034,18 @@ def test_where_a_baseline_leaves_no_room_a_table_decides_nothing():
     judged = assay.judge(rows, claim=claim, unit="seed", control="placebo")
     assert (judged.outcome, judged.verdict.reason) == ("undecided", "out of reach")
     assert judged.estimate == pytest.approx(1 / 60)
+
+
+def test_a_control_takes_the_place_of_the_arm_that_a_claim_names_first():
+    """The same comparison the other way round is about the other arm."""
+    loss = {"mine": 0.3, "base": 0.45, "shuffled": 0.44}
+    rows = pd.DataFrame(
+        [(arm, seed, x + seed / 1000) for arm, x in loss.items() for seed in range(8)],
+        columns=["arm", "seed", "loss"],
+    )
+    options = {"unit": "seed", "control": "shuffled"}
+    base = assay.judge(rows, claim="base.loss - mine.loss > 0.05", **options)
+    mine = assay.judge(rows, claim="mine.loss - base.loss < -0.05", **options)
+    words = "controls take the place of base, which the claim names first; if it is about mine"
+    assert base.outcome == "unspecific" and any(words in note for note in base.notes)
+    assert not any("take the place" in note for note in mine.notes)

@@ -45,7 +45,7 @@ from assay.ask.text import measures_named
 from assay.core import compute
 from assay.core.errors import AssayError, DataError, ModelError, nearest
 from assay.core.intervals import FOLD
-from assay.core.nouns import plural
+from assay.core.nouns import counted, plural
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
@@ -385,7 +385,7 @@ def moved_in_words(label: str, task: Task, prompts: Sequence[Prompt]) -> list[st
     if not (free := elsewhere.free_shifts(table, prompts, task.avoids)):
         return [f"{label}: {elsewhere.nowhere(table, task.avoids)}{LEFT_OUT}"]
     examples = [interventions.tokens_in_words(table, prompts[0], n) for n in free[:SOME]]
-    more = f", or {len(free) - SOME} other places" if free[SOME:] else ""
+    more = f", or {counted(len(free) - SOME, 'other place')}" if free[SOME:] else ""
     strongest = ", the one at which it changes most" if free[1:] else ""
     avoided = f", never at {interventions.token_in_words(task.avoids)}" if task.avoids else ""
     return [

@@ -333,7 +333,19 @@ def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
         for n in sorted(shifts):
             by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
             where = interventions.tokens_in_words(swept, p, n)
-            yield f"{part.label}: the change is made {by}; in {row.place}, this is {where}"
+            at = _levels_with(arm[MOVED] == n) if shifts - {n} else ""
+            yield f"{part.label}: the change is made {by}{at}; in {row.place}, this is {where}"
+
+
+def _levels_with(found: xr.DataArray) -> str:
+    """At which levels of a sweep something is so in any run: " at layer 6"; "" where they are too
+    many to name."""
+    swept = [dim for dim in found.dims if dim != "run"]
+    series = found.any("run").to_series() if swept else None
+    named = series.groupby(swept).any().loc[lambda x: x].index if series is not None else ()
+    levels = [k if isinstance(k, tuple) else (k,) for k in named]
+    words = [", ".join(f"{d} {x}" for d, x in zip(swept, k, strict=True)) for k in levels]
+    return f" at {' and '.join(words)}" if 0 < len(words) <= NAMED else ""
 
 
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:

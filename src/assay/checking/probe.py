@@ -43,6 +43,7 @@ from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.judging import rename_unit
+from assay.core.nouns import plural
 from assay.core.reasons import TIES
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
@@ -187,6 +188,13 @@ class ProbeCheck(Concluded):
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
         why = f" ({self.reason})" if self.reason else ""
+        absent = [
+            c.name
+            for c in (EMBEDDING, UNTRAINED)
+            if any(n.startswith(_without(c)) for n in self.notes)
+        ]
+        if absent and self.outcome == "holds":
+            why = f" (without the {plural('control', len(absent))} {' and '.join(absent)})"
         verdict = f"{given}{self.outcome}{why}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
@@ -413,7 +421,7 @@ class _Rows:
         readers: dict[Control, Kernel | np.ndarray] = {}
         for control, values in given.items():
             if values is None:
-                self.notes.append(f"no control {control.name}: {_HOW[control]}")
+                self.notes.append(f"{_without(control)} {_HOW[control]}")
             elif control is ASKED:
                 score = _matrix("asked", values, len(self.x), columns=False)[:, 0]
                 if reversed_ := reading.measures(score, self.positive)[1] < 0.5:
@@ -462,6 +470,11 @@ _HOW: Mapping[Control, str] = {
     UNTRAINED: "give untrained=, an untrained model's activations, or model= and site=",
     ASKED: 'give asked=, a score for each row, or model= and question="… {text} …"',
 }
+
+
+def _without(control: Control) -> str:
+    """How the note begins that says why a control is missing."""
+    return f"no control {control.name}:"
 
 
 def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:

@@ -602,7 +602,8 @@ def _also_perfect(claim: Claim, method: _Arm, controls: ByArm, passing: Sequence
     """Say which controls are perfect in each unit, as the method is; "" where none is."""
     best, x = claim.bounds or claim.natural or (), method.interval.estimate
     alike = [n for n in passing if n in controls and controls[n][1].estimate == x]
-    perfect = f"{claim.of} and {' and '.join(alike)} are perfect: ask something harder"
+    *names, last = claim.of, *alike
+    perfect = f"{', '.join(names)} and {last} have {x:g}, the best there is: ask something harder"
     return perfect if alike and x in best else ""
 
 

@@ -244,7 +244,7 @@ def judge(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
         )
         later += shared
-    later += _true_of_others(judgement)
+    later += _true_of_others(judgement) + _in_place_of(parsed, judgement)
     judgement = structs.replace(judgement, notes=(*notes, *more, *moved, *later))
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -256,6 +256,18 @@ def _true_of_others(judged: Judged) -> list[str]:
     numbers = [f"{arm} ({other.estimate:.3g})" for arm, other in judged.also.items()]
     more = f" and {len(numbers) - 3} more" if numbers[3:] else ""
     return [f"the claim is also true of {', '.join(numbers[:3])}{more}"]
+
+
+def _in_place_of(parsed: Parsed, judged: Judged) -> list[str]:
+    """Say whose place the controls take where one of them satisfies a comparison: the other arm may
+    be the one that was meant."""
+    first, *others = parsed.arms
+    if not others or DEALT in judged.controls or judged.outcome != "unspecific":
+        return []
+    return [
+        f"controls take the place of {first}, which the claim names first; if it is about "
+        f"{' or '.join(others)}, write the comparison the other way round"
+    ]
 
 
 _WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")

@@ -542,7 +542,7 @@ def _at_level(s: Estimated, curve: Curve, k: int, least: int = 0) -> tuple[str, 
     """A curve's number at a level with its part of the band, as text."""
     low, high = curve.band[k]
     point = Estimated(text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural)
-    return estimate(point.estimate, *limits(point), least=least)
+    return estimate(point.estimate, *limits(point), (0.0,), least)
 
 
 def _at_levels(s: Estimated, curve: Curve, order: Sequence[int]) -> list[str]:
