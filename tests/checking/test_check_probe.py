@@ -415,7 +415,7 @@ def test_without_a_condition_it_is_a_table():
     assert list(frame.index) == names
     assert (frame["auroc_low"] <= frame["auroc"]).all()
     assert frame.loc["bag", "ahead_low"] > 0 and "AUROC" in repr(p)
-    assert "bag" in p._repr_html_() and any("positive is 'true'" in n for n in p.notes)
+    assert "bag" in p._repr_html_() and any("the positive label is 'true'" in n for n in p.notes)
 
 
 @pytest.mark.parametrize(

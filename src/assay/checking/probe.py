@@ -379,7 +379,7 @@ class _Rows:
         group, joined = _with_near_copies(x, positive, group)
         examples = [] if groups is None else _merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive, group)]
-        notes = [f"positive is {names[1]!r}, negative {names[0]!r}"]
+        notes = [f"the positive label is {names[1]!r}, the negative one {names[0]!r}"]
         if folds:
             units = _folds(folds, group, positive)
             parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]

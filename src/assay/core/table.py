@@ -261,9 +261,9 @@ def _true_of_others(judged: Judged) -> list[str]:
 def _in_place_of(parsed: Parsed, judged: Judged) -> list[str]:
     """Say whose place the controls take where one of them satisfies a comparison: the other arm may
     be the one that was meant."""
-    first, *others = parsed.arms
-    if not others or DEALT in judged.controls or judged.outcome != "unspecific":
+    if len(parsed.arms) < 2 or DEALT in judged.controls or judged.outcome != "unspecific":
         return []
+    first, *others = parsed.arms
     return [
         f"controls take the place of {first}, which the claim names first; if it is about "
         f"{' or '.join(others)}, write the comparison the other way round"
