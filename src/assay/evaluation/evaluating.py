@@ -36,8 +36,6 @@ from assay.subjects.sizes import read_sizes
 
 OTHER_SCALE = 4.0
 """How many times as large as in training activations are from which they are of another scale."""
-SHARE = "_recovered_"
-"""In the name of each measure that is a share of what an ablation costs."""
 NEVER_ON = (
     "no feature is ever on for these activations, so the dictionary writes the same vector for "
     "every token; either its encoder bias is too low or its threshold too high, or the "
@@ -352,14 +350,8 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
         **dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")),
         "why": summary.NOTHING_PREDICTED,
     }
-
-    def kept(measures: Any) -> Any:
-        if not isinstance(measures, dict):
-            return measures
-        return {name: m for name, m in measures.items() if SHARE not in name}
-
-    measures = {n: m | none if SHARE in n else m for n, m in entry["measures"].items()}
-    compared = {name: kept(of) for name, of in (entry.get("compared") or {}).items()}
+    measures = {n: m | none if summary.SHARE in n else m for n, m in entry["measures"].items()}
+    compared = summary.without_shares(entry.get("compared") or {})
     return {**entry, "measures": measures, **({"compared": compared} if compared else {})}
 
 

@@ -415,6 +415,8 @@ class _Work:
         with np.load(folder / "rise.npz") as file:
             risen = _rise(dict(file), self.words.document[:count])
         compared = json.loads((folder / "compared.json").read_text())
+        if compared and summary.guessing(loss, self.vocabulary):
+            compared = summary.without_shares(compared)
         report_progress(count, count)
         return {"rise": risen, "loss_spliced": loss + risen["estimate"], "compared": compared}
 

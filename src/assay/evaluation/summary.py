@@ -20,6 +20,8 @@ LEAST = 6
 GUESS = 0.1
 """Nats by which a clean loss is less than that of a uniform guess, at most, where it is reported
 that the model guesses."""
+SHARE = "_recovered_"
+"""In the name of each measure that is a share of what an ablation costs."""
 NOTHING_PREDICTED = "the model predicts nothing here"
 """The note on a model that guesses."""
 UNDEFINED = 0.01
@@ -119,6 +121,18 @@ def _entry(
         "n": {"document": n},
         "why": why,
     }
+
+
+def without_shares(compared: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dictionary is compared with, without shares of what an ablation costs: where the model
+    guesses, they say nothing."""
+
+    def kept(measures: Any) -> Any:
+        if not isinstance(measures, dict):
+            return measures
+        return {name: m for name, m in measures.items() if SHARE not in name}
+
+    return {name: kept(of) for name, of in compared.items()}
 
 
 def guessing(loss: float, vocabulary: int) -> list[str]:

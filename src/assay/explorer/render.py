@@ -139,11 +139,11 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 def interval(row: Mapping[str, Any], column: str) -> str:
     """A number with the interval in the columns next to it, to the digits that the interval
-    supports."""
+    supports; an end that is not 0 is not printed as 0, where two more digits show it."""
     value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None or low is None or high is None:
         return signed(value)
-    return tables.minus(" ".join(tables.estimate(value, low, high)))
+    return tables.minus(" ".join(tables.estimate(value, low, high, (0.0,))))
 
 
 def percent(share: float | None, digits: int = 3) -> str:

@@ -108,7 +108,8 @@ def answer(
         yield ""
         yield Line(
             f"{counted(data.provenance['runs'], 'run')}, "
-            f"{counted(round(data.cpu_seconds), 'CPU-second')}; {time_in_words(data.seconds)} "
+            f"which took {counted(round(data.cpu_seconds), 'CPU-second')}; "
+            f"{time_in_words(data.seconds)} "
             "by the clock, not counting any wait before they started"
         )
         if special is None:
