@@ -80,7 +80,9 @@ def purpose(path: Path) -> str:
     folder of weights; "" for a file that is not there, or may be anything."""
     name = shlex.quote(str(path))
     if path.is_dir() and any(path.glob("*.safetensors")):
-        measured = f"to evaluate a dictionary, type: assay evaluate {name} --model MODEL --text docs"
+        measured = (
+            f"to evaluate a dictionary, type: assay evaluate {name} --model MODEL --text docs"
+        )
         return f"{path} is a folder of weights; {measured}"
     what = next((x for ends, x in PURPOSES.items() if path.name.endswith(ends)), "")
     return f"{path} is {what.format(name)}" if what and path.is_file() else ""

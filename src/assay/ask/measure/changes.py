@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -41,6 +42,10 @@ from assay.subjects.edits import Edits
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
+
+KEPT = 10_000
+_blocks_known: dict[str, Sequence[int]] = {}
+"""The blocks of so many controls `layer`, by everything that determines them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +122,8 @@ class Changes:
         for v, (seed, point) in enumerate(self.variants):
             table = self.editing.at(point)
             s, w = divmod(v, len(self.sweep))
-            if self.task.control == "layer":  # none of a direction that is learned elsewhere
-                blocks = self.editing.elsewhere.blocks.get((seed, repr(table)), ())
+            if self.task.control == "layer":
+                blocks = self._blocks(seed, table)
                 stand_ins[s, w, : len(blocks)] = blocks
                 continue
             if self.task.control:
@@ -133,6 +138,19 @@ class Changes:
             numbers = numbers or [*map(int, table.neurons), *interventions.latents_of(table)]
             stand_ins[s, w, : len(numbers)] = numbers
 
+    def _blocks(self, seed: int, table: Intervention) -> Sequence[int]:
+        """The blocks that the control `layer` uses; none of a direction that is learned there. They
+        are remembered in the process, as a pass whose results are cached chooses none."""
+        chosen = self.editing.elsewhere.blocks.get((seed, repr(table)), ())
+        if self.known_by is None:
+            return chosen
+        key = sha256(repr((self.known_by, seed, repr(table))).encode()).hexdigest()
+        if chosen:
+            while len(_blocks_known) >= KEPT:
+                _blocks_known.pop(next(iter(_blocks_known)))
+            _blocks_known[key] = chosen
+        return _blocks_known.get(key, ())
+
     def shifts_into(self, shifts: Float[np.ndarray, "seed point"]) -> None:
         """Fill in by how many tokens the control `token` moves the change."""
         for v, (seed, point) in enumerate(self.variants if self.task.moves else ()):
@@ -146,7 +164,8 @@ class Changes:
         parts."""
         task, table = self.task, self.task.intervention
         learned = task.own_directions if table else ()
-        if not self.key or any(d.feature or d.top for d in learned) or task.standing or task.moves:
+        chosen = task.moves or (task.standing and task.control != "layer")
+        if not self.key or any(d.feature or d.top for d in learned) or chosen:
             return None
         changes = [t for t in (table, task.first) if t]
         if any(t.function or t.clamp or t.reconstruct or t.top for t in changes):
