@@ -193,8 +193,9 @@ class ProbeCheck(Concluded):
             for c in (EMBEDDING, UNTRAINED)
             if any(n.startswith(_without(c)) for n in self.notes)
         ]
-        if absent and self.outcome == "holds":
-            why = f" (without the {plural('control', len(absent))} {' and '.join(absent)})"
+        if absent and self.outcome in ("holds", "undecided"):
+            without = f"without the {plural('control', len(absent))} {' and '.join(absent)}"
+            why = f" ({'; '.join(filter(None, (self.reason, without)))})"
         verdict = f"{given}{self.outcome}{why}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()

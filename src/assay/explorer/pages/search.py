@@ -121,15 +121,19 @@ def _by_token(
         rows = searching.by_promoted(index, chosen, 1 if by == "promoted" else -1, ROWS, offset)
     state = [("by", by), ("q", text), ("id", chosen)]
     is_other = "id" not in query and word.strip() != text.strip()
-    return {
+    listed = _list(index, base, by, WAYS[by].capitalize(), rows, offset, state)
+    found = {
         "note": f"No feature is listed for a token “{text}” itself; the tokens below contain it."
         if is_other
         else "",
         "tokens": _choices(base, by, text, tokens[:LIKE]),
         "more_tokens": len(tokens) > LIKE,
         "chosen": {"token": chosen, "text": word},
-        "lists": [_list(index, base, by, WAYS[by].capitalize(), rows, offset, state)],
+        "lists": [listed],
     }
+    if by == "token" and not listed["total"]:
+        found["instead"] = link(f"/{base}/search", [("by", "text"), ("q", text)])
+    return found
 
 
 def _counted(index: Index, by: str, tokens: Sequence[Row]) -> list[Row]:
