@@ -1037,7 +1037,7 @@ def test_where_a_baseline_leaves_no_room_a_table_decides_nothing():
 
 
 def test_a_control_takes_the_place_of_the_arm_that_a_claim_names_first():
-    """The same comparison the other way round is about the other arm."""
+    """Written the other way round, the same comparison is about the other arm."""
     loss = {"mine": 0.3, "base": 0.45, "shuffled": 0.44}
     rows = pd.DataFrame(
         [(arm, seed, x + seed / 1000) for arm, x in loss.items() for seed in range(8)],

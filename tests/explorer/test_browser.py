@@ -170,8 +170,8 @@ def test_the_next_page_of_the_table_is_read_from_its_first_row(page, monkeypatch
     page.goto(f"{BASE}?all=1")
     page.click("#after")
     settle(page, "page=2")
-    assert page.inner_text("#told").startswith("16–30 of 40")
-    assert 0 < page.locator("#told").bounding_box()["y"] < 150
+    assert page.inner_text("#range").startswith("16–30 of 40")
+    assert 0 < page.locator("#range").bounding_box()["y"] < 150
 
 
 def test_the_shade_of_a_token_that_is_cut_off_fades_with_its_letters(page):
@@ -202,4 +202,4 @@ def test_every_part_works_without_script(page):
     page.fill("#filter-value", "1")
     page.click("text=add")
     page.wait_for_url("**maximum**")
-    assert "hidden by 2 conditions" in page.inner_text("#told")
+    assert "hidden by 2 conditions" in page.inner_text("#range")

@@ -48,12 +48,13 @@ def annotated(
     the level at which its extreme is; `askings` by their texts."""
     statement = s.claim if isinstance(s, Judged) else s.statement
     unit = "" if s.unit not in ("", "1") else _unit(reads, statement, arms)
-    found = [] if getattr(s, "curve", None) else [*extremes(askings.get(s.text), statement, arms)]
+    taken = [] if getattr(s, "curve", None) else extremes(askings.get(s.text), statement, arms)
+    its_extremes = [*taken]
     at = ""
-    if len(found) == 1 and found[0].of_means:
-        at = f"at {found[0].levels}"
-    elif len(found) == 1 and s.n:
-        at = f"at each {next(iter(s.n))}'s own {' and '.join(found[0].over)}"
+    if len(its_extremes) == 1 and its_extremes[0].of_means:
+        at = f"at {its_extremes[0].levels}"
+    elif len(its_extremes) == 1 and s.n:
+        at = f"at each {next(iter(s.n))}'s own {' and '.join(its_extremes[0].over)}"
     return msgspec.structs.replace(s, measured_in=unit, at=at)
 
 

@@ -335,8 +335,8 @@ class _Asked:
                 f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
             )
         rows = _table(given, units, self.arms)
-        told = {"distinct": given.distinct, "scope": given.stays(units)}
-        question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **told)
+        scope = {"distinct": given.distinct, "scope": given.stays(units)}
+        question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **scope)
         judged, question = _judged(question, rows, self.arms)
         self.notes += _untouched(self.arms[kind], kind)
         named = {c.name for c in parse(question.holds).columns}

@@ -170,8 +170,8 @@ class ProbeCheck(Concluded):
         """Name the columns of `cells`; whether a control satisfies the claim only where there is
         one."""
         *_, satisfies, explanation = HEADS
-        asked = [satisfies] * bool(self.judged)
-        return ("", "accuracy [95 %]", "AUROC", "probe's lead in AUROC", *asked, explanation)
+        column = [satisfies] * bool(self.judged)
+        return ("", "accuracy [95 %]", "AUROC", "probe's lead in AUROC", *column, explanation)
 
     def headline(self) -> str:
         """Say whether the text alone gives each label away, and then the verdict, or that nothing
@@ -336,8 +336,8 @@ def check_probe(
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
     arms = _compared(numbers, claim, verdict)
-    found = [*_too_few(claim, verdict), *_below_chance(arms), *_combined(texts, groups)]
-    notes = tuple(dict.fromkeys((*found, *rows.notes)))
+    warnings = [*_too_few(claim, verdict), *_below_chance(arms), *_combined(texts, groups)]
+    notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
 
@@ -558,9 +558,12 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
             line |= _estimated(measure, x, question.unit)
             if question.unit == FOLD and (x == 1).all():
                 line[f"{measure}_low"] = 1 - wrong_at_most(question.tested[measure], len(x))
-            stands = judged.get(arm) if measure in named else None
-            if stands is not None and abs(stands.estimate - line[measure]) < SAME:
-                line |= {f"{measure}_low": stands.low, f"{measure}_high": stands.high}
+            its_verdict = judged.get(arm) if measure in named else None
+            if its_verdict and abs(its_verdict.estimate - line[measure]) < SAME:
+                line |= {
+                    f"{measure}_low": its_verdict.low,
+                    f"{measure}_high": its_verdict.high,
+                }
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
             line |= _estimated("ahead", lead, question.unit)

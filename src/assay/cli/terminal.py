@@ -208,8 +208,8 @@ def meant(lines: Sequence[str], words: Sequence[str]) -> list[str]:
             stems = (wrong[0].strip("-"), match["right"].strip("-") if match else "")
             if difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
                 verb = words[: words.index(wrong[0])][:1]
-                said = text[: match.start() if match else None].rstrip()
-                shown.append(f"{said} Type: assay {shlex.join([*verb, '--help'])}")
+                message = text[: match.start() if match else None].rstrip()
+                shown.append(f"{message} Type: assay {shlex.join([*verb, '--help'])}")
                 is_corrected = False
                 continue
         if match is None or wrong is None:

@@ -95,9 +95,7 @@ class Column:
                 problem = f"no level in {dim}[{low:g}:{high:g}]{_listed(axes[dim])}"
                 raise ClaimError(f"{self.plain} has {problem}")
         unnamed = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
-        for dim in (
-            d for d in self.over if unnamed and d not in axes
-        ):  # of each: perhaps another's
+        for dim in (d for d in self.over if unnamed and d not in axes):  # perhaps another's
             if (hint := nearest(dim, axes)).startswith("did you mean"):
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {hint}")
         if unnamed:

@@ -283,7 +283,7 @@ def find(
         shared = [*labels.values(), *fixed]
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         groupings += _near(cells, unit, vectors, level) if copies else []
-        examples = {name: _example(rows, unit, name, of) for name, of in labels.items()}
+        examples = {name: _example(rows, unit, known, name, of) for name, of in labels.items()}
         groupings += _named(cells, unit, labels, examples, level)
         read = [v for v in vectors if not v.of_controls]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
@@ -350,12 +350,14 @@ def _named(
         )
 
 
-def _example(rows: pd.DataFrame, unit: str, name: str, of: np.ndarray) -> str:
+def _example(rows: pd.DataFrame, unit: str, known: np.ndarray, name: str, of: np.ndarray) -> str:
     """Two texts of the largest group of those that texts suggest; "" of a column's own groups."""
     way, _, column = name.partition(" of ")
     if column not in rows:
         return ""
-    texts = rows.groupby(unit)[column].first().sort_index()[of == np.bincount(of).argmax()]
+    texts = rows.groupby(unit)[column].first().reindex(known)[of == np.bincount(of).argmax()]
+    if len(texts) < 2:
+        return ""
     first, second = (
         f"… {x[-SHOWN:].lstrip()}" if way == "ending" and len(x) > SHOWN else _cut(x)
         for x in (str(text).strip() for text in texts[:2])
@@ -382,12 +384,12 @@ def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> list[st
     """Say of which groups every value of a unit has some of each, and thus of what a claim is about
     no others: these 4 beginnings of text. Groupings that are the same are named once. All are
     numbers of each row."""
-    found = dict[tuple[int, ...], str]()
+    words_by_groups = dict[tuple[int, ...], str]()
     for name, of in groups.items():
         cells, count = len(np.unique(np.stack([unit, of]), axis=1).T), len(np.unique(of))
         if 1 < count <= len(of) / 2 and cells == count * len(np.unique(unit)):
-            found.setdefault(tuple(of.tolist()), f"these {groups_in_words(name, count)}")
-    return [*found.values()]
+            words_by_groups.setdefault(tuple(of.tolist()), f"these {groups_in_words(name, count)}")
+    return [*words_by_groups.values()]
 
 
 def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:

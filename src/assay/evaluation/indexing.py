@@ -231,15 +231,15 @@ def index(
 def _otherwise_ablated(store: Store, whole: IndexSpec) -> Path | None:
     """The stored index of the same reading with other features ablated, and perhaps of more
     windows: the one with the most of both; None without one."""
-    found = []
+    candidates = []
     for folder in folders(store):
         with suppress(AssayError, OSError):
             spec = IndexSpec.from_json((folder / "spec.json").read_text())
-            asked = {"ablate": whole.ablate, "ablate_windows": whole.ablate_windows}
-            is_same = spec.replace(windows=whole.windows, **asked) == whole
+            ablations = {"ablate": whole.ablate, "ablate_windows": whole.ablate_windows}
+            is_same = spec.replace(windows=whole.windows, **ablations) == whole
             if is_same and spec.ablate and spec.windows >= whole.windows and store.built(spec):
-                found.append((spec.ablate, spec.windows, folder))
-    return max(found)[-1] if found else None
+                candidates.append((spec.ablate, spec.windows, folder))
+    return max(candidates)[-1] if candidates else None
 
 
 def _require_one_site(source: Source, others: Sequence[Source]) -> None:

@@ -122,7 +122,7 @@ def _by_token(
     state = [("by", by), ("q", text), ("id", chosen)]
     is_other = "id" not in query and word.strip() != text.strip()
     listed = _list(index, base, by, WAYS[by].capitalize(), rows, offset, state)
-    found = {
+    shown = {
         "note": f"No feature is listed for a token “{text}” itself; the tokens below contain it."
         if is_other
         else "",
@@ -132,8 +132,8 @@ def _by_token(
         "lists": [listed],
     }
     if by == "token" and not listed["total"]:
-        found["instead"] = link(f"/{base}/search", [("by", "text"), ("q", text)])
-    return found
+        shown["instead"] = link(f"/{base}/search", [("by", "text"), ("q", text)])
+    return shown
 
 
 def _counted(index: Index, by: str, tokens: Sequence[Row]) -> list[Row]:
