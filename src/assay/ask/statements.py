@@ -19,6 +19,7 @@ import numpy as np
 
 from assay.ask import comparing, wording
 from assay.ask.draft import Statement, StudyDraft
+from assay.ask.measure import reads
 from assay.ask.measure.probe_tasks import POOLED, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import LATENT, SaeTask
@@ -33,6 +34,7 @@ from assay.core.columns import LOCATING, Axes, Column, refuse_other_levels
 from assay.core.errors import nearest
 from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import xr
+from assay.core.reasons import GIVEN
 from assay.core.spec import Spec, per_run_fields
 
 DOCUMENT = "document"
@@ -88,8 +90,8 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     unlike = comparing.unlike(*comparison) if s.main in study.asked.by_label else ()
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
-    ceiling = _ceiling(study, s)
-    return dataclasses.replace(judged, unlike=unlike, ceiling=ceiling, groups=groups, natural=ends)
+    runtime = {"ceiling": _ceiling(study, s), "lead": _lead(study, s, judged)}
+    return dataclasses.replace(judged, unlike=unlike, groups=groups, natural=ends, **runtime)
 
 
 def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
@@ -120,6 +122,33 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
     bounds = None if low is None or high is None else (low, high)
     is_change = comparing.is_change(study.asked, s.main, {str(c.arm) for c in columns} - {s.main})
     return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base, is_change)
+
+
+def _lead(study: StudyDraft, s: Statement, judged: Claim) -> Claim | None:
+    """The lead of one answer over another that the unchanged model must have, where a claim says
+    that this lead falls if something is taken out; None for any other claim. What is put in may
+    lower a lead of 0 as well."""
+    if len(s.read.pairs) != 1:
+        return None
+    falls = judged.high <= 0 or (judged.low >= 0 and judged.high == math.inf)
+    changed, base = s.read.pairs[0] if judged.high <= 0 else s.read.pairs[0][::-1]
+    is_lead = any(
+        isinstance(getattr(read, key), tuple)
+        for read in study.asked.text.study.read
+        for key in reads.PAIRS
+        if read.name == base.name
+    )
+    arm, part = base.arm or s.main, study.asked.by_label.get(changed.arm or s.main)
+    removed = part is not None and part.task.intervention and part.task.intervention.takes_out
+    if not (falls and is_lead and removed) or arm in study.asked.changed_arms:
+        return None
+    text = f"{arm}.{base.name} without the change"
+
+    def value(x: xr.Dataset, _: Mapping[str, xr.Dataset]) -> xr.DataArray:
+        return base.take(x[base.name], ["run", *judged.units])
+
+    same = {k: getattr(judged, k) for k in ("units", "where", "must_fail", "source")}
+    return Claim(text, value=value, of=arm, low=0.0, threshold_from=GIVEN, **same)
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:

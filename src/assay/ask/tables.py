@@ -578,6 +578,13 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The prompts of the control `damage`, about something else, with the expected continuation in
     the column `end`; left out: 48 plain sentences."""
 
+    @property
+    def takes_out(self) -> bool:
+        """Whether the change only takes something out of the model, so that there must be something
+        that it can lower."""
+        removed = (self.ablate, self.project_out, self.keep, self.erase, self.reconstruct)
+        return any(removed) or self.block is not None or (self.clamp is not None and not self.value)
+
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A probe, trained on the activations of one half of the prompts and judged on the other. It

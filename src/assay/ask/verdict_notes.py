@@ -104,7 +104,6 @@ def _of_claim(
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
         yield from _chosen(questions, part, arms[claim.of])
     yield from _highest(asking, judged, arms)
-    yield from _no_lead(questions, asking, judged, arms)
     yield from _too_small(judged)
 
 
@@ -205,35 +204,6 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
                     f"{asking.where}: {text}: not true{units_in_words} at any {dim} from "
                     f"{levels[0]:g} to {levels[-1]:g}, which counts as {dim} {level:g}"
                 )
-
-
-def _no_lead(
-    questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
-) -> Iterator[str]:
-    """Say that the unchanged model has no lead of one answer over another, where a fall of that
-    lead is claimed: that it does not fall is then no finding."""
-    claim, pairs = judged.claim, asking.read.pairs if asking else ()
-    if asking is None or len(pairs) != 1 or judged.outcome not in ("fails", "undecided"):
-        return
-    changed, base = pairs[0] if claim.high <= 0 else pairs[0][::-1]
-    falls = claim.high <= 0 or (claim.low >= 0 and claim.high == math.inf)
-    of = {"changed": changed.arm or asking.main, "base": base.arm or asking.main}
-    undone = of["changed"] in questions.changed_arms and of["base"] not in questions.changed_arms
-    read = next((r for r in questions.text.study.read if r.name == base.name), None)
-    is_lead = read is not None and any(isinstance(getattr(read, k), tuple) for k in reads.PAIRS)
-    if not (falls and undone and is_lead and base.name in arms.get(of["base"], ())):
-        return
-    with contextlib.suppress(AssayError):
-        x = base.take(arms[of["base"]][base.name], ["run", *asking.units]).mean("run")
-        units = [u for u in asking.units if u in x.dims]
-        x = x.mean([d for d in x.dims if d not in units]).transpose(*units)
-        i = interval({"x": x.values}, mean, factors=len(units))
-        if i.low <= 0 <= i.high:
-            yield (
-                f"there is no lead to lose: {of['base']}.{base.name} is {i.estimate:.2g} "
-                f"[{i.low:.2g}, {i.high:.2g}] in the unchanged model, so a fall cannot be seen; "
-                "choose prompts on which the model prefers the right answer"
-            )
 
 
 def _too_small(judged: Judged) -> Iterator[str]:

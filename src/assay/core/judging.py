@@ -43,6 +43,7 @@ from assay.core.reasons import (
     BLIND,
     IDENTICAL,
     MOST_TIMES,
+    NO_LEAD,
     OUT_OF_REACH,
     STRADDLES,
     TIES,
@@ -78,6 +79,10 @@ Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
 on their runs."""
 
 
+UNLESS_HOLDS = ("", STRADDLES, TIES, IDENTICAL)
+"""Reasons of a verdict other than *holds* that give way to a reason why it could not have held."""
+
+
 class _Arm(NamedTuple):
     """What one arm's numbers say by themselves; interval and table on the scale of judging."""
 
@@ -110,6 +115,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
 
     reach = _reach(claim, arms, level)
     method = _within_reach(claim, ask((claim.of,), gated=True)[claim.of], arms, reach)
+    method = _with_lead(claim, method, arms, level)
     controls = {
         name: _as_control(claim, method, control, level)
         for name, control in ask(made(claim, arms)).items()
@@ -169,8 +175,7 @@ def _within_reach(claim: Claim, method: _Arm, arms: Arms, reach: tuple[float, fl
     """The method's verdict, undecided where the bounds of its measure make it impossible to hold:
     that it did not is then no finding."""
     v = method.verdict
-    open_to = ("", STRADDLES, TIES, IDENTICAL)
-    if v.outcome == "holds" or v.reason not in open_to or claim.ceiling is None:
+    if v.outcome == "holds" or v.reason not in UNLESS_HOLDS or claim.ceiling is None:
         return method
     (low, high), _ = claim.edges
     if reach[0] <= high and reach[1] >= low:
@@ -181,6 +186,23 @@ def _within_reach(claim: Claim, method: _Arm, arms: Arms, reach: tuple[float, fl
         f"{least:.3g} to {greatest:.3g}"
     )
     v = structs.replace(v, outcome="undecided", reason=OUT_OF_REACH, price=Price(words))
+    return method._replace(verdict=v)
+
+
+def _with_lead(claim: Claim, method: _Arm, arms: Arms, level: float) -> _Arm:
+    """The method's verdict, undecided where the unchanged model does not have the lead that is
+    claimed to fall: that it did not fall is then no finding."""
+    v = method.verdict
+    if claim.lead is None or v.outcome == "holds" or v.reason not in UNLESS_HOLDS:
+        return method
+    i, _ = _alone(claim.lead, arms, level)
+    if not i.low <= 0:
+        return method
+    words = (
+        f"more units do not help: {claim.lead.text} is {i.estimate:.2g} [{i.low:.2g}, "
+        f"{i.high:.2g}]; choose prompts on which the model prefers the right answer"
+    )
+    v = structs.replace(v, outcome="undecided", reason=NO_LEAD, price=Price(words))
     return method._replace(verdict=v)
 
 
@@ -538,7 +560,7 @@ def _with_others(
     """The verdict after all other arms have spoken; the first reason that applies is kept."""
     verdict = method.verdict
     # The arm itself could not be judged, which is said before anything about its company.
-    unjudged = ("too few", "diverged", "gate", TIES, IDENTICAL, OUT_OF_REACH)
+    unjudged = ("too few", "diverged", "gate", TIES, IDENTICAL, OUT_OF_REACH, NO_LEAD)
     early = verdict.reason.startswith(unjudged)
     for name, (v, *_) in planted.items():
         if v.outcome != "holds" and not early:
@@ -568,14 +590,16 @@ def _with_others(
 
     if not controls:
         return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
+    every = {**controls, **planted, **violations, **rivals}
+    is_null = _is_null(claim, every)
+    # A control that does nothing either is no other explanation of why nothing was found.
+    if is_null and (reason := _blind(claim, controls, violations)):
+        price = Price(f"more units do not help: {_violation_wanted(claim)}")
+        return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     if passing:
         return unspecific(passing, "control ", "")
-    every = {**controls, **planted, **violations, **rivals}
-    if _is_null(claim, every):
-        if reason := _blind(claim, controls, violations):
-            price = Price(f"more units do not help: {_violation_wanted(claim)}")
-            return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
-    elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
+    lacking = [name for name, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]
+    if lacking and not is_null:
         return unspecific(lacking, "", ", unlearned")
     for name, (v, *_) in controls.items():
         if v.outcome == "undecided":

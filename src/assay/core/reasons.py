@@ -33,6 +33,9 @@ STRADDLES = "interval straddles"
 OUT_OF_REACH = "out of reach"
 """The reason stored where the bounds of the measure leave the arm under judgement no value in the
 range to hold, given what it is compared with."""
+NO_LEAD = "no lead to lose"
+"""The reason stored where a claim says that taking something out lowers a lead, and the unchanged
+model has none."""
 UNCONTROLLED = "no control could be made"
 """The reason stored where all controls of a claim that would hold were left out."""
 TOO_CLOSE = "not told from the method"
@@ -71,6 +74,8 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
         return "ties: at least half of the units have the same number"
     if reason == OUT_OF_REACH:
         return "the bounds of the measure put the range out of reach"
+    if reason == NO_LEAD:
+        return "there is no lead to lose"
     if reason == "diverged":
         return "the outcome depends on runs that diverged"
     if reason.startswith("planted ") and reason.endswith(" not found"):

@@ -29,7 +29,7 @@ from assay.core.judging import FEWEST_ALONE, USUAL, Scope, judge
 from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, run_unit, tabulate
-from assay.core.reasons import IDENTICAL, OUT_OF_REACH
+from assay.core.reasons import IDENTICAL, NO_LEAD, OUT_OF_REACH
 from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.report.bundle import steps
@@ -106,6 +106,8 @@ def _why_not(claim: Claim, judged: Judged) -> str:
         )
     if judged.verdict.reason == OUT_OF_REACH:
         return "the bounds of its measure put its range out of reach of what it is compared with"
+    if judged.verdict.reason == NO_LEAD:
+        return "the unchanged model does not have the lead that is claimed to fall"
     return ""
 
 
