@@ -90,8 +90,8 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     unlike = comparing.unlike(*comparison) if s.main in study.asked.by_label else ()
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
-    runtime = {"ceiling": _ceiling(study, s), "lead": _lead(study, s, judged)}
-    return dataclasses.replace(judged, unlike=unlike, groups=groups, natural=ends, **runtime)
+    judged = dataclasses.replace(judged, unlike=unlike, groups=groups, natural=ends)
+    return dataclasses.replace(judged, ceiling=_ceiling(study, s), lead=_lead(study, s, judged))
 
 
 def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
@@ -147,8 +147,17 @@ def _lead(study: StudyDraft, s: Statement, judged: Claim) -> Claim | None:
     def value(x: xr.Dataset, _: Mapping[str, xr.Dataset]) -> xr.DataArray:
         return base.take(x[base.name], ["run", *judged.units])
 
-    same = {k: getattr(judged, k) for k in ("units", "where", "must_fail", "source")}
-    return Claim(text, value=value, of=arm, low=0.0, threshold_from=GIVEN, **same)
+    return Claim(
+        text,
+        value=value,
+        units=judged.units,
+        where=judged.where,
+        low=0.0,
+        of=arm,
+        must_fail=judged.must_fail,
+        threshold_from=GIVEN,
+        source=judged.source,
+    )
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:

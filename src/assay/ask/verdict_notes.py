@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask.annotated import extremes
-from assay.ask.measure import choosing, damage, interventions, reads, selecting
+from assay.ask.measure import choosing, damage, interventions, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for

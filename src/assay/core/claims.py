@@ -226,8 +226,8 @@ class Claim:
     """The bounded columns that are compared: the verdict reports whether each arm lies on a bound,
     and a range that the bounds put out of reach decides nothing."""
     lead: Claim | None = None
-    """Of a claim that a change lowers a lead: that the model has this lead without the change. Where
-    it has none, that the lead does not fall is no finding. Not part of what the claim says."""
+    """Of a claim that taking something out lowers a lead: that the model has this lead without the
+    change, or it could not fall. Not part of what the claim says."""
     groups: Groups = field(default_factory=dict)
     """By unit, the groupings of its levels, such as the template of each prompt: the verdict must
     be the same with these groups as units. Not part of what the claim says."""
