@@ -340,6 +340,27 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     )
 
 
+@pytest.mark.parametrize(
+    ("centres", "words"),
+    [
+        (
+            (-7, -7.05, -4, 3),  # 0 and 1 overlap, so that which of them is lowest is not known
+            "it is below 0 up to layer 2, and above 0 from layer 3; it is highest at layer 3, 3",
+        ),
+        ((5, 4.95, 1, 0.95), "it is higher at layer 0, 5.0 [4.7, 5.3], than at layer 3, 0.9"),
+        ((0.01, 0, 0.02, 0.01), "it is between 0.0 and 0.02 at all levels; no level can be told"),
+        ((5, -4, 3, -2), "it is highest at layer 0, 5"),  # more than one change of sign
+    ],
+)
+def test_a_curve_names_its_signs_and_only_the_levels_that_can_be_told_from_others(centres, words):
+    x = np.linspace(-0.5, 0.5, 8)[:, None] + np.array(centres)
+    swept = curve({"x": x}, [0, 1, 2, 3], mean, over="layer")
+    data = ResultData(findings=(Estimated(text="It", n={"seed": 8}, units=("seed",), curve=swept),))
+    headline = re.sub(r"\s+", " ", tables.text(data, 200)).partition(" a curve over")[0]
+    assert words in headline
+    assert "lowest at layer" not in headline or centres[0] == 5, "two are equally low"
+
+
 def test_levels_that_are_printed_as_zero_have_the_digits_of_those_next_to_them():
     def lines(*centres):
         x = 3 * np.array([-1, -0.6, -0.3, 0.3, 0.6, 1])[:, None] + np.array(centres)
@@ -363,7 +384,7 @@ def test_a_curve_whose_band_has_room_for_a_flat_line_may_be_the_same_at_all_leve
     )
     found = Estimated(text="How far", n={"seed": 6}, unit="nats", curve=swept)
     shown = " ".join(tables.text(ResultData(findings=(found,)), 100).split())
-    assert ("nats; it may be the same at all levels" in shown) == is_flat, shown
+    assert ("nats at all levels; no level can be told from another" in shown) == is_flat, shown
 
 
 @pytest.mark.parametrize("claim", ["new.x - old.x > 0.5", "old.x - new.x < -0.5"])

@@ -326,6 +326,13 @@ def unused(study: Experiment) -> list[str]:
     return [f"{m.where}: {m.default}; {m.text}" for m in idle]
 
 
+def idle_arms(study: Experiment) -> list[str]:
+    """List the changes and probes of a study that are not run, because no statement reads them."""
+    idle = [p.label for p in asked_in(study).parts if not p.of and p.label not in study.arms]
+    them = f"{', '.join(idle)} {'are' if idle[1:] else 'is'} not run"
+    return [f"{them}, because no claim or estimate reads {'them' if idle[1:] else 'it'}"][: len(idle)]
+
+
 def scarce(study: Experiment) -> list[str]:
     """List slots of the prompts with too few values to be units."""
     return [remark for remark in study.remarks if HARDLY in remark]

@@ -12,18 +12,19 @@ from assay.verbs.verb import Door
 
 if TYPE_CHECKING:
     from assay.lab.lab import Lab
+    from assay.lab.plan.plan import Plan
     from assay.lab.plan.preset import Preset
     from assay.lab.work.events import OnEvent
 
 
 def warn(name: str, experiment: Experiment, door: Door) -> None:
-    """Say which claims of a study no data could decide, or hardly any, and which of its prompts
-    nothing uses."""
+    """Say which claims of a study no data could decide, or hardly any, and which of its prompts and
+    arms nothing uses."""
     if name.endswith(STUDIES):
-        from assay.ask.missing import scarce, undecidable, unused
+        from assay.ask.missing import idle_arms, scarce, undecidable, unused
 
         lines = undecidable(experiment)
-        for line in (*lines, *scarce(experiment), *unused(experiment)):
+        for line in (*lines, *scarce(experiment), *unused(experiment), *idle_arms(experiment)):
             door.aside(f"! {line}")
         if lines:
             door.aside("It runs nevertheless; Ctrl-C stops it, and keeps what was measured.")
@@ -34,14 +35,16 @@ def judged(
     experiment: Experiment,
     preset: Preset,
     watching: AbstractContextManager[OnEvent] | None = None,
+    planned: Plan | None = None,
 ) -> ResultData:
     """Train and measure what is missing, then judge; a study only within its budget. What is stored
     is given at once.
 
-    `watching` is entered where there is work to do, and gives the listener for its events.
+    `watching` is entered where there is work to do, and gives the listener for its events;
+    `planned` is the plan, where the caller has it.
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
-    planned = lab.plan(experiment, preset)
+    planned = planned or lab.plan(experiment, preset)
     if (cached := lab.known(experiment, planned)) is not None:
         return cached
     if experiment.origin.endswith(STUDIES):

@@ -69,10 +69,18 @@ def run_several(
             began, error, result = time.perf_counter(), None, None
             try:
                 warn(name, experiment, door)
-                result = judged(lab, experiment, preset, door.run(experiment.name))
+                planned = lab.plan(experiment, preset)
+                result = judged(lab, experiment, preset, door.run(experiment.name), planned)
                 about = around(experiment, preset, result)
                 answer = verdicts.answer(
-                    result, about, name, experiment.origin, place, expect, verbose=verbose
+                    result,
+                    about,
+                    name,
+                    experiment.origin,
+                    place,
+                    expect,
+                    verbose=verbose,
+                    stored=not planned.missing,
                 )
                 codes.append(answer.code)
                 if not door.json:
