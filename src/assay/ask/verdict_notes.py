@@ -98,7 +98,7 @@ def _of_claim(
         elif isinstance(part.task, Task) and MOVED in arms[name]:
             yield from _moved(questions, part, arms[name])
         elif BLOCKS in arms[name]:
-            yield from _blocks(name, arms[name][BLOCKS])
+            yield from _blocks(part, arms[name][BLOCKS])
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
@@ -301,9 +301,9 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     yield f"{label}: the loss on unrelated text{which} changes by {by} nats/token, from {was:.3g}"
 
 
-def _blocks(label: str, used: xr.DataArray) -> Iterator[str]:
-    """Say in which blocks the control `layer` made the change; of a sweep, at each of its
-    levels."""
+def _blocks(part: Part, used: xr.DataArray) -> Iterator[str]:
+    """Say in which blocks the control `layer` made the change, and where one is next to the block
+    of the change itself; of a sweep, at each of its levels."""
     swept = [dim for dim in used.dims if dim not in ("run", BLOCK)]
     numbers = used.rename(BLOCKS).to_series().dropna().astype(int)
     if numbers.empty:
@@ -317,7 +317,13 @@ def _blocks(label: str, used: xr.DataArray) -> Iterator[str]:
         + (f" (for {level})" if level else "")
         for level, blocks in at.items()
     )
-    yield f"{label}: the change is made in {'; '.join(where)}"
+    table, near = part.task.intervention, ""
+    if table is not None and len(points := interventions.points(table)) == 1 and len(at) == 1:
+        sites = " ".join(interventions.sites_of(interventions.swept(table, points[0])))
+        own = {int(n) for n in re.findall(r"blocks\.(\d+)\.", sites)}
+        if beside := sorted(n for n in own for m in numbers if abs(n - m) == 1):
+            near = f", next to its own block {beside[0]}, which may do nearly the same"
+    yield f"{part.label}: the change is made in {'; '.join(where)}{near}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
