@@ -14,7 +14,7 @@ import sample
 from msgspec import structs
 
 from assay.core.estimates import curve
-from assay.core.results import Estimated, ResultData
+from assay.core.results import Estimated, Price, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
 from assay.report import export, pages, statements, tables
@@ -338,6 +338,42 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     assert (
         "it is highest at density 0.1, 3.00 [" in words and "lowest at density 0.3, 0.00 [" in words
     )
+
+
+def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_printed():
+    doubt = "there is no lead to lose: main.right is 0.1 [-0.2, 0.4] in the unchanged model"
+    other = [f"right: {n} of 24 prompts have an answer of several tokens" for n in (1, 2)]
+    routine = [
+        "cut: the mean is taken over these prompts, at the last token",
+        "cut/layer: the change is made in block 9",
+        "cut/damage: the loss on unrelated text changes by 0.1 nats/token, from 3.2",
+    ]
+    near = f"{routine[1]}, next to its own block 8, which may do nearly the same"
+    data = ResultData(notes=(*routine, *other, doubt))
+    every = [f"note: {x}" for x in (doubt, *other, *routine)]
+    assert statements.below(data, all_of_them=True) == every
+    rest = "3 more notes on how it was measured: on the report's page, or with --verbose"
+    assert statements.below(data) == [*every[:3], rest]
+    few = structs.replace(data, notes=(*routine, doubt))
+    assert statements.below(few) == [every[0], *every[3:]], "four are seen at a glance"
+    few = structs.replace(data, notes=(routine[0], near))
+    assert statements.below(few)[0] == f"note: {near}", "which bears on what the control shows"
+
+
+def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
+    note = "the 32 prompts are combinations (8 of a × 4 of b), so; the 4 values of b are few"
+    claim = {"claim": "new.x - old.x > 0", "unit": "seed"}
+    rows = {"arm": ["new"] * 6 + ["old"] * 6, "seed": [*range(6)] * 2, "x": [*range(12)]}
+    judged = structs.replace(judge(rows, **claim), price=None)
+    data = ResultData(verdicts=(judged,), notes=(note,))
+    assert statements.below(data) == [f"note: {note.partition('; ')[0]}"]
+    advice = Price(
+        "more prompts do not help: the interval is this wide because those that share a value "
+        "count as one unit, too (8 of a, 4 of b)"
+    )
+    explained = structs.replace(data, verdicts=(structs.replace(judged, price=advice),))
+    assert statements.below(explained) == []
+    assert statements.below(explained, all_of_them=True) == [f"note: {note}"]
 
 
 @pytest.mark.parametrize(
