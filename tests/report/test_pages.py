@@ -412,4 +412,4 @@ def test_where_a_curve_crosses_is_an_answer():
     page = pages.page(ResultData(findings=(Estimated(text="Each", curve=wide, unit="nats"),)))
     overlap = "No level can be told from another, as its band has room for a flat line."
     assert overlap in page and overlap not in pages.page(alone)
-    assert "<b>it is between −1.0 and 2.0 nats at all levels</b>" in page, "which is higher is not known"
+    assert "<b>it is between −1.0 and 2.0 nats at all levels</b>" in page, "neither is higher"

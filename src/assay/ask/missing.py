@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from assay.ask import sides
 from assay.ask.contents import asked_in
@@ -327,10 +328,18 @@ def unused(study: Experiment) -> list[str]:
 
 
 def idle_arms(study: Experiment) -> list[str]:
-    """List the changes and probes of a study that are not run, because no statement reads them."""
-    idle = [p.label for p in asked_in(study).parts if not p.of and p.label not in study.arms]
-    them = f"{', '.join(idle)} {'are' if idle[1:] else 'is'} not run"
-    return [f"{them}, because no claim or estimate reads {'them' if idle[1:] else 'it'}"][: len(idle)]
+    """Say which changes and probes of a study are run in no model, because no statement reads
+    them."""
+    text, used = asked_in(study).text.study, {arm.rpartition("/")[2] for arm in study.arms}
+    tables: list[Any] = [*text.read, *text.direction, *text.intervene, *text.probe]
+    tables += [*text.train, *text.diff, *(t.top for t in tables if getattr(t, "top", None))]
+    named = [getattr(t, key, "") for t in tables for key in ("after", "change", "intervention")]
+    used |= {name for name in named if isinstance(name, str)}
+    names = [*(t.name for t in text.intervene), *(t.name for t in text.probe)]
+    if not (idle := [name for name in names if name not in used]):
+        return []
+    be, them = ("are", "them") if idle[1:] else ("is", "it")
+    return [f"{', '.join(idle)} {be} not run, because no claim or estimate reads {them}"]
 
 
 def scarce(study: Experiment) -> list[str]:

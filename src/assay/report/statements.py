@@ -231,8 +231,9 @@ ROUTINE = re.compile(
 DESCRIBED = re.compile(f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit")
 """What a note has that describes what was measured, and casts no doubt on it."""
 DOUBTED = re.compile(
-    r"no lead to lose|also true if|satisf(?:y|ies)\b|cannot hold|should break the claim|by definition"
-    r"|are equal in every unit|has to be the same with|count as \d|(?:no|not a) finding|is enough\b"
+    r"no lead to lose|also true if|satisf(?:y|ies)\b|cannot hold|should break the claim"
+    r"|by definition|are equal in every unit|has to be the same with|count as \d"
+    r"|(?:no|not a) finding|is enough\b"
     r"|no near control|would pass alone|heads pass: .*passes|not counted as beaten|next to its own"
 )
 """What a note has for which the verdict may mean little or nothing."""

@@ -511,8 +511,8 @@ def _diverged(s: Judged | Estimated) -> str:
 
 
 def _found(s: Estimated) -> str:
-    """Say where a curve crosses, or else its signs, highest and lowest level, or which one of a scan
-    is farthest from 0; "" of a number."""
+    """Say where a curve crosses, or else its signs and its highest and lowest level, or which level
+    of a scan is farthest from 0; "" of a number."""
     if (curve := s.curve) is None:
         return ""
     listed = [k for k, x in enumerate(curve.estimate) if _known(x)]
