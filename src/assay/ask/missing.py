@@ -328,18 +328,17 @@ def unused(study: Experiment) -> list[str]:
 
 
 def idle_arms(study: Experiment) -> list[str]:
-    """Say which changes and probes of a study are run in no model, because no statement reads
-    them."""
+    """Say which changes and probes of a study are not run, because no statement reads them."""
     text, used = asked_in(study).text.study, {arm.rpartition("/")[2] for arm in study.arms}
     tables: list[Any] = [*text.read, *text.direction, *text.intervene, *text.probe]
     tables += [*text.train, *text.diff, *(t.top for t in tables if getattr(t, "top", None))]
     named = [getattr(t, key, "") for t in tables for key in ("after", "change", "intervention")]
     used |= {name for name in named if isinstance(name, str)}
-    names = [*(t.name for t in text.intervene), *(t.name for t in text.probe)]
-    if not (idle := [name for name in names if name not in used]):
-        return []
+    changed: list[Any] = [*text.intervene, *text.probe]
+    idle = [t.name for t in changed if t.name not in used]
     be, them = ("are", "them") if idle[1:] else ("is", "it")
-    return [f"{', '.join(idle)} {be} not run, because no claim or estimate reads {them}"]
+    words = f"{', '.join(idle)} {be} not run, because no claim or estimate reads {them}"
+    return [words] if idle else []
 
 
 def scarce(study: Experiment) -> list[str]:

@@ -254,8 +254,8 @@ def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     routine = [x for x in notes if ROUTINE.search(x)] if len(notes) > MOST else []
     shown = [f"note: {x}" for x in notes if all_of_them or x not in routine]
     if len(notes) > len(shown):
-        count = counted(len(routine), "more note")
-        shown.append(f"{count} on how it was measured: on the report's page, or with --verbose")
+        more = "on how it was measured: on the report's page, or with --verbose"
+        shown.append(f"{counted(len(routine), 'more note')} {more}")
     return [*changes_in_words(data.changed), *shown]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from assay.core.experiment import Experiment
@@ -34,22 +34,20 @@ def judged(
     lab: Lab,
     experiment: Experiment,
     preset: Preset,
-    watching: AbstractContextManager[OnEvent] | None = None,
-    planned: Plan | None = None,
+    planned: Plan,
+    watching: AbstractContextManager[OnEvent],
 ) -> ResultData:
     """Train and measure what is missing, then judge; a study only within its budget. What is stored
     is given at once.
 
-    `watching` is entered where there is work to do, and gives the listener for its events;
-    `planned` is the plan, where the caller has it.
+    `watching` is entered where there is work to do, and gives the listener for its events.
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
-    planned = planned or lab.plan(experiment, preset)
     if (cached := lab.known(experiment, planned)) is not None:
         return cached
     if experiment.origin.endswith(STUDIES):
         from assay.ask.missing import refuse_beyond_budget
 
         refuse_beyond_budget(lab, experiment, planned)
-    with watching if watching is not None else nullcontext() as on_event:
+    with watching as on_event:
         return lab.run(experiment, preset, on_event, planned).data

@@ -58,7 +58,7 @@ def run(
     warn(name, experiment, door)
     lab = machine.lab(place.root)
     planned = lab.plan(experiment, preset)
-    data = judged(lab, experiment, preset, door.run(experiment.name), planned)
+    data = judged(lab, experiment, preset, planned, door.run(experiment.name))
     about, stored = around(experiment, preset, data), not planned.missing
     return verdicts.answer(
         data, about, name, experiment.origin, place, expect, verbose=verbose, stored=stored
