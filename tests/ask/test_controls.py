@@ -373,7 +373,10 @@ def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_p
     assert [*_blocks("cut/layer", used)] == [
         "cut/layer: the change is made in block 1 (for layer 0); block 2 (for layer 3)"
     ]
-    assert [*_blocks("cut/layer", used[:, 0])] == ["cut/layer: the change is made in block 1"]
+    alone = ["cut/layer: the change is made in block 1"]
+    assert [*_blocks("cut/layer", used[:, 0])] == alone == [*_blocks("cut/layer", used[:, 0], {3})]
+    next_door = f"{alone[0]}, next to its own block 2, which may do nearly the same"
+    assert [*_blocks("cut/layer", used[:, 0], {2})] == [next_door]
     assert _levels_with(used[..., 0] == 2) == " at layer 3"
     assert _levels_with(used[..., 0] > 0) == " at layer 0 and layer 3"
     assert _levels_with(used[:, 0, 0] == 1) == ""

@@ -11,7 +11,7 @@ from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, study  # n
 
 import assay
 from assay.ask.measure.prompts import load, remarks, spellings
-from assay.ask.missing import find_gaps
+from assay.ask.missing import find_gaps, idle_arms
 from assay.ask.tables import Prompts
 from assay.core.errors import DataError, ExperimentError
 from assay.core.reasons import NO_LEAD
@@ -445,6 +445,27 @@ def test_what_is_to_break_a_claim_of_no_effect_is_told_how_strong_to_be(
     assert any(told in note and "aim between 0.5 and 1" in note for note in result.notes)
 
 
+def test_a_run_names_the_changes_that_nothing_reads_and_the_result_which_mean_was_taken(
+    folder,  # noqa: F811
+    tmp_path,
+):
+    tables = CUT.replace('ablate = "zero"', 'ablate = "mean"') + BREAKS
+    path = study(folder, "idle", tables, "main.right - changed.right > 1")
+    experiment = catalogue.find(str(path))
+    assert "broken" not in experiment.arms
+    assert idle_arms(experiment) == ["broken is not run, because no claim or estimate reads it"]
+    (note,) = [n for n in run(path, tmp_path).notes if n.startswith("changed: the mean is taken")]
+    assert "over all tokens of these prompts together, except for the first token" in note
+
+
+def test_a_curve_of_a_median_is_refused_with_the_read_of_the_study(folder):  # noqa: F811
+    path = study(folder, "middle", LENS, "main.right > 1")
+    curve = '[[estimate]]\ntext = "E"\nvalue = "median(main.lens)"\nover = "layer"\n'
+    path.write_text(f"{path.read_text()}\n{curve}")
+    with pytest.raises(ExperimentError, match=r"as in main\.lens\[layer=LEVEL\]"):
+        catalogue.find(str(path))
+
+
 def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # noqa: F811
     """Head 1.1 looks at the country, wherever it stands; no other does."""
     tables = CUT + LOOKS.format(head=1)
@@ -459,7 +480,9 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     )
     assert result.judged[0].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("main/heads: ")]
-    assert "1 of 3 other heads pass" in note and "1.1 1, passes" in note
+    # eight runs take three heads
+    assert "1 of 3 other heads pass (5 of 8 draws repeat another): " in note
+    assert "1.1 1, passes" in note
 
 
 def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noqa: F811

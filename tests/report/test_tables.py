@@ -14,7 +14,7 @@ import sample
 from msgspec import structs
 
 from assay.core.estimates import curve
-from assay.core.results import Estimated, ResultData
+from assay.core.results import Estimated, Price, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
 from assay.report import export, pages, statements, tables
@@ -340,6 +340,63 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
     )
 
 
+def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_printed():
+    doubt = "there is no lead to lose: main.right is 0.1 [-0.2, 0.4] in the unchanged model"
+    other = [f"right: {n} of 24 prompts have an answer of several tokens" for n in (1, 2)]
+    routine = [
+        "cut: the mean is taken over these prompts, at the last token",
+        "cut/layer: the change is made in block 9",
+        "cut/damage: the loss on unrelated text changes by 0.1 nats/token, from 3.2",
+    ]
+    near = f"{routine[1]}, next to its own block 8, which may do nearly the same"
+    data = ResultData(notes=(*routine, *other, doubt))
+    every = [f"note: {x}" for x in (doubt, *other, *routine)]
+    assert statements.below(data, all_of_them=True) == every
+    rest = "3 more notes on how it was measured: on the report's page, or with --verbose"
+    assert statements.below(data) == [*every[:3], rest]
+    few = structs.replace(data, notes=(*routine, doubt))
+    assert statements.below(few) == [every[0], *every[3:]], "four are seen at a glance"
+    few = structs.replace(data, notes=(routine[0], near))
+    assert statements.below(few)[0] == f"note: {near}", "which bears on what the control shows"
+
+
+def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
+    note = "the 32 prompts are combinations (8 of a × 4 of b), so; the 4 values of b are few"
+    claim = {"claim": "new.x - old.x > 0", "unit": "seed"}
+    rows = {"arm": ["new"] * 6 + ["old"] * 6, "seed": [*range(6)] * 2, "x": [*range(12)]}
+    judged = structs.replace(judge(rows, **claim), price=None)
+    data = ResultData(verdicts=(judged,), notes=(note,))
+    assert statements.below(data) == [f"note: {note.partition('; ')[0]}"]
+    advice = Price(
+        "more prompts do not help: the interval is this wide because those that share a value "
+        "count as one unit, too (8 of a, 4 of b)"
+    )
+    explained = structs.replace(data, verdicts=(structs.replace(judged, price=advice),))
+    assert statements.below(explained) == []
+    assert statements.below(explained, all_of_them=True) == [f"note: {note}"]
+
+
+@pytest.mark.parametrize(
+    ("centres", "words"),
+    [
+        (
+            (-7, -7.05, -4, 3),  # 0 and 1 overlap, so that which of them is lowest is not known
+            "it is below 0 up to layer 2, and above 0 from layer 3; it is highest at layer 3, 3",
+        ),
+        ((5, 4.95, 1, 0.95), "it is higher at layer 0, 5.0 [4.7, 5.3], than at layer 3, 0.9"),
+        ((0.01, 0, 0.02, 0.01), "it is between 0.0 and 0.02 at all levels; no level can be told"),
+        ((5, -4, 3, -2), "it is highest at layer 0, 5"),  # more than one change of sign
+    ],
+)
+def test_a_curve_names_its_signs_and_only_the_levels_that_can_be_told_from_others(centres, words):
+    x = np.linspace(-0.5, 0.5, 8)[:, None] + np.array(centres)
+    swept = curve({"x": x}, [0, 1, 2, 3], mean, over="layer")
+    data = ResultData(findings=(Estimated(text="It", n={"seed": 8}, units=("seed",), curve=swept),))
+    headline = re.sub(r"\s+", " ", tables.text(data, 200)).partition(" a curve over")[0]
+    assert words in headline
+    assert "lowest at layer" not in headline or centres[0] == 5, "two are equally low"
+
+
 def test_levels_that_are_printed_as_zero_have_the_digits_of_those_next_to_them():
     def lines(*centres):
         x = 3 * np.array([-1, -0.6, -0.3, 0.3, 0.6, 1])[:, None] + np.array(centres)
@@ -363,7 +420,7 @@ def test_a_curve_whose_band_has_room_for_a_flat_line_may_be_the_same_at_all_leve
     )
     found = Estimated(text="How far", n={"seed": 6}, unit="nats", curve=swept)
     shown = " ".join(tables.text(ResultData(findings=(found,)), 100).split())
-    assert ("nats; it may be the same at all levels" in shown) == is_flat, shown
+    assert ("nats at all levels; no level can be told from another" in shown) == is_flat, shown
 
 
 @pytest.mark.parametrize("claim", ["new.x - old.x > 0.5", "old.x - new.x < -0.5"])

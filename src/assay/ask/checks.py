@@ -337,6 +337,10 @@ def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
             )
 
 
+MEAN_TAKEN = ": the mean is taken "
+"""Part of the remark on a mean ablation."""
+
+
 def mean_ablation_in_words(task: Task) -> Iterator[str]:
     """Say over which prompts and tokens the mean of an ablation is taken."""
     table = task.intervention
@@ -352,7 +356,7 @@ def mean_ablation_in_words(task: Task) -> Iterator[str]:
         "mean; for the mean at each position, write position = [0, 1, 2, …]"
     )
     several = isinstance(place, tuple) and place == table.position
-    yield f"{table.name}: the mean is taken {words}{', of each by itself' if several else ''}"
+    yield f"{table.name}{MEAN_TAKEN}{words}{', of each by itself' if several else ''}"
 
 
 def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:

@@ -253,7 +253,11 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
         comparison = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
         bearing += comparing.pairs_in_words(study.asked, *comparison)
     study.asked.remarks += bearing
-    bearing += [r for r in study.asked.remarks if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r)]
+    bearing += [
+        r
+        for r in study.asked.remarks
+        if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r) or checks.MEAN_TAKEN in r
+    ]
     by_text = dict(zip((statement.text for statement in made), askings, strict=True))
     study.verdict_notes = partial(verdict_notes.lines, study.asked, by_text, bearing)
     study.annotate = partial(annotated, study.text.study.read, by_text)

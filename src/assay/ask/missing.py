@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from assay.ask import sides
 from assay.ask.contents import asked_in
@@ -326,9 +327,24 @@ def unused(study: Experiment) -> list[str]:
     return [f"{m.where}: {m.default}; {m.text}" for m in idle]
 
 
+def idle_arms(study: Experiment) -> list[str]:
+    """Say which changes and probes of a study are not run, because no statement reads them."""
+    text, used = asked_in(study).text.study, {arm.rpartition("/")[2] for arm in study.arms}
+    tables: list[Any] = [*text.read, *text.direction, *text.intervene, *text.probe]
+    tables += [*text.train, *text.diff, *(t.top for t in tables if getattr(t, "top", None))]
+    named = [getattr(t, key, "") for t in tables for key in ("after", "change", "intervention")]
+    used |= {name for name in named if isinstance(name, str)}
+    changed: list[Any] = [*text.intervene, *text.probe]
+    idle = [t.name for t in changed if t.name not in used]
+    be, them = ("are", "them") if idle[1:] else ("is", "it")
+    words = f"{', '.join(idle)} {be} not run, because no claim or estimate reads {them}"
+    return [words] if idle else []
+
+
 def scarce(study: Experiment) -> list[str]:
-    """List slots of the prompts with too few values to be units."""
-    return [remark for remark in study.remarks if HARDLY in remark]
+    """List slots of the prompts with too few values to be units, and what to write; a note next to
+    the verdict says of what the prompts are combinations."""
+    return [r.partition("; ")[2] or r for r in study.remarks if HARDLY in r]
 
 
 def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:

@@ -180,6 +180,7 @@ class ModelStudy(ResolvedStudy):
                     tell = partial(bench.report, unit="dictionaries")
                     _save(path, *sae_arms.measure(task, learning, runs.seeds, bench, tell))
                     return
+                counts = "runs" if isinstance(task, ProbeTask) else "prompts"
                 try:
                     measured, coords = engine(task).measure(
                         task,
@@ -187,7 +188,7 @@ class ModelStudy(ResolvedStudy):
                         self.folder,
                         str(bench.device),
                         smoke,
-                        lambda finished, total: bench.report(finished, total, "prompts"),
+                        lambda finished, total: bench.report(finished, total, counts),
                         bench.root,
                     )
                 except DataError as e:

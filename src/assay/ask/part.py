@@ -19,7 +19,7 @@ from assay.ask.measure.reads import FEW, uses_lens
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Model
-from assay.controls.table import TOKEN, Control, in_words
+from assay.controls.table import BLOCKED_LAYERS, ELSEWHERE, TOKEN, Control, in_words
 from assay.core.nouns import counted
 from assay.core.runs import Runs
 from assay.core.scopes import listed
@@ -59,6 +59,18 @@ class ReadingsSpec(Spec):
     reading: int
 
 
+ANOTHER_BLOCK = (
+    " (earlier or later, where the change is larger; near an end of the model, this may be a "
+    "neighbouring block)"
+)
+PLACES = (
+    (TOKEN, " (the token that it changes most)"),
+    (ELSEWHERE, ANOTHER_BLOCK),
+    (BLOCKED_LAYERS, ANOTHER_BLOCK.replace("the change is", "the attention to these tokens is")),
+)
+"""How the place of a control is chosen."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One arm of a study of models."""
@@ -84,7 +96,7 @@ class Part:
         if task.than and isinstance(task, Task):
             name += f" on {task.prompts.table.name} less on {task.than.table.name}"
         # not in `why`, which is part of what is frozen
-        where = " (the token that it changes most)" if self.control is TOKEN else ""
+        where = next((words for control, words in PLACES if control is self.control), "")
         table = task.table if isinstance(task, ProbeTask) else task.intervention
         phrase = at_levels(task.phrase, table.sweep if table else {})
         rival = f"; a control for another explanation: {in_words(self.why)}{where}"

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -98,7 +98,7 @@ def _of_claim(
         elif isinstance(part.task, Task) and MOVED in arms[name]:
             yield from _moved(questions, part, arms[name])
         elif BLOCKS in arms[name]:
-            yield from _blocks(name, arms[name][BLOCKS])
+            yield from _blocks(name, arms[name][BLOCKS], _own_blocks(part.task.intervention))
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
@@ -255,7 +255,9 @@ def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Itera
         for heads, x in sorted(numbers.items())
     )
     kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
-    words = f"{name}: {len(passing)} of {len(numbers)} {kind} pass"
+    alike = arm.sizes["run"] - len(numbers)
+    again = f" ({alike} of {arm.sizes['run']} draws repeat{'s' * (alike == 1)} another)"
+    words = f"{name}: {len(passing)} of {len(numbers)} {kind} pass{again * bool(alike)}"
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
@@ -271,9 +273,17 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     yield f"{label}: the loss on unrelated text{which} changes by {by} nats/token, from {was:.3g}"
 
 
-def _blocks(label: str, used: xr.DataArray) -> Iterator[str]:
-    """Say in which blocks the control `layer` made the change; of a sweep, at each of its
-    levels."""
+def _own_blocks(table: Intervention | None) -> set[int]:
+    """The blocks of a change that is made at one level alone; none of another."""
+    if table is None or len(points := interventions.points(table)) != 1:
+        return set()
+    sites = " ".join(interventions.sites_of(interventions.swept(table, points[0])))
+    return {int(n) for n in re.findall(r"blocks\.(\d+)\.", sites)}
+
+
+def _blocks(label: str, used: xr.DataArray, own: Collection[int] = ()) -> Iterator[str]:
+    """Say in which blocks the control `layer` made the change, and where one is next to one of the
+    change's `own`; of a sweep, at each of its levels."""
     swept = [dim for dim in used.dims if dim not in ("run", BLOCK)]
     numbers = used.rename(BLOCKS).to_series().dropna().astype(int)
     if numbers.empty:
@@ -287,7 +297,9 @@ def _blocks(label: str, used: xr.DataArray) -> Iterator[str]:
         + (f" (for {level})" if level else "")
         for level, blocks in at.items()
     )
-    yield f"{label}: the change is made in {'; '.join(where)}"
+    neighbours = sorted(n for n in own if {n - 1, n + 1} & {*numbers})
+    near = "".join(f", next to its own block {n}, which may do nearly the same" for n in neighbours)
+    yield f"{label}: the change is made in {'; '.join(where)}{near}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

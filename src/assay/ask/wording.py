@@ -163,7 +163,8 @@ def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
     if over and isinstance(read.parsed.statistic, OfMeans):
         raise ClaimError(
             f"over draws a curve of a mean, and {read.parsed.text} is one number for all levels; "
-            "leave out over, or name the level in it, as in main.right[layer=9]"
+            "leave out over, or name the level in it, as in "
+            f"{read.columns[0].plain}[{', '.join(f'{dim}=LEVEL' for dim in over)}]"
         )
     about = ClaimEntry(text=entry.text, units=(*units, *over), where=entry.where)
     value, statistic = computed(read, main_arm, about)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from assay.core.errors import AssayError
+from assay.core.nouns import counted
 from assay.core.results import Estimated, Judged, Registration, ResultData
 from assay.core.scopes import claims_in_words
 from assay.report import tables
@@ -222,23 +223,45 @@ LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 """A note that has the number of every unit, which is shown where everything is."""
 OF_CLAIMS = re.compile(r"claims? (\d+(?:, \d+)*): ")
 """How a note begins that concerns some of the claims."""
-DESCRIBED = re.compile(
-    r": the loss on unrelated text| is learned | chosen on |is (?:high|low)est at |, unit by unit"
+ROUTINE = re.compile(
+    r": the loss on unrelated text|: the mean is taken |: the change is made in blocks? [\d, ]+$"
+    r"|: the change is made \d| is learned "
 )
+"""What a note has that only says how something was done."""
+DESCRIBED = re.compile(f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit")
 """What a note has that describes what was measured, and casts no doubt on it."""
+DOUBTED = re.compile(
+    r"no lead to lose|also true if|satisf(?:y|ies)\b|cannot hold|should break the claim"
+    r"|by definition|are equal in every unit|has to be the same with|count as \d"
+    r"|(?:no|not a) finding|is enough\b"
+    r"|no near control|would pass alone|heads pass: .*passes|not counted as beaten|next to its own"
+)
+"""What a note has for which the verdict may mean little or nothing."""
+COMBINED, EXPLAINED = " are combinations (", "those that share a value count as one unit"
+"""What a note on combined prompts has, and what advice has that already says so."""
+MOST = 4
+"""So many notes are seen at a glance; of more, those that are routine are not printed."""
 
 
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     """Say what a reader of a result has to know: what changed after a look, and its notes; those
-    that list every unit only where all are wanted."""
+    that list every unit or, among many, are routine only where all are wanted."""
     notes = notes_in_order(data.notes, len(data.verdicts))
-    notes_shown = (f"note: {x}" for x in notes if all_of_them or not LISTED.match(x))
-    return [*changes_in_words(data.changed), *notes_shown]
+    if not all_of_them:
+        explained = any(v.price and EXPLAINED in v.price.text for v in data.verdicts)
+        notes = [x.partition("; ")[0] if COMBINED in x else x for x in notes if not LISTED.match(x)]
+        notes = [x for x in notes if not (explained and COMBINED in x)]
+    routine = [x for x in notes if ROUTINE.search(x)] if len(notes) > MOST else []
+    shown = [f"note: {x}" for x in notes if all_of_them or x not in routine]
+    if len(notes) > len(shown):
+        more = "on how it was measured: on the report's page, or with --verbose"
+        shown.append(f"{counted(len(routine), 'more note')} {more}")
+    return [*changes_in_words(data.changed), *shown]
 
 
 def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
-    """Give each note once, with those of so many claims that it concerns; notes that only describe
-    what was measured come last."""
+    """Give each note once, with those of so many claims that it concerns: first those for which the
+    verdict may mean little, and last those that only describe what was measured."""
     every = range(1, claims + 1)
     concerned: dict[str, set[int]] = {}
     for note in notes:
@@ -247,8 +270,13 @@ def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
         concerned.setdefault(note[match.end() if match else 0 :], set()).update(numbers)
     return [
         words if len(of) == len(every) else f"{claims_in_words(sorted(of))}: {words}"
-        for words, of in sorted(concerned.items(), key=lambda x: bool(DESCRIBED.search(x[0])))
+        for words, of in sorted(concerned.items(), key=lambda x: _rank(x[0]))
     ]
+
+
+def _rank(note: str) -> int:
+    """Where a note belongs: 0 with what casts doubt on a verdict, 2 with what only describes."""
+    return 0 if DOUBTED.search(note) else 2 if DESCRIBED.search(note) else 1
 
 
 _ARGUMENT = re.compile(r"""\b(unit|fixed|also|control|bounds|tested)=(\[.*?]|\(.*?\)|".*?"|\w+)""")

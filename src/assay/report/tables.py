@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -511,8 +511,8 @@ def _diverged(s: Judged | Estimated) -> str:
 
 
 def _found(s: Estimated) -> str:
-    """Say where a curve crosses, or else where it is highest and lowest, or which level of a scan
-    is farthest from 0; "" of a number."""
+    """Say where a curve crosses, or else its signs and its highest and lowest level, or which level
+    of a scan is farthest from 0; "" of a number."""
     if (curve := s.curve) is None:
         return ""
     listed = [k for k, x in enumerate(curve.estimate) if _known(x)]
@@ -527,15 +527,51 @@ def _found(s: Estimated) -> str:
 
     unit = f" {_unit(s)}".rstrip()
     if curve.is_plain:
-        lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
-        top, bottom = (f"{curve.in_words(k)}, {number_at(k)}" for k in (highest, lowest))
-        is_whole = all(map(_known, curve.band_low))
-        flat = is_whole and max(curve.band_low) <= min(curve.band_high)
-        may_be = "; it may be the same at all levels, as its band has room for a flat line"
-        return f"it is highest at {top}, and lowest at {bottom}{unit}{may_be * flat}"
+        shape = [_signs(curve), _extremes(curve, listed, number_at, unit)]
+        return f"it is {'; it is '.join(filter(None, shape))}"
     farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
     where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
     return f"{where}, {number_at(farthest)}{unit}"
+
+
+def _signs(curve: Curve) -> str:
+    """Say where a curve is below 0 and where above, by its band; "" where it does not change its
+    sign, or does so more than once."""
+    order = sorted(range(len(curve.levels)), key=curve.order)
+    below = [i for i, k in enumerate(order) if curve.band_high[k] < 0]
+    above = [i for i, k in enumerate(order) if curve.band_low[k] > 0]
+    if not below or not above or not (below[-1] < above[0] or above[-1] < below[0]):
+        return ""
+    words = ("below", "above") if below[-1] < above[0] else ("above", "below")
+    first, last = sorted((below, above))
+    until, since = curve.in_words(order[first[-1]]), curve.in_words(order[last[0]])
+    return f"{words[0]} 0 up to {until}, and {words[1]} 0 from {since}"
+
+
+def _extremes(
+    curve: Curve, listed: Sequence[int], number_at: Callable[[int], str], unit: str
+) -> str:
+    """Say where a curve is highest and lowest, as far as its band tells these levels from the
+    others."""
+    lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
+    top = f"highest at {curve.in_words(highest)}, {number_at(highest)}"
+    bottom = f"lowest at {curve.in_words(lowest)}, {number_at(lowest)}"
+    if not all(map(_known, curve.band_low)) or len(listed) < 2:
+        return f"{top}, and {bottom}{unit}"
+    clear_top = curve.band_low[highest] > max(curve.band_high[k] for k in listed if k != highest)
+    clear_bottom = curve.band_high[lowest] < min(curve.band_low[k] for k in listed if k != lowest)
+    if clear_top or clear_bottom:
+        return ", and ".join([top] * clear_top + [bottom] * clear_bottom) + unit
+    high = max(listed, key=lambda k: curve.band_low[k])
+    low = min(listed, key=lambda k: curve.band_high[k])
+    if curve.band_low[high] > curve.band_high[low]:
+        where = f"{curve.in_words(high)}, {number_at(high)}"
+        return f"higher at {where}, than at {curve.in_words(low)}, {number_at(low)}{unit}"
+    least, most = (number_at(k).partition(" ")[0] for k in (lowest, highest))
+    return (
+        f"between {least} and {most}{unit} at all levels; no level can be told from another, as "
+        "its band has room for a flat line"
+    )
 
 
 def _at_level(s: Estimated, curve: Curve, k: int, least: int = 0) -> tuple[str, str]:

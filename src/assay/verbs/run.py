@@ -57,6 +57,9 @@ def run(
     experiment, preset = choice.of(name)
     warn(name, experiment, door)
     lab = machine.lab(place.root)
-    data = judged(lab, experiment, preset, door.run(experiment.name))
-    about = around(experiment, preset, data)
-    return verdicts.answer(data, about, name, experiment.origin, place, expect, verbose=verbose)
+    planned = lab.plan(experiment, preset)
+    data = judged(lab, experiment, preset, planned, door.run(experiment.name))
+    about, stored = around(experiment, preset, data), not planned.missing
+    return verdicts.answer(
+        data, about, name, experiment.origin, place, expect, verbose=verbose, stored=stored
+    )

@@ -69,11 +69,11 @@ def run_several(
             began, error, result = time.perf_counter(), None, None
             try:
                 warn(name, experiment, door)
-                result = judged(lab, experiment, preset, door.run(experiment.name))
+                planned = lab.plan(experiment, preset)
+                result = judged(lab, experiment, preset, planned, door.run(experiment.name))
                 about = around(experiment, preset, result)
-                answer = verdicts.answer(
-                    result, about, name, experiment.origin, place, expect, verbose=verbose
-                )
+                of = result, about, name, experiment.origin, place, expect
+                answer = verdicts.answer(*of, verbose=verbose, stored=not planned.missing)
                 codes.append(answer.code)
                 if not door.json:
                     door.answer(replace(answer, words=[*answer.words, ""]))

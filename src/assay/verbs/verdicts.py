@@ -81,9 +81,10 @@ def answer(
     special: Iterator[AnswerPart] | None = None,
     estimates: bool = False,
     verbose: bool = False,
+    stored: bool = False,
 ) -> Answer[ResultData]:
     """Answer with the verdicts of a result, what they cost, and what to type next; `special` takes
-    the place of the table of all claims.
+    the place of the table of all claims, and `stored` says that a run had nothing left to measure.
 
     Estimates are counted, unless they are wanted or there is nothing else; the last lines say how
     each claim came out. The exit code is 2 where a statement could not be computed, else 1 where a
@@ -106,9 +107,10 @@ def answer(
         if data.registration is not None or about.is_own:
             yield from statements.frozen_lines(data)
         yield ""
+        runs = counted(data.provenance["runs"], "run")
+        took = f"all {runs} were stored; measuring them took" if stored else f"{runs}, which took"
         yield Line(
-            f"{counted(data.provenance['runs'], 'run')}, "
-            f"which took {counted(round(data.cpu_seconds), 'CPU-second')}; "
+            f"{took} {counted(round(data.cpu_seconds), 'CPU-second')}; "
             f"{time_in_words(data.seconds)} "
             "by the clock, not counting any wait before they started"
         )
