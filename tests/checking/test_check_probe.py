@@ -82,7 +82,7 @@ def test_noise_is_at_chance_where_each_group_has_one_label():
 
 def swapped(y):
     """Words of which the first says the label, and the bag nothing."""
-    return ["tea " + "salt wood" if k else "salt " + "wood tea" for k in y]
+    return [f"tea {t} salt" if k else f"salt {t} tea" for t, k in zip(TEXTS, y, strict=True)]
 
 
 def world(name):
@@ -137,9 +137,30 @@ def test_a_text_that_comes_again_is_never_learned_from_and_judged():
     X = draw.normal(size=(40, 64))[of] + 0.8 * draw.normal(size=(N, 64))
     label, texts = draw.permutation(np.arange(40) % 2)[of], [f"text {i}." for i in of]
     p = assay.check_probe(X, label, texts=texts, holds="auroc > 0.6", ledger=False)
-    assert p.outcome != "holds" and any("40 in all" in n for n in p.notes)
+    assert p.outcome != "holds" and any("leaves 40 groups" in n for n in p.notes)
     known, fresh = assay.check_probe(X, label, ledger=False).arms.loc[0], p.arms.loc[0]
     assert fresh.auroc_low < 0.5 < fresh.auroc_high < known.auroc_low
+
+
+def test_groups_that_share_texts_are_one_however_few_are_left():
+    """Each text's own direction and a coin for its label; every text is in two of twelve groups
+    that nothing else joins, in the end in all."""
+    draw, groups, label = np.random.default_rng(5), np.arange(48) // 4, np.arange(48) % 2
+    X, texts = draw.normal(size=(48, 16)), np.array([f"text {i}." for i in range(48)])
+
+    def with_links(links):
+        shared = texts.copy()
+        for g in range(links):
+            shared[4 * g + 4], shared[4 * g + 3] = (f"link {g}",) * 2
+        return {"groups": groups, "texts": shared.tolist(), "holds": "auroc > 0.6"}
+
+    p = assay.check_probe(X, label, **with_links(8), ledger=False)
+    (note,) = (n for n in p.notes if n.startswith("8 texts are in several groups"))
+    assert "this leaves 4 groups: keep one row of each text" in note
+    assert p.question.scope.startswith("48 rows of 4 groups")
+    assert (p.outcome, p.judged.n) == ("undecided", {"group": 4})
+    with pytest.raises(DataError, match="leaves 1 group: keep one .* Here there is 1 group; a pro"):
+        assay.check_probe(X, label, **with_links(11), ledger=False)
 
 
 def test_what_is_no_activation_is_reported():
@@ -426,7 +447,7 @@ def test_without_a_condition_it_is_a_table():
         ({"X": np.ones((N, 3))}, "same numbers in every row"),
         ({"y": [0, 1, 2] * 40}, "labels of two kinds, got 3"),
         ({"groups": [1, 2]}, "groups has length 2"),
-        ({"groups": [1] * N}, "one group"),
+        ({"groups": [1] * N}, "there is 1 group;"),
         ({"groups": [1, 2] * (N // 2)}, "there are 2 groups"),
         ({"texts": ["a"]}, "has length 1"),
         ({"folds": 3}, "folds= is a number from 5, .* 120; got 3"),

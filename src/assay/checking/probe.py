@@ -81,6 +81,8 @@ OF_GROUPS = (
 """What the numbers of groups are that a warning names."""
 SAME = 5e-4
 """Up to which difference two estimates are shown as the same."""
+LEAST_GROUPS = 3
+"""Groups at least: to train on, to tune on and to judge."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -141,11 +143,6 @@ class ProbeCheck(Concluded):
     """The verdict on the condition; None where none was given."""
     notes: tuple[str, ...]
 
-    @property
-    def controls(self) -> Mapping[str, Verdict]:
-        """Give the verdict on each control, by name; none without a condition."""
-        return self.judged.controls if self.judged else {}
-
     def to_pandas(self) -> pd.DataFrame:
         """One row for the probe and for each control."""
         return self.arms
@@ -154,13 +151,15 @@ class ProbeCheck(Concluded):
         """Say of each arm its measures, with intervals."""
         lines = []
         for row in self.arms.to_dict("records"):
-            numbers = [
-                f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in MEASURES
-            ]
+            verdict, numbers = self.controls.get(row["arm"]), []
+            for m in MEASURES:
+                (low, high), level = (row[f"{m}_low"], row[f"{m}_high"]), ""
+                if verdict and verdict.interval == (low, high):  # it is judged by this measure
+                    (low, high), level = verdict.shown, self.level(row["arm"])
+                numbers.append(f"{row[m]:.3f} [{low:.3f}, {high:.3f}]{level}")
             ahead = ""
             if row["arm"] != PROBE:
                 ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
-            verdict = self.controls.get(row["arm"])
             satisfies = [CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
             lines.append((row["arm"], *numbers, ahead, *satisfies, row["why"]))
         return lines
@@ -208,7 +207,7 @@ class ProbeCheck(Concluded):
     @property
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number, as a check does."""
-        return (*self.judged_narrower(self.judged.controls if self.judged else {}), *self.notes)
+        return (*self.judged_narrower, *self.notes)
 
     @property
     def reach(self) -> tuple[str, ...]:
@@ -367,16 +366,17 @@ class _Rows:
         """Read and check them. Raises: DataError."""
         x = _matrix("X", X, None)
         positive, names = _labels(y, len(x))
-        group = _groups(groups, len(x))
-        if (count := int(group.max()) + 1) == 2:
-            raise DataError(
-                f"there are {count} groups; a probe is trained and tuned on some and judged on "
-                f"others, which takes three, and a verdict takes {FEWEST}"
-            )
+        stated = _groups(groups, len(x))
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
-        stated = group
-        group, same = _with_same_texts(group, texts)
+        group, same = _with_same_texts(stated, texts)
+        if (count := int(group.max()) + 1) < LEAST_GROUPS:
+            of = f"{same[0]}. Here " if count <= int(stated.max()) else ""
+            raise DataError(
+                f"{of}there {'is' if count == 1 else 'are'} {count} {plural('group', count)}; a "
+                "probe is trained and tuned on some and judged on others, which takes three, and a "
+                f"verdict takes {FEWEST}"
+            )
         group, joined = _with_near_copies(x, positive, group)
         examples = [] if groups is None else _merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive, group)]
@@ -385,8 +385,6 @@ class _Rows:
             units = _folds(folds, group, positive)
             parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
             return cls(x, positive, group, parts, FOLD, units + 1, [*notes, *joined])
-        if len(np.unique(group)) < 2:
-            raise DataError("all rows are of one group; whole groups are judged by others")
         parts = reading.parts_of(list(group), positive)
         if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
             before = reading.even_folds(stated, positive) if examples else 0
@@ -804,9 +802,12 @@ def _with_same_texts(
         return group, ["all texts are the same, so no control of words or spelling says anything"]
     words = f"{several} {'text is' if several == 1 else 'texts are'} in several groups"
     together = _linked(group, text)
-    if (count := int(together.max()) + 1) < FEWEST:
-        return group, [f"{words}, so the probe is trained and judged on them"]
-    return together, [f"{words}, which are taken as one group for each text: {count} in all"]
+    few = (count := int(together.max()) + 1) < FEWEST
+    advice = ": keep one row of each text, or give each text to one group" * few
+    return together, [
+        f"{words}, and such groups are taken as one, so that no text is both trained on and "
+        f"judged; this leaves {count} {plural('group', count)}{advice}"
+    ]
 
 
 def _linked(group: np.ndarray, sets: np.ndarray) -> np.ndarray:

@@ -43,8 +43,8 @@ def of_claim(judged: Judged) -> Figure:
     arms = {judged.arm: judged, **judged.controls}
     columns: dict[str, list[Any]] = {"arm": list(arms)}
     columns["role"] = ["the claim", *["control"] * len(judged.controls)]
-    for name in ("estimate", "low", "high"):
-        columns[name] = [getattr(v, name) for v in arms.values()]
+    columns["estimate"] = [v.estimate for v in arms.values()]
+    columns["low"], columns["high"] = map(list, zip(*(v.shown for v in arms.values()), strict=True))
     rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
     return Figure(
         f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
@@ -122,7 +122,7 @@ def controls(value: Check | ProbeCheck) -> Markup:
     for name in value.controls:
         numbers, limits = map(minus, estimate(*value.numbers(name)))
         shown, draws, _, *words = value.row(name)
-        lines.append((shown, draws, f"{numbers} {limits}", *words))
+        lines.append((shown, draws, f"{numbers} {limits}{value.level(name)}", *words))
     return table(HEADS, lines)
 
 

@@ -345,9 +345,9 @@ def estimate_of(
 def limits(
     numbers: Verdict | Other | Estimated, claim: Judged | None = None
 ) -> tuple[float, float]:
-    """Give the interval as it is printed: cut off at the least and the greatest possible number,
-    unless the estimate lies beyond."""
-    low, high = numbers.low, numbers.high
+    """Give the interval as it is printed, of a control the one by which it fails: cut off at the
+    least and the greatest possible number, unless the estimate lies beyond."""
+    low, high = numbers.shown if isinstance(numbers, Verdict) else (numbers.low, numbers.high)
     least, greatest = _ends(claim or numbers) or (-math.inf, math.inf)
     if not (_known(low) and _known(high)) or not least <= numbers.estimate <= greatest:
         return low, high
@@ -492,6 +492,8 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         same = "its number is the claim's own in every unit, so both probably do the same thing"
         words = "; ".join(filter(None, (words, same)))
     numbers = estimate_of(v)
+    if level and v.narrower:
+        numbers = numbers[0], f"{numbers[1]} ({level})"
     if claim and arm in claim.idle:
         words = f"this control {reasons.IDLE}"
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
