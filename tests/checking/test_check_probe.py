@@ -273,8 +273,8 @@ def test_that_the_text_alone_decides_is_said_before_an_undecided_verdict():
     assert p.interval[0] < 0.95 < p.interval[1] and last.startswith("undecided")
 
 
-def test_a_warning_says_why_groups_have_numbers_above_one():
-    """Tukey's pseudo-values of groups of which a few have all the errors."""
+def test_a_warning_names_the_groups_that_have_all_errors_and_the_outcome_without_them():
+    """Of Tukey's pseudo-values those of the two groups whose labels are reversed lie apart."""
     draw = np.random.default_rng(3)
     y, groups = np.arange(80) % 2, np.arange(80) // 8
     sign = (2 * y - 1) * np.where(groups < 2, -1, 1)
@@ -283,7 +283,10 @@ def test_a_warning_says_why_groups_have_numbers_above_one():
     own = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
     assert own.max() > 1 and own.mean() == pytest.approx(p.estimate)
     (note,) = [n for n in p.notes if "outlier" in n]
-    assert "jackknife pseudo-values, whose mean is the measure" in note, note
+    assert "at 0.948: group '0' and group '1'; look at their rows" in note, note
+    kept = groups >= 2  # the verdict on the parts of the others: all are a little above 0.6
+    assert assay.check_probe(X[kept], y[kept], groups=groups[kept], holds="auroc > 0.6").estimate > 0.9
+    assert note.endswith("Without them, the verdict would be holds") and p.outcome == "undecided"
 
 
 def test_a_warning_names_a_group_as_its_author_does(tmp_path):
@@ -556,6 +559,45 @@ def test_an_open_verdict_says_how_many_groups_would_decide_it():
     assert p.outcome == "undecided"
     assert repr(p).endswith("to decide it: about 24 more groups, 36 in all")
     assert max(map(len, repr(p).split("\n"))) <= 110
+
+
+def test_an_undecided_probe_without_a_models_controls_is_sent_for_them_before_more_groups():
+    y = np.arange(96) % 2
+    X = np.random.default_rng(0).normal(size=(96, 4)) + np.outer(2.4 * (2 * y - 1), np.eye(4)[0])
+    p = assay.check_probe(X, y, groups=np.arange(96) // 4, holds="auroc > 0.9", ledger=False)
+    first, then = p.reach[1:]
+    assert p.outcome == "undecided" and then.startswith("to decide it: about ")
+    assert first.startswith("first: give model= and site= for the controls embedding and untrained")
+    given = {"embeddings": np.random.default_rng(1).normal(size=(96, 4))}
+    p = assay.check_probe(X, y, holds="auroc > 0.998", **given, ledger=False)
+    (first, *_) = p.reach[1:]
+    assert p.outcome == "undecided" and first.startswith("first: give model= and site= for the cont")
+
+
+def test_the_number_that_is_judged_is_told_from_the_auroc_in_the_table():
+    """One row in 96 on the wrong side: some groups' parts lie above 1 and are cut off, and the mean
+    of the others is the number whose exact interval decides."""
+    y = np.arange(96) % 2
+    X = np.random.default_rng(0).normal(size=(96, 4)) + np.outer(2.4 * (2 * y - 1), np.eye(4)[0])
+    p = assay.check_probe(X, y, groups=np.arange(96) // 4, holds="auroc > 0.9", ledger=False)
+    parts = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
+    assert p.estimate == pytest.approx(parts.clip(0, 1).mean()) and parts.max() > 1
+    assert "the verdict rests on this number, not on the AUROC in the table" in repr(p)
+
+
+def test_a_control_shows_the_interval_by_which_it_is_judged():
+    """Where the interval at 95 % reaches past the threshold, and the one at 80 % does not."""
+    draw, y = np.random.default_rng(5), np.arange(80) % 2
+    X = draw.normal(size=(80, 8)) + 2.4 * np.outer(2 * y - 1, np.eye(8)[0])
+    p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.57", ledger=False)
+    v = p.controls["permuted"]
+    assert v.low < 0.57 < v.high and v.outcome == "fails" and v.shown[1] < 0.57 < v.interval[1]
+    shown = f"{v.estimate:.3f} [{v.shown[0]:.3f}, {v.shown[1]:.3f}] (80 %)"
+    assert shown in repr(p) and "at 80 %, the level by which controls are judged" in repr(p)
+    points = p.rows.loc[p.rows["arm"] == "permuted", "auroc"]
+    half = stats.t.ppf(0.9, 19) * points.std(ddof=1) / 20**0.5
+    assert v.shown[0] <= v.estimate - half + 1e-9 and v.shown[1] >= v.estimate + half - 1e-9
+    assert v.low < v.shown[0] and v.shown[1] < v.high
 
 
 def test_a_control_of_a_perfect_probe_is_not_beaten_by_cutting_off_its_parts():

@@ -44,6 +44,7 @@ from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.judging import rename_unit
 from assay.core.nouns import plural
+from assay.core.outlying_units import find_outliers
 from assay.core.reasons import TIES
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
@@ -74,11 +75,8 @@ near-copies."""
 HUGE, FEW_BLOCKS = 30, 3
 """How many times as far from the median row as is usual from which a row is reported; so often the
 label changes along the rows where it comes in blocks."""
-OF_GROUPS = (
-    "(these are the groups' jackknife pseudo-values, whose mean is the measure: one by itself may "
-    "lie above 1 or below 0)"
-)
-"""What the numbers of groups are that a warning names."""
+NAMED = 4
+"""How many groups a warning names."""
 SAME = 5e-4
 """Up to which difference two estimates are shown as the same."""
 LEAST_GROUPS = 3
@@ -116,8 +114,30 @@ class Question:
         verdict = _judged(rows, self.unit, self.holds, self.why, self.tested)
         warning = rename_unit(verdict.warning, GROUP, self.groups)
         if "outlier" in warning and self.unit == GROUP:
-            warning = f"{warning} {OF_GROUPS}"
+            first, *others = warning.split("; ")
+            warning = "; ".join([f"{first}: {self._outliers(rows, verdict)}", *others])
         return structs.replace(verdict, warning=warning)
+
+    def _outliers(self, rows: pd.DataFrame, verdict: Judged) -> str:
+        """Which groups are outliers, what to do about them, and what the outcome is without."""
+        numbers = rows[rows["arm"] == PROBE].set_index(GROUP)
+        value = parse(self.holds).columns[0].name
+        few = find_outliers(numbers[value].to_numpy())
+        apart = [k for k, x in numbers[value].items() if x in few]
+        if not apart or len({c.name for c in parse(self.holds).columns}) > 1:
+            return "look at the rows of these groups"
+        names = [self.groups.get(str(k), f"group {k}") for k in apart]
+        more = [f"{len(names) - NAMED} more"] * (len(names) > NAMED)
+        *first, last = *names[:NAMED], *more
+        listed = f"{', '.join(first)} and {last}" if first else last
+        kept = rows[~rows[GROUP].isin(apart)]
+        without = _judged(kept, self.unit, self.holds, self.why, self.tested)
+        them = "them" if names[1:] else "it"
+        same = "is also" if without.outcome == verdict.outcome else "would be"
+        return (
+            f"{listed}; look at {'their' if names[1:] else 'its'} rows, which may have a wrong "
+            f"label or be of another kind. Without {them}, the verdict {same} {without.outcome}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,23 +206,34 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
-        why = f" ({self.reason})" if self.reason else ""
-        absent = [
-            c.name
-            for c in (EMBEDDING, UNTRAINED)
-            if any(n.startswith(_without(c)) for n in self.notes)
-        ]
-        if absent and self.outcome in ("holds", "undecided"):
-            without = f"without the {plural('control', len(absent))} {' and '.join(absent)}"
-            why = f" ({'; '.join(filter(None, (self.reason, without)))})"
-        verdict = f"{given}{self.outcome}{why}: {self.question.words}"
+        why = "; ".join(filter(None, (self.reason, self.without)))
+        verdict = f"{given}{self.outcome}{f' ({why})' * bool(why)}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
         if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
             return verdict
-        low, high = self.interval
-        cut = ", with the part of each group cut off at 0 and 1" if len({*named}) == 1 else ""
+        (low, high), cut = self.interval, ""
+        if len({*named}) == 1:
+            column = "AUROC" if named[0] == "auroc" else named[0]
+            cut = (
+                f": the verdict rests on this number, not on the {column} in the table; some "
+                f"{self.question.unit}s contribute more than 1 or less than 0 to it, and are "
+                "counted as 1 or 0, which gives exact limits"
+            )
         return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]{cut}"
+
+    @property
+    def absent(self) -> list[str]:
+        """Name the controls of the model that are missing."""
+        missing = (c for c in _HOW if any(n.startswith(_without(c)) for n in self.notes))
+        return [c.name for c in missing if c is not ASKED]
+
+    @property
+    def without(self) -> str:
+        """Say which controls of the model an outcome lacks that they may change; "" of another."""
+        if not self.absent or self.outcome not in ("holds", "undecided"):
+            return ""
+        return f"without the {plural('control', len(self.absent))} {' and '.join(self.absent)}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -213,6 +244,13 @@ class ProbeCheck(Concluded):
     def reach(self) -> tuple[str, ...]:
         """Say what is judged, and what would decide the condition where that is open."""
         remedies = [self.judged.remedy[0]] if self.judged else []
+        if self.judged and self.judged.unbeaten and not remedies[0]:
+            them = "the control is" if len(self.judged.unbeaten) == 1 else "the controls are"
+            remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
+        if self.judged and self.without and self.outcome == "undecided":
+            site = " and site=" if UNTRAINED.name in self.absent else ""
+            them = self.without.removeprefix("without ")
+            remedies.insert(0, f"first: give model={site} for {them}; the claim may be unspecific")
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:

@@ -82,6 +82,9 @@ class Question:
     scope: str = ""
     distinct: bool = False
     """Whether no two units are the same prompt; files that older versions saved do not say it."""
+    thing: str = ""
+    """What is credited, by its name, such as head 5.3; "" of a vector, a text and others that have
+    no short name, and in files of older versions."""
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""

@@ -66,7 +66,8 @@ def shown(value: Check | ProbeCheck) -> Any:
     if isinstance(value, Check):
         draws = {v.arm: v for v in value.controls.values()}
         idle = tuple(value.controls[name].arm for name in value.idle)
-        return structs.replace(value.judged, controls=draws, idle=idle)
+        arm = value.question.thing or value.judged.arm
+        return structs.replace(value.judged, controls=draws, idle=idle, arm=arm)
     bare = {name: structs.replace(v, points=()) for name, v in value.controls.items()}
     return value.judged and structs.replace(value.judged, points=(), controls=bare)
 
@@ -81,7 +82,9 @@ def page(path: Path, value: Check | ProbeCheck) -> str:
     numbers = export.table_csv(value.rows)
     stated = None
     if (judged := shown(value)) is not None:
-        claimed = structs.replace(judged, text=value.question.sentence or judged.text)
+        text = value.question.sentence or judged.text
+        without = (value.without,) if isinstance(value, ProbeCheck) and value.without else ()
+        claimed = structs.replace(judged, text=text, notes=without)
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
