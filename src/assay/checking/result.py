@@ -331,7 +331,8 @@ class Check(Concluded):
         """Give a control's estimate and interval as they are shown: 0 where it changes nothing."""
         v = self.controls[control]
         nothing = control in self.idle and abs(v.estimate) <= NOTHING * abs(self.estimate)
-        return (0.0, 0.0, 0.0) if nothing else (v.estimate, *v.shown)
+        low, high = v.shown
+        return (0.0, 0.0, 0.0) if nothing else (v.estimate, low, high)
 
     def row(self, control: str) -> tuple[str, str, str, str, str]:
         """Give a control's name, its draws, its number, whether it fails, as it should, and what

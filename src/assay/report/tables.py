@@ -389,11 +389,11 @@ def _choose_places(
 ) -> int | None:
     """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
     threshold that it is not."""
-    if places is None or not _known(limit):
+    if places is None or limit is None:
         return places
-    pairs = [(limit, edge) for edge in thresholds if _known(edge)]
+    near = [edge for edge in thresholds if math.isfinite(limit - edge)]
     return next(
-        (p for p in (places, places + 1) if not any(_same(a, b, p) for a, b in pairs)), places + 2
+        (p for p in (places, places + 1) if not any(_same(limit, e, p) for e in near)), places + 2
     )
 
 
