@@ -247,7 +247,8 @@ class ProbeCheck(Concluded):
         if self.judged and self.judged.unbeaten and not remedies[0]:
             them = "the control is" if len(self.judged.unbeaten) == 1 else "the controls are"
             remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
-        if self.judged and self.without and self.outcome == "undecided":
+        few = self.reason.startswith("too few units")  # with which no control helps
+        if self.judged and self.without and self.outcome == "undecided" and not few:
             site = " and site=" if UNTRAINED.name in self.absent else ""
             them = self.without.removeprefix("without ")
             remedies.insert(0, f"first: give model={site} for {them}; the claim may be unspecific")
