@@ -16,6 +16,7 @@ from markupsafe import Markup
 from assay.core.errors import AssayError
 from assay.core.figures import Figure, figures_of
 from assay.core.plain import plain_all
+from assay.core.reasons import GIVEN
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
@@ -53,6 +54,11 @@ NIGHT = (
 """What a notebook's page says when it is dark: JupyterLab, VS Code twice, Colab, others."""
 DAY = ('[data-jp-theme-light="true"]', ".vscode-light", '[theme="light"]', '[data-theme="light"]')
 """What it says when it is light, whatever the reader's system prefers."""
+UNCOUNTED = (
+    "assay.judge does not count how many claims were tried on this table; the command assay judge "
+    "does"
+)
+"""What is said of a claim about a table that was judged in Python."""
 EVERY = 0.25
 """Seconds between two drawings of a bar."""
 
@@ -77,7 +83,8 @@ def _after(value: Any) -> tuple[str, ...]:
     """Say what there is to know of a result, a claim or an estimate: its scope, notes, and whether
     it was frozen."""
     if isinstance(value, Judged | Estimated):
-        return statements.known(value)
+        is_of_table = isinstance(value, Judged) and value.threshold_from == GIVEN
+        return (*[UNCOUNTED] * is_of_table, *statements.known(value))
     data = value.data
     return (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
 

@@ -82,7 +82,7 @@ def test_noise_is_at_chance_where_each_group_has_one_label():
 
 def swapped(y):
     """Words of which the first says the label, and the bag nothing."""
-    return ["tea " + "salt wood" if k else "salt " + "wood tea" for k in y]
+    return [f"tea {t} salt" if k else f"salt {t} tea" for t, k in zip(TEXTS, y, strict=True)]
 
 
 def world(name):
@@ -137,9 +137,30 @@ def test_a_text_that_comes_again_is_never_learned_from_and_judged():
     X = draw.normal(size=(40, 64))[of] + 0.8 * draw.normal(size=(N, 64))
     label, texts = draw.permutation(np.arange(40) % 2)[of], [f"text {i}." for i in of]
     p = assay.check_probe(X, label, texts=texts, holds="auroc > 0.6", ledger=False)
-    assert p.outcome != "holds" and any("40 in all" in n for n in p.notes)
+    assert p.outcome != "holds" and any("leaves 40 groups" in n for n in p.notes)
     known, fresh = assay.check_probe(X, label, ledger=False).arms.loc[0], p.arms.loc[0]
     assert fresh.auroc_low < 0.5 < fresh.auroc_high < known.auroc_low
+
+
+def test_groups_that_share_texts_are_one_however_few_are_left():
+    """Each text's own direction and a coin for its label; every text is in two of twelve groups
+    that nothing else joins, in the end in all."""
+    draw, groups, label = np.random.default_rng(5), np.arange(48) // 4, np.arange(48) % 2
+    X, texts = draw.normal(size=(48, 16)), np.array([f"text {i}." for i in range(48)])
+
+    def with_links(links):
+        shared = texts.copy()
+        for g in range(links):
+            shared[4 * g + 4], shared[4 * g + 3] = (f"link {g}",) * 2
+        return {"groups": groups, "texts": shared.tolist(), "holds": "auroc > 0.6"}
+
+    p = assay.check_probe(X, label, **with_links(8), ledger=False)
+    (note,) = (n for n in p.notes if n.startswith("8 texts are in several groups"))
+    assert "this leaves 4 groups: keep one row of each text" in note
+    assert p.question.scope.startswith("48 rows of 4 groups")
+    assert (p.outcome, p.judged.n) == ("undecided", {"group": 4})
+    with pytest.raises(DataError, match=r"leaves 1 group: keep one .* Here there is 1 group;"):
+        assay.check_probe(X, label, **with_links(11), ledger=False)
 
 
 def test_what_is_no_activation_is_reported():
@@ -252,8 +273,8 @@ def test_that_the_text_alone_decides_is_said_before_an_undecided_verdict():
     assert p.interval[0] < 0.95 < p.interval[1] and last.startswith("undecided")
 
 
-def test_a_warning_says_why_groups_have_numbers_above_one():
-    """Tukey's pseudo-values of groups of which a few have all the errors."""
+def test_a_warning_names_the_groups_that_have_all_errors_and_the_outcome_without_them():
+    """Of Tukey's pseudo-values those of the two groups whose labels are reversed lie apart."""
     draw = np.random.default_rng(3)
     y, groups = np.arange(80) % 2, np.arange(80) // 8
     sign = (2 * y - 1) * np.where(groups < 2, -1, 1)
@@ -262,7 +283,12 @@ def test_a_warning_says_why_groups_have_numbers_above_one():
     own = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
     assert own.max() > 1 and own.mean() == pytest.approx(p.estimate)
     (note,) = [n for n in p.notes if "outlier" in n]
-    assert "jackknife pseudo-values, whose mean is the measure" in note, note
+    assert "at 0.948: group '0' and group '1'; look at their rows" in note, note
+    kept = groups >= 2  # the verdict on the parts of the others: all are a little above 0.6
+    assert (
+        assay.check_probe(X[kept], y[kept], groups=groups[kept], holds="auroc > 0.6").estimate > 0.9
+    )
+    assert note.endswith("Without them, the verdict would be holds") and p.outcome == "undecided"
 
 
 def test_a_warning_names_a_group_as_its_author_does(tmp_path):
@@ -426,7 +452,7 @@ def test_without_a_condition_it_is_a_table():
         ({"X": np.ones((N, 3))}, "same numbers in every row"),
         ({"y": [0, 1, 2] * 40}, "labels of two kinds, got 3"),
         ({"groups": [1, 2]}, "groups has length 2"),
-        ({"groups": [1] * N}, "one group"),
+        ({"groups": [1] * N}, "there is 1 group;"),
         ({"groups": [1, 2] * (N // 2)}, "there are 2 groups"),
         ({"texts": ["a"]}, "has length 1"),
         ({"folds": 3}, "folds= is a number from 5, .* 120; got 3"),
@@ -535,6 +561,47 @@ def test_an_open_verdict_says_how_many_groups_would_decide_it():
     assert p.outcome == "undecided"
     assert repr(p).endswith("to decide it: about 24 more groups, 36 in all")
     assert max(map(len, repr(p).split("\n"))) <= 110
+
+
+def test_an_undecided_probe_without_a_models_controls_is_sent_for_them_before_more_groups():
+    y = np.arange(96) % 2
+    X = np.random.default_rng(0).normal(size=(96, 4)) + np.outer(2.4 * (2 * y - 1), np.eye(4)[0])
+    p = assay.check_probe(X, y, groups=np.arange(96) // 4, holds="auroc > 0.9", ledger=False)
+    first, then = p.reach[1:]
+    assert p.outcome == "undecided" and then.startswith("to decide it: about ")
+    assert first.startswith("first: give model= and site= for the controls embedding and untrained")
+    given = {"embeddings": np.random.default_rng(1).normal(size=(96, 4))}
+    p = assay.check_probe(X, y, holds="auroc > 0.998", **given, ledger=False)
+    (first, *_) = p.reach[1:]
+    assert p.outcome == "undecided" and first.startswith(
+        "first: give model= and site= for the cont"
+    )
+
+
+def test_the_number_that_is_judged_is_told_from_the_auroc_in_the_table():
+    """One row in 96 on the wrong side: some groups' parts lie above 1 and are cut off, and the mean
+    of the others is the number whose exact interval decides."""
+    y = np.arange(96) % 2
+    X = np.random.default_rng(0).normal(size=(96, 4)) + np.outer(2.4 * (2 * y - 1), np.eye(4)[0])
+    p = assay.check_probe(X, y, groups=np.arange(96) // 4, holds="auroc > 0.9", ledger=False)
+    parts = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
+    assert p.estimate == pytest.approx(parts.clip(0, 1).mean()) and parts.max() > 1
+    assert "the verdict rests on this number, not on the AUROC in the table" in repr(p)
+
+
+def test_a_control_shows_the_interval_by_which_it_is_judged():
+    """Where the interval at 95 % reaches past the threshold, and the one at 80 % does not."""
+    draw, y = np.random.default_rng(5), np.arange(80) % 2
+    X = draw.normal(size=(80, 8)) + 2.4 * np.outer(2 * y - 1, np.eye(8)[0])
+    p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.57", ledger=False)
+    v = p.controls["permuted"]
+    assert v.low < 0.57 < v.high and v.outcome == "fails" and v.shown[1] < 0.57 < v.interval[1]
+    shown = f"{v.estimate:.3f} [{v.shown[0]:.3f}, {v.shown[1]:.3f}] (80 %)"
+    assert shown in repr(p) and "at 80 %, the level by which controls are judged" in repr(p)
+    points = p.rows.loc[p.rows["arm"] == "permuted", "auroc"]
+    half = stats.t.ppf(0.9, 19) * points.std(ddof=1) / 20**0.5
+    assert v.shown[0] <= v.estimate - half + 1e-9 and v.shown[1] >= v.estimate + half - 1e-9
+    assert v.low < v.shown[0] and v.shown[1] < v.high
 
 
 def test_a_control_of_a_perfect_probe_is_not_beaten_by_cutting_off_its_parts():

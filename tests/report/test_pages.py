@@ -8,6 +8,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import sample
 from markupsafe import escape
@@ -371,6 +372,39 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     assert row.startswith("● holds It doubles 6.5 [") and "12 prompts" in row and "✓" in row
     assert '<a href="double-check.html">It doubles</a>' in listed
     assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
+
+
+def rows_of_checks(folder):
+    index = (folder / "index.html").read_text().partition("<tbody>")[2]
+    found = re.findall("<tr>.*?</tr>", index, re.DOTALL)
+    return [" ".join(re.sub("<[^>]*>", " ", row).split()) for row in found]
+
+
+def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_path):
+    y = np.arange(60) % 2
+    X = np.random.default_rng(0).normal(size=(60, 8)) + 3 * np.outer(y, np.eye(8)[0])
+    for name, holds in (("sure", "auroc > 0.7"), ("open", "auroc > 0.999")):
+        p = assay.check_probe(X, y, sentence=name, holds=holds, ledger=False)
+        path = p.save(tmp_path / f"{name}.assay")
+        assert main(["report", str(path), "--out", str(tmp_path)]) == 0
+    undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "holds" in row)
+    without = "without the controls embedding and untrained"
+    assert f"● holds sure {without} " in holds
+    assert re.search(rf"undecided open undecided: [^;]*; {without} [01]", undecided)
+
+
+def test_what_is_checked_has_its_name_on_its_page(tmp_path):
+    def lead(heads, prompts):
+        return [float(len(p)) - 5 * ((3, 4) in (heads or [])) for p in prompts]
+
+    how = {"prompts": ["x" * n for n in range(1, 13)], "holds": "effect < -1", "ledger": False}
+    v = assay.check("It does it", lead, heads=[(3, 4)], of=(6, 8), cache=False, **how)
+    v = assay.Check.load(v.save(tmp_path / "head.assay"))
+    assert v.question.thing == "head 3.4"
+    assert main(["report", str(tmp_path / "head.assay"), "--out", str(tmp_path)]) == 0
+    drawn = (tmp_path / "head-check.html").read_text().partition("<svg")[2].partition("</svg>")[0]
+    names = re.findall(r'<text class="name"[^>]*>(.*?)</text>', drawn)
+    assert names[0] == "head 3.4" and all("head " in name for name in names[1:])
 
 
 def test_where_a_curve_crosses_is_an_answer():

@@ -4,6 +4,7 @@ language must escape."""
 import contextlib
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -11,10 +12,11 @@ import re
 import numpy as np
 import pytest
 import sample
+import scipy.stats
 from msgspec import structs
 
 from assay.core.estimates import curve
-from assay.core.results import Estimated, Price, ResultData
+from assay.core.results import Estimated, Judged, Price, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
 from assay.report import export, pages, statements, tables
@@ -209,9 +211,40 @@ def test_csv_keeps_numbers_in_full_and_lists_every_control():
     assert any(sample.HOSTILE in r["text"] for r in rows)
 
 
+def test_a_control_far_below_the_digits_of_the_claim_is_shown_as_zero():
+    """The lead falls by 0.5; a control moves it by millionths of it, another by hundredths."""
+    draw = np.random.default_rng(0)
+    for size, shown in ((1e-6, "0.00"), (0.02, "0.02")):
+        rows = {"arm": ["cut"] * 9 + ["main"] * 9 + ["other"] * 9, "seed": [*range(9)] * 3}
+        noise = size * (1 + draw.normal(size=9) / 8)
+        rows["x"] = [*(0.5 + draw.normal(size=9) / 20), *[0.0] * 9, *noise]
+        judged = judge(rows, claim="cut.x - main.x > 0.2", unit="seed", control="other")
+        control = tables.control("control", "other", judged.controls["other"], judged)
+        assert control.outcome == "fails" and control.estimate.startswith(shown)
+        assert len(control.estimate) == 4 or size > 1e-3
+
+
+def test_a_control_is_shown_with_the_interval_by_which_it_fails():
+    """Student's t at 80 % and 95 % of nine units around 0."""
+    x = scipy.stats.norm.ppf((np.arange(9) + 0.5) / 9)
+    rows = {"arm": ["new"] * 9 + ["again"] * 9, "seed": [*range(9)] * 2, "x": [*(x / 9 + 3), *x]}
+    half = {at: scipy.stats.t.ppf((1 + at) / 2, 8) * x.std(ddof=1) / 3 for at in (0.8, 0.95)}
+    threshold = (half[0.8] + half[0.95]) / 2
+    judged = judge(rows, claim=f"new.x > {threshold}", unit="seed", control="again")
+    control = judged.controls["again"]
+    assert control.interval == pytest.approx((-half[0.95], half[0.95]))
+    assert control.shown == pytest.approx((-half[0.8], half[0.8]))
+    read = Judged.from_json(json.loads(json.dumps(judged.to_json())))
+    assert read.controls["again"].shown == control.shown
+    line = tables.control("control", "again", control, judged).line
+    low, high = (tables.number(s * half[0.8], 1) for s in (-1, 1))
+    assert f"[{low}, {high}] (80 %): does not satisfy the claim" in line, line
+    assert "narrower" not in judged.to_json()
+
+
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     numbers = 0.0233, 0.0202, 0.0246
-    assert tables.estimate(*numbers, [0.025, math.inf]) == ("0.0233", "[0.0202, 0.0246]")
+    assert tables.estimate(*numbers, [0.025, math.inf]) == ("0.023", "[0.020, 0.0246]")
     assert tables.estimate(*numbers, [0.1, math.inf]) == ("0.023", "[0.020, 0.025]")
 
 

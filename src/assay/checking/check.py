@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers, Steps
-from assay.checking.credited import BREAKS, Credited, Options, credited, refuse_unknown
+from assay.checking.credited import (
+    BREAKS,
+    Credited,
+    Options,
+    credited,
+    name_of,
+    refuse_unknown,
+)
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
@@ -335,8 +342,9 @@ class _Asked:
                 f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
             )
         rows = _table(given, units, self.arms)
-        scope = {"distinct": given.distinct, "scope": given.stays(units)}
-        question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **scope)
+        about = {"distinct": given.distinct, "scope": given.stays(units)}
+        about["thing"] = name_of(kind, self.thing)
+        question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
         self.notes += _untouched(self.arms[kind], kind)
         named = {c.name for c in parse(question.holds).columns}

@@ -91,7 +91,7 @@ class Credited:
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
         """Add draws of a control; the name of one of the author's `own` comes first in theirs."""
         for x in things:
-            name = _name(self.kind, x)
+            name = name_of(self.kind, x)
             if own:
                 name = f"{control.name} ({name})" if name and len(things) > 1 else ""
             self.draws.append(Draw(control, lambda x=x: x, name))  # type: ignore[misc]
@@ -112,7 +112,7 @@ class Credited:
         self.notes.append(f"no control {control.name!r}: {how}")
 
 
-def _name(kind: str, thing: Any) -> str:
+def name_of(kind: str, thing: Any) -> str:
     """Name a thing: layer 25, head 5.3, neurons 3 + 8 + 9 + 2 more; "" for a vector, a text and
     others that have no short name."""
     if kind in ("vector", "source", "text", "training"):

@@ -44,6 +44,7 @@ from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.judging import rename_unit
 from assay.core.nouns import plural
+from assay.core.outlying_units import find_outliers
 from assay.core.reasons import TIES
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
@@ -74,13 +75,12 @@ near-copies."""
 HUGE, FEW_BLOCKS = 30, 3
 """How many times as far from the median row as is usual from which a row is reported; so often the
 label changes along the rows where it comes in blocks."""
-OF_GROUPS = (
-    "(these are the groups' jackknife pseudo-values, whose mean is the measure: one by itself may "
-    "lie above 1 or below 0)"
-)
-"""What the numbers of groups are that a warning names."""
+NAMED = 4
+"""How many groups a warning names."""
 SAME = 5e-4
 """Up to which difference two estimates are shown as the same."""
+LEAST_GROUPS = 3
+"""Groups at least: to train on, to tune on and to judge."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -114,8 +114,30 @@ class Question:
         verdict = _judged(rows, self.unit, self.holds, self.why, self.tested)
         warning = rename_unit(verdict.warning, GROUP, self.groups)
         if "outlier" in warning and self.unit == GROUP:
-            warning = f"{warning} {OF_GROUPS}"
+            first, *others = warning.split("; ")
+            warning = "; ".join([f"{first}: {self._outliers(rows, verdict)}", *others])
         return structs.replace(verdict, warning=warning)
+
+    def _outliers(self, rows: pd.DataFrame, verdict: Judged) -> str:
+        """Which groups are outliers, what to do about them, and what the outcome is without."""
+        numbers = rows[rows["arm"] == PROBE].set_index(GROUP)
+        value = parse(self.holds).columns[0].name
+        few = find_outliers(numbers[value].to_numpy())
+        apart = [k for k, x in numbers[value].items() if x in few]
+        if not apart or len({c.name for c in parse(self.holds).columns}) > 1:
+            return "look at the rows of these groups"
+        names = [self.groups.get(str(k), f"group {k}") for k in apart]
+        more = [f"{len(names) - NAMED} more"] * (len(names) > NAMED)
+        *first, last = *names[:NAMED], *more
+        listed = f"{', '.join(first)} and {last}" if first else last
+        kept = rows[~rows[GROUP].isin(apart)]
+        without = _judged(kept, self.unit, self.holds, self.why, self.tested)
+        them = "them" if names[1:] else "it"
+        same = "is also" if without.outcome == verdict.outcome else "would be"
+        return (
+            f"{listed}; look at {'their' if names[1:] else 'its'} rows, which may have a wrong "
+            f"label or be of another kind. Without {them}, the verdict {same} {without.outcome}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +163,6 @@ class ProbeCheck(Concluded):
     """The verdict on the condition; None where none was given."""
     notes: tuple[str, ...]
 
-    @property
-    def controls(self) -> Mapping[str, Verdict]:
-        """Give the verdict on each control, by name; none without a condition."""
-        return self.judged.controls if self.judged else {}
-
     def to_pandas(self) -> pd.DataFrame:
         """One row for the probe and for each control."""
         return self.arms
@@ -154,13 +171,15 @@ class ProbeCheck(Concluded):
         """Say of each arm its measures, with intervals."""
         lines = []
         for row in self.arms.to_dict("records"):
-            numbers = [
-                f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in MEASURES
-            ]
+            verdict, numbers = self.controls.get(row["arm"]), []
+            for m in MEASURES:
+                (low, high), level = (row[f"{m}_low"], row[f"{m}_high"]), ""
+                if verdict and verdict.interval == (low, high):  # it is judged by this measure
+                    (low, high), level = verdict.shown, self.level(row["arm"])
+                numbers.append(f"{row[m]:.3f} [{low:.3f}, {high:.3f}]{level}")
             ahead = ""
             if row["arm"] != PROBE:
                 ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
-            verdict = self.controls.get(row["arm"])
             satisfies = [CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
             lines.append((row["arm"], *numbers, ahead, *satisfies, row["why"]))
         return lines
@@ -187,33 +206,52 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
-        why = f" ({self.reason})" if self.reason else ""
-        absent = [
-            c.name
-            for c in (EMBEDDING, UNTRAINED)
-            if any(n.startswith(_without(c)) for n in self.notes)
-        ]
-        if absent and self.outcome in ("holds", "undecided"):
-            without = f"without the {plural('control', len(absent))} {' and '.join(absent)}"
-            why = f" ({'; '.join(filter(None, (self.reason, without)))})"
-        verdict = f"{given}{self.outcome}{why}: {self.question.words}"
+        why = "; ".join(filter(None, (self.reason, self.without)))
+        verdict = f"{given}{self.outcome}{f' ({why})' * bool(why)}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
         if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
             return verdict
-        low, high = self.interval
-        cut = ", with the part of each group cut off at 0 and 1" if len({*named}) == 1 else ""
+        (low, high), cut = self.interval, ""
+        if len({*named}) == 1:
+            column = "AUROC" if named[0] == "auroc" else named[0]
+            cut = (
+                f": the verdict rests on this number, not on the {column} in the table; some "
+                f"{self.question.unit}s contribute more than 1 or less than 0 to it, and are "
+                "counted as 1 or 0, which gives exact limits"
+            )
         return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]{cut}"
+
+    @property
+    def absent(self) -> list[str]:
+        """Name the controls of the model that are missing."""
+        missing = (c for c in _HOW if any(n.startswith(_without(c)) for n in self.notes))
+        return [c.name for c in missing if c is not ASKED]
+
+    @property
+    def without(self) -> str:
+        """Say which controls of the model an outcome lacks that they may change; "" of another."""
+        if not self.absent or self.outcome not in ("holds", "undecided"):
+            return ""
+        return f"without the {plural('control', len(self.absent))} {' and '.join(self.absent)}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number, as a check does."""
-        return (*self.judged_narrower(self.judged.controls if self.judged else {}), *self.notes)
+        return (*self.judged_narrower, *self.notes)
 
     @property
     def reach(self) -> tuple[str, ...]:
         """Say what is judged, and what would decide the condition where that is open."""
         remedies = [self.judged.remedy[0]] if self.judged else []
+        if self.judged and self.judged.unbeaten and not remedies[0]:
+            them = "the control is" if len(self.judged.unbeaten) == 1 else "the controls are"
+            remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
+        few = self.reason.startswith("too few units")  # with which no control helps
+        if self.judged and self.without and self.outcome == "undecided" and not few:
+            site = " and site=" if UNTRAINED.name in self.absent else ""
+            them = self.without.removeprefix("without ")
+            remedies.insert(0, f"first: give model={site} for {them}; the claim may be unspecific")
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
@@ -367,16 +405,17 @@ class _Rows:
         """Read and check them. Raises: DataError."""
         x = _matrix("X", X, None)
         positive, names = _labels(y, len(x))
-        group = _groups(groups, len(x))
-        if (count := int(group.max()) + 1) == 2:
-            raise DataError(
-                f"there are {count} groups; a probe is trained and tuned on some and judged on "
-                f"others, which takes three, and a verdict takes {FEWEST}"
-            )
+        stated = _groups(groups, len(x))
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
-        stated = group
-        group, same = _with_same_texts(group, texts)
+        group, same = _with_same_texts(stated, texts)
+        if (count := int(group.max()) + 1) < LEAST_GROUPS:
+            of = f"{same[0]}. Here " if count <= int(stated.max()) else ""
+            raise DataError(
+                f"{of}there {'is' if count == 1 else 'are'} {count} {plural('group', count)}; a "
+                "probe is trained and tuned on some and judged on others, which takes three, and a "
+                f"verdict takes {FEWEST}"
+            )
         group, joined = _with_near_copies(x, positive, group)
         examples = [] if groups is None else _merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive, group)]
@@ -385,8 +424,6 @@ class _Rows:
             units = _folds(folds, group, positive)
             parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
             return cls(x, positive, group, parts, FOLD, units + 1, [*notes, *joined])
-        if len(np.unique(group)) < 2:
-            raise DataError("all rows are of one group; whole groups are judged by others")
         parts = reading.parts_of(list(group), positive)
         if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
             before = reading.even_folds(stated, positive) if examples else 0
@@ -804,9 +841,12 @@ def _with_same_texts(
         return group, ["all texts are the same, so no control of words or spelling says anything"]
     words = f"{several} {'text is' if several == 1 else 'texts are'} in several groups"
     together = _linked(group, text)
-    if (count := int(together.max()) + 1) < FEWEST:
-        return group, [f"{words}, so the probe is trained and judged on them"]
-    return together, [f"{words}, which are taken as one group for each text: {count} in all"]
+    few = (count := int(together.max()) + 1) < FEWEST
+    advice = ": keep one row of each text, or give each text to one group" * few
+    return together, [
+        f"{words}, and such groups are taken as one, so that no text is both trained on and "
+        f"judged; this leaves {count} {plural('group', count)}{advice}"
+    ]
 
 
 def _linked(group: np.ndarray, sets: np.ndarray) -> np.ndarray:

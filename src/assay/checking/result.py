@@ -82,6 +82,9 @@ class Question:
     scope: str = ""
     distinct: bool = False
     """Whether no two units are the same prompt; files that older versions saved do not say it."""
+    thing: str = ""
+    """What is credited, by its name, such as head 5.3; "" of a vector, a text and others that have
+    no short name, and in files of older versions."""
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
@@ -168,6 +171,11 @@ class Concluded(Shown):
     judged: Judged | None
 
     @property
+    def controls(self) -> Mapping[str, Verdict]:
+        """Give the verdict on each control, by name; none without a condition."""
+        return self.judged.controls if self.judged else {}
+
+    @property
     def outcome(self) -> str:
         """Give the outcome: holds, fails, unspecific or undecided; "" without a condition."""
         return self.judged.outcome if self.judged else ""
@@ -187,17 +195,24 @@ class Concluded(Shown):
         """Give its 95 % interval."""
         return self.judged.interval if self.judged else (math.nan, math.nan)
 
-    def judged_narrower(self, controls: Mapping[str, Verdict]) -> tuple[str, ...]:
-        """Say which controls fail by a narrower interval than the one that is shown."""
-        names = [name for name, v in controls.items() if narrower_level(v)]
+    def level(self, control: str) -> str:
+        """Name the level of a control's interval as it is shown, " (80 %)", where it is not the one
+        of the claim's."""
+        level = narrower_level(self.controls[control]) if control in self.controls else ""
+        return f" ({level})" if level else ""
+
+    @property
+    def judged_narrower(self) -> tuple[str, ...]:
+        """Say of which controls the interval shown is the narrower one by which they fail."""
+        names = [name for name, v in self.controls.items() if narrower_level(v)]
         if not names:
             return ()
-        level = narrower_level(controls[names[0]])
+        level = narrower_level(self.controls[names[0]])
         which = f"{', '.join(names)}: the {plural('interval', len(names))} shown"
-        reach, do = ("reach", "do") if names[1:] else ("reaches", "does")
+        are, reach = ("are", "reach") if names[1:] else ("is", "reaches")
         return (
-            f"{which} {reach} into the range of the claim; that at {level}, by which controls are "
-            f"judged, {do} not",
+            f"{which} {are} at {level}, the level by which controls are judged; at 95 % "
+            f"{'they' if names[1:] else 'it'} {reach} into the range of the claim",
         )
 
 
@@ -298,8 +313,7 @@ class Check(Concluded):
         what was done and left out."""
         warning = (self.judged.warning,) if self.judged.warning else ()
         idle = (f"control {name} {IDLE}" for name in self.idle)
-        narrower = self.judged_narrower(self.controls)
-        return (*warning, *self.judged.notes, *narrower, *idle, *self.notes)
+        return (*warning, *self.judged.notes, *self.judged_narrower, *idle, *self.notes)
 
     @cached_property
     def idle(self) -> tuple[str, ...]:
@@ -317,7 +331,8 @@ class Check(Concluded):
         """Give a control's estimate and interval as they are shown: 0 where it changes nothing."""
         v = self.controls[control]
         nothing = control in self.idle and abs(v.estimate) <= NOTHING * abs(self.estimate)
-        return (0.0, 0.0, 0.0) if nothing else (v.estimate, v.low, v.high)
+        low, high = v.shown
+        return (0.0, 0.0, 0.0) if nothing else (v.estimate, low, high)
 
     def row(self, control: str) -> tuple[str, str, str, str, str]:
         """Give a control's name, its draws, its number, whether it fails, as it should, and what
@@ -329,7 +344,8 @@ class Check(Concluded):
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
             names = ", ".join(a for a in some[:3] if not a.startswith(control))
             satisfies += f", {len(some)} of {draws}{f': {names}' if names else ''}"
-        return control, str(draws), _number(*self.numbers(control)), satisfies, in_words(why)
+        numbers = _number(*self.numbers(control)) + self.level(control)
+        return control, str(draws), numbers, satisfies, in_words(why)
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`

@@ -59,6 +59,7 @@ from assay.core.results import (
     Price,
     Verdict,
     control_level,
+    narrower_level,
 )
 from assay.core.stats import Statistic, mean
 
@@ -230,6 +231,8 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
         if between:
             price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
+    if narrower_level(v):
+        v = structs.replace(v, narrower=unscaled(claim.scale, (low, high)))
     return _Arm(v, i, table, between)
 
 

@@ -114,7 +114,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("lacks", "levels")
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "rows")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "narrower", "rows")
 
     text: str = ""
     """The claim's, as are `kind`, `units`, `unit`, `source`, `published`, the ranges and `near`."""
@@ -179,6 +179,14 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """The dimension, such as layer, of which the estimate is a level; "" of any other number."""
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
+    narrower: Range = ()
+    """The interval by which a control fails, at 80 %, where its usual one reaches into the range to
+    hold; () of others, and in files of older versions."""
+
+    @property
+    def shown(self) -> tuple[float, ...]:
+        """Give the interval to show: of a control the one by which it fails."""
+        return self.narrower or self.interval
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -228,8 +236,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("at", "contrast", "edition", "idle", "level_of", "measured_in", "rows", "sides"),
-        *("together", "unless", "violations"),
+        *("at", "contrast", "edition", "idle", "level_of", "measured_in", "narrower", "rows"),
+        *("sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}

@@ -282,8 +282,9 @@ def check_units(
     """Refuse columns that cannot be units, or what a curve goes over. Raises: ClaimError,
     DataError."""
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
-        columns = ", ".join([*map(str, rows.columns)][:MANY])
-        got = ", ".join(units) or f"none; columns: {columns}"
+        taken = {"arm", *(c.name for c in parsed.columns)}
+        others = [name for name in map(str, rows.columns) if name not in taken]
+        got = ", ".join(units) or f"none; other columns: {', '.join(others[:MANY]) or 'none'}"
         raise ClaimError(
             "name one or two columns whose levels are independent units, such as ",
             Argument("unit", ("seed",)),

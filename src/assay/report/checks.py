@@ -43,8 +43,8 @@ def of_claim(judged: Judged) -> Figure:
     arms = {judged.arm: judged, **judged.controls}
     columns: dict[str, list[Any]] = {"arm": list(arms)}
     columns["role"] = ["the claim", *["control"] * len(judged.controls)]
-    for name in ("estimate", "low", "high"):
-        columns[name] = [getattr(v, name) for v in arms.values()]
+    columns["estimate"] = [v.estimate for v in arms.values()]
+    columns["low"], columns["high"] = map(list, zip(*(v.shown for v in arms.values()), strict=True))
     rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
     return Figure(
         f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
@@ -66,7 +66,8 @@ def shown(value: Check | ProbeCheck) -> Any:
     if isinstance(value, Check):
         draws = {v.arm: v for v in value.controls.values()}
         idle = tuple(value.controls[name].arm for name in value.idle)
-        return structs.replace(value.judged, controls=draws, idle=idle)
+        arm = value.question.thing or value.judged.arm
+        return structs.replace(value.judged, controls=draws, idle=idle, arm=arm)
     bare = {name: structs.replace(v, points=()) for name, v in value.controls.items()}
     return value.judged and structs.replace(value.judged, points=(), controls=bare)
 
@@ -81,7 +82,9 @@ def page(path: Path, value: Check | ProbeCheck) -> str:
     numbers = export.table_csv(value.rows)
     stated = None
     if (judged := shown(value)) is not None:
-        claimed = structs.replace(judged, text=value.question.sentence or judged.text)
+        text = value.question.sentence or judged.text
+        without = (value.without,) if isinstance(value, ProbeCheck) and value.without else ()
+        claimed = structs.replace(judged, text=text, notes=without)
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
@@ -122,7 +125,7 @@ def controls(value: Check | ProbeCheck) -> Markup:
     for name in value.controls:
         numbers, limits = map(minus, estimate(*value.numbers(name)))
         shown, draws, _, *words = value.row(name)
-        lines.append((shown, draws, f"{numbers} {limits}", *words))
+        lines.append((shown, draws, f"{numbers} {limits}{value.level(name)}", *words))
     return table(HEADS, lines)
 
 

@@ -355,8 +355,12 @@ class ListedCheck(NamedTuple):
 
     @property
     def row(self) -> tables.Row | None:
-        """Its claim as a row of a table."""
-        return tables.row(self.judged) if self.judged else None
+        """Its claim as a row of a table, with why it came out so, and which controls are missing;
+        what would decide it is on its page."""
+        if not (j := self.judged):
+            return None
+        reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
+        return replace(tables.row(j), why="; ".join(filter(None, (reason, *j.notes))))
 
 
 def listed_check(href: str, page: str) -> ListedCheck:

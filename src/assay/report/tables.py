@@ -58,6 +58,8 @@ CHECK_WORDS = {True: "does not satisfy the claim", False: "satisfies it", None: 
 ROLES = {"near": "control", "control": "control"}
 ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
+BELOW = 2
+"""So many decimals below the last one of a claim's number, a control's number is shown as 0."""
 STYLES = {
     "holds": "green",
     "fails": "red",
@@ -322,10 +324,10 @@ def estimate(
         few = 10.0 ** -(places + 1) / 2 <= abs(value) < 10 ** (1 - places)
         places += few or any(_same(value, end, places) for end in (low, high))
         places = max(places, least)
-    places = _choose_places(places, (low, high), thresholds)
     if not (_known(low) or _known(high)):
         return number(value, places), "no interval"
-    return number(value, places), f"[{number(low, places)}, {number(high, places)}]"
+    ends = (number(end, _choose_places(places, end, thresholds)) for end in (low, high))
+    return number(value, places), f"[{', '.join(ends)}]"
 
 
 def estimate_of(
@@ -345,9 +347,9 @@ def estimate_of(
 def limits(
     numbers: Verdict | Other | Estimated, claim: Judged | None = None
 ) -> tuple[float, float]:
-    """Give the interval as it is printed: cut off at the least and the greatest possible number,
-    unless the estimate lies beyond."""
-    low, high = numbers.low, numbers.high
+    """Give the interval as it is printed, of a control the one by which it fails: cut off at the
+    least and the greatest possible number, unless the estimate lies beyond."""
+    low, high = numbers.shown if isinstance(numbers, Verdict) else (numbers.low, numbers.high)
     least, greatest = _ends(claim or numbers) or (-math.inf, math.inf)
     if not (_known(low) and _known(high)) or not least <= numbers.estimate <= greatest:
         return low, high
@@ -383,15 +385,15 @@ def _known(x: float | None) -> bool:
 
 
 def _choose_places(
-    places: int | None, limits: Sequence[float | None], thresholds: Sequence[float]
+    places: int | None, limit: float | None, thresholds: Sequence[float]
 ) -> int | None:
     """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
     threshold that it is not."""
-    if places is None:
-        return None
-    pairs = [(a, b) for a in limits for b in thresholds if a is not None and math.isfinite(a - b)]
+    if places is None or limit is None:
+        return places
+    near = [edge for edge in thresholds if math.isfinite(limit - edge)]
     return next(
-        (p for p in (places, places + 1) if not any(_same(a, b, p) for a, b in pairs)), places + 2
+        (p for p in (places, places + 1) if not any(_same(limit, e, p) for e in near)), places + 2
     )
 
 
@@ -492,6 +494,12 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         same = "its number is the claim's own in every unit, so both probably do the same thing"
         words = "; ".join(filter(None, (words, same)))
     numbers = estimate_of(v)
+    if claim and (most := decimals(claim.low, claim.high)) is not None and not v.level_of:
+        least = 10.0 ** -(most + BELOW)
+        if max(abs(v.estimate), abs(v.low), abs(v.high)) < least / 2:
+            numbers = f"{0:.{most}f}", f"[{0:.{most}f}, {0:.{most}f}]"
+    if level and v.narrower:
+        numbers = numbers[0], f"{numbers[1]} ({level})"
     if claim and arm in claim.idle:
         words = f"this control {reasons.IDLE}"
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):

@@ -63,7 +63,10 @@ def lines(claims: Collection[Claim]) -> Iterator[str]:
                 f"to {together} times as often as one alone"
             )
         else:
-            yield f"{which}: their intervals hold for all {together} at once; --each undoes that"
+            yield (
+                f"{which}: their intervals hold for all {together} at once; `assay run --each` "
+                "judges each by itself"
+            )
 
 
 def _asked(claim: Claim) -> list[tuple[str, str]]:
