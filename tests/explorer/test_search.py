@@ -76,8 +76,23 @@ def test_the_token_spelt_as_typed_is_meant_unless_nothing_is_listed_for_it():
 def test_a_list_with_features_opens_and_says_that_the_token_itself_has_none(world):
     page = told(world, f"{SEARCH}?by=token&q=e")
     assert page["lists"][0]["total"] and page["chosen"]["text"].strip() != "e"
-    assert "No feature is listed for a token “e” itself" in page["note"]
+    assert "“e” itself is no token of this model's vocabulary. The list below" in page["note"]
     assert not told(world, f"{SEARCH}?by=token&q=def")["note"]
+
+
+def test_a_token_without_features_says_whether_it_is_in_the_text(world):
+    tokens = world.made.tokens[:, 1:]
+    listed = {t for k in range(40) for t in top_five(world, k)}
+    for in_text in (True, False):
+        word = next(
+            w
+            for t, w in enumerate(KNOWN)
+            if t not in listed and re.fullmatch(r" ?\w+", w) and bool((tokens == t).any()) == in_text
+        )
+        page = told(world, f"{SEARCH}?by=token&id={KNOWN.index(word)}&q={quote(word)}")
+        count = int((tokens == KNOWN.index(word)).sum())
+        assert (f"occurs {count} time" in page["note"]) == in_text
+        assert ("does not occur in the indexed text" in page["note"]) != in_text
 
 
 def test_an_unknown_token_leads_to_contexts(world):

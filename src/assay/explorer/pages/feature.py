@@ -137,7 +137,7 @@ def build_page(
         "about": index.about,
         "name": index.names([number])[number],
         "sentence": sentence(feature, index, growing is not None),
-        "provisional": growing is not None and not growing.only_ablates,
+        "provisional": growing is not None and not growing.lacks,
         "numbers": n,
         "contexts": feature.contexts,
         "promoted": feature.promoted,
@@ -264,22 +264,20 @@ def _describe_effect(
     if value is None or low is None or high is None:
         return ""
     if low > 0:
-        return (
-            f"{begins} raises the loss by {_worded(value, low, high)} nat where it is on: it helps."
-        )
+        return f"{begins} raises the loss by {_worded(value, low, high)}\N{NO-BREAK SPACE}nat where it is on: it helps."
     if high < 0:
         return (
-            f"{begins} lowers the loss by {_worded(-value, -high, -low)} nat where it is on: it "
+            f"{begins} lowers the loss by {_worded(-value, -high, -low)}\N{NO-BREAK SPACE}nat where it is on: it "
             "hurts."
         )
     return (
-        f"{begins} changes the loss by {_worded(value, low, high)} nat where it is on, which "
+        f"{begins} changes the loss by {_worded(value, low, high)}\N{NO-BREAK SPACE}nat where it is on, which "
         f"{UNTOLD}"
     )
 
 
 def _worded(value: float, low: float, high: float) -> str:
-    return minus(" ".join(estimate(value, low, high)))
+    return minus(" ".join(estimate(value, low, high, (0.0,))))
 
 
 def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
