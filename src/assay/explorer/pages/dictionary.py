@@ -182,6 +182,7 @@ class _View:
                 *columns,
                 "feature",
                 "token",
+                "ablated_firings",
                 "importance_low",
                 "importance_high",
                 "gradient_low",

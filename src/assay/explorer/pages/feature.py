@@ -263,17 +263,12 @@ def _describe_effect(
 ) -> str:
     if value is None or low is None or high is None:
         return ""
-    if low > 0:
-        return f"{begins} raises the loss by {_worded(value, low, high)}\N{NO-BREAK SPACE}nat where it is on: it helps."
-    if high < 0:
-        return (
-            f"{begins} lowers the loss by {_worded(-value, -high, -low)}\N{NO-BREAK SPACE}nat where it is on: it "
-            "hurts."
-        )
-    return (
-        f"{begins} changes the loss by {_worded(value, low, high)}\N{NO-BREAK SPACE}nat where it is on, which "
-        f"{UNTOLD}"
-    )
+    sign, way, word = (-1, "lowers", "it hurts") if high < 0 else (1, "raises", "it helps")
+    if low <= 0 <= high:
+        way, word = "changes", ""
+    ends = sorted((sign * low, sign * high))
+    nats = f"{_worded(sign * value, *ends)}\N{NO-BREAK SPACE}nat where it is on"
+    return f"{begins} {way} the loss by {nats}{f': {word}.' if word else f', which {UNTOLD}'}"
 
 
 def _worded(value: float, low: float, high: float) -> str:
