@@ -83,7 +83,7 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     for address in (HOME, f"{HOME}/3"):
         assert "rovisional" not in reader(tmp_path, ablating).get(address).text
     assert (
-        "all of the text has been read, and ablations are being added."
+        "its names and contexts are final; ablations are being added."
         in reader(tmp_path, ablating).get(HOME).text
     )
     making.progress = Progress(finished=True)
