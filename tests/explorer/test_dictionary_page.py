@@ -30,6 +30,7 @@ def world(tmp_path_factory):
     worth[60:] = np.nan
     values = {
         "feature": np.arange(120),
+        "ablated_firings": np.where(np.isnan(worth), np.nan, 5),
         "importance": worth,
         "importance_low": worth - 0.01,
         "importance_high": worth + 0.01,
@@ -173,7 +174,7 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     assert "not shown" not in page
     answer = "random directions do; the difference is 53.0 % [52.0 %, 54.0 %] of the variance.</p>"
     assert page.index(answer) < page.index("How good it is")
-    assert "rises by 0.25 [0.21, 0.29] nats, measured on the first 8,064 tokens" in page
+    assert "rises by 0.25 [0.21, 0.29]&nbsp;nats, measured on the first 8,064 tokens" in page
     assert "On all 744 tokens, 31.5 features are on" in page and "to 2.25" not in page
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text
@@ -199,10 +200,15 @@ def test_commands_can_be_pasted(tmp_path):
     known = {"source": "/my files/d.safetensors", "model": "pythia", "corpus": "my text"}
     shelve(root, "a" * 16, simulated.made(tmp_path / "a"), **known)
     browser, paste = client(root), "--model pythia --text &#39;my text&#39;"
-    page = browser.get("/pythia/made-up").text
-    assert f"<code>assay export OTHER --format index {paste} --root {root}</code>" in page
+
+    def shown(address):
+        """The page without the marks that keep an option on one line."""
+        return re.sub('<span class="option">(.*?)</span>', r"\1", browser.get(address).text)
+
+    page = shown("/pythia/made-up")
+    assert "OTHER" not in page, "to a first reader, other dictionaries are noise"
     assert f"<code>assay evaluate &#39;/my files/d.safetensors&#39; {paste} --site " in page
-    page = browser.get("/pythia/made-up/3").text
+    page = shown("/pythia/made-up/3")
     assert (
         f"<code>assay export &#39;/my files/d.safetensors&#39; --format index {paste} --site "
         in page
@@ -210,6 +216,21 @@ def test_commands_can_be_pasted(tmp_path):
     about = browser.get("/pythia/made-up.json").json()["about"]
     read = about["windows"] * about["context"]
     assert f" --tokens {read} --root {root} --ablate 32</code>" in page, "the same index, with more"
+
+
+def test_ablated_features_are_one_click_away(world):
+    browser, _, worth = world
+    chips = re.findall(
+        r'<a class="choice" href="([^"]*)">(\w+)[^<]* <span[^>]*>(\d+) feature',
+        browser.get(HOME).text,
+    )
+    expected = {"measured": worth == worth, "helps": worth > 0.01, "hurts": worth < -0.01}
+    assert [word for _, word, _ in chips] == list(expected)
+    for link, word, count in chips:
+        path, _, query = link.replace("&amp;", "&").removesuffix("#features").partition("?")
+        shown = browser.get(f"{path}.json?{query}").json()["features"]
+        assert shown["total"] == int(count) == expected[word].sum()
+        assert all(expected[word][row["feature"]] for row in shown["rows"])
 
 
 def test_the_page_says_how_its_tables_are_opened(world):

@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import httpx
 import pytest
@@ -69,7 +70,7 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
         'id="features"' in page and "the start of the text" in page
     ) or "checks whether it is complete" in page
     assert "Names are provisional until the index is whole" in page
-    assert "are measured as well, once the whole text has been read." in page
+    assert "with which the dictionary is compared, are measured last." in page
     assert "No random dictionary" not in page
     provisional = "These numbers are provisional: they come from the first "
     ablating_later = dataclasses.replace(making, ablate=8)
@@ -78,10 +79,13 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert all(provisional in page and "To ablate more" not in page for page in pages)
     assert provisional in reader(tmp_path, making).get(f"{HOME}/search?q=a").text
     assert "To ablate more" in client(tmp_path).get(f"{HOME}/3").text
-    ablating = Making("model/made-up", "made/up", there=True, only_ablates=True, progress=HALF)
+    ablating = Making("model/made-up", "made/up", there=True, lacks="ablations", progress=HALF)
     for address in (HOME, f"{HOME}/3"):
         assert "rovisional" not in reader(tmp_path, ablating).get(address).text
-    assert "ablations are being added to its index" in reader(tmp_path, ablating).get(HOME).text
+    assert (
+        "its names and contexts are final; ablations are being added."
+        in reader(tmp_path, ablating).get(HOME).text
+    )
     making.progress = Progress(finished=True)
     for address in (f"{HOME}/3", f"{HOME}/search?q=a"):
         assert provisional not in reader(tmp_path, making).get(address).text
@@ -168,16 +172,19 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
         file, model = str(world / "one.safetensors"), str(world / "llama")
         return background.locate_index(file, model, str(world / "texts"), tmp_path, **options)
 
-    first, then, whole = located(site="blocks.0.hook_resid_post", context=32).steps
+    first, then, read, whole = located(site="blocks.0.hook_resid_post", context=32).steps
     assert first["tokens"] == background.FIRST
     assert not first["gradients"]
     assert first["ablate"] == 0
     assert (then["tokens"], then["gradients"], then["ablate"]) == (8192, True, 0)
+    assert not then["measured"] and not read["measured"]
+    assert (read["tokens"], read["ablate"]) == (whole["tokens"], 0)
     assert whole["ablate"] == 32
-    assert {step["site"] for step in (first, then, whole)} == {"blocks.0.hook_resid_post"}
+    assert {step["site"] for step in (first, then, read, whole)} == {"blocks.0.hook_resid_post"}
     few = located(tokens=4096).steps  # little is read twice
     assert [(step["tokens"], step["gradients"], bool(step["ablate"])) for step in few] == [
         (1024, False, False),
+        (4096, True, False),
         (4096, True, True),
     ]
     assert len(located(tokens=2000, gradients=False, ablate=0).steps) == 1
@@ -200,10 +207,51 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     again = located()
     assert again.there
     assert again.make
-    assert [step["gradients"] for step in again.steps] == [True, True]
+    assert [step["gradients"] for step in again.steps] == [True, True, True]
     assert {(s["site"], s["context"], s["bos"]) for s in again.steps} == {
         ("blocks.1.hook_resid_post", 24, True)
     }, "as it was begun"
+
+
+def test_what_was_read_is_final_before_ablations_and_baselines(world, tmp_path):
+    file, model, text = (str(world / name) for name in ("one.safetensors", "llama", "texts"))
+    options = {"tokens": 320, "ablate": 2, "ablate_windows": 2, "context": 32}
+    wanted = background.locate_index(file, model, text, tmp_path, **options)
+    assert wanted.lacks == "ablations and baselines"
+    making, states, heard = Making(wanted.address, wanted.name), [], []
+
+    class Pipe:
+        """Gives messages as the process that makes the index sends them."""
+
+        def __init__(self, messages):
+            self.messages = iter(messages)
+
+        def recv(self):
+            states.append((making.made, making.lacks))
+            return next(self.messages)
+
+    messages = []
+    background._index(
+        wanted, lambda *m: messages.append((*m[:1], *map(int, m[1:])) if len(m) > 1 else m[0])
+    )
+    background._listen(
+        Pipe([*messages, "finished"]), None, making, wanted, lambda *told: heard.append(told)
+    )
+    assert {lacks for made, lacks in states if made < 2} == {""}, "numbers are provisional"
+    assert {lacks for made, lacks in states if made >= 2} == {"ablations and baselines"}
+    steps = [int(re.fullmatch(r", step (\d+) of 9", told[3])[1]) for told in heard]
+    assert steps == sorted(steps) and set(steps) == set(range(1, 10))
+    (whole,) = indexes(tmp_path)
+    about = background.About.read(whole)
+    assert about.ablated == 2 and about.rise and not background._is_unmeasured(about)
+    read = background.index(
+        file, model=model, text=text, root=tmp_path, **options, measured=False
+    ).about
+    assert background._is_unmeasured(read) and read.gradients and not read.ablated
+    assert read.tokens == about.tokens
+    Path(whole).rename(tmp_path / "away")
+    again = background.locate_index(file, model, text, tmp_path)
+    assert again.there and again.make, "an index that was not measured is gone on with"
 
 
 def test_a_larger_index_of_the_same_text_is_served_as_it_is(world, tmp_path):

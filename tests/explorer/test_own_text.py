@@ -1,6 +1,7 @@
 """A feature on the reader's own text: activations and effects of a tiny model, as a naive float64
 pass has them."""
 
+import re
 import shutil
 
 import numpy as np
@@ -52,3 +53,10 @@ def test_a_dictionary_that_changed_since_is_refused(client, tiny, tmp_path):
     other = TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1")
     answer = other.get(f"{tiny.base}/1/activation", params={"text": TEXT})
     assert "is another dictionary than the one that was indexed" in answer.text
+
+
+def test_the_tokens_that_never_count_are_not_counted(tiny, client):
+    page = client.get(f"{tiny.base}/1/activation", params={"text": TEXT}).text
+    count = tiny.ids(TEXT).shape[1] - 1
+    assert re.search(rf"On at (none|\d+) of the {count} tokens that count", page)
+    assert "The first token is never counted" in page

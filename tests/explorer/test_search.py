@@ -76,8 +76,27 @@ def test_the_token_spelt_as_typed_is_meant_unless_nothing_is_listed_for_it():
 def test_a_list_with_features_opens_and_says_that_the_token_itself_has_none(world):
     page = told(world, f"{SEARCH}?by=token&q=e")
     assert page["lists"][0]["total"] and page["chosen"]["text"].strip() != "e"
-    assert "No feature is listed for a token “e” itself" in page["note"]
+    assert "“e” itself is no token of this model's vocabulary. The list below" in page["note"]
     assert not told(world, f"{SEARCH}?by=token&q=def")["note"]
+
+
+def test_a_token_without_features_says_whether_it_is_in_the_text(world):
+    tokens = world.made.tokens
+    listed = set()
+    for k in range(40):
+        fired = Counter(int(t) for t in tokens[world.made.acts[..., k] > 0])
+        listed |= set(sorted(fired, key=lambda t: (-fired[t], t))[:COMPANIONS])
+    counts = Counter(tokens.ravel().tolist())
+    vocabulary = len(world.made.directions.unembedding.T)
+    unlisted = [i for i in range(len(KNOWN), vocabulary) if i not in listed]
+    (seen, *_), (unseen, *_) = ([i for i in unlisted if (i in counts) == is_in] for is_in in (1, 0))
+    page = told(world, f"{SEARCH}?by=token&id={seen}&q={quote(words([seen])[0])}")
+    assert f"occurs {counts[seen]} time" in page["note"]
+    contexts = [told(world, f"{BASE}/{k}")["contexts"] for k in range(40)]
+    fires = sum(any(c["ids"][c["at"]] == seen for c in kept) for kept in contexts)
+    assert (f"{fires} feature" in page["note"]) == bool(fires) == bool(page["instead"])
+    page = told(world, f"{SEARCH}?by=token&id={unseen}&q={quote(words([unseen])[0])}")
+    assert "does not occur in the indexed text" in page["note"] and not page["instead"]
 
 
 def test_an_unknown_token_leads_to_contexts(world):

@@ -280,3 +280,10 @@ def test_whoever_names_no_feature_is_offered_some_at_twice_their_maximum(tiny, c
             2 * tiny.index.feature(int(k)).numbers["maximum"], abs=1e-3
         )
     assert len({tiny.index.feature(int(k)).numbers["token"] for k, _ in links}) == len(links)
+
+
+def test_examples_are_beginnings_of_sentences():
+    begun = steer_page.BEGUN.search("are split into files. The second of these holds the")
+    assert begun[1] == "The second of these holds the"
+    for text in (" into files", "of the text. It is", "in `a.py`. Each `x` of the list is a"):
+        assert steer_page.BEGUN.search(text) is None

@@ -20,7 +20,7 @@ from rich.text import Text
 from assay.core.compute import Range, lasting, time_in_words
 from assay.core.nouns import counted
 from assay.core.plain import plain
-from assay.evaluation.watching import Begun, Remaining, Warned
+from assay.evaluation.watching import BEGINS, Begun, Remaining, Warned
 from assay.lab.work.events import (
     Event,
     Failed,
@@ -288,12 +288,15 @@ class Stages:
         if self.bar is not None:
             self.bar.__exit__(*error)
 
-    def __call__(self, stage: str, completed: int, total: int) -> None:
-        """Takes how many of how many of something are done; before the first of them the model is
-        loaded."""
+    def __call__(self, stage: str, completed: int, total: int, step: str = "") -> None:
+        """Takes how many of how many of something are done, and perhaps in which step; each begins
+        with a line, which says what is done before the first of them."""
         if self.bar is None or self.bar.unit != stage or not completed:
             self.__exit__()
-            self.bar = Bar(self.name, stage).__enter__()
-            if not completed:
-                self.bar.say(f"{self.name}: loading the model, then {total:,} {stage}")
+            self.bar = Bar(f"{self.name}{step}", stage).__enter__()
+            if completed:
+                self.bar.spoken -= QUIET
+            else:
+                begins = BEGINS.get(stage, "loading the model")
+                self.bar.say(f"{self.bar.name}: {begins}, then {total:,} {stage}")
         self.bar(completed, total)

@@ -35,6 +35,7 @@ from assay.evaluation.text import (
     sites,
     windows,
 )
+from assay.evaluation.watching import COMPARED
 from assay.features.importance import STREAM
 from assay.features.index import firings
 from assay.features.index.ablations import Sample, ablate, rise
@@ -60,7 +61,7 @@ RISE = Measure(
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of how much is."""
 TOKENS, ABLATED = "tokens", "windows with features ablated"
-IN_PLACE, COMPARED = "windows with the reconstruction in place", "windows compared with baselines"
+IN_PLACE = "windows with the reconstruction in place"
 FEATURES = "features"
 """What `Progress` hears is counted, one after the other: `steps` gives those of an index."""
 SPLICED = 64
@@ -140,14 +141,15 @@ class IndexSpec(Spec):
     gradients: bool
     ablate: int
     ablate_windows: int
+    """0: the losses with the reconstruction and baselines in place were not measured either."""
     also: tuple[str, ...] = ()
     version: int = 2
 
 
-def steps(*, gradients: bool, ablate: int, **_: Any) -> list[str]:
+def steps(*, gradients: bool, ablate: int, measured: bool = True, **_: Any) -> list[str]:
     """Give the steps in which an index of such a setting is made; without gradients the loss is not
     known, so nothing is compared with it."""
-    of_loss = [IN_PLACE, COMPARED] if gradients else []
+    of_loss = [IN_PLACE, COMPARED] if gradients and measured else []
     return [TOKENS, *[ABLATED] * (ablate > 0), *of_loss, FEATURES]
 
 
@@ -170,6 +172,7 @@ def index(
     root: str | Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    measured: bool = True,
     **options: Any,
 ) -> Index:
     """Every feature of a dictionary on a text: how often it fires, where, on what, what it promotes
@@ -180,7 +183,8 @@ def index(
     looked for; of a stored run its arm's other seeds are taken. `options` are fields of
     `IndexSetting`; without `ablate`, an index that is there and has any features ablated is given.
     `progress(what, done, total)` hears of tokens and windows, first with nothing
-    done.
+    done. Without `measured`, features are neither ablated, nor is the dictionary compared with
+    baselines: an index of what was read, which is there soon and makes way for the whole one.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
@@ -207,8 +211,8 @@ def index(
         dictionary=source.sha256,
         windows=len(words.tokens),
         gradients=setting.gradients,
-        ablate=min(setting.ablate, source.dictionary.width),
-        ablate_windows=setting.ablate_windows,
+        ablate=min(setting.ablate, source.dictionary.width) if measured else 0,
+        ablate_windows=setting.ablate_windows if measured else 0,
         also=tuple(o.sha256 for o in other_sources),
     )
     index_path = store.built(whole)
@@ -384,7 +388,8 @@ class _Work:
         totals = _totals(shards)
         if totals["loss"] is not None:
             notes = [*summary.guessing(totals["loss"], self.vocabulary), *notes]
-            totals |= self.spliced(whole, sample, totals["loss"])
+            if whole.ablate_windows:
+                totals |= self.spliced(whole, sample, totals["loss"])
         about = _about(self, notes, began, {**totals, **of_sample})
         build.build(
             path,
@@ -417,7 +422,6 @@ class _Work:
         compared = json.loads((folder / "compared.json").read_text())
         if compared and summary.guessing(loss, self.vocabulary):
             compared = summary.without_shares(compared)
-        report_progress(count, count)
         return {"rise": risen, "loss_spliced": loss + risen["estimate"], "compared": compared}
 
     def compared(self, count: int) -> dict[str, Any] | None:

@@ -25,6 +25,9 @@ class Begun:
     text: str
 
 
+COMPARED = "windows compared with baselines"
+BEGINS = {COMPARED: "fitting the baselines"}
+"""What is done before the first of what a step counts, where it is not loading the model."""
 Watch = Callable[[Warned | Begun], None]
 
 

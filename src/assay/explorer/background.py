@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -22,7 +22,7 @@ from assay.evaluation import sources
 from assay.evaluation.indexing import IndexSetting, index, steps
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
-from assay.evaluation.watching import Remaining
+from assay.evaluation.watching import BEGINS, Remaining
 from assay.explorer.library import Library, Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
@@ -38,8 +38,8 @@ LAST_WORDS = 5.0
 """Seconds that the terminal is waited for when the server ends."""
 AGAIN = "start assay serve again to resume"
 
-Stages: TypeAlias = "AbstractContextManager[Callable[[str, int, int], None]]"
-"""Shows what is being done, and how much of how much is."""
+Stages: TypeAlias = "AbstractContextManager[Callable[[str, int, int, str], None]]"
+"""Shows what is being done, how much of how much is, and in which step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,20 @@ class Wanted:
     text: str
     steps: tuple[Mapping[str, Any], ...]
     """What is made one after the other, so that there is something to see soon: the start of the
-    text without gradients, then with them, then all that is asked for."""
+    text without gradients, then with them, then all of the text, and last with ablations and
+    baselines."""
     root: str
     covering: int = 0
     """Tokens of the index that lacks ablations at most; 0: there is none."""
+
+    @property
+    def lacks(self) -> str:
+        """What the last but one of the steps does not measure; empty where there is none that reads
+        the whole text."""
+        if len(self.steps) < 2 or self.steps[-2].get("tokens") != self.steps[-1]["tokens"]:
+            return ""
+        parts = ["ablations"] * bool(self.steps[-1]["ablate"])
+        return " and ".join([*parts, *["baselines"] * self.steps[-1]["gradients"]])
 
 
 def locate_index(dictionary: str, model: str, text: str, root: Path, **options: Any) -> Wanted:
@@ -89,7 +99,8 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
     whole = {n: getattr(usual, n) for n in ("tokens", "gradients", "ablate")} | given
     light = whole | {"gradients": False, "ablate": 0}
     quick = light | {"tokens": max(1, min(FIRST, whole["tokens"] // 4))}
-    first = whole | {"tokens": INDEX_SHARD, "ablate": 0}
+    read = whole | {"ablate": 0, "measured": False}
+    first = read | {"tokens": INDEX_SHARD}
     steps = [
         step
         for step, needed in (
@@ -98,6 +109,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
                 first,
                 whole["tokens"] > INDEX_SHARD and not any(a.gradients for a in address_abouts),
             ),
+            (read, whole["gradients"] or whole["ablate"]),
         )
         if needed
     ]
@@ -136,7 +148,8 @@ def _covers(about: About, model: str, text: str, whole: Mapping[str, Any]) -> bo
     read_as = {"dtype": "float32"} | {n: v for n, v in whole.items() if hasattr(about, n)}
     del read_as["tokens"], read_as["gradients"]
     return (
-        about.windows * about.context >= whole["tokens"]
+        not _is_unmeasured(about)
+        and about.windows * about.context >= whole["tokens"]
         and about.gradients >= whole["gradients"]
         and all(getattr(about, name) in (value, "") for name, value in read_as.items())
         and about.model_sha256 == find(model).fingerprint
@@ -145,8 +158,16 @@ def _covers(about: About, model: str, text: str, whole: Mapping[str, Any]) -> bo
 
 
 def _is_start(about: About) -> bool:
-    """Whether an index is of the start of a text alone, as `_index` makes it first."""
-    return about.windows * about.context < INDEX_SHARD + about.context and not about.ablated
+    """Whether an index is one of those that `_index` makes first: of the start of a text alone, or
+    without what is measured last."""
+    is_short = about.windows * about.context < INDEX_SHARD + about.context and not about.ablated
+    return is_short or _is_unmeasured(about)
+
+
+def _is_unmeasured(about: About) -> bool:
+    """Whether an index lacks the losses with the reconstruction in place, which are measured
+    last."""
+    return about.gradients and about.rise is None
 
 
 @contextmanager
@@ -166,7 +187,7 @@ def index_in_background(
 
     def follow() -> None:
         with stages as show:
-            _listen(ours, process, making, [steps(**reading) for reading in request.steps], show)
+            _listen(ours, process, making, request, show)
         if making.progress.finished:
             say(f"{request.name} is indexed completely")
         elif process.exitcode != -signal.SIGTERM:  # which is how the server ends it
@@ -186,11 +207,12 @@ def _listen(
     pipe: Connection,
     process: SpawnProcess,
     making: Making,
-    steps_of_each: Sequence[list[str]],
-    show: Callable[[str, int, int], None],
+    request: Wanted,
+    show: Callable[[str, int, int, str], None],
 ) -> None:
     """Hear of the process's progress until it ends; each index that is made has its own steps."""
     remaining, stage = Remaining(), ""
+    steps_of_each = [steps(**reading) for reading in request.steps]
     first = len(steps_of_each) > 1 and not making.there
     making.progress = Progress(first=first)
     while True:
@@ -208,6 +230,8 @@ def _listen(
             case "first":
                 making.there, first = True, False
                 making.made += 1
+                if making.made == len(request.steps) - 1:
+                    making.lacks = request.lacks
                 making.progress = Progress(first=False)
             case "finished":
                 making.there = True
@@ -216,12 +240,14 @@ def _listen(
             case (str(what), int(done), int(total)):
                 remaining, stage = (remaining if what == stage else Remaining()), what
                 remaining(done, total)
-                show(what, done, total)
                 earlier = sum(map(len, steps_of_each[: making.made]))
+                step = earlier + steps_of_each[making.made].index(what) + 1
+                every = sum(map(len, steps_of_each))
+                show(what, done, total, f", step {step} of {every}")
                 making.progress = Progress(
-                    step=earlier + steps_of_each[making.made].index(what) + 1,
-                    steps=sum(map(len, steps_of_each)),
-                    words="making the index" if done else "loading the model",
+                    step=step,
+                    steps=every,
+                    words="making the index" if done else BEGINS.get(what, "loading the model"),
                     done=done,
                     total=total,
                     unit=what,

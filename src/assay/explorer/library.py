@@ -54,8 +54,9 @@ class Making:
     """Whether an index of the dictionary can be looked at meanwhile."""
     ablate: int = 0
     """Features that will be ablated."""
-    only_ablates: bool = False
-    """Whether all other numbers of the index that is there are final."""
+    lacks: str = ""
+    """What is still missing in the index that is there, if all else in it is final; empty while its
+    numbers are provisional."""
     made: int = 0
     """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)

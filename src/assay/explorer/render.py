@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
@@ -73,6 +74,7 @@ def environment() -> Environment:
         "cell": cell,
         "signed": signed,
         "percent": percent,
+        "unbroken": unbroken,
         "share": share,
         "count": lambda n: f"{n:,}",
         "several": several,
@@ -148,7 +150,14 @@ def interval(row: Mapping[str, Any], column: str) -> str:
 
 def percent(share: float | None, digits: int = 3) -> str:
     """A share in percent: the rarest features are on at one token of a million."""
-    return "–" if share is None else f"{number(100 * share, digits)} %"
+    return "–" if share is None else f"{number(100 * share, digits)}\N{NO-BREAK SPACE}%"
+
+
+def unbroken(command: str) -> Markup:
+    """A command whose options are not broken after their hyphens where a line ends."""
+    option = Markup('<span class="option">{}</span>')
+    words = (option.format(w) if w.startswith("-") else escape(w) for w in command.split(" "))
+    return Markup(" ").join(words)
 
 
 def share(value: float | None, places: int = 2) -> str:

@@ -182,6 +182,7 @@ class _View:
                 *columns,
                 "feature",
                 "token",
+                "ablated_firings",
                 "importance_low",
                 "importance_high",
                 "gradient_low",
@@ -207,15 +208,11 @@ class _Links:
         others = [c for c in self.view.where if c != bound]
         return self._opened(self.view.state(where=others, page=None))
 
-    def only(self, column: str, compare: str, value: str) -> str:
+    def only(self, column: str, compare: str, value: str, sort: str | None = None) -> str:
         """Show the features that one condition leaves."""
-        return (
-            query_args.link(
-                self.path,
-                self.view.state(where=[query_args.condition(column, compare, value)], page=None),
-            )
-            + "#features"
-        )
+        where = [query_args.condition(column, compare, value)]
+        changes = {"where": where, "page": None} | ({"sort": sort} if sort else {})
+        return query_args.link(self.path, self.view.state(**changes)) + "#features"
 
     def page(self, number: int) -> str:
         """Turn to a page of the table."""

@@ -137,7 +137,7 @@ def build_page(
         "about": index.about,
         "name": index.names([number])[number],
         "sentence": sentence(feature, index, growing is not None),
-        "provisional": growing is not None and not growing.only_ablates,
+        "provisional": growing is not None and not growing.lacks,
         "numbers": n,
         "contexts": feature.contexts,
         "promoted": feature.promoted,
@@ -263,23 +263,16 @@ def _describe_effect(
 ) -> str:
     if value is None or low is None or high is None:
         return ""
-    if low > 0:
-        return (
-            f"{begins} raises the loss by {_worded(value, low, high)} nat where it is on: it helps."
-        )
-    if high < 0:
-        return (
-            f"{begins} lowers the loss by {_worded(-value, -high, -low)} nat where it is on: it "
-            "hurts."
-        )
-    return (
-        f"{begins} changes the loss by {_worded(value, low, high)} nat where it is on, which "
-        f"{UNTOLD}"
-    )
+    sign, way, word = (-1, "lowers", "it hurts") if high < 0 else (1, "raises", "it helps")
+    if low <= 0 <= high:
+        way, word = "changes", ""
+    ends = sorted((sign * low, sign * high))
+    nats = f"{_worded(sign * value, *ends)}\N{NO-BREAK SPACE}nat where it is on"
+    return f"{begins} {way} the loss by {nats}{f': {word}.' if word else f', which {UNTOLD}'}"
 
 
 def _worded(value: float, low: float, high: float) -> str:
-    return minus(" ".join(estimate(value, low, high)))
+    return minus(" ".join(estimate(value, low, high, (0.0,))))
 
 
 def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:

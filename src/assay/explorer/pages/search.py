@@ -16,7 +16,7 @@ from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import link
-from assay.explorer.render import Moved, Shown
+from assay.explorer.render import Moved, Shown, several
 from assay.features.index import searching
 from assay.features.index.reader import Index
 from assay.features.index.schema import SORTED, Page, Row
@@ -56,13 +56,14 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     growing = library.growing(base)
     values: dict[str, Any] = {
         "dictionary": base,
-        "provisional": growing is not None and not growing.only_ablates,
+        "provisional": growing is not None and not growing.lacks,
         "about": index.about,
         "by": by,
         "q": text,
         "number": number,
         "tokens": [],
-        "more_tokens": False,
+        "containing": 0,
+        "listed": 0,
         "chosen": None,
         "lists": [],
         "note": "",
@@ -106,7 +107,7 @@ def _by_token(
 ) -> dict[str, Any]:
     """What fires on, promotes or suppresses a token; of several that hold the text, the usual one
     unless one was chosen."""
-    tokens = _counted(index, by, searching.tokens_like(index, text, LIKE + 1))
+    tokens = searching.tokens_like(index, by, text, LIKE)
     text_of_token = {row["token"]: row["text"] for row in tokens}
     chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
     if not tokens and "id" not in query:
@@ -121,25 +122,47 @@ def _by_token(
         rows = searching.by_promoted(index, chosen, 1 if by == "promoted" else -1, ROWS, offset)
     state = [("by", by), ("q", text), ("id", chosen)]
     is_other = "id" not in query and word.strip() != text.strip()
+    same = [
+        row
+        for row in tokens
+        if (row["token"] == chosen if "id" in query else row["text"].strip() == text.strip())
+    ]
     listed = _list(index, base, by, WAYS[by].capitalize(), rows, offset, state)
-    shown = {
-        "note": f"No feature is listed for a token “{text}” itself; the tokens below contain it."
-        if is_other
-        else "",
-        "tokens": _choices(base, by, text, tokens[:LIKE]),
-        "more_tokens": len(tokens) > LIKE,
+    shown: dict[str, Any] = {
+        "tokens": _choices(base, by, text, tokens),
+        "containing": tokens[0]["containing"] if tokens else 0,
+        "listed": tokens[0]["listed"] if tokens else 0,
         "chosen": {"token": chosen, "text": word},
         "lists": [listed],
     }
-    if by == "token" and not listed["total"]:
-        shown["instead"] = link(f"/{base}/search", [("by", "text"), ("q", text)])
+    if by == "token" and (is_other or not listed["total"]):
+        shown |= _unlisted(index, base, (word if "id" in query else text).strip() or word, same)
+    elif is_other:
+        shown["note"] = f"No feature has a token “{text}” itself among its ten most {by}."
+    if is_other:
+        shown["note"] += f" The list below is of “{word.strip()}”, which contains it."
     return shown
 
 
-def _counted(index: Index, by: str, tokens: Sequence[Row]) -> list[Row]:
-    """Tokens, each with the number of features that are listed for it."""
-    counts = searching.counts(index, by, [row["token"] for row in tokens]) if tokens else {}
-    return [{**row, "features": counts[row["token"]]} for row in tokens]
+def _unlisted(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[str, Any]:
+    """Say of a token for which no feature is listed whether it is in the text, and whether the
+    contexts that are kept have features that are on there; with a link to these."""
+    count = sum(row["count"] for row in same)
+    if not same:
+        return {"note": f"“{text}” itself is no token of this model's vocabulary."}
+    if not count:
+        unseen = "does not occur in the indexed text, so what fires on it is not known"
+        return {"note": f"The token “{text}” {unseen}."}
+    found = sum(searching.by_context(index, [row["token"]], 0).total for row in same)
+    note = (
+        f"The token “{text}” occurs {several(count, 'time')} in the indexed text, but it is not "
+        "among the five tokens on which any feature fires most often, which are all that is "
+        "listed here. "
+    )
+    if not found:
+        return {"note": f"{note}In the stored contexts, no feature fires on it."}
+    fires = f"In the stored contexts, {several(found, 'feature fires', 'features fire')} on it."
+    return {"note": note + fires, "instead": link(f"/{base}/search", [("by", "text"), ("q", text)])}
 
 
 def _choices(

@@ -3,6 +3,7 @@ change cost."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,8 @@ DRAWS = 8
 LEADS, START = 4, "The first thing to do is"
 """Features that are proposed where the request names none, and a prompt where no text is at
 hand."""
+BEGUN = re.compile(r"(?:[.!?]\s+|\n\s*)([A-Z][^.!?\n`|]{15,})\Z")
+"""The beginning of a sentence, at the end of a text."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,14 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _leads(index: Index, q: Question) -> list[tuple[Wanted, Name, str]]:
-    """The first features of "start here", each with a link that sets it to twice its maximum in a
-    text of the index on which it is hardly on."""
+    """The first features of "start here", each with a link that sets it to twice its maximum after
+    the beginning of a sentence of the indexed text, at whose end it is hardly on."""
     chosen = [k for k, _ in index.start][:LEADS]
     leads = []
     for k, name in index.names(chosen).items():
-        weak = index.contexts(k, "even")[-1:]
-        text = q.text or "".join(t for c in weak for t in c.tokens[: c.at])
+        weak = [c for c in reversed(index.contexts(k, "even")) if c.tokens[c.at][:1] == " "]
+        begun = (BEGUN.search("".join(c.tokens[: c.at])) for c in weak)
+        text = q.text or next((found[1] for found in begun if found), "")
         change = Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3))
         leads.append((change, name, q.link(text=text or START, wanted=(change,))))
     return leads

@@ -1,6 +1,9 @@
 // Keys of a feature's page: j, k and r go to other features, arrows from token to token. The page works without them.
 "use strict";
 
+// what was asked of the reader's own text is brought into view
+document.addEventListener("htmx:after:swap", () => document.querySelector("#activation:not(:empty)")?.scrollIntoView({ block: "nearest" }));
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const at = event.target;

@@ -54,27 +54,23 @@ def by_promoted(index: Index, token: int, sign: int = 1, limit: int = 50, offset
     return Page(tuple(rows), total)
 
 
-def counts(index: Index, by: str, tokens: Sequence[int]) -> dict[int, int]:
-    """How many features are listed for each token: as one that they fire on, as promoted or as
-    suppressed."""
-    table, sign = ("feature_tokens", "") if by == "token" else ("logits", "AND sign = ?")
-    marks = ", ".join("?" * len(tokens))
-    signs = [1 if by == "promoted" else -1] if sign else []
-    rows = index.query(
-        f"SELECT token, count(*) AS n FROM {table} WHERE token IN ({marks}) {sign} GROUP BY token",
-        [*tokens, *signs],
-    )
-    return dict.fromkeys(tokens, 0) | {row["token"]: row["n"] for row in rows}
+def tokens_like(index: Index, by: str, text: str, limit: int = 20) -> list[Row]:
+    """Tokens of the vocabulary that contain this text: the exact one first, then those for which
+    features are listed, by how often they occur.
 
-
-def tokens_like(index: Index, text: str, limit: int = 20) -> list[Row]:
-    """Tokens of the vocabulary that hold this text, the exact one first, then by how often they
-    occur."""
+    Each has the number of `features` that are listed for it, as one that they fire on, as promoted
+    or as suppressed; `containing` and `listed` count all such tokens, and those with features.
+    """
+    table, sign = ("feature_tokens", "") if by == "token" else ("logits", "WHERE sign = ?")
     return list(
         index.query(
-            "SELECT token, text, count FROM tokens WHERE contains(lower(text), lower(?)) "
-            "ORDER BY text = ? DESC, trim(text) = trim(?) DESC, count DESC, token LIMIT ?",
-            [text, text, text, limit],
+            "SELECT t.token, t.text, t.count, coalesce(x.n, 0) AS features, "
+            "count(*) OVER () AS containing, count(x.n) OVER () AS listed FROM tokens t LEFT JOIN "
+            f"(SELECT token, count(*) AS n FROM {table} {sign} GROUP BY token) x "
+            "ON x.token = t.token WHERE contains(lower(t.text), lower(?)) "
+            "ORDER BY t.text = ? DESC, trim(t.text) = trim(?) DESC, x.n IS NULL, t.count DESC, "
+            "t.token LIMIT ?",
+            [*([1 if by == "promoted" else -1] if sign else []), text, text, text, limit],
         )
     )
 
