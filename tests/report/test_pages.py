@@ -395,11 +395,11 @@ def test_where_a_curve_crosses_is_an_answer():
     number = Estimated(text="The size", estimate=2.5, low=2.0, high=3.0, unit="nats")
     data = structs.replace(data, findings=(number, *data.findings))
     answers = pages.page(data).partition('id="intervals"')[2].partition('id="verdicts"')[0]
-    size = "The size: <b>2.5</b> [2.0, 3.0] nats."
+    size = "The size: <b>2.5</b> [2.0, 3.0]&nbsp;nats."
     assert answers.index("claim-plot") < answers.index(size) < answers.index("The lead: <b>")
     scan = structs.replace(curve, levels=("a", "b"), crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=scan, unit="nats"),))
-    answer = "Each: <b>of 2 levels, layer b is farthest from 0, 2.0 [1.0, 3.0] nats</b>."
+    answer = "Each: <b>of 2 levels, layer b is farthest from 0, 2.0 [1.0, 3.0]\xa0nats</b>."
     assert answer in pages.page(alone)
     plain = structs.replace(curve, crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=plain, unit="nats"),))

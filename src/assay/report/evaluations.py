@@ -217,7 +217,7 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
 
 
 def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]:
-    """Say why measures have no interval: by the reason, a sentence where so many numbers have it;
+    """Say why measures have no interval or no number: by the reason, a sentence where so many numbers have it;
     of too few documents, one sentence for all."""
     measured = _by_measure(entries)
     reasons: dict[str, list[str]] = {}
@@ -236,7 +236,11 @@ def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]
             cause = f"at least {few[why][1]} documents are needed, and {there}"
         else:
             cause = why.removeprefix("no interval: ")
-        if not {*called} - {*distinct}:
+        values = [r for each in measured.values() for r in each if r and r.label in distinct]
+        if all(r.estimate == "not estimated" for r in values):
+            some = f"{len(distinct)} of the {len(called)} measures are not estimated"
+            which = some if len(distinct) > NAMED else f"No estimate of {', '.join(distinct)}"
+        elif not {*called} - {*distinct}:
             which = "No measure has an interval"
         elif len(distinct) <= NAMED:
             which = f"No interval of {', '.join(distinct)}"
