@@ -373,6 +373,32 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
 
 
+def test_a_list_of_numbers_in_a_note_is_folded_and_stands_once():
+    numbers = [f"17.{k} and 18.{k} -0.0{k}58" for k in range(5)]
+    note = f"main: 0 of 5 draws of other heads pass: {'; '.join(numbers)}"
+    data = structs.replace(sample.result(), notes=(note, "main: a; b; c; d; e"))
+    text = pages.page(data, notes={"main": "as it is"})
+    assert text.count("17.3 and 18.3") == 1  # the JSON is encoded
+    assert "<code>main</code>: 0 of 5 draws of other heads pass<details>" in text
+    assert "<summary>all 5</summary><ul><li>17.0 and 18.0 −0.0058</li>" in text
+    assert "<code>main</code>: a; b; c; d; e" in text
+
+
+def test_a_figure_without_a_neighbour_has_its_row_to_itself():
+    def figure(mark, facet=None):
+        columns = {"x": [1, 2], "y": [1, 2], "f": ["a", "b"]}
+        return assay.Figure("t", columns, mark, x="x", y="y", facet=facet)
+
+    line, heat, wide = figure("line"), figure("heatmap"), figure("line", "f")
+
+    def lone(*figures):
+        return [drawn["lone"] for drawn in pages.render_figures(figures)]
+
+    assert lone(line) == [True] and lone(line, line) == [False, False]
+    assert lone(line, heat, line) == [True, False, False]
+    assert lone(line, wide, line, line) == [True, False, False, False]
+
+
 def test_where_a_curve_crosses_is_an_answer():
     curve = Curve(
         over="layer",
@@ -404,7 +430,7 @@ def test_where_a_curve_crosses_is_an_answer():
     plain = structs.replace(curve, crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=plain, unit="nats"),))
     answer = (
-        "it is highest at layer 8, 2.0 [1.0, 3.0], and lowest at layer 2, −1.0 [−2.0, 0.0] nats"
+        "it is highest at layer 8, 2.0 [1.0, 3.0], and lowest at layer 2, −1.0 [−2.0, 0.0]\xa0nats"
     )
     assert f"Each: <b>{answer}</b>." in pages.page(alone)
     assert answer in pages.index([{"data": alone, "href": "a.html", "title": "A"}])
