@@ -85,13 +85,12 @@ def _after(value: Any) -> tuple[str, ...]:
 def _remarks(value: Any, meanings: Iterable[str] = ()) -> Markup:
     """The notes on a result, a claim or an estimate as a list, and in smaller letters below them
     what its numbers are about and how they were made."""
-    if isinstance(value, Judged | Estimated):
-        notes: Iterable[str] = value.notes
-    else:
-        notes = statements.below(value.data)
+    is_one = isinstance(value, Judged | Estimated)
+    notes: Iterable[str] = value.notes if is_one else statements.below(value.data)
     about = [line for line in _after(value) if line not in (*notes,)]
-    note, macros = environment().filters["note"], environment().get_template("tables.html").module
-    listed = macros.listed([note(minus(x.removeprefix("note: "))) for x in notes])  # type: ignore[attr-defined]
+    note = environment().filters["note"]
+    macros: Any = environment().get_template("tables.html").module
+    listed = macros.listed([note(minus(x.removeprefix("note: "))) for x in notes])
     lines = Markup("<br>").join(map(minus, (*about, *meanings)))
     return Markup(listed) + Markup('<p class="quiet">{}</p>').format(lines)
 

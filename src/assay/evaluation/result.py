@@ -164,24 +164,24 @@ def _firing(entries: Sequence[Mapping[str, Any]]) -> list[Figure]:
     ]
     middles = sorted({x for of in bins for x in of})
     shown = [(e, of) for e, of in zip(entries, bins, strict=True) if sum(of.values())]
-    rows = [
-        (e["name"], float(f"{100 * 10**x:.2g}"), x, of.get(x, 0)) for e, of in shown for x in middles
-    ]
+    cells = ((e["name"], x, of.get(x, 0)) for e, of in shown for x in middles)
+    rows = ((name, float(f"{100 * 10**x:.2g}"), x, n) for name, x, n in cells)
     if not shown:
         return []
     several, whose = len(shown) > 1, f"of {shown[0][0]['name']} "
     named = [f"{e['name']}: {_never_firing(e)}" if several else _never_firing(e) for e, _ in shown]
-    figure = Figure(
-        f"How often the features {'' if several else whose}fire",
-        columns(("dictionary", "share", "density", "features"), rows),
-        "bars",
-        x="share",
-        y="features",
-        facet="dictionary" if several else None,
-        x_title="share of tokens in %, middle of each bin",
-        note=" ".join(named),
-    )
-    return [figure]
+    return [
+        Figure(
+            f"How often the features {'' if several else whose}fire",
+            columns(("dictionary", "share", "density", "features"), rows),
+            "bars",
+            x="share",
+            y="features",
+            facet="dictionary" if several else None,
+            x_title="share of tokens in %, middle of each bin",
+            note=" ".join(named),
+        )
+    ]
 
 
 def _never_firing(entry: Mapping[str, Any]) -> str:

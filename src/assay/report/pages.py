@@ -113,9 +113,9 @@ def _note(text: str) -> Markup:
         shown = Markup("<code>{}</code>: {}").format(name, words)
     if not listed:
         return shown
-    rows = Markup("").join(Markup("<li>{}</li>").format(row) for row in listed)
-    fold = Markup("{}<details><summary>all {}</summary><ul>{}</ul></details>")
-    return fold.format(shown, len(listed), rows)
+    macros: Any = environment().get_template("tables.html").module
+    fold = Markup("{}<details><summary>all {}</summary>{}</details>")
+    return fold.format(shown, len(listed), Markup(macros.listed(listed)))
 
 
 def _split_list(text: str) -> tuple[str, list[str]]:
@@ -304,7 +304,7 @@ def render_figures(
 ) -> list[dict[str, Any]]:
     """Each figure drawn, with its data as CSV and what the arms in its legend are."""
     rendered = []
-    for name, f in zip(export.names(figures), figures, strict=True):
+    for name, f, lone in zip(export.names(figures), figures, _lone(figures), strict=True):
         names = dict.fromkeys(
             str(v) for column in (f.color, f.facet, f.x) if column for v in f.columns[column]
         )
@@ -316,10 +316,9 @@ def render_figures(
                 "name": name,
                 "csv": export.figure_csv(f),
                 "words": words,
+                "lone": lone,
             }
         )
-    for drawn, lone in zip(rendered, _lone(figures), strict=True):
-        drawn["lone"] = lone
     return rendered
 
 
@@ -331,9 +330,7 @@ def _lone(figures: Sequence[Figure]) -> list[bool]:
         if left >= 0 and (f.facet or f.mark == "heatmap"):
             lone[left], left = True, -1
         left = -1 if f.facet or left >= 0 else i
-    if left >= 0:
-        lone[left] = True
-    return lone
+    return [alone or i == left for i, alone in enumerate(lone)]
 
 
 def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
