@@ -257,6 +257,10 @@ def test_the_index_links_every_page():
     assert "3 hold" in "".join(checker.text)
     assert '<a href="b.html">My question?</a>' in html
     assert html.count("<b>confirmatory</b>") + html.count("<b>exploratory</b>") == 2
+    own = {"data": sample.result(), "href": "b.html", "title": "Mine"}
+    assert "The claims of 2 studies, and what was found." in pages.index([own, own])
+    known = own | {"header": HEADER}
+    assert "The claims of 1 study and 1 experiment, and" in pages.index([own, known])
     assert "No result yet" in pages.index([]) and "evaluation.html" not in html
 
 
