@@ -89,6 +89,19 @@ def _after(value: Any) -> tuple[str, ...]:
     return (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
 
 
+def _remarks(value: Any, meanings: Iterable[str] = ()) -> Markup:
+    """The notes on a result, a claim or an estimate as a list, and in smaller letters below them
+    what its numbers are about and how they were made."""
+    is_one = isinstance(value, Judged | Estimated)
+    notes: Iterable[str] = value.notes if is_one else statements.below(value.data)
+    about = [line for line in _after(value) if line not in (*notes,)]
+    note = environment().filters["note"]
+    macros: Any = environment().get_template("tables.html").module
+    listed = macros.listed([note(minus(x.removeprefix("note: "))) for x in notes])
+    lines = Markup("<br>").join(map(minus, (*about, *meanings)))
+    return Markup(listed) + Markup('<p class="quiet">{}</p>').format(lines)
+
+
 def chart(value: Any, number: int) -> Any:
     """Draw a figure of a value as an Altair chart. Raises: AssayError without altair, and for what
     has no such figure."""
@@ -113,7 +126,7 @@ def result(value: Any) -> Markup:
     first = interval_plot(judged[0]) if len(judged) == 1 else Markup("")
     figures = first + Markup("").join(map(figure, value.figures))
     kinds = (f"{kind}: {words}" for kind, words in tables.KINDS.items() if _is_of(judged, kind))
-    return _statements(value.data) + figures + noted((*_after(value), *kinds))
+    return _statements(value.data) + figures + _remarks(value, kinds)
 
 
 def _is_of(judged: Iterable[Judged], kind: str) -> bool:
@@ -123,7 +136,7 @@ def _is_of(judged: Iterable[Judged], kind: str) -> bool:
 def judged(value: Any) -> Markup:
     """The verdict table of one claim, its picture, and what there is to know."""
     table = _statements(ResultData(verdicts=(value,)))
-    return table + interval_plot(value) + noted(_after(value))
+    return table + interval_plot(value) + _remarks(value)
 
 
 def of_estimate(value: Any) -> tuple[Figure, ...]:
@@ -138,7 +151,7 @@ def of_estimate(value: Any) -> tuple[Figure, ...]:
 def estimated(value: Any) -> Markup:
     """The row of an estimate, its figures, and what there is to know."""
     figures = Markup("").join(figure(f, titled=False) for f in of_estimate(value))
-    return _statements(ResultData(findings=(value,))) + figures + noted(_after(value))
+    return _statements(ResultData(findings=(value,))) + figures + _remarks(value)
 
 
 def verdict(value: Any) -> Markup:
@@ -156,12 +169,11 @@ def evaluation(value: Any) -> Markup:
         name = f"{e['name']}: " if len(entries) > 1 else ""
         words = baselines(e["compared"])
         parts += [Markup("<p>{}{}</p>").format(name, words)]
-    lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
-    parts += [table(("measure", *(e["name"] for e in entries)), lines)]
-    for e in compared:
         head, *heads = baseline_heads(e["compared"])
         first, *others = ([*map(minus, cells)] for cells in baseline_rows(e["compared"]))
         parts += [table((head, *heads), [[e["name"], *first[1:]], *others])]
+    lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
+    parts += [table(("measure", *(e["name"] for e in entries)), lines)]
     notes = dict.fromkeys((*without_interval(entries).values(), *value.notes, *setting(value.data)))
     figures = map(figure, shown_figures(value.figures, len(entries)))
     return Markup("").join([*parts, noted(notes), *figures])

@@ -211,7 +211,7 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     assert cells == [["2.0*", "3.0"], ["-1.0*", "0.5"]]
     line = structs.replace(curve, over="layer", levels=(0.0, 1.0, 2.0, 3.0))
     both = [Estimated(text="line", curve=line), found]
-    assert [f.title for f in figures_of(both)] == ["each", "each", "line"]
+    assert [f.title for f in figures_of(both)] == ["line", "each", "each"]
     heat, _ = figures_of([found])
     words = "The simultaneous intervals of 2 of 4 cells exclude 0."
     assert words in " ".join(shown) and words in heat.note

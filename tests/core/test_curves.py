@@ -198,6 +198,7 @@ def test_curves_over_one_field_share_a_figure_and_scans_have_their_largest_at_a_
         first, curve=curve({"x": x}, levels, mean, over="layer, head"), natural=None
     )
     heat, ranked = figures_of([scan])
+    assert [f.title for f in figures_of([first, scan])] == [first.text, heat.title, ranked.title]
     assert heat.mark == "heatmap" and (heat.x, heat.y) == ("head", "layer")
     assert heat.columns["layer"] == [2] * 8 + [10] * 8  # by size, not by letter
     assert heat.columns["head"] == [*range(8)] * 2

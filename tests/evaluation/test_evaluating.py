@@ -393,6 +393,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_p
         evaluate(plain(), tokns=3, **ask)
     with pytest.raises(DataError, match="no file, folder or stored run 'nothing'"):
         evaluate("nothing", **ask)
+    with pytest.raises(DataError, match=r"give a model .*; its file names tiny: --model tiny$"):
+        evaluate(SAELENS / "topk", **ask | {"model": None})
     with pytest.raises(DataError, match="given twice"):
         evaluate(SAELENS / "topk", SAELENS / "topk", **ask)
     assert not (tmp_path / "store").exists()

@@ -25,6 +25,7 @@ from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, converged
 from assay.core.intervals import interval
 from assay.core.judging import judge as assay_judge
+from assay.core.reasons import explain_reason
 from assay.report.bundle import contents, files, judge, steps
 from bundled import export
 
@@ -419,6 +420,15 @@ def test_a_bundle_that_lacks_a_file_ends_with_two(folder, numpy_alone):
     (folder / "claims.json").unlink()
     done = clean(numpy_alone, folder)
     assert done.returncode == 2 and "cannot be read" in done.stdout and not done.stderr
+
+
+def test_a_reason_is_said_as_assay_says_it():
+    reason = "interval straddles"
+    v = {"outcome": "undecided", "reason": reason, "n": {"seed": 6}}
+    v |= {"estimate": 1.0, "low": 0.5, "high": 1.5}
+    assert (
+        judge.line(v, "nats") == f"undecided ({explain_reason(reason)}): 1 [0.5, 1.5] nats, 6 seeds"
+    )
 
 
 def test_hashes_are_of_every_file(folder):

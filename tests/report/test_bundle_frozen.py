@@ -41,6 +41,7 @@ def test_claims_along_a_sweep_have_the_level_at_which_they_hold_at_once(tmp_path
     with zipfile.ZipFile("asks.zip") as archive:
         archive.extractall()
     folder = Path("asks")
+    assert "verdicts of the study asks." in (folder / "README.md").read_text()
     told = json.loads((folder / "claims.json").read_text())
     assert [c["level"] for c in told["claims"]] == [0.95**0.5] * 2
     found = checking.check(folder, folder)

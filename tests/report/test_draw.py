@@ -81,6 +81,28 @@ def test_what_is_not_finite_is_missing_and_numpy_scalars_are_plain():
     assert spec["data"]["values"] == [{"x": 1.0, "y": None}, {"x": None, "y": 3}]
 
 
+def test_an_axis_names_the_levels_that_were_measured():
+    levels = [0, 6, 12, 18, 24, 29]
+    columns = {"layer": levels, "y": [0.1, 0.2, 0.3, 0.2, 0.1, 0.4]}
+    figure = Figure("Curve", columns, "line", x="layer", y="y", x_ticks=tuple(levels))
+    shown = re.findall(r">(\d+)</text>", draw.svg(figure))
+    assert shown == [str(level) for level in levels]
+
+
+def test_a_log_axis_has_ticks_up_to_its_ends():
+    assert interval_plot.log_ticks(15, 64) == [20, 30, 40, 50, 60]
+    assert interval_plot.log_ticks(2.5, 75) == [5, 10, 20, 50]
+    assert interval_plot.log_ticks(1, 1e5) == [1, 10, 100, 1e3, 1e4, 1e5]
+    assert interval_plot.log_ticks(1e-4, 1e9) == []  # of more powers than ticks, Vega chooses
+
+
+def test_bars_over_numbers_stand():
+    numbers = [0.0013 * 2**k for k in range(14)]
+    columns = {"share": numbers, "features": [*range(14)]}
+    spec = vega(Figure("Histogram", columns, "bars", x="share", y="features"))
+    assert spec["layer"][0]["encoding"]["y"]["field"] == "features"
+
+
 def test_levels_of_a_heatmap_that_would_collide_are_named_by_turns():
     levels = [f"{v:.3f}" for v in range(20)]
     columns = {"x": levels * 2, "y": ["a"] * 20 + ["b"] * 20, "z": list(range(40))}

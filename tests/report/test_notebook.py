@@ -100,6 +100,21 @@ def evaluation():
     return Evaluation({**said, "dictionaries": entries})
 
 
+def test_dictionaries_that_fire_unlike_share_the_axes_of_their_histogram():
+    data = evaluation().data
+    first, second = data["dictionaries"]
+    first = {**first, "histogram": {"log10": [-1.0, -0.5, 0.25], "features": [3, 1, 0]}}
+    second = {**second, "histogram": {"log10": [-2.0, -1.0], "features": [2, 2]}}
+    *_, drawn = Evaluation({**data, "dictionaries": [first, second]}).figures
+    assert drawn.mark == "bars" and drawn.facet == "dictionary"
+    assert drawn.columns["share"] == [1, 10, 32] * 2  # %, and none above 100
+    assert drawn.columns["features"] == [0, 3, 1, 2, 2, 0]
+    *_, alone = Evaluation({**data, "dictionaries": [second]}).figures
+    assert alone.facet is None and alone.columns["features"] == [2, 2]
+    none = Evaluation({**data, "dictionaries": evaluation().dictionaries})
+    assert all(f.mark != "bars" for f in none.figures)
+
+
 def result(figures):
     speaks = ("scope: over 6 seeds",)
     return types.SimpleNamespace(data=sample.result(), figures=figures, speaks=speaks)
@@ -179,6 +194,10 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     kept = entry["measures"] | {"fvu": evaluation().dictionaries[0]["measures"]["fvu"]}
     (line,) = evaluations.without_interval([entry | {"measures": kept}]).values()
     assert line == f"No interval of L0, dead features: {needed}"
+    none = {"estimate": None, "low": None, "high": None, "why": "the model predicts nothing here"}
+    unknown = {n: m | none for n, m in entry["measures"].items() if n != "l0"}
+    reasons = evaluations.without_interval([entry | {"measures": entry["measures"] | unknown}])
+    assert reasons[none["why"]] == f"No estimate of FVU, dead features: {none['why']}"
     measured = entry["measures"] | {"loss_recovered_zero": entry["measures"]["l0"]}
     guessing, able = (
         evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}), False)

@@ -258,6 +258,10 @@ def test_the_index_links_every_page():
     assert "3 hold" in "".join(checker.text)
     assert '<a href="b.html">My question?</a>' in html
     assert html.count("<b>confirmatory</b>") + html.count("<b>exploratory</b>") == 2
+    own = {"data": sample.result(), "href": "b.html", "title": "Mine"}
+    assert "The claims of 2 studies, and what was found." in pages.index([own, own])
+    known = own | {"header": HEADER}
+    assert "The claims of 1 study and 1 experiment, and" in pages.index([own, known])
     assert "No result yet" in pages.index([]) and "evaluation.html" not in html
 
 
@@ -405,6 +409,30 @@ def test_what_is_checked_has_its_name_on_its_page(tmp_path):
     drawn = (tmp_path / "head-check.html").read_text().partition("<svg")[2].partition("</svg>")[0]
     names = re.findall(r'<text class="name"[^>]*>(.*?)</text>', drawn)
     assert names[0] == "head 3.4" and all("head " in name for name in names[1:])
+def test_a_list_of_numbers_in_a_note_is_folded_and_stands_once():
+    numbers = [f"17.{k} and 18.{k} -0.0{k}58" for k in range(5)]
+    note = f"main: 0 of 5 draws of other heads pass: {'; '.join(numbers)}"
+    data = structs.replace(sample.result(), notes=(note, "main: a; b; c; d; e"))
+    text = pages.page(data, notes={"main": "as it is"})
+    assert text.count("17.3 and 18.3") == 1  # the JSON is encoded
+    assert "<code>main</code>: 0 of 5 draws of other heads pass<details>" in text
+    assert "<summary>all 5</summary><ul><li>17.0 and 18.0 −0.0058</li>" in text
+    assert "<code>main</code>: a; b; c; d; e" in text
+
+
+def test_a_figure_without_a_neighbour_has_its_row_to_itself():
+    def figure(mark, facet=None):
+        columns = {"x": [1, 2], "y": [1, 2], "f": ["a", "b"]}
+        return assay.Figure("t", columns, mark, x="x", y="y", facet=facet)
+
+    line, heat, wide = figure("line"), figure("heatmap"), figure("line", "f")
+
+    def lone(*figures):
+        return [drawn["lone"] for drawn in pages.render_figures(figures)]
+
+    assert lone(line) == [True] and lone(line, line) == [False, False]
+    assert lone(line, heat, line) == [True, False, False]
+    assert lone(line, wide, line, line) == [True, False, False, False]
 
 
 def test_where_a_curve_crosses_is_an_answer():
@@ -429,16 +457,16 @@ def test_where_a_curve_crosses_is_an_answer():
     number = Estimated(text="The size", estimate=2.5, low=2.0, high=3.0, unit="nats")
     data = structs.replace(data, findings=(number, *data.findings))
     answers = pages.page(data).partition('id="intervals"')[2].partition('id="verdicts"')[0]
-    size = "The size: <b>2.5</b> [2.0, 3.0] nats."
+    size = "The size: <b>2.5</b> [2.0, 3.0]&nbsp;nats."
     assert answers.index("claim-plot") < answers.index(size) < answers.index("The lead: <b>")
     scan = structs.replace(curve, levels=("a", "b"), crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=scan, unit="nats"),))
-    answer = "Each: <b>of 2 levels, layer b is farthest from 0, 2.0 [1.0, 3.0] nats</b>."
+    answer = "Each: <b>of 2 levels, layer b is farthest from 0, 2.0 [1.0, 3.0]\xa0nats</b>."
     assert answer in pages.page(alone)
     plain = structs.replace(curve, crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=plain, unit="nats"),))
     answer = (
-        "it is highest at layer 8, 2.0 [1.0, 3.0], and lowest at layer 2, −1.0 [−2.0, 0.0] nats"
+        "it is highest at layer 8, 2.0 [1.0, 3.0], and lowest at layer 2, −1.0 [−2.0, 0.0]\xa0nats"
     )
     assert f"Each: <b>{answer}</b>." in pages.page(alone)
     assert answer in pages.index([{"data": alone, "href": "a.html", "title": "A"}])

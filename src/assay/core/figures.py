@@ -236,22 +236,21 @@ def curve(
 
 SERIES = 7
 """So many curves share a figure."""
-MARKED = 8
+MARKED = 12
 """So many levels that are whole numbers, at most, have a tick each."""
 
 
 def figures_of(findings: Iterable[Estimated]) -> tuple[Figure, ...]:
     """Draw the curves among estimates with their bands: those over one field, in one unit, in one
     figure; one over names as the points farthest from zero, and one over two dimensions as a heat
-    map as well, which come first, so that a page in two columns has them side by side."""
+    map before them."""
     shared: dict[tuple[str, ...], list[Estimated]] = {}
     for e in findings:
         if e.curve is not None:
             alone = () if e.curve.is_plain else (e.text,)
             shared.setdefault((e.curve.over, unit_of(e), *alone), []).append(e)
     drawn: list[Figure] = []
-    maps_first = sorted(shared.values(), key=lambda g: not g[0].curve or len(g[0].curve.dims) < 2)
-    for group in maps_first:
+    for group in shared.values():
         first, c = group[0], group[0].curve
         assert c is not None
         if c.is_plain:

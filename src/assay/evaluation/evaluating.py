@@ -99,7 +99,7 @@ def evaluate(
         raise SpecError(words.replace("Setting.", "", 1)) from e
     progress = progress or follower()
     store = Store(root)
-    _require(dictionaries, model, text)
+    _require(dictionaries, model, text, store)
     source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
     on = _Material.of(model, text)
@@ -138,7 +138,7 @@ def evaluate(
     return evaluation
 
 
-def _require(dictionaries: Sequence[Any], model: Any, text: Any) -> None:
+def _require(dictionaries: Sequence[Any], model: Any, text: Any, store: Store) -> None:
     """Refuse what leaves open what is measured on what. Raises: DataError."""
     if not dictionaries:
         raise DataError(
@@ -146,7 +146,11 @@ def _require(dictionaries: Sequence[Any], model: Any, text: Any) -> None:
         )
     named = {"model": model, "text": text}
     if lacks := [f"a {n} (--{n}, or {n}= in Python)" for n, x in named.items() if x is None]:
-        raise DataError(f"to measure dictionaries, give {' and '.join(lacks)}")
+        found = sources.find(dictionaries, store) if model is None else []
+        names = {file_statements.of_place(source.dictionary)["model"] for source in found} - {""}
+        says = "its file names" if len(found) == 1 else "their files name"
+        hint = "".join(f"; {says} {name}: --model {name}" for name in names if len(names) == 1)
+        raise DataError(f"to measure dictionaries, give {' and '.join(lacks)}{hint}")
 
 
 @dataclass(frozen=True)

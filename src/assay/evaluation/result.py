@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
-from assay.core.figures import Figure
+from assay.core.figures import Figure, columns
 from assay.core.schema import OPTIONAL
 from assay.dictionaries.measuring import measures
 
@@ -152,28 +152,36 @@ class Evaluation(Shown):
             figure_list.append(
                 _pareto(self.dictionaries, recovered, "share of the loss recovered", title)
             )
-        for e in self.dictionaries[:4]:
-            # no share is above 1
-            bars = [(x, n) for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0]
-            columns = {
-                "share": [f"{100 * 10**x:.2g} %" for x, _ in bars],
-                "density": [x for x, _ in bars],
-                "features": [n for _, n in bars],
-            }
-            if sum(columns["features"]):
-                figure_list.append(
-                    Figure(
-                        f"How often the features of {e['name']} fire",
-                        columns,
-                        "bars",
-                        x="share",
-                        y="features",
-                        x_title="share of tokens, middle of each bin",
-                        y_title="features",
-                        note=_never_firing(e),
-                    )
-                )
-        return tuple(figure_list)
+        return tuple(figure_list + _firing(self.dictionaries[:4]))
+
+
+def _firing(entries: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    """Draw how many features fire how often, of several dictionaries with the same axes; nothing
+    where no feature fires."""
+    # no share is above 1
+    bins = [
+        {x: n for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0} for e in entries
+    ]
+    middles = sorted({x for of in bins for x in of})
+    shown = [(e, of) for e, of in zip(entries, bins, strict=True) if sum(of.values())]
+    cells = ((e["name"], x, of.get(x, 0)) for e, of in shown for x in middles)
+    rows = ((name, float(f"{100 * 10**x:.2g}"), x, n) for name, x, n in cells)
+    if not shown:
+        return []
+    several, whose = len(shown) > 1, f"of {shown[0][0]['name']} "
+    named = [f"{e['name']}: {_never_firing(e)}" if several else _never_firing(e) for e, _ in shown]
+    return [
+        Figure(
+            f"How often the features {'' if several else whose}fire",
+            columns(("dictionary", "share", "density", "features"), rows),
+            "bars",
+            x="share",
+            y="features",
+            facet="dictionary" if several else None,
+            x_title="share of tokens in %, middle of each bin",
+            note=" ".join(named),
+        )
+    ]
 
 
 def _never_firing(entry: Mapping[str, Any]) -> str:
@@ -185,18 +193,18 @@ def _never_firing(entry: Mapping[str, Any]) -> str:
 
 
 def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: str) -> Figure:
-    columns: dict[str, list[Any]] = {
+    table: dict[str, list[Any]] = {
         name: [] for name in ("dictionary", "site", "L0", y, "low", "high")
     }
     for e in entries:
         l0, value = e["measures"]["l0"]["estimate"], e["measures"][y]
         row = (e["name"], e["site"], l0, value["estimate"], value["low"], value["high"])
-        for column, cell in zip(columns.values(), row, strict=True):
+        for column, cell in zip(table.values(), row, strict=True):
             column.append(float("nan") if cell is None else cell)
-    several = len(set(columns["site"])) > 1
+    several = len(set(table["site"])) > 1
     return Figure(
         title,
-        columns,
+        table,
         "points",
         x="L0",
         y=y,
@@ -207,7 +215,7 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
         x_title="L0 (features on per token)",
         y_title=y_title,
         note="Bars are 95 % intervals over documents."
-        if any(map(math.isfinite, columns["low"]))
+        if any(map(math.isfinite, table["low"]))
         else "",
     )
 

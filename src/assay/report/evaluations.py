@@ -217,8 +217,8 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
 
 
 def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]:
-    """Say why measures have no interval: by the reason, a sentence where so many numbers have it;
-    of too few documents, one sentence for all."""
+    """Say why measures have no interval or no number: by the reason, a sentence where so many
+    have it; of too few documents, one sentence for all."""
     measured = _by_measure(entries)
     reasons: dict[str, list[str]] = {}
     for r in (r for each in measured.values() for r in each if r and r.why):
@@ -236,12 +236,15 @@ def without_interval(entries: Sequence[JSON], fewest: int = 1) -> dict[str, str]
             cause = f"at least {few[why][1]} documents are needed, and {there}"
         else:
             cause = why.removeprefix("no interval: ")
+        values = [r for each in measured.values() for r in each if r and r.label in distinct]
+        unknown = all(r.estimate == "not estimated" for r in values)
         if not {*called} - {*distinct}:
             which = "No measure has an interval"
         elif len(distinct) <= NAMED:
-            which = f"No interval of {', '.join(distinct)}"
+            which = f"No {'estimate' if unknown else 'interval'} of {', '.join(distinct)}"
         else:
-            which = f"{len(distinct)} of the {len(called)} measures have no interval"
+            lack = "are not estimated" if unknown else "have no interval"
+            which = f"{len(distinct)} of the {len(called)} measures {lack}"
         lines[why] = f"{which}: {cause}"
     return lines
 

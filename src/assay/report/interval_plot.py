@@ -305,6 +305,17 @@ def ticks(low: float, high: float, most: int = 5, *, whole: bool = False) -> lis
     ]
 
 
+def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
+    """At most `most` numbers of one significant digit between two positive ends, as many as are
+    evenly chosen in each power of ten; none where even powers of ten are more."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in (range(1, 10), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        values = [float(f"{d}e{power}") for power in powers for d in digits]
+        if len(inside := [x for x in values if low <= x <= high]) <= most:
+            return inside
+    return []
+
+
 def labels(values: Sequence[float]) -> list[str]:
     """Write the numbers of an axis as one would by hand: −10, 2,500, 0.0005; all of them with an
     exponent where one would have many zeros: 2e−7."""

@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""
+UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
+"""The space between a number or its interval and a unit, where no line may break."""
+FOLDED = 4
+"""A list of so many numbers in a note folds out."""
+LISTED = re.compile(r".{1,80} [-−]?\d[\d.e+−-]*(, passes)?")
+"""An item of such a list."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
 PLURAL = WORDS | {"holds": "hold", "fails": "fail", "finding": "estimates without a verdict"}
 
@@ -65,7 +71,7 @@ def environment() -> Environment:
         "style": Markup(palette.css() + palette.styles("intervals.css", "style.css")),
     }
     env.filters |= {
-        "minus": lambda text: tables.minus(str(text)),
+        "minus": lambda text: UNITED.sub("\N{NO-BREAK SPACE}", tables.minus(str(text))),
         "prose": prose,
         "found": tables.describe_detectable,
         "explanation": in_words,
@@ -98,11 +104,28 @@ def _sentence(text: str) -> str:
 
 
 def _note(text: str) -> Markup:
-    """A note as a sentence; the name that it begins with stays as the study spells it."""
+    """A note as a sentence, with a list of numbers folded; the name that it begins with stays as
+    the study spells it."""
+    text, listed = _split_list(text)
     name, colon, words = text.partition(": ")
+    shown = escape(_sentence(text))
     if colon and re.fullmatch(r"\w+(/[\w./-]+)?", name):
-        return Markup("<code>{}</code>: {}").format(name, words)
-    return escape(_sentence(text))
+        shown = Markup("<code>{}</code>: {}").format(name, words)
+    if not listed:
+        return shown
+    macros: Any = environment().get_template("tables.html").module
+    fold = Markup("{}<details><summary>all {}</summary>{}</details>")
+    return fold.format(shown, len(listed), Markup(macros.listed(listed)))
+
+
+def _split_list(text: str) -> tuple[str, list[str]]:
+    """A note without the list of numbers that it ends with, and that list: "x: 0 of 4 heads pass:
+    1.2 0.3; 1.3 −0.1; …"; an empty one of few or of other things."""
+    head, colon, _ = text.partition("; ")[0].rpartition(": ")
+    listed = text[len(head) + len(colon) :].split("; ")
+    if len(listed) < FOLDED or not all(map(LISTED.fullmatch, listed)):
+        return text, []
+    return head, listed
 
 
 def _data_uri(content: str, kind: str) -> str:
@@ -221,7 +244,7 @@ def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, st
     words = {a: "; ".join(map(in_words, note.split("; "))) for a, note in notes.items() if note}
     shared, left = _shared(words)
     found = [note.partition(": ") for note in data.notes]
-    of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
+    of_arm = {arm: [_split_list(w)[0] for name, _, w in found if name == arm] for arm in left}
     return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in left.items()}
 
 
@@ -281,7 +304,7 @@ def render_figures(
 ) -> list[dict[str, Any]]:
     """Each figure drawn, with its data as CSV and what the arms in its legend are."""
     rendered = []
-    for name, f in zip(export.names(figures), figures, strict=True):
+    for name, f, lone in zip(export.names(figures), figures, _lone(figures), strict=True):
         names = dict.fromkeys(
             str(v) for column in (f.color, f.facet, f.x) if column for v in f.columns[column]
         )
@@ -293,9 +316,21 @@ def render_figures(
                 "name": name,
                 "csv": export.figure_csv(f),
                 "words": words,
+                "lone": lone,
             }
         )
     return rendered
+
+
+def _lone(figures: Sequence[Figure]) -> list[bool]:
+    """Which figures have a row of two to themselves: the last before one that fills a row or that
+    begins the next, as a heat map does, whose largest cells are the figure after it."""
+    lone, left = [False] * len(figures), -1
+    for i, f in enumerate(figures):
+        if left >= 0 and (f.facet or f.mark == "heatmap"):
+            lone[left], left = True, -1
+        left = -1 if f.facet or left >= 0 else i
+    return [alone or i == left for i, alone in enumerate(lone)]
 
 
 def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:

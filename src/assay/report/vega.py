@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from assay.core.figures import Figure
-from assay.report.interval_plot import labels, ticks
+from assay.report.interval_plot import labels, log_ticks, ticks
 from assay.report.palette import LIGHT, RAMP, SERIES
 
 WIDTH, HEIGHT = 400, 250
@@ -134,7 +134,7 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     encoding["title"] = _wrapped(title, 48 if axis == "x" else 32)
     if discrete or not numeric:
         ticks_of: dict[str, Any] = {"labelAngle": 0, "grid": False}
-        if figure.mark == "heatmap" and axis == "x":
+        if axis == "x" and (numeric or figure.mark == "heatmap"):
             ticks_of |= {"labelOverlap": "parity", "labelSeparation": 4}
         names = [str(v) for v in _distinct(figure.columns[name])]
         if room and any(len(n) > room and " " in n for n in names):
@@ -147,7 +147,8 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
         whole = all(float(v).is_integer() for v in _collect_numbers(figure, axis))
         ticks_of = {"axis": {"tickMinStep": 1}} if whole else {}
         if axis == "x" and figure.x_ticks:
-            ticks_of = {"axis": {"values": [*figure.x_ticks], "format": "~g"}}
+            every = {"values": [*figure.x_ticks], "tickCount": len(figure.x_ticks)}
+            ticks_of = {"axis": every | {"format": "~g", "labelOverlap": "greedy"}}
         domain, values = _value_axis(figure) if axis == "y" else ([], [])
         if domain:
             scale = {"domain": domain, "nice": False, "zero": False}
@@ -158,8 +159,11 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
     scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}
-    alone = {"format": ".3~g", "values": [low]}  # which no tick of a log axis may be near
-    return encoding | {"scale": scale, "axis": {"format": ",.9~g"} if high > low else alone}
+    if high == low:  # no tick of a log axis may be near
+        return encoding | {"scale": scale, "axis": {"format": ".3~g", "values": [low]}}
+    values = log_ticks(low / margin, high * margin)
+    few = {"values": values, "tickCount": len(values), "labelOverlap": "greedy"} if values else {}
+    return encoding | {"scale": scale, "axis": {"format": ",.9~g"} | few}
 
 
 def _value_axis(figure: Figure) -> tuple[list[float], list[float]]:
@@ -304,11 +308,11 @@ def _shades(values: Sequence[float]) -> dict[str, Any]:
 
 def _lying(figure: Figure, width: int) -> bool:
     """Whether names are below each other at the side, since they are too long to be next to each
-    other: of points, in lines."""
+    other: of points, in lines. Numbers are not; some of them are left out."""
     names = [str(v) for v in _distinct(figure.columns[figure.x])]
     if figure.mark == "points" and not _numeric(figure.columns[figure.x]):
         names = [max(_wrapped(n, max(5, width // len(names) // LETTER)), key=len) for n in names]
-    elif figure.mark != "bars":
+    elif figure.mark != "bars" or _numeric(figure.columns[figure.x]):
         return False
     return len(names) * (max(map(len, names), default=1) + 1) * LETTER > width
 

@@ -21,6 +21,7 @@ from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.lab.records import contests
 from assay.lab.records.contests import Contest
+from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.report.bundle import contents, judge
 from assay.report.bundle.contents import Carried
@@ -215,6 +216,7 @@ def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[s
         title=getattr(whole.header, "title", "") or whole.data["experiment"],
         paper=getattr(whole.header, "paper", ""),
         data=whole.result,
+        study=any(f"{whole.data['experiment']}{kind}" in whole.source for kind in STUDIES),
         claims=claims,
         rows=tables.rows(whole.result, contests.turned(whole.contests))[: len(claims)],
         contests=contests.lines(whole.contests),

@@ -880,7 +880,8 @@ def _reported(claim, verdict):
 def line(v, unit):
     """A verdict in words: outcome, reason, estimate, interval and units."""
     n = " x ".join(f"{k} {u}{'s' * (k != 1)}" for u, k in v["n"].items())
-    why = f" ({v['reason']})" if v["reason"] else ""
+    reason = v["reason"].replace("interval straddles", "the interval spans the threshold")
+    why = f" ({reason})" if reason else ""
     numbers = f"{v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]"
     return f"{v['outcome']}{why}: {numbers}{'' if unit == '1' else f' {unit}'}, {n}"
 
