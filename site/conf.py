@@ -46,6 +46,7 @@ BESIDE = [
 include_patterns = [
     "README.md",
     "docs/*.md",
+    "docs/tables/*.md",
     "docs/decisions/*.md",
     "docs/notebooks/*.ipynb",
     "catalogue/README.md",
@@ -92,6 +93,22 @@ PARTS = {
 }
 """Headings of the site's contents → the sections of docs/README.md whose pages are under them;
 results go by the short names they have there, which are what one types."""
+TABLES = [
+    "model",
+    "prompts",
+    "read",
+    "internals",
+    "direction",
+    "intervene",
+    "probe",
+    "train",
+    "diff",
+    "claim",
+    "parts",
+    "functions",
+    "controls",
+]
+"""Pages of docs/tables, in the order in which a study is written."""
 FIRST = {
     "Start": [
         "docs/README",
@@ -100,6 +117,8 @@ FIRST = {
     ],
     RESULTS: ["catalogue/docs/catalogue", "site/claims"],
     "Reference": [
+        "docs/asking-tables",
+        *(f"docs/tables/{page}" for page in TABLES),
         "docs/cli",
         "site/reference",
         "docs/metrics",

@@ -1,20 +1,37 @@
-"""What docs/asking.md and docs/asking-tables.md show are the studies in studies/asking, which plan
-without a remark that forbids a verdict."""
+"""What docs/asking.md and the pages of docs/tables show are the studies in studies/asking, which
+plan without a remark that forbids a verdict; docs/asking-tables.md lists every field."""
 
 import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from assay.ask import missing
-from assay.ask.text import read
+from assay.ask import missing, tables
+from assay.ask.text import ClaimEntry, EstimateEntry, read
 from assay.controls import table
 from assay.core.measures import taken_names
 from assay.data import docstrings
 
 ROOT = Path(__file__).parents[2]
-PAGE = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("asking", "asking-tables"))
+OF_ONE_STUDY = (
+    "model",
+    "prompts",
+    "read",
+    "internals",
+    "direction",
+    "intervene",
+    "probe",
+    "train",
+    "diff",
+)
+"""Pages of tables whose examples are parts of one study, in its order."""
+OTHERS = ("claim", "parts", "functions", "controls")
+PAGE = "".join(
+    (ROOT / f"docs/{name}.md").read_text()
+    for name in ("asking", *(f"tables/{table}" for table in (*OF_ONE_STUDY, *OTHERS)))
+)
 STUDIES = ROOT / "studies" / "asking"
 
 
@@ -30,6 +47,43 @@ def test_its_blocks_are_the_studies_that_can_be_run():
 def test_the_pages_show_the_columns_of_its_files():
     for name in ("reviews.csv", "capitals.csv", "answers.csv"):
         assert (STUDIES / name).read_text().splitlines()[0] in PAGE
+
+
+LISTED = (ROOT / "docs/asking-tables.md").read_text()
+STRUCTS = {
+    "[[model]]": (tables.Model, tables.Weights),
+    "[[prompts]]": (tables.Prompts,),
+    "[[read]]": (tables.Read,),
+    "[[direction]]": (tables.Direction,),
+    "[[intervene]]": (tables.Intervention, tables.Block, tables.Path),
+    "top": (tables.Top,),
+    "[[probe]]": (tables.Probe,),
+    "[[train]]": (tables.Train,),
+    "[[diff]]": (tables.Diff,),
+    "[[claim]]": (ClaimEntry,),
+    "[[estimate]]": (EstimateEntry,),
+}
+
+
+@pytest.mark.parametrize("table", STRUCTS)
+def test_every_field_is_listed_once_with_a_link_to_where_it_is_explained(table):
+    (section,) = re.findall(
+        rf"^## The fields of `{re.escape(table)}`\n(.*?)(?=^## )", LISTED, re.MULTILINE | re.DOTALL
+    )
+    rows = re.findall(r"^\| \[`(\w+)`\]\(([\w./-]+)(?:#([\w-]+))?\) \|", section, re.MULTILINE)
+    fields = [f.encode_name for s in STRUCTS[table] for f in msgspec.structs.fields(s)]
+    assert sorted(name for name, _, _ in rows) == sorted(fields)
+    for name, page, place in rows:
+        text = (ROOT / "docs" / page).read_text()
+        parts = re.split(r"^#+ (.*)$", text, flags=re.MULTILINE)
+        under = {anchor(head): part for head, part in zip(parts[1::2], parts[2::2], strict=True)}
+        explained = under[place] if place else text
+        assert re.search(rf"\b{name}\b", explained), f"{page}#{place} does not explain {name}"
+
+
+def anchor(head):
+    """The name of a heading in a link."""
+    return re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-")
 
 
 @pytest.fixture(scope="module")

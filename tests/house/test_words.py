@@ -34,7 +34,8 @@ CODE = re.compile(r"\{[{%#].*?[}%#]\}|\{[^{}]*\}|<[^>]*>", re.DOTALL)
 
 def texts():
     """Every page but the changelog, every message in the source, every template; without code."""
-    pages = ("*.md", "docs/*.md", "skills/**/*.md", "catalogue/*.md", "referee/*.md")
+    folders = ("", "docs/", "docs/tables/", "skills/**/", "catalogue/", "referee/")
+    pages = [f"{folder}*.md" for folder in folders]
     for path in (path for pattern in pages for path in ROOT.glob(pattern)):
         if path.name != "CHANGELOG.md":
             yield BLOCKS.sub("", path.read_text("utf-8"))

@@ -171,7 +171,7 @@ def _refuse_lost(study: ResolvedStudy) -> None:
             f"every read names other prompts than {first}, which the arms measure by default: "
             "write the [[prompts]] that you measure first, and those that are only learned from "
             "after them; or leave out prompts under one read, and write the name of the other "
-            f"prompts as its arm, as in {arm} (docs/asking-tables.md, Several tables of prompts)"
+            f"prompts as its arm, as in {arm} (docs/tables/prompts.md, Several tables of prompts)"
         )
         raise study.text.error(("prompts", 0), message)
 

@@ -487,7 +487,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 "from: write controls = [] under the model, intervention, probe or diff, and here "
                 'control = ["…"], an arm for which the claim should fail'
             )
-        where = f"; see docs/asking-tables.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
+        where = f"; see docs/tables/{keys[0]}.md" if keys[0] in ASKED else ""
         place, _, _ = field_path.rpartition(".")
         other = _otherwise(str(keys[-2] if len(keys) > 3 else keys[0]), unknown[1])
         hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))

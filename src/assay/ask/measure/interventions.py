@@ -77,7 +77,7 @@ def way_of(table: Intervention) -> str:
             raise DataError(
                 f"{table.name!r}: at {site} a position is the token that attends, so what others "
                 f"see of it would stay; write block = {{ from = …, to = {_toml(table.position)}, "
-                "layers = […] } in place of a site (docs/asking-tables.md, Blocked attention)"
+                "layers = […] } in place of a site (docs/tables/intervene.md, Blocked attention)"
             )
     for name, options in (("ablate", ABLATIONS), ("patch", PATCHES)):
         waits = () if name not in table.sweep else ("",)  # for a level
