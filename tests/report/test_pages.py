@@ -409,6 +409,8 @@ def test_what_is_checked_has_its_name_on_its_page(tmp_path):
     drawn = (tmp_path / "head-check.html").read_text().partition("<svg")[2].partition("</svg>")[0]
     names = re.findall(r'<text class="name"[^>]*>(.*?)</text>', drawn)
     assert names[0] == "head 3.4" and all("head " in name for name in names[1:])
+
+
 def test_a_list_of_numbers_in_a_note_is_folded_and_stands_once():
     numbers = [f"17.{k} and 18.{k} -0.0{k}58" for k in range(5)]
     note = f"main: 0 of 5 draws of other heads pass: {'; '.join(numbers)}"
