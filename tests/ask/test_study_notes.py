@@ -528,6 +528,19 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
     assert run(study(folder, "lead", added, holds), tmp_path).judged[0].outcome == "fails"
 
 
+def test_no_damage_is_no_explanation_of_no_effect(folder):  # noqa: F811
+    """A change without an effect does no damage either; a change with one might."""
+    small, falls = (
+        catalogue.find(str(study(folder, name, CUT, holds))).claims[0].must_fail
+        for name, holds in (
+            ("small", "-0.5 < changed.right - main.right < 0.5"),
+            ("falls", "changed.right - main.right < -0.5"),
+        )
+    )
+    assert set(falls) - set(small) == {"changed/damage"}
+    assert "changed/heads" in small
+
+
 SCAN = capitals(
     'ablate = "zero"\nheads = ["1.{head}"]\nposition = -1\nsweep = { head = [0, 1, 2] }'
 )

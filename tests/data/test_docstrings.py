@@ -298,5 +298,9 @@ def test_the_packages_that_are_installed_here_hold_english_prose():
 
 
 def test_the_page_names_every_package():
-    named = re.findall(r"^\| ([a-z0-9-]+) \| [^|]+ \|$", PAGE.partition("licences in the packages' metadata")[2], re.M)
+    named = re.findall(
+        r"^\| ([a-z0-9-]+) \| [^|]+ \|$",
+        PAGE.partition("licences in the packages' metadata")[2],
+        re.M,
+    )
     assert tuple(named[1:]) == docstrings.PACKAGES

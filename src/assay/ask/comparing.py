@@ -106,14 +106,17 @@ def bearing(
     """Choose the near controls of an arm that apply to a claim. For a probe that reads under a
     change: the controls of the change if the claim says that less can be read, which chance
     satisfies; otherwise those of the probe. For a sweep: no other layers or heads that the sweep
-    has as well. For two texts not claimed to be alike: not the text of another row, which is less
-    alike anyway."""
+    has as well. For a claim of no effect: no damage, which a change without an effect does not do
+    anyway, if other controls are left. For two texts not claimed to be alike: not the text of
+    another row, which is less alike anyway."""
     part, walk = study.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
         arms = [p for p in arms if p.control not in (near.ANSWERS, near.UNPAIRED)]
     if part and isinstance(part.task, Task) and study.frozen is None:
         idle = repeated(study, part, read)
         arms = [p for p in arms if p.control not in idle]
+        others = [p for p in arms if p.control != near.DAMAGE]
+        arms = others if others and is_of_nothing(study, part, read) else arms
     if part and isinstance(part.task, SaeTask) and part.task.other:
         return tuple(p for p in arms if p.control in _of_crosscoder(read))
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:

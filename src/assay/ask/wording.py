@@ -77,7 +77,7 @@ class Condition:
         units = np.eye(len(columns))
         signs = [value(*unit) for unit in units]
         # a weighted sum agrees at other points as well
-        probe = [1.0, 2.0, 4.0, 8.0][: len(columns)]
+        probe = 2.0 ** np.arange(len(columns))
         plain = value(*probe) == sum(x * sign for x, sign in zip(probe, signs, strict=True))
         plus, minus = ([c for c, s in zip(columns, signs, strict=True) if s == x] for x in (1, -1))
         if not plain or len(plus) != len(minus) or 2 * len(plus) != len(columns):

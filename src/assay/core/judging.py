@@ -593,16 +593,14 @@ def _with_others(
 
     if not controls:
         return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
-    every = {**controls, **planted, **violations, **rivals}
-    is_null = _is_null(claim, every)
-    # A control that does nothing either is no other explanation of why nothing was found.
-    if is_null and (reason := _blind(claim, controls, violations)):
-        price = Price(f"more units do not help: {_violation_wanted(claim)}")
-        return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     if passing:
         return unspecific(passing, "control ", "")
-    lacking = [name for name, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]
-    if lacking and not is_null:
+    every = {**controls, **planted, **violations, **rivals}
+    if _is_null(claim, every):
+        if reason := _blind(claim, controls, violations):
+            price = Price(f"more units do not help: {_violation_wanted(claim)}")
+            return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
+    elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
         return unspecific(lacking, "", ", unlearned")
     for name, (v, *_) in controls.items():
         if v.outcome == "undecided":
