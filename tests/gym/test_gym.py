@@ -124,7 +124,9 @@ def test_it_is_a_program_by_its_folder(tmp_path):
         return program(BENCHMARKS / "gym", words, tmp_path)
 
     out = run("play", "p-hacker", "--level", "5", "--seed", "7", "--desk", "plain").out
-    assert re.fullmatch(r"level 5: found \d+ of \d+ planted effects, and reported \d+ false discoveries\n", out)
+    assert re.fullmatch(
+        r"level 5: found \d+ of \d+ planted effects, and reported \d+ false discoveries\n", out
+    )
     assert run("new", "world", "--seed", "1").out.endswith("world/effects.csv\n")
     assert sorted(path.name for path in (tmp_path / "world").iterdir()) == [
         "effects.csv",
