@@ -58,7 +58,10 @@ def main(words: list[str] | None = None) -> int:
 def report(scored: Scored) -> None:
     """Print how many discoveries are true and false, and how many there are to make."""
     s = scored
-    print(f"level {s.level}: {s.true} of {s.planted} planted, and {s.false} false")
+    print(
+        f"level {s.level}: found {s.true} of {s.planted} planted effects, and reported "
+        f"{s.false} false discoveries"
+    )
 
 
 if __name__ == "__main__":

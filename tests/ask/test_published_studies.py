@@ -11,6 +11,7 @@ from assay.ask import missing
 from assay.ask.text import read
 from assay.core.claims import Claim
 from assay.core.compute import duration
+from assay.core.results import unit_of
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -57,3 +58,4 @@ def test_it_runs(name, tmp_path):
     result = Lab(tmp_path, Inline()).run(study, "smoke")
     assert not result.failed
     assert {a for c in study.claims for a in (c.of, *c.must_fail)} <= set(result.arms)
+    assert {unit_of(v) for v in result.data.verdicts} == {""}, "a share of yes or no has no unit"

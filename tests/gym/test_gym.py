@@ -124,7 +124,9 @@ def test_it_is_a_program_by_its_folder(tmp_path):
         return program(BENCHMARKS / "gym", words, tmp_path)
 
     out = run("play", "p-hacker", "--level", "5", "--seed", "7", "--desk", "plain").out
-    assert re.fullmatch(r"level 5: \d+ of \d+ planted, and \d+ false\n", out)
+    assert re.fullmatch(
+        r"level 5: found \d+ of \d+ planted effects, and reported \d+ false discoveries\n", out
+    )
     assert run("new", "world", "--seed", "1").out.endswith("world/effects.csv\n")
     assert sorted(path.name for path in (tmp_path / "world").iterdir()) == [
         "effects.csv",
@@ -132,8 +134,9 @@ def test_it_is_a_program_by_its_folder(tmp_path):
     ]
     (tmp_path / "answers.csv").write_text("candidate,group\n0,0\n")
     planted = World(3, 1).planted
-    wanted = f"level 3: {planted[0, 0]:d} of {planted.sum()} planted, and {not planted[0, 0]:d}"
-    assert run("score", "world", "answers.csv").out == f"{wanted} false\n"
+    out = run("score", "world", "answers.csv").out
+    assert out.startswith(f"level 3: found {planted[0, 0]:d} of {planted.sum()} planted effects, ")
+    assert out.endswith(f" and reported {not planted[0, 0]:d} false discoveries\n")
     (tmp_path / "answers.csv").write_text("candidate,group\n99,0\n")
     refused = run("score", "world", "answers.csv")
     assert refused.code == 2 and "line 2: needs candidate" in refused.err

@@ -171,7 +171,7 @@ def test_a_results_table_has_tags_that_are_obeyed_and_text_that_is_not():
     assert "1 estimate without a verdict" in text
     assert text.count("● holds") == 3
     assert "3 hold" in text
-    assert "exploratory: the study was not frozen before it was run" in text
+    assert "exploratory: nothing was frozen before the run" in text
 
 
 def test_an_evaluation_and_a_dictionary_are_small_tables():

@@ -105,7 +105,7 @@ def _swept(x: xr.DataArray, over: tuple[str, ...]) -> xr.DataArray:
 
 def _unit(reads: tuple[Read, ...], s: Claim | Estimate, arms: Arms) -> str:
     """The unit of a statement's number: that of all measures of which it is a weighted sum; "" for
-    a dimensionless or unknown one. A gradient has the unit of its read."""
+    yes or no, a dimensionless or unknown one. A gradient has the unit of its read."""
     source = {r.name: r.gradient for r in reads if r.gradient}
     stated = condition(s.condition, compared=isinstance(s, Claim))
     main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
@@ -114,7 +114,7 @@ def _unit(reads: tuple[Read, ...], s: Claim | Estimate, arms: Arms) -> str:
     ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
     located = any(c.how in LOCATING for c in stated.columns)
-    if units == {"1"} or len(units) > 1 or located or not _scales(stated):
+    if units <= {"1", "bool"} or len(units) > 1 or located or not _scales(stated):
         return ""
     return "logits" if (unit := units.pop()) == "logit" else unit
 

@@ -83,7 +83,7 @@ def _coverage() -> dict[str, dict[str, list[float]]]:
 def frozen_lines(data: ResultData) -> list[str]:
     """Say of a result whether it is confirmatory or exploratory, and why."""
     if (registration := data.registration) is None:
-        return ["exploratory: the study was not frozen before it was run"]
+        return ["exploratory: nothing was frozen before the run"]
     when = f"frozen on {registration.time[:16].replace('T', ' ')} UTC"
     which = f"({registration.hash[:12]}, {registration.file})"
     more = frozen_others(registration)
