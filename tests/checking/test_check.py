@@ -492,6 +492,27 @@ def test_a_control_of_ones_own_stands_next_to_the_others_best_of_several():
     assert set(only.controls) == {"opposite"}
 
 
+@pytest.mark.parametrize(
+    ("known", "outcome"), [(0.15, "holds"), (3.0, "undecided"), (0.05, "unspecific")]
+)
+def test_no_effect_is_shown_by_a_thing_that_has_a_small_one(known, outcome):
+    """Beyond the threshold of 0.1, and at most twice as far."""
+
+    def moved(vector, prompts):
+        return [len(p) % 7 + 0.1 * (0.0 if vector is None else vector[0]) for p in prompts]
+
+    given = {"vector": np.eye(8)[1], "prompts": ["x" * n for n in range(1, 25)], "cache": False}
+    given |= {"holds": "-0.1 < effect < 0.1", "ledger": False}
+    alone = assay.check("It does nothing", moved, **given)
+    assert alone.outcome in ("undecided", "unspecific")
+    v = assay.check(
+        "It does nothing", moved, controls={"known": np.eye(8)[0] * known * 10}, **given
+    )
+    assert v.outcome == outcome and [*v.controls] == ["known"]
+    asks = "give controls={name: thing}, one whose effect is between -0.1 and -0.2 or between"
+    assert (asks in str(v)) == (outcome == "undecided")
+
+
 def test_a_function_with_parts_for_each_prompt_gets_those_of_its_rows():
     def hook(source, prompts):
         assert source is None or len(source) == len(prompts)

@@ -230,7 +230,7 @@ def test_a_claim_that_nothing_is_there_needs_a_violation_of_at_most_twice_the_th
         j = judged(main, arm(level + OTHER), null())
         assert j.verdict.reason == reason
         assert j.verdict.outcome == ("undecided" if reason else "holds")
-    assert "at most 0.2" in j.verdict.price.text
+    assert "between 0.1 and 0.2" in j.verdict.price.text
     changes = null(violations=("planted",))
     seen = judged(main, arm(0.5 + OTHER), changes, planted=arm(0.15 + OTHER))
     assert seen.verdict.outcome == "holds"

@@ -28,6 +28,9 @@ RECORDS = [
         "control drawn satisfies it too": "control drawn satisfies it too",
         "control a, b satisfies it too": "controls a and b satisfy it too",
         "control a, b, c satisfies it too": "controls a, b and c satisfy it too",
+        "control r (draw 1 of 4), r (draw 3 of 4) satisfies it too": (
+            "control r (2 of 4 draws) satisfies it too"
+        ),
         "control drawn not beaten": "control drawn is not beaten",
         "violation drawn not found": "the planted violation drawn is not found",
         "drawn satisfies it too, unlearned": (

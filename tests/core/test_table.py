@@ -1049,3 +1049,13 @@ def test_a_control_takes_the_place_of_the_arm_that_a_claim_names_first():
     words = "controls take the place of base, which the claim names first; if it is about mine"
     assert base.outcome == "unspecific" and any(words in note for note in base.notes)
     assert not any("take the place" in note for note in mine.notes)
+
+
+def test_a_violation_stands_for_the_controls_of_a_claim_of_no_effect():
+    """Shuffled labels have no effect either, which does not explain why none was found."""
+    noise = np.random.default_rng(0).normal(0, 0.02, (2, 24))
+    x = {"ours": noise[0], "base": noise[1], "known": noise[0] + 0.15}
+    rows = pd.concat([pd.DataFrame({"arm": a, "i": range(24), "x": v}) for a, v in x.items()])
+    claim = "-0.1 < ours.x - base.x < 0.1"
+    assert assay.judge(rows, claim=claim, unit="i").outcome == "unspecific"
+    assert assay.judge(rows, claim=claim, unit="i", violation="known").outcome == "holds"

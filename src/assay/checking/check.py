@@ -167,11 +167,13 @@ def _choose(
     low, high = sides(holds)
     if low and high:  # both signs may lie between two edges
         what.draws = [d for d in what.draws if d.control is not OPPOSITE]
-    usual = list(dict.fromkeys(d.control for d in what.draws))
+    usual, parsed = list(dict.fromkeys(d.control for d in what.draws)), parse(holds)
     if isinstance(controls, Mapping):
+        if parsed.low < 0 < parsed.high:  # others without an effect explain nothing
+            what.draws, what.notes, what.of_nothing = [], [], True
         for name, thing in controls.items():
             several = thing if isinstance(thing, list) else [thing]
-            why = f"{name} in its place does it"
+            why = f"{name} has an effect" if what.of_nothing else f"{name} in its place does it"
             control = next((c for c in usual if c.name == name), Control(name, why, drawn=False))
             what.add(control, *several, own=control not in usual)
             what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
@@ -318,6 +320,8 @@ class _Asked:
         """Add the control `damage`, or note that it could not be made of a part that the whole
         model may need."""
         kind, given = self.what.kind, self.calls.prompts
+        if self.what.of_nothing:
+            return
         if also is None and kind in BREAKS:
             self.notes.append(
                 "no control 'damage': any part that the whole model needs would have the effect as "
@@ -344,6 +348,7 @@ class _Asked:
         rows = _table(given, units, self.arms)
         about = {"distinct": given.distinct, "scope": given.stays(units)}
         about["thing"] = name_of(kind, self.thing)
+        about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
         self.notes += _untouched(self.arms[kind], kind)

@@ -87,6 +87,8 @@ class Credited:
     thing: Callable[[], Any]
     draws: list[Draw] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    of_nothing: bool = False
+    """Whether it is claimed to have no effect, and the draws are things that have one."""
 
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
         """Add draws of a control; the name of one of the author's `own` comes first in theirs."""
@@ -320,9 +322,11 @@ def _matched(
     for name, size in sizes.items():
         true = sum(size[x] for x in named) or 1e-300
         shares = [sum(size[x] for x in draw) / true for draw in draws]
-        credited.notes.append(
-            f"{name} of the others: {min(shares):.2g} to {max(shares):.2g} times as large"
+        least, most = f"{min(shares):.2g}", f"{max(shares):.2g}"
+        size_in_words = (
+            f"{least} to {most} times as large" if (least, most) != ("1", "1") else "alike"
         )
+        credited.notes.append(f"{name} of the others: {size_in_words}")
     return credited
 
 

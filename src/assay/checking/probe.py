@@ -374,7 +374,7 @@ def check_probe(
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
     arms = _compared(numbers, claim, verdict)
-    warnings = [*_too_few(claim, verdict), *_below_chance(arms), *_combined(texts, groups)]
+    warnings = [*_too_few(claim, verdict), *_below_chance(arms, groups), *_combined(texts, groups)]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -550,16 +550,20 @@ def _too_few(question: Question, verdict: Judged | None) -> list[str]:
     ]
 
 
-def _below_chance(arms: pd.DataFrame) -> list[str]:
+def _below_chance(arms: pd.DataFrame, groups: Sequence[Any] | None) -> list[str]:
     """A note on arms that are surely below chance, as nothing that was learned should be."""
     below = arms[(arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PERMUTED.name, ASKED.name])]
     if below.empty:
         return []
     each = [f"{row['arm']} (AUROC {row['auroc']:.3f})" for row in below.to_dict("records")]
+    advice = "give groups=, with one name for the rows that are alike"
+    if groups is not None:
+        advice = (
+            "such rows, perhaps with a word in common, are in different groups: put them into one"
+        )
     return [
         f"below chance: {', '.join(each)}; this happens if a row is judged by what was learned "
-        "from its near-copies, which have the other label: give groups=, with one name for the "
-        "rows that are alike"
+        f"from its near-copies, which have the other label: {advice}"
     ]
 
 

@@ -23,6 +23,7 @@ from assay.core.intervals import FEWEST
 from assay.core.judging import rename_unit
 from assay.core.nouns import plural
 from assay.core.reasons import (
+    BLIND,
     GROUPED,
     IDENTICAL,
     IDLE,
@@ -86,6 +87,9 @@ class Question:
     """What is credited, by its name, such as head 5.3; "" of a vector, a text and others that have
     no short name, and in files of older versions."""
 
+    violations: tuple[str, ...] = ()
+    """Of a claim of no effect: the arms that have one, which its author brings."""
+
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
         named = {c.name for c in parse(self.holds).columns}
@@ -97,6 +101,7 @@ class Question:
             claim=self.holds,
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
+            violation=self.violations,
             beats=self.beats,
             empty=self.empty,
             bounds=self.bounds,
@@ -149,6 +154,12 @@ class Question:
             words = (
                 "more prompts do not help: two calls differ by too much; make the function "
                 "deterministic, or let it return the mean of several tries"
+            )
+            return structs.replace(verdict, price=Price(words))
+        if price is not None and verdict.reason == BLIND:
+            has = price.text.partition(" an arm whose value ")[2]
+            words = (
+                f"more prompts do not help: give controls={{name: thing}}, one whose effect {has}"
             )
             return structs.replace(verdict, price=Price(words))
         if price is None or name == verdict.reason or name in WAYS:

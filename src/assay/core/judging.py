@@ -664,11 +664,11 @@ def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
 
 
 def _violation_wanted(claim: Claim) -> str:
-    (low, high), _ = claim.edges
-    nothing = _nothing(claim)
-    reach = unscaled(claim.scale, [nothing + 2 * (e - nothing) for e in (low, high)])
-    ends = " or ".join(f"{x:.3g}" for x in reach if math.isfinite(x))
-    return f"plant a violation whose value is beyond the threshold, at most {ends}"
+    ends, nothing = [e for e in claim.edges[0] if math.isfinite(e)], _nothing(claim)
+    near = unscaled(claim.scale, ends)
+    far = unscaled(claim.scale, [nothing + 2 * (e - nothing) for e in ends])
+    within = " or ".join(f"between {a:.3g} and {b:.3g}" for a, b in zip(near, far, strict=True))
+    return f"name as a violation an arm whose value is {within}"
 
 
 def _judged(v: Verdict) -> bool:

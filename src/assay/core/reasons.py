@@ -58,6 +58,20 @@ COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
 
+def _draws(names: Sequence[str]) -> list[str]:
+    """Names of controls, with several draws of one counted: "random (2 of 4 draws)"."""
+    draws: dict[str, list[str]] = {}
+    for name in names:
+        control, _, which = name.partition(" (draw ")
+        draws.setdefault(control, []).append(which)
+    by_control = {
+        control: f"{control} ({len(which)} {which[0].partition(' ')[2].removesuffix(')')} draws)"
+        for control, which in draws.items()
+        if all(which) and which[1:]
+    }
+    return list(dict.fromkeys(by_control.get(n.partition(" (draw ")[0], n) for n in names))
+
+
 def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
     """Say a stored reason in words: "interval straddles" is "the interval spans the threshold".
 
@@ -83,12 +97,13 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
     if reason.startswith("control ") and reason.endswith(" undecided"):
         return f"{reason.removesuffix(' undecided')} is undecided"
     if reason.startswith("control ") and reason.endswith(" not beaten"):
-        *names, last = unbeaten or [reason[len("control ") : -len(" not beaten")]]
+        *names, last = _draws(unbeaten or [reason[len("control ") : -len(" not beaten")]])
         several = f"controls {', '.join(names)} and {last} are not beaten"
         return several if names else f"control {last} is not beaten"
     if reason.startswith("control ") and reason.endswith(" satisfies it too"):
-        *names, last = reason[len("control ") : -len(" satisfies it too")].split(", ")
-        return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
+        *names, last = _draws(reason[len("control ") : -len(" satisfies it too")].split(", "))
+        several = f"controls {', '.join(names)} and {last} satisfy it too"
+        return several if names else f"control {last} satisfies it too"
     if reason.startswith(GROUPED):
         name = reason.removeprefix(GROUPED)
         ways = name.split(" × ")

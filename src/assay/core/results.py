@@ -346,10 +346,12 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         """Go through all arms that were tested in addition to the method: role, name and numbers;
         the strongest other explanations first.
 
-        The role is near, control, planted or violation, or what `role` gives.
+        The role is near, control, planted or violation, or what `role` gives. A violation that
+        stands in for the controls of a claim of no effect is given as a violation only.
         """
-        near = [arm for arm in self.controls if arm in self.near]
-        for arm in dict.fromkeys((*near, *self.controls)):
+        controls = [arm for arm in self.controls if arm not in self.violations]
+        near = [arm for arm in controls if arm in self.near]
+        for arm in dict.fromkeys((*near, *controls)):
             yield "near" if arm in near else "control", arm, self.controls[arm]
         for arm, verdict in self.planted.items():
             yield "planted", arm, verdict

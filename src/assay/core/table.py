@@ -227,12 +227,8 @@ def judge(
     if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
         notes.append(apart.in_words(compared, units[0]))
         notes += [apart.UNBOUNDED] if bounds is not None else []
-    if not roles.controls:
-        name = DEALT if DEALT not in question.known else f"{DEALT} labels"
-        labelled = parsed.arms if len(parsed.arms) > 1 else question.known
-        arms[name] = _dealt(question, labelled)
-        roles = replace(roles, controls=(name,))
-        notes.append(caution(name, [a for a in question.known if a not in labelled]))
+    roles, made = _with_controls(question, roles, arms, empty or 0.0)
+    notes += made
     statement, more = _statement(question, roles, bounds, independent)
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
@@ -247,6 +243,24 @@ def judge(
     later += _true_of_others(judgement) + _in_place_of(parsed, judgement)
     judgement = structs.replace(judgement, notes=(*notes, *more, *moved, *later))
     return within(judgement, judgement.claim.bounds or judgement.natural)
+
+
+def _with_controls(
+    question: _Question, roles: _Roles, arms: Arms, nothing: float
+) -> tuple[_Roles, list[str]]:
+    """Where no control is named: the violations of a claim of no effect, or else the arm with the
+    labels dealt out, which is added to the arms; and notes on it."""
+    parsed = question.parsed
+    if roles.controls:
+        return roles, []
+    if roles.violations and parsed.low < nothing < parsed.high:
+        # shuffled labels have no effect either, which is no other explanation of finding none
+        return replace(roles, controls=roles.violations), []
+    name = DEALT if DEALT not in question.known else f"{DEALT} labels"
+    labelled = parsed.arms if len(parsed.arms) > 1 else question.known
+    arms[name] = _dealt(question, labelled)
+    others = [a for a in question.known if a not in labelled]
+    return replace(roles, controls=(name,)), [caution(name, others)]
 
 
 def _true_of_others(judged: Judged) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-SLOT, FEWEST_COMMON, LONGEST = 3, 3, 60
+SLOT, FEWEST_COMMON, LONGEST = 3, 2, 60
 """Words that texts of one wording may differ by, those that they have in common at least, and the
 longest texts, in words, that are compared."""
 
@@ -32,7 +32,7 @@ def wordings(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Number the wordings of texts, and what each wording is filled with: both from 0.
 
     Two texts have one wording where they differ in up to three words in a row and have more words,
-    at least three, in common.
+    at least two, in common.
 
     Args:
         texts: as many as there are units.

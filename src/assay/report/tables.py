@@ -548,10 +548,13 @@ def _signs(curve: Curve) -> str:
     order = sorted(range(len(curve.levels)), key=curve.order)
     below = [i for i, k in enumerate(order) if curve.band_high[k] < 0]
     above = [i for i, k in enumerate(order) if curve.band_low[k] > 0]
-    if not below or not above or not (below[-1] < above[0] or above[-1] < below[0]):
-        return ""
-    words = ("below", "above") if below[-1] < above[0] else ("above", "below")
     first, last = sorted((below, above))
+    # no level before the change of sign is undecided, and none after it
+    if first != [*range(len(first))] or last != [*range(len(order) - len(last), len(order))]:
+        return ""
+    if not first or not last:
+        return ""
+    words = ("below", "above") if first is below else ("above", "below")
     until, since = curve.in_words(order[first[-1]]), curve.in_words(order[last[0]])
     return f"{words[0]} 0 up to {until}, and {words[1]} 0 from {since}"
 
@@ -576,9 +579,10 @@ def _extremes(
         where = f"{curve.in_words(high)}, {number_at(high)}"
         return f"higher at {where}, than at {curve.in_words(low)}, {number_at(low)}{unit}"
     least, most = (number_at(k).partition(" ")[0] for k in (lowest, highest))
+    about = f"between {least} and {most}" if least != most else f"about {least}"
     return (
-        f"between {least} and {most}{unit} at all levels; no level can be told from another, as "
-        "its band has room for a flat line"
+        f"{about}{unit} at all levels; its band has room for a flat line, "
+        "but to compare two levels, estimate their difference"
     )
 
 

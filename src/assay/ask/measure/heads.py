@@ -23,7 +23,10 @@ def head_of(text: str) -> tuple[int, int]:
     """Layer and number of a head such as "9.6". Raises: DataError."""
     layer, dot, number = text.partition(".")
     if not (dot and layer.isdecimal() and number.isdecimal()):
-        raise DataError(f'a head is written LAYER.HEAD, such as "9.6"; got {text!r}')
+        raise DataError(
+            'a head is written LAYER.HEAD, such as "9.6" or, in a sweep, "{layer}.{head}"; '
+            f"got {text!r}"
+        )
     return int(layer), int(number)
 
 
