@@ -518,7 +518,8 @@ def _in_order(
     n = len(values)
     advice = (
         "if such rows share something, for example a template, give it as a column and name that "
-        "as the unit; if the order means nothing, this may be chance"
+        "as the unit; if the order means nothing, this is chance, as in a few of 100 tables, and "
+        f"new {plural(unit, 2)} would decide it"
     )
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
