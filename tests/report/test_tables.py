@@ -419,6 +419,7 @@ def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
         ((5, 4.95, 1, 0.95), "it is higher at layer 0, 5.0 [4.7, 5.3], than at layer 3, 0.9"),
         ((0.01, 0, 0.02, 0.01), "it is between 0.0 and 0.02 at all levels; its band has room for"),
         ((5, -4, 3, -2), "it is highest at layer 0, 5"),  # more than one change of sign
+        ((0, 0.01, 5, 5), "it is above 0 from layer 2; it is higher at layer"),
         ((-0.01, -4, 4, 3.9), "it is lowest at layer 1, -4"),  # undecided before that
     ],
 )

@@ -543,20 +543,23 @@ def _found(s: Estimated) -> str:
 
 
 def _signs(curve: Curve) -> str:
-    """Say where a curve is below 0 and where above, by its band; "" where it does not change its
-    sign, or does so more than once."""
+    """Say up to where, or from where on, a curve is surely below 0 or above it, by its band; ""
+    where it is so at all levels, or between others."""
     order = sorted(range(len(curve.levels)), key=curve.order)
-    below = [i for i, k in enumerate(order) if curve.band_high[k] < 0]
-    above = [i for i, k in enumerate(order) if curve.band_low[k] > 0]
-    first, last = sorted((below, above))
-    # no level before the change of sign is undecided, and none after it
-    if first != [*range(len(first))] or last != [*range(len(order) - len(last), len(order))]:
-        return ""
-    if not first or not last:
-        return ""
-    words = ("below", "above") if first is below else ("above", "below")
-    until, since = curve.in_words(order[first[-1]]), curve.in_words(order[last[0]])
-    return f"{words[0]} 0 up to {until}, and {words[1]} 0 from {since}"
+    parts = []
+    for word, sign in (
+        ("below", [curve.band_high[k] < 0 for k in order]),
+        ("above", [curve.band_low[k] > 0 for k in order]),
+    ):
+        if all(sign):
+            return ""
+        if sign == sorted(sign, reverse=True) and any(sign):
+            parts.insert(0, f"{word} 0 up to {curve.in_words(order[sum(sign) - 1])}")
+        elif sign == sorted(sign) and any(sign):
+            parts.append(f"{word} 0 from {curve.in_words(order[-sum(sign)])}")
+        elif any(sign):
+            return ""
+    return ", and ".join(parts)
 
 
 def _extremes(
