@@ -223,7 +223,7 @@ def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
         assert (start[0]["feature"] == 39) == (key == "a")
         first = ": first 1 that helps by ablation (the whole interval lies above 0), then those"
         assert (first in intro) == (key == "a")
-        assert (f"to first order; but {doubt}." in intro) == (key == "a")
+        assert (f"to first order, but {doubt}." in intro) == (key == "a")
         assert (f"The {doubt}." in page.partition('id="features"')[2]) == (key == "a")
         assert (f"The {doubt}." in found) == (key == "a")
         assert ("so first-order estimates are unreliable here" in page) == (key == "a")
