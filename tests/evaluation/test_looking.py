@@ -84,7 +84,7 @@ def test_what_is_left_out_is_said():
     both = left_out(data | {"left_out": [0, 1, 2], "skip_first": 2})
     assert both == (
         'Left out, neither counted nor ablated: the first 2 tokens ("a", "\xa0b") and what is '
-        'longer than 6 medians ("⏎").'
+        'longer than 6 medians ("↵").'
     )
 
 

@@ -5,8 +5,11 @@ import re
 import numpy as np
 import pytest
 from shelf import HOME, client, replace, shelve, simulated
+from starlette.testclient import TestClient
 
 from assay.evaluation import summary
+from assay.explorer.app import application
+from assay.explorer.library import Library
 from assay.report import evaluations
 
 
@@ -193,6 +196,37 @@ def test_every_page_says_first_that_the_model_guesses(tmp_path):
                 '<p class="warning">The clean loss, 5.70 nats, is no better than a guess' in page
             )
             assert warned == (name == "a")
+
+
+def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
+    """The features to start with are those that help by ablation, then the others."""
+    doubt = (
+        "first-order estimates are unreliable here: their rank correlation with ablation is "
+        "−0.02 [−0.59, 0.56] over 12 features"
+    )
+    file = tmp_path / "names.csv"
+    file.write_text("feature,words\n" + "".join(f"{k},name {k}\n" for k in range(40)))
+    low = np.array([0.01, -0.01])
+    ablated = {"feature": np.array([39, 9]), "importance": low + 0.02, "importance_low": low}
+    ablated["importance_high"] = low + 0.04
+    for key, agreement in (("a", -0.021), ("b", 0.99)):
+        made = simulated.made(tmp_path / key, ablated=ablated)
+        known = {"gradients": True, "ablated": 12, "agreement": agreement}
+        shelve(tmp_path / key / "s", "a" * 16, made, **known)
+        names = (HOME.removeprefix("/"), file)
+        app = application(Library(tmp_path / key / "s", names=names))
+        browser = TestClient(app, base_url="http://127.0.0.1:8377")
+        start = browser.get(f"{HOME}.json").json()["start"]
+        page = browser.get(HOME).text
+        intro = page.partition('id="start"')[2].partition("A name consists")[0]
+        found = browser.get(f"{HOME}/search?by=text&q=%3C5%3E").text
+        assert (start[0]["feature"] == 39) == (key == "a")
+        first = ": first 1 that helps by ablation (the whole interval lies above 0), then those"
+        assert (first in intro) == (key == "a")
+        assert (f"to first order, but {doubt}." in intro) == (key == "a")
+        assert (f"The {doubt}." in page.partition('id="features"')[2]) == (key == "a")
+        assert (f"The {doubt}." in found) == (key == "a")
+        assert ("so first-order estimates are unreliable here" in page) == (key == "a")
 
 
 def test_commands_can_be_pasted(tmp_path):

@@ -3,6 +3,7 @@ token of a text is obeyed."""
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -130,6 +131,27 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
     assert words[7].startswith("It fires on ")
     assert ". To first order, on all of the text, ablating it " in words[7]
     assert words[7].endswith("cannot be distinguished from no effect.") == spans
+
+
+def test_the_headline_of_a_first_order_estimate_says_that_ablations_contradict_it(world, index):
+    doubt = (
+        "first-order estimates are unreliable here: their rank correlation with ablation is "
+        "−0.02 [−0.59, 0.56] over 12 features"
+    )
+    about = replace(index.about, ablated=12, agreement=-0.021)
+    row, ablated = index.feature(7).numbers, index.feature(4).numbers
+    assert feature._worth(row, about).startswith("To first order, ")
+    assert feature._worth(row, about).endswith(f"nat where it is on, but {doubt}.")
+    assert feature._worth(ablated, about).endswith(": it helps."), "it was measured"
+    reliable = replace(about, ablated=40, agreement=0.9)
+    assert feature._worth(row, reliable) == feature._worth(row, index.about)
+
+
+@pytest.mark.parametrize(("text", "shown"), [("\n", "↵"), (" ", "·"), (" a", "·a"), ("", "empty")])
+def test_the_token_at_which_it_fires_is_never_an_empty_box(text, shown):
+    markup = shading.tokens(["x", text], [0.0, 1.0], None, 1.0, 1)
+    (box,) = re.findall(r"<b [^>]*>(.*?)</b>", markup)
+    assert re.sub("<[^>]*>", "", box) == shown
 
 
 def test_antipode_and_nearest_are_linked(world):

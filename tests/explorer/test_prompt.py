@@ -1,6 +1,7 @@
 """The prompt page: its numbers are those of the live functions, or of a naive float64 pass; what
 cannot be read is said."""
 
+import re
 import shutil
 import threading
 import time
@@ -125,6 +126,40 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT + " again", "exact": 1}).text
     assert "No single feature helps it more than chance" in page and "9.5 nat" in page
     assert "These help" not in page and "These hurt" not in page
+
+
+def test_the_error_is_weighed_against_the_features_by_ablation(tiny, client, ask, monkeypatch):
+    """A warning that rests on first order could be refuted by the ablations below it."""
+    ids, at = tiny.ids(TEXT), 8
+    logits, codes = tiny.naive(ids)
+    _, acts = tiny_models.naive(tiny.model, ids, {})
+    written = codes[None] @ tiny_world.made_up().W_dec[0].double().numpy()
+    error = acts[tiny_world.SITE] - written
+    error[:, 0] = 0  # the first token does not count
+    loss = -log_probabilities(logits)[at - 1, ids[0, at]]
+    found = ask(at=at, exact=1)["found"]
+    for name, part in (("features", written), ("error", error)):
+        after = -log_probabilities(tiny.naive(ids, less=part)[0])[at - 1, ids[0, at]]
+        assert found[name] == pytest.approx(after - loss, abs=1e-4), name
+    really, words = prompt.ablate_each, "the error of the dictionary matters more here than"
+    for i, (features, error, warned) in enumerate([(3.1, 0.13, False), (-0.05, 0.13, True)]):
+        found = {"features": features, "error": error}
+        monkeypatch.setattr(
+            prompt, "ablate_each", lambda *given, to=found: replace(really(*given), **to)
+        )
+        asked = {"text": f"{TEXT} twice {i}", "exact": 1}
+        assert (words in client.get(f"{tiny.base}/prompt", params=asked).text) == warned
+        del asked["exact"]
+        assert words not in client.get(f"{tiny.base}/prompt", params=asked).text
+
+
+def test_a_name_in_a_sentence_is_in_quotes(tiny, client, monkeypatch):
+    really = prompt.ablate_each
+    monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=0.0))
+    page = client.get(f"{tiny.base}/prompt", params={"text": f"{TEXT} once", "exact": 1}).text
+    (sentence,) = re.findall(r"Feature <a [^>]*>\d+</a> (.*?) helps it most", page)
+    name = re.sub("<[^>]*>", "", sentence)
+    assert re.fullmatch("“.+”", name) or name in ("(not on in the indexed text)",), name
 
 
 def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):

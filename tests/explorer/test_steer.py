@@ -14,6 +14,8 @@ from assay.core import rng
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import steer as steer_page
+from assay.features.index.names import Name
+from assay.features.index.reader import Index
 from assay.features.live.edits import Change
 from assay.features.live.steering import steer
 
@@ -272,14 +274,23 @@ def test_a_form_becomes_a_link_and_no_text_becomes_markup(tiny, client):
     )
 
 
-def test_whoever_names_no_feature_is_offered_some_at_twice_their_maximum(tiny, client):
+def test_whoever_names_no_feature_is_offered_some_at_their_maximum(tiny, client):
     links = re.findall(r"clamp=(\d+)%3A([\d.]+)", client.get(f"{tiny.base}/steer").text)
     assert links
     for k, amount in links:
         assert float(amount) == pytest.approx(
-            2 * tiny.index.feature(int(k)).numbers["maximum"], abs=1e-3
+            tiny.index.feature(int(k)).numbers["maximum"], abs=1e-3
         )
     assert len({tiny.index.feature(int(k)).numbers["token"] for k, _ in links}) == len(links)
+
+
+def test_the_features_offered_are_those_with_words_in_their_names(tiny, client, monkeypatch):
+    tokens = [("\n",), (".", "_"), (" this",), (" (", "if")]
+    given = [Name("rule", t, score=0.9, precision=0.9) for t in tokens]
+    monkeypatch.setattr(Index, "start", tuple((k, 0) for k in range(4)))
+    monkeypatch.setattr(Index, "names", lambda self, numbers: {k: given[k] for k in numbers})
+    offered = re.findall(r"clamp=(\d+)%3A", client.get(f"{tiny.base}/steer").text)
+    assert offered == ["2", "3"]
 
 
 def test_examples_are_beginnings_of_sentences():

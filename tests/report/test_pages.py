@@ -303,7 +303,7 @@ def test_the_index_has_every_claim_with_interval_published_number_control_and_co
 
 
 def test_tokens_show_their_white_space():
-    assert pages.token(" a\n") == '<i class="ws">·</i>a<i class="ws">⏎</i>'
+    assert pages.token(" a\n") == '<i class="ws">·</i>a<i class="ws">↵</i>'
     assert "empty" in pages.token("")
     assert pages.words("a b") == "a b"
     assert "····" in pages.words("    x")

@@ -279,10 +279,8 @@ def _make(pipe: Connection, request: Wanted) -> None:
     except OSError as error:
         tell(
             "failed",
-            (
-                f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is fixed, "
-                f"{AGAIN}"
-            ),
+            f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is fixed, "
+            f"{AGAIN}",
         )
     except BaseException:
         traceback.print_exc()

@@ -209,10 +209,8 @@ class Library:
         if features != entry.about.d_sae:
             raise Problem(
                 UNFIT,
-                (
-                    f"the index {entry.key} has {features:,} features and says that its "
-                    f"dictionary has {entry.about.d_sae:,}; make it again"
-                ),
+                f"the index {entry.key} has {features:,} features and says that its "
+                f"dictionary has {entry.about.d_sae:,}; make it again",
             )
         return index
 

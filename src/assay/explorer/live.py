@@ -234,10 +234,8 @@ class Live:
         if (fingerprint := models.find(about.model).fingerprint) != about.model_sha256:
             raise Problem(
                 UNFIT,
-                (
-                    f"{about.model} is another model than the one that was indexed: sha256 "
-                    f"{fingerprint[:12]}…, then {about.model_sha256[:12]}…"
-                ),
+                f"{about.model} is another model than the one that was indexed: sha256 "
+                f"{fingerprint[:12]}…, then {about.model_sha256[:12]}…",
             )
         dictionary = self._source(about).fitted(models.find(about.model)).dictionary
         if fingerprint not in self._models:
@@ -277,9 +275,7 @@ class Live:
             )
         raise Problem(
             UNFIT,
-            (
-                f"{about.name} is another dictionary than the one that was indexed: sha256 "
-                f"{source.sha256[:12]}…, then {about.dictionary[:12]}…"
-            ),
+            f"{about.name} is another dictionary than the one that was indexed: sha256 "
+            f"{source.sha256[:12]}…, then {about.dictionary[:12]}…",
             command(about, self.root, "index"),
         )

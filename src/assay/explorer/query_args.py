@@ -74,10 +74,8 @@ def conditions(query: QueryParams) -> tuple[Condition, ...]:
         if match is None:
             raise Problem(
                 ASKED,
-                (
-                    "a condition is a column, >=, <= or =, and a value, such as density>=0.01; "
-                    f"got {text[:60]!r}"
-                ),
+                "a condition is a column, >=, <= or =, and a value, such as density>=0.01; "
+                f"got {text[:60]!r}",
             )
         triples.append(match.groups())
     fields = query.getlist("column"), query.getlist("compare"), query.getlist("value")
@@ -99,10 +97,8 @@ def condition(column: str, compare: str, value: str) -> Condition:
     if column not in SORTED:
         raise Problem(
             ASKED,
-            (
-                f"features have no column {column[:40]!r} to filter by; "
-                f"{nearest(column[:40], list(SORTED))}"
-            ),
+            f"features have no column {column[:40]!r} to filter by; "
+            f"{nearest(column[:40], list(SORTED))}",
         )
     compares: dict[str, Compare] = {">=": ">=", "<=": "<=", "=": "="}
     if compare not in compares:

@@ -18,6 +18,7 @@ from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.explorer.problems import Problem
+from assay.features.index.about import About
 from assay.features.index.schema import IDENTIFIERS
 from assay.report import evaluations, pages, palette, tables
 
@@ -75,6 +76,8 @@ def environment() -> Environment:
         "signed": signed,
         "percent": percent,
         "unbroken": unbroken,
+        "correlation": correlation,
+        "doubt": doubt,
         "share": share,
         "count": lambda n: f"{n:,}",
         "several": several,
@@ -151,6 +154,20 @@ def interval(row: Mapping[str, Any], column: str) -> str:
 def percent(share: float | None, digits: int = 3) -> str:
     """A share in percent: the rarest features are on at one token of a million."""
     return "–" if share is None else f"{number(100 * share, digits)}\N{NO-BREAK SPACE}%"
+
+
+def correlation(about: About) -> str:
+    """The rank correlation of first-order estimates with ablation, with its interval."""
+    low, high = about.agreement_interval
+    return tables.minus(f"{about.agreement:.2f} [{low:.2f}, {high:.2f}]")
+
+
+def doubt(about: About) -> str:
+    """Say that first-order estimates are unreliable in this index; empty where they are not."""
+    if not about.unreliable:
+        return ""
+    words = "first-order estimates are unreliable here: their rank correlation with ablation is"
+    return f"{words} {correlation(about)} over {several(about.ablated, 'feature')}"
 
 
 def unbroken(command: str) -> Markup:

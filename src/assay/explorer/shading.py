@@ -68,7 +68,7 @@ def tokens(
         else next((i for i, a in enumerate(activations) if a > 0), None)
     )
     for i, (text, activation) in enumerate(zip(texts, activations, strict=True)):
-        word = pages.words(text) or pages.token("")
+        word = pages.token(text) if i == position else pages.words(text) or pages.token("")
         if activation <= 0 and i != position:
             parts.append(f"<span>{_BLANKS.sub(_plain, word)}</span>")
             continue

@@ -441,7 +441,7 @@ def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:
 # tokens: white space by quiet marks, activation as shading, the firing token outlined
 
 BARS = 24
-_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "\\r", " ": "·"}
+_MARKS = {"\n": "↵", "\t": "⇥", "\r": "\\r", " ": "·"}
 _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 

@@ -546,7 +546,7 @@ def _signs(curve: Curve) -> str:
     """Say up to where, or from where on, a curve is surely below 0 or above it, by its band; ""
     where it is so at all levels, or between others."""
     order = sorted(range(len(curve.levels)), key=curve.order)
-    parts = []
+    parts: list[str] = []
     for word, sign in (
         ("below", [curve.band_high[k] < 0 for k in order]),
         ("above", [curve.band_low[k] > 0 for k in order]),

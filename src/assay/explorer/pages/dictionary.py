@@ -54,6 +54,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     )
     summary = {**index.summary, **names.legible(index)}
     start = dict(index.start)
+    helps = index.columns(("importance_low",))["importance_low"][list(start)] > 0
     values = {
         "address": entry.address,
         "about": index.about,
@@ -81,6 +82,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
+            "helping": int(helps.sum()) if index.about.unreliable else 0,
             **_drawn(index),
             "asked": bool(query),
             "columns": columns,

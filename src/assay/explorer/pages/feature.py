@@ -16,7 +16,8 @@ from assay.core.errors import AssayError
 from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
-from assay.explorer.render import Shown, percent
+from assay.explorer.render import Shown, doubt, percent
+from assay.features.index.about import About
 from assay.features.index.blocks import LEAST
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
@@ -119,10 +120,8 @@ def build_page(
     if not 0 <= number < index.about.d_sae:
         raise Problem(
             UNKNOWN,
-            (
-                f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; "
-                f"there is no {number}"
-            ),
+            f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; "
+            f"there is no {number}",
         )
     feature = index.feature(number)
     n = feature.numbers
@@ -177,12 +176,10 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
     n = feature.numbers
     if not n["firings"]:
         return [
-            (
-                f"It fired on none of the {index.about.tokens:,} tokens of this text: dead here, "
-                "though perhaps not on another text."
-            )
+            f"It fired on none of the {index.about.tokens:,} tokens of this text: dead here, "
+            "though perhaps not on another text.",
         ]
-    worth = _worth(n, index.about.gradients, growing)
+    worth = _worth(n, index.about, growing)
     first = n["importance_low"] is not None and UNTOLD not in worth
     fires = f"It fires on {percent(n['density'])} of tokens"
     pieces: list[Piece] = [f"{worth} {fires}" if first else fires]
@@ -228,11 +225,10 @@ def _strongest(feature: Feature, name: Name) -> list[Piece]:
     return [f"; its {count} strongest contexts are {before} ", {"token": first["text"]}, of_all]
 
 
-def _worth(n: Row, estimated_all: bool, growing: bool = False) -> str:
+def _worth(n: Row, about: About, growing: bool = False) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: as it was
-    measured by ablating it where that was done, else to first order.
-
-    `estimated_all` says that the first-order effect of every feature was read."""
+    measured by ablating it where that was done, else to first order, with the doubt that the
+    ablations of other features cast on it."""
     measured = _describe_effect(
         "Ablating it", n["importance"], n["importance_low"], n["importance_high"]
     )
@@ -241,16 +237,17 @@ def _worth(n: Row, estimated_all: bool, growing: bool = False) -> str:
         n["gradient_active"],
         n["gradient_low"],
         n["gradient_high"],
+        doubt(about),
     )
     sentences = [words for words in (measured, estimated) if words]
     if not sentences:
-        if n["importance"] is None and not estimated_all:
+        if n["importance"] is None and not about.gradients:
             done = "has not been measured yet" if growing else "was not measured"
             return f"What it does to the loss {done}."
         many = n["documents"]
         if many < LEAST:
             why = f"it fires in {many} document{'s' * (many != 1)}, too few for an interval"
-        elif estimated_all:
+        elif about.gradients:
             why = "this index is older than intervals of it"
         else:
             why = "it was ablated in too few documents for an interval"
@@ -259,7 +256,7 @@ def _worth(n: Row, estimated_all: bool, growing: bool = False) -> str:
 
 
 def _describe_effect(
-    begins: str, value: float | None, low: float | None, high: float | None
+    begins: str, value: float | None, low: float | None, high: float | None, doubt: str = ""
 ) -> str:
     if value is None or low is None or high is None:
         return ""
@@ -268,7 +265,8 @@ def _describe_effect(
         way, word = "changes", ""
     ends = sorted((sign * low, sign * high))
     nats = f"{_worded(sign * value, *ends)}\N{NO-BREAK SPACE}nat where it is on"
-    return f"{begins} {way} the loss by {nats}{f': {word}.' if word else f', which {UNTOLD}'}"
+    ends_with = f", but {doubt}." if doubt else f": {word}." if word else f", which {UNTOLD}"
+    return f"{begins} {way} the loss by {nats}{ends_with}"
 
 
 def _worded(value: float, low: float, high: float) -> str:

@@ -113,10 +113,8 @@ def checked(text: str) -> str:
     if (size := len(quote(text))) > LINK:
         raise Problem(
             ASKED,
-            (
-                f"the text takes {size:,} bytes in a link, at most {LINK:,} can be asked about; "
-                "shorten it"
-            ),
+            f"the text takes {size:,} bytes in a link, at most {LINK:,} can be asked about; "
+            "shorten it",
         )
     return text
 
@@ -263,11 +261,14 @@ def _mattering(p: Prediction) -> list[dict[str, Any]]:
 
 
 def _found(p: Prediction, ablated: Ablated) -> dict[str, Any]:
-    """What ablating says beyond each feature: chance, and all together."""
+    """What ablating says beyond each feature: chance, these together, and all features against the
+    error of the dictionary."""
     return {
         "chance": ablated.chance,
         "random": DRAWS * len(ablated.delta),
         "together": ablated.together,
+        "features": ablated.features,
+        "error": ablated.error,
         "probability_together": float(np.exp(-p.first.loss - ablated.together)),
     }
 

@@ -224,10 +224,8 @@ def _encoder(index: Index) -> tuple[Callable[[str], Sequence[int]], str]:
     except (AssayError, ImportError):
         return (
             functools.partial(searching.longest, index),
-            (
-                "The model is not here, so the words were cut into the longest tokens that fit: "
-                "its own tokenizer may cut elsewhere."
-            ),
+            "The model is not here, so the words were cut into the longest tokens that fit: "
+            "its own tokenizer may cut elsewhere.",
         )
 
 

@@ -157,15 +157,17 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _leads(index: Index, q: Question) -> list[tuple[Wanted, Name, str]]:
-    """The first features of "start here", each with a link that sets it to twice its maximum after
-    the beginning of a sentence of the indexed text, at whose end it is hardly on."""
-    chosen = [k for k, _ in index.start][:LEADS]
+    """The first features of "start here" that are named by words, each with a link that sets it to
+    its maximum after the beginning of a sentence of the indexed text, at whose end it is hardly
+    on."""
+    names = index.names([k for k, _ in index.start])
+    in_words = {k: n for k, n in names.items() if re.search(r"[^\W_]", n.words + "".join(n.tokens))}
     leads = []
-    for k, name in index.names(chosen).items():
+    for k, name in list((in_words or names).items())[:LEADS]:
         weak = [c for c in reversed(index.contexts(k, "even")) if c.tokens[c.at][:1] == " "]
         begun = (BEGUN.search("".join(c.tokens[: c.at])) for c in weak)
         text = q.text or next((found[1] for found in begun if found), "")
-        change = Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3))
+        change = Wanted(k, "clamp", round(float(index.maxima[k]), 3))
         leads.append((change, name, q.link(text=text or START, wanted=(change,))))
     return leads
 

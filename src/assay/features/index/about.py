@@ -9,6 +9,7 @@ thousands."""
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from collections.abc import Mapping
@@ -118,6 +119,26 @@ class About:
     def address(self) -> str:
         """model/dictionary, each fit for a link."""
         return f"{slug(Path(self.model).name or 'activations')}/{slug(self.name)}"
+
+    @property
+    def agreement_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `agreement`, −1 to 1 where it cannot be known.
+
+        Formula: tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))), n features
+        Source: Bonett & Wright 2000, Psychometrika 65
+        """
+        if self.agreement is None or self.ablated <= 3:
+            return -1.0, 1.0
+        half = 1.96 * math.sqrt((1 + self.agreement**2 / 2) / (self.ablated - 3))
+        middle = math.atanh(max(-1 + 1e-9, min(1 - 1e-9, self.agreement)))
+        return math.tanh(middle - half), math.tanh(middle + half)
+
+    @property
+    def unreliable(self) -> bool:
+        """Whether ablations do not support the first-order estimates: their rank correlation was
+        measured, and it is below 0.5 or its interval includes 0."""
+        rho = self.agreement
+        return rho is not None and (rho < 0.5 or self.agreement_interval[0] <= 0)
 
     def write(self, folder: Path) -> None:
         """Write it into an index's folder; where the model and the dictionary lie as seen from

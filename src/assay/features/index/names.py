@@ -25,6 +25,9 @@ LEGIBLE, FEWEST = 0.5, 20
 """F1 and firings from which a name can be relied on."""
 MIXED = 0.25
 """F1 below which a name says little of where its feature fires."""
+FIRINGS_PER_TOKEN = int(2 / MIXED) - 1
+"""Firings that each token of a name needs: k tokens chosen among those of n random firings, each of
+which occurs once in the text, have an F1 of 2k / (k + n), which is `MIXED` at n = 7k."""
 PRECISE = 0.5
 """Share of its firings on a rule's tokens from which a feature fires on these, however seldom."""
 COMMON = 0.1
@@ -36,8 +39,8 @@ LARGEST = 2**22
 @dataclass(frozen=True)
 class Name:
     """What a feature is about. `kind` is rule (it fires on these tokens), promoted (it is on where
-    one of these comes next), given (words of a person or a language model), or empty: it never
-    fires."""
+    one of these comes next), given (words of a person or a language model), few (it fires too few
+    times for a name, as its words say), or empty: it never fires."""
 
     kind: str
     tokens: tuple[str, ...] = ()
@@ -79,6 +82,7 @@ class Names:
     """These tokens of each feature, the one that says most first; none where none comes next."""
     before: Float[np.ndarray, " f"]
     """Share of its firings that one of these comes after."""
+    firings: Float[np.ndarray, " f"]
 
     @property
     def score(self) -> Float[np.ndarray, " f"]:
@@ -114,8 +118,9 @@ def names(index: _Index) -> Names:
     hits, places = np.zeros((2, len(firings), COMPANIONS))
     cells = table["feature"], table["rank"]
     hits[cells], places[cells] = table["firings"], table["firings"] / table["recall"]
-    rule, size = _fewest(_f1(hits.cumsum(1), places.cumsum(1), firings[:, None])[:, :MOST])
-    return Names(rule, size, *_promoted(index, firings))
+    f1 = _f1(hits.cumsum(1), places.cumsum(1), firings[:, None])
+    rule, size = _fewest(f1[:, :MOST], firings)
+    return Names(rule, size, *_promoted(index, firings), firings)
 
 
 def _promoted(
@@ -148,19 +153,21 @@ def _promoted(
     shares, counts = np.zeros((2, n, MOST))
     tokens = np.full((n, MOST), -1)
     shares[cells], counts[cells], tokens[cells] = (x[is_first] for x in (share, claimed, token))
-    shares = shares.cumsum(1)
-    f1, size = _fewest(_f1(shares * firings[:, None], counts.cumsum(1), firings[:, None]))
+    shares, on_each = shares.cumsum(1), firings[:, None]
+    f1, size = _fewest(_f1(shares * on_each, counts.cumsum(1), on_each), firings)
     rows = zip(tokens.tolist(), size.tolist(), strict=True)
     following = tuple(tuple(t for t in row[:k] if t >= 0) for row, k in rows)
     return f1, following, np.take_along_axis(shares, size[:, None] - 1, 1)[:, 0]
 
 
 def _fewest(
-    f1: Float[np.ndarray, "f k"],
+    f1: Float[np.ndarray, "f k"], firings: Float[np.ndarray, " f"]
 ) -> tuple[Float[np.ndarray, " f"], Int[np.ndarray, " f"]]:
     """The F1 of the first tokens of each feature, and how many: the fewest of which each pays for
-    itself."""
-    size = (f1 - GAIN * np.arange(MOST)).argmax(1)
+    itself, and no more than its firings allow."""
+    allowed = np.maximum(1, firings // FIRINGS_PER_TOKEN)[:, None]
+    more = np.arange(MOST)
+    size = np.where(more < allowed, f1 - GAIN * more, -np.inf).argmax(1)
     return np.take_along_axis(f1, size[:, None], 1)[:, 0], size + 1
 
 
@@ -205,17 +212,20 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
 
     By the lower end of the first-order importance, without gradients by how far they move the
     activations where they are on; of several whose names begin with one token
-    the first.
+    the first. Where first-order estimates are unreliable, those that help by ablation come first.
     """
-    c = index.columns(("firings", "gradient_low", "mean", "decoder_norm"))
+    c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
     worth = c["gradient_low"] if index.about.gradients else c["mean"] * c["decoder_norm"]
     legible = (index.all_names.score >= LEGIBLE) | np.isin(
         np.arange(len(worth)), list(index.given_names)
     )
     is_known = legible & (c["firings"] >= FEWEST)
     rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
+    helps = (c["importance_low"] > 0) & index.about.unreliable
+    worth = np.where(helps, c["importance_low"], worth)
     worth = np.where(rare if rare.any() else is_known, worth, np.nan)
-    order = np.argsort(-worth, kind="stable")[: int(np.isfinite(worth).sum())]
+    is_first = helps & np.isfinite(worth)
+    order = np.lexsort((-worth, ~is_first))[: int(np.isfinite(worth).sum())]
     unit = decoder_rows(index.folder).astype(np.float32)
     chosen: list[tuple[int, int]] = []
     hidden: set[int] = set()
@@ -269,6 +279,9 @@ def named(
     def best(k: int) -> Name:
         if k in by_hand or not tokens[k]:
             return by_hand.get(k, Name(""))
+        if (count := int(names.firings[k])) < FIRINGS_PER_TOKEN:
+            times = "once" if count == 1 else f"{count} times"
+            return Name("few", words=f"fires {times}: too few for a name")
         score, share = float(names.promoted[k]), float(names.before[k])
         if score > names.rule[k] and score >= MIXED:
             return Name("promoted", tuple(words[t] for t in names.following[k]), "", score, share)

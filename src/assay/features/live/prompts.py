@@ -10,7 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import DataError
-from assay.features.live.ablation import Attribution, ablate_features, attribute, matters
+from assay.features.live.ablation import (
+    Attribution,
+    ablate_features,
+    attribute,
+    matters,
+    reconstructed_loss,
+)
 from assay.features.live.edits import Chance, Change, Changed, Outlook, change, likely, outlook
 from assay.features.live.reader import Reader, Reading
 
@@ -45,6 +51,10 @@ class Ablated:
 
     delta: Float[np.ndarray, " n"]
     together: float
+    features: float
+    """Of all features that are on, at once."""
+    error: float
+    """Of setting the error of the dictionary to zero."""
     chance: float
     """The largest effect of random directions in their places."""
 
@@ -76,15 +86,17 @@ def predict(reader: Reader, text: str, at: int | None, then: int | None) -> Pred
 
 
 def ablate_each(reader: Reader, p: Prediction) -> Ablated:
-    """Ablate the features that matter most to a prediction, each alone and all together, and random
-    directions in their places."""
+    """Ablate the features that matter most to a prediction, each alone and all together, random
+    directions in their places, all features that are on, and the error of the dictionary."""
     previous = p.position - 1
     ablations = matters(reader, p.reading, previous, count=COUNT)
     features = [int(k) for k in ablations.feature]
     text = p.reading.cut(p.position + 1)
-    together = float(ablate_features(reader, text, [features]).on(previous)[0])
+    every = np.unique(text.firings.feature).tolist()
+    together, whole = ablate_features(reader, text, [features, every]).on(previous).tolist()
+    error = float((reconstructed_loss(reader, text) - text.loss)[previous])
     random = [ablate_features(reader, text, features, random=i).on(previous) for i in range(DRAWS)]
-    return Ablated(ablations.delta, together, float(np.abs(random).max()))
+    return Ablated(ablations.delta, together, whole, error, float(np.abs(random).max()))
 
 
 def change_features(
