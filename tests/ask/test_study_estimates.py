@@ -223,4 +223,4 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     assert [line.split() for line in shown[at + 3 : at + 6]] == [["0", "1"], ["0", "2.0*", "3.0"]]
     none = structs.replace(curve, band_low=(-1.0,) * 4, band_high=(8.0,) * 4)
     assert none.clear_of_zero == "No cell's simultaneous interval excludes 0."
-    assert "A dot: its interval" in heat.note and "point" in json.dumps(vega(heat))
+    assert "A dot marks such a cell." in heat.note and "point" in json.dumps(vega(heat))

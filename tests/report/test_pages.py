@@ -468,10 +468,10 @@ def test_where_a_curve_crosses_is_an_answer():
     plain = structs.replace(curve, crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=plain, unit="nats"),))
     answer = (
-        "it is above 0 from layer 8; it is highest at layer 8, 2.0 [1.0, 3.0], and lowest at "
+        "it is above 0 from layer 8</b>. It is highest at layer 8, 2.0 [1.0, 3.0], and lowest at "
         "layer 2, −1.0 [−2.0, 0.0]\xa0nats"
     )
-    assert f"Each: <b>{answer}</b>." in pages.page(alone)
+    assert f"Each: <b>{answer}." in pages.page(alone)
     assert answer in pages.index([{"data": alone, "href": "a.html", "title": "A"}])
     wide = structs.replace(plain, band_low=(-9.0, -9.0), band_high=(9.0, 9.0))
     page = pages.page(ResultData(findings=(Estimated(text="Each", curve=wide, unit="nats"),)))
