@@ -59,10 +59,15 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
 
 def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     """Write a control: how it came out, its number, and why the author names it."""
-    why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
+    tests, excuse = (
+        judged_claim.claim.near.get(control.arm, ""),
+        judged_claim.claim.may_hold.get(control.arm, ""),
+    )
     came = control.line.rpartition(": ")[2]
     text = f"{control.sign} {control.estimate} {control.interval}: {came}".lstrip()
-    return f"{text} ({in_words(why)})" if why else text
+    if tests:
+        return f"{text} (it tests whether {in_words(tests)})"
+    return f"{text} ({in_words(excuse)})" if excuse else text
 
 
 def published(judged_claim: Judged) -> str:

@@ -36,9 +36,8 @@ BRIEF = 30.0
 UNKNOWN = 600.0
 """The CPU-seconds that are assumed for a command whose cost is unknown."""
 SHARED = (
-    "(studies share this machine's cores and memory; short ones go first, unless another has "
-    f"waited long; one of less than {BRIEF:.0f} CPU-seconds does not wait for a core; Ctrl-C stops "
-    "this one)"
+    "(Ctrl-C stops this one; studies share this machine's cores and memory, and one of less than "
+    f"{BRIEF:.0f} CPU-seconds does not wait for a core)"
 )
 """How it ends."""
 AGAIN = 0.5
