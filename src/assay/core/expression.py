@@ -721,7 +721,10 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
             "both are so, as in share(main.right > 0 and main.known > 0.5) > 0.8"
         )
     if not isinstance(tree, ast.Compare):
-        raise reader.no(f"it compares nothing; {example}")
+        comparison = f"{reader.text[:60]} > 0.3"
+        raise reader.no(
+            f"it compares nothing; write a comparison with a number, such as '{comparison}'"
+        )
     parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
     if ops == [ast.NotEq] and {*LOCATING} & set(map(_how, ast.walk(tree))):
         raise reader.no(
