@@ -19,6 +19,7 @@ from assay.core.intervals import interval
 from assay.core.reasons import explain_reason
 from assay.core.results import ResultData
 from assay.core.stats import mean
+from assay.core.wordings import shared_words
 from assay.lab.judge import families
 from assay.report import tables
 from assay.report.statements import with_flags
@@ -476,3 +477,12 @@ def test_what_is_a_sweep_and_what_is_not():
     assert counted == texts
     swept = [claim("main.x > 0", where={"k": k}) for k in (1, 2)]
     assert [c.together for c in families.simultaneous(swept)] == [2, 2]
+
+
+def test_sentences_that_share_nothing_but_a_first_word_are_not_grouped_by_it():
+    """A word is only what fills a place if other texts have the same words around this place."""
+    sentences = ["The bird flies over", "The sun shines on", "The king lived in", "The ship sails"]
+    sentences += ["My father works in", "My mother cooks", "In the morning we", "Each day he"]
+    assert all(len({*of.tolist()}) == len(sentences) for of in shared_words(sentences).values())
+    pairs = [f"{who} {what}" for who in ("Ann", "Tom", "Lena") for what in ("asked for", "went to")]
+    assert shared_words(pairs)["ending"].tolist() == [0, 1, 0, 1, 0, 1]

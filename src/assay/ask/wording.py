@@ -72,7 +72,8 @@ class Condition:
             return ()
 
         def value(*numbers: float) -> float:
-            return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
+            with np.errstate(all="ignore"):  # a ratio is no difference, whatever it gives here
+                return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
 
         units = np.eye(len(columns))
         signs = [value(*unit) for unit in units]

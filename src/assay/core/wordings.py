@@ -76,9 +76,11 @@ def _parted(words: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.
     for several in members.values():
         for i in several[1:]:
             root[_top(root, i)] = _top(root, several[0])
+    # around words that no other text is filled around, there is no place that is filled
+    shared = [[f for f in _frames(split) if members[f[0]][1:]] for split in words]
     usual = [
-        max(_frames(split), key=lambda f: len(members[f[0]]), default=((), tuple(split)))
-        for split in words
+        max(frames, key=lambda f: len(members[f[0]]), default=((), tuple(split)))
+        for frames, split in zip(shared, words, strict=True)
     ]
     tops = [_top(root, i) for i in range(len(words))]
     return numbered(tops), numbered([f for f, _ in usual]), numbered([x for _, x in usual])
