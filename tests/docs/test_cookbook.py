@@ -34,6 +34,7 @@ ABOVE = {
     "in measures(": "        angle=(",
     "in arms": "    },\n    measure=",
     "in claims": "    ),\n    figures=",
+    "in the first claim": "            # also={",
 }
 """Where the lines of a block go in the file that `assay new` writes: above this text."""
 ABOVE_THERE = {
