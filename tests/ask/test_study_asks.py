@@ -346,7 +346,7 @@ name = "all"
 ablate = "zero"
 heads = {json.dumps(every)}
 """
-    path = study(folder, "pair", tables, "changed.right - all.right > -9")
+    path = study(folder, "pair", tables, "changed.right - all.right > 1")
     result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
     [judged] = result.judged
     assert "changed/heads" not in judged.controls
