@@ -488,3 +488,18 @@ def test_an_estimate_is_not_printed_as_zero_or_as_an_end_that_it_is_not():
     assert tables.estimate(-0.001, -2.4, 2.6) == ("0", "[-2, 3]"), "two decimals more show nothing"
     assert tables.estimate(0.9996, 0.9943, 0.9998) == ("0.9996", "[0.9943, 0.9998]")
     assert tables.estimate(1.0, 0.9943, 1.0) == ("1.000", "[0.994, 1.000]"), "it is that end"
+
+
+def test_a_long_curve_says_how_many_levels_it_lists():
+    x = np.array([-1, -0.5, 0, 0.5, 1, 2])[:, None] + np.arange(20)
+    swept = curve({"x": x}, range(20), mean, over="layer")
+    first, *levels = tables.curve_lines(Estimated(text="It", n={"seed": 6}, curve=swept))
+    assert first == "16 of the 20 levels" and len(levels) == 17
+    assert levels[0].startswith("layer 0: ") and levels[15].startswith("layer 19: ")
+
+
+def test_power_that_was_not_computed_is_not_called_too_small_after_a_file():
+    rows = {"arm": ["new"] * 6 + ["old"] * 6, "seed": [*range(6)] * 2, "x": [*range(12)]}
+    judged = judge(rows, claim="new.x - old.x > 0", unit="seed")
+    unknown = structs.replace(judged, detectable=(), detectable_alone=(), controls_chance=math.nan)
+    assert tables.describe_detectable(Judged.from_json(unknown.to_json())) == ""

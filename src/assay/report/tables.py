@@ -76,7 +76,7 @@ ONLY_EXACT = (
 SMOKE = "smoke"
 """The preset of every experiment that only checks that everything works."""
 WIDTH = 100
-LEVELS = 12
+LEVELS = 16
 """So many levels of a curve are listed; of more, as many, evenly spaced."""
 Statement = Judged | Verified | Estimated
 
@@ -621,6 +621,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         lines += [few] * (len(order) < count)
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
+        lines.append(f"{LEVELS} of the {count} levels")
     numbers = _at_levels(s, curve, order)
     lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
     if all(map(_known, curve.band_low)):
@@ -730,6 +731,8 @@ def describe_detectable(v: Verdict) -> str:
         for ends in (v.detectable, v.detectable_alone)
     )
     if not whole and not alone:
+        if math.isnan(v.controls_chance):
+            return ""  # it was not computed, as of a maximum that was read from a file
         return "with so few units no true value makes it hold with 80 % power"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
