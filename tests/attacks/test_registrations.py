@@ -302,7 +302,7 @@ def shared(tmp_path_factory):
 
 def test_there_are_as_many_as_the_page_says():
     page = Path(__file__).parents[2] / "docs/reliability.md"
-    assert f"tries {len(CASES):,} changes" in page.read_text()
+    assert f"Tries {len(CASES):,} changes" in page.read_text()
     answers = [case.answer for case in CASES.values()]
     assert {*answers} == {"refused", "reported", "harmless", "accepted"}
 
