@@ -98,7 +98,7 @@ def _of_claim(
         elif isinstance(part.task, Task) and MOVED in arms[name]:
             yield from _moved(questions, part, arms[name])
         elif BLOCKS in arms[name]:
-            yield from _blocks(name, arms[name][BLOCKS], _own_blocks(part.task.intervention))
+            yield from _say_blocks(name, arms[name][BLOCKS], _own_blocks(part.task.intervention))
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
@@ -281,7 +281,7 @@ def _own_blocks(table: Intervention | None) -> set[int]:
     return {int(n) for n in re.findall(r"blocks\.(\d+)\.", sites)}
 
 
-def _blocks(label: str, used: xr.DataArray, own: Collection[int] = ()) -> Iterator[str]:
+def _say_blocks(label: str, used: xr.DataArray, own: Collection[int] = ()) -> Iterator[str]:
     """Say in which blocks the control `layer` made the change, and where one is next to one of the
     change's `own`; of a sweep, at each of its levels."""
     swept = [dim for dim in used.dims if dim not in ("run", BLOCK)]

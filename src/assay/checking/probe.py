@@ -130,8 +130,8 @@ class Question:
         more = [f"{len(names) - NAMED} more"] * (len(names) > NAMED)
         *first, last = *names[:NAMED], *more
         listed = f"{', '.join(first)} and {last}" if first else last
-        kept = rows[~rows[GROUP].isin(apart)]
-        without = _judged(kept, self.unit, self.holds, self.why, self.tested)
+        other_rows = rows[~rows[GROUP].isin(apart)]
+        without = _judged(other_rows, self.unit, self.holds, self.why, self.tested)
         them = "them" if names[1:] else "it"
         same = "is also" if without.outcome == verdict.outcome else "would be"
         return (

@@ -347,7 +347,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         the strongest other explanations first.
 
         The role is near, control, planted or violation, or what `role` gives. A violation that
-        stands in for the controls of a claim of no effect is given as a violation only.
+        takes the place of the controls of a claim of no effect is given as a violation only.
         """
         controls = [arm for arm in self.controls if arm not in self.violations]
         near = [arm for arm in controls if arm in self.near]

@@ -227,8 +227,8 @@ def judge(
     if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
         notes.append(apart.in_words(compared, units[0]))
         notes += [apart.UNBOUNDED] if bounds is not None else []
-    roles, made = _with_controls(question, roles, arms, empty or 0.0)
-    notes += made
+    roles, control_notes = _with_controls(question, roles, arms, empty or 0.0)
+    notes += control_notes
     statement, more = _statement(question, roles, bounds, independent)
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}

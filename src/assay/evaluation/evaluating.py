@@ -146,9 +146,11 @@ def _require(dictionaries: Sequence[Any], model: Any, text: Any, store: Store) -
         )
     named = {"model": model, "text": text}
     if lacks := [f"a {n} (--{n}, or {n}= in Python)" for n, x in named.items() if x is None]:
-        found = sources.find(dictionaries, store) if model is None else []
-        names = {file_statements.of_place(source.dictionary)["model"] for source in found} - {""}
-        says = "its file names" if len(found) == 1 else "their files name"
+        read_from = sources.find(dictionaries, store) if model is None else []
+        names = {file_statements.of_place(source.dictionary)["model"] for source in read_from} - {
+            ""
+        }
+        says = "its file names" if len(read_from) == 1 else "their files name"
         hint = "".join(f"; {says} {name}: --model {name}" for name in names if len(names) == 1)
         raise DataError(f"to measure dictionaries, give {' and '.join(lacks)}{hint}")
 

@@ -153,15 +153,15 @@ def _unlisted(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[s
     if not count:
         unseen = "does not occur in the indexed text, so what fires on it is not known"
         return {"note": f"The token “{text}” {unseen}."}
-    found = sum(searching.by_context(index, [row["token"]], 0).total for row in same)
+    firing = sum(searching.by_context(index, [row["token"]], 0).total for row in same)
     note = (
         f"The token “{text}” occurs {several(count, 'time')} in the indexed text, but it is not "
         "among the five tokens on which any feature fires most often, which are all that is "
         "listed here. "
     )
-    if not found:
+    if not firing:
         return {"note": f"{note}In the stored contexts, no feature fires on it."}
-    fires = f"In the stored contexts, {several(found, 'feature fires', 'features fire')} on it."
+    fires = f"In the stored contexts, {several(firing, 'feature fires', 'features fire')} on it."
     return {"note": note + fires, "instead": link(f"/{base}/search", [("by", "text"), ("q", text)])}
 
 

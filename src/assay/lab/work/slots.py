@@ -36,7 +36,7 @@ BRIEF = 30.0
 UNKNOWN = 600.0
 """The CPU-seconds that are assumed for a command whose cost is unknown."""
 SHARED = (
-    "(Ctrl-C stops this one; studies share this machine's cores and memory, and one of less than "
+    "(Ctrl-C stops this one; all studies share the cores and the memory, and one of less than "
     f"{BRIEF:.0f} CPU-seconds does not wait for a core)"
 )
 """How it ends."""
