@@ -20,7 +20,7 @@ from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
 from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model
-from assay.ask.verdict_notes import _blocks, _levels_with
+from assay.ask.verdict_notes import _levels_with, _say_blocks
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.core.errors import DataError, ExperimentError
@@ -370,13 +370,14 @@ def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_p
         np.testing.assert_allclose(got["one"][0, k], expected, atol=2e-4)
     used = xr.DataArray([[[1.0], [2.0]]], dims=("run", "layer", "other_block"))
     used = used.assign_coords(layer=[0, 3])
-    assert [*_blocks("cut/layer", used)] == [
+    assert [*_say_blocks("cut/layer", used)] == [
         "cut/layer: the change is made in block 1 (for layer 0); block 2 (for layer 3)"
     ]
     alone = ["cut/layer: the change is made in block 1"]
-    assert [*_blocks("cut/layer", used[:, 0])] == alone == [*_blocks("cut/layer", used[:, 0], {3})]
+    assert [*_say_blocks("cut/layer", used[:, 0])] == alone
+    assert [*_say_blocks("cut/layer", used[:, 0], {3})] == alone
     next_door = f"{alone[0]}, next to its own block 2, which may do nearly the same"
-    assert [*_blocks("cut/layer", used[:, 0], {2})] == [next_door]
+    assert [*_say_blocks("cut/layer", used[:, 0], {2})] == [next_door]
     assert _levels_with(used[..., 0] == 2) == " at layer 3"
     assert _levels_with(used[..., 0] > 0) == " at layer 0 and layer 3"
     assert _levels_with(used[:, 0, 0] == 1) == ""
