@@ -83,6 +83,7 @@ def test_a_crossing_lies_where_the_line_between_two_levels_does():
     assert steps.log and steps.crossing is not None  # half way in the logarithm
     assert steps.crossing.estimate == pytest.approx(math.sqrt(0.1 * 1.0))
     assert steps.crossing.low < steps.crossing.estimate < steps.crossing.high
+    assert "; on a straight line in log density, at 0.316 [" in steps.crossing.words
     two = curve(lines((1, 100), (1.0, 0.0)), [1, 100], mean, over="k", crosses=0.5)
     assert not two.log and two.crossing and two.crossing.estimate == pytest.approx(50.5)
 

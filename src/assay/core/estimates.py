@@ -277,7 +277,7 @@ def _crossing(
         high = math.inf if sides[-1] == 0 else edge(final, final + 1, final)
     estimate = met[0] if len(met) == 1 else math.nan
     levels = [back(float(x)) for x in places]
-    words = _words(f"{crosses:g}", over, met, low, high, levels, None in sides)
+    words = _words(f"{crosses:g}", over, met, low, high, levels, None in sides, log=log)
     return Crossing(
         value=float(crosses), estimate=estimate, low=low, high=high, points=tuple(met), words=words
     )
@@ -291,6 +291,8 @@ def _words(
     high: float,
     levels: Sequence[float],
     no_interval: bool,
+    *,
+    log: bool,
 ) -> str:
     """Say between which levels the curve has the value, and where on a straight line between them;
     or that it does not within the sweep."""
@@ -328,7 +330,7 @@ def _words(
             at = "at or after"
         return f"crosses {value}{times} {at} {over} {places}{limits_text}"
     between = ", ".join(f"{a:g} and {b:g}" for a, b in filter(None, stretches))
-    line = "on a straight line between them, at"
+    line = f"on a straight line {f'in log {over}' if log else 'between them'}, at"
     a, b = stretches[0] or (math.nan, math.nan)
     # nothing was measured between them, so the interval is only as good as the straight line
     jump = "; if the curve jumps, anywhere between them" if a < low <= high < b else ""
