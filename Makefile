@@ -16,7 +16,7 @@ help:
 	@echo "make showcase        train a dictionary on SmolLM2 and open the explorer: about 20 minutes on one core"
 	@echo "make test            set up, run the device's tests; make test-catalogue, make test-referee: the others"
 	@echo "make test-thorough   what takes minutes, of all three projects"
-	@echo "make check           a minute while writing: what the change touches, see docs/tests.md"
+	@echo "make check           a minute while writing: what the change touches, see tests/README.md"
 	@echo "make lint            ruff, mypy, import contracts"
 	@echo "make site            the pages of all three as a site in build/site, every link checked; it needs no network to be read"
 	@echo "make notebooks       execute the notebooks of docs/notebooks: six minutes the first time, then half a minute"
