@@ -56,6 +56,7 @@ include_patterns = [
     "referee/docs/*.md",
     "site/claims.md",
     "site/reference.md",
+    "tests/README.md",
     *(f"{page}.md" for page in BESIDE),
 ]
 exclude_patterns = ["build", ".venv"]
