@@ -87,8 +87,8 @@ PARTS = {
     ),
     "Learn": ("Learn it",),
     "Reference": (),
-    RESULTS: ("See what came out",),
-    "Why to believe it": ("Trust it",),
+    RESULTS: ("Results of our experiments",),
+    "Why to believe it": ("How far to trust it",),
     "How it is built": ("Extend it",),
     "Other files": (),
 }
@@ -146,7 +146,7 @@ def contents() -> str:
             f"{', '.join(sorted(left))}; name them in PARTS"
         )
     listed = (ROOT / "catalogue/docs/catalogue.md").read_text("utf-8")
-    sections["See what came out"] += " ".join(
+    sections["Results of our experiments"] += " ".join(
         f"[{name}](../catalogue/docs/{page})"
         for name, page in re.findall(r"^\| \[([^]]+)\]\(([\w-]+\.md)", listed, re.M)
     )
