@@ -277,7 +277,7 @@ def _crossing(
         high = math.inf if sides[-1] == 0 else edge(final, final + 1, final)
     estimate = met[0] if len(met) == 1 else math.nan
     levels = [back(float(x)) for x in places]
-    words = _words(f"{crosses:g}", over, met, low, high, levels, None in sides, log=log)
+    words = _words(f"{crosses:g}", over, met, low, high, levels, None in sides, log)
     return Crossing(
         value=float(crosses), estimate=estimate, low=low, high=high, points=tuple(met), words=words
     )
@@ -291,7 +291,6 @@ def _words(
     high: float,
     levels: Sequence[float],
     no_interval: bool,
-    *,
     log: bool,
 ) -> str:
     """Say between which levels the curve has the value, and where on a straight line between them;
@@ -323,11 +322,9 @@ def _words(
     stretches = [_stretch(x, levels) for x in met]
     if None in stretches:  # met at a level, where it was measured
         [only] = met if len(met) == 1 else [math.nan]
-        at = "at"
-        if only == levels[0] and math.isinf(low):
-            at = "at or before"
-        elif only == levels[-1] and math.isinf(high):
-            at = "at or after"
+        before = only == levels[0] and math.isinf(low)
+        after = only == levels[-1] and math.isinf(high)
+        at = "at or before" if before else "at or after" if after else "at"
         return f"crosses {value}{times} {at} {over} {places}{limits_text}"
     between = ", ".join(f"{a:g} and {b:g}" for a, b in filter(None, stretches))
     line = f"on a straight line {f'in log {over}' if log else 'between them'}, at"
