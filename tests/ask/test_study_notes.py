@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 from msgspec import structs
-from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, study  # noqa: F401 (a fixture)
+from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, planted, study  # noqa: F401 (a fixture)
 
 import assay
 from assay.ask.measure.prompts import load, remarks, spellings
@@ -358,6 +358,25 @@ def test_a_verdict_is_the_same_with_copies_as_one_unit_and_none_where_most_are_c
         assert sum(said in remark for remark in experiment.remarks) == 1
         texts = experiment.claims[0].groups["id"]["text"]
         assert {i for i, text in texts.items() if text == "0"} == {"0", "24", "25", "26", "27"}
+
+
+def test_prompts_that_are_patched_from_each_other_are_one_unit_by_pairs(folder):  # noqa: F811
+    """In a claim about the patch, and in no other; three that are patched in a ring are no pair."""
+    names, others = list(planted.CAPITALS), (1, 0, 3, 2, 5, 6, 4, 7)
+    rows = ["who,country,other,city,foil"]
+    for who in planted.NAMES[:3]:
+        for country, other in ((names[i], names[k]) for i, k in enumerate(others) if i != k):
+            cities = f"{planted.CAPITALS[country]},{planted.CAPITALS[other]}"
+            rows.append(f"{who},{country},{other},{cities}")
+    (folder / "mirrored.csv").write_text("\n".join(rows))
+    head = PATCHED.replace(EACH, "").replace("capitals.csv", "mirrored.csv")
+    patched = catalogue.find(str(study(folder, "mirrored", head, "changed.right < -2")))
+    pairs = {str(7 * k + i): str(7 * k + i - i % 2) for k in range(3) for i in range(4)}
+    assert patched.claims[0].groups["prompt"]["pair"] == pairs
+    assert sum("12 prompts are 6 mirrored pairs" in r for r in patched.remarks) == 1
+    plain = catalogue.find(str(study(folder, "unmirrored", head, "main.right > 1")))
+    assert "pair" not in plain.claims[0].groups["prompt"]
+    assert not any("mirrored" in r for r in plain.remarks)
 
 
 PROBE = """

@@ -277,7 +277,7 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
 def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:
     """The groups of a statement's units, such as slots whose combinations are the prompts."""
     with study.text.located(s.table, s.i, s.key):
-        by_unit = comparing.groups(study.asked, s.main) if study.asked.parts else {}
+        by_unit = comparing.groups(study.asked, s.main, s.read) if study.asked.parts else {}
     return {unit: groups for unit, groups in by_unit.items() if unit in units}
 
 

@@ -283,6 +283,35 @@ def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
     return firsts if len(first) < len(firsts) else {}
 
 
+def corrupted(row: PromptRow, prompts: PromptSet) -> str:
+    """The other text of a row's pair. Raises: DataError for a slot without a column."""
+    other = prompts.table.corrupted
+    if isinstance(other, str):
+        return row.fill(other) or row.columns.get("corrupted", "")
+    return chat(row, prompts.table, other).text
+
+
+def mirrored(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
+    """Give for each unit of these rows whose other text is that of a second unit, which has its
+    text as its own other text, the first of the two; empty if the table says that each prompt is a
+    unit."""
+    if prompts.table.unit == "prompt":
+        return {}
+    units, unit_of = prompts.units(rows), dict[str, str]()
+    for i, unit in zip(rows, units, strict=True):
+        unit_of.setdefault(prompts.rows[i].text, unit)
+    others = {
+        unit: unit_of.get(corrupted(prompts.rows[i], prompts), unit)
+        for i, unit in zip(rows, units, strict=True)
+    }
+    first = list(dict.fromkeys(units)).index
+    return {
+        unit: min(unit, other, key=first)
+        for unit, other in others.items()
+        if unit != other and others[other] == unit
+    }
+
+
 def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give the value of each slot, and of the template, for each of these rows."""
     chosen = [prompts.rows[i] for i in rows]
