@@ -962,10 +962,10 @@ def exactly(data: ResultData) -> str:
     return signs(outcomes(data.exact))
 
 
-KIND_WORDS = {"risky": "threshold set in advance", "confirming": "pilot-set"}
+KIND_WORDS = {"risky": "threshold said to be planned", "confirming": "pilot-set"}
 """How the source of a threshold is printed; stored results have the older word."""
 KINDS = {
-    KIND_WORDS["risky"]: "it comes from theory, a paper or a plan, before any pilot run",
+    KIND_WORDS["risky"]: "the study says that it comes from theory, a paper or a plan",
     "pilot-set": "the threshold comes from a pilot run",
 }
 """What these words mean."""
