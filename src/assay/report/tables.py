@@ -197,8 +197,7 @@ class Row:
     curve: tuple[str, ...] = ()
     """Of a curve: a line for each level with its part of the band."""
     found: str = ""
-    """Of a curve: where it crosses or is highest and lowest, or of a scan which level is farthest
-    from 0, in words."""
+    """Of a curve or a scan: where it crosses, or is highest and lowest, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
@@ -520,7 +519,7 @@ def _diverged(s: Judged | Estimated) -> str:
 
 def _found(s: Estimated) -> str:
     """Say where a curve crosses, or else its signs and its highest and lowest level, or which level
-    of a scan is farthest from 0; "" of a number."""
+    of a scan are highest above 0 and lowest below it; "" of a number."""
     if (curve := s.curve) is None:
         return ""
     listed = [k for k, x in enumerate(curve.estimate) if _known(x)]
@@ -537,9 +536,12 @@ def _found(s: Estimated) -> str:
     if curve.is_plain:
         shape = [_signs(curve), _extremes(curve, listed, number_at, unit)]
         return f"it is {'; it is '.join(filter(None, shape))}"
-    farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
-    where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
-    return f"{where}, {number_at(farthest)}{unit}"
+    highest = max(listed, key=lambda k: curve.estimate[k])
+    lowest = min(listed, key=lambda k: curve.estimate[k])
+    ends = [("highest", highest)] * (curve.estimate[highest] > 0 or highest == lowest)
+    ends += [("lowest", lowest)] * (curve.estimate[lowest] < 0)
+    where = [f"{curve.in_words(k)} is {word}, {number_at(k)}" for word, k in ends]
+    return f"of {len(curve.levels)} levels, {', and '.join(where)}{unit}"
 
 
 def _signs(curve: Curve) -> str:
