@@ -518,6 +518,12 @@ def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noq
     ).judged
     assert lowest.estimate == pytest.approx(float(means.min()))
     assert lowest.at == f"at layer {int(means.values.argmin())}"
+    curve = '[[estimate]]\ntext = "curve"\nvalue = "main.lens"\nover = "layer"\n'
+    beside = run(
+        study(folder, "beside", curve + LENS, "min(mean(main.lens), over=layer) < 1e3"), tmp_path
+    )
+    end = "(the interval is of whichever is lowest)"
+    assert beside.judged[0].at == f"{lowest.at} {end}", "not the interval of that level"
     each = run(study(folder, "each", LENS, "max(main.lens, over=layer) < 1e3"), tmp_path)
     assert each.judged[0].at == "at each prompt's own layer"
     where = f"highest at layer {int(means.values.argmax())}, "
