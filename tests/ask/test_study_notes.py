@@ -606,7 +606,7 @@ def test_a_notebook_says_all_that_the_command_does_of_what_a_result_is_about(fol
     result = Lab(tmp_path, Inline()).judge(experiment)
     assert result.kept is None
     for shown in (str(result), result._repr_html_()):
-        assert "scope: " in shown and "scope of the estimates: " in shown, shown
+        assert shown.count("scope: ") == 1 and "; claim 1: changed at" in shown, shown
 
 
 def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_path):  # noqa: F811
