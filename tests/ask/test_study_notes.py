@@ -618,3 +618,19 @@ def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_pat
         scopes[unit] = judged.scope
     assert "with these 3 whos" in scopes["country"]
     assert "these 3" not in scopes["prompt"]
+
+
+def test_a_column_that_is_missing_is_named_with_those_of_the_file_in_their_order(folder):  # noqa: F811
+    """Also where the read is left out of an arm for want of it."""
+    columns = "capitals.csv has no column 'town'; its columns are who, country, other, city, foil"
+    with pytest.raises(ExperimentError, match=columns):
+        catalogue.find(
+            str(study(folder, "town", CUT.replace("{city}", "{town}"), "main.right > 1"))
+        )
+    other = (
+        CUT
+        + '\n[[prompts]]\nname = "others"\ntext = "{country} the capital"\nfile = "capitals.csv"\n'
+        + '[[read]]\nname = "lost"\nprompts = "others"\nlog_prob = " {town}"\n'
+    )
+    with pytest.raises(ExperimentError, match=columns):
+        catalogue.find(str(study(folder, "lost", other, "others.lost > -1")))

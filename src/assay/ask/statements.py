@@ -389,6 +389,11 @@ def hold_to(
                 else _listed(c.name, have, offered)
             )
             part = study.asked.by_label.get(arm)
+            if part is not None and isinstance(part.task, Task):
+                for i, read in enumerate(study.text.study.read):
+                    if read.name == c.name:  # it was left out if these prompts cannot fill it
+                        with study.text.located("read", i):
+                            reads.require_columns(read, part.task.prompts)
             if part is not None and isinstance(part.task, SaeTask):
                 hint = _of_dictionary(part.task, have)
             side = measured[arm].side if arm in measured else None

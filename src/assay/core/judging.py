@@ -247,8 +247,8 @@ def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> 
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(
-        "more units do not help: it lies almost exactly on the threshold; claim a larger effect, "
-        f"with a threshold nearer to the estimate, {ours:.3g}"
+        "more units do not help: its interval is much wider than its distance from the threshold; "
+        f"claim a larger effect, with a threshold nearer to the claim's own estimate, {ours:.3g}"
     )
 
 

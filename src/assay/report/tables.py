@@ -722,7 +722,7 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "80 % power for true values of 1.2 or more, controls included"
+    "80 % power if the true value is 1.2 or more (controls included)"
     """
     if v.reason == reasons.OUT_OF_REACH:
         return ""  # no value that four in five would find can come about
@@ -740,14 +740,14 @@ def describe_detectable(v: Verdict) -> str:
     if math.isfinite(low) and math.isfinite(high):
         values = f"from {low:.3g} to {high:.3g}"
     else:
-        values = f"of {low:.3g} or more" if math.isfinite(low) else f"of {high:.3g} or less"
+        values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
     least, greatest = v.natural or v.bounds or (-math.inf, math.inf)
     if (math.isfinite(low) and low > greatest) or (math.isfinite(high) and high < least):
         return "with so few units no possible value makes it hold with 80 % power"
-    words = f"80 % power for true values {values}"
+    words = f"80 % power if the true value is {values}"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return words
-    return f"{words}, controls {'' if whole else 'not '}included"
+    return f"{words} (controls {'' if whole else 'not '}included)"
 
 
 def terminal(data: ResultData, *, verbose: bool = False) -> Table:
