@@ -5,6 +5,7 @@ The worlds draw what each template and each thing adds to the number of a prompt
 which prompts are combinations, and its judge decides. In a world of nothing the mean over all
 templates that there could be is the threshold; in one of an effect it is twice that."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,23 @@ def test_what_two_values_leave_open_is_not_said_to_need_more_prompts():
     assert "2 of template, 40 of thing" in words
     assert 'write unit = "prompt" under the prompts, with which it would hold' in words
     assert not command
+
+
+def test_the_interval_of_mirrored_pairs_contains_the_truth_as_often_as_that_of_their_first_halves():
+    """Twelve pairs, of which both prompts have the same number: only the pairs are independent, and
+    the interval of 24 prompts would contain the truth too seldom."""
+    draw, cases = np.random.default_rng(5), 400
+    pair = {f"{i}": f"{i - i % 2}" for i in range(24)}
+    fields = {"must_fail": ("none",), "threshold_from": "plan", "source": "s"}
+    claim = Claim(text="c", value=lambda arm, arms: arm.x, low=0.0, units=("prompt",), **fields)
+    hits = {"pairs": 0, "prompts": 0}
+    for _ in range(cases):
+        x = np.repeat(draw.normal(size=12), 2)
+        arm = xr.Dataset({"x": ("prompt", x)}, {"prompt": [*pair]})
+        for way, groups in (("pairs", {"prompt": {"pair": pair}}), ("prompts", {})):
+            v = judge(replace(claim, groups=groups), {"main": arm, "none": arm - 9}).verdict
+            hits[way] += v.low <= 0 <= v.high
+    assert hits["pairs"] >= 0.93 * cases and hits["prompts"] < 0.9 * cases
 
 
 def test_a_column_of_written_out_texts_that_a_study_does_not_name_says_what_belongs_together():

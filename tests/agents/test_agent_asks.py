@@ -146,6 +146,49 @@ def test_code_runs_only_where_it_was_allowed(root, bounds, monkeypatch):
     assert not ran.exists()
 
 
+FUNCTIONS = """
+question = "What does a function of its own read?"
+
+[[model]]
+name = "smollm2"
+
+[[prompts]]
+text = "The capital of {country} is"
+rows = [{ country = "France" }, { country = "Spain" }]
+
+[[read]]
+name = "own"
+%s
+
+[[intervene]]
+name = "cut"
+site = "blocks.0.mlp.hook_post"
+%s
+
+[[estimate]]
+text = "what is read"
+value = "cut.own"
+"""
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ('function = "bad.py:f"', 'ablate = "zero"'),
+        ("loss = true", 'function = "bad.py:f"'),
+    ],
+    ids=["read", "change"],
+)
+def test_a_function_of_a_study_runs_only_where_code_was_allowed(root, bounds, parts):
+    ran = bounds.workspace / "ran"
+    (bounds.workspace / "bad.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    asked = Asked(study=FUNCTIONS % parts)
+    for allowed in (replace(bounds, code=False), Bounds()):
+        with pytest.raises(AssayError, match=r"line \d+.*'bad\.py' is a file of code"):
+            key(root, asked, allowed)
+    assert not ran.exists()
+
+
 def test_a_link_out_of_the_workspace_leads_nowhere(root, bounds, tmp_path):
     (tmp_path / "other.py").write_text("raise SystemExit")
     (bounds.workspace / "link.py").symlink_to(tmp_path / "other.py")

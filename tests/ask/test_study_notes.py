@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 from msgspec import structs
-from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, study  # noqa: F401 (a fixture)
+from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, planted, study  # noqa: F401 (a fixture)
 
 import assay
 from assay.ask.measure.prompts import load, remarks, spellings
@@ -360,6 +360,25 @@ def test_a_verdict_is_the_same_with_copies_as_one_unit_and_none_where_most_are_c
         assert {i for i, text in texts.items() if text == "0"} == {"0", "24", "25", "26", "27"}
 
 
+def test_prompts_that_are_patched_from_each_other_are_one_unit_by_pairs(folder):  # noqa: F811
+    """In a claim about the patch, and in no other; three that are patched in a ring are no pair."""
+    names, others = list(planted.CAPITALS), (1, 0, 3, 2, 5, 6, 4, 7)
+    rows = ["who,country,other,city,foil"]
+    for who in planted.NAMES[:3]:
+        for country, other in ((names[i], names[k]) for i, k in enumerate(others) if i != k):
+            cities = f"{planted.CAPITALS[country]},{planted.CAPITALS[other]}"
+            rows.append(f"{who},{country},{other},{cities}")
+    (folder / "mirrored.csv").write_text("\n".join(rows))
+    head = PATCHED.replace(EACH, "").replace("capitals.csv", "mirrored.csv")
+    patched = catalogue.find(str(study(folder, "mirrored", head, "changed.right < -2")))
+    pairs = {str(7 * k + i): str(7 * k + i - i % 2) for k in range(3) for i in range(4)}
+    assert patched.claims[0].groups["prompt"]["pair"] == pairs
+    assert sum("12 prompts are 6 mirrored pairs" in r for r in patched.remarks) == 1
+    plain = catalogue.find(str(study(folder, "unmirrored", head, "main.right > 1")))
+    assert "pair" not in plain.claims[0].groups["prompt"]
+    assert not any("mirrored" in r for r in plain.remarks)
+
+
 PROBE = """
 [[prompts]]
 name = "known"
@@ -499,6 +518,12 @@ def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noq
     ).judged
     assert lowest.estimate == pytest.approx(float(means.min()))
     assert lowest.at == f"at layer {int(means.values.argmin())}"
+    curve = '[[estimate]]\ntext = "curve"\nvalue = "main.lens"\nover = "layer"\n'
+    beside = run(
+        study(folder, "beside", curve + LENS, "min(mean(main.lens), over=layer) < 1e3"), tmp_path
+    )
+    end = "(the interval is of whichever is lowest)"
+    assert beside.judged[0].at == f"{lowest.at} {end}", "not the interval of that level"
     each = run(study(folder, "each", LENS, "max(main.lens, over=layer) < 1e3"), tmp_path)
     assert each.judged[0].at == "at each prompt's own layer"
     where = f"highest at layer {int(means.values.argmax())}, "
@@ -581,7 +606,7 @@ def test_a_notebook_says_all_that_the_command_does_of_what_a_result_is_about(fol
     result = Lab(tmp_path, Inline()).judge(experiment)
     assert result.kept is None
     for shown in (str(result), result._repr_html_()):
-        assert "scope: " in shown and "scope of the estimates: " in shown, shown
+        assert shown.count("scope: ") == 1 and "; claim 1: changed at" in shown, shown
 
 
 def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_path):  # noqa: F811
@@ -593,3 +618,19 @@ def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_pat
         scopes[unit] = judged.scope
     assert "with these 3 whos" in scopes["country"]
     assert "these 3" not in scopes["prompt"]
+
+
+def test_a_column_that_is_missing_is_named_with_those_of_the_file_in_their_order(folder):  # noqa: F811
+    """Also where the read is left out of an arm for want of it."""
+    columns = "capitals.csv has no column 'town'; its columns are who, country, other, city, foil"
+    with pytest.raises(ExperimentError, match=columns):
+        catalogue.find(
+            str(study(folder, "town", CUT.replace("{city}", "{town}"), "main.right > 1"))
+        )
+    other = (
+        CUT
+        + '\n[[prompts]]\nname = "others"\ntext = "{country} the capital"\nfile = "capitals.csv"\n'
+        + '[[read]]\nname = "lost"\nprompts = "others"\nlog_prob = " {town}"\n'
+    )
+    with pytest.raises(ExperimentError, match=columns):
+        catalogue.find(str(study(folder, "lost", other, "others.lost > -1")))

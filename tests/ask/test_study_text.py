@@ -67,6 +67,7 @@ def test_places_are_those_that_an_editor_shows(keys, place):
     ("old", "new", "says"),
     [
         ('written = "loops"', 'written = "upper"', "read[1].written: expected one of loss, "),
+        ('"cut"', '"cut"\nposition = 2.5', "expected an integer, a string or a list, got 2.5"),
         ('of = "neurons"', 'of = "neuron"', "top.of: expected one of heads, neurons, latents, got"),
     ],
 )

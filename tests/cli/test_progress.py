@@ -64,7 +64,7 @@ def test_plain_lines_where_there_is_no_terminal():
 
 def test_what_is_waited_for_is_a_line_a_minute_where_it_changes_or_redrawn(monkeypatch):
     clock = [0.0]
-    lines = [f"waiting for a core; ahead of this one: {n}" for n in range(5)]
+    lines = [f"waiting for a core, after {n}." for n in range(5)]
     monkeypatch.setattr("assay.cli.progress.time.monotonic", lambda: clock[0])
     log, screen = StringIO(), StringIO()
     with (

@@ -13,6 +13,7 @@ from assay.core.errors import ClaimError
 from assay.core.estimates import curve
 from assay.core.expression import parse
 from assay.core.judging import judge
+from assay.core.power import price_to_decide
 
 LEVELS = 12
 TAKEN = {
@@ -252,3 +253,31 @@ def test_a_median_of_seeds_and_prompts_is_contained():
         of_seed = interval_of(both, parsed.statistic, draws=1)
         alone.append(of_seed.low <= 1 + 2 * np.exp(a[0, 0]) <= of_seed.high)
     assert np.mean(covered) >= 0.93 and np.mean(alone) >= 0.93
+
+
+@pytest.mark.parametrize(
+    ("inside", "places"),
+    [
+        ("first(mean(x) > 1, over=layer)", "layers 2 to 6"),
+        ("count(mean(x) > 1, over=layer)", "5 of 12 levels"),
+        ("first(mean(x) > mean(base), over=layer)", ""),
+    ],
+)
+def test_an_undecided_place_names_the_levels_at_which_a_comparison_is_open(inside, places):
+    """Means of 0.9 at layers 2 to 6 and of 100 or -100 elsewhere, each with a standard error of 1:
+    only the former are not known to be above 1, and all are far from -50."""
+    signs = np.tile([-1.0, 1.0], 16)[:, None] * np.sqrt(31)
+    means = np.array([-100.0] * 2 + [0.9] * 5 + [100.0] * 5)
+    arm = xr.Dataset(
+        {"x": (("prompt", "layer"), means + signs), "base": ("prompt", np.full(32, -50.0))},
+        {"prompt": range(32), "layer": range(LEVELS)},
+    )
+    i = taken(inside, arm)
+    assert i.band is not None
+    comparison = inside.partition("(")[2].partition(", ")[0]
+    assert i.band.undecided(0.95) == (places and f"{places} whether {comparison}")
+    if "first" in inside and places:
+        fields = {"must_fail": ("twin",), "threshold_from": "plan", "source": "s"}
+        claim = Claim(text="it is early", value=lambda arm, arms: arm.x, high=4.0, **fields)
+        assert (i.low, i.high) == (2, 7)
+        assert "leaves open at layers 2 to 6" in price_to_decide(claim, i).text

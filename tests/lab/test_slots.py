@@ -37,7 +37,7 @@ def task(number):
 def waiting(what, *names, process=None):
     """The line that says what a command waits for, and which studies are ahead of it."""
     ahead = ", ".join(f"{name} (process {process or os.getpid()})" for name in names or ["a study"])
-    return f"waiting for {what}; ahead of this one: {ahead} {slots.SHARED}"
+    return f"waiting for {what}, after {ahead}. {slots.SHARED}"
 
 
 @contextlib.contextmanager
@@ -99,6 +99,31 @@ def test_a_brief_command_does_not_wait_for_a_core_but_for_memory(monkeypatch):
             one.ended()
 
 
+def test_what_counts_is_what_is_left_of_a_command_and_not_what_it_took_before():
+    with command(width=1, seconds=600) as (long, _, one):
+        assert long()
+        with command(width=1, seconds=100) as (other, _, _):
+            assert other() is None
+            one.ended(left=400)
+            assert long() is None, "the other one takes less"
+            assert other()
+            assert long() is None
+        assert long()
+        with command(width=1, seconds=100) as (other, _, _):
+            assert other() is None
+            one.ended(left=8)
+            assert long() and not other(), "eight seconds are over soon"
+
+
+def test_many_that_are_ahead_are_counted():
+    with contextlib.ExitStack() as stack:
+        for k in range(6):
+            draw, said, _ = stack.enter_context(command(width=1, name=f"s{k}"))
+            draw()
+        ahead = ", ".join(f"s{k} (process {os.getpid()})" for k in range(3))
+        assert said == [f"waiting for a core, after {ahead} and 2 more. {slots.SHARED}"]
+
+
 def test_of_two_that_wait_the_shorter_goes_first_unless_the_other_waited_longer(monkeypatch):
     clock = iter([0, 1, 60 * 10**9, 300 * 10**9])
     monkeypatch.setattr(slots.time, "time_ns", lambda: next(clock))
@@ -141,7 +166,7 @@ def test_another_study_of_the_same_name_is_said_to_be_another():
         with command(width=1, name="heads") as (second, said, _):
             assert second() is None
             ahead = f"another study, heads (process {os.getpid()})"
-            assert said == [f"waiting for a core; ahead of this one: {ahead} {slots.SHARED}"]
+            assert said == [f"waiting for a core, after {ahead}. {slots.SHARED}"]
         with command(width=1, name="head") as (third, said, _):
             assert third() is None
             assert said == [waiting("a core", "heads")]

@@ -463,8 +463,13 @@ def test_where_a_curve_crosses_is_an_answer():
     assert answers.index("claim-plot") < answers.index(size) < answers.index("The lead: <b>")
     scan = structs.replace(curve, levels=("a", "b"), crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=scan, unit="nats"),))
-    answer = "Each: <b>of 2 levels, layer b is farthest from 0, 2.0 [1.0, 3.0]\xa0nats</b>."
-    assert answer in pages.page(alone)
+    highest = "Each: <b>of 2 levels, layer b is highest, 2.0 [1.0, 3.0]"
+    assert f"{highest}, and layer a is lowest, −1.0 [−2.0, 0.0]\xa0nats</b>." in pages.page(alone)
+    for sign, ends in ((2, "b is highest, 4.0"), (-1, "b is lowest, −2.0")):
+        one = structs.replace(scan, estimate=(0.0, 2.0 * sign))
+        alone = ResultData(findings=(Estimated(text="Each", curve=one, unit="nats"),))
+        answer = pages.page(alone).partition("of 2 levels, layer ")[2].partition("</b>")[0]
+        assert answer.startswith(ends[:2]) and answer.count("est,") == 1, "nothing is beyond 0"
     plain = structs.replace(curve, crossing=None)
     alone = ResultData(findings=(Estimated(text="Each", curve=plain, unit="nats"),))
     answer = (

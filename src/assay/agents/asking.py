@@ -51,7 +51,7 @@ class Bounds:
     workspace: Path | None = None
     """The one folder whose files it may name; None: it names none."""
     code: bool = False
-    """Whether experiment files of the workspace may be run: they are programs."""
+    """Whether Python files of the workspace, experiments and functions, may be run."""
 
     def place(self, text: str, location: str) -> Path:
         """Give the path that a text names, where it is within the workspace. Raises:
@@ -356,6 +356,11 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
     bounds.check(
         (location, s) for k, v in fields.items() for location, s in _texts(v, k) if s not in names
     )
+    for kind in ASKED:
+        for i, table in enumerate(content[kind]):
+            if file := table.get("function", "").rpartition(":")[0]:
+                path = bounds.code_file(file, text.at(kind, i, "function"))
+                runs_code[str(path)] = code(str(path))
     bounds.check(pair for claim in content["claim"] for pair in _texts(claim["where"], "where"))
     return links, runs_code
 

@@ -52,7 +52,11 @@ def annotated(
     its_extremes = [*taken]
     at = ""
     if len(its_extremes) == 1 and its_extremes[0].of_means:
-        at = f"at {its_extremes[0].levels}"
+        extreme = its_extremes[0]
+        at = f"at {extreme.levels}"
+        if any({*asking.over} == {*extreme.over} for asking in askings.values()):
+            # that level has its own interval in the curve
+            at += f" (the interval is of whichever is {extreme.end})"
     elif len(its_extremes) == 1 and s.n:
         at = f"at each {next(iter(s.n))}'s own {' and '.join(its_extremes[0].over)}"
     return msgspec.structs.replace(s, measured_in=unit, at=at)

@@ -493,10 +493,11 @@ def units(study: ModelStudy, arms: Sequence[str]) -> tuple[str, ...]:
     return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
 
-def groups(study: ModelStudy, arm: str) -> dict[str, dict[str, dict[str, str]]]:
-    """By unit: the slots whose combinations make up the prompts, with the value of each prompt, and
-    the text of each unit if several say the same. Empty for frozen studies, which are judged as
-    they were. Raises: ExperimentError if most units are copies."""
+def groups(study: ModelStudy, arm: str, read: Condition) -> dict[str, dict[str, dict[str, str]]]:
+    """By unit: the slots whose combinations make up the prompts, with the value of each prompt, the
+    text of each unit if several say the same, and the pair of each unit if what is read mirrors
+    another one. Empty for frozen studies, which are judged as they were. Raises: ExperimentError if
+    most units are copies."""
     task = study.by_label[arm].task if arm in study.by_label else None
     if task is None or isinstance(task, SaeTask) or study.frozen is not None:
         return {}
@@ -512,8 +513,27 @@ def groups(study: ModelStudy, arm: str) -> dict[str, dict[str, dict[str, str]]]:
             f"{copies} repeat the text and the answers of another, perhaps in another spelling: "
             "copies do not count as units; remove them"
         )
+    pairs = prompts.mirrored(task.prompts, task.rows) if _reads_pairs(study, arm, read) else {}
     columns |= {"text": texts} if texts else {}
+    columns |= {"pair": pairs} if pairs else {}
     return {task.prompts.unit: columns} if columns else {}
+
+
+def _reads_pairs(study: ModelStudy, arm: str, read: Condition) -> bool:
+    """Whether a statement about an arm reads numbers of both texts of a pair."""
+    for column in read.columns:
+        part = study.by_label.get(column.arm or arm)
+        if part is None or isinstance(part.task, SaeTask):
+            continue
+        first = part.task.first if isinstance(part.task, Task) else None
+        changes = [t for t in (part.task.intervention, first) if t is not None]
+        if any(t.patch == "corrupted" for c in changes for t in interventions.at_points(c)):
+            return True
+        reads = [r for r in part.task.reads if r.name == column.name]
+        similar = any(r.similarity and not (r.other_text or r.other_site) for r in reads)
+        if similar or any(r.patch for r in reads):
+            return True
+    return False
 
 
 def proposed(study: ModelStudy, arm: str, measure: str, runs: int) -> dict[str, Any]:

@@ -186,10 +186,10 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
             "seed learns or draws anew, and in controls what they choose at random; all else is "
             "the same for each"
         ]
-    once = f"the model's own computation is not random, and is done once for all {count}"
+    once = "the model's own computation is not random, and is done once for all of them"
     if not any("/" in arm for arm in study.arms):
         return [f"each arm has {count} runs, as the controls of a claim would; {once}"]
-    return [f"each arm has {count} runs because the controls make random choices; {once}"]
+    return [f"the {count} runs of each arm are {count} random draws of the controls; {once}"]
 
 
 DEAR = 60.0

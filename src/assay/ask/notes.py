@@ -27,7 +27,7 @@ from assay.ask.measure import (
 from assay.ask.measure.interventions import SWAPPED, sites_of
 from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask
-from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
+from assay.ask.measure.prompts import SLOT, PromptSet, corrupted
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
@@ -506,7 +506,13 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         )
     if task.prompts.unit not in asking.units or questions.frozen is not None:
         return
-    groups = comparing.groups(questions, part.label).get(task.prompts.unit, {})
+    groups = comparing.groups(questions, part.label, asking.read).get(task.prompts.unit, {})
+    if pairs := groups.get("pair"):
+        yield (
+            f"{len(pairs)} {plural(task.prompts.unit, 2)} are {len({*pairs.values()})} mirrored "
+            "pairs: each has the text that the other is patched from or compared with, so the "
+            "verdict has to be the same with each pair as one unit"
+        )
     if texts := groups.get("text"):
         yield (
             f"the {len(texts)} {plural(task.prompts.unit, 2)} say only {len({*texts.values()})} "
@@ -757,17 +763,9 @@ def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
         if slot[1] not in row.spans:
             return False
         try:
-            pair = _corrupted(row, prompts)
+            pair = corrupted(row, prompts)
         except AssayError:  # reported where the pair is read
             return False
         end = row.spans[slot[1]]
         differ += pair[:end] != row.text[:end]
     return 2 * differ > len(prompts.rows)
-
-
-def _corrupted(row: PromptRow, prompts: PromptSet) -> str:
-    """The text of a row's pair."""
-    other = prompts.table.corrupted
-    if isinstance(other, str):
-        return row.fill(other) or row.columns.get("corrupted", "")
-    return chat(row, prompts.table, other).text

@@ -277,7 +277,7 @@ def estimate(study: StudyDraft, s: Statement) -> Estimate:
 def _groups(study: StudyDraft, s: Statement, units: Sequence[str]) -> Groups:
     """The groups of a statement's units, such as slots whose combinations are the prompts."""
     with study.text.located(s.table, s.i, s.key):
-        by_unit = comparing.groups(study.asked, s.main) if study.asked.parts else {}
+        by_unit = comparing.groups(study.asked, s.main, s.read) if study.asked.parts else {}
     return {unit: groups for unit, groups in by_unit.items() if unit in units}
 
 
@@ -389,6 +389,11 @@ def hold_to(
                 else _listed(c.name, have, offered)
             )
             part = study.asked.by_label.get(arm)
+            if part is not None and isinstance(part.task, Task):
+                for i, read in enumerate(study.text.study.read):
+                    if read.name == c.name:  # it was left out if these prompts cannot fill it
+                        with study.text.located("read", i):
+                            reads.require_columns(read, part.task.prompts)
             if part is not None and isinstance(part.task, SaeTask):
                 hint = _of_dictionary(part.task, have)
             side = measured[arm].side if arm in measured else None

@@ -24,7 +24,9 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import islice
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -317,7 +319,9 @@ def parsed(path: Path, whole: str) -> Text:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError:
         wrong = [*islice(_mistakes(table), MISTAKES)]
-        advice = sorted((position(toml, keys), _advice(error, keys)) for keys, error in wrong)
+        advice = sorted(
+            (position(toml, keys), _advice(error, keys, table)) for keys, error in wrong
+        )
         message, *others = (
             f"{path} line {line + first - 1} column {column}: {words}"
             for (line, column), words in advice
@@ -468,8 +472,8 @@ def _types_in_words(types: str) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _advice(error: str, keys: tuple[str | int, ...]) -> str:
-    """Rephrase a message of msgspec, with advice."""
+def _advice(error: str, keys: tuple[str | int, ...], table: Any) -> str:
+    """Rephrase a message of msgspec about a place in a table, with advice."""
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
     kinds = _kinds()
     if unknown := re.search(r"unknown field `([^`]+)`", error):
@@ -505,6 +509,8 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if "`int`" in error and (how := _in_turn(keys)):
         return f"{field_path}: {how}"
     message = re.sub(r"`([^`]+)`", lambda types: _types_in_words(types[1]), message)
+    if message.endswith(", got a number"):
+        message = message.removesuffix("a number") + str(reduce(getitem, keys, table))
     is_list = len(keys) == 3 and message.endswith("got a list")
     hint = _swept(keys) if is_list or message.endswith("got a string") else ""
     if hint and is_list:

@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from assay.core.columns import over_levels
 from assay.core.heavy import scipy, xr
@@ -30,6 +30,7 @@ from assay.core.intervals import (
     shared_training,
     student_limits,
 )
+from assay.core.nouns import plural
 
 Numbers = Float[np.ndarray, "..."]
 Walk = Callable[[Any], Any]
@@ -89,6 +90,12 @@ class OverLevels:
         return self._taken(values[0], m[self.levels][0] if self.levels else None)
 
     @property
+    def comparison(self) -> str:
+        """The comparison inside, such as `mean(main.x) > 1`; "" where there is none."""
+        inside = self.text.partition("(")[2].rpartition(", over=")[0]
+        return inside if self.beyond else ""
+
+    @property
     def chooser(self) -> str:
         """What the numbers of all levels are called by which a level is chosen, where these are
         not the numbers that it is taken of."""
@@ -131,6 +138,11 @@ class OfMeans:
         """The dimension of which it is a level, as `argmax` by itself gives one; "" otherwise."""
         alone = len(self.parts) == 1 and not self.plain and self.parts[0].how == "argmax"
         return self.parts[0].over[0] if alone and self.outer(lambda name: 0.375) == 0.375 else ""
+
+    @property
+    def has_band(self) -> bool:
+        """Whether its interval comes from a band, and is not an ordinary one."""
+        return not all(part.how in SMOOTH for part in self.parts)
 
     @property
     def words(self) -> str:
@@ -181,14 +193,13 @@ def interval_of(
     Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 5 (the basic one)
     """
     i = interval(terms, statistic, factors=factors, level=level, draws=draws, units=units)
-    smooth = isinstance(statistic, OfMeans) and all(p.how in SMOOTH for p in statistic.parts)
-    if not isinstance(statistic, OfMeans) or smooth or min(i.n) < 2:
+    if not isinstance(statistic, OfMeans) or not statistic.has_band or min(i.n) < 2:
         return i
     band, nan = _Band(terms, statistic, factors, units), math.nan
-    low, high = band.limits(level)
+    low, high = band(level)
     varies = nan if band.varies else 0.0
-    estimate = band.limits(level, 0.0)[0] if band.medians else i.estimate
-    i = replace(i, estimate=estimate, low=low, high=high, variance=varies, band=band.limits)
+    estimate = band(level, 0.0)[0] if band.medians else i.estimate
+    i = replace(i, estimate=estimate, low=low, high=high, variance=varies, band=band)
     return replace(i, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
 
 
@@ -260,8 +271,33 @@ class _Band:
         drawn = {**self.ranks, **self.medians}
         return bool((self.variance > 0).any() or np.isfinite(self.reach).any() or drawn)
 
-    def limits(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
+    def undecided(self, level: float) -> str:
+        """Say at which levels the band is on both sides of a comparison inside."""
+        limits, found = self._of_levels(level, 1.0), list[str]()
+        for part in self.statistic.parts:
+            low, high = limits.get(part.text, (np.zeros(0), np.zeros(0)))
+            inner = part.beyond[1] if part.beyond else math.nan
+            inside = (low <= inner) & (inner <= high)
+            if inside.any():
+                named = self.means.get(part.levels, np.zeros(0))
+                found.append(f"{_places(part.over, inside, named)} whether {part.comparison}")
+        return " and ".join(found)
+
+    def __call__(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
         """Give the limits of the statistic; with limits of means that are so many times as wide."""
+        limits = self._of_levels(level, narrowed)
+        fixed = {name: (float(x[0]), float(y[0])) for name, (x, y) in limits.items() if len(x) == 1}
+        parts = [p for p in self.statistic.parts if p.how not in SMOOTH and p.text in limits]
+        ends = fixed | {p.text: p.between(limits, self.means.get(p.levels)) for p in parts}
+        drawn = {**self.ranks, **self.medians}
+        ends |= {name: limits_of(level, narrowed) for name, limits_of in drawn.items()}
+        # the arithmetic around them is a weighted sum, which is largest at ends of each
+        corners = (dict(zip(ends, corner, strict=True)) for corner in product(*ends.values()))
+        numbers = [float(self.statistic.outer(corner.__getitem__)) for corner in corners]
+        return min(numbers), max(numbers)
+
+    def _of_levels(self, level: float, narrowed: float) -> Limits:
+        """Give the limits of the number of each level, which are so many times as wide."""
         freedom = int(min(self.df, default=1))
         t = scipy.special.stdtrit(self.df, (1 + level) / 2)
         student = student_limits(self.theta, self.variance, self.third, t)
@@ -275,15 +311,16 @@ class _Band:
         for name, size in self.sizes.items():
             limits[name] = low[start : start + size], high[start : start + size]
             start += size
-        fixed = {name: (float(x[0]), float(y[0])) for name, (x, y) in limits.items() if len(x) == 1}
-        parts = [p for p in self.statistic.parts if p.how not in SMOOTH and p.text in limits]
-        ends = fixed | {p.text: p.between(limits, self.means.get(p.levels)) for p in parts}
-        drawn = {**self.ranks, **self.medians}
-        ends |= {name: limits_of(level, narrowed) for name, limits_of in drawn.items()}
-        # the arithmetic around them is a weighted sum, which is largest at ends of each
-        corners = (dict(zip(ends, corner, strict=True)) for corner in product(*ends.values()))
-        numbers = [float(self.statistic.outer(corner.__getitem__)) for corner in corners]
-        return min(numbers), max(numbers)
+        return limits
+
+
+def _places(over: Sequence[str], inside: Bool[np.ndarray, " level"], named: Numbers) -> str:
+    """Name the levels of one dimension that lie inside, as `layers 0 to 20`; count others."""
+    at, total = np.flatnonzero(inside), len(inside)
+    if len(named) != total or at[-1] - at[0] >= len(at):
+        return f"{len(at)} of {total} levels"
+    first, last = (f"{named[k]:g}" for k in (at[0], at[-1]))
+    return f"{over[0]} {first}" if first == last else f"{plural(over[0], 2)} {first} to {last}"
 
 
 def _ends(units: Mapping[str, Numbers]) -> Float[np.ndarray, "2 number"]:

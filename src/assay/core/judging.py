@@ -247,8 +247,8 @@ def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> 
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(
-        "more units do not help: it lies almost exactly on the threshold; claim a larger effect, "
-        f"with a threshold nearer to the estimate, {ours:.3g}"
+        "more units do not help: its interval is much wider than its distance from the threshold; "
+        f"claim a larger effect, with a threshold nearer to the claim's own estimate, {ours:.3g}"
     )
 
 
@@ -486,6 +486,8 @@ def _price_of_groups(claim: Claim, data: Table, i: Interval, alone: Interval) ->
     if not i.high - i.low > WIDER * (alone.high - alone.low):
         return None
     for unit, groupings in claim.groups.items():
+        if groupings.keys() <= {"pair"}:  # of which more units are more
+            continue
         levels = [str(level) for level in data.levels[unit]]
         counts = {name: len({of.get(x, x) for x in levels}) for name, of in groupings.items()}
         each = ", ".join(
@@ -789,8 +791,9 @@ def grouped(
 
 def groups_in_words(groups: Groups) -> str:
     """Say which groups an interval allows for; "" for none."""
-    words = [" and ".join(names) for names in groups.values() if names]
-    return f"also with each {words[0]} as one unit, and crossed" if words else ""
+    names = next((names for names in groups.values() if names), ())
+    crossed = ", and crossed" if len(names) > 1 else ""
+    return f"also with each {' and '.join(names)} as one unit{crossed}" if names else ""
 
 
 def _by_group(x: np.ndarray, axis: int, codes: Sequence[np.ndarray]) -> np.ndarray:

@@ -21,7 +21,7 @@ from assay.core.bounded import FEW, Bounds, misleads
 from assay.core.claims import Claim, unscale
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
-from assay.core.intervals import FEWEST, FOLD, Interval, deciding, freedom, student_limits
+from assay.core.intervals import FEWEST, FOLD, Band, Interval, deciding, freedom, student_limits
 from assay.core.nouns import plural
 from assay.core.results import Price, control_level
 from assay.core.rng import normal
@@ -341,15 +341,16 @@ def _fewest_of_these(claim: Claim, i: Interval, bounds: Bounds, level: float) ->
     return least_enough(decided, len(points) + 1)
 
 
-def _price_of_band(claim: Claim, band: Callable[..., tuple[float, float]], level: float) -> Price:
+def _price_of_band(claim: Claim, band: Band, level: float) -> Price:
     """Say how many times as many units would decide what is taken over levels."""
     for times in (1.5, 2, 3, 5, 10):
         if any(np.any(x) for x in placed(claim, *band(level, times**-0.5))):
             return Price(f"about {times:g} times as many units, if the means stay as they are")
-    return Price(
-        "even ten times as many units would not decide it: the means lie too near to each other, "
-        "or to a threshold"
-    )
+    words = "even ten times as many units would not decide it"
+    if places := band.undecided(level):
+        words += f": its {100 * level:.3g} % band leaves open at {places}"
+        return Price(f"{words}; a threshold there that is outside the band would decide it")
+    return Price(f"{words}: the means lie too near to each other, or to the claim's threshold")
 
 
 def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Price:

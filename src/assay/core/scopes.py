@@ -42,31 +42,20 @@ def check(template: str, spec: Spec) -> None:
 
 
 def scopes_of(claims: Sequence[str], estimates: Sequence[str]) -> list[tuple[str, str]]:
-    """Give the scopes of a result, as `shared_scopes` parts them: of its claims, then of those
-    estimates that have another one.
-
-    Example:
-        >>> from assay.core.scopes import scopes_of
-        >>> scopes_of(["6 seeds; gpt2"], ["6 seeds; gpt2", "6 seeds; gpt2, block 3"])
-        [('', '6 seeds; gpt2'), ('the estimates', '6 seeds; gpt2, block 3')]
-    """
-    more = shared_scopes([s if s not in claims else "" for s in estimates], "estimate")
-    named = [(who or ("the estimates" if claims else ""), words) for who, words in more]
-    return [*shared_scopes(claims), *named]
-
-
-def shared_scopes(scopes: Sequence[str], noun: str = "claim") -> list[tuple[str, str]]:
-    """Part what the scopes of all claims, or other statements, share from what those of some add.
+    """Part what the scopes of all claims and estimates share from what those of some add.
 
     Args:
-        scopes: in the order of the claims; "" of one that has none.
-        noun: what one of them is called.
-    Returns: ("", what all share), then (the claims, what they add).
+        claims: their scopes, in their order; "" of one that has none.
+        estimates: as `claims`.
+    Returns: ("", what all share), then (the statements, what they add).
     Example:
-        >>> from assay.core.scopes import shared_scopes
-        >>> shared_scopes(["6 seeds; gpt2, 9 prompts", "6 seeds; gpt2, 9 prompts, read at x"])
+        >>> from assay.core.scopes import scopes_of
+        >>> scopes_of(["6 seeds; gpt2, 9 prompts", "6 seeds; gpt2, 9 prompts, read at x"], [])
         [('', '6 seeds; gpt2, 9 prompts'), ('claim 2', 'read at x')]
+        >>> scopes_of(["6 seeds; gpt2"], ["6 seeds; gpt2", "6 seeds; gpt2, block 3"])
+        [('', '6 seeds; gpt2'), ('estimate 2', 'block 3')]
     """
+    scopes = [*claims, *estimates]
     parts = [scope.split("; ") for scope in scopes if scope]
     same = [p for p in (parts or [[]])[0] if all(p in of for of in parts)]
     left = {s: [p for p in s.split("; ") if p not in same] for s in scopes if s}
@@ -79,8 +68,18 @@ def shared_scopes(scopes: Sequence[str], noun: str = "claim") -> list[tuple[str,
         words = "; ".join(filter(None, [*whole, ", ".join(last.split(", ")[len(begun) :])]))
         by_words.setdefault(words, []).append(number)
     del by_words[""]
-    named = [(claims_in_words(numbers, noun), words) for words, numbers in by_words.items()]
-    return [("", shared)] * bool(shared) + named
+    return [("", shared)] * bool(shared) + [
+        (_named(numbers, len(claims)), words) for words, numbers in by_words.items()
+    ]
+
+
+def _named(numbers: Sequence[int], claims: int) -> str:
+    """Name statements by their numbers, of which the first ones are claims."""
+    kinds = {
+        "claim": [n for n in numbers if n <= claims],
+        "estimate": [n - claims for n in numbers if n > claims],
+    }
+    return " and ".join(claims_in_words(of, noun) for noun, of in kinds.items() if of)
 
 
 def claims_in_words(numbers: Sequence[int], noun: str = "claim") -> str:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from assay.core.bands import OfMeans
 from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.contrasts import Between
@@ -31,10 +32,6 @@ from assay.lab.plan.preset import apply_preset
 from assay.lab.records import records
 
 UNMEASURED = "nothing is measured yet"
-NO_SPREAD = (
-    "it is computed without a variance, as for a maximum over levels, and so cannot be "
-    "extrapolated to more units; assay show has the present one"
-)
 
 
 @dataclass(frozen=True)
@@ -133,6 +130,18 @@ def _seeds(experiment: Experiment) -> str:
     return "draws of the controls" if experiment.draws else "seeds"
 
 
+def unforecast(claim: Claim) -> str:
+    """Say why a claim has no forecast however much is measured; "" where it may have one."""
+    if not isinstance(claim.statistic, OfMeans) or not claim.statistic.has_band:
+        return ""
+    inner = " or ".join(filter(None, (part.comparison for part in claim.statistic.parts)))
+    needs = f", which is wide where it leaves open at several whether {inner}" if inner else ""
+    return (
+        f"it comes from a band of all levels together{needs}. The judge.py of a bundle cannot "
+        "judge this claim again"
+    )
+
+
 def prospect(
     claim: Claim,
     arms: Mapping[str, xr.Dataset],
@@ -143,13 +152,14 @@ def prospect(
     """Say what is to be expected of a claim with so many seeds, from the measures of those that are
     known; a seed takes so many CPU-seconds."""
     nothing = Prospect(claim.text, claim.scale)
+    if why := unforecast(claim):
+        return replace(nothing, why=why)
     if not arms:
         return replace(nothing, why=UNMEASURED)
     try:
         i, *_ = standing(claim, arms)
         if min(i.n) < 2 or not math.isfinite(i.variance):
-            shown = math.isfinite(i.estimate) and min(i.n) > 1
-            return replace(nothing, why=NO_SPREAD if shown else "it has no interval yet")
+            return replace(nothing, why="it has no interval yet")
         controls = controls_of(claim, arms)
     except AssayError as e:
         return replace(nothing, why=str(e))

@@ -197,8 +197,7 @@ class Row:
     curve: tuple[str, ...] = ()
     """Of a curve: a line for each level with its part of the band."""
     found: str = ""
-    """Of a curve: where it crosses or is highest and lowest, or of a scan which level is farthest
-    from 0, in words."""
+    """Of a curve or a scan: where it crosses, or is highest and lowest, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
     bears: str = ""
@@ -520,7 +519,7 @@ def _diverged(s: Judged | Estimated) -> str:
 
 def _found(s: Estimated) -> str:
     """Say where a curve crosses, or else its signs and its highest and lowest level, or which level
-    of a scan is farthest from 0; "" of a number."""
+    of a scan are highest above 0 and lowest below it; "" of a number."""
     if (curve := s.curve) is None:
         return ""
     listed = [k for k, x in enumerate(curve.estimate) if _known(x)]
@@ -537,9 +536,12 @@ def _found(s: Estimated) -> str:
     if curve.is_plain:
         shape = [_signs(curve), _extremes(curve, listed, number_at, unit)]
         return f"it is {'; it is '.join(filter(None, shape))}"
-    farthest = max(listed, key=lambda k: abs(curve.estimate[k]))
-    where = f"of {len(curve.levels)} levels, {curve.in_words(farthest)} is farthest from 0"
-    return f"{where}, {number_at(farthest)}{unit}"
+    highest = max(listed, key=lambda k: curve.estimate[k])
+    lowest = min(listed, key=lambda k: curve.estimate[k])
+    ends = [("highest", highest)] * (curve.estimate[highest] > 0 or highest == lowest)
+    ends += [("lowest", lowest)] * (curve.estimate[lowest] < 0)
+    where = [f"{curve.in_words(k)} is {word}, {number_at(k)}" for word, k in ends]
+    return f"of {len(curve.levels)} levels, {', and '.join(where)}{unit}"
 
 
 def _signs(curve: Curve) -> str:
@@ -720,7 +722,7 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "80 % power for true values of 1.2 or more, controls included"
+    "80 % power if the true value is 1.2 or more (controls included)"
     """
     if v.reason == reasons.OUT_OF_REACH:
         return ""  # no value that four in five would find can come about
@@ -738,14 +740,14 @@ def describe_detectable(v: Verdict) -> str:
     if math.isfinite(low) and math.isfinite(high):
         values = f"from {low:.3g} to {high:.3g}"
     else:
-        values = f"of {low:.3g} or more" if math.isfinite(low) else f"of {high:.3g} or less"
+        values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
     least, greatest = v.natural or v.bounds or (-math.inf, math.inf)
     if (math.isfinite(low) and low > greatest) or (math.isfinite(high) and high < least):
         return "with so few units no possible value makes it hold with 80 % power"
-    words = f"80 % power for true values {values}"
+    words = f"80 % power if the true value is {values}"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return words
-    return f"{words}, controls {'' if whole else 'not '}included"
+    return f"{words} (controls {'' if whole else 'not '}included)"
 
 
 def terminal(data: ResultData, *, verbose: bool = False) -> Table:
@@ -962,10 +964,10 @@ def exactly(data: ResultData) -> str:
     return signs(outcomes(data.exact))
 
 
-KIND_WORDS = {"risky": "threshold set in advance", "confirming": "pilot-set"}
+KIND_WORDS = {"risky": "threshold said to be planned", "confirming": "pilot-set"}
 """How the source of a threshold is printed; stored results have the older word."""
 KINDS = {
-    KIND_WORDS["risky"]: "it comes from theory, a paper or a plan, before any pilot run",
+    KIND_WORDS["risky"]: "the study says that it comes from theory, a paper or a plan",
     "pilot-set": "the threshold comes from a pilot run",
 }
 """What these words mean."""

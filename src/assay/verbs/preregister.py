@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from assay.ask.freezing import Registered, preregister
 from assay.core.claims import Claim
+from assay.lab.forecast import unforecast
 from assay.lab.judge import anchors, registered
 from assay.report.statements import notes_in_order
 from assay.verbs.parts import written
@@ -50,6 +51,9 @@ def command(
     registration = preregister(lab, experiment, preset, anyway=anyway)
     for note in notes_in_order(notes, sum(isinstance(c, Claim) for c in statements.claims)):
         door.aside(f"note: {note}")  # nothing has run: the file can still be deleted
+    for claim in statements.claims:
+        if isinstance(claim, Claim) and (why := unforecast(claim)):
+            door.aside(f"note: there is no forecast of the interval of “{claim.text}”: {why}")
     if anchor:
         stamp = anchors.stamp(registered.read(registration.files[0]), anchor)
         registration = replace(registration, anchor=str(stamp))

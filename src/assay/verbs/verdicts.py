@@ -108,11 +108,11 @@ def answer(
             yield from statements.frozen_lines(data)
         yield ""
         runs = counted(data.provenance["runs"], "run")
-        took = f"all {runs} were stored; measuring them took" if stored else f"{runs}, which took"
+        took = f"all {runs} were stored; measuring took" if stored else f"{runs}:"
+        spent = round(data.cpu_seconds)
         yield Line(
-            f"{took} {counted(round(data.cpu_seconds), 'CPU-second')}; "
-            f"{time_in_words(data.seconds)} "
-            "by the clock, not counting any wait before they started"
+            f"{took} {counted(spent, 'CPU-second') if spent else 'less than 1 CPU-second'}, "
+            f"{time_in_words(data.seconds)} elapsed (waiting not counted)"
         )
         if special is None:
             yield from map(Line, statements.summary(data))

@@ -14,7 +14,7 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +34,20 @@ from assay.subjects.chats import Chat
 MOST = 20_000
 """Maximum number of prompts of a study."""
 SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
+UNIFORM = re.compile(r"\.[ct]sv line \d+$")
+"""A place in a file of which every row has the same columns."""
 _BRACES = re.compile(r"\{+[^{}\n]*\}+")
 MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
 """How programs write an empty cell."""
+
+
+def _lacks(place: str, name: str, columns: Iterable[str]) -> DataError:
+    """The error for a column that a row does not have; a file of columns has the same for all."""
+    known = [*columns]
+    close = nearest(name, known)
+    hint = close if close.endswith("?") else f"its columns are {', '.join(known) or 'none'}"
+    source = place.rpartition(" line ")[0] if UNIFORM.search(place) else place
+    return DataError(f"{source} has no column {name!r}; {hint}")
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,7 @@ class PromptRow:
 
         def value(match: re.Match[str]) -> str:
             if match[1] not in self.columns:
-                raise DataError(
-                    f"{self.place}: {{{match[1]}}} is not one of its columns; "
-                    f"{nearest(match[1], self.columns)}"
-                )
+                raise _lacks(self.place, match[1], self.columns)
             return self.columns[match[1]]
 
         return SLOT.sub(value, text)
@@ -128,7 +136,7 @@ class PromptSet:
         chosen = self.rows if rows is None else [self.rows[i] for i in rows]
         for row in chosen:
             if name not in row.columns:
-                raise DataError(f"{row.place} has no column {name!r}; {nearest(name, row.columns)}")
+                raise _lacks(row.place, name, row.columns)
         return [row.columns[name] for row in chosen]
 
     def halves(self) -> tuple[list[int], list[int]]:
@@ -283,6 +291,35 @@ def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
     return firsts if len(first) < len(firsts) else {}
 
 
+def corrupted(row: PromptRow, prompts: PromptSet) -> str:
+    """The other text of a row's pair. Raises: DataError for a slot without a column."""
+    other = prompts.table.corrupted
+    if isinstance(other, str):
+        return row.fill(other) or row.columns.get("corrupted", "")
+    return chat(row, prompts.table, other).text
+
+
+def mirrored(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
+    """Give for each unit of these rows whose other text is that of a second unit, which has its
+    text as its own other text, the first of the two; empty if the table says that each prompt is a
+    unit."""
+    if prompts.table.unit == "prompt":
+        return {}
+    units, unit_of = prompts.units(rows), dict[str, str]()
+    for i, unit in zip(rows, units, strict=True):
+        unit_of.setdefault(prompts.rows[i].text, unit)
+    others = {
+        unit: unit_of.get(corrupted(prompts.rows[i], prompts), unit)
+        for i, unit in zip(rows, units, strict=True)
+    }
+    first = list(dict.fromkeys(units)).index
+    return {
+        unit: min(unit, other, key=first)
+        for unit, other in others.items()
+        if unit != other and others[other] == unit
+    }
+
+
 def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give the value of each slot, and of the template, for each of these rows."""
     chosen = [prompts.rows[i] for i in rows]
@@ -388,7 +425,7 @@ def _taken(table: Prompts, records: Sequence[Record]) -> Iterator[Record]:
     for place, record in records:
         for name, values in columns.items():
             if name not in record:
-                raise DataError(f"{place} has no column {name!r}; {nearest(name, record)}")
+                raise _lacks(place, name, record)
             valid = values if isinstance(values, tuple) else (values,)
             if _written(place, name, record[name]) not in [_written(place, name, v) for v in valid]:
                 break

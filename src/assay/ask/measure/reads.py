@@ -23,7 +23,7 @@ from assay.ask.measure import (
     weights,
 )
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.prompts import SLOT
+from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.tokenized import Context, Prompt, Ready, range_ends, texts_of, whole_slot
 from assay.ask.tables import Answer, Direction, Intervention, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
@@ -738,6 +738,12 @@ def check_sweeps(
 def fits(read: Read, columns: Collection[str]) -> bool:
     """Whether prompts with these columns fill every slot of a read."""
     return all(s in columns or s in read.sweep for t in _plain(read) for s in SLOT.findall(t))
+
+
+def require_columns(read: Read, prompts: PromptSet) -> None:
+    """Refuse prompts that lack a column for a slot of a read. Raises: DataError."""
+    for slot in (s for t in _plain(read) for s in SLOT.findall(t) if s not in read.sweep):
+        prompts.column(slot)
 
 
 def writes(read: Read) -> int:

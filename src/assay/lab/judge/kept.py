@@ -128,8 +128,10 @@ def speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
             return s.scope
         return experiment.materials.scope(s.scope, conditions.get(s.text, ""))
 
-    for which, words in scopes_of([*map(scope, data.verdicts)], [*map(scope, data.findings)]):
-        yield f"scope of {which}: {words}" if which else f"scope: {words}"
+    parts = scopes_of([*map(scope, data.verdicts)], [*map(scope, data.findings)])
+    if parts:
+        words = "; ".join(f"{which}: {words}" if which else words for which, words in parts)
+        yield f"scope: {words}"
 
 
 def described(

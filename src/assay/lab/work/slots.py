@@ -6,8 +6,8 @@
 
 A killed command loses its lock, and with it all of its slots. Commands are ordered by their time of
 arrival plus their CPU-seconds, the earliest first. So a short one overtakes a long one, even
-between two of its tasks, unless the long one has waited longer by as much. A brief command gets its
-first slot at once, if there is enough memory."""
+between two of its tasks, unless the long one has waited longer by as much. A command of which
+little is left gets a slot at once, if there is enough memory."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ FOLDER = "slots"
 WAITING = "waiting for"
 """How the line begins that says so."""
 BRIEF = 30.0
-"""CPU-seconds below which a command is brief."""
+"""CPU-seconds below which what is left of a command does not wait for a core."""
 UNKNOWN = 600.0
 """The CPU-seconds that are assumed for a command whose cost is unknown."""
 SHARED = (
-    "(Ctrl-C stops this one; all studies share the cores and the memory, and one of less than "
-    f"{BRIEF:.0f} CPU-seconds does not wait for a core)"
+    f"Ctrl-C stops this one; with less than {BRIEF:.0f} CPU-seconds left, it waits for no core."
 )
 """How it ends."""
 AGAIN = 0.5
@@ -92,7 +91,7 @@ class Slots:
     ):
         self._folder = folder or cache.folder() / FOLDER
         self._width = width or cores()
-        self._shared, self._own, self._brief = shared, own, seconds < BRIEF
+        self._shared, self._own, self._seconds = shared, own, seconds
         came, name = time.time_ns() + int(1e9 * seconds), f"{name}{PROCESS}{os.getpid()})"
         self._me = Entry(came, each=min(each, self._width), name=name)
         self._name = f"{self._me.came}-{os.getpid()}"
@@ -129,8 +128,12 @@ class Slots:
             self._over = True
             self._give_spare()
 
-    def ended(self) -> None:
-        """Note that a task ended; its slot is for the next one."""
+    def ended(self, left: float | None = None) -> None:
+        """Note that a task ended, whose slot is for the next one, and how many CPU-seconds are
+        left, where that is known: what is nearly done goes before what takes longer."""
+        if left is not None:
+            came = self._me.came - int(1e9 * (self._seconds - left))
+            self._me, self._seconds = replace(self._me, came=came), left
         self._spare += 1
         if self._over:
             self._give_spare()
@@ -177,7 +180,7 @@ class Slots:
         more = self._own + (0.0 if self._me.tasks else self._shared)
         running = [e for e in (self._me, *others) if e.tasks]
         free = min(e.free for e in running) if running else free_memory()
-        brief = self._brief and not self._me.tasks
+        brief = self._seconds < BRIEF and not self._me.tasks
         width = 2 * self._width if brief else self._width
         core = width - sum(e.tasks * e.each for e in running) >= self._me.each
         # what runs alone may try: that it has not enough memory is then its own error
@@ -200,7 +203,9 @@ class Slots:
             alike = [name.partition(PROCESS)[0] == own for name in earlier]
             earlier = ["another study, " * a + name for a, name in zip(alike, earlier, strict=True)]
         resource = f"memory, {more / 1e9:.1f} GB needed" if core and not fits else "a core"
-        return f"{WAITING} {resource}; ahead of this one: {', '.join(earlier)} {SHARED}"
+        others_ahead = f" and {len(earlier) - 3} more" if len(earlier) > 4 else ""
+        names = ", ".join(earlier[: 3 if others_ahead else 4])
+        return f"{WAITING} {resource}, after {names}{others_ahead}. {SHARED}"
 
     def _give_spare(self) -> None:
         if self._spare:

@@ -195,10 +195,11 @@ def work(
             tasks = slots.shared_out(tasks, works[0]._tell, patient=True)
         outcomes = stack.enter_context(contextlib.closing(executor.map(tasks, heard)))
         for outcome in outcomes:
-            if slots is not None:
-                slots.ended()
             pace.ended(outcome.group)
             next(w for w in works if w.has(outcome.group)).settle(outcome)
+            if slots is not None:
+                known = all(w.planned for w in works)
+                slots.ended(sum(w.left() for w in works) if known else None)
             tell()
             if not remaining:
                 break  # what still runs belongs to a work that was given up
