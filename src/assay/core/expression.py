@@ -16,7 +16,7 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
                                             largest and of the smallest
     max(a.x - b.x, over=layer) > 1          of arithmetic as well
     count(main.x > .4, over=(layer, head))  at how many levels it is so; share: at which share
-    first(main.rank <= 10, over=layer) < 12 the first level at which it is so; so is last
+    first(main.place <= 10, over=layer) < 12 the first level at which it is so; so is last
     share(main.loss > 3) < 0.1              in which share of units it is so
     median(main.x) > 2                      the median over units; std is their standard deviation
     corr(main.x, main.y) > 0.3              over units; auroc(main.score, main.label) as well
@@ -302,8 +302,8 @@ _EXAMPLES = {
     "argmax": "argmax(main.effect, over=layer)",
     "argmin": "argmin(main.loss, over=layer)",
     "count": "count(main.slope > 0.4, over=kind)",
-    "first": "first(main.rank <= 10, over=layer)",
-    "last": "last(main.rank > 10, over=layer)",
+    "first": "first(main.place <= 10, over=layer)",
+    "last": "last(main.place > 10, over=layer)",
     "share": "share(main.loss > 3)",
 }
 
