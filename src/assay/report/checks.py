@@ -12,11 +12,11 @@ from markupsafe import Markup
 from msgspec import structs
 
 from assay.checking import saved
-from assay.checking.probe import ProbeCheck
+from assay.checking.probe import NO_TEST, ProbeCheck, below_chance
 from assay.checking.result import HEADS, Check
 from assay.core.figures import Figure
 from assay.core.plain import as_json
-from assay.core.results import Judged
+from assay.core.results import Judged, Verdict
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
@@ -68,7 +68,11 @@ def shown(value: Check | ProbeCheck) -> Any:
         idle = tuple(value.controls[name].arm for name in value.idle)
         arm = value.question.thing or value.judged.arm
         return structs.replace(value.judged, controls=draws, idle=idle, arm=arm)
-    bare = {name: structs.replace(v, points=()) for name, v in value.controls.items()}
+    below, bare = below_chance(value.arms), dict[str, Verdict]()
+    for name, verdict in value.controls.items():
+        no_test = {"outcome": "undecided"} if name in below else {}
+        shown_name = f"{name} ({NO_TEST})" if no_test else name
+        bare[shown_name] = structs.replace(verdict, points=(), **no_test)
     return value.judged and structs.replace(value.judged, points=(), controls=bare)
 
 
@@ -83,8 +87,8 @@ def page(path: Path, value: Check | ProbeCheck) -> str:
     stated = None
     if (judged := shown(value)) is not None:
         text = value.question.sentence or judged.text
-        without = (value.without,) if isinstance(value, ProbeCheck) and value.without else ()
-        claimed = structs.replace(judged, text=text, notes=without)
+        caveat = (value.caveat,) if isinstance(value, ProbeCheck) and value.caveat else ()
+        claimed = structs.replace(judged, text=text, notes=caveat)
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
