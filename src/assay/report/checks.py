@@ -21,7 +21,7 @@ from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import environment
-from assay.report.tables import SIGNS, estimate, minus, units
+from assay.report.tables import SIGNS, minus, units
 
 
 def load(path: Path) -> Check | ProbeCheck:
@@ -115,7 +115,7 @@ def number_lines(value: Check | ProbeCheck) -> list[str]:
         lines = [minus(x) for x in value.headline().split("\n")]
         lines = [x for x in lines if not (value.outcome and x.startswith(value.outcome))]
     if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
-        number = " ".join(estimate(j.estimate, j.low, j.high))
+        number = value.number(j.estimate, j.low, j.high)
         rates = "" if isinstance(value, ProbeCheck) else value.base_rates
         lines.insert(0, minus(f"{value.question.holds}: {number}, {units(j.n)}{rates}"))
     return lines
@@ -125,12 +125,7 @@ def controls(value: Check | ProbeCheck) -> Markup:
     """The table of controls; of a probe with its own measures first."""
     if isinstance(value, ProbeCheck):
         return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
-    lines = []
-    for name in value.controls:
-        numbers, limits = map(minus, estimate(*value.numbers(name)))
-        shown, draws, _, *words = value.row(name)
-        lines.append((shown, draws, f"{numbers} {limits}{value.level(name)}", *words))
-    return table(HEADS, lines)
+    return table(HEADS, [tuple(map(minus, value.row(name))) for name in value.controls])
 
 
 def of_check(value: Check | ProbeCheck) -> Figure:

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import escape
 
-from assay.core import foreign
+from assay.core import digits, foreign
 from assay.core.errors import AssayError
 from assay.core.figures import Figure
 from assay.core.nouns import counted, plural
@@ -89,7 +89,7 @@ def labels() -> dict[str, str]:
 def row(name: str, measure: JSON, on: str = "") -> Row:
     """One measure to the digits that its interval supports, with what it was measured on."""
     units = {m.name: m.unit for m in measures.TABLE}
-    value, interval = tables.estimate(measure["estimate"], measure["low"], measure["high"])
+    value, interval = digits.estimate(measure["estimate"], measure["low"], measure["high"])
     if measure["low"] is not None and measure["low"] == measure["high"]:
         interval = f"[{value}, {value}]"
     unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])
