@@ -123,9 +123,8 @@ def judge(
     of_claims |= {"tested": tested, "distinct": distinct}
     verdict = table_of.judge(table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers)
     lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
-    if distinct:
-        lines = [f"{', '.join(unit)}: said to have no order (--distinct)", *lines]
-    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
+    said = (f"{', '.join(unit)}: said to have no order (--distinct)",) * distinct
+    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *said, *lines)))
     other = unexpected([verdict], expect)
     data = ResultData(verdicts=(verdict,))
     shown = InFull(data) if verbose else data
