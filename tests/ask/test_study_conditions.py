@@ -163,7 +163,8 @@ def test_the_control_takes_the_place_of_the_method():
 def test_a_sum_of_a_quantity_is_held_to_the_same():
     for holds, told in {
         ("main.fvu < 0.5"): (
-            r"main.fvu varies over document \(d0, .*d7\).*write main.fvu\[document=d0\] for one "
+            r"main.fvu varies over document \(d0, d1, d2, … 8 in all\).*write "
+            r"main.fvu\[document=d0\] for one "
             r"value, or mean\(main.fvu, over=document\)"
         ),
         ("mean(main.fvu, over=documents) < 0.5"): (

@@ -930,3 +930,21 @@ def test_a_warning_about_one_prompt_says_what_it_says():
 
     v = check(effect, prompts=lines_of(12), holds="effect > 0.3")
     assert "without prompt 8 (xxxxxxx) it would " in v.judged.warning, v.judged.warning
+
+
+def test_a_check_is_written_to_the_digits_that_its_interval_supports_in_a_terminal_and_on_a_page():
+    """Half-widths near 0.3 and 0.4 have one decimal; the numbers are the ones the page shows."""
+    draw = np.random.default_rng(0)
+    own = draw.normal(3, 0.8, 24)
+
+    def moved(text, prompts):
+        return [{"right now": own[p["i"]]}.get(text, 0.0) for p in prompts]
+
+    prompts = [{"text": f"prompt {i}", "i": i} for i in range(24)]
+    asked = {"holds": "effect > 1", "text": "right now", "ledger": False}
+    v = assay.check("It moves", moved, prompts=prompts, **asked)
+    half = (v.interval[1] - v.interval[0]) / 2
+    assert 0.2 < half < 1
+    number = f"{v.estimate:.1f} [{v.interval[0]:.1f}, {v.interval[1]:.1f}]"
+    assert f"effect > 1: {number}, 24 prompts" in repr(v)
+    assert f"effect &gt; 1: {number}, 24 prompts" in v._repr_html_()

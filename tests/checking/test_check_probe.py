@@ -646,9 +646,33 @@ def test_a_control_below_chance_is_said_to_be_judged_by_near_copies_of_the_other
     x = np.random.default_rng(0).normal(size=(24, 4)) + 3 * np.outer(2 * y - 1, np.eye(4)[0])
     apart = assay.check_probe(x, y, texts=texts)
     (note,) = (n for n in apart.notes if n.startswith("below chance: bag"))
-    assert "give groups=" in note and "permuted" not in note
+    assert "groups=" in note and "permuted" not in note
     together = assay.check_probe(x, y, texts=texts, groups=np.arange(24) // 2)
     assert not any(n.startswith("below chance") for n in together.notes)
+
+
+def test_a_probe_whose_text_controls_are_all_below_chance_is_undecided_until_groups_make_tests():
+    """Each answer is right in one group and wrong in another, so that the words of a text say the
+    label, and its near-copy has the other one."""
+    words = ["cold", "dark", "small", "slow", "dry", "low", "weak", "soft"]
+    asked = ["hot", "light", "big", "fast", "wet", "high", "strong", "hard"]
+    twin = [1, 0, 3, 2, 5, 4, 7, 6]
+    told = [(i, j, i == j) for i in range(8) for j in (i, twin[i])] * 3
+    frames = ("The opposite of {} is {}", "{} or {}", "Not {}, but {}")
+    texts = [frames[k // 16].format(asked[i], words[j]) for k, (i, j, _) in enumerate(told)]
+    y = np.array([right for *_, right in told])
+    names = [asked[i] for i, *_ in told]
+    x = np.random.default_rng(0).normal(size=(48, 6)) + 5 * np.outer(2 * y - 1, np.eye(6)[0])
+    given = {"texts": texts, "holds": "auroc > 0.7", "ledger": False}
+    p = assay.check_probe(x, y, groups=[f"{n} {i}" for i, n in enumerate(names)], **given)
+    assert (p.arms.set_index("arm").loc[["bag", "pairs"], "auroc_high"] < 0.5).all()
+    assert p.outcome == "undecided" and "no control that reads words is a test" in p.headline()
+    assert "“" in next(n for n in p.notes if n.startswith("below chance"))
+    table = p.to_pandas().set_index("arm")
+    assert table.loc["probe", "outcome"] == p.outcome
+    assert table.loc["bag", "reason"] == "below chance, no test"
+    pairs = assay.check_probe(x, y, groups=[i // 2 for i, *_ in told], **given)
+    assert (pairs.arms["auroc_high"] > 0.5).all() and "below chance" not in pairs.headline()
 
 
 def test_texts_that_are_combinations_are_noted_with_groups_that_can_decide():

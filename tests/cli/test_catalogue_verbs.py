@@ -58,6 +58,9 @@ def ran(capsys, *words):
             for verb in (["run"], ["show"], ["report"], ["doctor", "--remove"])
         ),
         (("run", "catalog"), "no experiment is called 'catalog'; assay list shows them all"),
+        (("verify", "early", "late"), "type: assay verify early && assay verify late"),
+        (("verifies",), '"verifies". Did you mean "verify"? Type: assay verify'),
+        (("frobnicate",), '"frobnicate"; assay --help lists all'),
         (("verify", "early", "--rerun", "--record"), "--rerun stores nothing"),
         (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (
@@ -72,6 +75,13 @@ def test_what_makes_no_sense_is_one_line(capsys, well, words, says):
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert says in err
     assert not list(well.iterdir())
+
+
+def test_a_saved_check_whose_name_is_misspelt_is_named(capsys, well):
+    for name in ("truth.assay", "truth.html", "truth.png"):
+        (well / name).touch()
+    _, _, err = ran(capsys, "verify", "truth.asay")
+    assert "did you mean truth.assay? Type: assay verify truth.assay" in err
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ too."""
 import json
 import shlex
 
+import numpy as np
 import pytest
 
 from assay.cli.main import main
@@ -139,3 +140,28 @@ def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, caps
     )
     assert main([*without, "--unit"]) == 2
     assert "requires an argument" in capsys.readouterr().err
+
+
+def test_units_without_an_order_are_said_to_have_none_and_the_earlier_outcome_is_reported(
+    capsys, tmp_path, monkeypatch
+):
+    """Sixteen tasks whose effects rise and fall slowly along the rows."""
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    effects = 0.1 + 0.06 * np.sin(np.arange(16) / 2.5) + 0.01 * draw.normal(size=16)
+    base = draw.normal(size=16)
+    rows = [
+        f"{a},{t},{b + e * (a == 'new')}"
+        for t, (b, e) in enumerate(zip(base, effects, strict=True))
+        for a in ("new", "old")
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["arm,task,x", *rows]))
+    words = ["judge", "t.csv", "--claim", "new.x - old.x > 0.05", "--unit", "task"]
+    outcomes = []
+    for more in ([], ["--distinct"]):
+        assert main([*words, *more]) == 0
+        outcomes.append(" ".join(capsys.readouterr().out.split()))
+    ordered, distinct = outcomes
+    assert "undecided" in ordered and "--distinct if tasks are known to have no order" in ordered
+    assert "● holds" in distinct and "task: said to have no order (--distinct)" in distinct
+    assert "the same claim was judged before with other options: undecided" in distinct

@@ -327,6 +327,11 @@ def test_more_units_are_not_advised_where_they_may_make_it_unspecific():
     clear = judged(main=1.005, control=1.02).verdict
     assert clear.outcome == "undecided" and clear.price.more is None
     assert clear.price.text.endswith("could only become unspecific: control satisfies it too")
+    far = judged(main=2.0, control=1.005)
+    words, _ = far.remedy
+    assert "the estimate of control satisfies it too; choose a threshold farther from" in words
+    larger = float(words.partition("such as > ")[2].partition(",")[0])
+    assert far.controls["control"].high < larger < far.low
     for main, control in ((1.005, 0.9), (0.995, 1.005), (2.0, 0.995)):
         assert judged(main=main, control=control).verdict.price.more, (main, control)
 

@@ -220,6 +220,8 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("gated.fvu", "it compares nothing; write a comparison with a number"),
         ("gated.fvu == 1", "only <, <=, > and >= compare"),
         ("1 < 2", "one side must be a number"),
+        ("fall != 3", "such as 'fall > 0.3'"),
+        ("gated.fvu != 3", "such as 'gated.fvu - relu.fvu < -0.02' or"),
         ("a.x < log(0)", "must be a finite number"),
         ("median(a.x, a.y) > 2", "takes one expression"),
         (

@@ -94,7 +94,10 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     draw = torch.Generator().manual_seed(3)
     wrong = replace(good, W_dec=good.W_dec[:, torch.randperm(TRUE, generator=draw)])
     compared = found(wrong)
-    assert "less than random directions do" in sentences(compared)
+    behind = "less of the variance than random directions do; the difference is "
+    said = sentences(compared).partition(behind)[2].replace("\N{NO-BREAK SPACE}", " ")
+    gap = (compared["dictionary"]["fvu"]["estimate"] - compared["random"]["fvu"]["estimate"]) * 100
+    assert said.startswith(f"{gap:.1f} % [")
     left = compared["dictionary"]["fvu"]["estimate"]
     assert left > 1
     random = compared["random"]["fvu"]["estimate"]

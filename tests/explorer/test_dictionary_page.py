@@ -183,7 +183,8 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     page = client(tmp_path / "s").get("/model/none").text
     assert "It is not shown that it explains more than random directions." in page
     shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=compared(-0.2))
-    assert "less than random directions" in client(tmp_path / "s").get("/model/worse").text
+    worse = client(tmp_path / "s").get("/model/worse").text
+    assert "less of the variance than random directions do; the difference is 20.0" in worse
 
 
 def test_every_page_says_first_that_the_model_guesses(tmp_path):

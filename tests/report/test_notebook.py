@@ -336,11 +336,14 @@ def test_rows_of_an_ablation_of_part_of_the_text_say_on_how_much_of_it():
     entry = {"name": "d", "measures": dict.fromkeys(names, estimate), "context": 128}
     entry |= {"windows": 46, "tokens_read": 5888, "tokens_ablated": 1408}
     assert [on for on, _ in evaluations.side_by_side([entry])] == [
-        "loss, clean",
-        "loss, mean ablated on 11 of 46 windows",
+        "loss, clean (nats)",
+        "loss, mean ablated (nats) on 11 of 46 windows",
         "loss recovered (mean) on 11 of 46 windows",
     ]
     counted = evaluations.side_by_side([entry | {"compared": {"tokens": 1396}}])
     assert counted[2][0] == "loss recovered (mean) on 1,396 tokens"
+    large = {"estimate": 31096.2, "low": 29989.0, "high": 32294.0, "why": ""}
+    shown_row = evaluations.row("mse", large)
+    assert (shown_row.estimate, shown_row.interval) == ("31,096", "[29,989, 32,294]")
     whole = evaluations.side_by_side([entry | {"tokens_ablated": 5888}])
     assert whole[2][0] == "loss recovered (mean)"

@@ -46,7 +46,7 @@ from assay.core.judging import rename_unit
 from assay.core.nouns import plural
 from assay.core.outlying_units import find_outliers
 from assay.core.reasons import TIES
-from assay.core.results import Judged, Verdict
+from assay.core.results import Judged, Price, Verdict
 from assay.core.stats import mean
 from assay.core.table import judge, within, wrong_at_most
 from assay.core.wordings import shared_words, spelling
@@ -77,8 +77,14 @@ HUGE, FEW_BLOCKS = 30, 3
 label changes along the rows where it comes in blocks."""
 NAMED = 4
 """How many groups a warning names."""
+EXAMPLES = 2
+"""How many words a note names that groups share."""
 SAME = 5e-4
 """Up to which difference two estimates are shown as the same."""
+ONE_GROUP = "give near-copies one group (groups=)"
+NO_TEST = "below chance, no test"
+"""What is said of a control that is judged by what was learned from near-copies of the other label:
+that it does not satisfy the claim excludes nothing."""
 LEAST_GROUPS = 3
 """Groups at least: to train on, to tune on and to judge."""
 MOST = 5000
@@ -101,6 +107,9 @@ class Question:
     """What is claimed, in words; "" where nothing was said, and in files of older versions."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """By a group's number in the table its name; empty in files of older versions."""
+    reads_words: tuple[str, ...] = ()
+    """The controls that read words, one of which at least must be a test; empty in files of older
+    versions."""
 
     @property
     def words(self) -> str:
@@ -117,6 +126,27 @@ class Question:
             first, *others = warning.split("; ")
             warning = "; ".join([f"{first}: {self._outliers(rows, verdict)}", *others])
         return structs.replace(verdict, warning=warning)
+
+    def compared(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, Judged | None]:
+        """Give the table of arms, and the verdict: undecided where it would hold and no control
+        that reads words is a test. Raises: ClaimError, DataError."""
+        verdict = self.judged(rows)
+        arms = _compared(rows, self, verdict)
+        below = below_chance(arms)
+        others = [name for name in self.reads_words if name not in below]
+        parts = rows[rows["arm"].isin(others)]
+        untested = {*self.reads_words} & {*below} and (parts["auroc"] == 0.5).all()
+        if verdict is None or verdict.outcome != "holds" or not untested:
+            return arms, verdict
+        are = "are" if below[1:] else "is"
+        reason = (
+            f"no control that reads words is a test: {len(below)} of {len(verdict.controls)} "
+            f"controls {are} below chance"
+        )
+        if others:  # which read nothing that comes twice
+            reason += f", and {' and '.join(others)} found nothing to learn"
+        price = Price(f"more groups do not help: {ONE_GROUP}")
+        return arms, structs.replace(verdict, outcome="undecided", reason=reason, price=price)
 
     def _outliers(self, rows: pd.DataFrame, verdict: Judged) -> str:
         """Which groups are outliers, what to do about them, and what the outcome is without."""
@@ -164,8 +194,13 @@ class ProbeCheck(Concluded):
     notes: tuple[str, ...]
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for the probe and for each control."""
-        return self.arms
+        """One row for the probe and for each control; with a condition also the columns that a
+        check has: outcome, reason, and the number that is judged."""
+        if self.judged is None:
+            return self.arms
+        verdicts = self.judged.to_pandas().drop(columns=["claim", "role", "unit"])
+        verdicts.loc[verdicts["arm"].isin(below_chance(self.arms)), "reason"] = NO_TEST
+        return verdicts.merge(self.arms, on="arm")
 
     def cells(self) -> list[tuple[str, ...]]:
         """Say of each arm its measures, with intervals."""
@@ -180,7 +215,8 @@ class ProbeCheck(Concluded):
             ahead = ""
             if row["arm"] != PROBE:
                 ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
-            satisfies = [CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
+            says = NO_TEST if row["arm"] in below_chance(self.arms) else ""
+            satisfies = [says or CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
             lines.append((row["arm"], *numbers, ahead, *satisfies, row["why"]))
         return lines
 
@@ -206,7 +242,7 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
-        why = "; ".join(filter(None, (self.reason, self.without)))
+        why = "; ".join(filter(None, (self.reason, self.caveat)))
         verdict = f"{given}{self.outcome}{f' ({why})' * bool(why)}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
@@ -229,11 +265,24 @@ class ProbeCheck(Concluded):
         return [c.name for c in missing if c is not ASKED]
 
     @property
-    def without(self) -> str:
-        """Say which controls of the model an outcome lacks that they may change; "" of another."""
-        if not self.absent or self.outcome not in ("holds", "undecided"):
+    def caveat(self) -> str:
+        """Say how many controls are no test, and which ones of the model an outcome lacks that they
+        may change; "" of another."""
+        if self.outcome not in ("holds", "undecided"):
             return ""
-        return f"without the {plural('control', len(self.absent))} {' and '.join(self.absent)}"
+        said, below = [], below_chance(self.arms)
+        if below and "below chance" not in self.reason:
+            are = "are below chance, so they rule" if below[1:] else "is below chance, so it rules"
+            said.append(
+                f"{len(below)} of {len(self.controls)} controls {are} out little: {ONE_GROUP}"
+            )
+        if self.absent:
+            said.append(f"without {self._absent_ones}")
+        return "; ".join(said)
+
+    @property
+    def _absent_ones(self) -> str:
+        return f"the {plural('control', len(self.absent))} {' and '.join(self.absent)}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -248,10 +297,10 @@ class ProbeCheck(Concluded):
             them = "the control is" if len(self.judged.unbeaten) == 1 else "the controls are"
             remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
         few = self.reason.startswith("too few units")  # with which no control helps
-        if self.judged and self.without and self.outcome == "undecided" and not few:
+        if self.judged and self.absent and self.outcome == "undecided" and not few:
             site = " and site=" if UNTRAINED.name in self.absent else ""
-            them = self.without.removeprefix("without ")
-            remedies.insert(0, f"first: give model={site} for {them}; the claim may be unspecific")
+            first = f"first: give model={site} for {self._absent_ones}; the claim may be unspecific"
+            remedies.insert(0, first)
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
@@ -280,13 +329,14 @@ class ProbeCheck(Concluded):
         """
         content, rows = saved.read(path := Path(path))
         try:
-            question = Question(**content[saved.PROBE])
+            words = tuple(content[saved.PROBE].get("reads_words", ()))
+            question = Question(**content[saved.PROBE] | {"reads_words": words})
             stated, notes = content["verdict"]["outcome"], tuple(content["notes"])
         except (KeyError, TypeError) as e:
             raise saved.wrong(path, e) from e
-        judged = question.judged(rows)
+        arms, judged = question.compared(rows)
         saved.refuse_changed(path, stated, judged.outcome if judged else "")
-        return cls(question, _compared(rows, question, judged), rows, judged, notes)
+        return cls(question, arms, rows, judged, notes)
 
 
 def check_probe(
@@ -366,15 +416,17 @@ def check_probe(
     claim = Question(
         sentence=sentence, holds=holds, unit=rows.unit, why=why, tested=tested, scope=rows.scope
     )
-    claim = replace(claim, groups=_names_of(rows.group, groups))
+    names, words = _names_of(rows.group, groups), (BAG, PLACES, SPELLING, PAIRS, EMBEDDING)
+    claim = replace(claim, groups=names, reads_words=tuple(c.name for c in words if c in readers))
     numbers = _numbers(rows, _scored(rows, readers))
-    if verdict := claim.judged(numbers):
+    arms, verdict = claim.compared(numbers)
+    if verdict:
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
-    arms = _compared(numbers, claim, verdict)
-    warnings = [*_too_few(claim, verdict), *_below_chance(arms, groups), *_combined(texts, groups)]
+    shared = [] if groups is None or texts is None else _shared_words(texts, rows, names)
+    warnings = [*_too_few(claim, verdict), *_said_below(arms, shared), *_combined(texts, groups)]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -550,21 +602,38 @@ def _too_few(question: Question, verdict: Judged | None) -> list[str]:
     ]
 
 
-def _below_chance(arms: pd.DataFrame, groups: Sequence[Any] | None) -> list[str]:
-    """A note on arms that are surely below chance, as nothing that was learned should be."""
-    below = arms[(arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PERMUTED.name, ASKED.name])]
-    if below.empty:
-        return []
-    each = [f"{row['arm']} (AUROC {row['auroc']:.3f})" for row in below.to_dict("records")]
-    advice = "give groups=, with one name for the rows that are alike"
-    if groups is not None:
-        advice = (
-            "such rows, perhaps with a word in common, are in different groups: put them into one"
-        )
+def below_chance(arms: pd.DataFrame) -> list[str]:
+    """Name the controls that are surely below chance, as nothing that was learned should be."""
+    below = (arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PROBE, PERMUTED.name, ASKED.name])
+    return [*map(str, arms.loc[below, "arm"])]
+
+
+def _said_below(arms: pd.DataFrame, shared: Sequence[str]) -> list[str]:
+    """A note on controls that are below chance, and on which words of near-copies are the cause."""
+    numbers = arms.set_index("arm")["auroc"]
+    each = [f"{name} (AUROC {numbers[name]:.3f})" for name in below_chance(arms)]
+    cause = f"; groups share {', '.join(shared)}" * bool(shared)
     return [
         f"below chance: {', '.join(each)}; this happens if a row is judged by what was learned "
-        f"from its near-copies, which have the other label: {advice}"
+        f"from its near-copies, which have the other label{cause}: {ONE_GROUP}"
+        for _ in each[:1]
     ]
+
+
+def _shared_words(texts: Sequence[str], rows: _Rows, names: Mapping[str, str]) -> list[str]:
+    """The words that have one label in one group and the other in another, those of the fewest
+    groups first: “cold” (positive in group 'hot', negative in group 'dark')."""
+    labels: dict[str, dict[int, set[bool]]] = {}
+    for text, group, positive in zip(texts, rows.group, rows.positive, strict=True):
+        for word in {*reading.words_of(str(text))}:
+            labels.setdefault(word, {}).setdefault(int(group), set()).add(bool(positive))
+    shared = []
+    for word, of in sorted(labels.items(), key=lambda item: len(item[1])):
+        yes, no = ([g for g, found in of.items() if found == {label}] for label in (True, False))
+        if yes and no and 2 * len(of) <= len(names):
+            where = f"positive in {names[str(yes[0])]}, negative in {names[str(no[0])]}"
+            shared.append(f"“{word}” ({where})")
+    return shared[:EXAMPLES]
 
 
 def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list[str]:

@@ -16,6 +16,7 @@ from msgspec import structs
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
 from assay.controls.table import in_words
+from assay.core.digits import estimate
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
@@ -206,6 +207,11 @@ class Concluded(Shown):
         """Give its 95 % interval."""
         return self.judged.interval if self.judged else (math.nan, math.nan)
 
+    def number(self, value: float, low: float, high: float) -> str:
+        """Write an estimate with its interval as the table of a study does."""
+        edges = self.judged.range if self.judged else ()
+        return " ".join(estimate(value, low, high, edges))
+
     def level(self, control: str) -> str:
         """Name the level of a control's interval as it is shown, " (80 %)", where it is not the one
         of the claim's."""
@@ -292,7 +298,7 @@ class Check(Concluded):
         unless = f", unless {j.unless}" if j.unless else ""
         lines = [
             f"{self.outcome}{why}{unless}: {q.sentence}",
-            f"{q.holds}: {_number(j.estimate, j.low, j.high)}, {n}{self.base_rates}",
+            f"{q.holds}: {self.number(j.estimate, j.low, j.high)}, {n}{self.base_rates}",
             "",
         ]
         lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
@@ -355,7 +361,7 @@ class Check(Concluded):
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
             names = ", ".join(a for a in some[:3] if not a.startswith(control))
             satisfies += f", {len(some)} of {draws}{f': {names}' if names else ''}"
-        numbers = _number(*self.numbers(control)) + self.level(control)
+        numbers = self.number(*self.numbers(control)) + self.level(control)
         return control, str(draws), numbers, satisfies, in_words(why)
 
     def save(self, path: str | Path) -> Path:
@@ -432,7 +438,3 @@ def aligned(table: Sequence[Sequence[str]]) -> list[str]:
         blanks = [" " * start] * (len(broken) - 1)
         lines += [(x + y).rstrip() for x, y in zip([first, *blanks], broken, strict=True)]
     return lines
-
-
-def _number(estimate: float, low: float, high: float) -> str:
-    return f"{estimate:.3g} [{low:.3g}, {high:.3g}]"

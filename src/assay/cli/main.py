@@ -173,7 +173,8 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
     try:
-        return meant([str(error)], words)[0]
+        typed, listed, _ = str(error).partition(". Available commands:")
+        return meant([f"{typed}; assay --help lists all" if listed else typed], words)[0]
     except ImportError:  # it reads every command for one that is not there; some need packages
         return f'Unknown command "{words[0]}".'
 
@@ -192,6 +193,9 @@ def schema_of(verb: str) -> dict[str, Any]:
 
 def surplus(word: str, words: Sequence[str]) -> str:
     """Say what a surplus word meant, where that is clear."""
+    if words[0] == "verify" and not any(w.startswith("-") for w in words):
+        one_by_one = (f"assay verify {shlex.quote(w)}" for w in words[1:])
+        return f"verify takes one name at a time; type: {' && '.join(one_by_one)}"
     study = len(words) == 3 and list(words[:2]) == ["new", "study"]
     return f"{word!r} is one word too many; " + (
         f"a study is written by: assay new {words[2]} --study"

@@ -20,7 +20,7 @@ Axes = Mapping[str, Sequence[Any]]
 BEYOND = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 LOCATING = ("first", "last", "argmax")
 """What is taken over levels and is one of them."""
-SHOWN, LONGEST = 12, 160
+SHOWN, LONGEST, FEW = 12, 160, 3
 """Levels of a dimension that a refusal lists at most, and their characters."""
 
 
@@ -99,7 +99,9 @@ class Column:
             if (hint := nearest(dim, axes)).startswith("did you mean"):
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {hint}")
         if unnamed:
-            description = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in unnamed.items())
+            description = " and ".join(
+                f"{dim}{_listed(levels, FEW)}" for dim, levels in unnamed.items()
+            )
             dims = " and ".join(unnamed)
             first = tuple(
                 (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in unnamed.items()
@@ -108,11 +110,10 @@ class Column:
             every = str(replace(self, over=(*self.over, *unnamed)))
             if self.how == "each":
                 every = f"{dims} in over=, too"
-            listed = ", ".join(f'"{dim}"' for dim in unnamed)
             raise ClaimError(
                 f"{self.plain} varies over {description}: write {single} for one value, or {every} "
-                f"for the mean, or name {dims} as a unit, to generalise over it; an estimate with "
-                f"over = [{listed}] has a value for every level"
+                f"for the mean, or name {dims} as a unit, to generalise over it; or "
+                f"estimate a curve over {dims}"
             )
 
     def place(self, dim: str, level: Level, levels: Sequence[Any]) -> int:
@@ -229,10 +230,10 @@ def _same(level: Level, requested: Level) -> bool:
     return str(level) == str(requested)
 
 
-def _listed(levels: Sequence[Any]) -> str:
+def _listed(levels: Sequence[Any], most: int = SHOWN) -> str:
     if isinstance(levels, range):
         return f" (0 to {len(levels) - 1})"
-    names = [str(_plain(x)) for x in levels[:SHOWN]]
+    names = [str(_plain(x)) for x in levels[:most]]
     while len(names) > 1 and sum(map(len, names)) > LONGEST:
         names.pop()
     more = f", … {len(levels):,} in all" if len(levels) > len(names) else ""

@@ -156,8 +156,7 @@ class Grouping:
         low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
         after = f", which was judged; {self.changes}" if self.changes else ""
         instead = f"the interval is [{low}, {high}] instead of the one above"
-        todo = f"; {self.todo}" if self.name == ORDER and self.todo not in self.changes else ""
-        return f"{self.words}: allowing for this, {instead}{after}{todo}"
+        return f"{self.words}: allowing for this, {instead}{after}"
 
     @property
     def todo(self) -> str:
@@ -518,8 +517,8 @@ def _in_order(
     n = len(values)
     advice = (
         "if such rows share something, for example a template, give it as a column and name that "
-        "as the unit; if the order means nothing, this is chance, as in a few of 100 tables, and "
-        f"new {plural(unit, 2)} would decide it"
+        "as the unit; if the order means nothing, this is chance, as in a few of 100 tables: new "
+        f"{plural(unit, 2)} decide it"
     )
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"

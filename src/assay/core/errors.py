@@ -20,7 +20,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -242,17 +242,16 @@ def nearest(name: str, names: Iterable[str]) -> str:
     )
 
 
-def nearest_beside(path: Path) -> str:
+def nearest_beside(path: Path, ends: tuple[str, ...] = ("",)) -> str:
     """The path in the same folder whose name, extension apart, is closest to one that does not
-    exist, as a question; "" when none is close."""
+    exist, as a question; of those with one of these ends. "" when none is close."""
     try:
-        names = sorted(p.name for p in path.parent.iterdir() if p.name[:1] != "." and p != path)
+        beside = sorted(p.name for p in path.parent.iterdir() if p.name[:1] != "." and p != path)
     except OSError:
         return ""
-    stems: dict[str, str] = {}
-    for name in sorted(
-        names, key=lambda name: Path(name).suffix == path.suffix
-    ):  # of equal stems, the one with the same extension
-        stems[Path(name).stem] = name
+    names = [name for name in beside if name.endswith(ends)]
+    # of equal stems, the one whose whole name is closest
+    names.sort(key=lambda name: SequenceMatcher(None, name, path.name).ratio())
+    stems = {Path(name).stem: name for name in names}
     close = get_close_matches(path.stem, stems, n=1, cutoff=0.75)
     return f"did you mean {path.parent / stems[close[0]]}?" if close else ""

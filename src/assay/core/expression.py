@@ -707,10 +707,11 @@ def _share(reader: Reader, node: ast.expr, inside: bool, example: str) -> Walk:
 
 def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     """The range that a comparison asks for, and what it compares; everything of an estimate."""
-    example = (
-        "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < "
-        "main.gamma < 1.02'"
-    )
+    names = re.findall(r"[A-Za-z_]\w*", reader.text)
+    such = f"'{(names or ['effect'])[0]} > 0.3'"
+    if re.search(r"[\w\"']\.[A-Za-z_]", reader.text):  # names arms, which a check has none of
+        such = "'gated.fvu - relu.fvu < -0.02' or '0.98 < main.gamma < 1.02'"
+    example = f"write a comparison with a number, such as {such}"
     if reader.kind == "estimate":
         if isinstance(tree, ast.Compare):
             raise reader.no("an estimate has no threshold; leave it out, or make it a claim")

@@ -225,7 +225,7 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
     if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
-        price = _price_of_control(claim, method, i_at, at_level)
+        price = _price_of_control(claim, method, control._replace(interval=i_at), at_level)
     elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", TOO_CLOSE
         if between:
@@ -236,12 +236,13 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
     return _Arm(v, i, table, between)
 
 
-def _price_of_control(claim: Claim, method: _Arm, i: Interval, level: float) -> Price:
+def _price_of_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> Price:
     """What decides a control; for one close to the threshold another threshold, as no affordable
     number of units does."""
+    i = control.interval
     if placed(strict(claim), i.estimate, i.estimate)[0]:
         words = "with more units the claim may become unspecific, not hold"
-        return Price(f"{words}: its estimate satisfies it too")
+        return Price(f"{words}: the estimate of {control.verdict.arm} satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price

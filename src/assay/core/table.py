@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Arms = dict[str, "xr.Dataset"]
+EMPTY = "with a missing number left out"
+"""What is said of the cells of an arm without a number."""
 FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
 ARMS, CELLS = 1_000, 10_000_000
@@ -125,7 +127,7 @@ class _Question:
         missing = int(present.size - present.sum())  # combinations that no row has among them
         if missing:
             cell = plural("cell", missing)
-            notes.append(f"{arm}: {missing:,} {cell} with a missing number left out")
+            notes.append(f"{arm}: {missing:,} {cell} {EMPTY}")
         return data, notes
 
     def _taken(self, column: Column, x: xr.DataArray, there: xr.DataArray) -> xr.DataArray:
@@ -196,9 +198,9 @@ def judge(
             rarer label, which decide where every fold has 1, or 0.
         scope: what the verdict is about, in words.
         copies: whether units may count as copies because of their numbers alone.
-        distinct: whether units are known to differ and to have no order in time, such as prompts. A
-            pattern in the order of rows is then only a note, and if all units have the same number,
-            the verdict is about the median.
+        distinct: whether units are known to differ and to have no order, such as prompts. A pattern
+            in the order of rows then decides nothing, and if all units have the same number, the
+            verdict is about the median.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
     it.
@@ -235,6 +237,9 @@ def judge(
     decide = partial(_decide, question, statement, arms, level, scope, independent)
     judgement, tied, moved = decide(tested=tested, distinct=distinct)
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
+    if len(units) == 1 and any("left out: " in note for note in later):  # of these cells
+        said = [n for n in notes if n.endswith(EMPTY) and n.partition(": ")[0] in compared]
+        notes = [n for n in notes if n not in said]
     if not tied:
         judgement, shared = _weigh(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
@@ -377,7 +382,10 @@ def _weigh(
     more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
-    price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
+    words = ", or ".join(ways) if few else [*ways][-1]
+    if first.name == dependence.ORDER and copies:  # of a table, whose author knows its units
+        words += f", as does distinct=True if {plural(units[0], 2)} are known to have no order"
+    price = Price(f"{more}{words}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 

@@ -159,7 +159,7 @@ def left_out(
             if empty:
                 *others, last = empty
                 names = " and ".join(filter(None, (", ".join(others), last)))
-                why = f"{names} {'have' if others else 'has'} no number there"
+                why = f"{names} {'lack' if others else 'lacks'} a number there"
             are = "is" if levels - n == 1 else "are"
             lines.append(f"{levels - n} of {levels} {plural(unit, levels)} {are} left out: {why}")
     return lines

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from assay.core import digits
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.evaluation.summary import NOTHING_PREDICTED
@@ -148,7 +149,7 @@ def interval(row: Mapping[str, Any], column: str) -> str:
     value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None or low is None or high is None:
         return signed(value)
-    return tables.minus(" ".join(tables.estimate(value, low, high, (0.0,))))
+    return tables.minus(" ".join(digits.estimate(value, low, high, (0.0,))))
 
 
 def percent(share: float | None, digits: int = 3) -> str:

@@ -56,6 +56,10 @@ MISSING = (
 """How to get what `assay list` would list."""
 
 
+READ = (".py", *STUDIES, ".assay", ".zip", ".prereg.json")
+"""How the files end that `assay run` and `assay verify` read."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """An experiment that can be found by name: where it lives, and its file."""
@@ -117,6 +121,7 @@ def entry(name_or_path: str) -> Entry:
         hint = nearest(name_or_path, by_name) if by_name else MISSING
         if hint.startswith("known: "):
             hint = "assay list shows them all; for a study of your own, give the path of its file"
+            hint = (nearest_beside(path, READ) if path.suffix else "") or hint
         paths = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
         if existing := next((file for file in paths if file.is_file()), None):
             hint = f"did you mean {existing}?"

@@ -12,16 +12,16 @@ from markupsafe import Markup
 from msgspec import structs
 
 from assay.checking import saved
-from assay.checking.probe import ProbeCheck
+from assay.checking.probe import NO_TEST, ProbeCheck, below_chance
 from assay.checking.result import HEADS, Check
 from assay.core.figures import Figure
 from assay.core.plain import as_json
-from assay.core.results import Judged
+from assay.core.results import Judged, Verdict
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import environment
-from assay.report.tables import SIGNS, estimate, minus, units
+from assay.report.tables import SIGNS, minus, units
 
 
 def load(path: Path) -> Check | ProbeCheck:
@@ -68,7 +68,11 @@ def shown(value: Check | ProbeCheck) -> Any:
         idle = tuple(value.controls[name].arm for name in value.idle)
         arm = value.question.thing or value.judged.arm
         return structs.replace(value.judged, controls=draws, idle=idle, arm=arm)
-    bare = {name: structs.replace(v, points=()) for name, v in value.controls.items()}
+    below, bare = below_chance(value.arms), dict[str, Verdict]()
+    for name, verdict in value.controls.items():
+        no_test = {"outcome": "undecided"} if name in below else {}
+        shown_name = f"{name} ({NO_TEST})" if no_test else name
+        bare[shown_name] = structs.replace(verdict, points=(), **no_test)
     return value.judged and structs.replace(value.judged, points=(), controls=bare)
 
 
@@ -83,8 +87,8 @@ def page(path: Path, value: Check | ProbeCheck) -> str:
     stated = None
     if (judged := shown(value)) is not None:
         text = value.question.sentence or judged.text
-        without = (value.without,) if isinstance(value, ProbeCheck) and value.without else ()
-        claimed = structs.replace(judged, text=text, notes=without)
+        caveat = (value.caveat,) if isinstance(value, ProbeCheck) and value.caveat else ()
+        claimed = structs.replace(judged, text=text, notes=caveat)
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
@@ -111,7 +115,7 @@ def number_lines(value: Check | ProbeCheck) -> list[str]:
         lines = [minus(x) for x in value.headline().split("\n")]
         lines = [x for x in lines if not (value.outcome and x.startswith(value.outcome))]
     if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
-        number = " ".join(estimate(j.estimate, j.low, j.high))
+        number = value.number(j.estimate, j.low, j.high)
         rates = "" if isinstance(value, ProbeCheck) else value.base_rates
         lines.insert(0, minus(f"{value.question.holds}: {number}, {units(j.n)}{rates}"))
     return lines
@@ -121,12 +125,7 @@ def controls(value: Check | ProbeCheck) -> Markup:
     """The table of controls; of a probe with its own measures first."""
     if isinstance(value, ProbeCheck):
         return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
-    lines = []
-    for name in value.controls:
-        numbers, limits = map(minus, estimate(*value.numbers(name)))
-        shown, draws, _, *words = value.row(name)
-        lines.append((shown, draws, f"{numbers} {limits}{value.level(name)}", *words))
-    return table(HEADS, lines)
+    return table(HEADS, [tuple(map(minus, value.row(name))) for name in value.controls])
 
 
 def of_check(value: Check | ProbeCheck) -> Figure:

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import escape
 
-from assay.core import foreign
+from assay.core import digits, foreign
 from assay.core.errors import AssayError
 from assay.core.figures import Figure
 from assay.core.nouns import counted, plural
@@ -89,7 +89,10 @@ def labels() -> dict[str, str]:
 def row(name: str, measure: JSON, on: str = "") -> Row:
     """One measure to the digits that its interval supports, with what it was measured on."""
     units = {m.name: m.unit for m in measures.TABLE}
-    value, interval = tables.estimate(measure["estimate"], measure["low"], measure["high"])
+    value, interval = (
+        re.sub(r"(?<![\d.])\d{4,}", lambda whole: f"{int(whole[0]):,}", number)
+        for number in digits.estimate(measure["estimate"], measure["low"], measure["high"])
+    )
     if measure["low"] is not None and measure["low"] == measure["high"]:
         interval = f"[{value}, {value}]"
     unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])
@@ -211,6 +214,7 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     lines = []
     for name, each in _by_measure(entries).items():
         some = sorted({r.on for r in each if r and r.on})
+        some = ["(nats)"] * any(r and r.unit == "nats" for r in each) + some
         cells = (f"{r.estimate} {r.interval}".strip() if r else "" for r in each)
         lines.append((" ".join((labels()[name], *some)), *cells))
     return lines

@@ -16,17 +16,16 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from assay.core.digits import decimals, number
 from assay.core.reasons import GIVEN
 from assay.core.results import Estimated, Judged, Other, Published, unit_of
 from assay.lab.judge.families import is_number
 from assay.report.tables import (
     ROLES,
     control,
-    decimals,
     estimate_of,
     limits,
     minus,
-    number,
 )
 
 ROW, TOP, AXIS, TITLE = 48, 20, 30, 18

@@ -279,13 +279,17 @@ def _rank(note: str) -> int:
     return 0 if DOUBTED.search(note) else 2 if DESCRIBED.search(note) else 1
 
 
-_ARGUMENT = re.compile(r"""\b(unit|fixed|also|control|bounds|tested)=(\[.*?]|\(.*?\)|".*?"|\w+)""")
+_ARGUMENT = re.compile(
+    r"""\b(unit|fixed|also|control|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
+)
 
 
 def with_flags(number: Any) -> Any:
     """Write the arguments in a number's notes and advice as in a shell: --unit seed."""
 
     def flags(match: re.Match[str]) -> str:
+        if match[2] == "True":
+            return f"--{match[1]}"
         names = [shlex.quote(name) for name in re.findall('"(.*?)"', match[2])]
         values = names or [match[2].strip("()").replace(",", "")]
         return " ".join(f"--{match[1]} {value}" for value in values)

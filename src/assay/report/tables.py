@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
+from assay.core.digits import decimals, estimate, is_known, number
 from assay.core.nouns import counted, plural
 from assay.core.plain import plain, plain_all
 from assay.core.results import (
@@ -274,17 +275,6 @@ def checked(rows: Iterable[Row]) -> str:
     return f"Controls: {', '.join(words)}." if words else ""
 
 
-def number(value: float | None, decimals: int | None = None) -> str:
-    """A number at so many decimals, or at four significant digits; "not estimated" when there is
-    none."""
-    if value is None or not math.isfinite(value):
-        return "not estimated"
-    if decimals is None or decimals > 6:
-        return f"{value:.4g}"
-    text = f"{value:.{decimals}f}"
-    return text.lstrip("-") if float(text) == 0 else text
-
-
 def minus(words: str) -> str:
     """Put true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be
     typed."""
@@ -293,40 +283,6 @@ def minus(words: str) -> str:
         .replace(">=", "≥")
         .replace("<=", "≤")
     )
-
-
-def decimals(low: float | None, high: float | None) -> int | None:
-    """Decimals that an interval supports: one significant digit of its half-width, two when the
-    first is 1; None without one."""
-    if low is None or high is None or not math.isfinite(high - low) or high <= low:
-        return None
-    half = float(high - low) / 2  # NumPy's numbers would make a NumPy integer of the decimals
-    places = math.ceil(-math.log10(half))
-    return max(0, places + (half * 10**places < 2))
-
-
-def estimate(
-    value: float | None,
-    low: float | None,
-    high: float | None,
-    thresholds: Sequence[float] = (),
-    least: int = 0,
-) -> tuple[str, str]:
-    """Estimate and interval as text, to the digits the interval supports: ("0.997",
-    "[0.994, 1.000]"). There is a decimal more where fewer than two digits of the estimate would be
-    left and it shows the first, or where the estimate would be printed as an end of the interval
-    that it is not. Of numbers with an interval there are at least `least`."""
-    if value is None or number(value) == "not estimated":
-        return "not estimated", ""
-    places = decimals(low, high)
-    if places is not None:
-        few = 10.0 ** -(places + 1) / 2 <= abs(value) < 10 ** (1 - places)
-        places += few or any(_same(value, end, places) for end in (low, high))
-        places = max(places, least)
-    if not (_known(low) or _known(high)):
-        return number(value, places), "no interval"
-    ends = (number(end, _choose_places(places, end, thresholds)) for end in (low, high))
-    return number(value, places), f"[{', '.join(ends)}]"
 
 
 def estimate_of(
@@ -350,7 +306,7 @@ def limits(
     least and the greatest possible number, unless the estimate lies beyond."""
     low, high = numbers.shown if isinstance(numbers, Verdict) else (numbers.low, numbers.high)
     least, greatest = _ends(claim or numbers) or (-math.inf, math.inf)
-    if not (_known(low) and _known(high)) or not least <= numbers.estimate <= greatest:
+    if not (is_known(low) and is_known(high)) or not least <= numbers.estimate <= greatest:
         return low, high
     return max(low, least), min(high, greatest)
 
@@ -370,35 +326,17 @@ def clipped(s: Verdict | Estimated) -> str:
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
-    if _ends(s) is None or limits(s) == (s.low, s.high) or not (_known(s.low) and _known(s.high)):
+    if (
+        _ends(s) is None
+        or limits(s) == (s.low, s.high)
+        or not (is_known(s.low) and is_known(s.high))
+    ):
         return ""
     factor, n = min(s.n.items(), key=lambda item: item[1])
     return (
         f"the interval is clipped at the bounds of the measure; up to {1 - 0.025 ** (1 / n):.0%} "
         f"of all {plural(factor, 2)} may be of a kind that is not among these {n}"
     )
-
-
-def _known(x: float | None) -> bool:
-    return x is not None and math.isfinite(x)
-
-
-def _choose_places(
-    places: int | None, limit: float | None, thresholds: Sequence[float]
-) -> int | None:
-    """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
-    threshold that it is not."""
-    if places is None or limit is None:
-        return places
-    near = [edge for edge in thresholds if math.isfinite(limit - edge)]
-    return next(
-        (p for p in (places, places + 1) if not any(_same(limit, e, p) for e in near)), places + 2
-    )
-
-
-def _same(a: float, b: float | None, digits: int) -> bool:
-    """Whether two numbers that differ are printed alike."""
-    return a != b and number(a, digits) == number(b, digits)
 
 
 def units(n: Mapping[str, int]) -> str:
@@ -468,7 +406,7 @@ def _sides(sides: Mapping[str, float]) -> str:
     where they would look alike."""
     digits = dict.fromkeys(sides, 0) | {name: _decimals_of(x) for name, x in sides.items()}
     shown = {number(x, digits[name]) for name, x in sides.items()}
-    if len(shown) < len(different := sorted({*filter(_known, sides.values())})):
+    if len(shown) < len(different := sorted({*filter(is_known, sides.values())})):
         gap = min(b - a for a, b in itertools.pairwise(different))
         least = min(6, 1 - math.floor(math.log10(gap)))
         digits = {name: max(least, n) for name, n in digits.items()}
@@ -497,6 +435,9 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         least = 10.0 ** -(most + BELOW)
         if max(abs(v.estimate), abs(v.low), abs(v.high)) < least / 2:
             numbers = f"{0:.{most}f}", f"[{0:.{most}f}, {0:.{most}f}]"
+        elif "e-" in "".join(numbers):  # far smaller than the claim's, and written as it is
+            value, low, high = (number(x, most + BELOW) for x in (v.estimate, *limits(v)))
+            numbers = value, f"[{low}, {high}]"
     if level and v.narrower:
         numbers = numbers[0], f"{numbers[1]} ({level})"
     if claim and arm in claim.idle:
@@ -522,7 +463,7 @@ def _found(s: Estimated) -> str:
     of a scan are highest above 0 and lowest below it; "" of a number."""
     if (curve := s.curve) is None:
         return ""
-    listed = [k for k, x in enumerate(curve.estimate) if _known(x)]
+    listed = [k for k, x in enumerate(curve.estimate) if is_known(x)]
     if curve.crossing:
         words = curve.crossing.words
         return f"there is {words}" if words.startswith("no ") else f"it {words}"
@@ -572,7 +513,7 @@ def _extremes(
     lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
     top = f"highest at {curve.in_words(highest)}, {number_at(highest)}"
     bottom = f"lowest at {curve.in_words(lowest)}, {number_at(lowest)}"
-    if not all(map(_known, curve.band_low)) or len(listed) < 2:
+    if not all(map(is_known, curve.band_low)) or len(listed) < 2:
         return f"{top}, and {bottom}{unit}"
     clear_top = curve.band_low[highest] > max(curve.band_high[k] for k in listed if k != highest)
     clear_bottom = curve.band_high[lowest] < min(curve.band_low[k] for k in listed if k != lowest)
@@ -626,7 +567,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         lines.append(f"{LEVELS} of the {count} levels")
     numbers = _at_levels(s, curve, order)
     lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
-    if all(map(_known, curve.band_low)):
+    if all(map(is_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
         lines += [curve.clear_of_zero] * (not curve.is_plain)
     return tuple(lines)
@@ -880,11 +821,11 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
         sorted({at[i] for at in cells}, key=lambda name: (isinstance(name, str), name))
         for i in (0, 1)
     )
-    largest = max((abs(x) for x in cells.values() if _known(x)), default=0.0) or 1.0
+    largest = max((abs(x) for x in cells.values() if is_known(x)), default=0.0) or 1.0
     power = math.floor(math.log10(largest))
     scale = 10.0**power if not -3 < power < 4 else 1.0
     digits = max(0, 1 - math.floor(math.log10(largest / scale)))
-    words = {at: number(x / scale, digits) for at, x in cells.items() if _known(x)}
+    words = {at: number(x / scale, digits) for at, x in cells.items() if is_known(x)}
     words |= {at: "·" for at, word in words.items() if float(word) == 0}
     legend = [f"in units of {scale:g}"] * (scale != 1)
     if "·" in words.values():
@@ -911,7 +852,7 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
 
 def _shade(x: float | None, largest: float) -> str:
     """The style of a cell: white at 0, blue below and orange above, full at `largest`."""
-    share = x / largest if x is not None and _known(x) else 0.0
+    share = x / largest if x is not None and is_known(x) else 0.0
     full = (64, 140, 230) if share < 0 else (255, 140, 0)
     mixed = (round(255 + (shade - 255) * abs(share)) for shade in full)
     return "#000000 on #{:02x}{:02x}{:02x}".format(*mixed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.core import foreign
 from assay.core.errors import DataError
-from assay.verbs.verb import Bare, More, Several
+from assay.verbs.verb import About, Bare, More, Several
 
 Numbers = Annotated[Path | None, Bare]
 LARGEST = 2**30
@@ -21,8 +21,8 @@ LARGEST = 2**30
 class Credited:
     """What is credited."""
 
-    vector: Numbers = None
-    """What the claim is about: a vector in an .npy file."""
+    vector: Annotated[Numbers, About] = None
+    """A vector in an .npy file."""
     acts: Annotated[Numbers, More] = None
     """Activations, [row, d], from which the vector is learned, with --labels; an .npy file."""
     labels: Annotated[Numbers, More] = None
@@ -31,22 +31,22 @@ class Credited:
     """The activations of the same rows at another layer, for the control layer."""
     around: Annotated[Numbers, More] = None
     """Activations that show which dimensions a random vector should fill."""
-    heads: str = ""
-    """What the claim is about: heads as LAYER.HEAD, separated by commas; needs --of."""
+    heads: Annotated[str, About] = ""
+    """Heads as LAYER.HEAD, separated by commas; needs --of."""
     neurons: Annotated[str, More] = ""
     """What the claim is about: neurons as LAYER.NEURON or numbers; needs --of."""
     latents: Annotated[str, More] = ""
     """What the claim is about: numbers of latents; needs --of."""
-    layer: int | None = None
-    """What the claim is about: a layer. Needs --others: other layers, or how many there are."""
+    layer: Annotated[int | None, About] = None
+    """A layer; needs --others: other layers, or how many there are."""
     site: Annotated[str, More] = ""
     """What the claim is about: a site; needs --others."""
     position: Annotated[str, More] = ""
     """What the claim is about: a token's position; needs --others."""
-    source: str = ""
-    """What the claim is about: the source of a patch, a column of the prompts."""
-    text: str = ""
-    """What the claim is about: a text before the prompt, such as a system prompt."""
+    source: Annotated[str, About] = ""
+    """The source of a patch, a column of the prompts."""
+    text: Annotated[str, About] = ""
+    """A text before the prompt, such as a system prompt."""
     feature: Annotated[str, More] = ""
     """What the claim is about: a feature; needs --of."""
     edge: Annotated[str, More] = ""

@@ -27,7 +27,8 @@ def examine(root: Path, clean: bool = False) -> Health:
     if clean:
         broken = [f"removed {f}, a download that broke off" for f in hub.remove_unfinished()]
         repairs = [*broken, *cleaned(root)]
-    checks = (python(), *packages(), *hardware(), *models(), disk(root), *of_store(root))
+    own = (*hardware(), *models(), disk(root), *of_store(root), python(), *packages())
+    checks = tuple(sorted(own, key=lambda check: check.state == "well"))
     return Health(not any(check.state == "broken" for check in checks), tuple(repairs), checks)
 
 

@@ -39,6 +39,7 @@ def judge(
     empty: Annotated[float | None, More] = None,
     bounds: Annotated[tuple[float, float] | None, Bare] = None,
     tested: Annotated[int, More] = 0,
+    distinct: Annotated[Flag, More] = False,
     scope: str = "",
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
@@ -88,6 +89,9 @@ def judge(
     tested
         How many rows all folds together were tested on, or for an AUROC how many of the rarer
         label. With it, folds that all have 1, or 0, are decided.
+    distinct
+        The units are known to differ and to have no order, such as tasks or prompts, so that a
+        pattern in the order of rows is chance; the output repeats it.
     scope
         What the numbers are about, in a few words; printed with the verdict.
     arm_column
@@ -107,6 +111,7 @@ def judge(
     of_claims: dict[str, Any] = {
         **{"control": control, "must_hold": must_hold, "also": also, "unlearned": unlearned},
         **{"violation": violation, "fixed": fixed, "bounds": bounds, "tested": tested or None},
+        "distinct": distinct or None,
     }
     owned = of_claims | {"expect": expect}
     refuse_mixture(claim, estimate, owned, {"over": over, "crosses": crosses})
@@ -115,10 +120,11 @@ def judge(
         number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
         number = with_flags(number)
         return Answer(number, [ResultData(findings=(number,)), *known(number)])
-    of_claims["tested"] = tested
+    of_claims |= {"tested": tested, "distinct": distinct}
     verdict = table_of.judge(table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers)
     lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
-    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
+    said = (f"{', '.join(unit)}: said to have no order (--distinct)",) * distinct
+    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *said, *lines)))
     other = unexpected([verdict], expect)
     data = ResultData(verdicts=(verdict,))
     shown = InFull(data) if verbose else data

@@ -31,9 +31,8 @@ class Machine:
     """workers: single-threaded processes, one for each free core; inline: this process, one group
     after the other; or another engine of assay.lab.engines."""
     threads: int | None = None
-    """Threads per worker, or of this process with --executor inline. The default is 1, because more
-    threads only help with a single large dictionary; on a GPU, there is one worker, which gets all
-    threads."""
+    """Threads per worker, or of this process with --executor inline. The default is 1: more threads
+    help only with a single large dictionary. On a GPU, the only worker gets all threads."""
     device: str = "cpu"
     """The device to compute on: cpu, cuda, cuda:1."""
 

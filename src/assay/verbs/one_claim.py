@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from assay.controls.table import in_words
-from assay.core import reasons
+from assay.core import digits, reasons
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
 from assay.core.results import Judged, ResultData
@@ -45,7 +45,7 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
         ("threshold", f"{claim.threshold}{source}"),
         (
             "units",
-            f"{row.n} of {claim.of}: " + ", ".join(map(tables.number, judged_claim.points)),
+            f"{row.n} of {claim.of}: " + ", ".join(map(digits.number, judged_claim.points)),
         ),
         *((c.arm, control_to_text(c, judged_claim)) for c in row.controls),
         ("gates", ", ".join(gates)),

@@ -34,6 +34,7 @@ Flat = Parameter(name="*")  # the fields of a dataclass as options, each by its 
 MORE = Group("More options", sort_key=50)
 """Options that --help leaves out and --help-all shows."""
 More = Parameter(group=MORE)
+About = Parameter(group=Group("What the claim is about (give one)", sort_key=10))
 Flag = Annotated[bool, Bare]
 Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[

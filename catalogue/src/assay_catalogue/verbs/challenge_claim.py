@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core import digits
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
@@ -14,7 +15,6 @@ from assay.lab.lab import Lab
 from assay.lab.records import contests, records
 from assay.lab.records.contests import Contest
 from assay.lab.work.events import OnEvent
-from assay.report import tables
 from assay.report.tables import SIGNS
 from assay.verbs.machine import CPU, Machine
 from assay.verbs.parts import AnswerPart, Line, Table
@@ -190,7 +190,7 @@ def compare(repeated: Repeated) -> Iterator[AnswerPart]:
 
 def interval(contest: Contest) -> str:
     """Write the number of a contest's arm, with its interval."""
-    return " ".join(tables.estimate(contest.estimate, contest.low, contest.high))
+    return " ".join(digits.estimate(contest.estimate, contest.low, contest.high))
 
 
 def _challenger(experiment: Experiment, arm: str, sets: tuple[str, ...], why: str) -> Challenger:

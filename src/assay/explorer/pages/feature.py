@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from starlette.datastructures import QueryParams
 
+from assay.core.digits import estimate
 from assay.core.errors import AssayError
 from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library, Making
@@ -32,7 +33,7 @@ from assay.features.index.schema import (
 )
 from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.reader import Reader
-from assay.report.tables import estimate, minus
+from assay.report.tables import minus
 
 OPEN = 10
 """Contexts of a list that are shown before it is unfolded."""

@@ -66,7 +66,10 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     count, of_claim = _count(len(earlier) + 1, "this table"), 1
     of_claim += sum(_same_table(x, parts, units) for x in earlier.values())
     count += f", {of_claim} of them on these columns" if of_claim <= len(earlier) else ""
-    return [count, *_on_other_rows(same, units), *_others([*earlier.values()], question)]
+    ends = dict.fromkeys(x["outcome"] for x in same if x.get("units") == units)
+    unlike = ", ".join(end for end in ends if end != judged.outcome)
+    options = [f"the same claim was judged before with other options: {unlike}"] * bool(unlike)
+    return [count, *options, *_on_other_rows(same, units), *_others([*earlier.values()], question)]
 
 
 def note_asked(

@@ -1,0 +1,75 @@
+"""Digits: an estimate and its interval as text, to the digits that the interval supports; the same
+in a terminal, on a page and of a check as of a study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def number(value: float | None, decimals: int | None = None) -> str:
+    """A number at so many decimals, or at four significant digits; "not estimated" when there is
+    none."""
+    if value is None or not math.isfinite(value):
+        return "not estimated"
+    if decimals is None or decimals > 6:
+        return f"{value:.4g}"
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def decimals(low: float | None, high: float | None) -> int | None:
+    """Decimals that an interval supports: one significant digit of its half-width, two when the
+    first is 1; None without one."""
+    if low is None or high is None or not math.isfinite(high - low) or high <= low:
+        return None
+    half = float(high - low) / 2  # NumPy's numbers would make a NumPy integer of the decimals
+    places = math.ceil(-math.log10(half))
+    return max(0, places + (half * 10**places < 2))
+
+
+def estimate(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    thresholds: Sequence[float] = (),
+    least: int = 0,
+) -> tuple[str, str]:
+    """Estimate and interval as text, to the digits the interval supports: ("0.997",
+    "[0.994, 1.000]"). There is a decimal more where fewer than two digits of the estimate would be
+    left and it shows the first, or where the estimate would be printed as an end of the interval
+    that it is not. Of numbers with an interval there are at least `least`."""
+    if value is None or number(value) == "not estimated":
+        return "not estimated", ""
+    places = decimals(low, high)
+    if places is not None:
+        few = 10.0 ** -(places + 1) / 2 <= abs(value) < 10 ** (1 - places)
+        places += few or any(_same(value, end, places) for end in (low, high))
+        places = max(places, least)
+    if not (is_known(low) or is_known(high)):
+        return number(value, places), "no interval"
+    ends = (number(end, _choose_places(places, end, thresholds)) for end in (low, high))
+    return number(value, places), f"[{', '.join(ends)}]"
+
+
+def is_known(x: float | None) -> bool:
+    """Tell whether there is a number."""
+    return x is not None and math.isfinite(x)
+
+
+def _choose_places(
+    places: int | None, limit: float | None, thresholds: Sequence[float]
+) -> int | None:
+    """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
+    threshold that it is not."""
+    if places is None or limit is None:
+        return places
+    near = [edge for edge in thresholds if math.isfinite(limit - edge)]
+    return next(
+        (p for p in (places, places + 1) if not any(_same(limit, e, p) for e in near)), places + 2
+    )
+
+
+def _same(a: float, b: float | None, digits: int) -> bool:
+    """Whether two numbers that differ are printed alike."""
+    return a != b and number(a, digits) == number(b, digits)
