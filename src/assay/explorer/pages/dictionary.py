@@ -82,7 +82,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
-            "helping": int(helps.sum()) if index.about.unreliable else 0,
+            "helping": int(helps.sum()),
             **_drawn(index),
             "asked": bool(query),
             "columns": columns,
@@ -117,7 +117,9 @@ def _drawn(index: Index) -> dict[str, Any]:
         feature = index.feature(k)
         strongest = next((c for c in feature.contexts if c.kind == "top"), None)
         if strongest is not None:
-            lines[k] = shading.line(strongest, float(index.maxima[k])).tokens
+            lines[k] = shading.line(
+                strongest, float(index.maxima[k]), index.about.unreliable
+            ).tokens
             if (more := uncovered(feature, name, strongest)) is not None:
                 also[k] = more
     return {"lines": lines, "also": also}
@@ -145,7 +147,11 @@ class _View:
         self.index, self.where = index, query_args.conditions(query)
         # of all features before of some
         worth = (
-            "gradient_total" if about.gradients else "importance" if about.ablated else "density"
+            "gradient_total"
+            if about.gradients and not about.unreliable
+            else "importance"
+            if about.ablated
+            else "density"
         )
         self.sort = query_args.choice(query, "sort", names, worth)
         self.way = query_args.choice(query, "way", ("desc", "asc"), "desc")
