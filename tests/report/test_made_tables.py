@@ -100,7 +100,7 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
     assert [statements.rate(v, "normal") for v in (few, many, share)] == [0.02, 0.025, 0.01]
     said = statements.errors([few] * 100 + [many] * 40 + [share] * 100)
     assert "200 of 240 claims are decided" in said
-    assert "about 4.0 of them would be said to hold by mistake" in said
+    assert "about 4.0 claims would be said to hold by mistake" in said
     assert "up to 15.0 where" in said
 
 

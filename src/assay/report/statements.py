@@ -51,11 +51,10 @@ def errors(verdicts: Sequence[Judged]) -> str:
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     if skewed < 0.1:
         return ""
-    all_of = f"all {n} claims" if (n := len(verdicts)) > 1 else "the claim"
     return (
-        f"{decided} of {n} claims {'is' if decided == 1 else 'are'} decided. Even if the true values "
-        f"of {all_of} lay exactly on their thresholds, where errors are most likely, only about "
-        f"{even:.1f} of them would be said to hold by mistake, and about as many to fail: up to "
+        f"{decided} of {len(verdicts)} claims {'is' if decided == 1 else 'are'} decided. Even if "
+        "every true value lay exactly on its threshold, where errors are most likely, about "
+        f"{even:.1f} claims would be said to hold by mistake, and about as many to fail: up to "
         f"{skewed:.1f} where units are as skewed as an exponential distribution. These rates were "
         "measured in simulations, with independent units and thresholds that were set beforehand."
     )
