@@ -152,11 +152,9 @@ def build_page(
     drawings = _draw_feature(feature, index) | {"will_ablate": growing and growing.ablate}
     if user_text is not None:
         maximum = max(n["maximum"] or 0.0, *user_text.activations)
+        effects = None if index.about.unreliable else user_text.effects
         drawings["own_tokens"] = shading.tokens(
-            user_text.tokens,
-            user_text.activations,
-            None if index.about.unreliable else user_text.effects,
-            maximum,
+            user_text.tokens, user_text.activations, effects, maximum
         )
     return Shown("feature.html", values, drawings)
 
@@ -243,9 +241,7 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
         )
     estimated = _describe_effect(
         "To first order, on all of the text, ablating it",
-        n["gradient_active"],
-        n["gradient_low"],
-        n["gradient_high"],
+        *(n[f"gradient_{end}"] for end in ("active", "low", "high")),
     )
     sentences = [words for words in (measured, estimated) if words]
     if not sentences:

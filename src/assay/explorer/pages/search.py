@@ -250,9 +250,8 @@ def _list(
     name_of = index.names([row["feature"] for row in listing.rows])
     rows = [{**row, "name": name_of[row["feature"]]} for row in listing.rows]
     after, before = offset + ROWS, max(0, offset - ROWS)
-    about = index.about
-    known = about.gradients and not about.unreliable  # of all features before of some
-    worth = "gradient_active" if known else "importance"
+    first_order = index.about.gradients and not index.about.unreliable
+    worth = "gradient_active" if first_order else "importance"  # of all features before of some
     columns = (worth if name == "importance" else name for name in COLUMNS[by])
     return {
         "by": by,

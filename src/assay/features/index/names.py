@@ -210,9 +210,8 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     can be relied on; if there are any, of those that are not on everywhere.
 
     By the lower end of the first-order importance, if ablations support these estimates; else those
-    that help by ablation come first, and then those that write most where they are on, by the mean
-    activation times the length of the decoder row. Of several whose names begin with one token, the
-    first.
+    that help by ablation come first, then those that write most where they are on: mean activation
+    times length of the decoder row. Of several whose names begin with one token, the first.
     """
     c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
     reliable = index.about.gradients and index.about.reliable

@@ -28,10 +28,8 @@ def longest(index: Index, text: str) -> tuple[int, ...]:
 
 
 def by_token(index: Index, token: int, limit: int = 50, offset: int = 0) -> Page:
-    """Features that fire on a token, of the five tokens of each that are kept: those first of which
-    it is surely a large share of the firings, and which surely fire on a large share of its
-    occurrences, by the product of the lower ends of both 95 % intervals; those that fire too few
-    times for a name come last.
+    """Features that fire on a token, of the five of each that are kept, by the product of the lower
+    ends of the 95 % intervals of share and recall; what fires too seldom for a name is last.
 
     Formula: (p + z²/2n − z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n), z = 1.96; n: firings, occurrences
     Source: Wilson 1927, J. Am. Stat. Assoc. 22
@@ -55,8 +53,7 @@ def _lower_end(share: str) -> str:
 
 
 def strongest_on(index: Index, token: int, limit: int = 50) -> Page:
-    """Features whose strongest context is at a token that is not among the five that are kept of
-    each."""
+    """Features whose strongest context is at a token that is not among the five kept of each."""
     kept = index.query("SELECT feature FROM feature_tokens WHERE token = ?", [token])
     listed = {row["feature"] for row in kept}
     rows = [

@@ -44,8 +44,7 @@ class Step:
     """KL(changed ‖ as it is) where the changed model chose this token, nats, at temperature 1; NaN
     once it has ended."""
     on: bool
-    """Whether any feature that is changed was on, before the change, at a token that the changed
-    model had read by then."""
+    """Whether a changed feature was on, before the change, at any token read by then."""
 
 
 def steer(
