@@ -206,15 +206,15 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     found = Estimated(text="each", curve=curve)
     shown = tables.text(ResultData(findings=(found,))).splitlines()
     at = shown.index("each: layer (down) by head (across)")
-    assert "* its interval, of the 95 % for all cells together, does not contain 0" in shown[at + 1]
+    assert "* its simultaneous interval excludes 0" in shown[at + 1]
     cells = [line.split()[1:] for line in shown[at + 3 : at + 5]]
     assert cells == [["2.0*", "3.0"], ["-1.0*", "0.5"]]
     line = structs.replace(curve, over="layer", levels=(0.0, 1.0, 2.0, 3.0))
     both = [Estimated(text="line", curve=line), found]
     assert [f.title for f in figures_of(both)] == ["line", "each", "each"]
     heat, _ = figures_of([found])
-    words = "The simultaneous intervals of 2 of 4 cells exclude 0."
-    assert words in " ".join(shown) and words in heat.note
+    words = "The simultaneous intervals of 2 of 4 cells exclude 0"
+    assert f"{words}." in " ".join(shown) and heat.note == f"{words}; a dot marks such a cell."
     ends = {"band_low": (0.5, -2.0, -1.0, -1.0), "band_high": (3.5, 8.0, 1.0, 1.0)}
     small = structs.replace(curve, estimate=(2.0, 3.0, 0.001, -0.001), **ends)
     shown = tables.text(ResultData(findings=(structs.replace(found, curve=small),))).splitlines()
@@ -223,4 +223,4 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     assert [line.split() for line in shown[at + 3 : at + 6]] == [["0", "1"], ["0", "2.0*", "3.0"]]
     none = structs.replace(curve, band_low=(-1.0,) * 4, band_high=(8.0,) * 4)
     assert none.clear_of_zero == "No cell's simultaneous interval excludes 0."
-    assert "A dot marks such a cell." in heat.note and "point" in json.dumps(vega(heat))
+    assert "point" in json.dumps(vega(heat))

@@ -59,7 +59,7 @@ def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focuse
     token.hover()
     said = (
         r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ "
-        r"nat, to first order: it (helps|hurts)"
+        r"nats, to first order: it (helps|hurts)"
     )
     assert re.fullmatch(said, tip(page, token))
     page.mouse.move(0, 0)

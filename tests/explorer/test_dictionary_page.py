@@ -221,12 +221,19 @@ def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
         page = browser.get(HOME).text
         intro = page.partition('id="start"')[2].partition("A name consists")[0]
         found = browser.get(f"{HOME}/search?by=text&q=%3C5%3E").text
+        table = browser.get(f"{HOME}.json").json()["view"]
+        assert table["sort"] == ("importance" if key == "a" else "gradient_total")
         assert (start[0]["feature"] == 39) == (key == "a")
         first = ": first 1 that helps by ablation (the whole interval lies above 0), then those"
         assert (first in intro) == (key == "a")
-        assert (f"to first order, but {doubt}." in intro) == (key == "a")
-        assert (f"The {doubt}." in page.partition('id="features"')[2]) == (key == "a")
-        assert (f"The {doubt}." in found) == (key == "a")
+        by_size = ", then those that write most where they are on (the mean activation times the"
+        assert (by_size in intro) == (key == "a")
+        assert ("effect on the loss where they are on, to first order." in intro) == (key == "b")
+        assert "unreliable" not in intro
+        assert ("first\u00a0order, total" in page) == (key == "b")
+        by_first_order = browser.get(f"{HOME}?sort=gradient_total").text
+        assert (f"The {doubt}." in by_first_order) == (key == "a")
+        assert (">first order, where on<" in found) == (key == "b")
         assert ("so first-order estimates are unreliable here" in page) == (key == "a")
 
 

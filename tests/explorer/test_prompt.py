@@ -124,7 +124,7 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     really = prompt.ablate_each
     monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=9.5))
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT + " again", "exact": 1}).text
-    assert "No single feature helps it more than chance" in page and "9.5 nat" in page
+    assert "No single feature helps it more than chance" in page and "9.5 nats" in page
     assert "These help" not in page and "These hurt" not in page
 
 

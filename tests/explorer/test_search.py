@@ -1,5 +1,6 @@
 """Search: what it lists is what a loop over the arrays finds, and every list says what it hides."""
 
+import math
 import re
 from collections import Counter
 from urllib.parse import quote
@@ -7,8 +8,10 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from pages_world import BASE, HOSTILE, WORDS, words
+from scipy.stats import binomtest
 
 from assay.explorer.pages import search
+from assay.features.index.names import FIRINGS_PER_TOKEN
 from assay.features.index.schema import COMPANIONS
 
 SEARCH = f"{BASE}/search"
@@ -46,16 +49,42 @@ def test_by_token_lists_the_features_that_a_loop_finds(world):
     page = told(world, f"{SEARCH}?by=token&q=def")
     assert page["chosen"] == {"token": token, "text": " def"}
     rows = all_of(world, f"{SEARCH}?by=token&q=def")
+    lower = [
+        math.prod(
+            binomtest(r["firings"], round(r["firings"] / r[of])).proportion_ci(method="wilson").low
+            for of in ("share", "recall")
+        )
+        for r in rows
+    ]
+    seldom = [r["firings"] / r["share"] < FIRINGS_PER_TOKEN for r in rows]
+    assert seldom == sorted(seldom) and lower[: seldom.count(False)] == sorted(
+        lower[: seldom.count(False)], reverse=True
+    )
     assert {r["feature"]: r["firings"] for r in rows} == {k: n for k, (n, _) in expected.items()}
     assert {r["feature"]: r["share"] for r in rows} == pytest.approx(
         {k: share for k, (_, share) in expected.items()}
     )
 
 
+def test_a_feature_is_found_by_the_token_on_which_it_fires_most_strongly(world):
+    expected: dict[int, list[int]] = {}
+    for k in range(40):
+        acts = world.made.acts[..., k]
+        fired = Counter(int(t) for t in world.made.tokens[acts > 0])
+        kept = sorted(fired, key=lambda t: (-fired[t], t))[:COMPANIONS]
+        strongest = int(world.made.tokens.ravel()[acts.argmax()])
+        if fired and strongest not in kept:
+            expected.setdefault(strongest, []).append(k)
+    assert expected
+    for token, features in expected.items():
+        page = told(world, f"{SEARCH}?by=token&q={quote(words([token])[0])}&id={token}")
+        assert [r["feature"] for r in page["lists"][1]["rows"]] == features
+
+
 @pytest.mark.parametrize("by", ["token", "promoted", "suppressed"])
 def test_a_token_says_how_many_features_its_list_has(world, by):
     for token in told(world, f"{SEARCH}?by={by}&q=e")["tokens"]:
-        (listing,) = told(world, f"{SEARCH}?by={by}&q=e&id={token['token']}")["lists"]
+        listing = told(world, f"{SEARCH}?by={by}&q=e&id={token['token']}")["lists"][0]
         assert token["features"] == listing["total"]
     assert ">0 features<" not in world.client.get(f"{SEARCH}?by={by}&q=e").text
 

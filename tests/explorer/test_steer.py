@@ -298,3 +298,22 @@ def test_examples_are_beginnings_of_sentences():
     assert begun[1] == "The second of these holds the"
     for text in (" into files", "of the text. It is", "in `a.py`. Each `x` of the list is a"):
         assert steer_page.BEGUN.search(text) is None
+
+
+def test_a_change_of_a_feature_that_is_off_says_so_and_until_where(tiny, client):
+    """Features that a naive pass finds off do nothing when they are multiplied; one that is on
+    does."""
+    text, new = "add", 3
+    ids = tiny.ids(text)[0].tolist()
+    for _ in range(new - 1):
+        logits, _ = tiny.naive(np.array([ids]))
+        ids.append(int(logits[-1].argmax()))
+    is_on = (tiny.naive(np.array([ids]))[1] > 0).any(0)
+    for feature in (int(is_on.argmin()), int(is_on.argmax())):
+        asked = {"text": text, "scale": f"{feature}:3", "new": new}
+        found = written(client, tiny, **asked)
+        assert found["off"] != is_on[feature] and any(found["kl"]) == is_on[feature]
+        page = client.get(f"{tiny.base}/steer", params=asked).text
+        words = f"Feature {feature} is off on the prompt and on all 2 new tokens read after it"
+        assert (words in page) != is_on[feature] and "0&nbsp;nats per token" not in page
+    assert not is_on.all() and is_on.any()

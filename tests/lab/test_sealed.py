@@ -78,6 +78,18 @@ def test_what_is_no_such_file_is_one_line(tmp_path, text):
     assert "\n" not in str(e.value) and str(path) in str(e.value)
 
 
+def test_the_index_shows_a_claim_as_the_page_next_to_it_does(tmp_path):
+    """Also where an older version, which wrote the stored result, judged otherwise."""
+    path = result_of(tmp_path)
+    data = unseal(path)
+    data["verdicts"][0] |= {"outcome": "undecided", "reason": "the rule of that day"}
+    path.write_bytes(seal(data))
+    places = ["--root", str(tmp_path / "s"), "--out", str(tmp_path / "pages")]
+    assert main(["report", WALK, "--preset", "smoke", *places]) == 0
+    for name in ("index", "walk-smoke"):
+        assert "the rule of that day" not in (tmp_path / f"pages/{name}.html").read_text()
+
+
 def test_an_edited_verdict_is_shown_nowhere_and_stops_nothing(tmp_path, capsys, monkeypatch):
     path = result_of(tmp_path)
     root = ["--root", str(tmp_path / "s")]

@@ -13,6 +13,7 @@ import pytest
 import sample
 from msgspec import structs
 
+from assay.core.bands import BANDED
 from assay.core.figures import Figure
 from assay.report import draw, interval_plot, palette
 from assay.report import vega as vega_module
@@ -276,6 +277,13 @@ def test_every_unit_is_drawn_or_counted_at_the_edge():
         assert all(0 <= float(e.get("cx")[:-1]) <= 100 for e in units)
         texts = ["".join(e.itertext()) for e in method.iter("text")]
         assert [t for t in texts if "more" in t] == [beyond] * bool(beyond)
+
+
+def test_a_number_over_the_levels_of_a_mean_curve_has_no_units_of_its_own():
+    claim = structs.replace(sample.result().verdicts[0], points=(1.0, 0.99))
+    of_curve = structs.replace(claim, method=f"95 %; first(mean(x), over=layer) by {BANDED}")
+    circles = [str(interval_plot.interval_plot(c)).count('"unit"') for c in (claim, of_curve)]
+    assert circles == [2, 0]
 
 
 @pytest.mark.parametrize("claim", sample.result().verdicts, ids=lambda c: c.text[:20])

@@ -100,8 +100,8 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
     assert [statements.rate(v, "normal") for v in (few, many, share)] == [0.02, 0.025, 0.01]
     said = statements.errors([few] * 100 + [many] * 40 + [share] * 100)
     assert "200 of 240 claims are decided" in said
-    assert "about 4.0 would be reported as holding" in said
-    assert "about 15.0" in said
+    assert "about 4.0 claims would be said to hold by mistake" in said
+    assert "up to 15.0 where" in said
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):

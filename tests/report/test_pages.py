@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -18,7 +19,7 @@ import assay
 from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
-from assay.core.results import Crossing, Curve, Estimated, ResultData
+from assay.core.results import Crossing, Curve, Estimated, Judged, ResultData
 from assay.report import evaluations, pages, tables
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -241,6 +242,25 @@ def test_a_page_needs_nothing_but_its_verdicts():
     assert "<script>" not in html
     assert "0.997" in html
     assert "index.html" not in html
+
+
+def test_why_a_claim_is_undecided_is_on_its_page_once_and_no_full_stop_is_alone():
+    claim = Judged(
+        text="more",
+        outcome="undecided",
+        arm="main",
+        estimate=1.0,
+        low=0.0,
+        high=2.0,
+        n={"prompt": 8},
+        units=("prompt",),
+        reason="the means lie near",
+        range=(1.5, math.inf),
+        detectable=(math.nan, math.nan),
+    )
+    page = pages.page(ResultData(verdicts=(claim, structs.replace(claim, text="again"))))
+    assert page.count("the means lie near") == 2, "of two claims"
+    assert not re.search(r">\s*\.\s*<", page)
 
 
 def test_the_index_links_every_page():

@@ -55,6 +55,8 @@ AT = "at"
 """What is taken of a curve at the level where another one is largest."""
 SMOOTH = ("mean", "sum")
 """Statistics over levels that move with every mean, for which an ordinary interval is right."""
+BANDED = "a band of all levels together"
+"""How the method of a number over the levels of mean curves says how its interval was made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,7 @@ class OfMeans:
     def words(self) -> str:
         """How its interval is made, in words."""
         ways = {part.how for part in self.parts}
-        how = "a band of all levels together"
+        how = BANDED
         if ways == {MIDDLE}:
             how = "order statistics, whatever the distribution of units"
         elif ways == {"spearman"}:

@@ -329,5 +329,5 @@ def _heat_map(e: Estimated, c: Curve) -> Figure:
     table = columns((first, second, name, *ends), rows)
     note = c.clear_of_zero
     if any(low > 0 or high < 0 for low, high in c.band):
-        note += " A dot marks such a cell."
+        note = f"{note.removesuffix('.')}; a dot marks such a cell."
     return Figure(e.text, table, "heatmap", x=second, y=first, color=name, band=ends, note=note)

@@ -35,10 +35,11 @@ class Line:
     value: float
 
 
-def line(context: Context, maximum: float) -> Line:
+def line(context: Context, maximum: float, doubted: bool = False) -> Line:
     """Shade a context, by activation / the feature's maximum; the token at which it fires is
-    outlined and can be focused."""
-    markup = tokens(context.tokens, context.activations, context.effects, maximum, context.at)
+    outlined and can be focused. First-order effects that are doubted are left out."""
+    effects = None if doubted else context.effects
+    markup = tokens(context.tokens, context.activations, effects, maximum, context.at)
     return Line(
         markup,
         context.document,
@@ -87,13 +88,13 @@ def format_tip(activation: float, effect: float | None) -> str:
     """What a token says when it is pointed at."""
     value = f"activation {_short(activation, 3)}"
     if effect is None:
-        return f"{value}; no effect on the loss was estimated in this index"
+        return value
     if effect == 0:
         return f"{value}; without it here the loss of later tokens stays as it is, to first order"
     way, word = ("rises", "helps") if effect > 0 else ("falls", "hurts")
     return (
         f"{value}; without it here the loss of later tokens {way} by "
-        f"{_short(abs(effect), 2)} nat, to first order: it {word}"
+        f"{_short(abs(effect), 2)} nats, to first order: it {word}"
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from assay.core.bands import BANDED
 from assay.core.digits import decimals, number
 from assay.core.reasons import GIVEN
 from assay.core.results import Estimated, Judged, Other, Published, unit_of
@@ -142,13 +143,15 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     name, outcome = (claim.arm, claim.outcome) if claim else ("", "finding")
     numbers = statement.estimate, *limits(statement)
     words = " ".join(filter(None, (*estimate_of(statement), statement.at)))
-    yield _Row(name or "value", "method", outcome, words, *numbers, statement.points)
+    of_mean = BANDED in statement.method  # a number over the means of levels: no mean of units
+    points = () if of_mean else statement.points
+    yield _Row(name or "value", "method", outcome, words, *numbers, points)
     for role, arm, v in claim.arms() if claim else ():
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
         kind = ROLES.get(role, "")
         came = CAME[c.outcome] if kind == "control" else f": {kind} {FOUND[c.met]}"
         came = came if kind else ": may satisfy it too" if role == "also" else ": satisfies it too"
-        points = () if isinstance(v, Other) else v.points
+        points = () if isinstance(v, Other) or of_mean else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
         words = f"{c.estimate} {c.interval}"

@@ -52,16 +52,11 @@ def errors(verdicts: Sequence[Judged]) -> str:
     if skewed < 0.1:
         return ""
     return (
-        f"{decided} of {len(verdicts)} claims are decided. Errors are most likely where the true "
-        "value lies exactly on the threshold. "
-        f"If it did for all {len(verdicts)}, about {even:.1f} would be reported as holding "
-        "although they do not hold, and about as many as failing, for normally distributed "
-        f"units. For units as skewed as exponential ones, it would be about {skewed:.1f} in the "
-        "worse direction. "
-        "The farther the true values are from the thresholds, the fewer errors there are. These "
-        "rates were measured in simulations. "
-        "They do not apply to claims whose units are not independent, or whose threshold was "
-        "chosen after seeing the results."
+        f"{decided} of {len(verdicts)} claims {'is' if decided == 1 else 'are'} decided. Even if "
+        "every true value lay exactly on its threshold, where errors are most likely, about "
+        f"{even:.1f} claims would be said to hold by mistake, and about as many to fail: up to "
+        f"{skewed:.1f} where units are as skewed as an exponential distribution. These rates were "
+        "measured in simulations, with independent units and thresholds that were set beforehand."
     )
 
 

@@ -47,6 +47,7 @@ def write(
     """Write a page of each result and of each saved check into `out`, with an index over all pages
     there. Raises: StoreError where no page can be written, as runs are missing."""
     written: list[Path] = []
+    judged: dict[str, ResultData] = {}
     missing: list[StoreError] = []
     for file in saved:
         from assay.report import checks
@@ -55,14 +56,16 @@ def write(
         written += pages.write(out, {f"{file.stem}{CHECKED}": page})
     for experiment, preset in selection:
         try:
-            page, _ = page_of(lab, experiment, preset)
+            page, result = page_of(lab, experiment, preset)
         except StoreError as error:  # which is no reason to do without the pages of the others
             missing.append(error)
             continue
-        written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
+        href = f"{slug(experiment.name, preset.title)}.html"
+        written += pages.write(out, {href: page})
+        judged[href] = result.data
     if missing and not written:
         raise missing[0]
-    entries, left_out = _entries(lab, out)
+    entries, left_out = _entries(lab, out, judged)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
     read = [pages.listed_check(p.name, p.read_text("utf-8")) for p in sorted(checked)]
     whole = pages.index(entries, read)
@@ -125,9 +128,11 @@ def stored(root: Path) -> list[str]:
     return names
 
 
-def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: each stored result whose page is in `out`, as it was written;
-    and why others are left out."""
+def _entries(
+    lab: Lab, out: Path, judged: Mapping[str, ResultData]
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Read what the index lists: each stored result whose page is in `out`, as it was judged now or
+    else as it was written; and why others are left out."""
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []
     left_out = []
@@ -137,7 +142,7 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
         if (out / href).exists():
             entry = headers.get(path.parent.name)
             try:
-                data = ResultData.from_json(unseal(path))
+                data = judged.get(href) or ResultData.from_json(unseal(path))
                 past = entry and contests.of_preset(entry.name, path.stem, entry.origin)
             except (StoreError, DataError, ExperimentError) as e:
                 left_out.append(str(e))

@@ -831,7 +831,7 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
     if "·" in words.values():
         legend += [f"· is less than {0.5 * 10.0**-digits * scale:.2g} from 0"]
     if clear := {curve.at(k) for k, (low, high) in enumerate(curve.band) if low > 0 or high < 0}:
-        legend += ["* its interval, of the 95 % for all cells together, does not contain 0"]
+        legend += ["* its simultaneous interval excludes 0"]
         words = {at: f"{word}{'*' if at in clear else ' '}" for at, word in words.items()}
     yield from [Text("; ".join(legend))] * bool(legend)
     empty = {row for row in rows if all(words.get((row, c), "·").strip() == "·" for c in columns)}

@@ -108,21 +108,26 @@ def test_names_that_are_given_come_before_any_rule(made, tmp_path):
 
 
 def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index):
-    worth = index.columns(("gradient_low", "firings"))
+    worth = index.columns(("mean", "decoder_norm", "firings"))
     chosen = [k for k, _ in index.start]
     rows = names.decoder_rows(index.folder).astype(float)
     cosines = rows[chosen] @ rows[chosen].T - np.eye(len(chosen))
     assert (cosines < THRESHOLD).all()
     assert (index.all_names.score[chosen] >= names.LEGIBLE).all()
     assert (worth["firings"][chosen] >= names.FEWEST).all()
-    low = worth["gradient_low"][chosen]
-    assert (np.diff(low) <= 0).all()
+    written = worth["mean"] * worth["decoder_norm"]
+    assert (np.diff(written[chosen]) <= 0).all(), "no ablations support the first-order estimates"
 
 
 def test_where_first_order_is_unreliable_features_that_help_by_ablation_come_first(tmp_path):
     given = {k: Name("given", words=f"name {k}") for k in range(40)}
-    plain = Index(simulated.made(tmp_path / "plain").folder, given)
+    folder = simulated.made(tmp_path / "plain").folder
+    plain_about = Index(folder).about
+    replace(plain_about, ablated=30, agreement=0.9).write(folder)
+    plain = Index(folder, given)
     chosen = [k for k, _ in plain.start]
+    low = plain.columns(("gradient_low",))["gradient_low"][chosen]
+    assert (np.diff(low) <= 0).all()
     low = np.array([0.002, 0.01, -0.03])
     measured = np.array(chosen[-3:])
     ablated = {"feature": measured, "importance": low + 0.01, "importance_low": low}

@@ -82,7 +82,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
-            "helping": int(helps.sum()) if index.about.unreliable else 0,
+            "helping": int(helps.sum()),
             **_drawn(index),
             "asked": bool(query),
             "columns": columns,
@@ -117,7 +117,8 @@ def _drawn(index: Index) -> dict[str, Any]:
         feature = index.feature(k)
         strongest = next((c for c in feature.contexts if c.kind == "top"), None)
         if strongest is not None:
-            lines[k] = shading.line(strongest, float(index.maxima[k])).tokens
+            maximum, doubted = float(index.maxima[k]), index.about.unreliable
+            lines[k] = shading.line(strongest, maximum, doubted).tokens
             if (more := uncovered(feature, name, strongest)) is not None:
                 also[k] = more
     return {"lines": lines, "also": also}
@@ -144,9 +145,9 @@ class _View:
         names = list(SORTED)
         self.index, self.where = index, query_args.conditions(query)
         # of all features before of some
-        worth = (
-            "gradient_total" if about.gradients else "importance" if about.ablated else "density"
-        )
+        self.first_order = about.gradients and not about.unreliable
+        measured = "importance" if about.ablated else "density"
+        worth = "gradient_total" if self.first_order else measured
         self.sort = query_args.choice(query, "sort", names, worth)
         self.way = query_args.choice(query, "way", ("desc", "asc"), "desc")
         self.page = query_args.number(query, "page", 1, 1, 1 + about.d_sae // ROWS)
@@ -170,7 +171,7 @@ class _View:
         """Name the columns of the table: those that this index has, and whatever it is sorted or
         filtered by."""
         about = self.index.about
-        first_order = ["gradient_total", "gradient_active"] if about.gradients else []
+        first_order = ["gradient_total", "gradient_active"] if self.first_order else []
         taken_out = ["importance"] if about.ablated else []
         columns = [
             "density",

@@ -17,7 +17,7 @@ from assay.core.errors import AssayError
 from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
-from assay.explorer.render import Shown, doubt, percent
+from assay.explorer.render import Shown, percent
 from assay.features.index.about import About
 from assay.features.index.blocks import LEAST
 from assay.features.index.names import Name
@@ -153,8 +153,9 @@ def build_page(
     drawings = _draw_feature(feature, index) | {"will_ablate": growing and growing.ablate}
     if user_text is not None:
         maximum = max(n["maximum"] or 0.0, *user_text.activations)
+        effects = None if index.about.unreliable else user_text.effects
         drawings["own_tokens"] = shading.tokens(
-            user_text.tokens, user_text.activations, user_text.effects, maximum
+            user_text.tokens, user_text.activations, effects, maximum
         )
     return Shown("feature.html", values, drawings)
 
@@ -228,17 +229,20 @@ def _strongest(feature: Feature, name: Name) -> list[Piece]:
 
 def _worth(n: Row, about: About, growing: bool = False) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: as it was
-    measured by ablating it where that was done, else to first order, with the doubt that the
-    ablations of other features cast on it."""
+    measured by ablating it where that was done, else to first order, unless the ablations of other
+    features contradict such estimates."""
     measured = _describe_effect(
         "Ablating it", n["importance"], n["importance_low"], n["importance_high"]
     )
+    if not measured and about.unreliable:
+        lacks = "was not ablated" if n["importance"] is None else "was ablated in too few documents"
+        return (
+            f"Its effect on the loss is unknown: it {lacks}, and first-order estimates are "
+            "unreliable here."
+        )
     estimated = _describe_effect(
         "To first order, on all of the text, ablating it",
-        n["gradient_active"],
-        n["gradient_low"],
-        n["gradient_high"],
-        doubt(about),
+        *(n[f"gradient_{end}"] for end in ("active", "low", "high")),
     )
     sentences = [words for words in (measured, estimated) if words]
     if not sentences:
@@ -257,7 +261,7 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
 
 
 def _describe_effect(
-    begins: str, value: float | None, low: float | None, high: float | None, doubt: str = ""
+    begins: str, value: float | None, low: float | None, high: float | None
 ) -> str:
     if value is None or low is None or high is None:
         return ""
@@ -265,8 +269,8 @@ def _describe_effect(
     if low <= 0 <= high:
         way, word = "changes", ""
     ends = sorted((sign * low, sign * high))
-    nats = f"{_worded(sign * value, *ends)}\N{NO-BREAK SPACE}nat where it is on"
-    ends_with = f", but {doubt}." if doubt else f": {word}." if word else f", which {UNTOLD}"
+    nats = f"{_worded(sign * value, *ends)}\N{NO-BREAK SPACE}nats where it is on"
+    ends_with = f": {word}." if word else f", which {UNTOLD}"
     return f"{begins} {way} the loss by {nats}{ends_with}"
 
 
@@ -275,11 +279,12 @@ def _worded(value: float, low: float, high: float) -> str:
 
 
 def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
-    """The even sample in quarters of the feature's firings by rank, strongest first; a quarter
-    without any is left out."""
+    """The even sample in quarters of the feature's firings by rank, strongest first, without those
+    that are among the strongest; a quarter without any is left out."""
     parts: list[list[Context]] = [[] for _ in QUARTERS]
+    top = {(c.window, c.position) for c in contexts if c.kind == "top"}
     for context in contexts:
-        if context.kind == "even":
+        if context.kind == "even" and (context.window, context.position) not in top:
             parts[min(3, int(4 * (1 - context.share)))].append(context)
     return [(name, part) for name, part in zip(QUARTERS, parts, strict=True) if part]
 
@@ -317,7 +322,8 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     """What the template draws from the values: figures, shaded contexts, widths of bars."""
     n = feature.numbers
     maximum = n["maximum"] or 0.0
-    top = [shading.line(c, maximum) for c in feature.contexts if c.kind == "top"]
+    doubted = index.about.unreliable
+    top = [shading.line(c, maximum, doubted) for c in feature.contexts if c.kind == "top"]
     edges = [maximum * i / BINS for i in range(BINS + 1)]
     measured = n["importance"] is not None and n["importance_low"] is not None
     return {
@@ -325,7 +331,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
         "open": OPEN,
         "top": top,
         "quarters": [
-            (name, [shading.line(c, maximum) for c in part])
+            (name, [shading.line(c, maximum, doubted) for c in part])
             for name, part in quarters(feature.contexts)
         ],
         "even": sum(c.kind == "even" for c in feature.contexts),

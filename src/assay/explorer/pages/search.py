@@ -18,6 +18,7 @@ from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import link
 from assay.explorer.render import Moved, Shown, several
 from assay.features.index import searching
+from assay.features.index.names import FIRINGS_PER_TOKEN
 from assay.features.index.reader import Index
 from assay.features.index.schema import SORTED, Page, Row
 from assay.subjects import folder
@@ -37,6 +38,7 @@ COLUMNS = {
     "text": ("contexts", "relative", "density", "importance"),
     "promoted": ("logit", "rank", "density", "importance"),
     "suppressed": ("logit", "rank", "density", "importance"),
+    "strongest": ("density", "importance"),
 }
 
 
@@ -78,6 +80,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         values,
         {
             "ways": WAYS,
+            "fewest": FIRINGS_PER_TOKEN,
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
             "schema": SORTED,
@@ -135,6 +138,10 @@ def _by_token(
         "chosen": {"token": chosen, "text": word},
         "lists": [listed],
     }
+    strongest = searching.strongest_on(index, chosen, ROWS)
+    if by == "token" and strongest.total:
+        title = "Fires most strongly on the token"
+        shown["lists"] += [_list(index, base, "strongest", title, strongest, 0, state)]
     if by == "token" and (is_other or not listed["total"]):
         shown |= _unlisted(index, base, (word if "id" in query else text).strip() or word, same)
     elif is_other:
@@ -243,19 +250,19 @@ def _list(
     name_of = index.names([row["feature"] for row in listing.rows])
     rows = [{**row, "name": name_of[row["feature"]]} for row in listing.rows]
     after, before = offset + ROWS, max(0, offset - ROWS)
-    worth = (
-        "gradient_active" if index.about.gradients else "importance"
-    )  # of all features before of some
-    columns = tuple(dict.fromkeys(worth if name == "importance" else name for name in COLUMNS[by]))
+    first_order = index.about.gradients and not index.about.unreliable
+    worth = "gradient_active" if first_order else "importance"  # of all features before of some
+    columns = (worth if name == "importance" else name for name in COLUMNS[by])
     return {
+        "by": by,
         "title": title,
-        "columns": columns,
+        "columns": tuple(name for name in columns if any(row[name] is not None for row in rows)),
         "rows": rows,
         "total": listing.total,
         "offset": offset,
         "hidden": listing.total - len(rows),
         "later": link(f"/{base}/search", [*state, ("offset", after)])
-        if after < listing.total
+        if after < listing.total and by != "strongest"
         else None,
         "earlier": link(f"/{base}/search", [*state, ("offset", before or None)])
         if offset

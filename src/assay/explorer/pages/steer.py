@@ -231,6 +231,7 @@ def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
         "kl": kl,
         "mean_kl": float(np.mean(kl)) if kl else None,
         "total_kl": float(np.sum(kl)),
+        "off": last is not None and not last.on and not any(kl),
         "random_kl": None,
         "promoted": [],
         "before": last.before if last else "",

@@ -134,11 +134,16 @@ class About:
         return math.tanh(middle - half), math.tanh(middle + half)
 
     @property
-    def unreliable(self) -> bool:
-        """Whether ablations do not support the first-order estimates: their rank correlation was
-        measured, and it is below 0.5 or its interval includes 0."""
+    def reliable(self) -> bool:
+        """Whether ablations support the first-order estimates: their rank correlation was
+        measured, it is at least 0.5, and its interval does not include 0."""
         rho = self.agreement
-        return rho is not None and (rho < 0.5 or self.agreement_interval[0] <= 0)
+        return rho is not None and rho >= 0.5 and self.agreement_interval[0] > 0
+
+    @property
+    def unreliable(self) -> bool:
+        """Whether the rank correlation with ablations was measured and does not support them."""
+        return self.agreement is not None and not self.reliable
 
     def write(self, folder: Path) -> None:
         """Write it into an index's folder; where the model and the dictionary lie as seen from

@@ -206,22 +206,22 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
 
 
 def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
-    """Choose the features to look at first, each with how many twins it hides: those that surely
-    matter most where they are on, of those whose name can be relied on; if there are any, of those
-    that are not on everywhere.
+    """Choose the features to look at first, each with how many twins it hides, of those whose name
+    can be relied on; if there are any, of those that are not on everywhere.
 
-    By the lower end of the first-order importance, without gradients by how far they move the
-    activations where they are on; of several whose names begin with one token
-    the first. Where first-order estimates are unreliable, those that help by ablation come first.
+    By the lower end of the first-order importance, if ablations support these estimates; else those
+    that help by ablation come first, then those that write most where they are on: mean activation
+    times length of the decoder row. Of several whose names begin with one token, the first.
     """
     c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
-    worth = c["gradient_low"] if index.about.gradients else c["mean"] * c["decoder_norm"]
+    reliable = index.about.gradients and index.about.reliable
+    worth = c["gradient_low"] if reliable else c["mean"] * c["decoder_norm"]
     legible = (index.all_names.score >= LEGIBLE) | np.isin(
         np.arange(len(worth)), list(index.given_names)
     )
     is_known = legible & (c["firings"] >= FEWEST)
     rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
-    helps = (c["importance_low"] > 0) & index.about.unreliable
+    helps = (c["importance_low"] > 0) & (not reliable)
     worth = np.where(helps, c["importance_low"], worth)
     worth = np.where(rare if rare.any() else is_known, worth, np.nan)
     is_first = helps & np.isfinite(worth)

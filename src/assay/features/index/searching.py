@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from assay.features.index.names import FIRINGS_PER_TOKEN
 from assay.features.index.reader import Index
 from assay.features.index.schema import Page, Row, known
 
@@ -27,16 +28,40 @@ def longest(index: Index, text: str) -> tuple[int, ...]:
 
 
 def by_token(index: Index, token: int, limit: int = 50, offset: int = 0) -> Page:
-    """Features that fire on a token, by the share of their firings that it is: of the five
-    tokens of each that are kept."""
+    """Features that fire on a token, of the five of each that are kept, by the product of the lower
+    ends of the 95 % intervals of share and recall; what fires too seldom for a name is last.
+
+    Formula: (p + z²/2n − z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n), z = 1.96; n: firings, occurrences
+    Source: Wilson 1927, J. Am. Stat. Assoc. 22
+    """
     total = index.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0]["n"]
     rows = index.query(
         "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, "
         "f.gradient_active FROM feature_tokens x JOIN features f ON f.feature = x.feature "
-        "WHERE x.token = ? ORDER BY x.share * x.recall DESC, x.feature LIMIT ? OFFSET ?",
+        f"WHERE x.token = ? ORDER BY f.firings < {FIRINGS_PER_TOKEN}, "
+        f"{_lower_end('x.share')} * {_lower_end('x.recall')} DESC, x.feature LIMIT ? OFFSET ?",
         [token, limit, offset],
     )
     return Page(tuple(rows), total)
+
+
+def _lower_end(share: str) -> str:
+    """The lower end of a share's interval, in SQL; it is of `x.firings` / share trials."""
+    p, n = share, f"(x.firings / {share})"
+    root = f"sqrt(greatest(0, {p} * (1 - {p}) / {n}) + 3.8416 / (4 * {n} * {n}))"
+    return f"(({p} + 1.9208 / {n} - 1.96 * {root}) / (1 + 3.8416 / {n}))"
+
+
+def strongest_on(index: Index, token: int, limit: int = 50) -> Page:
+    """Features whose strongest context is at a token that is not among the five kept of each."""
+    kept = index.query("SELECT feature FROM feature_tokens WHERE token = ?", [token])
+    listed = {row["feature"] for row in kept}
+    rows = [
+        row
+        for row in by_context(index, [token], index.about.d_sae).rows
+        if row["relative"] > 1 - 1e-6 and row["feature"] not in listed
+    ]
+    return Page(tuple(rows[:limit]), len(rows))
 
 
 def by_promoted(index: Index, token: int, sign: int = 1, limit: int = 50, offset: int = 0) -> Page:

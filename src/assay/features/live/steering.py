@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -43,6 +43,8 @@ class Step:
     kl: float
     """KL(changed ‖ as it is) where the changed model chose this token, nats, at temperature 1; NaN
     once it has ended."""
+    on: bool
+    """Whether a changed feature was on, before the change, at any token read by then."""
 
 
 def steer(
@@ -173,13 +175,13 @@ def _steps(
     whole = [[*ids] for _ in rows]
     before: list[int] = []
     after: list[int] = []
-    ended, length = [False, False], 0
+    ended, length, on = [False, False], 0, torch.zeros(1, dtype=torch.bool)
     for index in range(new):
         if length and subject.regime(len(ids) + index) != subject.regime(len(ids) + index - 1):
             cache, length = DynamicCache(), 0  # its keys were turned otherwise
             rows = whole
         tokens = torch.tensor(rows, device=subject.device)
-        trace = subject.run(tokens, edits=_edits(reader, changes, limits, length), cache=cache)
+        trace = subject.run(tokens, edits=_edits(reader, changes, limits, length, on), cache=cache)
         length += tokens.shape[1]
         assert trace.final is not None and trace.head is not None
         with torch.no_grad():
@@ -208,6 +210,7 @@ def _steps(
             subject.decode(before),
             subject.decode(after),
             float("nan") if ended[1] else kl,
+            bool(on),
         )
         ended = [end or token in stop for end, token in zip(ended, chosen, strict=True)]
         if all(ended):
@@ -227,9 +230,14 @@ def _limits(reader: Reader, ids: list[int]) -> tuple[float, float]:
 
 
 def _edits(
-    reader: Reader, changes: Sequence[Change], limits: tuple[float, float], first: int
+    reader: Reader,
+    changes: Sequence[Change],
+    limits: tuple[float, float],
+    first: int,
+    on: Bool[torch.Tensor, " 1"],
 ) -> Mapping[Site, Edit]:
-    """Changes of the first of three rows, at positions from `first` on."""
+    """Changes of the first of three rows, at positions from `first` on; `on` becomes true if a
+    changed feature is on at one of them."""
     met: dict[str, torch.Tensor] = {}
 
     def remember(x: torch.Tensor) -> torch.Tensor:
@@ -241,6 +249,7 @@ def _edits(
         inputs = met.get("inputs", acts)
         counts = select_positions(inputs, acts, limits, max(0, reader.skip_first - first))[0]
         codes = reader.codes(inputs[0])[:, features_of(changes)] * counts[:, None]
+        on.logical_or_((codes > 0).any().cpu())
         x[0] += changed_part(reader, changes, codes, inputs[0], counts).to(x).reshape(x[0].shape)
         return x
 
