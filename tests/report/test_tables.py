@@ -355,7 +355,9 @@ def test_a_control_that_is_not_beaten_is_printed_with_its_interval():
     assert (
         f"? control again {row.controls[0].estimate}" in said and row.controls[0].interval in said
     ), "its interval is what keeps it undecided"
-    assert "a threshold nearer to the claim's own estimate, -0.03" in said, "no number of units is enough"
+    assert "a threshold nearer to the claim's own estimate, -0.03" in said, (
+        "no number of units is enough"
+    )
 
 
 @pytest.mark.parametrize("width", [100, 80])

@@ -522,17 +522,13 @@ def groups(study: ModelStudy, arm: str, read: Condition) -> dict[str, dict[str, 
 def _reads_pairs(study: ModelStudy, arm: str, read: Condition) -> bool:
     """Whether a statement about an arm reads numbers of both texts of a pair."""
     for column in read.columns:
-        part = study.by_label.get(column.arm or arm)
-        if part is None or isinstance(part.task, SaeTask):
-            continue
-        first = part.task.first if isinstance(part.task, Task) else None
-        changes = [t for t in (part.task.intervention, first) if t is not None]
-        if any(t.patch == "corrupted" for c in changes for t in interventions.at_points(c)):
-            return True
-        reads = [r for r in part.task.reads if r.name == column.name]
-        similar = any(r.similarity and not (r.other_text or r.other_site) for r in reads)
-        if similar or any(r.patch for r in reads):
-            return True
+        task = getattr(study.by_label.get(column.arm or arm), "task", None)
+        if isinstance(task, Task):
+            reads = [r for r in task.reads if r.name == column.name]
+            changes = interventions.at_points(task.intervention) if task.intervention else ()
+            similar = any(r.similarity and not (r.other_text or r.other_site) for r in reads)
+            if similar or any(t.patch == "corrupted" for t in (*changes, *reads)):
+                return True
     return False
 
 

@@ -380,25 +380,7 @@ def hold_to(
     main, measured = judged[0], study.measured
     for c in s.read.columns:
         arm = c.arm or main
-        have = tuple(measured[arm].axes) if arm in measured else (c.name,)
-        if c.name not in (offered := (*have, *made_of(have))):
-            quoted = [a for a in study.arms if a.startswith(f"{c.name}/")]
-            hint = (
-                f'put an arm with / in its name in quotes, as in "{quoted[0]}".{have[0]}'
-                if quoted and have
-                else _listed(c.name, have, offered)
-            )
-            part = study.asked.by_label.get(arm)
-            if part is not None and isinstance(part.task, Task):
-                for i, read in enumerate(study.text.study.read):
-                    if read.name == c.name:  # it was left out if these prompts cannot fill it
-                        with study.text.located("read", i):
-                            reads.require_columns(read, part.task.prompts)
-            if part is not None and isinstance(part.task, SaeTask):
-                hint = _of_dictionary(part.task, have)
-            side = measured[arm].side if arm in measured else None
-            hint += f"; assay list {side.of.name} describes each" if side else ""
-            raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
+        _refuse_unmeasured(study, s, arm, c.name)
         if c.arm in (None, main):
             _refuse_lacking(study, s, judged, c.name)
     for key, names in dims.items():
@@ -436,6 +418,30 @@ def hold_to(
             if all(axes_of_arms):
                 with study.text.located(s.table, s.i, s.key):
                     refuse_other_levels(whole.text, whole.over, axes_of_arms)
+
+
+def _refuse_unmeasured(study: StudyDraft, s: Statement, arm: str, name: str) -> None:
+    """Refuse a measure that an arm does not have; of a read that was left out since its prompts
+    cannot fill it, say which column they lack."""
+    side = study.measured.get(arm)
+    have = tuple(side.axes) if side else (name,)
+    if name in (offered := (*have, *made_of(have))):
+        return
+    quoted = [a for a in study.arms if a.startswith(f"{name}/")]
+    hint = (
+        f'put an arm with / in its name in quotes, as in "{quoted[0]}".{have[0]}'
+        if quoted and have
+        else _listed(name, have, offered)
+    )
+    task = study.asked.by_label[arm].task if arm in study.asked.by_label else None
+    if isinstance(task, SaeTask):
+        hint = _of_dictionary(task, have)
+    for i, read in enumerate(study.text.study.read):
+        if read.name == name and isinstance(task, Task):
+            with study.text.located("read", i):
+                reads.require_columns(read, task.prompts)
+    hint += f"; assay list {side.side.of.name} describes each" if side and side.side else ""
+    raise s.error(s.key, f"arm {arm} has no measure {name!r}; {hint}")
 
 
 def _refuse_lacking(study: StudyDraft, s: Statement, judged: Sequence[str], name: str) -> None:

@@ -198,10 +198,11 @@ def interval_of(
     if not isinstance(statistic, OfMeans) or not statistic.has_band or min(i.n) < 2:
         return i
     band, nan = _Band(terms, statistic, factors, units), math.nan
-    low, high = band(level)
+    low, high = band.limits(level)
     varies = nan if band.varies else 0.0
-    estimate = band(level, 0.0)[0] if band.medians else i.estimate
-    i = replace(i, estimate=estimate, low=low, high=high, variance=varies, band=band)
+    estimate = band.limits(level, 0.0)[0] if band.medians else i.estimate
+    i = replace(i, estimate=estimate, low=low, high=high, variance=varies, band=band.limits)
+    i = replace(i, undecided=band.undecided(level))
     return replace(i, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
 
 
@@ -285,7 +286,7 @@ class _Band:
                 found.append(f"{_places(part.over, inside, named)} whether {part.comparison}")
         return " and ".join(found)
 
-    def __call__(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
+    def limits(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
         """Give the limits of the statistic; with limits of means that are so many times as wide."""
         limits = self._of_levels(level, narrowed)
         fixed = {name: (float(x[0]), float(y[0])) for name, (x, y) in limits.items() if len(x) == 1}

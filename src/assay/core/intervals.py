@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -51,16 +51,6 @@ _KEPT = 10_000_000
 def fewest(units: Sequence[str]) -> int:
     """Give how many levels of every unit a verdict needs."""
     return FEWEST_FOLDS if tuple(units) == (FOLD,) else FEWEST
-
-
-class Band(Protocol):
-    """The band of all levels together, of a number that is taken over levels."""
-
-    def __call__(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
-        """Give the limits of the number, with a band that is so many times as wide."""
-
-    def undecided(self, level: float) -> str:
-        """Say at which levels the band is on both sides of a comparison inside; "" at none."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +100,11 @@ class Interval:
     """Between which numbers units lie, where the limits are exact."""
     rounding: float = 0.0
     """By how much the limits are wider on either side, as the numbers were rounded."""
-    band: Band | None = None
-    """Of a number that is taken over levels: what gives its limits."""
+    band: Callable[..., tuple[float, float]] | None = None
+    """Of a number that is taken over levels: its limits at a level, from a band of all of them, and
+    with a band that is so many times as wide."""
+    undecided: str = ""
+    """At which levels that band is on both sides of a comparison inside, and of which."""
 
     def limits(self, level: float = 0.95) -> tuple[float, float]:
         """Give the hull's limits at another level, where they are not exact.

@@ -21,7 +21,7 @@ from assay.core.bounded import FEW, Bounds, misleads
 from assay.core.claims import Claim, unscale
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
-from assay.core.intervals import FEWEST, FOLD, Band, Interval, deciding, freedom, student_limits
+from assay.core.intervals import FEWEST, FOLD, Interval, deciding, freedom, student_limits
 from assay.core.nouns import plural
 from assay.core.results import Price, control_level
 from assay.core.rng import normal
@@ -280,7 +280,7 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     if between and (fail_low, fail_high) != (hold_low, hold_high):
         return Price("more units do not help: the estimate lies between the two thresholds")
     if i.band is not None:
-        return _price_of_band(claim, i.band, level)
+        return _price_of_band(claim, i.band, i.undecided, level)
     if math.isclose(i.estimate, edge := nearest_edge(claim, i), rel_tol=1e-12, abs_tol=1e-15):
         return ON
     off = abs(i.estimate - edge) - i.rounding
@@ -341,16 +341,18 @@ def _fewest_of_these(claim: Claim, i: Interval, bounds: Bounds, level: float) ->
     return least_enough(decided, len(points) + 1)
 
 
-def _price_of_band(claim: Claim, band: Band, level: float) -> Price:
-    """Say how many times as many units would decide what is taken over levels."""
+def _price_of_band(
+    claim: Claim, band: Callable[..., tuple[float, float]], undecided: str, level: float
+) -> Price:
+    """Say how many times as many units would decide what is taken over levels, or else why none."""
     for times in (1.5, 2, 3, 5, 10):
         if any(np.any(x) for x in placed(claim, *band(level, times**-0.5))):
             return Price(f"about {times:g} times as many units, if the means stay as they are")
-    words = "even ten times as many units would not decide it"
-    if places := band.undecided(level):
-        words += f": its {100 * level:.3g} % band leaves open at {places}"
-        return Price(f"{words}; a threshold there that is outside the band would decide it")
-    return Price(f"{words}: the means lie too near to each other, or to the claim's threshold")
+    why = "the means lie too near to each other, or to the claim's threshold"
+    if undecided:
+        why = f"its band leaves open at {undecided}; a threshold there that is outside the band "
+        why += "would decide it"
+    return Price(f"even ten times as many units would not decide it: {why}")
 
 
 def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Price:

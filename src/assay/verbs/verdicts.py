@@ -109,9 +109,8 @@ def answer(
         yield ""
         runs = counted(data.provenance["runs"], "run")
         took = f"all {runs} were stored; measuring took" if stored else f"{runs}:"
-        spent = round(data.cpu_seconds)
         yield Line(
-            f"{took} {counted(spent, 'CPU-second') if spent else 'less than 1 CPU-second'}, "
+            f"{took} {counted(round(data.cpu_seconds), 'CPU-second')}, "
             f"{time_in_words(data.seconds)} elapsed (waiting not counted)"
         )
         if special is None:

@@ -14,7 +14,7 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,20 +34,17 @@ from assay.subjects.chats import Chat
 MOST = 20_000
 """Maximum number of prompts of a study."""
 SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
-UNIFORM = re.compile(r"\.[ct]sv line \d+$")
-"""A place in a file of which every row has the same columns."""
 _BRACES = re.compile(r"\{+[^{}\n]*\}+")
 MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
 """How programs write an empty cell."""
 
 
-def _lacks(place: str, name: str, columns: Iterable[str]) -> DataError:
+def _lacks(place: str, name: str, columns: Collection[str]) -> DataError:
     """The error for a column that a row does not have; a file of columns has the same for all."""
-    known = [*columns]
-    close = nearest(name, known)
-    hint = close if close.endswith("?") else f"its columns are {', '.join(known) or 'none'}"
-    source = place.rpartition(" line ")[0] if UNIFORM.search(place) else place
-    return DataError(f"{source} has no column {name!r}; {hint}")
+    hint = nearest(name, columns)
+    hint = hint if hint.endswith("?") else f"its columns are {', '.join(columns) or 'none'}"
+    file, is_csv, _ = place.partition(".csv line ")
+    return DataError(f"{file + '.csv' if is_csv else place} has no column {name!r}; {hint}")
 
 
 @dataclass(frozen=True)
@@ -305,19 +302,12 @@ def mirrored(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
     unit."""
     if prompts.table.unit == "prompt":
         return {}
-    units, unit_of = prompts.units(rows), dict[str, str]()
-    for i, unit in zip(rows, units, strict=True):
-        unit_of.setdefault(prompts.rows[i].text, unit)
-    others = {
-        unit: unit_of.get(corrupted(prompts.rows[i], prompts), unit)
-        for i, unit in zip(rows, units, strict=True)
-    }
-    first = list(dict.fromkeys(units)).index
-    return {
-        unit: min(unit, other, key=first)
-        for unit, other in others.items()
-        if unit != other and others[other] == unit
-    }
+    units = dict(zip(rows, prompts.units(rows), strict=True))
+    unit_of = {prompts.rows[i].text: unit for i, unit in units.items()}
+    others = {u: unit_of.get(corrupted(prompts.rows[i], prompts), u) for i, u in units.items()}
+    order = {unit: k for k, unit in enumerate(units.values())}.__getitem__
+    pairs = {u: v for u, v in others.items() if u != v and others[v] == u}
+    return {u: min(u, v, key=order) for u, v in pairs.items()}
 
 
 def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
