@@ -3,7 +3,6 @@ next to everything that separates them without what the probe is about."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,8 +76,6 @@ HUGE, FEW_BLOCKS = 30, 3
 label changes along the rows where it comes in blocks."""
 NAMED = 4
 """How many groups a warning names."""
-EXAMPLES = 2
-"""How many words a note names that groups share."""
 SAME = 5e-4
 """Up to which difference two estimates are shown as the same."""
 ONE_GROUP = "give near-copies one group (groups=)"
@@ -107,7 +104,7 @@ class Question:
     """What is claimed, in words; "" where nothing was said, and in files of older versions."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """By a group's number in the table its name; empty in files of older versions."""
-    reads_words: tuple[str, ...] = ()
+    reads_words: Sequence[str] = ()
     """The controls that read words, one of which at least must be a test; empty in files of older
     versions."""
 
@@ -134,17 +131,12 @@ class Question:
         arms = _compared(rows, self, verdict)
         below = below_chance(arms)
         others = [name for name in self.reads_words if name not in below]
-        parts = rows[rows["arm"].isin(others)]
-        untested = {*self.reads_words} & {*below} and (parts["auroc"] == 0.5).all()
-        if verdict is None or verdict.outcome != "holds" or not untested:
+        # what is 0.5 in every group has read nothing that comes twice
+        silent = (rows.loc[rows["arm"].isin(others), "auroc"] == 0.5).all()
+        tested = len(others) == len(self.reads_words) or not silent
+        if verdict is None or verdict.outcome != "holds" or tested:
             return arms, verdict
-        are = "are" if below[1:] else "is"
-        reason = (
-            f"no control that reads words is a test: {len(below)} of {len(verdict.controls)} "
-            f"controls {are} below chance"
-        )
-        if others:  # which read nothing that comes twice
-            reason += f", and {' and '.join(others)} found nothing to learn"
+        reason = f"no control that reads words is a test: {_count_below(arms)}"
         price = Price(f"more groups do not help: {ONE_GROUP}")
         return arms, structs.replace(verdict, outcome="undecided", reason=reason, price=price)
 
@@ -270,15 +262,10 @@ class ProbeCheck(Concluded):
         may change; "" of another."""
         if self.outcome not in ("holds", "undecided"):
             return ""
-        said, below = [], below_chance(self.arms)
-        if below and "below chance" not in self.reason:
-            are = "are below chance, so they rule" if below[1:] else "is below chance, so it rules"
-            said.append(
-                f"{len(below)} of {len(self.controls)} controls {are} out little: {ONE_GROUP}"
-            )
-        if self.absent:
-            said.append(f"without {self._absent_ones}")
-        return "; ".join(said)
+        count = _count_below(self.arms)
+        new = count and count not in self.reason
+        said = [f"{count}, which rules out little: {ONE_GROUP}"] if new else []
+        return "; ".join([*said, *([f"without {self._absent_ones}"] if self.absent else [])])
 
     @property
     def _absent_ones(self) -> str:
@@ -329,8 +316,7 @@ class ProbeCheck(Concluded):
         """
         content, rows = saved.read(path := Path(path))
         try:
-            words = tuple(content[saved.PROBE].get("reads_words", ()))
-            question = Question(**content[saved.PROBE] | {"reads_words": words})
+            question = Question(**content[saved.PROBE])
             stated, notes = content["verdict"]["outcome"], tuple(content["notes"])
         except (KeyError, TypeError) as e:
             raise saved.wrong(path, e) from e
@@ -426,7 +412,7 @@ def check_probe(
         rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
     shared = [] if groups is None or texts is None else _shared_words(texts, rows, names)
-    warnings = [*_too_few(claim, verdict), *_said_below(arms, shared), *_combined(texts, groups)]
+    warnings = [*_said_below(arms, shared), *_combined(texts, groups)]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -587,36 +573,27 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
     return numbers
 
 
-def _too_few(question: Question, verdict: Judged | None) -> list[str]:
-    """A note where even a probe that is always right cannot satisfy the condition, with the number
-    of groups over which it would: its exact lower limit over n of them is 0.025^(1/n)."""
-    if verdict is None or verdict.outcome != "undecided" or question.unit == FOLD:
-        return []
-    low, n = verdict.range[0], verdict.n[question.unit]
-    plain = parse(question.holds).plain and 0 < low < 1 == verdict.estimate
-    if not plain or (needed := math.ceil(math.log(0.025) / math.log(low))) <= n:
-        return []
-    return [
-        f"{n} groups are too few: even a probe that is always right has "
-        f"[{verdict.low:.3f}, 1.000]; {needed} would do"
-    ]
-
-
 def below_chance(arms: pd.DataFrame) -> list[str]:
     """Name the controls that are surely below chance, as nothing that was learned should be."""
     below = (arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PROBE, PERMUTED.name, ASKED.name])
     return [*map(str, arms.loc[below, "arm"])]
 
 
+def _count_below(arms: pd.DataFrame) -> str:
+    """Say how many controls are below chance; "" where none is."""
+    count = len(below_chance(arms))
+    be = "is" if count == 1 else "are"
+    return f"{count} of {len(arms) - 1} controls {be} below chance" if count else ""
+
+
 def _said_below(arms: pd.DataFrame, shared: Sequence[str]) -> list[str]:
     """A note on controls that are below chance, and on which words of near-copies are the cause."""
-    numbers = arms.set_index("arm")["auroc"]
-    each = [f"{name} (AUROC {numbers[name]:.3f})" for name in below_chance(arms)]
+    below = below_chance(arms)
     cause = f"; groups share {', '.join(shared)}" * bool(shared)
     return [
-        f"below chance: {', '.join(each)}; this happens if a row is judged by what was learned "
+        f"below chance: {', '.join(below)}; this happens if a row is judged by what was learned "
         f"from its near-copies, which have the other label{cause}: {ONE_GROUP}"
-        for _ in each[:1]
+        for _ in below[:1]
     ]
 
 
@@ -633,7 +610,7 @@ def _shared_words(texts: Sequence[str], rows: _Rows, names: Mapping[str, str]) -
         if yes and no and 2 * len(of) <= len(names):
             where = f"positive in {names[str(yes[0])]}, negative in {names[str(no[0])]}"
             shared.append(f"“{word}” ({where})")
-    return shared[:EXAMPLES]
+    return shared[:2]
 
 
 def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list[str]:

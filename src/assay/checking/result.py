@@ -22,7 +22,6 @@ from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST
 from assay.core.judging import rename_unit
-from assay.core.nouns import plural
 from assay.core.reasons import (
     BLIND,
     GROUPED,
@@ -225,11 +224,9 @@ class Concluded(Shown):
         if not names:
             return ()
         level = narrower_level(self.controls[names[0]])
-        which = f"{', '.join(names)}: the {plural('interval', len(names))} shown"
-        are, reach = ("are", "reach") if names[1:] else ("is", "reaches")
         return (
-            f"{which} {are} at {level}, the level by which controls are judged; at 95 % "
-            f"{'they' if names[1:] else 'it'} {reach} into the range of the claim",
+            f"{', '.join(names)}: shown at {level}, the level by which controls are judged; the "
+            "interval at 95 % reaches into the range of the claim",
         )
 
 

@@ -286,7 +286,7 @@ def find(
         groupings += _named(cells, unit, labels, examples, level)
         read = [v for v in vectors if not v.of_controls]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
-            patterns = list(_in_order(cells, unit, name, order, read, level))
+            patterns = list(_in_order(cells, unit, name, order, read, level, copies))
             if not ordered and name.lower() not in TIMES:
                 patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
                 patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
@@ -511,6 +511,7 @@ def _in_order(
     order: np.ndarray,
     vectors: Sequence[Vectors],
     level: float,
+    of_table: bool,
 ) -> Iterator[Grouping]:
     """Groups of neighbours, or of every so many-th unit, and series, in an order."""
     place, values = cells.places(unit), cells.values(unit)
@@ -519,6 +520,8 @@ def _in_order(
         "if such rows share something, for example a template, give it as a column and name that "
         "as the unit; if the order means nothing, this is chance, as in a few of 100 tables: new "
         f"{plural(unit, 2)} decide it"
+        + ", as does distinct=True if they are known to have no order"
+        * of_table
     )
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"

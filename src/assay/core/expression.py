@@ -705,13 +705,17 @@ def _share(reader: Reader, node: ast.expr, inside: bool, example: str) -> Walk:
     return number
 
 
+def _comparison(text: str) -> str:
+    """An example of a comparison, of arms where a text names arms, which a check has none of."""
+    if re.search(r"[\w\"']\.[A-Za-z_]", text):
+        return "'gated.fvu - relu.fvu < -0.02' or '0.98 < main.gamma < 1.02'"
+    name = re.search(r"[A-Za-z_]\w*", text)
+    return f"'{name[0] if name else 'effect'} > 0.3'"
+
+
 def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
     """The range that a comparison asks for, and what it compares; everything of an estimate."""
-    names = re.findall(r"[A-Za-z_]\w*", reader.text)
-    such = f"'{(names or ['effect'])[0]} > 0.3'"
-    if re.search(r"[\w\"']\.[A-Za-z_]", reader.text):  # names arms, which a check has none of
-        such = "'gated.fvu - relu.fvu < -0.02' or '0.98 < main.gamma < 1.02'"
-    example = f"write a comparison with a number, such as {such}"
+    example = f"write a comparison with a number, such as {_comparison(reader.text)}"
     if reader.kind == "estimate":
         if isinstance(tree, ast.Compare):
             raise reader.no("an estimate has no threshold; leave it out, or make it a claim")

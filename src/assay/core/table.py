@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Arms = dict[str, "xr.Dataset"]
-EMPTY = "with a missing number left out"
-"""What is said of the cells of an arm without a number."""
 FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
 ARMS, CELLS = 1_000, 10_000_000
@@ -127,7 +125,7 @@ class _Question:
         missing = int(present.size - present.sum())  # combinations that no row has among them
         if missing:
             cell = plural("cell", missing)
-            notes.append(f"{arm}: {missing:,} {cell} {EMPTY}")
+            notes.append(f"{arm}: {missing:,} {cell} with a missing number left out")
         return data, notes
 
     def _taken(self, column: Column, x: xr.DataArray, there: xr.DataArray) -> xr.DataArray:
@@ -238,8 +236,8 @@ def judge(
     judgement, tied, moved = decide(tested=tested, distinct=distinct)
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
     if len(units) == 1 and any("left out: " in note for note in later):  # of these cells
-        said = [n for n in notes if n.endswith(EMPTY) and n.partition(": ")[0] in compared]
-        notes = [n for n in notes if n not in said]
+        said = [f"{arm}: " for arm in compared]
+        notes = [n for n in notes if "missing" not in n or not n.startswith(tuple(said))]
     if not tied:
         judgement, shared = _weigh(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
@@ -382,10 +380,7 @@ def _weigh(
     more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
-    words = ", or ".join(ways) if few else [*ways][-1]
-    if first.name == dependence.ORDER and copies:  # of a table, whose author knows its units
-        words += f", as does distinct=True if {plural(units[0], 2)} are known to have no order"
-    price = Price(f"{more}{words}")
+    price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 
