@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from assay.ask.text import ClaimEntry
-from assay.ask.wording import claim, condition
+from assay.ask.wording import claim, condition, natural
 from assay.core.errors import ClaimError
 from assay.core.judging import judge
 
@@ -178,3 +178,20 @@ def test_a_sum_of_a_quantity_is_held_to_the_same():
     assert found.estimate == pytest.approx(fvu(ARMS["main"], 0.2), rel=1e-12), (
         "the mean of its sums, so that it stays a ratio of sums"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("max(mean(main.share), over=layer) > 0", (0, 1)),
+        ("main.share[layer=argmax(cut.share)] > 0", (0, 1)),
+        ("max(mean(main.share - cut.share), over=layer) > 0", (-1, 1)),
+        ("max(mean(main.share), over=layer) - main.cosine > 0", (-1, 2)),
+        ("max(mean(main.loss), over=layer) > 0", None),
+        ("first(mean(main.share) > 0.5, over=layer) > 0", None),
+        ("main.share - main.cosine > 0", (-1, 2)),
+    ],
+)
+def test_what_is_taken_over_levels_has_the_range_of_what_is_read_there(text, ends):
+    ranges = {"share": (0.0, 1.0), "cosine": (-1.0, 1.0), "loss": (None, None)}
+    assert natural(condition(text), lambda column: ranges[column.name]) == ends

@@ -1,6 +1,8 @@
 """What is taken over the levels of means: the number itself by a loop, and how often its interval
 contains the truth, in worlds where that is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy
@@ -65,6 +67,29 @@ def test_what_all_levels_have_in_common_does_not_widen_where_the_largest_is():
     texts = ["mean(x)", "mean(x) - mean(base)", "mean(base) + mean(x)", "mean(shifted)"]
     found = [taken(f"argmax({text}, over=layer)", arm) for text in texts]
     assert {(i.estimate, i.low, i.high) for i in found} == {(5.0, 5.0, 5.0)}
+
+
+def test_the_limits_of_a_largest_share_end_where_shares_end():
+    """Six shares near 1 at one layer, so that the band reaches beyond 1, where no share can be."""
+    x = np.full((6, 4), 0.3)
+    x[:, 2] = [0.99, 0.6, 0.97, 0.5, 0.95, 0.98]
+    arm = xr.Dataset({"x": (("prompt", "layer"), x + 0.01 * np.eye(6, 4))}, {"prompt": range(6)})
+    parsed = parse("max(mean(x), over=layer) > 0.2")
+    claim = Claim(
+        text="The largest share is above 0.2",
+        value=lambda arm, arms: {t: w(lambda c: arm[c.name]) for t, w in parsed.terms.items()},
+        statistic=parsed.statistic,
+        units=("prompt",),
+        low=parsed.low,
+        must_fail=("other",),
+        threshold_from="plan",
+        source="s",
+    )
+    arms = {"main": arm, "other": 0 * arm}
+    free = judge(claim, arms).verdict
+    within = judge(replace(claim, natural=(0.0, 1.0)), arms).verdict
+    assert free.high > 1 and within.high == 1
+    assert (within.estimate, within.low) == (free.estimate, free.low)
 
 
 def test_levels_at_which_all_units_agree_may_still_be_the_largest():

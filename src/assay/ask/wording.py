@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 
 from assay.ask.text import ClaimEntry, EstimateEntry, Literature
-from assay.core.bands import OfMeans
+from assay.core.bands import AT, OfMeans
 from assay.core.claims import Claim, Estimate, Published
 from assay.core.columns import Axes, Column
 from assay.core.errors import ClaimError, nearest
@@ -46,6 +46,8 @@ LARGEST = 6
 """Maximum number of measures of a condition whose ranges are combined."""
 _BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|count|argmax|argmin)\(")
 """Operations that are not sums and differences of measures."""
+_WITHIN_LEVELS = ("max", "min", "mean", "median", AT)
+"""What is taken over levels and cannot lie beyond all of them."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
 
@@ -341,24 +343,41 @@ def natural(
     """The smallest and the largest value of one unit for sums and differences of measures, given
     the range of each, infinite if unbounded; None if unbounded on both sides, or for other
     arithmetic."""
-    columns = read.parsed.columns
-    walk = read.parsed.terms.get("value")
-    bends = _BENDS.search(read.parsed.text) or any(
-        t.how in ("first", "last") for t in read.parsed.together
-    )
-    if read.parsed.share or read.parsed.is_rate:
+    parsed = read.parsed
+    bends = _BENDS.search(parsed.text) or any(t.how in ("first", "last") for t in parsed.together)
+    if parsed.share or parsed.is_rate:
         return 0.0, 1.0
-    if walk is None or read.equal or len(columns) > LARGEST or bends:
+    if read.equal or len(parsed.columns) > LARGEST:
         return None
-    ends = [range_of(c) for c in columns]
-    ranges = [
-        (-math.inf if low is None else low, math.inf if high is None else high)
-        for low, high in ends
-    ]
+    ranges = {
+        c: (-math.inf if low is None else low, math.inf if high is None else high)
+        for c, (low, high) in zip(parsed.columns, map(range_of, parsed.columns), strict=True)
+    }
+    if (walk := parsed.terms.get("value")) is not None:
+        return None if bends else _least_and_greatest(walk, ranges)
+    if not isinstance(parsed.statistic, OfMeans) or re.search("[/*]", parsed.text):
+        return None
+    # A number that is chosen among levels, or their mean, is within the range of each level.
+    parts = parsed.statistic.parts
+    found = {name: _least_and_greatest(walk, ranges) for name, walk in parsed.terms.items()}
+    terms = {name: ends for name, ends in found.items() if ends is not None}
+    if len(terms) < len(found) or any(part.how not in _WITHIN_LEVELS for part in parts):
+        return None
+    by_name = {Column(None, name): ends for name, ends in terms.items()}
+    of_parts = {part.text: _least_and_greatest(part.inner[0], by_name) for part in parts}
+    return _least_and_greatest(parsed.statistic.outer, {**terms, **of_parts})
+
+
+def _least_and_greatest(
+    walk: Callable[..., Any], ranges: Mapping[Any, tuple[float, float] | None]
+) -> tuple[float, float] | None:
+    """The ends of sums and differences of numbers with these ranges; None if they have none."""
+    if None in ranges.values():
+        return None
     with np.errstate(all="ignore"):
         corners = [
-            float(walk(dict(zip(columns, map(np.float64, values), strict=True)).__getitem__))
-            for values in itertools.product(*ranges)
+            float(walk(dict(zip(ranges, map(np.float64, values), strict=True)).__getitem__))
+            for values in itertools.product(*(ends for ends in ranges.values() if ends))
         ]
     low, high = min(corners), max(corners)
     nothing = any(map(math.isnan, corners)) or (math.isinf(low) and math.isinf(high))

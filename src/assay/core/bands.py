@@ -206,6 +206,20 @@ def interval_of(
     return replace(i, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
 
 
+def in_range(i: Interval, ends: tuple[float, float] | None) -> Interval:
+    """Cut the limits that a band gives off at the ends of the measure's range, beyond which its
+    mean of no level can lie."""
+    if i.band is None or ends is None:
+        return i
+    (least, greatest), of_band = ends, i.band
+
+    def limits(level: float, narrowed: float = 1.0) -> tuple[float, float]:
+        low, high = of_band(level, narrowed)
+        return max(low, least), min(high, greatest)
+
+    return replace(i, low=max(i.low, least), high=min(i.high, greatest), band=limits)
+
+
 class _Band:
     """The simultaneous limits of all numbers that a statistic is taken of."""
 

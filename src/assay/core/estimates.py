@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.core.bands import OfMeans, correlation, interval_of
+from assay.core.bands import OfMeans, correlation, in_range, interval_of
 from assay.core.bands import wider as wider_by
 from assay.core.bounded import Bounds, exact_bounds
 from assay.core.claims import Estimate, Exact
@@ -467,6 +467,7 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
     if statement.groups:
         i = grouped(statement.groups, statement.units, statement.statistic, data, i, level)
         method += f"; {groups_in_words(statement.groups)}"
+    i = in_range(i, statement.natural)
     low, high = limits(i)
     t_low, t_high = i.t_low, i.t_high
     if i.undefined > UNDEFINED:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from msgspec import structs
 
 from assay.core import power
-from assay.core.bands import OfMeans, interval_of
+from assay.core.bands import OfMeans, in_range, interval_of
 from assay.core.bounded import Bounds, bounded_mean, exact_bounds
 from assay.core.claims import ESTIMAND, Claim, Groups, rescale, unscaled
 from assay.core.contrasts import UNDEFINED, Between, contrast
@@ -379,6 +379,7 @@ def _judge_arm(
     i = alone = _interval(claim, data, level, draws=1 if brief else DRAWS)
     if name == claim.of:
         i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
+    i = in_range(i, claim.natural if claim.scale == "plain" else None)
     outcome = _outcome(claim, i)
     # Units that diverged are not missing at random: the outcome must stay the same if they had
     # been the worst on either side.
