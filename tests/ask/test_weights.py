@@ -3,6 +3,7 @@ circuit makes of a token."""
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -309,6 +310,15 @@ def test_weights_that_there_cannot_be_are_refused(fields, why):
         reads.check(Read(name="it", **fields))
 
 
+@pytest.mark.parametrize("kind", ["q", "k", "v"])
+def test_the_later_head_of_a_composition_can_be_named_in_a_study(kind):
+    read = Read(name="it", weights=f"{kind}_composition", heads=("0.1",), to="2.2")
+    reads.check(read)
+    reads.check(msgspec.structs.replace(read, to="2.{head}", sweep={"head": (0, 1, 2)}))
+    with pytest.raises(DataError, match=r"a head is written LAYER\.HEAD.*got 'previous'"):
+        reads.check(msgspec.structs.replace(read, to="previous"))
+
+
 def test_parts_that_the_model_does_not_have_are_refused(tmp_path):
     naive = Naive(tmp_path / "llama", "llama")
     read = Read(name="it", weights="copying", heads=("1.9",))
@@ -358,6 +368,19 @@ def test_a_claim_about_one_number_of_the_weights_is_refused(tmp_path):
     for one in ("main.copies[block=1, head=2] > 0.5", "max(main.copies, over=(block, head)) > 0.5"):
         with pytest.raises(ExperimentError, match="no interval and no verdict"):
             study(one)
+
+
+def test_a_study_claims_that_most_heads_compose_with_a_later_one(tmp_path):
+    naive = Naive(tmp_path / "llama", "llama")
+    holds = "share(mean(main.copies) > 0.02, over=(block, head)) > 0.2"
+    words = STUDY.format(folder=naive.folder, holds=holds).replace('"copying"', '"k_composition"')
+    words = words.replace('block = "0:3"', 'block = "0:2"').replace(
+        "sweep =", 'to = "2.3"\nsweep ='
+    )
+    assert 'to = "2.3"' in words
+    assert composing.composed(parsed(tmp_path / "s.toml", words)).claims
+    with pytest.raises(ExperimentError, match=r"a head is written LAYER\.HEAD.*got 'last'"):
+        composing.composed(parsed(tmp_path / "s.toml", words.replace('"2.3"', '"last"')))
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma3_text"])

@@ -801,10 +801,13 @@ def _check_point(
             )
         if text:
             Site.parse(text)
-    for head in (*read.heads, *filter(None, [read.pattern])):
+    later = read.weights in weights.COMPOSITIONS  # then `to` is a head, and not a token
+    for head in (*read.heads, *filter(None, [read.pattern]), *([str(read.to)] * later)):
         head_of(head)
-    words_of = (("position", kind.places), ("to", activations.TARGETS), ("attends", ()))
-    for field_name, words in words_of:
+    words_of = {"position": kind.places, "to": activations.TARGETS, "attends": ()}
+    if later:
+        del words_of["to"]
+    for field_name, words in words_of.items():
         place: Any = getattr(read, field_name)
         several = place if isinstance(place, tuple) and field_name == "position" else (place,)
         several = () if field_name == "attends" and place == "" else several
