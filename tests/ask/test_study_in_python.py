@@ -58,9 +58,13 @@ def test_it_runs_as_its_file_does(folder):  # noqa: F811
         claim=Claim(text="It is", holds="main.good > 0"),
     )
     path = folder / "values.toml"
-    assert len(study.plan(path, folder / "store").missing) > 0
+    before = study.plan(path, folder / "store")
+    to_do = len(before.missing)
+    assert to_do > 0
+    assert repr(before).startswith(f"values: {to_do} run") and "to do, 0 stored" in repr(before)
     result = study.run(path, root=folder / "store")
-    assert not study.plan(path, folder / "store").missing
+    after = study.plan(path, folder / "store")
+    assert not after.missing and f"values: 0 runs to do, {to_do} stored" in repr(after)
     assert result.judged[0].claim.text == "It is"
 
 

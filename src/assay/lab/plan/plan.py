@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from assay.core.compute import Range, in_bytes
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
+from assay.core.nouns import counted
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.lab.plan.preset import Preset, apply_preset
@@ -79,6 +80,13 @@ class Plan:
     """As the experiment's."""
     listing: frozenset[tuple[str, int]] = frozenset()
     """The folders of runs that were there when it was made."""
+
+    def __repr__(self) -> str:
+        """Summarise it in a line, with its notes below."""
+        cost = f", about {self.cpu_seconds:,.0f} CPU-seconds" if self.cpu_seconds is not None else ""
+        runs = counted(len(self.missing), "run")
+        line = f"{self.experiment}: {runs} to do, {len(self.cached):,} stored{cost}"
+        return "\n".join((line, *(f"note: {note}" for note in self.notes)))
 
     @cached_property
     def missing(self) -> tuple[PlannedRun, ...]:
