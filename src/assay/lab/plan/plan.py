@@ -83,7 +83,8 @@ class Plan:
 
     def __repr__(self) -> str:
         """Summarise it in a line, with its notes below."""
-        cost = f", about {self.cpu_seconds:,.0f} CPU-seconds" if self.cpu_seconds is not None else ""
+        seconds = self.cpu_seconds
+        cost = "" if seconds is None else f", about {seconds:,.0f} CPU-seconds"
         runs = counted(len(self.missing), "run")
         line = f"{self.experiment}: {runs} to do, {len(self.cached):,} stored{cost}"
         return "\n".join((line, *(f"note: {note}" for note in self.notes)))
