@@ -376,10 +376,8 @@ def _judge_arm(
     arm_reader, data, bad, survived = _survivors(claim, name, arms)
     unit = run_unit(claim.units, arm_reader)
     data = _scaled(claim, name, data)
-    i = alone = _interval(claim, data, level, draws=1 if brief else DRAWS)
-    if name == claim.of:
-        i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
-    i = in_range(i, claim.natural if claim.scale == "plain" else None)
+    alone = _interval(claim, data, level, draws=1 if brief else DRAWS)
+    i = _final(claim, name, data, alone, level)
     outcome = _outcome(claim, i)
     # Units that diverged are not missing at random: the outcome must stay the same if they had
     # been the worst on either side.
@@ -751,6 +749,14 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         by = claim.rounding
         return replace(i, low=i.low - by, high=i.high + by, rounding=by) if by else i
     return exactly(i, bounds, level)
+
+
+def _final(claim: Claim, name: str, data: Table, i: Interval, level: float) -> Interval:
+    """The interval of an arm within the range of its measure; of the claim's own arm it also
+    allows for the groups of units."""
+    if name == claim.of:
+        i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
+    return in_range(i, claim.natural if claim.scale == "plain" else None)
 
 
 def grouped(
