@@ -87,6 +87,7 @@ class Calls:
     content: str = field(default="", init=False)
     """A hash of the function, by what it is and closes over."""
     _base: str = field(default="", init=False)
+    _names: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         seen = Fingerprint().add(self.function)
@@ -177,6 +178,12 @@ class Calls:
             numbers[name] = x
         if not numbers:
             raise DataError(f"{self.name} under {arm} gave no numbers")
+        if self._names and {*numbers} != self._names:
+            raise DataError(
+                f"{self.name} gives other names of numbers for other things: "
+                f"{', '.join(sorted({*numbers, *self._names}))}"
+            )
+        self._names = {*numbers}
         return numbers
 
     def _path(self, thing: Any, rows: Sequence[int], repeat: int) -> Path | None:

@@ -23,6 +23,7 @@ from assay.checking.credited import (
 )
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
+from assay.checking.repeats import ALIKE, Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.errors import ClaimError, DataError, every, nearest
@@ -37,9 +38,6 @@ BEFORE, AFTER = ENDS
 MOVED = 2.0
 """Standard deviations of prompts from which it is reported that a number moves which the condition
 does not name."""
-ALIKE = 0.05
-"""The share of the largest effect up to which numbers that should be the same may differ, as they
-do by rounding in a batch of another size."""
 
 
 def check(
@@ -203,8 +201,9 @@ class _Asked:
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
-        # of two prompts without the thing, before and after a call with it
-        self.ends: tuple[Numbers, Numbers] = {}, {}
+        ends = [0, len(calls.prompts) - 1]
+        self.without = Repeats(lambda: calls("none", none, ends))
+        self.with_it = Repeats(lambda: calls(credit.kind, self.thing, ends))
         self.noise = 0.0
         self.notes: list[str] = []
         self.placed: dict[str, Placed] = {}
@@ -227,23 +226,20 @@ class _Asked:
         """
         rows, kind = [0, len(self.calls.prompts) - 1], self.what.kind
         contents = self._contents(rows)
-        first = self.calls("none", self.none, rows)
-        numbers = [self.calls(kind, self.thing, rows), self.calls("none", self.none, rows)]
-        self.ends = first, numbers[1]
+        numbers = [x.take() for x in (self.without, self.without, self.with_it)]
         for role, then in self._contents(rows).items():
             if then != contents[role]:
                 raise DataError(
                     f"{self.calls.name} changes the {role} that it is given, which it gets again; "
                     "let it work on a copy"
                 )
+        self.without.compare(numbers[2])
+        self.with_it.far = self.without.far
+        self._refuse_left("it")
         if kind != "training":
             for arm, make in self.things.items():
                 numbers.append(self.calls(arm, make(), rows))
-        if {*map(tuple, numbers)} != {tuple(numbers[0])}:
-            raise DataError(
-                f"{self.calls.name} gives other names of numbers for other things: "
-                f"{', '.join(sorted({n for x in numbers for n in x}))}"
-            )
+            self._refuse_left("it and with controls")
         every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
@@ -256,22 +252,28 @@ class _Asked:
         seen = {role: Fingerprint().add(value) for role, value in given.items()}
         return {role: s.digest for role, s in seen.items() if not s.opaque}
 
-    def _compare_calls(self, after: Numbers) -> None:
-        """Refuse a function, steady otherwise, that gives other numbers without the thing once it
-        was called with it; and note where a prompt's numbers depend on those next to it. Raises:
-        DataError."""
-        first, second = self.ends
+    def _refuse_left(self, others: str) -> None:
+        """Call the function without the thing once more. Raises: DataError where its numbers show
+        what calls before it left behind."""
+        name, kind, why = self.calls.name, self.what.kind, "such as a hook that is not removed"
+        if moved := self.without.stepped():
+            raise DataError(
+                f"{name} gives other numbers without the {kind} once it was called with {others}, "
+                f"by up to {moved:.3g}: something stays in the model, {why}"
+            )
+        for repeats, which in (self.without, "without"), (self.with_it, "with"):
+            if moved := repeats.drifted():
+                raise DataError(
+                    f"each call of {name} {which} the {kind} moves its numbers further, by up to "
+                    f"{moved:.3g} in {len(repeats.seen)} calls: something stays in the model, {why}"
+                )
+
+    def _compare_sizes(self, after: Numbers) -> None:
+        """Note where a prompt's numbers depend on those next to it."""
         places = [0, len(self.calls.prompts) - 1]
         for name, x in self.before.items():
             effect = float(np.nanmax(np.abs(after[name] - x), initial=0.0))
-            moved = float(np.nanmax(np.abs(second[name] - first[name]), initial=0.0))
-            other = float(np.nanmax(np.abs(x[places] - second[name]), initial=0.0))
-            if moved > ALIKE * effect:
-                raise DataError(
-                    f"{self.calls.name} gives other numbers without the {self.what.kind} once it "
-                    f"was called with it, by up to {moved:.3g}: something stays in the model, such "
-                    "as a hook that is not removed"
-                )
+            other = float(np.nanmax(np.abs(x[places] - self.without.seen[0][name]), initial=0.0))
             if other > ALIKE * max(effect, float(np.nanstd(x))):
                 self.notes.append(
                     f"the number of a prompt depends on which others are in the call, by up to "
@@ -299,18 +301,22 @@ class _Asked:
         self.before = calls("none", self.none)
         after = calls(kind, self.thing)
         again = calls(kind, self.thing, repeat=1)
-        if any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after):
+        differ = any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after)
+        if differ or self.without.noisy:
+            self.with_it.take()
+            self._refuse_left("it and with controls")
             calls.steps.total += 1
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
         else:
-            self._compare_calls(after)
+            self._compare_sizes(after)
         self.arms[kind] = self._effects(after)
         for k, (arm, make) in enumerate(self.things.items()):
             numbers = calls(arm, make())
             if k == 0:
                 self._same([after, self.before, numbers])
             self.arms[arm] = self._effects(numbers)
+        self._refuse_left("it and with controls")
 
     def damage(
         self,
@@ -370,7 +376,8 @@ class _Asked:
         self.noise = float(max(apart)) / 2
         self.notes.append(
             f"two calls of {self.calls.name} differ, by {2 * self.noise:.2g} in the mean effect: "
-            f"their mean is judged, with an interval that is {self.noise:.2g} wider on either side"
+            f"their mean is judged, with an interval that is {self.noise:.2g} wider on either "
+            "side; if nothing in it is random, a call leaves something behind, such as a hook"
         )
 
     def _effects(self, after: Numbers) -> Numbers:
