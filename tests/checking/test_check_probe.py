@@ -269,8 +269,22 @@ def test_that_the_text_alone_decides_is_said_before_an_undecided_verdict():
     texts = [t + " indeed" * int(label) for t, label in zip(TEXTS, Y, strict=True)]
     p = assay.check_probe(PLANTED, Y, groups=GROUPS, texts=texts, holds="auroc > 0.95")
     first, last = p.headline().splitlines()
-    assert first.startswith("the text alone decides the label: AUROC 1 for bag")
+    assert first.startswith("the text alone separates the labels of these rows: AUROC 1 for bag")
     assert p.interval[0] < 0.95 < p.interval[1] and last.startswith("undecided")
+
+
+@pytest.mark.parametrize(("count", "satisfies"), [(8, "undecided"), (30, "YES")])
+def test_a_perfect_control_of_few_groups_says_that_its_limits_are_exact(count, satisfies):
+    """Of 8 groups without an error, Clopper and Pearson's lower limit is 0.025^(1/8) = 0.63."""
+    few = count > GROUPS
+    texts = [t + " indeed" * int(label) for t, label in zip(TEXTS, Y, strict=True)]
+    texts = [t for t, kept in zip(texts, few, strict=True) if kept]
+    given = {"groups": GROUPS[few], "texts": texts, "holds": "auroc > 0.8"}
+    p = assay.check_probe(PLANTED[few], Y[few], **given)
+    (bag,) = [line for line in p.cells() if line[0] == "bag"]
+    assert f"[{0.025 ** (1 / count):.3f}, 1.000]" in bag[2] and satisfies in bag
+    assert ("so the limits are exact" in bag[-1]) == (satisfies == "undecided")
+    assert p.headline().startswith("the text alone separates the labels of these rows")
 
 
 def test_a_warning_names_the_groups_that_have_all_errors_and_the_outcome_without_them():

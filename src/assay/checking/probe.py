@@ -65,6 +65,8 @@ IN_TEXTS: Mapping[Control, str] = {
 """What the controls explain that read the text alone, and no embeddings."""
 EMBEDDED = [in_words(control.why) for control in (EMBEDDING, PLACES)]
 """What those explain that read the embeddings of the tokens."""
+EXACT = "; all groups are separated perfectly, so the limits are exact"
+"""What is added to a control that is undecided although its AUROC is 1."""
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
@@ -209,7 +211,9 @@ class ProbeCheck(Concluded):
                 ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
             says = NO_TEST if row["arm"] in below_chance(self.arms) else ""
             satisfies = [says or CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
-            lines.append((row["arm"], *numbers, ahead, *satisfies, row["why"]))
+            perfect = verdict and verdict.outcome == "undecided" and row["auroc"] >= 1
+            why = f"{row['why']}{EXACT if perfect else ''}"
+            lines.append((row["arm"], *numbers, ahead, *satisfies, why))
         return lines
 
     @property
@@ -226,11 +230,11 @@ class ProbeCheck(Concluded):
         perfect = self.arms[self.arms["auroc"] >= 1]
         given = ""
         for sentence, reasons in (
-            ("the text alone decides", [*map(in_words, IN_TEXTS.values())]),
-            ("the embeddings of the tokens alone decide", EMBEDDED),
+            ("the text alone separates", [*map(in_words, IN_TEXTS.values())]),
+            ("the embeddings of the tokens alone separate", EMBEDDED),
         ):
             if names := ", ".join(perfect["arm"][perfect["why"].isin(reasons)]):
-                given += f"{sentence} the label: AUROC 1 for {names}\n"
+                given += f"{sentence} the labels of these rows: AUROC 1 for {names}\n"
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
