@@ -587,7 +587,9 @@ def test_a_check_says_which_studies_measured_its_prompts(folder, tmp_path, monke
         ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
         v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
         return [
-            n for n in v.notes if "with a study: one (1 claim), scan (3 points of a sweep)" in n
+            n
+            for n in v.notes
+            if "or another model, with a study: one (1 claim), scan (3 points of a sweep)" in n
         ]
 
     rows = pd.read_csv(folder / "capitals.csv")

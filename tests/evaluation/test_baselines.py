@@ -103,7 +103,7 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     random = compared["random"]["fvu"]["estimate"]
     assert (
         f"tokens it leaves {left:#.3g} times the variance unexplained; a random dictionary that is "
-        f"on as often leaves {100 * random:.1f}\N{NO-BREAK SPACE}% unexplained, "
+        f"on about as often leaves {100 * random:.1f}\N{NO-BREAK SPACE}% unexplained, "
         in sentences(compared)
     )
     assert not re.search(r"explains? \d", sentences(compared)), "one verb for all that is compared"

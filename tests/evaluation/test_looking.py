@@ -7,7 +7,7 @@ from test_evaluating import SAELENS, own, plain
 
 import tiny_models
 from assay.core.errors import DataError, SpecError
-from assay.evaluation import look
+from assay.evaluation import look, summary
 from assay.subjects import folder as models
 
 TEXT = "def f3_1(x):\n    return x + 12"
@@ -69,7 +69,13 @@ def test_delta_is_that_of_a_forward_pass_without_the_feature(skip, outlier, naiv
 def test_of_a_model_that_guesses_the_losses_say_nothing(found, model):
     vocabulary = models.find(str(model)).config["vocab_size"]
     assert found.loss > np.log(vocabulary) - 0.1, "its weights are random"
-    assert f"is no better than a guess among all {vocabulary:,} tokens" in found.notes[0]
+    better = "hardly" if round(found.loss, 2) < round(np.log(vocabulary), 2) else "no"
+    told = f"is {better} better than a guess among all {vocabulary:,} tokens"
+    assert told in found.notes[0]
+    (below,) = summary.guessing(10.76, 49_152)
+    assert "10.76 nats, is hardly better than a guess among all 49,152 tokens (10.80)" in below
+    (above,) = summary.guessing(10.84, 49_152)
+    assert "10.84 nats, is no better than a guess" in above and not summary.guessing(10.6, 49_152)
 
 
 def test_what_is_left_out_is_said():

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+NO_NOUNS = ("correct", "first", "left", "other", "right", "same", "second", "true", "wrong")
+"""Names of columns that have no plural."""
+
 
 def plural(noun: str, n: int) -> str:
-    """The noun for n things: seed for 1, seeds for 6, densities for 6; classes stay classes."""
+    """The noun for n things: seed for 1, seeds for 6, densities for 6; classes stay classes;
+    values of right."""
+    if noun in NO_NOUNS:
+        return f"{'value' if n == 1 else 'values'} of {noun}"
     if n == 1 or noun.endswith("s"):
         return noun
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"

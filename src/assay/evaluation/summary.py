@@ -136,14 +136,16 @@ def without_shares(compared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def guessing(loss: float, vocabulary: int) -> list[str]:
-    """Say that the model predicts a text no better than a guess would, if that is so: then no
+    """Say that the model predicts a text hardly better than a guess would, if that is so: then no
     loss says anything about a dictionary."""
     guess = math.log(vocabulary)
     if loss <= guess - GUESS:
         return []
+    better = "hardly" if round(loss, 2) < round(guess, 2) else "no"
     return [
-        f"the clean loss, {loss:.2f} nats, is no better than a guess among all {vocabulary:,} "
-        f"tokens ({guess:.2f}): {NOTHING_PREDICTED}, so the losses say nothing about the dictionary"
+        f"the clean loss, {loss:.2f} nats, is {better} better than a guess among all "
+        f"{vocabulary:,} tokens ({guess:.2f}): {NOTHING_PREDICTED}, so the losses say nothing "
+        "about the dictionary"
     ]
 
 

@@ -144,7 +144,8 @@ def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str
         for study, (n, claims) in sorted(sizes.items(), key=lambda size: size[1])
     )
     advice = "if the claim was chosen because of what was found there, check it on other prompts"
-    return [f"also looked at on these prompts with a study: {each}; {advice}"] if each else []
+    looked = "also looked at on these prompts, in this or another model, with a study"
+    return [f"{looked}: {each}; {advice}"] if each else []
 
 
 def _claims(count: int) -> str:
