@@ -350,6 +350,20 @@ def test_a_cards_histogram_keeps_every_firing():
     assert said[0] == 0 + 1 + 2 + 3
 
 
+def test_the_top_of_a_page_says_what_was_found_of_each_claim():
+    holds, fails, undecided = sample.result().verdicts[:3]
+    data = structs.replace(sample.result(), verdicts=(holds, fails, undecided))
+    top = pages.page(data, turned={holds.text: "unspecific"}).partition("</header>")[0]
+    said = [re.sub("<[^>]*>", "", line) for line in re.findall('<p class="question">(.*)</p>', top)]
+    assert said == [
+        f"● holds → ◐ unspecific by challenge: {holds.text}",
+        f"✕ fails: {fails.text}",
+        f"○ undecided: {undecided.text}",
+    ]
+    alone = structs.replace(data, verdicts=(holds,))
+    assert pages.page(alone).count(f"holds</span>: {holds.text}<") == 1, "its answer is next"
+
+
 LONG_ARM = "the-residual-stream-before-the-last-block/other-training-draws-of-the-same-dictionary"
 LONG_CLAIMS = [
     {"at": "at block 26, head 0 (the interval is of whichever is highest)"},
