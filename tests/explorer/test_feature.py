@@ -183,6 +183,18 @@ def test_quarters_hold_the_even_sample_from_strong_to_weak(index):
         assert min(c.value for c in stronger) >= max(c.value for c in weaker)
 
 
+def test_a_quarter_has_a_range_only_where_its_ends_are_written_differently(world):
+    ranges = []
+    for k in range(40):
+        found = re.findall(
+            r"quarter: (\d+) shown, (.*?)</summary>", world.client.get(f"{BASE}/{k}").text
+        )
+        ranges += [(int(n), words.split(" to ")) for n, words in found]
+    assert all(len(set(ends)) == len(ends) for _, ends in ranges)
+    assert all(len(ends) == 1 for n, ends in ranges if n == 1)
+    assert {len(ends) for _, ends in ranges} == {1, 2}
+
+
 def test_following_another_visits_every_feature_that_fires_once(index):
     seen, at = [], 7
     for _ in range(len(index.alive)):
