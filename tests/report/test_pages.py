@@ -407,6 +407,7 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, browser, tmp_path):
         view.set_viewport_size({"width": width, "height": 800})
         view.emulate_media(color_scheme=scheme)
         assert view.evaluate("document.documentElement.scrollWidth") <= width
+        assert view.evaluate(CUT_OFF) == []
         view.fill("#find", "no such text anywhere")
         assert view.inner_text("#count") == "0 shown"
         view.fill("#find", "")
