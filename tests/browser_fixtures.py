@@ -51,6 +51,27 @@ CONTRAST = """() => {
 }"""  # noqa: E501
 
 
+CUT_OFF = """() => {
+  const wrong = [], box = el => el.getBoundingClientRect();
+  for (const svg of document.querySelectorAll('svg')) {
+    if (svg.ownerSVGElement || !svg.checkVisibility()) continue;
+    const frame = box(svg), seen = [];
+    for (const text of svg.querySelectorAll('text')) {
+      const words = text.textContent.trim(), r = box(text);
+      if (!words || !r.width || getComputedStyle(text).opacity === '0') continue;
+      if (r.left < frame.left - 1 || r.right > frame.right + 1 || r.top < frame.top - 1 || r.bottom > frame.bottom + 1)
+        wrong.push(['outside its figure', words]);
+      for (const [other, o] of seen)  // a text may lie on its own halo
+        if (other !== words && Math.min(r.right, o.right) - Math.max(r.left, o.left) > 1 && Math.min(r.bottom, o.bottom) - Math.max(r.top, o.top) > 3)
+          wrong.push(['on each other', other, words]);
+      seen.push([words, r]);
+    }
+  }
+  return wrong;
+}"""  # noqa: E501
+"""The texts of figures that lie outside their figure or on each other, as a browser sets them."""
+
+
 @contextmanager
 def serving(app):
     """Answer at an address of this machine meanwhile; the address."""

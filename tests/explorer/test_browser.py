@@ -10,7 +10,7 @@ from pages_world import BASE
 from assay.explorer.app import application
 from assay.explorer.library import Library
 from assay.explorer.pages import dictionary
-from browser_fixtures import CONTRAST, SHAPES
+from browser_fixtures import CONTRAST, CUT_OFF, SHAPES
 
 PAGES = [
     "/",
@@ -48,6 +48,7 @@ def test_every_page_fits_and_is_read_in_both_lights(page):
             page.set_viewport_size(shape["viewport"])
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= shape["viewport"]["width"], (address, shape)
+            assert page.evaluate(CUT_OFF) == [], (address, shape)
             poor = page.evaluate(CONTRAST)
             assert not poor, (address, shape, poor[:3])
 

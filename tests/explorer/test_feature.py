@@ -183,6 +183,27 @@ def test_quarters_hold_the_even_sample_from_strong_to_weak(index):
         assert min(c.value for c in stronger) >= max(c.value for c in weaker)
 
 
+def test_a_feature_that_was_not_ablated_says_how_it_can_be(world):
+    """Which more are ablated is chosen by how often they fire, and not by name; a text of one's own
+    ablates the feature that is asked."""
+    for k, chosen in ((4, True), (6, True), (7, False), (11, False)):
+        html = world.client.get(f"{BASE}/{k}").text
+        assert ("this one may not be among them" in html) == (not chosen)
+        assert 'id="yours"' in html
+
+
+def test_a_quarter_has_a_range_only_where_its_ends_are_written_differently(world):
+    ranges = []
+    for k in range(40):
+        found = re.findall(
+            r"quarter: (\d+) shown, (.*?)</summary>", world.client.get(f"{BASE}/{k}").text
+        )
+        ranges += [(int(n), words.split(" to ")) for n, words in found]
+    assert all(len(set(ends)) == len(ends) for _, ends in ranges)
+    assert all(len(ends) == 1 for n, ends in ranges if n == 1)
+    assert {len(ends) for _, ends in ranges} == {1, 2}
+
+
 def test_following_another_visits_every_feature_that_fires_once(index):
     seen, at = [], 7
     for _ in range(len(index.alive)):

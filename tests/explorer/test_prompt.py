@@ -20,6 +20,7 @@ from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
 from assay.features.index.reader import Index
+from assay.features.live import prompts
 from assay.features.live.ablation import ablate_features, attribute, matters
 from assay.features.live.edits import Change, change, likely
 from assay.subjects import folder
@@ -124,8 +125,32 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     really = prompt.ablate_each
     monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=9.5))
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT + " again", "exact": 1}).text
-    assert "No single feature helps it more than chance" in page and "9.5 nats" in page
+    assert "helps it more than chance: without any one" in page and "9.5 nats" in page
     assert "These help" not in page and "These hurt" not in page
+
+
+@pytest.mark.parametrize("chance", [0.0, 9.5])
+@pytest.mark.parametrize("count", [3, WIDTH])
+def test_what_helps_most_is_said_of_the_features_that_were_ablated(
+    tiny, client, monkeypatch, chance, count
+):
+    """Which features are on is counted in a naive pass."""
+    text, really = f"{TEXT} # {count} {chance}", prompt.ablate_each
+    for module in (prompt, prompts):
+        monkeypatch.setattr(module, "COUNT", count)
+    monkeypatch.setattr(
+        prompt, "ablate_each", lambda *given: replace(really(*given), chance=chance)
+    )
+    _, codes = tiny.naive(tiny.ids(text))
+    on = int((codes[1:] > 0).any(0).sum())
+    page = client.get(f"{tiny.base}/prompt", params={"text": text, "exact": 1}).text
+    sentence = " ".join(re.sub("<[^>]*>", "", page.partition("Features that matter to")[2]).split())
+    of = f"the {count} features that were ablated, those with the largest first-order estimates of "
+    many = on > count
+    assert (f"{of}all {on}, " in sentence) == many
+    alone = "No single feature helps" if chance else "Feature "
+    assert (alone in sentence) == (not many)
+    assert ("None of the" in sentence) == (many and chance > 0)
 
 
 def test_the_error_is_weighed_against_the_features_by_ablation(tiny, client, ask, monkeypatch):
@@ -157,7 +182,7 @@ def test_a_name_in_a_sentence_is_in_quotes(tiny, client, monkeypatch):
     really = prompt.ablate_each
     monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=0.0))
     page = client.get(f"{tiny.base}/prompt", params={"text": f"{TEXT} once", "exact": 1}).text
-    (sentence,) = re.findall(r"Feature <a [^>]*>\d+</a> (.*?) helps it most", page)
+    (sentence,) = re.findall(r"eature <a [^>]*>\d+</a> (.*?) helps it most", page)
     name = re.sub("<[^>]*>", "", sentence)
     assert re.fullmatch("“.+”", name) or name in ("(not on in the indexed text)",), name
 

@@ -77,8 +77,22 @@ def test_a_feature_is_found_by_the_token_on_which_it_fires_most_strongly(world):
             expected.setdefault(strongest, []).append(k)
     assert expected
     for token, features in expected.items():
-        page = told(world, f"{SEARCH}?by=token&q={quote(words([token])[0])}&id={token}")
+        address = f"{SEARCH}?by=token&q={quote(words([token])[0])}&id={token}"
+        page = told(world, address)
         assert [r["feature"] for r in page["lists"][1]["rows"]] == features
+        many = "1 feature:" if len(features) == 1 else f"{len(features)} features, by number:"
+        assert f"{many} the strongest firing is on this token" in world.client.get(address).text
+
+
+def test_a_list_of_one_has_no_order(world):
+    totals = set()
+    for token in told(world, f"{SEARCH}?by=promoted&q=e")["tokens"]:
+        address = f"{SEARCH}?by=promoted&q=e&id={token['token']}"
+        total = told(world, address)["lists"][0]["total"]
+        totals.add(min(total, 2))
+        ordered = "the highest logit first" in world.client.get(address).text
+        assert ordered == (total > 1)
+    assert {1, 2} <= totals
 
 
 @pytest.mark.parametrize("by", ["token", "promoted", "suppressed"])

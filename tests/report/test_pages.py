@@ -21,6 +21,7 @@ from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, Judged, ResultData
 from assay.report import evaluations, pages, tables
+from browser_fixtures import CUT_OFF
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 HEADER = Header(
@@ -349,6 +350,52 @@ def test_a_cards_histogram_keeps_every_firing():
     assert said[0] == 0 + 1 + 2 + 3
 
 
+def test_the_top_of_a_page_says_what_was_found_of_each_claim():
+    holds, fails, undecided = sample.result().verdicts[:3]
+    data = structs.replace(sample.result(), verdicts=(holds, fails, undecided))
+    top = pages.page(data, turned={holds.text: "unspecific"}).partition("</header>")[0]
+    said = [re.sub("<[^>]*>", "", line) for line in re.findall('<p class="question">(.*)</p>', top)]
+    assert said == [
+        f"● holds → ◐ unspecific by challenge: {holds.text}",
+        f"✕ fails: {fails.text}",
+        f"○ undecided: {undecided.text}",
+    ]
+    alone = structs.replace(data, verdicts=(holds,))
+    assert pages.page(alone).count(f"holds</span>: {holds.text}<") == 1, "its answer is next"
+
+
+LONG_ARM = "the-residual-stream-before-the-last-block/other-training-draws-of-the-same-dictionary"
+LONG_CLAIMS = [
+    {"at": "at block 26, head 0 (the interval is of whichever is highest)"},
+    {"arm": LONG_ARM, "threshold": "> 0.123456789012", "range": (0.123456789012, math.inf)},
+    {"level_of": "hidden-layer-of-the-model-before-its-norm", "arm": LONG_ARM * 2},
+    {"measured_in": "nats per token of the text that follows, over those of the model's clean run"},
+    {"estimate": 9.8e8, "low": -2e8, "high": 9.9e8, "range": (-1.5e8, 9.6e8), "points": ()},
+    {"estimate": 3e-5, "low": -2e-5, "high": 9e-5, "range": (-1.25e-5, 1.25e-5), "points": ()},
+]
+
+
+@pytest.mark.parametrize("width", [380, 700, 1440])
+def test_every_label_of_a_plot_fits_at_any_width_and_lies_on_no_other(browser, width):
+    claim = sample.result().verdicts[0]
+    other = next(iter(claim.controls.values()))
+    claims = []
+    for change in LONG_CLAIMS:
+        numbers = {k: change[k] for k in ("estimate", "low", "high") if k in change}
+        arms = {"untrained": other, LONG_ARM: structs.replace(other, outcome="holds", **numbers)}
+        claims.append(structs.replace(claim, controls=arms, **change))
+        claims.append(structs.replace(claim, controls={}, **change))
+    view = browser.new_page(viewport={"width": width, "height": 900})
+    data = structs.replace(sample.result(), verdicts=tuple(claims))
+    view.set_content(pages.page(data))
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+    assert view.locator("svg.intervals").count() >= 2 * len(LONG_CLAIMS)
+    assert view.evaluate(CUT_OFF) == []
+    names = "".join(view.locator(".intervals .name").all_text_contents()).replace(" ", "")
+    assert LONG_ARM in names, "a long name is whole"
+    view.close()
+
+
 def test_a_browser_loads_nothing_and_nothing_overflows(page, browser, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(page, encoding="utf-8")
@@ -360,6 +407,7 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, browser, tmp_path):
         view.set_viewport_size({"width": width, "height": 800})
         view.emulate_media(color_scheme=scheme)
         assert view.evaluate("document.documentElement.scrollWidth") <= width
+        assert view.evaluate(CUT_OFF) == []
         view.fill("#find", "no such text anywhere")
         assert view.inner_text("#count") == "0 shown"
         view.fill("#find", "")

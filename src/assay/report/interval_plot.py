@@ -36,7 +36,9 @@ ABREAST, LONGEST = 44, 88
 """Letters of a line of an axis's title, which fit on a small screen, and of all that an axis shows;
 of what is longer only the unit is printed."""
 LINE = 17
-"""By so much every row is higher where the numbers of one are on a separate line."""
+"""Height of a further line of text; every row has as many lines as the one with most."""
+LETTER = 2.5
+"""Width of a letter of the axis, in percent of a plot on a small screen."""
 FITS, WIDE = 46, 58
 """The letters of a row's text that fit on one line of a small screen, and of 460 pixels; the style
 sheet sets names that fit there next to their numbers."""
@@ -92,7 +94,8 @@ def interval_plot(statement: Judged | Estimated) -> Markup:
 
 
 def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
-    """Draw one verdict. Where a row has more than `fits` letters, numbers are below names."""
+    """Draw one verdict. Where a row has more than `fits` letters, numbers are below names, and what
+    is longer than a line wraps."""
     claim = statement if isinstance(statement, Judged) else None
     rows = list(_rows(statement, claim))
     low, high = claim.range if claim else (-math.inf, math.inf)
@@ -104,19 +107,20 @@ def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
         return 3 + 94 * (value - span[0]) / (span[1] - span[0])
 
     longest = max(len(row.name) + len(row.words) for row in rows)
-    more = LINE if longest > fits else 0
+    lines = 1 if longest <= fits else max(sum(map(len, _wrapped(row, fits))) for row in rows)
+    more = LINE * (lines - 1)
     bottom = TOP + (ROW + more) * len(rows)
     body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
-    body += [_line(i, row, to_percent, span, more) for i, row in enumerate(rows)]
+    body += [_line(i, row, to_percent, span, more, fits) for i, row in enumerate(rows)]
     title = textwrap.wrap(axis_title(statement), ABREAST)
-    body.append(_axis(ticks(*span, whole=_whole(rows)), to_percent, bottom, title))
+    body.append(_axis(_ticks(span, _whole(rows)), to_percent, bottom, title))
     label = f"{statement.text}: {rows[0].words}" + (
         f", threshold {claim.threshold}" if claim and claim.threshold else ""
     )
     return Markup(
         '<svg class="intervals{}" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
     ).format(
-        " two-lines" if more and longest <= WIDE else "",
+        " two-lines" if lines == 2 and longest <= WIDE else "",
         bottom + AXIS + TITLE * len(title),
         label,
         Markup("").join(body),
@@ -142,7 +146,7 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     """The arm that a statement is about, all others that were asked, and the published number."""
     name, outcome = (claim.arm, claim.outcome) if claim else ("", "finding")
     numbers = statement.estimate, *limits(statement)
-    words = " ".join(filter(None, (*estimate_of(statement), statement.at)))
+    words = minus(" ".join(filter(None, estimate_of(statement))))
     of_mean = BANDED in statement.method  # a number over the means of levels: no mean of units
     points = () if of_mean else statement.points
     yield _Row(name or "value", "method", outcome, words, *numbers, points)
@@ -154,12 +158,12 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
         points = () if isinstance(v, Other) or of_mean else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
-        words = f"{c.estimate} {c.interval}"
+        words = minus(f"{c.estimate} {c.interval}")
         name = f"{c.sign} {arm}{came}".lstrip()
         yield _Row(name, CLASSES.get(role, "planted"), mark, words, *numbers, points)
     if isinstance(paper := statement.published, Published):
         name = "published" if paper.same else "published, other set-up"
-        yield _Row(name, "published", "published", number(paper.number), paper.number)
+        yield _Row(name, "published", "published", minus(number(paper.number)), paper.number)
 
 
 def _finite(*values: float) -> list[float]:
@@ -205,29 +209,49 @@ def _range(low: float, high: float, to_percent: Any, rows: int, more: int) -> Ma
     # Two labels would meet, at the latest on a small screen.
     if len(ends) == 2 and right - left_edge < 40:
         middle = (left_edge + right) / 2
-        return out + edge.format(middle, _anchor(middle, 15), minus(f"{low:g} to {high:g}"))
+        both = minus(f"{low:g} to {high:g}")
+        return out + edge.format(middle, _anchor(middle, both), both)
     for value, x in ends.items():
         # with > the lowest number that holds is the one next to the threshold
         typed = 0.0 if abs(value) < 1e-300 else float(f"{value:.12g}")
         signs = "≥>" if value == low else "≤<"
-        out += edge.format(x, _anchor(x, 10), minus(f"{signs[typed != value]} {typed:g}"))
+        words = minus(f"{signs[typed != value]} {typed:g}")
+        out += edge.format(x, _anchor(x, words), words)
     return out
 
 
-def _anchor(x: float, margin: float) -> str:
-    return "start" if x < margin else "end" if x > 100 - margin else "middle"
+def _anchor(x: float, words: str) -> str:
+    """From where words at a percentage of the width are written, so that they fit a small
+    screen."""
+    half = LETTER / 2 * len(words)
+    return "start" if x < half else "end" if x > 100 - half else "middle"
 
 
-def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int) -> Markup:
+def _wrapped(row: _Row, fits: int) -> tuple[list[str], list[str]]:
+    """Name and numbers in lines of so many letters, of which bold ones are wider."""
+    letters = fits * 3 // 4 if row.group == "method" else fits
+    return textwrap.wrap(row.name, letters), textwrap.wrap(row.words, letters)
+
+
+def _text(kind: str, lines: Sequence[str], x: int, y: int, anchor: str = "start") -> Markup:
+    """Lines of text, each from the same percentage of the width."""
+    line = Markup('<text class="{}" x="{}%" y="{}" text-anchor="{}">{}</text>')
+    drawn = (line.format(kind, x, y + LINE * i, anchor, words) for i, words in enumerate(lines))
+    return Markup("").join(drawn)
+
+
+def _line(
+    i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int, fits: int
+) -> Markup:
     """One row: its name, and its numbers next to it or, where a row does not fit on a line, below
     it; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
     name, group, shape, words, middle, low, high, points = row
     top = TOP + (ROW + more) * i
-    numbers_y, y = top + NAME + more, top + BAR + more
-    out = Markup(
-        '<text class="name" x="3%" y="{}">{}</text><text class="numbers" x="97%" y="{}" '
-        'text-anchor="end">{}</text>'
-    ).format(top + NAME, name, numbers_y, minus(words))
+    y = top + BAR + more
+    names, numbers = _wrapped(row, fits) if more else ([name], [words])
+    numbers_y = top + NAME + more - LINE * (len(numbers) - 1)
+    name_y = numbers_y - LINE * len(names) if more else numbers_y
+    out = _text("name", names, 3, name_y) + _text("numbers", numbers, 97, numbers_y, "end")
     if not math.isfinite(middle):
         return out
     if span[0] <= middle <= span[1]:
@@ -285,13 +309,24 @@ def _axis(values: Sequence[float], to_percent: Any, bottom: int, title: Sequence
             x, bottom, bottom + 4
         )
         out += Markup('<text class="scale" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
-            x, bottom + 18, _anchor(x, 5), label
+            x, bottom + 18, _anchor(x, label), label
         )
     for i, line in enumerate(title, 1):
         out += Markup('<text class="scale" x="50%" y="{}" text-anchor="middle">{}</text>').format(
             bottom + 18 + TITLE * i, minus(line)
         )
     return out
+
+
+def _ticks(span: tuple[float, float], whole: bool) -> list[float]:
+    """As many of up to five ticks as have room for their numbers on a small screen."""
+    chosen: list[float] = []
+    for most in (5, 4, 3, 2):
+        chosen = ticks(*span, most, whole=whole)
+        step = (chosen[1] - chosen[0]) / (span[1] - span[0]) if len(chosen) > 1 else 1
+        if max(map(len, labels(chosen)), default=0) * LETTER < 94 * step:
+            break
+    return chosen
 
 
 def ticks(low: float, high: float, most: int = 5, *, whole: bool = False) -> list[float]:
