@@ -553,6 +553,38 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
     assert run(study(folder, "lead", added, holds), tmp_path).judged[0].outcome == "fails"
 
 
+SHARES = {
+    "changed.right - 0.5 * main.right < 0": True,
+    "main.right - 2 * changed.right > 0": True,
+    "mean(changed.right) / mean(main.right) < 0.5": True,
+    "(main.right - changed.right) - 0.5 * main.right > 0": True,
+    "changed.right - 0.5 * main.right > 0": False,
+    "changed.right - 0.5 * main.right < 9": None,
+}
+"""Claims about the share that is left of a lead, and whether they hold where all of it is lost; the
+threshold of the last lies beyond any lead of the planted model, so that its number always does."""
+
+
+@pytest.mark.parametrize(("holds", "if_lost"), SHARES.items())
+def test_no_share_of_a_lead_that_was_never_there_is_left(holds, if_lost, folder, tmp_path):  # noqa: F811
+    """The planted model names the city, by head 1.1 and not 1.2, and says nothing of moods. Without
+    a lead nothing holds; with one, it is as the arithmetic of what the head carries has it."""
+    guesses = CUT.replace('[" {city}", " {foil}"]', '[" good", " bad"]', 1)
+    none, all_of_it, nothing = (
+        run(study(folder, f"share-{i}", tables, holds), tmp_path).judged[0]
+        for i, tables in enumerate((guesses, CUT, CUT.replace("1.1", "1.2")))
+    )
+    assert (none.outcome, none.verdict.reason) == ("undecided", NO_LEAD)
+    assert "main.right without the change is" in str(none.price)
+    assert NO_LEAD not in (all_of_it.verdict.reason, nothing.verdict.reason)
+    if if_lost is not None:
+        low, high = all_of_it.range
+        assert (low <= all_of_it.estimate <= high) == if_lost
+        assert (low <= nothing.estimate <= high) != if_lost
+    added = guesses.replace('ablate = "zero"', "scale = 2.0")
+    assert run(study(folder, "put-in", added, holds), tmp_path).judged[0].verdict.reason != NO_LEAD
+
+
 def test_no_damage_is_no_explanation_of_no_effect(folder):  # noqa: F811
     """A change without an effect does no damage either; a change with one might."""
     small, falls = (
