@@ -585,6 +585,18 @@ def test_no_share_of_a_lead_that_was_never_there_is_left(holds, if_lost, folder,
     assert run(study(folder, "put-in", added, holds), tmp_path).judged[0].verdict.reason != NO_LEAD
 
 
+def test_a_change_of_the_attention_sink_is_reported_with_the_verdict(folder, tmp_path):  # noqa: F811
+    """Without a BOS, the first token of "France …" is that of the country; "is" is a later one."""
+    idle = '[[intervene]]\nname = "idle"\nblock = { from = -1, to = 0 }\n'
+    for to, warned in (("0", True), ("2", False)):
+        blocked = capitals(f"block = {{ from = -1, to = {to} }}") + idle
+        path = study(folder, f"sink-{to}", blocked, "changed.right - main.right < -2")
+        result = run(path, tmp_path)
+        notes = [n for n in result.notes if "(an attention sink)" in n]
+        assert [n.partition(":")[0] for n in notes] == ["changed"] * warned
+        assert ("(an attention sink)" in str(result)) == warned
+
+
 def test_no_damage_is_no_explanation_of_no_effect(folder):  # noqa: F811
     """A change without an effect does no damage either; a change with one might."""
     small, falls = (
