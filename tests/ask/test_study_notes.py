@@ -597,6 +597,24 @@ def test_a_change_of_the_attention_sink_is_reported_with_the_verdict(folder, tmp
         assert ("(an attention sink)" in str(result)) == warned
 
 
+def test_a_number_of_the_unchanged_model_has_no_level_of_the_sweep_of_a_change(
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """It is named as a condition can name it, which a level would make impossible."""
+    swept = capitals(
+        'patch = "corrupted"\nsite = "blocks.{layer}.hook_resid_pre"\nposition = -1\n'
+        "sweep = { layer = [1, 2] }"
+    )
+    result = run(study(folder, "named", swept, "changed.right[layer=2] < -2"), tmp_path)
+    sides = result.judged[0].sides
+    assert [*sides] == ["changed.right[layer=2]", "main.right"]
+    assert sides["main.right"] == pytest.approx(float(result.arms["main"].right.mean()))
+    planned(folder, "typed", swept, "main.right > 1")
+    with pytest.raises(ExperimentError, match="no dimension 'layer'"):
+        planned(folder, "refused", swept, "main.right[layer=2] > 1")
+
+
 def test_no_damage_is_no_explanation_of_no_effect(folder):  # noqa: F811
     """A change without an effect does no damage either; a change with one might."""
     small, falls = (

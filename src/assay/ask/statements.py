@@ -116,6 +116,10 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
     # no bounds for other levels, or functions of them
     low, high = ends if len({c.key for c in columns}) == 1 else (None, None)
 
+    # the unchanged model lacks the sweep of a change
+    axes = {arm: known.axes for arm, known in study.measured.items()}
+    columns = [c.within(axes.get(str(c.arm), {}).get(c.name, c.named)) for c in columns]
+
     def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
         x, dims = arm[c.name], {str(d) for d in arm[c.name].dims}
         return c.within(dims).take(x, dims)
