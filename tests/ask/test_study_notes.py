@@ -553,6 +553,68 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
     assert run(study(folder, "lead", added, holds), tmp_path).judged[0].outcome == "fails"
 
 
+SHARES = {
+    "changed.right - 0.5 * main.right < 0": True,
+    "main.right - 2 * changed.right > 0": True,
+    "mean(changed.right) / mean(main.right) < 0.5": True,
+    "(main.right - changed.right) - 0.5 * main.right > 0": True,
+    "changed.right - 0.5 * main.right > 0": False,
+    "changed.right - 0.5 * main.right < 9": None,
+}
+"""Claims about the share that is left of a lead, and whether they hold where all of it is lost; the
+threshold of the last lies beyond any lead of the planted model, so that its number always does."""
+
+
+@pytest.mark.parametrize(("holds", "if_lost"), SHARES.items())
+def test_no_share_of_a_lead_that_was_never_there_is_left(holds, if_lost, folder, tmp_path):  # noqa: F811
+    """The planted model names the city, by head 1.1 and not 1.2, and says nothing of moods. Without
+    a lead nothing holds; with one, it is as the arithmetic of what the head carries has it."""
+    guesses = CUT.replace('[" {city}", " {foil}"]', '[" good", " bad"]', 1)
+    none, all_of_it, nothing = (
+        run(study(folder, f"share-{i}", tables, holds), tmp_path).judged[0]
+        for i, tables in enumerate((guesses, CUT, CUT.replace("1.1", "1.2")))
+    )
+    assert (none.outcome, none.verdict.reason) == ("undecided", NO_LEAD)
+    assert "main.right without the change is" in str(none.price)
+    assert NO_LEAD not in (all_of_it.verdict.reason, nothing.verdict.reason)
+    if if_lost is not None:
+        low, high = all_of_it.range
+        assert (low <= all_of_it.estimate <= high) == if_lost
+        assert (low <= nothing.estimate <= high) != if_lost
+    added = guesses.replace('ablate = "zero"', "scale = 2.0")
+    assert run(study(folder, "put-in", added, holds), tmp_path).judged[0].verdict.reason != NO_LEAD
+
+
+def test_a_change_of_the_attention_sink_is_reported_with_the_verdict(folder, tmp_path):  # noqa: F811
+    """Without a BOS, the first token of "France …" is that of the country; "is" is a later one."""
+    idle = '[[intervene]]\nname = "idle"\nblock = { from = -1, to = 0 }\n'
+    for to, warned in (("0", True), ("2", False)):
+        blocked = capitals(f"block = {{ from = -1, to = {to} }}") + idle
+        path = study(folder, f"sink-{to}", blocked, "changed.right - main.right < -2")
+        result = run(path, tmp_path)
+        notes = [n for n in result.notes if "(an attention sink)" in n]
+        assert [n.partition(":")[0] for n in notes] == ["changed"] * warned
+        assert ("(an attention sink)" in str(result)) == warned
+
+
+def test_a_number_of_the_unchanged_model_has_no_level_of_the_sweep_of_a_change(
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """It is named as a condition can name it, which a level would make impossible."""
+    swept = capitals(
+        'patch = "corrupted"\nsite = "blocks.{layer}.hook_resid_pre"\nposition = -1\n'
+        "sweep = { layer = [1, 2] }"
+    )
+    result = run(study(folder, "named", swept, "changed.right[layer=2] < -2"), tmp_path)
+    sides = result.judged[0].sides
+    assert [*sides] == ["changed.right[layer=2]", "main.right"]
+    assert sides["main.right"] == pytest.approx(float(result.arms["main"].right.mean()))
+    planned(folder, "typed", swept, "main.right > 1")
+    with pytest.raises(ExperimentError, match="no dimension 'layer'"):
+        planned(folder, "refused", swept, "main.right[layer=2] > 1")
+
+
 def test_no_damage_is_no_explanation_of_no_effect(folder):  # noqa: F811
     """A change without an effect does no damage either; a change with one might."""
     small, falls = (

@@ -5,6 +5,7 @@ there is none, is left out if no statement uses it in this arm (`leave_out_reads
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -339,6 +340,10 @@ def sinks_of_texts(task: Task, folder: ModelFolder) -> Iterator[str]:
 
 MEAN_TAKEN = ": the mean is taken "
 """Part of the remark on a mean ablation."""
+OF_CHANGES = re.compile(
+    rf"{MEAN_TAKEN}|an attention sink|filled up with spaces|fewer blocks around|which is always 1"
+)
+"""What a remark has on how a change or a read is made, which is repeated next to its verdict."""
 
 
 def mean_ablation_in_words(task: Task) -> Iterator[str]:

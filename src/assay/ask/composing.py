@@ -256,7 +256,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
     bearing += [
         r
         for r in study.asked.remarks
-        if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r) or checks.MEAN_TAKEN in r
+        if r.endswith(LEFT_OUT) or OF_PROMPTS.search(r) or checks.OF_CHANGES.search(r)
     ]
     by_text = dict(zip((statement.text for statement in made), askings, strict=True))
     study.verdict_notes = partial(verdict_notes.lines, study.asked, by_text, bearing)

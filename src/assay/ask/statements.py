@@ -91,7 +91,8 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
     judged = dataclasses.replace(judged, unlike=unlike, groups=groups, natural=ends)
-    return dataclasses.replace(judged, ceiling=_ceiling(study, s), lead=_lead(study, s, judged))
+    lead = _lead(study, s, judged)
+    return dataclasses.replace(judged, ceiling=_ceiling(study, s), **lead)
 
 
 def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
@@ -115,6 +116,10 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
     # no bounds for other levels, or functions of them
     low, high = ends if len({c.key for c in columns}) == 1 else (None, None)
 
+    # the unchanged model lacks the sweep of a change
+    axes = {arm: known.axes for arm, known in study.measured.items()}
+    columns = [c.within(axes.get(str(c.arm), {}).get(c.name, c.named)) for c in columns]
+
     def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
         x, dims = arm[c.name], {str(d) for d in arm[c.name].dims}
         return c.within(dims).take(x, dims)
@@ -124,31 +129,44 @@ def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
     return BoundedColumns(columns, bounds, numbers, lambda c: c.name, s.main, base, is_change)
 
 
-def _lead(study: StudyDraft, s: Statement, judged: Claim) -> Claim | None:
+def _lead(study: StudyDraft, s: Statement, judged: Claim) -> dict[str, Any]:
     """The lead of one answer over another that the unchanged model must have, where a claim says
-    that this lead falls if something is taken out; None for any other claim. What is put in may
-    lower a lead of 0 as well."""
-    if len(s.read.pairs) != 1:
-        return None
-    falls = judged.high <= 0 or (judged.low >= 0 and judged.high == math.inf)
-    changed, base = s.read.pairs[0] if judged.high <= 0 else s.read.pairs[0][::-1]
+    that it falls if something is taken out, or compares what is left with a multiple of it; nothing
+    for any other claim. What is put in may lower a lead of 0 as well."""
+
+    def takes_out(arm: str) -> bool:
+        part = study.asked.by_label.get(arm)
+        table = part.task.intervention if part is not None else None
+        return table is not None and table.takes_out
+
+    columns = sorted(s.read.columns, key=lambda c: takes_out(c.arm or s.main))
+    if [takes_out(c.arm or s.main) for c in columns] != [False, True]:
+        return {}
+    base, arm = columns[0], columns[0].arm or s.main
     is_lead = any(
         isinstance(getattr(read, key), tuple)
         for read in study.asked.text.study.read
         for key in reads.PAIRS
         if read.name == base.name
     )
-    arm, part = base.arm or s.main, study.asked.by_label.get(changed.arm or s.main)
-    removed = part is not None and part.task.intervention and part.task.intervention.takes_out
-    if not (falls and is_lead and removed) or arm in study.asked.changed_arms:
-        return None
-    text = f"{arm}.{base.name} without the change"
+    if not is_lead or base.how == "each" or arm in study.asked.changed_arms:
+        return {}
+
+    def compute(left: float, lead: float) -> float:
+        with np.errstate(all="ignore"):
+            return float(s.read.parsed.walk(dict(zip(columns, (lead, left), strict=True)).get))
+
+    by_left, by_lead = (compute(*at) - compute(1.0, 3.0) for at in ((1.5, 3.0), (1.0, 3.5)))
+    is_share = by_left * by_lead < 0 and not math.isclose(by_left, -by_lead)
+    falls = judged.high <= 0 if by_left > 0 else judged.low >= 0 and judged.high == math.inf
+    if not is_share and not (s.read.pairs and falls):
+        return {}
 
     def value(x: xr.Dataset, _: Mapping[str, xr.Dataset]) -> xr.DataArray:
         return base.take(x[base.name], ["run", *judged.units])
 
-    return Claim(
-        text,
+    lead = Claim(
+        f"{arm}.{base.name} without the change",
         value=value,
         units=judged.units,
         where=judged.where,
@@ -158,6 +176,7 @@ def _lead(study: StudyDraft, s: Statement, judged: Claim) -> Claim | None:
         threshold_from=GIVEN,
         source=judged.source,
     )
+    return {"lead": lead, "of_share": is_share}
 
 
 def _completed(study: StudyDraft, s: Statement) -> Any:

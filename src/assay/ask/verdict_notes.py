@@ -58,7 +58,9 @@ def lines(
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
     numbers = {a.where: i for i, j in enumerate(judged, 1) if (a := askings.get(j.claim.text))}
-    bearing = [*bearing, *_selected(questions, arms)]
+    not_run = {*questions.by_label} - {*arms}
+    bearing = [line for line in bearing if line.partition(": ")[0] not in not_run]
+    bearing += _selected(questions, arms)
     bearing += _unchanged(questions, askings.values(), arms)
     bearing += _never(askings.values(), arms)
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]

@@ -226,8 +226,11 @@ class Claim:
     """The bounded columns that are compared: the verdict reports whether each arm lies on a bound,
     and a range that the bounds put out of reach decides nothing."""
     lead: Claim | None = None
-    """Of a claim that taking something out lowers a lead: that the model has this lead without the
-    change, or it could not fall. Not part of what the claim says."""
+    """Of a claim about what taking something out leaves of a lead: that the model has this lead
+    without the change. Not part of what the claim says."""
+    of_share: bool = False
+    """Whether the claim compares what is left with a multiple of this lead: without a lead it then
+    cannot hold either, while a difference that falls does so from anywhere."""
     groups: Groups = field(default_factory=dict)
     """By unit, the groupings of its levels, such as the template of each prompt: the verdict must
     be the same with these groups as units. Not part of what the claim says."""

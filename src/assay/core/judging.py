@@ -116,7 +116,8 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
 
     reach = _reach(claim, arms, level)
     method = _within_reach(claim, ask((claim.of,), gated=True)[claim.of], arms, reach)
-    method = _with_lead(claim, method, arms, level)
+    no_lead = _no_lead(claim, arms, level)
+    method = method._replace(verdict=_with_lead(claim, method.verdict, no_lead))
     controls = {
         name: _as_control(claim, method, control, level)
         for name, control in ask(made(claim, arms)).items()
@@ -124,6 +125,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     rivals = _others(claim, arms, min(level, USUAL), scope)
     verdict = _with_others(claim, method, controls, planted, violations, rivals)
+    verdict = _with_lead(claim, verdict, no_lead)
     verdict = structs.replace(verdict, warning=_next_to_controls(verdict.warning, controls))
     failing, holding, violated = (
         {name: stand.verdict for name, stand in stands.items()}
@@ -190,21 +192,29 @@ def _within_reach(claim: Claim, method: _Arm, arms: Arms, reach: tuple[float, fl
     return method._replace(verdict=v)
 
 
-def _with_lead(claim: Claim, method: _Arm, arms: Arms, level: float) -> _Arm:
-    """The method's verdict, undecided where the unchanged model does not have the lead that is
-    claimed to fall: that it did not fall is then no finding."""
-    v = method.verdict
-    if claim.lead is None or v.outcome == "holds" or v.reason not in UNLESS_HOLDS:
-        return method
+def _no_lead(claim: Claim, arms: Arms, level: float) -> Price | None:
+    """What decides a claim about a lead that the unchanged model does not have; None where it has
+    it, and of any other claim."""
+    if claim.lead is None:
+        return None
     i, _ = _alone(claim.lead, arms, level)
     if not i.low <= 0:
-        return method
-    words = (
+        return None
+    return Price(
         f"more units do not help: {claim.lead.text} is {i.estimate:.2g} [{i.low:.2g}, "
         f"{i.high:.2g}]; choose prompts on which the model prefers the right answer"
     )
-    v = structs.replace(v, outcome="undecided", reason=NO_LEAD, price=Price(words))
-    return method._replace(verdict=v)
+
+
+def _with_lead(claim: Claim, v: Verdict, no_lead: Price | None) -> Verdict:
+    """The verdict, undecided where the unchanged model does not have the lead that the claim is
+    about: that it did not fall is then no finding, and neither is which share of it is left."""
+    of_control = v.outcome == "undecided" and v.reason.startswith("control ")
+    if no_lead is None or not (v.reason in UNLESS_HOLDS or of_control):
+        return v
+    if v.outcome == "holds" and not claim.of_share:
+        return v
+    return structs.replace(v, outcome="undecided", reason=NO_LEAD, price=no_lead)
 
 
 def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm:

@@ -34,8 +34,8 @@ OUT_OF_REACH = "out of reach"
 """The reason stored where the bounds of the measure leave the arm under judgement no value in the
 range to hold, given what it is compared with."""
 NO_LEAD = "no lead to lose"
-"""The reason stored where a claim says that taking something out lowers a lead, and the unchanged
-model has none."""
+"""The reason stored where a claim is about what taking something out leaves of a lead, and the
+unchanged model has none."""
 UNCONTROLLED = "no control could be made"
 """The reason stored where all controls of a claim that would hold were left out."""
 TOO_CLOSE = "not told from the method"

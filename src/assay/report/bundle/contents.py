@@ -107,7 +107,7 @@ def _why_not(claim: Claim, judged: Judged) -> str:
     if judged.verdict.reason == OUT_OF_REACH:
         return "the bounds of its measure put its range out of reach of what it is compared with"
     if judged.verdict.reason == NO_LEAD:
-        return "the unchanged model does not have the lead that is claimed to fall"
+        return "the unchanged model does not have the lead that the claim is about"
     return ""
 
 
