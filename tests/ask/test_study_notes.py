@@ -634,3 +634,14 @@ def test_a_column_that_is_missing_is_named_with_those_of_the_file_in_their_order
     )
     with pytest.raises(ExperimentError, match=columns):
         catalogue.find(str(study(folder, "lost", other, "others.lost > -1")))
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"), [("modiy", "did you mean moody?"), ("xyz", "known: main, ")]
+)
+def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folder):  # noqa: F811
+    """The second table of prompts is an arm as soon as a claim names it."""
+    planned(folder, "named", MOOD, "moody.good > 0")
+    with pytest.raises(ExperimentError, match=f"no arm '{written}'; {hint}") as refused:
+        planned(folder, "misspelt", MOOD, f"{written}.good > 0")
+    assert "moody" in str(refused.value)
