@@ -502,18 +502,6 @@ class Curve(Written, frozen=True, kw_only=True):
         return sorted(finite, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
 
     @property
-    def clear_of_zero(self) -> str:
-        """Say in how many places of one over names the band excludes 0; "" where it is unknown."""
-        finite_limits = [(low, high) for low, high in self.band if math.isfinite(low + high)]
-        if self.is_plain or not finite_limits:
-            return ""
-        noun, count = "cell" if len(self.dims) > 1 else "level", len(finite_limits)
-        clear = sum(low > 0 or high < 0 for low, high in finite_limits)
-        if not clear:
-            return f"No {noun}'s simultaneous interval excludes 0."
-        return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
-
-    @property
     def log(self) -> bool:
         """Whether the levels step by factors."""
         return self.axis == "log"
@@ -593,6 +581,24 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
         least, greatest = self.natural or (-math.inf, math.inf)
         low, high = self.curve.band[k]
         return max(low, least), min(high, greatest)
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether such numbers end at 0, so that an interval which excludes 0 shows nothing."""
+        return 0.0 in (self.natural or ())
+
+    @property
+    def clear_of_zero(self) -> str:
+        """Say in how many places of a scan over names the band excludes 0; "" where it is unknown,
+        or shows nothing."""
+        if (c := self.curve) is None or c.is_plain or self.is_one_sided:
+            return ""
+        finite_limits = [(low, high) for low, high in c.band if math.isfinite(low + high)]
+        noun, count = "cell" if len(c.dims) > 1 else "level", len(finite_limits)
+        clear = sum(low > 0 or high < 0 for low, high in finite_limits)
+        if clear:
+            return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
+        return f"No {noun}'s simultaneous interval excludes 0." if finite_limits else ""
 
     @property
     def condition(self) -> str:
