@@ -33,7 +33,11 @@ SHARED = (
     "the 24 prompts are combinations (8 of country × 3 of who), so the verdict has to be "
     "the same with each of these as units, and with both crossed"
 )
-HANGS = 'have only 8 values of country, on which the answer depends: write unit = "country"'
+HANGS = (
+    "24 prompts have only 8 values of country, on which the answer depends, and count as 24 units; "
+    'to generalise over country, write unit = "country" under prompts and prompts with at least 20 '
+    "values of it"
+)
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
 NOTHING = "claim 1: the claim is also true if nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"
@@ -645,3 +649,35 @@ def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folde
     with pytest.raises(ExperimentError, match=f"no arm '{written}'; {hint}") as refused:
         planned(folder, "misspelt", MOOD, f"{written}.good > 0")
     assert "moody" in str(refused.value)
+
+
+@pytest.mark.parametrize(("answers", "noted"), [("good bad", False), ("good bad nice sad", True)])
+def test_a_column_that_happens_to_have_one_answer_for_each_value_is_no_unit(
+    answers,
+    noted,
+    folder,  # noqa: F811
+):
+    """With eight speakers and two right words, that each of four things occurs with one word alone
+    does not show that the thing decides it: the speaker may. Where each thing has a word of its
+    own, it does."""
+    words, things = answers.split(), ("room", "meal", "film", "town")
+    lines = [
+        f"{who},{things[i % 4]},{words[i % len(words)]},{words[i % len(words) - 1]}"
+        for i, who in enumerate(planted.NAMES)
+    ]
+    (folder / "hang.csv").write_text("\n".join(["who,thing,right,wrong", *lines]))
+    tables = """
+[[prompts]]
+text = "{who} saw the {thing} and it was"
+file = "hang.csv"
+[[read]]
+name = "right"
+log_prob = [" {right}", " {wrong}"]
+"""
+    name = f"hang {len(words)}"
+    notes = planned(folder, name, tables, "main.right > 0").remarks
+    assert any("on which the answer depends" in note for note in notes) == noted, notes
+    frozen = {"arms": {"main": {}}, "questions": []}
+    (folder / f"{name.replace(' ', '_')}.prereg.json").write_text(json.dumps(frozen))
+    notes = planned(folder, name, tables, "main.right > 0").remarks
+    assert not any("on which the answer depends" in note for note in notes)
