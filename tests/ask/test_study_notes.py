@@ -681,3 +681,20 @@ log_prob = [" {right}", " {wrong}"]
     (folder / f"{name.replace(' ', '_')}.prereg.json").write_text(json.dumps(frozen))
     notes = planned(folder, name, tables, "main.right > 0").remarks
     assert not any("on which the answer depends" in note for note in notes)
+
+
+def test_what_is_measured_on_further_prompts_says_on_which(folder, tmp_path):  # noqa: F811
+    """A reader who has no more than the scope and the arms knows which texts are compared."""
+    others = (
+        '\n[[prompts]]\nname = "others"\nunit = "prompt"\ntext = "the capital {country}"\n'
+        'file = "capitals.csv"\n'
+    )
+    experiment = planned(folder, "two texts", CUT + others, "main.right - others.right > 1")
+    arms = {name: str(arm.note) for name, arm in experiment.arms.items()}
+    assert "on the prompts others (“the capital {country}”), as it is" in arms["others"]
+    assert all(("others" in name) == ("on the prompts others" in arms[name]) for name in arms)
+    (judged,) = Lab(tmp_path, Inline()).run(experiment).judged
+    assert "24 prompts of capitals.csv and 24 prompts of others (capitals.csv)" in judged.scope
+    experiment = planned(folder, "one text", CUT + others, "main.right > 1")
+    (judged,) = Lab(tmp_path, Inline()).run(experiment).judged
+    assert "24 prompts of capitals.csv" in judged.scope and "others" not in judged.scope
