@@ -114,7 +114,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("lacks", "levels")
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "narrower", "rows")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "narrower", "never", "rows")
 
     text: str = ""
     """The claim's, as are `kind`, `units`, `unit`, `source`, `published`, the ranges and `near`."""
@@ -177,6 +177,9 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """For a control: how far the method lies from it."""
     level_of: str = ""
     """The dimension, such as layer, of which the estimate is a level; "" of any other number."""
+    never: float | None = None
+    """The number that stands for no level at all, where the estimate is the first or the last level
+    at which something is so."""
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
     narrower: Range = ()
@@ -237,7 +240,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         *("at", "contrast", "edition", "idle", "level_of", "measured_in", "narrower", "rows"),
-        *("sides", "together", "unless", "violations"),
+        *("never", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -517,7 +520,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     verdict."""
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("statement",)
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("at", "level_of", "measured_in")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("at", "level_of", "measured_in", "never")
 
     text: str
     kind: Literal["finding"] = "finding"
@@ -543,7 +546,8 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     level_of: str = ""
     at: str = ""
     measured_in: str = ""
-    """These three as of a judged claim."""
+    never: float | None = None
+    """These as of a judged claim."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before, such as rows averaged."""
     statement: Any = None

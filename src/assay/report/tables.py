@@ -296,7 +296,14 @@ def estimate_of(
         level = f"{name} {numbers.estimate:g}"
         return level, f"[no other {name}]" if alone else f"[{numbers.low:g}, {numbers.high:g}]"
     thresholds = (*about.range, *about.fail_range) if isinstance(about, Verdict) else ()
-    return estimate(numbers.estimate, *limits(numbers, claim), thresholds)
+    ends = limits(numbers, claim)
+    value, interval = estimate(numbers.estimate, *ends, thresholds)
+    if isinstance(about, Other) or about.never is None:
+        return value, interval
+    if numbers.estimate == about.never:
+        return f"{value} (never)", interval
+    marked = (f"{x:g}{' (never)' * (x == about.never)}" for x in ends)
+    return value, f"[{', '.join(marked)}]" if about.never in ends else interval
 
 
 def limits(
