@@ -24,6 +24,8 @@ def test_where_a_condition_is_never_true_it_is_said_what_that_counts_as(folder, 
         + '[[estimate]]\ntext = "A"\nvalue = "first(changed.right > 1000, over=layer)"\n'
         + '[[estimate]]\ntext = "B"\nvalue = "argmax(mean(main.right - changed.right), '
         + 'over=layer)"\n[[estimate]]\ntext = "C"\nvalue = "mean(changed.right, over=layer)"\n'
+        + '[[estimate]]\ntext = "D"\nvalue = "last(mean(changed.right) > 1000, over=layer)"\n'
+        + '[[estimate]]\ntext = "E"\nvalue = "first(mean(changed.right) < 1000, over=layer)"\n'
     )
     result = run(path, root=tmp_path)
     notes = " ".join(result.data.notes)
@@ -32,7 +34,14 @@ def test_where_a_condition_is_never_true_it_is_said_what_that_counts_as(folder, 
     count = result.findings[0].n["prompt"]
     assert f"not true of {count} of {count} prompts {never}" in notes
     assert tables.row(result.findings[1]).estimate == "layer 1", "the head that has the country"
-    assert [unit_of(f) or "1" for f in result.findings] == ["1", "1", "nats"]
+    (judged,) = result.judged
+    assert tables.row(judged).estimate == "4 (never)", "after the last of the layers 0 to 3"
+    shown = [tables.control("near", k, v, judged) for k, v in judged.controls.items()]
+    assert shown and {c.estimate for c in shown} == {"4 (never)"}
+    assert tables.row(result.findings[3]).estimate == "-1 (never)", "before the first"
+    at_once = tables.row(result.findings[4])
+    assert (at_once.estimate, at_once.interval) == ("0", "[0, 0]"), "any number is below 1000"
+    assert [unit_of(f) or "1" for f in result.findings] == ["1", "1", "nats", "1", "1"]
 
 
 def test_a_change_in_every_block_has_no_control_at_another_layer(folder):  # noqa: F811
@@ -68,3 +77,12 @@ def test_a_control_with_the_numbers_of_the_claim_is_said_to_have_them():
     other = Verdict(outcome="holds", **points | {"points": (0.25, 1.75)})
     assert "the claim's own in every unit" in tables.control("control", "x", same, claim).explains
     assert not tables.control("control", "x", other, claim).explains
+
+
+def test_an_end_of_an_interval_that_means_at_no_level_says_so():
+    some = Verdict(outcome="undecided", estimate=26.0, low=24.0, high=30.0, never=30.0)
+    assert tables.estimate_of(some) == ("26", "[24, 30 (never)]")
+    none = Verdict(outcome="holds", estimate=30.0, low=26.0, high=30.0, never=30.0)
+    assert tables.estimate_of(none) == ("30 (never)", "[26, 30]")
+    other = Verdict(outcome="holds", estimate=30.0, low=26.0, high=30.0)
+    assert tables.estimate_of(other) == ("30", "[26, 30]")

@@ -222,5 +222,16 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     assert shown[at + 2] == "left out: 1 row with nothing but ·"
     assert [line.split() for line in shown[at + 3 : at + 6]] == [["0", "1"], ["0", "2.0*", "3.0"]]
     none = structs.replace(curve, band_low=(-1.0,) * 4, band_high=(8.0,) * 4)
-    assert none.clear_of_zero == "No cell's simultaneous interval excludes 0."
+    none = structs.replace(found, curve=none)
+    assert figures_of([none])[0].note == "No cell's simultaneous interval excludes 0."
+    led = "no cell's simultaneous interval excludes 0; of 4 levels, layer 0, head 1 is highest, 3.0"
+    assert tables.row(none).found.startswith(f"{led} [-1.0, 8.0]")
     assert "point" in json.dumps(vega(heat))
+    # every attention weight is above 0, so that none is marked for that
+    above = structs.replace(curve, estimate=(0.2, 0.3, 0.1, 0.4), band_low=(0.1,) * 4)
+    weights = structs.replace(found, curve=above, natural=(0.0, 1.0))
+    shown = tables.text(ResultData(findings=(weights,)))
+    assert "*" not in shown and "exclude" not in shown
+    heat, ranked = figures_of([weights])
+    assert "point" not in json.dumps(vega(heat)) and "exclude" not in heat.note + ranked.note
+    assert "low" in heat.columns

@@ -33,7 +33,11 @@ SHARED = (
     "the 24 prompts are combinations (8 of country × 3 of who), so the verdict has to be "
     "the same with each of these as units, and with both crossed"
 )
-HANGS = 'have only 8 values of country, on which the answer depends: write unit = "country"'
+HANGS = (
+    "24 prompts have only 8 values of country, on which the answer depends, and count as 24 units; "
+    'to generalise over country, write unit = "country" under prompts and prompts with at least 20 '
+    "values of it"
+)
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
 NOTHING = "claim 1: the claim is also true if nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"
@@ -698,3 +702,63 @@ def test_a_column_that_is_missing_is_named_with_those_of_the_file_in_their_order
     )
     with pytest.raises(ExperimentError, match=columns):
         catalogue.find(str(study(folder, "lost", other, "others.lost > -1")))
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"), [("modiy", "did you mean moody?"), ("xyz", "known: main, ")]
+)
+def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folder):  # noqa: F811
+    """The second table of prompts is an arm as soon as a claim names it."""
+    planned(folder, "named", MOOD, "moody.good > 0")
+    with pytest.raises(ExperimentError, match=f"no arm '{written}'; {hint}") as refused:
+        planned(folder, "misspelt", MOOD, f"{written}.good > 0")
+    assert "moody" in str(refused.value)
+
+
+@pytest.mark.parametrize(("answers", "noted"), [("good bad", False), ("good bad nice sad", True)])
+def test_a_column_that_happens_to_have_one_answer_for_each_value_is_no_unit(
+    answers,
+    noted,
+    folder,  # noqa: F811
+):
+    """With eight speakers and two right words, that each of four things occurs with one word alone
+    does not show that the thing decides it: the speaker may. Where each thing has a word of its
+    own, it does."""
+    words, things = answers.split(), ("room", "meal", "film", "town")
+    lines = [
+        f"{who},{things[i % 4]},{words[i % len(words)]},{words[i % len(words) - 1]}"
+        for i, who in enumerate(planted.NAMES)
+    ]
+    (folder / "hang.csv").write_text("\n".join(["who,thing,right,wrong", *lines]))
+    tables = """
+[[prompts]]
+text = "{who} saw the {thing} and it was"
+file = "hang.csv"
+[[read]]
+name = "right"
+log_prob = [" {right}", " {wrong}"]
+"""
+    name = f"hang {len(words)}"
+    notes = planned(folder, name, tables, "main.right > 0").remarks
+    assert any("on which the answer depends" in note for note in notes) == noted, notes
+    frozen = {"arms": {"main": {}}, "questions": []}
+    (folder / f"{name.replace(' ', '_')}.prereg.json").write_text(json.dumps(frozen))
+    notes = planned(folder, name, tables, "main.right > 0").remarks
+    assert not any("on which the answer depends" in note for note in notes)
+
+
+def test_what_is_measured_on_further_prompts_says_on_which(folder, tmp_path):  # noqa: F811
+    """A reader who has no more than the scope and the arms knows which texts are compared."""
+    others = (
+        '\n[[prompts]]\nname = "others"\nunit = "prompt"\ntext = "the capital {country}"\n'
+        'file = "capitals.csv"\n'
+    )
+    experiment = planned(folder, "two texts", CUT + others, "main.right - others.right > 1")
+    arms = {name: str(arm.note) for name, arm in experiment.arms.items()}
+    assert "on the prompts others (“the capital {country}”), as it is" in arms["others"]
+    assert all(("others" in name) == ("on the prompts others" in arms[name]) for name in arms)
+    (judged,) = Lab(tmp_path, Inline()).run(experiment).judged
+    assert "24 prompts of capitals.csv and 24 prompts of others (capitals.csv)" in judged.scope
+    experiment = planned(folder, "one text", CUT + others, "main.right > 1")
+    (judged,) = Lab(tmp_path, Inline()).run(experiment).judged
+    assert "24 prompts of capitals.csv" in judged.scope and "others" not in judged.scope

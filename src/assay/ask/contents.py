@@ -389,7 +389,7 @@ def scope(study: ModelStudy, arms: Sequence[str]) -> str:
     parts = [p for p in study.parts if p.label in arms and not p.of] or study.parts[:1]
     tables = [m for p in parts for m in reversed(p.task.models)]
     phrases = [_models_in_words(study, [m for i, m in enumerate(tables) if m not in tables[:i]])]
-    in_words = {}
+    in_words, files = {}, [p.file for p in study.text.study.prompts]
     for part in parts:
         if isinstance(part.task, SaeTask):
             in_words[part.task.in_words] = part.task.in_words
@@ -397,13 +397,16 @@ def scope(study: ModelStudy, arms: Sequence[str]) -> str:
             continue
         for source in (part.task.prompts, part.task.than):
             if source is not None:
-                name = source.table.file or (source.table.name if part.task.than else "")
+                table = source.table
+                name = table.file or (table.name if part.task.than else "")
+                if table.name != study.first.table.name and files.count(table.file) > 1:
+                    name = f"{table.name} ({table.file})" if table.file else table.name
                 file = f" of {name}" if name else ""
                 which = f" where {source.selection.condition}" if source.selection else ""
                 count = counted(len(part.task.rows), "prompt")
                 stays = combined(source, part.task.rows) if study.frozen is None else []
                 these = f" with {' and '.join(stays)}" if stays else ""
-                in_words[source.table.name] = f"{count}{file}{which}{these}"
+                in_words[table.name] = f"{count}{file}{which}{these}"
     phrases.append(" and ".join(in_words.values()))
     for intervention in (p.task.intervention for p in parts if p.task.intervention):
         name = interventions.named_direction(intervention)

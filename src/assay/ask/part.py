@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +96,10 @@ class Part:
         name += f" less {model_phrase(task.less)}" if task.less else ""
         if task.than and isinstance(task, Task):
             name += f" on {task.prompts.table.name} less on {task.than.table.name}"
+        elif isinstance(task, Task) and task.prompts.table.name != next(iter(task.sources)):
+            name += f" on the prompts {task.prompts.table.name}"
+            if not self.of and isinstance(text := task.prompts.table.text, str) and text:
+                name += f" (“{textwrap.shorten(text, 60, placeholder=' …')}”)"
         # not in `why`, which is part of what is frozen
         where = next((words for control, words in PLACES if control is self.control), "")
         table = task.table if isinstance(task, ProbeTask) else task.intervention

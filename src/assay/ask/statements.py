@@ -550,6 +550,12 @@ def refuse_unknown(
     for key, arms in names.items():
         for name in (a for a in arms if a not in study.arms or a in study.idle):
             available = [a for a in study.arms if a not in study.idle]
+            asked = study.asked  # arms of further prompts are made once a statement names them
+            available += [
+                f"{asked.prefix(m, model)}{prompts.name}"
+                for m, model in enumerate(asked.models)
+                for prompts in study.text.study.prompts[1:]
+            ]
             hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, available)
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 

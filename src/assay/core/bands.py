@@ -138,8 +138,20 @@ class OfMeans:
     @property
     def level_of(self) -> str:
         """The dimension of which it is a level, as `argmax` by itself gives one; "" otherwise."""
-        alone = len(self.parts) == 1 and not self.plain and self.parts[0].how == "argmax"
-        return self.parts[0].over[0] if alone and self.outer(lambda name: 0.375) == 0.375 else ""
+        return self.parts[0].over[0] if self._is_alone("argmax") else ""
+
+    def never(self, terms: Mapping[str, Numbers]) -> float | None:
+        """Give the number of `first` or `last` by itself where no level is so; None of any other
+        statistic."""
+        if not self._is_alone("first", "last") or (part := self.parts[0]).beyond is None:
+            return None
+        levels = terms[part.levels].reshape(-1, terms[part.levels].shape[-1])[0]
+        outside = -math.inf if part.beyond[0].startswith(">") else math.inf
+        return float(part._taken(np.full((1, len(levels)), outside), levels)[0])
+
+    def _is_alone(self, *how: str) -> bool:
+        alone = len(self.parts) == 1 and not self.plain and self.parts[0].how in how
+        return alone and bool(self.outer(lambda name: 0.375) == 0.375)
 
     @property
     def has_band(self) -> bool:

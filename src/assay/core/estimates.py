@@ -455,9 +455,10 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
         level=level,
         units=statement.units,
     )
-    method = describe_method(statement.units, level, n=i.n)
-    if isinstance(statement.statistic, OfMeans) and i.band:
-        method += f"; {statement.statistic.words}"
+    method, never = describe_method(statement.units, level, n=i.n), None
+    if isinstance(statement.statistic, OfMeans):
+        method += f"; {statement.statistic.words}" * (i.band is not None)
+        never = statement.statistic.never(data.terms)
     bounds = exact_bounds(
         data, statement.units, statement.statistic, statement.bounds, statement.ends
     )
@@ -483,5 +484,6 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
         "t_low": t_low,
         "t_high": t_high,
         "method": method,
+        "never": never,
         "points": tuple(i.points.tolist()),
     }

@@ -314,7 +314,7 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
         y="estimate",
         band=("low", "high"),
         note=f"The intervals cover all {len(c.levels)} levels together in 95 % of cases. "
-        + c.clear_of_zero * (not is_pair),
+        + e.clear_of_zero * (not is_pair),
         y_title=e.measured,
         rules=((0.0, "0"),),
     )
@@ -327,7 +327,8 @@ def _heat_map(e: Estimated, c: Curve) -> Figure:
     first, second = c.dims
     name, ends = e.measured, ("low", "high")
     table = columns((first, second, name, *ends), rows)
-    note = c.clear_of_zero
-    if any(low > 0 or high < 0 for low, high in c.band):
+    note = e.clear_of_zero
+    if note.startswith("The "):
         note = f"{note.removesuffix('.')}; a dot marks such a cell."
-    return Figure(e.text, table, "heatmap", x=second, y=first, color=name, band=ends, note=note)
+    dots = None if e.is_one_sided else ends
+    return Figure(e.text, table, "heatmap", x=second, y=first, color=name, band=dots, note=note)

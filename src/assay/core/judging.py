@@ -428,6 +428,7 @@ def _judge_arm(
         points=unscaled(claim.scale, i.points.tolist()),
         levels=tuple(data.levels[claim.units[0]].tolist()),
         level_of=getattr(claim.statistic, "level_of", ""),
+        never=claim.statistic.never(data.terms) if isinstance(claim.statistic, OfMeans) else None,
         warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )

@@ -114,7 +114,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("lacks", "levels")
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "narrower", "rows")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "narrower", "never", "rows")
 
     text: str = ""
     """The claim's, as are `kind`, `units`, `unit`, `source`, `published`, the ranges and `near`."""
@@ -177,6 +177,9 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """For a control: how far the method lies from it."""
     level_of: str = ""
     """The dimension, such as layer, of which the estimate is a level; "" of any other number."""
+    never: float | None = None
+    """The number that stands for no level at all, where the estimate is the first or the last level
+    at which something is so."""
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
     narrower: Range = ()
@@ -237,7 +240,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         *("at", "contrast", "edition", "idle", "level_of", "measured_in", "narrower", "rows"),
-        *("sides", "together", "unless", "violations"),
+        *("never", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -502,18 +505,6 @@ class Curve(Written, frozen=True, kw_only=True):
         return sorted(finite, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
 
     @property
-    def clear_of_zero(self) -> str:
-        """Say in how many places of one over names the band excludes 0; "" where it is unknown."""
-        finite_limits = [(low, high) for low, high in self.band if math.isfinite(low + high)]
-        if self.is_plain or not finite_limits:
-            return ""
-        noun, count = "cell" if len(self.dims) > 1 else "level", len(finite_limits)
-        clear = sum(low > 0 or high < 0 for low, high in finite_limits)
-        if not clear:
-            return f"No {noun}'s simultaneous interval excludes 0."
-        return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
-
-    @property
     def log(self) -> bool:
         """Whether the levels step by factors."""
         return self.axis == "log"
@@ -529,7 +520,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     verdict."""
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("statement",)
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("at", "level_of", "measured_in")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("at", "level_of", "measured_in", "never")
 
     text: str
     kind: Literal["finding"] = "finding"
@@ -555,7 +546,8 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     level_of: str = ""
     at: str = ""
     measured_in: str = ""
-    """These three as of a judged claim."""
+    never: float | None = None
+    """These as of a judged claim."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before, such as rows averaged."""
     statement: Any = None
@@ -593,6 +585,24 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
         least, greatest = self.natural or (-math.inf, math.inf)
         low, high = self.curve.band[k]
         return max(low, least), min(high, greatest)
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether such numbers end at 0, so that an interval which excludes 0 shows nothing."""
+        return 0.0 in (self.natural or ())
+
+    @property
+    def clear_of_zero(self) -> str:
+        """Say in how many places of a scan over names the band excludes 0; "" where it is unknown,
+        or shows nothing."""
+        if (c := self.curve) is None or c.is_plain or self.is_one_sided:
+            return ""
+        finite_limits = [(low, high) for low, high in c.band if math.isfinite(low + high)]
+        noun, count = "cell" if len(c.dims) > 1 else "level", len(finite_limits)
+        clear = sum(low > 0 or high < 0 for low, high in finite_limits)
+        if clear:
+            return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
+        return f"No {noun}'s simultaneous interval excludes 0." if finite_limits else ""
 
     @property
     def condition(self) -> str:

@@ -296,7 +296,14 @@ def estimate_of(
         level = f"{name} {numbers.estimate:g}"
         return level, f"[no other {name}]" if alone else f"[{numbers.low:g}, {numbers.high:g}]"
     thresholds = (*about.range, *about.fail_range) if isinstance(about, Verdict) else ()
-    return estimate(numbers.estimate, *limits(numbers, claim), thresholds)
+    ends = limits(numbers, claim)
+    value, interval = estimate(numbers.estimate, *ends, thresholds)
+    if isinstance(about, Other) or about.never is None:
+        return value, interval
+    if numbers.estimate == about.never:
+        return f"{value} (never)", interval
+    marked = (f"{x:g}{' (never)' * (x == about.never)}" for x in ends)
+    return value, f"[{', '.join(marked)}]" if about.never in ends else interval
 
 
 def limits(
@@ -482,7 +489,9 @@ def _found(s: Estimated) -> str:
     ends = [("highest", highest)] * (curve.estimate[highest] > 0 or highest == lowest)
     ends += [("lowest", lowest)] * (curve.estimate[lowest] < 0)
     where = [f"{curve.in_words(k)} is {word}, {number_at(k)}" for word, k in ends]
-    return f"of {len(curve.levels)} levels, {', and '.join(where)}{unit}"
+    none = s.clear_of_zero.startswith("No ")  # otherwise the list below says how many do
+    lead = f"n{s.clear_of_zero[1:-1]}; " if none else ""
+    return f"{lead}of {len(curve.levels)} levels, {', and '.join(where)}{unit}"
 
 
 def _signs(curve: Curve) -> str:
@@ -569,7 +578,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
     if all(map(is_known, curve.band_low)):
         lines.append(f"95 % band for all {count} levels together")
-        lines += [curve.clear_of_zero] * (not curve.is_plain)
+        lines += [s.clear_of_zero] * s.clear_of_zero.startswith("The ")  # otherwise it leads
     return tuple(lines)
 
 
@@ -805,17 +814,18 @@ def heat_maps(data: ResultData, width: int, *, coloured: bool) -> list[Text]:
     for finding in data.findings:
         if finding.curve is not None and len(finding.curve.dims) == 2:
             s = Estimated.from_json(plain_all(finding.to_json()))
-            assert s.curve is not None
-            head = Text(f"{s.text}: {' (down) by '.join(s.curve.dims)} (across)")
-            maps.append(Text("\n").join([head, *_cells(s.curve, width, coloured)]))
+            head = Text(f"{s.text}: {' (down) by '.join(finding.curve.dims)} (across)")
+            maps.append(Text("\n").join([head, *_cells(s, width, coloured)]))
     return maps
 
 
-def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
+def _cells(s: Estimated, width: int, coloured: bool) -> Iterator[Text]:
     """A line for each row of a scan, numbers on their shades, below one with the names of its
     columns; in as many parts as are needed for `width` letters."""
     from rich.text import Text
 
+    curve = s.curve
+    assert curve is not None
     cells = {curve.at(k): curve.estimate[k] for k in range(len(curve.levels))}
     rows, columns = (
         sorted({at[i] for at in cells}, key=lambda name: (isinstance(name, str), name))
@@ -830,7 +840,8 @@ def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
     legend = [f"in units of {scale:g}"] * (scale != 1)
     if "·" in words.values():
         legend += [f"· is less than {0.5 * 10.0**-digits * scale:.2g} from 0"]
-    if clear := {curve.at(k) for k, (low, high) in enumerate(curve.band) if low > 0 or high < 0}:
+    clear = {curve.at(k) for k, (low, high) in enumerate(curve.band) if low > 0 or high < 0}
+    if clear and not s.is_one_sided:
         legend += ["* its simultaneous interval excludes 0"]
         words = {at: f"{word}{'*' if at in clear else ' '}" for at, word in words.items()}
     yield from [Text("; ".join(legend))] * bool(legend)
