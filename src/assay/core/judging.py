@@ -847,8 +847,7 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
     natural = claim.natural if claim.scale == "plain" else None
-    worded = bool(claim.condition)
-    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural, worded)
+    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural, claim.is_worded)
 
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
