@@ -1099,5 +1099,11 @@ def test_a_violation_stands_for_the_controls_of_a_claim_of_no_effect():
     x = {"ours": noise[0], "base": noise[1], "known": noise[0] + 0.15}
     rows = pd.concat([pd.DataFrame({"arm": a, "i": range(24), "x": v}) for a, v in x.items()])
     claim = "-0.1 < ours.x - base.x < 0.1"
-    assert assay.judge(rows, claim=claim, unit="i").outcome == "unspecific"
+    alone = assay.judge(rows, claim=claim, unit="i")
+    assert (alone.outcome, alone.reason, dict(alone.controls)) == ("undecided", "blind", {})
+    assert any("violation=NAME" in note for note in alone.notes)
+    # what has an effect fails without any arm that shows how an effect looks
+    assert assay.judge(rows, claim=claim.replace("ours", "known"), unit="i").outcome == "fails"
+    larger = assay.judge(rows, claim="known.x - base.x > 0.1", unit="i")
+    assert (larger.outcome, list(larger.controls)) == ("holds", ["dealt"])
     assert assay.judge(rows, claim=claim, unit="i", violation="known").outcome == "holds"

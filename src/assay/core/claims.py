@@ -413,7 +413,8 @@ def _check_types(claim: Claim) -> None:
 
 def _check_arms(claim: Claim) -> None:
     """Refuse controls and other arms that contradict each other. Raises: ClaimError."""
-    if not claim.must_fail:
+    nothing = 0.0 if claim.empty is None else claim.empty  # no control, but a violation, tells
+    if not claim.must_fail and not claim.low < nothing < claim.high:
         raise ClaimError(
             f"claim {claim.text!r} names no control: must_fail needs at least one arm in "
             "which it has to fail"

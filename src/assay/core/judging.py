@@ -593,8 +593,6 @@ def _with_others(
             verdict, outcome="unspecific", reason=reason, warning=words, price=None
         )
 
-    if not controls:
-        return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
     if passing:
         return unspecific(passing, "control ", "")
     every = {**controls, **planted, **violations, **rivals}
@@ -604,6 +602,8 @@ def _with_others(
             return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
         return unspecific(lacking, "", ", unlearned")
+    if not controls:
+        return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
     for name, (v, *_) in controls.items():
         if v.outcome == "undecided":
             reason, price = f"control {name} not beaten", power.price_of_arm(name, v.price)

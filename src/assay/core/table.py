@@ -228,12 +228,18 @@ def judge(
         notes.append(apart.in_words(compared, units[0]))
         notes += [apart.UNBOUNDED] if bounds is not None else []
     roles, control_notes = _with_controls(question, roles, arms, empty or 0.0)
-    notes += control_notes
     statement = _statement(question, roles, bounds, independent)
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
-    decide = partial(_decide, question, statement, arms, level, scope, independent)
-    judgement, tied, moved = decide(tested=tested, distinct=distinct)
+    decide = partial(_decide, question, level=level, scope=scope, independent=independent)
+    asked = {"tested": tested, "distinct": distinct}
+    judgement, tied, moved = decide(statement, arms, **asked)
+    if control_notes and _is_true_of_nothing(parsed, empty or 0.0, judgement):
+        del arms[roles.controls[0]]
+        roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
+        judgement, tied, moved = decide(statement, arms, **asked)
+        control_notes = [VIOLATION_WANTED] if judgement.outcome != "fails" else []
+    notes += control_notes
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
     if len(units) == 1 and any("left out: " in note for note in later):  # of these cells
         said = [f"{arm}: " for arm in compared]
@@ -264,6 +270,18 @@ def _with_controls(
     arms[name] = _dealt(question, labelled)
     others = [a for a in question.known if a not in labelled]
     return replace(roles, controls=(name,)), [caution(name, others)]
+
+
+VIOLATION_WANTED = (
+    "a claim of no effect is always true of shuffled labels, so these are no control; name an arm "
+    "with a known small effect: violation=NAME"
+)
+
+
+def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bool:
+    """Whether a claim of no effect is also satisfied by its only control, labels dealt out."""
+    (dealt,) = judgement.controls.values()
+    return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
 
 
 def _true_of_others(judged: Judged) -> list[str]:
