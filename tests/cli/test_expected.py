@@ -131,6 +131,16 @@ def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question():
     assert set(by_group(catalogue.entries())) == set(GROUPS)
 
 
+def test_a_claim_and_a_quantity_may_begin_with_a_minus_sign(table, capsys):
+    printed = set()
+    for asked in (["--claim", "-9 < mine.x"], ["--claim=-9 < mine.x"]):
+        assert main(["judge", str(table), *asked, *JUDGE[2:], "--no-ledger"]) == 0
+        printed.add(capsys.readouterr().out)
+    assert len(printed) == 1
+    assert main(["judge", str(table), "--estimate", "-mine.x", "--unit", "seed"]) == 0
+    assert "-mine.x" in capsys.readouterr().out
+
+
 def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, capsys):
     at = JUDGE.index("--unit")
     without = ["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :]]

@@ -188,12 +188,53 @@ def test_the_users_frame_is_left_as_it_was():
     pd.testing.assert_frame_equal(f, before)
 
 
+def test_right_and_wrong_answers_have_one_interval_whatever_is_asked_of_them():
+    few = np.arange(40)
+    answers = {
+        "old": np.ones(40, int),
+        "new": (few > 1).astype(int),  # 38 differences of 0 and two of -1
+        "weak": (few % 2).astype(int),
+    }
+    f = arms_of(**answers)
+    # The sum of three Dirichlet weights of 41, the added unit's included, is Beta distributed.
+    lowest = -scipy.stats.beta.ppf(0.975, 3, 38)
+    number = assay.estimate(f, value="new.x - old.x", unit="seed")
+    assert number.low == pytest.approx(lowest)
+    for compared in ("< -0.3", "< -0.2", "< 0.03", "> -0.5", "< 1.5"):
+        for control in ("weak", ()):
+            j = assay.judge(f, claim=f"new.x - old.x {compared}", unit="seed", control=control)
+            assert (j.verdict.low, j.verdict.high) == (number.low, number.high), compared
+    share = scipy.stats.binomtest(38, 40).proportion_ci()  # Clopper and Pearson
+    for claim in ("new.x > 0.5", "-0.4 < new.x < 0.4"):
+        v = assay.judge(f, claim=claim, unit="seed", control="weak").verdict
+        assert (v.low, v.high) == pytest.approx((share.low, share.high))
+
+
+def test_an_estimate_gives_the_interval_with_the_groups_by_which_a_claim_is_judged():
+    rng = np.random.default_rng(3)
+    of = np.repeat([*"abcde"], 8)
+    shift = np.repeat(rng.normal(0, 0.02, 5), 8)
+    f = arms_of(new=1 + shift + rng.normal(0, 0.1, 40), old=rng.normal(0, 0.1, 40))
+    f["template"] = np.tile(of, 2)
+    means = f.groupby(["template", "arm"])["x"].mean().unstack()
+    differences = means["new"] - means["old"]
+    t = scipy.stats.t.interval(0.95, 4, differences.mean(), scipy.stats.sem(differences))
+    (note,) = assay.estimate(f, value="new.x - old.x", unit="seed").notes
+    assert "the 40 seeds belong to 5 templates" in note
+    low, high = map(float, re.search(r"\[(.+), (.+)\]", note).groups())
+    assert low <= t[0] + 1e-3
+    assert high >= t[1] - 1e-3
+    # units without a column that groups them have nothing to allow for
+    alone = assay.estimate(f.drop(columns="template"), value="new.x - old.x", unit="seed")
+    assert not alone.notes
+
+
 def test_truth_values_are_numbers_with_an_exact_interval():
     f = frame()
     f["right"] = (f["arm"] != "shuffled") & (f["fvu"] < f["fvu"].quantile(0.99))
     j = assay.judge(f, **{**ASK, "claim": "gated.right > 0.3"})
     assert j.verdict.estimate == f[f["arm"] == "gated"]["right"].mean()
-    assert j.claim.bounds == (0, 1)
+    assert tuple(j.verdict.bounds) == (0, 1)
     # of crossed units it would prove nothing
     assert not any("exact" in note for note in j.notes)
     runs = f.groupby(["arm", "seed"], as_index=False)["right"].mean()
@@ -1058,5 +1099,11 @@ def test_a_violation_stands_for_the_controls_of_a_claim_of_no_effect():
     x = {"ours": noise[0], "base": noise[1], "known": noise[0] + 0.15}
     rows = pd.concat([pd.DataFrame({"arm": a, "i": range(24), "x": v}) for a, v in x.items()])
     claim = "-0.1 < ours.x - base.x < 0.1"
-    assert assay.judge(rows, claim=claim, unit="i").outcome == "unspecific"
+    alone = assay.judge(rows, claim=claim, unit="i")
+    assert (alone.outcome, alone.reason, dict(alone.controls)) == ("undecided", "blind", {})
+    assert any("violation=NAME" in note for note in alone.notes)
+    # what has an effect fails without any arm that shows how an effect looks
+    assert assay.judge(rows, claim=claim.replace("ours", "known"), unit="i").outcome == "fails"
+    larger = assay.judge(rows, claim="known.x - base.x > 0.1", unit="i")
+    assert (larger.outcome, list(larger.controls)) == ("holds", ["dealt"])
     assert assay.judge(rows, claim=claim, unit="i", violation="known").outcome == "holds"

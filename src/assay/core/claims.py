@@ -18,6 +18,7 @@ import numpy as np
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.heavy import xr
+from assay.core.reasons import GIVEN
 from assay.core.results import Kind, signed
 from assay.core.results import Literature as Literature
 from assay.core.results import Published as Published
@@ -215,7 +216,7 @@ class Claim:
     either side, and units that tie are then no obstacle. A table's, not an author's."""
     natural: tuple[float, float] | None = None
     """The least and the greatest possible number, infinite where there is no bound: they clip what
-    is printed and decide nothing."""
+    is printed; see `bounded.exact_bounds` for when limits are exact."""
     unlike: tuple[str, ...] = ()
     """Arms that are judged only if the claim names them, since their numbers mean something else:
     those of one model, where it is about the difference of two."""
@@ -304,6 +305,11 @@ class Claim:
             if self.threshold_from.startswith(RISKY) and not self.after_look
             else "confirming"
         )
+
+    @property
+    def is_worded(self) -> bool:
+        """Whether its quantity is written as text, in a study or about a table, and not as code."""
+        return bool(self.condition) or self.threshold_from == GIVEN
 
     @property
     def threshold_since(self) -> str:
@@ -410,7 +416,8 @@ def _check_types(claim: Claim) -> None:
 
 def _check_arms(claim: Claim) -> None:
     """Refuse controls and other arms that contradict each other. Raises: ClaimError."""
-    if not claim.must_fail:
+    nothing = 0.0 if claim.empty is None else claim.empty  # no control, but a violation, tells
+    if not claim.must_fail and not claim.low < nothing < claim.high:
         raise ClaimError(
             f"claim {claim.text!r} names no control: must_fail needs at least one arm in "
             "which it has to fail"

@@ -604,8 +604,6 @@ def _with_others(
             verdict, outcome="unspecific", reason=reason, warning=words, price=None
         )
 
-    if not controls:
-        return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
     if passing:
         return unspecific(passing, "control ", "")
     every = {**controls, **planted, **violations, **rivals}
@@ -615,6 +613,8 @@ def _with_others(
             return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
         return unspecific(lacking, "", ", unlearned")
+    if not controls:
+        return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
     for name, (v, *_) in controls.items():
         if v.outcome == "undecided":
             reason, price = f"control {name} not beaten", power.price_of_arm(name, v.price)
@@ -858,8 +858,7 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
     natural = claim.natural if claim.scale == "plain" else None
-    worded = bool(claim.condition)
-    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural, worded)
+    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural, claim.is_worded)
 
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:

@@ -258,7 +258,7 @@ def fewest_to_hold(claim: Claim) -> int | None:
 
 def decidable(claim: Claim, n: int, fewest: int = FEWEST) -> bool:
     """Tell whether any outcome of n units of one factor could decide a claim."""
-    bounds = claim.bounds or (claim.natural if claim.condition and n < FEW else None)
+    bounds = claim.bounds or (claim.natural if claim.is_worded and n < FEW else None)
     if n < fewest or len(claim.units) == 2 or bounds is None or not np.isfinite(bounds).all():
         return n >= fewest
     low, high, _ = _between(bounds, n, sum(bounds) / 2, 0.95)
@@ -431,7 +431,7 @@ def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[Worlds
     """Clopper and Pearson's limits for each number of n units on the greater bound, and how likely
     that number is; all others lie on the lesser. Numbers beyond seven standard deviations are left
     out."""
-    share = (truth - bounds[0]) / (bounds[1] - bounds[0])
+    share = min(1.0, max(0.0, (truth - bounds[0]) / (bounds[1] - bounds[0])))
     reach = 7 * math.sqrt(n * share * (1 - share)) + 7
     k = np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
     least, width = bounds[0], bounds[1] - bounds[0]

@@ -228,12 +228,18 @@ def judge(
         notes.append(apart.in_words(compared, units[0]))
         notes += [apart.UNBOUNDED] if bounds is not None else []
     roles, control_notes = _with_controls(question, roles, arms, empty or 0.0)
-    notes += control_notes
-    statement, more = _statement(question, roles, bounds, independent)
+    statement = _statement(question, roles, bounds, independent)
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
-    decide = partial(_decide, question, statement, arms, level, scope, independent)
-    judgement, tied, moved = decide(tested=tested, distinct=distinct)
+    decide = partial(_decide, question, level=level, scope=scope, independent=independent)
+    asked = {"tested": tested, "distinct": distinct}
+    judgement, tied, moved = decide(statement, arms, **asked)
+    if control_notes and _is_true_of_nothing(parsed, empty or 0.0, judgement):
+        del arms[roles.controls[0]]
+        roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
+        judgement, tied, moved = decide(statement, arms, **asked)
+        control_notes = [VIOLATION_WANTED] if judgement.outcome != "fails" else []
+    notes += control_notes
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
     if len(units) == 1 and any("left out: " in note for note in later):  # of these cells
         said = [f"{arm}: " for arm in compared]
@@ -244,7 +250,7 @@ def judge(
         )
         later += shared
     later += _true_of_others(judgement) + _in_place_of(parsed, judgement)
-    judgement = structs.replace(judgement, notes=(*notes, *more, *moved, *later))
+    judgement = structs.replace(judgement, notes=(*notes, *moved, *later))
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
@@ -264,6 +270,18 @@ def _with_controls(
     arms[name] = _dealt(question, labelled)
     others = [a for a in question.known if a not in labelled]
     return replace(roles, controls=(name,)), [caution(name, others)]
+
+
+VIOLATION_WANTED = (
+    "a claim of no effect is always true of shuffled labels, so these are no control; name an arm "
+    "with a known small effect: violation=NAME"
+)
+
+
+def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bool:
+    """Whether a claim of no effect is also satisfied by its only control, labels dealt out."""
+    (dealt,) = judgement.controls.values()
+    return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
 
 
 def _true_of_others(judged: Judged) -> list[str]:
@@ -573,16 +591,9 @@ def _measured(question: _Question, roles: _Roles) -> tuple[Arms, list[str]]:
 
 def _statement(
     question: _Question, roles: _Roles, bounds: tuple[float, float] | None, independent: bool
-) -> tuple[Claim, list[str]]:
-    """The claim about a table's cells, and notes on what its author did not state."""
-    parsed, units, notes = question.parsed, question.axes, list[str]()
-    edges = [edge for edge in (parsed.low, parsed.high) if math.isfinite(edge)]
-    within = all(0 <= edge <= 1 for edge in edges)
-    if bounds is None and within and _is_share(question.rows, parsed):
-        bounds = (0.0, 1.0)
-        name = "each unit" if parsed.share else question.columns[0]
-        exact = f"{name} is 0 or 1 in every row: judged by an exact interval for shares"
-        notes += [exact] if len(units) == 1 else []
+) -> Claim:
+    """The claim about a table's cells."""
+    parsed, units = question.parsed, question.axes
     statement = Claim(
         text=parsed.text,
         value=_value(parsed, question.main),
@@ -597,6 +608,7 @@ def _statement(
         fixed=tuple(map(question.levels_of, roles.fixed)),
         also=dict.fromkeys(roles.allowed, rival("named by the user")),
         bounds=bounds,
+        natural=_natural(question.rows, parsed),
         ceiling=_ceiling(question.rows, parsed, question.main),
         threshold_from=GIVEN,
         source=question.source,
@@ -605,7 +617,7 @@ def _statement(
         means = apart.by_means(parsed, question.main)
         value = apart.put_apart(_value(means, question.main), units[0])
         statement = replace(statement, value=value, statistic=means.statistic, bounds=None)
-    return statement, notes
+    return statement
 
 
 def _decide(
@@ -619,22 +631,13 @@ def _decide(
     tested: int,
     distinct: bool,
 ) -> tuple[Judged, bool, list[str]]:
-    """The verdict; where units tie, the one by the bounds of differences of 0 and 1, or by an
-    interval widened for rounding. Also whether units tie, and what was done about it."""
+    """The verdict; where units tie, the one by an interval widened for rounding. Also whether units
+    tie, and notes on what was done about it, and on an exact interval."""
     notes = list[str]()
     rows = question.of(question.compared)
     judgement = judging.judge(statement, arms, level, scope)
-    tied = judgement.verdict.reason == TIES and not independent
-    unbounded = tied and statement.bounds is None
-    natural = _natural(question.rows, question.parsed)
-    if unbounded and natural and len(question.axes) == 1:
-        statement = replace(statement, bounds=natural)
-        name, (low, high) = " and ".join(question.columns), natural
-        verb = "are" if question.columns[1:] else "is"
-        notes.append(
-            f"{name} {verb} 0 or 1 in every row: exact interval between {low:g} and {high:g}"
-        )
-        judgement = judging.judge(statement, arms, level, scope)
+    if judgement.bounds and not statement.bounds and len(question.axes) == 1:
+        notes.append(_exact(question, judgement.bounds))
     if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in question.parsed.columns}
         # Half a step beyond a bound is no unit, and the units themselves were held to it before.
@@ -655,7 +658,15 @@ def _decide(
     elif judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement, rounded)
         judgement = structs.replace(judgement, price=price)
-    return structs.replace(judgement, natural=judgement.natural or natural), tied, notes
+    return judgement, tied, notes
+
+
+def _exact(question: _Question, bounds: Sequence[float]) -> str:
+    """Say why units have exact limits, and between which bounds."""
+    columns, (low, high) = question.columns, bounds
+    verb = "are" if columns[1:] else "is"
+    name = "each unit is" if question.parsed.share else f"{' and '.join(columns)} {verb}"
+    return f"{name} 0 or 1 in every row: exact interval between {low:g} and {high:g}"
 
 
 def _of_the_median(
@@ -740,18 +751,18 @@ def estimate(
         0.125 0.105 0.145
     """
     units, parsed = _names(unit), _parse(value, compared=False)
-    rows, source = rows_of.read(frame, arm_column, needed=False)
+    whole, source = rows_of.read(frame, arm_column, needed=False)
     if over in units:
         raise ClaimError(f"column {over!r} is a unit; a curve goes over another column")
-    question = _question(rows, source, parsed, units, _Roles(), arm_column, over, only_named=True)
+    question = _question(whole, source, parsed, units, _Roles(), arm_column, over, only_named=True)
     rows, main, axes = question.rows, question.main, question.axes
-    bounds = (0.0, 1.0) if _is_share(rows, parsed) else None
+    ends = natural or _natural(whole, parsed)
     arms, notes = _read(question)
     compute = _value(parsed, main)
     if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
         notes.append(apart.in_words(arms, units[0]))
         parsed = apart.by_means(parsed, main)
-        compute, bounds = apart.put_apart(_value(parsed, main), units[0]), None
+        compute = apart.put_apart(_value(parsed, main), units[0])
     statement = Estimate(
         text=parsed.text,
         value=lambda data: compute(data[main], data),
@@ -759,8 +770,7 @@ def estimate(
         statistic=parsed.statistic,
         over=over,
         crosses=crosses,
-        natural=natural or bounds,
-        bounds=bounds,
+        natural=ends,
         source=source,
         condition=parsed.text,
     )
@@ -770,7 +780,8 @@ def estimate(
     if not independent:
         keys = {c.key: c.name for c in parsed.columns}
         number = rounding.widen(number, statement, arms, rows, keys)
-    return structs.replace(number, notes=(*number.notes, *_shared(question, statement, level)))
+    shared = _shared(question, statement, number, level)
+    return structs.replace(number, notes=(*number.notes, *shared))
 
 
 def _read(question: _Question) -> tuple[Arms, list[str]]:
@@ -783,9 +794,9 @@ def _read(question: _Question) -> tuple[Arms, list[str]]:
     return arms, notes
 
 
-def _shared(question: _Question, statement: Estimate, level: float) -> list[str]:
-    """Notes on an estimate's units: how they depend on each other, as their numbers show, and the
-    interval that allows for it. Raises: DataError for copies."""
+def _shared(question: _Question, statement: Estimate, number: Estimated, level: float) -> list[str]:
+    """Notes on an estimate's units: how they may depend on each other, and the interval that allows
+    for it, by which a claim about the number would be judged too. Raises: DataError for copies."""
 
     def cells_of(asked: _Question) -> dependence.Cells:
         arms = Others(_read(asked)[0])
@@ -796,8 +807,19 @@ def _shared(question: _Question, statement: Estimate, level: float) -> list[str]
     noted.check_copies(rows, question.axes, question.columns)
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
-    groupings = _groupings(question, rows, question.labels, cells_of, level)
-    return dependence.lines(grouping for grouping in groupings if grouping.carries)
+    least, greatest = statement.natural or (-math.inf, math.inf)
+    groupings = [
+        replace(g, limits=Limits(max(g.limits.low, least), min(g.limits.high, greatest)))
+        if g.limits.known
+        else g
+        for g in _groupings(question, rows, question.labels, cells_of, level)
+    ]
+    return dependence.lines(
+        g
+        for g in groupings
+        if g.carries
+        or (g.decides and g.counts and (g.limits.low < number.low or number.high < g.limits.high))
+    )
 
 
 def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
@@ -834,14 +856,6 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumn
         lambda c: c.key,
         main_arm,
         is_change=True,  # a table does not say; undecided is the safer of the two
-    )
-
-
-def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
-    """Whether the claimed quantity is a share of units, or a single column that is 0 or 1 in every
-    row."""
-    return parsed.share or (
-        parsed.plain and all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
     )
 
 
@@ -924,7 +938,8 @@ def _of_equal_folds(
             ),
         )
     by = wrong_at_most(tested, count, level)
-    judged = judging.judge(replace(statement, rounding=by, bounds=None), arms, level, scope)
+    by_trials = replace(statement, rounding=by, bounds=None, natural=None)
+    judged = judging.judge(by_trials, arms, level, scope)
     words = f"all {tested:,} trials give {point:g}, so at most {by:.2g} of all do not"
     shared = f"fewer by what folds share: {words}"
     method = f"{100 * level:g}% limit by trials (Clopper and Pearson), {shared}"

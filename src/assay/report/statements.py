@@ -275,7 +275,7 @@ def _rank(note: str) -> int:
 
 
 _ARGUMENT = re.compile(
-    r"""\b(unit|fixed|also|control|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
+    r"""\b(unit|fixed|also|control|violation|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
 )
 
 

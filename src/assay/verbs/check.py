@@ -16,7 +16,7 @@ from assay.core.results import Judged
 from assay.report.statements import unexpected, with_flags
 from assay.verbs.credited import Credited
 from assay.verbs.parts import AnswerPart, Aside, Line, Table
-from assay.verbs.verb import Answer, Bare, Expected, Flag, Flat, More, Several, verb
+from assay.verbs.verb import Answer, Bare, Expected, Flag, Flat, Formula, More, Several, verb
 
 if TYPE_CHECKING:
     from assay.checking.result import Check
@@ -30,7 +30,7 @@ def check(
     /,
     *,
     prompts: Path | None = None,
-    holds: str = "",
+    holds: Formula = "",
     sentence: str = "",
     credited: Annotated[Credited, Flat] = NOTHING,
     also: Annotated[str, More] = "",

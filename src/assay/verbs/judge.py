@@ -14,7 +14,7 @@ from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.report.statements import known, unexpected, with_flags
 from assay.verbs.parts import Aside, InFull
-from assay.verbs.verb import Answer, Bare, Expected, Flag, More, Several, verb
+from assay.verbs.verb import Answer, Bare, Expected, Flag, Formula, More, Several, verb
 
 UNCOUNTED = "not counted (the ledger is off): how many claims were tried on this table"
 
@@ -24,10 +24,10 @@ def judge(
     table: Path,
     /,
     *,
-    claim: str = "",
+    claim: Formula = "",
     unit: Several = (),
     control: Several = (),
-    estimate: str = "",
+    estimate: Formula = "",
     over: str = "",
     crosses: float | None = None,
     must_hold: Annotated[Several, More] = (),

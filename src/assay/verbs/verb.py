@@ -36,6 +36,8 @@ MORE = Group("More options", sort_key=50)
 More = Parameter(group=MORE)
 About = Parameter(group=Group("What the claim is about (give one)", sort_key=10))
 Flag = Annotated[bool, Bare]
+Formula = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""A claim or a quantity, which may begin with a minus sign."""
 Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
     str,
