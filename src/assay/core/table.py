@@ -232,18 +232,15 @@ def judge(
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
     decide = partial(_decide, question, level=level, scope=scope, independent=independent)
-    asked = {"tested": tested, "distinct": distinct}
-    judgement, tied, moved = decide(statement, arms, **asked)
+    decide = partial(decide, tested=tested, distinct=distinct)
+    judgement, tied, moved = decide(statement, arms)
     if control_notes and _is_true_of_nothing(parsed, empty or 0.0, judgement):
         del arms[roles.controls[0]]
         roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
-        judgement, tied, moved = decide(statement, arms, **asked)
+        judgement, tied, moved = decide(statement, arms)
         control_notes = [VIOLATION_WANTED] if judgement.outcome != "fails" else []
-    notes += control_notes
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
-    if len(units) == 1 and any("left out: " in note for note in later):  # of these cells
-        said = [f"{arm}: " for arm in compared]
-        notes = [n for n in notes if "missing" not in n or not n.startswith(tuple(said))]
+    notes = _unless_said(notes + control_notes, later, question)
     if not tied:
         judgement, shared = _weigh(
             question, roles, judgement, arms, level, copies=copies, distinct=distinct
@@ -252,6 +249,14 @@ def judge(
     later += _true_of_others(judgement) + _in_place_of(parsed, judgement)
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later))
     return within(judgement, judgement.claim.bounds or judgement.natural)
+
+
+def _unless_said(notes: list[str], later: Sequence[str], question: _Question) -> list[str]:
+    """The notes without those on missing cells, where a later one names the units left out."""
+    if len(question.axes) > 1 or not any("left out: " in note for note in later):
+        return notes
+    arms = tuple(f"{arm}: " for arm in question.compared)
+    return [n for n in notes if "missing" not in n or not n.startswith(arms)]
 
 
 def _with_controls(
