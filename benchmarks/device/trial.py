@@ -169,7 +169,7 @@ def score(listed: Path, places: list[Path]) -> None:
             f"{x['cpu']:4.0f} CPU-s"
         )
     tried = [x for x in done if x["tried"]]
-    sayable = [x for x in done if x["verdict"] != "unsayable"]
+    expressible = [x for x in done if x["verdict"] != "unsayable"]
     decided = [x for x in done if x["verdict"] in DECIDED and x["truth"] != "open"]
     holds = [x for x in decided if x["verdict"] == "holds"]
 
@@ -177,7 +177,7 @@ def score(listed: Path, places: list[Path]) -> None:
         return f"{len(part)} of {len(whole)}"
 
     print(f"\nanswered                    {share(done, counted)}")
-    print(f"sayable without Python      {share(sayable, done)}")
+    print(f"expressible without Python  {share(expressible, done)}")
     print(f"accepted at the first try   {share([x for x in tried if not x['before']], tried)}")
     within = [x for x in tried if x["accepted"] and x["before"] <= 2]
     print(f"after two refusals at most  {share(within, tried)}")
