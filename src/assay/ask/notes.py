@@ -573,9 +573,8 @@ def _few_values(columns: Mapping[str, Sequence[str]]) -> str:
 
 
 def _decides(prompts: PromptSet, rows: Sequence[int], about: Sequence[Read], column: str) -> bool:
-    """Whether the right answer of a read differs between rows as a column does. That each value of
-    a column has one answer is not enough: where few answers are shared by many values, this may be
-    by chance, or because of another column."""
+    """Whether the right answer of a read differs between rows as a column does: if several values
+    have the same answer, another column may decide it."""
     for read in about:
         first = next(iter(controls.answers(read)), "")
         slots = SLOT.findall(first)

@@ -96,7 +96,7 @@ class Part:
         name += f" less {model_phrase(task.less)}" if task.less else ""
         if task.than and isinstance(task, Task):
             name += f" on {task.prompts.table.name} less on {task.than.table.name}"
-        elif isinstance(task, Task) and task.prompts.table.name != next(iter(task.sources)):
+        elif isinstance(task, Task) and task.prompts.table.name in [*task.sources][1:]:
             name += f" on the prompts {task.prompts.table.name}"
             if not self.of and isinstance(text := task.prompts.table.text, str) and text:
                 name += f" (“{textwrap.shorten(text, 60, placeholder=' …')}”)"

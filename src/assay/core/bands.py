@@ -141,8 +141,7 @@ class OfMeans:
         return self.parts[0].over[0] if self._is_alone("argmax") else ""
 
     def never(self, terms: Mapping[str, Numbers]) -> float | None:
-        """Give the number of `first` or `last` by itself where no level is so; None of any other
-        statistic."""
+        """Give the number of `first` or `last` by itself where no level is so; None of others."""
         if not self._is_alone("first", "last") or (part := self.parts[0]).beyond is None:
             return None
         levels = terms[part.levels].reshape(-1, terms[part.levels].shape[-1])[0]

@@ -178,8 +178,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     level_of: str = ""
     """The dimension, such as layer, of which the estimate is a level; "" of any other number."""
     never: float | None = None
-    """The number that stands for no level at all, where the estimate is the first or the last level
-    at which something is so."""
+    """The number that stands for no level, of a first or last level at which something is so."""
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
     narrower: Range = ()
@@ -593,8 +592,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
 
     @property
     def clear_of_zero(self) -> str:
-        """Say in how many places of a scan over names the band excludes 0; "" where it is unknown,
-        or shows nothing."""
+        """Say in how many places of a scan over names the band excludes 0; "" if this is moot."""
         if (c := self.curve) is None or c.is_plain or self.is_one_sided:
             return ""
         finite_limits = [(low, high) for low, high in c.band if math.isfinite(low + high)]
