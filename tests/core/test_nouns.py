@@ -1,0 +1,18 @@
+"""Words for how many of what."""
+
+import pytest
+
+from assay.core.nouns import counted
+
+
+@pytest.mark.parametrize(
+    ("n", "noun", "words"),
+    [
+        (1, "seed", "1 seed"),
+        (6, "density", "6 densities"),
+        (2, "right", "2 values of right"),
+        (1, "same", "1 value of same"),
+    ],
+)
+def test_things_are_counted_in_english(n, noun, words):
+    assert counted(n, noun) == words
