@@ -66,7 +66,7 @@ EVERY = 0.25
 def html(value: Any) -> Markup:
     """Draw a value of Assay's, or of a class made from one, with the style it needs."""
     draw = next(DRAWN[kind.__name__] for kind in type(value).__mro__ if kind.__name__ in DRAWN)
-    return Markup('<div class="assay"><style>{}</style>{}</div>').format(
+    return Markup('<div class="assay" style="overflow-x:auto"><style>{}</style>{}</div>').format(
         Markup(_style()), draw(value)
     )
 

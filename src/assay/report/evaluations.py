@@ -177,9 +177,12 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
     return said("unequal_l0", ends)
 
 
-def percent(share: float) -> str:
-    """A share in percent, to a tenth; the sign stays on the line of its number."""
-    return tables.minus(f"{100 * share:.1f}") + "\N{NO-BREAK SPACE}%"
+def percent(share: float, *others: float) -> str:
+    """A share in percent, to a tenth, or to as many digits as tell it from the other numbers (0 and
+    1 by default); the sign stays on the line of its number."""
+    values = {share, *(others or (0.0, 1.0))}
+    enough = (p for p in range(1, 6) if len({f"{100 * x:.{p}f}" for x in values}) == len(values))
+    return tables.minus(f"{100 * share:.{next(enough, 6)}f}") + "\N{NO-BREAK SPACE}%"
 
 
 def components(compared: JSON) -> str:
