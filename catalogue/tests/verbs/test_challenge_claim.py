@@ -175,9 +175,8 @@ def test_the_page_of_the_contested_preset_says_so_beside_the_verdict_and_no_othe
     lab.run(experiment, "smoke")
     for preset, times in (("default", 1), ("smoke", 0)):
         page, _ = page_of(lab, experiment, override(experiment, preset))
-        assert page.count("by challenge</span>") == 2 * times, (
-            preset
-        )  # above its picture, and in the table
+        # at the top, above its picture, and in the table
+        assert page.count("by challenge</span>") == 3 * times, preset
 
 
 def test_only_a_claim_that_a_contest_turned_has_another_outcome_now(
