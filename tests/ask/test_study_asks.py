@@ -206,8 +206,10 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
     """Where all heads are cut, no other heads can stand in for them."""
     heads = [f"{layer}.{head}" for layer in range(4) for head in range(4)]
     cut = f'ablate = "zero"\nheads = {json.dumps(heads)}\n{chosen}'
-    own = '"\ncontrol = ["main"] # ' if chosen == "controls = []" else ""
-    path = study(folder, "all heads", capitals(cut), f"changed.right < 2{own}")
+    holds = "main.right - changed.right > 1"
+    if chosen == "controls = []":
+        holds = 'changed.right < 2"\ncontrol = ["main"] # '
+    path = study(folder, "all heads", capitals(cut), holds)
     result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
     [judged] = result.judged
     notes = " ".join(result.data.notes)

@@ -168,8 +168,8 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     shelve(tmp_path / "s", "a" * 16, a, l0=31.5, **losses, compared=compared(0.53))
     page = client(tmp_path / "s").get(HOME).text.replace("\N{NO-BREAK SPACE}", " ")
     assert (
-        "On 8,064 tokens it explains 84.0 % of the variance; a random dictionary that is on as "
-        "often explains 31.0 %, 32 principal components explain 55.0 %." in page
+        "On 8,064 tokens it explains 84.0 % of the variance; a random dictionary that is on "
+        "about as often explains 31.0 %, 32 principal components explain 55.0 %." in page
     )
     assert evaluations.components({"rank": 1}) == "1 principal component"
     recovered = "random directions recover 20.0 %, 32 principal components recover 50.0 %."
