@@ -12,7 +12,8 @@ from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, planted, s
 import assay
 from assay.ask.measure.prompts import load, remarks, spellings
 from assay.ask.missing import find_gaps, idle_arms
-from assay.ask.tables import Prompts
+from assay.ask.notes import _text_differs
+from assay.ask.tables import Intervention, Prompts
 from assay.core.errors import DataError, ExperimentError
 from assay.core.reasons import NO_LEAD
 from assay.lab import catalogue
@@ -305,6 +306,23 @@ def test_a_claim_that_a_model_that_learned_nothing_satisfies_is_proposed_anew(
 def test_what_is_hard_to_see_in_prompts_is_said(text, value, remark):
     said = remarks(load(Prompts(text=text, rows=({"city": value, "x": "y"},)), None))
     assert said == ([f"prompts: 1 of 1 prompt has {remark} (prompts, row 1)"] if remark else [])
+
+
+@pytest.mark.parametrize(
+    ("position", "rows", "differ"),
+    [
+        ("{noun}", [("king", "kings"), ("kings", "king")], True),  # one word begins the other
+        ("{noun}", [("king", "queen"), ("queen", "king")], True),
+        ("{place}", [("king", "kings"), ("queen", "king")], False),  # the text before it differs
+        ("{noun}", [("king", "king"), ("queen", "queen")], False),
+    ],
+)
+def test_a_patch_where_the_two_texts_differ_is_seen_in_each_of_them(position, rows, differ):
+    named = tuple({"noun": a, "other": b, "place": "inside"} for a, b in rows)
+    table = Prompts(text="The {noun} {place}", corrupted="The {other} {place}", rows=named)
+    site = "blocks.1.hook_resid_pre"
+    change = Intervention(name="patched", patch="corrupted", site=site, position=position)
+    assert _text_differs(change, load(table, None)) == differ
 
 
 def test_slots_stand_next_to_the_columns_of_each_row():

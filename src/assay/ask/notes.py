@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import msgspec
 
@@ -759,6 +760,11 @@ def _unmixed(table: Intervention) -> bool:
     return not table.heads and all(site in early for site in sites_of(table))
 
 
+def _common(a: str, b: str) -> int:
+    """With how many equal characters two texts begin."""
+    return sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(a, b, strict=False)))
+
+
 def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
     """Whether the patched token differs between most texts and their pairs."""
     slot = SLOT.fullmatch(str(table.position))
@@ -773,5 +779,9 @@ def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
         except AssayError:  # reported where the pair is read
             return False
         end = row.spans[slot[1]]
-        differ += pair[:end] != row.text[:end]
+        start = end - len(row.columns.get(slot[1], ""))
+        first = _common(row.text, pair)
+        last = len(row.text) - _common(row.text[first:][::-1], pair[first:][::-1])
+        longer = first == last == end and pair[end : end + 1].isalnum()  # `king` and `kings`
+        differ += longer or (first < end and last > start)
     return 2 * differ > len(prompts.rows)
