@@ -301,15 +301,15 @@ class _Band:
 
     def undecided(self, level: float) -> str:
         """Say at which levels the band is on both sides of a comparison inside."""
-        limits, found = self._of_levels(level, 1.0), list[str]()
+        limits, places = self._of_levels(level, 1.0), list[str]()
         for part in self.statistic.parts:
             low, high = limits.get(part.text, (np.zeros(0), np.zeros(0)))
             inner = part.beyond[1] if part.beyond else math.nan
             inside = (low <= inner) & (inner <= high)
             if inside.any():
                 named = self.means.get(part.levels, np.zeros(0))
-                found.append(f"{_places(part.over, inside, named)} whether {part.comparison}")
-        return " and ".join(found)
+                places.append(f"{_places(part.over, inside, named)} whether {part.comparison}")
+        return " and ".join(places)
 
     def limits(self, level: float, narrowed: float = 1.0) -> tuple[float, float]:
         """Give the limits of the statistic; with limits of means that are so many times as wide."""

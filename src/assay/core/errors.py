@@ -246,10 +246,10 @@ def nearest_beside(path: Path, ends: tuple[str, ...] = ("",)) -> str:
     """The path in the same folder whose name, extension apart, is closest to one that does not
     exist, as a question; of those with one of these ends. "" when none is close."""
     try:
-        beside = sorted(p.name for p in path.parent.iterdir() if p.name[:1] != "." and p != path)
+        others = sorted(p.name for p in path.parent.iterdir() if p.name[:1] != "." and p != path)
     except OSError:
         return ""
-    names = [name for name in beside if name.endswith(ends)]
+    names = [name for name in others if name.endswith(ends)]
     # of equal stems, the one whose whole name is closest
     names.sort(key=lambda name: SequenceMatcher(None, name, path.name).ratio())
     stems = {Path(name).stem: name for name in names}
