@@ -5,7 +5,6 @@ The worlds draw what each template and each thing adds to the number of a prompt
 which prompts are combinations, and its judge decides. In a world of nothing the mean over all
 templates that there could be is the threshold; in one of an effect it is twice that."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,19 +137,43 @@ def test_what_two_values_leave_open_is_not_said_to_need_more_prompts():
     assert not command
 
 
-def test_the_interval_of_mirrored_pairs_contains_the_truth_as_often_as_that_of_their_first_halves():
-    """Twelve pairs, of which both prompts have the same number: only the pairs are independent, and
-    the interval of 24 prompts would contain the truth too seldom."""
+def mirrored(x, pair=None):
+    """Judge the mean of the prompts' numbers, with `pair` as their groups where it is given."""
+    groups = {} if pair is None else {"prompt": {"pair": pair}}
+    claim = Claim(
+        text="c",
+        value=lambda arm, arms: arm.x,
+        low=0.0,
+        units=("prompt",),
+        groups=groups,
+        must_fail=("none",),
+        threshold_from="plan",
+        source="s",
+    )
+    arm = xr.Dataset({"x": ("prompt", x)}, {"prompt": [f"{i}" for i in range(len(x))]})
+    return judge(claim, {"main": arm, "none": arm - 9}).verdict
+
+
+MIRRORED = {f"{i}": f"{i - i % 2}" for i in range(24)}
+"""Twelve pairs, of which both prompts have the same number: only the pairs are independent."""
+
+
+def test_mirrored_pairs_have_the_interval_of_their_first_halves():
+    x = np.random.default_rng(5).normal(size=12)
+    pairs, halves = mirrored(np.repeat(x, 2), MIRRORED), mirrored(x)
+    assert [pairs.low, pairs.high] == pytest.approx([halves.low, halves.high])
+    prompts = mirrored(np.repeat(x, 2))
+    assert prompts.high - prompts.low < 0.8 * (pairs.high - pairs.low)
+
+
+@pytest.mark.thorough
+def test_the_interval_of_mirrored_pairs_contains_the_truth_and_that_of_their_prompts_too_seldom():
     draw, cases = np.random.default_rng(5), 400
-    pair = {f"{i}": f"{i - i % 2}" for i in range(24)}
-    fields = {"must_fail": ("none",), "threshold_from": "plan", "source": "s"}
-    claim = Claim(text="c", value=lambda arm, arms: arm.x, low=0.0, units=("prompt",), **fields)
     hits = {"pairs": 0, "prompts": 0}
     for _ in range(cases):
         x = np.repeat(draw.normal(size=12), 2)
-        arm = xr.Dataset({"x": ("prompt", x)}, {"prompt": [*pair]})
-        for way, groups in (("pairs", {"prompt": {"pair": pair}}), ("prompts", {})):
-            v = judge(replace(claim, groups=groups), {"main": arm, "none": arm - 9}).verdict
+        for way, pair in (("pairs", MIRRORED), ("prompts", None)):
+            v = mirrored(x, pair)
             hits[way] += v.low <= 0 <= v.high
     assert hits["pairs"] >= 0.93 * cases and hits["prompts"] < 0.9 * cases
 
