@@ -1,5 +1,7 @@
 """Damage: a part that everything needs carries no fact, and one that carries a fact alone does."""
 
+import math
+import re
 import string
 
 import torch
@@ -71,10 +73,10 @@ threshold = "plan: a nat"
 """
 
 
-def judged(folder, tmp_path, controls="", study=STUDY):
-    """The judging of the claim, and what stands next to it."""
+def judged(folder, tmp_path, controls="", study=STUDY, end=" a"):
+    """The judging of the claim, and what is noted with it."""
     rows = ", ".join(f'{{letter = "{x}"}}' for x in string.ascii_uppercase)
-    others = ", ".join(f'{{letter = "{x}", end = " a"}}' for x in string.ascii_lowercase)
+    others = ", ".join(f'{{letter = "{x}", end = "{end}"}}' for x in string.ascii_lowercase)
     path = tmp_path / "asks.toml"
     path.write_text(study.format(model=folder, rows=rows, others=others, controls=controls))
     result = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path)))
@@ -106,6 +108,21 @@ def test_a_part_that_carries_the_fact_alone_holds(tmp_path):
     after, _ = judged(folder, tmp_path)
     assert after.outcome == "holds", (after.verdict, after.controls)
     assert after.controls["without/damage"].outcome == "fails"
+
+
+def test_a_model_that_only_guesses_on_unrelated_prompts_has_nothing_there_to_damage(tmp_path):
+    """The token " b" is made so unlikely that the loss is above the logarithm of their number."""
+    folder = world(tmp_path / "needed", needed=True)
+    tokenizer, w = Naive(folder).tokenizer, load_file(folder / "model.safetensors")
+    (b,) = tokenizer.encode(" b")
+    w["lm_head.weight"][b] = -3 * torch.eye(24)[3]
+    save_file(w, folder / "model.safetensors", {"format": "pt"})
+    after, notes = judged(folder, tmp_path, end=" b")
+    assert after.outcome == "holds" and "without/damage" not in after.controls
+    (note,) = (note for note in notes if "cannot predict other" in note)
+    guessing = math.log(len(tokenizer))
+    assert f"gives {guessing:.3g}" in note and note.endswith("; this control is left out")
+    assert float(re.search(r"its loss there is (\S+)", note)[1]) > guessing
 
 
 def test_the_direction_in_which_a_claim_is_written_changes_nothing(tmp_path):

@@ -313,11 +313,8 @@ def test_a_difference_of_prompts_is_the_second_rows_number_less_the_firsts(here)
         assert result.arms[arm].constant.values[0] == pytest.approx(by_hand, abs=1e-4)
     assert not np.allclose(result.arms["cut_order"].constant, result.arms["order"].constant)
     controls = [set(j.controls) for j in result.judged]
-    assert controls == [
-        {"order/untrained"},
-        {"t/order/untrained"},
-        {"cut_order/layer", "cut_order/damage"},
-    ]
+    # no `damage`: these models are random, and can only guess on unrelated text
+    assert controls == [{"order/untrained"}, {"t/order/untrained"}, {"cut_order/layer"}]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +342,7 @@ def test_a_change_of_weights_is_compared_with_its_own_controls(here):
     claims += claim("less.loss - main.loss > 90").replace("about", "of")
     result = run(here, HEAD + scaled + prompts(8) + loss + claims)
     of_said, of_loss = (j.controls for j in result.judged)
-    assert set(of_said) == {f"less/{c}" for c in ("untrained", "unrelated", "layer", "damage")}
+    assert set(of_said) == {f"less/{c}" for c in ("untrained", "unrelated", "layer")}
     assert set(of_loss) == {"less/untrained", "less/layer"}
     for name in ("untrained", "unrelated"):
         less, main = (float(result.arms[f"{arm}/{name}"].said.mean()) for arm in ("less", "main"))

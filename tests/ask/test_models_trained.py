@@ -91,9 +91,9 @@ def test_it_learns_what_it_reads_and_a_change_as_large_does_not(learned, here):
     _, result = learned
     judged = result.judged[0]
     assert judged.verdict.outcome == "holds"
-    # all rows have the same answer, so that there is no `unrelated`
-    names = {"learned/shuffled", "learned/damage", "learned/other-text"}
-    assert set(judged.controls) == names
+    # All rows have the same answer, so that there is no `unrelated`. A model that starts from
+    # random weights can only guess on unrelated text, so that there is no `damage`.
+    assert set(judged.controls) == {"learned/shuffled", "learned/other-text"}
     again = run(here, STUDY)
     assert np.array_equal(result.arms["learned"].indeed, again.arms["learned"].indeed)
 

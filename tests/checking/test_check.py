@@ -127,7 +127,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped():
 
 def counted(v):
     """What a check says of the claims that were tried before."""
-    begins = "the same measure", "also judged:"
+    begins = "the same measure", "the same claim", "also judged:"
     return [n for n in v.notes if "tried on" in n or n.startswith(begins)]
 
 
@@ -160,6 +160,29 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     ]
     off.save(tmp_path / "x.assay")
     assert counted(assay.Check.load(tmp_path / "x.assay")) == counted(off)
+
+
+def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, monkeypatch):
+    """One of 15 other heads has the effect, and is not among the four that are tried by default."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    culprit = None
+
+    def effect(heads, prompts):
+        size = 2.0 if heads and heads[0] in ((0, 2), culprit) else 0.0
+        return [size + noise(p["text"], size) / 10 for p in prompts]
+
+    head = {"vector": None, "heads": [(0, 2)], "of": (4, 4)}
+    drawn = check(effect, ledger=False, **head)
+    untried = {f"head {b}.{h}" for b in range(4) for h in range(4)} - {*drawn.judged.controls}
+    name = min(untried - {"head 0.2"})
+    culprit = int(name[-3]), int(name[-1])
+    every = check(effect, draws=15, **head)
+    assert every.outcome == "unspecific" and "all 15 others in of= were tried" in every.notes
+    four = check(effect, **head)
+    assert four.outcome == "holds" and len(four.judged.controls) == 4
+    assert "4 of the 15 others in of= were tried; draws=15 tries all" in four.notes
+    before = "the same claim was judged before with other options or another function: unspecific"
+    assert before in four.notes
 
 
 def test_a_ledger_that_cannot_be_written_is_reported(tmp_path, monkeypatch):

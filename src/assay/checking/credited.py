@@ -44,6 +44,8 @@ MATCHED = {"norms": "norm", "rates": "how often they are active"}
 """By the option that gives sizes of a pool, in what others of it are then matched."""
 NAMED = 3
 """How many members of a draw its name lists."""
+MANY = 100
+"""More others than this are too many to advise that all be tried."""
 
 
 @dataclass(frozen=True)
@@ -309,12 +311,15 @@ def _matched(
     sizes = {name: _sizes(name, x, pool) for name, x in matching.items() if x is not None}
     credited = Credited(kind, lambda: named)
     blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
-    if (left := len({*pool} - {*named})) < len(named):
-        credited.missing(control, f"of= leaves {left} to choose from, and {len(named)} are needed")
+    if (others := len({*pool} - {*named})) < len(named):
+        why = f"of= leaves {others} to choose from, and {len(named)} are needed"
+        credited.missing(control, why)
         return credited
     draws = picks.matched(named, pool, [*sizes.values()], options.draws, blocks=blocks)
     credited.add(replace(control, why=_others(kind, blocks, sizes)), *draws)
-    if not sizes:
+    if len(named) == 1:
+        credited.notes.append(_tried(len(draws), others))
+    if not sizes and len(draws) < others:
         credited.notes.append(
             "others are taken at random; norms= and rates= of the pool match them in size, and in "
             "how often they are active"
@@ -328,6 +333,15 @@ def _matched(
         )
         credited.notes.append(f"{name} of the others: {size_in_words}")
     return credited
+
+
+def _tried(draws: int, others: int) -> str:
+    """Say how many of the others of a pool were tried, since one that was not may have the effect
+    as well."""
+    if draws == others:
+        return f"all {others} others in of= were tried"
+    more = f"draws={others} tries all" if others <= MANY else "draws= tries more"
+    return f"{draws} of the {others:,} others in of= were tried; {more}"
 
 
 def _others(kind: str, blocks: bool, sizes: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ The unrelated prompts are 48 plain English sentences, unless a study names other
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -306,11 +307,12 @@ def _on_others(
     after = -numbers(there)["unrelated"].rename(prompt=SENTENCE)
     was = -numbers(replace(there, model=first, intervention=None))["unrelated"]
     was = was.rename(prompt=SENTENCE)
-    tokens = 1.0
+    tokenizer, tokens = find(models.located(folder, models.states(first)[0])).tokenizer, 1.0
     if read_on(other)[0] == "log_prob":
-        tokens = _tokens(first, folder, other)
+        tokens = float(np.mean([len(tokenizer.encode(row.columns[END])) for row in other.rows]))
     else:
         after, was = -after, -was  # a loss as it is
+    _refuse_unread(was.mean(SENTENCE) / tokens, len(tokenizer), other.table.name)
     rises = after - was
     spread = np.sqrt((was.var(SENTENCE) + after.var(SENTENCE)) / 2)
     share = rises / spread.clip(LEAST_SPREAD * tokens)
@@ -380,8 +382,13 @@ def _read(other: PromptSet) -> Read:
     return Read(name="unrelated", log_prob=text) if text else Read(name="unrelated", loss=True)
 
 
-def _tokens(model: Model, study: Path, other: PromptSet) -> float:
-    """The mean number of tokens of an end."""
-    tokenizer = find(models.located(study, models.states(model)[0])).tokenizer
-    counts = [len(tokenizer.encode(row.columns[END])) for row in other.rows]
-    return float(np.mean(counts))
+def _refuse_unread(loss: xr.DataArray, tokens: int, name: str) -> None:
+    """Raise DataError where a model predicts no better than by guessing among its tokens: a change
+    cannot break what it cannot do."""
+    least, guessing = float(loss.min()), math.log(tokens)
+    if least >= guessing:
+        raise DataError(
+            f"the model cannot predict {name}: its loss there is {least:.3g} nats/token, and "
+            f"guessing among its {tokens:,} tokens gives {guessing:.3g}; with damage = , name "
+            "prompts of a kind that it was trained on"
+        )

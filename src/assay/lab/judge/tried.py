@@ -61,15 +61,14 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
         noted = _noted(question, parts, units, entry, whole)
     except OSError as e:
         return [f"how many claims were tried on this table is not known: {e.strerror or e}"]
-    earlier = {x["text"]: x for x in noted if x["text"] != judged.text}
+    others = [x for x in noted if x["text"] != judged.text]
+    earlier = {x["text"]: x for x in others}
     same = [x for x in noted if x["text"] == judged.text]
     count, of_claim = _count(len(earlier) + 1, "this table"), 1
     of_claim += sum(_same_table(x, parts, units) for x in earlier.values())
     count += f", {of_claim} of them on these columns" if of_claim <= len(earlier) else ""
-    ends = dict.fromkeys(x["outcome"] for x in same if x.get("units") == units)
-    unlike = ", ".join(end for end in ends if end != judged.outcome)
-    options = [f"the same claim was judged before with other options: {unlike}"] * bool(unlike)
-    return [count, *options, *_on_other_rows(same, units), *_others([*earlier.values()], question)]
+    again = [*_with_other_outcome(same, units, judged.outcome), *_on_other_rows(same, units)]
+    return [count, *again, *_others(others, question)]
 
 
 def note_asked(
@@ -93,17 +92,19 @@ def note_asked(
         lines = _noted(question, parts, units, entry)
     except OSError as e:
         return [f"how many claims were tried on {prompts} is not known: {e.strerror or e}"]
-    claims = {(x["question"], x["threshold"]): x for x in lines if _shares(x, units)}
-    claims.pop((question, holds), None)
-    same = [x for x in lines if (x["question"], x["threshold"]) == (question, holds)]
-    earlier_same = [*_on_other_rows([x for x in same if _shares(x, units)], units)]
-    if not (earlier := [*claims.values()]):
-        return earlier_same
-    own = 1 + sum(parts == x.get("parts") for x in earlier)
+    shared = [x for x in lines if _shares(x, units)]
+    same = [x for x in shared if (x["question"], x["threshold"]) == (question, holds)]
+    options = "options or another function" if function else "options"
+    again = [*_with_other_outcome(same, units, judged.outcome, options)]
+    again += _on_other_rows(same, units)
+    other = [x for x in shared if (x["question"], x["threshold"]) != (question, holds)]
+    if not (earlier := {(x["question"], x["threshold"]): x for x in other}):
+        return again
+    own = 1 + sum(parts == x.get("parts") for x in earlier.values())
     whole = " with this function" if own > len(earlier) else f", {own} of them with this function"
     of = whole if function else ""
-    others = _others(earlier, question, "threshold")
-    return [_count(len(earlier) + 1, prompts) + of, *earlier_same, *others]
+    others = _others(other, question, "threshold")
+    return [_count(len(earlier) + 1, prompts) + of, *again, *others]
 
 
 def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question], claims: int) -> None:
@@ -180,6 +181,16 @@ def _noted(
 def _count(count: int, place: str) -> str:
     """How many claims there are with those before."""
     return f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on {place}"
+
+
+def _with_other_outcome(
+    same: Sequence[Line], units: Sequence[str], outcome: str, options: str = "options"
+) -> Iterator[str]:
+    """What else came out of the same claim on the same rows, such as with more draws of a
+    control."""
+    ends = dict.fromkeys(x["outcome"] for x in same if x.get("units") == [*units])
+    if unlike := ", ".join(end for end in ends if end != outcome):
+        yield f"the same claim was judged before with other {options}: {unlike}"
 
 
 def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
