@@ -206,14 +206,14 @@ class ProbeCheck(Concluded):
                 if verdict and verdict.interval == (low, high):  # it is judged by this measure
                     (low, high), level = verdict.shown, self.level(row["arm"])
                 numbers.append(f"{row[m]:.3f} [{low:.3f}, {high:.3f}]{level}")
-            ahead = ""
+            lead = ""
             if row["arm"] != PROBE:
-                ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
+                lead = f"{row['lead']:+.3f} [{row['lead_low']:+.3f}, {row['lead_high']:+.3f}]"
             says = NO_TEST if row["arm"] in below_chance(self.arms) else ""
             satisfies = [says or CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
             perfect = verdict and verdict.outcome == "undecided" and row["auroc"] >= 1
             why = f"{row['why']}{EXACT if perfect else ''}"
-            lines.append((row["arm"], *numbers, ahead, *satisfies, why))
+            lines.append((row["arm"], *numbers, lead, *satisfies, why))
         return lines
 
     @property
@@ -238,7 +238,7 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
-        why = "; ".join(filter(None, (self.reason, self.caveat)))
+        why = "; ".join(filter(None, (self.reason, self._given_away, self.caveat)))
         verdict = f"{given}{self.outcome}{f' ({why})' * bool(why)}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
@@ -261,10 +261,21 @@ class ProbeCheck(Concluded):
         return [c.name for c in missing if c is not ASKED]
 
     @property
+    def _given_away(self) -> str:
+        """Say which controls satisfy a claim that is not decided by them, or that fails: it cannot
+        hold with any number of groups."""
+        names = [name for name, v in self.controls.items() if v.outcome == "holds"]
+        if not names or self.outcome == "unspecific":
+            return ""
+        *first, last = names
+        which = f"controls {', '.join(first)} and {last} satisfy" if first else f"{last} satisfies"
+        return f"{'' if first else 'control '}{which} the claim"
+
+    @property
     def caveat(self) -> str:
         """Say how many controls are no test, and which ones of the model an outcome lacks that they
         may change; "" of another."""
-        if self.outcome not in ("holds", "undecided"):
+        if self.outcome not in ("holds", "undecided") or self._given_away:
             return ""
         count = _count_below(self.arms)
         new = count and count not in self.reason
@@ -284,13 +295,18 @@ class ProbeCheck(Concluded):
     def reach(self) -> tuple[str, ...]:
         """Say what is judged, and what would decide the condition where that is open."""
         remedies = [self.judged.remedy[0]] if self.judged else []
-        if self.judged and self.judged.unbeaten and not remedies[0]:
+        open_ = self.outcome == "undecided"
+        if self.judged and open_ and self.judged.unbeaten and not remedies[0]:
             them = "the control is" if len(self.judged.unbeaten) == 1 else "the controls are"
             remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
         few = self.reason.startswith("too few units")  # with which no control helps
-        if self.judged and self.absent and self.outcome == "undecided" and not few:
-            site = " and site=" if UNTRAINED.name in self.absent else ""
-            first = f"first: give model={site} for {self._absent_ones}; the claim may be unspecific"
+        grows = self.judged and self.judged.price is not None and self.judged.price.more
+        if grows and self.absent and open_ and not few and not self._given_away:
+            options = ["texts="] * (BAG.name not in self.controls) + ["model="]
+            options += ["site="] * (UNTRAINED.name in self.absent)
+            *some, last = options
+            given = f"{', '.join(some)} and {last}" if some else last
+            first = f"first: give {given} for {self._absent_ones}; the claim may be unspecific"
             remedies.insert(0, first)
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
@@ -657,10 +673,10 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
                 }
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
-            line |= _estimated("ahead", lead, question.unit)
+            line |= _estimated("lead", lead, question.unit)
             # An AUROC lies between 0 and 1, and the control's where its interval says.
-            line["ahead_low"] = max(line["ahead_low"], -line["auroc_high"])
-            line["ahead_high"] = min(line["ahead_high"], 1 - line["auroc_low"])
+            line["lead_low"] = max(line["lead_low"], -line["auroc_high"])
+            line["lead_high"] = min(line["lead_high"], 1 - line["auroc_low"])
         lines.append({**line, "why": in_words(question.why.get(arm, ""))})
     return pd.DataFrame(lines)
 

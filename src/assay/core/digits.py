@@ -6,6 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+ZERO = 1e-12
+"""What is smaller is a 0 that arithmetic with double precision has missed."""
+
+
+def zeroed(value: float) -> float:
+    """The number, or 0 where only rounding keeps it from 0."""
+    return 0.0 if abs(value) < ZERO else value
+
 
 def number(value: float | None, decimals: int | None = None) -> str:
     """A number at so many decimals, or at four significant digits; "not estimated" when there is
@@ -13,7 +21,7 @@ def number(value: float | None, decimals: int | None = None) -> str:
     if value is None or not math.isfinite(value):
         return "not estimated"
     if decimals is None or decimals > 6:
-        return f"{value:.4g}"
+        return f"{zeroed(value):.4g}"
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
 from assay.core.display import Printed, Shown
-from assay.core.reasons import STRADDLES, explain_reason, remedy
+from assay.core.nouns import all_of
+from assay.core.reasons import NO_TEST, STRADDLES, explain_reason, remedy
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ Kind = Literal["exact", "confirming", "risky", "finding"]
 JOINT = ", "
 """Is between dimensions whose levels are combined, and between these levels."""
 LARGEST = 10
-"""How many points of a scan over names are listed: those farthest from zero."""
+"""How many points of a scan over names are listed: those with the most extreme numbers."""
+DIFFERENT, EQUAL = 3, 1e-4
+"""So many different numbers at least show that a control mirrors a claim; the share of their spread
+by which the sums of both may differ."""
 EDITION = 2
 """The edition of the rule in docs/rule.md; entries without one were judged by the first."""
 
@@ -311,6 +315,22 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         otherwise."""
         return explain_reason(self.reason, self.unbeaten)
 
+    def no_test(self, arm: str) -> str:
+        """Say why a control is no test, or "": in every unit, it and the claim add up to the same
+        number, as where the two answers of each prompt are swapped, so it is outside the range
+        because the claim's own number is inside."""
+        v = self.controls.get(arm)
+        if v is None or v.outcome == "holds":
+            return ""
+        total = _sum_in_every_unit(self.points, v.points)
+        if total is None:
+            return ""
+        less = f"{total:.3g} minus" if abs(total) > EQUAL * abs(self.estimate) else "minus"
+        return (
+            f"its number is {less} the claim's own in every unit: this is the same measurement, so "
+            "it is no test"
+        )
+
     @property
     def _instead(self) -> str:
         """What decides the claim where more units would be impractical: a threshold farther from
@@ -379,7 +399,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 "arm": arm,
                 "role": role,
                 "outcome": v.outcome if isinstance(v, Verdict) else "holds",
-                "reason": v.reason_in_words if isinstance(v, Verdict) else "",
+                "reason": self._reason_of(role, arm, v),
                 "estimate": v.estimate,
                 "low": v.low,
                 "high": v.high,
@@ -387,6 +407,11 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 **({"at": self.at} if self.at and role == "method" else {}),
                 **{f"n_{unit}": n for unit, n in v.n.items()},
             }
+
+    def _reason_of(self, role: str, arm: str, v: Verdict | Other) -> str:
+        if role == "control" and self.no_test(arm):
+            return NO_TEST
+        return v.reason_in_words if isinstance(v, Verdict) else ""
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for each arm, as `by_arm` gives it."""
@@ -399,6 +424,16 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         infinity become None."""
         entry = Written.to_json(self)
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
+
+
+def _sum_in_every_unit(points: Sequence[float], others: Sequence[float]) -> float | None:
+    """What the numbers of two arms add up to in every unit, up to single precision; None where that
+    differs between units, or where too few numbers differ to tell."""
+    if len(points) != len(others) or len({*points}) < DIFFERENT:
+        return None
+    sums = [x + y for x, y in zip(points, others, strict=True)]
+    far = max(sums) - min(sums)
+    return sum(sums) / len(sums) if far <= EQUAL * (max(points) - min(points)) else None
 
 
 def unit_of(s: Judged | Estimated) -> str:
@@ -476,6 +511,16 @@ class Curve(Written, frozen=True, kw_only=True):
         names = level.split(JOINT) if len(self.dims) > 1 else ()
         return tuple(map(_numeric, names)) if len(names) == len(self.dims) else (level,)
 
+    @property
+    def noun(self) -> str:
+        """What a point is called: a level, or a cell of a grid of several dimensions."""
+        return "cell" if len(self.dims) > 1 else "level"
+
+    @property
+    def all_levels(self) -> str:
+        """All of its points: both levels, all 12 cells."""
+        return f"{all_of(len(self.levels))} {self.noun}s"
+
     def order(self, k: int) -> tuple[tuple[bool, float, str], ...]:
         """Sort point k by its levels: numbers by size, and names after them by letter."""
         return tuple(
@@ -489,15 +534,25 @@ class Curve(Written, frozen=True, kw_only=True):
         return all(isinstance(level, int | float) for level in self.levels)
 
     def in_words(self, k: int) -> str:
-        """Name a level by its dimensions: "block 10, head 8"."""
+        """Name a level by its dimensions: "block 10, head 8"; one that begins with the name of its
+        dimension by itself: "task02"."""
         return ", ".join(
-            f"{dim} {level:.6g}" if isinstance(level, float) else f"{dim} {level}"
+            _written(level) if _is_named(level, dim) else f"{dim} {_written(level)}"
             for dim, level in zip(self.dims, self.at(k), strict=False)
         )
 
+    @property
+    def extremes(self) -> str:
+        """Which points are listed where there are too many: the highest ones, the lowest ones where
+        none is above 0, and of numbers of both signs those farthest from 0."""
+        finite = [x for x in self.estimate if math.isfinite(x)]
+        if min(finite, default=0.0) >= 0:
+            return "highest"
+        return "lowest" if max(finite) <= 0 else "farthest from 0"
+
     def listed(self) -> list[int]:
         """Give the points to list of one over names: all in their order, or of more than ten those
-        farthest from zero."""
+        that are `extremes`, the first one first."""
         finite = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
         if len(self.levels) <= LARGEST:
             return sorted(finite, key=self.order)
@@ -596,7 +651,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
         if (c := self.curve) is None or c.is_plain or self.is_one_sided:
             return ""
         finite_limits = [(low, high) for low, high in c.band if math.isfinite(low + high)]
-        noun, count = "cell" if len(c.dims) > 1 else "level", len(finite_limits)
+        noun, count = c.noun, len(finite_limits)
         clear = sum(low > 0 or high < 0 for low, high in finite_limits)
         if clear:
             return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
@@ -611,6 +666,15 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     def measured(self) -> str:
         """What an axis of its numbers is called: their unit, or what is computed."""
         return unit_of(self) or self.condition or "estimate"
+
+
+def _is_named(level: Any, dim: str) -> bool:
+    """Whether a level says of which dimension it is, as task02 does of task."""
+    return re.match(rf"{re.escape(dim)}(?![a-z])", str(level), re.IGNORECASE) is not None
+
+
+def _written(level: Any) -> str:
+    return f"{level:.6g}" if isinstance(level, float) else str(level)
 
 
 def _numeric(name: str) -> int | float | str:
