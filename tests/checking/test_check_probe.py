@@ -600,6 +600,7 @@ def test_a_control_that_satisfies_an_open_or_failing_claim_is_named_and_no_other
         (line,) = [x for x in p.headline().splitlines() if x.startswith(outcome)]
         assert "spelling" in line and line.endswith("the claim): auroc > 0.8")
         assert "without the control" not in line and "first:" not in repr(p)
+        assert ("more groups cannot make it hold" in p.reach[-1]) == (outcome == "undecided")
 
 
 def test_the_number_that_is_judged_is_told_from_the_auroc_in_the_table():

@@ -932,7 +932,7 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
 def test_units_in_two_groups_are_no_outliers():
     x = 1.5 + NOISE
     x[::2] -= 1.3
-    two = "the 8 seeds are in two groups, 4 around 0.2 and 4 around 1.5"
+    two = "the 8 seeds form two clusters, 4 near 0.2 and 4 near 1.5"
     v = judged(main=of_seeds(x)).verdict
     assert v.warning.startswith(two) and "outlier" not in v.warning
 

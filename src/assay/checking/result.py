@@ -332,10 +332,9 @@ class Check(Concluded):
         return (*warning, *self.judged.notes, *self.judged_narrower, *idle, *self.notes)
 
     def no_test(self, control: str) -> str:
-        """Say why a control is no test: each of its draws is the claim's own measurement; else ""."""
-        whys = [
-            self.judged.no_test(a) for a, p in self.question.placed.items() if p.control == control
-        ]
+        """Say why a control is no test, or "": each of its draws is the claim's own measurement."""
+        arms = (a for a, p in self.question.placed.items() if p.control == control)
+        whys = [self.judged.no_test(a) for a in arms]
         return whys[0] if all(whys) else ""
 
     @cached_property

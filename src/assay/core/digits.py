@@ -6,13 +6,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-ZERO = 1e-12
-"""What is smaller is a 0 that arithmetic with double precision has missed."""
-
 
 def zeroed(value: float) -> float:
-    """The number, or 0 where only rounding keeps it from 0."""
-    return 0.0 if abs(value) < ZERO else value
+    """The number, or 0 where only the rounding of double precision keeps it from 0."""
+    return 0.0 if abs(value) < 1e-12 else value
 
 
 def number(value: float | None, decimals: int | None = None) -> str:

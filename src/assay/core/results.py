@@ -320,16 +320,12 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         number, as where the two answers of each prompt are swapped, so it is outside the range
         because the claim's own number is inside."""
         v = self.controls.get(arm)
-        if v is None or v.outcome == "holds":
+        if v is None or v.outcome == "holds" or not _is_mirrored(self.points, v.points):
             return ""
-        total = _sum_in_every_unit(self.points, v.points)
-        if total is None:
-            return ""
+        total = self.estimate + v.estimate
         less = f"{total:.3g} minus" if abs(total) > EQUAL * abs(self.estimate) else "minus"
-        return (
-            f"its number is {less} the claim's own in every unit: this is the same measurement, so "
-            "it is no test"
-        )
+        same = "this is the same measurement, so it is no test"
+        return f"its number is {less} the claim's own in every unit: {same}"
 
     @property
     def _instead(self) -> str:
@@ -399,7 +395,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 "arm": arm,
                 "role": role,
                 "outcome": v.outcome if isinstance(v, Verdict) else "holds",
-                "reason": self._reason_of(role, arm, v),
+                "reason": NO_TEST
+                if role == "control" and self.no_test(arm)
+                else getattr(v, "reason_in_words", ""),
                 "estimate": v.estimate,
                 "low": v.low,
                 "high": v.high,
@@ -407,11 +405,6 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 **({"at": self.at} if self.at and role == "method" else {}),
                 **{f"n_{unit}": n for unit, n in v.n.items()},
             }
-
-    def _reason_of(self, role: str, arm: str, v: Verdict | Other) -> str:
-        if role == "control" and self.no_test(arm):
-            return NO_TEST
-        return v.reason_in_words if isinstance(v, Verdict) else ""
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for each arm, as `by_arm` gives it."""
@@ -426,14 +419,12 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
 
 
-def _sum_in_every_unit(points: Sequence[float], others: Sequence[float]) -> float | None:
-    """What the numbers of two arms add up to in every unit, up to single precision; None where that
-    differs between units, or where too few numbers differ to tell."""
+def _is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether the numbers of two arms add up to the same in every unit, up to single precision."""
     if len(points) != len(others) or len({*points}) < DIFFERENT:
-        return None
+        return False
     sums = [x + y for x, y in zip(points, others, strict=True)]
-    far = max(sums) - min(sums)
-    return sum(sums) / len(sums) if far <= EQUAL * (max(points) - min(points)) else None
+    return max(sums) - min(sums) <= EQUAL * (max(points) - min(points))
 
 
 def unit_of(s: Judged | Estimated) -> str:
@@ -534,21 +525,18 @@ class Curve(Written, frozen=True, kw_only=True):
         return all(isinstance(level, int | float) for level in self.levels)
 
     def in_words(self, k: int) -> str:
-        """Name a level by its dimensions: "block 10, head 8"; one that begins with the name of its
-        dimension by itself: "task02"."""
+        """Name a level by its dimensions: "block 10, head 8"; "task02" says its own."""
+        named = ((d, _written(x)) for d, x in zip(self.dims, self.at(k), strict=False))
         return ", ".join(
-            _written(level) if _is_named(level, dim) else f"{dim} {_written(level)}"
-            for dim, level in zip(self.dims, self.at(k), strict=False)
+            x if re.match(rf"(?i){re.escape(d)}(?![a-z])", x) else f"{d} {x}" for d, x in named
         )
 
     @property
     def extremes(self) -> str:
-        """Which points are listed where there are too many: the highest ones, the lowest ones where
-        none is above 0, and of numbers of both signs those farthest from 0."""
-        finite = [x for x in self.estimate if math.isfinite(x)]
-        if min(finite, default=0.0) >= 0:
+        """Which points are listed where there are too many, by the signs of their numbers."""
+        if not any(x < 0 for x in self.estimate):
             return "highest"
-        return "lowest" if max(finite) <= 0 else "farthest from 0"
+        return "farthest from 0" if any(x > 0 for x in self.estimate) else "lowest"
 
     def listed(self) -> list[int]:
         """Give the points to list of one over names: all in their order, or of more than ten those
@@ -666,11 +654,6 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     def measured(self) -> str:
         """What an axis of its numbers is called: their unit, or what is computed."""
         return unit_of(self) or self.condition or "estimate"
-
-
-def _is_named(level: Any, dim: str) -> bool:
-    """Whether a level says of which dimension it is, as task02 does of task."""
-    return re.match(rf"{re.escape(dim)}(?![a-z])", str(level), re.IGNORECASE) is not None
 
 
 def _written(level: Any) -> str:
