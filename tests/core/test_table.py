@@ -17,6 +17,7 @@ import xarray as xr
 from msgspec import structs
 
 import assay
+from assay.agents import answers
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
@@ -1124,6 +1125,7 @@ def test_a_control_that_mirrors_the_claim_is_no_test(whole, said):
     foil, other = tables.row(both).checked
     assert (foil.sign, other.sign) == ("–", "✓") and foil.line.endswith(": no test")
     assert said in foil.explains and foil.explains == both.no_test("foil")
+    assert "Control foil is no test" in answers.verdict(both)["told"]
     reasons = both.to_pandas().set_index("arm")["reason"]
     assert reasons["foil"] == "no test" and not reasons["other"]
 
