@@ -240,8 +240,9 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
-        names, satisfy = self._satisfying, "satisfy" if self._satisfying[1:] else "satisfies"
-        found = f"{plural('control', len(names))} {listed(names)} {satisfy} the claim" * bool(names)
+        too = self._satisfying
+        satisfy = "satisfy" if too[1:] else "satisfies"
+        found = f"{plural('control', len(too))} {listed(too)} {satisfy} the claim" * bool(too)
         why = "; ".join(filter(None, (self.reason, found, self.caveat)))
         verdict = f"{given}{self.outcome}{f' ({why})' * bool(why)}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
