@@ -178,7 +178,7 @@ def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
         dict(zip(names, means.ravel(), strict=True))
     )
     lines = tables.curve_lines(found)
-    assert lines[0] == "the 10 of 15 levels that are farthest from 0"
+    assert lines[0] == "10 of the 15 cells, farthest from 0 first"
     layer, head = names[int(np.abs(means).argmax())].split(", ")
     assert lines[1].startswith(f"layer {layer}, head {head}: ")
     shown = tables.text(ResultData(findings=(found,))).splitlines()
@@ -188,6 +188,19 @@ def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
     assert [row[0] for row in rows] == ["2", "4", "9"]
     drawn = [[float(x.rstrip("*").replace("·", "0")) for x in row[1:]] for row in rows]
     assert np.allclose(drawn, means, atol=0.06)
+
+
+@pytest.mark.parametrize(("sign", "first"), [(1, "highest"), (-1, "lowest")])
+def test_names_with_numbers_of_one_sign_are_ranked_by_value_and_named_once(sign, first):
+    names = tuple(f"task{k:02}" for k in range(12))
+    numbers = tuple(sign * (0.9 - 0.05 * ((5 * k) % 12)) for k in range(12))
+    ends = dict.fromkeys(("low", "high", "band_low", "band_high"), numbers)
+    curve = Curve(over="task", axis="plain", levels=names, wider=1.0, estimate=numbers, **ends)
+    few, *lines = tables.curve_lines(Estimated(text="right", curve=curve))
+    assert few == f"10 of the 12 levels, {first} first"
+    assert [line.partition(":")[0] for line in lines[:3]] == ["task00", "task05", "task10"]
+    both = structs.replace(curve, levels=("a", "b"), over="tasks", estimate=(1.0, 2.0))
+    assert both.in_words(0) == "tasks a" and both.all_levels == "both levels"
 
 
 def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
@@ -224,7 +237,7 @@ def test_a_map_marks_the_cells_whose_interval_does_not_contain_zero():
     none = structs.replace(curve, band_low=(-1.0,) * 4, band_high=(8.0,) * 4)
     none = structs.replace(found, curve=none)
     assert figures_of([none])[0].note == "No cell's simultaneous interval excludes 0."
-    led = "no cell's simultaneous interval excludes 0; of 4 levels, layer 0, head 1 is highest, 3.0"
+    led = "no cell's simultaneous interval excludes 0; of 4 cells, layer 0, head 1 is highest, 3.0"
     assert tables.row(none).found.startswith(f"{led} [-1.0, 8.0]")
     assert "point" in json.dumps(vega(heat))
     # every attention weight is above 0, so that none is marked for that

@@ -705,6 +705,45 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
         ask(lambda v, p: {"arm": some(v, p)})
 
 
+def test_what_is_left_behind_by_several_heads_is_said_of_them():
+    left = []
+
+    def hook(heads, prompts):
+        left.extend(heads or ())
+        return [0.1 * len(p) + len(left) for p in prompts]
+
+    prompts = ["x" * n for n in range(3, 20)]
+    asked = {"vector": None, "heads": [(1, 2), (1, 3)], "of": (4, 6), "prompts": prompts}
+    with pytest.raises(DataError, match="without the heads after a call with them, by up to"):
+        check(hook, cache=False, ledger=False, **asked)
+
+
+def test_a_control_that_returns_minus_the_claims_number_is_no_test():
+    """Both rows of a pair have the other one's answers, so the change at token 5 is the change at
+    token 3 with its sign turned round; the change at token 7 does nothing of the kind."""
+    prompts = [{"text": f"word{i}", "x": 2 + noise(f"word{i}")} for i in range(24)]
+    sign = {None: 0, 3: 1, 5: -1, 7: 0.1}
+
+    def moved(position, prompts):
+        return [3 + sign[position] * p["x"] for p in prompts]
+
+    asked = {"vector": None, "prompts": prompts, "holds": "effect > 1", "position": 3}
+    v = check(moved, others=[5], cache=False, ledger=False, **asked)
+    assert (v.outcome, v.reason) == ("undecided", "no control is a test")
+    assert v.row("token")[3] == "no test" and "the same measurement" in repr(v)
+    v = check(moved, others=[5, 7], cache=False, ledger=False, **asked)
+    assert v.outcome == "holds" and v.row("token")[3] == "no"
+
+
+def test_the_layers_that_were_changed_are_named_and_counted():
+    asked = {"vector": None, "holds": "effect > 0.3", "layer": 5, "others": 9, "cache": False}
+    prompts = [{"x": 1 + 0.01 * i} for i in range(24)]
+    notes = check(at_layer, prompts=prompts, **asked).notes
+    assert any("at 2 of the 8 other layers: 2 and 8" in n for n in notes)
+    notes = check(at_layer, prompts=prompts, **asked | {"others": [2, 3]}).notes
+    assert not any("other layers" in n for n in notes)
+
+
 def test_sources_of_which_none_is_unrelated_are_noted():
     def read(source, prompts):
         return [

@@ -454,7 +454,7 @@ def test_without_a_condition_it_is_a_table():
     names = ["probe", "bag", "lengths", "places", "spelling", "pairs", "permuted"]
     assert list(frame.index) == names
     assert (frame["auroc_low"] <= frame["auroc"]).all()
-    assert frame.loc["bag", "ahead_low"] > 0 and "AUROC" in repr(p)
+    assert frame.loc["bag", "lead_low"] > 0 and "AUROC" in repr(p)
     assert "bag" in p._repr_html_() and any("the positive label is 'true'" in n for n in p.notes)
 
 
@@ -556,7 +556,7 @@ def test_a_perfect_probe_of_eight_groups_has_exact_limits_and_no_lead_beyond_wha
         assert probe[f"{measure}_low"] == pytest.approx(least, abs=1e-9)
         assert probe[f"{measure}_high"] == 1
     for control in controls:
-        assert -1 <= control["ahead_low"] < control["ahead_high"] <= 1 - control["auroc_low"]
+        assert -1 <= control["lead_low"] < control["lead_high"] <= 1 - control["auroc_low"]
     assert p.judged.high <= 1
     why = dict(zip(p.arms["arm"], p.arms["why"], strict=True))
     assert why["places"] == "the words, each at its position, predict it"
@@ -583,13 +583,24 @@ def test_an_undecided_probe_without_a_models_controls_is_sent_for_them_before_mo
     p = assay.check_probe(X, y, groups=np.arange(96) // 4, holds="auroc > 0.9", ledger=False)
     first, then = p.reach[1:]
     assert p.outcome == "undecided" and then.startswith("to decide it: about ")
-    assert first.startswith("first: give model= and site= for the controls embedding and untrained")
+    assert first.startswith("first: give texts=, model= and site= for the controls embedding and")
     given = {"embeddings": np.random.default_rng(1).normal(size=(96, 4))}
     p = assay.check_probe(X, y, holds="auroc > 0.998", **given, ledger=False)
     (first, *_) = p.reach[1:]
-    assert p.outcome == "undecided" and first.startswith(
-        "first: give model= and site= for the cont"
-    )
+    assert p.outcome == "undecided"
+    assert first.startswith("first: give texts=, model= and site= for the control untrained")
+
+
+def test_a_control_that_satisfies_an_open_or_failing_claim_is_named_and_no_other_is_asked_for():
+    draw, y = np.random.default_rng(1), np.arange(60) % 2
+    texts = [f"{WORDS[i % 7]} {i}{'ing' * int(k)}" for i, k in enumerate(y)]
+    for gap, outcome in ((0.6, "undecided"), (0.2, "fails")):
+        X = draw.normal(size=(60, 12)) + np.outer(2 * y - 1, gap * np.eye(12)[0])
+        p = assay.check_probe(X, y, texts=texts, holds="auroc > 0.8", ledger=False)
+        (line,) = [x for x in p.headline().splitlines() if x.startswith(outcome)]
+        assert "spelling" in line and line.endswith("the claim): auroc > 0.8")
+        assert "without the control" not in line and "first:" not in repr(p)
+        assert ("more groups cannot make it hold" in p.reach[-1]) == (outcome == "undecided")
 
 
 def test_the_number_that_is_judged_is_told_from_the_auroc_in_the_table():

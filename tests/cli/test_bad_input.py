@@ -94,6 +94,9 @@ CASES = {
     "function of Python": Case("check_probe", "no command, .* of Python: assay.check_probe"),
     "unknown option": Case("run own.py --prest smoke", "--preset"),
     "another verb's option": Case("judge t.csv --holds x>1", "--holds. Type: assay judge --help$"),
+    "an option as a claim": Case(
+        "judge t.csv --claim --unit seed", "^--claim needs a value, got the option --unit$"
+    ),
     "no number": Case("run own.py --threads x", "^--threads must be a whole number, got 'x'$"),
     "own file without its end": Case("run owns", "did you mean owns.toml", write("owns.toml", "")),
     "unknown experiment": Case("run superpostion", "did you mean superposition"),

@@ -929,6 +929,14 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert v.verdict.warning in row.why
 
 
+def test_units_in_two_groups_are_no_outliers():
+    x = 1.5 + NOISE
+    x[::2] -= 1.3
+    two = "the 8 seeds form two clusters, 4 near 0.2 and 4 near 1.5"
+    v = judged(main=of_seeds(x)).verdict
+    assert v.warning.startswith(two) and "outlier" not in v.warning
+
+
 def test_two_fields_of_the_runs_can_be_crossed():
     x = xr.Dataset(
         {"x": ("run", np.arange(48.0))},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.core.nouns import counted
+from assay.core.nouns import all_of, counted
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,7 @@ from assay.core.nouns import counted
 )
 def test_things_are_counted_in_english(n, noun, words):
     assert counted(n, noun) == words
+
+
+def test_all_of_two_things_are_both():
+    assert [all_of(n) for n in (2, 3, 1200)] == ["both", "all 3", "all 1,200"]

@@ -17,6 +17,7 @@ import xarray as xr
 from msgspec import structs
 
 import assay
+from assay.agents import answers
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
@@ -1107,3 +1108,32 @@ def test_a_violation_stands_for_the_controls_of_a_claim_of_no_effect():
     larger = assay.judge(rows, claim="known.x - base.x > 0.1", unit="i")
     assert (larger.outcome, list(larger.controls)) == ("holds", ["dealt"])
     assert assay.judge(rows, claim=claim, unit="i", violation="known").outcome == "holds"
+
+
+@pytest.mark.parametrize(("whole", "said"), [(0.0, "is minus the"), (1.0, "is 1 minus the")])
+def test_a_control_that_mirrors_the_claim_is_no_test(whole, said):
+    """The number of the other one of two answers, which is low because the claim's own is high."""
+    draw = np.random.default_rng(0)
+    mine = draw.normal(0.8, 0.05, 20)
+    arms = {"mine": mine, "foil": whole - mine, "other": draw.normal(0.4, 0.05, 20)}
+    table = arms_of(**arms)
+    asked = {"claim": "mine.x > 0.6", "unit": "seed", "distinct": True}
+    alone = assay.judge(table, control="foil", **asked)
+    assert (alone.outcome, alone.reason) == ("undecided", "no control is a test")
+    both = assay.judge(table, control=("foil", "other"), **asked)
+    assert both.outcome == "holds" and not both.no_test("other")
+    foil, other = tables.row(both).checked
+    assert (foil.sign, other.sign) == ("–", "✓") and foil.line.endswith(": no test")
+    assert said in foil.explains and foil.explains == both.no_test("foil")
+    assert "Control foil is no test" in answers.verdict(both)["told"]
+    reasons = both.to_pandas().set_index("arm")["reason"]
+    assert reasons["foil"] == "no test" and not reasons["other"]
+
+
+def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():
+    mine = np.arange(12) % 2 + 1.0
+    table, asked = arms_of(mine=mine, foil=-mine), {"unit": "seed", "control": "foil"}
+    assert not assay.judge(table, claim="mine.x > 0", **asked).no_test("foil")
+    mine = np.random.default_rng(0).normal(0.8, 0.05, 12)
+    asked = {"claim": "mine.x > 0.6", "unit": "seed", "control": "lower"}
+    assert not assay.judge(arms_of(mine=mine, lower=mine - 0.5), **asked).no_test("lower")

@@ -422,6 +422,14 @@ def test_a_bundle_that_lacks_a_file_ends_with_two(folder, numpy_alone):
     assert done.returncode == 2 and "cannot be read" in done.stdout and not done.stderr
 
 
+def test_a_reader_that_has_seen_enough_ends_it_quietly(folder):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "judge.py"], cwd=folder, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 def test_a_reason_is_said_as_assay_says_it():
     reason = "interval straddles"
     v = {"outcome": "undecided", "reason": reason, "n": {"seed": 6}}

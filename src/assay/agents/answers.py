@@ -347,7 +347,7 @@ def verdict(v: Judged) -> Mapping[str, Any]:
         came = AS_IT_SHOULD.get((role, bool(shown.met)), "") if shown.met is not None else ""
         kind = role if role in ("control", "planted", "violation") else "arm"
         span = f"{shown.estimate} {shown.interval}".strip()
-        sentences.append(f"{kind.capitalize()} {arm} {came or f'is {shown.outcome}'}: {span}")
+        sentences.append(f"{kind.capitalize()} {arm} {came or f'is {shown.state}'}: {span}")
     reason = f" ({v.reason_in_words})" if v.reason else ""
     number = " ".join(filter(None, (row.estimate, row.interval, row.unit)))
     return {

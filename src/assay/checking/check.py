@@ -235,11 +235,11 @@ class _Asked:
                 )
         self.without.compare(numbers[2])
         self.with_it.far = self.without.far
-        self._refuse_left("it")
+        self._refuse_left(others="")
         if kind != "training":
             for arm, make in self.things.items():
                 numbers.append(self.calls(arm, make(), rows))
-            self._refuse_left("it and with controls")
+            self._refuse_left()
         every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
@@ -252,14 +252,15 @@ class _Asked:
         seen = {role: Fingerprint().add(value) for role, value in given.items()}
         return {role: s.digest for role, s in seen.items() if not s.opaque}
 
-    def _refuse_left(self, others: str) -> None:
+    def _refuse_left(self, others: str = " and with controls") -> None:
         """Call the function without the thing once more. Raises: DataError where its numbers show
         what calls before it left behind."""
         name, kind, why = self.calls.name, self.what.kind, "such as a hook that is not removed"
         if moved := self.without.stepped():
             raise DataError(
-                f"{name} gives other numbers without the {kind} once it was called with {others}, "
-                f"by up to {moved:.3g}: something stays in the model, {why}"
+                f"{name} gives different numbers without the {kind} after a call with "
+                f"{pronoun(kind)}{others}, by up to {moved:.3g}: something stays in the model, "
+                f"{why}"
             )
         for repeats, which in (self.without, "without"), (self.with_it, "with"):
             if moved := repeats.drifted():
@@ -291,8 +292,8 @@ class _Asked:
         if all(np.array_equal(first[n], x[n], equal_nan=True) for x in numbers for n in first):
             raise NotAFunctionOfItError(
                 f"{self.calls.name} gives the same numbers with the {self.what.kind}, "
-                "without it, and with every control: it ignores its argument, or the "
-                "argument does not affect what is measured"
+                f"without {pronoun(self.what.kind)}, and with every control: it ignores its "
+                "argument, or the argument does not affect what is measured"
             )
 
     def all(self) -> None:
@@ -304,7 +305,7 @@ class _Asked:
         differ = any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after)
         if differ or self.without.noisy:
             self.with_it.take()
-            self._refuse_left("it and with controls")
+            self._refuse_left()
             calls.steps.total += 1
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
@@ -316,7 +317,7 @@ class _Asked:
             if k == 0:
                 self._same([after, self.before, numbers])
             self.arms[arm] = self._effects(numbers)
-        self._refuse_left("it and with controls")
+        self._refuse_left()
 
     def damage(
         self,
@@ -452,6 +453,11 @@ def _judged(
     return question.within_reach(judged, rows), question
 
 
+def pronoun(kind: str) -> str:
+    """The word for a thing that a claim credits: it, or them of heads, neurons and latents."""
+    return "them" if kind.endswith("s") else "it"
+
+
 def _untouched(numbers: Numbers, kind: str) -> list[str]:
     """A note where some prompts have exactly the same number with a thing as without it, though
     numbers are no counts."""
@@ -461,7 +467,8 @@ def _untouched(numbers: Numbers, kind: str) -> list[str]:
         if count and not (after % 1 == 0).all():
             return [
                 f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "
-                "without it: does the change reach them, and is it another than what is there?"
+                f"without {pronoun(kind)}: does the change reach them, and is it different from "
+                "what is there already?"
             ]
     return []
 
@@ -478,8 +485,8 @@ def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
             after = np.nanmean(before) + np.nanmean(effect)
             start, end = told_apart(float(np.nanmean(before)), float(after))
             notes.append(
-                f"the {kind} also moves {name}, which the condition does not name, from {start} to "
-                f"{end}"
+                f"the {kind} also {'move' if kind.endswith('s') else 'moves'} {name}, which the "
+                f"condition does not name, from {start} to {end}"
             )
     return notes
 

@@ -388,7 +388,14 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
         if kind == "layer" and isinstance(others, int):
             count = others
             others = []
-            credited.attempt(control, lambda: picks.far(value, count))
+            run = credited.attempt(control, lambda: picks.far(value, count))
+            which = " and ".join(map(str, run))
+            if 0 < len(run) < count - 1:
+                credited.notes.append(
+                    f"the change is also made at {len(run)} of the {count - 1} other layers: "
+                    f"{which}, a third of the model away; others= with a list makes it at all of "
+                    "those"
+                )
         elif isinstance(others, str) or not len(others):
             raise DataError(f"others= of {kind}= is a list with one or more, got {others!r}")
         credited.add(control, *(x for x in others if not np.array_equal(x, value)))

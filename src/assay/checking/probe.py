@@ -37,6 +37,7 @@ from assay.core import power
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import combinations_in_words, crossed, near_copies, principal
+from assay.core.digits import number
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
@@ -46,6 +47,7 @@ from assay.core.nouns import plural
 from assay.core.outlying_units import find_outliers
 from assay.core.reasons import TIES
 from assay.core.results import Judged, Price, Verdict
+from assay.core.scopes import listed
 from assay.core.stats import mean
 from assay.core.table import judge, within, wrong_at_most
 from assay.core.wordings import shared_words, spelling
@@ -152,15 +154,14 @@ class Question:
             return "look at the rows of these groups"
         names = [self.groups.get(str(k), f"group {k}") for k in apart]
         more = [f"{len(names) - NAMED} more"] * (len(names) > NAMED)
-        *first, last = *names[:NAMED], *more
-        listed = f"{', '.join(first)} and {last}" if first else last
         other_rows = rows[~rows[GROUP].isin(apart)]
         without = _judged(other_rows, self.unit, self.holds, self.why, self.tested)
         them = "them" if names[1:] else "it"
         same = "is also" if without.outcome == verdict.outcome else "would be"
         return (
-            f"{listed}; look at {'their' if names[1:] else 'its'} rows, which may have a wrong "
-            f"label or be of another kind. Without {them}, the verdict {same} {without.outcome}"
+            f"{listed([*names[:NAMED], *more])}; look at {'their' if names[1:] else 'its'} rows, "
+            "which may have a wrong label or be of another kind. "
+            f"Without {them}, the verdict {same} {without.outcome}"
         )
 
 
@@ -206,14 +207,15 @@ class ProbeCheck(Concluded):
                 if verdict and verdict.interval == (low, high):  # it is judged by this measure
                     (low, high), level = verdict.shown, self.level(row["arm"])
                 numbers.append(f"{row[m]:.3f} [{low:.3f}, {high:.3f}]{level}")
-            ahead = ""
+            lead = ""
             if row["arm"] != PROBE:
-                ahead = f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
+                value, *ends = (_signed(row[x]) for x in ("lead", "lead_low", "lead_high"))
+                lead = f"{value} [{', '.join(ends)}]"
             says = NO_TEST if row["arm"] in below_chance(self.arms) else ""
             satisfies = [says or CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
             perfect = verdict and verdict.outcome == "undecided" and row["auroc"] >= 1
             why = f"{row['why']}{EXACT if perfect else ''}"
-            lines.append((row["arm"], *numbers, ahead, *satisfies, why))
+            lines.append((row["arm"], *numbers, lead, *satisfies, why))
         return lines
 
     @property
@@ -238,7 +240,10 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
-        why = "; ".join(filter(None, (self.reason, self.caveat)))
+        too = self._satisfying
+        satisfy = "satisfy" if too[1:] else "satisfies"
+        found = f"{plural('control', len(too))} {listed(too)} {satisfy} the claim" * bool(too)
+        why = "; ".join(filter(None, (self.reason, found, self.caveat)))
         verdict = f"{given}{self.outcome}{f' ({why})' * bool(why)}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
@@ -261,10 +266,16 @@ class ProbeCheck(Concluded):
         return [c.name for c in missing if c is not ASKED]
 
     @property
+    def _satisfying(self) -> list[str]:
+        """Name the controls that satisfy a claim which is open or fails; it can then never hold."""
+        names = [name for name, v in self.controls.items() if v.outcome == "holds"]
+        return names if self.outcome != "unspecific" else []
+
+    @property
     def caveat(self) -> str:
         """Say how many controls are no test, and which ones of the model an outcome lacks that they
         may change; "" of another."""
-        if self.outcome not in ("holds", "undecided"):
+        if self.outcome not in ("holds", "undecided") or self._satisfying:
             return ""
         count = _count_below(self.arms)
         new = count and count not in self.reason
@@ -284,14 +295,20 @@ class ProbeCheck(Concluded):
     def reach(self) -> tuple[str, ...]:
         """Say what is judged, and what would decide the condition where that is open."""
         remedies = [self.judged.remedy[0]] if self.judged else []
-        if self.judged and self.judged.unbeaten and not remedies[0]:
+        open_ = self.outcome == "undecided"
+        if open_ and self._satisfying:
+            words = f"more {self.question.unit}s cannot make it hold: choose rows whose label"
+            remedies = [f"{words} is not predicted by {listed(self._satisfying)}"]
+        if self.judged and open_ and self.judged.unbeaten and not remedies[0]:
             them = "the control is" if len(self.judged.unbeaten) == 1 else "the controls are"
             remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
         few = self.reason.startswith("too few units")  # with which no control helps
-        if self.judged and self.absent and self.outcome == "undecided" and not few:
-            site = " and site=" if UNTRAINED.name in self.absent else ""
-            first = f"first: give model={site} for {self._absent_ones}; the claim may be unspecific"
-            remedies.insert(0, first)
+        grows = self.judged and self.judged.price is not None and self.judged.price.more
+        if grows and self.absent and open_ and not few and not self._satisfying:
+            options = ["texts="] * (BAG.name not in self.controls) + ["model="]
+            options += ["site="] * (UNTRAINED.name in self.absent)
+            words = f"first: give {listed(options)} for {self._absent_ones}"
+            remedies.insert(0, f"{words}; the claim may be unspecific")
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
@@ -577,6 +594,12 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
     return numbers
 
 
+def _signed(x: float) -> str:
+    """A difference with its sign; none of what is printed as 0."""
+    text = number(x, 3)
+    return text if float(text) <= 0 else f"+{text}"
+
+
 def below_chance(arms: pd.DataFrame) -> list[str]:
     """Name the controls that are surely below chance, as nothing that was learned should be."""
     below = (arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PROBE, PERMUTED.name, ASKED.name])
@@ -657,10 +680,10 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
                 }
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
-            line |= _estimated("ahead", lead, question.unit)
+            line |= _estimated("lead", lead, question.unit)
             # An AUROC lies between 0 and 1, and the control's where its interval says.
-            line["ahead_low"] = max(line["ahead_low"], -line["auroc_high"])
-            line["ahead_high"] = min(line["ahead_high"], 1 - line["auroc_low"])
+            line["lead_low"] = max(line["lead_low"], -line["auroc_high"])
+            line["lead_high"] = min(line["lead_high"], 1 - line["auroc_low"])
         lines.append({**line, "why": in_words(question.why.get(arm, ""))})
     return pd.DataFrame(lines)
 

@@ -16,7 +16,7 @@ from msgspec import structs
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
 from assay.controls.table import in_words
-from assay.core.digits import estimate
+from assay.core.digits import estimate, zeroed
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
@@ -27,6 +27,7 @@ from assay.core.reasons import (
     GROUPED,
     IDENTICAL,
     IDLE,
+    NO_TEST,
     NOTHING,
     OUT_OF_REACH,
     STRADDLES,
@@ -326,8 +327,15 @@ class Check(Concluded):
         """List what a reader should know next to the number: what makes its interval doubtful, and
         what was done and left out."""
         warning = (self.judged.warning,) if self.judged.warning else ()
-        idle = (f"control {name} {IDLE}" for name in self.idle)
+        idle = [f"control {name} {IDLE}" for name in self.idle]
+        idle += [f"control {name}: {why}" for name in self.controls if (why := self.no_test(name))]
         return (*warning, *self.judged.notes, *self.judged_narrower, *idle, *self.notes)
+
+    def no_test(self, control: str) -> str:
+        """Say why a control is no test, or "": each of its draws is the claim's own measurement."""
+        arms = (a for a, p in self.question.placed.items() if p.control == control)
+        whys = [self.judged.no_test(a) for a in arms]
+        return whys[0] if all(whys) else ""
 
     @cached_property
     def idle(self) -> tuple[str, ...]:
@@ -358,6 +366,7 @@ class Check(Concluded):
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
             names = ", ".join(a for a in some[:3] if not a.startswith(control))
             satisfies += f", {len(some)} of {draws}{f': {names}' if names else ''}"
+        satisfies = NO_TEST if self.no_test(control) else satisfies
         numbers = self.number(*self.numbers(control)) + self.level(control)
         return control, str(draws), numbers, satisfies, in_words(why)
 
@@ -411,6 +420,7 @@ def sides(holds: str) -> tuple[bool, bool]:
 
 def told_apart(*numbers: float) -> list[str]:
     """Write two numbers with three digits, or as many as their difference takes to be seen."""
+    numbers = tuple(map(zeroed, numbers))
     size, gap = max(map(abs, numbers)), max(numbers) - min(numbers)
     digits = 3
     if gap > size * 1e-9:

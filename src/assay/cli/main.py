@@ -25,6 +25,7 @@ from cyclopts.exceptions import (
     MissingArgumentError,
     UnknownCommandError,
     UnusedCliTokensError,
+    ValidationError,
 )
 from cyclopts.help import DefaultFormatter, HelpPanel, PanelSpec
 from rich.box import Box
@@ -169,6 +170,8 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, CoercionError) and error.token and error.target_type in numbers:
         name = error.token.keyword or "the argument"
         return f"{name} must be {numbers[error.target_type]}, got {error.token.value!r}"
+    if isinstance(error, ValidationError) and error.argument is not None:
+        return f"{error.argument.name} {error.exception_message}"
     function = words[0].replace("-", "_") if words else ""
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"

@@ -7,13 +7,18 @@ import math
 from collections.abc import Sequence
 
 
+def zeroed(value: float) -> float:
+    """The number, or 0 where only the rounding of double precision keeps it from 0."""
+    return 0.0 if abs(value) < 1e-12 else value
+
+
 def number(value: float | None, decimals: int | None = None) -> str:
     """A number at so many decimals, or at four significant digits; "not estimated" when there is
     none."""
     if value is None or not math.isfinite(value):
         return "not estimated"
     if decimals is None or decimals > 6:
-        return f"{value:.4g}"
+        return f"{zeroed(value):.4g}"
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
 

@@ -438,7 +438,7 @@ def _curve(statement: Estimate, data: Table, level: float) -> tuple[Interval, di
     )
     words = describe_method(statement.units, level)
     words = "; ".join(filter(None, (words, groups_in_words(statement.groups))))
-    method = f"{words}; the band covers all {len(whole.levels)} levels of {statement.over} together"
+    method = f"{words}; the band covers {whole.all_levels} of {statement.over} together"
     if math.isnan(whole.wider):
         method = f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
     nothing = dict.fromkeys(("estimate", "low", "high", "t_low", "t_high"), math.nan)

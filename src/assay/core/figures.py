@@ -278,10 +278,11 @@ def _lines(group: Sequence[Estimated]) -> Figure:
     if min(table["low"]) < 0 < max(table["high"]):
         values = {0.0: "0"} | values
     words = "".join(f" {k if several else 'It'} {x.words}." for k, x in crossings.items())
-    levels, count = curves[0][1].levels, len(curves[0][1].levels)
+    curve = curves[0][1]
+    levels, count = curve.levels, len(curve.levels)
     few_whole = count <= MARKED and all(float(x).is_integer() for x in levels)
     which = "Each" if several else "The"
-    note = f"{which} band covers all {count} levels together in 95 % of cases."
+    note = f"{which} band covers {curve.all_levels} together in 95 % of cases."
     return Figure(
         "; ".join(e.text for e in group) if len(group) < 3 else f"{len(group)} curves over {over}",
         table if several else {k: x for k, x in table.items() if k != "curve"},
@@ -299,9 +300,9 @@ def _lines(group: Sequence[Estimated]) -> Figure:
 
 
 def _ranked(e: Estimated, c: Curve) -> Figure:
-    """The points of a scan farthest from zero, each with its part of the band."""
+    """The extreme points of a scan, each with its part of the band."""
     ks = c.listed()
-    of = f": the {len(ks)} of {len(c.levels)} farthest from 0" if c.levels[len(ks) :] else ""
+    of = f": {len(ks)} of {len(c.levels)}, {c.extremes} first" if c.levels[len(ks) :] else ""
     dim = " ".join(c.dims)
     is_pair = len(c.dims) > 1
     names = (c.in_words(k) if is_pair else ", ".join(map(str, c.at(k))) for k in ks)
@@ -313,7 +314,7 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
         x=dim,
         y="estimate",
         band=("low", "high"),
-        note=f"The intervals cover all {len(c.levels)} levels together in 95 % of cases. "
+        note=f"The intervals cover {c.all_levels} together in 95 % of cases. "
         + e.clear_of_zero * (not is_pair),
         y_title=e.measured,
         rules=((0.0, "0"),),

@@ -26,7 +26,7 @@ from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, FEWEST, FOLD, Interval, interval, shared_training
 from assay.core.intervals import fewest as fewest_of
 from assay.core.memo import of_all
-from assay.core.nouns import plural
+from assay.core.nouns import all_of, plural
 from assay.core.outlying_units import warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import (
@@ -866,7 +866,7 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     if i.bounds is not None or i.rounding or min(i.n) < 2:
         return ""
     if i.variance == 0:
-        return f"all {i.n[0]} {plural(claim.units[0], i.n[0])} have the same number"
+        return f"{all_of(i.n[0])} {plural(claim.units[0], i.n[0])} have the same number"
     points = i.points[np.isfinite(i.points)]
     if len(claim.units) == 2 or claim.statistic is not mean or not len(points):
         return ""  # what a ratio or a slope is of one unit by itself is no unit's number
@@ -1160,7 +1160,9 @@ def describe_scope(
     first = arm_reader.arms[sorted(arm_reader.read)[0]] if arm_reader.read else None
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
     words = scope if isinstance(scope, str) else scope(arm_reader.trained, arm_reader.where)
-    parts = [f"over {over}", *(f"of these {noun}" for noun in stays)]
+    # "what is learned from" is a part of frozen studies, so it is reworded here
+    plain = (noun.replace("what is learned from", "the training rows") for noun in stays)
+    parts = [f"over {over}", *(f"of these {noun}" for noun in plain)]
     parts += ["for these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 

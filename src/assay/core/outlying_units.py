@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.claims import Claim, unscale
+from assay.core.digits import zeroed
 from assay.core.intervals import Interval
 from assay.core.nouns import plural
 from assay.core.rng import normal
@@ -46,7 +47,11 @@ def warning(claim: Claim, i: Interval) -> str:
     if not len(few):
         return ""
     inner, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
-    ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, inner))
+    ours, theirs = (zeroed(unscale(claim.scale, float(np.median(x)))) for x in (few, inner))
+    if 3 * len(few) >= n:  # so many are no exception
+        near = f"{len(few)} near {ours:.3g} and {n - len(few)} near {theirs:.3g}"
+        words = f"the {n} {plural(claim.units[0], n)} form two clusters, {near}"
+        return f"{words}: if they are of two kinds, the mean describes neither"
     are = "is an outlier" if len(few) == 1 else "are outliers"
     of = f"{len(few)} of {n} {plural(claim.units[0], n)}"
     return f"{of} {are}, at {ours:.3g}, while the others are at {theirs:.3g}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
 from assay.core.display import Printed, Shown
-from assay.core.reasons import STRADDLES, explain_reason, remedy
+from assay.core.nouns import all_of
+from assay.core.reasons import NO_TEST, STRADDLES, explain_reason, remedy
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ Kind = Literal["exact", "confirming", "risky", "finding"]
 JOINT = ", "
 """Is between dimensions whose levels are combined, and between these levels."""
 LARGEST = 10
-"""How many points of a scan over names are listed: those farthest from zero."""
+"""How many points of a scan over names are listed: those with the most extreme numbers."""
+DIFFERENT, EQUAL = 3, 1e-4
+"""So many different numbers at least show that a control mirrors a claim; the share of their spread
+by which the sums of both may differ."""
 EDITION = 2
 """The edition of the rule in docs/rule.md; entries without one were judged by the first."""
 
@@ -311,6 +315,18 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         otherwise."""
         return explain_reason(self.reason, self.unbeaten)
 
+    def no_test(self, arm: str) -> str:
+        """Say why a control is no test, or "": in every unit, it and the claim add up to the same
+        number, as where the two answers of each prompt are swapped, so it is outside the range
+        because the claim's own number is inside."""
+        v = self.controls.get(arm)
+        if v is None or v.outcome == "holds" or not _is_mirrored(self.points, v.points):
+            return ""
+        total = self.estimate + v.estimate
+        less = f"{total:.3g} minus" if abs(total) > EQUAL * abs(self.estimate) else "minus"
+        same = "this is the same measurement, so it is no test"
+        return f"its number is {less} the claim's own in every unit: {same}"
+
     @property
     def _instead(self) -> str:
         """What decides the claim where more units would be impractical: a threshold farther from
@@ -379,7 +395,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
                 "arm": arm,
                 "role": role,
                 "outcome": v.outcome if isinstance(v, Verdict) else "holds",
-                "reason": v.reason_in_words if isinstance(v, Verdict) else "",
+                "reason": NO_TEST
+                if role == "control" and self.no_test(arm)
+                else getattr(v, "reason_in_words", ""),
                 "estimate": v.estimate,
                 "low": v.low,
                 "high": v.high,
@@ -399,6 +417,14 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         infinity become None."""
         entry = Written.to_json(self)
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
+
+
+def _is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether the numbers of two arms add up to the same in every unit, up to single precision."""
+    if len(points) != len(others) or len({*points}) < DIFFERENT:
+        return False
+    sums = [x + y for x, y in zip(points, others, strict=True)]
+    return max(sums) - min(sums) <= EQUAL * (max(points) - min(points))
 
 
 def unit_of(s: Judged | Estimated) -> str:
@@ -476,6 +502,16 @@ class Curve(Written, frozen=True, kw_only=True):
         names = level.split(JOINT) if len(self.dims) > 1 else ()
         return tuple(map(_numeric, names)) if len(names) == len(self.dims) else (level,)
 
+    @property
+    def noun(self) -> str:
+        """What a point is called: a level, or a cell of a grid of several dimensions."""
+        return "cell" if len(self.dims) > 1 else "level"
+
+    @property
+    def all_levels(self) -> str:
+        """All of its points: both levels, all 12 cells."""
+        return f"{all_of(len(self.levels))} {self.noun}s"
+
     def order(self, k: int) -> tuple[tuple[bool, float, str], ...]:
         """Sort point k by its levels: numbers by size, and names after them by letter."""
         return tuple(
@@ -489,15 +525,22 @@ class Curve(Written, frozen=True, kw_only=True):
         return all(isinstance(level, int | float) for level in self.levels)
 
     def in_words(self, k: int) -> str:
-        """Name a level by its dimensions: "block 10, head 8"."""
+        """Name a level by its dimensions: "block 10, head 8"; "task02" says its own."""
+        named = ((d, _written(x)) for d, x in zip(self.dims, self.at(k), strict=False))
         return ", ".join(
-            f"{dim} {level:.6g}" if isinstance(level, float) else f"{dim} {level}"
-            for dim, level in zip(self.dims, self.at(k), strict=False)
+            x if re.match(rf"(?i){re.escape(d)}(?![a-z])", x) else f"{d} {x}" for d, x in named
         )
+
+    @property
+    def extremes(self) -> str:
+        """Which points are listed where there are too many, by the signs of their numbers."""
+        if not any(x < 0 for x in self.estimate):
+            return "highest"
+        return "farthest from 0" if any(x > 0 for x in self.estimate) else "lowest"
 
     def listed(self) -> list[int]:
         """Give the points to list of one over names: all in their order, or of more than ten those
-        farthest from zero."""
+        that are `extremes`, the first one first."""
         finite = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
         if len(self.levels) <= LARGEST:
             return sorted(finite, key=self.order)
@@ -596,7 +639,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
         if (c := self.curve) is None or c.is_plain or self.is_one_sided:
             return ""
         finite_limits = [(low, high) for low, high in c.band if math.isfinite(low + high)]
-        noun, count = "cell" if len(c.dims) > 1 else "level", len(finite_limits)
+        noun, count = c.noun, len(finite_limits)
         clear = sum(low > 0 or high < 0 for low, high in finite_limits)
         if clear:
             return f"The simultaneous intervals of {clear} of {count} {noun}s exclude 0."
@@ -611,6 +654,10 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     def measured(self) -> str:
         """What an axis of its numbers is called: their unit, or what is computed."""
         return unit_of(self) or self.condition or "estimate"
+
+
+def _written(level: Any) -> str:
+    return f"{level:.6g}" if isinstance(level, float) else str(level)
 
 
 def _numeric(name: str) -> int | float | str:

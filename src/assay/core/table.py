@@ -29,9 +29,9 @@ from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
-from assay.core.nouns import plural
+from assay.core.nouns import all_of, plural
 from assay.core.reading import LEARNED, Others, Table, tabulate
-from assay.core.reasons import GIVEN, GROUPED, SELECTION, STRADDLES, TIES
+from assay.core.reasons import GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
@@ -247,8 +247,16 @@ def judge(
         )
         later += shared
     later += _true_of_others(judgement) + _in_place_of(parsed, judgement)
-    judgement = structs.replace(judgement, notes=(*notes, *moved, *later))
+    judgement = _untested(structs.replace(judgement, notes=(*notes, *moved, *later)))
     return within(judgement, judgement.claim.bounds or judgement.natural)
+
+
+def _untested(judgement: Judged) -> Judged:
+    """The verdict, undecided where it would hold and none of its controls is a test."""
+    if judgement.outcome != "holds" or not all(map(judgement.no_test, judgement.controls)):
+        return judgement
+    price = Price("name another control, one that could satisfy the claim as well")
+    return structs.replace(judgement, outcome="undecided", reason=UNTESTED, price=price)
 
 
 def _unless_said(notes: list[str], later: Sequence[str], question: _Question) -> list[str]:
@@ -691,9 +699,9 @@ def _of_the_median(
         return judgement, []
     share = 1 - ((1 - level) / 2) ** (1 / n)
     note = (
-        f"all {n} {plural(unit, n)} have the same number: the verdict is about the median {unit}, "
-        f"and not about the mean, since up to {100 * share:.0f} % of all {plural(unit, 2)} may be "
-        f"of a kind that is not among these {n}"
+        f"{all_of(n)} {plural(unit, n)} have the same number: the verdict is about the median "
+        f"{unit}, and not about the mean, since up to {100 * share:.0f} % of all "
+        f"{plural(unit, 2)} may be of a kind that is not among these {n}"
     )
     return by_median, [note]
 

@@ -109,7 +109,7 @@ def _note(text: str) -> Markup:
     text, listed = _split_list(text)
     name, colon, words = text.partition(": ")
     shown = escape(_sentence(text))
-    if colon and re.fullmatch(r"\w+(/[\w./-]+)?", name):
+    if colon and re.fullmatch(r"[\w-]+(/[\w./-]+)?", name):
         shown = Markup("<code>{}</code>: {}").format(name, words)
     if not listed:
         return shown

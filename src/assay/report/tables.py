@@ -102,11 +102,13 @@ class Control:
     explains: str = ""
     """Of a near control that satisfies the claim: what it would explain; of a control with the
     claim's own numbers, that it has them."""
+    no_test: bool = False
+    """Whether it is the claim's own measurement, mirrored."""
 
     @property
     def met(self) -> bool | None:
-        """Whether it came out as it has to, or may; None where that is undecided."""
-        if self.outcome == "undecided":
+        """Whether it came out as it has to, or may; None where that is undecided, or no test."""
+        if self.outcome == "undecided" or self.no_test:
             return None
         return self.role != "unnamed" and (self.outcome == "holds") == (
             self.role in ("planted", "also", "true")
@@ -123,7 +125,7 @@ class Control:
         elif self.met is False:
             came = self.state
         else:
-            came = CHECK_WORDS[self.met] + self._judged_by
+            came = self.state if self.no_test else CHECK_WORDS[self.met] + self._judged_by
         return f"{kind} {self.arm} {self.numbers}: {came}"
 
     @property
@@ -146,6 +148,8 @@ class Control:
     @property
     def state(self) -> str:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
+        if self.no_test:
+            return reasons.NO_TEST
         if self.outcome == "fails" and self.level:
             return f"{CHECK_WORDS[True]}{self._judged_by}"
         if self.outcome != "holds" or self.role == "planted":
@@ -159,11 +163,13 @@ class Control:
 
     @property
     def sign(self) -> str:
-        """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an
-        outcome, which claims have.
+        """✓ where it came out as it has to; ! where not, ? where that is undecided, – of no test:
+        no sign of an outcome, which claims have.
 
         No sign where it may hold: ✓ next to an arm that passes would say the opposite of ✓ next
         to a control."""
+        if self.no_test:
+            return SIGNS["finding"]
         return "" if self.role in ("also", "true") else CHECKS[self.met]
 
     @property
@@ -437,6 +443,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     if claim and role in ROLES and v.points == claim.points and len({*v.points}) > 1:
         same = "its number is the claim's own in every unit, so both probably do the same thing"
         words = "; ".join(filter(None, (words, same)))
+    mirrors = claim.no_test(arm) if claim and role in ROLES else ""
     numbers = estimate_of(v)
     if claim and (most := decimals(claim.low, claim.high)) is not None and not v.level_of:
         least = 10.0 ** -(most + BELOW)
@@ -451,7 +458,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         words = f"this control {reasons.IDLE}"
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
-    return Control(arm, v.outcome, *numbers, role, off, level, words)
+    return Control(arm, v.outcome, *numbers, role, off, level, mirrors or words, bool(mirrors))
 
 
 def _unit(s: Statement) -> str:
@@ -491,7 +498,7 @@ def _found(s: Estimated) -> str:
     where = [f"{curve.in_words(k)} is {word}, {number_at(k)}" for word, k in ends]
     none = s.clear_of_zero.startswith("No ")  # otherwise the list below says how many do
     lead = f"n{s.clear_of_zero[1:-1]}; " if none else ""
-    return f"{lead}of {len(curve.levels)} levels, {', and '.join(where)}{unit}"
+    return f"{lead}of {len(curve.levels)} {curve.noun}s, {', and '.join(where)}{unit}"
 
 
 def _signs(curve: Curve) -> str:
@@ -569,7 +576,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     order = sorted(range(count), key=curve.order)
     if not curve.is_plain:
         order = curve.listed()
-        few = f"the {len(order)} of {count} levels that are farthest from 0"
+        few = f"{len(order)} of the {count} {curve.noun}s, {curve.extremes} first"
         lines += [few] * (len(order) < count)
     elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
@@ -577,7 +584,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     numbers = _at_levels(s, curve, order)
     lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
     if all(map(is_known, curve.band_low)):
-        lines.append(f"95 % band for all {count} levels together")
+        lines.append(f"95 % band for {curve.all_levels} together")
         lines += [s.clear_of_zero] * s.clear_of_zero.startswith("The ")  # otherwise it leads
     return tuple(lines)
 
@@ -916,7 +923,7 @@ def exactly(data: ResultData) -> str:
     return signs(outcomes(data.exact))
 
 
-KIND_WORDS = {"risky": "threshold said to be planned", "confirming": "pilot-set"}
+KIND_WORDS = {"risky": "threshold planned, per the author", "confirming": "pilot-set"}
 """How the source of a threshold is printed; stored results have the older word."""
 KINDS = {
     KIND_WORDS["risky"]: "the study says that it comes from theory, a paper or a plan",

@@ -36,7 +36,15 @@ MORE = Group("More options", sort_key=50)
 More = Parameter(group=MORE)
 About = Parameter(group=Group("What the claim is about (give one)", sort_key=10))
 Flag = Annotated[bool, Bare]
-Formula = Annotated[str, Parameter(allow_leading_hyphen=True)]
+
+
+def _refuse_option(type_: Any, value: str) -> None:
+    """Refuse the next option as a formula. Raises: ValueError."""
+    if value.startswith("--"):
+        raise ValueError(f"needs a value, got the option {value}")
+
+
+Formula = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_refuse_option)]
 """A claim or a quantity, which may begin with a minus sign."""
 Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[

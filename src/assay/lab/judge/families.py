@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from assay.core.claims import Claim
 from assay.core.experiment import Experiment
 from assay.core.expression import SIGNS_TYPED
+from assay.core.nouns import all_of
 
 _SWEPT = re.compile(r"\[[^\]]*\]|\d+(\.\d+)?(e[+-]?\d+)?")
 """A place in a sweep, as it is written: levels in brackets, and the number in an arm's name."""
@@ -64,8 +65,8 @@ def lines(claims: Collection[Claim]) -> Iterator[str]:
             )
         else:
             yield (
-                f"{which}: their intervals hold for all {together} at once; `assay run --each` "
-                "judges each by itself"
+                f"{which}: their intervals hold for {all_of(together)} at once; "
+                "`assay run --each` judges each by itself"
             )
 
 

@@ -19,6 +19,7 @@ import io
 import itertools
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -860,7 +861,10 @@ def main():
     if claims and not judged and not wrong:
         which = "the claim was not" if len(claims) == 1 else "none of the claims was"
         last = f"{which} judged again, for the reason given; only the files were checked"
-    print("\n".join([*lines, "", last]))
+    try:
+        print("\n".join([*lines, "", last]), flush=True)
+    except BrokenPipeError:  # python judge.py | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if wrong else 0
 
 
