@@ -71,9 +71,9 @@ def _unchanged(statement: Claim | Estimate, arms: Arms) -> dict[str, float]:
     others = [c for c in columns if c.arm not in (None, "main")]
     if len(others) != 1 or {c.name for c in columns} != {others[0].name}:
         return {}
-    x = arms.get("main", {}).get(others[0].name)
-    if x is None:
+    if "main" not in arms or others[0].name not in arms["main"]:
         return {}
+    x = arms["main"][others[0].name]
     dims = [*map(str, x.dims)]
     base = replace(others[0], arm="main", over=(), how="mean").within(dims)
     left = base.take(x, dims)

@@ -353,7 +353,7 @@ def spoken_scope(study: Study, words: str, claim_condition: str = "") -> str:
 def _levels(study: Study, names: Collection[str | None]) -> Iterator[tuple[str, Sequence[object]]]:
     """The levels of each slot in the tables of these names, or else in all tables."""
     changes = [interventions.expanded(t, study.direction) for t in study.intervene]
-    tables = [*changes, *study.read, *study.probe]
+    tables: list[Any] = [*changes, *study.read, *study.probe]
     for slot in dict.fromkeys(name for t in tables for name in t.sweep):
         swept = [t for t in tables if slot in t.sweep]
         own = [t for t in swept if t.name in names]

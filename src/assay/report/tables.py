@@ -630,9 +630,8 @@ def range_in_words(v: Judged) -> str:
     ends = [signed(">", low, -math.inf)] * (low > -math.inf)
     ends += [signed("<", high, math.inf)] * (high < math.inf)
     words = " and ".join(f"{SIDES[sign]} {edge}" for sign, edge in map(str.split, ends))
-    words = f"{words} {unit_of(v)}".rstrip() if words else ""
     _, only, beyond = str(v.threshold).partition(", fails only beyond ")
-    return f"{_one(words)}{only}{beyond}"
+    return f"{_one(f'{words} {unit_of(v)}'.rstrip() * bool(words))}{only}{beyond}"
 
 
 def _one(words: str) -> str:

@@ -108,7 +108,7 @@ def note_asked(
 
 def note_scan(
     study: str,
-    models: Iterable[str],
+    models: Sequence[str],
     prompts: Iterable[str],
     asked: Iterable[Question],
     claims: int,
@@ -148,7 +148,8 @@ def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str
             models = " and ".join(line.get("models", ()))
             sizes[line["experiment"]] = line["points"], line.get("claims", 0), models
     each = ", ".join(
-        _studied(study, *size) for study, size in sorted(sizes.items(), key=lambda size: size[1])
+        f"{study}{f' of {models}' * bool(models)}{_how_much(n, claims)}"
+        for study, (n, claims, models) in sorted(sizes.items(), key=lambda size: size[1])
     )
     advice = (
         "if that is the model of this claim, and the claim was chosen because of what was found "
@@ -157,11 +158,11 @@ def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str
     return [f"a study looked at these prompts before: {each}; {advice}"] if each else []
 
 
-def _studied(study: str, points: int, claims: int, models: str) -> str:
-    """A study with the models that it asked, and how much it looked at."""
-    much = f"{claims} {plural('claim', claims)}" if claims else ""
-    much = f"{points} points of a sweep" if points > 1 else much
-    return f"{study}{f' of {models}' if models else ''}{f' ({much})' if much else ''}"
+def _how_much(points: int, claims: int) -> str:
+    """How much a study looked at: points of a sweep or claims; "" for neither."""
+    words = f"{claims} {plural('claim', claims)}" if claims else ""
+    words = f"{points} points of a sweep" if points > 1 else words
+    return f" ({words})" if words else ""
 
 
 def _cells_key(columns: Mapping[str, Any]) -> str:
