@@ -16,6 +16,7 @@ from assay.ask.notes import _text_differs
 from assay.ask.tables import Intervention, Prompts
 from assay.core.errors import DataError, ExperimentError
 from assay.core.reasons import NO_LEAD
+from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -628,10 +629,19 @@ def test_a_number_of_the_unchanged_model_has_no_level_of_the_sweep_of_a_change(
         'patch = "corrupted"\nsite = "blocks.{layer}.hook_resid_pre"\nposition = -1\n'
         "sweep = { layer = [1, 2] }"
     )
-    result = run(study(folder, "named", swept, "changed.right[layer=2] < -2"), tmp_path)
+    curve = '\n[[estimate]]\ntext = "By layer"\nvalue = "changed.right"\nover = "layer"\n'
+    lowest = '\n[[claim]]\ntext = "Low"\nholds = "min(mean(changed.right), over=layer) < -2"\n'
+    path = study(folder, "named", swept, "changed.right[layer=2] < -2")
+    path.write_text(path.read_text() + lowest + curve)
+    result = run(path, tmp_path)
     sides = result.judged[0].sides
     assert [*sides] == ["changed.right[layer=2]", "main.right"]
-    assert sides["main.right"] == pytest.approx(float(result.arms["main"].right.mean()))
+    unchanged = {"main.right": pytest.approx(float(result.arms["main"].right.mean()))}
+    assert sides["main.right"] == unchanged["main.right"]
+    assert result.judged[1].sides == result.findings[0].sides == unchanged
+    assert ResultData.from_json(result.data.to_json()).findings[0].sides == unchanged
+    assert any("main.right" in words for _, words in result.figures[0].rules)
+    assert str(result).count("for comparison, main.right ") == 2
     planned(folder, "typed", swept, "main.right > 1")
     with pytest.raises(ExperimentError, match="no dimension 'layer'"):
         planned(folder, "refused", swept, "main.right[layer=2] > 1")
@@ -670,15 +680,14 @@ def test_a_check_says_which_studies_measured_its_prompts(folder, tmp_path, monke
 
         ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
         v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
-        return [
-            n
-            for n in v.notes
-            if "or another model, with a study: one (1 claim), scan (3 points of a sweep)" in n
-        ]
+        return [n for n in v.notes if n.startswith("a study looked at these prompts before: ")]
 
     rows = pd.read_csv(folder / "capitals.csv")
     texts = [json.loads(row)[0] for row in experiment.materials.prompts()["prompts prompts"][1]]
-    assert told(str(folder / "capitals.csv")) and told(rows) and told(texts)
+    (note,) = told(str(folder / "capitals.csv"))
+    studies = r"one of \S+ \(1 claim\), scan of \S+ \(3 points of a sweep\); if that is the model"
+    assert re.search(studies, note), "another model's study is no look at this one's numbers"
+    assert told(rows) and told(texts)
     assert not told([f"{text} and more" for text in texts])
 
 

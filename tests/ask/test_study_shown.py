@@ -14,7 +14,7 @@ from assay.ask.contents import spoken_scope
 from assay.ask.measure.prompts import load
 from assay.ask.part import at_levels
 from assay.ask.shown import _example
-from assay.ask.tables import Intervention, Prompts, Read
+from assay.ask.tables import Intervention, Probe, Prompts, Read
 from assay.ask.text import Study
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
@@ -71,7 +71,11 @@ def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page, folde
     first = re.search(r"The first prompt: anna went to (\w+) the capital is", text)[1]
     with (folder / "capitals.csv").open() as file:
         cities = {row["country"]: row["city"] for row in csv.DictReader(file)}
-    assert f'right: above 0 where " {cities[first]}" is more probable than' in text
+    whose = (
+        "right: above 0 where the row's city is more probable than its foil, and below 0 otherwise"
+    )
+    assert f'{whose}; in the first row: " {cities[first]}", ' in text
+    assert "the row's <code>city</code>" in unescape(page), "which is the name of a column"
 
 
 def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
@@ -135,7 +139,22 @@ def test_the_scope_of_a_claim_names_the_sites_of_its_own_reads():
     assert spoken_scope(study, words, "mean(main.size) - main.right > 1") == words
 
 
-def test_a_gradient_times_an_activation_has_the_unit_of_what_it_is_of(folder, tmp_path):  # noqa: F811
+def test_the_scope_of_a_statement_has_the_levels_of_its_own_sweep():
+    """A probe and a patch may sweep the same slot over different layers."""
+    site = "blocks.{layer}.hook_resid_post"
+    probe = Probe(name="east", label="part", site=site, sweep={"layer": (12, 25)})
+    patch = Intervention(name="patched", patch="corrupted", site=site, sweep={"layer": (1, 5, 9)})
+    study = Study(question="?", intervene=(patch,), probe=(probe,))
+    words = "gpt2, changed at blocks.{layer}.hook_resid_post"
+    for condition, levels in (
+        ("mean(patched.right, over=layer) > 1", (1, 5, 9)),
+        ("patched.right[layer=5] > 1", (5,)),
+        ("mean(east.accuracy, over=layer) > 0.5", (12, 25)),
+    ):
+        assert spoken_scope(study, words, condition) == at_levels(words, {"layer": levels})
+
+
+def test_a_gradient_times_an_activation_has_the_unit_of_what_it_is_of(folder, tmp_path, capsys):  # noqa: F811
     path = folder / "gradients.toml"
     given = ASKED[: ASKED.index("[[intervene]]")] + ASKED[ASKED.index("[[read]]") :]
     each = (
@@ -145,6 +164,9 @@ def test_a_gradient_times_an_activation_has_the_unit_of_what_it_is_of(folder, tm
     asked = '[[estimate]]\ntext = "Each"\nvalue = "main.each"\nover = ["block", "head"]\n'
     path.write_text(given[: given.index("[[claim]]")] + each + asked)
     at = ["--root", str(tmp_path / "s")]
+    assert main(["plan", str(path), *at]) == 0
+    told = capsys.readouterr().out
+    assert "Scope of the estimates: " in told and "erdicts" not in told, "it has no claim"
     assert main(["run", str(path), *at, "--executor", "inline"]) == 0
     assert main(["report", str(path), *at, "--out", str(tmp_path)]) == 0
     html = (tmp_path / "gradients.html").read_text()
@@ -173,13 +195,22 @@ def test_the_first_prompt_has_the_text_that_it_is_patched_from_and_what_its_numb
     assert shown == [
         ("The text that it is patched from:", "In Oslo is"),
         (
-            'lead: above 0 where the first token of " Rome" is more probable than the first token '
-            'of " Oslo", and below 0 otherwise',
+            "lead: above 0 where the first token of the row's `place` is more probable than the "
+            'first token of its `far`, and below 0 otherwise; in the first row: " Rome", " Oslo"',
             "",
         ),
-        ('right: 1 where " Rome" is more probable than " Oslo" or " Bonn", and else 0', ""),
-        ('likely: of " Rome"', ""),
+        (
+            'right: 1 where the row\'s `place` is more probable than its `far` or " Bonn", and '
+            'else 0; in the first row: " Rome", " Oslo" or " Bonn"',
+            "",
+        ),
+        ('likely: of the row\'s `place`; in the first row: " Rome"', ""),
     ]
+    fixed = replace(reads[0], logit=(" {place}", " Oslo"))
+    *_, (words, _) = _example(Study(read=(fixed,)), paired, ())
+    assert 'the row\'s `place` is more probable than the first token of " Oslo", and' in words
+    alone = [load(replace(table, rows=table.rows[:1]), Path())]
+    assert "row" not in next(_example(Study(read=reads[2:]), alone, ()))[0]
     *_, (unsure, _) = _example(Study(read=reads), paired, ["mean(patched.unsure) > 1"])
     assert unsure.startswith("unsure: ")  # which has no answers, but is what the claim is about
     assert next(_example(Study(intervene=(patch,)), named, ()))[1] == "In Bonn is"

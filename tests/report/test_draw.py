@@ -6,7 +6,6 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -299,14 +298,16 @@ def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
     [
         ("patched.right < -2", "nats", "patched.right, in nats"),
         ("0.98 < main.gamma < 1.02", "1", "main.gamma"),
-        ("share(main.loss > 3) > 0.5", "1", ""),
+        ("share(main.loss > 3) > 0.5", "1", "share(main.loss > 3)"),
+        ("a.fvu - b.fvu < -0.005 at equal l0", "1", "a.fvu - b.fvu at equal l0"),
+        ("a.x - b.x > 0.2 * b.x", "nats", "a.x - b.x - 0.2 * b.x, in nats"),
         (f"{' + '.join(['main.logit'] * 9)} > 2", "logits", "in logits"),
         ("", "", ""),
     ],
 )
 def test_the_axis_of_a_claim_says_what_it_shows_and_in_which_unit(condition, unit, title):
     claim = sample.result().verdicts[0]
-    entry = structs.replace(claim, claim=SimpleNamespace(condition=condition), unit=unit)
+    entry = structs.replace(claim, condition=condition, unit=unit)
     assert interval_plot.axis_title(entry) == title
     texts = [e.text for e in _plot(entry).iter("text")]
     assert texts.count(title) == bool(title)
@@ -315,7 +316,7 @@ def test_the_axis_of_a_claim_says_what_it_shows_and_in_which_unit(condition, uni
 def test_a_long_title_of_an_axis_is_wrapped_for_a_small_screen():
     condition = "max(mean(main.right - patched.right), over=(block, head))"
     claim = sample.result().verdicts[0]
-    entry = structs.replace(claim, claim=SimpleNamespace(condition=f"{condition} > 3"), unit="nats")
+    entry = structs.replace(claim, condition=f"{condition} > 3", unit="nats")
     texts = [e.text for e in _plot(entry).iter("text")]
     lines = texts[texts.index("max(mean(main.right - patched.right),") :]
     assert " ".join(lines) == f"{condition}, in nats"

@@ -102,6 +102,8 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
     assert "200 of 240 claims are decided" in said
     assert "about 4.0 claims would be said to hold by mistake" in said
     assert "up to 15.0 where" in said
+    said = statements.errors([share] * 12)
+    assert "about 0.1 claims" in said and "up to" not in said, "no number is said twice"
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):

@@ -147,7 +147,7 @@ def test_every_number_of_every_verdict_is_on_the_page(parsed):
         for word in (
             entry.text,
             entry.threshold_from,
-            tables.minus(entry.threshold),
+            tables.minus(tables.range_in_words(entry)),
             entry.scope,
             entry.method,
             tables.units(entry.n),
@@ -436,12 +436,18 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     checker.feed((tmp_path / "double-check.html").read_text())
     text = " ".join(" ".join(checker.text).split())
     assert "It doubles" in text and "● holds" in text and "assay verify double.assay" in text
-    assert re.search(r"effect > 3: 6\.5 \[", text), "the mean length of a prompt"
+    assert re.search(r"effect: 6\.5 \[", text), "the mean length of a prompt"
+    assert "It holds if effect is above 3." in text and "how to read a picture" in text
+    assert "Interval: 95 %, over prompts; " in text
     assert {n for t, *a in checker.attributes if t == "td" for n in a[1:]} >= {"draws"}
     index = (tmp_path / "index.html").read_text()
     (listed,) = re.findall("<tr>.*?</tr>", index.partition("<tbody>")[2], re.DOTALL)
     row = " ".join(re.sub("<[^>]*>", " ", listed).split())
-    assert row.startswith("● holds It doubles 6.5 [") and "12 prompts" in row and "✓" in row
+    assert (
+        row.startswith("● holds It doubles holds if effect is above 3 6.5 [")
+        and "12 prompts" in row
+        and "✓" in row
+    )
     assert '<a href="double-check.html">It doubles</a>' in listed
     assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
 
@@ -461,8 +467,12 @@ def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_pat
         assert main(["report", str(path), "--out", str(tmp_path)]) == 0
     undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "holds" in row)
     without = "without the controls embedding and untrained"
-    assert f"● holds sure {without} " in holds
-    assert re.search(rf"undecided open undecided: [^;]*; {without} [01]", undecided)
+    assert f"● holds sure holds if auroc is above 0.7 {without} " in holds
+    said = rf"undecided open holds if auroc is above 0\.999 undecided: [^;]*; {without} [01]"
+    assert re.search(said, undecided)
+    assert (
+        "It holds if <code>auroc</code> is above 0.7." in (tmp_path / "sure-check.html").read_text()
+    )
 
 
 def test_what_is_checked_has_its_name_on_its_page(tmp_path):

@@ -15,8 +15,9 @@ import sample
 import scipy.stats
 from msgspec import structs
 
-from assay.core import digits
+from assay.core import digits, reasons
 from assay.core.estimates import curve
+from assay.core.expression import parse
 from assay.core.results import Estimated, Judged, Price, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
@@ -507,3 +508,30 @@ def test_power_that_was_not_computed_is_not_called_too_small_after_a_file():
     judged = judge(rows, claim="new.x - old.x > 0", unit="seed")
     unknown = structs.replace(judged, detectable=(), detectable_alone=(), controls_chance=math.nan)
     assert tables.describe_detectable(Judged.from_json(unknown.to_json())) == ""
+
+
+@pytest.mark.parametrize(
+    ("condition", "unit", "quantity", "words"),
+    [
+        ("main.right > 3", "nats", "main.right", "above 3 nats"),
+        ("0.98 <= main.gamma < 1.02", "1", "main.gamma", "at least 0.98 and below 1.02"),
+        ("2 < argmax(main.x, over=layer)", "1", "argmax(main.x, over=layer)", "above 2"),
+        ("abs(a.x - b.x) < 1", "nats", "abs(a.x - b.x)", "below 1 nat"),
+        ("a.fvu - b.fvu < -0.01 at equal l0", "1", "a.fvu - b.fvu at equal l0", "below -0.01"),
+        ("share(main.x > 3) > 0.5", "1", "share(main.x > 3)", "above 0.5"),
+    ],
+)
+def test_a_condition_is_said_in_words_with_or_without_a_source_of_its_threshold(
+    condition, unit, quantity, words
+):
+    read = parse(condition.partition(" at equal ")[0])
+    claim = structs.replace(sample.result().verdicts[0], condition=condition, unit=unit)
+    claim = structs.replace(claim, range=(read.low, read.high), threshold="> 0")
+    for source in ("plan: theory", reasons.GIVEN):
+        row = tables.row(structs.replace(claim, threshold_from=source))
+        assert (row.quantity, row.range) == (quantity, words)
+        assert row.threshold.startswith("holds if ")
+    of_table = structs.replace(claim, text=condition, condition="", threshold_from=reasons.GIVEN)
+    assert tables.row(of_table).quantity == quantity and not tables.row(of_table).threshold
+    sentence = structs.replace(of_table, text="It is larger")
+    assert tables.quantity(sentence) == "", "as of a file of an older version"

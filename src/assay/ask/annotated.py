@@ -1,5 +1,5 @@
-"""Annotated: a judged statement of a study with the unit of its number and, where that is an
-extreme over the levels of a sweep, the level at which it is reached."""
+"""Annotated: a judged statement of a study with the unit of its number, the number of the unchanged
+model and, where it is an extreme over the levels of a sweep, the level at which it is reached."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class Extreme(NamedTuple):
 def annotated(
     reads: tuple[Read, ...], askings: Mapping[str, Asking], s: Any, arms: Arms
 ) -> Judged | Estimated:
-    """A judged claim or an estimate with the unit of its measures, if its author gives none, and
-    the level at which its extreme is; `askings` by their texts."""
+    """A judged claim or an estimate with the unit of its measures, if its author gives none, the
+    level at which its extreme is, and the numbers of the unchanged model; `askings` by their
+    texts."""
     statement = s.claim if isinstance(s, Judged) else s.statement
     unit = "" if s.unit not in ("", "1") else _unit(reads, statement, arms)
     taken = [] if getattr(s, "curve", None) else extremes(askings.get(s.text), statement, arms)
@@ -59,7 +60,25 @@ def annotated(
             at += f" (the interval is of whichever is {extreme.end})"
     elif len(its_extremes) == 1 and s.n:
         at = f"at each {next(iter(s.n))}'s own {' and '.join(its_extremes[0].over)}"
-    return msgspec.structs.replace(s, measured_in=unit, at=at)
+    sides = s.sides or _unchanged(statement, arms)
+    return msgspec.structs.replace(s, measured_in=unit, at=at, sides=sides)
+
+
+def _unchanged(statement: Claim | Estimate, arms: Arms) -> dict[str, float]:
+    """The mean in the unchanged model of what a statement reads of one other arm, by which a
+    number without something is judged; nothing of a measure that is swept there as well."""
+    columns = condition(statement.condition, compared=isinstance(statement, Claim)).columns
+    others = [c for c in columns if c.arm not in (None, "main")]
+    if len(others) != 1 or {c.name for c in columns} != {others[0].name}:
+        return {}
+    if "main" not in arms or others[0].name not in arms["main"]:
+        return {}
+    x = arms["main"][others[0].name]
+    dims = [*map(str, x.dims)]
+    base = replace(others[0], arm="main", over=(), how="mean").within(dims)
+    left = base.take(x, dims)
+    alone = {*left.dims} <= {"run", "seed", *statement.units}
+    return {str(base): float(left.mean())} if alone else {}
 
 
 def extremes(asking: Asking | None, statement: Any, arms: Arms) -> Iterator[Extreme]:

@@ -146,13 +146,13 @@ class Contents:
     def models(self) -> dict[str, str]:
         """Return the content hash of every model of an arm, as its files are now. Raises:
         AssayError if one is not available."""
-        names = dict.fromkeys(
-            name
-            for part in self.asked.parts
-            for model in part.task.models
-            for name in models.states(model)
-        )
-        return {name: self._content(name) for name in names}
+        return {name: self._content(name) for name in self.model_names()}
+
+    def model_names(self) -> list[str]:
+        """Return the name of every model of an arm, once."""
+        tasks = (part.task for part in self.asked.parts)
+        names = (name for task in tasks for m in task.models for name in models.states(m))
+        return [*dict.fromkeys(names)]
 
     def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
         """If the arms take long, measure two prompts in each of them whose model is available.
@@ -345,21 +345,19 @@ def spoken_scope(study: Study, words: str, claim_condition: str = "") -> str:
     every = {dim for c in columns for dim in c.over}
     levels = {
         slot: [x for x in values if str(x) in picked.get(slot, ()) and slot not in every] or values
-        for slot, values in _levels(study)
+        for slot, values in _levels(study, {name for c in columns for name in (c.arm, c.name)})
     }
     return at_levels(words, levels)
 
 
-def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
-    """The levels of each slot, over all tables."""
+def _levels(study: Study, names: Collection[str | None]) -> Iterator[tuple[str, Sequence[object]]]:
+    """The levels of each slot in the tables of these names, or else in all tables."""
     changes = [interventions.expanded(t, study.direction) for t in study.intervene]
-    sweeps: list[Mapping[str, Sequence[object]]] = [
-        *(t.sweep for t in changes),
-        *(t.sweep for t in study.read),
-        *(t.sweep for t in study.probe),
-    ]
-    for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
-        yield slot, [*dict.fromkeys(x for sweep in sweeps for x in sweep.get(slot, ()))]
+    tables: list[Any] = [*changes, *study.read, *study.probe]
+    for slot in dict.fromkeys(name for t in tables for name in t.sweep):
+        swept = [t for t in tables if slot in t.sweep]
+        own = [t for t in swept if t.name in names]
+        yield slot, [*dict.fromkeys(x for t in own or swept for x in t.sweep[slot])]
 
 
 # a rehearsal -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ prompts, and what each statement computes, with its unit."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +73,8 @@ def _example(
     """Say of the first prompt what its other text is, what is put there from other prompts, and
     what each number is that a condition uses, with the answers that it compares."""
     first = tables[0]
-    row, pair = first.rows[0], first.table.corrupted
+    rows, pair = first.rows, first.table.corrupted
+    row = rows[0]
     patched = any(t.patch == "corrupted" for t in study.intervene)
     label = "The text that it is patched from:" if patched else "The other text of its pair:"
     if isinstance(pair, tuple) and pair:
@@ -89,20 +90,39 @@ def _example(
     used = {word for condition in conditions for word in re.findall(r"\w+", condition)}
     for of in study.read:
         if of.prompts in ("", first.table.name):
-            if words := _answers(of, row):
+            if words := _answers(of, rows):
                 yield f"{of.name}: {words}", ""
             elif of.name in used:
                 yield _describe_read(of), ""
 
 
-def _answers(read: Read, row: prompts.PromptRow) -> str:
-    """Say what a number of a prompt compares, with the answers of its row; "" where it has no
-    answers."""
+def _answers(read: Read, rows: Sequence[prompts.PromptRow]) -> str:
+    """Say what a number of a prompt compares: its answers, or their columns where those of the rows
+    differ, with the first as an example; "" where it has no answers."""
+    example: list[str] = []
 
     def named(answer: Answer) -> str:
-        filled = (SLOT.sub(lambda m: row.columns.get(m[1], m[0]), t) for t in texts_of(answer))
-        return " or ".join(f'"{text}"' for text in filled)
+        texts = texts_of(answer)
+        filled = [[_filled(text, row) for text in texts] for row in rows]
+        first = " or ".join(f'"{text}"' for text in filled[0])
+        if all(each == filled[0] for each in filled):
+            return first
+        example.append(first)
+        plain = (SLOT.sub(r"`\1`", t.strip()) if SLOT.search(t) else f'"{t}"' for t in texts)
+        whose = "its" if example[1:] else "the row's"
+        return f"{whose} {' or '.join(plain)}"
 
+    words = _compared(read, named)
+    return f"{words}; in the first row: {', '.join(example)}" if words and example else words
+
+
+def _filled(text: str, row: prompts.PromptRow) -> str:
+    """A text with the columns of a row in its slots."""
+    return SLOT.sub(lambda m: row.columns.get(m[1], m[0]), text)
+
+
+def _compared(read: Read, named: Callable[[Answer], str]) -> str:
+    """Say what a number compares, with its answers as they are named; "" where it has none."""
     of = read.log_prob or read.prob or read.logit or read.logit_lens
     if isinstance(of, tuple) and len(of) == 2:
         ahead, behind = map(named, of)

@@ -204,6 +204,9 @@ class Materials(Protocol):
         """Return the content hash of every model, as its files are now. Raises: AssayError where
         one is not here."""
 
+    def model_names(self) -> Sequence[str]:
+        """Return the name of every model."""
+
     def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
         """Measure a little of these arms where all of them take long. Raises: ExperimentError for
         what would be refused later."""

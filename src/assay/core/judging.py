@@ -148,6 +148,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         together=claim.together,
         edition=EDITION,
         claim=claim,
+        condition=claim.condition,
     )
 
 

@@ -242,8 +242,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("at", "contrast", "edition", "idle", "level_of", "measured_in", "narrower", "rows"),
-        *("never", "sides", "together", "unless", "violations"),
+        *("at", "condition", "contrast", "edition", "idle", "level_of", "measured_in"),
+        *("narrower", "rows", "never", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -262,6 +262,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """The unit of its measures, where the author gives none; "" where that is not known."""
     edition: int = 1
     """The edition of the rule by which it was judged."""
+    condition: str = ""
+    """What it takes to hold, as a study writes it: "main.right > 3"; "" where it is code, and of a
+    table, whose claim is its condition."""
     sides: Mapping[str, Number] = {}
     """The numbers of one measure in the arms that it compares, by their columns."""
     together: int = 1
@@ -562,7 +565,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     verdict."""
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("statement",)
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("at", "level_of", "measured_in", "never")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("at", "level_of", "measured_in", "never", "sides")
 
     text: str
     kind: Literal["finding"] = "finding"
@@ -589,6 +592,7 @@ class Estimated(Written, Shown, Printed, frozen=True, kw_only=True):
     at: str = ""
     measured_in: str = ""
     never: float | None = None
+    sides: Mapping[str, Number] = {}
     """These as of a judged claim."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before, such as rows averaged."""

@@ -173,7 +173,8 @@ class Lab:
             if experiment.materials is not None:
                 every = experiment.materials.prompts().values()
                 prompts = [row for _, rows in every for row in rows]
-                tried.note_scan(experiment.name, prompts, asked, len(outcomes))
+                models = experiment.materials.model_names()
+                tried.note_scan(experiment.name, models, prompts, asked, len(outcomes))
             about = journal.subject(experiment, now.preset.specs)
             noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)

@@ -20,8 +20,8 @@ from assay.core.results import Judged, Verdict
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
-from assay.report.pages import environment
-from assay.report.tables import SIGNS, minus, units
+from assay.report.pages import coded, environment
+from assay.report.tables import SIGNS, minus, quantity, row, units
 
 
 def load(path: Path) -> Check | ProbeCheck:
@@ -61,19 +61,22 @@ def of_claim(judged: Judged) -> Figure:
 
 
 def shown(value: Check | ProbeCheck) -> Any:
-    """The verdict, if any, with the strongest draw of each control; of a probe without the groups'
-    parts, which are no AUROCs."""
+    """The verdict, if any, with its condition and the strongest draw of each control; of a probe
+    without the groups' parts, which are no AUROCs."""
     if isinstance(value, Check):
         draws = {v.arm: v for v in value.controls.values()}
         idle = tuple(value.controls[name].arm for name in value.idle)
         arm = value.question.thing or value.judged.arm
-        return structs.replace(value.judged, controls=draws, idle=idle, arm=arm)
+        drawn = {"controls": draws, "idle": idle, "arm": arm}
+        return structs.replace(value.judged, condition=value.question.holds, **drawn)
     below, bare = below_chance(value.arms), dict[str, Verdict]()
     for name, verdict in value.controls.items():
         no_test = {"outcome": "undecided"} if name in below else {}
         shown_name = f"{name} ({NO_TEST})" if no_test else name
         bare[shown_name] = structs.replace(verdict, points=(), **no_test)
-    return value.judged and structs.replace(value.judged, points=(), controls=bare)
+    if not (judged := value.judged):
+        return None
+    return structs.replace(judged, condition=value.question.holds, points=(), controls=bare)
 
 
 def check(value: Check | ProbeCheck) -> Markup:
@@ -96,12 +99,15 @@ def page(path: Path, value: Check | ProbeCheck) -> str:
 
 def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
     """What a notebook and a page show of it."""
+    judged = shown(value)
     return {
         "value": value,
+        "judged": judged,
+        "row": row(judged) if judged else None,
         "claimed": value.question.sentence or value.question.holds,
         "probe": isinstance(value, ProbeCheck),
         "lines": number_lines(value),
-        "drawing": interval_plot(j) if (j := shown(value)) else figure(of_check(value), False),
+        "drawing": interval_plot(judged) if judged else figure(of_check(value), False),
         "controls": controls(value),
         "notes": noted(value.remarks),
         "reach": noted(value.reach),
@@ -117,7 +123,8 @@ def number_lines(value: Check | ProbeCheck) -> list[str]:
     if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
         number = value.number(j.estimate, j.low, j.high)
         rates = "" if isinstance(value, ProbeCheck) else value.base_rates
-        lines.insert(0, minus(f"{value.question.holds}: {number}, {units(j.n)}{rates}"))
+        what = quantity(structs.replace(j, condition=value.question.holds))
+        lines.insert(0, minus(f"{what}: {number}, {units(j.n)}{rates}"))
     return lines
 
 
@@ -144,7 +151,7 @@ def of_check(value: Check | ProbeCheck) -> Figure:
 def noted(notes: Iterable[str]) -> Markup:
     """Notes as a list; nothing where there are none."""
     macros: Any = environment().get_template("tables.html").module
-    return Markup(macros.listed(map(minus, notes)))
+    return Markup(macros.listed(coded(minus(note)) for note in notes))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:

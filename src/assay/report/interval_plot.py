@@ -18,15 +18,14 @@ from markupsafe import Markup
 
 from assay.core.bands import BANDED
 from assay.core.digits import decimals, number
-from assay.core.reasons import GIVEN
 from assay.core.results import Estimated, Judged, Other, Published, unit_of
-from assay.lab.judge.families import is_number
 from assay.report.tables import (
     ROLES,
     control,
     estimate_of,
     limits,
     minus,
+    quantity,
 )
 
 ROW, TOP, AXIS, TITLE = 48, 20, 30, 18
@@ -130,16 +129,9 @@ def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
 def axis_title(statement: Judged | Estimated) -> str:
     """Say what an axis shows, and in which unit: "patched.right, in nats"; "" of what is neither
     known."""
-    claim = statement.claim if isinstance(statement, Judged) else statement.statement
-    condition = getattr(claim, "condition", "")
-    if not condition and getattr(claim, "threshold_from", "") == GIVEN:
-        condition = claim.text  # of a table
-    sides = [x.strip() for x in re.split(r"[<>]=?", condition)]
-    # a comparison within what is computed, as in share(x > 3) > 0.5, has brackets on both sides
-    shown = max(sides, key=lambda x: not is_number(x))
-    whole = shown.count("(") == shown.count(")") and len(shown) <= LONGEST
+    shown = quantity(statement)
     unit = f"in {unit}" if (unit := unit_of(statement)) else ""
-    return ", ".join(filter(None, [shown * whole, unit]))
+    return ", ".join(filter(None, [shown * (len(shown) <= LONGEST), unit]))
 
 
 def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]:

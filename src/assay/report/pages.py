@@ -61,6 +61,7 @@ def environment() -> Environment:
     env.globals |= {
         "signs": tables.SIGNS,
         "checked": tables.checked,
+        "given": reasons.GIVEN,
         "open": OPEN,
         "outcome_words": WORDS,
         "kinds": tables.KINDS,
@@ -80,6 +81,7 @@ def environment() -> Environment:
         "plural": plural,
         "sentence": _sentence,
         "note": _note,
+        "coded": coded,
         "words": words,
         "token": token,
         "context": context,
@@ -103,14 +105,19 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] if text[:1].isascii() and not is_name else text
 
 
+def coded(text: str) -> Markup:
+    """Words in which what is between backticks is code."""
+    return Markup(re.sub("`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _note(text: str) -> Markup:
     """A note as a sentence, with a list of numbers folded; the name that it begins with stays as
     the study spells it."""
     text, listed = _split_list(text)
     name, colon, words = text.partition(": ")
-    shown = escape(_sentence(text))
+    shown = coded(_sentence(text))
     if colon and re.fullmatch(r"[\w-]+(/[\w./-]+)?", name):
-        shown = Markup("<code>{}</code>: {}").format(name, words)
+        shown = Markup("<code>{}</code>: {}").format(name, coded(words))
     if not listed:
         return shown
     macros: Any = environment().get_template("tables.html").module

@@ -51,12 +51,14 @@ def errors(verdicts: Sequence[Judged]) -> str:
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     if skewed < 0.1:
         return ""
+    few, most = f"about {even:.1f}".replace("about 0.0", "fewer than 0.1"), f"about {skewed:.1f}"
+    more = f": up to {most[6:]} where units are as skewed as an exponential distribution"
     return (
         f"{decided} of {len(verdicts)} claims {'is' if decided == 1 else 'are'} decided. Even if "
-        "every true value lay exactly on its threshold, where errors are most likely, about "
-        f"{even:.1f} claims would be said to hold by mistake, and about as many to fail: up to "
-        f"{skewed:.1f} where units are as skewed as an exponential distribution. These rates were "
-        "measured in simulations, with independent units and thresholds that were set beforehand."
+        f"every true value lay exactly on its threshold, where errors are most likely, {few} "
+        f"claims would be said to hold by mistake, and about as many to fail{more * (few != most)}."
+        " These rates were measured in simulations, with independent units and thresholds that "
+        "were set beforehand."
     )
 
 

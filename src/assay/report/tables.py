@@ -13,6 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from assay.controls.table import satisfies
 from assay.core import reasons
 from assay.core.digits import decimals, estimate, is_known, number
+from assay.core.errors import ClaimError
 from assay.core.nouns import counted, plural
 from assay.core.plain import plain, plain_all
 from assay.core.results import (
@@ -59,6 +61,9 @@ CHECK_WORDS = {True: "does not satisfy the claim", False: "satisfies it", None: 
 ROLES = {"near": "control", "control": "control"}
 ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
+SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
+ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
+"""The comparisons with a number at the ends of a condition."""
 BELOW = 2
 """So many decimals below the last one of a claim's number, a control's number is shown as 0."""
 STYLES = {
@@ -201,6 +206,10 @@ class Row:
     threshold: str = ""
     """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the
     threshold, or there is none."""
+    quantity: str = ""
+    """Of a claim what is compared, as its condition has it: "main.right"; "" where it is code."""
+    range: str = ""
+    """Where that has to lie for the claim to hold, in words: "above 3 nats"."""
     curve: tuple[str, ...] = ()
     """Of a curve: a line for each level with its part of the band."""
     found: str = ""
@@ -211,7 +220,7 @@ class Row:
     """Of its reasons those that bear on the verdict and that no listed control shows: not the
     power, and not which or how many arms satisfy it too."""
     sides: str = ""
-    """What the arms that it compares have: "patched.right 0.31, main.right 0.56"."""
+    """What the arms that it compares have, or the unchanged model: "main.right 0.56"."""
     brief: str = ""
     """For an undecided claim the reason alone, which is all that a smoke run has to say about
     it."""
@@ -276,7 +285,7 @@ class Row:
 
 def checked(rows: Iterable[Row]) -> str:
     """What the signs of the controls of these rows mean, each that occurs there; "" for none."""
-    met = {c.met for r in rows for c in r.checked if not c.remark}
+    met = {c.met for r in rows for c in r.checked if ROLES.get(c.role) == "control"}
     words = [f"{CHECKS[k]} {words}" for k, words in CHECK_WORDS.items() if k in met]
     return f"Controls: {', '.join(words)}." if words else ""
 
@@ -391,6 +400,7 @@ def row(s: Statement) -> Row:
             s.kind,
             curve=curve_lines(s),
             found=_found(s),
+            sides=_sides(s.sides),
         )
     controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
     return Row(
@@ -407,6 +417,8 @@ def row(s: Statement) -> Row:
         command(s),
         agreed(s),
         holds_if(s),
+        quantity(s),
+        range_in_words(s),
         bears=why(s, all_of_it=False),
         sides=_sides(s.sides),
         brief=f"undecided: {s.reason_in_words}" if s.outcome == "undecided" else "",
@@ -415,15 +427,16 @@ def row(s: Statement) -> Row:
 
 
 def _sides(sides: Mapping[str, float]) -> str:
-    """The numbers of the arms that a claim compares; with two digits of the least difference,
-    where they would look alike."""
+    """The numbers of the arms that a claim compares, or that of the unchanged model; with two
+    digits of the least difference, where they would look alike."""
     digits = dict.fromkeys(sides, 0) | {name: _decimals_of(x) for name, x in sides.items()}
     shown = {number(x, digits[name]) for name, x in sides.items()}
     if len(shown) < len(different := sorted({*filter(is_known, sides.values())})):
         gap = min(b - a for a, b in itertools.pairwise(different))
         least = min(6, 1 - math.floor(math.log10(gap)))
         digits = {name: max(least, n) for name, n in digits.items()}
-    return ", ".join(f"{name} {number(x, digits[name])}" for name, x in sides.items())
+    words = ", ".join(f"{name} {number(x, digits[name])}" for name, x in sides.items())
+    return f"for comparison, {words}" if len(sides) == 1 else words
 
 
 def _decimals_of(x: float) -> int:
@@ -591,8 +604,8 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
 
 def holds_if(v: Judged) -> str:
     """Say what it takes to hold: "holds if ≥ 0.5 share of features"; "" where the claim's own text
-    says only that."""
-    if not v.threshold or v.threshold_from == reasons.GIVEN:
+    says only that, as in a table."""
+    if not v.threshold or (v.threshold_from == reasons.GIVEN and not v.condition):
         return ""
     words = v.threshold
     if words.startswith("in ["):
@@ -600,8 +613,37 @@ def holds_if(v: Judged) -> str:
         high = signed("<", v.range[1], math.inf)
         ends = r"\g<0>" if "= " in low and "= " in high else f"{low} and {high}"
         words = re.sub(r"^in \[.*?\]", ends, words)
-    words = re.sub(r"(?<![\d.,-])1 (degree|nat|logit|bit|token)s\b", r"1 \1", words)
-    return f"holds if {words}".replace(">=", "≥").replace("<=", "≤")
+    return f"holds if {_one(words)}".replace(">=", "≥").replace("<=", "≤")
+
+
+def quantity(s: Judged | Estimated) -> str:
+    """What a number is, as its author writes it: "patched.right"; "" where that is code."""
+    from assay.core.expression import parse
+
+    if isinstance(s, Estimated):
+        return getattr(s.statement, "condition", "")
+    # the condition of a table is its text
+    condition = s.condition or s.text * (s.threshold_from == reasons.GIVEN)
+    text, at, equal = condition.partition(" at equal ")
+    with suppress(ClaimError):  # a sentence, in a file of an older version
+        return ENDS.sub("", parse(text).text) + at + equal
+    return ""
+
+
+def range_in_words(v: Judged) -> str:
+    """Where the number has to lie for the claim to hold, with the unit: "above 3 nats", "at least
+    0.98 and at most 1.02"; "" where no threshold is known."""
+    low, high = v.range
+    ends = [signed(">", low, -math.inf)] * (low > -math.inf)
+    ends += [signed("<", high, math.inf)] * (high < math.inf)
+    words = " and ".join(f"{SIDES[sign]} {edge}" for sign, edge in map(str.split, ends))
+    _, only, beyond = str(v.threshold).partition(", fails only beyond ")
+    return f"{_one(f'{words} {unit_of(v)}'.rstrip() * bool(words))}{only}{beyond}"
+
+
+def _one(words: str) -> str:
+    """Words with units, which are singular after 1."""
+    return re.sub(r"(?<![\d.,-])1 (degree|nat|logit|bit|token)s\b", r"1 \1", words)
 
 
 def literature(s: Verdict | Estimated) -> tuple[str, str]:

@@ -107,12 +107,19 @@ def note_asked(
     return [_count(len(earlier) + 1, prompts) + of, *again, *others]
 
 
-def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question], claims: int) -> None:
+def note_scan(
+    study: str,
+    models: Sequence[str],
+    prompts: Iterable[str],
+    asked: Iterable[Question],
+    claims: int,
+) -> None:
     """Note that a study measured prompts, so that a check of what was found on the same prompts can
     say so. What cannot be noted is left out.
 
     Args:
         study: its name.
+        models: those that it asked.
         prompts: of each row its text and its columns, as JSON.
         asked: what claims and estimates read, at one or several points of a sweep.
         claims: how many of them are claims that were judged.
@@ -123,7 +130,7 @@ def note_scan(study: str, prompts: Iterable[str], asked: Iterable[Question], cla
     rows = [json.loads(row) for row in prompts]
     units = sorted({*known_units(f"prompt {text}" for text, _ in rows)})[:KEPT]
     cells = sorted({_cells_key(dict(columns)) for _, columns in rows if columns})[:KEPT]
-    entry = {"experiment": study, "points": points, "claims": claims}
+    entry = {"experiment": study, "models": [*models], "points": points, "claims": claims}
     entry |= {"units": units, "cells": cells}
     if rows:
         with contextlib.suppress(OSError):
@@ -136,22 +143,27 @@ def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str
     units = {*known_units(f"prompt {row}" for row in rows)}
     values = zip(*columns.values(), strict=True)
     cells = {_cells_key(dict(zip(columns, row, strict=True))) for row in values}
-    sizes = dict[str, tuple[int, int]]()
+    sizes = dict[str, tuple[int, int, str]]()
     for line in (x for x in Questions(file()).looks if x["what"] == SCANNED):
         if _shares(line, [*units]) or _shares({"units": line["cells"]}, [*cells]):
-            sizes[line["experiment"]] = line["points"], line.get("claims", 0)
+            models = " and ".join(line.get("models", ()))
+            sizes[line["experiment"]] = line["points"], line.get("claims", 0), models
     each = ", ".join(
-        study + (f" ({n} points of a sweep)" if n > 1 else _claims(claims))
-        for study, (n, claims) in sorted(sizes.items(), key=lambda size: size[1])
+        f"{study}{f' of {models}' * bool(models)}{_how_much(n, claims)}"
+        for study, (n, claims, models) in sorted(sizes.items(), key=lambda size: size[1])
     )
-    advice = "if the claim was chosen because of what was found there, check it on other prompts"
-    looked = "also looked at on these prompts, in this or another model, with a study"
-    return [f"{looked}: {each}; {advice}"] if each else []
+    advice = (
+        "if that is the model of this claim, and the claim was chosen because of what was found "
+        "there, check it on other prompts"
+    )
+    return [f"a study looked at these prompts before: {each}; {advice}"] if each else []
 
 
-def _claims(count: int) -> str:
-    """How many claims a study judged; "" for none."""
-    return f" ({count} {plural('claim', count)})" if count else ""
+def _how_much(points: int, claims: int) -> str:
+    """How much a study looked at: points of a sweep or claims; "" for neither."""
+    words = f"{claims} {plural('claim', claims)}" if claims else ""
+    words = f"{points} points of a sweep" if points > 1 else words
+    return f" ({words})" if words else ""
 
 
 def _cells_key(columns: Mapping[str, Any]) -> str:
