@@ -16,7 +16,7 @@ from assay.explorer.library import Library
 from assay.explorer.pages.feature import uncovered
 from assay.explorer.pages.home import entry_to_row
 from assay.explorer.render import Moved, Shown
-from assay.features.index import names
+from assay.features.index import names, searching
 from assay.features.index.reader import Index
 from assay.features.index.schema import SORTED, Condition
 
@@ -98,11 +98,16 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 
 def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the table, each with the feature's name and what it promotes."""
+    """Rows of the table, each with the feature's name, where it fires most strongly and what it
+    promotes."""
     numbers = [row["feature"] for row in features]
-    name_of, promoted = index.names(numbers), index.promoted(numbers)
+    shown = {
+        "name": index.names(numbers),
+        "strongest": searching.strongest_places(index, numbers),
+        "promotes": index.promoted(numbers),
+    }
     return [
-        {**row, "name": name_of[row["feature"]], "promotes": promoted[row["feature"]]}
+        {**row, **{name: found.get(row["feature"]) for name, found in shown.items()}}
         for row in features
     ]
 
