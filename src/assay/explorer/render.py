@@ -185,6 +185,7 @@ def effect(row: Mapping[str, Any], column: str, alone: bool = False) -> Markup:
     own = {column: row[column], f"{column}_low": low, f"{column}_high": high}
     is_alone = alone or column.endswith("_total")
     text = signed(row[column]) if is_alone else interval(own, column)
+    text = text.replace(", ", ",\N{NO-BREAK SPACE}")  # breaks before the interval, but not in it
     if low is not None and high is not None and not low <= 0 <= high:
         return escape(text)
     return Markup('<span class="quiet">{}</span>').format(text)
