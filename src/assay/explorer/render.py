@@ -170,12 +170,10 @@ def estimated(value: float, low: float, high: float) -> str:
     """A number with its interval, to the digits that the interval supports; an end that is not 0 is
     not printed as 0, where two more digits show it. Below SMALL all have the same exponent."""
     size = max(map(abs, (value, low, high)))
-    if not 0 < size < SMALL:
-        return tables.minus(" ".join(digits.estimate(value, low, high, (0.0,))))
-    power = math.floor(math.log10(size))
-    scaled = (x / 10.0**power for x in (value, low, high))
-    text = " ".join(digits.estimate(*scaled, (0.0,)))
-    return tables.minus(re.sub(r"[\d.]+", rf"\g<0>e{power}", text))
+    power = math.floor(math.log10(size)) if 0 < size < SMALL else 0
+    value, low, high = (x / 10.0**power for x in (value, low, high))
+    text = " ".join(digits.estimate(value, low, high, (0.0,)))
+    return tables.minus(re.sub(r"[\d.]+", rf"\g<0>e{power}", text) if power else text)
 
 
 def effect(row: Mapping[str, Any], column: str, alone: bool = False) -> Markup:

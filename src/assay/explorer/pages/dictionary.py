@@ -101,14 +101,11 @@ def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str,
     """Rows of the table, each with the feature's name, where it fires most strongly and what it
     promotes."""
     numbers = [row["feature"] for row in features]
-    shown = {
-        "name": index.names(numbers),
-        "strongest": searching.strongest_places(index, numbers),
-        "promotes": index.promoted(numbers),
-    }
+    name_of, promoted = index.names(numbers), index.promoted(numbers)
+    strongest = searching.strongest_places(index, numbers)
     return [
-        {**row, **{name: found.get(row["feature"]) for name, found in shown.items()}}
-        for row in features
+        {**row, "name": name_of[k], "strongest": strongest.get(k), "promotes": promoted[k]}
+        for k, row in zip(numbers, features, strict=True)
     ]
 
 

@@ -148,12 +148,8 @@ def strongest_places(index: Index, features: Sequence[int]) -> dict[int, dict[st
     places = {}
     for row in rows:
         at, words = row["at"], [index.words([token])[token] for token in row["tokens"]]
-        before, after = words[max(0, at - 2) : at], words[at + 1 : at + 2]
-        places[row["feature"]] = {
-            "before": "".join(before),
-            "token": words[at],
-            "after": "".join(after),
-        }
+        before, after = "".join(words[max(0, at - 2) : at]), "".join(words[at + 1 : at + 2])
+        places[row["feature"]] = {"before": before, "token": words[at], "after": after}
     return places
 
 
