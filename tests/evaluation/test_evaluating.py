@@ -451,6 +451,15 @@ def test_a_dictionary_that_does_not_fit_is_said_to(measured):
     assert not any("does not reconstruct" in note for note in measured(plain()).notes)
 
 
+def test_more_active_features_than_dimensions_are_a_warning(measured):
+    full = measured(dataclasses.replace(plain(), b_enc=torch.full((1, plain().width), 1e6)))
+    assert full["dictionary 1"]["l0"]["estimate"] == plain().width >= 24
+    (note,) = (note for note in full.notes if "random directions reconstruct" in note)
+    assert f"{plain().width} features are active per token" in note and "only 24 dim" in note
+    sparse = measured(dataclasses.replace(plain(), b_enc=torch.full((1, plain().width), -1e6)))
+    assert not any("random directions reconstruct" in note for note in sparse.notes)
+
+
 def test_the_page_gives_the_sha256_of_the_file_of_the_weights(measured, tmp_path):
     """As `sha256sum` prints it."""
     file = tmp_path / "mine.safetensors"

@@ -59,6 +59,10 @@ def read(world, query=""):
     return world[0].get(f"{HOME}.json{query}").json()
 
 
+def read_feature(world, number):
+    return world[0].get(f"{HOME}/{number}.json").json()
+
+
 def test_the_table_has_the_numbers_of_the_arrays(world):
     _, made, worth = world
     rows = read(world, "?sort=feature&way=asc")["features"]["rows"]
@@ -68,6 +72,20 @@ def test_the_table_has_the_numbers_of_the_arrays(world):
     assert np.allclose([row["importance"] for row in rows], worth[:50])
     total = made.effects.sum((0, 1)) / made.kept.sum()
     assert np.allclose([row["gradient_total"] for row in rows], total[:50], atol=1e-6)
+
+
+def test_each_row_says_where_the_feature_fires_most_strongly(world):
+    _, made, _ = world
+    for row in read(world, "?sort=feature&way=asc")["features"]["rows"]:
+        acts = made.acts[..., row["feature"]]
+        if not acts.any():
+            assert row["strongest"] is None
+            continue
+        contexts = read_feature(world, row["feature"])["contexts"]
+        strongest = contexts[0]["tokens"][contexts[0]["at"]]
+        assert contexts[0]["value"] == pytest.approx(acts.max())
+        assert row["strongest"]["token"] == strongest
+    assert 'data-name="strongest on"' in world[0].get(HOME).text
 
 
 def test_it_is_sorted_by_what_is_asked(world):
@@ -182,8 +200,11 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text
     assert "It is not shown that it explains more than random directions." in page
-    shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=compared(-0.2))
+    no_components = compared(-0.2)  # more features are on than there are dimensions
+    del no_components["pca"]
+    shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=no_components)
     worse = client(tmp_path / "s").get("/model/worse").text
+    assert "They are fitted on other tokens" in worse and "principal" not in worse
     assert "less of the variance than random directions do; the difference is 20.0" in worse
 
 

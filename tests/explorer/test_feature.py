@@ -78,16 +78,16 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world):
 
 def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts():
     assert shading.format_tip(1.5, 0.02) == (
-        "activation 1.5; without it here the loss of later tokens rises by 0.02 nats, to first "
+        "activation 1.50; without it here the loss of later tokens rises by 0.020 nats, to first "
         "order: it helps"
     )
     assert shading.format_tip(1.5, -0.02) == (
-        "activation 1.5; without it here the loss of later tokens falls by 0.02 nats, to first "
+        "activation 1.50; without it here the loss of later tokens falls by 0.020 nats, to first "
         "order: it hurts"
     )
-    assert shading.format_tip(1234.0, 99.9).startswith("activation 1230; without")
+    assert shading.format_tip(1234.0, 99.9).startswith("activation 1,234; without")
     assert "rises by 100 nats" in shading.format_tip(1234.0, 99.9)
-    assert shading.format_tip(1.5, None) == "activation 1.5"
+    assert shading.format_tip(1.5, None) == "activation 1.50"
 
 
 def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(world, index):

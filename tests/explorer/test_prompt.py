@@ -249,6 +249,8 @@ def test_what_cannot_be_asked_is_said(query, words, tiny, client):
         assert words in answer.text.replace("&#39;", "'").lower()
         if not ending and len(query.get("text", "")) < 1000:
             assert 'id="ask"' in answer.text, "what was typed stays"
+            for name in query.keys() & {"feature", "amount"}:
+                assert re.search(f'name="{name}"[^>]*value="{query[name]}"', answer.text)
 
 
 def test_a_text_of_one_token_is_answered_after_line_breaks(tiny, client):

@@ -46,6 +46,9 @@ def test_signs_are_said_where_either_is_possible():
 def test_an_interval_decides_how_many_digits_its_number_has():
     row = {"importance": 0.012345, "importance_low": 0.0100, "importance_high": 0.0147}
     assert render.interval(row, "importance") == "0.012 [0.010, 0.015]"
+    tiny = {"importance": -4.957e-5, "importance_low": -5.1e-5, "importance_high": -4.8e-5}
+    assert render.interval(tiny, "importance") == "−4.96e−5 [−5.10e−5, −4.80e−5]"
+    assert render.estimated(2e-8, -1e-7, 1.4e-7) == "0.20e−7 [−1.00e−7, 1.40e−7]"
     assert (
         render.interval(
             {"importance": None, "importance_low": None, "importance_high": None}, "importance"

@@ -103,7 +103,7 @@ def test_a_token_says_how_many_features_its_list_has(world, by):
     assert ">0 features<" not in world.client.get(f"{SEARCH}?by={by}&q=e").text
 
 
-def test_the_token_spelt_as_typed_is_meant_unless_nothing_is_listed_for_it():
+def test_the_word_typed_is_meant_whatever_longer_words_contain_it():
     spelt = {"token": 1, "text": "return", "features": 2, "count": 5}
     spaced = {"token": 2, "text": " return", "features": 40, "count": 900}
     other = {"token": 3, "text": "returns", "features": 90, "count": 9}
@@ -112,8 +112,34 @@ def test_the_token_spelt_as_typed_is_meant_unless_nothing_is_listed_for_it():
     assert search._usual([spelt | {"features": 0}, spaced, other], "return") == 2
     assert search._usual([other], "return") == 3
     unlisted = [row | {"features": 0} for row in (spelt, spaced)]
-    assert search._usual([*unlisted, other], "return") == 3, "the first that has any"
-    assert search._usual(unlisted, "return") == 1
+    assert search._usual([*unlisted, other], "return") == 1, "not another word that contains it"
+    capital = {"token": 4, "text": " Return", "features": 3, "count": 2}
+    assert search._usual([spelt, capital], "Return") == 4
+    assert search._usual([capital, other], "return") == 4, "the same word but for a capital"
+
+
+def test_tokens_are_grouped_by_how_they_match(world):
+    tokens = told(world, f"{SEARCH}?by=token&q=name1")["tokens"]
+    for token in tokens:
+        text = token["text"].strip()
+        assert token["match"] == (0 if text == "name1" else 1)
+    shown = [token["match"] for token in tokens if token["shown"]]
+    assert shown == sorted(shown) and 1 in shown
+    page = world.client.get(f"{SEARCH}?by=token&q=ame1").text
+    assert "Longer tokens that contain “ame1”" in page and "begin with" not in page
+
+
+def test_a_number_that_cannot_be_told_from_0_is_grey_in_a_list(world):
+    page = told(world, f"{SEARCH}?by=token&q=def")
+    html = world.client.get(f"{SEARCH}?by=token&q=def").text
+    cells = re.findall(r'data-name="first order, where on">(.*?)</td>', html)
+    rows = page["lists"][0]["rows"]
+    assert len(cells) == sum(len(listed["rows"]) for listed in page["lists"])
+    for row, cell in zip(rows, cells, strict=False):
+        low, high = row["gradient_low"], row["gradient_high"]
+        assert ('class="quiet"' in cell) == (low is None or low <= 0 <= high)
+        assert ("[" in cell) == (low is not None)
+    assert "Grey: cannot be distinguished from 0" in html
 
 
 def test_a_list_with_features_opens_and_says_that_the_token_itself_has_none(world):

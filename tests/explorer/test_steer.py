@@ -216,24 +216,30 @@ def test_readers_of_one_text_and_of_several_do_not_mix(tiny, client):
 
 
 @pytest.mark.parametrize(
-    ("query", "words", "fields"),
+    ("query", "words", "wrong"),
     [
-        ({"way": "up"}, "not by way=up", ("5", "clamp")),
-        ({"way": "scale", "amount": "2", "seed": "x"}, "seed is a whole number", ("5", "scale")),
-        ({"way": "clamp", "amount": "two"}, "the amount is a number up to", ("5", "clamp")),
-        ({"feature": "99"}, "numbered 0 to 47", ("", None)),
+        ({"way": "up"}, "not by way=up", "way"),
+        ({"way": "scale", "amount": "2", "seed": "x"}, "seed is a whole number", "seed"),
+        ({"way": "clamp", "amount": "two", "new": "9"}, "the amount is a number up to", "amount"),
+        ({"amount": "two", "temperature": "hot"}, "temperature is a number", "temperature"),
+        ({"feature": "99", "way": "scale", "amount": "2"}, "numbered 0 to 47", "feature"),
     ],
 )
-def test_what_cannot_be_asked_keeps_the_frame_and_the_form(query, words, fields, tiny, client):
+def test_what_cannot_be_asked_keeps_the_frame_and_the_form(query, words, wrong, tiny, client):
     asked = {"text": TEXT, "out": "3", "feature": "5"} | query
     answer = client.get(f"{tiny.base}/steer", params=asked)
     page = answer.text
     assert answer.status_code == 400 and words in page.replace("&#39;", "'").lower()
     assert f'href="{tiny.base}/prompt"' in page and f"{TEXT}</textarea>" in page
     assert '<input type="hidden" name="out" value="3">' in page, "the other change is kept"
-    if fields[1]:
-        assert re.search(f'name="feature"[^>]*value="{fields[0]}"', page)
-        assert f'<option value="{fields[1]}" selected>' in page
+    for name in asked.keys() - {"text", "out", "way"}:
+        assert re.search(f'name="{name}"[^>]*value="{asked[name]}"', page), "as it was typed"
+    if wrong != "way":
+        assert f'<option value="{asked.get("way", "clamp")}"' in page
+    (at,) = re.findall(r'name="(\w+)"[^>]*aria-invalid', page)
+    assert at == wrong
+    fieldset = next(part for part in page.split("</fieldset>") if "aria-invalid" in part)
+    assert 'role="alert"' in fieldset, "the message is at the field"
 
 
 def test_a_feature_alone_is_set_to_its_maximum(tiny, client):

@@ -270,9 +270,9 @@ def _keep(
         "tokens": int(numbers["tokens"].sum()),
         "measures": measures,
         "notes": [
+            *_warnings(dictionary, measures),
             *details["notes"],
             *_left_out(numbers, details["documents"]),
-            *_warnings(dictionary, measures),
         ],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
     }
@@ -372,6 +372,13 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
             "it does not reconstruct: worse than the mean. The usual causes: another site (a "
             "block's input for its output), a BOS too many or "
             "too few, centring, layer normalisation or a scale that its file does not state"
+        )
+    active, dimensions = measures["l0"]["estimate"], dictionary.W_enc.shape[1]
+    if active is not None and active >= dimensions:
+        messages.append(
+            f"{active:.0f} features are active per token, but the activations have only "
+            f"{dimensions} dimensions: so many random directions reconstruct them, too, so a small "
+            "FVU does not show that it is good; there is no baseline of principal components"
         )
     error, fvu = (measures[name]["estimate"] for name in ("mse", "fvu"))
     scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out

@@ -17,14 +17,14 @@ damaged, missing or busy."""
 
 class Problem(AssayError):
     """A page cannot be shown; `words` say why, `then` is a command to type, where one helps.
-    `page` is the template, values and drawings of the page that says it, so that what was typed
-    stays; None: one of its own."""
+    `field` names the field of a form that it is about. `page` is the template, values and drawings
+    of the page that says it, so that what was typed stays; None: one of its own."""
 
     page: tuple[str, Mapping[str, Any], Mapping[str, Any]] | None = None
 
-    def __init__(self, status: int, words: str, command: str = ""):
+    def __init__(self, status: int, words: str, command: str = "", field: str = ""):
         super().__init__(words)
-        self.status, self.words, self.then = status, words, command
+        self.status, self.words, self.then, self.field = status, words, command, field
 
 
 def to_problem(error: AssayError) -> Problem:

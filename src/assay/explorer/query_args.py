@@ -26,6 +26,8 @@ from assay.features.live.edits import Change
 
 _CONDITION = re.compile(r"(\w+)(>=|<=|=)(.*)", re.DOTALL)
 T = TypeVar("T")
+FIELDS = ("feature", "way", "amount", "new", "temperature", "seed")
+"""Fields of the form that changes a feature."""
 PARTS = 50
 """Parts of a query string that are tried one by one where it cannot be read."""
 MOST = 20
@@ -40,9 +42,8 @@ def number(query: QueryParams, name: str, default: int, low: int, high: int) -> 
     if text == "":
         return default
     if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
-        raise Problem(
-            ASKED, f"{name} is a whole number from {low:,} to {high:,}, got {text[:40]!r}"
-        )
+        words = f"{name} is a whole number from {low:,} to {high:,}, got {text[:40]!r}"
+        raise Problem(ASKED, words, field=name)
     return int(text)
 
 
@@ -55,10 +56,15 @@ def choice(query: QueryParams, name: str, choices: Sequence[str], default: str) 
     return text
 
 
+def sent_fields(query: QueryParams) -> dict[str, str]:
+    """Read what was typed in the form that changes a feature."""
+    return {name: query[name] for name in FIELDS if name in query}
+
+
 def askable(query: QueryParams, read: Callable[[QueryParams], T]) -> T | None:
-    """Read a query string as it is, or else without the last part whose absence lets it be read;
-    None where there is no such part."""
-    parts = query.multi_items()[:PARTS]
+    """Read a query string without the fields of a form, or else without the last part whose absence
+    lets it be read; None where there is no such part."""
+    parts = [part for part in query.multi_items() if part[0] not in FIELDS][:PARTS]
     for i in reversed(range(len(parts) + 1)):
         with suppress(Problem):
             return read(QueryParams(parts[:i] + parts[i + 1 :]))
@@ -190,30 +196,33 @@ def _parse_change(way: str, feature: str, amount: str, maxima: Float[np.ndarray,
         raise Problem(
             ASKED,
             f"a feature is changed by {', '.join(ways)} or {last}, not by way={way[:40]}",
+            field="way",
         )
     if not re.fullmatch(r"[0-9]{1,9}", feature) or int(feature) >= len(maxima):
-        raise Problem(
-            ASKED, f"features are numbered 0 to {len(maxima) - 1:,}, got {feature[:40]!r}"
-        )
+        words = f"features are numbered 0 to {len(maxima) - 1:,}, got {feature[:40]!r}"
+        raise Problem(ASKED, words, field="feature")
     if way == "out":
         if amount:
             raise Problem(
                 ASKED,
                 f"to ablate feature {int(feature)} takes no amount, got {amount[:40]}; leave it "
                 f"empty, or choose “set to” or “multiply by”",
+                field="amount",
             )
         return Wanted(int(feature), way)
     if not amount and way == "clamp" and maxima[int(feature)] > 0:
         return Wanted(int(feature), way, float(f"{maxima[int(feature)]:.4g}"))
     if not amount:
         verb = "multiplied by" if way == "scale" else "set to, which has no maximum here"
-        raise Problem(ASKED, f"give the amount that feature {int(feature)} is {verb}")
+        words = f"give the amount that feature {int(feature)} is {verb}"
+        raise Problem(ASKED, words, field="amount")
     try:
         value = float(amount)
     except ValueError:
         value = float("nan")
     if not abs(value) <= LARGEST:
-        raise Problem(ASKED, f"the amount is a number up to {LARGEST:,.0f}, got {amount[:40]}")
+        words = f"the amount is a number up to {LARGEST:,.0f}, got {amount[:40]}"
+        raise Problem(ASKED, words, field="amount")
     return Wanted(int(feature), way, value)
 
 

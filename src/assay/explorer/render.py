@@ -23,6 +23,8 @@ from assay.features.index.about import About
 from assay.features.index.schema import IDENTIFIERS
 from assay.report import evaluations, pages, palette, tables
 
+SMALL = 1e-4
+"""Numbers below this have an exponent on all pages."""
 LEVELS = 20
 """Steps of a shade or a bar: a page may not carry styles of its own, so each step is a class, .a0
 to .a20 and .w0 to .w20."""
@@ -32,6 +34,14 @@ CALLED = {
     "relative": "share of maximum",
 }
 """Columns that pages call otherwise than the tables do."""
+EFFECTS = {
+    "importance": "importance",
+    "importance_total": "importance",
+    "gradient_active": "gradient",
+    "gradient_total": "gradient",
+}
+"""Columns of what the loss is without a feature, and the interval that tells each from 0; a total
+has the sign of the mean."""
 _TURNS = re.compile("[\u061c\u200e\u200f]")
 """Marks that turn the direction of writing and that core.plain leaves."""
 
@@ -67,7 +77,11 @@ def environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    env.globals |= {"evaluations": evaluations, "nothing_predicted": NOTHING_PREDICTED}
+    env.globals |= {
+        "effects": EFFECTS,
+        "evaluations": evaluations,
+        "nothing_predicted": NOTHING_PREDICTED,
+    }
     env.filters |= {
         "token": pages.token,
         "words": pages.words,
@@ -86,6 +100,7 @@ def environment() -> Environment:
         "ended": lambda text: text if text.endswith(("?", ".", "!")) else f"{text}.",
         "level": level,
         "interval": interval,
+        "effect": effect,
         "duration": duration,
         "named": lambda column: CALLED.get(column, column.replace("_", " ")),
     }
@@ -126,7 +141,7 @@ def number(value: float | None, digits: int = 3) -> str:
     if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
         return tables.minus(f"{int(value):,}")
     size = abs(float(f"{value:.{digits - 1}e}"))  # as it is rounded: 99.97 is 100, not 100.0
-    if 1e-4 <= size < 1e6:
+    if SMALL <= size < 1e6:
         places = max(0, digits - 1 - math.floor(math.log10(size)))
         return tables.minus(f"{value:,.{places}f}")
     return tables.minus(f"{value:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e"))
@@ -144,12 +159,34 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(row: Mapping[str, Any], column: str) -> str:
-    """A number with the interval in the columns next to it, to the digits that the interval
-    supports; an end that is not 0 is not printed as 0, where two more digits show it."""
+    """A number with the interval in the columns next to it."""
     value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None or low is None or high is None:
         return signed(value)
-    return tables.minus(" ".join(digits.estimate(value, low, high, (0.0,))))
+    return estimated(value, low, high)
+
+
+def estimated(value: float, low: float, high: float) -> str:
+    """A number with its interval, to the digits that the interval supports; an end that is not 0 is
+    not printed as 0, where two more digits show it. Below SMALL all have the same exponent."""
+    size = max(map(abs, (value, low, high)))
+    power = math.floor(math.log10(size)) if 0 < size < SMALL else 0
+    value, low, high = (x / 10.0**power for x in (value, low, high))
+    text = " ".join(digits.estimate(value, low, high, (0.0,)))
+    return tables.minus(re.sub(r"[\d.]+", rf"\g<0>e{power}", text) if power else text)
+
+
+def effect(row: Mapping[str, Any], column: str, alone: bool = False) -> Markup:
+    """What the loss is without a feature, with its interval if not `alone`; grey where that does
+    not exclude 0."""
+    low, high = (row.get(f"{EFFECTS[column]}_{end}") for end in ("low", "high"))
+    own = {column: row[column], f"{column}_low": low, f"{column}_high": high}
+    is_alone = alone or column.endswith("_total")
+    text = signed(row[column]) if is_alone else interval(own, column)
+    text = text.replace(", ", ",\N{NO-BREAK SPACE}")  # breaks before the interval, but not in it
+    if low is not None and high is not None and not low <= 0 <= high:
+        return escape(text)
+    return Markup('<span class="quiet">{}</span>').format(text)
 
 
 def percent(share: float | None, digits: int = 3) -> str:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from assay.explorer.render import level
+from assay.explorer.render import level, number
 from assay.features.index.schema import Context
 from assay.report import pages
-from assay.report.tables import minus
 
 _BLANKS = re.compile(r'(?<=<i class="ws">)[^<]+')
 
@@ -86,7 +85,7 @@ def tokens(
 
 def format_tip(activation: float, effect: float | None) -> str:
     """What a token says when it is pointed at."""
-    value = f"activation {_short(activation, 3)}"
+    value = f"activation {number(activation)}"
     if effect is None:
         return value
     if effect == 0:
@@ -94,10 +93,5 @@ def format_tip(activation: float, effect: float | None) -> str:
     way, word = ("rises", "helps") if effect > 0 else ("falls", "hurts")
     return (
         f"{value}; without it here the loss of later tokens {way} by "
-        f"{_short(abs(effect), 2)} nats, to first order: it {word}"
+        f"{number(abs(effect), 2)} nats, to first order: it {word}"
     )
-
-
-def _short(value: float, digits: int) -> str:
-    """So many digits at most, since a page has thousands of tips; 100, not 1e+02."""
-    return minus(f"{float(f'{value:.{digits}g}'):g}")

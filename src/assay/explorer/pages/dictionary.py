@@ -16,7 +16,7 @@ from assay.explorer.library import Library
 from assay.explorer.pages.feature import uncovered
 from assay.explorer.pages.home import entry_to_row
 from assay.explorer.render import Moved, Shown
-from assay.features.index import names
+from assay.features.index import names, searching
 from assay.features.index.reader import Index
 from assay.features.index.schema import SORTED, Condition
 
@@ -98,12 +98,14 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 
 def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the table, each with the feature's name and what it promotes."""
+    """Rows of the table, each with the feature's name, where it fires most strongly and what it
+    promotes."""
     numbers = [row["feature"] for row in features]
     name_of, promoted = index.names(numbers), index.promoted(numbers)
+    strongest = searching.strongest_places(index, numbers)
     return [
-        {**row, "name": name_of[row["feature"]], "promotes": promoted[row["feature"]]}
-        for row in features
+        {**row, "name": name_of[k], "strongest": strongest.get(k), "promotes": promoted[k]}
+        for k, row in zip(numbers, features, strict=True)
     ]
 
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from starlette.datastructures import QueryParams
 
-from assay.core.digits import estimate
 from assay.core.errors import AssayError
 from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
-from assay.explorer.render import Shown, percent
+from assay.explorer.render import Shown, estimated, percent
 from assay.features.index.about import About
 from assay.features.index.blocks import LEAST
 from assay.features.index.names import Name
@@ -33,7 +32,6 @@ from assay.features.index.schema import (
 )
 from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.reader import Reader
-from assay.report.tables import minus
 
 OPEN = 10
 """Contexts of a list that are shown before it is unfolded."""
@@ -240,11 +238,11 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
             f"Its effect on the loss is unknown: it {lacks}, and first-order estimates are "
             "unreliable here."
         )
-    estimated = _describe_effect(
+    first_order = _describe_effect(
         "To first order, on all of the text, ablating it",
         *(n[f"gradient_{end}"] for end in ("active", "low", "high")),
     )
-    sentences = [words for words in (measured, estimated) if words]
+    sentences = [words for words in (measured, first_order) if words]
     if not sentences:
         if n["importance"] is None and not about.gradients:
             done = "has not been measured yet" if growing else "was not measured"
@@ -269,13 +267,9 @@ def _describe_effect(
     if low <= 0 <= high:
         way, word = "changes", ""
     ends = sorted((sign * low, sign * high))
-    nats = f"{_worded(sign * value, *ends)}\N{NO-BREAK SPACE}nats where it is on"
+    nats = f"{estimated(sign * value, *ends)}\N{NO-BREAK SPACE}nats where it is on"
     ends_with = f": {word}." if word else f", which {UNTOLD}"
     return f"{begins} {way} the loss by {nats}{ends_with}"
-
-
-def _worded(value: float, low: float, high: float) -> str:
-    return minus(" ".join(estimate(value, low, high, (0.0,))))
 
 
 def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
@@ -347,8 +341,8 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
         "logit_edges": feature.logit_edges,
         "first_order": ""
         if n["gradient_low"] is None
-        else _worded(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
-        "importance": _worded(n["importance"], n["importance_low"], n["importance_high"])
+        else estimated(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
+        "importance": estimated(n["importance"], n["importance_low"], n["importance_high"])
         if measured
         else "",
         "bar": figures.interval(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -115,6 +116,7 @@ def checked(text: str) -> str:
             ASKED,
             f"the text takes {size:,} bytes in a link, at most {LINK:,} can be asked about; "
             "shorten it",
+            field="text",
         )
     return text
 
@@ -124,8 +126,10 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     read or asked, said on the page itself."""
     index = library.index(path_params["model"], path_params["dictionary"])
     base = f"{path_params['model']}/{path_params['dictionary']}"
-    typed = Question(base, query.get("text", ""), None, None, "effect", False, ())
-    with kept("prompt.html", *_begin(index, typed)):
+    typed = query_args.askable(query, lambda asked: question(asked, base, index))
+    typed = typed or Question(base, "", None, None, "effect", False, ())
+    typed = replace(typed, text=query.get("text", ""))
+    with kept("prompt.html", *_begin(index, typed), query_args.sent_fields(query)):
         q = question(query, base, index)
     if "sent" in query:
         return Moved(q.link())
@@ -142,13 +146,20 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 
 @contextmanager
-def kept(template: str, values: dict[str, Any], drawings: dict[str, Any]) -> Iterator[None]:
-    """Say what cannot be asked on the page itself, with what was typed."""
+def kept(
+    template: str,
+    values: dict[str, Any],
+    drawings: dict[str, Any],
+    typed: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[None]:
+    """Say what cannot be asked on the page itself, at the field that it is about, with what was
+    typed."""
     try:
         yield
     except Problem as problem:
         fault = {"state": "problem", "problem": problem.words}
-        problem.page = template, values | fault, drawings
+        form = {**drawings["form"], **typed}
+        problem.page = template, values | fault, drawings | {"form": form, "fault": problem.field}
         raise
 
 
@@ -170,6 +181,8 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         "instead": query_args.instead,
         "without": query_args.without,
         "examples": (),
+        "form": {"feature": "", "way": "", "amount": ""},
+        "fault": "",
     }
 
 

@@ -29,6 +29,8 @@ WAYS = {
     "promoted": "promotes the token",
     "suppressed": "suppresses the token",
 }
+MATCHES = ("The token", "Longer tokens that begin with", "Longer tokens that contain")
+"""How tokens match what was typed, the nearest first."""
 ROWS, LIKE = 25, 12
 """Features on one page of a list, and tokens offered that hold what was typed."""
 LONGEST = 200
@@ -80,6 +82,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         values,
         {
             "ways": WAYS,
+            "matches": MATCHES,
             "fewest": FIRINGS_PER_TOKEN,
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
@@ -132,7 +135,7 @@ def _by_token(
     ]
     listed = _list(index, base, by, WAYS[by].capitalize(), rows, offset, state)
     shown: dict[str, Any] = {
-        "tokens": _choices(base, by, text, tokens),
+        "tokens": _choices(base, by, text, tokens, chosen),
         "containing": tokens[0]["containing"] if tokens else 0,
         "listed": tokens[0]["listed"] if tokens else 0,
         "chosen": {"token": chosen, "text": word},
@@ -147,7 +150,8 @@ def _by_token(
     elif is_other:
         shown["note"] = f"No feature has a token “{text}” itself among its ten most {by}."
     if is_other:
-        shown["note"] += f" The list below is of “{word.strip()}”, which contains it."
+        how = "contains it" if _match(word, text) else "differs in capitals"
+        shown["note"] += f" The list below is of “{word.strip()}”, which {how}."
     return shown
 
 
@@ -173,28 +177,42 @@ def _unlisted(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[s
 
 
 def _choices(
-    base: str, by: str, text: str, tokens: Sequence[Mapping[str, Any]]
+    base: str, by: str, text: str, tokens: Sequence[Mapping[str, Any]], chosen: int
 ) -> list[dict[str, Any]]:
-    """Tokens, each with the address at which it is the chosen one."""
+    """Tokens, each with how it matches, the address at which it is the chosen one, and whether it
+    is shown as a choice."""
     return [
-        {**row, "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])])}
+        {
+            **row,
+            "match": _match(row["text"], text),
+            "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])]),
+            "shown": bool(row["features"]) or row["token"] == chosen,
+        }
         for row in tokens
     ]
 
 
+def _match(token: str, text: str) -> int:
+    """How a token that contains a text matches it, as a place in `MATCHES`."""
+    token, text = token.strip().lower(), text.strip().lower()
+    return 0 if token == text else 1 if token.startswith(text) else 2
+
+
 def _usual(tokens: Sequence[Mapping[str, Any]], text: str) -> int:
-    """The token that is meant: of those for which features are listed the one spelt as typed, else,
-    with a space before it or without, the one with the most, else the first that holds the text;
-    −1: none."""
+    """The token that is meant: of those that are the text in any case, with a space or without, one
+    with features, spelt as typed, with the most; else the first that contains the text and has
+    features; −1: none."""
+    same = [row for row in tokens if not _match(row["text"], text)]
     listed = [row for row in tokens if row["features"]] or tokens
-    same = [
-        row
-        for row in listed
-        if row["text"] == text or (text == text.strip() and row["text"].strip() == text)
-    ]
     meant = max(
         same,
-        key=lambda row: (row["text"] == text, row["features"], row["count"]),
+        key=lambda row: (
+            row["features"] > 0,
+            row["text"] == text,
+            row["text"].strip() == text.strip(),
+            row["features"],
+            row["count"],
+        ),
         default=listed[0] if listed else {"token": -1},
     )
     return int(meant["token"])
@@ -248,7 +266,11 @@ def _list(
     """A list with the name of each feature, how many it hides, and links to the pages
     before and after."""
     name_of = index.names([row["feature"] for row in listing.rows])
-    rows = [{**row, "name": name_of[row["feature"]]} for row in listing.rows]
+    strongest = searching.strongest_places(index, list(name_of))
+    rows = [
+        {**row, "name": name, "strongest": strongest.get(k)}
+        for row, (k, name) in zip(listing.rows, name_of.items(), strict=True)
+    ]
     after, before = offset + ROWS, max(0, offset - ROWS)
     first_order = index.about.gradients and not index.about.unreliable
     worth = "gradient_active" if first_order else "importance"  # of all features before of some

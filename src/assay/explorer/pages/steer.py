@@ -76,7 +76,8 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
     except ValueError:
         temperature = float("nan")
     if not 0 <= temperature <= HOTTEST:
-        raise Problem(ASKED, f"temperature is a number from 0 to {HOTTEST:g}, got {text[:40]!r}")
+        words = f"temperature is a number from 0 to {HOTTEST:g}, got {text[:40]!r}"
+        raise Problem(ASKED, words, field="temperature")
     return Question(
         base,
         checked(query.get("text", "")),
@@ -94,7 +95,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     base = f"{path_params['model']}/{path_params['dictionary']}"
     typed = query_args.askable(query, lambda asked: question(asked, base, index))
     typed = typed or Question(base, "", NEW, 0.0, 0, ())
-    with kept("steer.html", *_begin(index, replace(typed, text=query.get("text", "")))):
+    typed = replace(typed, text=query.get("text", ""))
+    with kept("steer.html", *_begin(index, typed), query_args.sent_fields(query)):
         q = question(query, base, index)
     if "sent" in query:
         return Moved(q.link())
@@ -113,6 +115,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
                 ASKED,
                 f"the prompt leaves room for {max(0, room)} more of the "
                 f"{loaded.reader.limit} tokens that are read; shorten it",
+                field="text",
             )
         writing = _writing(loaded, q, room)
         if "stop" in query:
@@ -133,6 +136,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the page says, and draws, before anything is written."""
     name_of = index.names([w.feature for w in q.wanted])
+    last = q.wanted[-1] if q.wanted else Wanted(-1, "")
     return {
         "dictionary": q.base,
         "about": index.about,
@@ -153,6 +157,15 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         "limit": TOKENS,
         "longest": LONGEST,
         "leads": [],
+        "form": {
+            "feature": last.feature if last.way else "",
+            "way": last.way,
+            "amount": f"{last.amount:.6g}" if last.way in ("clamp", "scale") else "",
+            "new": q.new,
+            "temperature": f"{q.temperature:g}",
+            "seed": q.seed,
+        },
+        "fault": "",
     }
 
 

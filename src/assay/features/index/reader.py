@@ -20,6 +20,7 @@ from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index import names
 from assay.features.index.about import About, Damaged, Lookup
 from assay.features.index.schema import (
+    EFFECTS,
     FEATURES,
     OFTEN,
     SORTED,
@@ -273,7 +274,7 @@ class Index(_Tables):
     @cached_property
     def glances(self) -> dict[str, Float[np.ndarray, " f"]]:
         """The columns that a link to a feature needs, by feature."""
-        return self.columns(("density", "importance", "gradient_active", "token", "maximum"))
+        return self.columns(("density", "token", "maximum", *EFFECTS))
 
     @property
     def maxima(self) -> Float[np.ndarray, " f"]:

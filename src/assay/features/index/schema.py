@@ -63,6 +63,11 @@ TABLES: Mapping[str, tuple[Column, ...]] = _tables()
 FEATURES = TABLES["features"]
 IDENTIFIERS = frozenset({"feature", "token", "nearest", "antipode"})
 """Columns of features whose numbers are names, and no amounts."""
+EFFECTS = (
+    *("importance", "importance_low", "importance_high"),
+    *("gradient_active", "gradient_low", "gradient_high"),
+)
+"""Columns of features that say what the loss is without one, each with its interval."""
 YOUNGER = {"features": frozenset({"gradient_low", "gradient_high", "logit_histogram"})}
 """Columns that the first indexes lack; whatever lacks another one is no such table."""
 

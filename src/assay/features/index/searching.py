@@ -9,7 +9,10 @@ from jaxtyping import Int
 
 from assay.features.index.names import FIRINGS_PER_TOKEN
 from assay.features.index.reader import Index
-from assay.features.index.schema import Page, Row, known
+from assay.features.index.schema import EFFECTS, Page, Row, known
+
+_WORTH = ", ".join(f"f.{name}" for name in ("density", "maximum", *EFFECTS))
+"""What lists say of each feature that is found, in SQL."""
 
 
 def longest(index: Index, text: str) -> tuple[int, ...]:
@@ -36,8 +39,8 @@ def by_token(index: Index, token: int, limit: int = 50, offset: int = 0) -> Page
     """
     total = index.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0]["n"]
     rows = index.query(
-        "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, "
-        "f.gradient_active FROM feature_tokens x JOIN features f ON f.feature = x.feature "
+        f"SELECT x.feature, x.firings, x.share, x.recall, {_WORTH} "
+        "FROM feature_tokens x JOIN features f ON f.feature = x.feature "
         f"WHERE x.token = ? ORDER BY f.firings < {FIRINGS_PER_TOKEN}, "
         f"{_lower_end('x.share')} * {_lower_end('x.recall')} DESC, x.feature LIMIT ? OFFSET ?",
         [token, limit, offset],
@@ -71,17 +74,18 @@ def by_promoted(index: Index, token: int, sign: int = 1, limit: int = 50, offset
         "SELECT count(*) AS n FROM logits WHERE token = ? AND sign = ?", [token, sign]
     )[0]["n"]
     rows = index.query(
-        "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance, "
-        "f.gradient_active FROM logits l JOIN features f ON f.feature = l.feature WHERE "
-        "l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
+        f"SELECT l.feature, l.logit, l.rank, {_WORTH} FROM logits l "
+        "JOIN features f ON f.feature = l.feature WHERE l.token = ? AND l.sign = ? "
+        "ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
         [token, sign, sign, limit, offset],
     )
     return Page(tuple(rows), total)
 
 
 def tokens_like(index: Index, by: str, text: str, limit: int = 20) -> list[Row]:
-    """Tokens of the vocabulary that contain this text: the exact one first, then those for which
-    features are listed, by how often they occur.
+    """Tokens of the vocabulary that contain this text: those that are it first, whatever their case
+    and with a space or without, then those that begin with it, each by how often they occur; those
+    for which no feature is listed come last.
 
     Each has the number of `features` that are listed for it, as one that they fire on, as promoted
     or as suppressed; `containing` and `listed` count all such tokens, and those with features.
@@ -93,9 +97,10 @@ def tokens_like(index: Index, by: str, text: str, limit: int = 20) -> list[Row]:
             "count(*) OVER () AS containing, count(x.n) OVER () AS listed FROM tokens t LEFT JOIN "
             f"(SELECT token, count(*) AS n FROM {table} {sign} GROUP BY token) x "
             "ON x.token = t.token WHERE contains(lower(t.text), lower(?)) "
-            "ORDER BY t.text = ? DESC, trim(t.text) = trim(?) DESC, x.n IS NULL, t.count DESC, "
-            "t.token LIMIT ?",
-            [*([1 if by == "promoted" else -1] if sign else []), text, text, text, limit],
+            "ORDER BY t.text = ? DESC, trim(t.text) = trim(?) DESC, "
+            "lower(trim(t.text)) = lower(trim(?)) DESC, x.n IS NULL, "
+            "starts_with(lower(trim(t.text)), lower(trim(?))) DESC, t.count DESC, t.token LIMIT ?",
+            [*([1 if by == "promoted" else -1] if sign else []), *[text] * 5, limit],
         )
     )
 
@@ -115,6 +120,7 @@ def by_context(index: Index, ids: Sequence[int], limit: int = 50, offset: int = 
         - np.repeat(np.cumsum(high - low) - (high - low), high - low)
     )
     glances = index.glances
+    numbers = {name: glances[name] for name in ("density", *EFFECTS)}
     features, contexts = np.unique(feature[hits], return_counts=True)
     relative = np.zeros(len(glances["density"]))
     np.maximum.at(relative, feature[hits], value[hits] / glances["maximum"][feature[hits]])
@@ -124,13 +130,27 @@ def by_context(index: Index, ids: Sequence[int], limit: int = 50, offset: int = 
             "feature": int(k),
             "contexts": int(n),
             "relative": float(relative[k]),
-            "density": float(glances["density"][k]),
-            "importance": known(glances["importance"][k]),
-            "gradient_active": known(glances["gradient_active"][k]),
+            **{name: known(column[k]) for name, column in numbers.items()},
         }
         for k, n in zip(features[order], contexts[order], strict=True)
     )
     return Page(rows, len(features))
+
+
+def strongest_places(index: Index, features: Sequence[int]) -> dict[int, dict[str, str]]:
+    """The token on which each feature fires most strongly, between those next to it; features
+    that never fire are left out."""
+    listed = ", ".join(str(int(feature)) for feature in features) or "NULL"
+    rows = index.query(
+        f'SELECT feature, tokens, "at" FROM contexts WHERE feature IN ({listed}) AND rank = 0 AND '
+        "kind = 'top'"
+    )
+    places = {}
+    for row in rows:
+        at, words = row["at"], [index.words([token])[token] for token in row["tokens"]]
+        before, after = "".join(words[max(0, at - 2) : at]), "".join(words[at + 1 : at + 2])
+        places[row["feature"]] = {"before": before, "token": words[at], "after": after}
+    return places
 
 
 def _places(
