@@ -30,7 +30,6 @@ ABOVE = {
     "at the top": "\nEXAMPLES = ",
     "in MyClaim": "\n\ndef planted(",
     "above train": "def train(",
-    "above return measures(": "    return measures(",
     "in measures(": "        angle=(",
     "in arms": "    },\n    measure=",
     "in claims": "    ),\n    figures=",
