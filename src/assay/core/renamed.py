@@ -1,6 +1,7 @@
 """Modules whose names have changed: files that people wrote under the old names still run.
 
 A user's experiment is kept in its store as it was written, so an old import must go on working.
+Modules of verbs, of studies and of the lab are not listed, since experiments do not import them.
 Another distribution to which modules have moved says so with an entry point in the group
 `assay.renamed`: a mapping of old names, or the names of old packages, to new ones.
 """
@@ -16,26 +17,9 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.studies": "assay.ask",
+    "assay.lab.atomic": "assay.lab.store.atomic",  # is in files that older versions wrote
     "assay.checking.damage": "assay.checking.check",
-    "assay.ask.beside": "assay.ask.verdict_notes",
-    "assay.ask.parts": "assay.ask.arms",
-    "assay.ask.costs": "assay.ask.model_study",
-    "assay.ask.gaps": "assay.ask.missing",
-    "assay.ask.measure.dry": "assay.ask.checks",
-    "assay.ask.measure.editing": "assay.ask.measure.changes",
-    "assay.ask.measure.harvests": "assay.ask.measure.activations",
-    "assay.ask.measure.logits": "assay.ask.measure.passes",
-    "assay.ask.measure.seen": "assay.ask.measure.tokenized",
-    "assay.ask.measure.places": "assay.ask.measure.probe_tasks",
-    "assay.ask.measure.sentences": "assay.ask.measure.damage",
-    "assay.ask.measure.steering": "assay.ask.measure.changes",
-    "assay.ask.placing": "assay.ask.text",
-    "assay.ask.refusals": "assay.ask.statements",
-    "assay.ask.spoken": "assay.ask.contents",
-    "assay.ask.trained": "assay.ask.inputs",
-    "assay.ask.written": "assay.ask.running",
-    "assay.cli.options": "assay.verbs.verb",
-    "assay.cli.schemas": "assay.cli.main",
     "assay.core.ceilings": "assay.core.bounded",
     "assay.core.curves": "assay.core.estimates",
     "assay.core.extras": "assay.core.heavy",
@@ -69,67 +53,11 @@ RENAMED: dict[str, str] = {
     "assay.features.live.firing": "assay.features.live.edits",
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
-    "assay.lab.executors": "assay.lab.engines",
     "assay.subjects.places": "assay.subjects.architectures",
     "assay.subjects.rebuilt": "assay.subjects.folder",
     "assay.subjects.sampling": "assay.subjects.writing",
     "assay.subjects.structure": "assay.subjects.sizes",
-    "assay.verbs.elsewhere": "assay.verbs.machine",
-    "assay.verbs.options": "assay.verbs.verb",
-    "assay.verbs.schemas": "assay.cli.main",
 }
-LAB = {
-    "plan": "preset schedule time_left",
-    "store": "atomic health migration origin ownership reading sealed tensors user_code",
-    "work": "events groups memory worker",
-    "judge": "journal ledger looks registered result sequential sources stamp verdicts",
-    "records": "provenance recording reproduction",
-}
-"""The lab's packages, and the modules that were next to them before."""
-JOINED = {
-    "documentation": "catalogue",
-    "judge.history": "judge.looks",
-    "judge.journal": "store.journal",
-    "judge.ledger": "store.journal",
-    "judge.reproduction": "verifying",
-    "judge.sequential": "judge.followed",
-    "judge.sources": "catalogue",
-    "judge.stamp": "judge.result",
-    "judge.verdicts": "judge.kept",
-    "plan.forecast": "forecast",
-    "plan.schedule": "work.work",
-    "plan.time_left": "work.work",
-    "records.history": "judge.looks",
-    "records.provenance": "store.provenance",
-    "records.recording": "judge.recording",
-    "records.reproduction": "verifying",
-    "store.migration": "store.health",
-    "store.tensors": "store.runs",
-    "store.ownership": "store.origin",
-    "store.reading": "store.origin",
-    "store.sealed": "store.atomic",
-    "work.groups": "store.groups",
-    "work.schedule": "work.work",
-    "work.tasks": "work.events",
-}
-"""Files of the lab that are in another of its rooms now, or parts of others."""
-RENAMED |= {
-    f"assay.lab.{n}": f"assay.lab.{JOINED.get(f'{room}.{n}', f'{room}.{n}')}"
-    for room in LAB
-    for n in LAB[room].split()
-}
-RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items()}
-MEASURING = (
-    "activations choosing controls damage dictionaries directions dry edges editing heads "
-    "interventions logits measuring models next_tokens own_code places probe_fits probe_tasks "
-    "probes prompts reads sae_arms saes seen sentences training"
-)
-"""Files of `ask` that are in its room `measure` now."""
-RENAMED |= {
-    f"assay.ask.{n}": RENAMED.get(f"assay.ask.measure.{n}", f"assay.ask.measure.{n}")
-    for n in MEASURING.split()
-}
-RENAMED["assay.studies"] = "assay.ask"
 
 
 def current(name: str) -> str:

@@ -159,7 +159,7 @@ class Control:
             return f"{CHECK_WORDS[True]}{self._judged_by}"
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
-        return "satisfies the claim too"
+        return "satisfies the claim"
 
     @property
     def _judged_by(self) -> str:

@@ -682,7 +682,7 @@ def _check_name(read: Read) -> None:
         )
     if read.name in taken_names():
         raise DataError(
-            f"a read cannot be called {read.name!r}, because tables of measures use this name; "
+            f"a read cannot be called {read.name!r}, because Assay uses this name itself; "
             f'choose another, such as "{read.name}_of_answer"'
         )
 
