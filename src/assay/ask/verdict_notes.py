@@ -340,7 +340,7 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
     if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
         each = "; ".join(f"{x:.3g}{', passes' if low <= x <= high else ''}" for x in numbers)
         words = f"{part.label}: {passing} of {len(numbers)} seeds would pass alone"
-        yield f"{words}: {each}" if len(numbers) <= NAMED else words
+        yield f"{words}: {each}" if passing < len(numbers) <= NAMED else words
 
 
 def _highest(asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:

@@ -175,6 +175,8 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     function = words[0].replace("-", "_") if words else ""
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
+    if words and words[0].startswith("-"):
+        return f"{words[0]} comes after the verb; assay --help lists the verbs"
     try:
         typed, listed, _ = str(error).partition(". Available commands:")
         return meant([f"{typed}; assay --help lists all" if listed else typed], words)[0]

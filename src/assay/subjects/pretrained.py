@@ -339,6 +339,7 @@ def _prove_norm(subject: Pretrained, trace: Trace, n: int) -> None:
 
 def _off(x: torch.Tensor, y: torch.Tensor) -> float:
     """The largest difference, as a share of the largest number."""
+    x, y = x.detach(), y.detach()  # of a model in memory, whose weights have gradients
     return float((x - y).abs().max() / y.abs().max().clamp_min(1e-30))
 
 
