@@ -922,7 +922,7 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert fine.warning == ""
     x[3] = 0.2
     v = judged(main=of_seeds(x))
-    apart = "1 of 8 seeds is an outlier, at 0.2, while the others are at 1.5"
+    apart = "1 of 8 seeds is an outlier, at 0.2, while the median of the others is 1.5"
     assert v.verdict.warning == f"{apart}; without seed 1003 it would hold"
     assert v.verdict.warning == v.to_json()["warning"]
     [row] = [tables.row(v)]

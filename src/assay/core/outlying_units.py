@@ -54,7 +54,8 @@ def warning(claim: Claim, i: Interval) -> str:
         return f"{words}: if they are of two kinds, the mean describes neither"
     are = "is an outlier" if len(few) == 1 else "are outliers"
     of = f"{len(few)} of {n} {plural(claim.units[0], n)}"
-    return f"{of} {are}, at {ours:.3g}, while the others are at {theirs:.3g}"
+    place = "at" if len(few) == 1 else "with a median of"
+    return f"{of} {are}, {place} {ours:.3g}, while the median of the others is {theirs:.3g}"
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:
