@@ -752,9 +752,9 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
         if reader.sized and all(isinstance(x, ast.expr) and reader._named(x) for x in sides):
             less = "-" if isinstance(tree.ops[0], ast.Lt | ast.LtE) else ""
             raise reader.no(
-                "any difference would satisfy it, however small, and a control without an effect "
-                "could not be beaten; name the smallest difference that matters, as in "
-                f"{text.removesuffix('0')}{less}0.1"
+                "name the smallest difference that matters, as in "
+                f"{text.removesuffix('0')}{less}0.1; as it is, any difference would satisfy "
+                "the claim, however small, and a control without an effect could not be beaten"
             )
         reader.text = text
         return _range(reader, reader.tree())

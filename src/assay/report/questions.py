@@ -48,6 +48,7 @@ def of_group(entries: Iterable[E], group: str) -> list[E]:
         hint = nearest(group, names)
         if hint.startswith("known: "):
             hint = f"the groups are {', '.join([*members, ALL])}; assay list shows every name"
+            hint += "; a study or an experiment of your own is listed by its file"
         raise AssayError(f"no group or experiment is called {group!r}; {hint}")
     return members[group]
 

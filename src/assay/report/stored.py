@@ -118,12 +118,12 @@ def stored(root: Path) -> list[str]:
             sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
         )
         hint = (
-            f"of {other_names} there is one: name its file or preset"
+            f"it has {other_names}: give the study's file, or the preset"
             if other_names
             else "start with: assay run superposition"
         )
         raise StoreError(
-            f"no default result of a known experiment is stored in {root.absolute()}; {hint}"
+            f"the store {root.absolute()} has no default result of the catalogue; {hint}"
         )
     return names
 
