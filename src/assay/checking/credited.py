@@ -42,7 +42,7 @@ from assay.core.errors import ClaimError, DataError, nearest
 Learn = Callable[[Any, Any], Any]
 MATCHED = {"norms": "norm", "rates": "how often they are active"}
 """By the option that gives sizes of a pool, in what others of it are then matched."""
-NAMED = 3
+NAMED = 12
 """How many members of a draw its name lists."""
 MANY = 100
 """More others than this are too many to advise that all be tried."""
@@ -117,7 +117,7 @@ class Credited:
 
 
 def name_of(kind: str, thing: Any) -> str:
-    """Name a thing: layer 25, head 5.3, neurons 3 + 8 + 9 + 2 more; "" for a vector, a text and
+    """Name a thing: layer 25, head 5.3, neurons 3 + 8 + 9; "" for a vector, a text and
     others that have no short name."""
     if kind in ("vector", "source", "text", "training"):
         return ""
