@@ -1009,4 +1009,4 @@ def test_a_check_is_written_to_the_digits_that_its_interval_supports_in_a_termin
     assert 0.2 < half < 1
     number = f"{v.estimate:.1f} [{v.interval[0]:.1f}, {v.interval[1]:.1f}]"
     assert f"effect > 1: {number}, 24 prompts" in repr(v)
-    assert f"effect &gt; 1: {number}, 24 prompts" in v._repr_html_()
+    assert f"effect: {number}, 24 prompts" in v._repr_html_()
