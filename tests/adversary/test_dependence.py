@@ -4,6 +4,8 @@ seeds and documents, series in time. Where the truth is the threshold, at most 2
 Each family is asked through `assay.judge`, of arms that share nothing. A table whose plain interval
 already spans the threshold cannot hold, so only the others are judged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from scipy import stats
 import assay
 from assay.cli.main import main
 from assay.core.clustered import Limits
-from assay.core.dependence import Grouping, lines
+from assay.core.dependence import UNCHANGED, Grouping, lines
 from assay.core.errors import DataError
 from assay.core.intervals import interval
 from assay.core.reasons import explain_reason
@@ -307,6 +309,13 @@ def test_groupings_of_one_interval_are_one_line_and_of_many_the_widest_three_hav
     )
     assert [x[:4] for x in printed] == ["by b", "by c", "by e"]
     assert rest == "2 more groupings of the units: a [-1, 1], d [-2, 2]"
+    halves = {"a": 1, "b": 5, "c": 3}
+    harmless = [replace(found(name, x), changes=UNCHANGED) for name, x in halves.items()]
+    first, rest = lines(harmless)
+    assert first.startswith("by b") and first.endswith(UNCHANGED)
+    assert rest == "2 more groupings of the units would not change the outcome: a, c"
+    first, other, rest = lines([*harmless, found("d", 0.5)])
+    assert first.startswith("by b") and other.startswith("by d") and rest.endswith(": a, c")
 
 
 def of_the_page(case):

@@ -185,8 +185,8 @@ class Grouping:
 
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
-    """Say what was found, the heaviest groupings in a line each and the others in one; of several
-    ways of one name, such as patterns in one order, the one with the widest interval, and of those
+    """Say what was found, the heaviest groupings in a line each, but one alone of those that leave
+    the outcome as it is, and the others in one; of several ways of one name, such as patterns in one order, the one with the widest interval, and of those
     of units that are combinations one that changes the outcome, if any does, both crossed first."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
@@ -199,10 +199,16 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
         printed = "[{:.3g}, {:.3g}]".format(*g.limits) if g.limits.known else g.words
         alike.setdefault(printed, []).append(g)
     joined = {printed: _named_together(same) for printed, same in alike.items()}
-    heaviest = sorted(joined, key=lambda x: -_width(joined[x].limits))[:MOST_LINES]
-    others = [f"{g.name} {x}" for x, g in joined.items() if x not in heaviest]
-    more = f"{len(others)} more {plural('grouping', len(others))} of the units: {', '.join(others)}"
-    return [*(g.line for x, g in joined.items() if x in heaviest), *([more] if others else [])]
+    heaviest = sorted(joined, key=lambda x: -_width(joined[x].limits))
+    same = [x for x in heaviest if joined[x].changes == UNCHANGED]
+    shown = [x for x in heaviest if x not in same[1:]][:MOST_LINES]
+    rest = {x: g.name for x, g in joined.items() if x not in shown}
+    more = f"{len(rest)} more {plural('grouping', len(rest))} of the units"
+    if {*rest} <= {*same}:
+        more += f" would not change the outcome: {', '.join(rest.values())}"
+    else:
+        more += f": {', '.join(f'{name} {x}' for x, name in rest.items())}"
+    return [*(joined[x].line for x in joined if x in shown), *([more] if rest else [])]
 
 
 def _named_together(same: Sequence[Grouping]) -> Grouping:
