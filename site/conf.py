@@ -212,6 +212,8 @@ def verbs() -> str:
     """The help of every verb, its example at the end."""
     text = commands.generate_docs(output_format="markdown", usage_name="assay")
     text = text[text.index("**Measure your own**") :].replace("\n        ", " ")
+    # `assay --help` names this option, which is no verb
+    text = re.sub(r"(?ms)^\*\*Options\*\*:.*?(?=^## assay [a-z])", "", text, count=1)
     return re.sub(r"(?ms)^(## assay (\S+)\n.*?)(?=^## |\Z)", _exemplified, text)
 
 

@@ -36,6 +36,11 @@ def test_cells_of_many_columns_are_named_for_a_phone_and_few_or_very_many_are_le
     assert re.findall(r'<td data-name="(\w+)">', four) == ["h0", "h1", "h2", "h3"]
 
 
+def test_the_list_of_verbs_begins_with_a_verb_and_has_no_option_among_them():
+    listed = re.findall(r"(?m)^### assay (.*)$", configuration().verbs())
+    assert listed[0] == "check" and not [verb for verb in listed if verb.startswith("-")]
+
+
 @pytest.mark.slow
 def test_the_site_is_whole_and_needs_no_network(tmp_path):
     made = tmp_path / "site"

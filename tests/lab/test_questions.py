@@ -38,6 +38,24 @@ def test_a_row_that_is_known_by_several_texts_counts_once(tmp_path):
     assert why.startswith("1 of 2 prompts")
 
 
+def test_pairs_are_counted_and_not_their_prompts(tmp_path):
+    """Three pairs of two prompts: known by their levels in other words, or by texts with other
+    levels."""
+    texts, levels = [*"abcdef"], ["pair=0", "pair=1", "pair=2"]
+    shares = {
+        "the same pairs": ["u", "v", *levels],
+        "2 of 3 pairs": ["u", *levels[:2]],
+        "1 of 3 pairs": [*"ab", "pair=7"],
+    }
+    for i, (words, known) in enumerate(shares.items()):
+        questions = Questions(tmp_path / f"{i}.jsonl")
+        questions.note_study("first", "judged", [question(part("x", *known))], {"it is": "fails"})
+        pairs = question(Part("x", tuple(known_units(texts + levels)), "pair", 3), text="so")
+        for asked in ([pairs], read(written([pairs]))):
+            (said,) = questions.others(asked, "second")
+            assert said.startswith(f"also judged on {words}, with this or another answer")
+
+
 def test_all_of_what_a_claim_reads_was_seen_or_part_of_it(tmp_path):
     questions = Questions(tmp_path / "questions.jsonl")
     questions.note_measured("first", [part("x", "a", "b"), part("y", "c")])

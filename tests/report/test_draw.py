@@ -81,12 +81,21 @@ def test_what_is_not_finite_is_missing_and_numpy_scalars_are_plain():
     assert spec["data"]["values"] == [{"x": 1.0, "y": None}, {"x": None, "y": 3}]
 
 
-def test_an_axis_names_the_levels_that_were_measured():
-    levels = [0, 6, 12, 18, 24, 29]
-    columns = {"layer": levels, "y": [0.1, 0.2, 0.3, 0.2, 0.1, 0.4]}
-    figure = Figure("Curve", columns, "line", x="layer", y="y", x_ticks=tuple(levels))
-    shown = re.findall(r">(\d+)</text>", draw.svg(figure))
-    assert shown == [str(level) for level in levels]
+@pytest.mark.parametrize("mark", ["line", "points", "heatmap"])
+@pytest.mark.parametrize(
+    "levels", [(0, 6, 12, 18, 24, 29), (5, 15, 25), (125, 250.0, 1000)], ids=str
+)
+def test_an_axis_names_exactly_the_levels_that_were_measured(levels, mark):
+    columns = {"layer": levels, "y": [0.11 + 0.02 * i for i in range(len(levels))]}
+    figure = Figure("Curve", columns, mark, x="layer", y="y", x_ticks=levels)
+    words = ET.fromstring(draw.svg(figure)).itertext()
+    shown = [word.replace(",", "") for word in words if re.fullmatch(r"[\d,]+|.*e\+?\d+", word)]
+    assert [float(word) for word in shown] == [*levels]
+
+
+def test_a_log_axis_names_its_only_level_exactly():
+    figure = Figure("Size", {"size": [1234], "y": [0.5]}, "points", x="size", y="y", x_log=True)
+    assert ">1,234</text>" in draw.svg(figure)
 
 
 def test_a_log_axis_has_ticks_up_to_its_ends():

@@ -350,4 +350,5 @@ def labels(values: Sequence[float]) -> list[str]:
     exponent where one would have many zeros: 2e−7."""
     if all(1e-6 <= abs(value) < 1e9 for value in values if value):
         return [minus(f"{Decimal(repr(float(v))):,f}".removesuffix(".0")) for v in values]
-    return [minus(re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.6g}")) for value in values]
+    written = (next(t for k in (6, 15, 17) if float(t := f"{v:.{k}g}") == v) for v in values)
+    return [minus(re.sub(r"e\+?(-?)0*", r"e\1", text)) for text in written]

@@ -147,23 +147,26 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -
         whole = all(float(v).is_integer() for v in _collect_numbers(figure, axis))
         ticks_of = {"axis": {"tickMinStep": 1}} if whole else {}
         if axis == "x" and figure.x_ticks:
-            every = {"values": [*figure.x_ticks], "tickCount": len(figure.x_ticks)}
-            ticks_of = {"axis": every | {"format": "~g", "labelOverlap": "greedy"}}
+            ticks_of = {"axis": _ticks(figure.x_ticks) | {"labelOverlap": "greedy"}}
         domain, values = _value_axis(figure) if axis == "y" else ([], [])
         if domain:
             scale = {"domain": domain, "nice": False, "zero": False}
-            texts = f"{json.dumps(labels(values))}[indexof({json.dumps(values)}, datum.value)]"
-            ticks_of = {"values": values, "tickCount": len(values), "labelExpr": texts}
-            return encoding | {"scale": scale, "axis": ticks_of}
+            return encoding | {"scale": scale, "axis": _ticks(values)}
         return encoding | {"scale": {"zero": figure.mark == "bars"}} | ticks_of
     low, high = min(numbers), max(numbers)
     margin = (high / low) ** 0.04 if high > low else 1.1
     scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}
     if high == low:  # no tick of a log axis may be near
-        return encoding | {"scale": scale, "axis": {"format": ".3~g", "values": [low]}}
+        return encoding | {"scale": scale, "axis": _ticks([low])}
     values = log_ticks(low / margin, high * margin)
     few = {"values": values, "tickCount": len(values), "labelOverlap": "greedy"} if values else {}
     return encoding | {"scale": scale, "axis": {"format": ",.9~g"} | few}
+
+
+def _ticks(values: Sequence[float]) -> dict[str, Any]:
+    """Ticks at these numbers, whose labels say them exactly: a format of Vega's rounds some."""
+    texts = f"{json.dumps(labels(values))}[indexof({json.dumps([*values])}, datum.value)]"
+    return {"values": [*values], "tickCount": len(values), "labelExpr": texts}
 
 
 def _value_axis(figure: Figure) -> tuple[list[float], list[float]]:

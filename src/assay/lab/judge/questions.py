@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 FROZEN, MEASURED, JUDGED = "frozen", "measured", "judged"
 """What a line says became of a question."""
+BY_TEXT = ("prompt", "seed", "document")
+"""Units that are known by what they say; a column's by its levels, too."""
 _SHORT = 12
 """Hex digits by which a unit and a measure are known."""
 
@@ -70,7 +72,8 @@ class Part:
     unit: str
     """What these are: seed, prompt, or a column of the prompts."""
     rows: int = 0
-    """How many rows there are, where each is known by several texts, as a pair or a chat is."""
+    """How many there are of what the unit names, where each is known by several texts, as a chat
+    is; the levels of a column come last among the units."""
     others: Sequence[str] = field(default=(), compare=False)
     """The keys of measures that are functions of the same numbers: with one, all are seen."""
     points: Sequence[str] = field(default=(), compare=False)
@@ -83,6 +86,15 @@ class Part:
     def keys(self) -> set[str]:
         """The keys under which it may have been seen."""
         return {self.key, *self.others, *self.points}
+
+    def count_among(self, others: Collection[str]) -> tuple[int, int]:
+        """Count how many of what the unit names are among others, by level or by text, and how
+        many there are."""
+        total = self.rows or len(self.units)
+        levels = {*self.units[-total:]} if self.unit not in BY_TEXT else set[str]()
+        texts = {*self.units} - levels
+        by_text = math.ceil(len(texts.intersection(others)) * total / (len(texts) or 1))
+        return max(len(levels.intersection(others)), by_text), total
 
     @property
     def named(self) -> list[str | int | list[str]]:
@@ -182,10 +194,11 @@ def _part(
     materials: Materials, experiment: Experiment, preset: Preset, arm: str, measure: str
 ) -> Part:
     """One measure of one arm, by content; of an arm of an experiment, by its settings."""
+    name, count = "seed", 0
     if (rows := materials.rows(arm)) is not None:
-        is_row = rows.unit not in ("prompt", "document")
-        texts = [*rows.texts, *rows.paired]
-        texts += [f"{rows.unit}={x}" for x in rows.levels if is_row]
+        levels = [f"{rows.unit}={x}" for x in rows.levels if rows.unit not in BY_TEXT]
+        texts = [*rows.texts, *rows.paired, *levels]
+        name, count = rows.unit, len({*(levels or rows.texts)})
     else:
         texts = [f"seed={s.seed}" for s in preset.specs if s.seed >= FIRST_JUDGED]
     if (asked := materials.quantity(arm, measure)) is None:
@@ -193,7 +206,6 @@ def _part(
         fields = sorted({seedless(s.to_json()) for s in specs})
         asked = {}, [experiment.version, fields, arm.rpartition("/")[2], measure], [], []
     units = tuple(dict.fromkeys(known_units(texts)))
-    name, count = (rows.unit, len({*rows.texts})) if rows else ("seed", 0)
     inputs, quantity, others, points = asked
     first, *same = (key(inputs, x)[:_SHORT] for x in (quantity, *others))
     at = tuple(dict.fromkeys(key(inputs, x)[:_SHORT] for x in points))
@@ -274,7 +286,7 @@ class Questions(Journal):
             unit, whole = q.parts[0].unit, len(q.parts[0].units)
             total = q.parts[0].rows or whole
             n = math.ceil(min(len(both & {*part.units}) for part in q.parts) * total / whole)
-            count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
+            count = f"{n} of {total}" if unit in BY_TEXT else "some"
             exposed = f"{count} {plural(unit, total)} of {q.text!r}"
             seen = [place for known, place in q.parts[0].places.items() if known in both]
             more = f" and {len(seen) - 3} more" if seen[3:] else ""
@@ -338,9 +350,9 @@ def _shared(q: Question, units: set[str]) -> str:
     """Say which of a question's units are among others: "the same prompts" where all are, else how
     many."""
     part = max(q.parts, key=lambda p: len(units & {*p.units}))
-    shares, total = len(units & {*part.units}) / len(part.units), part.rows or len(part.units)
+    n, total = part.count_among(units)
     noun = plural(part.unit, total)
-    return f"the same {noun}" if shares == 1 else f"{math.ceil(shares * total)} of {total} {noun}"
+    return f"the same {noun}" if n == total else f"{n} of {total} {noun}"
 
 
 def _judged_again(q: Question, line: Line, when: str, is_own: bool) -> str:
