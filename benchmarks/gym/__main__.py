@@ -19,6 +19,7 @@ from worlds import LEVELS, World
 
 from agents import AGENTS
 from assay.core.errors import AssayError
+from assay.core.nouns import counted
 
 
 def main(words: list[str] | None = None) -> int:
@@ -59,8 +60,8 @@ def report(scored: Scored) -> None:
     """Print how many discoveries are true and false, and how many there are to make."""
     s = scored
     print(
-        f"level {s.level}: found {s.true} of {s.planted} planted effects, and reported "
-        f"{s.false} false discoveries"
+        f"level {s.level}: found {s.true} of {s.planted} planted effects and reported "
+        f"{counted(s.false, 'false discovery')}"
     )
 
 

@@ -88,6 +88,11 @@ top = { n = 2, of = "neurons" }
     assert says in refused(tmp_path, text.replace(old, new))
 
 
+def test_a_string_for_a_list_is_not_answered_by_a_sweep(tmp_path):
+    said = refused(tmp_path, GOOD + '[[model]]\ncheckpoints = "./step-100"\n')
+    assert said.endswith("model[1].checkpoints: expected a list, got a string")
+
+
 def test_in_markdown_lines_are_those_of_the_file(tmp_path):
     path = tmp_path / "asks.md"
     path.write_text(f"+++\n{GOOD}+++\n\n# Why\nBecause.\n")

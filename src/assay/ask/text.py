@@ -512,7 +512,7 @@ def _advice(error: str, keys: tuple[str | int, ...], table: Any) -> str:
     if message.endswith(", got a number"):
         message = message.removesuffix("a number") + str(reduce(getitem, keys, table))
     is_list = len(keys) == 3 and message.endswith("got a list")
-    hint = _swept(keys) if is_list or message.endswith("got a string") else ""
+    hint = _swept(keys) if is_list or re.match("Expected (?!a list).*a string$", message) else ""
     if hint and is_list:
         if keys[2] == "prompts":
             hint = "; put the prompts of several groups into one table, with a column label"
