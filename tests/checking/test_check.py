@@ -465,6 +465,8 @@ def test_units_are_columns_and_a_product_of_columns_is_noticed():
     made = "the 24 prompts are combinations (2 of template × 12 of city), so the unit is city"
     assert any(made in n for n in v.notes)
     assert "over 12 cities; of these 2 templates" in v.judged.scope
+    numbered = [{**row, "template": "ab".index(row["template"])} for row in rows]
+    assert "over 12 cities; of these 2 templates" in check(prompts=numbered).judged.scope
     assert check(prompts=rows, unit="prompt").judged.n == {"prompt": 24}
     few = check(prompts=rows, unit="template")
     assert few.outcome == "undecided" and "too few" in few.judged.reason

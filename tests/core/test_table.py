@@ -1130,6 +1130,37 @@ def test_a_control_that_mirrors_the_claim_is_no_test(whole, said):
     assert reasons["foil"] == "no test" and not reasons["other"]
 
 
+def test_what_a_claim_averages_over_is_named_in_its_scope():
+    """An effect that differs between tasks more than between seeds: over seeds it is plain, and
+    over tasks it is not."""
+    draw = np.random.default_rng(0)
+    by_task = draw.normal(0.024, 0.04, 12)
+    cells = [(seed, task) for seed in range(8) for task in range(12)]
+    rows = pd.DataFrame(
+        {"arm": arm, "seed": s, "task": f"t{t}", "acc": x + draw.normal(0, 0.005)}
+        for s, t in cells
+        for arm, x in (("old", 0.6), ("new", 0.6 + by_task[t]))
+    )
+
+    def judged(claim, unit="seed", **options):
+        return assay.judge(rows, claim=claim, unit=unit, **options)
+
+    mean = judged("mean(new.acc, over=task) - mean(old.acc, over=task) > 0.01")
+    fixed = judged("new.acc - old.acc > 0.01", fixed="task")
+    both = judged("new.acc - old.acc > 0.01", ("seed", "task"))
+    assert (mean.outcome, both.outcome) == ("holds", "undecided")
+    assert mean.scope == fixed.scope == "over 8 seeds; of these 12 tasks"
+    assert fixed.estimate == pytest.approx(mean.estimate) and fixed.low == pytest.approx(mean.low)
+    for verdict in (mean, fixed):
+        (note,) = [n for n in verdict.notes if "about these 12 tasks only" in n]
+        assert note.endswith("the outcome would be undecided")
+    most = judged("max(new.acc, over=task) - max(old.acc, over=task) > 0.01")
+    assert most.scope == mean.scope
+    # tasks that each belong to one subject are a part of it
+    rows["subject"] = rows["task"].map(lambda task: f"s{int(task[1:]) % 6}")
+    assert judged("mean(new.acc, over=task) > 0.5", "subject").scope == "over 6 subjects"
+
+
 def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():
     mine = np.arange(12) % 2 + 1.0
     table, asked = arms_of(mine=mine, foil=-mine), {"unit": "seed", "control": "foil"}

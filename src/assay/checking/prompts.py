@@ -146,9 +146,11 @@ class Given:
         alone: those of a column, or what texts have in common."""
         if len(units) != 1 or units[0] not in self.columns:
             return ""
-        texts = {n: x for n, x in self.columns.items() if n != units[0] and isinstance(x[0], str)}
+        others = {n: x for n, x in self.columns.items() if n != units[0]}
+        texts = {n: x for n, x in others.items() if isinstance(x[0], str)}
         groups = {name: numbered(cells) for name, cells in texts.items()}
         for name, cells in texts.items():
             groups |= {f"{way} of {name}": of for way, of in shared_words(cells).items()}
+        groups |= {n: numbered(x) for n, x in others.items() if n not in texts}
         fixed = combined_with(numbered(self.columns[units[0]]), groups)
         return " and ".join(f"of {words}" for words in fixed)

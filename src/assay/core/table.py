@@ -84,6 +84,9 @@ class _Question:
     """The arms of the table."""
     labels: Names
     """Columns that distinguish rows of one cell."""
+    fixed: Names = ()
+    """Those that the author calls fixed, over which a column that does not name them is
+    averaged."""
 
     @property
     def columns(self) -> list[str]:
@@ -97,8 +100,26 @@ class _Question:
 
     def levels_of(self, column: str) -> str:
         """Say how many levels a column has that the claim is about."""
-        count = self.rows[column].nunique()
+        levels = self.of(self.compared)[column].drop_duplicates()
+        parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
+        if parts:
+            levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
+        count = len(levels)
         return f"{count} {plural(column, count)}"
+
+    @property
+    def stay(self) -> Names:
+        """The columns over whose levels something is taken without generalising over them: those
+        that are fixed, and those that the claim names, unless each unit has levels of its own."""
+        over = (d for c in self.parsed.columns for d in c.over if not self._is_nested(d))
+        return tuple(dict.fromkeys((*self.fixed, *over)))
+
+    def _is_nested(self, column: str) -> bool:
+        """Whether levels each belong to one level of a unit, such as the prompts of a topic."""
+        return any(
+            self.rows[unit].nunique() > 1 and self.rows.groupby(column)[unit].nunique().max() == 1
+            for unit in self.axes
+        )
 
     def of(self, arms: Sequence[str] | Arms) -> pd.DataFrame:
         """Choose the rows of these arms."""
@@ -131,12 +152,13 @@ class _Question:
     def _taken(self, column: Column, x: xr.DataArray, there: xr.DataArray) -> xr.DataArray:
         """What a column takes of the cells; of a mean over levels that each belong to one level of
         a unit, such as the prompts of a topic, those that a unit has (`there`)."""
-        is_nested = any(
-            self.rows[unit].nunique() > 1 and self.rows.groupby(over)[unit].nunique().max() == 1
-            for over in column.over
-            for unit in self.axes
-        )
-        if column.how != "mean" or not is_nested:
+        fixed = tuple(d for d in self.fixed if d in self.labels and d not in column.named)
+        over = tuple(d for d in column.over if d not in self.axes)  # it generalises over units
+        if column.over and column.how != "mean":
+            x = x.mean(fixed, skipna=False)
+        else:
+            column = replace(column, over=(*over, *fixed))
+        if column.how != "mean" or not any(map(self._is_nested, column.over)):
             return column.take(x, self.axes)
         share = column.take(there.astype(float), self.axes)
         return column.take(x.where(there, 0.0), self.axes) / share.where(share > 0)
@@ -370,7 +392,7 @@ def _weigh(
     noted.check_copies(rows, units, question.columns)
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
-    named = (*question.labels, *roles.fixed)
+    named = (*question.labels, *question.fixed)
 
     def cells_of(asked: _Question) -> dependence.Cells:
         if asked is question:
@@ -403,7 +425,7 @@ def _weigh(
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
-    lines = dependence.lines(reported)
+    lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
@@ -414,6 +436,34 @@ def _weigh(
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
+
+
+def _if_units(
+    question: _Question,
+    judgement: Judged,
+    cells_of: Callable[[_Question], dependence.Cells],
+    level: float,
+) -> list[str]:
+    """Say of what a claim is about alone, if the outcome would be another with this as units,
+    too."""
+    lines = list[str]()
+    taken = {d for c in question.parsed.columns if c.how != "mean" or c.ranges for d in c.over}
+    for name in question.stay if len(question.axes) == 1 else ():
+        if name in taken or question.rows[name].nunique() < FEWEST:
+            continue
+        labels = tuple(d for d in question.labels if d != name)
+        crossed = replace(question, axes=(*question.axes, name), labels=labels)
+        with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
+            for both in dependence.averaged(cells_of(crossed), name, level):
+                outcome = judging.outcome_of(judgement.claim, *both.limits)
+                if judgement.outcome in ("holds", "fails") and outcome != judgement.outcome:
+                    low, high = both.limits
+                    lines.append(
+                        f"the claim is about these {question.levels_of(name)} only: with them as "
+                        f"units, too, the interval is [{low:.3g}, {high:.3g}], and the outcome "
+                        f"would be {outcome}"
+                    )
+    return lines
 
 
 def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> tuple[bool, str]:
@@ -572,7 +622,7 @@ def _question(
     dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
     labels = noted.find_labels(rows, axes, columns, dims, source)
     _check_size(rows, (*axes, *labels), source)
-    return _Question(rows, source, parsed, axes, main, arm_names, labels)
+    return _Question(rows, source, parsed, axes, main, arm_names, labels, roles.fixed)
 
 
 def _check_size(rows: pd.DataFrame, axes: Names, source: str) -> None:
@@ -618,7 +668,7 @@ def _statement(
         must_fail=roles.controls,
         must_hold=roles.planted,
         violations=roles.violations,
-        fixed=tuple(map(question.levels_of, roles.fixed)),
+        fixed=tuple(map(question.levels_of, question.stay)),
         also=dict.fromkeys(roles.allowed, rival("named by the user")),
         bounds=bounds,
         natural=_natural(question.rows, parsed),
