@@ -185,9 +185,10 @@ class Grouping:
 
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
-    """Say what was found, the heaviest groupings in a line each, but one alone of those that leave
-    the outcome as it is, and the others in one; of several ways of one name, such as patterns in one order, the one with the widest interval, and of those
-    of units that are combinations one that changes the outcome, if any does, both crossed first."""
+    """Say what was found, the heaviest groupings in a line each and the others in one, also all but
+    one of those that leave the outcome as it is. Of several ways of one name, such as patterns in
+    one order, the one with the widest interval counts, and of those of units that are combinations
+    one that changes the outcome, if any does, both crossed first."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
         name = " × ".join(grouping.combined) or grouping.name  # one fact is one line
