@@ -419,6 +419,36 @@ def test_a_column_that_says_the_label_has_to_be_split_by(tiny):
     checked("city")
 
 
+def test_columns_of_the_text_that_say_the_label_are_named(tiny):
+    """`place` says the label everywhere, `tone` in 72 of 80 rows; values of `city`
+    are new where they are judged, and `end` is behind the probe."""
+    labels = ["no", "yes"] * 40
+    source = [
+        {
+            **row,
+            "city": f"city {i % 20}",
+            "label": label,
+            "place": f"{label} {i % 3}",
+            "tone": "up" if (label == "yes") != (i // 20 == 3 and i % 10 < 4) else "down",
+            "end": label,
+        }
+        for i, (row, label) in enumerate(zip(rows(80), labels, strict=True))
+    ]
+
+    def said(text, **fields):
+        table = Prompts(rows=tuple(source), text=text, split="city")
+        probe = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}", **fields)
+        return probe_tasks.giving(ProbeTask(Model(name="x"), probe, prompts.load(table, tiny)))
+
+    alone = "{place} alone determines label in every judged row: a probe can read the place instead"
+    assert said("{city} {place} {text} {end}") == alone
+    assert said("{city} {text} {end}") == ""
+    assert said("{city} {tone} {place} {text}", folds=5) == (
+        "{tone} alone determines label in 72 of 80 rows, and {place} alone determines label in "
+        "every judged row: a probe can read them instead"
+    )
+
+
 STUDY = """\
 question = "Is the weather read?"
 seeds = "0:8"

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from assay.core.reasons import STRADDLES, explain_reason, remedy
 from assay.core.results import Judged, Price, Verdict
@@ -100,3 +101,24 @@ def test_a_threshold_is_moved_away_from_a_control_that_keeps_the_claim_undecided
     assert advice in said
     alone = Judged(outcome="undecided", reason=STRADDLES, n={"seed": 24}, **claim).remedy[0]
     assert "choose a threshold farther from the estimate" in alone
+
+
+def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
+    def advice(control, more):
+        ahead = Verdict(outcome="undecided", reason=STRADDLES, estimate=control)
+        return Judged(
+            outcome="undecided",
+            reason=STRADDLES,
+            arm="b",
+            estimate=0.744,
+            range=(0.75, math.inf),
+            n={"seed": 8, "event": 12},
+            controls={"b/bag": structs.replace(ahead, estimate=0.6), "b/embedding": ahead},
+            price=Price(f"about {more} more events", "event", more),
+        ).remedy[0]
+
+    never = "b/embedding does better than b: no number of seeds or events makes this claim hold"
+    assert advice(0.85, 28578) == advice(0.745, 28578) == never
+    assert advice(0.85, 40) == f"to decide it: about 40 more events; {never}"
+    assert advice(0.745, 40) == "to decide it: about 40 more events"
+    assert "choose a threshold farther from the estimate" in advice(0.65, 28578)

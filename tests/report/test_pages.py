@@ -503,6 +503,18 @@ def test_a_list_of_numbers_in_a_note_is_folded_and_stands_once():
     assert "<code>random-vector</code>: a" in text
 
 
+def test_what_a_control_has_in_common_with_its_arm_is_printed_once():
+    read = "tiny, mood by ridge, learned from 84 prompts"
+    why = "a control for another explanation: the tokens predict it"
+    other = "tiny, mood by ridge, learned from 8 prompts"
+    notes = {"main": "tiny, a guess", "b": read, "b/bag": f"{read}; {why}", "b/few": other}
+    text = pages.page(sample.result(), notes=notes)
+    assert "<p>All arms: tiny.</p>" in text
+    assert f"<dt>b/bag</dt><dd>as b; {why}</dd>" in text
+    assert text.count("learned from 84 prompts") == 1
+    assert "<dt>b/few</dt><dd>mood by ridge, learned from 8 prompts</dd>" in text
+
+
 def test_a_figure_without_a_neighbour_has_its_row_to_itself():
     def figure(mark, facet=None):
         columns = {"x": [1, 2], "y": [1, 2], "f": ["a", "b"]}

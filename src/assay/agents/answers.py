@@ -17,7 +17,6 @@ from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
 from assay.core.nouns import counted
-from assay.core.reasons import COMMAND
 from assay.core.results import Estimated, Judged, ResultData
 from assay.jobs.folder import Job, State
 from assay.jobs.process import last_line
@@ -355,7 +354,7 @@ def verdict(v: Judged) -> Mapping[str, Any]:
         **{name: entry[name] for name in FIELDS},
         "interval": v.method,
         "controls": controls,
-        "would_decide": (v.price.text if v.price else "").partition(COMMAND)[0],
+        "would_decide": v.remedy[0].removeprefix("to decide it: "),
         "told": (
             f"{v.outcome.upper()}: {v.text}{reason}. Estimate {number}, threshold {v.threshold}, "
             f"over {row.n or 'no units'}. {'; '.join(sentences) or 'No control was asked'}."

@@ -27,7 +27,7 @@ from assay.ask.measure import (
 )
 from assay.ask.measure.interventions import SWAPPED, sites_of
 from assay.ask.measure.next_tokens import whole
-from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.probe_tasks import ProbeTask, giving
 from assay.ask.measure.prompts import SLOT, PromptSet, corrupted
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
@@ -104,6 +104,9 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     notes += _absent(parts)
     for part in parts:
         notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
+    given = {p.label: giving(p.task) for p in parts if isinstance(p.task, ProbeTask)}
+    for words in filter(None, dict.fromkeys(given.values())):
+        notes.append(f"{', '.join(x for x in given if given[x] == words)}: {words}")
     return list(dict.fromkeys(notes))
 
 

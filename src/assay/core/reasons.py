@@ -136,6 +136,7 @@ def _as_unit(name: str) -> str:
 MOST_TIMES, MOST_MINUTES = 10, 60
 """More units than so many times those that there are, or more minutes of one core, decide nothing
 that anyone would wait for."""
+IMPRACTICAL = "more units would be impractical"
 
 
 def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]:
@@ -156,7 +157,7 @@ def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]
     words, colon, command = price.partition(COMMAND)
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
-        return f"more units would be impractical ({words}); {instead}", ""
+        return f"{IMPRACTICAL} ({words}); {instead}", ""
     none = ("do not help", "no number of units", "even ten", "become unspecific")
     helps = not any(no in words for no in none)
     return f"to decide it: {words}" if helps else words, f"run {command}" if colon else ""

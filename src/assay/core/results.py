@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 
 from assay.core.display import Printed, Shown
-from assay.core.nouns import all_of
-from assay.core.reasons import NO_TEST, STRADDLES, explain_reason, remedy
+from assay.core.nouns import all_of, plural
+from assay.core.reasons import IMPRACTICAL, NO_TEST, STRADDLES, explain_reason, remedy
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
 if TYPE_CHECKING:
@@ -305,7 +305,25 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         text = advice if colon and named else text  # it is named already
         if "become unspecific" in text and "farther from the control" in self._instead:
             text = f"{text}; {self._instead}"
-        return remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
+        words, command = remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
+        impractical = words.startswith(IMPRACTICAL)
+        if self.price.more is None or not (ahead := self._ahead(math.inf if impractical else 0.0)):
+            return words, command
+        units = " or ".join(plural(unit, 2) for unit in self.n)
+        no = f"{ahead} does better than {self.arm}: no number of {units} makes this claim hold"
+        return (no, "") if impractical else (f"{words}; {no}", command)
+
+    def _ahead(self, most: float) -> str:
+        """Name the control whose estimate is nearest to the range, at `most` so far from it, where
+        the claim's own is farther; "" where none is."""
+        low, high = self.range
+        if self.reason != STRADDLES:
+            return ""
+        estimates = {n: v.estimate for n, v in self.controls.items() if not self.no_test(n)}
+        off = {n: max(low - x, x - high, 0.0) for n, x in estimates.items() if math.isfinite(x)}
+        nearest = min(off, key=lambda name: off[name], default="")
+        own = max(low - self.estimate, self.estimate - high, 0.0)
+        return nearest if nearest and off[nearest] <= most and off[nearest] < own else ""
 
     @property
     def unbeaten(self) -> tuple[str, ...]:

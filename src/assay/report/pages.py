@@ -252,7 +252,16 @@ def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, st
     shared, left = _shared(words)
     found = [note.partition(": ") for note in data.notes]
     of_arm = {arm: [_split_list(w)[0] for name, _, w in found if name == arm] for arm in left}
-    return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in left.items()}
+    once = {arm: _as_its_arm(arm, left) for arm in left}
+    return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in once.items()}
+
+
+def _as_its_arm(arm: str, notes: Mapping[str, str]) -> str:
+    """The note on an arm; of a control, “as b” in place of what its own arm's note says."""
+    of = arm.rpartition("/")[0]
+    said, given = notes[arm] + "; ", notes.get(of, "") + "; "
+    is_same = of in notes and said.startswith(given)
+    return f"as {of}; {said.removeprefix(given)}".removesuffix("; ") if is_same else notes[arm]
 
 
 def _shared(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:

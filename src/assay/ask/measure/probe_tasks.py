@@ -401,9 +401,7 @@ def _check_leaks(task: ProbeTask) -> None:
     table, label = task.table, task.table.label
     learned = [task.source.rows[i] for i in task.learned]
     judged = [task.prompts.rows[i] for i in task.rows]
-    parts = [
-        ([task.source.rows[i] for i in a], [task.prompts.rows[i] for i in b]) for a, b in task.parts
-    ]
+    parts = _row_parts(task)
     places = {point.position for point in every_point(table)}
     if not (table.controls is None or {"bag", "embedding"} <= {*table.controls}):
         for row in (r for r in (*learned, *judged) if _reads(r, label, places)):
@@ -452,6 +450,43 @@ def remarks(task: ProbeTask) -> list[str]:
         f"{table.name}: {{{table.label}}} is in the prompt; bag and embedding show what "
         "reading it gives"
     ]
+
+
+def giving(task: ProbeTask) -> str:
+    """Say which columns of the text determine the label: looked up among the rows that are learned
+    from, they are wrong in judged rows at most half as often as the most frequent label; "" for
+    none."""
+    label, parts = task.table.label, _row_parts(task)
+    places = {point.position for point in every_point(task.table)}
+    total, found = sum(len(judged) for _, judged in parts), {}
+    for column in dict.fromkeys(name for row in parts[0][1] for name in row.spans):
+        if column != label and any(_reads(row, column, places) for row in parts[0][1]):
+            right = sum(_looked_up(*part, column, label) for part in parts)
+            if total - right <= (1 - task.chance) * total / 2:
+                share = "every judged row" if right == total else f"{right:,} of {total:,} rows"
+                found[column] = f"{{{column}}} alone determines {label} in {share}"
+    which = f"the {next(iter(found), '')}" if len(found) == 1 else "them"
+    is_named = bool(found and task.classes)
+    return f"{', and '.join(found.values())}: a probe can read {which} instead" if is_named else ""
+
+
+def _row_parts(task: ProbeTask) -> list[tuple[list[PromptRow], list[PromptRow]]]:
+    """The rows to learn from, with those that are then judged, for each of the task's parts."""
+    return [
+        ([task.source.rows[i] for i in a], [task.prompts.rows[i] for i in b]) for a, b in task.parts
+    ]
+
+
+def _looked_up(
+    learned: Sequence[PromptRow], judged: Sequence[PromptRow], column: str, label: str
+) -> int:
+    """Count the judged rows whose label is the most frequent one of the learned rows that have the
+    same value of a column."""
+    labels: dict[str, Counter[str]] = {}
+    for row in learned:
+        labels.setdefault(row.columns.get(column, ""), Counter())[row.columns[label]] += 1
+    likeliest = {value: counts.most_common(1)[0][0] for value, counts in labels.items()}
+    return sum(likeliest.get(row.columns.get(column, "")) == row.columns[label] for row in judged)
 
 
 def _reads(row: PromptRow, label: str, places: Collection[Position]) -> bool:
@@ -532,17 +567,7 @@ def in_words(task: ProbeTask) -> str:
         words += f"{new}, as a number"
     if task.intervention:
         words += f", under {interventions.in_words(task.intervention)}"
-    rows = [task.prompts.rows[i] for i in task.rows]
-    single = [c for c in dict.fromkeys(n for r in rows for n in r.spans) if _says(rows, c, label)]
-    if single and task.classes:
-        words += f"; {{{single[0]}}} alone gives the {label} away, to which its controls look"
     return words
-
-
-def _says(rows: Sequence[PromptRow], column: str, label: str) -> bool:
-    """Whether a column with few values determines the label."""
-    pairs = {(r.columns.get(column), r.columns[label]) for r in rows}
-    return len({value for value, _ in pairs}) == len(pairs) <= len(rows) / 2
 
 
 def nothing(measure: str, chance: float) -> float:
