@@ -620,6 +620,42 @@ def test_a_change_of_the_attention_sink_is_reported_with_the_verdict(folder, tmp
         assert ("(an attention sink)" in str(result)) == warned
 
 
+NAMES = {"one": ("anna", "ben"), "both": ("anna", "ben carla"), "two": ("anna carla", "ben carla")}
+"""Names of one word and of two, of which a word is a token."""
+AT_NAME = """
+[[prompts]]
+unit = "prompt"
+text = "{{who}} saw the room now and it was"
+corrupted = "{{other}} saw the room now and it was"
+rows = [{{ who = "{0}", other = "{1}" }}, {{ who = "{1}", other = "{0}" }}]
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+[[intervene]]
+name = "changed"
+position = "{{who}}"
+{2}
+"""
+COPIES = (
+    "changed: in 2 of 2 prompts, such as prompts, row 1, the change copies from the first token"
+)
+MIXES = "changed: the first token that the model reads is changed in 1 of 2 prompts, such as"
+STREAM = 'site = "blocks.1.hook_resid_pre"\n'
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    {'patch = "corrupted"': COPIES, 'patch = "other"': MIXES, 'ablate = "zero"': MIXES}.items(),
+)
+def test_a_copy_between_the_first_token_and_a_later_one_is_reported(what, words, folder):  # noqa: F811
+    """A name ends at token 0 if it has one word, and at token 1 if it has two."""
+    for kind, names in NAMES.items():
+        tables = AT_NAME.format(*names, STREAM + what)
+        experiment = planned(folder, f"at {kind}", tables, "main.good - changed.good > 0.5")
+        sinks = [r for r in experiment.remarks if "(an attention sink)" in r]
+        assert [r.startswith(words) for r in sinks] == [True] * (kind == "both")
+
+
 def test_a_number_of_the_unchanged_model_has_no_level_of_the_sweep_of_a_change(
     folder,  # noqa: F811
     tmp_path,

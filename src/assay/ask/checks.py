@@ -185,6 +185,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
+                remarks += first_in_words(task, rows)
             elif task.moves:
                 remarks += moved_in_words(part.label, task, rows)
             elif (
@@ -433,6 +434,57 @@ def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
             "nothing else (an attention sink), so this disturbs them whatever it says, and the "
             "control token leaves it in sight; block later tokens"
         )
+
+
+def first_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
+    """Warn that a change copies from the first token that the model reads to a later one, or is at
+    the first one in some prompts alone."""
+    if (written := task.intervention) is None or written.block is not None:
+        return
+    by_place = {t.position: t for t in interventions.at_points(written) if t.position != "all"}
+    for table in by_place.values():
+        ends = [_at_first_token(task, table, p) for p in prompts]
+        source = task.sources[table.source].rows if table.source else ()
+        place = table.position if table.source_position == "" else table.source_position
+        pool = [prompt(prompts[0].folder, row) for row in source] if place != "all" else []
+        taken, changed = [0 in p.all_at(place) for p in pool], [to for to, _ in ends]
+        if crossed := [p for p, (to, by) in zip(prompts, ends, strict=True) if to != by]:
+            words = (
+                f"in {len(crossed)} of {len(prompts)} prompts, such as {crossed[0].row.place}, the "
+                "change copies from the first token that the model reads to a later one, or from "
+                "a later one to the first"
+            )
+        elif len({*changed, *taken}) > 1:
+            such = f", such as {prompts[changed.index(True)].row.place}" if any(changed) else ""
+            words = (
+                f"the first token that the model reads is changed in {sum(changed)} of "
+                f"{len(prompts)} prompts{such}"
+            )
+            if taken:
+                words += f", and its activations are taken in {sum(taken)} of the {len(taken)} of "
+            words += table.source if taken else ", and a later one in the others"
+        else:
+            continue
+        yield (
+            f"{table.name}: {words}. Many heads rest on the first token where they need nothing "
+            "else (an attention sink), and its activations are often many times as large as any "
+            "other's, which alone may give the number; begin every prompt with the same word, or "
+            "choose texts with equally many tokens up to there"
+        )
+
+
+def _at_first_token(task: Task, table: Intervention, p: Prompt) -> tuple[bool, bool]:
+    """Whether the first token that the model reads is changed, and whether the activations that
+    replace those of a prompt are of the first token of its other text, or of a swap's other
+    place."""
+    if table.patch == interventions.SWAPPED:
+        first, second = interventions.swapped(table, p)
+        return 0 in first, 0 in second
+    here = 0 in p.all_at(table.position)
+    if table.patch != "corrupted":
+        return here, here
+    other = pairs.corrupted(task.prompts, p)
+    return here, 0 in (pairs.corresponding(p, other, table.position, task.prompts) or ())
 
 
 def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> Iterator[str]:

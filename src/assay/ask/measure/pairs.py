@@ -80,7 +80,7 @@ def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> st
         )
     if place in ("all", "mean"):
         return ""
-    sources = _sources(p, other, place, prompts)
+    sources = corresponding(p, other, place, prompts)
     if sources is not None and len(sources) != len(p.all_at(place)):
         return (
             f"at {place}, its pair has another number of tokens: {len(sources)}, and it has "
@@ -96,10 +96,12 @@ def misfit(p: Prompt, other: Prompt, place: Positions, prompts: PromptSet) -> st
     return ""
 
 
-def _sources(p: Prompt, other: Prompt, places: Positions, prompts: PromptSet) -> list[int] | None:
+def corresponding(
+    p: Prompt, other: Prompt, places: Positions, prompts: PromptSet
+) -> list[int] | None:
     """The tokens of another text that correspond to those of a prompt; None if there are none."""
     if isinstance(places, tuple):
-        parts = [_sources(p, other, place, prompts) for place in places]
+        parts = [corresponding(p, other, place, prompts) for place in places]
         if any(part is None for part in parts):
             return None
         return [*dict.fromkeys(n for part in parts for n in part or ())]
@@ -155,7 +157,7 @@ def aligned(
         return rows
     if place == "all":
         return rows[:n] if n <= m else torch.cat([rows, rows[-1:].expand(n - m, *rows.shape[1:])])
-    sources = _sources(p, other, place, prompts)
+    sources = corresponding(p, other, place, prompts)
     if sources is None:
         raise DataError(f"{p.row.place}: the text that is patched in has no slot {place}")
     # a pair's other text may end sooner; a single row is repeated, as only one position is changed
