@@ -449,6 +449,27 @@ def test_columns_of_the_text_that_say_the_label_are_named(tiny):
     )
 
 
+def test_a_column_that_two_tables_share_and_that_says_the_label_is_refused_in_either_way(tiny):
+    """A split by it cannot help, since each table is used whole."""
+    many = [{**row, "city": f"city {i % 20}"} for i, row in enumerate(rows(160))]
+    many = [{**row, "label": "north" if int(row["city"][5:]) % 2 else "south"} for row in many]
+
+    def checked(split, new):
+        judged = [{**row, "city": new + row["city"]} for row in many[80:]]
+        text, probe = (
+            "{city} {text}",
+            Probe(name="truth", site="blocks.1.hook_resid_post", prompts="a", test="b"),
+        )
+        a = prompts.load(Prompts(name="a", rows=tuple(many[:80]), text=text, split=split), tiny)
+        b = prompts.load(Prompts(name="b", rows=tuple(judged), text=text), tiny)
+        probe_tasks.check(ProbeTask(Model(name="x"), probe, a, b))
+
+    for split in ("", "city"):
+        with pytest.raises(DataError, match="give the two tables different values of city"):
+            checked(split, "")
+        checked(split, "new ")
+
+
 STUDY = """\
 question = "Is the weather read?"
 seeds = "0:8"

@@ -216,10 +216,9 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
     assert "changed/heads" not in judged.controls
     assert ("changed/heads" in notes and "is left out" in notes) == (chosen != "controls = []")
     assert ("controls = [] under changed" in notes) == (chosen == "controls = []")
-    assert set(judged.controls) == {"": {"changed/damage"}, "controls = []": {"main"}}.get(
-        chosen, set()
-    )
-    if "heads" in chosen:
+    # nor `damage`, since these models can only guess on unrelated text
+    assert set(judged.controls) == ({"main"} if chosen == "controls = []" else set())
+    if chosen != "controls = []":
         assert judged.outcome == "undecided"
         assert judged.reason == "no control could be made"
 
@@ -339,7 +338,7 @@ def test_a_condition_that_names_a_control_which_cannot_be_made_says_why(folder, 
 
 def test_a_pair_of_controls_of_which_one_cannot_be_made_is_left_out(folder, tmp_path):
     """Where all heads are cut, no other heads can stand in for them, nor for another cut next to
-    them."""
+    them. Models that can only guess on unrelated text have no `damage` there either."""
     every = [f"{layer}.{head}" for layer in range(4) for head in range(4)]
     one = capitals('ablate = "zero"\nheads = ["1.1"]')
     tables = f"""{one}
@@ -351,8 +350,7 @@ heads = {json.dumps(every)}
     path = study(folder, "pair", tables, "changed.right - all.right > 1")
     result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
     [judged] = result.judged
-    assert "changed/heads" not in judged.controls
-    assert judged.controls
+    assert not judged.controls
     words = [n for n in result.data.notes if n.startswith("changed/heads minus all/heads: ")]
     assert len(words) == 1 and words[0].endswith("; this control is left out")
 

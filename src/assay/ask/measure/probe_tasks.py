@@ -418,10 +418,11 @@ def _check_leaks(task: ProbeTask) -> None:
             )
         same = [pair for part in parts for pair in _alike(*part, place, label)]
         for row, other in same[:1]:
+            by_column = "" if task.test else ", or split by a column that they share"
             raise DataError(
                 f"{row.place} and {other.place} have the same text before the probe, perhaps "
                 f"in another spelling, and one is learned from, the other judged "
-                f"({len(same)} such rows); leave one out, or split by a column that they share"
+                f"({len(same)} such rows); leave one out{by_column}"
             )
     split = task.source.table.split
     if task.test and split:
@@ -429,14 +430,19 @@ def _check_leaks(task: ProbeTask) -> None:
         if shared := tested & {*task.source.column(split)}:
             raise DataError(
                 f"{split} {sorted(shared)[0]!r} is both among the prompts that {table.name!r} "
-                f"learns from and among those of {table.test!r}; a group can be in one of them"
+                f"learns from and among those of {table.test!r}; give the two tables different "
+                f"values of {split}"
             )
     if task.classes and not split:
         for column in _giving(parts, label):
-            both = "both halves" if not table.folds else "several folds"
+            both = "several folds" if table.folds else "both halves"
+            advice = f'write split = "{column}" under prompts'
+            if task.test:
+                both = f"both {task.source.table.name} and {table.test}"
+                advice = f"give the two tables different values of {column}"
             raise DataError(
                 f"{table.name!r}: each {column} has only one {label}, and most are in {both}, "
-                f'so a probe may recognise the {column}; write split = "{column}" under prompts'
+                f"so a probe may recognise the {column}; {advice}"
             )
 
 
