@@ -168,7 +168,7 @@ def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, mon
     culprit = None
 
     def effect(heads, prompts):
-        size = 2.0 if heads and heads[0] in ((0, 2), culprit) else 0.0
+        size = 2.0 if heads and heads[0] in ((0, 2), culprit) else 0.1 * bool(heads)
         return [size + noise(p["text"], size) / 10 for p in prompts]
 
     head = {"vector": None, "heads": [(0, 2)], "of": (4, 4)}
@@ -338,12 +338,49 @@ def test_a_control_that_changes_nothing_is_said_to_exclude_nothing():
     still = [1e-9 * TRUE, 2e-9 * TRUE]
     v = check(reads, controls={"across": still, "half": [0.4 * TRUE, still[0]]}, cache=False)
     assert v.idle == ("across",) and v.controls["across"].estimate != 0
+    assert v.outcome == "holds" and v.no_test("across") and not v.no_test("half")
     assert v.row("across")[2] == "0 [0, 0]" and v.row("half")[2] != "0 [0, 0]"
     (note,) = [n for n in v.remarks if "excludes nothing" in n]
     assert note.startswith("control across changes nothing here") and note in repr(v)
     assert "excludes nothing" in v._repr_html_()
     counts = check(lambda v, p: np.round(reads(v, p)), controls={"across": still}, cache=False)
     assert not counts.idle, "a count may hide a small change"
+
+
+@pytest.mark.parametrize("slope", [lambda p: p["x"], lambda p: 1.2345678])
+def test_a_linear_function_is_no_test_of_its_own_direction(slope):
+    """What lies across the direction changes nothing, from a number that is 0 in every prompt, and
+    the opposite direction does the opposite, even where all prompts have one effect."""
+
+    def reads(vector, prompts):
+        return [0.0 if vector is None else slope(p) * float(vector @ TRUE) for p in prompts]
+
+    prompts = [{"text": f"word{i}", "x": 2 + noise(f"word{i}")} for i in range(24)]
+    asked = {"prompts": prompts, "vector": TRUE, "holds": "effect > 1", "cache": False}
+    v = check(reads, ledger=False, **asked)
+    assert (v.outcome, v.reason) == ("undecided", "no control is a test")
+    assert v.idle == ("random",) and v.row("random")[2:4] == ("0 [0, 0]", "no test")
+    assert v.row("opposite")[3] == "no test"
+    curved = check(lambda v, p: np.exp(reads(v, p)), ledger=False, **asked)
+    assert curved.outcome == "holds" and not curved.no_test("opposite")
+    # that it changes nothing speaks against a claim of which this is true, too
+    either = check(reads, ledger=False, **asked | {"holds": "effect > -1"})
+    assert either.outcome == "unspecific" and not either.no_test("random")
+
+
+def test_a_claim_of_no_effect_needs_more_than_what_changes_nothing():
+    def reads(vector, prompts):
+        return [noise(p["text"]) + (0.0 if vector is None else vector @ TRUE) for p in prompts]
+
+    asked = {"vector": 0.01 * TRUE, "holds": "-0.3 < effect < 0.3", "cache": False}
+    assert check(reads, controls={"known": 0.4 * TRUE}, **asked).outcome == "holds"
+    assert check(reads, controls={"known": 0.0 * TRUE}, **asked).outcome != "holds"
+
+
+def test_another_task_that_is_left_as_it_is_is_a_test():
+    v = check(also=lambda vector, prompts: [noise(p["text"]) for p in prompts], cache=False)
+    assert v.controls["damage"].estimate == 0
+    assert not v.no_test("damage") and v.row("damage")[3] == "no"
 
 
 @pytest.mark.parametrize(

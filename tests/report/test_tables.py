@@ -482,7 +482,7 @@ def test_a_control_that_changes_nothing_has_a_word_at_its_tick():
     judged = judge(rows, claim="new.x > 0.5", unit="seed", control="new/idle")
     assert "excludes nothing" not in str(judged)
     shown = " ".join(str(structs.replace(judged, idle=("new/idle",))).split())
-    assert "✓ control new/idle 0: does not satisfy the claim" in shown
+    assert "– control new/idle 0 [0, 0]: no test" in shown
     assert "new/idle: this control changes nothing here" in shown and "excludes nothing" in shown
     assert "idle" not in judged.to_json()
 

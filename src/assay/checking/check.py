@@ -123,11 +123,11 @@ def check(
         >>> import numpy as np
         >>> import assay
         >>> weights, rows = np.eye(8)[0], np.random.default_rng(0).normal(1, 0.1, (24, 8))
-        >>> def logit(vector, prompts):
+        >>> def odds(vector, prompts):
         ...     added = 0 if vector is None else vector
-        ...     return [(row + added) @ weights * row[1] for row in prompts]
+        ...     return [np.exp((row + added) @ weights) for row in prompts]
         >>> v = assay.check(
-        ...     "Adding the vector raises the logit", logit, prompts=rows, holds="effect > 0.5",
+        ...     "Adding the vector raises the odds", odds, prompts=rows, holds="effect > 0.5",
         ...     vector=weights, cache=False,
         ... )
         >>> v.outcome, sorted(v.controls)

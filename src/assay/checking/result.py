@@ -15,7 +15,7 @@ from msgspec import structs
 
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
-from assay.controls.table import in_words
+from assay.controls.table import DAMAGE, in_words
 from assay.core.digits import estimate, zeroed
 from assay.core.display import Shown
 from assay.core.errors import DataError
@@ -37,7 +37,7 @@ from assay.core.reasons import (
 from assay.core.results import Judged, Price, Verdict, narrower_level
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
-from assay.core.table import judge
+from assay.core.table import judge, untested
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +111,7 @@ class Question:
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
+        verdict = untested(structs.replace(verdict, idle=self._idle(rows)))
         own = rows[rows["arm"] == self.credits].set_index(self.units[0])
         texts = [c for c in own if c != "arm" and is_text(own[c])]
         words = ((k, ", ".join(map(str, x))) for k, *x in own[texts].itertuples() if texts)
@@ -118,6 +119,20 @@ class Question:
         warning = rename_unit(verdict.warning, PROMPT, says)
         verdict = structs.replace(verdict, text=self.sentence, warning=warning)
         return self.within_reach(self._with_own_words(verdict, rows), rows)
+
+    def _idle(self, rows: pd.DataFrame) -> tuple[str, ...]:
+        """The draws of controls that change no number of any prompt. That the task next to it is
+        left as it is, of which `damage` is, excludes that the change damages it as well."""
+        stems = [str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])]
+        ends = [rows[[f"{s}{end}" for end in reversed(ENDS)]].to_numpy(float).T for s in stems]
+        arms = rows["arm"].to_numpy()
+
+        def is_still(arm: str) -> bool:
+            of, own = arms == arm, arms == self.credits
+            return are_unmoved((*x[:, of], *x[:, own]) for x in ends)
+
+        drawn = (arm for arm, p in self.placed.items() if p.control != DAMAGE.name)
+        return tuple(filter(is_still, drawn))
 
     def within_reach(self, judged: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, undecided where no effect could be in the range, as there is nothing left
@@ -328,11 +343,13 @@ class Check(Concluded):
         what was done and left out."""
         warning = (self.judged.warning,) if self.judged.warning else ()
         idle = [f"control {name} {IDLE}" for name in self.idle]
-        idle += [f"control {name}: {why}" for name in self.controls if (why := self.no_test(name))]
+        others = (name for name in self.controls if name not in self.idle)
+        idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
         return (*warning, *self.judged.notes, *self.judged_narrower, *idle, *self.notes)
 
     def no_test(self, control: str) -> str:
-        """Say why a control is no test, or "": each of its draws is the claim's own measurement."""
+        """Say why a control is no test, or "": each of its draws changes nothing, or is the
+        claim's own measurement."""
         arms = (a for a, p in self.question.placed.items() if p.control == control)
         whys = [self.judged.no_test(a) for a in arms]
         return whys[0] if all(whys) else ""
@@ -340,14 +357,8 @@ class Check(Concluded):
     @cached_property
     def idle(self) -> tuple[str, ...]:
         """Name the controls of which no draw changes any number of any prompt."""
-        moves = dict[str, bool]()
-        stems = [str(c).removesuffix(ENDS[1]) for c in self.rows if str(c).endswith(ENDS[1])]
-        for arm, rows in self.rows.groupby("arm", sort=False):
-            if placed := self.question.placed.get(str(arm)):
-                ends = ((rows[f"{s}{ENDS[1]}"], rows[f"{s}{ENDS[0]}"]) for s in stems)
-                still = are_unmoved((x.to_numpy(float), y.to_numpy(float)) for x, y in ends)
-                moves[placed.control] = moves.get(placed.control, False) or not still
-        return tuple(name for name, moved in moves.items() if not moved)
+        moving = {p.control for a, p in self.question.placed.items() if a not in self.judged.idle}
+        return tuple(name for name in self.controls if name not in moving)
 
     def numbers(self, control: str) -> tuple[float, float, float]:
         """Give a control's estimate and interval as they are shown: 0 where it changes nothing."""

@@ -15,7 +15,7 @@ import msgspec
 
 from assay.core.display import Printed, Shown
 from assay.core.nouns import all_of, plural
-from assay.core.reasons import IMPRACTICAL, NO_TEST, STRADDLES, explain_reason, remedy
+from assay.core.reasons import IDLE, IMPRACTICAL, NO_TEST, STRADDLES, explain_reason, remedy
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ LARGEST = 10
 DIFFERENT, EQUAL = 3, 1e-4
 """So many different numbers at least show that a control mirrors a claim; the share of their spread
 by which the sums of both may differ."""
+ZERO = 1e-6
+"""The share of the largest number by which single precision may keep a sum from 0."""
 EDITION = 2
 """The edition of the rule in docs/rule.md; entries without one were judged by the first."""
 
@@ -337,11 +339,15 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return explain_reason(self.reason, self.unbeaten)
 
     def no_test(self, arm: str) -> str:
-        """Say why a control is no test, or "": in every unit, it and the claim add up to the same
-        number, as where the two answers of each prompt are swapped, so it is outside the range
-        because the claim's own number is inside."""
+        """Say why a control is no test, or "": it changes nothing, or in every unit, it and the
+        claim add up to the same number, as where the two answers of each prompt are swapped, so it
+        is outside the range because the claim's own number is inside."""
         v = self.controls.get(arm)
-        if v is None or v.outcome == "holds" or not _is_mirrored(self.points, v.points):
+        if v is None or v.outcome == "holds":
+            return ""  # what satisfies the claim counts against it
+        if arm in self.idle:
+            return f"this control {IDLE}"
+        if not _is_mirrored(self.points, v.points):
             return ""
         total = self.estimate + v.estimate
         less = f"{total:.3g} minus" if abs(total) > EQUAL * abs(self.estimate) else "minus"
@@ -441,10 +447,16 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
 
 def _is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether the numbers of two arms add up to the same in every unit, up to single precision."""
-    if len(points) != len(others) or len({*points}) < DIFFERENT:
+    """Whether the numbers of two arms add up to the same in every unit, up to single precision; of
+    fewer different numbers, none of them a count, to 0."""
+    if len(points) != len(others):
         return False
     sums = [x + y for x, y in zip(points, others, strict=True)]
+    largest = max(map(abs, points), default=0.0)
+    if all(x % 1 and abs(y) <= ZERO * largest for x, y in zip(points, sums, strict=True)):
+        return bool(largest)
+    if len({*points}) < DIFFERENT:
+        return False
     return max(sums) - min(sums) <= EQUAL * (max(points) - min(points))
 
 

@@ -269,13 +269,16 @@ def judge(
         )
         later += shared
     later += _true_of_others(judgement) + _in_place_of(parsed, judgement)
-    judgement = _untested(structs.replace(judgement, notes=(*notes, *moved, *later)))
+    judgement = structs.replace(judgement, notes=(*notes, *moved, *later))
+    judgement = untested(judgement, [name for name, _ in _copied(question, judgement, arms)])
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
-def _untested(judgement: Judged) -> Judged:
-    """The verdict, undecided where it would hold and none of its controls is a test."""
-    if judgement.outcome != "holds" or not all(map(judgement.no_test, judgement.controls)):
+def untested(judgement: Judged, copied: Sequence[str] = ()) -> Judged:
+    """Give the verdict, undecided where it would hold and none of its controls is a test, as those
+    are none that are `copied` from what it is compared with."""
+    tests = (c for c in judgement.controls if c not in copied and not judgement.no_test(c))
+    if judgement.outcome != "holds" or any(tests):
         return judgement
     price = Price("name another control, one that could satisfy the claim as well")
     return structs.replace(judgement, outcome="undecided", reason=UNTESTED, price=price)
@@ -769,10 +772,18 @@ def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool
         *(
             f"control {name} has the very numbers of {other}, so that the claim cannot be true of "
             "it: it rules nothing out; measure it anew, or name another control"
-            for name in judgement.controls
-            for other in question.compared[1:]
-            if name in arms and arms[name].equals(arms[other])
+            for name, other in _copied(question, judgement, arms)
         ),
+    ]
+
+
+def _copied(question: _Question, judgement: Judged, arms: Arms) -> list[tuple[str, str]]:
+    """The controls that have all numbers of an arm that is compared, and this arm."""
+    return [
+        (name, other)
+        for name in judgement.controls
+        for other in question.compared[1:]
+        if name in arms and arms[name].equals(arms[other])
     ]
 
 
