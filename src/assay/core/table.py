@@ -240,8 +240,7 @@ def judge(
     rows, source = rows_of.read(
         frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
     )
-    if tested < 0 or (tested and units != (FOLD,)):
-        raise ClaimError(f"tested= is a number of rows behind folds; got {tested}, and {units[0]}")
+    _check_tested(tested, units)
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     question = _question(rows, source, parsed, units, roles, arm_column)
     arms, notes = _measured(question, roles)
@@ -272,6 +271,11 @@ def judge(
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later))
     judgement = untested(judgement, [name for name, _ in _copied(question, judgement, arms)])
     return within(judgement, judgement.claim.bounds or judgement.natural)
+
+
+def _check_tested(tested: int, units: tuple[str, ...]) -> None:
+    if tested < 0 or (tested and units != (FOLD,)):
+        raise ClaimError(f"tested= is a number of rows behind folds; got {tested}, and {units[0]}")
 
 
 def untested(judgement: Judged, copied: Sequence[str] = ()) -> Judged:
