@@ -130,7 +130,7 @@ def test_a_part_that_is_trained_has_the_same_training_elsewhere_as_control(tmp_p
     text = STUDY.replace("lr = 3e-3", 'lr = 1e-2\nrank = 2\nonly = "h.0."')
     result = run(tmp_path, text)
     assert set(result.judged[0].controls) == {
-        f"learned/{name}" for name in ("shuffled", "damage", "other-text", "layer")
+        f"learned/{name}" for name in ("shuffled", "other-text", "layer")
     }
     here, there = (result.arms[f"learned{name}"].indeed for name in ("", "/layer"))
     assert not np.allclose(here, there)

@@ -188,7 +188,8 @@ def test_a_study_of_own_code_is_judged_by_its_controls_and_known_by_its_file(sub
     experiment = catalogue.find(path)
     result = Lab(tmp_path, Inline()).run(experiment)
     [judged] = result.judged
-    assert set(judged.controls) == {"own/layer", "own/damage"}
+    # no `damage`, since the model is random and can only guess on unrelated text
+    assert set(judged.controls) == {"own/layer"}
     spec = experiment.default[0]
     before = experiment.inputs(spec)["code mine.py:size"]
     assert before == own_code.digest("mine.py:size", where)

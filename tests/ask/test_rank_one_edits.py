@@ -136,7 +136,7 @@ def test_an_edit_has_the_controls_of_a_training_that_has_no_other_text(tmp_path,
     monkeypatch.chdir(tmp_path)
     result = run(tmp_path, STUDY)
     names = {name.rpartition("/")[2] for name in result.judged[0].controls}
-    assert {"shuffled", "damage", "layer"} <= names and "other-text" not in names
+    assert {"shuffled", "layer"} <= names and "other-text" not in names
     assert float((result.arms["edited"].indeed - result.arms["main"].indeed).mean()) > 0.5
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     assert np.isfinite(float(result.arms["edited/layer"].indeed.mean())) and model

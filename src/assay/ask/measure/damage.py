@@ -36,6 +36,7 @@ from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import xr
 from assay.subjects.folder import find
+from assay.subjects.tokenizer import Tokenizer
 
 SENTENCES = "plain sentences"
 """Their name among the prompts of a study, which no study can use itself."""
@@ -307,12 +308,13 @@ def _on_others(
     after = -numbers(there)["unrelated"].rename(prompt=SENTENCE)
     was = -numbers(replace(there, model=first, intervention=None))["unrelated"]
     was = was.rename(prompt=SENTENCE)
-    tokenizer, tokens = find(models.located(folder, models.states(first)[0])).tokenizer, 1.0
+    tokens = 1.0
     if read_on(other)[0] == "log_prob":
-        tokens = float(np.mean([len(tokenizer.encode(row.columns[END])) for row in other.rows]))
+        lengths = [len(_tokenizer(first, folder).encode(row.columns[END])) for row in other.rows]
+        tokens = float(np.mean(lengths))
     else:
         after, was = -after, -was  # a loss as it is
-    _refuse_unread(was.mean(SENTENCE) / tokens, len(tokenizer), other.table.name)
+    _refuse_guesses(was.mean(SENTENCE) / tokens, first, folder, other.table.name)
     rises = after - was
     spread = np.sqrt((was.var(SENTENCE) + after.var(SENTENCE)) / 2)
     share = rises / spread.clip(LEAST_SPREAD * tokens)
@@ -382,13 +384,17 @@ def _read(other: PromptSet) -> Read:
     return Read(name="unrelated", log_prob=text) if text else Read(name="unrelated", loss=True)
 
 
-def _refuse_unread(loss: xr.DataArray, tokens: int, name: str) -> None:
+def _tokenizer(model: Model, study: Path) -> Tokenizer:
+    return find(models.located(study, models.states(model)[0])).tokenizer
+
+
+def _refuse_guesses(loss: xr.DataArray, model: Model, study: Path, name: str) -> None:
     """Raise DataError where a model predicts no better than by guessing among its tokens: a change
     cannot break what it cannot do."""
-    least, guessing = float(loss.min()), math.log(tokens)
-    if least >= guessing:
+    tokens, least = len(_tokenizer(model, study)), float(loss.min())
+    if least >= math.log(tokens):
         raise DataError(
             f"the model cannot predict {name}: its loss there is {least:.3g} nats/token, and "
-            f"guessing among its {tokens:,} tokens gives {guessing:.3g}; with damage = , name "
-            "prompts of a kind that it was trained on"
+            f"guessing among its {tokens:,} tokens gives {math.log(tokens):.3g}; with damage = , "
+            "name prompts of a kind that it was trained on"
         )
