@@ -56,4 +56,7 @@ def wrong(path: Path, why: Exception) -> DataError:
 def refuse_changed(path: Path, stated: str, judged: str) -> None:
     """Refuse a file whose numbers do not give the verdict that it states. Raises: DataError."""
     if judged != stated:
-        raise DataError(f"{path} states {stated!r}; its numbers say {judged!r}")
+        raise DataError(
+            f"{path} states {stated!r}; its numbers say {judged!r}: either they were changed, or an "
+            "older version judged them, in which case run the check again"
+        )
