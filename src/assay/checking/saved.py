@@ -57,6 +57,6 @@ def refuse_changed(path: Path, stated: str, judged: str) -> None:
     """Refuse a file whose numbers do not give the verdict that it states. Raises: DataError."""
     if judged != stated:
         raise DataError(
-            f"{path} states {stated!r}; its numbers say {judged!r}: they were changed, or judged by "
-            "an older version, in which case run the check again"
+            f"{path} states {stated!r}; its numbers say {judged!r}: they were changed, or "
+            "judged by an older version, in which case run the check again"
         )
