@@ -49,6 +49,8 @@ def warning(claim: Claim, i: Interval) -> str:
     inner, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
     ours, theirs = (zeroed(unscale(claim.scale, float(np.median(x)))) for x in (few, inner))
     if 3 * len(few) >= n:  # so many are no exception
+        if len({*few, *inner}) == 2:  # next to each other on the grid of a coarse measure
+            return ""
         near = f"{len(few)} near {ours:.3g} and {n - len(few)} near {theirs:.3g}"
         words = f"the {n} {plural(claim.units[0], n)} form two clusters, {near}"
         return f"{words}: if they are of two kinds, the mean describes neither"
