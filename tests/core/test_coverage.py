@@ -28,7 +28,7 @@ CASES = [*one_factor(), *shares(), *two_factors(), *matched()]
 
 
 def promised(case):
-    """What docs/rule.md promises of the hull, nominal 95 %."""
+    """What benchmarks/coverage/README.md promises of the hull, nominal 95 %."""
     if "taken as independent" in case.name:
         return 0.80
     if (
