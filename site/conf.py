@@ -37,6 +37,7 @@ root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 BESIDE = [
     "CHANGELOG",
+    "benchmarks/coverage/README",
     "benchmarks/device/README",
     "benchmarks/records",
     "catalogue/README",
