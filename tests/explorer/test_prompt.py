@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,25 @@ def test_a_change_is_that_of_the_live_functions(asked, one, ask, reader):
     assert (found["text_before"], found["text_after"]) == pytest.approx(
         (made.before.sum(), made.after.sum()), rel=1e-4
     )
+
+
+def test_the_page_in_the_docs_reproduces_an_ablation(tiny, client, ask, capsys):
+    docs = (Path(__file__).parents[2] / "docs/explorer.md").read_text()
+    (code,) = re.findall(r"```py\n(.*?)```", docs, re.DOTALL)
+    row = ask(exact=1)
+    k, then = row["matters"][0]["feature"], row["then"]["id"]
+    for words, here in (
+        ('"smollm2"', repr(str(tiny.model))),
+        ('"small-sae"', repr(str(tiny.model.parent / "one.safetensors"))),
+        (", 7\n", f", {k}\n"),
+        ("blocks.25.hook_resid_post", tiny_world.SITE),
+        ('"The capital of France is"', repr(TEXT)),
+        ('model.encode(" Paris")[0]', str(then)),
+    ):
+        assert code.count(words) == 1
+        code = code.replace(words, here)
+    exec(code, {})
+    assert float(capsys.readouterr().out) == pytest.approx(row["matters"][0]["exact"], abs=1e-5)
 
 
 def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
