@@ -236,14 +236,16 @@ class Bar(LiveLines):
             self.printed = list(self.below)
 
     def line(self) -> str:
-        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
+        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`; the
+        time of all steps is first, so that no narrow terminal cuts it off."""
         r = self.remaining
-        left = ""
+        done = f"{r.done:,} of {r.total:,} {self.unit}"
         if self.in_all is not None:
-            left = f", {lasting(amount(self.in_all))} left in all"
-        elif r.seconds is not None and r.done < r.total:
+            return f"{self.name}, {lasting(amount(self.in_all))} left in all: {done}"
+        left = ""
+        if r.seconds is not None and r.done < r.total:
             left = f", about {time_in_words(r.seconds)} left"
-        return f"{self.name}: {r.done:,} of {r.total:,} {self.unit}{left}"
+        return f"{self.name}: {done}{left}"
 
     def lines(self) -> Sequence[Text]:
         """The line with a bar before it, and the lines below."""
