@@ -136,7 +136,10 @@ def test_a_feature_without_a_good_name_goes_by_what_it_writes(tiny, client, ask,
         feature, known = tiny.index.feature(k), found["known"][str(k)]
         assert known["promotes"] == [text for text, _ in feature.promoted[:3]]
         assert known["suppresses"] == [text for text, _ in feature.suppressed[:3]]
-        assert f"{k} promotes " in page
+        assert f"{k} strongest on " in page
+    monkeypatch.setattr(prompt.searching, "strongest_places", lambda index, features: {})
+    unseen = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8}).text)
+    assert all(re.search(rf"\b{k} promotes .*? and suppresses ", unseen) for k in poor)
     assert f"gives {len(poor)} of these features no good name" in page
     assert "with --tokens 32768" in page
 

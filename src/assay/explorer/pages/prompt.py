@@ -20,6 +20,7 @@ from assay.explorer.live import Loaded
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
+from assay.features.index import searching
 from assay.features.index.reader import Index
 from assay.features.live.ablation import Attribution
 from assay.features.live.edits import Chance, Changed, Outlook
@@ -358,16 +359,18 @@ def _chance(chance: Chance) -> dict[str, Any]:
 
 
 def _known(index: Index, features: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """What links to these features say of them; of those without a good name also the tokens that
-    they write."""
+    """What links to these features say of them; of those without a good name also where they
+    fire most strongly in the indexed text, and the tokens that they write."""
     names = index.names(features)
     poor = [k for k, name in names.items() if name.poor]
+    strongest = searching.strongest_places(index, poor)
     promotes, suppresses = (index.promoted(poor, sign=sign) for sign in (1, -1))
     return {
         k: {
             "name": name,
             "maximum": float(index.maxima[k]),
             "usual": usual_effect(index, k),
+            "strongest": strongest.get(k),
             "promotes": promotes.get(k, []),
             "suppresses": suppresses.get(k, []),
         }
