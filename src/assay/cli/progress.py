@@ -236,8 +236,8 @@ class Bar(LiveLines):
             self.printed = list(self.below)
 
     def line(self) -> str:
-        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`; the
-        time of all steps is first, so that no narrow terminal cuts it off."""
+        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`;
+        the time of all steps is first, so that no narrow terminal cuts it off."""
         r = self.remaining
         done = f"{r.done:,} of {r.total:,} {self.unit}"
         if self.in_all is not None:

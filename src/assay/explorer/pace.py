@@ -10,9 +10,9 @@ from assay.evaluation.text import CONTEXT
 from assay.evaluation.watching import COMPARED, Remaining
 
 GRADIENTS = "tokens with gradients"
-WORK = {TOKENS: 1.0, GRADIENTS: 2.2, FEATURES: 1.0, ABLATED: 120.0, IN_PLACE: 170.0, COMPARED: 550.0}
-"""How long one of each takes, compared with reading a token, as it was measured on a showcase: the
-guess until it is measured in this index."""
+WORK = {TOKENS: 1, GRADIENTS: 2.2, FEATURES: 1, ABLATED: 120, IN_PLACE: 170, COMPARED: 550}
+"""How long one of each takes, compared with reading a token: measured on a showcase, and the guess
+until an index has its own measurement."""
 
 
 def planned(indexes: Sequence[Mapping[str, Any]], features: int) -> list[tuple[str, float]]:
@@ -46,23 +46,20 @@ class Pace:
     @property
     def seconds(self) -> float | None:
         """Seconds that the rest takes; None: not known yet."""
-        known = self._known()
-        if not known:
+        if not (known := self._known()):
             return None
         speed = sum(s for s, _ in known.values()) / sum(WORK[k] * n for k, (_, n) in known.items())
         each = {kind: speed * work for kind, work in WORK.items()}
         each |= {kind: seconds / count for kind, (seconds, count) in known.items()}
-        now = self._now.total - self._now.done, self.work[self.step][0]
-        later = ((count, kind) for kind, count in self.work[self.step + 1 :])
-        return sum(count * each[kind] for count, kind in (now, *later))
+        now = (self.work[self.step][0], self._now.total - self._now.done)
+        return sum(each[kind] * count for kind, count in (now, *self.work[self.step + 1 :]))
 
     def _known(self) -> dict[str, tuple[float, float]]:
         """Seconds that were measured of each kind of work, and of how many; a step that has nothing
         left only looks at what is stored, which is faster."""
-        seconds, count = self._now.measured
-        kind, planned_count = self.work[self.step]
-        if not planned_count:
+        kind, left = self.work[self.step]
+        if not left or not self._now.measured[1]:
             return self._measured
         before = self._measured.get(kind, (0.0, 0.0))
-        new = (before[0] + seconds, before[1] + count)
-        return self._measured | ({kind: new} if new[1] else {})
+        seconds, count = map(sum, zip(before, self._now.measured, strict=True))
+        return self._measured | {kind: (seconds, count)}

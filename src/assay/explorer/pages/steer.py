@@ -217,17 +217,18 @@ def _compared(
         ("compare", q.same, len(ids)),
         lambda reader: compare(reader, ids, changes, [*sets.values()], first=first, draws=DRAWS),
     )
+    rows = zip(sets.items(), found.chances.T.tolist(), strict=True)
     return {
         "random_kl": found.cost.tolist(),
         "promoted": [
             {
-                "feature": feature,
+                "feature": k,
                 "tokens": len(promoted),
-                "before": float(found.before[i]),
-                "after": float(found.after[i]),
-                "random": found.random[:, i].tolist(),
+                "before": before,
+                "after": after,
+                "random": rest,
             }
-            for i, (feature, promoted) in enumerate(sets.items())
+            for (k, promoted), (before, after, *rest) in rows
         ],
     }
 

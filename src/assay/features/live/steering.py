@@ -99,12 +99,9 @@ class Compared:
 
     cost: Float[np.ndarray, " n"]
     """Of each random direction: mean KL from the model as it is, nats."""
-    before: Float[np.ndarray, " sets"]
-    """How likely it is that the next token is one of each set, as the model is."""
-    after: Float[np.ndarray, " sets"]
-    """The same with the changes."""
-    random: Float[np.ndarray, "n sets"]
-    """The same with each random direction."""
+    chances: Float[np.ndarray, "2+n sets"]
+    """How likely it is that the next token is one of each set: as the model is, with the changes,
+    and with each random direction."""
 
 
 def compare(
@@ -131,13 +128,12 @@ def compare(
         return [float(probabilities[:, chunk].sum(-1).mean()) for chunk in map(list, sets)]
 
     changed, plain = _logits(reader, reading, part, first)
-    costs, random = [], []
+    costs, likely = [], [chances(plain), chances(changed)]
     for direction in unit_directions(seed, draws, reading):
         turned, _ = _logits(reader, reading, size * direction, first)
         costs.append(float(nats(turned, plain, target)[1].mean()))
-        random.append(chances(turned))
-    cost, before, after = np.maximum(costs, 0.0), chances(plain), chances(changed)
-    return Compared(cost, np.array(before), np.array(after), np.array(random))
+        likely.append(chances(turned))
+    return Compared(np.maximum(costs, 0.0), np.array(likely))
 
 
 def _added(reader: Reader, reading: Reading, changes: Sequence[Change]) -> torch.Tensor:
