@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from assay.cli.progress import Display
+from assay.cli import progress
+from assay.cli.progress import Display, Stages
 from assay.core.compute import Range, lasting, time_in_words
 from assay.lab.work.events import Failed, Planned, Progress, Saved, Started, Waiting
 
@@ -108,3 +109,13 @@ def test_runs_of_a_model_that_is_asked_as_it_is_are_draws_and_no_seeds():
     assert first.startswith("country: 16 runs (8 draws of the controls in each arm), 0 stored")
     started = Started("a", ("main",), 8, "seeds 1000000–1000007")
     assert display.note(started) == "main: 8 runs started"
+
+
+def test_a_step_among_several_gives_the_time_of_all(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "QUIET", 0.0)
+    with Stages("index") as show:
+        show("tokens", 0, 512, ", step 1 of 11", None)
+        show("tokens", 256, 512, ", step 1 of 11", 714.0)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "index, step 1 of 11, about 12 min left in all: 256 of 512 tokens"
+    )

@@ -19,6 +19,7 @@ from assay.core.errors import AssayError
 from assay.explorer import background
 from assay.explorer.app import application
 from assay.explorer.library import Library, Making, Progress
+from assay.explorer.pace import WORK, Pace, planned
 
 HALF = Progress("reading the text", 4096, 8192, "tokens", 0.37, 372.0, step=3, steps=7)
 
@@ -33,7 +34,7 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
         answer = browser.get(path)
         assert answer.status_code == 200, path
         assert (
-            "Step 3 of 7: reading the text, 4,096 of 8,192 tokens; about 6 min left of this step"
+            "Step 3 of 7: reading the text, 4,096 of 8,192 tokens; about 6 min left in all"
             in answer.text
         )
         assert 'value="37"' in answer.text
@@ -47,10 +48,35 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
     assert browser.get("/model/other").status_code == 404
 
 
-def test_of_a_step_that_is_done_no_time_is_left(tmp_path):
-    done = dataclasses.replace(HALF, done=8192, share=1.0)
-    page = reader(tmp_path, Making("model/made-up", "made/up", progress=done)).get("/making").text
-    assert "8,192 of 8,192 tokens. " in page and "left of this step" not in page
+def test_the_time_left_is_that_of_all_steps(monkeypatch):
+    """Each step takes what its kind took before; what was not measured yet takes as much more or
+    less than a guess as all that was measured."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    start = {"tokens": 1000, "gradients": False, "ablate": 0}
+    read = {"tokens": 3000, "gradients": False, "ablate": 0}
+    work = planned([start, read], features=50)
+    assert work == [("tokens", 1000), ("features", 50), ("tokens", 2000), ("features", 50)]
+    pace = Pace(work)
+    pace(0, 0, 1000)
+    assert pace.seconds is None
+    for done in (100, 600, 1000):
+        clock[0] += 5.0 if done == 600 else 4.0
+        pace(0, done, 1000)
+    a_token = 9 / 900
+    a_feature = a_token * WORK["features"]
+    assert pace.seconds == pytest.approx(2000 * a_token + 100 * a_feature)
+    for step, done in ((1, 0), (1, 10), (1, 50), (2, 1000)):
+        clock[0] += 2.0
+        pace(step, done, 3000 if step == 2 else 50)
+    assert pace.seconds == pytest.approx(2000 * a_token + 50 * 2 / 40)
+
+
+def test_what_was_read_before_is_not_read_again():
+    index = {"tokens": 8192, "gradients": True, "ablate": 0}
+    whole = {"tokens": 8192, "gradients": True, "ablate": 4, "ablate_windows": 2}
+    kinds = dict(planned([index, whole], features=9)[2:])
+    assert kinds["tokens with gradients"] == 0 and kinds["windows with features ablated"] == 8
 
 
 def test_what_failed_is_one_line_and_asks_no_more(tmp_path):
@@ -218,7 +244,7 @@ def test_what_was_read_is_final_before_ablations_and_baselines(world, tmp_path):
     options = {"tokens": 320, "ablate": 2, "ablate_windows": 2, "context": 32}
     wanted = background.locate_index(file, model, text, tmp_path, **options)
     assert wanted.lacks == "ablations and baselines"
-    making, states, heard = Making(wanted.address, wanted.name), [], []
+    making, states, heard, said = Making(wanted.address, wanted.name), [], [], []
 
     class Pipe:
         """Gives messages as the process that makes the index sends them."""
@@ -235,7 +261,16 @@ def test_what_was_read_is_final_before_ablations_and_baselines(world, tmp_path):
         wanted, lambda *m: messages.append((*m[:1], *map(int, m[1:])) if len(m) > 1 else m[0])
     )
     background._listen(
-        Pipe([*messages, "finished"]), None, making, wanted, lambda *told: heard.append(told)
+        Pipe([*messages, "finished"]),
+        None,
+        making,
+        wanted,
+        lambda *told: heard.append(told),
+        said.append,
+    )
+    assert len(said) == 2 and "all pages work, on the start of the text. Names are prov" in said[0]
+    assert said[1].endswith(
+        "its names and contexts are final; ablations and baselines are being added."
     )
     assert {lacks for made, lacks in states if made < 2} == {""}, "numbers are provisional"
     assert {lacks for made, lacks in states if made >= 2} == {"ablations and baselines"}

@@ -7,6 +7,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from assay.core import integrity, rng
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
+from assay.features.index.names import Name
 from assay.features.index.reader import Index
 from assay.features.live import prompts
 from assay.features.live.ablation import ablate_features, attribute, matters
@@ -99,6 +102,83 @@ def test_a_change_is_that_of_the_live_functions(asked, one, ask, reader):
     assert (found["text_before"], found["text_after"]) == pytest.approx(
         (made.before.sum(), made.after.sum()), rel=1e-4
     )
+
+
+def test_the_page_in_the_docs_reproduces_an_ablation(tiny, client, ask, capsys):
+    docs = (Path(__file__).parents[2] / "docs/explorer.md").read_text()
+    (code,) = re.findall(r"```py\n(.*?)```", docs, re.DOTALL)
+    row = ask(exact=1)
+    k, then = row["matters"][0]["feature"], row["then"]["id"]
+    for words, here in (
+        ('"smollm2"', repr(str(tiny.model))),
+        ('"small-sae"', repr(str(tiny.model.parent / "one.safetensors"))),
+        (", 7\n", f", {k}\n"),
+        ("blocks.25.hook_resid_post", tiny_world.SITE),
+        ('"The capital of France is"', repr(TEXT)),
+        ('model.encode(" Paris")[0]', str(then)),
+    ):
+        assert code.count(words) == 1
+        code = code.replace(words, here)
+    exec(code, {})
+    assert float(capsys.readouterr().out) == pytest.approx(row["matters"][0]["exact"], abs=1e-5)
+
+
+def plain(html):
+    return " ".join(re.sub("<[^>]*>", "", html).replace("&nbsp;", " ").split())
+
+
+def test_a_feature_without_a_good_name_goes_by_what_it_writes(tiny, client, ask, monkeypatch):
+    monkeypatch.setattr(Name, "poor", True)
+    found = ask(at=8, exact=1)
+    page = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8, "exact": 1}).text)
+    poor = [row["feature"] for row in found["matters"]]
+    for k in poor:
+        feature, known = tiny.index.feature(k), found["known"][str(k)]
+        assert known["promotes"] == [text for text, _ in feature.promoted[:3]]
+        assert known["suppresses"] == [text for text, _ in feature.suppressed[:3]]
+        assert f"{k} strongest on " in page
+    monkeypatch.setattr(prompt.searching, "strongest_places", lambda index, features: {})
+    unseen = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8}).text)
+    assert all(re.search(rf"\b{k} promotes .*? and suppresses ", unseen) for k in poor)
+    assert f"gives {len(poor)} of these features no good name" in page
+    assert "with --tokens 32768" in page
+
+
+def test_an_effect_here_that_is_contrary_to_the_average_is_said_to_be(
+    tiny, client, ask, monkeypatch
+):
+    first = next(row for row in ask(at=8, exact=1)["matters"] if row["beyond"])
+    average = -np.sign(first["exact"]) * 0.25
+    asked = {"text": TEXT, "at": 8, "exact": 1}
+    clause = f"over the indexed text, it {'helps' if average > 0 else 'hurts'} on average:"
+    for usual, says in ((average, True), (-average, False), (None, False)):
+        monkeypatch.setattr(prompt, "usual_effect", lambda index, k, usual=usual: usual)
+        page = plain(client.get(f"{tiny.base}/prompt", params=asked).text)
+        assert (clause in page) == says
+
+
+def test_a_name_is_poor_if_tokens_hardly_say_where_the_feature_fires():
+    mixed, some = (Name("rule", ("a",), score=0.1, precision=p) for p in (0.2, 0.9))
+    assert mixed.poor and Name("").poor and Name("few", words="fires once").poor
+    assert not some.poor and not Name("rule", ("a",), score=0.6, precision=0.2).poor
+    assert not Name("given", words="digits").poor
+
+
+@pytest.mark.parametrize(
+    ("importance", "gradient", "unreliable", "usual"),
+    [
+        ((0.2, 0.1, 0.3), (-0.5, -0.6, -0.4), False, 0.2),
+        ((0.2, -0.1, 0.3), (-0.5, -0.6, -0.4), False, None),
+        ((np.nan,) * 3, (-0.5, -0.6, -0.4), False, -0.5),
+        ((np.nan,) * 3, (-0.5, -0.6, -0.4), True, None),
+    ],
+)
+def test_the_usual_effect_is_that_of_the_features_page(importance, gradient, unreliable, usual):
+    columns = ("importance", "importance_low", "importance_high")
+    columns += ("gradient_active", "gradient_low", "gradient_high")
+    glances = {c: np.array([v]) for c, v in zip(columns, importance + gradient, strict=True)}
+    index = SimpleNamespace(glances=glances, about=SimpleNamespace(unreliable=unreliable))
+    assert prompt.usual_effect(index, 0) == usual
 
 
 def test_a_feature_within_what_random_directions_do_is_not_said_to_help(

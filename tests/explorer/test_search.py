@@ -166,6 +166,11 @@ def test_a_token_without_features_says_whether_it_is_in_the_text(world):
     assert (f"{fires} feature" in page["note"]) == bool(fires) == bool(page["instead"])
     page = told(world, f"{SEARCH}?by=token&id={unseen}&q={quote(words([unseen])[0])}")
     assert "does not occur in the indexed text" in page["note"] and not page["instead"]
+    sentence = quote("The next word is " + words([unseen])[0].strip()).replace("%20", "+")
+    assert page["prompt"] == f"{BASE}/prompt?text={sentence}&rows=size#heat"
+    html = world.client.get(f"{SEARCH}?by=token&id={unseen}&q={quote(words([unseen])[0])}").text
+    assert "let the model read “The next word is " in html
+    assert not told(world, f"{SEARCH}?by=token&q=def")["prompt"]
 
 
 def test_an_unknown_token_leads_to_contexts(world):

@@ -68,7 +68,12 @@ def greedy(tiny, new, clamp):
     return ids[-new:], kl
 
 
-def test_random_directions_of_the_same_length_cost_what_a_naive_pass_says(tiny, client):
+def promoted_by_3(tiny):
+    rows = tiny.index.query("SELECT token FROM logits WHERE feature = 3 AND sign = 1", [])
+    return [row["token"] for row in rows]
+
+
+def test_random_directions_of_the_same_length_cost_and_promote_what_a_naive_pass_says(tiny, client):
     asked = {"clamp": f"3:{CLAMP}", "new": 6}
     found, ids = written(client, tiny, **asked), tiny.ids(TEXT)[0].tolist()
     whole = np.array([[*ids, *greedy(tiny, 6, CLAMP)[0]]])
@@ -76,12 +81,14 @@ def test_random_directions_of_the_same_length_cost_what_a_naive_pass_says(tiny, 
     step = (codes[:, 3] - CLAMP) * (np.arange(whole.shape[1]) > 0)
     size = np.linalg.norm(tiny.part(step, 3)[0], axis=-1)[None, :, None]
     drawn = rng.normal(np.array([0]), "ablation.controls", 0, (steer_page.DRAWS, 24))[0]
-    costs = []
+    costs, chances = [], []
     for u in drawn / np.linalg.norm(drawn, axis=1, keepdims=True):
         changed = tiny.naive(whole, less=-size * u)[0]
         a, b = (log_probabilities(x)[len(ids) - 1 : -1] for x in (changed, plain))
         costs.append((np.exp(a) * (a - b)).sum(1).mean())
+        chances.append(np.exp(a)[:, promoted_by_3(tiny)].sum(1).mean())
     assert found["random_kl"] == pytest.approx(costs, abs=1e-4)
+    assert found["promoted"][0]["random"] == pytest.approx(chances, abs=1e-4)
     page = client.get(f"{tiny.base}/steer", params={"text": TEXT, **asked}).text
     more = found["mean_kl"] > max(found["random_kl"])
     assert ("more than each of" if more else "no more than random directions") in page
@@ -100,16 +107,14 @@ def test_promoted_tokens_have_the_probability_that_a_naive_pass_gives_them(tiny,
     plain, codes = tiny.naive(whole)
     step = (codes[:, 3] - CLAMP) * (np.arange(whole.shape[1]) > 0)
     changed = tiny.naive(whole, less=tiny.part(step, 3))[0]
-    tokens = [r["token"] for r in tiny.index.query(
-        "SELECT token FROM logits WHERE feature = 3 AND sign = 1", [])]  # fmt: skip
     for name, logits in (("before", plain), ("after", changed)):
-        chance = np.exp(log_probabilities(logits)[first - 1 : -1][:, tokens]).sum(1).mean()
-        assert found[name] == pytest.approx(chance, abs=1e-4)
+        chances = np.exp(log_probabilities(logits)[first - 1 : -1])
+        assert found[name] == pytest.approx(chances[:, promoted_by_3(tiny)].sum(1).mean(), abs=1e-4)
     page = client.get(f"{tiny.base}/steer", params={"text": TEXT, **asked}).text
     likelier = found["after"] > found["before"]
-    assert f"promotes got {'likelier' if likelier else 'less likely'}:" in " ".join(
-        re.sub(r"<[^>]*>", "", page).split()
-    )
+    words = " ".join(re.sub(r"<[^>]*>", "", page).split())
+    assert f"promotes got {'likelier' if likelier else 'less likely'}:" in words
+    assert "Under the random directions, they have " in words
 
 
 def test_a_feature_that_is_set_to_no_amount_is_set_to_its_maximum(tiny, client):

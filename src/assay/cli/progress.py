@@ -17,7 +17,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from assay.core.compute import Range, lasting, time_in_words
+from assay.core.compute import Range, amount, lasting, time_in_words
 from assay.core.nouns import counted
 from assay.core.plain import plain
 from assay.evaluation.watching import BEGINS, Begun, Remaining, Warned
@@ -214,6 +214,8 @@ class Bar(LiveLines):
         self.unit, self.remaining = unit, Remaining()
         self.below: list[str] = []
         """Lines under the bar, which the code at work may change."""
+        self.in_all: float | None = None
+        """Seconds that this step and all later ones take, where that is known."""
         self.printed: list[str] = []
         super().__init__(name, console)
         self.spoken = self.started
@@ -234,12 +236,16 @@ class Bar(LiveLines):
             self.printed = list(self.below)
 
     def line(self) -> str:
-        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
+        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`;
+        the time of all steps is first, so that no narrow terminal cuts it off."""
         r = self.remaining
+        done = f"{r.done:,} of {r.total:,} {self.unit}"
+        if self.in_all is not None:
+            return f"{self.name}, {lasting(amount(self.in_all))} left in all: {done}"
         left = ""
         if r.seconds is not None and r.done < r.total:
             left = f", about {time_in_words(r.seconds)} left"
-        return f"{self.name}: {r.done:,} of {r.total:,} {self.unit}{left}"
+        return f"{self.name}: {done}{left}"
 
     def lines(self) -> Sequence[Text]:
         """The line with a bar before it, and the lines below."""
@@ -288,9 +294,11 @@ class Stages:
         if self.bar is not None:
             self.bar.__exit__(*error)
 
-    def __call__(self, stage: str, completed: int, total: int, step: str = "") -> None:
-        """Takes how many of how many of something are done, and perhaps in which step; each begins
-        with a line, which says what is done before the first of them."""
+    def __call__(
+        self, stage: str, completed: int, total: int, step: str = "", in_all: float | None = None
+    ) -> None:
+        """Takes how many of how many of something are done, and perhaps in which step and how long
+        all steps take; each begins with a line, which says what is done before the first."""
         if self.bar is None or self.bar.unit != stage or not completed:
             self.__exit__()
             self.bar = Bar(f"{self.name}{step}", stage).__enter__()
@@ -299,4 +307,5 @@ class Stages:
             else:
                 begins = BEGINS.get(stage, "loading the model")
                 self.bar.say(f"{self.bar.name}: {begins}, then {total:,} {stage}")
+        self.bar.in_all = in_all
         self.bar(completed, total)

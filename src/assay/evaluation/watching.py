@@ -57,6 +57,11 @@ class Remaining:
         self.done, self.total, self._last = done, total, moment
 
     @property
+    def measured(self) -> tuple[float, int]:
+        """Seconds that were measured, and how many were done in them."""
+        return self._worked, self._made
+
+    @property
     def seconds(self) -> float | None:
         """Seconds that the rest takes at the speed so far; None: not known yet."""
         return (self.total - self.done) * self._worked / self._made if self._made > 0 else None

@@ -22,8 +22,9 @@ from assay.evaluation import sources
 from assay.evaluation.indexing import IndexSetting, index, steps
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
-from assay.evaluation.watching import BEGINS, Remaining
+from assay.evaluation.watching import BEGINS
 from assay.explorer.library import Library, Making, Progress
+from assay.explorer.pace import Pace, planned
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
@@ -38,8 +39,10 @@ LAST_WORDS = 5.0
 """Seconds that the terminal is waited for when the server ends."""
 AGAIN = "start assay serve again to resume"
 
-Stages: TypeAlias = "AbstractContextManager[Callable[[str, int, int, str], None]]"
-"""Shows what is being done, how much of how much is, and in which step."""
+Show: TypeAlias = Callable[[str, int, int, str, float | None], None]
+"""Shows what is being done, how much of how much is, in which step, and the seconds that all of it
+takes."""
+Stages: TypeAlias = "AbstractContextManager[Show]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,8 @@ class Wanted:
     text without gradients, then with them, then all of the text, and last with ablations and
     baselines."""
     root: str
+    features: int
+    """Those of the dictionary."""
     covering: int = 0
     """Tokens of the index that lacks ablations at most; 0: there is none."""
 
@@ -130,6 +135,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         text=text,
         steps=(*steps, whole),
         root=str(root),
+        features=source.dictionary.width,
         covering=best.tokens if best is not None and covering else 0,
     )
 
@@ -187,7 +193,7 @@ def index_in_background(
 
     def follow() -> None:
         with stages as show:
-            _listen(ours, process, making, request, show)
+            _listen(ours, process, making, request, show, say)
         if making.progress.finished:
             say(f"{request.name} is indexed completely")
         elif process.exitcode != -signal.SIGTERM:  # which is how the server ends it
@@ -208,10 +214,12 @@ def _listen(
     process: SpawnProcess,
     making: Making,
     request: Wanted,
-    show: Callable[[str, int, int, str], None],
+    show: Show,
+    say: Callable[[str], None],
 ) -> None:
-    """Hear of the process's progress until it ends; each index that is made has its own steps."""
-    remaining, stage = Remaining(), ""
+    """Hear of the process's progress until it ends, and say what can be viewed already; each index
+    that is made has its own steps."""
+    pace = Pace(planned(request.steps, request.features))
     steps_of_each = [steps(**reading) for reading in request.steps]
     first = len(steps_of_each) > 1 and not making.there
     making.progress = Progress(first=first)
@@ -232,27 +240,27 @@ def _listen(
                 making.made += 1
                 if making.made == len(request.steps) - 1:
                     making.lacks = request.lacks
-                making.progress = Progress(first=False)
+                making.progress = Progress(first=False, seconds=pace.seconds)
+                if making.made < len(request.steps):
+                    say(making.words)
             case "finished":
                 making.there = True
                 making.progress = Progress(first=False, finished=True, share=1.0)
                 return
             case (str(what), int(done), int(total)):
-                remaining, stage = (remaining if what == stage else Remaining()), what
-                remaining(done, total)
                 earlier = sum(map(len, steps_of_each[: making.made]))
                 step = earlier + steps_of_each[making.made].index(what) + 1
-                every = sum(map(len, steps_of_each))
-                show(what, done, total, f", step {step} of {every}")
+                pace(step - 1, done, total)
+                show(what, done, total, f", step {step} of {len(pace.work)}", pace.seconds)
                 making.progress = Progress(
                     step=step,
-                    steps=every,
+                    steps=len(pace.work),
                     words="making the index" if done else BEGINS.get(what, "loading the model"),
                     done=done,
                     total=total,
                     unit=what,
                     share=done / total if total else 0.0,
-                    seconds=remaining.seconds,
+                    seconds=pace.seconds,
                     first=first,
                 )
 

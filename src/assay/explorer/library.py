@@ -33,7 +33,7 @@ class Progress:
     share: float = 0.0
     """Of what is being done, from 0 to 1."""
     seconds: float | None = None
-    """That the rest of it takes, about; None: not known yet."""
+    """That the rest of all steps takes, about; None: not known yet."""
     first: bool = True
     """Whether it is an index of the text's start alone, which is there soon."""
     finished: bool = False
@@ -60,6 +60,22 @@ class Making:
     made: int = 0
     """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)
+
+    @property
+    def words(self) -> str:
+        """Say what can be viewed already, and what is being done."""
+        if self.lacks:
+            return (
+                f"{self.name} can be viewed, and its names and contexts are final; {self.lacks} "
+                "are being added."
+            )
+        if self.there:
+            now = f"{self.name} can be viewed: all pages work, on the start of the text."
+            if self.progress.first:
+                now = f"An index of {self.name} is there; Assay checks whether it is complete."
+            return f"{now} Names are provisional until the index is whole."
+        first = ": the start of the text first, so that there is something to see soon"
+        return f"{self.name} is being indexed{first * self.progress.first}."
 
 
 class Unmade(Problem):

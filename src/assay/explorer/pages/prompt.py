@@ -13,12 +13,14 @@ from urllib.parse import quote
 import numpy as np
 from starlette.datastructures import QueryParams
 
+from assay.evaluation.indexing import IndexSetting
 from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import Loaded
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
+from assay.features.index import searching
 from assay.features.index.reader import Index
 from assay.features.live.ablation import Attribution
 from assay.features.live.edits import Chance, Changed, Outlook
@@ -141,6 +143,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if loaded is None:
         return Shown("prompt.html", values | {"state": "loading"}, drawings)
     with kept("prompt.html", values, drawings):
+        growing = library.growing(base)
+        values |= {"provisional": growing is not None and not growing.lacks}
         values |= {"state": "read"} | answers(index, loaded, q)
     return Shown("prompt.html", values, drawings)
 
@@ -177,6 +181,7 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         "q": q,
         "orders": ORDERS,
         "ways": query_args.WAYS,
+        "usual_tokens": IndexSetting().tokens,
         "Wanted": Wanted,
         "instead": query_args.instead,
         "without": query_args.without,
@@ -354,8 +359,30 @@ def _chance(chance: Chance) -> dict[str, Any]:
 
 
 def _known(index: Index, features: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """What links to these features say of them."""
+    """What links to these features say of them; of those without a good name also where they
+    fire most strongly in the indexed text, and the tokens that they write."""
+    names = index.names(features)
+    poor = [k for k, name in names.items() if name.poor]
+    strongest = searching.strongest_places(index, poor)
+    promotes, suppresses = (index.promoted(poor, sign=sign) for sign in (1, -1))
     return {
-        k: {"name": name, "maximum": float(index.maxima[k])}
-        for k, name in index.names(features).items()
+        k: {
+            "name": name,
+            "maximum": float(index.maxima[k]),
+            "usual": usual_effect(index, k),
+            "strongest": strongest.get(k),
+            "promotes": promotes.get(k, []),
+            "suppresses": suppresses.get(k, []),
+        }
+        for k, name in names.items()
     }
+
+
+def usual_effect(index: Index, feature: int) -> float | None:
+    """The mean effect of a feature on the loss of the indexed text where it is on, as its page
+    gives it; None where it is unknown or cannot be told from 0."""
+    for begins, column in (("importance", "importance"), ("gradient", "gradient_active")):
+        low, high = (index.glances[f"{begins}_{end}"][feature] for end in ("low", "high"))
+        if not np.isnan(low) and not (begins == "gradient" and index.about.unreliable):
+            return None if low <= 0 <= high else float(index.glances[column][feature])
+    return None

@@ -33,6 +33,8 @@ MATCHES = ("The token", "Longer tokens that begin with", "Longer tokens that con
 """How tokens match what was typed, the nearest first."""
 ROWS, LIKE = 25, 12
 """Features on one page of a list, and tokens offered that hold what was typed."""
+SENTENCE = "The next word is {}"
+"""A prompt in which the model reads a word for which no feature is listed."""
 LONGEST = 200
 """Characters that can be searched for."""
 COLUMNS = {
@@ -72,16 +74,21 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "lists": [],
         "note": "",
         "instead": "",
+        "prompt": "",
+        "promoted": "",
     }
     if text and by == "text":
         values |= _by_text(index, base, text, offset)
     elif text:
         values |= _by_token(index, base, by, text, query, offset)
+        if by == "token" and not any(listing["total"] for listing in values["lists"]):
+            values |= _elsewhere(index, base, text)
     return Shown(
         "search.html",
         values,
         {
             "ways": WAYS,
+            "sentence": SENTENCE,
             "matches": MATCHES,
             "fewest": FIRINGS_PER_TOKEN,
             "examples": _examples(index, base),
@@ -174,6 +181,18 @@ def _unlisted(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[s
         return {"note": f"{note}In the stored contexts, no feature fires on it."}
     fires = f"In the stored contexts, {several(firing, 'feature fires', 'features fire')} on it."
     return {"note": note + fires, "instead": link(f"/{base}/search", [("by", "text"), ("q", text)])}
+
+
+def _elsewhere(index: Index, base: str, text: str) -> dict[str, str]:
+    """Where else to look for features of a word for which none is listed: a prompt that the model
+    reads, and what promotes it."""
+    sentence = [("text", SENTENCE.format(text.strip())), ("rows", "size")]
+    promoted = searching.tokens_like(index, "promoted", text, LIKE)
+    is_promoted = any(row["features"] and not _match(row["text"], text) for row in promoted)
+    return {
+        "prompt": f"{link(f'/{base}/prompt', sentence)}#heat" if index.about.model else "",
+        "promoted": link(f"/{base}/search", [("by", "promoted"), ("q", text)]) * is_promoted,
+    }
 
 
 def _choices(

@@ -21,7 +21,7 @@ from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.live.steering import chances, control, steer
+from assay.features.live.steering import compare, steer
 
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
@@ -128,8 +128,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         if written["state"] == "written" and any(written["kl"]):
             ids = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
             whole = [*ids, *(s.after_id for s in writing.steps[: q.new] if s.after_id is not None)]
-            written["random_kl"] = _control(loaded, q, whole, len(ids))
-            written["promoted"] = _promoted(loaded, index, q, whole, len(ids))
+            written |= _compared(loaded, index, q, whole, len(ids))
     return Shown("steer.html", values | written | {"room": room}, drawings)
 
 
@@ -199,21 +198,12 @@ def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
     return loaded.writings.find(q.same, begin)
 
 
-def _control(loaded: Loaded, q: Question, ids: Sequence[int], first: int) -> list[float]:
-    """What random directions cost per token on what the changed model wrote, from `first` on."""
-    changes = [w.change for w in q.wanted]
-    costs: list[float] = loaded.ask(
-        ("control", q.same, len(ids)),
-        lambda reader: control(reader, ids, changes, first=first, draws=DRAWS).tolist(),
-    )
-    return costs
-
-
-def _promoted(
+def _compared(
     loaded: Loaded, index: Index, q: Question, ids: Sequence[int], first: int
-) -> list[dict[str, Any]]:
-    """How likely the tokens that each changed feature promotes are in what the changed model
-    wrote, from `first` on, as the model is and with the change."""
+) -> dict[str, Any]:
+    """What random directions cost per token on what the changed model wrote, from `first` on, and
+    how likely the tokens that each changed feature promotes are there: as the model is, with the
+    change, and with each random direction."""
     changes = [w.change for w in q.wanted]
     tokens: dict[int, list[int]] = {w.feature: [] for w in q.wanted}
     for row in index.query(
@@ -223,14 +213,24 @@ def _promoted(
     ):
         tokens[row["feature"]].append(row["token"])
     sets = {feature: promoted for feature, promoted in tokens.items() if promoted}
-    pairs = loaded.ask(
-        ("chances", q.same, len(ids)),
-        lambda reader: chances(reader, ids, changes, [*sets.values()], first=first),
+    found = loaded.ask(
+        ("compare", q.same, len(ids)),
+        lambda reader: compare(reader, ids, changes, [*sets.values()], first=first, draws=DRAWS),
     )
-    return [
-        {"feature": feature, "tokens": len(promoted), "before": before, "after": after}
-        for (feature, promoted), (before, after) in zip(sets.items(), pairs, strict=True)
-    ]
+    rows = zip(sets.items(), found.chances.T.tolist(), strict=True)
+    return {
+        "random_kl": found.cost.tolist(),
+        "promoted": [
+            {
+                "feature": k,
+                "tokens": len(promoted),
+                "before": before,
+                "after": after,
+                "random": rest,
+            }
+            for (k, promoted), (before, after, *rest) in rows
+        ],
+    }
 
 
 def describe_writing(writing: Writing, new: int) -> dict[str, Any]:

@@ -57,6 +57,11 @@ class Name:
         return self._weak and (self.precision or 0.0) < PRECISE
 
     @property
+    def poor(self) -> bool:
+        """Whether the text says too little of where it fires: it has no name, or a mixed one."""
+        return self.kind in ("", "few") or self.mixed
+
+    @property
     def some(self) -> bool:
         """Whether it fires on the rule's tokens, though on few of the places where these are."""
         return self._weak and not self.mixed

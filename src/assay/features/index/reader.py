@@ -340,15 +340,17 @@ class Index(_Tables):
         """The features to look at first, each with how many twins it hides."""
         return names.start(self)
 
-    def promoted(self, features: Sequence[int], count: int = 3) -> dict[int, list[str]]:
-        """Tokens that features promote most."""
+    def promoted(
+        self, features: Sequence[int], count: int = 3, sign: int = 1
+    ) -> dict[int, list[str]]:
+        """Tokens that features promote most, or with sign −1 suppress most."""
         listed = (
             ", ".join(str(int(feature)) for feature in features) or "NULL"
         )  # a list in so many words, by which blocks are skipped
         rows = self.query(
             f"SELECT feature, token FROM logits WHERE feature IN ({listed}) AND rank < ? AND "
-            "sign > 0 ORDER BY feature, rank",
-            [count],
+            "sign = ? ORDER BY feature, rank",
+            [count, sign],
         )
         words = self.words({row["token"] for row in rows})
         promoted: dict[int, list[str]] = {int(feature): [] for feature in features}

@@ -92,49 +92,48 @@ def steer(
     )
 
 
-def control(
-    reader: Reader,
-    ids: Sequence[int],
-    changes: Sequence[Change],
-    *,
-    first: int,
-    draws: int = 8,
-    seed: int = 0,
-) -> Float[np.ndarray, " n"]:
-    """What random directions cost in the place of changes, each as long as these at every token:
-    mean KL from the model as it is at tokens `first` and later of a text, nats, of each draw.
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What changes do to the predictions of a text, and what random directions do in their
+    place."""
 
-    One pass of the later blocks per draw. Raises: DataError for a text that cannot be read."""
-    reading = reader.read_ids(ids)
-    part = _added(reader, reading, changes)
-    size = part.norm(dim=-1, keepdim=True)
-    target = torch.tensor(list(ids[first:]), device=part.device)
-    costs = []
-    for direction in unit_directions(seed, draws, reading):
-        changed, plain = _logits(reader, reading, size * direction, first)
-        costs.append(float(nats(changed, plain, target)[1].mean()))
-    return np.maximum(costs, 0.0)
+    cost: Float[np.ndarray, " n"]
+    """Of each random direction: mean KL from the model as it is, nats."""
+    chances: Float[np.ndarray, "2+n sets"]
+    """How likely it is that the next token is one of each set: as the model is, with the changes,
+    and with each random direction."""
 
 
-def chances(
+def compare(
     reader: Reader,
     ids: Sequence[int],
     changes: Sequence[Change],
     sets: Sequence[Sequence[int]],
     *,
     first: int,
-) -> list[tuple[float, float]]:
-    """Measure how likely it is that the next token is one of a set, as the model is and with the
-    changes: the mean over tokens `first` and later of a text, for each set.
+    draws: int = 8,
+    seed: int = 0,
+) -> Compared:
+    """Compare changes with random directions, each as long as these at every token: means over
+    tokens `first` and later of a text.
 
-    Raises: DataError for a text that cannot be read."""
+    One pass of the later blocks per draw. Raises: DataError for a text that cannot be read."""
     reading = reader.read_ids(ids)
     part = _added(reader, reading, changes)
-    with_it, without = (x.softmax(-1) for x in _logits(reader, reading, part, first))
-    return [
-        (float(without[:, chunk].sum(-1).mean()), float(with_it[:, chunk].sum(-1).mean()))
-        for chunk in map(list, sets)
-    ]
+    size = part.norm(dim=-1, keepdim=True)
+    target = torch.tensor(list(ids[first:]), device=part.device)
+
+    def chances(logits: torch.Tensor) -> list[float]:
+        probabilities = logits.softmax(-1)
+        return [float(probabilities[:, chunk].sum(-1).mean()) for chunk in map(list, sets)]
+
+    changed, plain = _logits(reader, reading, part, first)
+    costs, likely = [], [chances(plain), chances(changed)]
+    for direction in unit_directions(seed, draws, reading):
+        turned, _ = _logits(reader, reading, size * direction, first)
+        costs.append(float(nats(turned, plain, target)[1].mean()))
+        likely.append(chances(turned))
+    return Compared(np.maximum(costs, 0.0), np.array(likely))
 
 
 def _added(reader: Reader, reading: Reading, changes: Sequence[Change]) -> torch.Tensor:
