@@ -172,6 +172,8 @@ class Part:
             "levels": [models.levels(m) for m in self.models],
             **self._beginning,
         }
+        if self.task.start and not self.task.less:  # the second model may also be subtracted
+            words["second model"] = "the start"
         if table := self.task.intervention:
             words["intervention"] = stated(msgspec.structs.replace(table, name="", prompts=""))
         return ReadingsSpec(
