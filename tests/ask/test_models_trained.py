@@ -98,6 +98,15 @@ def test_it_learns_what_it_reads_and_a_change_as_large_does_not(learned, here):
     assert np.array_equal(result.arms["learned"].indeed, again.arms["learned"].indeed)
 
 
+def test_a_control_of_a_difference_is_that_of_the_model_less_the_first_model(learned):
+    """In one store, where neither takes the numbers of the other."""
+    folder, result = learned
+    with contextlib.chdir(folder):
+        alone = run(folder, STUDY.replace("learned.indeed", "tuned.indeed"), "alone.toml")
+    less = alone.arms["tuned/shuffled"].indeed - result.arms["main"].indeed
+    assert np.allclose(result.arms["learned/shuffled"].indeed, less, atol=1e-4)
+
+
 def test_adams_first_step_moves_every_weight_that_has_a_gradient_by_the_rate(base, tmp_path):
     """m/√v is the sign of the gradient after one step, whatever its size."""
     corpus = tmp_path / "texts"

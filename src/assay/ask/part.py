@@ -117,8 +117,7 @@ class Part:
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
         model, words = self._asked
-        reading = self._reading
-        return AskedSpec(seed=seed, model=model, asked=words, smoke=smoke, reading=reading)
+        return AskedSpec(seed=seed, model=model, asked=words, smoke=smoke, reading=self._reading)
 
     def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
         """The specs of its runs, one for each run of the arm main."""
@@ -171,6 +170,7 @@ class Part:
             "prompts": [p.digest for p in self.task.sets],
             "levels": [models.levels(m) for m in self.models],
             **self._beginning,
+            **({"second model": "start"} if self.task.start and not self.task.less else {}),
         }
         if table := self.task.intervention:
             words["intervention"] = stated(msgspec.structs.replace(table, name="", prompts=""))
