@@ -455,21 +455,28 @@ def _if_units(
     too."""
     lines = list[str]()
     taken = {d for c in question.parsed.columns if c.how != "mean" or c.ranges for d in c.over}
-    for name in question.stay if len(question.axes) == 1 else ():
-        if name in taken or question.rows[name].nunique() < FEWEST:
-            continue
+    decided = judgement.outcome in ("holds", "fails")
+    for name in (d for d in question.stay if decided and d not in taken):
         labels = tuple(d for d in question.labels if d != name)
-        crossed = replace(question, axes=(*question.axes, name), labels=labels)
-        with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
-            for both in dependence.averaged(cells_of(crossed), name, level):
-                outcome = judging.outcome_of(judgement.claim, *both.limits)
-                if judgement.outcome in ("holds", "fails") and outcome != judgement.outcome:
-                    low, high = both.limits
-                    lines.append(
-                        f"the claim is about these {question.levels_of(name)} only: with them as "
-                        f"units, too, the interval is [{low:.3g}, {high:.3g}], and the outcome "
-                        f"would be {outcome}"
-                    )
+        limits = list[Limits]()
+        for unit in question.axes:  # three factors at once have no interval
+            crossed = replace(question, axes=(unit, name), labels=labels)
+            with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
+                limits += [g.limits for g in dependence.averaged(cells_of(crossed), name, level)]
+        if not limits:
+            continue
+        low, high = min(x.low for x in limits), max(x.high for x in limits)
+        outcome = judging.outcome_of(judgement.claim, low, high)
+        if outcome == judgement.outcome:
+            continue
+        if question.rows[name].nunique() < FEWEST:
+            then = "with so few of them as units, the outcome would be undecided"
+        else:
+            then = (
+                f"with them as units, too, the interval is [{low:.3g}, {high:.3g}], and the "
+                f"outcome would be {outcome}"
+            )
+        lines.append(f"the claim is about these {question.levels_of(name)} only: {then}")
     return lines
 
 
