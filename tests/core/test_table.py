@@ -1177,6 +1177,11 @@ def test_an_effect_of_one_template_is_said_to_be_of_these_alone(unit, count):
     (note,) = [n for n in judged.notes if f"about these {count} templates only" in n]
     assert note.endswith("the outcome would be undecided")
     assert ("with so few of them" in note) == (count < 6)
+    # the means over all levels are not what is compared where the largest one is taken
+    assert [*judged.sides] == [*means]
+    largest = [f"max(mean({a}.x, over=topic), over=template)" for a in ("new", "old")]
+    most = assay.judge(rows, claim=" - ".join(largest) + " > 0.05", unit="seed", control="other")
+    assert most.outcome == "holds" and not most.sides
 
 
 def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():
