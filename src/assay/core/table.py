@@ -437,7 +437,8 @@ def _weigh(
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
-    more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
+    alone = first.name in (SELECTION, dependence.ORDER)
+    more = "" if alone else "more rows of the same groups do not help: "
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")

@@ -318,7 +318,8 @@ def renewed(looks: Iterable[Line], experiment: Experiment) -> list[Line]:
         for text, then in look["claims"].items() if "edition" in look else ():
             with_roles.setdefault(text, then)
     now = {s.text: claims_key([s])[:12] for s in claims}
-    without, risky = unsourced(experiment), {s.text for s in claims if getattr(s, "kind", "") == "risky"}
+    without = unsourced(experiment)
+    risky = {s.text for s in claims if isinstance(s, Claim) and s.kind == "risky"}
 
     def is_same(look: Line, text: str, then: str) -> bool:
         if "edition" not in look:
