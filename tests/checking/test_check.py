@@ -612,6 +612,27 @@ def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     assert same.outcome == "undecided" and same.judged.reason == "units agree"
 
 
+@pytest.mark.parametrize("holds", ["effect < -1", "effect_before - effect_after > 1"])
+@pytest.mark.parametrize(("level", "said"), [(0.0, True), (3.0, False)])
+def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, said):
+    """That it does not fall then says nothing about what was taken out; log-probabilities are
+    always below 0 and are no leads."""
+    at = np.random.default_rng(0).normal(0, 0.5, 24)
+
+    def lead(heads, prompts):
+        return [level + 0.2 * len(heads or ()) * at[p["i"]] + at[p["i"]] for p in prompts]
+
+    def asked(function):
+        about = {"heads": [(0, 0)], "of": (2, 4), "holds": holds, "prompts": rows}
+        return assay.check("It falls", function, **about, cache=False, ledger=False)
+
+    rows = [{"i": i} for i in range(24)]
+    v = asked(lead)
+    assert v.outcome == "fails" and any("none to lose" in n for n in v.remarks) == said
+    v = asked(lambda heads, prompts: [x - 9 for x in lead(heads, prompts)])
+    assert v.outcome == "fails" and not any("none to lose" in n for n in v.remarks)
+
+
 def test_the_order_of_a_file_is_a_note_and_that_of_a_time_decides(tmp_path):
     rows = [{"text": "x" * n} for n in range(1, 40)]
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 Arms = dict[str, "xr.Dataset"]
 FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
+NOTICEABLE = 1.2
+"""An interval that allows for the order of units is reported from so many times the width on."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
@@ -425,9 +427,9 @@ def _weigh(
         limits = grouping.limits
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
-        wider = limits.low < judgement.low or judgement.high < limits.high
-        if grouping.name == dependence.ORDER and not wider:
-            continue  # what would make the interval narrower is no reason to doubt it
+        times = (limits.high - limits.low) / max(judgement.high - judgement.low, 1e-300)
+        if grouping.name == dependence.ORDER and same and times < NOTICEABLE:
+            continue  # an interval that is as narrow is no reason to doubt this one
         grouping = replace(grouping, limits=limits, changes=changes)
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
