@@ -612,6 +612,21 @@ def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     assert same.outcome == "undecided" and same.judged.reason == "units agree"
 
 
+def test_other_heads_that_have_the_effect_together_are_to_be_checked_one_by_one():
+    """One of the pair does everything, and nothing but a check of each shows that."""
+
+    def lead(heads, prompts):
+        size = {(0, 2): 2.0, (0, 0): 1.0, (0, 1): 1.0}
+        return [(9 - sum(size.get(h, 0.0) for h in heads or ())) * p["x"] for p in prompts]
+
+    rows = [{"x": x} for x in np.random.default_rng(0).uniform(1, 2, 24)]
+    about = {"heads": [(0, 0), (0, 1)], "of": (1, 4), "holds": "effect < -1"}
+    v = assay.check("It falls", lead, prompts=rows, **about, cache=False, ledger=False)
+    assert v.outcome == "unspecific"
+    (note,) = [n for n in v.remarks if "check each by itself" in n]
+    assert "heads=[(0, 2)]" in note and "heads=[(0, 3)]" in note
+
+
 @pytest.mark.parametrize("holds", ["effect < -1", "effect_before - effect_after > 1"])
 @pytest.mark.parametrize(("level", "said"), [(0.0, True), (3.0, False)])
 def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, said):

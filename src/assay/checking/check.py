@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEFORE, AFTER = ENDS
+SETS = ("heads", "neurons", "latents")
+"""Kinds of which several are changed at once."""
 MOVED = 2.0
 """Standard deviations of prompts from which it is reported that a number moves which the condition
 does not name."""
@@ -358,7 +360,7 @@ class _Asked:
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
-        self.notes += _untouched(self.arms[kind], kind)
+        self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
         named = {c.name for c in parse(question.holds).columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
@@ -366,6 +368,20 @@ class _Asked:
             "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
         )
         return Check(question, rows, judged, (*self.notes, *tried), _about(calls))
+
+    def _singly(self, judged: Judged) -> list[str]:
+        """Say how to find out which part has the effect, where several others have it together."""
+        if self.what.kind not in SETS:
+            return []
+        for arm in (a for a, v in judged.controls.items() if v.outcome == "holds"):
+            parts = self.things[arm]() if arm in self.things else ()
+            if len(parts) > 1:
+                first, second, *_ = (f"{self.what.kind}=[{part}]" for part in parts)
+                return [
+                    f"control {arm} satisfies the claim, perhaps because of a single one of these: "
+                    f"check each by itself, {first}, {second}{' and so on' * (len(parts) > 2)}"
+                ]
+        return []
 
     def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
         """Note by how much the mean effect differs between two calls."""
