@@ -356,9 +356,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     @property
     def _instead(self) -> str:
-        """What decides the claim where more units would be impractical: another claim, on units that
-        nobody has looked at; one that more is claimed by has its threshold between the method and a
-        control."""
+        """What decides the claim where more units would be impractical: another claim, on units at
+        which nobody has looked, whose threshold may lie between the method and a control."""
         less = "units that vary less"
         new = f"freeze a new claim on fresh {' and '.join(plural(unit, 2) for unit in self.n)}"
         name = self.reason.removeprefix("control ").removesuffix(" not beaten")
