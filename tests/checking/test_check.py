@@ -136,7 +136,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     assert counted(check()) == counted(check()) == [], "the same claim twice is one"
     assert counted(check(holds="effect > 0.6")) == [
         "2 claims were tried on these prompts with this function",
-        "the same measure was judged before: “effect > 0.5” (holds)",
+        "the same measure was judged before on this machine: “effect > 0.5” (holds)",
     ]
     turned = assay.direction(ACTS, np.roll(LABELS, 3))
     assert counted(check(vector=turned, prompts=ROWS[::-1][:16]))[0] == (
@@ -181,8 +181,10 @@ def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, mon
     four = check(effect, **head)
     assert four.outcome == "holds" and len(four.judged.controls) == 4
     assert "4 of the 15 others in of= were tried; draws=15 tries all" in four.notes
-    before = "the same claim was judged before with other options or another function: unspecific"
-    assert before in four.notes
+    before = (
+        "the same claim was judged before on this machine, with other options or another function"
+    )
+    assert f"{before}: unspecific" in four.notes
 
 
 def test_a_ledger_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
