@@ -614,6 +614,24 @@ def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     assert same.outcome == "undecided" and same.judged.reason == "units agree"
 
 
+@pytest.mark.parametrize(("alike", "said"), [(True, False), (False, True)])
+def test_an_effect_with_one_of_four_speakers_is_said_to_be_of_these_alone(alike, said):
+    """Its interval over things is narrow, and over other speakers nothing is known."""
+    draw, things = np.random.default_rng(0), "abcdefgh"
+    rows = [{"text": f"{s} saw {t}", "thing": t, "speaker": s} for t in things for s in "ABCD"]
+    noise = {row["text"]: draw.normal(0, 0.05) for row in rows}
+
+    def logit(vector, prompts):
+        size = 0.0 if vector is None else float(vector @ TRUE)
+        share = [0.5 if alike else 2.0 * (p["speaker"] == "A") for p in prompts]
+        return [size * (x + noise[p["text"]]) for x, p in zip(share, prompts, strict=True)]
+
+    v = check(logit, prompts=rows, holds="effect > 0.3")
+    assert v.outcome == "holds" and "8 things" in repr(v)
+    notes = [n for n in v.remarks if "about these 4 speakers only" in n]
+    assert bool(notes) == said and all("with so few of them" in n for n in notes)
+
+
 def test_other_heads_that_have_the_effect_together_are_to_be_checked_one_by_one():
     """One of the pair does everything, and nothing but a check of each shows that."""
 

@@ -22,6 +22,7 @@ from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST, interval
 from assay.core.judging import rename_unit
+from assay.core.nouns import counted
 from assay.core.reasons import (
     BLIND,
     GROUPED,
@@ -336,7 +337,7 @@ class Check(Concluded):
 
     def __repr__(self) -> str:
         j, q = self.judged, self.question
-        n = " × ".join(f"{count} {unit}s" for unit, count in j.n.items())
+        n = " × ".join(counted(count, unit) for unit, count in j.n.items())
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         lines = [

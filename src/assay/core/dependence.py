@@ -389,16 +389,27 @@ def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     return pairs
 
 
-def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> list[str]:
+def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Say of which groups every value of a unit has some of each, and thus of what a claim is about
-    no others: these 4 beginnings of text. Groupings that are the same are named once. All are
-    numbers of each row."""
+    no others: these 4 beginnings of text; with these groups. Groupings that are the same are named
+    once. All are numbers of each row."""
     words_by_groups = dict[tuple[int, ...], str]()
     for name, of in groups.items():
         cells, count = len(np.unique(np.stack([unit, of]), axis=1).T), len(np.unique(of))
         if 1 < count <= len(of) / 2 and cells == count * len(np.unique(unit)):
             words_by_groups.setdefault(tuple(of.tolist()), f"these {groups_in_words(name, count)}")
-    return [*words_by_groups.values()]
+    return {words: np.array(of) for of, words in words_by_groups.items()}
+
+
+def about_these(these: str, count: int, limits: Limits, outcome: str) -> str:
+    """Say that a claim is about so many levels alone, which would have another outcome with them as
+    units, too."""
+    if count < FEWEST:
+        then = "with so few of them as units, the outcome would be undecided"
+    else:
+        interval = "the interval is [{:.3g}, {:.3g}]".format(*limits)
+        then = f"with them as units, too, {interval}, and the outcome would be {outcome}"
+    return f"the claim is about {these} only: {then}"
 
 
 def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:

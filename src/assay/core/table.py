@@ -468,18 +468,11 @@ def _if_units(
                 limits += [g.limits for g in dependence.averaged(cells_of(crossed), name, level)]
         if not limits:
             continue
-        low, high = min(x.low for x in limits), max(x.high for x in limits)
-        outcome = judging.outcome_of(judgement.claim, low, high)
-        if outcome == judgement.outcome:
-            continue
-        if question.rows[name].nunique() < FEWEST:
-            then = "with so few of them as units, the outcome would be undecided"
-        else:
-            then = (
-                f"with them as units, too, the interval is [{low:.3g}, {high:.3g}], and the "
-                f"outcome would be {outcome}"
-            )
-        lines.append(f"the claim is about these {question.levels_of(name)} only: {then}")
+        widest = Limits(min(x.low for x in limits), max(x.high for x in limits))
+        outcome = judging.outcome_of(judgement.claim, *widest)
+        if outcome != judgement.outcome:
+            these, count = f"these {question.levels_of(name)}", question.rows[name].nunique()
+            lines.append(dependence.about_these(these, count, widest, outcome))
     return lines
 
 

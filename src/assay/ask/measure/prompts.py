@@ -278,7 +278,7 @@ def combined(prompts: PromptSet, rows: Sequence[int]) -> list[str]:
         return []
     codes = {name: np.unique(x, return_inverse=True)[1] for name, x in slots.items()}
     others = {name: of for name, of in codes.items() if name != unit}
-    return combined_with(codes[unit], others)
+    return [*combined_with(codes[unit], others)]
 
 
 def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:
