@@ -142,8 +142,9 @@ class Question:
         open_or_false = verdict.outcome in ("fails", "undecided")
         if not falls or not open_or_false or (own[numbers].max() <= 0).all():
             return []
-        before = interval({"x": own.groupby(self.units[0])[numbers[0]].mean()}, mean, draws=1)
-        if before.low > 0:
+        by_unit = own.groupby(self.units[0])[numbers[0]].mean()
+        before = interval({"x": by_unit.to_numpy()}, mean, draws=1)
+        if not before.low <= 0:
             return []
         shown = " ".join(estimate(before.estimate, before.low, before.high))
         return [
