@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEFORE, AFTER = ENDS
-SETS = ("heads", "neurons", "latents")
-"""Kinds of which several are changed at once."""
 MOVED = 2.0
 """Standard deviations of prompts from which it is reported that a number moves which the condition
 does not name."""
@@ -360,8 +358,7 @@ class _Asked:
             )
         rows = _table(given, units, self.arms)
         stays = given.stays(units)
-        scope = " and ".join(f"of {words}" for words in stays)
-        about = {"distinct": given.distinct, "scope": scope}
+        about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about["thing"] = name_of(kind, self.thing)
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
@@ -380,17 +377,16 @@ class _Asked:
 
     def _singly(self, judged: Judged) -> list[str]:
         """Say how to find out which part has the effect, where several others have it together."""
-        if self.what.kind not in SETS:
-            return []
-        for arm in (a for a, v in judged.controls.items() if v.outcome == "holds"):
-            parts = self.things[arm]() if arm in self.things else ()
-            if len(parts) > 1:
-                first, second, *_ = (f"{self.what.kind}=[{part}]" for part in parts)
-                return [
-                    f"control {arm} satisfies the claim, perhaps because of a single one of these: "
-                    f"check each by itself, {first}, {second}{' and so on' * (len(parts) > 2)}"
-                ]
-        return []
+        kind, held = self.what.kind, (a for a, v in judged.controls.items() if v.outcome == "holds")
+        sets = {a: self.things[a]() for a in held if kind.endswith("s") and a in self.things}
+        return [
+            f"control {arm} satisfies the claim, perhaps because of a single one of these: check "
+            f"each by itself, {kind}=[{parts[0]}], {kind}=[{parts[1]}]"
+            + " and so on"
+            * (len(parts) > 2)
+            for arm, parts in sets.items()
+            if len(parts) > 1
+        ][:1]
 
     def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
         """Note by how much the mean effect differs between two calls."""

@@ -138,13 +138,10 @@ class Question:
 
         fallen = compared(1.0, 0.0)
         falls = compared(1.0, 1.0) == 0 and (fallen > 0 < parsed.low or fallen < 0 > parsed.high)
-        own = rows[rows["arm"] == self.credits]
-        open_or_false = verdict.outcome in ("fails", "undecided")
-        if not falls or not open_or_false or (own[numbers].max() <= 0).all():
-            return []
-        by_unit = own.groupby(self.units[0])[numbers[0]].mean()
-        before = interval({"x": by_unit.to_numpy()}, mean, draws=1)
-        if not before.low <= 0:
+        by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
+        before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
+        leads = before.low > 0 or (by_unit.max() <= 0).all()
+        if not falls or verdict.outcome not in ("fails", "undecided") or leads:
             return []
         shown = " ".join(estimate(before.estimate, before.low, before.high))
         return [

@@ -404,12 +404,10 @@ def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> dict[st
 def about_these(these: str, count: int, limits: Limits, outcome: str) -> str:
     """Say that a claim is about so many levels alone, which would have another outcome with them as
     units, too."""
-    if count < FEWEST:
-        then = "with so few of them as units, the outcome would be undecided"
-    else:
-        interval = "the interval is [{:.3g}, {:.3g}]".format(*limits)
-        then = f"with them as units, too, {interval}, and the outcome would be {outcome}"
-    return f"the claim is about {these} only: {then}"
+    interval = "with them as units, too, the interval is [{:.3g}, {:.3g}], and".format(*limits)
+    few = "with so few of them as units,"
+    given, then = (few, "undecided") if count < FEWEST else (interval, outcome)
+    return f"the claim is about {these} only: {given} the outcome would be {then}"
 
 
 def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:
@@ -570,9 +568,8 @@ def _advice(unit: str, *, named: bool, of_table: bool) -> str:
     already."""
     units = plural(unit, 2)
     new = f"if the order means nothing, measure new {units}{' or give distinct=True' * of_table}"
-    return (
-        new if named else f"{new}; if neighbouring {units} share something, name that as the unit"
-    )
+    shared = f"; if neighbouring {units} share something, name that as the unit"
+    return new + shared * (not named)
 
 
 def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.ndarray, Vectors]]:

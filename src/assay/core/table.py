@@ -416,9 +416,7 @@ def _weigh(
     )
     groupings += _missing(question, claim, arms, level)
     groupings += _selected(question, roles, judgement, arms, level)
-    against: list[dependence.Grouping] = []
-    reported: list[dependence.Grouping] = []
-    unsure: list[dependence.Grouping] = []
+    against, reported, unsure = (list[dependence.Grouping]() for _ in range(3))
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
     for grouping in groupings:
         outcome = judging.outcome_of(claim, *grouping.limits)
@@ -439,8 +437,8 @@ def _weigh(
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
-    alone = first.name in (SELECTION, dependence.ORDER)
-    more = "" if alone else "more rows of the same groups do not help: "
+    more = "more rows of the same groups do not help: "
+    more *= first.name not in (SELECTION, dependence.ORDER)
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")

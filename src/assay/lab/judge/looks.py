@@ -325,10 +325,8 @@ def renewed(looks: Iterable[Line], experiment: Experiment) -> list[Line]:
         if "edition" not in look:
             return text in bare and first.get(then) == bare[text]
         by_pilot = look.get("shapes", {}).get(text, [""])[0] == "confirming" and text in risky
-        return text in without and without[text] in (
-            then,
-            "" if by_pilot else look.get("unsourced", {}).get(text),
-        )
+        earlier = {then} if by_pilot else {then, look.get("unsourced", {}).get(text)}
+        return without.get(text, text) in earlier
 
     def renew(look: Line) -> Line:
         known = now if "edition" in look else now | with_roles

@@ -153,13 +153,11 @@ def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str
         f"{study}{f' of {models}' * bool(models)}{_how_much(n, claims)}"
         for study, (n, claims, models) in sorted(sizes.items(), key=lambda size: size[1])
     ]
-    more = f" and {len(each) - SHOWN} more" * (len(each) > SHOWN)
     advice = (
         "if that is the model of this claim, and the claim was chosen because of what was found "
         "there, check it on other prompts"
     )
-    shown = f"{', '.join(each[-SHOWN:])}{more}"
-    looked = f"a study on this machine looked at these prompts before: {shown}"
+    looked = f"a study on this machine looked at these prompts before: {_last(each)}"
     return [f"{looked}; {advice}"] if each else []
 
 
@@ -212,11 +210,8 @@ def _with_other_outcome(
 def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
     """What came out of the same claim before rows were added or left out."""
     if ends := [x["outcome"] for x in same if x.get("units") != [*units]]:
-        shown = (
-            f"{', '.join(ends[-SHOWN:])}{f' and {len(ends) - SHOWN} more' * (len(ends) > SHOWN)}"
-        )
-        changed = "before rows were added or left out"
-        yield f"the same claim was judged on this machine {changed}: {shown}"
+        changed = "on this machine before rows were added or left out"
+        yield f"the same claim was judged {changed}: {_last(ends)}"
 
 
 def _others(others: Sequence[Line], question: str, condition: str = "text") -> Iterator[str]:
@@ -228,8 +223,12 @@ def _others(others: Sequence[Line], question: str, condition: str = "text") -> I
         ("also judged:", "text", [x for x in others if x not in again]),
     ):
         if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in lines)]:
-            more = f" and {len(each) - SHOWN} more" * (len(each) > SHOWN)
-            yield f"{words} {', '.join(each[-SHOWN:])}{more}"
+            yield f"{words} {_last(each)}"
+
+
+def _last(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
+    return ", ".join(names[-SHOWN:]) + more
 
 
 def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
