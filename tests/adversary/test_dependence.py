@@ -214,6 +214,18 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
     ) or any(" similar ones" in n for n in lines)
 
 
+def test_neighbours_count_among_rows_of_a_file_and_not_among_seeds():
+    """Seed 8 is no nearer to seed 7 than to any other; what to do is said in a line."""
+    rows = table("a long-winded series", 0.08, 3)
+    ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again"}
+    judged = assay.judge(rows, unit="unit", **ask)
+    assert judged.reason == "grouped by order" and "template" not in judged.price.text
+    assert judged.price.text.startswith("if the order means nothing, measure new units or give")
+    assert "name that as the unit" in judged.price.text
+    seeds = assay.judge(rows.rename(columns={"unit": "seed"}), unit="seed", **ask)
+    assert seeds.outcome == "holds" and not any("in their order" in n for n in seeds.notes)
+
+
 def outcome(rows):
     """What comes of the claim; refused where rows are plainly copies."""
     by_arm = {arm: of["loss"].to_numpy() for arm, of in rows.groupby("arm")}

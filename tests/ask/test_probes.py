@@ -849,3 +849,19 @@ threshold = "plan: above chance"
     names = {*result.judged[0].controls}
     assert names == {"order/places", "order/untrained", "order/permuted"}
     assert any("order/bag, order/embedding: prompts of every label" in n for n in result.notes)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_groups_of_one_label_are_split_so_that_both_halves_have_the_same_share(tmp_path, mixed):
+    """Of groups that have both labels, each half has as many of the two anyway."""
+    rows = [
+        {"text": f"{n} {k}", "city": str(n), "label": "ab"[(n % 5 == 0) if not mixed else k]}
+        for n in range(40)
+        for k in range(2)
+    ]
+    shown = prompts.load(Prompts(rows=tuple(rows), text="{text}", split="city"), tmp_path)
+    learned, measured_rows = shown.halves()
+    for half in (learned, measured_rows):
+        labels = shown.column("label", half)
+        assert labels.count("b") == (len(half) // 2 if mixed else len(half) // 5)
+    assert {*shown.column("city", learned)}.isdisjoint(shown.column("city", measured_rows))

@@ -271,7 +271,7 @@ def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, t
     path = plain(folder, "few", "main.known > 0.9")
     [reach] = missing.of_claims(catalogue.find(str(path)))
     assert "24 prompts" in reach.default and "begin at 0.86" in reach.default
-    assert "about 36," in reach.text and reach.where == "claim 1: units"
+    assert "about 36 prompts," in reach.text and reach.where == "claim 1: units"
     within = plain(folder, "within", "main.known > 0.8")
     assert missing.of_claims(catalogue.find(str(within))) == []
     drawn = study(folder, "drawn", MOOD, "steered.good - main.good > 0")
@@ -282,6 +282,10 @@ def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, t
     [reach] = missing.of_claims(catalogue.find(str(both)))
     assert "8 seeds × 24 prompts" in reach.default and "begin at 0.63" in reach.default
     assert "about 36 of each" in reach.text
+    [reach] = missing.of_claims(
+        catalogue.find(str(study(folder, "fewer", shares, "steered.good > 0.75")))
+    )
+    assert "about 13 seeds," in reach.text  # .025^(1/13) = .753, and 24 prompts are more
 
 
 TWO = """

@@ -716,7 +716,9 @@ def test_a_check_says_which_studies_measured_its_prompts(folder, tmp_path, monke
 
         ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
         v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
-        return [n for n in v.notes if n.startswith("a study looked at these prompts before: ")]
+        return [
+            n for n in v.notes if n.startswith("a study on this machine looked at these prompts")
+        ]
 
     rows = pd.read_csv(folder / "capitals.csv")
     texts = [json.loads(row)[0] for row in experiment.materials.prompts()["prompts prompts"][1]]

@@ -136,7 +136,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     assert counted(check()) == counted(check()) == [], "the same claim twice is one"
     assert counted(check(holds="effect > 0.6")) == [
         "2 claims were tried on these prompts with this function",
-        "the same measure was judged before: “effect > 0.5” (holds)",
+        "the same measure was judged before on this machine: “effect > 0.5” (holds)",
     ]
     turned = assay.direction(ACTS, np.roll(LABELS, 3))
     assert counted(check(vector=turned, prompts=ROWS[::-1][:16]))[0] == (
@@ -181,8 +181,10 @@ def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, mon
     four = check(effect, **head)
     assert four.outcome == "holds" and len(four.judged.controls) == 4
     assert "4 of the 15 others in of= were tried; draws=15 tries all" in four.notes
-    before = "the same claim was judged before with other options or another function: unspecific"
-    assert before in four.notes
+    before = (
+        "the same claim was judged before on this machine, with other options or another function"
+    )
+    assert f"{before}: unspecific" in four.notes
 
 
 def test_a_ledger_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
@@ -610,6 +612,60 @@ def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     assert "rounding" not in on_the_edge.judged.price.text
     same = check(alike, prompts=[{"text": "one"}] * 24)
     assert same.outcome == "undecided" and same.judged.reason == "units agree"
+
+
+@pytest.mark.parametrize(("alike", "said"), [(True, False), (False, True)])
+def test_an_effect_with_one_of_four_speakers_is_said_to_be_of_these_alone(alike, said):
+    """Its interval over things is narrow, and over other speakers nothing is known."""
+    draw, things = np.random.default_rng(0), "abcdefgh"
+    rows = [{"text": f"{s} saw {t}", "thing": t, "speaker": s} for t in things for s in "ABCD"]
+    noise = {row["text"]: draw.normal(0, 0.05) for row in rows}
+
+    def logit(vector, prompts):
+        size = 0.0 if vector is None else float(vector @ TRUE)
+        share = [0.5 if alike else 2.0 * (p["speaker"] == "A") for p in prompts]
+        return [size * (x + noise[p["text"]]) for x, p in zip(share, prompts, strict=True)]
+
+    v = check(logit, prompts=rows, holds="effect > 0.3")
+    assert v.outcome == "holds" and "8 things" in repr(v)
+    notes = [n for n in v.remarks if "about these 4 speakers only" in n]
+    assert bool(notes) == said and all("with so few of them" in n for n in notes)
+
+
+def test_other_heads_that_have_the_effect_together_are_to_be_checked_one_by_one():
+    """One of the pair does everything, and nothing but a check of each shows that."""
+
+    def lead(heads, prompts):
+        size = {(0, 2): 2.0, (0, 0): 1.0, (0, 1): 1.0}
+        return [(9 - sum(size.get(h, 0.0) for h in heads or ())) * p["x"] for p in prompts]
+
+    rows = [{"x": x} for x in np.random.default_rng(0).uniform(1, 2, 24)]
+    about = {"heads": [(0, 0), (0, 1)], "of": (1, 4), "holds": "effect < -1"}
+    v = assay.check("It falls", lead, prompts=rows, **about, cache=False, ledger=False)
+    assert v.outcome == "unspecific"
+    (note,) = [n for n in v.remarks if "check each by itself" in n]
+    assert "heads=[(0, 2)]" in note and "heads=[(0, 3)]" in note
+
+
+@pytest.mark.parametrize("holds", ["effect < -1", "effect_before - effect_after > 1"])
+@pytest.mark.parametrize(("level", "said"), [(0.0, True), (3.0, False)])
+def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, said):
+    """That it does not fall then says nothing about what was taken out; log-probabilities are
+    always below 0 and are no leads."""
+    at = np.random.default_rng(0).normal(0, 0.5, 24)
+
+    def lead(heads, prompts):
+        return [level + 0.2 * len(heads or ()) * at[p["i"]] + at[p["i"]] for p in prompts]
+
+    def asked(function):
+        about = {"heads": [(0, 0)], "of": (2, 4), "holds": holds, "prompts": rows}
+        return assay.check("It falls", function, **about, cache=False, ledger=False)
+
+    rows = [{"i": i} for i in range(24)]
+    v = asked(lead)
+    assert v.outcome == "fails" and any("none to lose" in n for n in v.remarks) == said
+    v = asked(lambda heads, prompts: [x - 9 for x in lead(heads, prompts)])
+    assert v.outcome == "fails" and not any("none to lose" in n for n in v.remarks)
 
 
 def test_the_order_of_a_file_is_a_note_and_that_of_a_time_decides(tmp_path):

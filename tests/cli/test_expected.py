@@ -172,6 +172,7 @@ def test_units_without_an_order_are_said_to_have_none_and_the_earlier_outcome_is
         assert main([*words, *more]) == 0
         outcomes.append(" ".join(capsys.readouterr().out.split()))
     ordered, distinct = outcomes
-    assert "undecided" in ordered and "--distinct if they are known to have no order" in ordered
+    assert "undecided" in ordered and "measure new tasks or give --distinct" in ordered
     assert "● holds" in distinct and "task: said to have no order (--distinct)" in distinct
-    assert "the same claim was judged before with other options: undecided" in distinct
+    before = "the same claim was judged before on this machine, with other options"
+    assert f"{before}: undecided" in distinct

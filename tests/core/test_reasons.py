@@ -67,8 +67,8 @@ def test_a_remedy_is_words_and_a_command():
     assert remedy(unspecific) == (unspecific, "")
     never = "even ten times as many units would not decide it: the means lie too near"
     assert remedy(never) == (never, "")
-    assert remedy("about 2,219 more seeds: assay run cut", 277.4, "choose another threshold") == (
-        "more units would be impractical (about 2,219 more seeds); choose another threshold",
+    assert remedy("about 2,219 more seeds: assay run cut", 277.4, "choose quieter units") == (
+        "more units would be impractical (about 2,219 more seeds); choose quieter units",
         "",
     )
 
@@ -78,11 +78,16 @@ def test_a_remedy_is_words_and_a_command():
     [
         ((-0.05, -0.04), (-0.01, 0.0088), (-math.inf, 0), "the control (-0.0006), such as < -0.03"),
         ((0.04, 0.05), (-0.01, 0.0088), (0, math.inf), "the control (-0.0006), such as > 0.02"),
-        ((0.04, 0.05), (-0.01, 0.0088), (0, 1), "the control (-0.0006), for a new study"),
+        (
+            (0.04, 0.05),
+            (-0.01, 0.0088),
+            (0, 1),
+            "seeds, with a threshold farther from the control (-0.0006)",
+        ),
         ((-0.05, -0.005), (-0.01, 0.0088), (-math.inf, 0), "no threshold lies between"),
     ],
 )
-def test_a_threshold_is_moved_away_from_a_control_that_keeps_the_claim_undecided(
+def test_a_new_claim_has_a_threshold_away_from_a_control_that_keeps_the_claim_undecided(
     method, control, threshold, advice
 ):
     beside = Verdict(
@@ -100,7 +105,7 @@ def test_a_threshold_is_moved_away_from_a_control_that_keeps_the_claim_undecided
     assert said.startswith("more units would be impractical (about 221 more seeds")
     assert advice in said
     alone = Judged(outcome="undecided", reason=STRADDLES, n={"seed": 24}, **claim).remedy[0]
-    assert "choose a threshold farther from the estimate" in alone
+    assert "to claim less, freeze a new claim on fresh seeds" in alone
 
 
 def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
@@ -121,4 +126,4 @@ def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
     assert advice(0.85, 28578) == advice(0.745, 28578) == never
     assert advice(0.85, 40) == f"to decide it: about 40 more events; {never}"
     assert advice(0.745, 40) == "to decide it: about 40 more events"
-    assert "choose a threshold farther from the estimate" in advice(0.65, 28578)
+    assert "to claim less, freeze a new claim on fresh seeds and events" in advice(0.65, 28578)

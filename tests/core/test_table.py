@@ -3,6 +3,7 @@ line of advice."""
 
 import bz2
 import gzip
+import itertools
 import json
 import lzma
 import math
@@ -1159,6 +1160,28 @@ def test_what_a_claim_averages_over_is_named_in_its_scope():
     # tasks that each belong to one subject are a part of it
     rows["subject"] = rows["task"].map(lambda task: f"s{int(task[1:]) % 6}")
     assert judged("mean(new.acc, over=task) > 0.5", "subject").scope == "over 6 subjects"
+
+
+@pytest.mark.parametrize("count", [6, 4])
+@pytest.mark.parametrize("unit", ["topic", ("seed", "topic")])
+def test_an_effect_of_one_template_is_said_to_be_of_these_alone(unit, count):
+    """However many units the claim has, and however few templates."""
+    draw = np.random.default_rng(0)
+    cells = itertools.product(("new", "old", "other"), range(7), "abcdefgh", range(count))
+    rows = pd.DataFrame(cells, columns=["arm", "seed", "topic", "template"])
+    effect = np.where(rows["template"] == 0, 0.42, 0.02)
+    rows["x"] = draw.normal(0.3, 0.02, len(rows)) + effect * (rows["arm"] == "new")
+    means = ("mean(new.x, over=template)", "mean(old.x, over=template)")
+    judged = assay.judge(rows, claim=f"{means[0]} - {means[1]} > 0.05", unit=unit, control="other")
+    assert judged.outcome == "holds"
+    (note,) = [n for n in judged.notes if f"about these {count} templates only" in n]
+    assert note.endswith("the outcome would be undecided")
+    assert ("with so few of them" in note) == (count < 6)
+    # the means over all levels are not what is compared where the largest one is taken
+    assert [*judged.sides] == [*means]
+    largest = [f"max(mean({a}.x, over=topic), over=template)" for a in ("new", "old")]
+    most = assay.judge(rows, claim=" - ".join(largest) + " > 0.05", unit="seed", control="other")
+    assert most.outcome == "holds" and not most.sides
 
 
 def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():

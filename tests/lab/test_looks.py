@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from assay.core.claims import Claim, claims_key
+from assay.core.reasons import GIVEN
 from assay.core.results import ResultData, Verified
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -203,3 +204,27 @@ def test_roles_of_the_second_edition_are_no_change_and_later_ones_are(tmp_path, 
 
     assert told(roles, hashes[0]) == [] == told(roles, hashes[0], hashes[1])
     assert told(others, hashes[0], hashes[1]) == [f"claim changed: {before.text}"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_same"),
+    [
+        (GIVEN, "plan: a nat", True),
+        ("plan: one nat", "plan: a nat", True),
+        ("pilot: seeds 0 to 5, .6", "plan: a nat", False),
+    ],
+)
+def test_a_source_named_later_for_the_same_threshold_is_no_change(
+    tmp_path, monkeypatch, before, now, is_same
+):
+    monkeypatch.setattr(looks, "committed", lambda e: tmp_path / "walk.looks.jsonl")
+    then, claimed = (
+        type("Experiment", (), {"claims": (claim(threshold_from=x),), "origin": "", "name": "walk"})
+        for x in (before, now)
+    )
+    noted = judged(*then.claims, unsourced=looks.unsourced(then), edition=2)
+    current = {**look(**{"it rises": claims_key(claimed.claims)[:12]}), "arms": {}}
+    known = looks.renewed([noted], claimed)
+    assert changes(known, current) == ([] if is_same else ["claim changed: it rises"])
+    found = looks.reshaped(*claimed.claims, known)
+    assert ("a pilot had set its threshold" in found) == (not is_same) == bool(found)

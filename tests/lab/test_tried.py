@@ -42,7 +42,7 @@ def test_every_claim_on_the_same_numbers_counts(judged):
     assert "1 claim was tried on this table" in judged(TABLE)
     assert "1 claim was tried" in judged(TABLE)  # the same again is no other claim
     copy = judged(TABLE, "mine.loss - old.loss < -0.09", name="copy.csv")
-    assert "2 claims were tried on this table; the same measure was judged before: “" in copy
+    assert "2 claims were tried on this table; the same measure was judged before on this" in copy
     assert f"“{CLAIM}”" in copy
     names = TABLE.rename(columns={"loss": "error"}).sample(frac=1, random_state=1)
     names["arm"], names["seed"] = names["arm"].replace("mine", "ours"), names["seed"] + 100
@@ -57,7 +57,7 @@ def test_every_claim_on_the_same_numbers_counts(judged):
 
 
 def test_who_adds_rows_until_a_claim_holds_is_found_out(judged):
-    before = "the same claim was judged before rows were added or left out: "
+    before = "the same claim was judged on this machine before rows were added or left out: "
     assert before not in judged(TABLE[TABLE["seed"] < 8])
     outcomes = [x["outcome"] for x in Questions(tried.file()).looks]
     assert f"{before}{outcomes[0]}" in judged(TABLE[TABLE["seed"] < 10])

@@ -210,17 +210,19 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
     best, low, high = nearest
     ending = f"begin at {low:.2f}" if low < c.low else f"end at {high:.2f}"
     fewest = power.fewest_to_hold(c)
-    enough = "no number of them" if fewest is None else f"about {fewest:,}"
     units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
-    each = " of each" if len(counts) > 1 else ""
+    several = len(counts) > 1
     # For two factors, the exact interval applies only to cells that all agree; and for many units
     # between natural bounds Student's t may hold, if no unit is on a bound.
-    surely = not each and (c.bounds is not None or n < FEW)
+    surely = not several and (c.bounds is not None or n < FEW)
     cannot = "cannot hold" if surely else "is undecided if all values agree"
     default = (
         f"{units}, with which it {cannot}: even if all were {best:g}, the interval would {ending}"
     )
-    how = f"take {enough}{each}, or claim less"
+    how = "claim less, as no number of units is enough"
+    if fewest is not None:
+        few = [plural(u, fewest) for u, k in counts.items() if k < fewest]
+        how = f"take about {fewest:,} {few[0] if len(few) == 1 else 'of each'}, or claim less"
     cost = "the verdict" if surely else "the verdict if all values agree"
     return [Gap(where, how, default, cost=cost)]
 

@@ -26,10 +26,14 @@ from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.repeats import ALIKE, Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
+from assay.core.clustered import clustered
+from assay.core.dependence import about_these
 from assay.core.errors import ClaimError, DataError, every, nearest
-from assay.core.expression import parse
+from assay.core.expression import Parsed, parse
+from assay.core.judging import outcome_of
 from assay.core.reasons import TIES
 from assay.core.results import Judged
+from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -353,12 +357,16 @@ class _Asked:
                 f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
             )
         rows = _table(given, units, self.arms)
-        about = {"distinct": given.distinct, "scope": given.stays(units)}
+        stays = given.stays(units)
+        about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about["thing"] = name_of(kind, self.thing)
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
-        self.notes += _untouched(self.arms[kind], kind)
+        self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
+        unit = numbered(given.columns[units[0]]) if stays else np.empty(0)
+        for these, of in stays.items():
+            self.notes += _if_units(judged, parse(question.holds), self.arms[kind], unit, these, of)
         named = {c.name for c in parse(question.holds).columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
@@ -366,6 +374,19 @@ class _Asked:
             "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
         )
         return Check(question, rows, judged, (*self.notes, *tried), _about(calls))
+
+    def _singly(self, judged: Judged) -> list[str]:
+        """Say how to find out which part has the effect, where several others have it together."""
+        kind, held = self.what.kind, (a for a, v in judged.controls.items() if v.outcome == "holds")
+        sets = {a: self.things[a]() for a in held if kind.endswith("s") and a in self.things}
+        return [
+            f"control {arm} satisfies the claim, perhaps because of a single one of these: check "
+            f"each by itself, {kind}=[{parts[0]}], {kind}=[{parts[1]}]"
+            + " and so on"
+            * (len(parts) > 2)
+            for arm, parts in sets.items()
+            if len(parts) > 1
+        ][:1]
 
     def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
         """Note by how much the mean effect differs between two calls."""
@@ -387,6 +408,21 @@ class _Asked:
             numbers[name] = x - self.before[name]
             numbers[f"{name}{AFTER}"], numbers[f"{name}{BEFORE}"] = x, self.before[name]
         return numbers
+
+
+def _if_units(
+    judged: Judged, parsed: Parsed, numbers: Numbers, unit: np.ndarray, these: str, of: np.ndarray
+) -> list[str]:
+    """Say of what every unit is combined with if the outcome would be another with this as units,
+    too."""
+    terms = {name: walk(lambda c: numbers[c.name]) for name, walk in parsed.terms.items()}
+    there = np.isfinite([*terms.values()]).all(0)
+    groups = [np.unique(x[there], return_inverse=True)[1] for x in (unit, of)]
+    limits = clustered({name: x[there] for name, x in terms.items()}, parsed.statistic, groups)
+    outcome = outcome_of(judged.claim, *limits)
+    if judged.outcome not in ("holds", "fails") or outcome == judged.outcome:
+        return []
+    return [about_these(these, len(np.unique(of)), limits, outcome)]
 
 
 def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> pd.DataFrame:

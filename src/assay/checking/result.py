@@ -20,8 +20,9 @@ from assay.core.digits import estimate, zeroed
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
-from assay.core.intervals import FEWEST
+from assay.core.intervals import FEWEST, interval
 from assay.core.judging import rename_unit
+from assay.core.nouns import counted
 from assay.core.reasons import (
     BLIND,
     GROUPED,
@@ -37,6 +38,7 @@ from assay.core.reasons import (
 from assay.core.results import Judged, Price, Verdict, narrower_level
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
+from assay.core.stats import mean
 from assay.core.table import judge, untested
 
 if TYPE_CHECKING:
@@ -117,8 +119,35 @@ class Question:
         words = ((k, ", ".join(map(str, x))) for k, *x in own[texts].itertuples() if texts)
         says = {str(k): f"prompt {k} ({shorten(text, 40)})" for k, text in words}
         warning = rename_unit(verdict.warning, PROMPT, says)
-        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
+        notes = (*verdict.notes, *self._no_lead(verdict, rows))
+        verdict = structs.replace(verdict, text=self.sentence, warning=warning, notes=notes)
         return self.within_reach(self._with_own_words(verdict, rows), rows)
+
+    def _no_lead(self, verdict: Judged, rows: pd.DataFrame) -> list[str]:
+        """Say that there was nothing to fall, where a fall is claimed and not found, of a number
+        that is about 0 or below without what is credited. Log-probabilities are never above 0."""
+        parsed = parse(self.holds)
+        stem = parsed.columns[0].name.removesuffix(ENDS[0]).removesuffix(ENDS[1])
+        numbers = [f"{stem}{end}" for end in ENDS]
+        if {c.name for c in parsed.columns} - {stem, *numbers} or not {*numbers} <= {*rows}:
+            return []
+
+        def compared(before: float, after: float) -> float:
+            by_name = dict(zip((stem, *numbers), (after - before, before, after), strict=True))
+            return float(parsed.walk(lambda c: by_name[c.name]))
+
+        fallen = compared(1.0, 0.0)
+        falls = compared(1.0, 1.0) == 0 and (fallen > 0 < parsed.low or fallen < 0 > parsed.high)
+        by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
+        before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
+        leads = before.low > 0 or (by_unit.max() <= 0).all()
+        if not falls or verdict.outcome not in ("fails", "undecided") or leads:
+            return []
+        shown = " ".join(estimate(before.estimate, before.low, before.high))
+        return [
+            f"{numbers[0]} is {shown}, not clearly above 0: if it is a lead that the change should "
+            "take away, there was none to lose, and this verdict says nothing about the claim"
+        ]
 
     def _idle(self, rows: pd.DataFrame) -> tuple[str, ...]:
         """The draws of controls that change no number of any prompt. That the task next to it is
@@ -306,7 +335,7 @@ class Check(Concluded):
 
     def __repr__(self) -> str:
         j, q = self.judged, self.question
-        n = " × ".join(f"{count} {unit}s" for unit, count in j.n.items())
+        n = " × ".join(counted(count, unit) for unit, count in j.n.items())
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         lines = [

@@ -232,8 +232,10 @@ class BoundedColumns:
             yield {**arms, self.main: main.assign(ends)}
 
     def means(self, arms: Arms) -> dict[str, float]:
-        """Compute the mean of every column, by its name; nothing where an arm was not measured."""
-        if not all(self.variable(c) in arms.get(str(c.arm), ()) for c in self.columns):
+        """Compute the mean of every column, by its name; nothing where an arm was not measured, or
+        where the claim takes something else over the levels of a column, such as the largest."""
+        measured = all(self.variable(c) in arms.get(str(c.arm), ()) for c in self.columns)
+        if not measured or any(c.how == "each" for c in self.columns):
             return {}
         return {str(c): float(self.numbers(arms[str(c.arm)], c).mean()) for c in self.columns}
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
 """Columns that say in which order units were measured."""
+RUNS = frozenset(("seed", "seeds", "run"))
+"""Words of names of units that come in no order, whatever numbers they have."""
 MOST_LEVELS, LARGEST_GROUP = 12, 0.8
 """Levels of a column of fractions up to which it may name groups; the share of units in one group
 from which a column is a remark."""
@@ -293,7 +295,8 @@ def find(
         groupings += _named(cells, unit, labels, examples, level)
         read = [v for v in vectors if not v.of_controls]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
-            patterns = list(_in_order(cells, unit, name, order, read, level, copies))
+            advice = _advice(unit, named=bool(labels), of_table=copies)
+            patterns = list(_in_order(cells, unit, name, order, read, level, advice))
             if not ordered and name.lower() not in TIMES:
                 patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
                 patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
@@ -386,16 +389,25 @@ def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     return pairs
 
 
-def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> list[str]:
+def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Say of which groups every value of a unit has some of each, and thus of what a claim is about
-    no others: these 4 beginnings of text. Groupings that are the same are named once. All are
-    numbers of each row."""
+    no others: these 4 beginnings of text; with these groups. Groupings that are the same are named
+    once. All are numbers of each row."""
     words_by_groups = dict[tuple[int, ...], str]()
     for name, of in groups.items():
         cells, count = len(np.unique(np.stack([unit, of]), axis=1).T), len(np.unique(of))
         if 1 < count <= len(of) / 2 and cells == count * len(np.unique(unit)):
             words_by_groups.setdefault(tuple(of.tolist()), f"these {groups_in_words(name, count)}")
-    return [*words_by_groups.values()]
+    return {words: np.array(of) for of, words in words_by_groups.items()}
+
+
+def about_these(these: str, count: int, limits: Limits, outcome: str) -> str:
+    """Say that a claim is about so many levels alone, which would have another outcome with them as
+    units, too."""
+    interval = "with them as units, too, the interval is [{:.3g}, {:.3g}], and".format(*limits)
+    few = "with so few of them as units,"
+    given, then = (few, "undecided") if count < FEWEST else (interval, outcome)
+    return f"the claim is about {these} only: {given} the outcome would be {then}"
 
 
 def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:
@@ -518,18 +530,11 @@ def _in_order(
     order: np.ndarray,
     vectors: Sequence[Vectors],
     level: float,
-    of_table: bool,
+    advice: str,
 ) -> Iterator[Grouping]:
     """Groups of neighbours, or of every so many-th unit, and series, in an order."""
     place, values = cells.places(unit), cells.values(unit)
     n = len(values)
-    advice = (
-        "if such rows share something, for example a template, give it as a column and name that "
-        "as the unit; if the order means nothing, this is chance, as in a few of 100 tables: new "
-        f"{plural(unit, 2)} decide it"
-        + ", as does distinct=True if they are known to have no order"
-        * of_table
-    )
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
     usual = name in (unit, "the rows") or name.lower() in TIMES
@@ -558,6 +563,15 @@ def _in_order(
         )
 
 
+def _advice(unit: str, *, named: bool, of_table: bool) -> str:
+    """What to do where neighbours are alike; `named`: columns of the table group the units
+    already."""
+    units = plural(unit, 2)
+    new = f"if the order means nothing, measure new {units}{' or give distinct=True' * of_table}"
+    shared = f"; if neighbouring {units} share something, name that as the unit"
+    return new + shared * (not named)
+
+
 def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.ndarray, Vectors]]:
     """The patterns in an order in which units are alike, the plainest first; `looks` says how many
     vectors are searched."""
@@ -578,7 +592,7 @@ def _orders(
 ) -> dict[str, np.ndarray]:
     """The orders that units may have: of their names, of the rows, of a column of times or of whole
     numbers, such as where a window begins; columns come first where units are not ordered by
-    themselves."""
+    themselves. Seeds have none but that of a column of times."""
     import pandas as pd
 
     index = {str(level): i for i, level in enumerate(levels)}
@@ -597,6 +611,8 @@ def _orders(
             first = by_unit.first().reindex(levels)
             if by_unit.nunique().max() == 1 and first.is_unique and not first.isna().any():
                 orders[name] = np.argsort(pd.factorize(first, sort=True)[0])
+    if RUNS & {*re.split(r"[\W_\d]+", unit.casefold())}:
+        orders = {name: order for name, order in orders.items() if name.lower() in TIMES}
     if not ordered:
         orders = dict(sorted(orders.items(), key=lambda kv: kv[0].lower() not in TIMES))
     by_order = {tuple(order): name for name, order in reversed(orders.items())}

@@ -260,7 +260,8 @@ def _price_of_control(claim: Claim, method: _Arm, control: _Arm, level: float) -
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(
         "more units do not help: its interval is much wider than its distance from the threshold; "
-        f"claim a larger effect, with a threshold nearer to the claim's own estimate, {ours:.3g}"
+        "to claim more, freeze a new claim on fresh units, with a threshold nearer to the claim's "
+        f"own estimate, {ours:.3g}"
     )
 
 

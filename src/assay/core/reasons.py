@@ -151,8 +151,8 @@ def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]
         instead: what decides the claim where so many are too many.
     Example:
         >>> from assay.core.reasons import remedy
-        >>> remedy("about 2,219 more seeds: assay run cut", 277.4, "choose another threshold")
-        ('more units would be impractical (about 2,219 more seeds); choose another threshold', '')
+        >>> remedy("about 2,219 more seeds: assay run cut", 277.4, "choose quieter units")
+        ('more units would be impractical (about 2,219 more seeds); choose quieter units', '')
     """
     words, colon, command = price.partition(COMMAND)
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)

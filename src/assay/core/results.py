@@ -356,23 +356,24 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     @property
     def _instead(self) -> str:
-        """What decides the claim where more units would be impractical: a threshold farther from
-        what is undecided, which has to lie between the method and a control."""
+        """What decides the claim where more units would be impractical: another claim, on units at
+        which nobody has looked, whose threshold may lie between the method and a control."""
         less = "units that vary less"
+        new = f"freeze a new claim on fresh {' and '.join(plural(unit, 2) for unit in self.n)}"
         name = self.reason.removeprefix("control ").removesuffix(" not beaten")
         control = self.controls.get(name)
         if control is None:
-            return f"choose a threshold farther from the estimate, or {less}"
+            return f"to claim less, {new}, or choose {less}"
         if control.reason != STRADDLES:  # the method has to lie beyond the control itself
             return f"no other threshold would help; choose {less}"
         below = self.high < control.low
         if not below and not control.high < self.low:
             return f"no threshold lies between the interval and the control's; choose {less}"
         inner, outer = (self.high, control.low) if below else (control.high, self.low)
-        words = f"choose a threshold farther from the control ({control.estimate:.2g})"
+        far = f"a threshold farther from the control ({control.estimate:.2g})"
         if math.isinf(self.range[0]) or math.isinf(self.range[1]):
-            words += f", such as {'<' if below else '>'} {_between(inner, outer)}"
-        return f"{words}, for a new study"
+            far += f", such as {'<' if below else '>'} {_between(inner, outer)}"
+        return f"to claim more, {new}, with {far}"
 
     @property
     def verdict(self) -> Verdict:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 Arms = dict[str, "xr.Dataset"]
 FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
+NOTICEABLE = 1.2
+"""An interval that allows for the order of units is reported from so many times the width on."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
@@ -414,9 +416,7 @@ def _weigh(
     )
     groupings += _missing(question, claim, arms, level)
     groupings += _selected(question, roles, judgement, arms, level)
-    against: list[dependence.Grouping] = []
-    reported: list[dependence.Grouping] = []
-    unsure: list[dependence.Grouping] = []
+    against, reported, unsure = (list[dependence.Grouping]() for _ in range(3))
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
     for grouping in groupings:
         outcome = judging.outcome_of(claim, *grouping.limits)
@@ -425,9 +425,9 @@ def _weigh(
         limits = grouping.limits
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
-        wider = limits.low < judgement.low or judgement.high < limits.high
-        if grouping.name == dependence.ORDER and not wider:
-            continue  # what would make the interval narrower is no reason to doubt it
+        times = (limits.high - limits.low) / max(judgement.high - judgement.low, 1e-300)
+        if grouping.name == dependence.ORDER and same and times < NOTICEABLE:
+            continue  # an interval that is as narrow is no reason to doubt this one
         grouping = replace(grouping, limits=limits, changes=changes)
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
@@ -437,7 +437,8 @@ def _weigh(
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
-    more = "" if first.name == SELECTION else "more rows of the same groups do not help: "
+    more = "more rows of the same groups do not help: "
+    more *= first.name not in (SELECTION, dependence.ORDER)
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
@@ -455,21 +456,21 @@ def _if_units(
     too."""
     lines = list[str]()
     taken = {d for c in question.parsed.columns if c.how != "mean" or c.ranges for d in c.over}
-    for name in question.stay if len(question.axes) == 1 else ():
-        if name in taken or question.rows[name].nunique() < FEWEST:
-            continue
+    decided = judgement.outcome in ("holds", "fails")
+    for name in (d for d in question.stay if decided and d not in taken):
         labels = tuple(d for d in question.labels if d != name)
-        crossed = replace(question, axes=(*question.axes, name), labels=labels)
-        with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
-            for both in dependence.averaged(cells_of(crossed), name, level):
-                outcome = judging.outcome_of(judgement.claim, *both.limits)
-                if judgement.outcome in ("holds", "fails") and outcome != judgement.outcome:
-                    low, high = both.limits
-                    lines.append(
-                        f"the claim is about these {question.levels_of(name)} only: with them as "
-                        f"units, too, the interval is [{low:.3g}, {high:.3g}], and the outcome "
-                        f"would be {outcome}"
-                    )
+        limits = list[Limits]()
+        for unit in question.axes:  # three factors at once have no interval
+            crossed = replace(question, axes=(unit, name), labels=labels)
+            with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
+                limits += [g.limits for g in dependence.averaged(cells_of(crossed), name, level)]
+        if not limits:
+            continue
+        widest = Limits(min(x.low for x in limits), max(x.high for x in limits))
+        outcome = judging.outcome_of(judgement.claim, *widest)
+        if outcome != judgement.outcome:
+            these, count = f"these {question.levels_of(name)}", question.rows[name].nunique()
+            lines.append(dependence.about_these(these, count, widest, outcome))
     return lines
 
 

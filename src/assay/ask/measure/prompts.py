@@ -111,6 +111,7 @@ class PromptSet:
             [[row.text, sorted(row.columns.items())] for row in self.rows],
             [msgspec.to_builtins(table.corrupted), table.split, table.learn, table.unit],
             *([table.levels] if table.levels else []),
+            *(["by label"] if table.split and any(self._kinds.values()) else []),
             *([table.where] if isinstance(table.where, str) else []),
         ]
         if table.messages:
@@ -136,18 +137,23 @@ class PromptSet:
                 raise _lacks(row.place, name, row.columns)
         return [row.columns[name] for row in chosen]
 
+    @cached_property
+    def _kinds(self) -> dict[str, str]:
+        """Of each group the value of the column `label`, if all its rows have the same one; unique
+        values, such as numbers, have no share to keep."""
+        labels: dict[str, set[str]] = {}
+        groups = self.groups(range(len(self.rows)))
+        for group, row in zip(groups, self.rows, strict=True):
+            labels.setdefault(group, set()).add(row.columns.get("label", ""))
+        kinds = {group: "" if len(values) > 1 else min(values) for group, values in labels.items()}
+        times = Counter(kinds.values())
+        return {group: kind if times[kind] > 1 else "" for group, kind in kinds.items()}
+
     def halves(self) -> tuple[list[int], list[int]]:
         """Split the rows into those that are learned from and those that are measured, by whole
-        groups. If rows are their own groups, every value of the column `label` keeps its share in
+        groups. If each group has one value of the column `label`, every value keeps its share in
         both."""
-        if self.table.split:
-            groups = self.column(self.table.split)
-            kinds = dict.fromkeys(groups, "")
-        else:
-            groups = [str(i) for i in range(len(self.rows))]
-            labels = [row.columns.get("label", "") for row in self.rows]
-            times = Counter(labels)  # unique labels, such as numbers, have no share to keep
-            kinds = {g: x if times[x] > 1 else "" for g, x in zip(groups, labels, strict=True)}
+        groups, kinds = self.groups(range(len(self.rows))), self._kinds
         learned: set[str] = set()
         for kind in dict.fromkeys(kinds.values()):
             names = [group for group in kinds if kinds[group] == kind]
@@ -272,7 +278,7 @@ def combined(prompts: PromptSet, rows: Sequence[int]) -> list[str]:
         return []
     codes = {name: np.unique(x, return_inverse=True)[1] for name, x in slots.items()}
     others = {name: of for name, of in codes.items() if name != unit}
-    return combined_with(codes[unit], others)
+    return [*combined_with(codes[unit], others)]
 
 
 def spellings(prompts: PromptSet, rows: Sequence[int]) -> dict[str, str]:

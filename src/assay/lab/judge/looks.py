@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from assay.core import foreign
 from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
+from assay.core.reasons import GIVEN
 from assay.core.results import EDITION, Inference, Verified
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
@@ -104,6 +105,7 @@ def freeze(
     entry |= {
         "edition": EDITION,
         "shapes": {text: [kind, asks, *controls] for text, (kind, asks, controls) in shapes},
+        "unsourced": unsourced(experiment),
     }
     if off := {
         e.text: f"{e.deviation:.3g} off, where {e.tolerance:.3g} is allowed"
@@ -260,8 +262,8 @@ def reshaped(claim: Claim, noted: Sequence[Line]) -> str:
     That is the claim itself, its threshold, side, scale, units or arm, or a control that is none
     now. A control that was added makes a claim harder to hold, and is no such change; nor is a
     later look at other claims alone, as that of a preset with a design of its own."""
-    kind, asks, controls = shape(claim)
-    was_there, text = False, claim.text
+    _, asks, controls = shape(claim)
+    was_there, text, now = False, claim.text, claims_key([claim])[:12]
     for look in sorted(noted, key=lambda look: str(look.get("time", ""))):
         when = str(look.get("time", ""))[:10]
         if text not in look["claims"]:
@@ -271,9 +273,9 @@ def reshaped(claim: Claim, noted: Sequence[Line]) -> str:
         was_there = True
         earlier_shape = look.get("shapes", {}).get(text)
         if earlier_shape is None:
-            if look["claims"][text] != claims_key([claim])[:12]:
+            if look["claims"][text] != now:
                 return f"it was another one at a look on {when}"
-        elif earlier_shape[0] != kind:
+        elif earlier_shape[0] == "confirming" and look["claims"][text] != now:
             return f"at a look on {when} a pilot had set its threshold"
         elif earlier_shape[1] != asks:
             return f"at a look on {when} its threshold, side, scale, units or arm was another"
@@ -283,20 +285,30 @@ def reshaped(claim: Claim, noted: Sequence[Line]) -> str:
 
 
 def shape(claim: Claim) -> tuple[str, str, tuple[str, ...]]:
-    """What must not be chosen by what came out: where the threshold is from, by kind; a hash of
-    range, scale, units and arm; the controls."""
+    """What must not be chosen by what came out: where the threshold is from, by kind, if that is
+    given; a hash of range, scale, units and arm; the controls."""
     edges = [repr(float(e)) for e in (claim.low, claim.high, *claim.fail_range)]
     where = {k: str(v) for k, v in claim.where.items()}
     asks = [edges, claim.scale, list(claim.units), where, claim.of]
-    return replace(claim, after_look="").kind, digest(canonical_json(asks)), claim.must_fail
+    kind = GIVEN if claim.threshold_from == GIVEN else replace(claim, after_look="").kind
+    return kind, digest(canonical_json(asks)), claim.must_fail
+
+
+def unsourced(experiment: Experiment) -> dict[str, str]:
+    """Hash what each claim says but for where its threshold is from, by its text: 12 hex digits, as
+    of a claim that does not say it."""
+    claims = [replace(s, threshold_from=GIVEN) for s in experiment.claims if isinstance(s, Claim)]
+    return {c.text: claims_key([c])[:12] for c in claims}
 
 
 # the first edition --------------------------------------------------------------------------------
 
 
 def renewed(looks: Iterable[Line], experiment: Experiment) -> list[Line]:
-    """Looks with the hashes that claims of the first edition have since roles are said of them: as
-    first noted with roles, so that roles which change after that are a change."""
+    """Looks with the present hashes of claims that say the same as now: those of the first edition
+    have the hashes since roles are said of them, as first noted with roles, so that roles which
+    change after that are a change. A threshold may since have got a source, or this other words;
+    one that a pilot set and a plan is said to have set is another."""
     path = committed(experiment).with_name(FIRST_EDITION)
     first = foreign.json_object(path) if path.is_file() else {}
     claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
@@ -305,14 +317,21 @@ def renewed(looks: Iterable[Line], experiment: Experiment) -> list[Line]:
     for look in noted:
         for text, then in look["claims"].items() if "edition" in look else ():
             with_roles.setdefault(text, then)
-    now = {s.text: claims_key([s])[:12] for s in claims} | with_roles
+    now = {s.text: claims_key([s])[:12] for s in claims}
+    without = unsourced(experiment)
+    risky = {s.text for s in claims if isinstance(s, Claim) and s.kind == "risky"}
+
+    def is_same(look: Line, text: str, then: str) -> bool:
+        if "edition" not in look:
+            return text in bare and first.get(then) == bare[text]
+        by_pilot = look.get("shapes", {}).get(text, [""])[0] == "confirming" and text in risky
+        earlier = {then} if by_pilot else {then, look.get("unsourced", {}).get(text)}
+        return without.get(text, text) in earlier
 
     def renew(look: Line) -> Line:
-        if "edition" in look:
-            return look
+        known = now if "edition" in look else now | with_roles
         pairs = look["claims"].items()
-        old = {text for text, then in pairs if text in bare and first.get(then) == bare[text]}
-        return {**look, "claims": {text: now[text] if text in old else h for text, h in pairs}}
+        return {**look, "claims": {t: known[t] if is_same(look, t, h) else h for t, h in pairs}}
 
     return list(map(renew, noted))
 

@@ -138,25 +138,27 @@ def note_scan(
 
 
 def scans(rows: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Say which studies measured prompts, by what they say or their columns; those of fewest points
-    first."""
+    """Say which studies judged claims about prompts or swept over them, by what these say or their
+    columns: those of most points, last."""
     units = {*known_units(f"prompt {row}" for row in rows)}
     values = zip(*columns.values(), strict=True)
     cells = {_cells_key(dict(zip(columns, row, strict=True))) for row in values}
     sizes = dict[str, tuple[int, int, str]]()
     for line in (x for x in Questions(file()).looks if x["what"] == SCANNED):
-        if _shares(line, [*units]) or _shares({"units": line["cells"]}, [*cells]):
+        much = line["points"] > 1 or line.get("claims", 0)  # else nothing was found there
+        if much and (_shares(line, [*units]) or _shares({"units": line["cells"]}, [*cells])):
             models = " and ".join(line.get("models", ()))
             sizes[line["experiment"]] = line["points"], line.get("claims", 0), models
-    each = ", ".join(
+    each = [
         f"{study}{f' of {models}' * bool(models)}{_how_much(n, claims)}"
         for study, (n, claims, models) in sorted(sizes.items(), key=lambda size: size[1])
-    )
+    ]
     advice = (
         "if that is the model of this claim, and the claim was chosen because of what was found "
         "there, check it on other prompts"
     )
-    return [f"a study looked at these prompts before: {each}; {advice}"] if each else []
+    looked = f"a study on this machine looked at these prompts before: {_last(each)}"
+    return [f"{looked}; {advice}"] if each else []
 
 
 def _how_much(points: int, claims: int) -> str:
@@ -202,16 +204,14 @@ def _with_other_outcome(
     control."""
     ends = dict.fromkeys(x["outcome"] for x in same if x.get("units") == [*units])
     if unlike := ", ".join(end for end in ends if end != outcome):
-        yield f"the same claim was judged before with other {options}: {unlike}"
+        yield f"the same claim was judged before on this machine, with other {options}: {unlike}"
 
 
 def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
     """What came out of the same claim before rows were added or left out."""
     if ends := [x["outcome"] for x in same if x.get("units") != [*units]]:
-        shown = (
-            f"{', '.join(ends[-SHOWN:])}{f' and {len(ends) - SHOWN} more' * (len(ends) > SHOWN)}"
-        )
-        yield f"the same claim was judged before rows were added or left out: {shown}"
+        changed = "on this machine before rows were added or left out"
+        yield f"the same claim was judged {changed}: {_last(ends)}"
 
 
 def _others(others: Sequence[Line], question: str, condition: str = "text") -> Iterator[str]:
@@ -219,12 +219,16 @@ def _others(others: Sequence[Line], question: str, condition: str = "text") -> I
     and which others there were, each once."""
     again = [x for x in others if x["question"] == question]
     for words, field, lines in (
-        ("the same measure was judged before:", condition, again),
+        ("the same measure was judged before on this machine:", condition, again),
         ("also judged:", "text", [x for x in others if x not in again]),
     ):
         if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in lines)]:
-            more = f" and {len(each) - SHOWN} more" * (len(each) > SHOWN)
-            yield f"{words} {', '.join(each[-SHOWN:])}{more}"
+            yield f"{words} {_last(each)}"
+
+
+def _last(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
+    return ", ".join(names[-SHOWN:]) + more
 
 
 def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
