@@ -13,10 +13,11 @@ from msgspec import structs
 
 from assay.checking import saved
 from assay.checking.probe import NO_TEST, ProbeCheck, below_chance
-from assay.checking.result import HEADS, Check
+from assay.checking.result import CONTROL, HEADS, Check
+from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.plain import as_json
-from assay.core.results import Judged, Verdict
+from assay.core.results import Judged, Verdict, narrower_level
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
@@ -64,11 +65,17 @@ def shown(value: Check | ProbeCheck) -> Any:
     """The verdict, if any, with its condition and the strongest draw of each control; of a probe
     without the groups' parts, which are no AUROCs."""
     if isinstance(value, Check):
-        draws = {v.arm: v for v in value.controls.values()}
+        says = value.question.texts(value.rows)
+
+        def named(verdict: Any, **changed: Any) -> Any:
+            levels = (f"{x} ({says[str(x)]})" if str(x) in says else x for x in verdict.levels)
+            return structs.replace(verdict, levels=tuple(levels), **changed)
+
+        strongest = {v.arm: named(v) for v in value.controls.values()}
         idle = tuple(value.controls[name].arm for name in value.idle)
         arm = value.question.thing or value.judged.arm
-        drawn = {"controls": draws, "idle": idle, "arm": arm}
-        return structs.replace(value.judged, condition=value.question.holds, **drawn)
+        drawn = {"controls": strongest, "idle": idle, "arm": arm}
+        return named(value.judged, condition=value.question.holds, **drawn)
     below, bare = below_chance(value.arms), dict[str, Verdict]()
     for name, verdict in value.controls.items():
         no_test = {"outcome": "undecided"} if name in below else {}
@@ -109,6 +116,7 @@ def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
         "lines": number_lines(value),
         "drawing": interval_plot(judged) if judged else figure(of_check(value), False),
         "controls": controls(value),
+        "draws": draws(value),
         "notes": noted(value.remarks),
         "reach": noted(value.reach),
     }
@@ -133,6 +141,21 @@ def controls(value: Check | ProbeCheck) -> Markup:
     if isinstance(value, ProbeCheck):
         return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
     return table(HEADS, [tuple(map(minus, value.row(name))) for name in value.controls])
+
+
+def draws(value: Check | ProbeCheck) -> Markup:
+    """The table of every draw of the controls that have several; nothing where none has."""
+    if not isinstance(value, Check):
+        return Markup("")
+    rows = []
+    for arm, placed in value.question.placed.items():
+        if value.draws(placed.control) > 1:
+            v = value.judged.controls[arm]
+            level = f" ({narrower})" if (narrower := narrower_level(v)) else ""
+            came = reasons.NO_TEST if value.judged.no_test(arm) else CONTROL[v.outcome]
+            rows.append((arm, placed.control, value.number(v.estimate, *v.shown) + level, came))
+    heads = ("draw", HEADS[0], "estimate [95 %]", HEADS[3])
+    return table(heads, [tuple(map(minus, row)) for row in rows]) if rows else Markup("")
 
 
 def of_check(value: Check | ProbeCheck) -> Figure:
