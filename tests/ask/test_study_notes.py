@@ -747,7 +747,7 @@ def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_pat
         path = study(folder, f"by-{unit}", head, "main.right > 1")
         (judged,) = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
         scopes[unit] = judged.scope
-    assert "with these 3 whos" in scopes["country"]
+    assert "with these 3 values of who" in scopes["country"]
     assert "these 3" not in scopes["prompt"]
 
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-NO_NOUNS = ("correct", "first", "left", "other", "right", "same", "second", "true", "wrong")
+NO_NOUNS = (
+    *(
+        "correct",
+        "first",
+        "how",
+        "left",
+        "new",
+        "number",
+        "old",
+        "other",
+        "right",
+        "same",
+        "second",
+    ),
+    *("true", "what", "when", "where", "which", "who", "why", "wrong"),
+)
 """Names of columns that have no plural."""
 
 
