@@ -753,7 +753,7 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
         raise DataError(f"{names} are compared row by row, and {reason}; give equally many rows")
     if first.digest == second.digest:
         raise DataError(f"{names} are the same prompts, so their difference is 0")
-    refuse_shuffled(first, second, "put their rows in the same order")
+    refuse_shuffled(first, second, advice="put their rows in the same order")
     every = range(len(second.rows))
     if second.unit != first.unit or (
         second.unit != "prompt" and first.units(every) != second.units(every)

@@ -251,6 +251,15 @@ class Concluded(Shown):
             "interval at 95 % reaches into the range of the claim",
         )
 
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """Say what the verdict is about, and what would decide it where that is open."""
+        if self.judged is None:
+            return ()
+        priced = self.judged.price is not None and self.judged.price.text
+        remedies = [self.judged.remedy[0]] if priced else []
+        return (f"scope: {self.judged.scope}", *filter(None, remedies))
+
 
 @dataclass(frozen=True, eq=False)
 class Check(Concluded):
@@ -323,13 +332,6 @@ class Check(Concluded):
         lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
         lines += ["", *(f"note: {note}" for note in self.remarks), *self.reach]
         return "\n".join(lines)
-
-    @property
-    def reach(self) -> tuple[str, ...]:
-        """Say what the verdict is about, and what would decide it where that is open."""
-        priced = self.judged.price is not None and self.judged.price.text
-        remedies = [self.judged.remedy[0]] if priced else []
-        return (f"scope: {self.judged.scope}", *filter(None, remedies))
 
     @property
     def base_rates(self) -> str:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from markupsafe import Markup
 from msgspec import structs
 
 from assay.checking import saved
+from assay.checking.of_table import JudgedTable
 from assay.checking.probe import NO_TEST, ProbeCheck, below_chance
 from assay.checking.result import CONTROL, HEADS, Check
 from assay.core import reasons
@@ -24,11 +25,16 @@ from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import coded, environment
 from assay.report.tables import SIGNS, minus, quantity, row, units
 
+Saved: TypeAlias = Check | ProbeCheck | JudgedTable
 
-def load(path: Path) -> Check | ProbeCheck:
-    """Read a saved check of either kind, and judge its numbers again. Raises: DataError where they
-    do not give the verdict that the file states."""
-    return (ProbeCheck if saved.PROBE in saved.read(path)[0] else Check).load(path)
+
+def load(path: Path) -> Saved:
+    """Read a saved check of any kind, and judge its numbers again. Raises: DataError where they do
+    not give the verdict that the file states."""
+    content, _ = saved.read(path)
+    if saved.TABLE in content:
+        return JudgedTable.load(path)
+    return (ProbeCheck if saved.PROBE in content else Check).load(path)
 
 
 def figure(value: Any, titled: bool = True) -> Markup:
@@ -61,9 +67,11 @@ def of_claim(judged: Judged) -> Figure:
     )
 
 
-def shown(value: Check | ProbeCheck) -> Any:
+def shown(value: Saved) -> Any:
     """The verdict, if any, with its condition and the strongest draw of each control; of a probe
     without the groups' parts, which are no AUROCs."""
+    if isinstance(value, JudgedTable):
+        return value.judged
     if isinstance(value, Check):
         says = value.question.texts(value.rows)
 
@@ -91,7 +99,7 @@ def check(value: Check | ProbeCheck) -> Markup:
     return Markup(environment().get_template("checked.html").render(**_parts(value)))
 
 
-def page(path: Path, value: Check | ProbeCheck) -> str:
+def page(path: Path, value: Saved) -> str:
     """The page of a saved check, as HTML."""
     numbers = export.table_csv(value.rows)
     stated = None
@@ -104,7 +112,7 @@ def page(path: Path, value: Check | ProbeCheck) -> str:
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
 
 
-def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
+def _parts(value: Saved) -> dict[str, Any]:
     """What a notebook and a page show of it."""
     judged = shown(value)
     return {
@@ -122,7 +130,7 @@ def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
     }
 
 
-def number_lines(value: Check | ProbeCheck) -> list[str]:
+def number_lines(value: Saved) -> list[str]:
     """The number that was judged, and what to know of it, in lines."""
     lines: list[str] = []
     if isinstance(value, ProbeCheck):
@@ -130,20 +138,20 @@ def number_lines(value: Check | ProbeCheck) -> list[str]:
         lines = [x for x in lines if not (value.outcome and x.startswith(value.outcome))]
     if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
         number = value.number(j.estimate, j.low, j.high)
-        rates = "" if isinstance(value, ProbeCheck) else value.base_rates
+        rates = value.base_rates if isinstance(value, Check) else ""
         what = quantity(structs.replace(j, condition=value.question.holds))
         lines.insert(0, minus(f"{what}: {number}, {units(j.n)}{rates}"))
     return lines
 
 
-def controls(value: Check | ProbeCheck) -> Markup:
+def controls(value: Saved) -> Markup:
     """The table of controls; of a probe with its own measures first."""
-    if isinstance(value, ProbeCheck):
+    if not isinstance(value, Check):
         return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
     return table(HEADS, [tuple(map(minus, value.row(name))) for name in value.controls])
 
 
-def draws(value: Check | ProbeCheck) -> Markup:
+def draws(value: Saved) -> Markup:
     """The table of every draw of the controls that have several; nothing where none has."""
     if not isinstance(value, Check):
         return Markup("")
@@ -158,7 +166,7 @@ def draws(value: Check | ProbeCheck) -> Markup:
     return table(heads, [tuple(map(minus, row)) for row in rows]) if rows else Markup("")
 
 
-def of_check(value: Check | ProbeCheck) -> Figure:
+def of_check(value: Saved) -> Figure:
     """What was claimed with its controls; of a probe where nothing was the AUROC of each arm."""
     if (judged := shown(value)) or not isinstance(value, ProbeCheck):
         return of_claim(judged)

@@ -218,7 +218,7 @@ def go_together(first: PromptSet, second: PromptSet) -> bool:
     return first.digest == second.digest or any(a == b and len({*a}) > 1 for a, b in pairs)
 
 
-def refuse_shuffled(first: PromptSet, second: PromptSet, advice: str = "") -> None:
+def refuse_shuffled(first: PromptSet, second: PromptSet, *, advice: str = "") -> None:
     """Refuse to compare two tables row by row if a key column has another order in the second.
     Raises: DataError, with the advice, or to name the column as the unit."""
     for name in () if go_together(first, second) else first.rows[0].columns:
