@@ -62,8 +62,8 @@ class JudgedTable(Concluded):
         return rows
 
     def __repr__(self) -> str:
-        number = self.number(self.estimate, *self.interval)
-        lines = [f"{self.outcome}: {self.question.holds}", number, ""]
+        lines = [f"{self.outcome}: {self.question.holds}"]
+        lines += [self.number(self.estimate, *self.interval), ""]
         lines += [*aligned([self.heads, *self.cells()]), ""]
         return "\n".join([*lines, *(f"note: {n}" for n in self.remarks), *self.reach])
 

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 NO_NOUNS = (
-    *(
-        "correct",
-        "first",
-        "how",
-        "left",
-        "new",
-        "number",
-        "old",
-        "other",
-        "right",
-        "same",
-        "second",
-    ),
-    *("true", "what", "when", "where", "which", "who", "why", "wrong"),
+    *("correct", "first", "left", "other", "right", "same", "second", "true", "wrong"),
+    *("how", "new", "number", "old", "what", "when", "where", "which", "who", "why"),
 )
 """Names of columns that have no plural."""
 

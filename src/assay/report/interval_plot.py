@@ -290,7 +290,7 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
     points.sort(key=lambda unit: -abs(unit[0] - row.estimate))
     for k, (p, name) in enumerate(points):
         if span[0] <= p <= span[1]:
-            title = Markup("<title>{}</title>").format(minus(f"{name}: {number(p)}"))
+            title = Markup("<title>{}: {}</title>").format(name, minus(number(p)))
             out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2">{}</circle>').format(
                 to_percent(p), y, title if name and k < NAMED else ""
             )
