@@ -76,6 +76,7 @@ html_theme = "furo"
 html_title = "Assay"
 html_static_path = ["style"]
 html_css_files = ["tables.css"]
+html_search_scorer = str(ROOT / "site/scorer.js")
 html_show_sourcelink = False
 html_copy_source = False
 
@@ -235,6 +236,8 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = kinds.filled(source[0], "site", KINDS)
     if page.startswith("catalogue/records/"):  # each is linked from the page whose history it is
         source[0] = f"---\norphan: true\n---\n\n{source[0]}"
+    if page == "CHANGELOG":  # it has every word
+        source[0] = f"---\nnosearch: true\n---\n\n{source[0]}"
     if page == root_doc:
         source[0] += f"\n\n{contents()}\n"
 

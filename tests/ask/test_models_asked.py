@@ -291,8 +291,9 @@ prompts = ["prompts", "turned"]
 """
 
 
-def ordered(count, turned=None):
-    rows_of = ", ".join(f'{{ word = "{WORDS[i % 8]}{i}" }}' for i in range(turned or count))
+def ordered(count, turned=None, step=1):
+    numbers = range(turned or count)[::step]
+    rows_of = ", ".join(f'{{ word = "{WORDS[i % 8]}{i}" }}' for i in numbers)
     return prompts(count) + ORDER.replace("ROWS", rows_of)
 
 
@@ -321,6 +322,7 @@ def test_a_difference_of_prompts_is_the_second_rows_number_less_the_firsts(here)
     ("told", "tables"),
     {
         "prompts and turned are compared row by row, and they have 8 and 7": ordered(8, 7),
+        "the same word in another order; put their rows in the same order": ordered(8, step=-1),
         "are the same prompts": ordered(8).replace('", "turned"', '", "prompts"'),
         "there are no prompts 'other'": ordered(8).replace('", "turned"', '", "other"'),
         "give two models, or two prompts": ordered(8) + 'models = ["main", "main"]\n',

@@ -3,6 +3,7 @@ nowhere else."""
 
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from assay.ask.missing import find_gaps, idle_arms
 from assay.ask.notes import _text_differs
 from assay.ask.tables import Intervention, Prompts
 from assay.core.errors import DataError, ExperimentError
+from assay.core.figures import figures_of
 from assay.core.reasons import NO_LEAD
 from assay.core.results import ResultData
 from assay.lab import catalogue
@@ -677,6 +679,11 @@ def test_a_number_of_the_unchanged_model_has_no_level_of_the_sweep_of_a_change(
     assert result.judged[1].sides == result.findings[0].sides == unchanged
     assert ResultData.from_json(result.data.to_json()).findings[0].sides == unchanged
     assert any("main.right" in words for _, words in result.figures[0].rules)
+    over_layers, difference = result.findings[0], "main.right - changed.right"
+    fall = structs.replace(
+        over_layers, statement=replace(over_layers.statement, condition=difference)
+    )
+    assert not any("main.right" in words for _, words in figures_of([fall])[0].rules)
     assert str(result).count("for comparison, main.right ") == 2
     planned(folder, "typed", swept, "main.right > 1")
     with pytest.raises(ExperimentError, match="no dimension 'layer'"):
@@ -749,7 +756,7 @@ def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_pat
         path = study(folder, f"by-{unit}", head, "main.right > 1")
         (judged,) = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
         scopes[unit] = judged.scope
-    assert "with these 3 whos" in scopes["country"]
+    assert "with these 3 values of who" in scopes["country"]
     assert "these 3" not in scopes["prompt"]
 
 

@@ -1105,3 +1105,45 @@ def test_a_check_is_written_to_the_digits_that_its_interval_supports_in_a_termin
     number = f"{v.estimate:.1f} [{v.interval[0]:.1f}, {v.interval[1]:.1f}]"
     assert f"effect > 1: {number}, 24 prompts" in repr(v)
     assert f"effect: {number}, 24 prompts" in v._repr_html_()
+
+
+def of_heads():
+    """The check of one of five heads, and the level of the prompt that it moves farthest."""
+    moved = {(0, 0): 1.0, (0, 1): 0.1, (0, 2): 0.2, (0, 3): 0.3, (1, 1): 0.15}
+
+    def lead(heads, prompts):
+        total = sum(moved[head] for head in heads or [])
+        return [total * (3 if p["text"] == "odd" else 1 + 0.01 * p["i"]) for p in prompts]
+
+    v = assay.check(
+        "Head 0.0 moves it",
+        lead,
+        prompts=[{"text": "odd" if i == 7 else f"word {i}", "i": i} for i in range(24)],
+        **{"holds": "effect > 0.5", "heads": [(0, 0)], "of": [*moved]},
+        **{"ledger": False, "cache": False},
+    )
+    (level,) = v.rows.loc[v.rows["text"] == "odd", "prompt"].unique()
+    return v, level
+
+
+def test_every_draw_of_a_control_and_every_prompt_far_from_the_estimate_is_on_the_page(tmp_path):
+    v, level = of_heads()
+    shown = page(tmp_path / "v.assay", v)
+    table = shown.partition("<summary>every draw</summary>")[2].partition("</details>")[0]
+    draws = v.judged.controls
+    assert len(draws) > 1 and all(f'<th scope="row">{arm}</th>' in table for arm in draws)
+    assert f"<title>prompt {level} (odd): 3</title>" in shown
+
+
+@pytest.mark.parametrize("columns", [70, 160])
+def test_a_saved_check_has_the_printed_table_in_the_width_of_the_terminal(
+    tmp_path, capsys, monkeypatch, columns
+):
+    path = of_heads()[0].save(tmp_path / "v.assay")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["verify", str(path)]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    printed = repr(Check.load(path)).split("\n")
+    table = printed[printed.index("") + 1 : printed.index("", printed.index("") + 1)]
+    assert set(table) <= set(lines) and max(map(len, table)) <= columns
+    assert (max(map(len, table)) > 100) == (columns > 100)

@@ -174,6 +174,7 @@ CASES = {
         given=write("other/thesis.tex", ""),
     ),
     "root cannot be written": Case("run own.py --preset smoke --root /proc/assay", "/proc/assay"),
+    "no store to name": Case("judge one.csv --root other", "judge reads and writes no store"),
     "disk too small": Case("run own.py", "of disk, .* are free", given=greedy),
     "nonsense claim": Case(f"judge numbers.csv --claim 'gated is better' {UNIT}", "claim"),
     "no control": Case(

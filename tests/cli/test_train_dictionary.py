@@ -138,6 +138,7 @@ def test_bad_input_is_one_line(world, capsys):
         ("--kind", "TopKK", "there is no kind 'TopKK'"),
         ("--kind", "ReLU", "other kinds take --penalty"),
         ("--text", "nowhere", "no corpus 'nowhere'"),
+        ("--context", "129", "reads at most 128 tokens at once, --context asks for 129; use"),
         ("--steps", "0", "steps must be a whole number of at least 1"),
     ):
         words_before = WORDS if option not in WORDS else WORDS[: WORDS.index(option)]

@@ -12,6 +12,7 @@ from assay.core.nouns import all_of, counted
         (6, "density", "6 densities"),
         (2, "right", "2 values of right"),
         (1, "same", "1 value of same"),
+        (2, "number", "2 values of number"),
     ],
 )
 def test_things_are_counted_in_english(n, noun, words):

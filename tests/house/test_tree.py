@@ -1,6 +1,7 @@
 """The page on how it is built names every package, and the lock file has the constraints."""
 
 import re
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,3 +35,8 @@ def test_the_lock_file_has_the_constraints_with_hashes():
     assert sorted(plain) == sorted(pinned)
     hashed = "\n".join(lines).split("\n    --hash=sha256:")
     assert len(hashed) > len(locked)
+
+
+def test_no_tracked_file_has_the_mark_of_a_conflict():
+    git = ["git", "-C", ROOT, "grep", "-lIE", "^(<{7}|>{7}) "]
+    assert not subprocess.run(git, capture_output=True, text=True).stdout

@@ -123,6 +123,12 @@ def test_impossible_settings(sets, says):
     assert "\n" not in str(e.value)
 
 
+def test_what_a_study_says_is_changed_in_its_file():
+    study = catalogue.find(str(Path(__file__).parents[2] / "examples/induction.toml"))
+    with pytest.raises(SpecError, match="--set cannot change steps in a study"):
+        override(study, "default", ["steps=3"])
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A user's own experiment as a folder: its training in one file, the rest where the folder

@@ -753,16 +753,16 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
         raise DataError(f"{names} are compared row by row, and {reason}; give equally many rows")
     if first.digest == second.digest:
         raise DataError(f"{names} are the same prompts, so their difference is 0")
+    refuse_shuffled(first, second, advice="put their rows in the same order")
     every = range(len(second.rows))
     if second.unit != first.unit or (
         second.unit != "prompt" and first.units(every) != second.units(every)
     ):
-        raise DataError(f"{names} are compared row by row; give both rows of the same units")
+        advice = "give both rows of the same units, in the same order"
+        raise DataError(f"{names} are compared row by row; {advice}")
     if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
         reason = "something is learned or chosen from them; learn it from other prompts"
         raise DataError(f"{names} are compared row by row, and {reason}")
-    if first.unit == "prompt":
-        refuse_shuffled(first, second)
 
 
 def _twin(model: Model, study: ResolvedStudy) -> Model:

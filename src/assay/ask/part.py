@@ -21,7 +21,6 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.tables import Model
 from assay.controls.table import BLOCKED_LAYERS, ELSEWHERE, TOKEN, Control, in_words
-from assay.core.nouns import counted
 from assay.core.runs import Runs
 from assay.core.scopes import listed
 from assay.core.spec import Spec, SpecMap, changed
@@ -225,6 +224,6 @@ def model_phrase(model: Model) -> str:
     model_words = model_in_words(model.like or model.name)
     changed = models.reweighted_in_words(model)
     if model.sweep and len(levels := changed.split("; ")) > 1:
-        changed = f"{levels[0]} to {levels[-1]} ({counted(len(levels), 'level')})"
+        changed = f"{len(levels)} changes in turn, from “{levels[0]}” to “{levels[-1]}”"
     twin = "the untrained twin of " if model.like else ""
     return f"{twin}{model_words}{f' with {changed}' if changed else ''}"

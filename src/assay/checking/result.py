@@ -4,6 +4,7 @@ it is shown and kept."""
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,7 +52,8 @@ CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 HEADS = ("control", "draws", "strongest [95 %]", "satisfies the claim", "alternative explanation")
 """The columns of the table of controls."""
 GAP, WIDTH, LEAST = "  ", 100, 30
-"""Between two columns; the characters of a line; those of the last column at least."""
+"""Between two columns; the characters of a line where there is no terminal; those of the last
+column at least."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,7 @@ class Question:
             distinct=self.distinct,
         )
         verdict = untested(structs.replace(verdict, idle=self._idle(rows)))
-        own = rows[rows["arm"] == self.credits].set_index(self.units[0])
-        texts = [c for c in own if c != "arm" and is_text(own[c])]
-        words = ((k, ", ".join(map(str, x))) for k, *x in own[texts].itertuples() if texts)
-        says = {str(k): f"prompt {k} ({shorten(text, 40)})" for k, text in words}
+        says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
         warning = rename_unit(verdict.warning, PROMPT, says)
         notes = (*verdict.notes, *self._no_lead(verdict, rows))
         verdict = structs.replace(verdict, text=self.sentence, warning=warning, notes=notes)
@@ -148,6 +147,13 @@ class Question:
             f"{numbers[0]} is {shown}, not clearly above 0: if it is a lead that the change should "
             "take away, there was none to lose, and this verdict says nothing about the claim"
         ]
+
+    def texts(self, rows: pd.DataFrame) -> dict[str, str]:
+        """The words of each prompt, by its level, shortened; {} where no column has any."""
+        own = rows[rows["arm"] == self.credits].set_index(self.units[0])
+        texts = [c for c in own if c != "arm" and is_text(own[c])]
+        words = ((k, ", ".join(map(str, x))) for k, *x in own[texts].itertuples() if texts)
+        return {str(k): shorten(text, 40) for k, text in words}
 
     def _idle(self, rows: pd.DataFrame) -> tuple[str, ...]:
         """The draws of controls that change no number of any prompt. That the task next to it is
@@ -274,6 +280,15 @@ class Concluded(Shown):
             "interval at 95 % reaches into the range of the claim",
         )
 
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """Say what the verdict is about, and what would decide it where that is open."""
+        if self.judged is None:
+            return ()
+        priced = self.judged.price is not None and self.judged.price.text
+        remedies = [self.judged.remedy[0]] if priced else []
+        return (f"scope: {self.judged.scope}", *filter(None, remedies))
+
 
 @dataclass(frozen=True, eq=False)
 class Check(Concluded):
@@ -346,13 +361,6 @@ class Check(Concluded):
         lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
         lines += ["", *(f"note: {note}" for note in self.remarks), *self.reach]
         return "\n".join(lines)
-
-    @property
-    def reach(self) -> tuple[str, ...]:
-        """Say what the verdict is about, and what would decide it where that is open."""
-        priced = self.judged.price is not None and self.judged.price.text
-        remedies = [self.judged.remedy[0]] if priced else []
-        return (f"scope: {self.judged.scope}", *filter(None, remedies))
 
     @property
     def base_rates(self) -> str:
@@ -471,17 +479,18 @@ def told_apart(*numbers: float) -> list[str]:
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     """Lay out rows as lines of columns. The last column is wrapped where a line would be longer
     than a terminal is wide, and starts a new line where there is hardly room for it."""
+    width = max(shutil.get_terminal_size((WIDTH, 0)).columns, 2 * LEAST)
     *columns, _ = zip(*table, strict=True)
     widths = [max(map(len, column)) for column in columns]
     start, lines = sum(widths) + len(GAP) * len(widths), list[str]()
-    if start + LEAST > WIDTH:
+    if start + LEAST > width:
         for *cells, words in table:
             lines.append(GAP.join(map(str.ljust, cells, widths)).rstrip())
-            lines += [2 * GAP + line for line in wrap(words, WIDTH - 2 * len(GAP))]
+            lines += [2 * GAP + line for line in wrap(words, width - 2 * len(GAP))]
         return lines
     for *cells, words in table:
         first = GAP.join([*map(str.ljust, cells, widths), ""])
-        broken = wrap(words, max(WIDTH - start, LEAST), break_long_words=False) or [""]
+        broken = wrap(words, width - start, break_long_words=False) or [""]
         blanks = [" " * start] * (len(broken) - 1)
         lines += [(x + y).rstrip() for x, y in zip([first, *blanks], broken, strict=True)]
     return lines

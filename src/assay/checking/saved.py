@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-PROBE = "probe"
-"""The part that the file of a probe has, and that of a check does not."""
+PROBE, TABLE = "probe", "table"
+"""The parts that the files of a probe and of a table have, and that of a check does not."""
 
 
 def write(path: str | Path, content: Mapping[str, Any], rows: pd.DataFrame, table: str) -> Path:

@@ -24,6 +24,7 @@ from cyclopts.exceptions import (
     CoercionError,
     MissingArgumentError,
     UnknownCommandError,
+    UnknownOptionError,
     UnusedCliTokensError,
     ValidationError,
 )
@@ -172,6 +173,8 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
         return f"{name} must be {numbers[error.target_type]}, got {error.token.value!r}"
     if isinstance(error, ValidationError) and error.argument is not None:
         return f"{error.argument.name} {error.exception_message}"
+    if isinstance(error, UnknownOptionError) and error.token and error.token.keyword == "--root":
+        return f"{words[0]} reads and writes no store, so it takes no --root; leave it out"
     function = words[0].replace("-", "_") if words else ""
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"

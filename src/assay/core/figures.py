@@ -275,7 +275,7 @@ def _lines(group: Sequence[Estimated]) -> Figure:
     table = columns((over, "curve", "estimate", "low", "high"), rows)
     crossings = {k: c.crossing for k, (_, c) in zip(names, curves, strict=True) if c.crossing}
     values = {x.value: f"{x.value:.3g}" for x in crossings.values()}
-    values |= {x: f"{name} {x:.3g}" for e, _ in curves for name, x in e.sides.items()}
+    values |= {x: words for e, _ in curves for x, words in _references(e)}
     if min(table["low"]) < 0 < max(table["high"]):
         values = {0.0: "0"} | values
     words = "".join(f" {k if several else 'It'} {x.words}." for k, x in crossings.items())
@@ -300,6 +300,11 @@ def _lines(group: Sequence[Estimated]) -> Figure:
     )
 
 
+def _references(e: Estimated) -> list[tuple[float, str]]:
+    """The numbers of other arms to compare a curve with; none that it is the difference from."""
+    return [(x, f"{name} {x:.3g}") for name, x in e.sides.items() if name not in e.condition]
+
+
 def _ranked(e: Estimated, c: Curve) -> Figure:
     """The extreme points of a scan, each with its part of the band."""
     ks = c.listed()
@@ -318,7 +323,7 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
         note=f"The intervals cover {c.all_levels} together in 95 % of cases. "
         + e.clear_of_zero * (not is_pair),
         y_title=e.measured,
-        rules=((0.0, "0"), *((x, f"{name} {x:.3g}") for name, x in e.sides.items())),
+        rules=((0.0, "0"), *_references(e)),
     )
 
 

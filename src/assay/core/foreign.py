@@ -44,7 +44,8 @@ PURPOSES = {
     (".toml", ".md"): "a study: assay run {0} measures and judges it, and assay export {0} "
     "--format bundle writes its bundle",
     (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".eval"): "a table: assay judge {0} "
-    "--claim 'ARM.x > 1' --unit COLUMN --control ARM judges a claim about it",
+    "--claim 'ARM.x > 1' --unit COLUMN --control ARM judges a claim about it, and --save FILE.assay"
+    " keeps the verdict for assay report",
     (".py",): "Python code: assay run {0} runs the experiment in it, and assay check {0}:FUNCTION "
     "--prompts FILE --holds 'effect > 1' judges a claim about one of its functions",
     (".txt",): "a text: assay check FILE.py:FUNCTION --prompts {0} takes its lines as prompts",

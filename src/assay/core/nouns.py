@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-NO_NOUNS = ("correct", "first", "left", "other", "right", "same", "second", "true", "wrong")
+NO_NOUNS = (
+    *("correct", "first", "left", "other", "right", "same", "second", "true", "wrong"),
+    *("how", "new", "number", "old", "what", "when", "where", "which", "who", "why"),
+)
 """Names of columns that have no plural."""
 
 

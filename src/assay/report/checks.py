@@ -6,28 +6,35 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from markupsafe import Markup
 from msgspec import structs
 
 from assay.checking import saved
+from assay.checking.of_table import JudgedTable
 from assay.checking.probe import NO_TEST, ProbeCheck, below_chance
-from assay.checking.result import HEADS, Check
+from assay.checking.result import CONTROL, HEADS, Check
+from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.plain import as_json
-from assay.core.results import Judged, Verdict
+from assay.core.results import Judged, Verdict, narrower_level
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import coded, environment
 from assay.report.tables import SIGNS, minus, quantity, row, units
 
+Saved: TypeAlias = Check | ProbeCheck | JudgedTable
 
-def load(path: Path) -> Check | ProbeCheck:
-    """Read a saved check of either kind, and judge its numbers again. Raises: DataError where they
-    do not give the verdict that the file states."""
-    return (ProbeCheck if saved.PROBE in saved.read(path)[0] else Check).load(path)
+
+def load(path: Path) -> Saved:
+    """Read a saved check of any kind, and judge its numbers again. Raises: DataError where they do
+    not give the verdict that the file states."""
+    content, _ = saved.read(path)
+    if saved.TABLE in content:
+        return JudgedTable.load(path)
+    return (ProbeCheck if saved.PROBE in content else Check).load(path)
 
 
 def figure(value: Any, titled: bool = True) -> Markup:
@@ -60,15 +67,23 @@ def of_claim(judged: Judged) -> Figure:
     )
 
 
-def shown(value: Check | ProbeCheck) -> Any:
+def shown(value: Saved) -> Any:
     """The verdict, if any, with its condition and the strongest draw of each control; of a probe
     without the groups' parts, which are no AUROCs."""
+    if isinstance(value, JudgedTable):
+        return value.judged
     if isinstance(value, Check):
-        draws = {v.arm: v for v in value.controls.values()}
+        says = value.question.texts(value.rows)
+
+        def named(verdict: Any, **changed: Any) -> Any:
+            levels = (f"{x} ({says[str(x)]})" if str(x) in says else x for x in verdict.levels)
+            return structs.replace(verdict, levels=tuple(levels), **changed)
+
+        strongest = {v.arm: named(v) for v in value.controls.values()}
         idle = tuple(value.controls[name].arm for name in value.idle)
         arm = value.question.thing or value.judged.arm
-        drawn = {"controls": draws, "idle": idle, "arm": arm}
-        return structs.replace(value.judged, condition=value.question.holds, **drawn)
+        drawn = {"controls": strongest, "idle": idle, "arm": arm}
+        return named(value.judged, condition=value.question.holds, **drawn)
     below, bare = below_chance(value.arms), dict[str, Verdict]()
     for name, verdict in value.controls.items():
         no_test = {"outcome": "undecided"} if name in below else {}
@@ -84,7 +99,7 @@ def check(value: Check | ProbeCheck) -> Markup:
     return Markup(environment().get_template("checked.html").render(**_parts(value)))
 
 
-def page(path: Path, value: Check | ProbeCheck) -> str:
+def page(path: Path, value: Saved) -> str:
     """The page of a saved check, as HTML."""
     numbers = export.table_csv(value.rows)
     stated = None
@@ -97,7 +112,7 @@ def page(path: Path, value: Check | ProbeCheck) -> str:
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
 
 
-def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
+def _parts(value: Saved) -> dict[str, Any]:
     """What a notebook and a page show of it."""
     judged = shown(value)
     return {
@@ -109,12 +124,13 @@ def _parts(value: Check | ProbeCheck) -> dict[str, Any]:
         "lines": number_lines(value),
         "drawing": interval_plot(judged) if judged else figure(of_check(value), False),
         "controls": controls(value),
+        "draws": draws(value),
         "notes": noted(value.remarks),
         "reach": noted(value.reach),
     }
 
 
-def number_lines(value: Check | ProbeCheck) -> list[str]:
+def number_lines(value: Saved) -> list[str]:
     """The number that was judged, and what to know of it, in lines."""
     lines: list[str] = []
     if isinstance(value, ProbeCheck):
@@ -122,20 +138,33 @@ def number_lines(value: Check | ProbeCheck) -> list[str]:
         lines = [x for x in lines if not (value.outcome and x.startswith(value.outcome))]
     if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
         number = value.number(j.estimate, j.low, j.high)
-        rates = "" if isinstance(value, ProbeCheck) else value.base_rates
+        rates = value.base_rates if isinstance(value, Check) else ""
         what = quantity(structs.replace(j, condition=value.question.holds))
         lines.insert(0, minus(f"{what}: {number}, {units(j.n)}{rates}"))
     return lines
 
 
-def controls(value: Check | ProbeCheck) -> Markup:
+def controls(value: Saved) -> Markup:
     """The table of controls; of a probe with its own measures first."""
-    if isinstance(value, ProbeCheck):
+    if not isinstance(value, Check):
         return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
     return table(HEADS, [tuple(map(minus, value.row(name))) for name in value.controls])
 
 
-def of_check(value: Check | ProbeCheck) -> Figure:
+def draws(value: Saved) -> Markup:
+    """The table of every draw of the controls that have several; nothing where none has."""
+    rows = []
+    for arm, placed in value.question.placed.items() if isinstance(value, Check) else ():
+        if value.draws(placed.control) > 1:
+            v = value.judged.controls[arm]
+            level = f" ({narrower})" if (narrower := narrower_level(v)) else ""
+            came = reasons.NO_TEST if value.judged.no_test(arm) else CONTROL[v.outcome]
+            rows.append((arm, placed.control, value.number(v.estimate, *v.shown) + level, came))
+    heads = ("draw", HEADS[0], "estimate [95 %]", HEADS[3])
+    return table(heads, [tuple(map(minus, row)) for row in rows]) if rows else Markup("")
+
+
+def of_check(value: Saved) -> Figure:
     """What was claimed with its controls; of a probe where nothing was the AUROC of each arm."""
     if (judged := shown(value)) or not isinstance(value, ProbeCheck):
         return of_claim(judged)

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from assay.core.bands import BANDED
 from assay.core.digits import decimals, number
-from assay.core.results import Estimated, Judged, Other, Published, unit_of
+from assay.core.results import Estimated, Judged, Other, Published, Verdict, unit_of
 from assay.report.tables import (
     ROLES,
     control,
@@ -44,6 +44,9 @@ sheet sets names that fit there next to their numbers."""
 FAR = 8
 """A control or published number further from the method and its thresholds than so many of their
 spans gets an arrow."""
+NAMED, LABEL = 50, 60
+"""So many units of a row, those farthest from its estimate, have their names in the page, each in
+at most so many letters."""
 FAR_UNITS = 2
 """A unit further from all intervals and thresholds than so many of their spans is counted at the
 edge of the plot, and not drawn."""
@@ -51,8 +54,8 @@ edge of the plot, and not drawn."""
 CLASSES = {"near": "control near", "control": "control", "violation": "control"}
 """The class of an arm's row by its role; all others are grey, as what is planted is."""
 CAME = {"fails": "", "holds": ": satisfies it too", "undecided": ": undecided"}
-"""The words for a control, by its outcome; its sign alone says that it does not satisfy the
-claim."""
+"""The words for the first control of each outcome; of the others the sign says it, as it always
+does of one that does not satisfy the claim."""
 FOUND = {True: "found", False: "not found", None: "undecided"}
 """What came of what was planted."""
 MARKS = {
@@ -83,6 +86,8 @@ class _Row(NamedTuple):
     low: float = math.nan
     high: float = math.nan
     points: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
+    """The name of each of these points; empty where they are not known."""
 
 
 def interval_plot(statement: Judged | Estimated) -> Markup:
@@ -141,21 +146,35 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     words = minus(" ".join(filter(None, estimate_of(statement))))
     of_mean = BANDED in statement.method  # a number over the means of levels: no mean of units
     points = () if of_mean else statement.points
-    yield _Row(name or "value", "method", outcome, words, *numbers, points)
+    yield _Row(name or "value", "method", outcome, words, *numbers, points, _named(claim))
+    said = set[str]()
     for role, arm, v in claim.arms() if claim else ():
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
         kind = ROLES.get(role, "")
-        came = CAME[c.outcome] if kind == "control" else f": {kind} {FOUND[c.met]}"
+        if kind == "control":
+            came = CAME[c.outcome] * (c.outcome not in said)
+            said.add(c.outcome)
+        else:
+            came = f": {kind} {FOUND[c.met]}"
         came = came if kind else ": may satisfy it too" if role == "also" else ": satisfies it too"
         points = () if isinstance(v, Other) or of_mean else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
         words = minus(f"{c.estimate} {c.interval}")
         name = f"{c.sign} {arm}{came}".lstrip()
-        yield _Row(name, CLASSES.get(role, "planted"), mark, words, *numbers, points)
+        group, units = CLASSES.get(role, "planted"), _named(v)
+        yield _Row(name, group, mark, words, *numbers, points, units)
     if isinstance(paper := statement.published, Published):
         name = "published" if paper.same else "published, other set-up"
         yield _Row(name, "published", "published", minus(number(paper.number)), paper.number)
+
+
+def _named(verdict: Verdict | Other | None) -> tuple[str, ...]:
+    """Name each unit: a prompt by its row and its text, others by their level."""
+    if not isinstance(verdict, Verdict) or not verdict.units:
+        return ()
+    prompts = (f"{r.row} ({textwrap.shorten(r.label, LABEL)})" for r in verdict.rows)
+    return tuple(f"{verdict.units[0]} {x}" for x in (*prompts,) or verdict.levels)
 
 
 def _finite(*values: float) -> list[float]:
@@ -237,7 +256,7 @@ def _line(
 ) -> Markup:
     """One row: its name, and its numbers next to it or, where a row does not fit on a line, below
     it; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
-    name, group, shape, words, middle, low, high, points = row
+    name, group, shape, words, middle, low, high, *_ = row
     top = TOP + (ROW + more) * i
     y = top + BAR + more
     names, numbers = _wrapped(row, fits) if more else ([name], [words])
@@ -247,7 +266,7 @@ def _line(
     if not math.isfinite(middle):
         return out
     if span[0] <= middle <= span[1]:
-        out += _units(_finite(*points), to_percent, span, y + 7)
+        out += _units(row, to_percent, span, y + 7)
     if len(_finite(low, high)) == 2 and high >= span[0] and low <= span[1]:
         ends = to_percent(max(low, span[0])), to_percent(min(high, span[1]))
         out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(
@@ -263,18 +282,22 @@ def _line(
     return Markup('<g class="{}">{}</g>').format(group, out)
 
 
-def _units(points: Sequence[float], to_percent: Any, span: tuple[float, float], y: int) -> Markup:
-    """Units as faint points; at each end of the axis, how many lie beyond it."""
+def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Markup:
+    """Units as faint points with their names; at each end of the axis, how many lie beyond it."""
     out = Markup("")
-    for p in points:
+    names = row.units if len(row.units) == len(row.points) else ("",) * len(row.points)
+    points = [(p, name) for p, name in zip(row.points, names, strict=True) if math.isfinite(p)]
+    points.sort(key=lambda unit: -abs(unit[0] - row.estimate))
+    for k, (p, name) in enumerate(points):
         if span[0] <= p <= span[1]:
-            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(
-                to_percent(p), y
+            title = Markup("<title>{}: {}</title>").format(name, minus(number(p)))
+            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2">{}</circle>').format(
+                to_percent(p), y, title if name and k < NAMED else ""
             )
     beyond = Markup('<text class="scale" x="{}%" y="{}" text-anchor="{}">{}</text>')
-    if below := sum(p < span[0] for p in points):
+    if below := sum(p < span[0] for p, _ in points):
         out += beyond.format(0, y + 5, "start", f"◂ {below} more")
-    if above := sum(p > span[1] for p in points):
+    if above := sum(p > span[1] for p, _ in points):
         out += beyond.format(100, y + 5, "end", f"{above} more ▸")
     return out
 

@@ -15,7 +15,7 @@ from assay.core.foreign import purpose
 from assay.core.results import Judged
 from assay.report.statements import unexpected, with_flags
 from assay.verbs.credited import Credited
-from assay.verbs.parts import AnswerPart, Aside, Line, Table
+from assay.verbs.parts import AnswerPart, Aside, Line
 from assay.verbs.verb import Answer, Bare, Expected, Flag, Flat, Formula, More, Several, verb
 
 if TYPE_CHECKING:
@@ -134,10 +134,9 @@ def refuse_incomplete(function: str, prompts: Path | None, holds: str) -> None:
 
 def words(result: Check) -> list[AnswerPart]:
     """Report the outcome with its number, a row for each control, and what is to be noted."""
-    from assay.checking.result import HEADS
+    from assay.checking.result import HEADS, aligned
 
     head, number, *_ = repr(result).split("\n")
-    rows = [result.row(name) for name in result.controls]
-    table = Table(HEADS, rows, wide={HEADS[-1]: 1})
+    table = map(Line, aligned([HEADS, *map(result.row, result.controls)]))
     notes = (f"note: {remark}" for remark in result.remarks)
-    return [Line(head), Line(number), table, *notes, *result.reach]
+    return [Line(head), Line(number), *table, *notes, *result.reach]

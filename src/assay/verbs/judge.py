@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from msgspec import structs
 
+from assay.checking.of_table import JudgedTable
+from assay.core import rows as rows_of
 from assay.core import table as table_of
 from assay.core.errors import ClaimError
 from assay.core.results import Estimated, Judged, ResultData
@@ -43,6 +45,7 @@ def judge(
     scope: str = "",
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
+    save: Annotated[Path | None, More] = None,
     verbose: Flag = False,
     expect: Expected = None,
 ) -> Answer[Judged | Estimated]:
@@ -98,6 +101,9 @@ def judge(
         The column that names the arm of each row.
     no_ledger
         Do not record that this claim was tried on this table; the output says so.
+    save
+        A file to write the rows and the verdict to, such as gated.assay, which `assay report` makes
+        a page of and `assay verify` judges again.
     verbose
         Show every control, the power, and which other arms satisfy the claim.
 
@@ -113,22 +119,30 @@ def judge(
         **{"violation": violation, "fixed": fixed, "bounds": bounds, "tested": tested or None},
         "distinct": distinct or None,
     }
-    owned = of_claims | {"expect": expect}
-    refuse_mixture(claim, estimate, owned, {"over": over, "crosses": crosses})
-    numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
+    swept = {"over": over, "crosses": crosses}
+    refuse_mixture(claim, estimate, of_claims | {"expect": expect, "save": save}, swept)
+    numbers: dict[str, Any] = {"unit": unit, "scope": scope}
     if estimate:
-        number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
-        number = with_flags(number)
-        return Answer(number, [ResultData(findings=(number,)), *known(number)])
+        return estimated(table, value=estimate, arm_column=arm_column, **numbers, **swept)
     of_claims |= {"tested": tested, "distinct": distinct}
-    verdict = table_of.judge(table, claim=claim, beats=beats, empty=empty, **of_claims, **numbers)
-    lines = [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
-    said = (f"{', '.join(unit)}: said to have no order (--distinct)",) * distinct
-    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *said, *lines)))
-    other = unexpected([verdict], expect)
+    asked = {"claim": claim, "beats": beats, "empty": empty, **of_claims, **numbers}
+    verdict = table_of.judge(table, **asked, arm_column=arm_column)
+    lines = [f"{', '.join(unit)}: said to have no order (--distinct)"] * distinct
+    lines += [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
+    if save is not None:
+        JudgedTable(asked, rows_of.read(table, arm_column)[0], verdict, lines).save(save)
+    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
+    other = [Aside(line) for line in unexpected([verdict], expect)]
     data = ResultData(verdicts=(verdict,))
-    shown = InFull(data) if verbose else data
-    return Answer(verdict, [shown, *known(verdict), *map(Aside, other)], int(bool(other)))
+    return Answer(
+        verdict, [InFull(data) if verbose else data, *known(verdict), *other], int(bool(other))
+    )
+
+
+def estimated(table: Path, **asked: Any) -> Answer[Judged | Estimated]:
+    """Estimate a number from a table."""
+    number = with_flags(table_of.estimate(table, **asked))
+    return Answer(number, [ResultData(findings=(number,)), *known(number)])
 
 
 def refuse_mixture(

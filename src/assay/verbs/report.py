@@ -27,8 +27,8 @@ def report(
     Parameters
     ----------
     names
-        Experiments, studies, or files that `assay.check` saved; by default every experiment of the
-        catalogue with a stored result.
+        Experiments, studies, or files that `assay.check` or `assay judge --save` wrote; by default
+        every experiment of the catalogue with a stored result.
     out
         The folder of the pages.
     open

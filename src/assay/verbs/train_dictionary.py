@@ -13,8 +13,10 @@ from assay.data.harvest import HarvestSpec
 from assay.dictionaries.training.of_model import TrainedDictionary, train
 from assay.dictionaries.training.showcase import Showcase, artefact, recipe, shown
 from assay.dictionaries.training.showcase import showcase as make
+from assay.evaluation.text import check_context
 from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
+from assay.subjects import folder
 from assay.verbs.machine import device_here
 from assay.verbs.parts import written
 from assay.verbs.verb import HERE, Answer, Device, Door, Flag, Flat, Model, More, Place, Text, verb
@@ -105,6 +107,7 @@ def command(
             "train-dictionary needs a site, such as blocks.9.hook_resid_post, and --out FOLDER; or "
             "--showcase"
         )
+    check_context(folder.find(model, reading.bos), reading.context, explicit=True)
     spec = HarvestSpec(
         seed=method.seed,
         subject=model,

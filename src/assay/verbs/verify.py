@@ -42,8 +42,8 @@ def command(
     ----------
     name
         The name of an experiment, or the path of its file; catalogue for every record; a bundle (a
-        zip or its folder); a frozen study (a .prereg.json file); or what `assay.check` saved (an
-        .assay file).
+        zip or its folder); a frozen study (a .prereg.json file); or what `assay.check` or
+        `assay judge --save` wrote (an .assay file).
     rerun
         Run the experiment from an empty store first, and compare that.
     record

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
+
 from assay.core import foreign
-from assay.core.results import Judged
+from assay.core.results import Judged, ResultData
 from assay.lab.judge import anchors, registered
 from assay.lab.judge.anchors import Anchor
 from assay.report.bundle.checking import CheckedBundle, check_bundle
 from assay.report.bundle.standing import EXPLORATORY
+from assay.report.statements import known
 from assay.verbs.parts import Line, written
 from assay.verbs.verb import Answer
 
@@ -51,11 +54,15 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
 def of_check(path: Path) -> Answer[Judged]:
     """Judge the numbers of a saved check again. Raises: DataError where they do not give the
     verdict that the file states."""
+    from assay.checking.of_table import JudgedTable
     from assay.checking.result import Check
     from assay.report.checks import load
     from assay.verbs.check import words
 
     same = "The numbers in the file give the verdict that it states."
     check = load(path)
+    if isinstance(check, JudgedTable):
+        judged = structs.replace(check.judged, notes=(*check.judged.notes, *check.notes))
+        return Answer(judged, [ResultData(verdicts=(judged,)), *known(judged), same])
     shown = words(check) if isinstance(check, Check) else map(Line, repr(check).split("\n"))
     return Answer(check.judged, [*shown, same])

@@ -224,16 +224,16 @@ def go_together(first: PromptSet, second: PromptSet) -> bool:
     return first.digest == second.digest or any(a == b and len({*a}) > 1 for a, b in pairs)
 
 
-def refuse_shuffled(first: PromptSet, second: PromptSet) -> None:
+def refuse_shuffled(first: PromptSet, second: PromptSet, *, advice: str = "") -> None:
     """Refuse to compare two tables row by row if a key column has another order in the second.
-    Raises: DataError."""
+    Raises: DataError, with the advice, or to name the column as the unit."""
     for name in () if go_together(first, second) else first.rows[0].columns:
         a, b = _values(first, second, name)
         if a and len({*a}) == len(a) and sorted(a) == sorted(b):
             names = f"{first.table.name} and {second.table.name}"
             raise DataError(
                 f"{names} are compared row by row, and have the same {name} in another order; "
-                f'write unit = "{name}" under both'
+                + (advice or f'write unit = "{name}" under both')
             )
 
 

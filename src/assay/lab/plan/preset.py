@@ -21,6 +21,7 @@ from assay.core.spec import (
     ranges,
     with_values,
 )
+from assay.lab.store.origin import STUDIES
 
 Where = Mapping[str, Any]
 """Values that fields of the runs have which a claim reads."""
@@ -86,7 +87,7 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         raise SpecError(f"preset {preset!r} of {experiment.name} has no specs")
     experiment = experiment.designed(specs[:1])
     for text in sets:
-        specs = _set(specs, text)
+        specs = _set(specs, text, experiment)
     chosen = Preset(
         preset,
         specs,
@@ -113,7 +114,7 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     return chosen
 
 
-def _set(specs: tuple[Any, ...], text: str) -> tuple[Any, ...]:
+def _set(specs: tuple[Any, ...], text: str, experiment: Experiment) -> tuple[Any, ...]:
     """Return specs with a field set by a text `field=value`, each for every value that it names.
     Raises: SpecError."""
     cls = type(specs[0])
@@ -128,6 +129,8 @@ def _set(specs: tuple[Any, ...], text: str) -> tuple[Any, ...]:
             f" needs field=value, got {text!r}; fields, as they are: {fields_known}",
         )
     if name not in (names := [f.name for f in fields(cls)]):
+        if experiment.origin.endswith(STUDIES):
+            raise SpecError(f"--set cannot change {name} in a study; change it in the study's file")
         raise SpecError(f"the runs have no field {name}; {nearest(name, names)}")
     values = _values(value) if name in per_run_fields(cls) else [value]
     if len(specs) * len(values) > MOST:

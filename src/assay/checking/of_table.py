@@ -1,0 +1,87 @@
+"""Of a table: the verdict on a claim about a user's own table, as one file with its rows, which is
+judged again when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from assay.checking import saved
+from assay.checking.result import CONTROL, HEADS, Concluded, aligned
+from assay.core import table
+from assay.core.reasons import NO_TEST
+from assay.core.results import Judged
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Claimed(NamedTuple):
+    """A claim in the words that results have of one: a sentence, of which a table has none, and
+    the condition."""
+
+    sentence: str
+    holds: str
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedTable(Concluded):
+    """The verdict on a table, with its rows and what was asked of them."""
+
+    heads: ClassVar[Sequence[str]] = (HEADS[0], "estimate [95 %]", HEADS[3])
+    """The columns of the table of controls."""
+    about: ClassVar[Mapping[str, Any]] = {}
+
+    asked: Mapping[str, Any]
+    """What `assay.judge` was given with the rows."""
+    rows: pd.DataFrame
+    judged: Judged
+    notes: Sequence[str] = ()
+    """What is not in the rows, such as how many claims were tried on them."""
+
+    @property
+    def question(self) -> Claimed:
+        """Give the claim."""
+        return Claimed("", self.asked["claim"])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """List what a reader should know next to the number."""
+        warning = (self.judged.warning,) if self.judged.warning else ()
+        return (*warning, *self.judged.notes, *self.notes, *self.judged_narrower)
+
+    def cells(self) -> list[tuple[str, str, str]]:
+        """Give a row for each control: its name, its number, and whether it satisfies the claim."""
+        rows = []
+        for name, v in self.controls.items():
+            number = self.number(v.estimate, *v.shown) + self.level(name)
+            came = NO_TEST if self.judged.no_test(name) else CONTROL[v.outcome]
+            rows.append((name, number, came))
+        return rows
+
+    def __repr__(self) -> str:
+        lines = [f"{self.outcome}: {self.question.holds}"]
+        lines += [self.number(self.estimate, *self.interval), ""]
+        lines += [*aligned([self.heads, *self.cells()]), ""]
+        return "\n".join([*lines, *(f"note: {n}" for n in self.remarks), *self.reach])
+
+    def save(self, path: Path) -> Path:
+        """Write it as one file, which `load` judges again."""
+        content = {saved.TABLE: dict(self.asked), "notes": [*self.notes]}
+        content["verdict"] = self.judged.to_json()
+        return saved.write(path, content, self.rows, repr(self))
+
+    @classmethod
+    def load(cls, path: Path) -> JudgedTable:
+        """Read a saved verdict, and judge its rows again. Raises: DataError for another file, and
+        where the verdict on its rows is not the one that it states."""
+        content, rows = saved.read(path)
+        try:
+            asked, notes = content[saved.TABLE], tuple(content["notes"])
+            judged, stated = table.judge(rows, **asked), content["verdict"]["outcome"]
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            raise saved.wrong(path, e) from e
+        saved.refuse_changed(path, stated, judged.outcome)
+        return cls(asked, rows, judged, notes)

@@ -1,0 +1,61 @@
+"""A claim about a table is saved with its rows: the file is judged again, and becomes a page."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from assay.cli.main import main
+
+TABLE = Path(__file__).parents[2] / "examples/results.csv"
+CLAIM = ["judge", str(TABLE), "--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed"]
+CLAIM += ["--unit", "document", "--control", "relu-again", "--scope", "toy numbers", "--no-ledger"]
+
+
+@pytest.fixture
+def file(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ASSAY_ROOT", "store")
+    assert main([*CLAIM, "--save", "gated.assay"]) == 0
+    return tmp_path / "gated.assay", capsys.readouterr().out
+
+
+def test_what_was_said_of_a_table_is_said_of_its_file(file, capsys):
+    path, said = file
+    assert main(["verify", str(path)]) == 0
+    again = capsys.readouterr().out
+    assert again == said + "The numbers in the file give the verdict that it states.\n"
+    assert "holds: gated.fvu" in said and "not counted" in said and "toy numbers" in said
+
+
+def test_it_has_a_page_and_a_place_in_the_index(file):
+    assert main(["report", str(file[0])]) == 0
+    page, index = (Path(f"report/{name}.html").read_text() for name in ("gated-check", "index"))
+    assert "<title>gated.fvu - relu.fvu &lt; -0.02 · Assay</title>" in page
+    assert '<th scope="row">relu-again</th>' in page and "toy numbers" in page
+    assert "not counted" in page and "gated-check.html" in index
+
+
+def test_a_file_whose_rows_were_changed_is_refused(file, capsys):
+    path, _ = file
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    parts["numbers.csv"] = parts["numbers.csv"].replace("gated", "x").replace("relu,", "gated,")
+    parts["numbers.csv"] = parts["numbers.csv"].replace("x,", "relu,")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    assert main(["verify", str(path)]) == 2
+    assert "states 'holds'; its numbers say 'fails'" in capsys.readouterr().err
+    parts["check.json"] = parts["check.json"].replace('"claim": "gated', '"claim": 5, "x": "gated')
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    assert main(["verify", str(path)]) == 2
+    assert "is not a file that a check was saved to" in capsys.readouterr().err
+
+
+def test_an_estimate_has_no_verdict_to_save(capsys):
+    words = ["judge", str(TABLE), "--estimate", "gated.fvu", "--unit", "seed", "--save", "x.assay"]
+    assert main(words) == 2
+    assert "--save belongs to --claim" in capsys.readouterr().err
