@@ -153,8 +153,10 @@ def controls(value: Saved) -> Markup:
 
 def draws(value: Saved) -> Markup:
     """The table of every draw of the controls that have several; nothing where none has."""
+    if not isinstance(value, Check):
+        return Markup("")
     rows = []
-    for arm, placed in value.question.placed.items() if isinstance(value, Check) else ():
+    for arm, placed in value.question.placed.items():
         if value.draws(placed.control) > 1:
             v = value.judged.controls[arm]
             level = f" ({narrower})" if (narrower := narrower_level(v)) else ""
