@@ -196,9 +196,11 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     if table := getattr(task, "intervention", None):  # one may claim little of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
     if done_by_none and not parsed.low < 0 < parsed.high:
+        read = next((c.name for c in parsed.columns if c.arm == part.label), "READ")
         yield (
             "the claim is also true if nothing happens: write it as a difference with a size, as "
-            "in abs(cut.right - main.right) < 0.4, so that violations can stand in for its controls"
+            f"in abs({part.label}.{read} - main.{read}) < 0.4, so that violations can stand in for "
+            "its controls"
         )
     elif not asking.violations and not asking.controls and done_by_none:
         yield (
