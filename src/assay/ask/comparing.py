@@ -107,7 +107,8 @@ def bearing(
     change: the controls of the change if the claim says that less can be read, which chance
     satisfies; otherwise those of the probe. For a sweep: no other layers or heads that the sweep
     has as well. For a claim of no effect: no damage, which a change without an effect does not do
-    anyway, if other controls are left. For two texts not claimed to be alike: not the text of
+    anyway, if other controls are left. For a model less the one that it was trained from: not
+    their untrained twins, which are equal. For two texts not claimed to be alike: not the text of
     another row, which is less alike anyway."""
     part, walk = study.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
@@ -115,8 +116,12 @@ def bearing(
     if part and isinstance(part.task, Task) and study.frozen is None:
         idle = repeated(study, part, read)
         arms = [p for p in arms if p.control not in idle]
-        others = [p for p in arms if p.control != near.DAMAGE]
-        arms = others if others and is_of_nothing(study, part, read) else arms
+        for control, vain in (
+            (near.DAMAGE, is_of_nothing(study, part, read)),
+            (near.TWIN, study.is_tuned(part.task.model) and _origins(study, main, read)),
+        ):
+            others = [p for p in arms if p.control != control]
+            arms = others if others and vain else arms
     if part and isinstance(part.task, SaeTask) and part.task.other:
         return tuple(p for p in arms if p.control in _of_crosscoder(read))
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
@@ -242,6 +247,8 @@ def twins(
             twin = f"{other}/{part.label.rpartition('/')[2]}"
             if part.control == near.TOKEN and _does_as_much(study, main, other, read):
                 continue
+            if part.control == near.TWIN and have_equal_twins(study, main, other):
+                continue
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
             if twin in by_label and not alike(study, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
@@ -273,16 +280,23 @@ def _does_as_much(study: ModelStudy, main: str, other: str, read: Condition) -> 
 
 def _origins(study: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     """The arms with the unchanged model that a comparison reads next to a model with changed
-    weights."""
+    weights, or to one that the study trains further."""
     by_label = {a: study.by_label[a].task for a in read.parsed.arms if a in study.by_label}
     about = by_label.get(main)
-    if study.frozen is not None or about is None or not about.model.weights:
+    if study.frozen is not None or not isinstance(about, Task) or about.less is not None:
         return ()
-    origin = msgspec.structs.replace(about.model, weights=None, sweep={}, label="", controls=None)
+    start = study.start_of(about.model) if study.is_tuned(about.model) else None
+    if about.model.weights:
+        start = msgspec.structs.replace(about.model, weights=None, sweep={})
+    if start is None:
+        return ()
+    bare = {"label": "", "controls": None}
+    origin = msgspec.structs.replace(start, **bare)
     return tuple(
         arm
         for arm, task in by_label.items()
-        if msgspec.structs.replace(task.model, label="", controls=None) == origin
+        if msgspec.structs.replace(task.model, **bare) == origin
+        if task.intervention == about.intervention
     )
 
 
@@ -471,7 +485,8 @@ def unlike(
         if study.by_label[main].task.model.weights:  # controls of another model
             labels += tuple(p.label for p in study.parts if p.of not in ("", main))
         # controls of reads that the claim does not use
-        bear = study.controls_of(main, [c.name for c in read.columns])
+        every = study.controls_of(main, [c.name for c in read.columns])
+        bear = bearing(study, main, read, every)
         idle = (p for p in study.parts if p.of == main and p not in bear)
         labels += tuple(p.label for p in idle if p.label not in (*study.at_chance, *controls))
         # arms on other prompts
