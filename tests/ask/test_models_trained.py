@@ -54,6 +54,8 @@ holds = 'learned.indeed > 10'
 threshold = "plan: more than letters, which any text teaches an untrained model"
 """.replace("{rows}", ", ".join(f'{{ text = "the word {n} is {n % 3}" }}' for n in range(20)))
 
+SUBTRACTED = "tuned.indeed - main.indeed"
+
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
@@ -105,6 +107,23 @@ def test_a_control_of_a_difference_is_that_of_the_model_less_the_first_model(lea
         alone = run(folder, STUDY.replace("learned.indeed", "tuned.indeed"), "alone.toml")
     less = alone.arms["tuned/shuffled"].indeed - result.arms["main"].indeed
     assert np.allclose(result.arms["learned/shuffled"].indeed, less, atol=1e-4)
+
+
+def test_a_model_less_the_one_it_was_trained_from_has_the_controls_of_their_difference(learned):
+    """Both are asked behind another prompt, and neither is untrained, in which they are equal."""
+    folder, _ = learned
+    both = STUDY.replace('" indeed"', '" {text}"')
+    _, claim = both.split("[[claim]]")
+    both += "\n[[claim]]" + claim.replace("It", "Itself").replace("learned.indeed", SUBTRACTED)
+    both += "\n[[claim]]" + claim.replace("It", "Alone").replace("learned.indeed", "tuned.indeed")
+    with contextlib.chdir(folder):
+        diff, subtracted, alone = run(folder, both, "subtracted.toml").judged
+    assert "tuned/untrained" in alone.controls
+    assert set(diff.controls) == {f"learned/{c}" for c in ("shuffled", "unrelated", "other-text")}
+    of_diff = {name.partition("/")[2]: c.estimate for name, c in diff.controls.items()}
+    ours = {name.partition("/")[2]: c.estimate for name, c in subtracted.controls.items()}
+    assert ours == pytest.approx(of_diff, abs=1e-4)
+    assert subtracted.verdict.outcome == diff.verdict.outcome
 
 
 def test_adams_first_step_moves_every_weight_that_has_a_gradient_by_the_rate(base, tmp_path):

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -107,7 +108,8 @@ def bearing(
     change: the controls of the change if the claim says that less can be read, which chance
     satisfies; otherwise those of the probe. For a sweep: no other layers or heads that the sweep
     has as well. For a claim of no effect: no damage, which a change without an effect does not do
-    anyway, if other controls are left. For two texts not claimed to be alike: not the text of
+    anyway, if other controls are left. For a model less the one that it was trained from: not
+    their untrained twins, which are equal. For two texts not claimed to be alike: not the text of
     another row, which is less alike anyway."""
     part, walk = study.by_label.get(main), read.parsed.terms.get("value")
     if part and _compares_texts(part, read) and not _says_alike(part, read):
@@ -115,8 +117,10 @@ def bearing(
     if part and isinstance(part.task, Task) and study.frozen is None:
         idle = repeated(study, part, read)
         arms = [p for p in arms if p.control not in idle]
-        others = [p for p in arms if p.control != near.DAMAGE]
-        arms = others if others and is_of_nothing(study, part, read) else arms
+        vain: tuple[Control, ...] = (near.DAMAGE,) if is_of_nothing(study, part, read) else ()
+        is_trained = study.is_tuned(part.task.model) and _origins(study, main, read)
+        vain += (near.TWIN,) if is_trained else ()
+        arms = [p for p in arms if p.control not in vain] or arms
     if part and isinstance(part.task, SaeTask) and part.task.other:
         return tuple(p for p in arms if p.control in _of_crosscoder(read))
     if part is None or not isinstance(part.task, ProbeTask) or not part.task.change:
@@ -240,10 +244,10 @@ def twins(
         moved = dict.fromkeys((*rivals(study, main, read, controls), *_origins(study, main, read)))
         for other in moved if part.label in controls else ():
             twin = f"{other}/{part.label.rpartition('/')[2]}"
-            if part.control == near.TOKEN and _does_as_much(study, main, other, read):
-                continue
+            alone = part.control == near.TOKEN and _does_as_much(study, main, other, read)
+            alone |= part.control == near.TWIN and have_equal_twins(study, main, other)
             alike = are_one_draw if isinstance(part.task, Task) else are_one_input
-            if twin in by_label and not alike(study, part.label, twin):
+            if twin in by_label and not alone and not alike(study, part.label, twin):
                 pairs.setdefault(part.label, {})[other] = twin
     if study.frozen is None and _breaking(study, read) == main:
         return pairs  # two untrained probes are equally good as well
@@ -257,9 +261,8 @@ def _does_as_much(study: ModelStudy, main: str, other: str, read: Condition) -> 
     At two unrelated tokens it may do equally much, which satisfies the claim; so the control moves
     only the first."""
     tables = [study.by_label[arm].task.intervention for arm in (main, other)]
-    alike = [
-        t and msgspec.structs.replace(t, name="", position="all", controls=None) for t in tables
-    ]
+    bare = partial(msgspec.structs.replace, name="", position="all", controls=None)
+    alike = [t and bare(t) for t in tables]
     if study.frozen is not None or alike[0] is None or alike[0] != alike[1]:
         return False
 
@@ -273,17 +276,19 @@ def _does_as_much(study: ModelStudy, main: str, other: str, read: Condition) -> 
 
 def _origins(study: ModelStudy, main: str, read: Condition) -> tuple[str, ...]:
     """The arms with the unchanged model that a comparison reads next to a model with changed
-    weights."""
+    weights, or to one that the study trains further."""
     by_label = {a: study.by_label[a].task for a in read.parsed.arms if a in study.by_label}
     about = by_label.get(main)
-    if study.frozen is not None or about is None or not about.model.weights:
+    if study.frozen is not None or not isinstance(about, Task) or about.less is not None:
         return ()
-    origin = msgspec.structs.replace(about.model, weights=None, sweep={}, label="", controls=None)
-    return tuple(
-        arm
-        for arm, task in by_label.items()
-        if msgspec.structs.replace(task.model, label="", controls=None) == origin
-    )
+    start = study.start_of(about.model) if study.is_tuned(about.model) else None
+    if about.model.weights:
+        start = msgspec.structs.replace(about.model, weights=None, sweep={})
+    if start is None:
+        return ()
+    bare = partial(msgspec.structs.replace, label="", controls=None)
+    same = (a for a, task in by_label.items() if bare(task.model) == bare(start))
+    return tuple(a for a in same if by_label[a].intervention == about.intervention)
 
 
 def is_change(study: ModelStudy, main: str, others: Collection[str]) -> bool:
@@ -471,7 +476,7 @@ def unlike(
         if study.by_label[main].task.model.weights:  # controls of another model
             labels += tuple(p.label for p in study.parts if p.of not in ("", main))
         # controls of reads that the claim does not use
-        bear = study.controls_of(main, [c.name for c in read.columns])
+        bear = bearing(study, main, read, study.controls_of(main, [c.name for c in read.columns]))
         idle = (p for p in study.parts if p.of == main and p not in bear)
         labels += tuple(p.label for p in idle if p.label not in (*study.at_chance, *controls))
         # arms on other prompts
@@ -630,13 +635,8 @@ def are_one_draw(study: ModelStudy, control: str, other: str) -> bool:
     is_drawn = first.control in (near.RANDOM, near.FEATURE, near.TOKENS)
     if first.task.model != second.task.model or not is_drawn:
         return False
-    bare = [
-        t
-        and msgspec.structs.replace(
-            t, name="", clamp=None, **dict.fromkeys(interventions.ALONG, "")
-        )
-        for t in tables
-    ]
+    same = {"name": "", "clamp": None, **dict.fromkeys(interventions.ALONG, "")}
+    bare = [t and msgspec.structs.replace(t, **same) for t in tables]
     names = [t and (interventions.named_direction(t), t.clamp) for t in tables]
     return bare[0] == bare[1] and names[0] != names[1]
 
@@ -647,13 +647,10 @@ def are_one_input(study: ModelStudy, control: str, other: str) -> bool:
     construction."""
     first, second = (study.by_label[name].task for name in (control, other))
     assert isinstance(first, ProbeTask) and isinstance(second, ProbeTask)
-    tables = [
-        msgspec.structs.replace(t.table, name="", site="", test_site="", **WHOLE)
-        for t in (first, second)
-    ]
+    bare = partial(msgspec.structs.replace, name="", site="", test_site="", **WHOLE)
     reads_tokens = first.control in (near.BAG.name, near.EMBEDDING.name, near.PLACES.name)
     same = first.sets == second.sets and first.model.name == second.model.name
-    return reads_tokens and same and tables[0] == tables[1]
+    return reads_tokens and same and bare(first.table) == bare(second.table)
 
 
 def worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> float:

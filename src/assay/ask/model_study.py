@@ -289,6 +289,8 @@ LOADING, DRAWING = 0.3, 3e-9
 PROMPTED, PROBED = 0.65, 0.4
 """Measured divided by estimated time of passes of prompts, and of probes, in eleven studies of
 SmolLM2 (2 to 40 CPU-seconds each)."""
+TUNED = 2, 75
+"""Passes that a token costs when SmolLM2 is trained further, and the tokens that a step adds."""
 
 
 def seconds(study: ModelStudy, arms: Collection[str], together: int, runs: int) -> dict[str, float]:
@@ -316,8 +318,12 @@ def _own(study: ModelStudy, part: Part, runs: int) -> float | None:
         new = not part.of or part.control in (OTHER_TEXT, ELSEWHERE)
         if new and (table := study.trains.get(states[0])):
             table = training.usual(table)
-            tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
-            reading += 3 * measuring.PASS * tokens * whole
+            rows = source.rows if (source := study.prompts.get(table.prompts)) else ()
+            lengths = [len(row.text) / measuring.SIGNS for row in rows] or [table.context or 0]
+            length = min(table.context or 0, sum(lengths) / len(lengths))
+            passes, stepping = TUNED if table.of else (3, 0)
+            tokens = (table.steps or 0) * (stepping + (table.batch or 0) * length)
+            reading += passes * measuring.PASS * tokens * whole
         total += len(states) * (LOADING + drawing + reading) / runs
     return total
 
@@ -330,8 +336,9 @@ def _once(study: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
     read: set[tuple[Any, ...]] = set()
     for part in parts:
         is_own_arm = isinstance(part.task, SaeTask)
-        tasks = [part.task] if isinstance(part.task, SaeTask) else _used(study, part)
-        for task in tasks:
+        used = () if is_own_arm else (study.saes[n] for n in inputs.used(study, part.task))
+        tasks = [SaeTask(study.read_by(t), t, study.prompts.get(t.prompts)) for t in used]
+        for task in [part.task] if isinstance(part.task, SaeTask) else tasks:
             if not (size := _size(study, task.model.name)):
                 continue
             needed = 0.0
@@ -343,11 +350,6 @@ def _once(study: ModelStudy, parts: Sequence[Part]) -> dict[str, float]:
             read.add(activations)
             seconds[part.label] = seconds.get(part.label, 0.0) + needed
     return seconds
-
-
-def _used(study: ModelStudy, part: Part) -> list[SaeTask]:
-    tables = [study.saes[name] for name in inputs.used(study, part.task)]
-    return [SaeTask(study.read_by(t), t, study.prompts.get(t.prompts)) for t in tables]
 
 
 def _size(study: ModelStudy, name: str) -> Mapping[str, int] | None:

@@ -323,7 +323,8 @@ def _at_nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
     signed = isinstance(task, Task) and all(
         task.range_of(c.name) == (None, None) for c in parsed.columns
     )
-    controls = [p for p in questions.controls_of(part.label) if p.task.model.like]
+    every = comparing.bearing(questions, part.label, asking.read, questions.controls_of(part.label))
+    controls = [p for p in every if p.task.model.like]
     if not signed or not controls or parsed.share:
         return
     edges = [e for e in (parsed.low, parsed.high) if math.isfinite(e)]
