@@ -330,7 +330,8 @@ TABLE: tuple[Measure, ...] = (
         "twins",
         "features with a twin",
         "share of features",
-        "share of the features that are on whose decoder row has a cosine above 0.9 with another's",
+        "of the features that are ever on, the share whose decoder row has a cosine above 0.9 with "
+        "that of another such feature",
         "lower",
         TWINNED,
         _twin_share,
