@@ -35,8 +35,20 @@ def test_the_example_prints_what_the_readme_shows(tmp_path):
     assert (done.stdout, done.returncode) == (output, 1)
 
 
+def test_the_adapter_of_the_page_gives_what_it_says(tmp_path):
+    (tmp_path / "mine.py").write_text(blocks(PAGES[1], "python")[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "assay_vectors", "--against", "mine.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    version, _, counts = done.stdout.splitlines()[-1].removeprefix("mine ").partition(": ")
+    assert version and f": {counts}`" in PAGES[1].read_text()
+
+
 def test_the_functions_of_the_page_are_right():
-    (code,) = blocks(PAGES[1], "python")
+    code = blocks(PAGES[1], "python")[0]
     names = {}
     exec(code, names)
     known = functions.read(names["assay_functions"], "page")

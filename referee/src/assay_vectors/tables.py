@@ -52,16 +52,18 @@ def operations() -> str:
 def outcomes() -> str:
     """Count the outcomes of each library, with the versions it ran with."""
     heads = ("library", "version", *(f"{SIGNS[k]} {k}" for k in KINDS), "run")
+    all_versions = Counter(v for page in _columns() for v in page["environment"].items())
+    usual = {name: text for (name, text), _ in reversed(all_versions.most_common())}
     rows = []
     for page in _columns():
         counts = Counter(_outcome(page, vector.id) for vector in load())
         numbers = (str(counts[kind]) for kind in KINDS)
-        versions = (f"{name} {text}" for name, text in page["environment"].items())
-        run = ", ".join([page["date"], *versions])
-        if not page["date"]:
-            run = "whenever this table is made"
+        other = [v for v in page["environment"].items() if usual[v[0]] != v[1]]
+        run = ", ".join([page["date"] or "in each run of the tests", *map(" ".join, other)])
         rows.append((page["peer"], page["version"], *numbers, run))
-    return _markdown(heads, rows, "|---|---|" + "--:|" * 4 + "---|")
+    table = _markdown(heads, rows, "|---|---|" + "--:|" * 4 + "---|")
+    versions = ", ".join(map(" ".join, sorted(usual.items())))
+    return f"{table}\nVersions, unless a row has others: {versions}.\n"
 
 
 def differences() -> str:
