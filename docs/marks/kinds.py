@@ -240,12 +240,11 @@ def contests_table() -> str:
     for entry in catalogue.entries():
         for name in (entry.name, *(f"{entry.name}.{p}" for p in records.elsewhere(entry.name))):
             for c in contests.of_record(name, entry.origin):
-                claim = sections.heads([c.text])[0]
                 page = _linked(entry.name, "../catalogue/docs/")
                 rows.append(
                     (
                         tables.SIGNS[c.after],
-                        f"{page} {c.number}: {tables.cell(claim)}",
+                        f"{page} {c.number}: {tables.cell(c.text)}",
                         f"`{c.arm}`: {tables.cell(c.note)}",
                         tables.minus(interval(c)),
                         contests.WORDS[c.effect],

@@ -69,7 +69,7 @@ def test_a_bundle_reports_the_challenges_to_its_record(folder):
     readme = (folder / "README.md").read_text()
     assert code == 0
     for words in (out, readme):
-        assert "claim 1 is unspecific by a challenge (2026-11): by-hand (random directions" in words
+        assert "claim 1 is unspecific after a challenge (2026-11): by-hand (random" in words
         assert "claim 2 still holds after a challenge" in words
     assert "● holds, later unspecific" in readme
 

@@ -148,7 +148,7 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
     """Say of each challenged claim, its number first, what it is now, and of each arm what it is
-    and the outcome: "claim 1 is unspecific by a challenge (2026-11): by-hand (random
+    and the outcome: "claim 1 is unspecific after a challenge (2026-11): by-hand (random
     directions) satisfies it too (should fail)"."""
     by_claim: dict[int, list[Contest]] = {}
     for contest in contests:
@@ -160,11 +160,11 @@ def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
 
 
 def state(contests: Sequence[Contest]) -> str:
-    """Say what a claim is now that these challenged it: "claim 1 is unspecific by a challenge
+    """Say what a claim is now that these challenged it: "claim 1 is unspecific after a challenge
     (2026-11)"."""
     first = contests[0]
     outcome = standing(first.text, first.before, contests)
-    status = "still holds after" if outcome == "holds" else f"is {outcome} by"
+    status = "still holds" if outcome == "holds" else f"is {outcome}"
     months = ", ".join(sorted({c.when[:7] for c in contests}))
     count = "a challenge" if len(contests) == 1 else f"{len(contests)} challenges"
-    return f"claim {first.number} {status} {count} ({months})"
+    return f"claim {first.number} {status} after {count} ({months})"
