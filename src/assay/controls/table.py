@@ -154,7 +154,7 @@ _WORDS = {
     DIRECTIONS: "random directions, equally often on, with the best decoder, do as well",
     FROZEN: "an encoder that is trained around a random decoder does as well",
     NOT_TRAINED: "the same training on an untrained model does as well",
-    DAMAGE: "the change does equal damage to other tasks of the model",
+    DAMAGE: "the change does as much damage to other tasks",
     BAG: "the tokens up to there predict it, in any order",
     EMBEDDING: "the embeddings of the tokens predict it",
     PLACES: "the embeddings of the tokens at their positions predict it",

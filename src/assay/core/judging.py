@@ -258,10 +258,11 @@ def _price_of_control(claim: Claim, method: _Arm, control: _Arm, level: float) -
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
+    units = " or ".join(plural(unit, 2) for unit in claim.units)
     return Price(
-        "more units do not help: its interval is much wider than its distance from the threshold; "
-        "to claim more, freeze a new claim on fresh units, with a threshold nearer to the claim's "
-        f"own estimate, {ours:.3g}"
+        f"more {units} do not help, because its interval is much wider than its distance from the "
+        "threshold; instead, freeze a claim with a threshold nearer to the claim's own estimate, "
+        f"{ours:.3g}, and test it on fresh {units}"
     )
 
 
