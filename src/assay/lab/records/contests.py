@@ -147,9 +147,8 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
 
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
-    """Say of each challenged claim, its number first, what it is now, and of each arm what it is
-    and the outcome: "claim 1 is unspecific after a challenge (2026-11): by-hand (random
-    directions) satisfies it too (should fail)"."""
+    """Say what each challenged claim is now, and of each arm its note and the outcome: "claim 1 is
+    unspecific after a challenge (2026-11): by-hand (random directions) satisfies it too"."""
     by_claim: dict[int, list[Contest]] = {}
     for contest in contests:
         by_claim.setdefault(contest.number, []).append(contest)
@@ -160,8 +159,7 @@ def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
 
 
 def state(contests: Sequence[Contest]) -> str:
-    """Say what a claim is now that these challenged it: "claim 1 is unspecific after a challenge
-    (2026-11)"."""
+    """Say what a claim is now: "claim 1 is unspecific after a challenge (2026-11)"."""
     first = contests[0]
     outcome = standing(first.text, first.before, contests)
     status = "still holds" if outcome == "holds" else f"is {outcome}"
