@@ -38,8 +38,7 @@ Notes = tuple[tuple[str, str], ...]
 
 
 def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
-    """Clauses about the tokens of answers, true of one prompt; `several` says how an answer of
-    several tokens is used."""
+    """Clauses on the tokens of answers; `several` says how an answer of several tokens is used."""
     filled = [text.filled for texts in answers for text in texts]
     firsts = [{text.tokens[0] for text in texts} for texts in answers]
     end = prompt.row.text[-1:]
