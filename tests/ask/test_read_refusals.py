@@ -99,15 +99,15 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(llama):
     )
     notes = told(llama, shown, log_prob=("{right}", "{wrong}"))
     assert notes == [
-        "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added, "
-        "such as ' return' (prompts, row 1)",
-        "it: 1 of 2 prompts has answers that begin with the same token, such as ' return' "
+        "it: in 2 of 2 prompts, an answer has several tokens, such as ' return' (prompts, row 1); "
+        "their log probabilities are added",
+        "it: in 1 of 2 prompts, answers begin with the same token, such as ' return' "
         "(prompts, row 1)",
-        "it: 1 of 2 prompts has an answer that follows a letter or number without a space, such "
-        "as 'y' (prompts, row 2)",
+        "it: in 1 of 2 prompts, an answer follows a letter or number without a space, such as 'y' "
+        "(prompts, row 2)",
     ]
     for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):
-        assert "of which only the first is used" in told(llama, shown, **fields)[0]
+        assert "; only the first is used" in told(llama, shown, **fields)[0]
     assert told(llama, shown, log_prob=" a") == []
 
 

@@ -100,6 +100,9 @@ CASES = {
     "no number": Case("run own.py --threads x", "^--threads must be a whole number, got 'x'$"),
     "own file without its end": Case("run owns", "did you mean owns.toml", write("owns.toml", "")),
     "unknown experiment": Case("run superpostion", "did you mean superposition"),
+    "unknown experiment, with a store": Case(
+        "run superpostion --root s", r"assay run superposition --root s$"
+    ),
     "unknown field": Case("run own.py --set stesp=3", "no field stesp; did you mean steps"),
     "impossible value": Case(
         "run superposition --set density=2",
@@ -129,9 +132,13 @@ CASES = {
     "a folder": Case(
         "run folder.py", "this is a folder; name the file", given=write("folder.py/x", "")
     ),
-    "a table": Case("run t.csv", "t.csv is a table: assay judge t.csv", given=write("t.csv", "")),
+    "a table": Case(
+        "run t.csv",
+        "t.csv is a table; to judge a claim about it, type: assay judge t.csv",
+        given=write("t.csv", ""),
+    ),
     "a table elsewhere": Case(
-        "run d/t.csv", "is a table: assay judge d/t.csv", given=write("d/t.csv", "")
+        "run d/t.csv", "is a table; .* type: assay judge d/t.csv", given=write("d/t.csv", "")
     ),
     "a saved check": Case(
         "export c.assay --format bundle",

@@ -380,7 +380,7 @@ def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
 
 def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_printed():
     doubt = "there is no lead to lose: main.right is 0.1 [-0.2, 0.4] in the unchanged model"
-    other = [f"right: {n} of 24 prompts have an answer of several tokens" for n in (1, 2)]
+    other = [f"right: in {n} of 24 prompts, an answer has several tokens" for n in (1, 2)]
     routine = [
         "cut: the mean is taken over these prompts, at the last token",
         "cut/layer: the change is made in block 9",

@@ -182,9 +182,9 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
     random_arms = [p.label for p in study.asked.parts if p.task.drawn and not p.of]
     if random_arms := [label for label in random_arms if label in study.arms]:
         return [
-            f"the {count} runs of each arm are {count} seeds: in {', '.join(random_arms)} each "
-            "seed learns or draws anew, and in controls what they choose at random; all else is "
-            "the same for each"
+            f"each arm has {count} runs, one for each seed; the seed changes how "
+            f"{', '.join(random_arms)} {'is' if len(random_arms) == 1 else 'are'} trained or drawn "
+            "and what the controls draw at random, and nothing else"
         ]
     once = "the model's own computation is not random, and is done once for all of them"
     if not any("/" in arm for arm in study.arms):

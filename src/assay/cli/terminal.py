@@ -239,13 +239,13 @@ def mistaken(text: str, words: Sequence[str]) -> tuple[str, str] | None:
 
 
 def placed(text: str, words: Sequence[str]) -> str:
-    """Have the command at the end of an error name the file and the store that were typed."""
+    """Have the command at the end of an error name the file and (once) the store typed."""
     for path in (word for word in words if Path(word).name != word and not word.startswith("-")):
         pattern = re.compile(rf"(?<=assay run ){re.escape(Path(path).name)}(?![\w-])")
         text = pattern.sub(lambda _, path=path: shlex.quote(path), text)  # type: ignore[misc]
     root = next((after for word, after in pairwise(words) if word == "--root"), "")
     return (
         f"{text} --root {shlex.quote(root)}"
-        if root and re.search(r"assay run [^;`,]*$", text)
+        if root and re.search(r"assay run ((?!--root)[^;`,])*$", text)
         else text
     )

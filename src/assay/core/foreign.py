@@ -43,9 +43,9 @@ PURPOSES = {
     (".zip",): "a zip file: if it is a bundle, assay verify {0} judges it again",
     (".toml", ".md"): "a study: assay run {0} measures and judges it, and assay export {0} "
     "--format bundle writes its bundle",
-    (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".eval"): "a table: assay judge {0} "
-    "--claim 'ARM.x > 1' --unit COLUMN --control ARM judges a claim about it, and --save FILE.assay"
-    " keeps the verdict for assay report",
+    (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".eval"): "a table; to judge a claim about it, "
+    "type: assay judge {0} --claim 'ARM.x > 1' --unit COLUMN --control ARM, with --save FILE.assay "
+    "to keep the verdict for assay report",
     (".py",): "Python code: assay run {0} runs the experiment in it, and assay check {0}:FUNCTION "
     "--prompts FILE --holds 'effect > 1' judges a claim about one of its functions",
     (".txt",): "a text: assay check FILE.py:FUNCTION --prompts {0} takes its lines as prompts",

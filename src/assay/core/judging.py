@@ -1182,7 +1182,7 @@ def describe_method(
         apart = f", of cells that share no {' and no '.join(units)}" if len(units) == 2 else ""
         return f"{words}{apart}; exact for values between {bounds[0]:g} and {bounds[1]:g}"
     few = min(n, default=FEWEST) < FEWEST
-    both = "the smallest that contains Student's t interval and the skew-corrected one"
+    both = "the union of Student's t and the skew-corrected interval"
     words += "; Student's t interval" if few else f"; {both}"
     if FOLD in units:
         return f"{words}, widened for the training data that folds share (Nadeau and Bengio)"

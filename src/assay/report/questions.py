@@ -12,7 +12,7 @@ from assay.lab import catalogue
 
 GROUPS = {
     "toys": "How does a network store more features than it has dimensions?",
-    "dictionaries": "What do sparse autoencoders find, and which part of them matters?",
+    "dictionaries": "What do sparse autoencoders find, and which of their parts matter?",
     "training": "Why does learning happen in stages, and what does its noise look like?",
     "knowledge": "What do networks know, and what influences what they say?",
     "puzzles": "How do small transformers solve a puzzle?",

@@ -114,7 +114,7 @@ def questions(entries: Sequence[Listed]) -> Table:
         rows.append((e.name, e.title + contested, recorded, stored_in_words(e.local)))
         for preset, outcomes in e.elsewhere.items():
             stored = tables.signs(e.local.results.get(preset, {}), "") or "–"
-            again = "the same claims elsewhere"
+            again = "the same claims with another model, text, length or seeds"
             rows.append((f"  --preset {preset}", again, tables.signs(outcomes, ""), stored))
     return Table(("name", "question", "recorded", "here"), rows)
 

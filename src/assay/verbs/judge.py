@@ -50,7 +50,7 @@ def judge(
     expect: Expected = None,
 ) -> Answer[Judged | Estimated]:
     """Judge a claim about a table of your own results, or estimate a number from it. The table
-    has a column `arm`, a column for each unit, and the numbers.
+    needs a column named `arm`, one or two columns of units, and columns of numbers.
 
     Parameters
     ----------

@@ -152,8 +152,8 @@ def score_circuit(
     hard: Annotated[Hard, Flat] = FULLY,
     place: Place = HERE,
 ) -> Answer[Explained | Ours | small_model.Model]:
-    """Score an explanation of a small model by ablation, causal scrubbing, the accuracy of the
-    logits that it implies, the errors it predicts, and its length.
+    """Score an explanation of a small model by ablation, causal scrubbing, how well it
+    predicts logits and errors, and its length.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def command(
     door: Door,
 ) -> Answer[Series]:
     """Run every experiment of the catalogue, or those whose names match a pattern, and summarise
-    their results. (`assay report` writes them as pages, claim by claim.)
+    the results. To write pages, use `assay report`.
 
     Examples
     --------

@@ -446,11 +446,9 @@ def remarks(
                 if all(place != p.row.place for _, place in cases_by_note.setdefault(note, [])):
                     cases_by_note[note].append((text, p.row.place))
     for note, cases in cases_by_note.items():
-        (text, place), have = cases[0], "has" if len(cases) == 1 else "have"
-        yield (
-            f"{read.name}: {len(cases)} of {len(prompts)} prompts {have} {note}, such as {text!r} "
-            f"({place})"
-        )
+        (text, place), (clause, end, use) = cases[0], note.partition("; ")
+        number = f"{len(cases)} of {len(prompts)} prompts"
+        yield f"{read.name}: in {number}, {clause}, such as {text!r} ({place}){end}{use}"
 
 
 def _check_choice(task: Task, read: Read, folder: ModelFolder) -> None:

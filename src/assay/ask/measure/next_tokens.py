@@ -38,34 +38,34 @@ Notes = tuple[tuple[str, str], ...]
 
 
 def notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
-    """Remarks on the tokens of answers; `several` says how an answer of several tokens is used."""
+    """Clauses on the tokens of answers; `several` says how an answer of several tokens is used."""
     filled = [text.filled for texts in answers for text in texts]
     firsts = [{text.tokens[0] for text in texts} for texts in answers]
     end = prompt.row.text[-1:]
     remarks = [
-        (f"an answer of several tokens, {several}", text.filled)
+        (f"an answer has several tokens; {several}", text.filled)
         for texts in answers
         for text in texts
         if len(text.tokens) > 1
     ]
     remarks += [
-        ("an answer with extra spaces", text)
+        ("an answer has extra spaces", text)
         for text in filled
         if text != text.rstrip() or text.startswith("  ")
     ]
     if len({text.strip()[0].isupper() for text in filled if text.strip()[:1].isalpha()}) > 1:
-        remarks.append(("answers of which only some begin with a capital letter", filled[0]))
+        remarks.append(("only some answers begin with a capital letter", filled[0]))
     if any(a & b for a, b in itertools.combinations(firsts, 2)):
-        remarks.append(("answers that begin with the same token", filled[0]))
+        remarks.append(("answers begin with the same token", filled[0]))
     remarks += [
-        ("an answer that follows a letter or number without a space", text)
+        ("an answer follows a letter or number without a space", text)
         for text in filled
         if end.isalnum() and text[:1].isalnum()
     ]
     return tuple(dict.fromkeys(remarks))
 
 
-ALL, FIRST = "whose log-probabilities are added", "of which only the first is used"
+ALL, FIRST = "their log probabilities are added", "only the first is used"
 
 
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -146,7 +146,7 @@ def _greedy(read: Read, prompt: Prompt) -> Ready:
     def number(reading: PassOutput) -> float:
         return float(any(all(reading.numbers[w] == 1 for w in text_wants) for text_wants in wants))
 
-    remarks = notes(prompt, [texts], "each of which has to be the likeliest")
+    remarks = notes(prompt, [texts], "each has to be the likeliest")
     return Ready(each(number), tuple(itertools.chain.from_iterable(wants)), notes=remarks)
 
 

@@ -1,5 +1,5 @@
-"""Is the matrix of an MLP's dictionary dense, read by feature and read by neuron, and more so than
-learning nothing would make it?
+"""Is the matrix of an MLP's dictionary dense, by feature and by neuron, and denser than without
+training?
 
 Group: dictionaries
 Paper: Bricken et al. 2023, Towards Monosemanticity, one feature's weights; Nanda 2023, its

@@ -1,5 +1,5 @@
-"""Does a dictionary trained by what it does to the model's predictions cost less than one trained
-to reconstruct, and by which way?
+"""Does a dictionary trained end to end cost the model less than one trained to reconstruct, and
+through which path?
 
 Group: dictionaries
 Paper: Braun et al. 2024 (arXiv:2405.12241), Identifying Functionally Important Features with
