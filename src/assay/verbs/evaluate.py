@@ -23,7 +23,7 @@ class Where:
     model: str | None = None
     """smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch)."""
     text: str | None = None
-    """stdlib, docs (English prose), or a folder of text files."""
+    """stdlib (Python code), docs (English docstrings), or a folder of text files."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ Expected = Annotated[
 ]
 Device = Annotated[str, Parameter(help="Where the model runs: cpu, cuda, cuda:1.")]
 A_MODEL = "smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch)"
-A_TEXT = "stdlib, docs (English prose), or a folder of text files"
+A_TEXT = "stdlib (Python code), docs (English docstrings), or a folder of text files"
 Model = Annotated[str, Parameter(help=f"{A_MODEL}.")]
 Text = Annotated[str, Parameter(help=f"{A_TEXT}.")]
 
