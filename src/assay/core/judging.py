@@ -248,8 +248,7 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
 
 
 def _price_of_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> Price:
-    """What decides a control; for one close to the threshold another threshold, as no affordable
-    number of units does."""
+    """What decides a control: more units or, if they would be too many, another threshold."""
     i = control.interval
     if placed(strict(claim), i.estimate, i.estimate)[0]:
         words = "with more units the claim may become unspecific, not hold"
@@ -258,11 +257,10 @@ def _price_of_control(claim: Claim, method: _Arm, control: _Arm, level: float) -
     if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
-    units = " or ".join(plural(unit, 2) for unit in claim.units)
     return Price(
-        f"more {units} do not help, because its interval is much wider than its distance from the "
-        "threshold; instead, freeze a claim with a threshold nearer to the claim's own estimate, "
-        f"{ours:.3g}, and test it on fresh {units}"
+        f"more {' or '.join(plural(x, 2) for x in claim.units)} do not help, because its interval "
+        "is much wider than its distance from the threshold; instead, freeze a claim with a "
+        f"threshold nearer to the claim's own estimate, {ours:.3g}, and test it on fresh data"
     )
 
 
