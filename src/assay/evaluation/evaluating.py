@@ -42,6 +42,13 @@ NEVER_ON = (
     "activations differ in scale or site from those that it was trained on"
 )
 """The note on a dictionary whose L0 is 0."""
+WORSE = (
+    "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input "
+    "for its output; for the last block, `hidden_states[-1]` of transformers, which is taken after "
+    "the final norm), a BOS too many or too few, centring, layer normalisation or a scale that its "
+    "file does not state"
+)
+"""The note on a dictionary whose FVU is above 1."""
 Progress = Callable[[int, int], None]
 
 
@@ -270,7 +277,7 @@ def _keep(
         "tokens": int(numbers["tokens"].sum()),
         "measures": measures,
         "notes": [
-            *_warnings(dictionary, measures),
+            *_unsure(dictionary, measures),
             *details["notes"],
             *_left_out(numbers, details["documents"]),
         ],
@@ -361,18 +368,18 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "measures": measures, **({"compared": compared} if compared else {})}
 
 
-def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
-    """What the file left open, and that a dictionary does not fit, which loads and runs without an
-    error."""
+def _alarms(measures: Mapping[str, Any]) -> list[str]:
+    """That a dictionary does not fit, which loads and runs without an error."""
+    l0, explained = (measures[name]["estimate"] for name in ("l0", "explained_variance"))
+    if l0 == 0:
+        return [NEVER_ON]
+    return [WORSE] if explained is not None and explained < 0 else []
+
+
+def _unsure(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
+    """What the file left open, and what else makes it doubtful that the numbers mean much."""
     guessed = ", ".join(dictionary.origin.get("inferred", ()))
     messages = [f"not stated in its file but inferred: {guessed}"] if guessed else []
-    explained = measures["explained_variance"]["estimate"]
-    if explained is not None and explained < 0 and measures["l0"]["estimate"] != 0:
-        messages.append(
-            "it does not reconstruct: worse than the mean. The usual causes: another site (a "
-            "block's input for its output), a BOS too many or "
-            "too few, centring, layer normalisation or a scale that its file does not state"
-        )
     active, dimensions = measures["l0"]["estimate"], dictionary.W_enc.shape[1]
     if active is not None and active >= dimensions:
         messages.append(
@@ -424,11 +431,11 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
-    off = [NEVER_ON] if entry["measures"]["l0"]["estimate"] == 0 else []
+    warnings = [*_alarms(entry["measures"]), *warnings]
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*off, *warnings, *([shared] if shared else []), *entry["notes"], *unknown],
+        "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
     }

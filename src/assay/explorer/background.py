@@ -38,6 +38,12 @@ YIELDS = 5
 LAST_WORDS = 5.0
 """Seconds that the terminal is waited for when the server ends."""
 AGAIN = "start assay serve again to resume"
+LONG, SMALL = 15 * 60, 4096
+"""Seconds above which an index of so many tokens is suggested."""
+SMALLER = (
+    f"this takes more than {LONG // 60} minutes; for a smaller index, stop it with Ctrl-C and add "
+    f"--tokens {SMALL} --ablate 6 to the command, which later continues from there without them"
+)
 
 Show: TypeAlias = Callable[[str, int, int, str, float | None], None]
 """Shows what is being done, how much of how much is, in which step, and the seconds that all of it
@@ -223,6 +229,7 @@ def _listen(
     steps_of_each = [steps(**reading) for reading in request.steps]
     first = len(steps_of_each) > 1 and not making.there
     making.progress = Progress(first=first)
+    advised = request.steps[-1]["tokens"] <= SMALL
     while True:
         try:
             message = pipe.recv()
@@ -252,6 +259,9 @@ def _listen(
                 step = earlier + steps_of_each[making.made].index(what) + 1
                 pace(step - 1, done, total)
                 show(what, done, total, f", step {step} of {len(pace.work)}", pace.seconds)
+                if not advised and (pace.seconds or 0) > LONG:
+                    advised = True
+                    say(SMALLER)
                 making.progress = Progress(
                     step=step,
                     steps=len(pace.work),
