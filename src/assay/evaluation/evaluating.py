@@ -67,18 +67,12 @@ def evaluate(
 ) -> Evaluation:
     """Measure dictionaries: every core measure of each, with its 95 % interval over documents.
 
-    A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a
-    Dictionary of one run. `model` is "smollm2" or a folder, `text` is "stdlib", "docs" or a folder.
-    `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
-
     The result is kept in the store at `root`, identified by the content of dictionary, model and
-    text and by the setting. An interrupted evaluation resumes. `progress(done, total)` is called
-    with the numbers of tokens; by default, a notebook shows a bar. `watch` is called for each site
-    or model that differs from the dictionary's file, before anything is computed; by default, these
-    are Python warnings.
+    text and by the setting. An interrupted evaluation resumes.
 
     Args:
-        *dictionaries: paths, stored runs or Dictionaries.
+        *dictionaries: paths of any known format, stored runs such as "gated-sae/showcase", or
+            Dictionaries of one run.
         model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         text: "stdlib", "docs" or a folder.
         setting: how to measure.
@@ -86,11 +80,12 @@ def evaluate(
         root: the store; None: the one that ASSAY_ROOT names, else ./assay-store.
         device: as torch names it.
         batch: tokens in one pass.
-        progress: called with the numbers of tokens.
-        watch: called with warnings.
-        **options: fields of `Setting`.
+        progress: called with the numbers of tokens, done and in all; None: a notebook shows a bar.
+        watch: called, before anything is computed, for each site or model that differs from the
+            dictionary's file; by default, these are Python warnings.
+        **options: fields of `Setting`, such as tokens=20_000.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
-    shared, and for text that a dictionary was trained on.
+    together, and for text that a dictionary was trained on.
     Example:
         >>> import assay
         >>> result = assay.evaluate("sae/", model="smollm2", text="docs")  # doctest: +SKIP
@@ -318,21 +313,10 @@ def _documents(path: Path) -> dict[str, np.ndarray]:
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
     """Which documents are left out, or count in no loss."""
-    kinds = (
-        ("tokens", "no position left, and are left out"),
-        ("predictions", "no prediction left, and count in no loss"),
-    )
-    empty = {kind: int(np.sum(sums[kind] == 0)) for kind, _ in kinds if kind in sums and documents}
-    lost_counts = {
-        kind: lost
-        for kind, lost in empty.items()
-        if lost > (empty["tokens"] if kind != "tokens" else 0)
-    }
-    return [
-        f"{lost_counts[kind]:,} of {documents:,} documents have {words}"
-        for kind, words in kinds
-        if kind in lost_counts
-    ]
+    tokens, predictions = (int(np.sum(sums[kind] == 0)) for kind in ("tokens", "predictions"))
+    lost = [(tokens, "no position left, and are left out")] * (tokens > 0)
+    lost += [(predictions, "no prediction left, and count in no loss")] * (predictions > tokens)
+    return [f"{n:,} of {documents:,} documents have {words}" for n, words in lost if documents]
 
 
 def _unused(corpus: Corpus, plan: Plan, words: Text) -> Iterator[str]:

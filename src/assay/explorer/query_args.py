@@ -168,8 +168,7 @@ class Wanted:
 
 def read_changes(query: QueryParams, maxima: Float[np.ndarray, " f"]) -> tuple[Wanted, ...]:
     """Read the changes, each feature once: the last that is said of it counts. One that is set to
-    no amount is set to its maximum, or, if it has none, to the median of the others'. Raises:
-    Problem."""
+    no amount is set to its maximum, or if it has none to the median one. Raises: Problem."""
     entries = [
         (name, *value.partition(":")[::2]) for name, value in query.multi_items() if name in WAYS
     ]

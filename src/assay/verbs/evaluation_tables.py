@@ -22,8 +22,7 @@ SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "reco
 
 
 def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
-    """Report what was measured, warnings, the tables, then what to know of them and what to type
-    next."""
+    """Report what was measured, warnings, the tables, what to know of them and what to type."""
     plain, entries = to_json(evaluation), evaluation.dictionaries
     table = next((p for p in evaluation.written if p.name == TABLE), None)
     alarming = tuple(text for e in entries for text in e["warnings"])

@@ -72,10 +72,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "listed": 0,
         "chosen": None,
         "lists": [],
-        "note": "",
-        "instead": "",
-        "prompt": "",
-        "promoted": "",
+        **dict.fromkeys(("note", "instead", "prompt", "promoted"), ""),
     }
     if text and by == "text":
         values |= _by_text(index, base, text, offset)
