@@ -22,8 +22,11 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate, summary
+from assay.evaluation.result import Evaluated
 from assay.report import evaluations
 from assay.report.evaluations import baselines, setting
+from assay.verbs.evaluation_tables import words
+from assay.verbs.parts import Table
 
 SAELENS = Path(__file__).parent / "saelens"
 SITES = {
@@ -445,8 +448,15 @@ def test_a_dictionary_that_does_not_fit_is_said_to(measured):
         b_pre=torch.zeros(1, 24),
         origin={"inferred": ["b_pre"]},
     )
-    notes = measured(far).notes
-    assert any("does not reconstruct: worse than the mean" in note for note in notes)
+    found = measured(far)
+    notes = found.notes
+    assert "does not reconstruct: worse than the mean" in notes[0]
+    plain_values = found.to_json()
+    lists = {name: tuple(plain_values[name]) for name in ("dictionaries", "notes")}
+    parts = list(words(Evaluated(**plain_values | lists, written=())))
+    said = [i for i, part in enumerate(parts) if "does not reconstruct" in str(part)]
+    assert len(said) == 1 and parts[said[0]].startswith("warning: dictionary 1: it does not")
+    assert said[0] < next(i for i, part in enumerate(parts) if isinstance(part, Table))
     assert "dictionary 1: not stated in its file but inferred: b_pre" in notes
     assert not any("does not reconstruct" in note for note in measured(plain()).notes)
 

@@ -79,6 +79,42 @@ def test_what_was_read_before_is_not_read_again():
     assert kinds["tokens with gradients"] == 0 and kinds["windows with features ablated"] == 8
 
 
+class Told:
+    """What a process that indexes says, one message after the other, seconds apart."""
+
+    def __init__(self, messages, clock, seconds):
+        self.messages, self.clock, self.seconds = iter(messages), clock, seconds
+
+    def recv(self):
+        self.clock[0] += self.seconds
+        return next(self.messages)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tokens", "times"), [(40.0, 32768, 1), (1.0, 32768, 0), (900.0, 4096, 0)]
+)
+def test_a_smaller_index_is_suggested_once_if_one_takes_long(monkeypatch, seconds, tokens, times):
+    clock, said = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    step = {"tokens": tokens, "gradients": False, "ablate": 0}
+    wanted = background.Wanted(
+        address="m/d",
+        name="d",
+        there=False,
+        make=True,
+        dictionary="d",
+        model="m",
+        text="t",
+        steps=(step,),
+        root=".",
+        features=8,
+    )
+    messages = [("tokens", done, tokens) for done in range(0, tokens + 1, 1024)]
+    pipe = Told([*messages, "finished"], clock, seconds)
+    background._listen(pipe, None, Making("m/d", "d"), wanted, lambda *what: None, said.append)
+    assert sum("--tokens 4096 --ablate 6" in words for words in said) == times
+
+
 def test_what_failed_is_one_line_and_asks_no_more(tmp_path):
     failed = Progress(
         "reading the text", failed="the disk is full; start assay serve again to resume"

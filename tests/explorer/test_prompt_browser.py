@@ -65,6 +65,14 @@ def test_the_heat_map_of_a_long_text_opens_at_the_token_that_is_asked_about(page
     )
 
 
+def test_a_text_box_of_another_height_leaves_the_links_without_errors(page, tiny):
+    page.goto(f"{tiny.base}/prompt?text={TEXT}")
+    playwright.expect(page.locator("#why table.mattering")).to_be_visible(timeout=60_000)
+    page.evaluate("document.querySelector('#text').style.height = '120px'")
+    page.locator(".strip a").nth(6).click()
+    playwright.expect(page.locator("#prediction h2")).to_have_text("The prediction of token 7")
+
+
 def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
     # its console has the error that this is about
     page = browser.new_page(base_url=server)

@@ -30,6 +30,15 @@ def test_numbers_have_three_digits(value, shown):
     assert render.number(value) == shown
 
 
+@pytest.mark.parametrize(
+    ("firings", "occurrences", "shown"),
+    [(1, 1, "1 of 1"), (2, 3000, "2 of 3,000"), (3, 4, "75\N{NO-BREAK SPACE}%")],
+)
+def test_a_share_of_few_firings_is_given_as_counts(firings, occurrences, shown):
+    row = {"firings": firings, "recall": firings / occurrences}
+    assert render.recall(row) == shown
+
+
 def test_a_number_that_is_a_name_has_no_comma():
     assert [render.cell(2155, c) for c in ("feature", "nearest", "firings")] == [
         "2155",

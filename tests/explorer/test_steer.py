@@ -130,6 +130,25 @@ def test_a_feature_that_is_set_to_no_amount_is_set_to_its_maximum(tiny, client):
     assert moved.headers["location"].endswith("out=3")
 
 
+def test_a_feature_that_never_fires_is_set_to_the_median_of_the_maxima_of_the_others(
+    tiny, client, monkeypatch
+):
+    maxima = np.zeros_like(tiny.index.maxima)
+    sent = {"sent": "1", "text": "a b", "feature": "3", "way": "clamp", "amount": ""}
+    monkeypatch.setattr(Index, "maxima", maxima)
+    assert (
+        "Give the amount that feature 3 is set to."
+        in client.get(f"{tiny.base}/steer", params=sent).text
+    )
+    maxima[[0, 1, 2]] = 4, 90, 7
+    moved = client.get(f"{tiny.base}/steer", params=sent, follow_redirects=False)
+    assert moved.headers["location"].endswith("clamp=3%3A7")
+    never, most = (
+        client.get(f"{tiny.base}/steer", params={"clamp": f"{k}:7"}).text for k in (3, 1)
+    )
+    assert "although it never fires" in never and "although it never fires" not in most
+
+
 def test_it_is_what_the_live_function_writes_and_more_goes_on_from_there(tiny, client, library):
     reader = library.live.loaded(tiny.index).reader
     asked = {"scale": "3:8", "out": "5", "temperature": "0.8", "seed": "4"}

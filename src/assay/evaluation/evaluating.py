@@ -42,6 +42,13 @@ NEVER_ON = (
     "activations differ in scale or site from those that it was trained on"
 )
 """The note on a dictionary whose L0 is 0."""
+WORSE = (
+    "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input "
+    "for its output; for the last block, `hidden_states[-1]` of transformers, which is taken after "
+    "the final norm), a BOS too many or too few, centring, layer normalisation or a scale that its "
+    "file does not state"
+)
+"""The note on a dictionary whose FVU is above 1."""
 Progress = Callable[[int, int], None]
 
 
@@ -60,18 +67,12 @@ def evaluate(
 ) -> Evaluation:
     """Measure dictionaries: every core measure of each, with its 95 % interval over documents.
 
-    A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a
-    Dictionary of one run. `model` is "smollm2" or a folder, `text` is "stdlib", "docs" or a folder.
-    `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
-
     The result is kept in the store at `root`, identified by the content of dictionary, model and
-    text and by the setting. An interrupted evaluation resumes. `progress(done, total)` is called
-    with the numbers of tokens; by default, a notebook shows a bar. `watch` is called for each site
-    or model that differs from the dictionary's file, before anything is computed; by default, these
-    are Python warnings.
+    text and by the setting. An interrupted evaluation resumes.
 
     Args:
-        *dictionaries: paths, stored runs or Dictionaries.
+        *dictionaries: paths of any known format, stored runs such as "gated-sae/showcase", or
+            Dictionaries of one run.
         model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         text: "stdlib", "docs" or a folder.
         setting: how to measure.
@@ -79,11 +80,12 @@ def evaluate(
         root: the store; None: the one that ASSAY_ROOT names, else ./assay-store.
         device: as torch names it.
         batch: tokens in one pass.
-        progress: called with the numbers of tokens.
-        watch: called with warnings.
-        **options: fields of `Setting`.
+        progress: called with the numbers of tokens, done and in all; None: a notebook shows a bar.
+        watch: called, before anything is computed, for each site or model that differs from the
+            dictionary's file; by default, these are Python warnings.
+        **options: fields of `Setting`, such as tokens=20_000.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
-    shared, and for text that a dictionary was trained on.
+    together, and for text that a dictionary was trained on.
     Example:
         >>> import assay
         >>> result = assay.evaluate("sae/", model="smollm2", text="docs")  # doctest: +SKIP
@@ -270,7 +272,7 @@ def _keep(
         "tokens": int(numbers["tokens"].sum()),
         "measures": measures,
         "notes": [
-            *_warnings(dictionary, measures),
+            *_unsure(dictionary, measures),
             *details["notes"],
             *_left_out(numbers, details["documents"]),
         ],
@@ -311,21 +313,10 @@ def _documents(path: Path) -> dict[str, np.ndarray]:
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
     """Which documents are left out, or count in no loss."""
-    kinds = (
-        ("tokens", "no position left, and are left out"),
-        ("predictions", "no prediction left, and count in no loss"),
-    )
-    empty = {kind: int(np.sum(sums[kind] == 0)) for kind, _ in kinds if kind in sums and documents}
-    lost_counts = {
-        kind: lost
-        for kind, lost in empty.items()
-        if lost > (empty["tokens"] if kind != "tokens" else 0)
-    }
-    return [
-        f"{lost_counts[kind]:,} of {documents:,} documents have {words}"
-        for kind, words in kinds
-        if kind in lost_counts
-    ]
+    tokens, predictions = (int(np.sum(sums[kind] == 0)) for kind in ("tokens", "predictions"))
+    lost = [(tokens, "no position left, and are left out")] * (tokens > 0)
+    lost += [(predictions, "no prediction left, and count in no loss")] * (predictions > tokens)
+    return [f"{n:,} of {documents:,} documents have {words}" for n, words in lost if documents]
 
 
 def _unused(corpus: Corpus, plan: Plan, words: Text) -> Iterator[str]:
@@ -361,18 +352,18 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "measures": measures, **({"compared": compared} if compared else {})}
 
 
-def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
-    """What the file left open, and that a dictionary does not fit, which loads and runs without an
-    error."""
+def _alarms(measures: Mapping[str, Any]) -> list[str]:
+    """That a dictionary does not fit, which loads and runs without an error."""
+    l0, explained = (measures[name]["estimate"] for name in ("l0", "explained_variance"))
+    if l0 == 0:
+        return [NEVER_ON]
+    return [WORSE] if explained is not None and explained < 0 else []
+
+
+def _unsure(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
+    """What the file left open, and what else makes it doubtful that the numbers mean much."""
     guessed = ", ".join(dictionary.origin.get("inferred", ()))
     messages = [f"not stated in its file but inferred: {guessed}"] if guessed else []
-    explained = measures["explained_variance"]["estimate"]
-    if explained is not None and explained < 0 and measures["l0"]["estimate"] != 0:
-        messages.append(
-            "it does not reconstruct: worse than the mean. The usual causes: another site (a "
-            "block's input for its output), a BOS too many or "
-            "too few, centring, layer normalisation or a scale that its file does not state"
-        )
     active, dimensions = measures["l0"]["estimate"], dictionary.W_enc.shape[1]
     if active is not None and active >= dimensions:
         messages.append(
@@ -424,11 +415,11 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
-    off = [NEVER_ON] if entry["measures"]["l0"]["estimate"] == 0 else []
+    warnings = [*_alarms(entry["measures"]), *warnings]
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*off, *warnings, *([shared] if shared else []), *entry["notes"], *unknown],
+        "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
     }

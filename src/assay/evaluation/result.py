@@ -135,14 +135,8 @@ class Evaluation(Shown):
     def figures(self) -> tuple[Figure, ...]:
         """Draw FVU over L0; the loss recovered over L0 where losses were measured; and how often
         features fire, of up to four."""
-        figure_list = [
-            _pareto(
-                self.dictionaries,
-                "fvu",
-                "FVU",
-                "What is left unexplained, by how many features are on",
-            )
-        ]
+        title = "What is left unexplained, by how many features are on"
+        figure_list = [_pareto(self.dictionaries, "fvu", "FVU", title)]
         recovered = "loss_recovered_zero"
         if all(
             recovered in e["measures"] and e["measures"][recovered]["estimate"] is not None

@@ -38,6 +38,12 @@ YIELDS = 5
 LAST_WORDS = 5.0
 """Seconds that the terminal is waited for when the server ends."""
 AGAIN = "start assay serve again to resume"
+LONG = 15
+"""Minutes above which a smaller index is suggested."""
+SMALLER = (
+    f"this takes more than {LONG} minutes; for a smaller index, stop it with Ctrl-C and add "
+    f"--tokens {FIRST} --ablate 6 to the command, which later continues from there without them"
+)
 
 Show: TypeAlias = Callable[[str, int, int, str, float | None], None]
 """Shows what is being done, how much of how much is, in which step, and the seconds that all of it
@@ -223,6 +229,7 @@ def _listen(
     steps_of_each = [steps(**reading) for reading in request.steps]
     first = len(steps_of_each) > 1 and not making.there
     making.progress = Progress(first=first)
+    advised = request.steps[-1]["tokens"] <= FIRST
     while True:
         try:
             message = pipe.recv()
@@ -252,6 +259,9 @@ def _listen(
                 step = earlier + steps_of_each[making.made].index(what) + 1
                 pace(step - 1, done, total)
                 show(what, done, total, f", step {step} of {len(pace.work)}", pace.seconds)
+                if not advised and (pace.seconds or 0) > 60 * LONG:
+                    advised = True
+                    say(SMALLER)
                 making.progress = Progress(
                     step=step,
                     steps=len(pace.work),
@@ -282,14 +292,11 @@ def _make(pipe: Connection, request: Wanted) -> None:
     try:
         _index(request, tell)
         tell("finished")
-    except AssayError as error:
-        tell("failed", f"{' '.join(str(error).split())}; when that is fixed, {AGAIN}")
-    except OSError as error:
-        tell(
-            "failed",
-            f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is fixed, "
-            f"{AGAIN}",
-        )
+    except (AssayError, OSError) as error:
+        why = " ".join(str(error).split())
+        if isinstance(error, OSError):
+            why = f"cannot use {error.filename or 'a file'}: {error.strerror}"
+        tell("failed", f"{why}; when that is fixed, {AGAIN}")
     except BaseException:
         traceback.print_exc()
         tell(

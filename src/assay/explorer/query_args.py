@@ -168,7 +168,7 @@ class Wanted:
 
 def read_changes(query: QueryParams, maxima: Float[np.ndarray, " f"]) -> tuple[Wanted, ...]:
     """Read the changes, each feature once: the last that is said of it counts. One that is set to
-    no amount is set to its maximum. Raises: Problem."""
+    no amount is set to its maximum, or if it has none to the median one. Raises: Problem."""
     entries = [
         (name, *value.partition(":")[::2]) for name, value in query.multi_items() if name in WAYS
     ]
@@ -210,10 +210,11 @@ def _parse_change(way: str, feature: str, amount: str, maxima: Float[np.ndarray,
                 field="amount",
             )
         return Wanted(int(feature), way)
-    if not amount and way == "clamp" and maxima[int(feature)] > 0:
-        return Wanted(int(feature), way, float(f"{maxima[int(feature)]:.4g}"))
+    if not amount and way == "clamp" and (maxima > 0).any():
+        usual = maxima[int(feature)] or np.median(maxima[maxima > 0])
+        return Wanted(int(feature), way, float(f"{usual:.4g}"))
     if not amount:
-        verb = "multiplied by" if way == "scale" else "set to, which has no maximum here"
+        verb = "multiplied by" if way == "scale" else "set to"
         words = f"give the amount that feature {int(feature)} is {verb}"
         raise Problem(ASKED, words, field="amount")
     try:

@@ -21,6 +21,7 @@ from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.explorer.problems import Problem
 from assay.features.index.about import About
 from assay.features.index.schema import IDENTIFIERS
+from assay.features.index.searching import FEWEST
 from assay.report import evaluations, pages, palette, tables
 
 SMALL = 1e-4
@@ -90,6 +91,7 @@ def environment() -> Environment:
         "cell": cell,
         "signed": signed,
         "percent": percent,
+        "recall": recall,
         "unbroken": unbroken,
         "correlation": correlation,
         "doubt": doubt,
@@ -192,6 +194,13 @@ def effect(row: Mapping[str, Any], column: str, alone: bool = False) -> Markup:
 def percent(share: float | None, digits: int = 3) -> str:
     """A share in percent: the rarest features are on at one token of a million."""
     return "–" if share is None else f"{number(100 * share, digits)}\N{NO-BREAK SPACE}%"
+
+
+def recall(row: Mapping[str, Any], digits: int = 3) -> str:
+    """The share of a token's occurrences at which a feature fires, or 1 of 1 where that is rare."""
+    if row["firings"] >= FEWEST:
+        return percent(row["recall"], digits)
+    return f"{row['firings']} of {round(row['firings'] / row['recall']):,}"
 
 
 def correlation(about: About) -> str:

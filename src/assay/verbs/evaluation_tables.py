@@ -22,16 +22,18 @@ SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "reco
 
 
 def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
-    """Report what was measured, the tables, then what to know of them and what to type next."""
+    """Report what was measured, warnings, the tables, what to know of them and what to type."""
     plain, entries = to_json(evaluation), evaluation.dictionaries
     table = next((p for p in evaluation.written if p.name == TABLE), None)
+    alarming = tuple(text for e in entries for text in e["warnings"])
     return written(
         "evaluate",
         setting=evaluations.setting(plain),
         tables=single(entries[0]) if len(entries) == 1 else several(entries),
         unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         baselines=against_baselines(entries),
-        notes=evaluation.notes,
+        warnings=[note for note in evaluation.notes if note.endswith(alarming)],
+        notes=[note for note in evaluation.notes if not note.endswith(alarming)],
         without_interval=dict.fromkeys(evaluations.without_interval(entries).values()),
         cached=all(e["cached"] for e in entries),
         files=evaluation.written,

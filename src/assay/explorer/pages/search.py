@@ -72,10 +72,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "listed": 0,
         "chosen": None,
         "lists": [],
-        "note": "",
-        "instead": "",
-        "prompt": "",
-        "promoted": "",
+        **dict.fromkeys(("note", "instead", "prompt", "promoted"), ""),
     }
     if text and by == "text":
         values |= _by_text(index, base, text, offset)
@@ -90,7 +87,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "ways": WAYS,
             "sentence": SENTENCE,
             "matches": MATCHES,
-            "fewest": FIRINGS_PER_TOKEN,
+            "fewest": (FIRINGS_PER_TOKEN, searching.FEWEST),
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
             "schema": SORTED,
