@@ -361,7 +361,9 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, str]:
         for k in runs[0] if runs else {}:
             values = [*{json.dumps(r.get(k)): r.get(k) for r in runs}.values()]
             fields[k] = values if len(values) > 1 else values[0]
-        merged[arm] = as_json(fields, indent=2, sort_keys=True)
+        lines = as_json(fields, indent=2, sort_keys=True)
+        # seeds and other plain lists in a line each
+        merged[arm] = re.sub(r"\[\n[^][{}]*]", lambda x: re.sub(r"\s*\n\s*", " ", x[0]), lines)
     return merged
 
 
