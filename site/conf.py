@@ -31,7 +31,8 @@ sys.path.insert(0, str(ROOT / "docs"))
 import gallery  # noqa: E402
 from marks import kinds  # noqa: E402
 
-project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
+project, author, version = "Assay", "The Assay authors", installed("interp-assay")
+project_copyright = f"2026 {author}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}

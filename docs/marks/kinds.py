@@ -25,6 +25,7 @@ import assay
 from assay.core import syntax
 from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
+from assay.core.nouns import counted
 from assay.core.results import Estimated, Judged, ResultData
 from assay.dictionaries.measuring import measures
 from assay.features.index.schema import TABLES
@@ -361,13 +362,13 @@ def overview() -> str:
         for name, data in _records().items()
     }
     turned = sum(len(_turned(name)) for name in results)
-    counted = sections.folded(
+    by_kind = sections.folded(
         "Statements by kind and outcome, and cost as measured",
         listings.counts(results, links=catalogue.links(DOCS, results)),
     )
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
-        f"{counted}\n"
+        f"{by_kind}\n"
         f"Outcomes are those after challenges, which turned {turned} of these verdicts.\n\n"
         f"{statements.errors(pages.together(results.values()).verdicts)}\n\n"
         f"{sections.violations(results, violated)}\n"
@@ -384,9 +385,7 @@ def everything() -> str:
         about = f"{listings.about(data, header.title)}\n\n{claimed}"
         listing = listings.listed(data, _turned(name))
         claims = (
-            listing
-            if tables.only_exact(data)
-            else sections.folded(f"Claims: {_signs(name, data)}", listing)
+            listing if tables.only_exact(data) else sections.folded(_tallied(name, data), listing)
         )
         parts.append(f"## {_linked(name, '../catalogue/docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
@@ -470,6 +469,14 @@ def _signs(name: str, data: ResultData) -> str:
     signs = tables.signs(tables.outcomes(contests.after(data.verdicts, _past(name))))
     turned = len(_turned(name))
     return (signs or tables.exactly(data)) + (f" ({turned} by challenge)" if turned else "")
+
+
+def _tallied(name: str, data: ResultData) -> str:
+    """The same of the claims of a record in words: "3 claims: 2 hold, 1 unspecific"."""
+    turned = len(_turned(name))
+    later = f"; later challenges turned {turned} of them" if turned else ""
+    count = counted(len(data.verdicts), "claim")
+    return f"{count}: {tables.tallied(contests.after(data.verdicts, _past(name)))}{later}"
 
 
 def _select_statements(

@@ -94,7 +94,9 @@ def full(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -
         "The claims in full, with their controls (✓: a control that does not satisfy it)": (
             claims and _full(claims, tables.rows(record, turned))
         ),
-        f"Exact statements: {right} of {len(exact)} come out": exact and _exact(exact),
+        f"Theorems and facts of arithmetic: {right} of {len(exact)} are confirmed": (
+            exact and _exact(exact)
+        ),
         f"Estimates, which have no verdict: {len(findings)}": findings and _findings(findings),
     }
     return "\n".join(folded(summary, body) for summary, body in parts.items() if body)

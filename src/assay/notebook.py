@@ -39,7 +39,7 @@ from assay.report.evaluations import (
     write,  # noqa: F401  # what `display` asks for
 )
 from assay.report.interval_plot import axis_title, interval_plot
-from assay.report.pages import environment, tally
+from assay.report.pages import environment
 from assay.report.tables import minus, rows
 from assay.report.vega import vega
 
@@ -125,12 +125,9 @@ def result(value: Any) -> Markup:
     judged = value.data.verdicts
     first = interval_plot(judged[0]) if len(judged) == 1 else Markup("")
     figures = first + Markup("").join(map(figure, value.figures))
-    kinds = (f"{kind}: {words}" for kind, words in tables.KINDS.items() if _is_of(judged, kind))
+    present = {row.kind for row in rows(value.data)}
+    kinds = (f"{m} {k}: {words}" for k, (m, words) in tables.KINDS.items() if k in present)
     return _statements(value.data) + figures + _remarks(value, kinds)
-
-
-def _is_of(judged: Iterable[Judged], kind: str) -> bool:
-    return any(row.kind == kind for row in rows(ResultData(verdicts=tuple(judged))))
 
 
 def judged(value: Any) -> Markup:
@@ -298,7 +295,7 @@ def _statements(data: ResultData) -> Markup:
             rows=rows(data),
             stated=(*data.verdicts, *data.exact),
             findings=data.findings,
-            tally=tally(data),
+            tally=list(tables.outcomes(data.statements).items()),
         )
     )
 

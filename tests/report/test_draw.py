@@ -287,6 +287,18 @@ def test_every_unit_is_drawn_or_counted_at_the_edge():
         assert [t for t in texts if "more" in t] == [beyond] * bool(beyond)
 
 
+def test_equal_units_are_stacked_and_none_hides_another():
+    claim = structs.replace(sample.result().verdicts[0], points=(1.0,) * 30 + (0.99,) * 3)
+    root = _plot(claim)
+    units = [e for e in root.iter("circle") if e.get("class") == "unit"]
+    places = [(e.get("cx"), float(e.get("cy"))) for e in units]
+    assert len({*places}) == len(places) == 33
+    assert len({x for x, _ in places}) == 2
+    lowest = max(y for _, y in places)
+    names = [e for e in root.iter("text") if e.get("class") == "name"]
+    assert lowest < float(names[1].get("y")) - 12  # above the letters of the next row
+
+
 def test_a_number_over_the_levels_of_a_mean_curve_has_no_units_of_its_own():
     claim = structs.replace(sample.result().verdicts[0], points=(1.0, 0.99))
     of_curve = structs.replace(claim, method=f"95 %; first(mean(x), over=layer) by {BANDED}")

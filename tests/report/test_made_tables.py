@@ -141,7 +141,8 @@ def test_counts_are_those_after_contests(monkeypatch):
         records, "read", lambda name, origin="", **head: record if name == "capacity" else None
     )
     assert "| [`capacity`](capacity.md) | 0 | 0 | 1 | 0 |" in kinds.overview()
-    assert "Claims: ◐ 1 (1 by challenge)" in kinds.everything()
+    listed = "1 claim: 1 unspecific; later challenges turned 1 of them"
+    assert f"<summary>{listed}</summary>" in kinds.everything()
     assert "● holds → ◐ by challenge" in kinds.everything()
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -231,10 +232,28 @@ def test_scopes_stand_with_the_answers_and_nowhere_else(page):
 def test_a_note_has_true_minus_signs_and_a_threshold_says_where_it_comes_from(page):
     data = structs.replace(sample.result(), notes=("at token -1 the loss is >= -0.5",))
     assert "at token −1 the loss is ≥ −0.5" in pages.page(data).lower()
-    for kind, meaning in tables.KINDS.items():
-        said = f"<i>{kind.capitalize()}</i> means that {meaning}." in page
-        assert said == (f">{kind}</span>" in page)
-    assert any(f">{kind}</span>" in page for kind in tables.KINDS)
+    marked = {kind: f'<sup title="{kind}">{mark}</sup>' for kind, (mark, _) in tables.KINDS.items()}
+    for kind, (mark, meaning) in tables.KINDS.items():
+        said = f"{mark} {kind.capitalize()}: {meaning}." in page
+        assert said == (marked[kind] in page)
+    assert any(mark in page for mark in marked.values())
+
+
+def test_the_spec_of_an_arm_is_json_that_can_be_read():
+    asked = {"control": "", "models": ["a"]}
+    run = {"_": "AskedSpec", "asked": json.dumps(asked), "text": "{a} is"}
+    specs = [json.dumps(run | {"seed": seed}) for seed in (1, 2)]
+    page = pages.page(sample.result(), specs={"main": specs})
+    shown = unescape(re.search(r"<h3>main</h3><pre>(.*?)</pre>", page, re.DOTALL)[1])
+    assert json.loads(shown) == {"asked": asked, "runs": 2, "seed": [1, 2], "text": "{a} is"}
+
+
+def test_the_table_repeats_no_answer_unless_it_is_unfolded(page):
+    table = page[page.index('id="verdicts"') : page.index('id="findings"')]
+    folded = table.partition("with all of its numbers and controls</summary>")[2]
+    folded = folded.partition("</details>")[0]
+    texts = [str(escape(v.text)) for v in sample.result().verdicts]
+    assert all(text in folded and text not in table.replace(folded, "") for text in texts)
 
 
 def test_a_page_needs_nothing_but_its_verdicts():

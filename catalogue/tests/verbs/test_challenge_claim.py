@@ -158,7 +158,7 @@ def test_a_record_tells_what_came_of_its_contests(recorded: tuple[Lab, Experimen
     put(recorded, "low", 0.1)
     when = put(recorded, "tall", 0.9).when[:7]
     line = (
-        f"claim 1 is unspecific by 2 challenges ({when}): low (another height) was beaten; tall "
+        f"claim 1 is unspecific after 2 challenges ({when}): low (another height) was beaten; tall "
         "(another height) satisfies it too (should fail)"
     )
     assert contests.lines(contests.of_record(experiment.name, experiment.origin)) == (line,)

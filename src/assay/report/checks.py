@@ -145,10 +145,15 @@ def number_lines(value: Saved) -> list[str]:
 
 
 def controls(value: Saved) -> Markup:
-    """The table of controls; of a probe with its own measures first."""
-    if not isinstance(value, Check):
+    """What a picture of the controls lacks, as a table: of a check their draws and what they would
+    explain, of a probe its other measures, the probe's own first; nothing of a judged table."""
+    if isinstance(value, JudgedTable):
+        return Markup("")
+    if isinstance(value, ProbeCheck):
         return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
-    return table(HEADS, [tuple(map(minus, value.row(name))) for name in value.controls])
+    rows = [map(minus, value.row(name)) for name in value.controls]
+    name, count, _, *more = HEADS
+    return table((name, count, *more), [(x, n, *words) for x, n, _, *words in rows])
 
 
 def draws(value: Saved) -> Markup:

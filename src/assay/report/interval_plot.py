@@ -7,9 +7,11 @@ plot fits any width. Colours are classes, which the page's style sheet sets for 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -36,6 +38,9 @@ ABREAST, LONGEST = 44, 88
 of what is longer only the unit is printed."""
 LINE = 17
 """Height of a further line of text; every row has as many lines as the one with most."""
+DOT, ROOM, TALLEST = 4, 3, 12
+"""Height of a unit's point in a stack of equal ones; so many of them fit below a bar; and so many
+can be told apart, of a higher stack they overlap."""
 LETTER = 2.5
 """Width of a letter of the axis, in percent of a plot on a small screen."""
 FITS, WIDE = 46, 58
@@ -113,9 +118,12 @@ def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     longest = max(len(row.name) + len(row.words) for row in rows)
     lines = 1 if longest <= fits else max(sum(map(len, _wrapped(row, fits))) for row in rows)
     more = LINE * (lines - 1)
-    bottom = TOP + (ROW + more) * len(rows)
-    body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
-    body += [_line(i, row, to_percent, span, more, fits) for i, row in enumerate(rows)]
+    highest = [max(_stacks(row, to_percent, span).values(), default=0) for row in rows]
+    heights = (ROW + more + DOT * max(0, min(n, TALLEST) - ROOM) for n in highest)
+    *tops, bottom = itertools.accumulate(heights, initial=TOP)
+    bars = [top + BAR + more for top in tops]
+    body = [_range(low, high, to_percent, bars)] if _finite(low, high) else []
+    body += [_line(y, row, to_percent, span, more, fits) for y, row in zip(bars, rows, strict=True)]
     title = textwrap.wrap(axis_title(statement), ABREAST)
     body.append(_axis(_ticks(span, _whole(rows)), to_percent, bottom, title))
     label = f"{statement.text}: {rows[0].words}" + (
@@ -201,14 +209,18 @@ def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, flo
     return low - margin, high + margin
 
 
-def _range(low: float, high: float, to_percent: Any, rows: int, more: int) -> Markup:
+def _stacks(row: _Row, to_percent: Any, span: tuple[float, float]) -> Counter[str]:
+    """How many units of a row are drawn at each place of the axis."""
+    return Counter(f"{to_percent(p):.2f}%" for p in row.points if span[0] <= p <= span[1])
+
+
+def _range(low: float, high: float, to_percent: Any, bars: Sequence[int]) -> Markup:
     """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses
     a number."""
     ends = {value: to_percent(value) for value in _finite(low, high)}
     left_edge, right = ends.get(low, 0.0), ends.get(high, 100.0)
     out = Markup("")
-    for i in range(rows):
-        top = TOP + (ROW + more) * i + BAR + more - 10
+    for top in (y - 10 for y in bars):
         out += Markup(
             '<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="20"/>'
         ).format(left_edge, right - left_edge, top)
@@ -252,15 +264,14 @@ def _text(kind: str, lines: Sequence[str], x: int, y: int, anchor: str = "start"
 
 
 def _line(
-    i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int, fits: int
+    y: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int, fits: int
 ) -> Markup:
-    """One row: its name, and its numbers next to it or, where a row does not fit on a line, below
-    it; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
+    """One row, whose bar is at `y`: its name, and its numbers next to it or, where a row does not
+    fit on a line, below it; beneath them units as faint points, the interval as a thin bar, the
+    estimate as a mark."""
     name, group, shape, words, middle, low, high, *_ = row
-    top = TOP + (ROW + more) * i
-    y = top + BAR + more
     names, numbers = _wrapped(row, fits) if more else ([name], [words])
-    numbers_y = top + NAME + more - LINE * (len(numbers) - 1)
+    numbers_y = y - BAR + NAME - LINE * (len(numbers) - 1)
     name_y = numbers_y - LINE * len(names) if more else numbers_y
     out = _text("name", names, 3, name_y) + _text("numbers", numbers, 97, numbers_y, "end")
     if not math.isfinite(middle):
@@ -283,16 +294,21 @@ def _line(
 
 
 def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Markup:
-    """Units as faint points with their names; at each end of the axis, how many lie beyond it."""
+    """Units as faint points with their names, equal ones in a stack; at each end of the axis, how
+    many lie beyond it."""
     out = Markup("")
     names = row.units if len(row.units) == len(row.points) else ("",) * len(row.points)
     points = [(p, name) for p, name in zip(row.points, names, strict=True) if math.isfinite(p)]
     points.sort(key=lambda unit: -abs(unit[0] - row.estimate))
+    alike, stacked = _stacks(row, to_percent, span), Counter[str]()
     for k, (p, name) in enumerate(points):
         if span[0] <= p <= span[1]:
+            place = f"{to_percent(p):.2f}%"
+            lower = DOT * stacked[place] * min(1, (TALLEST - 1) / max(1, alike[place] - 1))
+            stacked[place] += 1
             title = Markup("<title>{}: {}</title>").format(name, minus(number(p)))
-            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2">{}</circle>').format(
-                to_percent(p), y, title if name and k < NAMED else ""
+            out += Markup('<circle class="unit" cx="{}" cy="{:g}" r="2">{}</circle>').format(
+                place, round(y + lower, 2), title if name and k < NAMED else ""
             )
     beyond = Markup('<text class="scale" x="{}%" y="{}" text-anchor="{}">{}</text>')
     if below := sum(p < span[0] for p, _ in points):

@@ -213,7 +213,7 @@ def page(
             notes_of_all=in_order,
             changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
             also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
-            tally=tally(data),
+            tally=list(tables.outcomes(data.statements).items()),
             parts=_contents(data, sections),
             rows=_compared(listed, data, header),
             study=study,
@@ -349,22 +349,22 @@ def _lone(figures: Sequence[Figure]) -> list[bool]:
     return [alone or i == left for i, alone in enumerate(lone)]
 
 
-def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-    """Each arm's fields: one value where its runs agree, the distinct values where they differ."""
-    merged: dict[str, dict[str, Any]] = {}
+def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Each arm's fields as indented JSON: one value where its runs agree, a list of the distinct
+    values where they differ."""
+    merged: dict[str, str] = {}
     for arm, texts in specs.items():
         runs = [json.loads(t) for t in texts]
-        values = {
-            k: list(dict.fromkeys(json.dumps(r.get(k)) for r in runs))
-            for k in (runs[0] if runs else {})
-        }
-        merged[arm] = {k: ", ".join(v) for k, v in values.items()} | {"runs": len(runs)}
+        if {r.pop("_", "") for r in runs} == {"AskedSpec"}:  # the study is JSON in a string
+            runs = [r | {"asked": json.loads(r["asked"])} for r in runs]
+        fields: dict[str, Any] = {"runs": len(runs)}
+        for k in runs[0] if runs else {}:
+            values = [*{json.dumps(r.get(k)): r.get(k) for r in runs}.values()]
+            fields[k] = values if len(values) > 1 else values[0]
+        lines = as_json(fields, indent=2, sort_keys=True)
+        # seeds and other plain lists in a line each
+        merged[arm] = re.sub(r"\[\n[^][{}]*]", lambda x: re.sub(r"\s*\n\s*", " ", x[0]), lines)
     return merged
-
-
-def tally(data: ResultData) -> list[tuple[str, int]]:
-    """How many statements have each outcome, for templates."""
-    return list(tables.outcomes(data.statements).items())
 
 
 def index(
@@ -430,7 +430,7 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
         "statements": stated,
         "rows": rows[: len(stated)],
         "estimates": rows[len(stated) + bool(_lead(data)) :],
-        "tally": tally(data),
+        "tally": list(tables.outcomes(data.statements).items()),
         "cost": statements.cost(data),
         "lead": _lead(data),
     }

@@ -968,10 +968,10 @@ def exactly(data: ResultData) -> str:
 KIND_WORDS = {"risky": "threshold planned, per the author", "confirming": "pilot-set"}
 """How the source of a threshold is printed; stored results have the older word."""
 KINDS = {
-    KIND_WORDS["risky"]: "the study says that it comes from theory, a paper or a plan",
-    "pilot-set": "the threshold comes from a pilot run",
+    KIND_WORDS["risky"]: ("†", "the study says that it comes from theory, a paper or a plan"),
+    "pilot-set": ("‡", "the threshold comes from a pilot run"),
 }
-"""What these words mean."""
+"""Their marks next to a verdict on a page, and what they mean."""
 
 
 def _kind(v: Judged) -> str:

@@ -32,12 +32,11 @@ HEADS = (
 
 
 def about(data: ResultData, title: str) -> str:
-    """One experiment in a line: its title, what it cost, how many of its exact statements come
-    out."""
+    """One experiment in a line: its title, what it cost, how many of its exact statements are
+    confirmed."""
     exact = [e.outcome for e in data.exact]
-    exact_note = (
-        f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
-    )
+    confirmed = f"{exact.count('exact')} of {len(exact)} are confirmed to within rounding"
+    exact_note = f" Theorems and facts of arithmetic: {confirmed}." if exact else ""
     head = f"{title}{'' if title.endswith('?') else '.'} " if title else ""
     return f"{head}{statements.cost(data)}.{exact_note}"
 
@@ -78,7 +77,8 @@ def listed(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -
     if tables.only_exact(data):
         return f"{tables.ONLY_EXACT}\n"
     claims = tables.rows(data, turned)[: len(data.verdicts)]
-    head = f"{tables.checked(claims)}; and other arms that hold"
+    signs = tables.checked(claims).removesuffix(".")
+    head = "; ".join(filter(None, (signs, "other arms that satisfy the claim")))
     rows = []
     for r in claims:
         why = f"<br>*{minus(cell(r.advice))}*" if r.advice else ""
