@@ -130,7 +130,8 @@ def test_a_sweep_over_tokens_is_each_token_by_itself(subject, three):
 def test_the_control_of_another_token_blocks_those_most_looked_at(subject, three):
     folder, naive = subject
     block = Block(to="{who}", layers=(1,))
-    got = measured(folder, three, intervention(block=block), control="token")[0]["one"]
+    arm = measured(folder, three, intervention(block=block), control="token")[0]
+    got, moved = arm["one"], arm["moved_by"]
     for i, row in enumerate(three.rows):
         ids = naive.tokens(row.text)
         with torch.no_grad():
@@ -140,6 +141,7 @@ def test_the_control_of_another_token_blocks_those_most_looked_at(subject, three
         free.sort(key=lambda k: -float(pattern[:, last, k].mean()))
         edits = {1: mask_of(range(last, 99), free[: len(keys)])}
         np.testing.assert_allclose(got[0, i], naive.reads(row.text, edits)[0], **CLOSE)
+        assert i or moved == free[0] - keys[0], "which token it is, of the first prompt"
 
 
 def test_the_control_of_another_layer_blocks_where_more_attention_is_paid(subject, three):

@@ -648,24 +648,34 @@ def test_other_heads_that_have_the_effect_together_are_to_be_checked_one_by_one(
 
 
 @pytest.mark.parametrize("holds", ["effect < -1", "effect_before - effect_after > 1"])
-@pytest.mark.parametrize(("level", "said"), [(0.0, True), (3.0, False)])
-def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, said):
-    """That it does not fall then says nothing about what was taken out; log-probabilities are
-    always below 0 and are no leads."""
+@pytest.mark.parametrize(
+    ("level", "outcome", "said"),
+    [(0.0, "undecided", False), (3.0, "fails", False), (-9.0, "fails", True)],
+)
+def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, outcome, said):
+    """That it does not fall then says nothing about the parts that were taken out. What is always
+    below 0 may be a log-probability, which can fall."""
     at = np.random.default_rng(0).normal(0, 0.5, 24)
 
     def lead(heads, prompts):
         return [level + 0.2 * len(heads or ()) * at[p["i"]] + at[p["i"]] for p in prompts]
 
-    def asked(function):
-        about = {"heads": [(0, 0)], "of": (2, 4), "holds": holds, "prompts": rows}
-        return assay.check("It falls", function, **about, cache=False, ledger=False)
-
     rows = [{"i": i} for i in range(24)]
-    v = asked(lead)
-    assert v.outcome == "fails" and any("none to lose" in n for n in v.remarks) == said
-    v = asked(lambda heads, prompts: [x - 9 for x in lead(heads, prompts)])
-    assert v.outcome == "fails" and not any("none to lose" in n for n in v.remarks)
+    about = {"heads": [(0, 0)], "of": (2, 4), "holds": holds, "prompts": rows}
+    v = assay.check("It falls", lead, **about, cache=False, ledger=False)
+    assert v.outcome == outcome and ("no lead to lose" in v.reason) == (outcome == "undecided")
+    notes = [n for n in v.remarks if "none to lose" in n]
+    assert bool(notes) == said and all("and not a log-probability" in n for n in notes)
+
+
+def test_what_is_put_in_could_have_lowered_a_number_of_0():
+    at = np.random.default_rng(0).normal(0, 0.5, 24)
+
+    def lead(vector, prompts):
+        return [at[p["i"]] * (1.0 if vector is None else 1.2) for p in prompts]
+
+    v = check(lead, prompts=[{"i": i} for i in range(24)], holds="effect < -1")
+    assert v.outcome == "fails" and sum("none to lose" in n for n in v.remarks) == 1
 
 
 def test_the_order_of_a_file_is_a_note_and_that_of_a_time_decides(tmp_path):

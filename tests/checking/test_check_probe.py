@@ -297,7 +297,7 @@ def test_a_warning_names_the_groups_that_have_all_errors_and_the_outcome_without
     own = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
     assert own.max() > 1 and own.mean() == pytest.approx(p.estimate)
     (note,) = [n for n in p.notes if "outlier" in n]
-    assert "the others is 0.948: group '0' and group '1'; look at their rows" in note, note
+    assert "the others is 0.948: group '0' and group '1'. Look at their rows" in note, note
     kept = groups >= 2  # the verdict on the parts of the others: all are a little above 0.6
     assert (
         assay.check_probe(X[kept], y[kept], groups=groups[kept], holds="auroc > 0.6").estimate > 0.9

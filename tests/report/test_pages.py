@@ -592,6 +592,6 @@ def test_where_a_curve_crosses_is_an_answer():
     assert answer in pages.index([{"data": alone, "href": "a.html", "title": "A"}])
     wide = structs.replace(plain, band_low=(-9.0, -9.0), band_high=(9.0, 9.0))
     page = pages.page(ResultData(findings=(Estimated(text="Each", curve=wide, unit="nats"),)))
-    overlap = "ts band has room for a flat line"
+    overlap = "the band includes a flat line"
     assert overlap in page and overlap not in pages.page(alone)
     assert "<b>it is between −1.0 and 2.0\xa0nats at all levels" in page, "neither is higher"

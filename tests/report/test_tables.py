@@ -422,7 +422,7 @@ def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
             "it is below 0 up to layer 2, and above 0 from layer 3; it is highest at layer 3, 3",
         ),
         ((5, 4.95, 1, 0.95), "it is higher at layer 0, 5.0 [4.7, 5.3], than at layer 3, 0.9"),
-        ((0.01, 0, 0.02, 0.01), "it is between 0.0 and 0.02 at all levels; its band has room for"),
+        ((0.01, 0, 0.02, 0.01), "it is between 0.0 and 0.02 at all levels, and the band"),
         ((5, -4, 3, -2), "it is highest at layer 0, 5"),  # more than one change of sign
         ((0, 0.01, 5, 5), "it is above 0 from layer 2; it is higher at layer"),
         ((-0.01, -4, 4, 3.9), "it is lowest at layer 1, -4"),  # undecided before that
@@ -460,7 +460,7 @@ def test_a_curve_whose_band_has_room_for_a_flat_line_may_be_the_same_at_all_leve
     )
     found = Estimated(text="How far", n={"seed": 6}, unit="nats", curve=swept)
     shown = " ".join(tables.text(ResultData(findings=(found,)), 100).split())
-    assert ("nats at all levels; its band has room for a flat line" in shown) == is_flat, shown
+    assert ("nats at all levels, and the band includes a flat line" in shown) == is_flat, shown
 
 
 @pytest.mark.parametrize("claim", ["new.x - old.x > 0.5", "old.x - new.x < -0.5"])

@@ -186,7 +186,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
                 remarks += first_in_words(task, rows)
-            elif task.moves:
+            elif task.moves and not task.intervention.block:
                 remarks += moved_in_words(part.label, task, rows)
             elif (
                 task.control != "layer"

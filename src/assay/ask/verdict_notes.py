@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask.annotated import extremes
-from assay.ask.measure import choosing, damage, interventions, selecting
+from assay.ask.measure import choosing, damage, edges, interventions, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
@@ -305,20 +305,27 @@ def _say_blocks(label: str, used: xr.DataArray, own: Collection[int] = ()) -> It
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
-    """Say at which tokens of the first prompt the control `token` made the change."""
+    """Say at which tokens of the first prompt the control `token` made the change, or which one it
+    hid of those that get the most attention."""
     table, task = part.task.intervention, part.task
     shifts = {int(n) for n in np.ravel(arm[MOVED].values) if np.isfinite(n)}
-    if table is None or not isinstance(task, Task) or "position" in table.sweep:
+    if table is None or not isinstance(task, Task) or (table.block and task.prompts.selection):
         return
+    swept = interventions.at_points(table)
+    if len({(t.position, t.block and (t.block.from_, t.block.to)) for t in swept}) > 1:
+        return  # what is moved differs between levels
     with contextlib.suppress(AssayError):  # the model is no longer here
         row = task.prompts.rows[task.rows[0]]
-        p, point = prompt(questions.found_of(part), row), interventions.points(table)[0]
-        swept = interventions.swept(table, point)
+        p = prompt(questions.found_of(part), row)
         for n in sorted(shifts):
             by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
-            where = interventions.tokens_in_words(swept, p, n)
+            where = interventions.tokens_in_words(swept[0], p, n)
             at = _levels_with(arm[MOVED] == n) if shifts - {n} else ""
-            yield f"{part.label}: the change is made {by}{at}; in {row.place}, this is {where}"
+            way = f"the change is made {by}{at}; in {row.place}, this is {where}"
+            if block := swept[0].block:
+                more = " and others" * (len(edges.pairs(block, p)[1]) > 1)
+                way = f"other tokens are hidden{at}, in {row.place} {where}{more}"
+            yield f"{part.label}: {way}"
 
 
 def _levels_with(found: xr.DataArray) -> str:

@@ -49,8 +49,7 @@ class JudgedTable(Concluded):
     @property
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number."""
-        warning = (self.judged.warning,) if self.judged.warning else ()
-        return (*warning, *self.judged.notes, *self.notes, *self.judged_narrower)
+        return (*self.judged.warnings, *self.judged.notes, *self.notes, *self.judged_narrower)
 
     def cells(self) -> list[tuple[str, str, str]]:
         """Give a row for each control: its name, its number, and whether it satisfies the claim."""

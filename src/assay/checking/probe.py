@@ -159,7 +159,7 @@ class Question:
         them = "them" if names[1:] else "it"
         same = "is also" if without.outcome == verdict.outcome else "would be"
         return (
-            f"{listed([*names[:NAMED], *more])}; look at {'their' if names[1:] else 'its'} rows, "
+            f"{listed([*names[:NAMED], *more])}. Look at {'their' if names[1:] else 'its'} rows, "
             "which may have a wrong label or be of another kind. "
             f"Without {them}, the verdict {same} {without.outcome}"
         )
@@ -430,7 +430,7 @@ def check_probe(
     if verdict:
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
-        rows.notes.extend(filter(None, [verdict.warning, *verdict.notes]))
+        rows.notes.extend([*verdict.warnings, *verdict.notes])
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
     shared = [] if groups is None or texts is None else _shared_words(texts, rows, names)
     warnings = [*_said_below(arms, shared), *_combined(texts, groups)]

@@ -22,20 +22,9 @@ from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST, interval
-from assay.core.judging import rename_unit
+from assay.core.judging import UNLESS_HOLDS, rename_unit
 from assay.core.nouns import counted
-from assay.core.reasons import (
-    BLIND,
-    GROUPED,
-    IDENTICAL,
-    IDLE,
-    NO_TEST,
-    NOTHING,
-    OUT_OF_REACH,
-    STRADDLES,
-    TIES,
-    WAYS,
-)
+from assay.core.reasons import BLIND, GROUPED, IDLE, NO_LEAD, NO_TEST, NOTHING, OUT_OF_REACH, WAYS
 from assay.core.results import Judged, Price, Verdict, narrower_level
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
@@ -47,6 +36,8 @@ if TYPE_CHECKING:
 
 ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
+TAKEN_OUT = ("heads", "neurons", "latents")
+"""The kinds of which the model loses parts."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
 HEADS = ("control", "draws", "strongest [95 %]", "satisfies the claim", "alternative explanation")
@@ -118,18 +109,19 @@ class Question:
         verdict = untested(structs.replace(verdict, idle=self._idle(rows)))
         says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
         warning = rename_unit(verdict.warning, PROMPT, says)
-        notes = (*verdict.notes, *self._no_lead(verdict, rows))
-        verdict = structs.replace(verdict, text=self.sentence, warning=warning, notes=notes)
-        return self.within_reach(self._with_own_words(verdict, rows), rows)
+        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
+        verdict = self._with_lead(self._with_own_words(verdict, rows), rows)
+        return self.within_reach(verdict, rows)
 
-    def _no_lead(self, verdict: Judged, rows: pd.DataFrame) -> list[str]:
-        """Say that there was nothing to fall, where a fall is claimed and not found, of a number
-        that is about 0 or below without what is credited. Log-probabilities are never above 0."""
+    def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
+        """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
+        without what is credited: undecided if parts are taken out, which then had nothing to carry.
+        Else with a note: what is put in can lower a 0, and log-probabilities are always below."""
         parsed = parse(self.holds)
         stem = parsed.columns[0].name.removesuffix(ENDS[0]).removesuffix(ENDS[1])
         numbers = [f"{stem}{end}" for end in ENDS]
         if {c.name for c in parsed.columns} - {stem, *numbers} or not {*numbers} <= {*rows}:
-            return []
+            return verdict
 
         def compared(before: float, after: float) -> float:
             by_name = dict(zip((stem, *numbers), (after - before, before, after), strict=True))
@@ -139,14 +131,19 @@ class Question:
         falls = compared(1.0, 1.0) == 0 and (fallen > 0 < parsed.low or fallen < 0 > parsed.high)
         by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
         before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
-        leads = before.low > 0 or (by_unit.max() <= 0).all()
-        if not falls or verdict.outcome not in ("fails", "undecided") or leads:
-            return []
-        shown = " ".join(estimate(before.estimate, before.low, before.high))
-        return [
-            f"{numbers[0]} is {shown}, not clearly above 0: if it is a lead that the change should "
-            "take away, there was none to lose, and this verdict says nothing about the claim"
-        ]
+        if not falls or verdict.outcome not in ("fails", "undecided") or not before.low <= 0:
+            return verdict
+        is_below = bool((by_unit.max() < 0).all())
+        shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
+        undone = verdict.reason in UNLESS_HOLDS or verdict.reason.startswith("control ")
+        if self.credits in TAKEN_OUT and undone and not is_below:
+            words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
+            return structs.replace(verdict, outcome="undecided", reason=NO_LEAD, price=Price(words))
+        if_lead = "always below 0: if it is a lead, and not a log-probability"
+        if not is_below:
+            if_lead = "not clearly above 0: if it is a lead that the change should take away"
+        note = f"{shown}, {if_lead}, there was none to lose"
+        return structs.replace(verdict, notes=(*verdict.notes, note))
 
     def texts(self, rows: pd.DataFrame) -> dict[str, str]:
         """The words of each prompt, by its level, shortened; {} where no column has any."""
@@ -179,8 +176,7 @@ class Question:
         least, most = (end - before for end in self.reach)
         low, high = judged.range
         inside = least <= high and most >= low
-        undone = judged.reason in ("", STRADDLES, TIES, IDENTICAL)
-        if inside or judged.outcome == "holds" or not undone:
+        if inside or judged.outcome == "holds" or judged.reason not in (*UNLESS_HOLDS, NO_LEAD):
             return judged
         words = (
             f"more prompts do not help: {name} is {before:.2f}, so an effect can only be from "
@@ -201,30 +197,26 @@ class Question:
         """The verdict with what would decide it said as `check` takes it, where prompts are groups,
         or two calls differ by too much."""
         name, price = verdict.reason.removeprefix(GROUPED), verdict.price
-        if price is not None and self.noise and "rounding alone" in price.text:
-            words = (
-                "more prompts do not help: two calls differ by too much; make the function "
-                "deterministic, or let it return the mean of several tries"
-            )
-            return structs.replace(verdict, price=Price(words))
-        if price is not None and verdict.reason == BLIND:
-            has = price.text.partition(" an arm whose value ")[2]
-            words = (
-                f"more prompts do not help: give controls={{name: thing}}, one whose effect {has}"
-            )
-            return structs.replace(verdict, price=Price(words))
-        if price is None or name == verdict.reason or name in WAYS:
+        factors, of, words = name.split(" × "), "", ""
+        if price is None:
             return verdict
-        factors = name.split(" × ")
-        if any(n not in rows for n in factors):
-            return verdict  # what texts have in common is no column to name
-        few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
-        listed = ", ".join(f'"{n}"' for n in factors)
-        how = f"say unit={f'[{listed}]' if factors[1:] else listed}"
-        if few:
-            how = f"give prompts of {FEWEST} or more values of {' and '.join(few)}"
-        words = f"more prompts of the same groups do not help: {how}"
-        return structs.replace(verdict, price=Price(words))
+        if self.noise and "rounding alone" in price.text:
+            words = (
+                "two calls differ by too much; make the function deterministic, or let it return "
+                "the mean of several tries"
+            )
+        elif verdict.reason == BLIND:
+            has = price.text.partition(" an arm whose value ")[2]
+            words = f"give controls={{name: thing}}, one whose effect {has}"
+        elif name not in (verdict.reason, *WAYS) and {*factors} <= {*rows}:  # columns to name
+            few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
+            listed = ", ".join(f'"{n}"' for n in factors)
+            of = " of the same groups"
+            words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
+            if few:
+                words = f"give prompts of {FEWEST} or more values of {' and '.join(few)}"
+        told = Price(f"more prompts{of} do not help: {words}") if words else price
+        return structs.replace(verdict, price=told)
 
 
 class Concluded(Shown):
@@ -378,11 +370,11 @@ class Check(Concluded):
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number: what makes its interval doubtful, and
         what was done and left out."""
-        warning = (self.judged.warning,) if self.judged.warning else ()
         idle = [f"control {name} {IDLE}" for name in self.idle]
         others = (name for name in self.controls if name not in self.idle)
         idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
-        return (*warning, *self.judged.notes, *self.judged_narrower, *idle, *self.notes)
+        said = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
+        return (*said, *idle, *self.notes)
 
     def no_test(self, control: str) -> str:
         """Say why a control is no test, or "": each of its draws changes nothing, or is the

@@ -214,8 +214,8 @@ class BoundedColumns:
         if len(ends) > 1 or ends <= {None}:
             return ""
         every = "both" if len(self.columns) == 2 else "all"
-        note = f"{every} are at the bound of {self.columns[0].name}: no difference could show"
-        return f"{note}; ask something {'harder' if ends == {self.bounds[1]} else 'easier'}"
+        note = f"{every} are at the bound of {self.columns[0].name}: no difference could show, so"
+        return f"{note} ask something {'harder' if ends == {self.bounds[1]} else 'easier'}"
 
     def extremes(self, arms: Arms) -> Iterator[Arms]:
         """Give the arms as they would be with every number of the arm under judgement at one of the

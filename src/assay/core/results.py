@@ -202,6 +202,11 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         return self.low, self.high
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Give what makes its interval doubtful, each warning by itself, the shortest first."""
+        return tuple(sorted(filter(None, self.warning.split("; ")), key=len))
+
+    @property
     def reason_in_words(self) -> str:
         """Say in words why it is undecided or unspecific; "" otherwise."""
         return explain_reason(self.reason)

@@ -338,9 +338,11 @@ def _true_of_others(judged: Judged) -> list[str]:
 
 
 def _in_place_of(parsed: Parsed, judged: Judged) -> list[str]:
-    """Say whose place the controls take where one of them satisfies a comparison: the other arm may
-    be the one that was meant."""
-    if len(parsed.arms) < 2 or DEALT in judged.controls or judged.outcome != "unspecific":
+    """Say whose place the controls take in a comparison where the claim is not false of one of
+    them: the other arm may be the one that was meant."""
+    if len(parsed.arms) < 2 or DEALT in judged.controls or judged.outcome == "fails":
+        return []
+    if all(v.outcome == "fails" for v in judged.controls.values()):
         return []
     first, *others = parsed.arms
     return [

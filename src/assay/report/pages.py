@@ -411,7 +411,7 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        return replace(tables.row(j), why="; ".join(filter(None, (reason, *j.notes))))
+        return replace(tables.row(j), why="; ".join(filter(None, (reason, *j.notes))), remarks=())
 
 
 def listed_check(href: str, page: str) -> ListedCheck:

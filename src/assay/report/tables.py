@@ -219,6 +219,8 @@ class Row:
     bears: str = ""
     """Of its reasons those that bear on the verdict and that no listed control shows: not the
     power, and not which or how many arms satisfy it too."""
+    remarks: tuple[str, ...] = ()
+    """What makes its interval doubtful, each by itself, the shortest first."""
     sides: str = ""
     """What the arms that it compares have, or the unchanged model: "main.right 0.56"."""
     brief: str = ""
@@ -269,7 +271,8 @@ class Row:
     @property
     def advice(self) -> str:
         """Why, with the command: for pages; a terminal has the command on a line of its own."""
-        return f"{self.why}; next: assay {self.command}" if self.command else self.why
+        command = f"next: assay {self.command}" if self.command else ""
+        return "; ".join(filter(None, (self.why, *self.remarks, command)))
 
     @property
     def sign(self) -> str:
@@ -403,6 +406,7 @@ def row(s: Statement) -> Row:
             sides=_sides(s.sides),
         )
     controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
+    remarks = filter(None, (_diverged(s), *clipped(s).split("; "), *s.warnings))
     return Row(
         s.outcome,
         s.text,
@@ -420,6 +424,7 @@ def row(s: Statement) -> Row:
         quantity(s),
         range_in_words(s),
         bears=why(s, all_of_it=False),
+        remarks=tuple(sorted(remarks, key=len)),
         sides=_sides(s.sides),
         brief=f"undecided: {s.reason_in_words}" if s.outcome == "undecided" else "",
         unless=s.unless,
@@ -556,8 +561,8 @@ def _extremes(
     least, most = (number_at(k).partition(" ")[0] for k in (lowest, highest))
     about = f"between {least} and {most}" if least != most else f"about {least}"
     return (
-        f"{about}{unit} at all levels; its band has room for a flat line, "
-        "but to compare two levels, estimate their difference"
+        f"{about}{unit} at all levels, and the band includes a flat line; "
+        "to compare two levels, estimate their difference"
     )
 
 
@@ -685,7 +690,7 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     )
     if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
         parts.append(describe_detectable(v))
-    return "; ".join(filter(None, (*parts, opposite(v), _diverged(v), clipped(v), v.warning)))
+    return "; ".join(filter(None, (*parts, opposite(v))))
 
 
 def opposite(v: Judged) -> str:
@@ -794,7 +799,7 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     for words in () if verbose else r.others:
         yield Text(f"{words} (--verbose)" if words.endswith("it too") else words, grey)
     why = r.why if verbose else r.bears
-    for line in filter(None, (why, r.agreed, *r.curve)):
+    for line in filter(None, (why, *r.remarks, r.agreed, *r.curve)):
         yield Text(line, grey)
 
 
@@ -804,7 +809,8 @@ def _listed(data: ResultData) -> list[Row]:
 
     def shortened(r: Row) -> Row:
         decided = tuple(c for c in r.controls if c.met is not None)
-        return replace(r, threshold="", why=r.brief, bears=r.brief, agreed="", controls=decided)
+        brief = replace(r, threshold="", why=r.brief, bears=r.brief, remarks=(), agreed="")
+        return replace(brief, controls=decided)
 
     short = data.preset == SMOKE
     return [shortened(r) if short and r.brief else r for r in rows(data)]

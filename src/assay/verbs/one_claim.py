@@ -33,7 +33,7 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
     """List all that is known about one claim, a line for each thing; `page` says where its figure
     is."""
     claim, row = judged_claim.claim, tables.row(judged_claim)
-    why = row.why.removeprefix(f"{row.outcome}: ")
+    why = "; ".join(filter(None, (row.why.removeprefix(f"{row.outcome}: "), *row.remarks)))
     gates = [f"{name} {'met' if met else 'not met'}" for name, met in judged_claim.gates.items()]
     kind = f", {row.kind}" if row.kind else ""
     source = "" if claim.threshold_from == reasons.GIVEN else f", from {claim.threshold_from}"

@@ -214,10 +214,10 @@ class Elsewhere:
             self.blocks[seed, repr(table)] = [site.layer or 0 for site, _ in here]
         elif self.control == "token":
             acts = patterns(s.layer for s, _ in here)
-            pairs = [
-                edges.other_tokens(p, pair, edges.seen(a, here, pair))
-                for p, pair, a in zip(self.prompts, pairs, acts, strict=True)
-            ]
+            weights = [edges.seen(a, here, pair) for a, pair in zip(acts, pairs, strict=True)]
+            own, pairs = pairs, [*map(edges.other_tokens, self.prompts, pairs, weights)]
+            most = max(pairs[0][1], key=lambda k: float(weights[0][k]))
+            self.shifts[seed, repr(table)] = most - own[0][1][0]
         return [edges.blocked(block, here, pair) for pair in pairs]
 
 

@@ -802,6 +802,8 @@ def heads_in_words(heads: Sequence[str]) -> str:
 def tokens_in_words(table: Intervention, p: Prompt, shift: int = 0) -> str:
     """Write the tokens of a prompt at which a change is made, with their numbers."""
     positions = positions_of(table, p, shift)
+    if table.block:
+        positions = [edges.pairs(table.block, p)[1][0] + shift]
     assert isinstance(positions, list)
     texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in positions]))
     each = [f"{text} (token {n})" for text, n in zip(texts, positions, strict=True)]

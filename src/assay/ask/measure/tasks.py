@@ -22,7 +22,8 @@ BLOCKS, BLOCK = "other_blocks", "other_block"
 """The measure of the control `layer` with the blocks in which it makes the change, and its
 dimension."""
 MOVED = "moved_by"
-"""The measure of the control `token`: by how many tokens it moves the change."""
+"""The measure of the control `token`: by how many tokens it moves the change; of blocked attention,
+where each prompt has its own, in the first prompt."""
 CHOSEN, PART = "chosen_parts", "chosen_part"
 """The measure of an intervention with the parts that were chosen for it, and its dimension."""
 
@@ -292,7 +293,7 @@ class Task:
     @property
     def moves(self) -> bool:
         """Whether it is a control that makes a change at other tokens."""
-        return self.control == "token" and bool(self.intervention and not self.intervention.block)
+        return self.control == "token" and self.intervention is not None
 
     @property
     def parts_measure(self) -> tuple[str, str]:
