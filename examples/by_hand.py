@@ -11,7 +11,8 @@ def by_hand(runs, bench):
     start = train(runs, bench)  # one step, for its random directions
     W = start.tensors["W"]
     W = W / W.norm(dim=-1, keepdim=True) * 10**0.5
-    # a lone input of 1 comes back as 10 - 9; another feature answers only above a cosine of .9
+    # an input of 1 on one feature gives 10 - 9 = 1 for it, and more than 0 for another feature
+    # only if their cosine is above 0.9
     return replace(start, tensors={"W": W, "b": W.new_full(W.shape[:2], -9.0)})
 
 

@@ -177,7 +177,7 @@ def score(listed: Path, places: list[Path]) -> None:
         return f"{len(part)} of {len(whole)}"
 
     print(f"\nanswered                    {share(done, counted)}")
-    print(f"expressible without Python  {share(expressible, done)}")
+    print(f"carried out without Python  {share(expressible, done)}")
     print(f"accepted at the first try   {share([x for x in tried if not x['before']], tried)}")
     within = [x for x in tried if x["accepted"] and x["before"] <= 2]
     print(f"after two refusals at most  {share(within, tried)}")
