@@ -36,8 +36,8 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[ -]+", "-", re.sub(r"[^\w\- ]", "", head.lower())) for head in heads}
 
 
-def test_every_link_of_the_comments_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)\s]+)\)", PAGES[ROOT / "docs/comments.md"])
+def test_every_link_of_the_comments_to_a_page_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!https:)([^)\s]+)\)", PAGES[ROOT / "docs/comments.md"])
     assert len(links) >= 47
     for path, _, anchor in (link.partition("#") for link in links):
         page = (ROOT / "docs" / path).resolve()
