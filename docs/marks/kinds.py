@@ -472,7 +472,7 @@ def _signs(name: str, data: ResultData) -> str:
 
 
 def _tallied(name: str, data: ResultData) -> str:
-    """The same of the claims of a record in words: "3 claims: 2 hold, 1 unspecific"."""
+    """Count the outcomes of a record's claims in words: "3 claims: 2 hold, 1 unspecific"."""
     turned = len(_turned(name))
     later = f"; later challenges turned {turned} of them" if turned else ""
     count = counted(len(data.verdicts), "claim")

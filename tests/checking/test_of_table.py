@@ -37,21 +37,23 @@ def test_it_has_a_page_and_a_place_in_the_index(file):
     assert "not counted" in page and "gated-check.html" in index
 
 
+def write(path, parts):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+
+
 def test_a_file_whose_rows_were_changed_is_refused(file, capsys):
     path, _ = file
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name).decode() for name in archive.namelist()}
     parts["numbers.csv"] = parts["numbers.csv"].replace("gated", "x").replace("relu,", "gated,")
     parts["numbers.csv"] = parts["numbers.csv"].replace("x,", "relu,")
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text)
+    write(path, parts)
     assert main(["verify", str(path)]) == 2
     assert "states 'holds'; its numbers say 'fails'" in capsys.readouterr().err
     parts["check.json"] = parts["check.json"].replace('"claim": "gated', '"claim": 5, "x": "gated')
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text)
+    write(path, parts)
     assert main(["verify", str(path)]) == 2
     assert "is not a file that a check was saved to" in capsys.readouterr().err
 

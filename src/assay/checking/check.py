@@ -416,9 +416,9 @@ def _if_units(
     """Say of what every unit is combined with if the outcome would be another with this as units,
     too."""
     terms = {name: walk(lambda c: numbers[c.name]) for name, walk in parsed.terms.items()}
-    there = np.isfinite([*terms.values()]).all(0)
-    groups = [np.unique(x[there], return_inverse=True)[1] for x in (unit, of)]
-    limits = clustered({name: x[there] for name, x in terms.items()}, parsed.statistic, groups)
+    is_known = np.isfinite([*terms.values()]).all(0)
+    groups = [np.unique(x[is_known], return_inverse=True)[1] for x in (unit, of)]
+    limits = clustered({name: x[is_known] for name, x in terms.items()}, parsed.statistic, groups)
     outcome = outcome_of(judged.claim, *limits)
     if judged.outcome not in ("holds", "fails") or outcome == judged.outcome:
         return []

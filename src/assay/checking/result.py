@@ -215,8 +215,8 @@ class Question:
             words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
             if few:
                 words = f"give prompts of {FEWEST} or more values of {' and '.join(few)}"
-        told = Price(f"more prompts{of} do not help: {words}") if words else price
-        return structs.replace(verdict, price=told)
+        new_price = Price(f"more prompts{of} do not help: {words}") if words else price
+        return structs.replace(verdict, price=new_price)
 
 
 class Concluded(Shown):
@@ -373,8 +373,8 @@ class Check(Concluded):
         idle = [f"control {name} {IDLE}" for name in self.idle]
         others = (name for name in self.controls if name not in self.idle)
         idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
-        said = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
-        return (*said, *idle, *self.notes)
+        judged_notes = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
+        return (*judged_notes, *idle, *self.notes)
 
     def no_test(self, control: str) -> str:
         """Say why a control is no test, or "": each of its draws changes nothing, or is the

@@ -39,8 +39,8 @@ of what is longer only the unit is printed."""
 LINE = 17
 """Height of a further line of text; every row has as many lines as the one with most."""
 DOT, ROOM, TALLEST = 4, 3, 12
-"""Height of a unit's point in a stack of equal ones; so many of them fit below a bar; and so many
-can be told apart, of a higher stack they overlap."""
+"""Height of a unit's point in a stack of equal ones; how many of them fit below a bar; and the
+highest stack in which points do not overlap."""
 LETTER = 2.5
 """Width of a letter of the axis, in percent of a plot on a small screen."""
 FITS, WIDE = 46, 58

@@ -380,7 +380,7 @@ def _known(index: Index, features: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 def usual_effect(index: Index, feature: int) -> float | None:
     """The mean effect of a feature on the loss of the indexed text where it is on, as its page
-    gives it; None where it is unknown or cannot be told from 0."""
+    gives it; None where it is unknown or not clearly different from 0."""
     for begins, column in (("importance", "importance"), ("gradient", "gradient_active")):
         low, high = (index.glances[f"{begins}_{end}"][feature] for end in ("low", "high"))
         if not np.isnan(low) and not (begins == "gradient" and index.about.unreliable):
