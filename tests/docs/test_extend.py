@@ -37,6 +37,7 @@ def passed(root, *, with_files):
         "tests/conftest.py",
         "tests/shared_fixtures.py",
         "tests/browser_fixtures.py",
+        "tests/executor_contract.py",
         "tests/forks.py",
         "tests/slurm_cluster.py",
         "tests/tiny_models.py",
@@ -68,7 +69,7 @@ def passed(root, *, with_files):
     well = {
         case.get("classname")
         for case in ElementTree.parse(root / "told.xml").iter("testcase")
-        if not len(case)
+        if not {child.tag for child in case} & {"failure", "error", "skipped"}
     }
     return {place for place in TESTS if place.removesuffix(".py").replace("/", ".") in well}
 
