@@ -112,7 +112,7 @@ def test_the_page_in_the_docs_reproduces_an_ablation(tiny, client, ask, capsys):
     for words, here in (
         ('"smollm2"', repr(str(tiny.model))),
         ('"small-sae"', repr(str(tiny.model.parent / "one.safetensors"))),
-        (", 7\n", f", {k}\n"),
+        (", 340\n", f", {k}\n"),
         ("blocks.25.hook_resid_post", tiny_world.SITE),
         ('"The capital of France is"', repr(TEXT)),
         ('model.encode(" Paris")[0]', str(then)),
