@@ -194,7 +194,6 @@ def look(
         *warnings,
         *of_bos,
         *file_statements.unread(single.origin),
-        *file_statements.unknown(stated_place, folder),
     ]
     about: dict[str, Any] = {
         "dictionary": source.name,
