@@ -286,7 +286,7 @@ def test_what_is_given_wrongly_has_a_short_traceback_and_the_users_own_error_its
     def fails(vector, prompts):
         raise ValueError("no such token")
 
-    with pytest.raises(DataError, match="no file missing.csv") as given:
+    with pytest.raises(DataError, match=r"no file missing\.csv") as given:
         check(prompts="missing.csv")
     assert [frame.path.name for frame in given.traceback][2:] == ["errors.py"]
     with pytest.raises(RunError) as own:
