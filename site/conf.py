@@ -20,6 +20,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sphinx.search.en import SearchEnglish
+
 from assay.cli.main import app as commands
 from assay.cli.main import example
 
@@ -270,6 +272,21 @@ def _words(markup: str) -> str:
     return re.sub(r"<.*?>|[\"?]", "", markup).strip()
 
 
+class Identifiers(SearchEnglish):
+    """English in which a name of code is found by its parts, too: a search looks at longer words
+    only where no page has the word itself."""
+
+    def split(self, text: str) -> list[str]:
+        """Split into words, and each name into its parts and its ends: of hook_resid_pre also
+        hook, resid, pre and resid_pre."""
+        words = []
+        for word in super().split(text):
+            parts = word.split("_")
+            ends = ("_".join(parts[i:]) for i in range(len(parts)))
+            words += filter(None, {word: 0} | dict.fromkeys((*ends, *parts)))
+        return words
+
+
 SECTION = re.compile(r"(Args|Formula|Range|Better|Raises|Source|Differs|Example):")
 
 
@@ -308,6 +325,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", filled)
     # before napoleon, which makes Sphinx's own marks of arguments and examples
     app.connect("autodoc-process-docstring", plain, priority=400)
+    app.add_search_language(Identifiers)
     app.connect("html-page-context", stack)
     app.connect("build-finished", pictures)
     return {"parallel_read_safe": True}

@@ -1,6 +1,7 @@
 """Is the capital read from the token of the country? with_transformers.py MODEL BLOCK OUT"""
 
 import sys
+from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -22,8 +23,7 @@ def run(text, place=0, put=None):
     return out.hidden_states[int(BLOCK)][0], out.logits[0, -1]
 
 
-def leads(source, prompts):
-    """By how much the capital leads, with the source's stream at the country's token."""
+def leads(source, prompts):  # by how much the capital leads, with the source's stream
     scores = []
     for i, row in enumerate(prompts):
         stream, _ = run(f"The capital of {row['country'] if source is None else source[i]}")
@@ -35,6 +35,6 @@ def leads(source, prompts):
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
-rows = "examples/capitals.csv"  # from the root of the repository
+rows = Path(__file__).parents[1] / "capitals.csv"
 verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other")
 print(verdict, verdict.save(OUT), sep="\n")

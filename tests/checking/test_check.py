@@ -282,6 +282,18 @@ def test_an_error_names_the_control_and_the_prompt():
     assert check(needs, none=0 * TRUE).outcome == "holds"
 
 
+def test_what_is_given_wrongly_has_a_short_traceback_and_the_users_own_error_its_cause():
+    def fails(vector, prompts):
+        raise ValueError("no such token")
+
+    with pytest.raises(DataError, match=r"no file missing\.csv") as given:
+        check(prompts="missing.csv")
+    assert [frame.path.name for frame in given.traceback][2:] == ["errors.py"]
+    with pytest.raises(RunError) as own:
+        check(fails, cache=False)
+    assert isinstance(own.value.__cause__, ValueError)
+
+
 @pytest.mark.parametrize(
     ("gives", "why"),
     [

@@ -81,7 +81,7 @@ def run(command, example, *words, home, code=""):
         k: v for k, v in os.environ.items() if k != "PYTHONPATH" or command == Path(sys.executable)
     }
     env["ASSAY_CACHE"] = str(home / "cache")
-    subprocess.run([command, *before, *map(str, words), out], cwd=ROOT, env=env, check=True)
+    subprocess.run([command, *before, *map(str, words), out], cwd=home, env=env, check=True)
     return assay.Check.load(out)
 
 
@@ -144,7 +144,7 @@ def test_a_random_latent_is_no_more_than_others(folder, tmp_path):
     assert any(n.startswith("rates of the others") for n in v.notes)
 
 
-MOCK = """
+MOCK = f"""
 import runpy, sys
 import tiktoken
 from inspect_ai import model
@@ -162,7 +162,7 @@ WORDS = dict(dog="chien", cat="chat", house="maison", bread="pain", water="eau",
 get = model.get_model
 model.get_model = lambda name: get("mockllm/model", custom_outputs=answer)
 sys.argv = ["with_inspect.py", *sys.argv[1:]]
-runpy.run_path("examples/check/with_inspect.py")
+runpy.run_path({str(ROOT / "examples/check/with_inspect.py")!r})
 """
 
 

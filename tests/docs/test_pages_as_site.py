@@ -41,6 +41,12 @@ def test_the_list_of_verbs_begins_with_a_verb_and_has_no_option_among_them():
     assert listed[0] == "check" and not [verb for verb in listed if verb.startswith("-")]
 
 
+def test_the_search_finds_the_parts_and_ends_of_a_name():
+    words = configuration().Identifiers({}).split("At blocks.0.hook_resid_pre, a claim")
+    assert {"hook_resid_pre", "resid_pre", "hook", "resid", "pre", "claim"} <= set(words)
+    assert words.count("claim") == 1 and "" not in words
+
+
 @pytest.mark.slow
 def test_the_site_is_whole_and_needs_no_network(tmp_path):
     made = tmp_path / "site"

@@ -461,13 +461,35 @@ def test_a_dictionary_that_does_not_fit_is_said_to(measured):
     assert not any("does not reconstruct" in note for note in measured(plain()).notes)
 
 
-def test_more_active_features_than_dimensions_are_a_warning(measured):
-    full = measured(dataclasses.replace(plain(), b_enc=torch.full((1, plain().width), 1e6)))
-    assert full["dictionary 1"]["l0"]["estimate"] == plain().width >= 24
-    (note,) = (note for note in full.notes if "random directions reconstruct" in note)
-    assert f"{plain().width} features are active per token" in note and "only 24 dim" in note
-    sparse = measured(dataclasses.replace(plain(), b_enc=torch.full((1, plain().width), -1e6)))
-    assert not any("random directions reconstruct" in note for note in sparse.notes)
+def whole(**origin):
+    """A dictionary that gives back what it reads, with twice as many features as dimensions, which
+    are all on."""
+    rows = torch.cat([torch.eye(24), -torch.eye(24)])[None]
+    return dataclasses.replace(
+        plain(),
+        W_enc=rows.mT / 2,
+        b_enc=torch.full((1, 48), 100.0),
+        W_dec=rows,
+        b_dec=torch.zeros(1, 24),
+        origin=origin,
+    )
+
+
+def test_more_active_features_than_half_the_dimensions_are_a_warning(measured):
+    found = measured(whole())
+    assert found["dictionary 1"]["l0"]["estimate"] == 48
+    assert found["dictionary 1"]["fvu"]["estimate"] < 1e-3
+    warnings = found.dictionaries[0]["warnings"]
+    assert "48 features are active per token" in warnings[0] and "24 dimensions" in warnings[0]
+    off = measured(dataclasses.replace(plain(), b_enc=torch.full((1, plain().width), -1e6)))
+    assert not any("not sparse" in note for note in off.notes)
+
+
+def test_a_dictionary_that_is_no_better_than_random_directions_is_a_warning(measured):
+    found = measured(plain(), tokens=1000)
+    own, random = (found.dictionaries[0]["compared"][k]["fvu"] for k in ("dictionary", "random"))
+    assert own["estimate"] > random["estimate"]
+    assert any("it explains less of the variance than" in note for note in found.notes)
 
 
 def test_the_page_gives_the_sha256_of_the_file_of_the_weights(measured, tmp_path):

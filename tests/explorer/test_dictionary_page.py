@@ -240,7 +240,7 @@ def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
         browser = TestClient(app, base_url="http://127.0.0.1:8377")
         start = browser.get(f"{HOME}.json").json()["start"]
         page = browser.get(HOME).text
-        intro = page.partition('id="start"')[2].partition("A name consists")[0]
+        intro = page.partition('id="start"')[2].partition("name is the tokens")[0]
         found = browser.get(f"{HOME}/search?by=text&q=%3C5%3E").text
         table = browser.get(f"{HOME}.json").json()["view"]
         assert table["sort"] == ("importance" if key == "a" else "gradient_total")

@@ -11,7 +11,6 @@ from pages_world import BASE, HOSTILE, WORDS, words
 from scipy.stats import binomtest
 
 from assay.explorer.pages import search
-from assay.features.index.names import FIRINGS_PER_TOKEN
 from assay.features.index.schema import COMPANIONS
 
 SEARCH = f"{BASE}/search"
@@ -56,10 +55,7 @@ def test_by_token_lists_the_features_that_a_loop_finds(world):
         )
         for r in rows
     ]
-    seldom = [r["firings"] / r["share"] < FIRINGS_PER_TOKEN or r["firings"] < 3 for r in rows]
-    assert seldom == sorted(seldom) and lower[: seldom.count(False)] == sorted(
-        lower[: seldom.count(False)], reverse=True
-    )
+    assert lower == sorted(lower, reverse=True) and any(r["firings"] < 3 for r in rows)
     assert {r["feature"]: r["firings"] for r in rows} == {k: n for k, (n, _) in expected.items()}
     assert {r["feature"]: r["share"] for r in rows} == pytest.approx(
         {k: share for k, (_, share) in expected.items()}

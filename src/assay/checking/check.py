@@ -28,7 +28,7 @@ from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apa
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered
 from assay.core.dependence import about_these
-from assay.core.errors import ClaimError, DataError, every, nearest
+from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.judging import outcome_of
 from assay.core.reasons import TIES
@@ -44,6 +44,7 @@ MOVED = 2.0
 does not name."""
 
 
+@briefly
 def check(
     sentence: str,
     function: Function,

@@ -38,7 +38,7 @@ from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import combinations_in_words, crossed, near_copies, principal
 from assay.core.digits import number
-from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.errors import ClaimError, DataError, briefly, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
@@ -346,6 +346,7 @@ class ProbeCheck(Concluded):
         return cls(question, arms, rows, judged, notes)
 
 
+@briefly
 def check_probe(
     X: Array,
     y: Sequence[Any] | Array,

@@ -21,8 +21,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher, get_close_matches
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P, T = ParamSpec("P"), TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,22 @@ def every(*steps: Callable[[], Any]) -> list[Any]:
             first.add_note(line)
         raise first
     return results
+
+
+def briefly(function: Callable[P, T]) -> Callable[P, T]:
+    """Raise what is wrong with the arguments of a function from the function itself, so that the
+    traceback has no frames from within; what a user's own code raises keeps them."""
+
+    @wraps(function)
+    def door(*args: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return function(*args, **keywords)
+        except RunError:
+            raise
+        except AssayError as error:
+            raise error.with_traceback(None) from None
+
+    return door
 
 
 MANY = 60

@@ -42,6 +42,9 @@ NEVER_ON = (
     "activations differ in scale or site from those that it was trained on"
 )
 """The note on a dictionary whose L0 is 0."""
+HARDLY, COMPARED = 0.05, ("dictionary", "random")
+"""Share of the variance by which a dictionary is ahead of random directions, at least, where it is
+not reported that it hardly is."""
 WORSE = (
     "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input "
     "for its output; for the last block, `hidden_states[-1]` of transformers, which is taken after "
@@ -352,25 +355,38 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "measures": measures, **({"compared": compared} if compared else {})}
 
 
-def _alarms(measures: Mapping[str, Any]) -> list[str]:
-    """That a dictionary does not fit, which loads and runs without an error."""
+def _alarms(entry: Mapping[str, Any], unknown: list[str]) -> list[str]:
+    """That a dictionary does not fit, which loads and runs without an error, perhaps because the
+    model is another one; or that it explains what random directions would explain as well."""
+    measures, d = entry["measures"], entry["d"]
     l0, explained = (measures[name]["estimate"] for name in ("l0", "explained_variance"))
     if l0 == 0:
-        return [NEVER_ON]
-    return [WORSE] if explained is not None and explained < 0 else []
+        return [NEVER_ON, *unknown]
+    if explained is not None and explained < 0:
+        return [WORSE, *unknown]
+    alarms = []
+    if l0 is not None and l0 > d / 2:
+        alarms.append(
+            f"it is not sparse: on average, {l0:,.0f} features are active per token, and the "
+            f"activations have {d:,} dimensions; as many random directions reconstruct most of "
+            "them, so a small FVU does not show that it is good"
+        )
+    compared = entry.get("compared") or {}
+    own, random = (compared.get(k, {}).get("fvu", {}).get("estimate") for k in COMPARED)
+    if own is not None and random is not None and random - own < HARDLY:
+        less = "hardly more" if own < random else "less"
+        alarms.append(
+            f"it explains {less} of the variance than random directions that are on about as "
+            f"often: its FVU is {own:.3f}, theirs {random:.3f}"
+        )
+        alarms += unknown
+    return alarms
 
 
 def _unsure(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     """What the file left open, and what else makes it doubtful that the numbers mean much."""
     guessed = ", ".join(dictionary.origin.get("inferred", ()))
     messages = [f"not stated in its file but inferred: {guessed}"] if guessed else []
-    active, dimensions = measures["l0"]["estimate"], dictionary.W_enc.shape[1]
-    if active is not None and active >= dimensions:
-        messages.append(
-            f"{active:.0f} features are active per token, but the activations have only "
-            f"{dimensions} dimensions: so many random directions reconstruct them, too, so a small "
-            "FVU does not show that it is good; there is no baseline of principal components"
-        )
     error, fvu = (measures[name]["estimate"] for name in ("mse", "fvu"))
     scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
     if scale is not None and dictionary.mean is not None and error and fvu:
@@ -415,11 +431,11 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
-    warnings = [*_alarms(entry["measures"]), *warnings]
+    warnings = [*_alarms(entry, unknown), *warnings]
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
+        "notes": [*warnings, *([shared] if shared else []), *entry["notes"]],
         "warnings": warnings,
         "cached": cached,
     }

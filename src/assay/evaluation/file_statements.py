@@ -132,21 +132,15 @@ def warnings(stated: Mapping[str, str], setting: ReadingSetting, folder: ModelFo
             )
     if folder.fingerprint == stated["model_sha256"]:
         return messages
-    if stated["model_sha256"]:
-        digest = stated["model_sha256"][:12]
-        return [
-            *messages,
-            (
-                f"it was trained on a model with another hash ({digest}…) than it is measured on, "
-                f"{folder.provenance} ({folder.fingerprint[:12]}…)"
-            ),
-        ]
-    how = differs(stated["model"], folder) if stated["model"] else ""
-    if how:
-        return [
-            *messages,
-            f"its file names {stated['model']}, but it is measured on {folder.provenance}: {how}",
-        ]
+    if digest := stated["model_sha256"]:
+        messages.append(
+            f"it was trained on a model with another hash ({digest[:12]}…) than it is measured on, "
+            f"{folder.provenance} ({folder.fingerprint[:12]}…)"
+        )
+    elif how := differs(stated["model"], folder) if stated["model"] else "":
+        messages.append(
+            f"its file names {stated['model']}, but it is measured on {folder.provenance}: {how}"
+        )
     return messages
 
 
@@ -160,10 +154,8 @@ def unknown(stated: Mapping[str, str], folder: ModelFolder) -> list[str]:
     ):
         return []
     return [
-        (
-            f"its file names the model {stated['model']}; it cannot be checked whether "
-            f"{folder.provenance} is this model"
-        )
+        f"its file names the model {stated['model']}; it cannot be checked whether "
+        f"{folder.provenance} is this model"
     ]
 
 

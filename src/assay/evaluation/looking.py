@@ -190,12 +190,7 @@ def look(
 
     subject = load(str(model), device)
     reader = Reader(subject, single.to(subject.device), *places, with_bos, skip_first, outlier)
-    notes = [
-        *warnings,
-        *of_bos,
-        *file_statements.unread(single.origin),
-        *file_statements.unknown(stated_place, folder),
-    ]
+    notes = [*warnings, *of_bos, *file_statements.unread(single.origin)]
     about: dict[str, Any] = {
         "dictionary": source.name,
         "sha256": source.sha256,

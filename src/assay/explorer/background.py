@@ -116,10 +116,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         step
         for step, needed in (
             (quick, (light != whole or whole["tokens"] > FIRST) and not address_abouts),
-            (
-                first,
-                whole["tokens"] > INDEX_SHARD and not any(a.gradients for a in address_abouts),
-            ),
+            (first, whole["tokens"] > INDEX_SHARD and not any(a.gradients for a in address_abouts)),
             (read, whole["gradients"] or whole["ablate"]),
         )
         if needed

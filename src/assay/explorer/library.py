@@ -119,10 +119,7 @@ class Library:
     there."""
 
     def __init__(
-        self,
-        root: Path,
-        making: Making | None = None,
-        names: tuple[str, Path] | None = None,
+        self, root: Path, making: Making | None = None, names: tuple[str, Path] | None = None
     ):
         self.root, self.live = root, Live(root)
         self.names = names

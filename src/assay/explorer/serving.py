@@ -69,10 +69,7 @@ def serve(
     )
     path = "" if request is None else request.address
     return _run(
-        lambda rules: application(
-            Library(root, making, (path, names) if names else None),
-            rules,
-        ),
+        lambda rules: application(Library(root, making, (path, names) if names else None), rules),
         root,
         host,
         port,

@@ -21,15 +21,7 @@ from assay.features.index.about import About
 from assay.features.index.blocks import LEAST
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.index.schema import (
-    ANTIPODAL,
-    BINS,
-    FEATURES,
-    MATCHED,
-    Context,
-    Feature,
-    Row,
-)
+from assay.features.index.schema import ANTIPODAL, BINS, FEATURES, MATCHED, Context, Feature, Row
 from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.reader import Reader
 
@@ -177,7 +169,7 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
     if not n["firings"]:
         return [
             f"It fired on none of the {index.about.tokens:,} tokens of this text: dead here, "
-            "though perhaps not on another text.",
+            "though perhaps not on another text."
         ]
     worth = _worth(n, index.about, growing)
     first = n["importance_low"] is not None and UNTOLD not in worth

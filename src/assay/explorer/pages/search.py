@@ -18,7 +18,6 @@ from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import link
 from assay.explorer.render import Moved, Shown, several
 from assay.features.index import searching
-from assay.features.index.names import FIRINGS_PER_TOKEN
 from assay.features.index.reader import Index
 from assay.features.index.schema import SORTED, Page, Row
 from assay.subjects import folder
@@ -87,7 +86,6 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "ways": WAYS,
             "sentence": SENTENCE,
             "matches": MATCHES,
-            "fewest": (FIRINGS_PER_TOKEN, searching.FEWEST),
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
             "schema": SORTED,

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from assay.features.index.names import FIRINGS_PER_TOKEN
 from assay.features.index.reader import Index
 from assay.features.index.schema import EFFECTS, Page, Row, known
 
 _WORTH = ", ".join(f"f.{name}" for name in ("density", "maximum", *EFFECTS))
 """What lists say of each feature that is found, in SQL."""
 FEWEST = 3
-"""Firings on a token below which no share of its occurrences is given or ranks a feature."""
+"""Firings on a token below which the share of its occurrences is given as a count."""
 
 
 def longest(index: Index, text: str) -> tuple[int, ...]:
@@ -34,7 +33,7 @@ def longest(index: Index, text: str) -> tuple[int, ...]:
 
 def by_token(index: Index, token: int, limit: int = 50, offset: int = 0) -> Page:
     """Features that fire on a token, of the five of each that are kept, by the product of the lower
-    ends of the 95 % intervals of share and recall; last what fires too seldom, in all or on it.
+    ends of the 95 % intervals of share and recall.
 
     Formula: (p + z²/2n − z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n), z = 1.96; n: firings, occurrences
     Source: Wilson 1927, J. Am. Stat. Assoc. 22
@@ -43,9 +42,8 @@ def by_token(index: Index, token: int, limit: int = 50, offset: int = 0) -> Page
     rows = index.query(
         f"SELECT x.feature, x.firings, x.share, x.recall, {_WORTH} "
         "FROM feature_tokens x JOIN features f ON f.feature = x.feature "
-        f"WHERE x.token = ? ORDER BY f.firings < {FIRINGS_PER_TOKEN} OR "
-        f"x.firings < {FEWEST}, "
-        f"{_lower_end('x.share')} * {_lower_end('x.recall')} DESC, x.feature LIMIT ? OFFSET ?",
+        f"WHERE x.token = ? ORDER BY {_lower_end('x.share')} * {_lower_end('x.recall')} DESC, "
+        "x.feature LIMIT ? OFFSET ?",
         [token, limit, offset],
     )
     return Page(tuple(rows), total)

@@ -106,11 +106,7 @@ class Changed:
         return self.after - self.before
 
 
-def change(
-    reader: Reader,
-    reading: Reading,
-    changes: Sequence[Change],
-) -> Changed:
+def change(reader: Reader, reading: Reading, changes: Sequence[Change]) -> Changed:
     """Change features in a text and see every prediction again. One pass from the dictionary's
     block on.
 
