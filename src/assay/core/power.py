@@ -384,9 +384,9 @@ def price_of_units(
         )
     more = math.ceil((fewest - n) * max(available, n) / n) if n else fewest
     total = max(available, n) + more
-    if likely and likely.factor == unit and (likely.more or 0) > more:
+    if likely and likely.factor == unit and (decide := likely.more or 0) > more:
         need = f"at least {total:,} {plural(unit, total)} are needed"
-        return Price(f"{need}; at this spread, about {n + likely.more:,} in all", unit, likely.more)
+        return Price(f"{need}; at this spread, about {n + decide:,} in all", unit, decide)
     return _more(unit, more, total)
 
 
