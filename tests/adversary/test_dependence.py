@@ -283,9 +283,9 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
     by_template = three.groupby(["template", "arm"])["loss"].mean().unstack()
     off = by_template["mine"] - by_template["old"]
     half = stats.t.ppf(0.975, 2) * off.std() / np.sqrt(3)
-    # of equal groups the interval is Student's of their means, or wider for skew
-    low, high = (float(x) for x in line.rpartition("[")[2].partition("]")[0].split(","))
-    assert low <= off.mean() - half + 1e-4 and high >= off.mean() + half - 1e-4
+    # of fewer than six equal groups the interval is Student's of their means
+    ends = [float(x) for x in line.rpartition("[")[2].partition("]")[0].split(",")]
+    assert ends == pytest.approx([off.mean() - half, off.mean() + half], abs=1e-3)
     these = assay.judge(three, **ask, fixed="template")
     assert "of these 3 templates" in these.scope and these.outcome == "holds"
 
@@ -323,11 +323,10 @@ def test_groupings_of_one_interval_are_one_line_and_of_many_the_widest_three_hav
     assert rest == "2 more groupings of the units: a [-1, 1], d [-2, 2]"
     halves = {"a": 1, "b": 5, "c": 3}
     harmless = [replace(found(name, x), changes=UNCHANGED) for name, x in halves.items()]
-    first, rest = lines(harmless)
-    assert first.startswith("by b") and first.endswith(UNCHANGED)
-    assert rest == "2 more groupings of the units would not change the outcome: a, c"
-    first, other, rest = lines([*harmless, found("d", 0.5)])
-    assert first.startswith("by b") and other.startswith("by d") and rest.endswith(": a, c")
+    (only,) = lines(harmless)
+    assert only.startswith("by b") and only.endswith(UNCHANGED)
+    first, other = lines([*harmless, found("d", 0.5)])
+    assert first.startswith("by b") and other.startswith("by d")
 
 
 def of_the_page(case):
@@ -376,7 +375,7 @@ def test_shares_of_six_answers_are_no_copies():
 def test_the_headline_says_what_would_change_the_outcome():
     """Four units, each in eight copies with a jitter of a fifth: the numbers suggest that they are
     copies, and do not show it."""
-    rows = table("x", 0.065, 5, {"x": (copies(4, 8, (0.004, 0.00404), "shuffled"), {})})
+    rows = table("x", 0.055, 5, {"x": (copies(4, 8, (0.004, 0.00404), "shuffled"), {})})
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     judged = assay.judge(rows, **ask)
     would_be = "with it the outcome would be undecided: keep one of each set"

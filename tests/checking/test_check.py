@@ -391,6 +391,25 @@ def test_a_claim_of_no_effect_needs_more_than_what_changes_nothing():
     assert check(reads, controls={"known": 0.0 * TRUE}, **asked).outcome != "holds"
 
 
+@pytest.mark.parametrize("lead", [-0.007, 0.5, -9.0])
+def test_a_task_that_the_model_cannot_do_is_no_test_of_damage(lead):
+    """A lead of about 0 has nothing to lose; log-probabilities are always below 0."""
+
+    def falls(heads, prompts):
+        own = heads == [(0, 1)]
+        return [3 + noise(p["text"]) * (1 + (heads is not None)) - 2 * own for p in prompts]
+
+    def other(heads, prompts):
+        return [lead + noise(p["text"]) - 0.001 * (heads is not None) for p in prompts]
+
+    asked = {"vector": None, "heads": [(0, 1)], "of": (2, 4), "holds": "effect < -1"}
+    v = check(falls, **asked, also=other, cache=False, ledger=False)
+    nothing = [n for n in v.remarks if "the model cannot do the other task" in n]
+    assert v.outcome == "holds" and v.controls["damage"].outcome == "fails"
+    assert bool(nothing) == (v.row("damage")[3] == "no test") == (lead == -0.007)
+    assert all("nothing could be lost" in n and n == v.remarks[0] for n in nothing)
+
+
 def test_another_task_that_is_left_as_it_is_is_a_test():
     v = check(also=lambda vector, prompts: [noise(p["text"]) for p in prompts], cache=False)
     assert v.controls["damage"].estimate == 0
@@ -644,6 +663,38 @@ def test_an_effect_with_one_of_four_speakers_is_said_to_be_of_these_alone(alike,
     assert bool(notes) == said and all("with so few of them" in n for n in notes)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["random pairs", "kinds of the unit"])
+@pytest.mark.parametrize("differ", [True, False])
+def test_a_column_that_decides_without_a_unit_is_named_with_one(whole, differ):
+    """Four places, of which two have a small effect: with an animal as the unit, whether each comes
+    with some places only or lives in one, the claim is about these places alone."""
+    draw = np.random.default_rng(1)
+    rows = [
+        {"animal": f"animal{i % 8}", "r2": "ADBCCABD"[i % 8 if whole else draw.integers(8)], "x": x}
+        for i, x in enumerate(draw.normal(0, 0.3, 40))
+    ]
+    of = dict(zip("ABCD", (-8.0, -6.4, -2.8, -3.5) if differ else (-5, -5, -5, -5), strict=True))
+
+    def logit(heads, prompts):
+        own = heads == [(0, 1)]
+        moves = (of[p["r2"]] + p["x"] if own else p["x"] / 9 for p in prompts)
+        return [
+            9 + p["x"] + (0 if heads is None else m) for p, m in zip(prompts, moves, strict=True)
+        ]
+
+    asked = {"vector": None, "heads": [(0, 1)], "of": (2, 4), "holds": "effect < -3"}
+    asked |= {"prompts": rows, "ledger": False}
+    assert check(logit, **asked).outcome == ("undecided" if differ else "holds")
+    v = check(logit, **asked, unit="animal")
+    notes = [n for n in v.remarks if "these 4 groups with the same r2 only" in n]
+    assert v.outcome == "holds" and v.judged.n == {"animal": 8}
+    assert bool(notes) == ("of these 4 groups with the same r2" in v.judged.scope) == differ
+    assert not differ or v.remarks[0] == notes[0]
+    if differ and not whole:
+        price = check(logit, **asked).judged.price.text
+        assert price.endswith('of r2, or say unit="animal" if the claim is about these values only')
+
+
 def test_other_heads_that_have_the_effect_together_are_to_be_checked_one_by_one():
     """One of the pair does everything, and nothing but a check of each shows that."""
 
@@ -856,7 +907,11 @@ def test_the_layers_that_were_changed_are_named_and_counted():
     asked = {"vector": None, "holds": "effect > 0.3", "layer": 5, "others": 9, "cache": False}
     prompts = [{"x": 1 + 0.01 * i} for i in range(24)]
     notes = check(at_layer, prompts=prompts, **asked).notes
-    assert any("at 2 of the 8 other layers: 2 and 8" in n for n in notes)
+    assert any(
+        "others=9 says how many layers there are: the change is also made at 2 of the 8 other "
+        "layers: 2 and 8, a third of the model away" in n
+        for n in notes
+    )
     notes = check(at_layer, prompts=prompts, **asked | {"others": [2, 3]}).notes
     assert not any("other layers" in n for n in notes)
 
@@ -1021,6 +1076,23 @@ def test_a_draw_is_named_by_what_it_is(named, others, culprit, tmp_path):
     assert [*Check.load(v.save(tmp_path / "v.assay")).judged.controls] == others
 
 
+def test_the_advice_names_what_does_better_and_the_claims_own_layer():
+    """More prompts can only make it fail, as the control satisfies the claim and it does not."""
+
+    def effect(layer, prompts):
+        size = {None: 0.0, 27: 0.31, 9: 0.42}.get(layer, 0.1)
+        return [size * (1 + 12 * noise(p["text"])) for p in prompts]
+
+    v = check(
+        effect, vector=None, layer=27, others=[9, 3], prompts=lines_of(24), holds="effect > .35"
+    )
+    assert v.outcome == "undecided"
+    assert v.reach[-1].startswith(
+        "more prompts can only make it fail or become unspecific: the con"
+    )
+    assert "the control layer 9, at 0." in v.reach[-1] and "than layer 27, at 0." in v.reach[-1]
+
+
 def test_heads_are_named_by_block_and_number_and_random_draws_are_counted():
     def effect(heads, prompts):
         size = 0.0 if heads is None else 5.0 * ((1, 2) in heads)
@@ -1091,7 +1163,8 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
         holds="effect > 8",
     )
     advice = (
-        "more prompts of the same groups do not help: give prompts of 6 or more values of right"
+        "more prompts of the same groups do not help: give prompts of 6 or more values of right, "
+        'or say unit="noun" if the claim is about these values only'
     )
     path = v.save(tmp_path / "v.assay")
     assert v.judged.price.text == Check.load(path).judged.price.text == advice

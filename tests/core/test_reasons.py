@@ -122,8 +122,9 @@ def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
             price=Price(f"about {more} more events", "event", more),
         ).remedy[0]
 
-    never = "b/embedding does better than b: no number of seeds or events makes this claim hold"
-    assert advice(0.85, 28578) == advice(0.745, 28578) == never
-    assert advice(0.85, 40) == f"to decide it: about 40 more events; {never}"
+    more = "more seeds or events can only make it fail or become unspecific: the control "
+    better = "b/embedding, at {}, does better than b, at 0.744"
+    assert advice(0.85, 28578) == advice(0.85, 40) == more + better.format("0.85")
+    assert advice(0.745, 28578) == more + better.format("0.745")
     assert advice(0.745, 40) == "to decide it: about 40 more events"
     assert "to claim less, freeze a new claim on fresh seeds and events" in advice(0.65, 28578)

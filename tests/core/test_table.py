@@ -1199,3 +1199,57 @@ def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():
     mine = np.random.default_rng(0).normal(0.8, 0.05, 12)
     asked = {"claim": "mine.x > 0.6", "unit": "seed", "control": "lower"}
     assert not assay.judge(arms_of(mine=mine, lower=mine - 0.5), **asked).no_test("lower")
+
+
+def of_templates(rng, apart=0.02, name="prompt", **columns):
+    """Six templates with four prompts each, in two arms and a control."""
+    return pd.DataFrame(
+        {
+            "arm": arm,
+            "template": f"t{t}",
+            name: f"p{t}-{k}",
+            "acc": 0.5 + x + apart * (arm == "new"),
+        }
+        | {c: of[k % 2] for c, of in columns.items()}
+        for arm in ("new", "old", "again")
+        for t in range(6)
+        for k, x in enumerate(rng.normal(0, 0.01, 4))
+    )
+
+
+def test_prompts_that_each_belong_to_one_template_are_averaged_where_the_template_is_the_unit():
+    """Nothing else can be meant; what is crossed with the unit, or may be a condition, is named."""
+    asked = {"claim": "new.acc - old.acc > 0.01", "unit": "template", "control": "again"}
+    rows = of_templates(np.random.default_rng(0))
+    judged = assay.judge(rows, **asked)
+    means = rows.groupby(["arm", "template"], as_index=False)["acc"].mean()
+    assert judged.interval == pytest.approx(assay.judge(means, **asked).interval)
+    assert judged.scope.startswith("over 6 templates; each the mean over its prompts")
+    number = assay.estimate(rows, value="new.acc - old.acc", unit="template")
+    assert number.estimate == pytest.approx(judged.estimate) and "over its prompts" in number.scope
+    crossed = rows.assign(prompt=rows["prompt"].str[-1])
+    metric = of_templates(np.random.default_rng(0), name="metric")
+    both = of_templates(np.random.default_rng(0), language=("en", "de"))
+    for other, name in ((crossed, "prompt"), (metric, "metric"), (both, "language")):
+        with pytest.raises(ClaimError, match=f"new.acc varies over {name}"):
+            assay.judge(other, **asked)
+
+
+def test_the_advice_for_too_few_units_is_not_just_the_fewest():
+    """Four units whose spread takes many more than the six that a verdict needs."""
+    effects = (-0.191, -0.028, -0.039, -0.045)
+
+    def judged(effects):
+        rows = [
+            {"arm": arm, "init": i, "acc": 0.5 + 0.001 * (i * k % 5) + x * (arm == "ours")}
+            for i, x in enumerate(effects)
+            for k, arm in ((7, "ours"), (7, "base"), (3, "again"))
+        ]
+        claim = {"claim": "ours.acc - base.acc < -0.02", "unit": "init", "control": "again"}
+        return assay.judge(pd.DataFrame(rows), **claim)
+
+    price = judged(effects).price
+    needed = "at least 6 inits are needed; at this spread, about "
+    assert price.text.startswith(needed) and price.text.endswith(" in all")
+    assert int(price.text.removeprefix(needed).split()[0]) == 4 + price.more > 15
+    assert judged((-0.1, -0.11, -0.12, -0.09)).price.text == "about 2 more inits, 6 in all"

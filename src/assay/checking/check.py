@@ -24,15 +24,18 @@ from assay.checking.credited import (
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.repeats import ALIKE, Repeats
-from assay.checking.result import ENDS, Check, Placed, Question, sides, told_apart
+from assay.checking.result import ENDS, Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
-from assay.core.clustered import clustered
-from assay.core.dependence import about_these
+from assay.core.clustered import clustered, pseudo_values
+from assay.core.dependence import about_these, carries
+from assay.core.digits import estimate, told_apart
 from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
+from assay.core.intervals import interval
 from assay.core.judging import outcome_of
 from assay.core.reasons import TIES
 from assay.core.results import Judged
+from assay.core.stats import mean
 from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
@@ -210,6 +213,7 @@ class _Asked:
         self.without = Repeats(lambda: calls("none", none, ends))
         self.with_it = Repeats(lambda: calls(credit.kind, self.thing, ends))
         self.noise = 0.0
+        self.unable = ""
         self.notes: list[str] = []
         self.placed: dict[str, Placed] = {}
         self.things: dict[str, Any] = {}
@@ -343,7 +347,7 @@ class _Asked:
         if also is None or (named and DAMAGE.name not in (controls or ())):
             return
         changed = Change(kind, self.thing, self.none, self.before, self.arms[kind])
-        self.arms[DAMAGE.name] = damaged(
+        self.arms[DAMAGE.name], self.unable = damaged(
             changed, also, given, lower=self.sides[0], keep=self.calls.keep
         )
         self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
@@ -360,14 +364,21 @@ class _Asked:
         rows = _table(given, units, self.arms)
         stays = given.stays(units)
         about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
-        about["thing"] = name_of(kind, self.thing)
+        about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
         self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
-        unit = numbered(given.columns[units[0]]) if stays else np.empty(0)
-        for these, of in stays.items():
-            self.notes += _if_units(judged, parse(question.holds), self.arms[kind], unit, these, of)
+        for these, of in given.stays(units, every=True).items():
+            groups, more = (numbered(given.columns[units[0]]), of), these not in stays
+            line = _if_units(
+                judged, parse(question.holds), self.arms[kind], these, groups, shown=more
+            )
+            self.notes += filter(None, [line])
+            if line and more:
+                scope = " and ".join(filter(None, (question.scope, f"of {these}")))
+                question = replace(question, scope=scope)
+        judged = judged if question.scope == about["scope"] else question.judged(rows)
         named = {c.name for c in parse(question.holds).columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
@@ -412,18 +423,21 @@ class _Asked:
 
 
 def _if_units(
-    judged: Judged, parsed: Parsed, numbers: Numbers, unit: np.ndarray, these: str, of: np.ndarray
-) -> list[str]:
-    """Say of what every unit is combined with if the outcome would be another with this as units,
-    too."""
+    judged: Judged, parsed: Parsed, numbers: Numbers, these: str, groups: Any, *, shown: bool
+) -> str:
+    """Say of what units are combined with if the outcome would be another with this as units, too;
+    where this has to be `shown`, only if the numbers vary with it."""
     terms = {name: walk(lambda c: numbers[c.name]) for name, walk in parsed.terms.items()}
-    is_known = np.isfinite([*terms.values()]).all(0)
-    groups = [np.unique(x[is_known], return_inverse=True)[1] for x in (unit, of)]
-    limits = clustered({name: x[is_known] for name, x in terms.items()}, parsed.statistic, groups)
+    known = np.isfinite([*terms.values()]).all(0)
+    terms = {name: x[known] for name, x in terms.items()}
+    _, of = groups = [np.unique(x[known], return_inverse=True)[1] for x in groups]
+    limits = clustered(terms, parsed.statistic, groups)
     outcome = outcome_of(judged.claim, *limits)
     if judged.outcome not in ("holds", "fails") or outcome == judged.outcome:
-        return []
-    return [about_these(these, len(np.unique(of)), limits, outcome)]
+        return ""
+    if shown and not carries(pseudo_values(terms, parsed.statistic, np.arange(len(of))), of):
+        return ""
+    return about_these(these, len(np.unique(of)), limits, outcome)
 
 
 def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> pd.DataFrame:
@@ -566,9 +580,9 @@ class Change:
 
 def damaged(
     change: Change, also: Also | tuple[Also, Any], own: Given, *, lower: bool, keep: bool
-) -> Numbers:
+) -> tuple[Numbers, str]:
     """Measure the control `damage`: the numbers without what is credited, plus as many of their
-    spreads as the other task's move by, towards the claim.
+    spreads as the other task's move by, towards the claim; and say why it is no test, or "".
 
     Args:
         change: what is credited.
@@ -590,7 +604,21 @@ def damaged(
         if np.isin([*base, *moved], (0, 1)).all():  # yes and no: a share is never beyond them
             effect = np.clip(base + effect, 0, 1) - base
         numbers |= {name: effect, f"{name}_after": base + effect, f"{name}_before": base}
-    return numbers
+    return numbers, _unable(without) if change.kind in BREAKS else ""
+
+
+def _unable(without: Numbers) -> str:
+    """Say that there is nothing to lose in another task, whose numbers are about 0, or below, and
+    not all below, as log-probabilities are; "" where there is."""
+    for x in without.values():
+        i = interval({"x": x[np.isfinite(x)]}, mean, draws=1)
+        if not i.low <= 0 <= np.nanmax(x):
+            return ""
+    number = " ".join(estimate(i.estimate, i.low, i.high))
+    return (
+        f"the model cannot do the other task: its number without the change is {number}, so "
+        "nothing could be lost"
+    )
 
 
 def _spread(before: np.ndarray, after: np.ndarray) -> float:

@@ -392,9 +392,9 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
             which = " and ".join(map(str, run))
             if 0 < len(run) < count - 1:
                 credited.notes.append(
-                    f"the change is also made at {len(run)} of the {count - 1} other layers: "
-                    f"{which}, a third of the model away; others= with a list makes it at all of "
-                    "those"
+                    f"others={count} says how many layers there are: the change is also made at "
+                    f"{len(run)} of the {count - 1} other layers: {which}, a third of the model "
+                    "away; others=[...] names as many as you want"
                 )
         elif isinstance(others, str) or not len(others):
             raise DataError(f"others= of {kind}= is a list with one or more, got {others!r}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from assay.checking import saved
 from assay.checking.result import CONTROL, HEADS, Concluded, aligned
 from assay.core import table
+from assay.core.display import by_weight
 from assay.core.reasons import NO_TEST
 from assay.core.results import Judged
 
@@ -49,7 +50,8 @@ class JudgedTable(Concluded):
     @property
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number."""
-        return (*self.judged.warnings, *self.judged.notes, *self.notes, *self.judged_narrower)
+        every = (*self.judged.warnings, *self.judged.notes, *self.notes, *self.judged_narrower)
+        return by_weight(every)
 
     def cells(self) -> list[tuple[str, str, str]]:
         """Give a row for each control: its name, its number, and whether it satisfies the claim."""

@@ -38,6 +38,7 @@ from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
 from assay.core.dependence import combinations_in_words, crossed, near_copies, principal
 from assay.core.digits import number
+from assay.core.display import by_weight
 from assay.core.errors import ClaimError, DataError, briefly, nearest
 from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
@@ -289,7 +290,7 @@ class ProbeCheck(Concluded):
     @property
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number, as a check does."""
-        return (*self.judged_narrower, *self.notes)
+        return by_weight((*self.judged_narrower, *self.notes))
 
     @property
     def reach(self) -> tuple[str, ...]:

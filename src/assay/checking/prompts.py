@@ -141,9 +141,10 @@ class Given:
         what = combinations_in_words(PROMPT, {name: counts[name] for name in both})
         return (unit,), [f"{what}, so the unit is {unit}; unit= names another one"]
 
-    def stays(self, units: Sequence[str]) -> dict[str, np.ndarray]:
+    def stays(self, units: Sequence[str], *, every: bool = False) -> dict[str, np.ndarray]:
         """Say what each value of the unit is combined with, so that the claim is about these values
-        alone: those of a column, or what texts have in common; with the value of each prompt."""
+        alone: those of a column, or what texts have in common; with the value of each prompt. With
+        `every`, also what only some values of the unit are combined with."""
         if len(units) != 1 or units[0] not in self.columns:
             return {}
         others = {n: x for n, x in self.columns.items() if n != units[0]}
@@ -152,4 +153,4 @@ class Given:
         for name, cells in texts.items():
             groups |= {f"{way} of {name}": of for way, of in shared_words(cells).items()}
         groups |= {n: numbered(x) for n, x in others.items() if n not in texts}
-        return combined_with(numbered(self.columns[units[0]]), groups)
+        return combined_with(numbered(self.columns[units[0]]), groups, every=every)

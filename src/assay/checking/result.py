@@ -17,8 +17,8 @@ from msgspec import structs
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
 from assay.controls.table import DAMAGE, in_words
-from assay.core.digits import estimate, zeroed
-from assay.core.display import Shown
+from assay.core.digits import estimate, told_apart
+from assay.core.display import Shown, by_weight
 from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST, interval
@@ -83,6 +83,8 @@ class Question:
     """What is credited, by its name, such as head 5.3; "" of a vector, a text and others that have
     no short name, and in files of older versions."""
 
+    unable: str = ""
+    """Why `damage` is no test; "" where it is one, and in files of older versions."""
     violations: tuple[str, ...] = ()
     """Of a claim of no effect: the arms that have one, which its author brings."""
 
@@ -106,7 +108,9 @@ class Question:
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
-        verdict = untested(structs.replace(verdict, idle=self._idle(rows)))
+        no_tests = {DAMAGE.name: self.unable} if self.unable else {}
+        verdict = structs.replace(verdict, idle=self._idle(rows), no_tests=no_tests)
+        verdict = untested(verdict)
         says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
         warning = rename_unit(verdict.warning, PROMPT, says)
         verdict = structs.replace(verdict, text=self.sentence, warning=warning)
@@ -215,6 +219,11 @@ class Question:
             words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
             if few:
                 words = f"give prompts of {FEWEST} or more values of {' and '.join(few)}"
+                own = rows[rows["arm"] == self.credits]
+                counts = {c: own[c].nunique() for c in own if c not in factors and is_text(own[c])}
+                others = (c for c, n in counts.items() if FEWEST <= n <= len(own) / 2)
+                if other := next(others, ""):
+                    words += f', or say unit="{other}" if the claim is about these values only'
         new_price = Price(f"more prompts{of} do not help: {words}") if words else price
         return structs.replace(verdict, price=new_price)
 
@@ -222,6 +231,7 @@ class Question:
 class Concluded(Shown):
     """What has a verdict, or none where nothing was claimed, under the names that all have."""
 
+    question: Any
     judged: Judged | None
 
     @property
@@ -277,9 +287,9 @@ class Concluded(Shown):
         """Say what the verdict is about, and what would decide it where that is open."""
         if self.judged is None:
             return ()
-        priced = self.judged.price is not None and self.judged.price.text
-        remedies = [self.judged.remedy[0]] if priced else []
-        return (f"scope: {self.judged.scope}", *filter(None, remedies))
+        arm = getattr(self.question, "thing", "") or self.judged.arm
+        remedy = structs.replace(self.judged, arm=arm).remedy[0]
+        return (f"scope: {self.judged.scope}", *filter(None, [remedy]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,7 +384,7 @@ class Check(Concluded):
         others = (name for name in self.controls if name not in self.idle)
         idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
         judged_notes = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
-        return (*judged_notes, *idle, *self.notes)
+        return by_weight((*judged_notes, *idle, *self.notes))
 
     def no_test(self, control: str) -> str:
         """Say why a control is no test, or "": each of its draws changes nothing, or is the
@@ -456,16 +466,6 @@ def sides(holds: str) -> tuple[bool, bool]:
     """Tell whether a condition has a lower edge, and whether it has an upper one."""
     parsed = parse(holds)
     return math.isfinite(parsed.low), math.isfinite(parsed.high)
-
-
-def told_apart(*numbers: float) -> list[str]:
-    """Write two numbers with three digits, or as many as their difference takes to be seen."""
-    numbers = tuple(map(zeroed, numbers))
-    size, gap = max(map(abs, numbers)), max(numbers) - min(numbers)
-    digits = 3
-    if gap > size * 1e-9:
-        digits = max(digits, math.floor(math.log10(size)) - math.floor(math.log10(gap)) + 2)
-    return [f"{x:.{digits}g}" for x in numbers]
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -15,7 +15,14 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from assay.core.heavy import scipy
-from assay.core.intervals import Statistic, freedom, jackknife, student_limits, third_cumulant
+from assay.core.intervals import (
+    Statistic,
+    deciding,
+    freedom,
+    jackknife,
+    student_limits,
+    third_cumulant,
+)
 
 FEWEST_EFFECTIVE = 2.0
 """Independent units that a series must be worth for an interval."""
@@ -49,8 +56,9 @@ def clustered(
         statistic: means of the terms → [draw].
         groups: of each cell, by one or two crossed groupings.
         level: of the interval, 0 to 1.
-    Formula: the hull of t and of Hall's t with V = V_g, or of two groupings max(V_g + V_h - V_gh,
-    V_g, V_h), each a jackknife that leaves out whole groups; G = (sum w^2)^2 / sum w^4 - 1 degrees
+    Formula: the hull of t and of Hall's t, or t alone where a grouping has fewer than six groups,
+    with V = V_g, or of two groupings max(V_g + V_h - V_gh, V_g, V_h), each a jackknife that leaves
+    out whole groups; G = (sum w^2)^2 / sum w^4 - 1 degrees
     of freedom, w the share of cells in a group, of two groupings Satterthwaite's.
     Source: Cameron, Gelbach and Miller, Robust Inference With Multiway Clustering, 2011; MacKinnon,
     Nielsen and Webb, Leverage, Influence, and the Jackknife in Clustered Regression Models, 2023;
@@ -80,8 +88,8 @@ def clustered(
     df = freedom(variance, parts, effective)
     t = float(scipy.special.stdtrit(df, (1 + level) / 2))
     third = sum(map(third_cumulant, left_out))
-    ends = [float(x) for x in student_limits(theta, np.float64(variance), third, t)]
-    return Limits(min(ends[::2]), max(ends[1::2]))
+    ends = student_limits(theta, np.float64(variance), third, t)
+    return Limits(*map(float, deciding(ends, [*map(len, left_out)])))
 
 
 def serial(x: Float[np.ndarray, " unit"], level: float = 0.95) -> Limits:

@@ -187,10 +187,10 @@ class Grouping:
 
 
 def lines(groupings: Iterable[Grouping]) -> list[str]:
-    """Say what was found, the heaviest groupings in a line each and the others in one, also all but
-    one of those that leave the outcome as it is. Of several ways of one name, such as patterns in
-    one order, the one with the widest interval counts, and of those of units that are combinations
-    one that changes the outcome, if any does, both crossed first."""
+    """Say what was found, the heaviest groupings in a line each and the others in one; of those
+    that leave the outcome as it is only the heaviest. Of several ways of one name, such as patterns
+    in one order, the one with the widest interval counts, and of those of units that are
+    combinations one that changes the outcome, if any does, both crossed first."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
         name = " × ".join(grouping.combined) or grouping.name  # one fact is one line
@@ -205,12 +205,8 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
     heaviest = sorted(joined, key=lambda x: -_width(joined[x].limits))
     same = [x for x in heaviest if joined[x].changes == UNCHANGED]
     shown = [x for x in heaviest if x not in same[1:]][:MOST_LINES]
-    rest = {x: g.name for x, g in joined.items() if x not in shown}
-    more = f"{len(rest)} more {plural('grouping', len(rest))} of the units"
-    if {*rest} <= {*same}:
-        more += f" would not change the outcome: {', '.join(rest.values())}"
-    else:
-        more += f": {', '.join(f'{name} {x}' for x, name in rest.items())}"
+    rest = [f"{g.name} {x}" for x, g in joined.items() if x not in (*shown, *same)]
+    more = f"{len(rest)} more {plural('grouping', len(rest))} of the units: {', '.join(rest)}"
     return [*(joined[x].line for x in joined if x in shown), *([more] if rest else [])]
 
 
@@ -277,7 +273,7 @@ def find(
         labels = {
             name: of
             for name, of in coded.items()
-            if _numbered(columns[name]) or _variance(values, of)[0] < CARRIES
+            if _numbered(columns[name]) or carries(values, of)
         }
         named = {tuple(of) for name, of in labels.items() if " of " not in name}
         labels = {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
@@ -289,6 +285,8 @@ def find(
             vectors = more + vectors
         fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
         shared = [*labels.values(), *fixed]
+        # combinations of two columns are no pattern in the order
+        shared += map(_joined, itertools.combinations(shared[:FEW_PAIRS], 2))
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         groupings += _near(cells, unit, vectors, level) if copies else []
         examples = {name: _example(rows, unit, known, name, of) for name, of in labels.items()}
@@ -389,14 +387,17 @@ def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     return pairs
 
 
-def combined_with(unit: np.ndarray, groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def combined_with(
+    unit: np.ndarray, groups: Mapping[str, np.ndarray], *, every: bool = False
+) -> dict[str, np.ndarray]:
     """Say of which groups every value of a unit has some of each, and thus of what a claim is about
-    no others: these 4 beginnings of text; with these groups. Groupings that are the same are named
-    once. All are numbers of each row."""
+    no others: these 4 beginnings of text; with these groups. With `every`, also of groups that some
+    values have. Groupings that are the same are named once. All are numbers of each row."""
     words_by_groups = dict[tuple[int, ...], str]()
     for name, of in groups.items():
         cells, count = len(np.unique(np.stack([unit, of]), axis=1).T), len(np.unique(of))
-        if 1 < count <= len(of) / 2 and cells == count * len(np.unique(unit)):
+        is_combined = cells > count if every else cells == count * len(np.unique(unit))
+        if 1 < count <= len(of) / 2 and is_combined:
             words_by_groups.setdefault(tuple(of.tolist()), f"these {groups_in_words(name, count)}")
     return {words: np.array(of) for of, words in words_by_groups.items()}
 
@@ -638,6 +639,11 @@ def _pattern(x: np.ndarray, of: np.ndarray) -> float:
     df = dims * (groups - 1), dims * (n - groups)
     f = between / df[0] / max(within / df[1], 1e-300)
     return float(scipy.special.fdtrc(*df, f))
+
+
+def carries(values: np.ndarray, of: np.ndarray) -> bool:
+    """Whether numbers show that groups have something in common."""
+    return _variance(values, of)[0] < CARRIES
 
 
 def _variance(values: np.ndarray, of: np.ndarray) -> tuple[float, float]:

@@ -33,6 +33,16 @@ def decimals(low: float | None, high: float | None) -> int | None:
     return max(0, places + (half * 10**places < 2))
 
 
+def told_apart(*numbers: float) -> list[str]:
+    """Write two numbers with three digits, or as many as their difference takes to be seen."""
+    numbers = tuple(map(zeroed, numbers))
+    size, gap = max(map(abs, numbers)), max(numbers) - min(numbers)
+    digits = 3
+    if gap > size * 1e-9:
+        digits = max(digits, math.floor(math.log10(size)) - math.floor(math.log10(gap)) + 2)
+    return [f"{x:.{digits}g}" for x in numbers]
+
+
 def estimate(
     value: float | None,
     low: float | None,

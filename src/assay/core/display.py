@@ -5,12 +5,19 @@ something is shown."""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+WEIGHTS = (
+    r"none to lose|could be lost|no test|(?:excludes|rules) nothing|separates? the labels",
+    r"the outcome (?:changes|would be)|\bit would |satisfies the claim",
+    r"allowing for this|interval|clusters|outliers?,|exactly the same number|differ, by|masked",
+)
+"""What notes say that question or bear on the verdict, and those that bear on the interval."""
 _drawing: list[Callable[[], ModuleType]] = []
 
 
@@ -58,3 +65,8 @@ def follower() -> Callable[..., None] | None:
 def lines(name: str) -> Callable[..., None]:
     """Give what prints the progress of a run of this name as lines on standard error."""
     return _drawing[0]().lines(name)
+
+
+def by_weight(notes: Iterable[str]) -> tuple[str, ...]:
+    """Give the notes on a verdict in order: those that bear on it, on its interval, and others."""
+    return tuple(sorted(notes, key=lambda x: [not re.search(says, x) for says in WEIGHTS]))

@@ -553,7 +553,9 @@ def _reason(
     unmet = [g for g, met in gates.items() if not met]
     if short:
         unit = min(short, key=lambda u: n[u])
-        price = power.price_of_units(unit, n[unit], available[unit], fewest)
+        straddles = level and outcome == "undecided" and min(i.n) > 1
+        likely = power.price_to_decide(claim, i, level) if straddles else None
+        price = power.price_of_units(unit, n[unit], available[unit], fewest, likely)
         few = f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}"
         return few, power.price_with_gates(price, unmet)
     if not survived:
@@ -801,11 +803,8 @@ def grouped(
             factors = len(units) - 1 + len(crossed)
             of_groups = interval_of(terms, statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
-                # However few the groups are: this only ever widens.
-                least = np.nanmin([of_groups.low, of_groups.t_low, of_groups.skew_low])
-                highest = np.nanmax([of_groups.high, of_groups.t_high, of_groups.skew_high])
-                low = min(low, i.estimate + least - of_groups.estimate)
-                high = max(high, i.estimate + highest - of_groups.estimate)
+                low = min(low, i.estimate + of_groups.low - of_groups.estimate)
+                high = max(high, i.estimate + of_groups.high - of_groups.estimate)
     return replace(i, low=low, high=high)
 
 

@@ -372,15 +372,22 @@ def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Pric
     return Price(text, *(short[0] if len(short) == 1 else (None, None)))
 
 
-def price_of_units(unit: str, n: int, available: int, fewest: int) -> Price:
-    """About how many more units, where `n` of those that are there have a number."""
+def price_of_units(
+    unit: str, n: int, available: int, fewest: int, likely: Price | None = None
+) -> Price:
+    """About how many more units, where `n` of those that are there have a number: the fewest that
+    a verdict needs or, if they are more, those that are `likely` to decide it."""
     if not n and available:
         return Price(
             f"more {plural(unit, 2)} alone do not help: none of {available} has what the claim "
             "compares; change what is trained"
         )
     more = math.ceil((fewest - n) * max(available, n) / n) if n else fewest
-    return _more(unit, more, max(available, n) + more)
+    total = max(available, n) + more
+    if likely and likely.factor == unit and (decide := likely.more or 0) > more:
+        need = f"at least {total:,} {plural(unit, total)} are needed"
+        return Price(f"{need}; at this spread, about {n + decide:,} in all", unit, decide)
+    return _more(unit, more, total)
 
 
 def _more(unit: str, more: int, total: int) -> Price:

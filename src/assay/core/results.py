@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
+from assay.core.digits import told_apart
 from assay.core.display import Printed, Shown
 from assay.core.nouns import all_of, plural
 from assay.core.reasons import IDLE, IMPRACTICAL, NO_TEST, STRADDLES, explain_reason, remedy
@@ -250,7 +251,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         *("at", "condition", "contrast", "edition", "idle", "level_of", "measured_in"),
-        *("narrower", "rows", "never", "sides", "together", "unless", "violations"),
+        *("narrower", "no_tests", "rows", "never", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -282,6 +283,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     idle: tuple[str, ...] = ()
     """The controls that change nothing: in every unit all their numbers are those of the arm
     main, in which the model is unchanged."""
+    no_tests: Mapping[str, str] = {}
+    """Why a control is no test, where its numbers do not show that."""
     claim: Any = None
     """The `Claim` itself; None where it was read from a file."""
 
@@ -304,7 +307,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     def remedy(self) -> tuple[str, str]:
         """What decides the claim, in words, and the command that does it, without `assay`; "" where
         there is none."""
-        if self.price is None:
+        if self.price is None or not self.price.text:
             return "", ""
         have, text = self.n.get(self.price.factor or "", 0), self.price.text
         arm, colon, advice = text.partition(": ")
@@ -317,8 +320,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         if self.price.more is None or not (ahead := self._ahead(math.inf if impractical else 0.0)):
             return words, command
         units = " or ".join(plural(unit, 2) for unit in self.n)
-        no = f"{ahead} does better than {self.arm}: no number of {units} makes this claim hold"
-        return (no, "") if impractical else (f"{words}; {no}", command)
+        theirs, own = told_apart(self.controls[ahead].estimate, self.estimate)
+        better = f"the control {ahead}, at {theirs}, does better than {self.arm}, at {own}"
+        return f"more {units} can only make it fail or become unspecific: {better}", ""
 
     def _ahead(self, most: float) -> str:
         """Name the control whose estimate is nearest to the range, at `most` so far from it, where
@@ -346,12 +350,13 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     def no_test(self, arm: str) -> str:
         """Say why a control is no test, or "": it changes nothing, or in every unit, it and the
         claim add up to the same number, as where the two answers of each prompt are swapped, so it
-        is outside the range because the claim's own number is inside."""
+        is outside the range because the claim's own number is inside. `no_tests` has other
+        reasons."""
         v = self.controls.get(arm)
         if v is None or v.outcome == "holds":
             return ""  # what satisfies the claim counts against it
-        if arm in self.idle:
-            return f"this control {IDLE}"
+        if arm in self.idle or arm in self.no_tests:
+            return self.no_tests.get(arm, f"this control {IDLE}")
         if not _is_mirrored(self.points, v.points):
             return ""
         total = self.estimate + v.estimate

@@ -21,37 +21,13 @@ _PLACE = re.compile(
 )
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _FIRST = (
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
     "nineteen",
 )
 _PARTS = {
-    2: "a half",
-    3: "a third",
-    4: "a quarter",
-    5: "a fifth",
-    6: "a sixth",
-    7: "a seventh",
-    8: "an eighth",
-    9: "a ninth",
-    10: "a tenth",
+    **{2: "a half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth"},
+    **{7: "a seventh", 8: "an eighth", 9: "a ninth", 10: "a tenth"},
 }
 
 

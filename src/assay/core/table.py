@@ -116,6 +116,19 @@ class _Question:
         over = (d for c in self.parsed.columns for d in c.over if not self._is_nested(d))
         return tuple(dict.fromkeys((*self.fixed, *over)))
 
+    @property
+    def averaged(self) -> Names:
+        """The labels over which a column that does not name them is averaged, as nothing else can
+        be meant: items, such as prompts, that each belong to one level of a unit."""
+        named = {*self.fixed, *(d for c in self.parsed.columns for d in c.named)}
+        items = (d for d in self.labels if noted.ITEMS.search(d) and d not in named)
+        return tuple(filter(self._is_nested, items))
+
+    def scope(self, words: str) -> str:
+        """Add to what a number is about that it is averaged."""
+        means = (f"each the mean over its {plural(d, 2)}" for d in self.averaged)
+        return "; ".join(filter(None, (*means, words)))
+
     def _is_nested(self, column: str) -> bool:
         """Whether levels each belong to one level of a unit, such as the prompts of a topic."""
         return any(
@@ -159,7 +172,7 @@ class _Question:
         if column.over and column.how != "mean":
             x = x.mean(fixed, skipna=False)
         else:
-            column = replace(column, over=(*over, *fixed))
+            column = replace(column, over=(*over, *fixed, *self.averaged))
         if column.how != "mean" or not any(map(self._is_nested, column.over)):
             return column.take(x, self.axes)
         share = column.take(there.astype(float), self.axes)
@@ -708,6 +721,7 @@ def _decide(
     tie, and notes on what was done about it, and on an exact interval."""
     notes = list[str]()
     rows = question.of(question.compared)
+    scope = question.scope(scope)
     judgement = judging.judge(statement, arms, level, scope)
     if judgement.bounds and not statement.bounds and len(question.axes) == 1:
         notes.append(_exact(question, judgement.bounds))
@@ -855,7 +869,8 @@ def estimate(
         source=source,
         condition=parsed.text,
     )
-    number = structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+    number = estimates.estimate(statement, arms, level, question.scope(scope))
+    number = structs.replace(number, notes=tuple(notes))
     if over:
         return number
     if not independent:

@@ -30,6 +30,11 @@ CONDITIONS = frozenset(
     )
 )
 """Columns that are conditions, whatever their numbers."""
+ITEMS = re.compile(
+    r"(?i)(?:^|[\W_])(?:document|prompt|task|template|dataset|question|item|example|sentence|text"
+    r"|problem|word|pair|passage)(?:$|[\W_\d])"
+)
+"""Words in the names of columns that number what was measured, and are no conditions."""
 NEARLY, FEW_LEVELS = 0.8, 12
 """Share of cells with the same numbers from which these are labels; levels of a column of whole
 numbers up to which it may be a condition."""

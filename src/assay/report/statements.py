@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from assay.core.display import by_weight
 from assay.core.errors import AssayError
 from assay.core.nouns import counted
 from assay.core.results import Estimated, Judged, Registration, ResultData
@@ -300,4 +301,4 @@ def with_flags(number: Any) -> Any:
 
 def known(number: Judged | Estimated) -> tuple[str, ...]:
     """Say what there is to know of a number: notes, scope, and how its interval was made."""
-    return (*number.notes, f"scope: {number.scope}", f"interval: {number.method}")
+    return (*by_weight(number.notes), f"scope: {number.scope}", f"interval: {number.method}")

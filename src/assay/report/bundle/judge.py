@@ -396,11 +396,10 @@ def grouped(claim, data, i, level):
             terms = {term: _by_group(x, axis, some) for term, x in data["terms"].items()}
             factors = len(claim["units"]) - 1 + len(some)
             of_groups = interval(terms, data["function"], ["group"] * factors, draws=False)
-            if math.isfinite(of_groups.variance) and of_groups.df >= 1:
-                t, error = t_quantile(of_groups.df, (1 + level) / 2), math.sqrt(of_groups.variance)
-                skewed = (_hall(q, of_groups.third, of_groups.variance) for q in (t, -t))
-                off = [error * q for q in (t, -t, *skewed)]
-                low, high = min(low, i.estimate - max(off)), max(high, i.estimate - min(off))
+            of_groups = of_groups.limited(level)
+            if math.isfinite(of_groups.low):
+                low = min(low, i.estimate + of_groups.low - of_groups.estimate)
+                high = max(high, i.estimate + of_groups.high - of_groups.estimate)
     return i._replace(low=low, high=high)
 
 
