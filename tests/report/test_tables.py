@@ -390,6 +390,11 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
     data = ResultData(notes=(*routine, *other, doubt))
     every = [f"note: {x}" for x in (doubt, *other, *routine)]
     assert statements.below(data, all_of_them=True) == every
+    leak = (
+        "within: {day} alone determines mood in every judged row: a probe can read the day instead"
+    )
+    seeds = "claim 1: single seeds of a control would satisfy the claim: 8 of 8 for within/bag"
+    assert statements.notes_in_order([*other, seeds, leak], 2) == [leak, seeds, *other]
     rest = "3 more notes on how it was measured: on the report's page, or with --verbose"
     assert statements.below(data) == [*every[:3], rest]
     few = structs.replace(data, notes=(*routine, doubt))
