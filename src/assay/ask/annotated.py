@@ -18,6 +18,7 @@ from assay.core.claims import Claim, Estimate
 from assay.core.columns import LOCATING, Column
 from assay.core.heavy import xr
 from assay.core.results import Estimated, Judged
+from assay.core.rounding import are_unmoved
 
 Arms = Mapping[str, "xr.Dataset"]
 EXTREMES = ("max", "min", AT)
@@ -61,7 +62,20 @@ def annotated(
     elif len(its_extremes) == 1 and s.n:
         at = f"at each {next(iter(s.n))}'s own {' and '.join(its_extremes[0].over)}"
     sides = s.sides or _unchanged(statement, arms)
+    if isinstance(s, Judged):
+        s = msgspec.structs.replace(s, idle=(*s.idle, *_alike(s, arms)))
     return msgspec.structs.replace(s, measured_in=unit, at=at, sides=sides)
+
+
+def _alike(judged: Judged, arms: Arms) -> Iterator[str]:
+    """The controls that make the same change on both sides of a comparison, such as "a/token minus
+    b/token" where the same token was chosen for both."""
+    names = {c.name for c in condition(judged.claim.condition).columns}
+    for control in judged.controls:
+        for twin in judged.claim.twins.get(control, ()):
+            pairs = ((arms[control], arms[twin], n) for n in names)
+            if are_unmoved((x[n].values, y[n].values) for x, y, n in pairs):
+                yield f"{control} minus {twin}"
 
 
 def _unchanged(statement: Claim | Estimate, arms: Arms) -> dict[str, float]:

@@ -280,8 +280,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """Of a verdict on a table the dependence that its units may have, with which the outcome would
     be another: "the 20 prompts are about 4 sets of 5 similar ones"."""
     idle: tuple[str, ...] = ()
-    """The controls that change nothing: in every unit all their numbers are those of the arm
-    main, in which the model is unchanged."""
+    """The controls that change nothing: in every unit all their numbers are those of the arm main,
+    in which the model is unchanged; and, as "a/token minus b/token", those that make the same
+    change on both sides of a comparison."""
     claim: Any = None
     """The `Claim` itself; None where it was read from a file."""
 
@@ -344,14 +345,18 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return explain_reason(self.reason, self.unbeaten)
 
     def no_test(self, arm: str) -> str:
-        """Say why a control is no test, or "": it changes nothing, or in every unit, it and the
-        claim add up to the same number, as where the two answers of each prompt are swapped, so it
-        is outside the range because the claim's own number is inside."""
+        """Say why a control is no test, or "": it changes nothing, or the same on both sides of a
+        comparison, or in every unit, it and the claim add up to the same number, as where the two
+        answers of each prompt are swapped, so it is outside the range because the claim's own
+        number is inside."""
         v = self.controls.get(arm)
         if v is None or v.outcome == "holds":
             return ""  # what satisfies the claim counts against it
         if arm in self.idle:
             return f"this control {IDLE}"
+        if any(x.startswith(f"{arm} minus ") for x in self.idle):
+            same = "use the same token" if arm.endswith("/token") else "make the same change"
+            return f"both sides {same} here, so it is {v.estimate:g} whatever the model does"
         if not _is_mirrored(self.points, v.points):
             return ""
         total = self.estimate + v.estimate
