@@ -837,7 +837,7 @@ def test_a_control_that_returns_minus_the_claims_number_is_no_test():
     assert (v.outcome, v.reason) == ("undecided", "no control is a test")
     assert v.row("token")[3] == "no test" and "the same measurement" in repr(v)
     v = check(moved, others=[5, 7], cache=False, ledger=False, **asked)
-    assert v.outcome == "holds" and v.row("token")[3] == "no"
+    assert v.outcome == "holds" and v.row("token")[3] == "no (strongest: position 7)"
 
 
 def test_the_layers_that_were_changed_are_named_and_counted():

@@ -43,11 +43,11 @@ class Extreme(NamedTuple):
 
 
 def annotated(
-    reads: tuple[Read, ...], askings: Mapping[str, Asking], s: Any, arms: Arms
+    reads: tuple[Read, ...], askings: Mapping[str, Asking], guess: str, s: Any, arms: Arms
 ) -> Judged | Estimated:
     """A judged claim or an estimate with the unit of its measures, if its author gives none, the
     level at which its extreme is, and the numbers of the unchanged model; `askings` by their
-    texts."""
+    texts. `guess` says what `main` does where it is no model but a guess at a probe's labels."""
     statement = s.claim if isinstance(s, Judged) else s.statement
     unit = "" if s.unit not in ("", "1") else _unit(reads, statement, arms)
     taken = [] if getattr(s, "curve", None) else extremes(askings.get(s.text), statement, arms)
@@ -62,6 +62,8 @@ def annotated(
     elif len(its_extremes) == 1 and s.n:
         at = f"at each {next(iter(s.n))}'s own {' and '.join(its_extremes[0].over)}"
     sides = s.sides or _unchanged(statement, arms)
+    if guess:
+        sides = {f"{guess} ({k})" if k.startswith("main.") else k: x for k, x in sides.items()}
     if isinstance(s, Judged):
         s = msgspec.structs.replace(s, idle=(*s.idle, *_alike(s, arms)))
     return msgspec.structs.replace(s, measured_in=unit, at=at, sides=sides)

@@ -42,6 +42,8 @@ CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
 HEADS = ("control", "draws", "strongest [95 %]", "satisfies the claim", "alternative explanation")
 """The columns of the table of controls."""
+SHORT = 16
+"""Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
 """Between two columns; the characters of a line where there is no terminal; those of the last
 column at least."""
@@ -406,6 +408,8 @@ class Check(Concluded):
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
             names = ", ".join(a for a in some[:3] if not a.startswith(control))
             satisfies += f", {len(some)} of {draws}{f': {names}' if names else ''}"
+        elif draws > 1 and not v.arm.startswith(control) and len(v.arm) < SHORT:
+            satisfies += f" (strongest: {v.arm})"
         satisfies = NO_TEST if self.no_test(control) else satisfies
         numbers = self.number(*self.numbers(control)) + self.level(control)
         return control, str(draws), numbers, satisfies, in_words(why)

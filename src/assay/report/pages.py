@@ -42,6 +42,10 @@ UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
 """The space between a number or its interval and a unit, where no line may break."""
 FOLDED = 4
 """A list of so many numbers in a note folds out."""
+CONTROLS = ("control", "estimate [95 %]", "satisfies the claim", "alternative explanation")
+"""The columns of a study's table of controls."""
+RIVAL = re.compile(r"; a control for another explanation: [^(;]*[^(; ]")
+"""What a note on an arm has that the table of controls says."""
 LISTED = re.compile(r".{1,80} [-−]?\d[\d.e+−-]*(, passes)?")
 """An item of such a list."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
@@ -67,6 +71,7 @@ def environment() -> Environment:
         "kinds": tables.KINDS,
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
+        "control_table": _of_study,
         "frozen_lines": statements.frozen_lines,
         "frozen_others": statements.frozen_others,
         "style": Markup(palette.css() + palette.styles("intervals.css", "style.css")),
@@ -74,7 +79,7 @@ def environment() -> Environment:
     env.filters |= {
         "minus": lambda text: UNITED.sub("\N{NO-BREAK SPACE}", tables.minus(str(text))),
         "prose": prose,
-        "found": tables.describe_detectable,
+        "power": tables.power,
         "explanation": in_words,
         "origin": lambda text: f", {text}" if text == reasons.GIVEN else f" ({text})",
         "tallied": lambda data: tables.tallied(data.verdicts),
@@ -108,6 +113,31 @@ def _sentence(text: str) -> str:
 def coded(text: str) -> Markup:
     """Words in which what is between backticks is code."""
     return Markup(re.sub("`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> Markup:
+    """Words as an HTML table without empty columns, whose rows are cards on a small screen; nothing
+    where there are no rows."""
+    macros: Any = environment().get_template("tables.html").module
+    columns = [c for c in zip(heads, *rows, strict=True) if any(c[1:])]
+    heads, *rows = zip(*columns, strict=True) if columns else [()]
+    cells = [tuple(map(tables.minus, row)) for row in rows]
+    return Markup(macros.table(heads, cells, kind) if rows else "")
+
+
+def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> Markup:
+    """Controls with their numbers, whether they satisfy the claim, and what would then explain it;
+    with their draws, if some have several."""
+    several = {*draws} - {"1"}
+    counts = draws if several else [""] * len(rows)
+    listed = [(name, n, *words) for (name, *words), n in zip(rows, counts, strict=True)]
+    return table((CONTROLS[0], "draws", *CONTROLS[1:]), listed, "controls")
+
+
+def _of_study(claim: Judged, listed: Sequence[tables.Control]) -> Markup:
+    """The table of the controls of a study's claim."""
+    whys = [c.explains or in_words(claim.near.get(c.arm, "")) for c in listed]
+    return control_table([(*c.cells, why) for c, why in zip(listed, whys, strict=True)])
 
 
 def _note(text: str) -> Markup:
@@ -253,6 +283,10 @@ def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, st
     found = [note.partition(": ") for note in data.notes]
     of_arm = {arm: [_split_list(w)[0] for name, _, w in found if name == arm] for arm in left}
     once = {arm: _as_its_arm(arm, left) for arm in left}
+    for arm in {arm for v in data.verdicts for arm in v.near} & {*once}:
+        once[arm] = RIVAL.sub("", once[arm])
+        if once[arm] == f"as {arm.rpartition('/')[0]}" and not of_arm[arm]:
+            del once[arm]
     return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in once.items()}
 
 
@@ -385,7 +419,7 @@ def index(
             checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=list(tables.outcomes(everything.statements).items()),
-            rows=[row for e in listed for row in e["rows"]],
+            rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
     )
@@ -411,7 +445,9 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        return replace(tables.row(j), why="; ".join(filter(None, (reason, *j.notes))), remarks=())
+        why = "; ".join(filter(None, (reason, *j.notes)))
+        before = tables.earlier(j.outcome, j.notes)
+        return replace(tables.row(j), why=why, remarks=(), earlier=before)
 
 
 def listed_check(href: str, page: str) -> ListedCheck:

@@ -66,6 +66,10 @@ ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
 BELOW = 2
 """So many decimals below the last one of a claim's number, a control's number is shown as 0."""
+AGAIN = re.compile(
+    r"(?:it|the same (?:claim|sentence)) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))"
+)
+"""A line on an earlier verdict on the same claim."""
 STYLES = {
     "holds": "green",
     "fails": "red",
@@ -109,6 +113,9 @@ class Control:
     claim's own numbers, that it has them."""
     no_test: bool = False
     """Whether it is the claim's own measurement, mirrored."""
+    few: str = ""
+    """Of a control whose interval shows how it comes out, though it has too few units for a
+    verdict: "15 pairs; a verdict needs 20"."""
 
     @property
     def met(self) -> bool | None:
@@ -131,7 +138,8 @@ class Control:
             came = self.state
         else:
             came = self.state if self.no_test else CHECK_WORDS[self.met] + self._judged_by
-        return f"{kind} {self.arm} {self.numbers}: {came}"
+        few = f" ({self.few})" if self.few else ""
+        return f"{kind} {self.arm} {self.numbers}: {came}{few}"
 
     @property
     def remark(self) -> str:
@@ -149,6 +157,19 @@ class Control:
             usual = self.met is True and not self.level
             came = "" if usual or self.role in ("also", "true", "unnamed") else self.state
         return ", ".join(filter(None, (must, came)))
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """What a table of controls says of it: its name, its number, and whether it satisfies the
+        claim, in capitals where it should not."""
+        name = (
+            f"{self.arm} ({kind})" if "planted" in (kind := ROLES.get(self.role, "")) else self.arm
+        )
+        satisfies = {"holds": "yes", "fails": "no"}.get(self.outcome, self.outcome)
+        satisfies = satisfies.upper() if self.met is False else satisfies
+        satisfies = reasons.NO_TEST if self.no_test else satisfies
+        few = f" ({self.few})" if self.few else ""
+        return name, f"{self.estimate} {self.interval}", satisfies + few
 
     @property
     def state(self) -> str:
@@ -216,6 +237,8 @@ class Row:
     """Of a curve or a scan: where it crosses, or is highest and lowest, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
+    earlier: str = ""
+    """How else the same claim came out in earlier looks, as `earlier` has it."""
     bears: str = ""
     """Of its reasons those that bear on the verdict and that no listed control shows: not the
     power, and not which or how many arms satisfy it too."""
@@ -374,8 +397,19 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
-    every = map(row, data.statements)
-    return [replace(r, now=turned.get(r.text, "") if r.outcome == "holds" else "") for r in every]
+    listed = []
+    for r in map(row, data.statements):
+        now = turned.get(r.text, "") if r.outcome == "holds" else ""
+        listed.append(replace(r, now=now, earlier=earlier(r.outcome, data.changed, r.text)))
+    return listed
+
+
+def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
+    """How else the same claim came out in earlier looks, by the lines on them: "undecided"; "" where
+    it did not. Lines of a study end with the text of the claim."""
+    found = filter(None, map(AGAIN.fullmatch, lines))
+    ends = [end for m in found if (m[2] or "") == text for end in (m[1] or m[3]).split(", ")]
+    return " and ".join(end for end in dict.fromkeys(ends) if end != outcome)
 
 
 def row(s: Statement) -> Row:
@@ -455,8 +489,9 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     if isinstance(v, Other):
         return Control(arm, "holds", *estimate_of(v, claim), role)
     level = narrower_level(v) if role in ("near", "control") else ""
+    outcome, few = _seen(v) if role in ("near", "control") else (v.outcome, "")
     off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
-    if claim and role == "near" and v.outcome == "holds":
+    if claim and role == "near" and outcome == "holds":
         words = satisfies(claim.near[arm], at_most=claim.range[1] < math.inf)
     if claim and role in ROLES and v.points == claim.points and len({*v.points}) > 1:
         same = "its number is the claim's own in every unit, so both probably do the same thing"
@@ -476,7 +511,20 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         words = f"this control {reasons.IDLE}"
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
-    return Control(arm, v.outcome, *numbers, role, off, level, mirrors or words, bool(mirrors))
+    words, is_none = mirrors or words, bool(mirrors)
+    return Control(arm, outcome, *numbers, role, off, level, words, is_none, few)
+
+
+def _seen(v: Verdict) -> tuple[str, str]:
+    """How a control came out; where it only has too few units for a verdict, what its interval
+    shows, with how many units there are."""
+    match = re.fullmatch(r"too few units: ([\d,]+) of ([\d,]+) (\w+)", v.reason)
+    (least, most), (low, high) = v.range, v.shown
+    is_in, is_out = least < low and high < most, high <= least or low >= most
+    if match is None or not (is_in or is_out):
+        return v.outcome, ""
+    have, needed, unit = match.groups()
+    return "holds" if is_in else "fails", f"{have} {unit}; a verdict needs {needed}"
 
 
 def _unit(s: Statement) -> str:
@@ -685,12 +733,17 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     if v.reason and (all_of_it or not re.fullmatch("control .* satisfies it too", v.reason)):
         parts.append(f"{v.outcome}: {v.reason_in_words}")
     parts.append(v.remedy[0])
+    return "; ".join(filter(None, (*parts, power(v) if all_of_it else "", opposite(v))))
+
+
+def power(v: Judged) -> str:
+    """The power of an undecided claim; "" where its units agree, and where there are too few for
+    any, next to advice that says how many it takes."""
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
-    if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
-        parts.append(describe_detectable(v))
-    return "; ".join(filter(None, (*parts, opposite(v))))
+    words = "" if v.outcome != "undecided" or agree else describe_detectable(v)
+    return words if words.startswith("80") or not v.remedy[0] else ""
 
 
 def opposite(v: Judged) -> str:
@@ -808,7 +861,7 @@ def _listed(data: ResultData) -> list[Row]:
     that is undecided as well."""
 
     def shortened(r: Row) -> Row:
-        decided = tuple(c for c in r.controls if c.met is not None)
+        decided = tuple(c for c in r.controls if c.met is not None and not c.few)
         brief = replace(r, threshold="", why=r.brief, bears=r.brief, remarks=(), agreed="")
         return replace(brief, controls=decided)
 
