@@ -405,8 +405,8 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
 
 def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
-    """How else the same claim came out in earlier looks, by the lines on them: "undecided"; "" where
-    it did not. Lines of a study end with the text of the claim."""
+    """How else the same claim came out in earlier looks, by the lines on them: "undecided"; "" for
+    no other outcome. Lines of a study end with the text of the claim."""
     found = filter(None, map(AGAIN.fullmatch, lines))
     ends = [end for m in found if (m[2] or "") == text for end in (m[1] or m[3]).split(", ")]
     return " and ".join(end for end in dict.fromkeys(ends) if end != outcome)
