@@ -596,7 +596,7 @@ def test_progress_goes_to_standard_error_alone(capsys):
 
 def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     """Of n alike the least and the greatest are limits of the median with 1 − 2^(1−n), and up to
-    1 − .025^(1/n) of all may be of another kind (Clopper and Pearson): 14 % at 24. Copies of one
+    1 − .025^(1/n) of all may be of another kind (Clopper and Pearson): 14% at 24. Copies of one
     prompt are one unit, and decide nothing."""
 
     def alike(vector, prompts):
@@ -605,7 +605,7 @@ def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     v = check(alike)
     assert v.outcome == "holds"
     assert v.interval == pytest.approx((v.estimate,) * 2, abs=1e-11)
-    assert any("median" in n and "up to 14 % of all prompts" in n for n in v.judged.notes)
+    assert any("median" in n and "up to 14% of all prompts" in n for n in v.judged.notes)
     assert check(alike, holds="effect > 5").outcome == "fails"
     on_the_edge = check(alike, holds=f"effect > {v.estimate!r}")
     assert on_the_edge.outcome == "undecided"

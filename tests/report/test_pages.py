@@ -459,7 +459,7 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     assert "It doubles" in text and "● holds" in text and "assay verify double.assay" in text
     assert re.search(r"effect: 6\.5 \[", text), "the mean length of a prompt"
     assert "It holds if effect is above 3." in text and "how to read a picture" in text
-    assert "Interval: 95 %, over prompts; " in text
+    assert "Interval: 95%, over prompts; " in text
     assert {n for t, *a in checker.attributes if t == "td" for n in a[1:]} >= {"draws"}
     index = (tmp_path / "index.html").read_text()
     (listed,) = re.findall("<tr>.*?</tr>", index.partition("<tbody>")[2], re.DOTALL)

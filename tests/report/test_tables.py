@@ -126,7 +126,7 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
         {**sample.verdicts()[3], "outcome": outcome, "detectable": [0.5, None]}
         for outcome in ("undecided", "fails")
     )
-    assert "80 % power if the true value is 0.5 or more" in tables.text(
+    assert "80% power if the true value is 0.5 or more" in tables.text(
         sample.of(open_), verbose=True
     )
     assert "power" not in tables.text(sample.of(open_))
@@ -288,7 +288,7 @@ def test_a_control_is_shown_with_the_interval_by_which_it_fails():
     assert read.controls["again"].shown == control.shown
     line = tables.control("control", "again", control, judged).line
     low, high = (digits.number(s * half[0.8], 1) for s in (-1, 1))
-    assert f"[{low}, {high}] (80 %): does not satisfy the claim" in line, line
+    assert f"[{low}, {high}] (80%): does not satisfy the claim" in line, line
     assert "narrower" not in judged.to_json()
 
 

@@ -166,7 +166,7 @@ def draws(value: Saved) -> Markup:
             level = f" ({narrower})" if (narrower := narrower_level(v)) else ""
             came = reasons.NO_TEST if value.judged.no_test(arm) else CONTROL[v.outcome]
             rows.append((arm, placed.control, value.number(v.estimate, *v.shown) + level, came))
-    heads = ("draw", HEADS[0], "estimate [95 %]", HEADS[3])
+    heads = ("draw", HEADS[0], "estimate [95%]", HEADS[3])
     return table(heads, rows) if rows else Markup("")
 
 

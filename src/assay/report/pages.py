@@ -42,7 +42,7 @@ UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
 """The space between a number or its interval and a unit, where no line may break."""
 FOLDED = 4
 """A list of so many numbers in a note folds out."""
-CONTROLS = ("control", "estimate [95 %]", "satisfies the claim", "alternative explanation")
+CONTROLS = ("control", "estimate [95%]", "satisfies the claim", "alternative explanation")
 """The columns of a study's table of controls."""
 RIVAL = re.compile(r"; a control for another explanation: [^(;]*[^(; ]")
 """What a note on an arm has that the table of controls says."""

@@ -107,7 +107,7 @@ class Control:
     """How far its estimate lies from the range to hold; below 0 within it."""
     level: str = ""
     """Of a control that fails though its interval reaches into the range to hold: the level of the
-    narrower one by which it does, "80 %"."""
+    narrower one by which it does, "80%"."""
     explains: str = ""
     """Of a near control that satisfies the claim: what it would explain; of a control with the
     claim's own numbers, that it has them."""
@@ -650,7 +650,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     numbers = _at_levels(s, curve, order)
     lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
     if all(map(is_known, curve.band_low)):
-        lines.append(f"95 % band for {curve.all_levels} together")
+        lines.append(f"95% band for {curve.all_levels} together")
         lines += [s.clear_of_zero] * s.clear_of_zero.startswith("The ")  # otherwise it leads
     return tuple(lines)
 
@@ -779,7 +779,7 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "80 % power if the true value is 1.2 or more (controls included)"
+    "80% power if the true value is 1.2 or more (controls included)"
     """
     if v.reason == reasons.OUT_OF_REACH:
         return ""  # no value that four in five would find can come about
@@ -792,7 +792,7 @@ def describe_detectable(v: Verdict) -> str:
     if not whole and not alone:
         if math.isnan(v.controls_chance):
             return ""  # it was not computed, as of a maximum that was read from a file
-        return "with so few units no true value makes it hold with 80 % power"
+        return "with so few units no true value makes it hold with 80% power"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
         values = f"from {low:.3g} to {high:.3g}"
@@ -800,8 +800,8 @@ def describe_detectable(v: Verdict) -> str:
         values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
     least, greatest = v.natural or v.bounds or (-math.inf, math.inf)
     if (math.isfinite(low) and low > greatest) or (math.isfinite(high) and high < least):
-        return "with so few units no possible value makes it hold with 80 % power"
-    words = f"80 % power if the true value is {values}"
+        return "with so few units no possible value makes it hold with 80% power"
+    words = f"80% power if the true value is {values}"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return words
     return f"{words} (controls {'' if whole else 'not '}included)"
