@@ -510,18 +510,6 @@ def test_what_is_checked_has_its_name_on_its_page(tmp_path):
     assert names[0] == "head 3.4" and all("head " in name for name in names[1:])
 
 
-def test_a_list_of_numbers_in_a_note_is_folded_and_stands_once():
-    numbers = [f"17.{k} and 18.{k} -0.0{k}58" for k in range(5)]
-    note = f"main: 0 of 5 draws of other heads pass: {'; '.join(numbers)}"
-    data = structs.replace(sample.result(), notes=(note, "main: a; b; c; d; e", "random-vector: a"))
-    text = pages.page(data, notes={"main": "as it is"})
-    assert text.count("17.3 and 18.3") == 1  # the JSON is encoded
-    assert "<code>main</code>: 0 of 5 draws of other heads pass<details>" in text
-    assert "<summary>all 5</summary><ul><li>17.0 and 18.0 −0.0058</li>" in text
-    assert "<code>main</code>: a; b; c; d; e" in text
-    assert "<code>random-vector</code>: a" in text
-
-
 def test_what_a_control_has_in_common_with_its_arm_is_printed_once():
     read = "tiny, mood by ridge, learned from 84 prompts"
     why = "a control for another explanation: the tokens predict it"

@@ -345,10 +345,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return explain_reason(self.reason, self.unbeaten)
 
     def no_test(self, arm: str) -> str:
-        """Say why a control is no test, or "": it changes nothing, or the same on both sides of a
-        comparison, or in every unit, it and the claim add up to the same number, as where the two
-        answers of each prompt are swapped, so it is outside the range because the claim's own
-        number is inside."""
+        """Say why a control is no test, or "": it changes nothing, or the same on both sides, or in
+        every unit, it and the claim add up to the same number, as where the two answers of each
+        prompt are swapped, so it is outside the range because the claim's own number is inside."""
         v = self.controls.get(arm)
         if v is None or v.outcome == "holds":
             return ""  # what satisfies the claim counts against it

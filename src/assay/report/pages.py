@@ -40,14 +40,10 @@ OPEN = 5
 """So many cards and estimates are open; the others fold out."""
 UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
 """The space between a number or its interval and a unit, where no line may break."""
-FOLDED = 4
-"""A list of so many numbers in a note folds out."""
-CONTROLS = ("control", "estimate [95%]", "satisfies the claim", "alternative explanation")
-"""The columns of a study's table of controls."""
+CONTROLS = ("control", "draws", "estimate [95%]", "satisfies the claim", "alternative explanation")
+"""The columns of a table of controls."""
 RIVAL = re.compile(r"; a control for another explanation: [^(;]*[^(; ]")
 """What a note on an arm has that the table of controls says."""
-LISTED = re.compile(r".{1,80} [-−]?\d[\d.e+−-]*(, passes)?")
-"""An item of such a list."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
 PLURAL = WORDS | {"holds": "hold", "fails": "fail", "finding": "estimates without a verdict"}
 
@@ -71,7 +67,7 @@ def environment() -> Environment:
         "kinds": tables.KINDS,
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
-        "control_table": _of_study,
+        "control_table": control_table,
         "frozen_lines": statements.frozen_lines,
         "frozen_others": statements.frozen_others,
         "style": Markup(palette.css() + palette.styles("intervals.css", "style.css")),
@@ -128,41 +124,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
 def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> Markup:
     """Controls with their numbers, whether they satisfy the claim, and what would then explain it;
     with their draws, if some have several."""
-    several = {*draws} - {"1"}
-    counts = draws if several else [""] * len(rows)
+    counts = draws if {*draws} - {"1"} else [""] * len(rows)
     listed = [(name, n, *words) for (name, *words), n in zip(rows, counts, strict=True)]
-    return table((CONTROLS[0], "draws", *CONTROLS[1:]), listed, "controls")
-
-
-def _of_study(claim: Judged, listed: Sequence[tables.Control]) -> Markup:
-    """The table of the controls of a study's claim."""
-    whys = [c.explains or in_words(claim.near.get(c.arm, "")) for c in listed]
-    return control_table([(*c.cells, why) for c, why in zip(listed, whys, strict=True)])
+    return table(CONTROLS, listed, "controls")
 
 
 def _note(text: str) -> Markup:
-    """A note as a sentence, with a list of numbers folded; the name that it begins with stays as
-    the study spells it."""
-    text, listed = _split_list(text)
+    """A note as a sentence; the name that it begins with stays as the study spells it."""
     name, colon, words = text.partition(": ")
-    shown = coded(_sentence(text))
     if colon and re.fullmatch(r"[\w-]+(/[\w./-]+)?", name):
-        shown = Markup("<code>{}</code>: {}").format(name, coded(words))
-    if not listed:
-        return shown
-    macros: Any = environment().get_template("tables.html").module
-    fold = Markup("{}<details><summary>all {}</summary>{}</details>")
-    return fold.format(shown, len(listed), Markup(macros.listed(listed)))
-
-
-def _split_list(text: str) -> tuple[str, list[str]]:
-    """A note without the list of numbers that it ends with, and that list: "x: 0 of 4 heads pass:
-    1.2 0.3; 1.3 −0.1; …"; an empty one of few or of other things."""
-    head, colon, _ = text.partition("; ")[0].rpartition(": ")
-    listed = text[len(head) + len(colon) :].split("; ")
-    if len(listed) < FOLDED or not all(map(LISTED.fullmatch, listed)):
-        return text, []
-    return head, listed
+        return Markup("<code>{}</code>: {}").format(name, coded(words))
+    return coded(_sentence(text))
 
 
 def _data_uri(content: str, kind: str) -> str:
@@ -281,12 +253,9 @@ def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, st
     words = {a: "; ".join(map(in_words, note.split("; "))) for a, note in notes.items() if note}
     shared, left = _shared(words)
     found = [note.partition(": ") for note in data.notes]
-    of_arm = {arm: [_split_list(w)[0] for name, _, w in found if name == arm] for arm in left}
+    of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
     once = {arm: _as_its_arm(arm, left) for arm in left}
-    for arm in {arm for v in data.verdicts for arm in v.near} & {*once}:
-        once[arm] = RIVAL.sub("", once[arm])
-        if once[arm] == f"as {arm.rpartition('/')[0]}" and not of_arm[arm]:
-            del once[arm]
+    once |= {arm: RIVAL.sub("", once[arm]) for v in data.verdicts for arm in {*v.near} & {*once}}
     return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in once.items()}
 
 
@@ -445,9 +414,8 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        why = "; ".join(filter(None, (reason, *j.notes)))
-        before = tables.earlier(j.outcome, j.notes)
-        return replace(tables.row(j), why=why, remarks=(), earlier=before)
+        why, before = filter(None, (reason, *j.notes)), tables.earlier(j.outcome, j.notes)
+        return replace(tables.row(j), why="; ".join(why), remarks=(), earlier=before)
 
 
 def listed_check(href: str, page: str) -> ListedCheck:

@@ -66,9 +66,7 @@ ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
 BELOW = 2
 """So many decimals below the last one of a claim's number, a control's number is shown as 0."""
-AGAIN = re.compile(
-    r"(?:it|the same (?:claim|sentence)) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))"
-)
+AGAIN = re.compile(r"(?:it|the same \w+) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
 """A line on an earlier verdict on the same claim."""
 STYLES = {
     "holds": "green",
@@ -134,12 +132,11 @@ class Control:
             return f"{self.arm} {self.numbers}: {may} the claim too"
         if kind != "control":
             came = CHECKS_FOUND[self.met]
-        elif self.met is False:
+        elif self.no_test or self.met is False:
             came = self.state
         else:
-            came = self.state if self.no_test else CHECK_WORDS[self.met] + self._judged_by
-        few = f" ({self.few})" if self.few else ""
-        return f"{kind} {self.arm} {self.numbers}: {came}{few}"
+            came = CHECK_WORDS[self.met] + self._judged_by
+        return f"{kind} {self.arm} {self.numbers}: {came}" + f" ({self.few})" * bool(self.few)
 
     @property
     def remark(self) -> str:
@@ -159,17 +156,11 @@ class Control:
         return ", ".join(filter(None, (must, came)))
 
     @property
-    def cells(self) -> tuple[str, str, str]:
-        """What a table of controls says of it: its name, its number, and whether it satisfies the
-        claim, in capitals where it should not."""
-        name = (
-            f"{self.arm} ({kind})" if "planted" in (kind := ROLES.get(self.role, "")) else self.arm
-        )
-        satisfies = {"holds": "yes", "fails": "no"}.get(self.outcome, self.outcome)
-        satisfies = satisfies.upper() if self.met is False else satisfies
-        satisfies = reasons.NO_TEST if self.no_test else satisfies
-        few = f" ({self.few})" if self.few else ""
-        return name, f"{self.estimate} {self.interval}", satisfies + few
+    def satisfies(self) -> str:
+        """Whether it satisfies the claim, in capitals where it should not."""
+        words = {"holds": "yes", "fails": "no"}.get(self.outcome, self.outcome)
+        words = reasons.NO_TEST if self.no_test else words.upper() if self.met is False else words
+        return f"{words} ({self.few})" if self.few else words
 
     @property
     def state(self) -> str:
@@ -397,11 +388,10 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
-    listed = []
-    for r in map(row, data.statements):
-        now = turned.get(r.text, "") if r.outcome == "holds" else ""
-        listed.append(replace(r, now=now, earlier=earlier(r.outcome, data.changed, r.text)))
-    return listed
+    every = [row(s) for s in data.statements]
+    now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
+    before = (earlier(r.outcome, data.changed, r.text) for r in every)
+    return [replace(r, now=x, earlier=y) for r, x, y in zip(every, now, before, strict=True)]
 
 
 def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
@@ -511,20 +501,19 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         words = f"this control {reasons.IDLE}"
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
-    words, is_none = mirrors or words, bool(mirrors)
-    return Control(arm, outcome, *numbers, role, off, level, words, is_none, few)
+    last = mirrors or words, bool(mirrors), few
+    return Control(arm, outcome, *numbers, role, off, level, *last)
 
 
 def _seen(v: Verdict) -> tuple[str, str]:
     """How a control came out; where it only has too few units for a verdict, what its interval
     shows, with how many units there are."""
-    match = re.fullmatch(r"too few units: ([\d,]+) of ([\d,]+) (\w+)", v.reason)
+    few = re.fullmatch(r"too few units: (.+) of (.+) (\w+)", v.reason)
     (least, most), (low, high) = v.range, v.shown
     is_in, is_out = least < low and high < most, high <= least or low >= most
-    if match is None or not (is_in or is_out):
+    if few is None or not (is_in or is_out):
         return v.outcome, ""
-    have, needed, unit = match.groups()
-    return "holds" if is_in else "fails", f"{have} {unit}; a verdict needs {needed}"
+    return "holds" if is_in else "fails", few.expand(r"\1 \3; a verdict needs \2")
 
 
 def _unit(s: Statement) -> str:

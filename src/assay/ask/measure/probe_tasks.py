@@ -217,12 +217,6 @@ class ProbeTask(WithoutReads):
         names = [*self.source.column(self.table.label), *self.prompts.column(self.table.label)]
         return () if _numeric(names) else tuple(sorted(set(names)))
 
-    @property
-    def guess(self) -> str:
-        """What the control that reads nothing does; "" of a probe."""
-        which = "most frequent" if self.classes else "mean"
-        return f"guessing the {which} {self.table.label}" if self.control == MAJORITY else ""
-
     @cached_property
     def chance(self) -> float:
         """The accuracy of always predicting the most frequent label of the judged rows; for numbers
