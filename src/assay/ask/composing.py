@@ -262,8 +262,9 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
     by_text = dict(zip((statement.text for statement in made), askings, strict=True))
     study.verdict_notes = partial(verdict_notes.lines, study.asked, by_text, bearing)
     task = getattr(study.asked.by_label.get("main"), "task", None)
-    is_guess = isinstance(task, ProbeTask) and task.classes
-    guess = f"guessing the most frequent {task.table.label}" if is_guess else ""
+    guess = ""
+    if isinstance(task, ProbeTask) and task.classes:
+        guess = f"guessing the most frequent {task.table.label}"
     study.annotate = partial(annotated, study.text.study.read, by_text, guess)
 
 

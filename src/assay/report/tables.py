@@ -501,8 +501,8 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         words = f"this control {reasons.IDLE}"
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
-    last = mirrors or words, bool(mirrors), few
-    return Control(arm, outcome, *numbers, role, off, level, *last)
+    words, none = mirrors or words, bool(mirrors)
+    return Control(arm, outcome, *numbers, role, off, level, words, none, few)
 
 
 def _seen(v: Verdict) -> tuple[str, str]:
