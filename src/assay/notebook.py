@@ -26,7 +26,6 @@ from assay.report.checks import (
     noted,
     of_check,
     of_claim,
-    table,
 )
 from assay.report.evaluations import (
     baseline_heads,
@@ -39,7 +38,7 @@ from assay.report.evaluations import (
     write,  # noqa: F401  # what `display` asks for
 )
 from assay.report.interval_plot import axis_title, interval_plot
-from assay.report.pages import environment
+from assay.report.pages import environment, table
 from assay.report.tables import minus, rows
 from assay.report.vega import vega
 

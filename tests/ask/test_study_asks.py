@@ -201,6 +201,16 @@ def test_a_control_at_a_token_that_both_texts_share_changes_nothing(folder, tmp_
     assert shown.estimate == "0" and "excludes nothing" in shown.explains
 
 
+def test_a_control_of_two_patches_that_moves_both_to_one_token_is_no_test(folder, tmp_path):
+    patch = 'ablate = "zero"\nsite = "blocks.0.hook_resid_pre"\nposition = '
+    tables = capitals(f"{patch}3") + f'[[intervene]]\nname = "other"\n{patch}1\n'
+    path = study(folder, "one token", tables, "other.right - changed.right > 1")
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert {*judged.controls["other/token"].points} == {0.0}, "the same change on both sides"
+    why = "both sides use the same token here, so it is 0 whatever the model does"
+    assert judged.no_test("other/token") == why
+
+
 @pytest.mark.parametrize("chosen", ["", 'controls = ["heads"]', "controls = []"])
 def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_path):
     """Where all heads are cut, no other heads can stand in for them."""

@@ -627,7 +627,7 @@ def test_progress_goes_to_standard_error_alone(capsys):
 
 def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     """Of n alike the least and the greatest are limits of the median with 1 − 2^(1−n), and up to
-    1 − .025^(1/n) of all may be of another kind (Clopper and Pearson): 14 % at 24. Copies of one
+    1 − .025^(1/n) of all may be of another kind (Clopper and Pearson): 14% at 24. Copies of one
     prompt are one unit, and decide nothing."""
 
     def alike(vector, prompts):
@@ -636,7 +636,7 @@ def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
     v = check(alike)
     assert v.outcome == "holds"
     assert v.interval == pytest.approx((v.estimate,) * 2, abs=1e-11)
-    assert any("median" in n and "up to 14 % of all prompts" in n for n in v.judged.notes)
+    assert any("median" in n and "up to 14% of all prompts" in n for n in v.judged.notes)
     assert check(alike, holds="effect > 5").outcome == "fails"
     on_the_edge = check(alike, holds=f"effect > {v.estimate!r}")
     assert on_the_edge.outcome == "undecided"
@@ -900,7 +900,7 @@ def test_a_control_that_returns_minus_the_claims_number_is_no_test():
     assert (v.outcome, v.reason) == ("undecided", "no control is a test")
     assert v.row("token")[3] == "no test" and "the same measurement" in repr(v)
     v = check(moved, others=[5, 7], cache=False, ledger=False, **asked)
-    assert v.outcome == "holds" and v.row("token")[3] == "no"
+    assert v.outcome == "holds" and v.row("token")[3] == "no (strongest: position 7)"
 
 
 def test_the_layers_that_were_changed_are_named_and_counted():

@@ -621,8 +621,8 @@ def test_a_control_shows_the_interval_by_which_it_is_judged():
     p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.57", ledger=False)
     v = p.controls["permuted"]
     assert v.low < 0.57 < v.high and v.outcome == "fails" and v.shown[1] < 0.57 < v.interval[1]
-    shown = f"{v.estimate:.3f} [{v.shown[0]:.3f}, {v.shown[1]:.3f}] (80 %)"
-    assert shown in repr(p) and "at 80 %, the level by which controls are judged" in repr(p)
+    shown = f"{v.estimate:.3f} [{v.shown[0]:.3f}, {v.shown[1]:.3f}] (80%)"
+    assert shown in repr(p) and "at 80%, the level by which controls are judged" in repr(p)
     points = p.rows.loc[p.rows["arm"] == "permuted", "auroc"]
     half = stats.t.ppf(0.9, 19) * points.std(ddof=1) / 20**0.5
     assert v.shown[0] <= v.estimate - half + 1e-9 and v.shown[1] >= v.estimate + half - 1e-9

@@ -147,7 +147,7 @@ def test_a_value_that_there_cannot_be_is_not_said_to_be_found():
     v = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))}).verdict
     over = structs.replace(v, natural=(-math.inf, v.detectable[0] - 0.01))
     assert tables.describe_detectable(over) == (
-        "with so few units no possible value makes it hold with 80 % power"
+        "with so few units no possible value makes it hold with 80% power"
     )
     under = structs.replace(v, natural=(-math.inf, v.detectable[0] + 0.01))
     assert tables.describe_detectable(under) == tables.describe_detectable(v)

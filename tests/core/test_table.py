@@ -243,7 +243,7 @@ def test_truth_values_are_numbers_with_an_exact_interval():
     asked = {**ASK, "claim": "gated.right > 0.3", "unit": "seed", "bounds": (0, 1)}
     assert (
         assay.judge(runs, **asked).verdict.method
-        == "95 %, over seeds; exact for values between 0 and 1"
+        == "95%, over seeds; exact for values between 0 and 1"
     )
 
 

@@ -97,14 +97,13 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     behind = "less of the variance than random directions do; the difference is "
     said = sentences(compared).partition(behind)[2].replace("\N{NO-BREAK SPACE}", " ")
     gap = (compared["dictionary"]["fvu"]["estimate"] - compared["random"]["fvu"]["estimate"]) * 100
-    assert said.startswith(f"{gap:.1f} % [")
+    assert said.startswith(f"{gap:.1f}% [")
     left = compared["dictionary"]["fvu"]["estimate"]
     assert left > 1
     random = compared["random"]["fvu"]["estimate"]
     assert (
         f"tokens it leaves {left:#.3g} times the variance unexplained; a random dictionary that is "
-        f"on about as often leaves {100 * random:.1f}\N{NO-BREAK SPACE}% unexplained, "
-        in sentences(compared)
+        f"on about as often leaves {100 * random:.1f}% unexplained, " in sentences(compared)
     )
     assert not re.search(r"explains? \d", sentences(compared)), "one verb for all that is compared"
 

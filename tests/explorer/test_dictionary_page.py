@@ -166,7 +166,7 @@ def measured(estimate, half):
 
 
 def compared(ahead):
-    """What an evaluation found of a dictionary that explains 84 % of the variance."""
+    """What an evaluation found of a dictionary that explains 84% of the variance."""
     shares = {"dictionary": (0.84, 0.95), "random": (0.31, 0.2), "pca": (0.55, 0.5), "mean": (0, 0)}
     return {"tokens": 8064, "documents": 30, "rank": 32, "ahead": measured(ahead, 0.01)} | {
         name: {
@@ -186,14 +186,14 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     shelve(tmp_path / "s", "a" * 16, a, l0=31.5, **losses, compared=compared(0.53))
     page = client(tmp_path / "s").get(HOME).text.replace("\N{NO-BREAK SPACE}", " ")
     assert (
-        "On 8,064 tokens it explains 84.0 % of the variance; a random dictionary that is on "
-        "about as often explains 31.0 %, 32 principal components explain 55.0 %." in page
+        "On 8,064 tokens it explains 84.0% of the variance; a random dictionary that is on "
+        "about as often explains 31.0%, 32 principal components explain 55.0%." in page
     )
     assert evaluations.components({"rank": 1}) == "1 principal component"
-    recovered = "random directions recover 20.0 %, 32 principal components recover 50.0 %."
-    assert f"It recovers 95.0 % of the loss that mean ablation adds; {recovered}" in page
+    recovered = "random directions recover 20.0%, 32 principal components recover 50.0%."
+    assert f"It recovers 95.0% of the loss that mean ablation adds; {recovered}" in page
     assert "not shown" not in page
-    answer = "random directions do; the difference is 53.0 % [52.0 %, 54.0 %] of the variance.</p>"
+    answer = "random directions do; the difference is 53.0% [52.0%, 54.0%] of the variance.</p>"
     assert page.index(answer) < page.index("How good it is")
     assert "rises by 0.25 [0.21, 0.29]&nbsp;nats, measured on the first 8,064 tokens" in page
     assert "On all 744 tokens, 31.5 features are on" in page and "to 2.25" not in page

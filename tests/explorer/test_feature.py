@@ -106,7 +106,7 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
     words = {k: text.replace("\N{NO-BREAK SPACE}", " ") for k, text in words.items()}
     assert words[4].startswith(
         "Ablating it raises the loss by 0.012 [0.010, 0.015] nats where it is on: it helps. It "
-        f"fires on {100 * share:.3g} % of tokens, on many different ones; the most common is ["
+        f"fires on {100 * share:.3g}% of tokens, on many different ones; the most common is ["
     )
     assert words[5].startswith(
         "Ablating it lowers the loss by 0.031 [0.020, 0.042] nats where it is on: it hurts."

@@ -62,7 +62,7 @@ def test_what_was_frozen_is_judged_once(tmp_path, lab):
     known = registered.freeze(lab.store, experiment, preset)
     result = lab.run(experiment, "default")
     assert [j.verdict.n for j in result.judged] == [{"seed": 18}] * 2
-    assert result.judged[1].verdict.method.startswith("95 %, over ")
+    assert result.judged[1].verdict.method.startswith("95%, over ")
     assert result.inference == "confirmatory"
     shown = Lab(lab.store.root, Inline()).judge(experiment).to_json()
     assert shown == {**result.to_json(), "provenance": shown["provenance"]}

@@ -122,9 +122,56 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     assert "noun" not in brief
     assert "control far 0.00" in full and "less 0.70" in full
     assert re.search(r"noun [\d.]+: satisfies the claim too", full)
-    fails = {**sample.verdicts()[3], "outcome": "fails", "detectable": [0.5, None]}
-    assert "power" in tables.text(sample.of(fails), verbose=True)
-    assert "power" not in tables.text(sample.of(fails))
+    open_, fails = (
+        {**sample.verdicts()[3], "outcome": outcome, "detectable": [0.5, None]}
+        for outcome in ("undecided", "fails")
+    )
+    assert "80% power if the true value is 0.5 or more" in tables.text(
+        sample.of(open_), verbose=True
+    )
+    assert "power" not in tables.text(sample.of(open_))
+    assert "power" not in tables.text(sample.of(fails), verbose=True), "it is decided"
+
+
+def test_a_control_with_too_few_units_for_a_verdict_is_shown_as_its_interval_shows_it():
+    like = sample.entry("c", "undecided", 1.0, 0.9, 1.1, allowed=(0.5, None))
+    few = {"reason": "too few units: 15 of 20 pairs"}
+    made = {
+        "out": sample.control("out", "undecided", 0.1, 0.0, 0.2, like) | few,
+        "in": sample.control("in", "undecided", 0.9, 0.8, 1.0, like) | few,
+        "both": sample.control("both", "undecided", 0.5, 0.2, 0.8, like) | few,
+    }
+    words = tables.text(sample.of(like | few | {"controls": made}), verbose=True)
+    has = "(15 pairs; a verdict needs 20)"
+    assert f"✓ control out 0.10: does not satisfy the claim {has}" in words
+    assert f"! control in 0.90: satisfies the claim {has}" in words
+    assert "? control both 0.50 [0.20, 0.80]: undecided\n" in words
+
+
+@pytest.mark.parametrize(
+    ("line", "before"),
+    [
+        ("it was judged before pairs were added (undecided): c: more", "undecided"),
+        ("the same sentence was judged earlier, in g15 (holds): c: more", ""),
+        ("the same sentence was judged earlier, in g15 (fails): c: less", ""),
+        ("also judged on the same pairs, in g15: “c: more” (undecided; < -0.5)", ""),
+    ],
+)
+def test_an_earlier_verdict_on_the_same_claim_is_shown_next_to_it(line, before):
+    data = sample.of(sample.entry("c: more", "holds", 1.0, 0.9, 1.1))
+    (row,) = tables.rows(structs.replace(data, changed=(line,)))
+    assert row.earlier == before
+    html = pages.index([{"data": data, "href": "c.html", "title": "c"}])
+    assert "↺" not in html
+    shown = structs.replace(data, changed=(line,))
+    html = pages.index([{"data": shown, "href": "c.html", "title": "c"}])
+    assert ('<sup title="undecided in an earlier look">↺</sup>' in html) == bool(before)
+    assert ("(undecided in an earlier look)" in pages.page(shown)) == bool(before)
+
+
+def test_options_that_were_changed_until_a_claim_held_are_shown_next_to_it():
+    note = "the same claim was judged before on this machine, with other options: undecided, holds"
+    assert tables.earlier("holds", [note]) == "undecided"
 
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
@@ -241,7 +288,7 @@ def test_a_control_is_shown_with_the_interval_by_which_it_fails():
     assert read.controls["again"].shown == control.shown
     line = tables.control("control", "again", control, judged).line
     low, high = (digits.number(s * half[0.8], 1) for s in (-1, 1))
-    assert f"[{low}, {high}] (80 %): does not satisfy the claim" in line, line
+    assert f"[{low}, {high}] (80%): does not satisfy the claim" in line, line
     assert "narrower" not in judged.to_json()
 
 
@@ -390,6 +437,11 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
     data = ResultData(notes=(*routine, *other, doubt))
     every = [f"note: {x}" for x in (doubt, *other, *routine)]
     assert statements.below(data, all_of_them=True) == every
+    leak = (
+        "within: {day} alone determines mood in every judged row: a probe can read the day instead"
+    )
+    seeds = "claim 1: single seeds of a control would satisfy the claim: 8 of 8 for within/bag"
+    assert statements.notes_in_order([*other, seeds, leak], 2) == [leak, seeds, *other]
     rest = "3 more notes on how it was measured: on the report's page, or with --verbose"
     assert statements.below(data) == [*every[:3], rest]
     few = structs.replace(data, notes=(*routine, doubt))

@@ -109,7 +109,7 @@ def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough():
     assert outlined(prospect) == [
         "Forecast: it holds. With its controls, only 0% of such experiments would decide it: it "
         "is underpowered.",
-        "With 6 seeds, the 95 % interval is the estimate ± 0.1, and the threshold is 0.2 away.",
+        "With 6 seeds, the 95% interval is the estimate ± 0.1, and the threshold is 0.2 away.",
         "Without its controls, 6 seeds would decide it.",
     ]
     first, *_, need = outlined(replace(prospect, power=1.0))

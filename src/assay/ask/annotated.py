@@ -18,6 +18,7 @@ from assay.core.claims import Claim, Estimate
 from assay.core.columns import LOCATING, Column
 from assay.core.heavy import xr
 from assay.core.results import Estimated, Judged
+from assay.core.rounding import are_unmoved
 
 Arms = Mapping[str, "xr.Dataset"]
 EXTREMES = ("max", "min", AT)
@@ -42,11 +43,11 @@ class Extreme(NamedTuple):
 
 
 def annotated(
-    reads: tuple[Read, ...], askings: Mapping[str, Asking], s: Any, arms: Arms
+    reads: tuple[Read, ...], askings: Mapping[str, Asking], guess: str, s: Any, arms: Arms
 ) -> Judged | Estimated:
     """A judged claim or an estimate with the unit of its measures, if its author gives none, the
     level at which its extreme is, and the numbers of the unchanged model; `askings` by their
-    texts."""
+    texts. `guess` says what `main` does where it is no model but a guess at a probe's labels."""
     statement = s.claim if isinstance(s, Judged) else s.statement
     unit = "" if s.unit not in ("", "1") else _unit(reads, statement, arms)
     taken = [] if getattr(s, "curve", None) else extremes(askings.get(s.text), statement, arms)
@@ -61,7 +62,26 @@ def annotated(
     elif len(its_extremes) == 1 and s.n:
         at = f"at each {next(iter(s.n))}'s own {' and '.join(its_extremes[0].over)}"
     sides = s.sides or _unchanged(statement, arms)
+    if guess:
+        sides = {f"{guess} ({k})" if k.startswith("main.") else k: x for k, x in sides.items()}
+    if isinstance(s, Judged):
+        s = msgspec.structs.replace(s, no_tests=dict(_alike(s, arms)))
     return msgspec.structs.replace(s, measured_in=unit, at=at, sides=sides)
+
+
+def _alike(judged: Judged, arms: Arms) -> Iterator[tuple[str, str]]:
+    """The controls that make the same change on both sides of a comparison, such as a/token and
+    b/token where the same token was chosen for both, and why they are no test."""
+    names = {c.name for c in condition(judged.claim.condition).columns}
+    for control in judged.controls:
+        for twin in judged.claim.twins.get(control, ()):
+            pairs = ((arms[control], arms[twin], n) for n in names)
+            if are_unmoved((x[n].values, y[n].values) for x, y, n in pairs):
+                same = (
+                    "use the same token" if control.endswith("/token") else "make the same change"
+                )
+                number = f"{judged.controls[control].estimate:g}"
+                yield control, f"both sides {same} here, so it is {number} whatever the model does"
 
 
 def _unchanged(statement: Claim | Estimate, arms: Arms) -> dict[str, float]:

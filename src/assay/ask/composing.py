@@ -29,6 +29,7 @@ from assay.ask.annotated import annotated
 from assay.ask.contents import Contents
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.measuring import OF_PROMPTS
+from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.sides import Side
 from assay.ask.text import PlacedError, Text, parsed, read, read_whole
@@ -260,7 +261,11 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
     ]
     by_text = dict(zip((statement.text for statement in made), askings, strict=True))
     study.verdict_notes = partial(verdict_notes.lines, study.asked, by_text, bearing)
-    study.annotate = partial(annotated, study.text.study.read, by_text)
+    task = getattr(study.asked.by_label.get("main"), "task", None)
+    guess = ""
+    if isinstance(task, ProbeTask) and task.classes:
+        guess = f"guessing the most frequent {task.table.label}"
+    study.annotate = partial(annotated, study.text.study.read, by_text, guess)
 
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:

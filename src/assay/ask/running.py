@@ -162,7 +162,7 @@ class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ...     model=Model(name="smollm2"),
         ...     prompts=Prompts(text="The capital of {country} is", file="capitals.csv"),
         ...     read=Read(name="known", accuracy=(" {capital}", " {foil}")),
-        ...     claim=Claim(text="It knows more than 70 %", holds="main.known > 0.7"),
+        ...     claim=Claim(text="It knows more than 70%", holds="main.known > 0.7"),
         ... )
         >>> print(study.to_toml().splitlines()[0])
         question = "Does SmolLM2 know capitals?"

@@ -85,7 +85,7 @@ def _numbered(bearing: Sequence[str], numbers: Mapping[str, int]) -> Iterator[st
 def _of_claim(
     questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
 ) -> Iterator[str]:
-    claim = judged.claim
+    claim, drawn = judged.claim, dict[str, Verdict]()
     for name in claim.must_fail:
         part = questions.by_label.get(name)
         if part is None or part.control is None or name not in arms:
@@ -102,9 +102,10 @@ def _of_claim(
         elif BLOCKS in arms[name]:
             yield from _say_blocks(name, arms[name][BLOCKS], _own_blocks(part.task.intervention))
         elif part.task.drawn and name in judged.controls:
-            yield from _draws(part, judged.controls[name])
+            drawn[name] = judged.controls[name]
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
         yield from _chosen(questions, part, arms[claim.of])
+    yield from _draws(drawn)
     yield from _highest(asking, judged, arms)
     yield from _too_small(judged)
 
@@ -339,15 +340,17 @@ def _levels_with(found: xr.DataArray) -> str:
     return f" at {' and '.join(words)}" if 0 < len(words) <= NAMED else ""
 
 
-def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
-    """Say how many draws of a control would satisfy the claim alone, if any does: draws of opposite
-    effects can have a mean near 0."""
-    (low, high), numbers = verdict.range, verdict.points
-    passing = sum(low <= x <= high for x in numbers)
-    if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
-        each = "; ".join(f"{x:.3g}{', passes' if low <= x <= high else ''}" for x in numbers)
-        words = f"{part.label}: {passing} of {len(numbers)} seeds would pass alone"
-        yield f"{words}: {each}" if passing < len(numbers) <= NAMED else words
+def _draws(controls: Mapping[str, Verdict]) -> Iterator[str]:
+    """Say how many draws of each control would satisfy the claim alone, if any does: draws of
+    opposite effects can have a mean near 0."""
+    passing = []
+    for name, verdict in controls.items():
+        (low, high), numbers = verdict.range, verdict.points
+        count = sum(low <= x <= high for x in numbers)
+        if verdict.units[:1] == ("seed",) and count and verdict.outcome != "holds":
+            passing.append(f"{count} of {len(numbers)} for {name}")
+    if passing:
+        yield f"single seeds of a control would satisfy the claim: {', '.join(passing)}"
 
 
 def _highest(asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Claimed(NamedTuple):
 class JudgedTable(Concluded):
     """The verdict on a table, with its rows and what was asked of them."""
 
-    heads: ClassVar[Sequence[str]] = (HEADS[0], "estimate [95 %]", HEADS[3])
+    heads: ClassVar[Sequence[str]] = (HEADS[0], "estimate [95%]", HEADS[3])
     """The columns of the table of controls."""
     about: ClassVar[Mapping[str, Any]] = {}
 

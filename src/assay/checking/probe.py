@@ -225,7 +225,7 @@ class ProbeCheck(Concluded):
         one."""
         *_, satisfies, explanation = HEADS
         column = [satisfies] * bool(self.judged)
-        return ("", "accuracy [95 %]", "AUROC", "probe's lead in AUROC", *column, explanation)
+        return ("", "accuracy [95%]", "AUROC", "probe's lead in AUROC", *column, explanation)
 
     def headline(self) -> str:
         """Say whether the text alone gives each label away, and then the verdict, or that nothing
@@ -967,7 +967,7 @@ def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
 
 def _drifts(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> bool:
     """Whether the groups of a label move with their place among them, in some direction in which
-    they vary most: by Spearman's rank correlation, at the .1 % level for all directions
+    they vary most: by Spearman's rank correlation, at the .1% level for all directions
     together."""
     p = []
     for rows in (np.flatnonzero(y), np.flatnonzero(~y)):

@@ -13,7 +13,7 @@ ALIKE = 0.05
 do by rounding in a batch of another size."""
 AGAIN = 7
 """How many further calls have to agree with one that differs from the first two: of a noisy yes or
-no, p²(1 − p)⁸ < 0.7 % of calls are like that."""
+no, p²(1 − p)⁸ < 0.7% of calls are like that."""
 CLEAR = 3.0
 """A change for good is more than so many times that between calls that agree."""
 IN_ORDER = 8

@@ -40,8 +40,10 @@ TAKEN_OUT = ("heads", "neurons", "latents")
 """The kinds of which the model loses parts."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
-HEADS = ("control", "draws", "strongest [95 %]", "satisfies the claim", "alternative explanation")
+HEADS = ("control", "draws", "strongest [95%]", "satisfies the claim", "alternative explanation")
 """The columns of the table of controls."""
+SHORT = 16
+"""Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
 """Between two columns; the characters of a line where there is no terminal; those of the last
 column at least."""
@@ -256,7 +258,7 @@ class Concluded(Shown):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Give its 95 % interval."""
+        """Give its 95% interval."""
         return self.judged.interval if self.judged else (math.nan, math.nan)
 
     def number(self, value: float, low: float, high: float) -> str:
@@ -265,7 +267,7 @@ class Concluded(Shown):
         return " ".join(estimate(value, low, high, edges))
 
     def level(self, control: str) -> str:
-        """Name the level of a control's interval as it is shown, " (80 %)", where it is not the one
+        """Name the level of a control's interval as it is shown, " (80%)", where it is not the one
         of the claim's."""
         level = narrower_level(self.controls[control]) if control in self.controls else ""
         return f" ({level})" if level else ""
@@ -279,7 +281,7 @@ class Concluded(Shown):
         level = narrower_level(self.controls[names[0]])
         return (
             f"{', '.join(names)}: shown at {level}, the level by which controls are judged; the "
-            "interval at 95 % reaches into the range of the claim",
+            "interval at 95% reaches into the range of the claim",
         )
 
     @property
@@ -416,6 +418,8 @@ class Check(Concluded):
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
             names = ", ".join(a for a in some[:3] if not a.startswith(control))
             satisfies += f", {len(some)} of {draws}{f': {names}' if names else ''}"
+        elif draws > 1 and not v.arm.startswith(control) and len(v.arm) < SHORT:
+            satisfies += f" (strongest: {v.arm})"
         satisfies = NO_TEST if self.no_test(control) else satisfies
         numbers = self.number(*self.numbers(control)) + self.level(control)
         return control, str(draws), numbers, satisfies, in_words(why)

@@ -27,7 +27,7 @@ _KEPT = 200
 Bounds = tuple[float, float]
 FEW = 12
 """With fewer units Student's t contains the mean of bounded ones too rarely: that of six units from
-Beta(3, .2) in 87 % of cases (benchmarks/coverage/README.md)."""
+Beta(3, .2) in 87% of cases (benchmarks/coverage/README.md)."""
 
 
 def exact_bounds(

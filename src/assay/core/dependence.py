@@ -48,7 +48,7 @@ LIKELY = 1.8
 """That ratio from which units may be near-copies; where there are n, it is 9/n higher."""
 WARNS, RAISED = 1.6, 40.0
 """That ratio from which a warning says so, though it does not decide; where there are n, it is
-RAISED/n higher. Of 200 tables of independent rows, with few numbers behind many, 2 % reach it."""
+RAISED/n higher. Of 200 tables of independent rows, with few numbers behind many, 2% reach it."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST_COMPARED, MOST = 6, 8, 2_000
@@ -239,7 +239,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
         Grouping(
             run,
             f"each {unit} is averaged over {count} {plural(run, count)}, which account for "
-            f"{100 * max(0.0, share):.0f} % of the variance",
+            f"{100 * max(0.0, share):.0f}% of the variance",
             clustered(cells.terms, cells.statistic, [cells.places(unit), of], level),
             p < CARRIES,
             f'unit=["{unit}", "{run}"], or fixed="{run}" if the claim is about these {count} only',
@@ -325,7 +325,7 @@ def _named(
         as_unit = f'unit="{name}" with {mean} in the claim, or ' if count >= FEWEST else ""
         yield Grouping(
             name,
-            f"{words} for {100 * max(0.0, share):.0f} % of the variance",
+            f"{words} for {100 * max(0.0, share):.0f}% of the variance",
             clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level),
             p < CARRIES,
             f'{as_unit}fixed="{name}" if the claim is about these {count} only',

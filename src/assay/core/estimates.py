@@ -40,7 +40,7 @@ Terms = Mapping[str, np.ndarray]
 
 
 def limits(i: Interval) -> tuple[float, float]:
-    """Give the ends of an interval; NaN where more than 1 % of its draws are undefined: one of the
+    """Give the ends of an interval; NaN where more than 1% of its draws are undefined: one of the
     rest would leave out just the extreme ones."""
     return (i.low, i.high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
 
@@ -380,7 +380,7 @@ def verify(exact: Exact, arms: Arms) -> Verified:
 def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope = "") -> Estimated:
     """Compute an Estimate with its intervals; the seeds of diverged runs are left out and counted.
 
-    No interval where more than 1 % of the draws are undefined: one of the rest would leave out just
+    No interval where more than 1% of the draws are undefined: one of the rest would leave out just
     the extreme ones. A mean whose units all lie on natural bounds has the exact one that a claim
     about it would have.
 

@@ -76,7 +76,7 @@ def columns(names: Sequence[str], rows: Iterable[Sequence]) -> dict[str, list]:
 
 
 def summary(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean and its 95 % Student-t interval (mean, low, high); a single value has no interval and
+    """Mean and its 95% Student-t interval (mean, low, high); a single value has no interval and
     gives NaN limits.
 
     Formula: x̄ ± t₀.₉₇₅,ₙ₋₁ · s/√n over the values that are not NaN.
@@ -283,7 +283,7 @@ def _lines(group: Sequence[Estimated]) -> Figure:
     levels, count = curve.levels, len(curve.levels)
     few_whole = count <= MARKED and all(float(x).is_integer() for x in levels)
     which = "Each" if several else "The"
-    note = f"{which} band covers {curve.all_levels} together in 95 % of cases."
+    note = f"{which} band covers {curve.all_levels} together in 95% of cases."
     return Figure(
         "; ".join(e.text for e in group) if len(group) < 3 else f"{len(group)} curves over {over}",
         table if several else {k: x for k, x in table.items() if k != "curve"},
@@ -320,7 +320,7 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
         x=dim,
         y="estimate",
         band=("low", "high"),
-        note=f"The intervals cover {c.all_levels} together in 95 % of cases. "
+        note=f"The intervals cover {c.all_levels} together in 95% of cases. "
         + e.clear_of_zero * (not is_pair),
         y_title=e.measured,
         rules=((0.0, "0"), *_references(e)),

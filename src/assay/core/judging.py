@@ -104,7 +104,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     A pure function of the measures. `scope` names the model, site and text, as a phrase or as a
     function of what was read. The outcome *holds* requires that every control is beaten, and that
     no arm satisfies the claim in which a credited part was not learned. Arms that no claim names
-    are judged at 95 % where the level is stricter.
+    are judged at 95% where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     level = claim.level(level)
@@ -1198,5 +1198,5 @@ def widened_folds(units: Sequence[str], i: Interval) -> str:
 
 
 def percent(level: float) -> str:
-    """Write a level with two digits of what it leaves out: 95 %, 99.69 %, 99.9985 %."""
-    return f"{round(100 * level, 1 - math.floor(math.log10(100 * (1 - level)))):.12g} %"
+    """Write a level with two digits of what it leaves out: 95%, 99.69%, 99.9985%."""
+    return f"{round(100 * level, 1 - math.floor(math.log10(100 * (1 - level)))):.12g}%"

@@ -23,13 +23,13 @@ still."""
 
 
 def find_outliers(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
-    """Find the fewer units on one side of a gap that normal units have in 1 % of cases; none where
+    """Find the fewer units on one side of a gap that normal units have in 1% of cases; none where
     there is no such gap.
 
     Formula: the widest gap between neighbours over the standard deviation within the two groups
     that it parts (n − 2 degrees of freedom), at the split where that is largest
-    Range: with 10 % of units far from all others (6 to 36 units), 9 in 10 sets that have one are
-    noticed; exponential units are called apart in 6 to 27 % of sets, log-normal ones in 12 to 57 %
+    Range: with 10% of units far from all others (6 to 36 units), 9 in 10 sets that have one are
+    noticed; exponential units are called apart in 6 to 27% of sets, log-normal ones in 12 to 57%
     """
     x = np.sort(units[np.isfinite(units)])
     # numbers that agree to 12 digits are the same, in whatever order they were added up
@@ -74,6 +74,6 @@ def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:
 
 @lru_cache(maxsize=64)
 def _usual(n: int) -> float:
-    """The gap that normal units exceed in 1 % of sets."""
+    """The gap that normal units exceed in 1% of sets."""
     samples = np.sort(normal(np.array([0]), "apart", n, (_WORLDS, n))[0].astype(np.float64), axis=1)
     return float(np.quantile(_gaps(samples).max(1), 1 - RATE))

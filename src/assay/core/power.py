@@ -132,7 +132,7 @@ def detectable(
     level: float = 0.95,
     controls: Callable[[float], float] = lambda truth: 1.0,
 ) -> tuple[float, float]:
-    """Tell from which to which true value at least 80 % of such experiments would find the claim to
+    """Tell from which to which true value at least 80% of such experiments would find the claim to
     hold.
 
     `controls` gives the chance that controls and planted effects come out as required at a value,
@@ -196,7 +196,7 @@ def enough(
     level: float = 0.95,
     narrowed: float = math.inf,
 ) -> int | None:
-    """Compute the fewest units of a factor with which 80 % of experiments would be decided if the
+    """Compute the fewest units of a factor with which 80% of experiments would be decided if the
     estimate were the truth.
 
     Of two `factors` the first is counted, and the second grows in proportion. The squared standard
@@ -273,7 +273,7 @@ ON = Price("no number of units: the estimate lies on the threshold")
 
 
 def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
-    """Say about how many more units would let 80 % of experiments decide the claim if the estimate
+    """Say about how many more units would let 80% of experiments decide the claim if the estimate
     were the truth."""
     (hold_low, hold_high), (fail_low, fail_high) = claim.edges
     between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
@@ -319,7 +319,7 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
 
 
 def _fewest_of_these(claim: Claim, i: Interval, bounds: Bounds, level: float) -> int | None:
-    """Compute about how many units like these would decide a claim in 80 % of experiments, where
+    """Compute about how many units like these would decide a claim in 80% of experiments, where
     they lie between bounds; None where all lie on bounds, of which the law is known.
 
     Formula: an exact limit is off by hypot(s (x - bound), z sd/sqrt(n)), with s = 1 -

@@ -164,7 +164,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     bounds: Numbers | None = None
     natural: Range | None = None
     detectable: Reach = ()
-    """The range of true values at which 80 % of such experiments would find the claim to hold, with
+    """The range of true values at which 80% of such experiments would find the claim to hold, with
     controls and planted effects as required; (NaN, NaN) for no value."""
     detectable_alone: Reach = ()
     """That range by the method's interval alone, whatever controls and planted effects give."""
@@ -189,7 +189,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
     narrower: Range = ()
-    """The interval by which a control fails, at 80 %, where its usual one reaches into the range to
+    """The interval by which a control fails, at 80%, where its usual one reaches into the range to
     hold; () of others, and in files of older versions."""
 
     @property
@@ -835,7 +835,7 @@ class ResultData(Written, frozen=True, kw_only=True):
 
 
 def control_level(level: float) -> float:
-    """Give the level of a control's own interval: 80 % where the claim's is 95 %.
+    """Give the level of a control's own interval: 80% where the claim's is 95%.
 
     Args:
         level: of the claim's interval.
@@ -849,12 +849,12 @@ def control_level(level: float) -> float:
 
 
 def narrower_level(v: Verdict) -> str:
-    """The level of the interval by which a control fails, "80 %", where the printed one reaches
+    """The level of the interval by which a control fails, "80%", where the printed one reaches
     into the range to hold; "" where that lies outside as well."""
     (low, high), printed = v.range, re.match(r"([\d.]+) ?%", v.method)
     if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
         return ""
-    return f"{100 * control_level(float(printed[1]) / 100):.4g} %"
+    return f"{100 * control_level(float(printed[1]) / 100):.4g}%"
 
 
 def signed(sign: str, edge: float, outward: float) -> str:

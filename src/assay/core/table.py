@@ -774,7 +774,7 @@ def _of_the_median(
     share = 1 - ((1 - level) / 2) ** (1 / n)
     note = (
         f"{all_of(n)} {plural(unit, n)} have the same number: the verdict is about the median "
-        f"{unit}, and not about the mean, since up to {100 * share:.0f} % of all "
+        f"{unit}, and not about the mean, since up to {100 * share:.0f}% of all "
         f"{plural(unit, 2)} may be of a kind that is not among these {n}"
     )
     return by_median, [note]

@@ -197,7 +197,7 @@ class BatchTopK:
         """Set the threshold to the mean of the smallest kept values of batches.
 
         A mean along the training would lag behind the encoder: after 120 steps on planted features
-        it let 84 % more features through than were asked for.
+        it let 84% more features through than were asked for.
         """
         least = torch.stack([notes["least"] for notes in noted]).mean(0)
         state["threshold"].copy_(least[:, None].expand_as(state["threshold"]))

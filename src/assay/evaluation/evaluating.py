@@ -68,7 +68,7 @@ def evaluate(
     watch: Watch = warn,
     **options: Any,
 ) -> Evaluation:
-    """Measure dictionaries: every core measure of each, with its 95 % interval over documents.
+    """Measure dictionaries: every core measure of each, with its 95% interval over documents.
 
     The result is kept in the store at `root`, identified by the content of dictionary, model and
     text and by the setting. An interrupted evaluation resumes.

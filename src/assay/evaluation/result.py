@@ -93,7 +93,7 @@ class Evaluation(Shown):
         return {**self.data, "notes": self.notes, "definitions": definitions}
 
     def to_pandas(self) -> pd.DataFrame:
-        """Give a row for each dictionary and measure: estimate, limits of its 95 % interval, unit,
+        """Give a row for each dictionary and measure: estimate, limits of its 95% interval, unit,
         documents; NaN without an interval."""
         import pandas as pd
 
@@ -208,7 +208,7 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
         x_log=True,
         x_title="L0 (features on per token)",
         y_title=y_title,
-        note="Bars are 95 % intervals over documents."
+        note="Bars are 95% intervals over documents."
         if any(map(math.isfinite, table["low"]))
         else "",
     )

@@ -1,4 +1,4 @@
-"""From sums per document to measures: each an estimate with its 95 % interval over documents, or
+"""From sums per document to measures: each an estimate with its 95% interval over documents, or
 the reason why it has none."""
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def effect(row: Mapping[str, Any], column: str, alone: bool = False) -> Markup:
 
 def percent(share: float | None, digits: int = 3) -> str:
     """A share in percent: the rarest features are on at one token of a million."""
-    return "–" if share is None else f"{number(100 * share, digits)}\N{NO-BREAK SPACE}%"
+    return "–" if share is None else f"{number(100 * share, digits)}%"
 
 
 def recall(row: Mapping[str, Any], digits: int = 3) -> str:

@@ -212,7 +212,7 @@ def _distance(claim: Claim, estimate: float) -> float:
 def _decided(
     claim: Claim, i: Interval, rivals: Sequence[tuple[Interval, Between]]
 ) -> tuple[str, float]:
-    """What 80 % of such experiments come to if the estimate is the truth, and in which share of
+    """What 80% of such experiments come to if the estimate is the truth, and in which share of
     them the claim is decided, controls included."""
     holds, fails = chance(claim, i, i.estimate)
     outcome = "holds" if holds >= CHANCE else "fails" if fails >= CHANCE else "undecided"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,8 +22,8 @@ from assay.core.results import Judged, Verdict, narrower_level
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
-from assay.report.pages import coded, environment
-from assay.report.tables import SIGNS, minus, quantity, row, units
+from assay.report.pages import coded, control_table, environment, table
+from assay.report.tables import AGAIN, SIGNS, earlier, minus, quantity, row, units
 
 Saved: TypeAlias = Check | ProbeCheck | JudgedTable
 
@@ -105,8 +105,9 @@ def page(path: Path, value: Saved) -> str:
     stated = None
     if (judged := shown(value)) is not None:
         text = value.question.sentence or judged.text
-        caveat = (value.caveat,) if isinstance(value, ProbeCheck) and value.caveat else ()
-        claimed = structs.replace(judged, text=text, notes=caveat)
+        caveat = [value.caveat] if isinstance(value, ProbeCheck) and value.caveat else []
+        again = [x for x in value.remarks if AGAIN.fullmatch(x)]
+        claimed = structs.replace(judged, text=text, notes=(*caveat, *again))
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
@@ -119,6 +120,7 @@ def _parts(value: Saved) -> dict[str, Any]:
         "value": value,
         "judged": judged,
         "row": row(judged) if judged else None,
+        "earlier": earlier(judged.outcome, value.remarks) if judged else "",
         "claimed": value.question.sentence or value.question.holds,
         "probe": isinstance(value, ProbeCheck),
         "lines": number_lines(value),
@@ -145,15 +147,12 @@ def number_lines(value: Saved) -> list[str]:
 
 
 def controls(value: Saved) -> Markup:
-    """What a picture of the controls lacks, as a table: of a check their draws and what they would
-    explain, of a probe its other measures, the probe's own first; nothing of a judged table."""
-    if isinstance(value, JudgedTable):
-        return Markup("")
-    if isinstance(value, ProbeCheck):
-        return table(value.heads, [tuple(map(minus, row)) for row in value.cells()])
-    rows = [map(minus, value.row(name)) for name in value.controls]
-    name, count, _, *more = HEADS
-    return table((name, count, *more), [(x, n, *words) for x, n, _, *words in rows])
+    """The controls as a table: of a check and of a judged table each with its number, of a probe
+    each with all measures, the probe's own first."""
+    if not isinstance(value, Check):
+        return table(value.heads, value.cells(), "controls" * (not isinstance(value, ProbeCheck)))
+    rows = [value.row(name) for name in value.controls]
+    return control_table([(name, *words) for name, _, *words in rows], [row[1] for row in rows])
 
 
 def draws(value: Saved) -> Markup:
@@ -167,8 +166,8 @@ def draws(value: Saved) -> Markup:
             level = f" ({narrower})" if (narrower := narrower_level(v)) else ""
             came = reasons.NO_TEST if value.judged.no_test(arm) else CONTROL[v.outcome]
             rows.append((arm, placed.control, value.number(v.estimate, *v.shown) + level, came))
-    heads = ("draw", HEADS[0], "estimate [95 %]", HEADS[3])
-    return table(heads, [tuple(map(minus, row)) for row in rows]) if rows else Markup("")
+    heads = ("draw", HEADS[0], "estimate [95%]", HEADS[3])
+    return table(heads, rows) if rows else Markup("")
 
 
 def of_check(value: Saved) -> Figure:
@@ -188,9 +187,3 @@ def noted(notes: Iterable[str]) -> Markup:
     """Notes as a list; nothing where there are none."""
     macros: Any = environment().get_template("tables.html").module
     return Markup(macros.listed(coded(minus(note)) for note in notes))
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
-    """Words as an HTML table, whose rows are cards on a small screen."""
-    macros: Any = environment().get_template("tables.html").module
-    return Markup(macros.table(heads, rows))

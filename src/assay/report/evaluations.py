@@ -182,7 +182,7 @@ def percent(share: float, *others: float) -> str:
     1 by default); the sign stays on the line of its number."""
     values = {share, *(others or (0.0, 1.0))}
     enough = (p for p in range(1, 6) if len({f"{100 * x:.{p}f}" for x in values}) == len(values))
-    return tables.minus(f"{100 * share:.{next(enough, 6)}f}") + "\N{NO-BREAK SPACE}%"
+    return tables.minus(f"{100 * share:.{next(enough, 6)}f}") + "%"
 
 
 def components(compared: JSON) -> str:

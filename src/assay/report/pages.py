@@ -40,10 +40,10 @@ OPEN = 5
 """So many cards and estimates are open; the others fold out."""
 UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
 """The space between a number or its interval and a unit, where no line may break."""
-FOLDED = 4
-"""A list of so many numbers in a note folds out."""
-LISTED = re.compile(r".{1,80} [-−]?\d[\d.e+−-]*(, passes)?")
-"""An item of such a list."""
+CONTROLS = ("control", "draws", "estimate [95%]", "satisfies the claim", "alternative explanation")
+"""The columns of a table of controls."""
+RIVAL = re.compile(r"; a control for another explanation: [^(;]*[^(; ]")
+"""What a note on an arm has that the table of controls says."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
 PLURAL = WORDS | {"holds": "hold", "fails": "fail", "finding": "estimates without a verdict"}
 
@@ -67,6 +67,7 @@ def environment() -> Environment:
         "kinds": tables.KINDS,
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
+        "control_table": control_table,
         "frozen_lines": statements.frozen_lines,
         "frozen_others": statements.frozen_others,
         "style": Markup(palette.css() + palette.styles("intervals.css", "style.css")),
@@ -74,7 +75,7 @@ def environment() -> Environment:
     env.filters |= {
         "minus": lambda text: UNITED.sub("\N{NO-BREAK SPACE}", tables.minus(str(text))),
         "prose": prose,
-        "found": tables.describe_detectable,
+        "power": tables.power,
         "explanation": in_words,
         "origin": lambda text: f", {text}" if text == reasons.GIVEN else f" ({text})",
         "tallied": lambda data: tables.tallied(data.verdicts),
@@ -110,29 +111,30 @@ def coded(text: str) -> Markup:
     return Markup(re.sub("`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _note(text: str) -> Markup:
-    """A note as a sentence, with a list of numbers folded; the name that it begins with stays as
-    the study spells it."""
-    text, listed = _split_list(text)
-    name, colon, words = text.partition(": ")
-    shown = coded(_sentence(text))
-    if colon and re.fullmatch(r"[\w-]+(/[\w./-]+)?", name):
-        shown = Markup("<code>{}</code>: {}").format(name, coded(words))
-    if not listed:
-        return shown
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> Markup:
+    """Words as an HTML table without empty columns, whose rows are cards on a small screen; nothing
+    where there are no rows."""
     macros: Any = environment().get_template("tables.html").module
-    fold = Markup("{}<details><summary>all {}</summary>{}</details>")
-    return fold.format(shown, len(listed), Markup(macros.listed(listed)))
+    columns = [c for c in zip(heads, *rows, strict=True) if any(c[1:])]
+    heads, *rows = zip(*columns, strict=True) if columns else [()]
+    cells = [tuple(map(tables.minus, row)) for row in rows]
+    return Markup(macros.table(heads, cells, kind) if rows else "")
 
 
-def _split_list(text: str) -> tuple[str, list[str]]:
-    """A note without the list of numbers that it ends with, and that list: "x: 0 of 4 heads pass:
-    1.2 0.3; 1.3 −0.1; …"; an empty one of few or of other things."""
-    head, colon, _ = text.partition("; ")[0].rpartition(": ")
-    listed = text[len(head) + len(colon) :].split("; ")
-    if len(listed) < FOLDED or not all(map(LISTED.fullmatch, listed)):
-        return text, []
-    return head, listed
+def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> Markup:
+    """Controls with their numbers, whether they satisfy the claim, and what would then explain it;
+    with their draws, if some have several."""
+    counts = draws if {*draws} - {"1"} else [""] * len(rows)
+    listed = [(name, n, *words) for (name, *words), n in zip(rows, counts, strict=True)]
+    return table(CONTROLS, listed, "controls")
+
+
+def _note(text: str) -> Markup:
+    """A note as a sentence; the name that it begins with stays as the study spells it."""
+    name, colon, words = text.partition(": ")
+    if colon and re.fullmatch(r"[\w-]+(/[\w./-]+)?", name):
+        return Markup("<code>{}</code>: {}").format(name, coded(words))
+    return coded(_sentence(text))
 
 
 def _data_uri(content: str, kind: str) -> str:
@@ -251,8 +253,9 @@ def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, st
     words = {a: "; ".join(map(in_words, note.split("; "))) for a, note in notes.items() if note}
     shared, left = _shared(words)
     found = [note.partition(": ") for note in data.notes]
-    of_arm = {arm: [_split_list(w)[0] for name, _, w in found if name == arm] for arm in left}
+    of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
     once = {arm: _as_its_arm(arm, left) for arm in left}
+    once |= {arm: RIVAL.sub("", once[arm]) for v in data.verdicts for arm in {*v.near} & {*once}}
     return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in once.items()}
 
 
@@ -385,7 +388,7 @@ def index(
             checks=checks,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=list(tables.outcomes(everything.statements).items()),
-            rows=[row for e in listed for row in e["rows"]],
+            rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],
             errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
     )
@@ -411,7 +414,8 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        return replace(tables.row(j), why="; ".join(filter(None, (reason, *j.notes))), remarks=())
+        why, before = filter(None, (reason, *j.notes)), tables.earlier(j.outcome, j.notes)
+        return replace(tables.row(j), why="; ".join(why), remarks=(), earlier=before)
 
 
 def listed_check(href: str, page: str) -> ListedCheck:

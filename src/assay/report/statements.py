@@ -226,15 +226,20 @@ ROUTINE = re.compile(
     r"|: the change is made \d| is learned "
 )
 """What a note has that only says how something was done."""
-DESCRIBED = re.compile(f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit")
-"""What a note has that describes what was measured, and casts no doubt on it."""
-DOUBTED = re.compile(
-    r"no lead to lose|also true if|satisf(?:y|ies)\b|cannot hold|should break the claim"
-    r"|by definition|are equal in every unit|has to be the same with|count as \d"
-    r"|(?:no|not a) finding|is enough\b"
-    r"|no near control|would pass alone|heads pass: .*passes|not counted as beaten|next to its own"
+KINDS = (
+    # something else gives the number, or the verdict means little or nothing
+    r"no lead to lose|also true if|(?<!would )satisf(?:y|ies)\b|cannot hold|alone determines"
+    r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
+    r"|has to be the same with|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
+    r"|swapping the words|prompt's activations make|no near control|is learned: measure",
+    # a control is weaker than it looks
+    r"would satisfy the claim: |heads pass: .*passes|not counted as beaten|next to its own",
+    # what limits the claim: every other note
+    "",
+    # how it was done, and what was measured
+    f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit",
 )
-"""What a note has for which the verdict may mean little or nothing."""
+"""What the notes of each kind have, the kind first that a reader should know first."""
 COMBINED, EXPLAINED = " are combinations (", "those that share a value count as one unit"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
@@ -273,8 +278,9 @@ def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
 
 
 def _rank(note: str) -> int:
-    """Where a note belongs: 0 with what casts doubt on a verdict, 2 with what only describes."""
-    return 0 if DOUBTED.search(note) else 2 if DESCRIBED.search(note) else 1
+    """The place of a note's kind among `KINDS`."""
+    found = (i for i, has in enumerate(KINDS) if has and re.search(has, note))
+    return next(found, KINDS.index(""))
 
 
 _ARGUMENT = re.compile(

@@ -66,6 +66,8 @@ ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
 BELOW = 2
 """So many decimals below the last one of a claim's number, a control's number is shown as 0."""
+AGAIN = re.compile(r"(?:it|the same \w+) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
+"""A line on an earlier verdict on the same claim."""
 STYLES = {
     "holds": "green",
     "fails": "red",
@@ -103,12 +105,15 @@ class Control:
     """How far its estimate lies from the range to hold; below 0 within it."""
     level: str = ""
     """Of a control that fails though its interval reaches into the range to hold: the level of the
-    narrower one by which it does, "80 %"."""
+    narrower one by which it does, "80%"."""
     explains: str = ""
     """Of a near control that satisfies the claim: what it would explain; of a control with the
     claim's own numbers, that it has them."""
     no_test: bool = False
     """Whether it is the claim's own measurement, mirrored."""
+    few: str = ""
+    """Of a control whose interval shows how it comes out, though it has too few units for a
+    verdict: "15 pairs; a verdict needs 20"."""
 
     @property
     def met(self) -> bool | None:
@@ -127,11 +132,11 @@ class Control:
             return f"{self.arm} {self.numbers}: {may} the claim too"
         if kind != "control":
             came = CHECKS_FOUND[self.met]
-        elif self.met is False:
+        elif self.no_test or self.met is False:
             came = self.state
         else:
-            came = self.state if self.no_test else CHECK_WORDS[self.met] + self._judged_by
-        return f"{kind} {self.arm} {self.numbers}: {came}"
+            came = CHECK_WORDS[self.met] + self._judged_by
+        return f"{kind} {self.arm} {self.numbers}: {came}" + f" ({self.few})" * bool(self.few)
 
     @property
     def remark(self) -> str:
@@ -149,6 +154,13 @@ class Control:
             usual = self.met is True and not self.level
             came = "" if usual or self.role in ("also", "true", "unnamed") else self.state
         return ", ".join(filter(None, (must, came)))
+
+    @property
+    def satisfies(self) -> str:
+        """Whether it satisfies the claim, in capitals where it should not."""
+        words = {"holds": "yes", "fails": "no"}.get(self.outcome, self.outcome)
+        words = reasons.NO_TEST if self.no_test else words.upper() if self.met is False else words
+        return f"{words} ({self.few})" if self.few else words
 
     @property
     def state(self) -> str:
@@ -216,6 +228,8 @@ class Row:
     """Of a curve or a scan: where it crosses, or is highest and lowest, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
+    earlier: str = ""
+    """How else the same claim came out in earlier looks, as `earlier` has it."""
     bears: str = ""
     """Of its reasons those that bear on the verdict and that no listed control shows: not the
     power, and not which or how many arms satisfy it too."""
@@ -374,8 +388,18 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
-    every = map(row, data.statements)
-    return [replace(r, now=turned.get(r.text, "") if r.outcome == "holds" else "") for r in every]
+    every = [row(s) for s in data.statements]
+    now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
+    before = (earlier(r.outcome, data.changed, r.text) for r in every)
+    return [replace(r, now=x, earlier=y) for r, x, y in zip(every, now, before, strict=True)]
+
+
+def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
+    """How else the same claim came out in earlier looks, by the lines on them: "undecided"; "" for
+    no other outcome. Lines of a study end with the text of the claim."""
+    found = filter(None, map(AGAIN.fullmatch, lines))
+    ends = [end for m in found if (m[2] or "") == text for end in (m[1] or m[3]).split(", ")]
+    return " and ".join(end for end in dict.fromkeys(ends) if end != outcome)
 
 
 def row(s: Statement) -> Row:
@@ -455,8 +479,9 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     if isinstance(v, Other):
         return Control(arm, "holds", *estimate_of(v, claim), role)
     level = narrower_level(v) if role in ("near", "control") else ""
+    outcome, few = _seen(v) if role in ("near", "control") else (v.outcome, "")
     off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
-    if claim and role == "near" and v.outcome == "holds":
+    if claim and role == "near" and outcome == "holds":
         words = satisfies(claim.near[arm], at_most=claim.range[1] < math.inf)
     if claim and role in ROLES and v.points == claim.points and len({*v.points}) > 1:
         same = "its number is the claim's own in every unit, so both probably do the same thing"
@@ -476,7 +501,19 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         words = f"this control {reasons.IDLE}"
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
-    return Control(arm, v.outcome, *numbers, role, off, level, mirrors or words, bool(mirrors))
+    words, none = mirrors or words, bool(mirrors)
+    return Control(arm, outcome, *numbers, role, off, level, words, none, few)
+
+
+def _seen(v: Verdict) -> tuple[str, str]:
+    """How a control came out; where it only has too few units for a verdict, what its interval
+    shows, with how many units there are."""
+    few = re.fullmatch(r"too few units: (.+) of (.+) (\w+)", v.reason)
+    (least, most), (low, high) = v.range, v.shown
+    is_in, is_out = least < low and high < most, high <= least or low >= most
+    if few is None or not (is_in or is_out):
+        return v.outcome, ""
+    return "holds" if is_in else "fails", few.expand(r"\1 \3; a verdict needs \2")
 
 
 def _unit(s: Statement) -> str:
@@ -602,7 +639,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     numbers = _at_levels(s, curve, order)
     lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
     if all(map(is_known, curve.band_low)):
-        lines.append(f"95 % band for {curve.all_levels} together")
+        lines.append(f"95% band for {curve.all_levels} together")
         lines += [s.clear_of_zero] * s.clear_of_zero.startswith("The ")  # otherwise it leads
     return tuple(lines)
 
@@ -685,12 +722,17 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     if v.reason and (all_of_it or not re.fullmatch("control .* satisfies it too", v.reason)):
         parts.append(f"{v.outcome}: {v.reason_in_words}")
     parts.append(v.remedy[0])
+    return "; ".join(filter(None, (*parts, power(v) if all_of_it else "", opposite(v))))
+
+
+def power(v: Judged) -> str:
+    """The power of an undecided claim; "" where its units agree, and where there are too few for
+    any, next to advice that says how many it takes."""
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
-    if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
-        parts.append(describe_detectable(v))
-    return "; ".join(filter(None, (*parts, opposite(v))))
+    words = "" if v.outcome != "undecided" or agree else describe_detectable(v)
+    return words if words.startswith("80") or not v.remedy[0] else ""
 
 
 def opposite(v: Judged) -> str:
@@ -726,7 +768,7 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "80 % power if the true value is 1.2 or more (controls included)"
+    "80% power if the true value is 1.2 or more (controls included)"
     """
     if v.reason == reasons.OUT_OF_REACH:
         return ""  # no value that four in five would find can come about
@@ -739,7 +781,7 @@ def describe_detectable(v: Verdict) -> str:
     if not whole and not alone:
         if math.isnan(v.controls_chance):
             return ""  # it was not computed, as of a maximum that was read from a file
-        return "with so few units no true value makes it hold with 80 % power"
+        return "with so few units no true value makes it hold with 80% power"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
         values = f"from {low:.3g} to {high:.3g}"
@@ -747,8 +789,8 @@ def describe_detectable(v: Verdict) -> str:
         values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
     least, greatest = v.natural or v.bounds or (-math.inf, math.inf)
     if (math.isfinite(low) and low > greatest) or (math.isfinite(high) and high < least):
-        return "with so few units no possible value makes it hold with 80 % power"
-    words = f"80 % power if the true value is {values}"
+        return "with so few units no possible value makes it hold with 80% power"
+    words = f"80% power if the true value is {values}"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return words
     return f"{words} (controls {'' if whole else 'not '}included)"
@@ -808,7 +850,7 @@ def _listed(data: ResultData) -> list[Row]:
     that is undecided as well."""
 
     def shortened(r: Row) -> Row:
-        decided = tuple(c for c in r.controls if c.met is not None)
+        decided = tuple(c for c in r.controls if c.met is not None and not c.few)
         brief = replace(r, threshold="", why=r.brief, bears=r.brief, remarks=(), agreed="")
         return replace(brief, controls=decided)
 

@@ -59,7 +59,7 @@ def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
             unit = "" if r.estimate == "not estimated" else r.unit
             last = ", ".join(filter(None, (unit, r.on)))
             rows.append((f"  {r.label}", r.estimate, r.interval, last))
-    yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
+    yield Table((entry["name"], "estimate", "95%", ""), rows, right=("estimate",))
 
 
 def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:

@@ -20,7 +20,7 @@ def outlined(c: Prospect) -> list[str]:
     if c.half_width is not None:
         units = f"{c.units:,} {plural(c.factor, c.units or 0)}"
         lines.append(
-            f"With {units}, the 95 % interval is the estimate ± {number_in_words(c.half_width)}, "
+            f"With {units}, the 95% interval is the estimate ± {number_in_words(c.half_width)}, "
             f"and the threshold is {number_in_words(c.distance)} away."
         )
     if c.fewest is None:

@@ -74,7 +74,7 @@ class Indexed:
     ablated: int
     """Features that were taken out."""
     helpful: int
-    """Of them, those whose 95 % interval of importance is above 0."""
+    """Of them, those whose 95% interval of importance is above 0."""
     harmful: int
     agreement: float | None
     """Spearman's rank correlation of the ablation's change of the loss with the first-order

@@ -96,4 +96,4 @@ def listed(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -
                 *map(minus, (value, published, controls)),
             )
         )
-    return tables.markdown(("", "claim", "estimate [95 % interval]", "published", head), rows)
+    return tables.markdown(("", "claim", "estimate [95% interval]", "published", head), rows)

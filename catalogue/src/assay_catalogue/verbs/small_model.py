@@ -178,7 +178,7 @@ def short(text: str, most: int = 24) -> str:
 def words(model: Model) -> Iterator[AnswerPart]:
     """Report what each part of a model contributes, and where its heads attend."""
     yield (
-        f"{model.name}: {model.model}; {model.numbers:,} parameters. {100 * model.right:.1f} % "
+        f"{model.name}: {model.model}; {model.numbers:,} parameters. {100 * model.right:.1f}% "
         "of its answers are right."
     )
     where = f"position{'s' if ' ' in model.asked else ''} {model.asked}"

@@ -232,7 +232,7 @@ def _columns(sums: dict[str, np.ndarray], density: np.ndarray) -> Arrays:
 
 
 def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of Σ delta / Σ active over documents: the hull of bootstrap and Student's
+    """The 95% interval of Σ delta / Σ active over documents: the hull of bootstrap and Student's
     t; NaN with too few."""
     on = active > 0
     if on.sum() < LEAST:

@@ -91,7 +91,7 @@ class About:
     """`loss` and its rise with the reconstruction in place, which is measured on the first windows
     of the text, as `rise` says."""
     rise: Mapping[str, Any] | None = None
-    """By how much it rises, with its 95 % interval over documents, as an evaluation has it."""
+    """By how much it rises, with its 95% interval over documents, as an evaluation has it."""
     compared: Mapping[str, Any] | None = None
     """What random directions, principal components and the mean do on the same tokens, as an
     evaluation has it."""
@@ -122,7 +122,7 @@ class About:
 
     @property
     def agreement_interval(self) -> tuple[float, float]:
-        """The 95 % interval of `agreement`, −1 to 1 where it cannot be known.
+        """The 95% interval of `agreement`, −1 to 1 where it cannot be known.
 
         Formula: tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))), n features
         Source: Bonett & Wright 2000, Psychometrika 65

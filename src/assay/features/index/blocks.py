@@ -84,7 +84,7 @@ def _limits(
     effect: Float[np.ndarray, " n"],
     features: int,
 ) -> Arrays:
-    """The 95 % interval of Σ effect / firings over documents, for each feature; NaN in fewer than
+    """The 95% interval of Σ effect / firings over documents, for each feature; NaN in fewer than
     `LEAST` documents.
 
     Formula: r ± t √(m/(m−1) Σ_d (E_d − r n_d)²) / Σ n_d over the m documents in which it is on; t

@@ -33,7 +33,7 @@ def longest(index: Index, text: str) -> tuple[int, ...]:
 
 def by_token(index: Index, token: int, limit: int = 50, offset: int = 0) -> Page:
     """Features that fire on a token, of the five of each that are kept, by the product of the lower
-    ends of the 95 % intervals of share and recall.
+    ends of the 95% intervals of share and recall.
 
     Formula: (p + z²/2n − z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n), z = 1.96; n: firings, occurrences
     Source: Wilson 1927, J. Am. Stat. Assoc. 22

@@ -22,7 +22,7 @@ from assay.lab.store.provenance import THREADS, cores
 from assay.lab.work.events import Outcome, Report, Said, Task, from_line
 from assay.lab.work.template import SUPPORTED, VARIABLE, Forked, Template
 
-# glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %
+# glibc keeps freed arrays for the next step in place of handing each back to the system: about 7%
 # of a run's CPU-seconds
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 _AGAIN = 0.5  # seconds until asking again for a task when none was ready
