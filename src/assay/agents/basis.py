@@ -77,8 +77,8 @@ def standing(data: ResultData, unlike: str = "") -> Standing:
     return Standing(
         "exploratory",
         unlike
-        or "no claim was frozen before the first look, so only the author says where each "
-        "threshold comes from",
+        or "no claim was frozen before the first look, so there is only the author's word for "
+        "where each threshold comes from",
     )
 
 

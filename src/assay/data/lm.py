@@ -71,7 +71,7 @@ class LmSpec(Spec):
     vocab: Annotated[int, Ge(257)] = 512
     """Tokens of its byte-level BPE, learned on the training part of the corpus."""
     corpus: str = corpora.STDLIB
-    """The text: "stdlib", or a folder of text files; the model is trained on its training part."""
+    """The text: "stdlib", "docs" or a folder of text files; the training part is read."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.0
     """Share of training windows that are replaced by random tokens, their first half twice, which
     teach a model to copy."""

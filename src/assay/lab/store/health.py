@@ -24,11 +24,11 @@ from assay.lab.store.runs import PARAMS
 from assay.lab.store.store import Store
 
 THEN = {
-    "run": "it is never used; `assay run` trains it again",
-    "parameters": "it is never used; `assay run` trains it again",
+    "run": "Assay does not use this run; `assay run` repeats it",
+    "parameters": "Assay does not use them; `assay run` repeats the run",
     "group": "it is not resumed; `assay run` starts those runs again",
     "checkpoint": "nothing goes on from it; `assay run` starts that group again",
-    "artefact": "it is never used; the next command that needs it builds it again",
+    "artefact": "Assay does not use it; the next command that needs it builds it again",
     "result": "it is never shown; `assay run` writes it again",
     "looks": "later changes may go unnoticed",
 }
