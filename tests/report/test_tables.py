@@ -294,7 +294,7 @@ def test_a_control_is_shown_with_the_interval_by_which_it_fails():
 
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     numbers = 0.0233, 0.0202, 0.0246
-    assert digits.estimate(*numbers, [0.025, math.inf]) == ("0.023", "[0.020, 0.0246]")
+    assert digits.estimate(*numbers, [0.025, math.inf]) == ("0.0233", "[0.0202, 0.0246]")
     assert digits.estimate(*numbers, [0.1, math.inf]) == ("0.023", "[0.020, 0.025]")
 
 

@@ -63,8 +63,9 @@ def estimate(
         places = max(places, least)
     if not (is_known(low) or is_known(high)):
         return number(value, places), "no interval"
-    ends = (number(end, _choose_places(places, end, thresholds)) for end in (low, high))
-    return number(value, places), f"[{', '.join(ends)}]"
+    if places is not None:
+        places = max(_choose_places(places, end, thresholds) for end in (low, high))
+    return number(value, places), f"[{number(low, places)}, {number(high, places)}]"
 
 
 def is_known(x: float | None) -> bool:
@@ -72,12 +73,10 @@ def is_known(x: float | None) -> bool:
     return x is not None and math.isfinite(x)
 
 
-def _choose_places(
-    places: int | None, limit: float | None, thresholds: Sequence[float]
-) -> int | None:
+def _choose_places(places: int, limit: float | None, thresholds: Sequence[float]) -> int:
     """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
     threshold that it is not."""
-    if places is None or limit is None:
+    if limit is None:
         return places
     near = [edge for edge in thresholds if math.isfinite(limit - edge)]
     return next(
