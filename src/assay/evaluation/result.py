@@ -64,11 +64,10 @@ class Evaluation(Shown):
                 f"{k.upper()} {v:.3g}" for k, v in estimates.items() if v is not None
             )
 
-        listed = "; ".join(map(summarise, self.dictionaries[:3])) + (
-            "; …" if len(self.dictionaries) > 3 else ""
-        )
-        count = counted(len(self.dictionaries), "dictionary")
-        return f"<Evaluation of {count}: {listed}; to_pandas() has the table>"
+        count = len(self.dictionaries)
+        listed = "; ".join(map(summarise, self.dictionaries[:3])) + "; …" * (count > 3)
+        of = counted(count, "dictionary")
+        return f"<Evaluation of {of}: {listed}; to_pandas() has the table>"
 
     def __str__(self) -> str:
         return "\n".join((repr(self), *self.notes))
