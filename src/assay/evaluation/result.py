@@ -13,6 +13,7 @@ import numpy as np
 from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure, columns
+from assay.core.nouns import counted
 from assay.core.schema import OPTIONAL
 from assay.dictionaries.measuring import measures
 
@@ -29,7 +30,7 @@ class Evaluation(Shown):
         >>> import assay
         >>> fvu = {"estimate": 0.233, "low": 0.226, "high": 0.241, "n": {"document": 40}}
         >>> assay.Evaluation({"dictionaries": [{"name": "sae", "measures": {"fvu": fvu}}]})
-        <Evaluation of 1: sae FVU 0.233; to_pandas() has the table>
+        <Evaluation of 1 dictionary: sae FVU 0.233; to_pandas() has the table>
     """
 
     data: Mapping[str, Any]
@@ -63,10 +64,10 @@ class Evaluation(Shown):
                 f"{k.upper()} {v:.3g}" for k, v in estimates.items() if v is not None
             )
 
-        listed = "; ".join(map(summarise, self.dictionaries[:3])) + (
-            "; …" if len(self.dictionaries) > 3 else ""
-        )
-        return f"<Evaluation of {len(self.dictionaries)}: {listed}; to_pandas() has the table>"
+        count = len(self.dictionaries)
+        listed = "; ".join(map(summarise, self.dictionaries[:3])) + "; …" * (count > 3)
+        of = counted(count, "dictionary")
+        return f"<Evaluation of {of}: {listed}; to_pandas() has the table>"
 
     def __str__(self) -> str:
         return "\n".join((repr(self), *self.notes))
