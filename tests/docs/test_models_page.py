@@ -23,7 +23,7 @@ def test_a_study_of_the_page_ends_in_a_verdict(block, tmp_path):
     base = tiny_models.make(tmp_path / "base", "llama")
     chat_templates.make(tmp_path / "chat", "qwen3")
     test_adapters.make_adapter(tmp_path / "lora", base, ["q_proj", "down_proj"])
-    (tmp_path / "study.toml").write_text(block)
+    (tmp_path / "study.toml").write_text(block.replace('"smollm2"', '"./chat"'))
     experiment = catalogue.find(str(tmp_path / "study.toml"))
     result = Lab(tmp_path / "store", Inline()).run(experiment)
     [verdict] = [judged.verdict for judged in result.judged]

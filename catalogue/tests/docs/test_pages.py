@@ -2,6 +2,7 @@
 tables."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from assay.lab import catalogue
@@ -22,10 +23,17 @@ def test_the_catalogue_has_a_line_for_every_experiment_and_nothing_else() -> Non
     assert sorted(linked) == sorted(entry.name for entry in catalogue.entries())
 
 
-def test_each_of_the_comments_has_an_answer() -> None:
-    rows = re.findall(r"^\| (\d+) \| .+? \| (.+) \|$", PAGES[ROOT / "docs/comments.md"], re.M)
-    assert [int(number) for number, _ in rows] == list(range(1, 48))
-    assert all("made: claim" in answer or "](" in answer for _, answer in rows)
+def test_each_of_the_comments_has_an_answer_which_the_table_counts() -> None:
+    page = PAGES[ROOT / "docs/comments.md"]
+    entries = re.findall(r"^- \*\*(\d+)\.\*\* .+\n(?:  [^ -].*\n)*((?:  .+\n)+)", page, re.M)
+    assert [int(number) for number, _ in entries] == list(range(1, 48))
+    assert all("](" in answer for _, answer in entries)
+    began = Counter(re.match(r"  - \*\*([A-Za-z ]+)", answer)[1] for _, answer in entries)
+    counted = dict[str, int]()
+    for words, numbers in re.findall(r"^\| (\*\*.+\*\*) \| .+ \| ([\d, ]+) \|$", page, re.M):
+        several = re.findall(r"\*\*(.+?)\*\*", words), map(int, numbers.split(", "))
+        counted |= dict(zip(*several, strict=True))
+    assert began == counted
 
 
 def anchors(page: Path) -> set[str]:
