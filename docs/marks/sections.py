@@ -70,7 +70,7 @@ def brief(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
 def _controls(v: Judged, r: Row) -> str:
     """How many controls fail, and what else keeps a claim from being specific: arms that pass
     although they did not learn what it credits."""
-    must = [c.met for c in r.controls if c.role in ("near", "control", "violation")]
+    must = [c.met for c in r.controls if c.arm in v.controls]
     fail = f"{sum(map(bool, must))} of {len(must)}"
     if not (unlearned := _unlearned_arms(v.reason)):
         return fail
