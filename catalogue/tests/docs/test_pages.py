@@ -61,5 +61,12 @@ def test_a_table_is_short() -> None:
                 assert len(lines) <= 2 + 10, page.name
 
 
+def test_the_tables_of_a_page_are_as_they_are_made_today() -> None:
+    for page, text in PAGES.items():
+        blocks = [m for m in kinds.BLOCK.finditer(text) if m["kind"] not in ("first", "picture")]
+        for m in blocks:
+            assert kinds.filled(m[0]) == m[0], f"{page.name}: {m['kind']} {m['name'] or ''}"
+
+
 def test_a_page_without_marks_stays_as_it_is() -> None:
     assert kinds.filled("# Title\n\n| a |\n|---|\n") == "# Title\n\n| a |\n|---|\n"
