@@ -247,7 +247,7 @@ def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
         assert (start[0]["feature"] == 39) == (key == "a")
         first = ": first 1 that helps by ablation (the whole interval lies above 0), then those"
         assert (first in intro) == (key == "a")
-        by_size = ", then those that write most where they are on (the mean activation times the"
+        by_size = ", then those with a good name that write most where they are on (the mean "
         assert (by_size in intro) == (key == "a")
         assert ("effect on the loss where they are on, to first order." in intro) == (key == "b")
         assert "unreliable" not in intro

@@ -135,6 +135,11 @@ def test_where_first_order_is_unreliable_features_that_help_by_ablation_come_fir
     about = Index(made.folder).about
     replace(about, ablated=3, agreement=0.9).write(made.folder)
     assert [k for k, _ in Index(made.folder, given).start][:2] == [measured[1], measured[0]]
+    few = {k: name for k, name in given.items() if k not in measured}
+    unnamed = Index(made.folder, few)
+    assert (unnamed.all_names.score[measured] < names.LEGIBLE).all()
+    chosen_anyway = [k for k, _ in unnamed.start]
+    assert chosen_anyway[:2] == [measured[1], measured[0]] and measured[2] not in chosen_anyway
     replace(about, ablated=30, agreement=0.9).write(made.folder)
     assert [k for k, _ in Index(made.folder, given).start] == chosen
 

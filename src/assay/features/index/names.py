@@ -211,12 +211,13 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
 
 
 def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
-    """Choose the features to look at first, each with how many twins it hides, of those whose name
-    can be relied on; if there are any, of those that are not on everywhere.
+    """Choose the features to look at first, each with how many twins it hides.
 
-    By the lower end of the first-order importance, if ablations support these estimates; else those
-    that help by ablation come first, then those that write most where they are on: mean activation
-    times length of the decoder row. Of several whose names begin with one token, the first.
+    If ablations do not support the first-order estimates, those that help by ablation come first,
+    whatever their names. The others are of those whose name can be relied on and, if there are any,
+    that are not on everywhere: by the lower end of the first-order importance, or else those that
+    write most where they are on (mean activation times length of the decoder row). Of several of
+    these whose names begin with one token, the first.
     """
     c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
     reliable = index.about.gradients and index.about.reliable
@@ -227,10 +228,9 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     is_known = legible & (c["firings"] >= FEWEST)
     rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
     helps = (c["importance_low"] > 0) & (not reliable)
-    worth = np.where(helps, c["importance_low"], worth)
     worth = np.where(rare if rare.any() else is_known, worth, np.nan)
-    is_first = helps & np.isfinite(worth)
-    order = np.lexsort((-worth, ~is_first))[: int(np.isfinite(worth).sum())]
+    worth = np.where(helps, c["importance_low"], worth)
+    order = np.lexsort((-worth, ~helps))[: int(np.isfinite(worth).sum())]
     unit = decoder_rows(index.folder).astype(np.float32)
     chosen: list[tuple[int, int]] = []
     hidden: set[int] = set()
@@ -240,7 +240,7 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
             break
         name = index.names([k])[k]
         words = (name.words, *(t.strip() for t in name.tokens[:1]))
-        if k not in hidden and words not in used:
+        if k not in hidden and (helps[k] or words not in used):
             similar = np.flatnonzero(twins(unit, k)).tolist()
             hidden.update(similar)
             used.add(words)
