@@ -131,7 +131,10 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
     spans = row["gradient_low"] <= 0 <= row["gradient_high"]
     assert words[7].startswith("It fires on ")
     assert ". To first order, on all of the text, ablating it " in words[7]
-    assert words[7].endswith("cannot be distinguished from no effect.") == spans
+    unchecked = "First-order estimates have not been checked against enough ablations yet."
+    assert words[7].endswith(f" {unchecked}"), "no ablation supports or contradicts them"
+    said = words[7].removesuffix(f" {unchecked}")
+    assert said.endswith("cannot be distinguished from no effect.") == spans
 
 
 def test_a_first_order_estimate_that_ablations_contradict_is_no_headline(world, index):
@@ -141,7 +144,12 @@ def test_a_first_order_estimate_that_ablations_contradict_is_no_headline(world, 
     assert feature._worth(row, about) == f"Its effect on the loss is unknown: {unreliable}"
     assert feature._worth(ablated, about).endswith(": it helps."), "it was measured"
     reliable = replace(about, ablated=40, agreement=0.9)
-    assert feature._worth(row, reliable) == feature._worth(row, index.about)
+    assert feature._worth(row, reliable).startswith("To first order, on all of the text, ")
+    assert "checked" not in feature._worth(row, reliable)
+    unchecked = feature._worth(row, replace(about, ablated=0, agreement=None))
+    assert unchecked.endswith(
+        " First-order estimates have not been checked against ablations yet."
+    ), "it may be withdrawn later"
     context = next(c for c in index.feature(7).contexts if c.effects is not None)
     assert "to first order" in shading.line(context, 1.0).tokens
     assert "to first order" not in shading.line(context, 1.0, doubted=True).tokens

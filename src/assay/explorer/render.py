@@ -210,7 +210,11 @@ def correlation(about: About) -> str:
 
 
 def doubt(about: About) -> str:
-    """Say that first-order estimates are unreliable in this index; empty where they are not."""
+    """Say that first-order estimates are unreliable or unchecked in this index; empty where
+    ablations support them, or there are none."""
+    if about.agreement is None and about.gradients:
+        enough = "enough " * (about.ablated > 0)
+        return f"first-order estimates have not been checked against {enough}ablations yet"
     if not about.unreliable:
         return ""
     words = "first-order estimates are unreliable here: their rank correlation with ablation is"

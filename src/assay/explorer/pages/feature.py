@@ -16,7 +16,7 @@ from assay.core.errors import AssayError
 from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
-from assay.explorer.render import Shown, estimated, percent
+from assay.explorer.render import Shown, doubt, estimated, percent
 from assay.features.index.about import About
 from assay.features.index.blocks import LEAST
 from assay.features.index.names import Name
@@ -220,7 +220,7 @@ def _strongest(feature: Feature, name: Name) -> list[Piece]:
 def _worth(n: Row, about: About, growing: bool = False) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: as it was
     measured by ablating it where that was done, else to first order, unless the ablations of other
-    features contradict such estimates."""
+    features contradict such estimates; where none have checked them, it says so."""
     measured = _describe_effect(
         "Ablating it", n["importance"], n["importance_low"], n["importance_high"]
     )
@@ -234,8 +234,7 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
         "To first order, on all of the text, ablating it",
         *(n[f"gradient_{end}"] for end in ("active", "low", "high")),
     )
-    sentences = [words for words in (measured, first_order) if words]
-    if not sentences:
+    if not measured and not first_order:
         if n["importance"] is None and not about.gradients:
             done = "has not been measured yet" if growing else "was not measured"
             return f"What it does to the loss {done}."
@@ -247,7 +246,8 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
         else:
             why = "it was ablated in too few documents for an interval"
         return f"Its effect on the loss is unknown: {why}."
-    return sentences[0]
+    unchecked = doubt(about)
+    return measured or (f"{first_order} {unchecked.capitalize()}." if unchecked else first_order)
 
 
 def _describe_effect(
