@@ -11,6 +11,7 @@ from pages_world import BASE, HOSTILE, WORDS, words
 from scipy.stats import binomtest
 
 from assay.explorer.pages import search
+from assay.features.index.reader import Index
 from assay.features.index.schema import COMPANIONS
 
 SEARCH = f"{BASE}/search"
@@ -161,12 +162,33 @@ def test_a_token_without_features_says_whether_it_is_in_the_text(world):
     fires = sum(any(c["ids"][c["at"]] == seen for c in kept) for kept in contexts)
     assert (f"{fires} feature" in page["note"]) == bool(fires) == bool(page["instead"])
     page = told(world, f"{SEARCH}?by=token&id={unseen}&q={quote(words([unseen])[0])}")
-    assert "does not occur in the indexed text" in page["note"] and not page["instead"]
+    assert "The indexed text does not contain the token “" in page["note"]
+    assert not page["instead"]
     sentence = quote("The next word is " + words([unseen])[0].strip()).replace("%20", "+")
     assert page["prompt"] == f"{BASE}/prompt?text={sentence}&rows=size#heat"
     html = world.client.get(f"{SEARCH}?by=token&id={unseen}&q={quote(words([unseen])[0])}").text
     assert "let the model read “The next word is " in html
     assert not told(world, f"{SEARCH}?by=token&q=def")["prompt"]
+
+
+def test_the_prompt_that_is_offered_contains_the_token(world, monkeypatch):
+    """A model reads a word after a space as another token than at the start of a line."""
+    index = Index(world.folder)
+    spelt, spaced = ({"token": k, "text": text} for k, text in ((1, "river"), (2, " river")))
+    tokens = {"river": 1, " river": 2}
+
+    def encode(text):
+        return [tokens.get(piece, 0) for piece in re.findall(r" ?river|\s|\S", text)]
+
+    monkeypatch.setattr(search, "_encoder", lambda index: (encode, ""))
+    for same, reads in (([spelt], "river"), ([spaced], " river"), ([spelt, spaced], " river")):
+        found = search._elsewhere(index, BASE.strip("/"), "river", same)
+        assert found["reads"] == reads
+        assert found["sentence"].endswith("\nriver" if reads == "river" else " river")
+    assert not search._elsewhere(index, BASE.strip("/"), "rivulet", [])["reads"]
+    unseen = [row | {"count": 0} for row in (spelt, spaced)]
+    both = search._unlisted(index, BASE.strip("/"), "river", unseen)
+    assert "does not contain the token “river” or “·river”, so" in both["note"]
 
 
 def test_an_unknown_token_leads_to_contexts(world):

@@ -32,8 +32,9 @@ MATCHES = ("The token", "Longer tokens that begin with", "Longer tokens that con
 """How tokens match what was typed, the nearest first."""
 ROWS, LIKE = 25, 12
 """Features on one page of a list, and tokens offered that hold what was typed."""
-SENTENCE = "The next word is {}"
-"""A prompt in which the model reads a word for which no feature is listed."""
+SENTENCES = ("The next word is {}", "The next word:\n{}")
+"""Prompts in which the model reads a token for which no feature is listed: after a space, and
+without one."""
 LONGEST = 200
 """Characters that can be searched for."""
 COLUMNS = {
@@ -71,20 +72,17 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "listed": 0,
         "chosen": None,
         "lists": [],
-        **dict.fromkeys(("note", "instead", "prompt", "promoted"), ""),
+        **dict.fromkeys(("note", "instead", "prompt", "sentence", "reads", "promoted"), ""),
     }
     if text and by == "text":
         values |= _by_text(index, base, text, offset)
     elif text:
         values |= _by_token(index, base, by, text, query, offset)
-        if by == "token" and not any(listing["total"] for listing in values["lists"]):
-            values |= _elsewhere(index, base, text)
     return Shown(
         "search.html",
         values,
         {
             "ways": WAYS,
-            "sentence": SENTENCE,
             "matches": MATCHES,
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
@@ -122,6 +120,7 @@ def _by_token(
         return {
             "note": "No token of this model's vocabulary contains these characters.",
             "instead": link(f"/{base}/search", [("by", "text"), ("q", text)]),
+            **(_elsewhere(index, base, text, []) if by == "token" else {}),
         }
     word = text_of_token.get(chosen) or index.words([chosen])[chosen]
     if by == "token":
@@ -129,7 +128,8 @@ def _by_token(
     else:
         rows = searching.by_promoted(index, chosen, 1 if by == "promoted" else -1, ROWS, offset)
     state = [("by", by), ("q", text), ("id", chosen)]
-    is_other = "id" not in query and word.strip() != text.strip()
+    asked = word if "id" in query else text
+    is_other = word.strip() != asked.strip()
     same = [
         row
         for row in tokens
@@ -148,27 +148,30 @@ def _by_token(
         title = "Fires most strongly on the token"
         shown["lists"] += [_list(index, base, "strongest", title, strongest, 0, state)]
     if by == "token" and (is_other or not listed["total"]):
-        shown |= _unlisted(index, base, (word if "id" in query else text).strip() or word, same)
+        shown |= _unlisted(index, base, asked.strip() or word, same)
     elif is_other:
         shown["note"] = f"No feature has a token “{text}” itself among its ten most {by}."
     if is_other:
         how = "contains it" if _match(word, text) else "differs in capitals"
         shown["note"] += f" The list below is of “{word.strip()}”, which {how}."
+    if by == "token" and not any(each["total"] for each in shown["lists"]):
+        shown |= _elsewhere(index, base, asked, same)
     return shown
 
 
 def _unlisted(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[str, Any]:
     """Say of a token for which no feature is listed whether it is in the text, and whether the
     contexts that are kept have features that are on there; with a link to these."""
-    count = sum(row["count"] for row in same)
     if not same:
         return {"note": f"“{text}” itself is no token of this model's vocabulary."}
+    count, seen = sum(row["count"] for row in same), [row for row in same if row["count"]]
+    tokens = " or ".join(f"“{row['text'].replace(' ', '·')}”" for row in seen or same)
     if not count:
-        unseen = "does not occur in the indexed text, so what fires on it is not known"
-        return {"note": f"The token “{text}” {unseen}."}
+        unknown = "so what fires on it is not known"
+        return {"note": f"The indexed text does not contain the token {tokens}, {unknown}."}
     firing = sum(searching.by_context(index, [row["token"]], 0).total for row in same)
     note = (
-        f"The token “{text}” occurs {several(count, 'time')} in the indexed text, but it is not "
+        f"The token {tokens} occurs {several(count, 'time')} in the indexed text, but it is not "
         "among the five tokens on which any feature fires most often, which are all that is "
         "listed here. "
     )
@@ -178,14 +181,22 @@ def _unlisted(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[s
     return {"note": note + fires, "instead": link(f"/{base}/search", [("by", "text"), ("q", text)])}
 
 
-def _elsewhere(index: Index, base: str, text: str) -> dict[str, str]:
-    """Where else to look for features of a word for which none is listed: a prompt that the model
-    reads, and what promotes it."""
-    sentence = [("text", SENTENCE.format(text.strip())), ("rows", "size")]
+def _elsewhere(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[str, str]:
+    """Where else to look for features of a word for which none is listed: a prompt in which the
+    model reads one of the tokens that are it, if there is such a prompt, and what promotes it."""
+    encode, _ = _encoder(index)
+    reads = {
+        sentence: [row["text"] for row in same if row["token"] in encode(sentence)]
+        for sentence in (each.format(text.strip()) for each in SENTENCES)
+    }
+    sentence = max(reads, key=lambda each: bool(reads[each]))
+    query = [("text", sentence), ("rows", "size")]
     promoted = searching.tokens_like(index, "promoted", text, LIKE)
     is_promoted = any(row["features"] and not _match(row["text"], text) for row in promoted)
     return {
-        "prompt": f"{link(f'/{base}/prompt', sentence)}#heat" if index.about.model else "",
+        "prompt": f"{link(f'/{base}/prompt', query)}#heat" if index.about.model else "",
+        "sentence": sentence,
+        "reads": next(iter(reads[sentence]), ""),
         "promoted": link(f"/{base}/search", [("by", "promoted"), ("q", text)]) * is_promoted,
     }
 
