@@ -175,26 +175,13 @@ class _View:
         about = self.index.about
         first_order = ["gradient_total", "gradient_active"] if self.first_order else []
         taken_out = ["importance"] if about.ablated else []
-        columns = [
-            "density",
-            "maximum",
-            *first_order,
-            *taken_out,
-            *(["seeds"] if about.seeds else []),
-        ]
-        for name in (self.sort, *(c.column for c in self.where)):
-            if name not in (
-                *columns,
-                "feature",
-                "token",
-                "ablated_firings",
-                "importance_low",
-                "importance_high",
-                "gradient_low",
-                "gradient_high",
-            ):
-                columns.append(name)
-        return columns
+        seeds = ["seeds"] if about.seeds else []
+        ends = (f"{name}_{end}" for name in ("importance", "gradient") for end in ("low", "high"))
+        elsewhere = {"feature", "token", "ablated_firings", *ends}
+        asked = [self.sort, *(c.column for c in self.where)]
+        more = [name for name in asked if name not in elsewhere]
+        usual = ["density", "maximum", *first_order, *taken_out, *seeds]
+        return list(dict.fromkeys([*usual, *more]))
 
 
 class _Links:

@@ -185,18 +185,16 @@ def _elsewhere(index: Index, base: str, text: str, same: Sequence[Row]) -> dict[
     """Where else to look for features of a word for which none is listed: a prompt in which the
     model reads one of the tokens that are it, if there is such a prompt, and what promotes it."""
     encode, _ = _encoder(index)
-    reads = {
-        sentence: [row["text"] for row in same if row["token"] in encode(sentence)]
-        for sentence in (each.format(text.strip()) for each in SENTENCES)
-    }
-    sentence = max(reads, key=lambda each: bool(reads[each]))
+    sentences = [each.format(text.strip()) for each in SENTENCES]
+    found = [(s, row["text"]) for s in sentences for row in same if row["token"] in encode(s)]
+    sentence, reads = next(iter(found), (sentences[0], ""))
     query = [("text", sentence), ("rows", "size")]
     promoted = searching.tokens_like(index, "promoted", text, LIKE)
     is_promoted = any(row["features"] and not _match(row["text"], text) for row in promoted)
     return {
         "prompt": f"{link(f'/{base}/prompt', query)}#heat" if index.about.model else "",
         "sentence": sentence,
-        "reads": next(iter(reads[sentence]), ""),
+        "reads": reads,
         "promoted": link(f"/{base}/search", [("by", "promoted"), ("q", text)]) * is_promoted,
     }
 
