@@ -14,7 +14,7 @@ from assay.evaluation.watching import Warned
 from assay.subjects import folder as models
 
 SITE = "blocks.1.hook_resid_post"
-FIT = ("it is not sparse", "it explains")
+FIT = ("it is not sparse", "it leaves")
 
 
 def of_the_file(found):

@@ -42,9 +42,8 @@ NEVER_ON = (
     "activations differ in scale or site from those that it was trained on"
 )
 """The note on a dictionary whose L0 is 0."""
-HARDLY, COMPARED = 0.05, ("dictionary", "random")
-"""Share of the variance by which a dictionary is ahead of random directions, at least, where it is
-not reported that it hardly is."""
+ALMOST, COMPARED = 0.8, ("dictionary", "random")
+"""Share of the FVU of random directions above which a dictionary leaves almost as much."""
 WORSE = (
     "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input "
     "for its output; for the last block, `hidden_states[-1]` of transformers, which is taken after "
@@ -364,20 +363,21 @@ def _alarms(entry: Mapping[str, Any], unknown: list[str]) -> list[str]:
         return [NEVER_ON, *unknown]
     if explained is not None and explained < 0:
         return [WORSE, *unknown]
-    alarms = []
-    if l0 is not None and l0 > d / 2:
-        alarms.append(
-            f"it is not sparse: on average, {l0:,.0f} features are active per token, and the "
-            f"activations have {d:,} dimensions; as many random directions reconstruct most of "
-            "them, so a small FVU does not show that it is good"
-        )
     compared = entry.get("compared") or {}
     own, random = (compared.get(k, {}).get("fvu", {}).get("estimate") for k in COMPARED)
-    if own is not None and random is not None and random - own < HARDLY:
-        less = "hardly more" if own < random else "less"
+    known, alarms = own is not None and random is not None, []
+    if l0 is not None and l0 > d / 2:
+        them = f"them with an FVU of {random:.3g} (its own: {own:.3g})" if known else "most of them"
         alarms.append(
-            f"it explains {less} of the variance than random directions that are on about as "
-            f"often: its FVU is {own:.3f}, theirs {random:.3f}"
+            f"it is not sparse: on average, {l0:,.0f} features are active per token, and the "
+            f"activations have {d:,} dimensions; as many random directions reconstruct {them}, so "
+            "a small FVU does not show that it is good"
+        )
+    if known and own > ALMOST * random:
+        much = "more" if own > random else "almost as much"
+        alarms.append(
+            f"it leaves {much} of the variance unexplained {'than' if own > random else 'as'} "
+            f"random directions that are on about as often: FVU {own:.3g} against {random:.3g}"
         )
         alarms += unknown
     return alarms
