@@ -513,6 +513,18 @@ def test_a_dictionary_is_compared_with_random_directions_by_their_errors(l0, own
     assert all(f"{own}" in text and f"{random}" in text for text in alarms)
 
 
+def test_a_context_that_was_guessed_is_a_warning(measured):
+    def guesses(found):
+        return [text for text in found.dictionaries[0]["warnings"] if "its context" in text]
+
+    for _ in range(2):  # measured, and from the store
+        found = measured(plain(), context=None)
+        assert len(guesses(found)) == 1
+        assert f"; {found.dictionaries[0]['context']} tokens were used" in guesses(found)[0]
+        assert sum("its context" in note for note in found.notes) == 1
+    assert not guesses(measured(plain()))
+
+
 def test_the_page_gives_the_sha256_of_the_file_of_the_weights(measured, tmp_path):
     """As `sha256sum` prints it."""
     file = tmp_path / "mine.safetensors"

@@ -27,7 +27,7 @@ from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import Plan, Text, plan
+from assay.evaluation.text import CONTEXT_UNKNOWN, Plan, Text, plan
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
@@ -431,11 +431,13 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
-    warnings = [*_alarms(entry, unknown), *warnings]
+    guesses = [note for note in entry["notes"] if note.startswith(CONTEXT_UNKNOWN)]
+    warnings = [*_alarms(entry, unknown), *warnings, *guesses]
+    notes = [note for note in entry["notes"] if note not in guesses]
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*warnings, *([shared] if shared else []), *entry["notes"]],
+        "notes": [*warnings, *([shared] if shared else []), *notes],
         "warnings": warnings,
         "cached": cached,
     }

@@ -272,7 +272,7 @@ def shard_windows(context: int) -> int:
     return max(1, INDEX_SHARD // context)
 
 
-CONTEXT = 128
+CONTEXT, CONTEXT_UNKNOWN = 128, "its file does not say its context"
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +306,8 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     notes = []
     if chosen.is_guessed:
         notes.append(
-            f"its file does not say its context; {chosen.context} tokens were used (--context)"
+            f"{CONTEXT_UNKNOWN}; {chosen.context} tokens were used (--context), and if it was "
+            "trained on shorter windows, it may be worse at later positions"
         )
     text_spec = EvaluationTextSpec(
         seed=setting.seed,
