@@ -210,11 +210,13 @@ def correlation(about: About) -> str:
 
 
 def doubt(about: About) -> str:
-    """Say that first-order estimates are unreliable in this index; empty where they are not."""
+    """Say that first-order estimates are unreliable or unchecked in this index; empty where they
+    are reliable."""
     if not about.unreliable:
         return ""
-    words = "first-order estimates are unreliable here: their rank correlation with ablation is"
-    return f"{words} {correlation(about)} over {several(about.ablated, 'feature')}"
+    words = f"first-order estimates are {about.doubt} here: their rank correlation with ablation is"
+    few = ", too few to tell" if about.doubt == "unchecked" else ""
+    return f"{words} {correlation(about)} over {several(about.ablated, 'feature')}{few}"
 
 
 def unbroken(command: str) -> Markup:

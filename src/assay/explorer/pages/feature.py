@@ -228,7 +228,7 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
         lacks = "was not ablated" if n["importance"] is None else "was ablated in too few documents"
         return (
             f"Its effect on the loss is unknown: it {lacks}, and first-order estimates are "
-            "unreliable here."
+            f"{about.doubt} here."
         )
     first_order = _describe_effect(
         "To first order, on all of the text, ablating it",

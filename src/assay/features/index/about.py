@@ -145,6 +145,12 @@ class About:
         """Whether the rank correlation with ablations was measured and does not support them."""
         return self.agreement is not None and not self.reliable
 
+    @property
+    def doubt(self) -> str:
+        """The word for estimates that are not reliable: whether they are may just be unknown, as
+        the interval of their rank correlation reaches 0.5."""
+        return "unreliable" if self.agreement_interval[1] < 0.5 else "unchecked"
+
     def write(self, folder: Path) -> None:
         """Write it into an index's folder; where the model and the dictionary lie as seen from
         there, unless it is below ~."""
