@@ -1,5 +1,6 @@
 """The page of a dictionary says what the arrays say that its index was made from."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -257,7 +258,7 @@ def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
         assert (f"The {doubt}." in by_first_order) == (key == "a")
         assert (">first order, where on<" in found) == (key == "b")
         assert ("these are too few to tell whether first-order" in page) == (key == "a")
-    discordant = replace(simulated.about(40), ablated=40, agreement=-0.021)
+    discordant = dataclasses.replace(simulated.about(40), ablated=40, agreement=-0.021)
     assert render.doubt(discordant).startswith("first-order estimates are unreliable here: their ")
 
 

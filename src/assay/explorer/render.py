@@ -33,6 +33,7 @@ CALLED = {
     "gradient_total": "first order, total",
     "gradient_active": "first order, where on",
     "relative": "share of maximum",
+    "logit": "unnormalised logit",
 }
 """Columns that pages call otherwise than the tables do."""
 EFFECTS = {

@@ -327,7 +327,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
         "vocabulary": figures.histogram(
             n["logit_histogram"] or [],
             feature.logit_edges,
-            "logits of the vocabulary's tokens per unit of activation",
+            "unnormalised logits of the vocabulary's tokens",
             "vocabulary token",
         ),
         "logit_edges": feature.logit_edges,
