@@ -345,18 +345,16 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry without the shares that a dictionary recovers, where the model guesses."""
     if not any(summary.NOTHING_PREDICTED in note for note in entry["notes"]):
         return {**entry}
-    none = {
-        **dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")),
-        "why": summary.NOTHING_PREDICTED,
-    }
+    none: dict[str, Any] = dict.fromkeys(("estimate", "low", "high", "t_low", "t_high"))
+    none["why"] = summary.NOTHING_PREDICTED
     measures = {n: m | none if summary.SHARE in n else m for n, m in entry["measures"].items()}
     compared = summary.without_shares(entry.get("compared") or {})
     return {**entry, "measures": measures, **({"compared": compared} if compared else {})}
 
 
 def _alarms(entry: Mapping[str, Any], unknown: list[str]) -> list[str]:
-    """That a dictionary does not fit, which loads and runs without an error, perhaps because the
-    model is another one; or that it explains what random directions would explain as well."""
+    """That a dictionary does not fit, perhaps as the model is another one, or is hardly better than
+    random directions: such a one loads and runs without an error."""
     measures, d = entry["measures"], entry["d"]
     l0, explained = (measures[name]["estimate"] for name in ("l0", "explained_variance"))
     if l0 == 0:
@@ -433,11 +431,11 @@ def _complete(
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     guesses = [note for note in entry["notes"] if note.startswith(CONTEXT_UNKNOWN)]
     warnings = [*_alarms(entry, unknown), *warnings, *guesses]
-    notes = [note for note in entry["notes"] if note not in guesses]
+    notes = [*([shared] if shared else []), *(n for n in entry["notes"] if n not in guesses)]
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*warnings, *([shared] if shared else []), *notes],
+        "notes": [*warnings, *notes],
         "warnings": warnings,
         "cached": cached,
     }

@@ -211,8 +211,7 @@ def correlation(about: About) -> str:
 
 
 def doubt(about: About) -> str:
-    """Say that first-order estimates are unreliable or unchecked in this index; empty where they
-    are reliable."""
+    """Say that first-order estimates are not known to be reliable here; empty where they are."""
     if not about.unreliable:
         return ""
     words = f"first-order estimates are {about.doubt} here: their rank correlation with ablation is"

@@ -226,10 +226,8 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
     )
     if not measured and about.unreliable:
         lacks = "was not ablated" if n["importance"] is None else "was ablated in too few documents"
-        return (
-            f"Its effect on the loss is unknown: it {lacks}, and first-order estimates are "
-            f"{about.doubt} here."
-        )
+        why = f"it {lacks}, and first-order estimates are {about.doubt} here"
+        return f"Its effect on the loss is unknown: {why}."
     first_order = _describe_effect(
         "To first order, on all of the text, ablating it",
         *(n[f"gradient_{end}"] for end in ("active", "low", "high")),

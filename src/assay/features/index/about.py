@@ -137,8 +137,7 @@ class About:
     def reliable(self) -> bool:
         """Whether ablations support the first-order estimates: their rank correlation was
         measured, it is at least 0.5, and its interval does not include 0."""
-        rho = self.agreement
-        return rho is not None and rho >= 0.5 and self.agreement_interval[0] > 0
+        return (self.agreement or 0.0) >= 0.5 and self.agreement_interval[0] > 0
 
     @property
     def unreliable(self) -> bool:
@@ -147,8 +146,7 @@ class About:
 
     @property
     def doubt(self) -> str:
-        """The word for estimates that are not reliable: whether they are may just be unknown, as
-        the interval of their rank correlation reaches 0.5."""
+        """What first-order estimates are that are not reliable: shown not to be, or not shown."""
         return "unreliable" if self.agreement_interval[1] < 0.5 else "unchecked"
 
     def write(self, folder: Path) -> None:
