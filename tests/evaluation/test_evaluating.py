@@ -22,6 +22,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate, summary
+from assay.evaluation.evaluating import COMPARED, _alarms
 from assay.evaluation.result import Evaluated
 from assay.report import evaluations
 from assay.report.evaluations import baselines, setting
@@ -489,7 +490,39 @@ def test_a_dictionary_that_is_no_better_than_random_directions_is_a_warning(meas
     found = measured(plain(), tokens=1000)
     own, random = (found.dictionaries[0]["compared"][k]["fvu"] for k in ("dictionary", "random"))
     assert own["estimate"] > random["estimate"]
-    assert any("it explains less of the variance than" in note for note in found.notes)
+    assert any("it leaves more of the variance unexplained than" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("l0", "own", "random", "warned"),
+    [
+        (12, 0.41, 0.45, ["it leaves almost as much of the variance unexplained as"]),
+        (12, 0.45, 0.41, ["it leaves more of the variance unexplained than"]),
+        (12, 0.005, 0.051, []),  # a tenth of the error, although the shares are 99.5% and 94.9%
+        (12, 0.33, 0.45, []),
+        (20, 0.011, 0.016, ["it is not sparse"]),
+        (20, 0.016, 0.016, ["it is not sparse", "it leaves almost as much"]),
+    ],
+)
+def test_a_dictionary_is_compared_with_random_directions_by_their_errors(l0, own, random, warned):
+    measures = {"l0": {"estimate": l0}, "explained_variance": {"estimate": 1 - own}}
+    compared = {k: {"fvu": {"estimate": v}} for k, v in zip(COMPARED, (own, random), strict=True)}
+    alarms = _alarms({"measures": measures, "d": 24, "compared": compared}, [])
+    assert len(alarms) == len(warned)
+    assert all(map(str.startswith, alarms, warned))
+    assert all(f"{own}" in text and f"{random}" in text for text in alarms)
+
+
+def test_a_context_that_was_guessed_is_a_warning(measured):
+    def guesses(found):
+        return [text for text in found.dictionaries[0]["warnings"] if "its context" in text]
+
+    for _ in range(2):  # measured, and from the store
+        found = measured(plain(), context=None)
+        assert len(guesses(found)) == 1
+        assert f"; {found.dictionaries[0]['context']} tokens were used" in guesses(found)[0]
+        assert sum("its context" in note for note in found.notes) == 1
+    assert not guesses(measured(plain()))
 
 
 def test_the_page_gives_the_sha256_of_the_file_of_the_weights(measured, tmp_path):

@@ -1,5 +1,6 @@
 """The page of a dictionary says what the arrays say that its index was made from."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ from shelf import HOME, client, replace, shelve, simulated
 from starlette.testclient import TestClient
 
 from assay.evaluation import summary
+from assay.explorer import render
 from assay.explorer.app import application
 from assay.explorer.library import Library
 from assay.report import evaluations
@@ -223,8 +225,8 @@ def test_every_page_says_first_that_the_model_guesses(tmp_path):
 def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
     """The features to start with are those that help by ablation, then the others."""
     doubt = (
-        "first-order estimates are unreliable here: their rank correlation with ablation is "
-        "−0.02 [−0.59, 0.56] over 12 features"
+        "first-order estimates are unchecked here: their rank correlation with ablation is "
+        "−0.02 [−0.59, 0.56] over 12 features, too few to tell"
     )
     file = tmp_path / "names.csv"
     file.write_text("feature,words\n" + "".join(f"{k},name {k}\n" for k in range(40)))
@@ -250,12 +252,14 @@ def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
         by_size = ", then those with a good name that write most where they are on (the mean "
         assert (by_size in intro) == (key == "a")
         assert ("effect on the loss where they are on, to first order." in intro) == (key == "b")
-        assert "unreliable" not in intro
+        assert "unchecked" not in intro
         assert ("first\u00a0order, total" in page) == (key == "b")
         by_first_order = browser.get(f"{HOME}?sort=gradient_total").text
         assert (f"The {doubt}." in by_first_order) == (key == "a")
         assert (">first order, where on<" in found) == (key == "b")
-        assert ("so first-order estimates are unreliable here" in page) == (key == "a")
+        assert ("these are too few to tell whether first-order" in page) == (key == "a")
+    discordant = dataclasses.replace(simulated.about(40), ablated=40, agreement=-0.021)
+    assert render.doubt(discordant).startswith("first-order estimates are unreliable here: their ")
 
 
 def test_commands_can_be_pasted(tmp_path):

@@ -140,8 +140,10 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
 def test_a_first_order_estimate_that_ablations_contradict_is_no_headline(world, index):
     about = replace(index.about, ablated=12, agreement=-0.021)
     row, ablated = index.feature(7).numbers, index.feature(4).numbers
-    unreliable = "it was not ablated, and first-order estimates are unreliable here."
-    assert feature._worth(row, about) == f"Its effect on the loss is unknown: {unreliable}"
+    for many, word in ((12, "unchecked"), (40, "unreliable")):
+        unknown = f"it was not ablated, and first-order estimates are {word} here."
+        said = feature._worth(row, replace(about, ablated=many))
+        assert said == f"Its effect on the loss is unknown: {unknown}"
     assert feature._worth(ablated, about).endswith(": it helps."), "it was measured"
     reliable = replace(about, ablated=40, agreement=0.9)
     assert feature._worth(row, reliable).startswith("To first order, on all of the text, ")

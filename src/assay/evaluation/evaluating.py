@@ -27,7 +27,7 @@ from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import Plan, Text, plan
+from assay.evaluation.text import CONTEXT_UNKNOWN, Plan, Text, plan
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
@@ -42,9 +42,8 @@ NEVER_ON = (
     "activations differ in scale or site from those that it was trained on"
 )
 """The note on a dictionary whose L0 is 0."""
-HARDLY, COMPARED = 0.05, ("dictionary", "random")
-"""Share of the variance by which a dictionary is ahead of random directions, at least, where it is
-not reported that it hardly is."""
+ALMOST, COMPARED = 0.8, ("dictionary", "random")
+"""Share of the FVU of random directions above which a dictionary leaves almost as much."""
 WORSE = (
     "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input "
     "for its output; for the last block, `hidden_states[-1]` of transformers, which is taken after "
@@ -346,38 +345,37 @@ def without_shares(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry without the shares that a dictionary recovers, where the model guesses."""
     if not any(summary.NOTHING_PREDICTED in note for note in entry["notes"]):
         return {**entry}
-    none = {
-        **dict.fromkeys(("estimate", "low", "high", "t_low", "t_high")),
-        "why": summary.NOTHING_PREDICTED,
-    }
+    none: dict[str, Any] = dict.fromkeys(("estimate", "low", "high", "t_low", "t_high"))
+    none["why"] = summary.NOTHING_PREDICTED
     measures = {n: m | none if summary.SHARE in n else m for n, m in entry["measures"].items()}
     compared = summary.without_shares(entry.get("compared") or {})
     return {**entry, "measures": measures, **({"compared": compared} if compared else {})}
 
 
 def _alarms(entry: Mapping[str, Any], unknown: list[str]) -> list[str]:
-    """That a dictionary does not fit, which loads and runs without an error, perhaps because the
-    model is another one; or that it explains what random directions would explain as well."""
+    """That a dictionary does not fit, perhaps as the model is another one, or is hardly better than
+    random directions: such a one loads and runs without an error."""
     measures, d = entry["measures"], entry["d"]
     l0, explained = (measures[name]["estimate"] for name in ("l0", "explained_variance"))
     if l0 == 0:
         return [NEVER_ON, *unknown]
     if explained is not None and explained < 0:
         return [WORSE, *unknown]
-    alarms = []
-    if l0 is not None and l0 > d / 2:
-        alarms.append(
-            f"it is not sparse: on average, {l0:,.0f} features are active per token, and the "
-            f"activations have {d:,} dimensions; as many random directions reconstruct most of "
-            "them, so a small FVU does not show that it is good"
-        )
     compared = entry.get("compared") or {}
     own, random = (compared.get(k, {}).get("fvu", {}).get("estimate") for k in COMPARED)
-    if own is not None and random is not None and random - own < HARDLY:
-        less = "hardly more" if own < random else "less"
+    known, alarms = own is not None and random is not None, []
+    if l0 is not None and l0 > d / 2:
+        them = f"them with an FVU of {random:.3g} (its own: {own:.3g})" if known else "most of them"
         alarms.append(
-            f"it explains {less} of the variance than random directions that are on about as "
-            f"often: its FVU is {own:.3f}, theirs {random:.3f}"
+            f"it is not sparse: on average, {l0:,.0f} features are active per token, and the "
+            f"activations have {d:,} dimensions; as many random directions reconstruct {them}, so "
+            "a small FVU does not show that it is good"
+        )
+    if known and own > ALMOST * random:
+        much = "more" if own > random else "almost as much"
+        alarms.append(
+            f"it leaves {much} of the variance unexplained {'than' if own > random else 'as'} "
+            f"random directions that are on about as often: FVU {own:.3g} against {random:.3g}"
         )
         alarms += unknown
     return alarms
@@ -431,11 +429,13 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
-    warnings = [*_alarms(entry, unknown), *warnings]
+    guesses = [note for note in entry["notes"] if note.startswith(CONTEXT_UNKNOWN)]
+    warnings = [*_alarms(entry, unknown), *warnings, *guesses]
+    notes = [*([shared] if shared else []), *(n for n in entry["notes"] if n not in guesses)]
     return {
         "name": name,
         **without_shares(entry),
-        "notes": [*warnings, *([shared] if shared else []), *entry["notes"]],
+        "notes": [*warnings, *notes],
         "warnings": warnings,
         "cached": cached,
     }

@@ -272,7 +272,7 @@ def shard_windows(context: int) -> int:
     return max(1, INDEX_SHARD // context)
 
 
-CONTEXT = 128
+CONTEXT, CONTEXT_UNKNOWN = 128, "its file does not say its context"
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,10 +304,6 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     reads, writes = sites(source.name, dictionary, setting, folder)
     chosen = choose_windows(source, setting, folder, corpus)
     notes = []
-    if chosen.is_guessed:
-        notes.append(
-            f"its file does not say its context; {chosen.context} tokens were used (--context)"
-        )
     text_spec = EvaluationTextSpec(
         seed=setting.seed,
         model=folder.fingerprint,
@@ -340,12 +336,10 @@ class ChosenWindows(NamedTuple):
     """Which windows of a text a dictionary is held to."""
 
     context: int
-    is_guessed: bool
-    """Whether neither the setting nor the dictionary's file says the context."""
     bos: bool
     part: file_statements.Part
     notes: list[str]
-    """What was assumed of the BOS."""
+    """What was assumed of context and BOS."""
     why: str
     """Why this part."""
 
@@ -366,10 +360,12 @@ def choose_windows(
     origin = source.dictionary.origin
     stated = file_statements.of_text(origin)
     context = setting.context or stated.get("context_size")
-    is_guessed = setting.context is None and "context_size" not in stated
-    context = context or min(CONTEXT, folder.most_tokens)
-    check_context(folder, context, setting.context is not None)
+    guessed = min(CONTEXT, folder.most_tokens)
+    check_context(folder, context or guessed, setting.context is not None)
     bos, notes = file_statements.choose_bos(setting.bos, origin, folder)
+    if not context:
+        used = f"{guessed} tokens were used (--context), and if it was trained on shorter windows"
+        notes = [f"{CONTEXT_UNKNOWN}; {used}, it may be worse at later positions", *notes]
     learned = file_statements.get_training_text(origin)
     names = stated.get("dataset", ""), stated.get("part", "")
     try:
@@ -379,7 +375,7 @@ def choose_windows(
             raise
         why = "it was trained on some of this text: its features are shown where they were learned"
         part, why = setting.part, f"{why} ({error})"
-    return ChosenWindows(context, is_guessed, bos, part, notes, why)
+    return ChosenWindows(context or guessed, bos, part, notes, why)
 
 
 def sites(

@@ -33,6 +33,7 @@ CALLED = {
     "gradient_total": "first order, total",
     "gradient_active": "first order, where on",
     "relative": "share of maximum",
+    "logit": "unnormalised logit",
 }
 """Columns that pages call otherwise than the tables do."""
 EFFECTS = {
@@ -217,8 +218,9 @@ def doubt(about: About) -> str:
         return f"first-order estimates have not been checked against {enough}ablations yet"
     if not about.unreliable:
         return ""
-    words = "first-order estimates are unreliable here: their rank correlation with ablation is"
-    return f"{words} {correlation(about)} over {several(about.ablated, 'feature')}"
+    words = f"first-order estimates are {about.doubt} here: their rank correlation with ablation is"
+    few = ", too few to tell" if about.doubt == "unchecked" else ""
+    return f"{words} {correlation(about)} over {several(about.ablated, 'feature')}{few}"
 
 
 def unbroken(command: str) -> Markup:

@@ -108,10 +108,10 @@ def answer(
             yield from statements.frozen_lines(data)
         yield ""
         runs = counted(data.provenance["runs"], "run")
-        took = f"all {runs} were stored; measuring took" if stored else f"{runs}:"
+        done = f"all {runs} were stored;" if stored else f"{runs}:"
         yield Line(
-            f"{took} {counted(round(data.cpu_seconds), 'CPU-second')}, "
-            f"{time_in_words(data.seconds)} elapsed (waiting not counted)"
+            f"{done} measuring took {counted(round(data.cpu_seconds), 'CPU-second')}, "
+            f"{time_in_words(data.seconds)} elapsed (without starting, judging and waiting)"
         )
         if special is None:
             yield from map(Line, statements.summary(data))

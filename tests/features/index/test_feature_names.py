@@ -144,13 +144,16 @@ def test_where_first_order_is_unreliable_features_that_help_by_ablation_come_fir
     assert [k for k, _ in Index(made.folder, given).start] == chosen
 
 
-def test_few_or_discordant_ablations_make_first_order_unreliable():
+def test_few_ablations_leave_first_order_unchecked_and_discordant_ones_make_it_unreliable():
     """The interval of ρ = −0.021 over 12 features, by Bonett & Wright's formula on paper."""
     about = replace(simulated.about(40), ablated=12, agreement=-0.02097902)
     assert about.agreement_interval == pytest.approx((-0.588, 0.560), abs=2e-3)
     cases = [(12, None, False), (3, 1.0, True), (6, 0.54, True), (32, 0.43, True), (32, 0.8, False)]
     for ablated, agreement, unreliable in cases:
         assert replace(about, ablated=ablated, agreement=agreement).unreliable == unreliable
+    doubted = [(4, 0.0, "unchecked"), (12, -0.02, "unchecked"), (40, 0.0, "unreliable")]
+    for ablated, agreement, word in doubted:  # 40 make the interval reach up to 0.32 alone
+        assert replace(about, ablated=ablated, agreement=agreement).doubt == word
 
 
 def test_twins_are_those_that_write_the_same_direction():

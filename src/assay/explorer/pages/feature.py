@@ -226,10 +226,8 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
     )
     if not measured and about.unreliable:
         lacks = "was not ablated" if n["importance"] is None else "was ablated in too few documents"
-        return (
-            f"Its effect on the loss is unknown: it {lacks}, and first-order estimates are "
-            "unreliable here."
-        )
+        why = f"it {lacks}, and first-order estimates are {about.doubt} here"
+        return f"Its effect on the loss is unknown: {why}."
     first_order = _describe_effect(
         "To first order, on all of the text, ablating it",
         *(n[f"gradient_{end}"] for end in ("active", "low", "high")),
@@ -327,7 +325,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
         "vocabulary": figures.histogram(
             n["logit_histogram"] or [],
             feature.logit_edges,
-            "logits of the vocabulary's tokens per unit of activation",
+            "unnormalised logits of the vocabulary's tokens",
             "vocabulary token",
         ),
         "logit_edges": feature.logit_edges,

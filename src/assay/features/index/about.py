@@ -137,13 +137,17 @@ class About:
     def reliable(self) -> bool:
         """Whether ablations support the first-order estimates: their rank correlation was
         measured, it is at least 0.5, and its interval does not include 0."""
-        rho = self.agreement
-        return rho is not None and rho >= 0.5 and self.agreement_interval[0] > 0
+        return (self.agreement or 0.0) >= 0.5 and self.agreement_interval[0] > 0
 
     @property
     def unreliable(self) -> bool:
         """Whether the rank correlation with ablations was measured and does not support them."""
         return self.agreement is not None and not self.reliable
+
+    @property
+    def doubt(self) -> str:
+        """What first-order estimates are that are not reliable: shown not to be, or not shown."""
+        return "unreliable" if self.agreement_interval[1] < 0.5 else "unchecked"
 
     def write(self, folder: Path) -> None:
         """Write it into an index's folder; where the model and the dictionary lie as seen from
