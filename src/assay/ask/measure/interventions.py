@@ -66,7 +66,7 @@ def way_of(table: Intervention) -> str:
     """The kind of an intervention. Raises: DataError if it has none or several."""
     swept = table.sweep.keys() - {*TABLES}
     stated = {w for w in WAYS if getattr(table, w) not in (None, "", 0.0) or w in swept}
-    stated |= {"scale"} if table.scale is not None else set()  # also by 0
+    stated |= {"scale"} if table.scale is not None else set()  # 0 is a valid factor
     ways = [w for w in WAYS if w in stated]
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
