@@ -96,7 +96,7 @@ def _claim() -> Judged:
     assert record is not None
     claim = ResultData.from_json(record).verdicts[CLAIM]
     controls = {name: claim.controls[arm] for arm, name in CONTROLS.items()}
-    threshold = float(claim.threshold.removeprefix(">"))
+    edge = math.nextafter(float(claim.threshold.removeprefix("> ")), math.inf)  # it is open
     return structs.replace(
         claim,
         arm=ARM,
@@ -104,5 +104,5 @@ def _claim() -> Judged:
         also={},
         published=None,
         controls=controls,
-        range=(threshold, math.inf),
+        range=(edge, math.inf),
     )

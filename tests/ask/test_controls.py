@@ -1,6 +1,7 @@
 """Near controls: which there are, what they keep alike, and that with them a planted effect holds
 where a placebo does not."""
 
+import re
 import string
 from dataclasses import replace
 from functools import partial
@@ -295,6 +296,18 @@ def test_what_satisfies_a_claim_of_little_is_not_said_to_predict_anything():
         assert "predict it" in above or "right equally often" in above
         assert "predict" not in below and "right" not in below
         assert "satisfies the claim" in below
+
+
+def test_what_a_control_has_instead_makes_no_statement_of_an_effect():
+    """The description of an arm says what it is, not what would follow if it satisfied a claim."""
+    every = [
+        x for x in vars(table_of_controls).values() if isinstance(x, table_of_controls.Control)
+    ]
+    for words in (table_of_controls.instead(control.why) for control in every):
+        assert words.startswith("whether ") or not re.search(
+            r"the effect|predict|as well|as much$|as much of|alike$|often$", words
+        ), words
+    assert table_of_controls.instead(BAG.why) == "a probe of the tokens up to there, in any order"
 
 
 # what they keep alike -----------------------------------------------------------------------------

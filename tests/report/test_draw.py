@@ -299,6 +299,16 @@ def test_equal_units_are_stacked_and_none_hides_another():
     assert lowest < float(names[1].get("y")) - 12  # above the letters of the next row
 
 
+def test_an_arm_that_the_claim_does_not_name_is_in_its_picture_only_if_it_makes_it_unspecific():
+    [claim] = (v for v in sample.verdicts() if v["outcome"] == "holds" and v.get("planted"))
+    arms = {"excused": {"reason": "rival"}, "of-another": {"lacks": False}, "old": {}}
+    arms = {name: {"estimate": 1.7, "low": 1.6, "high": 1.8, **of} for name, of in arms.items()}
+    data = sample.of(claim | {"also": arms})
+    drawn = str(interval_plot.interval_plot(data.verdicts[0]))
+    assert "excused: may satisfy it too" in drawn and "old: satisfies it too" in drawn
+    assert "of-another" not in drawn
+
+
 def test_a_number_over_the_levels_of_a_mean_curve_has_no_units_of_its_own():
     claim = structs.replace(sample.result().verdicts[0], points=(1.0, 0.99))
     of_curve = structs.replace(claim, method=f"95 %; first(mean(x), over=layer) by {BANDED}")

@@ -517,7 +517,7 @@ def test_what_a_control_has_in_common_with_its_arm_is_printed_once():
     notes = {"main": "tiny, a guess", "b": read, "b/bag": f"{read}; {why}", "b/few": other}
     text = pages.page(sample.result(), notes=notes)
     assert "<p>All arms: tiny.</p>" in text
-    assert f"<dt>b/bag</dt><dd>as b; {why}</dd>" in text
+    assert "<dt>b/bag</dt><dd>a control of b: a probe of the tokens</dd>" in text
     assert text.count("learned from 84 prompts") == 1
     assert "<dt>b/few</dt><dd>mood by ridge, learned from 8 prompts</dd>" in text
 

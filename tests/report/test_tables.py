@@ -274,6 +274,23 @@ def test_a_control_far_below_the_digits_of_the_claim_is_shown_as_zero():
         assert len(control.estimate) == len(shown) or size > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("untrained", "shown"),
+    [
+        ((10.687952, 10.687946, 10.687958), ("10.688", "[10.688, 10.688]")),
+        ((4.6000123, 4.6000101, 4.6000149), ("4.600012", "[4.600010, 4.600015]")),
+        ((9.9, 9.2, 10.6), ("9.9", "[9.2, 10.6]")),
+    ],
+    ids=["far from the threshold", "next to it", "wide"],
+)
+def test_a_control_has_at_most_two_decimals_more_than_its_claim(untrained, shown):
+    """Except where they would make it the threshold itself."""
+    claim = sample.entry("Surer than chance", "holds", 4.1, 3.8, 4.3, allowed=(None, 4.6))
+    claim["controls"] = {"untrained": sample.control("untrained", "fails", *untrained, claim)}
+    [row] = tables.rows(sample.of(claim))
+    assert (row.controls[0].estimate, row.controls[0].interval) == shown
+
+
 def test_a_control_is_shown_with_the_interval_by_which_it_fails():
     """Student's t at 80 % and 95 % of nine units around 0."""
     x = scipy.stats.norm.ppf((np.arange(9) + 0.5) / 9)

@@ -187,6 +187,21 @@ def satisfies(why: str, *, at_most: bool = False) -> str:
     return re.sub(r" have the effect$", " satisfy the claim", words)
 
 
+_SAME = re.compile(
+    r",? (?:ha(?:s|ve) (?:the effect|it as well)|do(?:es)? as well|is right equally often|differ"
+    r" as much|attend there as much|writes? as much of it|(?:is|are) as alike)(?:$|:.*)"
+)
+"""What an explanation says of its subject."""
+
+
+def instead(why: str) -> str:
+    """What a control has in place of what it is a control of: the subject of its explanation; what
+    it tests, where its explanation is about the same thing."""
+    words = re.sub(r"^(.*) (?:predict it|tell as much)\b", r"a probe of \1", in_words(why))
+    subject = _SAME.sub("", words)
+    return subject if subject != in_words(why) else f"whether {words}"
+
+
 def chosen(
     name: str, every: Sequence[Control], names: tuple[str, ...] | None, stated: Collection[str] = ()
 ) -> tuple[Control, ...]:

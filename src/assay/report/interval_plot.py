@@ -148,7 +148,8 @@ def axis_title(statement: Judged | Estimated) -> str:
 
 
 def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]:
-    """The arm that a statement is about, all others that were asked, and the published number."""
+    """The arm that a statement is about, all others that it names or that make it unspecific, and
+    the published number."""
     name, outcome = (claim.arm, claim.outcome) if claim else ("", "finding")
     numbers = statement.estimate, *limits(statement)
     words = minus(" ".join(filter(None, estimate_of(statement))))
@@ -157,6 +158,8 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     yield _Row(name or "value", "method", outcome, words, *numbers, points, _named(claim))
     said = set[str]()
     for role, arm, v in claim.arms() if claim else ():
+        if role == "true":
+            continue
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
         kind = ROLES.get(role, "")
         if kind == "control":

@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 from msgspec import structs
 
-from assay.controls.table import in_words
+from assay.controls.table import in_words, instead
 from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
@@ -42,8 +42,8 @@ UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
 """The space between a number or its interval and a unit, where no line may break."""
 CONTROLS = ("control", "draws", "estimate [95%]", "satisfies the claim", "alternative explanation")
 """The columns of a table of controls."""
-RIVAL = re.compile(r"; a control for another explanation: [^(;]*[^(; ]")
-"""What a note on an arm has that the table of controls says."""
+RIVAL = re.compile(r"a control for another explanation: ([^(;]*[^(; ])")
+"""What a note on a control has of its explanation."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "estimate without a verdict"}
 PLURAL = WORDS | {"holds": "hold", "fails": "fail", "finding": "estimates without a verdict"}
 
@@ -255,16 +255,17 @@ def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, st
     found = [note.partition(": ") for note in data.notes]
     of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
     once = {arm: _as_its_arm(arm, left) for arm in left}
-    once |= {arm: RIVAL.sub("", once[arm]) for v in data.verdicts for arm in {*v.near} & {*once}}
     return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in once.items()}
 
 
 def _as_its_arm(arm: str, notes: Mapping[str, str]) -> str:
-    """The note on an arm; of a control, “as b” in place of what its own arm's note says."""
+    """The note on an arm; of a control, what it has in place of what its own arm's note says."""
     of = arm.rpartition("/")[0]
     said, given = notes[arm] + "; ", notes.get(of, "") + "; "
     is_same = of in notes and said.startswith(given)
-    return f"as {of}; {said.removeprefix(given)}".removesuffix("; ") if is_same else notes[arm]
+    left = said.removeprefix(given * is_same).removesuffix("; ")
+    words = RIVAL.sub(lambda m: f"a control of {of}: {instead(m[1])}", left)
+    return f"as {of}; {left}".removesuffix("; ") if is_same and words == left else words
 
 
 def _shared(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:

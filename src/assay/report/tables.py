@@ -65,7 +65,7 @@ SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
 BELOW = 2
-"""So many decimals below the last one of a claim's number, a control's number is shown as 0."""
+"""So many decimals more than a claim's number has a control's at most: smaller ones are 0."""
 AGAIN = re.compile(r"(?:it|the same \w+) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
 """A line on an earlier verdict on the same claim."""
 STYLES = {
@@ -489,12 +489,14 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     mirrors = claim.no_test(arm) if claim and role in ROLES else ""
     numbers = estimate_of(v)
     if claim and (most := decimals(claim.low, claim.high)) is not None and not v.level_of:
-        least = 10.0 ** -(most + BELOW)
-        if max(abs(v.estimate), abs(v.low), abs(v.high)) < least / 2:
+        digits = most + BELOW
+        value, *ends = (number(x, digits) for x in (v.estimate, *limits(v)))
+        edges = {number(x, digits) for x in (*v.range, *v.fail_range, math.inf)}
+        is_longer = len(numbers[0].partition(".")[2]) > digits and edges.isdisjoint((value, *ends))
+        if max(abs(v.estimate), abs(v.low), abs(v.high)) < 10.0**-digits / 2:
             numbers = f"{0:.{most}f}", f"[{0:.{most}f}, {0:.{most}f}]"
-        elif "e-" in "".join(numbers):  # far smaller than the claim's, and written as it is
-            value, low, high = (number(x, most + BELOW) for x in (v.estimate, *limits(v)))
-            numbers = value, f"[{low}, {high}]"
+        elif "e-" in "".join(numbers) or is_longer:
+            numbers = value, f"[{', '.join(ends)}]"
     if level and v.narrower:
         numbers = numbers[0], f"{numbers[1]} ({level})"
     if claim and arm in claim.idle:
