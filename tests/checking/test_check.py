@@ -985,6 +985,7 @@ def test_an_unspecific_check_says_which_interval_was_judged_and_what_the_other_w
     assert v.outcome == "unspecific"
     (note,) = (n for n in v.remarks if "combinations" in n)
     assert "instead of the one above, which was judged; with it the outcome would be" in note
+    assert v.judged.scope == "over 24 prompts; of these 4 beginnings of text"
 
 
 def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path, monkeypatch):

@@ -448,6 +448,9 @@ def _weigh(
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
+    if doubted := [g.counts for g in reported if g.counts and g.changes != dependence.UNCHANGED]:
+        these = " and ".join(dependence.groups_in_words(*group) for group in doubted[0].items())
+        judgement = structs.replace(judgement, scope=f"{judgement.scope}; of these {these}")
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
