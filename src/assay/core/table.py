@@ -306,9 +306,20 @@ def untested(judgement: Judged, copied: Sequence[str] = ()) -> Judged:
 def _unless_said(notes: list[str], later: Sequence[str], question: _Question) -> list[str]:
     """The notes without those on missing cells, where a later one names the units left out."""
     if len(question.axes) > 1 or not any("left out: " in note for note in later):
-        return notes
+        return _once(notes)
     arms = tuple(f"{arm}: " for arm in question.compared)
-    return [n for n in notes if "missing" not in n or not n.startswith(arms)]
+    return _once([n for n in notes if "missing" not in n or not n.startswith(arms)])
+
+
+def _once(notes: Sequence[str]) -> list[str]:
+    """Write what is noted of several arms in the same words as one note."""
+    by_words: dict[str, list[str]] = {}
+    for note in notes:
+        *arm, words = note.split(": ", 1)
+        by_words.setdefault(words, []).extend(arm)
+    names = {w: f"{len(a)} arms" if a[3:] else ", ".join(a) for w, a in by_words.items()}
+    each = {w: "each of " if a[1:] else "" for w, a in by_words.items()}
+    return [f"{each[w]}{names[w]}: {w}" if names[w] else w for w in by_words]
 
 
 def _with_controls(
@@ -873,7 +884,7 @@ def estimate(
         condition=parsed.text,
     )
     number = estimates.estimate(statement, arms, level, question.scope(scope))
-    number = structs.replace(number, notes=tuple(notes))
+    number = structs.replace(number, notes=tuple(_once(notes)))
     if over:
         return number
     if not independent:
