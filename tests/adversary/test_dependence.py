@@ -431,16 +431,16 @@ def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_othe
         }
     )
     for threshold, outcome, after in (
-        (0.5, "holds", "the outcome stays the same"),
-        (1.5, "fails", "the outcome stays the same"),
-        (0.95, "undecided", "the outcome changes to undecided"),
-        (float(x.mean()), "undecided", "the outcome stays the same"),
-        (-0.5, "unspecific", "the outcome stays the same"),
+        (0.5, "holds", "which was judged; the outcome stays the same"),
+        (1.5, "fails", "which was judged; the outcome stays the same"),
+        (0.95, "undecided", "one above, with which the claim would hold"),
+        (float(x.mean()), "undecided", "which was judged; the outcome stays the same"),
+        (-0.5, "unspecific", "which was judged; the outcome stays the same"),
     ):
         judged = assay.judge(rows, claim=f"main.x > {threshold}", unit="task", control="ctl")
         (line,) = (n for n in judged.notes if "8 sessions" in n)
         assert judged.outcome == outcome, threshold
-        assert "instead of the one above, which was judged; " in line and line.endswith(after)
+        assert "instead of the one above, " in line and line.endswith(after)
     words = explain_reason("grouped by content of text")
     assert "with rows with similar text as one unit" in words
 
@@ -451,7 +451,7 @@ def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_wou
     of_claim = [n for n in assay.judge(three, **ask).notes if "3 templates" in n]
     number = assay.estimate(three, value="mine.loss - old.loss", unit="unit")
     (line,) = number.notes
-    assert of_claim == [f"{line}, which was judged; the outcome changes to undecided"]
+    assert of_claim == [f"{line}, with which the claim would hold"]
     free = table("independent", 0.08, 3, HONEST)
     assert assay.estimate(free, value="mine.loss - old.loss", unit="unit").notes == ()
     near = table("x", 0.1, 3, {"x": (copies(4, 6, (0.0005, 0.0006)), {})})

@@ -458,6 +458,7 @@ def _weigh(
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
+    reported = [g for g in reported if not against or g.changes != dependence.UNCHANGED]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     if doubted := [g.counts for g in reported if g.counts and g.changes != dependence.UNCHANGED]:
         these = " and ".join(dependence.groups_in_words(*group) for group in doubted[0].items())
@@ -511,8 +512,8 @@ def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> 
     if outcome == by_itself or judgement.outcome == "undecided":
         return True, dependence.UNCHANGED
     if judgement.outcome in ("holds", "fails") and grouping.decides:
-        return False, f"the outcome changes to {outcome}"
-    return False, f"with it the outcome would be {outcome}: {grouping.todo}"
+        return False, f"with which the claim would {judgement.outcome.removesuffix('s')}"
+    return False, f"which was judged; with it the outcome would be {outcome}: {grouping.todo}"
 
 
 def _missing(
