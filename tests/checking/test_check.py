@@ -686,9 +686,9 @@ def test_a_column_that_decides_without_a_unit_is_named_with_one(whole, differ):
     asked |= {"prompts": rows, "ledger": False}
     assert check(logit, **asked).outcome == ("undecided" if differ else "holds")
     v = check(logit, **asked, unit="animal")
-    notes = [n for n in v.remarks if "these 4 groups with the same r2 only" in n]
+    notes = [n for n in v.remarks if "these 4 values of r2 only" in n]
     assert v.outcome == "holds" and v.judged.n == {"animal": 8}
-    assert bool(notes) == ("of these 4 groups with the same r2" in v.judged.scope) == differ
+    assert bool(notes) == ("of these 4 values of r2" in v.judged.scope) == differ
     assert not differ or v.remarks[0] == notes[0]
     if differ and not whole:
         price = check(logit, **asked).judged.price.text

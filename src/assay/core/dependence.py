@@ -420,14 +420,13 @@ def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:
 
 
 def groups_in_words(name: str, count: int) -> str:
-    """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 groups with the
-    same io."""
+    """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 values of io."""
     way, of, column = name.partition(" of ")
     if way == CONTENT:
         return f"{count} groups with similar {column}"
     if of:
         return f"{counted(count, way)} of {column}"
-    return counted(count, name) if name[2:] else f"{count} groups with the same {name}"
+    return counted(count, name)
 
 
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:
