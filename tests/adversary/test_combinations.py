@@ -103,6 +103,13 @@ def share(cases, mean, kinds, shapes, spread):
     return held
 
 
+def test_a_slot_with_a_second_column_of_the_same_words_is_one_factor():
+    """As for a name that a prompt has twice, each time in a column of its own."""
+    rows = [{"a": f"A{i}", "again": f"A{i}", "b": f"B{k}"} for i in range(6) for k in range(8)]
+    table = load(Prompts(text="{a} met {b}, and {again} said", rows=rows), Path(), "-")
+    assert [*shared(table, range(48))] == ["a", "b"]
+
+
 def test_what_is_a_combination_is_known():
     assert [*shared(KNOWN[10, 8], range(80))] == ["thing", "template"]
     one = load(Prompts(text="a {x}", rows=tuple({"x": f"{i}"} for i in range(20))), Path())

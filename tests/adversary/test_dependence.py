@@ -14,7 +14,7 @@ from scipy import stats
 
 import assay
 from assay.cli.main import main
-from assay.core.clustered import Limits
+from assay.core.clustered import Limits, clustered
 from assay.core.dependence import UNCHANGED, Grouping, lines
 from assay.core.errors import DataError
 from assay.core.intervals import interval
@@ -431,16 +431,16 @@ def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_othe
         }
     )
     for threshold, outcome, after in (
-        (0.5, "holds", "the outcome stays the same"),
-        (1.5, "fails", "the outcome stays the same"),
-        (0.95, "undecided", "the outcome changes to undecided"),
-        (float(x.mean()), "undecided", "the outcome stays the same"),
-        (-0.5, "unspecific", "the outcome stays the same"),
+        (0.5, "holds", "which was judged; the outcome stays the same"),
+        (1.5, "fails", "which was judged; the outcome stays the same"),
+        (0.95, "undecided", "one above, with which the claim would hold"),
+        (float(x.mean()), "undecided", "which was judged; the outcome stays the same"),
+        (-0.5, "unspecific", "which was judged; the outcome stays the same"),
     ):
         judged = assay.judge(rows, claim=f"main.x > {threshold}", unit="task", control="ctl")
         (line,) = (n for n in judged.notes if "8 sessions" in n)
         assert judged.outcome == outcome, threshold
-        assert "instead of the one above, which was judged; " in line and line.endswith(after)
+        assert "instead of the one above, " in line and line.endswith(after)
     words = explain_reason("grouped by content of text")
     assert "with rows with similar text as one unit" in words
 
@@ -451,12 +451,29 @@ def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_wou
     of_claim = [n for n in assay.judge(three, **ask).notes if "3 templates" in n]
     number = assay.estimate(three, value="mine.loss - old.loss", unit="unit")
     (line,) = number.notes
-    assert of_claim == [f"{line}, which was judged; the outcome changes to undecided"]
+    assert of_claim == [f"{line}, with which the claim would hold"]
     free = table("independent", 0.08, 3, HONEST)
     assert assay.estimate(free, value="mine.loss - old.loss", unit="unit").notes == ()
     near = table("x", 0.1, 3, {"x": (copies(4, 6, (0.0005, 0.0006)), {})})
     with pytest.raises(DataError, match="24 units look like about 4 sets of 6"):
         assay.estimate(near, value="mine.loss - old.loss", unit="unit")
+
+
+def test_groups_of_unequal_sizes_that_are_worth_fewer_than_six_show_no_skew():
+    """Six groups, one of them of half of the units: Student's interval, of fewer groups."""
+    sizes, means = np.array([15, 3, 3, 3, 3, 3]), np.array([4.0, 1.0, 1.2, 0.9, 1.1, 9.0])
+    groups, x = np.repeat(np.arange(6), sizes), np.repeat(means, sizes)
+    without = np.array([x[groups != g].mean() for g in range(6)])
+    error = np.sqrt(5 / 6 * ((without - without.mean()) ** 2).sum())
+    worth = (sizes**2).sum() ** 2 / (sizes**4).sum()
+    half = stats.t.ppf(0.975, worth - 1) * error
+    assert worth < 5.5
+    limits = clustered({"x": x}, mean, [groups])
+    assert limits == pytest.approx((x.mean() - half, x.mean() + half))
+    even = clustered({"x": np.repeat(means, 5)}, mean, [np.repeat(np.arange(6), 5)])
+    assert even == pytest.approx(
+        (interval({"x": means}, mean).low, interval({"x": means}, mean).high)
+    )
 
 
 def test_two_crossed_columns_get_the_interval_of_two_crossed_units():

@@ -291,7 +291,7 @@ def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, t
     both = study(folder, "both", shares, "steered.good > 0.9")
     [reach] = missing.of_claims(catalogue.find(str(both)))
     assert "8 seeds × 24 prompts" in reach.default and "begin at 0.63" in reach.default
-    assert "about 36 of each" in reach.text
+    assert "about 36 seeds and 36 prompts," in reach.text
     [reach] = missing.of_claims(
         catalogue.find(str(study(folder, "fewer", shares, "steered.good > 0.75")))
     )

@@ -574,8 +574,12 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
         assert judged.outcome == ("undecided" if none else "fails")
         assert (judged.verdict.reason == NO_LEAD) == none
         assert ("main.right without the change is" in str(judged.price)) == none
-    added = guesses.replace('ablate = "zero"', "scale = 2.0")
-    assert run(study(folder, "lead", added, holds), tmp_path).judged[0].outcome == "fails"
+    for tables, none in ((guesses, True), (other, False)):
+        added = tables.replace('ablate = "zero"', "scale = 2.0")
+        result = run(study(folder, "lead", added, holds), tmp_path)
+        assert result.judged[0].outcome == "fails"
+        said = [n for n in result.notes if "the unchanged model has no lead to lose" in n]
+        assert bool(said) == none and all("main.right is " in n for n in said)
 
 
 SHARES = {

@@ -686,9 +686,9 @@ def test_a_column_that_decides_without_a_unit_is_named_with_one(whole, differ):
     asked |= {"prompts": rows, "ledger": False}
     assert check(logit, **asked).outcome == ("undecided" if differ else "holds")
     v = check(logit, **asked, unit="animal")
-    notes = [n for n in v.remarks if "these 4 groups with the same r2 only" in n]
+    notes = [n for n in v.remarks if "these 4 values of r2 only" in n]
     assert v.outcome == "holds" and v.judged.n == {"animal": 8}
-    assert bool(notes) == ("of these 4 groups with the same r2" in v.judged.scope) == differ
+    assert bool(notes) == ("of these 4 values of r2" in v.judged.scope) == differ
     assert not differ or v.remarks[0] == notes[0]
     if differ and not whole:
         price = check(logit, **asked).judged.price.text
@@ -970,7 +970,7 @@ def test_prompts_that_repeat_their_beginnings_are_one_note_with_advice_that_can_
     assert v.outcome == "undecided"
     (note,) = (n for n in v.remarks if "combinations" in n or "belong" in n)
     assert "the 24 prompts are combinations (4 beginnings of text × 6 of thing)" in note
-    assert "which was judged; the outcome changes to undecided" in note
+    assert note.endswith("instead of the one above, with which the claim would hold")
     decides = "give prompts of at least 6 beginnings of text, or name thing as the unit if the "
     assert f"{decides}claim is about these 4 beginnings of text only" in v.judged.price.text
     named = check(at_layer, prompts=by_speaker([2.9, 4.1, 4.3, 5.5]), unit="thing", **asked)
@@ -985,6 +985,7 @@ def test_an_unspecific_check_says_which_interval_was_judged_and_what_the_other_w
     assert v.outcome == "unspecific"
     (note,) = (n for n in v.remarks if "combinations" in n)
     assert "instead of the one above, which was judged; with it the outcome would be" in note
+    assert v.judged.scope == "over 24 prompts; of these 4 beginnings of text"
 
 
 def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path, monkeypatch):

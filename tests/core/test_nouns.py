@@ -13,6 +13,10 @@ from assay.core.nouns import all_of, counted
         (2, "right", "2 values of right"),
         (1, "same", "1 value of same"),
         (2, "number", "2 values of number"),
+        (6, "a", "6 values of a"),
+        (6, "s2", "6 values of s2"),
+        (1, "pos_tag", "1 value of pos_tag"),
+        (6, "near control", "6 near controls"),
     ],
 )
 def test_things_are_counted_in_english(n, noun, words):

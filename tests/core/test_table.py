@@ -158,7 +158,7 @@ def test_columns_that_tell_no_rows_apart_are_no_labels():
     f.iloc[3, f.columns.get_loc("note")] = "stopped early"
     j = assay.judge(f, **{**ASK, "claim": "gated.fvu < 0.3"})
     assert j.verdict.n == {"seed": 6, "document": 3}
-    assert "gated: 36 rows averaged into 18 cells of seed × document" in j.notes
+    assert "each of gated, shuffled: 36 rows averaged into 18 cells of seed × document" in j.notes
 
 
 def test_units_that_count_in_nothing_are_told_with_the_arms_that_lack_them():
@@ -180,6 +180,10 @@ def test_an_arm_may_be_called_null_and_missing_numbers_may_be_words(tmp_path):
     j = assay.judge(tmp_path / "r.csv", **{**ASK, "control": "null"})
     assert j.controls["null"].outcome == "fails"
     assert j.notes == ("gated: 1 cell with a missing number left out",)
+    for arm in ("relu", "null"):
+        f.loc[f.index[f["arm"] == arm][3], "fvu"] = "NaN"
+    note = "each of gated, relu, null: 1 cell with a missing number left out"
+    assert assay.judge(f, **{**ASK, "control": "null"}).notes[0] == note
 
 
 def test_the_users_frame_is_left_as_it_was():

@@ -257,8 +257,8 @@ def few_in_words(task: Task | ProbeTask) -> str:
     if not bounded or count >= ENOUGH or unit == FOLD:
         return ""
     return (
-        f"{count} {plural(unit, count)} are measured: if nearly all agree, a verdict needs at "
-        f"least {ENOUGH}"
+        f"{count} {plural(unit, count)} are measured: if nearly all agree, they may be too few for "
+        "a verdict"
     )
 
 

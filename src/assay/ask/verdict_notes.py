@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask.annotated import extremes
-from assay.ask.measure import choosing, damage, edges, interventions, selecting
+from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
@@ -28,11 +28,13 @@ from assay.controls import picks
 from assay.core.bands import AT
 from assay.core.claims import Claim
 from assay.core.columns import Column
+from assay.core.digits import estimate
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import unmade
 from assay.core.nouns import plural
+from assay.core.reasons import NO_LEAD
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
@@ -108,6 +110,7 @@ def _of_claim(
     yield from _draws(drawn)
     yield from _highest(asking, judged, arms)
     yield from _too_small(judged)
+    yield from _leadless(questions, asking, judged, arms)
 
 
 def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
@@ -148,15 +151,7 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
         if asking.compared or part is None or len(asking.read.columns) != 1 or asking.over:
             continue
         task, column = part.task, asking.read.columns[0]
-        base = next(
-            (
-                p.label
-                for p in questions.parts
-                if p.task.model == task.model and p.control is None and p.task.intervention is None
-                if not p.task.is_difference and p.task.sets[:1] == task.sets[:1]
-            ),
-            "",
-        )
+        base = _unchanged_model(questions, task)
         alike = {asking.main, base} <= {*arms} and column.name in arms.get(base, ())
         plain = asking.read.parsed.terms.keys() == {"value"}
         if not (isinstance(task, Task) and task.intervention and alike and plain):
@@ -173,6 +168,55 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
                 f"{asking.where}: minus {base}.{column.name}, unit by unit: "
                 f"{i.estimate:.3g} [{i.low:.3g}, {i.high:.3g}]"
             )
+
+
+def _unchanged_model(questions: ModelStudy, task: Any) -> str:
+    """The arm of the same model and prompts without a change; "" where there is none."""
+    bases = (
+        p.label
+        for p in questions.parts
+        if p.task.model == task.model and p.control is None and p.task.intervention is None
+        if not p.task.is_difference and p.task.sets[:1] == task.sets[:1]
+    )
+    return next(bases, "")
+
+
+def _leadless(
+    questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
+) -> Iterator[str]:
+    """Say that the unchanged model lacks the lead that a change should have lowered, where the
+    verdict does not say so."""
+    if asking is None or judged.outcome not in ("fails", "undecided") or judged.reason == NO_LEAD:
+        return
+    claim, parsed = judged.claim, asking.read.parsed
+    for column in asking.read.columns if parsed.terms.keys() == {"value"} else ():
+        part = questions.by_label.get(column.arm or asking.main)
+        if part is None or not isinstance(part.task, Task) or not part.task.intervention:
+            continue
+        is_lead = any(
+            isinstance(getattr(read, key), tuple)
+            for read in part.task.reads
+            for key in reads.PAIRS
+            if read.name == column.name
+        )
+        at = dict.fromkeys(asking.read.columns, 1.0)
+        one, zero = (parsed.walk({**at, column: x}.__getitem__) for x in (1.0, 0.0))
+        end = claim.low if zero < one else -claim.high if zero > one else 0.0
+        base = _unchanged_model(questions, part.task)
+        if not is_lead or end > -math.inf or column.name not in arms.get(base, ()):
+            continue
+        x = arms[base][column.name]
+        if {*x.dims} - {"run", part.task.unit, *asking.units}:
+            continue  # it varies over levels
+        units = [u for u in asking.units if u in x.dims] or ["run"]
+        x = x.mean([d for d in x.dims if d not in units]).transpose(*units)
+        i = interval({"x": x.values}, mean, factors=len(units))
+        if i.low <= 0:
+            yield (
+                f"{base}.{column.name} is {' '.join(estimate(i.estimate, i.low, i.high))}, not "
+                "clearly above 0: the unchanged model has no lead to lose or to turn round"
+            )
+            return
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:

@@ -56,10 +56,10 @@ def clustered(
         statistic: means of the terms → [draw].
         groups: of each cell, by one or two crossed groupings.
         level: of the interval, 0 to 1.
-    Formula: the hull of t and of Hall's t, or t alone where a grouping has fewer than six groups,
-    with V = V_g, or of two groupings max(V_g + V_h - V_gh, V_g, V_h), each a jackknife that leaves
-    out whole groups; G = (sum w^2)^2 / sum w^4 - 1 degrees
-    of freedom, w the share of cells in a group, of two groupings Satterthwaite's.
+    Formula: the hull of t and of Hall's t, with V = V_g, or of two groupings max(V_g + V_h - V_gh,
+    V_g, V_h), each a jackknife that leaves out whole groups; G - 1 degrees of freedom, G = (sum
+    w^2)^2 / sum w^4, w the share of cells in a group, of two groupings Satterthwaite's. t alone
+    where G, rounded, is below six for a grouping.
     Source: Cameron, Gelbach and Miller, Robust Inference With Multiway Clustering, 2011; MacKinnon,
     Nielsen and Webb, Leverage, Influence, and the Jackknife in Clustered Regression Models, 2023;
     Carter, Schnepel and Steigerwald, Asymptotic Behavior of a t-Test Robust to Cluster
@@ -89,7 +89,7 @@ def clustered(
     t = float(scipy.special.stdtrit(df, (1 + level) / 2))
     third = sum(map(third_cumulant, left_out))
     ends = student_limits(theta, np.float64(variance), third, t)
-    return Limits(*map(float, deciding(ends, [*map(len, left_out)])))
+    return Limits(*map(float, deciding(ends, [*map(round, effective)])))
 
 
 def serial(x: Float[np.ndarray, " unit"], level: float = 0.95) -> Limits:

@@ -60,7 +60,7 @@ ORDER = "order"
 """The name of what units depend on where neighbours are alike."""
 SHOWN = 30
 """So many letters of an example are shown."""
-UNCHANGED = "the outcome stays the same"
+UNCHANGED = "which was judged; the outcome stays the same"
 """What is said of a grouping with which the outcome is that of the claim without it."""
 CONTENT = "content"
 """What the group is called of texts that say the same in several wordings."""
@@ -156,7 +156,7 @@ class Grouping:
         if not self.limits.known:
             return f"{self.words}: too few for an interval that allows for this"
         low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
-        after = f", which was judged; {self.changes}" if self.changes else ""
+        after = f", {self.changes}" if self.changes else ""
         instead = f"the interval is [{low}, {high}] instead of the one above"
         return f"{self.words}: allowing for this, {instead}{after}"
 
@@ -420,14 +420,13 @@ def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:
 
 
 def groups_in_words(name: str, count: int) -> str:
-    """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 groups with the
-    same io."""
+    """Say how many groups a name stands for: 8 templates, 2 wordings of text, 8 values of io."""
     way, of, column = name.partition(" of ")
     if way == CONTENT:
         return f"{count} groups with similar {column}"
     if of:
         return f"{counted(count, way)} of {column}"
-    return counted(count, name) if name[2:] else f"{count} groups with the same {name}"
+    return counted(count, name)
 
 
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:

@@ -306,9 +306,20 @@ def untested(judgement: Judged, copied: Sequence[str] = ()) -> Judged:
 def _unless_said(notes: list[str], later: Sequence[str], question: _Question) -> list[str]:
     """The notes without those on missing cells, where a later one names the units left out."""
     if len(question.axes) > 1 or not any("left out: " in note for note in later):
-        return notes
+        return _once(notes)
     arms = tuple(f"{arm}: " for arm in question.compared)
-    return [n for n in notes if "missing" not in n or not n.startswith(arms)]
+    return _once([n for n in notes if "missing" not in n or not n.startswith(arms)])
+
+
+def _once(notes: Sequence[str]) -> list[str]:
+    """Write what is noted of several arms in the same words as one note."""
+    by_words: dict[str, list[str]] = {}
+    for note in notes:
+        *arm, words = note.split(": ", 1)
+        by_words.setdefault(words, []).extend(arm)
+    names = {w: f"{len(a)} arms" if a[3:] else ", ".join(a) for w, a in by_words.items()}
+    each = {w: "each of " if a[1:] else "" for w, a in by_words.items()}
+    return [f"{each[w]}{names[w]}: {w}" if names[w] else w for w in by_words]
 
 
 def _with_controls(
@@ -447,7 +458,11 @@ def _weigh(
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
+    reported = [g for g in reported if not against or g.changes != dependence.UNCHANGED]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
+    if doubted := [g.counts for g in reported if g.counts and g.changes != dependence.UNCHANGED]:
+        these = " and ".join(dependence.groups_in_words(*group) for group in doubted[0].items())
+        judgement = structs.replace(judgement, scope=f"{judgement.scope}; of these {these}")
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
@@ -497,8 +512,8 @@ def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> 
     if outcome == by_itself or judgement.outcome == "undecided":
         return True, dependence.UNCHANGED
     if judgement.outcome in ("holds", "fails") and grouping.decides:
-        return False, f"the outcome changes to {outcome}"
-    return False, f"with it the outcome would be {outcome}: {grouping.todo}"
+        return False, f"with which the claim would {judgement.outcome.removesuffix('s')}"
+    return False, f"which was judged; with it the outcome would be {outcome}: {grouping.todo}"
 
 
 def _missing(
@@ -870,7 +885,7 @@ def estimate(
         condition=parsed.text,
     )
     number = estimates.estimate(statement, arms, level, question.scope(scope))
-    number = structs.replace(number, notes=tuple(notes))
+    number = structs.replace(number, notes=tuple(_once(notes)))
     if over:
         return number
     if not independent:

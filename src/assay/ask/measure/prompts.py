@@ -266,7 +266,10 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
         return {
             n: cells for n, cells in groups.items() if len({*cells}) > 1 and _several_each(cells)
         }
-    several = {name: cells for name, cells in values.items() if len({*cells}) > 1}
+    by_groups = dict[tuple[int, ...], str]()  # slots that group the rows alike are one factor
+    for name, cells in values.items():
+        by_groups.setdefault(tuple(map(cells.index, cells)), name)
+    several = {name: values[name] for of, name in by_groups.items() if any(of)}
     return several if all(2 * len({*cells}) <= len(texts) for cells in several.values()) else {}
 
 
