@@ -4,11 +4,13 @@ fails, and what anything would show is unspecific."""
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from assay.ask import missing
+from assay.ask import annotated, missing
 from assay.core.errors import ExperimentError
 from assay.core.reasons import OUT_OF_REACH
 from assay.lab import catalogue
@@ -382,3 +384,14 @@ def test_only_a_change_of_the_model_can_be_without_room(folder, tmp_path):
         [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
         assert (judged.reason == OUT_OF_REACH) == without, (holds, judged.verdict)
         assert judged.outcome == ("undecided" if without else "fails"), judged.verdict
+
+
+def test_a_comparison_of_two_reads_has_no_control_that_is_the_same_on_both_sides():
+    twins = {"probe/places": ("main/places",)}
+    claim = SimpleNamespace(condition="probe.accuracy - main.says > 0.2", twins=twins)
+    arms = {
+        "probe/places": xr.Dataset({"accuracy": ("seed", [0.0, 1.0])}),
+        "main/places": xr.Dataset({"says": ("seed", [0.0, 1.0])}),
+    }
+    judged = SimpleNamespace(claim=claim, controls={"probe/places": None})
+    assert [*annotated._alike(judged, arms)] == []

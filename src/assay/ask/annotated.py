@@ -75,8 +75,10 @@ def _alike(judged: Judged, arms: Arms) -> Iterator[tuple[str, str]]:
     names = {c.name for c in condition(judged.claim.condition).columns}
     for control in judged.controls:
         for twin in judged.claim.twins.get(control, ()):
-            pairs = ((arms[control], arms[twin], n) for n in names)
-            if are_unmoved((x[n].values, y[n].values) for x, y, n in pairs):
+            ours, theirs = arms[control], arms[twin]
+            if any(n not in ours or n not in theirs for n in names):
+                continue  # two reads are compared, not one read in two arms
+            if are_unmoved((ours[n].values, theirs[n].values) for n in names):
                 same = (
                     "use the same token" if control.endswith("/token") else "make the same change"
                 )

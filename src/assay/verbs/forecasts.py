@@ -37,7 +37,7 @@ def outlined(c: Prospect) -> list[str]:
 EXPECTED = {
     "holds": "it holds",
     "fails": "it fails",
-    "undecided": "it stays undecided",
+    "undecided": "it is undecided",
     "unknown": "not known",
 }
 """What is said about a claim if its estimate stays where it is."""
