@@ -193,12 +193,8 @@ def _leadless(
         part = questions.by_label.get(column.arm or asking.main)
         if part is None or not isinstance(part.task, Task) or not part.task.intervention:
             continue
-        is_lead = any(
-            isinstance(getattr(read, key), tuple)
-            for read in part.task.reads
-            for key in reads.PAIRS
-            if read.name == column.name
-        )
+        named = [r for r in part.task.reads if r.name == column.name]
+        is_lead = any(isinstance(getattr(r, key), tuple) for r in named for key in reads.PAIRS)
         at = dict.fromkeys(asking.read.columns, 1.0)
         one, zero = (parsed.walk({**at, column: x}.__getitem__) for x in (1.0, 0.0))
         end = claim.low if zero < one else -claim.high if zero > one else 0.0
@@ -206,9 +202,9 @@ def _leadless(
         if not is_lead or end > -math.inf or column.name not in arms.get(base, ()):
             continue
         x = arms[base][column.name]
-        if {*x.dims} - {"run", part.task.unit, *asking.units}:
-            continue  # it varies over levels
         units = [u for u in asking.units if u in x.dims] or ["run"]
+        if {*x.dims} - {"run", part.task.unit, *units}:
+            continue  # it varies over levels
         x = x.mean([d for d in x.dims if d not in units]).transpose(*units)
         i = interval({"x": x.values}, mean, factors=len(units))
         if i.low <= 0:

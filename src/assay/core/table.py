@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from itertools import starmap
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -445,10 +446,8 @@ def _weigh(
     against, reported, unsure = (list[dependence.Grouping]() for _ in range(3))
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
     for grouping in groupings:
-        outcome = judging.outcome_of(claim, *grouping.limits)
-        decided = judgement.outcome in ("holds", "fails")
-        same, changes = _changed(judgement, outcome, grouping)
-        limits = grouping.limits
+        limits, decided = grouping.limits, judgement.outcome in ("holds", "fails")
+        same, changes = _changed(judgement, judging.outcome_of(claim, *limits), grouping)
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
         times = (limits.high - limits.low) / max(judgement.high - judgement.low, 1e-300)
@@ -460,20 +459,27 @@ def _weigh(
         unsure += [grouping] if decided and grouping in reported and not same else []
     reported = [g for g in reported if not against or g.changes != dependence.UNCHANGED]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
-    if doubted := [g.counts for g in reported if g.counts and g.changes != dependence.UNCHANGED]:
-        these = " and ".join(dependence.groups_in_words(*group) for group in doubted[0].items())
-        judgement = structs.replace(judgement, scope=f"{judgement.scope}; of these {these}")
+    judgement = _about_groups(judgement, reported)
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
     first = max(against, key=lambda g: g.carries)
-    more = "more rows of the same groups do not help: "
-    more *= first.name not in (SELECTION, dependence.ORDER)
+    is_group = first.name not in (SELECTION, dependence.ORDER)
+    more = "more rows of the same groups do not help: " * is_group
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
-    reason = f"{GROUPED}{first.name}"
-    return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
+    undecided = {"outcome": "undecided", "reason": f"{GROUPED}{first.name}", "price": price}
+    return structs.replace(judgement, **undecided), lines
+
+
+def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping]) -> Judged:
+    """Name in the scope the first groups with which the outcome would be another."""
+    for grouping in reported:
+        if grouping.counts and grouping.changes != dependence.UNCHANGED:
+            these = " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
+            return structs.replace(judgement, scope=f"{judgement.scope}; of these {these}")
+    return judgement
 
 
 def _if_units(
