@@ -20,13 +20,7 @@ from assay.core.reasons import GIVEN
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
-from assay.report.checks import (
-    check,
-    figure,
-    noted,
-    of_check,
-    of_claim,
-)
+from assay.report.checks import check, figure, noted, of_check, of_claim
 from assay.report.evaluations import (
     baseline_heads,
     baseline_rows,

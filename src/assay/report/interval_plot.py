@@ -21,14 +21,7 @@ from markupsafe import Markup
 from assay.core.bands import BANDED
 from assay.core.digits import decimals, number
 from assay.core.results import Estimated, Judged, Other, Published, Verdict, unit_of
-from assay.report.tables import (
-    ROLES,
-    control,
-    estimate_of,
-    limits,
-    minus,
-    quantity,
-)
+from assay.report.tables import ROLES, control, estimate_of, limits, minus, quantity
 
 ROW, TOP, AXIS, TITLE = 48, 20, 30, 18
 NAME, BAR = 14, 30

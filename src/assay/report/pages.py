@@ -308,13 +308,8 @@ def _lead(data: ResultData) -> str:
 def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list[tables.Row]:
     """The rows without "new" where neither header nor statements name a paper, so that no paper was
     searched for a number."""
-    printed = (getattr(s, "published", None) for s in data.statements)
-    paper: str = getattr(header, "paper", "")
-    if (
-        paper
-        or any(s.source for s in data.statements)
-        or any(isinstance(p, Published) for p in printed)
-    ):
+    of_papers = any(isinstance(getattr(s, "published", None), Published) for s in data.statements)
+    if getattr(header, "paper", "") or of_papers or any(s.source for s in data.statements):
         return [*rows]
     return [replace(r, published="") for r in rows]
 
@@ -371,10 +366,7 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return merged
 
 
-def index(
-    entries: Sequence[Mapping[str, Any]],
-    checks: Sequence[ListedCheck] = (),
-) -> str:
+def index(entries: Sequence[Mapping[str, Any]], checks: Sequence[ListedCheck] = ()) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
     optionally `header` and `turned`, as `page` has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]

@@ -365,11 +365,8 @@ def clipped(s: Verdict | Estimated) -> str:
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
-    if (
-        _ends(s) is None
-        or limits(s) == (s.low, s.high)
-        or not (is_known(s.low) and is_known(s.high))
-    ):
+    known = is_known(s.low) and is_known(s.high)
+    if not known or _ends(s) is None or limits(s) == (s.low, s.high):
         return ""
     factor, n = min(s.n.items(), key=lambda item: item[1])
     return (
