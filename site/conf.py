@@ -40,6 +40,7 @@ root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 BESIDE = [
     "CHANGELOG",
+    "SECURITY",
     "benchmarks/coverage/README",
     "benchmarks/device/README",
     "benchmarks/records",
