@@ -752,7 +752,7 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
         if reader.sized and all(isinstance(x, ast.expr) and reader._named(x) for x in sides):
             less = "-" if isinstance(tree.ops[0], ast.Lt | ast.LtE) else ""
             raise reader.no(
-                "it has no threshold: write the smallest difference that matters, as in "
+                "it has no threshold; write the smallest difference that matters, as in "
                 f"{text.removesuffix('0')}{less}0.1"
             )
         reader.text = text
