@@ -745,7 +745,7 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
     elif there := [t for t in patches if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
             f"the two prompts differ at {there[0].position} itself, so the patch may amount to "
-            "editing the prompt; patch a later token instead"
+            "editing the prompt; to rule this out, patch a later token or compare several depths"
         )
 
 

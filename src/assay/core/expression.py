@@ -752,9 +752,8 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
         if reader.sized and all(isinstance(x, ast.expr) and reader._named(x) for x in sides):
             less = "-" if isinstance(tree.ops[0], ast.Lt | ast.LtE) else ""
             raise reader.no(
-                "name the smallest difference that matters, as in "
-                f"{text.removesuffix('0')}{less}0.1; as it is, any difference would satisfy "
-                "the claim, however small, and a control without an effect could not be beaten"
+                "it has no threshold; write the smallest difference that matters, as in "
+                f"{text.removesuffix('0')}{less}0.1"
             )
         reader.text = text
         return _range(reader, reader.tree())

@@ -118,13 +118,11 @@ def stored(root: Path) -> list[str]:
             sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
         )
         hint = (
-            f"it has {other_names}: give the study's file, or the preset"
+            f"for {other_names}, give the file (assay report FILE), or the preset"
             if other_names
             else "start with: assay run superposition"
         )
-        raise StoreError(
-            f"the store {root.absolute()} has no default result of the catalogue; {hint}"
-        )
+        raise StoreError(f"nothing to report from the catalogue in {root.absolute()}; {hint}")
     return names
 
 

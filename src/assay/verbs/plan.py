@@ -33,8 +33,7 @@ def command(
     machine: Machine = CPU,
     place: Place = HERE,
 ) -> Answer[Planned | StudyGaps]:
-    """Show what would run and why, what it costs, the power of each claim, and which defaults
-    fill in what a study leaves open.
+    """Show what would run, its cost, the power of each claim, and the defaults of fields left out.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return "how long they will take is not known yet"
+        return "the time is not known yet"
     return (
         f"{lasting(clock)} if the cores are free ({amount_in_words(cpu)} CPU-seconds, estimated "
         f"from {planned.cost_from})"
