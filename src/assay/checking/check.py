@@ -447,9 +447,8 @@ def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> p
 
     numbers = list(next(iter(arms.values())))
     if wrong := [n for n in given.columns if n in numbers or (n in KEPT and n != PROMPT)]:
-        raise DataError(
-            f"a column of the prompts is called {wrong[0]!r}, as a number is; rename it"
-        )
+        twice = "like a number of the function" if wrong[0] in numbers else "which is taken"
+        raise DataError(f"a column of the prompts is called {wrong[0]!r}, {twice}; rename it")
     frames = []
     for arm, x in arms.items():
         frame = pd.DataFrame({"arm": arm, PROMPT: range(1, len(given) + 1), **x})

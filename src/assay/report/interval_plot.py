@@ -306,7 +306,7 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
             out += Markup('<circle class="unit" cx="{}" cy="{:g}" r="2">{}</circle>').format(
                 place, round(y + lower, 2), title if name and k < NAMED else ""
             )
-    beyond = Markup('<text class="scale" x="{}%" y="{}" text-anchor="{}">{}</text>')
+    beyond = Markup('<text class="scale halo" x="{}%" y="{}" text-anchor="{}">{}</text>')
     if below := sum(p < span[0] for p, _ in points):
         out += beyond.format(0, y + 5, "start", f"◂ {below} more")
     if above := sum(p > span[1] for p, _ in points):
