@@ -14,7 +14,7 @@ NO_NOUNS = (
 def plural(noun: str, n: int) -> str:
     """The noun for n things: seed for 1, seeds for 6, densities for 6; classes stay classes;
     values of right, and of names that are no nouns, such as a and pos_1."""
-    if noun in NO_NOUNS or not noun[2:] or re.search(r"[\d_]", noun):
+    if noun in NO_NOUNS or (not noun[2:] and noun != "id") or re.search(r"[\d_]", noun):
         return f"{'value' if n == 1 else 'values'} of {noun}"
     if n == 1 or noun.endswith("s"):
         return noun
