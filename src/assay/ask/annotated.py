@@ -78,6 +78,8 @@ def _alike(judged: Judged, arms: Arms) -> Iterator[tuple[str, str]]:
             ours, theirs = arms[control], arms[twin]
             if any(n not in ours or n not in theirs for n in names):
                 continue  # two reads are compared, not one read in two arms
+            if any(ours[n].shape != theirs[n].shape for n in names):
+                continue  # a sweep is compared with one number
             if are_unmoved((ours[n].values, theirs[n].values) for n in names):
                 same = (
                     "use the same token" if control.endswith("/token") else "make the same change"
