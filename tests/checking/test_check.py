@@ -1130,12 +1130,12 @@ def test_a_file_whose_draws_have_the_names_of_older_versions_is_read(tmp_path):
 def by_verb(layer, prompts):
     """Rows of is and are differ, and all else is noise."""
     size = {None: 0.0, 12: 9.0}.get(layer, 0.1)
-    each = (size + 1.2 * (p["right"] == "is") * (layer is not None) for p in prompts)
+    each = (size + 1.2 * (p["verb"] == "is") * (layer is not None) for p in prompts)
     return [x + noise(p["text"], size) / 5 for x, p in zip(each, prompts, strict=True)]
 
 
-VERBS = {"noun": ("cat", "dog", "key", "boy", "car", "tree"), "right": ("is",) * 6 + ("are",) * 6}
-VERBS |= {"wrong": ("are",) * 6 + ("is",) * 6}
+VERBS = {"noun": ("cat", "dog", "key", "boy", "car", "tree"), "verb": ("is",) * 6 + ("are",) * 6}
+VERBS |= {"much": ("one",) * 6 + ("many",) * 6}
 
 
 def test_columns_that_split_the_prompts_alike_are_one_note():
@@ -1147,11 +1147,47 @@ def test_columns_that_split_the_prompts_alike_are_one_note():
         prompts=lines_of(24, **VERBS),
         holds="effect > 8",
     )
-    assert v.judged.reason == "grouped by right"
-    (note,) = [n for n in v.judged.notes if "right" in n]
-    assert "wrong" in note.partition("(grouping by ")[2].partition(" gives the same)")[0]
+    assert v.judged.reason == "grouped by verb"
+    (note,) = [n for n in v.judged.notes if "verb" in n]
+    assert "much" in note.partition("(grouping by ")[2].partition(" gives the same)")[0]
     low, high = (float(x) for x in note.partition("is [")[2].partition("]")[0].split(", "))
     assert low < v.interval[0] and high > v.interval[1]
+
+
+@pytest.mark.parametrize("unit", [(), "pair", "noun"], ids=["prompt", "each", "crossed"])
+@pytest.mark.parametrize("holds", ["effect > 8", "effect > 9.3", "effect > 11"])
+def test_all_possible_answers_are_no_sample_of_answers(unit, holds):
+    """Without noise, rows whose answer is `is` have 10.2 and others 9: each of the two is in the
+    range, one of them, or none."""
+    nouns = ("cat", "dog", "key", "boy", "car", "tree", "cup", "hat", "bed", "fig", "pen", "owl")
+    rows = [
+        {"text": f"{n} {a}", "noun": n, "pair": f"{n} {a}", "right": a, "wrong": b, "verb": a}
+        for n in nouns
+        for a, b in (("is", "are"), ("are", "is"))
+    ]
+    rows = [{k: x for k, x in r.items() if unit or k != "pair"} for r in rows]
+    rows = [{k: x for k, x in r.items() if unit == "noun" or k != "noun"} for r in rows]
+    options = {"vector": None, "layer": 12, "others": [3], "prompts": rows, "unit": unit}
+    v = check(by_verb, **options, holds=holds)
+    (note,) = [n for n in v.remarks if n.startswith("the answers have different numbers")]
+    numbers = dict(x.split() for x in note.partition("with right ")[2].split(", "))
+    assert {k: round(float(x)) for k, x in numbers.items()} == {"“is”": 10, "“are”": 9}
+    one_of_them = holds == "effect > 9.3"
+    if one_of_them and unit != "noun":
+        assert v.outcome == "undecided" and "with right “are”, the number is " in v.reason
+    else:
+        assert v.outcome == ("fails" if holds == "effect > 11" else "holds")
+        assert ("of these 2 values of right" in v.judged.scope) == one_of_them
+    assert not any("wrong" in n or "2 values" in n for n in v.remarks)
+    of_table = assay.judge(
+        v.rows,
+        claim=holds.replace("effect", "layer.effect"),
+        unit=v.question.units,
+        control=[*v.judged.controls],
+        copies=False,
+        distinct=True,
+    )
+    assert of_table.outcome == v.outcome
 
 
 def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, capsys):
@@ -1164,8 +1200,9 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
         holds="effect > 8",
     )
     advice = (
-        "more prompts of the same groups do not help: give prompts of 6 or more values of right, "
-        'or say unit="noun" if the claim is about these values only'
+        "more prompts of the same groups do not help: check the prompts of each value separately, "
+        'or give prompts of 6 or more values of verb, or say unit="noun" if the claim is about '
+        "these values only"
     )
     path = v.save(tmp_path / "v.assay")
     assert v.judged.price.text == Check.load(path).judged.price.text == advice

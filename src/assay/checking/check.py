@@ -26,13 +26,13 @@ from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.repeats import ALIKE, Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
-from assay.core.clustered import clustered, pseudo_values
-from assay.core.dependence import about_these, carries
+from assay.core.clustered import clustered
+from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate, told_apart
 from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.intervals import interval
-from assay.core.judging import outcome_of
+from assay.core.judging import outcome_of, outcome_of_each
 from assay.core.reasons import TIES
 from assay.core.results import Judged
 from assay.core.stats import mean
@@ -369,17 +369,23 @@ class _Asked:
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
         self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
+        parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         for these, of in given.stays(units, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
-            line = _if_units(
-                judged, parse(question.holds), self.arms[kind], these, groups, shown=more
-            )
+            line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
             self.notes += filter(None, [line])
-            if line and more:
-                scope = " and ".join(filter(None, (question.scope, f"of {these}")))
-                question = replace(question, scope=scope)
+            scopes += [f"of {these}"] if line and more else []
+        for name in (n for n in given.answers[:1] if n not in rows):
+            cells, known = _cells(parsed, self.arms[kind])
+            answer = np.array(given.columns[name])[known]
+            of_each = by_answer(cells, PROMPT, name, answer)
+            came = outcome_of_each(judged.claim, of_each.answers.values())
+            differs = judged.outcome in ("holds", "fails") and came != judged.outcome
+            self.notes += [of_each.words] * of_each.carries
+            scopes += [f"of these {groups_in_words(name, len(of_each.answers))}"] * differs
+        question = replace(question, scope=" and ".join(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
-        named = {c.name for c in parse(question.holds).columns}
+        named = {c.name for c in parsed.columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
         tried = given.tried(
@@ -422,20 +428,26 @@ class _Asked:
         return numbers
 
 
+def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:
+    """What a condition reads of each prompt that has a number, and which prompts these are."""
+    terms = {name: walk(lambda c: numbers[c.name]) for name, walk in parsed.terms.items()}
+    known = np.asarray(np.isfinite([*terms.values()]).all(0))
+    terms = {name: x[known] for name, x in terms.items()}
+    return Cells(terms, parsed.statistic, {PROMPT: np.flatnonzero(known)}), known
+
+
 def _if_units(
     judged: Judged, parsed: Parsed, numbers: Numbers, these: str, groups: Any, *, shown: bool
 ) -> str:
     """Say of what units are combined with if the outcome would be another with this as units, too;
     where this has to be `shown`, only if the numbers vary with it."""
-    terms = {name: walk(lambda c: numbers[c.name]) for name, walk in parsed.terms.items()}
-    known = np.isfinite([*terms.values()]).all(0)
-    terms = {name: x[known] for name, x in terms.items()}
+    cells, known = _cells(parsed, numbers)
     _, of = groups = [np.unique(x[known], return_inverse=True)[1] for x in groups]
-    limits = clustered(terms, parsed.statistic, groups)
+    limits = clustered(cells.terms, cells.statistic, groups)
     outcome = outcome_of(judged.claim, *limits)
     if judged.outcome not in ("holds", "fails") or outcome == judged.outcome:
         return ""
-    if shown and not carries(pseudo_values(terms, parsed.statistic, np.arange(len(of))), of):
+    if shown and not carries(cells.values(PROMPT), of):
         return ""
     return about_these(these, len(np.unique(of)), limits, outcome)
 
@@ -460,7 +472,10 @@ def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> p
     rows = pd.concat(frames, ignore_index=True)
     if units == (PROMPT,):
         return rows
-    return rows.groupby(["arm", *units], sort=False, as_index=False)[numbers].mean()
+    by_unit = rows.groupby(["arm", *units], sort=False, as_index=False)
+    groups = [n for n in given.answers if n not in units]
+    own = [n for n in groups if (rows.groupby([*units])[n].nunique() == 1).all()]
+    return by_unit[numbers].mean().join(by_unit[own].first()[own])
 
 
 def _judged(

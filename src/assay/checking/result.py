@@ -220,7 +220,10 @@ class Question:
             of = " of the same groups"
             words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
             if few:
-                words = f"give prompts of {FEWEST} or more values of {' and '.join(few)}"
+                words = (
+                    "check the prompts of each value separately, or give prompts of "
+                    f"{FEWEST} or more values of {' and '.join(few)}"
+                )
                 own = rows[rows["arm"] == self.credits]
                 counts = {c: own[c].nunique() for c in own if c not in factors and is_text(own[c])}
                 others = (c for c, n in counts.items() if FEWEST <= n <= len(own) / 2)

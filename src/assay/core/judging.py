@@ -347,6 +347,12 @@ def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
     return _place(claim, low, high)
 
 
+def outcome_of_each(claim: Claim, estimates: Iterable[float]) -> Outcome:
+    """Say which outcome all of these estimates would have; undecided where they have several."""
+    outcomes = {outcome_of(claim, x, x) for x in estimates}
+    return outcomes.pop() if len(outcomes) == 1 else "undecided"
+
+
 def numbers(claim: Claim, arms: Arms) -> Table:
     """Give the numbers of a claim's own arm, runs that diverged left out, on the scale of
     judging."""
