@@ -187,6 +187,21 @@ def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, mon
     assert f"{before}: unspecific" in four.notes
 
 
+def test_all_of_a_small_pool_are_tried_unless_draws_says_how_many():
+    """The fall is that of two heads of 13, so that any choice of fewer others may miss one."""
+    for other in range(13):
+
+        def effect(heads, prompts, other=other):
+            size = 2.0 if heads and heads[0] in (0, other) else 0.1 * bool(heads)
+            return [size + noise(p["text"], size) / 10 for p in prompts]
+
+        one = {"vector": None, "neurons": [0], "ledger": False}
+        v = check(effect, of=13, **one)
+        assert len(v.judged.controls) == 12 and (v.outcome == "unspecific") == (other > 0)
+    assert len(check(effect, of=13, draws=4, **one).judged.controls) == 4
+    assert len(check(effect, of=14, **one).judged.controls) == 4
+
+
 def test_a_ledger_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "state").write_text("no folder")

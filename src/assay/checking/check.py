@@ -75,7 +75,7 @@ def check(
     none: Any = None,
     also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None = None,
     controls: Sequence[str] | Mapping[str, Any] | None = None,
-    draws: int = 4,
+    draws: int | None = None,
     unit: str | Sequence[str] = (),
     bounds: tuple[float, float] | None = None,
     cache: bool = True,
@@ -118,7 +118,8 @@ def check(
         also: another task of the same model, as (thing, prompts) → a number for each prompt, or
             (function, its prompts): the control `damage`.
         controls: names of those to keep; or further ones, {name: thing or list of things}.
-        draws: how many draws of each random control.
+        draws: how many draws of each random control; 4 by default, or all others of a pool in
+            which there are at most 12.
         unit: one or two columns of the prompts over which the claim generalises.
         bounds: the least and the greatest number that the function can return for a prompt; (0, 1)
             is known where all are 0 or 1.
