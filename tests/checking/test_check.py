@@ -187,6 +187,20 @@ def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, mon
     assert f"{before}: unspecific" in four.notes
 
 
+@pytest.mark.parametrize(
+    "about", [{"heads": [(1, 2)], "of": (2, 4)}, {"layer": 2, "others": [1, 3]}, {"vector": TRUE}]
+)
+def test_a_control_is_kept_by_the_name_by_which_it_is_printed(about):
+    def effect(thing, prompts):
+        size = 0.0 if thing is None else float(np.sum(thing))
+        return [size + noise(p["text"], size) / 10 for p in prompts]
+
+    asked = {"vector": None, "ledger": False, "holds": "effect > 9", **about}
+    for name in check(effect, **asked).controls:
+        v = check(effect, **asked, controls=[name])
+        assert [*v.controls] == [name] and f"\n{name} " in repr(v)
+
+
 def test_all_of_a_small_pool_are_tried_unless_draws_says_how_many():
     """The fall is that of two heads of 13, so that any choice of fewer others may miss one."""
     for other in range(13):
@@ -436,8 +450,8 @@ def test_another_task_that_is_left_as_it_is_is_a_test():
     [
         ({"text": "be"}, "'words': the text 'be' has one word"),
         ({"text": "be be"}, "'words': the text 'be be' has no two different words"),
-        ({"latents": [1, 2], "of": 3}, "'latents': of= leaves 1 to choose from, and 2 are needed"),
-        ({"layer": 0, "others": 1}, "'layer': the model has 1 layer"),
+        ({"latents": [1, 2], "of": 3}, "'other latents': of= leaves 1 to choose from, and 2"),
+        ({"layer": 0, "others": 1}, "'other layer': the model has 1 layer"),
         ({"source": ["s"] * 24}, "'unrelated': all rows are the same"),
     ],
 )
@@ -1295,3 +1309,19 @@ def test_a_saved_check_has_the_printed_table_in_the_width_of_the_terminal(
     table = printed[printed.index("") + 1 : printed.index("", printed.index("") + 1)]
     assert set(table) <= set(lines) and max(map(len, table)) <= columns
     assert (max(map(len, table)) > 100) == (columns > 100)
+
+
+def test_a_column_with_the_name_of_a_number_is_refused_after_the_first_call():
+    calls = []
+
+    def plural(vector, prompts):
+        calls.append(len(prompts))
+        return {"plural": [0.1 for _ in prompts]}
+
+    rows = [{"text": f"word{i}", "plural": "yes"} for i in range(24)]
+    with pytest.raises(DataError, match=r"'plural', and plural returns a number with that name"):
+        check(plural, prompts=rows, holds="plural > 1", cache=False)
+    assert calls == [2]
+    rows = [{"text": f"word{i}", "arm": "yes"} for i in range(24)]
+    with pytest.raises(DataError, match=r"called 'arm', and Assay adds a column with that name"):
+        check(plural, prompts=rows, holds="plural > 1", cache=False)

@@ -220,8 +220,8 @@ class _Asked:
         self.things: dict[str, Any] = {}
         names = [d.control.name for d in credit.draws]
         for i, draw in enumerate(credit.draws):
-            name = draw.control.name if draw.control.name != credit.kind else f"other {credit.kind}"
-            k, count = (x.count(draw.control.name) for x in (names[: i + 1], names))
+            name = draw.control.name
+            k, count = (x.count(name) for x in (names[: i + 1], names))
             numbered = f"{name} (draw {k} of {count})" if count > 1 else name
             arm = draw.name if draw.name and draw.name not in self.placed else numbered
             self.placed[arm] = Placed(name, draw.control.why)
@@ -236,7 +236,9 @@ class _Asked:
         """
         rows, kind = [0, len(self.calls.prompts) - 1], self.what.kind
         contents = self._contents(rows)
-        numbers = [x.take() for x in (self.without, self.without, self.with_it)]
+        numbers = [self.without.take()]
+        self._refuse_twice(numbers[0])
+        numbers += [x.take() for x in (self.without, self.with_it)]
         for role, then in self._contents(rows).items():
             if then != contents[role]:
                 raise DataError(
@@ -253,6 +255,15 @@ class _Asked:
         every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
+
+    def _refuse_twice(self, numbers: Numbers) -> None:
+        """Refuse a column of the prompts that is called as a number is. Raises: DataError."""
+        own = {f"{name}{end}" for name in numbers for end in ("", *ENDS)}
+        for name in {*self.calls.prompts.columns} & {*own, *KEPT} - {PROMPT}:
+            other = f"{self.calls.name} returns a number" if name in own else "Assay adds a column"
+            raise DataError(
+                f"a column of the prompts is called {name!r}, and {other} with that name; rename it"
+            )
 
     def _contents(self, rows: Sequence[int]) -> dict[str, str]:
         """Hash what the function is given, where all of it can be seen."""
@@ -455,13 +466,10 @@ def _if_units(
 
 def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> pd.DataFrame:
     """The numbers as a table: a row for each arm and prompt, or for each cell of the units that are
-    named. Raises: DataError for a column of the prompts that is called as a number is."""
+    named."""
     import pandas as pd
 
     numbers = list(next(iter(arms.values())))
-    if wrong := [n for n in given.columns if n in numbers or (n in KEPT and n != PROMPT)]:
-        twice = "like a number of the function" if wrong[0] in numbers else "which is taken"
-        raise DataError(f"a column of the prompts is called {wrong[0]!r}, {twice}; rename it")
     frames = []
     for arm, x in arms.items():
         frame = pd.DataFrame({"arm": arm, PROMPT: range(1, len(given) + 1), **x})

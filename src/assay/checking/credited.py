@@ -278,7 +278,14 @@ def _shuffled(learned: Direction, seed: int) -> Array:
     return vectors.sign_of(seed) * vectors.as_long_as(learned.learn(*mixed), learned.vector)
 
 
+def _other(kind: str, control: Control) -> Control:
+    """The control with a name that tells it from what is credited: other heads."""
+    return replace(control, name=f"other {kind}") if control.name == kind else control
+
+
 def _set(kind: str, control: Control, *, blocks: bool) -> Callable[..., Credited]:
+    control = _other(kind, control)
+
     def make(value: Any, options: Options, prompts: Given) -> Credited:
         named = [_item(x) for x in (value if not isinstance(value, int | str) else [value])]
         credited = _matched(kind, control, named, options, blocks=blocks)
@@ -385,6 +392,8 @@ def _sizes(name: str, given: Any, pool: list[Any]) -> dict[Any, float]:
 
 
 def _place(kind: str, control: Control) -> Callable[..., Credited]:
+    control = _other(kind, control)
+
     def make(value: Any, options: Options, prompts: Given) -> Credited:
         credited, others = Credited(kind, lambda: value), options.others
         if others is None:

@@ -24,6 +24,7 @@ from assay.core.intervals import FEWEST, Statistic
 from assay.core.nouns import counted, ordinal, plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
+from assay.core.table_columns import ITEMS
 from assay.core.wordings import numbered, shared_words, spelling
 
 if TYPE_CHECKING:
@@ -337,8 +338,9 @@ def _named(
         if pair := combined.get(name):
             both = {x: counts[x] for x in pair}
             words = f"{combinations_in_words(unit, both)}, and the {groups} account"
-        mean = f"mean(COLUMN, over={unit})"
-        as_unit = f'unit="{name}" with {mean} in the claim, or ' if count >= FEWEST else ""
+        # rows of items are averaged by themselves
+        mean = f" with mean(COLUMN, over={unit}) in the claim" * (not ITEMS.search(unit))
+        as_unit = f'unit="{name}"{mean}, or ' if count >= FEWEST else ""
         yield Grouping(
             name,
             f"{words} for {100 * max(0.0, share):.0f}% of the variance",
