@@ -187,6 +187,35 @@ def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, mon
     assert f"{before}: unspecific" in four.notes
 
 
+@pytest.mark.parametrize(
+    "about", [{"heads": [(1, 2)], "of": (2, 4)}, {"layer": 2, "others": [1, 3]}, {"vector": TRUE}]
+)
+def test_a_control_is_kept_by_the_name_by_which_it_is_printed(about):
+    def effect(thing, prompts):
+        size = 0.0 if thing is None else float(np.sum(thing))
+        return [size + noise(p["text"], size) / 10 for p in prompts]
+
+    asked = {"vector": None, "ledger": False, "holds": "effect > 9", **about}
+    for name in check(effect, **asked).controls:
+        v = check(effect, **asked, controls=[name])
+        assert [*v.controls] == [name] and f"\n{name} " in repr(v)
+
+
+def test_all_of_a_small_pool_are_tried_unless_draws_says_how_many():
+    """The fall is that of two heads of 13, so that any choice of fewer others may miss one."""
+    for other in range(13):
+
+        def effect(heads, prompts, other=other):
+            size = 2.0 if heads and heads[0] in (0, other) else 0.1 * bool(heads)
+            return [size + noise(p["text"], size) / 10 for p in prompts]
+
+        one = {"vector": None, "neurons": [0], "ledger": False}
+        v = check(effect, of=13, **one)
+        assert len(v.judged.controls) == 12 and (v.outcome == "unspecific") == (other > 0)
+    assert len(check(effect, of=13, draws=4, **one).judged.controls) == 4
+    assert len(check(effect, of=14, **one).judged.controls) == 4
+
+
 def test_a_ledger_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "state").write_text("no folder")
@@ -421,8 +450,8 @@ def test_another_task_that_is_left_as_it_is_is_a_test():
     [
         ({"text": "be"}, "'words': the text 'be' has one word"),
         ({"text": "be be"}, "'words': the text 'be be' has no two different words"),
-        ({"latents": [1, 2], "of": 3}, "'latents': of= leaves 1 to choose from, and 2 are needed"),
-        ({"layer": 0, "others": 1}, "'layer': the model has 1 layer"),
+        ({"latents": [1, 2], "of": 3}, "'other latents': of= leaves 1 to choose from, and 2"),
+        ({"layer": 0, "others": 1}, "'other layer': the model has 1 layer"),
         ({"source": ["s"] * 24}, "'unrelated': all rows are the same"),
     ],
 )
@@ -1130,12 +1159,12 @@ def test_a_file_whose_draws_have_the_names_of_older_versions_is_read(tmp_path):
 def by_verb(layer, prompts):
     """Rows of is and are differ, and all else is noise."""
     size = {None: 0.0, 12: 9.0}.get(layer, 0.1)
-    each = (size + 1.2 * (p["right"] == "is") * (layer is not None) for p in prompts)
+    each = (size + 1.2 * (p["verb"] == "is") * (layer is not None) for p in prompts)
     return [x + noise(p["text"], size) / 5 for x, p in zip(each, prompts, strict=True)]
 
 
-VERBS = {"noun": ("cat", "dog", "key", "boy", "car", "tree"), "right": ("is",) * 6 + ("are",) * 6}
-VERBS |= {"wrong": ("are",) * 6 + ("is",) * 6}
+VERBS = {"noun": ("cat", "dog", "key", "boy", "car", "tree"), "verb": ("is",) * 6 + ("are",) * 6}
+VERBS |= {"much": ("one",) * 6 + ("many",) * 6}
 
 
 def test_columns_that_split_the_prompts_alike_are_one_note():
@@ -1147,11 +1176,47 @@ def test_columns_that_split_the_prompts_alike_are_one_note():
         prompts=lines_of(24, **VERBS),
         holds="effect > 8",
     )
-    assert v.judged.reason == "grouped by right"
-    (note,) = [n for n in v.judged.notes if "right" in n]
-    assert "wrong" in note.partition("(grouping by ")[2].partition(" gives the same)")[0]
+    assert v.judged.reason == "grouped by verb"
+    (note,) = [n for n in v.judged.notes if "verb" in n]
+    assert "much" in note.partition("(grouping by ")[2].partition(" gives the same)")[0]
     low, high = (float(x) for x in note.partition("is [")[2].partition("]")[0].split(", "))
     assert low < v.interval[0] and high > v.interval[1]
+
+
+@pytest.mark.parametrize("unit", [(), "pair", "noun"], ids=["prompt", "each", "crossed"])
+@pytest.mark.parametrize("holds", ["effect > 8", "effect > 9.3", "effect > 11"])
+def test_all_possible_answers_are_no_sample_of_answers(unit, holds):
+    """Without noise, rows whose answer is `is` have 10.2 and others 9: each of the two is in the
+    range, one of them, or none."""
+    nouns = ("cat", "dog", "key", "boy", "car", "tree", "cup", "hat", "bed", "fig", "pen", "owl")
+    rows = [
+        {"text": f"{n} {a}", "noun": n, "pair": f"{n} {a}", "right": a, "wrong": b, "verb": a}
+        for n in nouns
+        for a, b in (("is", "are"), ("are", "is"))
+    ]
+    rows = [{k: x for k, x in r.items() if unit or k != "pair"} for r in rows]
+    rows = [{k: x for k, x in r.items() if unit == "noun" or k != "noun"} for r in rows]
+    options = {"vector": None, "layer": 12, "others": [3], "prompts": rows, "unit": unit}
+    v = check(by_verb, **options, holds=holds)
+    (note,) = [n for n in v.remarks if n.startswith("the answers have different numbers")]
+    numbers = dict(x.split() for x in note.partition("with right ")[2].split(", "))
+    assert {k: round(float(x)) for k, x in numbers.items()} == {"“is”": 10, "“are”": 9}
+    one_of_them = holds == "effect > 9.3"
+    if one_of_them and unit != "noun":
+        assert v.outcome == "undecided" and "with right “are”, the number is " in v.reason
+    else:
+        assert v.outcome == ("fails" if holds == "effect > 11" else "holds")
+        assert ("of these 2 values of right" in v.judged.scope) == one_of_them
+    assert not any("wrong" in n or "2 values" in n for n in v.remarks)
+    of_table = assay.judge(
+        v.rows,
+        claim=holds.replace("effect", "layer.effect"),
+        unit=v.question.units,
+        control=[*v.judged.controls],
+        copies=False,
+        distinct=True,
+    )
+    assert of_table.outcome == v.outcome
 
 
 def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, capsys):
@@ -1164,8 +1229,9 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
         holds="effect > 8",
     )
     advice = (
-        "more prompts of the same groups do not help: give prompts of 6 or more values of right, "
-        'or say unit="noun" if the claim is about these values only'
+        "more prompts of the same groups do not help: check the prompts of each value separately, "
+        'or give prompts of 6 or more values of verb, or say unit="noun" if the claim is about '
+        "these values only"
     )
     path = v.save(tmp_path / "v.assay")
     assert v.judged.price.text == Check.load(path).judged.price.text == advice
@@ -1243,3 +1309,19 @@ def test_a_saved_check_has_the_printed_table_in_the_width_of_the_terminal(
     table = printed[printed.index("") + 1 : printed.index("", printed.index("") + 1)]
     assert set(table) <= set(lines) and max(map(len, table)) <= columns
     assert (max(map(len, table)) > 100) == (columns > 100)
+
+
+def test_a_column_with_the_name_of_a_number_is_refused_after_the_first_call():
+    calls = []
+
+    def plural(vector, prompts):
+        calls.append(len(prompts))
+        return {"plural": [0.1 for _ in prompts]}
+
+    rows = [{"text": f"word{i}", "plural": "yes"} for i in range(24)]
+    with pytest.raises(DataError, match=r"'plural', and plural returns a number with that name"):
+        check(plural, prompts=rows, holds="plural > 1", cache=False)
+    assert calls == [2]
+    rows = [{"text": f"word{i}", "arm": "yes"} for i in range(24)]
+    with pytest.raises(DataError, match=r"called 'arm', and Assay adds a column with that name"):
+        check(plural, prompts=rows, holds="plural > 1", cache=False)

@@ -190,3 +190,31 @@ def test_what_units_between_bounds_can_show_and_cost_is_gaffkes():
     n = 28 + v.price.more
     exact = bounded_mean([np.resize(spread, n)], 0.56, (0, 1))
     assert 5 <= v.price.more <= 12 and 0.5 < exact.low < 0.51
+
+
+@pytest.mark.parametrize(
+    ("control", "deviation", "wanting"), [(0.5, 0.3, False), (0.95, 0.3, True), (0.995, 0.3, None)]
+)
+def test_the_units_that_are_named_decide_the_claim_together_with_its_controls(
+    control, deviation, wanting
+):
+    """With so many units of the same means and deviations the verdict is the one that was
+    announced, whether they are those of the claim's own number or those of a control; where no
+    number of them is said to be enough, the same is said of more."""
+
+    def stated(n):
+        none = arm(spread(n, control, deviation, 1))
+        return judge(claim(), {"main": arm(spread(n, 1.25, 1)), "none": none})
+
+    now = stated(40)
+    assert now.outcome == "undecided" and now.reason == "interval straddles"
+    alone = judge(claim(), {"main": arm(spread(40, 1.25, 1)), "none": arm(spread(40, -9, 1))})
+    assert alone.price.more > 0
+    if wanting is None:
+        then = stated(40 + alone.price.more)
+        assert then.outcome == "undecided" and now.price.text == then.price.text
+        assert now.price.text.startswith("none: more seeds do not help")
+    else:
+        assert (now.price.more > alone.price.more) == wanting
+        assert now.price.text.startswith("none: about" if wanting else "about")
+        assert stated(40 + now.price.more).outcome == "holds"

@@ -1257,3 +1257,30 @@ def test_the_advice_for_too_few_units_is_not_just_the_fewest():
     assert price.text.startswith(needed) and price.text.endswith(" in all")
     assert int(price.text.removeprefix(needed).split()[0]) == 4 + price.more > 15
     assert judged((-0.1, -0.11, -0.12, -0.09)).price.text == "about 2 more inits, 6 in all"
+
+
+@pytest.mark.parametrize("unit", ["prompt", "seed"])
+def test_the_advice_to_name_groups_as_the_unit_can_be_followed_as_it_is(unit):
+    """Rows of eight templates, whose numbers differ: prompts are averaged by themselves, seeds only
+    by the claim."""
+    draw = np.random.default_rng(0)
+    of = np.arange(48) // 6
+    effects = np.array([0.2, 0.9, 0.1, 1.0, 0.6, 0.5, 0.15, 0.85])
+    numbers = {"main": effects[of], "random": np.zeros(48)}
+    rows = pd.concat(
+        pd.DataFrame(
+            {"arm": arm, unit: range(48), "template": [f"t{k}" for k in of]}
+            | {"x": x + 0.1 * draw.normal(size=48)}
+        )
+        for arm, x in numbers.items()
+    )
+    asked = {"control": "random", "distinct": True}
+    now = assay.judge(rows, claim="main.x > 0.35", unit=unit, **asked)
+    assert now.reason == "grouped by template"
+    written = re.search(
+        r'unit="template"(?: with mean\(COLUMN, over=(\w+)\) in the claim)?, or', now.price.text
+    )
+    assert written[1] == (None if unit == "prompt" else "seed")
+    column = f"mean(main.x, over={written[1]})" if written[1] else "main.x"
+    then = assay.judge(rows, claim=f"{column} > 0.35", unit="template", **asked)
+    assert then.n == {"template": 8} and not then.reason.startswith("grouped")

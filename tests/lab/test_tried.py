@@ -56,6 +56,17 @@ def test_every_claim_on_the_same_numbers_counts(judged):
     assert "6 claims were tried" in another and "also judged:" in another
 
 
+def test_another_unit_is_another_look(judged):
+    rows = TABLE.assign(batch=TABLE["seed"] % 6)
+    one, batches = judged(rows), ("mine.loss - old.loss < -0.05", "--unit", "batch")
+    assert "1 claim was tried on this table;" in f"{one};"
+    assert "1 claim was tried on this table (2 ways: with different units)" in judged(
+        rows, *batches
+    )
+    third = judged(rows, "mine.loss - old.loss < -0.06")
+    assert "2 claims were tried on this table (3 ways: with different units)" in third
+
+
 def test_who_adds_rows_until_a_claim_holds_is_found_out(judged):
     before = "the same claim was judged on this machine before rows were added or left out: "
     assert before not in judged(TABLE[TABLE["seed"] < 8])

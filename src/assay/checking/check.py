@@ -26,13 +26,13 @@ from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.repeats import ALIKE, Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
-from assay.core.clustered import clustered, pseudo_values
-from assay.core.dependence import about_these, carries
+from assay.core.clustered import clustered
+from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate, told_apart
 from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.intervals import interval
-from assay.core.judging import outcome_of
+from assay.core.judging import outcome_of, outcome_of_each
 from assay.core.reasons import TIES
 from assay.core.results import Judged
 from assay.core.stats import mean
@@ -75,7 +75,7 @@ def check(
     none: Any = None,
     also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None = None,
     controls: Sequence[str] | Mapping[str, Any] | None = None,
-    draws: int = 4,
+    draws: int | None = None,
     unit: str | Sequence[str] = (),
     bounds: tuple[float, float] | None = None,
     cache: bool = True,
@@ -118,7 +118,8 @@ def check(
         also: another task of the same model, as (thing, prompts) → a number for each prompt, or
             (function, its prompts): the control `damage`.
         controls: names of those to keep; or further ones, {name: thing or list of things}.
-        draws: how many draws of each random control.
+        draws: how many draws of each random control; 4 by default, or all others of a pool in
+            which there are at most 12.
         unit: one or two columns of the prompts over which the claim generalises.
         bounds: the least and the greatest number that the function can return for a prompt; (0, 1)
             is known where all are 0 or 1.
@@ -219,8 +220,8 @@ class _Asked:
         self.things: dict[str, Any] = {}
         names = [d.control.name for d in credit.draws]
         for i, draw in enumerate(credit.draws):
-            name = draw.control.name if draw.control.name != credit.kind else f"other {credit.kind}"
-            k, count = (x.count(draw.control.name) for x in (names[: i + 1], names))
+            name = draw.control.name
+            k, count = (x.count(name) for x in (names[: i + 1], names))
             numbered = f"{name} (draw {k} of {count})" if count > 1 else name
             arm = draw.name if draw.name and draw.name not in self.placed else numbered
             self.placed[arm] = Placed(name, draw.control.why)
@@ -235,7 +236,9 @@ class _Asked:
         """
         rows, kind = [0, len(self.calls.prompts) - 1], self.what.kind
         contents = self._contents(rows)
-        numbers = [x.take() for x in (self.without, self.without, self.with_it)]
+        numbers = [self.without.take()]
+        self._refuse_twice(numbers[0])
+        numbers += [x.take() for x in (self.without, self.with_it)]
         for role, then in self._contents(rows).items():
             if then != contents[role]:
                 raise DataError(
@@ -252,6 +255,15 @@ class _Asked:
         every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
+
+    def _refuse_twice(self, numbers: Numbers) -> None:
+        """Refuse a column of the prompts that is called as a number is. Raises: DataError."""
+        own = {f"{name}{end}" for name in numbers for end in ("", *ENDS)}
+        for name in {*self.calls.prompts.columns} & {*own, *KEPT} - {PROMPT}:
+            other = f"{self.calls.name} returns a number" if name in own else "Assay adds a column"
+            raise DataError(
+                f"a column of the prompts is called {name!r}, and {other} with that name; rename it"
+            )
 
     def _contents(self, rows: Sequence[int]) -> dict[str, str]:
         """Hash what the function is given, where all of it can be seen."""
@@ -369,17 +381,23 @@ class _Asked:
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
         self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
+        parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         for these, of in given.stays(units, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
-            line = _if_units(
-                judged, parse(question.holds), self.arms[kind], these, groups, shown=more
-            )
+            line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
             self.notes += filter(None, [line])
-            if line and more:
-                scope = " and ".join(filter(None, (question.scope, f"of {these}")))
-                question = replace(question, scope=scope)
+            scopes += [f"of {these}"] if line and more else []
+        for name in (n for n in given.answers[:1] if n not in rows):
+            cells, known = _cells(parsed, self.arms[kind])
+            answer = np.array(given.columns[name])[known]
+            of_each = by_answer(cells, PROMPT, name, answer)
+            came = outcome_of_each(judged.claim, of_each.answers.values())
+            differs = judged.outcome in ("holds", "fails") and came != judged.outcome
+            self.notes += [of_each.words] * of_each.carries
+            scopes += [f"of these {groups_in_words(name, len(of_each.answers))}"] * differs
+        question = replace(question, scope=" and ".join(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
-        named = {c.name for c in parse(question.holds).columns}
+        named = {c.name for c in parsed.columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
         tried = given.tried(
@@ -422,33 +440,36 @@ class _Asked:
         return numbers
 
 
+def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:
+    """What a condition reads of each prompt that has a number, and which prompts these are."""
+    terms = {name: walk(lambda c: numbers[c.name]) for name, walk in parsed.terms.items()}
+    known = np.asarray(np.isfinite([*terms.values()]).all(0))
+    terms = {name: x[known] for name, x in terms.items()}
+    return Cells(terms, parsed.statistic, {PROMPT: np.flatnonzero(known)}), known
+
+
 def _if_units(
     judged: Judged, parsed: Parsed, numbers: Numbers, these: str, groups: Any, *, shown: bool
 ) -> str:
     """Say of what units are combined with if the outcome would be another with this as units, too;
     where this has to be `shown`, only if the numbers vary with it."""
-    terms = {name: walk(lambda c: numbers[c.name]) for name, walk in parsed.terms.items()}
-    known = np.isfinite([*terms.values()]).all(0)
-    terms = {name: x[known] for name, x in terms.items()}
+    cells, known = _cells(parsed, numbers)
     _, of = groups = [np.unique(x[known], return_inverse=True)[1] for x in groups]
-    limits = clustered(terms, parsed.statistic, groups)
+    limits = clustered(cells.terms, cells.statistic, groups)
     outcome = outcome_of(judged.claim, *limits)
     if judged.outcome not in ("holds", "fails") or outcome == judged.outcome:
         return ""
-    if shown and not carries(pseudo_values(terms, parsed.statistic, np.arange(len(of))), of):
+    if shown and not carries(cells.values(PROMPT), of):
         return ""
     return about_these(these, len(np.unique(of)), limits, outcome)
 
 
 def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> pd.DataFrame:
     """The numbers as a table: a row for each arm and prompt, or for each cell of the units that are
-    named. Raises: DataError for a column of the prompts that is called as a number is."""
+    named."""
     import pandas as pd
 
     numbers = list(next(iter(arms.values())))
-    if wrong := [n for n in given.columns if n in numbers or (n in KEPT and n != PROMPT)]:
-        twice = "like a number of the function" if wrong[0] in numbers else "which is taken"
-        raise DataError(f"a column of the prompts is called {wrong[0]!r}, {twice}; rename it")
     frames = []
     for arm, x in arms.items():
         frame = pd.DataFrame({"arm": arm, PROMPT: range(1, len(given) + 1), **x})
@@ -460,7 +481,10 @@ def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> p
     rows = pd.concat(frames, ignore_index=True)
     if units == (PROMPT,):
         return rows
-    return rows.groupby(["arm", *units], sort=False, as_index=False)[numbers].mean()
+    by_unit = rows.groupby(["arm", *units], sort=False, as_index=False)
+    groups = [n for n in given.answers if n not in units]
+    own = [n for n in groups if (rows.groupby([*units])[n].nunique() == 1).all()]
+    return by_unit[numbers].mean().join(by_unit[own].first()[own])
 
 
 def _judged(

@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.ask.measure import prompts
 from assay.checking.fingerprint import Fingerprint
-from assay.core.dependence import combinations_in_words, combined_with, crossed
+from assay.core.dependence import answers, combinations_in_words, combined_with, crossed
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
 from assay.core.power import FEWEST
@@ -111,6 +111,11 @@ class Given:
         plain = (bool, int, float, str)
         return {n: x for n, x in columns.items() if all(isinstance(v, plain) for v in x)}
 
+    @cached_property
+    def answers(self) -> list[str]:
+        """The columns whose values are all possible answers."""
+        return answers({n: x for n, x in self.columns.items() if isinstance(x[0], str)})
+
     def column(self, name: str) -> list[Any]:
         """Give a column. Raises: DataError where not all rows have it."""
         if name not in self.columns:
@@ -147,7 +152,7 @@ class Given:
         `every`, also what only some values of the unit are combined with."""
         if len(units) != 1 or units[0] not in self.columns:
             return {}
-        others = {n: x for n, x in self.columns.items() if n != units[0]}
+        others = {n: x for n, x in self.columns.items() if n not in (units[0], *self.answers)}
         texts = {n: x for n, x in others.items() if isinstance(x[0], str)}
         groups = {name: numbered(cells) for name, cells in texts.items()}
         for name, cells in texts.items():

@@ -17,7 +17,7 @@ from msgspec import structs
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
 from assay.controls.table import DAMAGE, in_words
-from assay.core.digits import estimate, told_apart
+from assay.core.digits import estimate, of_control, told_apart
 from assay.core.display import Shown, by_weight
 from assay.core.errors import DataError
 from assay.core.expression import parse
@@ -220,7 +220,10 @@ class Question:
             of = " of the same groups"
             words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
             if few:
-                words = f"give prompts of {FEWEST} or more values of {' and '.join(few)}"
+                words = (
+                    "check the prompts of each value separately, or give prompts of "
+                    f"{FEWEST} or more values of {' and '.join(few)}"
+                )
                 own = rows[rows["arm"] == self.credits]
                 counts = {c: own[c].nunique() for c in own if c not in factors and is_text(own[c])}
                 others = (c for c, n in counts.items() if FEWEST <= n <= len(own) / 2)
@@ -262,9 +265,10 @@ class Concluded(Shown):
         return self.judged.interval if self.judged else (math.nan, math.nan)
 
     def number(self, value: float, low: float, high: float) -> str:
-        """Write an estimate with its interval as the table of a study does."""
+        """Write the estimate of the claim or of a control, with its interval, as the table of a
+        study does."""
         edges = self.judged.range if self.judged else ()
-        return " ".join(estimate(value, low, high, edges))
+        return " ".join(of_control(value, low, high, self.interval, edges))
 
     def level(self, control: str) -> str:
         """Name the level of a control's interval as it is shown, " (80%)", where it is not the one

@@ -84,7 +84,7 @@ def clustered(
     if len(groups) == 2:
         both = _without_each(terms, statistic, _crossed(*groups))
         variance = max(parts[0] + parts[1] - jackknife(both), *parts)
-    theta = _of(terms, statistic)
+    theta = number(terms, statistic)
     df = freedom(variance, parts, effective)
     t = float(scipy.special.stdtrit(df, (1 + level) / 2))
     third = sum(map(third_cumulant, left_out))
@@ -142,10 +142,11 @@ def pseudo_values(
     """
     left_out = _without_each(terms, statistic, units)
     n = len(left_out)
-    return n * _of(terms, statistic) - (n - 1) * left_out
+    return n * number(terms, statistic) - (n - 1) * left_out
 
 
-def _of(terms: Mapping[str, np.ndarray], statistic: Statistic) -> float:
+def number(terms: Mapping[str, np.ndarray], statistic: Statistic) -> float:
+    """Compute a statistic of the means of these cells."""
     return float(np.asarray(statistic({k: x.mean(0, keepdims=True) for k, x in terms.items()}))[0])
 
 

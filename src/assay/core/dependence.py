@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,14 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from assay.core.clustered import Limits, clustered, neighbours, pseudo_values, serial
+from assay.core.clustered import Limits, clustered, neighbours, number, pseudo_values, serial
+from assay.core.digits import told_apart
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, Statistic
 from assay.core.nouns import counted, ordinal, plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
-from assay.core.wordings import shared_words, spelling
+from assay.core.table_columns import ITEMS
+from assay.core.wordings import numbered, shared_words, spelling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +71,8 @@ MOST_LINES = 3
 """Groupings that have a line of their own."""
 FEW_PAIRS = 6
 """Columns of which every two are tried together."""
+MOST_ANSWERS = 5
+"""Values up to which two columns of the same ones may be the possible answers of a task."""
 
 
 class Sets(NamedTuple):
@@ -148,11 +153,15 @@ class Grouping:
     """How many groups there are, by what names them."""
     combined: Mapping[str, int] = field(default_factory=dict)
     """How many there are of two of which each combination is one unit, if it is of these."""
+    answers: Mapping[str, float] = field(default_factory=dict)
+    """The number of each value, where these are all possible answers and not a sample of them."""
 
     @property
     def line(self) -> str:
         """What was found, the interval that allows for it in place of the one that is shown, and
         what comes of the claim then."""
+        if self.answers:
+            return self.words
         if not self.limits.known:
             return f"{self.words}: too few for an interval that allows for this"
         low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
@@ -163,6 +172,8 @@ class Grouping:
     @property
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
+        if self.answers:
+            return self.advice
         if few := {name: n for name, n in self.counts.items() if n < FEWEST}:
             more = " and ".join(groups_in_words(name, FEWEST) for name in few)
             these = " and ".join(groups_in_words(name, n) for name, n in few.items())
@@ -290,7 +301,13 @@ def find(
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         groupings += _near(cells, unit, vectors, level) if copies else []
         examples = {name: _example(rows, unit, known, name, of) for name, of in labels.items()}
-        groupings += _named(cells, unit, labels, examples, level)
+        closed = answers({name: columns[name] for name in labels if is_text(columns[name])})
+        sampled = {name: of for name, of in labels.items() if name not in closed}
+        groupings += _named(cells, unit, sampled, examples, level)
+        of_answers = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
+        for name in of_answers.values():
+            answer = rows.groupby(unit)[name].first().reindex(known).astype(str).str.strip()
+            groupings.append(by_answer(cells, unit, name, [*answer]))
         read = [v for v in vectors if not v.of_controls]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = _advice(unit, named=bool(labels), of_table=copies)
@@ -321,8 +338,9 @@ def _named(
         if pair := combined.get(name):
             both = {x: counts[x] for x in pair}
             words = f"{combinations_in_words(unit, both)}, and the {groups} account"
-        mean = f"mean(COLUMN, over={unit})"
-        as_unit = f'unit="{name}" with {mean} in the claim, or ' if count >= FEWEST else ""
+        # rows of items are averaged by themselves
+        mean = f" with mean(COLUMN, over={unit}) in the claim" * (not ITEMS.search(unit))
+        as_unit = f'unit="{name}"{mean}, or ' if count >= FEWEST else ""
         yield Grouping(
             name,
             f"{words} for {100 * max(0.0, share):.0f}% of the variance",
@@ -355,6 +373,37 @@ def _named(
             counts=both,
             combined=both if is_combined else {},
         )
+
+
+def answers(columns: Mapping[str, Iterable[str]]) -> list[str]:
+    """Name the columns of texts whose values are all possible answers of a task, and no sample: of
+    two that have the same few values, and others in each row, such as the right answer and the
+    wrong one."""
+    texts = {name: [spelling(str(x)) for x in column] for name, column in columns.items()}
+    few = [name for name, x in texts.items() if 2 <= len({*x}) <= MOST_ANSWERS]
+    pairs = (
+        (a, b)
+        for a, b in itertools.combinations(few, 2)
+        if {*texts[a]} == {*texts[b]} and all(map(operator.ne, texts[a], texts[b]))
+    )
+    return list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
+
+
+def by_answer(cells: Cells, unit: str, name: str, answer: Sequence[str]) -> Grouping:
+    """Give the grouping by the possible answers, of which `answer` is that of each unit: it has the
+    number of each, where those of few other values are replaced by an interval."""
+    of, values = numbered(answer), list(dict.fromkeys(answer))
+    each = [of[cells.places(unit)] == k for k in range(len(values))]
+    numbers = [number({k: x[own] for k, x in cells.terms.items()}, cells.statistic) for own in each]
+    shown = (f"“{v}” {x}" for v, x in zip(values, told_apart(*numbers), strict=True))
+    return Grouping(
+        name,
+        f"the answers have different numbers: with {name} {', '.join(shown)}",
+        Limits(min(numbers), max(numbers)),
+        carries(cells.values(unit), of),
+        f"claim each value of {name} by itself",
+        answers=dict(zip(values, numbers, strict=True)),
+    )
 
 
 def _example(rows: pd.DataFrame, unit: str, known: np.ndarray, name: str, of: np.ndarray) -> str:

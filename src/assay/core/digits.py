@@ -6,6 +6,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+BELOW = 2
+"""So many decimals more than a claim's number has a control's at most."""
+
 
 def zeroed(value: float) -> float:
     """The number, or 0 where only the rounding of double precision keeps it from 0."""
@@ -66,6 +69,23 @@ def estimate(
     if places is not None:
         places = max(_choose_places(places, end, thresholds) for end in (low, high))
     return number(value, places), f"[{number(low, places)}, {number(high, places)}]"
+
+
+def of_control(
+    value: float, low: float, high: float, of_claim: Sequence[float], thresholds: Sequence[float]
+) -> tuple[str, str]:
+    """Estimate and interval of a control as text: with at most two decimals more than the interval
+    of its claim has; what is smaller is 0."""
+    numbers = estimate(value, low, high, thresholds)
+    if (most := decimals(*of_claim)) is None or value == low == high:
+        return numbers
+    digits = most + BELOW
+    shown, *ends = (number(x, digits) for x in (value, low, high))
+    edges = {number(x, digits) for x in (*thresholds, math.inf)}
+    is_longer = len(numbers[0].partition(".")[2]) > digits and edges.isdisjoint((shown, *ends))
+    if max(abs(value), abs(low), abs(high)) < 10.0**-digits / 2:
+        return number(0, most), f"[{number(0, most)}, {number(0, most)}]"
+    return (shown, f"[{', '.join(ends)}]") if "e-" in "".join(numbers) or is_longer else numbers
 
 
 def is_known(x: float | None) -> bool:

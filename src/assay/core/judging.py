@@ -124,7 +124,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     }
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     rivals = _others(claim, arms, min(level, USUAL), scope)
-    verdict = _with_others(claim, method, controls, planted, violations, rivals)
+    verdict = _with_others(claim, method, controls, planted, violations, rivals, level)
     verdict = _with_lead(claim, verdict, no_lead)
     verdict = structs.replace(verdict, warning=_next_to_controls(verdict.warning, controls))
     failing, holding, violated = (
@@ -229,32 +229,57 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
         v = structs.replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
     if v.outcome == "holds" or v.reason not in ("", STRADDLES):
         return _Arm(v, i, table, between)
-    at_level = control_level(level)
-    low, high = _limits(i, at_level)
-    outcome: Outcome = "fails"
-    reason, price = "", None
-    if not placed(strict(claim), low, high)[1]:
-        i_at = replace(i, low=low, high=high)
-        outcome, reason = "undecided", STRADDLES
-        price = _price_of_control(claim, method, control._replace(interval=i_at), at_level)
-    elif method.verdict.outcome == "holds" and not _beaten(claim, method, i, between):
-        outcome, reason = "undecided", TOO_CLOSE
-        if between:
-            price = power.price_to_decide(beyond(claim, i), between.interval, level)
+    reason, price = _not_beaten(claim, method, control._replace(between=between), level)
+    outcome: Outcome = "undecided" if reason else "fails"
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     if narrower_level(v):
-        v = structs.replace(v, narrower=unscaled(claim.scale, (low, high)))
+        at_level = _limits(i, control_level(level))
+        v = structs.replace(v, narrower=unscaled(claim.scale, at_level))
     return _Arm(v, i, table, between)
 
 
-def _price_of_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> Price:
+def _not_beaten(
+    claim: Claim, method: _Arm, control: _Arm, level: float, more: int = 0
+) -> tuple[str, Price | None]:
+    """Why a control is not beaten, and what would beat it, `more` units being measured anyway; ""
+    and None where it is."""
+    i, between, at_level = control.interval, control.between, control_level(level)
+    low, high = _limits(i, at_level)
+    if not placed(strict(claim), low, high)[1]:
+        i = replace(i, low=low, high=high)
+        return STRADDLES, _price_of_control(claim, method, control.verdict.arm, i, at_level, more)
+    has_lead = method.verdict.outcome == "holds" or more  # only what would hold has to be ahead
+    if not has_lead or _beaten(claim, method, i, between):
+        return "", None
+    price = between and power.price_to_decide(beyond(claim, i), between.interval, level)
+    return TOO_CLOSE, price
+
+
+def _price_with_controls(claim: Claim, method: _Arm, controls: ByArm, level: float) -> Price | None:
+    """What decides a claim that would hold if its own number were decided: so many units that each
+    control is beaten as well, or else why none would be enough for one."""
+    price = method.verdict.price
+    for name, control in controls.items():
+        if price is None or price.more is None or not _judged(control.verdict):
+            return price
+        reason, further = _not_beaten(claim, method, control, level, price.more)
+        is_more = further and further.factor == price.factor and (further.more or 0) > price.more
+        if reason and further and (is_more or further.more is None):
+            price = power.price_of_arm(name, further)
+    return price
+
+
+def _price_of_control(
+    claim: Claim, method: _Arm, name: str, i: Interval, level: float, more: int
+) -> Price:
     """What decides a control: more units or, if they would be too many, another threshold."""
-    i = control.interval
     if placed(strict(claim), i.estimate, i.estimate)[0]:
         words = "with more units the claim may become unspecific, not hold"
-        return Price(f"{words}: the estimate of {control.verdict.arm} satisfies it too")
+        return Price(f"{words}: the estimate of {name} satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
-    if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
+    if price is not power.ON and (
+        price.more is None or price.more <= MOST_TIMES * (max(i.n) + more)
+    ):
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(
@@ -345,6 +370,12 @@ def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
     if claim.bounds is not None:
         low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
     return _place(claim, low, high)
+
+
+def outcome_of_each(claim: Claim, estimates: Iterable[float]) -> Outcome:
+    """Say which outcome all of these estimates would have; undecided where they have several."""
+    outcomes = {outcome_of(claim, x, x) for x in estimates}
+    return outcomes.pop() if len(outcomes) == 1 else "undecided"
 
 
 def numbers(claim: Claim, arms: Arms) -> Table:
@@ -575,6 +606,7 @@ def _with_others(
     planted: ByArm,
     violations: ByArm,
     rivals: ByArm,
+    level: float,
 ) -> Verdict:
     """The verdict after all other arms have spoken; the first reason that applies is kept."""
     verdict = method.verdict
@@ -594,9 +626,10 @@ def _with_others(
     if verdict.outcome != "holds" and not (tied and passing):
         within = placed(claim, method.interval.estimate, method.interval.estimate)[0]
         words = _satisfying(claim, controls, passing) if within else ""
-        if verdict.reason == STRADDLES and words:
-            return structs.replace(verdict, price=Price(words))
-        return verdict
+        if verdict.reason != STRADDLES or not within:
+            return verdict
+        price = Price(words) if words else _price_with_controls(claim, method, controls, level)
+        return structs.replace(verdict, price=price)
 
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
         satisfy = "satisfies" if len(names) == 1 or head else "satisfy"

@@ -51,6 +51,9 @@ small effect would have been seen."""
 GROUPED = "grouped by "
 """How the reason begins that is stored where units depend on each other, and the verdict would not
 be the same with their groups as units."""
+ANSWERS = "answers: with "
+"""How what follows begins where they are the possible answers, of which the claim is not true of
+each."""
 IDLE = (
     "changes nothing here (in every unit its numbers are those without any change), and therefore "
     "excludes nothing"
@@ -111,6 +114,8 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
         return several if names else f"control {last} satisfies it too"
     if reason.startswith(GROUPED):
         name = reason.removeprefix(GROUPED)
+        if name.startswith(ANSWERS):
+            return f"not the same for all {name}"
         ways = name.split(" × ")
         units = " and ".join(map(_as_unit, ways)) + (" (both, crossed)" if ways[1:] else "")
         return WAYS.get(name, f"units depend on each other: with {units}, it is undecided")

@@ -32,7 +32,7 @@ from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
 from assay.core.nouns import all_of, plural
 from assay.core.reading import LEARNED, Others, Table, tabulate
-from assay.core.reasons import GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
+from assay.core.reasons import ANSWERS, GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
@@ -447,13 +447,16 @@ def _weigh(
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
     for grouping in groupings:
         limits, decided = grouping.limits, judgement.outcome in ("holds", "fails")
-        same, changes = _changed(judgement, judging.outcome_of(claim, *limits), grouping)
+        outcome = judging.outcome_of(claim, *limits)
+        if grouping.answers:
+            outcome = judging.outcome_of_each(claim, grouping.answers.values())
+        same, changes = _changed(judgement, outcome, grouping)
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
         times = (limits.high - limits.low) / max(judgement.high - judgement.low, 1e-300)
         if grouping.name == dependence.ORDER and same and times < NOTICEABLE:
             continue  # an interval that is as narrow is no reason to doubt this one
-        grouping = replace(grouping, limits=limits, changes=changes)
+        grouping = replace(grouping, limits=limits, changes="" if grouping.answers else changes)
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
@@ -463,14 +466,22 @@ def _weigh(
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
-    first = max(against, key=lambda g: g.carries)
-    is_group = first.name not in (SELECTION, dependence.ORDER)
+    return _undecided(judgement, max(against, key=lambda g: g.carries)), lines
+
+
+def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
+    """The verdict where it would change with this grouping, and what would decide it."""
+    is_group = first.name not in (SELECTION, dependence.ORDER) and not first.answers
     more = "more rows of the same groups do not help: " * is_group
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
-    undecided = {"outcome": "undecided", "reason": f"{GROUPED}{first.name}", "price": price}
-    return structs.replace(judgement, **undecided), lines
+    name = first.name
+    for answer, x in first.answers.items():
+        if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
+            name = f"{ANSWERS}{first.name} “{answer}”, the number is {x:.3g}"
+    undecided = {"outcome": "undecided", "reason": f"{GROUPED}{name}", "price": price}
+    return structs.replace(judgement, **undecided)
 
 
 def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping]) -> Judged:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.controls.table import satisfies
 from assay.core import reasons
-from assay.core.digits import decimals, estimate, is_known, number
+from assay.core.digits import estimate, is_known, number, of_control
 from assay.core.errors import ClaimError
 from assay.core.nouns import counted, plural
 from assay.core.plain import plain, plain_all
@@ -64,8 +64,6 @@ ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
-BELOW = 2
-"""So many decimals more than a claim's number has a control's at most: smaller ones are 0."""
 AGAIN = re.compile(r"(?:it|the same \w+) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
 """A line on an earlier verdict on the same claim."""
 STYLES = {
@@ -485,15 +483,9 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         words = "; ".join(filter(None, (words, same)))
     mirrors = claim.no_test(arm) if claim and role in ROLES else ""
     numbers = estimate_of(v)
-    if claim and (most := decimals(claim.low, claim.high)) is not None and not v.level_of:
-        digits = most + BELOW
-        value, *ends = (number(x, digits) for x in (v.estimate, *limits(v)))
-        edges = {number(x, digits) for x in (*v.range, *v.fail_range, math.inf)}
-        is_longer = len(numbers[0].partition(".")[2]) > digits and edges.isdisjoint((value, *ends))
-        if max(abs(v.estimate), abs(v.low), abs(v.high)) < 10.0**-digits / 2:
-            numbers = f"{0:.{most}f}", f"[{0:.{most}f}, {0:.{most}f}]"
-        elif "e-" in "".join(numbers) or is_longer:
-            numbers = value, f"[{', '.join(ends)}]"
+    if claim and not v.level_of and v.never is None:
+        edges = (*v.range, *v.fail_range)
+        numbers = of_control(v.estimate, *limits(v), (claim.low, claim.high), edges)
     if level and v.narrower:
         numbers = numbers[0], f"{numbers[1]} ({level})"
     if claim and arm in claim.idle:

@@ -35,7 +35,7 @@ def check(
     credited: Annotated[Credited, Flat] = NOTHING,
     also: Annotated[str, More] = "",
     control: Annotated[Several, More] = (),
-    draws: Annotated[int, More] = 4,
+    draws: Annotated[int | None, More] = None,
     unit: Annotated[Several, More] = (),
     bounds: Annotated[tuple[float, float] | None, Bare, More] = None,
     fresh: Annotated[Flag, More] = False,
@@ -64,7 +64,7 @@ def check(
     control
         Only these controls.
     draws
-        How many draws of each random control.
+        How many draws of each random control; 4 by default, or all others of a small pool.
     unit
         A column of the prompts over which the claim generalises.
     bounds

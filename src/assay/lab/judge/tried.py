@@ -56,6 +56,7 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]
     question, threshold = key({}, parts), str(judged.threshold)
     entry = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
+    entry |= {"by": " ".join(judged.n)}
     whole = _results(frame, unit)
     try:
         noted = _noted(question, parts, units, entry, whole)
@@ -64,7 +65,8 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     others = [x for x in noted if x["text"] != judged.text]
     earlier = {x["text"]: x for x in others}
     same = [x for x in noted if x["text"] == judged.text]
-    count, of_claim = _count(len(earlier) + 1, "this table"), 1
+    ways, of_claim = _ways([*noted, entry], "text"), 1
+    count = _count(len(earlier) + 1, "this table", ways)
     of_claim += sum(_same_table(x, parts, units) for x in earlier.values())
     count += f", {of_claim} of them on these columns" if of_claim <= len(earlier) else ""
     again = [*_with_other_outcome(same, units, judged.outcome), *_on_other_rows(same, units)]
@@ -88,6 +90,7 @@ def note_asked(
     units = sorted({*known_units(f"prompt {row}" for row in rows)})[:KEPT]
     question, parts = key({}, quantity), [digest(f"function {function}")] * bool(function)
     entry = {"text": judged.text, "threshold": holds, "outcome": judged.outcome}
+    entry |= {"by": " ".join(judged.n)}
     try:
         lines = _noted(question, parts, units, entry)
     except OSError as e:
@@ -98,13 +101,15 @@ def note_asked(
     again = [*_with_other_outcome(same, units, judged.outcome, options)]
     again += _on_other_rows(same, units)
     other = [x for x in shared if (x["question"], x["threshold"]) != (question, holds)]
-    if not (earlier := {(x["question"], x["threshold"]): x for x in other}):
+    earlier = {(x["question"], x["threshold"]): x for x in other}
+    ways = _ways([*shared, {"question": question, **entry}], "question", "threshold")
+    if ways == 1:
         return again
     own = 1 + sum(parts == x.get("parts") for x in earlier.values())
     whole = " with this function" if own > len(earlier) else f", {own} of them with this function"
     of = whole if function else ""
     others = _others(other, question, "threshold")
-    return [_count(len(earlier) + 1, prompts) + of, *again, *others]
+    return [_count(len(earlier) + 1, prompts, ways) + of, *again, *others]
 
 
 def note_scan(
@@ -192,9 +197,16 @@ def _noted(
     return earlier
 
 
-def _count(count: int, place: str) -> str:
-    """How many claims there are with those before."""
-    return f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on {place}"
+def _ways(lines: Sequence[Mapping[str, Any]], *claim: str) -> int:
+    """In how many ways the claims of lines were judged, which the fields `claim` tell apart:
+    another unit is another way. Lines of older versions do not say it."""
+    return len({tuple(x.get(name, lines[-1]["by"]) for name in (*claim, "by")) for x in lines})
+
+
+def _count(count: int, place: str, ways: int) -> str:
+    """How many claims there are with those before, and in how many ways they were judged."""
+    tried = f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on {place}"
+    return f"{tried} ({ways} ways: with different units)" if ways > count else tried
 
 
 def _with_other_outcome(
