@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from assay.core.clustered import Limits, clustered, neighbours, pseudo_values, serial
+from assay.core.clustered import NONE, Limits, clustered, neighbours, pseudo_values, serial
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, Statistic
@@ -148,17 +148,20 @@ class Grouping:
     """How many groups there are, by what names them."""
     combined: Mapping[str, int] = field(default_factory=dict)
     """How many there are of two of which each combination is one unit, if it is of these."""
+    without: Limits = NONE
+    """The interval that allows for nothing, where it is not the one that is shown."""
 
     @property
     def line(self) -> str:
-        """What was found, the interval that allows for it in place of the one that is shown, and
-        what comes of the claim then."""
+        """What was found, the interval that allows for it in place of the one without, and what
+        comes of the claim then."""
+        shown = _in_brackets(self.without) if self.without.known else "the one above"
+        after = f" instead of {shown}" + (f", {self.changes}" if self.changes else "")
         if not self.limits.known:
-            return f"{self.words}: too few for an interval that allows for this"
-        low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
-        after = f", {self.changes}" if self.changes else ""
-        instead = f"the interval is [{low}, {high}] instead of the one above"
-        return f"{self.words}: allowing for this, {instead}{after}"
+            after = after if self.without.known else ""
+            return f"{self.words}: too few for an interval that allows for this{after}"
+        interval = _in_brackets(self.limits)
+        return f"{self.words}: allowing for this, the interval is {interval}{after}"
 
     @property
     def todo(self) -> str:
@@ -220,6 +223,11 @@ def _named_together(same: Sequence[Grouping]) -> Grouping:
 
 def _weight(grouping: Grouping) -> tuple[bool, int, float]:
     return grouping.changes != UNCHANGED, len(grouping.counts), _width(grouping.limits)
+
+
+def _in_brackets(limits: Limits) -> str:
+    low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in limits)
+    return f"[{low}, {high}]"
 
 
 def _width(limits: Limits) -> float:

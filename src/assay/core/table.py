@@ -458,6 +458,8 @@ def _weigh(
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
     reported = [g for g in reported if not against or g.changes != dependence.UNCHANGED]
+    without = Limits(judgement.low, judgement.high) if against else NONE
+    reported = [replace(g, without=without) for g in reported]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported)
     if not against:
@@ -470,15 +472,21 @@ def _weigh(
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
     undecided = {"outcome": "undecided", "reason": f"{GROUPED}{first.name}", "price": price}
+    undecided |= {"low": first.limits.low, "high": first.limits.high, "over": _these(first)}
     return structs.replace(judgement, **undecided), lines
+
+
+def _these(grouping: dependence.Grouping) -> str:
+    """Say how many groups there are of what: 2 values of right; "" where nothing names them."""
+    return " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
 
 
 def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping]) -> Judged:
     """Name in the scope the first groups with which the outcome would be another."""
     for grouping in reported:
         if grouping.counts and grouping.changes != dependence.UNCHANGED:
-            these = " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
-            return structs.replace(judgement, scope=f"{judgement.scope}; of these {these}")
+            scope = f"{judgement.scope}; of these {_these(grouping)}"
+            return structs.replace(judgement, scope=scope)
     return judgement
 
 

@@ -375,9 +375,11 @@ def clipped(s: Verdict | Estimated) -> str:
     )
 
 
-def units(n: Mapping[str, int]) -> str:
-    """How many independent units of each factor: "6 seeds × 49 documents"."""
-    return " × ".join(counted(count, name) for name, count in n.items())
+def units(n: Mapping[str, int], over: str = "") -> str:
+    """How many independent units of each factor: "6 seeds × 49 documents"; and the groups of them
+    that an interval allows for."""
+    words = " × ".join(counted(count, name) for name, count in n.items())
+    return f"{words}, over {over}" if over else words
 
 
 def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> list[Row]:
@@ -434,7 +436,7 @@ def row(s: Statement) -> Row:
         why(s),
         *estimate_of(s),
         _unit(s),
-        units(s.n),
+        units(s.n, s.over),
         published,
         setup,
         controls,
