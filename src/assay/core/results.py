@@ -250,18 +250,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("at", "condition", "contrast", "edition", "idle", "level_of", "measured_in"),
-        *(
-            "narrower",
-            "no_tests",
-            "over",
-            "rows",
-            "never",
-            "sides",
-            "together",
-            "unless",
-            "violations",
-        ),
+        *("at", "condition", "contrast", "edition", "idle", "level_of", "measured_in", "narrower"),
+        *("no_tests", "over", "rows", "never", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
