@@ -227,6 +227,8 @@ ROUTINE = re.compile(
 )
 """What a note has that only says how something was done."""
 KINDS = (
+    # a number that contradicts the verdict
+    r"the claim is (?:not )?true where",
     # something else gives the number, or the verdict means little or nothing
     r"no lead to lose|also true if|(?<!would )satisf(?:y|ies)\b|cannot hold|alone determines"
     r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
