@@ -610,6 +610,16 @@ def test_the_number_at_each_of_two_answers_is_noted_and_first_where_it_contradic
     assert not any("where the answer is" in n for n in eight.notes)
 
 
+@pytest.mark.parametrize(("end", "of_nothing"), [("> 2", True), ("< 2", False)])
+def test_a_claim_that_is_true_without_any_change_says_so(end, of_nothing, folder, tmp_path):  # noqa: F811
+    """The planted model names the city by a lead of about 7, with or without its head 1.2."""
+    other = CUT.replace("1.1", "1.2") if of_nothing else CUT
+    result = run(study(folder, f"as before {of_nothing}", other, f"changed.right {end}"), tmp_path)
+    assert result.judged[0].outcome != "fails"
+    words = "a change that does nothing satisfies this claim, so its controls say little"
+    assert any(words in note for note in result.notes) == of_nothing
+
+
 SHARES = {
     "changed.right - 0.5 * main.right < 0": True,
     "main.right - 2 * changed.right > 0": True,

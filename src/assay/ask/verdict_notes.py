@@ -115,6 +115,12 @@ def _of_claim(
     yield from _too_small(judged)
     yield from _leadless(questions, asking, judged, arms)
     yield from _by_answer(questions, asking, judged)
+    yield from _of_no_change(questions, asking, judged)
+    if judged.outcome == "holds" and judged.controls and all(map(judged.no_test, judged.controls)):
+        yield (
+            "none of its controls is a test, so nothing excludes another explanation; name another "
+            "control, one that could satisfy the claim as well"
+        )
 
 
 def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
@@ -217,6 +223,25 @@ def _leadless(
                 "clearly above 0: the unchanged model has no lead to lose or to turn round"
             )
             return
+
+
+def _of_no_change(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
+    """Note that the number of the unchanged model, which is known only now, satisfies a claim about
+    a change; not of what is kept, whose controls are that something else is kept."""
+    part = questions.by_label.get(judged.claim.of)
+    table = part.task.intervention if part and isinstance(part.task, Task) else None
+    columns = asking.read.columns if asking else ()
+    unchanged = [x for name, x in judged.sides.items() if name.startswith("main.")]
+    if table is None or table.keep or table.reconstruct or judged.violations:
+        return
+    if judged.outcome == "fails" or not asking or not len(columns) == len(unchanged) == 1:
+        return
+    low, high = judged.range
+    if low <= asking.read.parsed.walk(lambda _: unchanged[0]) <= high:
+        yield (
+            "a change that does nothing satisfies this claim, so its controls say little; claim a "
+            "difference between two changes, such as two layers, instead"
+        )
 
 
 def _by_answer(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
