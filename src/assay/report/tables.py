@@ -559,7 +559,7 @@ def _found(s: Estimated) -> str:
 
 def _signs(curve: Curve) -> str:
     """Say up to where, or from where on, a curve is surely below 0 or above it, by its band; ""
-    where it is so at all levels, or between others."""
+    where it is above 0 at all levels, or so between others."""
     order = sorted(range(len(curve.levels)), key=curve.order)
     parts: list[str] = []
     for word, sign in (
@@ -567,7 +567,7 @@ def _signs(curve: Curve) -> str:
         ("above", [curve.band_low[k] > 0 for k in order]),
     ):
         if all(sign):
-            return ""
+            return f"below 0 at {curve.all_levels}" if word == "below" else ""
         if sign == sorted(sign, reverse=True) and any(sign):
             parts.insert(0, f"{word} 0 up to {curve.in_words(order[sum(sign) - 1])}")
         elif sign == sorted(sign) and any(sign):
@@ -583,7 +583,8 @@ def _extremes(
     """Say where a curve is highest and lowest, as far as its band tells these levels from the
     others."""
     lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
-    top = f"highest at {curve.in_words(highest)}, {number_at(highest)}"
+    word = "closest to 0" if all(x < 0 for x in curve.band_high) else "highest"
+    top = f"{word} at {curve.in_words(highest)}, {number_at(highest)}"
     bottom = f"lowest at {curve.in_words(lowest)}, {number_at(lowest)}"
     if not all(map(is_known, curve.band_low)) or len(listed) < 2:
         return f"{top}, and {bottom}{unit}"
