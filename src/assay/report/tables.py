@@ -365,14 +365,15 @@ def clipped(s: Verdict | Estimated) -> str:
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
+    from assay.core.intervals import FOLD
+
     known = is_known(s.low) and is_known(s.high)
     if not known or _ends(s) is None or limits(s) == (s.low, s.high):
         return ""
     factor, n = min(s.n.items(), key=lambda item: item[1])
-    return (
-        f"the interval is clipped at the bounds of the measure; up to {1 - 0.025 ** (1 / n):.0%} "
-        f"of all {plural(factor, 2)} may be of a kind that is not among these {n}"
-    )
+    of_all = f"up to {1 - 0.025 ** (1 / n):.0%} of all {plural(factor, 2)} may be of a kind that is"
+    more = "" if factor == FOLD else f"; {of_all} not among these {n}"  # folds are no sample
+    return f"the interval is clipped at the bounds of the measure{more}"
 
 
 def units(n: Mapping[str, int], over: str = "") -> str:
