@@ -201,6 +201,11 @@ def test_a_control_at_a_token_that_both_texts_share_changes_nothing(folder, tmp_
     assert np.abs(judged.controls["changed/token"].points).max() < 1e-5
     (shown,) = [c for c in row(judged).controls if c.arm == "changed/token"]
     assert shown.estimate == "0" and "excludes nothing" in shown.explains
+    alone = capitals(f'{patch}\ncontrols = ["token"]')
+    path = study(folder, "idle alone", alone, "main.right - changed.right > 1")
+    only = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+    for each, is_said in ((result, False), (only, True)):
+        assert any("none of its controls is a test" in n for n in each.data.notes) == is_said
 
 
 def test_a_control_of_two_patches_that_moves_both_to_one_token_is_no_test(folder, tmp_path):

@@ -22,6 +22,7 @@ from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
+from assay.report.statements import notes_in_order
 
 PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
@@ -580,6 +581,43 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
         assert result.judged[0].outcome == "fails"
         said = [n for n in result.notes if "the unchanged model has no lead to lose" in n]
         assert bool(said) == none and all("main.right is " in n for n in said)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_number_at_each_of_two_answers_is_noted_and_first_where_it_contradicts(
+    known,
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """The planted model names the city of a country; of half of the rows another is asked for, of
+    which it says nothing: there a lead of the city that is called right is not to be found."""
+    a, b, c = [*planted.CAPITALS][:3]
+    cities = planted.CAPITALS[a], planted.CAPITALS[b]
+    pairs = [f"{x} and {y}" for x in planted.NAMES for y in planted.NAMES if x != y][:24]
+    lines = ["who,country,other,city,foil"]
+    for i, who in enumerate(pairs):
+        right, wrong = cities if i % 2 else cities[::-1]
+        lines.append(f"{who},{a if i % 2 else b if known else c},{b},{right},{wrong}")
+    (folder / "two.csv").write_text("\n".join(lines))
+    tables = CUT.replace("capitals.csv", "two.csv")
+    path = study(folder, f"two answers {known}", tables, "main.right > 1.5")
+    result = run(path, tmp_path)
+    shown = notes_in_order(result.data.notes, 1)
+    contradicts = f"the claim is not true where the answer is “{cities[1]}”: the number is "
+    assert result.judged[0].outcome == "holds"
+    assert shown[0].startswith(contradicts) == (not known)
+    eight = run(study(folder, "eight answers", CUT, "main.right > 1.5"), tmp_path)
+    assert not any("where the answer is" in n for n in eight.notes)
+
+
+@pytest.mark.parametrize(("end", "of_nothing"), [("> 2", True), ("< 2", False)])
+def test_a_claim_that_is_true_without_any_change_says_so(end, of_nothing, folder, tmp_path):  # noqa: F811
+    """The planted model names the city by a lead of about 7, with or without its head 1.2."""
+    other = CUT.replace("1.1", "1.2") if of_nothing else CUT
+    result = run(study(folder, f"as before {of_nothing}", other, f"changed.right {end}"), tmp_path)
+    assert result.judged[0].outcome != "fails"
+    words = "a change that does nothing satisfies this claim, so its controls say little"
+    assert any(words in note for note in result.notes) == of_nothing
 
 
 SHARES = {

@@ -999,7 +999,7 @@ def test_prompts_that_repeat_their_beginnings_are_one_note_with_advice_that_can_
     assert v.outcome == "undecided"
     (note,) = (n for n in v.remarks if "combinations" in n or "belong" in n)
     assert "the 24 prompts are combinations (4 beginnings of text × 6 of thing)" in note
-    assert note.endswith("instead of the one above, with which the claim would hold")
+    assert note.endswith("], with which the claim would hold")
     decides = "give prompts of at least 6 beginnings of text, or name thing as the unit if the "
     assert f"{decides}claim is about these 4 beginnings of text only" in v.judged.price.text
     named = check(at_layer, prompts=by_speaker([2.9, 4.1, 4.3, 5.5]), unit="thing", **asked)
@@ -1179,8 +1179,11 @@ def test_columns_that_split_the_prompts_alike_are_one_note():
     assert v.judged.reason == "grouped by verb"
     (note,) = [n for n in v.judged.notes if "verb" in n]
     assert "much" in note.partition("(grouping by ")[2].partition(" gives the same)")[0]
+    # what is printed is the interval of two groups, which decided, and not that of 24 prompts
     low, high = (float(x) for x in note.partition("is [")[2].partition("]")[0].split(", "))
-    assert low < v.interval[0] and high > v.interval[1]
+    assert v.interval == pytest.approx((low, high), rel=0.01)
+    assert low < v.judged.t_low < v.judged.t_high < high
+    assert v.judged.over == "2 verbs" and "24 prompts, over 2 verbs" in repr(v)
 
 
 @pytest.mark.parametrize("unit", [(), "pair", "noun"], ids=["prompt", "each", "crossed"])

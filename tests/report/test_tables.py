@@ -495,6 +495,10 @@ def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
         ((5, -4, 3, -2), "it is highest at layer 0, 5"),  # more than one change of sign
         ((0, 0.01, 5, 5), "it is above 0 from layer 2; it is higher at layer"),
         ((-0.01, -4, 4, 3.9), "it is lowest at layer 1, -4"),  # undecided before that
+        (
+            (-6, -5.95, -2, -5.9),
+            "it is below 0 at all 4 levels; it is closest to 0 at layer 2, -2.0",
+        ),
     ],
 )
 def test_a_curve_names_its_signs_and_only_the_levels_that_can_be_told_from_others(centres, words):

@@ -103,7 +103,7 @@ def _answers(read: Read, rows: Sequence[prompts.PromptRow]) -> str:
 
     def named(answer: Answer) -> str:
         texts = texts_of(answer)
-        filled = [[_filled(text, row) for text in texts] for row in rows]
+        filled = [[row.fill_known(text) for text in texts] for row in rows]
         first = " or ".join(f'"{text}"' for text in filled[0])
         if all(each == filled[0] for each in filled):
             return first
@@ -114,11 +114,6 @@ def _answers(read: Read, rows: Sequence[prompts.PromptRow]) -> str:
 
     words = _compared(read, named)
     return f"{words}; in the first row: {', '.join(example)}" if words and example else words
-
-
-def _filled(text: str, row: prompts.PromptRow) -> str:
-    """A text with the columns of a row in its slots."""
-    return SLOT.sub(lambda m: row.columns.get(m[1], m[0]), text)
 
 
 def _compared(read: Read, named: Callable[[Answer], str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask.annotated import extremes
-from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
+from assay.ask.measure import choosing, controls, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
@@ -28,6 +28,7 @@ from assay.controls import picks
 from assay.core.bands import AT
 from assay.core.claims import Claim
 from assay.core.columns import Column
+from assay.core.dependence import carries
 from assay.core.digits import estimate
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
@@ -41,6 +42,8 @@ from assay.subjects.sizes import read_sizes
 
 ENDS = ("first", "last")
 """The functions that give a level at which a condition is true."""
+MOST_ANSWERS = 5
+"""Up to so many answers are all that a task has, and no sample of them."""
 NAMED = 8
 """Up to this many draws are listed one by one; more are counted."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -111,6 +114,13 @@ def _of_claim(
     yield from _highest(asking, judged, arms)
     yield from _too_small(judged)
     yield from _leadless(questions, asking, judged, arms)
+    yield from _by_answer(questions, asking, judged)
+    yield from _of_no_change(questions, asking, judged)
+    if judged.outcome == "holds" and judged.controls and all(map(judged.no_test, judged.controls)):
+        yield (
+            "none of its controls is a test, so nothing excludes another explanation; name another "
+            "control, one that could satisfy the claim as well"
+        )
 
 
 def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
@@ -213,6 +223,61 @@ def _leadless(
                 "clearly above 0: the unchanged model has no lead to lose or to turn round"
             )
             return
+
+
+def _of_no_change(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
+    """Note that the number of the unchanged model, which is known only now, satisfies a claim about
+    a change; not of what is kept, whose controls are that something else is kept."""
+    part = questions.by_label.get(judged.claim.of)
+    table = part.task.intervention if part and isinstance(part.task, Task) else None
+    columns = asking.read.columns if asking else ()
+    unchanged = [x for name, x in judged.sides.items() if name.startswith("main.")]
+    if table is None or table.keep or table.reconstruct or judged.violations:
+        return
+    if judged.outcome == "fails" or not asking or not len(columns) == len(unchanged) == 1:
+        return
+    low, high = judged.range
+    if low <= asking.read.parsed.walk(lambda _: unchanged[0]) <= high:
+        yield (
+            "a change that does nothing satisfies this claim, so its controls say little; claim a "
+            "difference between two changes, such as two layers, instead"
+        )
+
+
+def _by_answer(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
+    """Give the number at each of the few right answers of a read, if it clearly differs between
+    them, or if the outcome would be another at one of them."""
+    part, x = questions.by_label.get(judged.claim.of), np.array(judged.points)
+    if asking is None or part is None or not isinstance(part.task, Task):
+        return
+    if judged.units[:1] != (part.task.unit,) or len(x) != len(judged.levels):
+        return
+    if not len(x) or not np.isclose(x.mean(), judged.estimate):
+        return  # it is no mean over units
+    named, (low, high) = {c.name for c in asking.read.columns}, judged.range
+    for read in (r for r in part.task.reads if r.name in named):
+        said = _right_answers(part.task, read)
+        names, of = np.unique([said[level] for level in judged.levels], return_inverse=True)
+        if not 1 < len(names) <= MOST_ANSWERS or np.bincount(of).min() < 2:
+            continue
+        means = {f"“{name}”": float(x[of == k].mean()) for k, name in enumerate(names)}
+        true = [name for name, mean in means.items() if low <= mean <= high]
+        false = [name for name in means if name not in true]
+        doubtful = {"holds": false, "unspecific": false, "fails": true}.get(judged.outcome)
+        if doubtful or carries(x, of):
+            is_true = f"the claim is {'not ' * (doubtful is false)}true where the answer is "
+            first = f"{is_true}{' or '.join(doubtful)}: " if doubtful else ""
+            each = ", ".join(f"{mean:.3g} where it is {name}" for name, mean in means.items())
+            yield f"{first}the number is {each.replace(' it ', ' the answer ', not doubtful)}"
+            return
+
+
+def _right_answers(task: Task, read: Read) -> dict[str, str]:
+    """The right answer of a read in each unit; where rows of one differ, all of them."""
+    text, by_unit = next(iter(controls.answers(read)), ""), dict[str, dict[str, None]]()
+    for i, unit in zip(task.rows, task.prompts.units(task.rows), strict=True):
+        by_unit.setdefault(unit, {})[task.prompts.rows[i].fill_known(text).strip()] = None
+    return {unit: " or ".join(said) for unit, said in by_unit.items()}
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:

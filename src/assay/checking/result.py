@@ -359,6 +359,7 @@ class Check(Concluded):
     def __repr__(self) -> str:
         j, q = self.judged, self.question
         n = " × ".join(counted(count, unit) for unit, count in j.n.items())
+        n += f", over {j.over}" if j.over else ""
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         lines = [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from assay.core.clustered import Limits, clustered, neighbours, number, pseudo_values, serial
+from assay.core.clustered import NONE, Limits, clustered, neighbours, number, pseudo_values, serial
 from assay.core.digits import told_apart
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
@@ -155,19 +155,22 @@ class Grouping:
     """How many there are of two of which each combination is one unit, if it is of these."""
     answers: Mapping[str, float] = field(default_factory=dict)
     """The number of each value, where these are all possible answers and not a sample of them."""
+    without: Limits = NONE
+    """The interval that allows for nothing, where it is not the one that is shown."""
 
     @property
     def line(self) -> str:
-        """What was found, the interval that allows for it in place of the one that is shown, and
-        what comes of the claim then."""
+        """What was found, the interval that allows for it in place of the one without, and what
+        comes of the claim then."""
         if self.answers:
             return self.words
+        shown = _in_brackets(self.without) if self.without.known else "the one above"
+        after = f" instead of {shown}" + (f", {self.changes}" if self.changes else "")
         if not self.limits.known:
-            return f"{self.words}: too few for an interval that allows for this"
-        low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in self.limits)
-        after = f", {self.changes}" if self.changes else ""
-        instead = f"the interval is [{low}, {high}] instead of the one above"
-        return f"{self.words}: allowing for this, {instead}{after}"
+            after = after if self.without.known else ""
+            return f"{self.words}: too few for an interval that allows for this{after}"
+        interval = _in_brackets(self.limits)
+        return f"{self.words}: allowing for this, the interval is {interval}{after}"
 
     @property
     def todo(self) -> str:
@@ -231,6 +234,11 @@ def _named_together(same: Sequence[Grouping]) -> Grouping:
 
 def _weight(grouping: Grouping) -> tuple[bool, int, float]:
     return grouping.changes != UNCHANGED, len(grouping.counts), _width(grouping.limits)
+
+
+def _in_brackets(limits: Limits) -> str:
+    low, high = (f"{x:#.3g}".rstrip(".") if abs(x) < 1000 else f"{x:.4g}" for x in limits)
+    return f"[{low}, {high}]"
 
 
 def _width(limits: Limits) -> float:

@@ -250,8 +250,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        *("at", "condition", "contrast", "edition", "idle", "level_of", "measured_in"),
-        *("narrower", "no_tests", "rows", "never", "sides", "together", "unless", "violations"),
+        *("at", "condition", "contrast", "edition", "idle", "level_of", "measured_in", "narrower"),
+        *("no_tests", "over", "rows", "never", "sides", "together", "unless", "violations"),
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -280,6 +280,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     unless: str = ""
     """Of a verdict on a table the dependence that its units may have, with which the outcome would
     be another: "the 20 prompts are about 4 sets of 5 similar ones"."""
+    over: str = ""
+    """Of a table whose units depend on each other so that it is undecided: the groups that its
+    interval allows for, "2 values of right"; "" where nothing names them."""
     idle: tuple[str, ...] = ()
     """The controls that change nothing: in every unit all their numbers are those of the arm
     main, in which the model is unchanged."""

@@ -461,6 +461,8 @@ def _weigh(
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
     reported = [g for g in reported if not against or g.changes != dependence.UNCHANGED]
+    without = Limits(judgement.low, judgement.high) if against else NONE
+    reported = [replace(g, without=without) for g in reported]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported)
     if not against:
@@ -481,15 +483,22 @@ def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
         if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
             name = f"{ANSWERS}{first.name} “{answer}”, the number is {x:.3g}"
     undecided = {"outcome": "undecided", "reason": f"{GROUPED}{name}", "price": price}
+    if not first.answers:
+        undecided |= {"low": first.limits.low, "high": first.limits.high, "over": _these(first)}
     return structs.replace(judgement, **undecided)
+
+
+def _these(grouping: dependence.Grouping) -> str:
+    """Say how many groups there are of what: 2 values of right; "" where nothing names them."""
+    return " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
 
 
 def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping]) -> Judged:
     """Name in the scope the first groups with which the outcome would be another."""
     for grouping in reported:
         if grouping.counts and grouping.changes != dependence.UNCHANGED:
-            these = " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
-            return structs.replace(judgement, scope=f"{judgement.scope}; of these {these}")
+            scope = f"{judgement.scope}; of these {_these(grouping)}"
+            return structs.replace(judgement, scope=scope)
     return judgement
 
 

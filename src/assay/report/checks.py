@@ -142,7 +142,7 @@ def number_lines(value: Saved) -> list[str]:
         number = value.number(j.estimate, j.low, j.high)
         rates = value.base_rates if isinstance(value, Check) else ""
         what = quantity(structs.replace(j, condition=value.question.holds))
-        lines.insert(0, minus(f"{what}: {number}, {units(j.n)}{rates}"))
+        lines.insert(0, minus(f"{what}: {number}, {units(j.n, j.over)}{rates}"))
     return lines
 
 

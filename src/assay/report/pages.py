@@ -236,8 +236,8 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
     answers = sections["intervals"]
     titles: dict[str, tuple[str, Any]] = {
         "intervals": ("Answers" if answers > 1 else "Answer", answers),
-        "figures": ("Figures", sections["figures"]),
         "notes": ("Notes", sections["notes"]),
+        "figures": ("Figures", sections["figures"]),
         "verdicts": ("Table", True),
         "findings": ("Estimates", numbers),
         "about": ("About", sections["about"]),

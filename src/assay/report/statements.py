@@ -227,11 +227,14 @@ ROUTINE = re.compile(
 )
 """What a note has that only says how something was done."""
 KINDS = (
+    # a number that contradicts the verdict
+    r"the claim is (?:not )?true where",
     # something else gives the number, or the verdict means little or nothing
     r"no lead to lose|also true if|(?<!would )satisf(?:y|ies)\b|cannot hold|alone determines"
     r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
     r"|has to be the same with|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
-    r"|swapping the words|prompt's activations make|no near control|is learned: measure",
+    r"|swapping the words|none of its controls|prompt's activations make|no near control"
+    r"|is learned: measure",
     # a control is weaker than it looks
     r"would satisfy the claim: |heads pass: .*passes|not counted as beaten|next to its own",
     # what limits the claim: every other note

@@ -363,19 +363,22 @@ def clipped(s: Verdict | Estimated) -> str:
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
+    from assay.core.intervals import FOLD
+
     known = is_known(s.low) and is_known(s.high)
     if not known or _ends(s) is None or limits(s) == (s.low, s.high):
         return ""
     factor, n = min(s.n.items(), key=lambda item: item[1])
-    return (
-        f"the interval is clipped at the bounds of the measure; up to {1 - 0.025 ** (1 / n):.0%} "
-        f"of all {plural(factor, 2)} may be of a kind that is not among these {n}"
-    )
+    of_all = f"up to {1 - 0.025 ** (1 / n):.0%} of all {plural(factor, 2)} may be of a kind that is"
+    more = "" if factor == FOLD else f"; {of_all} not among these {n}"  # folds are no sample
+    return f"the interval is clipped at the bounds of the measure{more}"
 
 
-def units(n: Mapping[str, int]) -> str:
-    """How many independent units of each factor: "6 seeds × 49 documents"."""
-    return " × ".join(counted(count, name) for name, count in n.items())
+def units(n: Mapping[str, int], over: str = "") -> str:
+    """How many independent units of each factor: "6 seeds × 49 documents"; and the groups of them
+    that an interval allows for."""
+    words = " × ".join(counted(count, name) for name, count in n.items())
+    return f"{words}, over {over}" if over else words
 
 
 def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> list[Row]:
@@ -432,7 +435,7 @@ def row(s: Statement) -> Row:
         why(s),
         *estimate_of(s),
         _unit(s),
-        units(s.n),
+        units(s.n, s.over),
         published,
         setup,
         controls,
@@ -549,7 +552,7 @@ def _found(s: Estimated) -> str:
 
 def _signs(curve: Curve) -> str:
     """Say up to where, or from where on, a curve is surely below 0 or above it, by its band; ""
-    where it is so at all levels, or between others."""
+    where it is above 0 at all levels, or so between others."""
     order = sorted(range(len(curve.levels)), key=curve.order)
     parts: list[str] = []
     for word, sign in (
@@ -557,7 +560,7 @@ def _signs(curve: Curve) -> str:
         ("above", [curve.band_low[k] > 0 for k in order]),
     ):
         if all(sign):
-            return ""
+            return f"below 0 at {curve.all_levels}" if word == "below" else ""
         if sign == sorted(sign, reverse=True) and any(sign):
             parts.insert(0, f"{word} 0 up to {curve.in_words(order[sum(sign) - 1])}")
         elif sign == sorted(sign) and any(sign):
@@ -573,7 +576,8 @@ def _extremes(
     """Say where a curve is highest and lowest, as far as its band tells these levels from the
     others."""
     lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
-    top = f"highest at {curve.in_words(highest)}, {number_at(highest)}"
+    word = "closest to 0" if all(x < 0 for x in curve.band_high) else "highest"
+    top = f"{word} at {curve.in_words(highest)}, {number_at(highest)}"
     bottom = f"lowest at {curve.in_words(lowest)}, {number_at(lowest)}"
     if not all(map(is_known, curve.band_low)) or len(listed) < 2:
         return f"{top}, and {bottom}{unit}"

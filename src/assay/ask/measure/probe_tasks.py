@@ -24,7 +24,7 @@ from assay.ask.tables import Intervention, Model, Position, Probe
 from assay.controls.table import BAG, EMBEDDING
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
-from assay.core.intervals import FEWEST_FOLDS, FOLD
+from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD
 from assay.core.wordings import spelling
 from assay.features.linear_probe import stratified_folds
 from assay.subjects.folder import ModelFolder
@@ -464,16 +464,29 @@ def giving(task: ProbeTask) -> str:
     none."""
     label, parts = task.table.label, _row_parts(task)
     places = {point.position for point in every_point(task.table)}
-    total, found = sum(len(judged) for _, judged in parts), {}
+    every, found = [row for _, judged in parts for row in judged], dict[str, str]()
+    total = len(every)
     for column in dict.fromkeys(name for row in parts[0][1] for name in row.spans):
         if column != label and any(_reads(row, column, places) for row in parts[0][1]):
             right = sum(_looked_up(*part, column, label) for part in parts)
             if total - right <= (1 - task.chance) * total / 2:
                 share = "every judged row" if right == total else f"{right:,} of {total:,} rows"
                 found[column] = f"{{{column}}} alone determines {label} in {share}"
-    which = f"the {next(iter(found), '')}" if len(found) == 1 else "them"
-    is_named = bool(found and task.classes)
-    return f"{', and '.join(found.values())}: a probe can read {which} instead" if is_named else ""
+    if not found or not task.classes:
+        return ""
+    said = f"{', and '.join(found.values())}: a probe can read"
+    column, *others = found
+    if others:
+        return f"{said} them instead"
+    rarer = total - _looked_up(every, every, column, label)
+    have = "has" if rarer == 1 else "have"
+    why = (
+        f"only {rarer} of {total:,} {have} another {label} than most there"
+        if rarer
+        else f"all have the same {label}"
+    )
+    none = f", and rows of the same {column} cannot rule this out: {why}"
+    return f"{said} the {column} instead{none * (rarer < FEWEST)}"
 
 
 def _row_parts(task: ProbeTask) -> list[tuple[list[PromptRow], list[PromptRow]]]:

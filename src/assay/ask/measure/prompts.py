@@ -77,6 +77,10 @@ class PromptRow:
 
         return SLOT.sub(value, text)
 
+    def fill_known(self, text: str) -> str:
+        """Fill the slots of another text for which this row has a column."""
+        return SLOT.sub(lambda m: self.columns.get(m[1], m[0]), text)
+
 
 @dataclass(frozen=True)
 class Selection:
