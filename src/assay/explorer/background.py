@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.data import corpus as corpora
 from assay.evaluation import sources
@@ -45,8 +46,8 @@ SMALLER = (
     f"--tokens {FIRST} --ablate 6 to the command, which later continues from there without them"
 )
 
-Show: TypeAlias = Callable[[str, int, int, str, float | None], None]
-"""Shows what is being done, how much of how much is, in which step, and the seconds that all of it
+Show: TypeAlias = Callable[[str, int, int, str, Range | None], None]
+"""Shows what is being done, how much of how much is, in which step, and how long the rest of all
 takes."""
 Stages: TypeAlias = "AbstractContextManager[Show]"
 
@@ -244,7 +245,7 @@ def _listen(
                 making.made += 1
                 if making.made == len(request.steps) - 1:
                     making.lacks = request.lacks
-                making.progress = Progress(first=False, seconds=pace.seconds)
+                making.progress = Progress(first=False, seconds=pace.left)
                 if making.made < len(request.steps):
                     say(making.words)
             case "finished":
@@ -255,8 +256,8 @@ def _listen(
                 earlier = sum(map(len, steps_of_each[: making.made]))
                 step = earlier + steps_of_each[making.made].index(what) + 1
                 pace(step - 1, done, total)
-                show(what, done, total, f", step {step} of {len(pace.work)}", pace.seconds)
-                if not advised and (pace.seconds or 0) > 60 * LONG:
+                show(what, done, total, f", step {step} of {len(pace.work)}", pace.left)
+                if not advised and pace.left is not None and pace.left.low > 60 * LONG:
                     advised = True
                     say(SMALLER)
                 making.progress = Progress(
@@ -267,7 +268,7 @@ def _listen(
                     total=total,
                     unit=what,
                     share=done / total if total else 0.0,
-                    seconds=pace.seconds,
+                    seconds=pace.left,
                     first=first,
                 )
 
