@@ -387,11 +387,16 @@ def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
             tmp_path,
             site="blocks.0.hook_resid_pots",
         )
+    with pytest.raises(AssayError, match="no corpus 'nowhere'"):
+        background.locate_index(
+            str(world / "one.safetensors"), str(world / "llama"), "nowhere", tmp_path
+        )
 
 
-def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
+def test_a_text_that_is_gone_is_told_on_the_page(world, tmp_path):
     file, model = str(world / "one.safetensors"), str(world / "llama")
-    wanted = background.locate_index(file, model, "nowhere", tmp_path)
+    wanted = background.locate_index(file, model, "docs", tmp_path)
+    wanted = dataclasses.replace(wanted, text="nowhere")
     making, until = Making(wanted.address, wanted.name), time.monotonic() + 120
     said = []
     with background.index_in_background(making, wanted, nullcontext(print), said.append):

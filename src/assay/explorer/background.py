@@ -90,7 +90,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
 
     `options` are those of `evaluation.indexing.index`; what is None is as in an index that was
     begun.
-    Raises: AssayError for a dictionary or a model that is not there.
+    Raises: AssayError for a dictionary, a model or a text that is not there.
     """
     (source,) = sources.find([dictionary], Store(root))
     dictionary_abouts = [about for about in _abouts(root) if about.dictionary == source.sha256]
@@ -104,7 +104,8 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
     )
     if started and best is not None:  # what the file does not say was said when it was begun
         given = {n: getattr(best, n) for n in ("site", "site_out", "context", "bos")} | given
-    if make:  # a missing model or site is reported in the terminal
+    if make:  # a missing model, site or text is reported in the terminal
+        corpora.load(text)
         stated = Setting(site=given.get("site") or "", site_out=given.get("site_out") or "")
         sites(source.name, source.dictionary, stated, find(model))
     usual = IndexSetting()
