@@ -494,3 +494,16 @@ def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architectur
     expected = f @ linear["decoder.weight"].T + linear["decoder.bias"]
     torch.testing.assert_close(found.reconstruct(x), expected)
     assert found.sites == ("blocks.1.hook_mlp_out",)
+
+
+def test_a_turned_state_dict_is_refused_and_what_is_still_missing_keeps_what_was_said(tmp_path):
+    W, path = torch.randn(5, 9), tmp_path / "mine.pt"
+    right = {"W_enc": W, "b_enc": torch.zeros(9), "W_dec": W.T, "b_dec": torch.zeros(5)}
+    torch.save({n: v.mT.contiguous() if v.ndim == 2 else v for n, v in right.items()}, path)
+    with pytest.raises(DataError, match=r"W_enc is \[9, 5\], .* it looks transposed"):
+        load(path, architecture="relu", site="blocks.1.hook_mlp_out")
+    torch.save(right, path)
+    with pytest.raises(DataError) as missing:
+        load(path, architecture="topk", site="blocks.1.hook_mlp_out")
+    for hint in ("architecture=topk", "site=blocks.1.hook_mlp_out", "k=NUMBER"):
+        assert f" --hint {hint} " in str(missing.value)

@@ -90,6 +90,12 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     good["mean"]["explained_variance"]["estimate"] = -0.01  # it was fitted on other text
     for words in ("It explains more of the variance than random directions do;", " it explains "):
         assert words in sentences(good), "the mean is not among what is said"
+    for name, explained in (("dictionary", 0.996), ("pca", 0.9996)):
+        good[name]["explained_variance"]["estimate"] = explained
+    assert (
+        f"than random directions do, but less than {good['rank']} principal components do; the "
+        "difference from random directions is "
+    ) in sentences(good)
     good = planted(truth)
     draw = torch.Generator().manual_seed(3)
     wrong = replace(good, W_dec=good.W_dec[:, torch.randperm(TRUE, generator=draw)])

@@ -127,7 +127,7 @@ def plain(html):
     return " ".join(re.sub("<[^>]*>", "", html).replace("&nbsp;", " ").split())
 
 
-def test_a_feature_without_a_good_name_goes_by_what_it_writes(tiny, client, ask, monkeypatch):
+def test_a_feature_has_one_name_and_after_a_poor_one_what_it_writes(tiny, client, ask, monkeypatch):
     monkeypatch.setattr(Name, "poor", True)
     found = ask(at=8, exact=1)
     page = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8, "exact": 1}).text)
@@ -136,12 +136,33 @@ def test_a_feature_without_a_good_name_goes_by_what_it_writes(tiny, client, ask,
         feature, known = tiny.index.feature(k), found["known"][str(k)]
         assert known["promotes"] == [text for text, _ in feature.promoted[:3]]
         assert known["suppresses"] == [text for text, _ in feature.suppressed[:3]]
-        assert f"{k} strongest on " in page
+        own = client.get(f"{tiny.base}/{k}").text
+        headline = plain(re.search("<h1>(.*?)(?:<span class=.score|</h1>)", own, re.S)[1])
+        asked = {"text": TEXT, "scale": f"{k}:2"}
+        assert f" {headline} " in plain(client.get(f"{tiny.base}/steer", params=asked).text)
+        assert f" {headline}; strongest on " in page
     monkeypatch.setattr(prompt.searching, "strongest_places", lambda index, features: {})
     unseen = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8}).text)
-    assert all(re.search(rf"\b{k} promotes .*? and suppresses ", unseen) for k in poor)
-    assert f"gives {len(poor)} of these features no good name" in page
-    assert "with --tokens 32768" in page
+    assert all(re.search(rf"\b{k} .*?; promotes .*? and suppresses ", unseen) for k in poor)
+    assert f"{len(poor)} names say little, because the index is small." in page
+    assert "with --tokens 32768" in plain(client.get(tiny.base).text)
+
+
+def test_the_order_is_provisional_until_all_features_are_ablated(tiny, client, ask):
+    asked = {"text": TEXT, "at": 8}
+    now, then = (
+        client.get(f"{tiny.base}/prompt", params=asked | e).text for e in ({}, {"exact": 1})
+    )
+    assert "Provisional order" in now and ">measuring<" in now
+    assert "Provisional order" not in then and ">measuring<" not in then
+    rows = ask(at=8, exact=1)["matters"]
+    shown = [int(k) for k in re.findall(r'<th scope="row"><a href="[^"]*/(\d+)">', then)]
+    groups = (
+        sorted((r for r in rows if r["beyond"] and r["exact"] > 0), key=lambda r: -r["exact"]),
+        sorted((r for r in rows if r["beyond"] and r["exact"] < 0), key=lambda r: r["exact"]),
+        sorted((r for r in rows if not r["beyond"]), key=lambda r: -r["exact"]),
+    )
+    assert shown[: len(rows)] == [r["feature"] for group in groups for r in group]
 
 
 def test_an_effect_here_that_is_contrary_to_the_average_is_said_to_be(

@@ -217,6 +217,8 @@ def test_an_absent_folder_and_an_impossible_dtype(folder, tmp_path):
         ModelError, match=r"no model .*nowhere.*; give smollm2, gemma3-270m, a folder"
     ):
         load(str(tmp_path / "nowhere"))
+    with pytest.raises(ModelError, match=r"config\.json is a file; give the model's folder"):
+        load(str(folder / "config.json"))
     with pytest.raises(ModelError, match=r"float32, bfloat16 or float16, got 'float64'"):
         load(str(folder), dtype="float64")
 

@@ -17,7 +17,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from assay.core.compute import Range, amount, lasting, time_in_words
+from assay.core.compute import Range, lasting, left_in_words, time_in_words
 from assay.core.nouns import counted
 from assay.core.plain import plain
 from assay.evaluation.watching import BEGINS, Begun, Remaining, Warned
@@ -214,8 +214,8 @@ class Bar(LiveLines):
         self.unit, self.remaining = unit, Remaining()
         self.below: list[str] = []
         """Lines under the bar, which the code at work may change."""
-        self.in_all: float | None = None
-        """Seconds that this step and all later ones take, where that is known."""
+        self.in_all: Range | None = None
+        """How long the rest of this step and all later ones take, where that is known."""
         self.printed: list[str] = []
         super().__init__(name, console)
         self.spoken = self.started
@@ -241,7 +241,7 @@ class Bar(LiveLines):
         r = self.remaining
         done = f"{r.done:,} of {r.total:,} {self.unit}"
         if self.in_all is not None:
-            return f"{self.name}, {lasting(amount(self.in_all))} left in all: {done}"
+            return f"{self.name}, {left_in_words(self.in_all)} left in all: {done}"
         left = ""
         if r.seconds is not None and r.done < r.total:
             left = f", about {time_in_words(r.seconds)} left"
@@ -295,7 +295,7 @@ class Stages:
             self.bar.__exit__(*error)
 
     def __call__(
-        self, stage: str, completed: int, total: int, step: str = "", in_all: float | None = None
+        self, stage: str, completed: int, total: int, step: str = "", in_all: Range | None = None
     ) -> None:
         """Takes how many of how many of something are done, and perhaps in which step and how long
         all steps take; each begins with a line, which says what is done before the first."""

@@ -84,6 +84,15 @@ def lasting(seconds: Range) -> str:
     return f"about {time_in_words(round(about / step) * step)}"
 
 
+def left_in_words(seconds: Range) -> str:
+    """Write the time that is left, rounded up, as wide as it is uncertain: `about 5 to 10 min`."""
+    top = seconds.high
+    unit, name = (10, "s") if top <= 110 else (60, "min") if top <= 7200 else (3600, "h")
+    scale = 10 if name == "s" else 1
+    low, high = (max(1, math.ceil(end / unit)) * scale for end in (seconds.low, top))
+    return f"about {low} to {high} {name}" if low < high else f"about {high} {name}"
+
+
 def amount_in_words(r: Range) -> str:
     """Write the middle of a range in three digits."""
     x = r.middle

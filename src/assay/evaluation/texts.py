@@ -70,9 +70,9 @@ def run(
     """Each plan with its text, its sums and its comparison with baselines, as soon as it is
     measured; plans of one site share the clean pass.
 
-    `tick` hears how many tokens of how many are done, those on which a dictionary is compared with
-    baselines among them; where several sites or bunches make several passes, their mean. `watch`
-    hears what begins."""
+    `tick` hears how many of the text's tokens are done: those that are read once more, to compare a
+    dictionary with baselines or for other sites and bunches, make each count less. `watch` hears
+    what begins."""
     where = torch.device(device)
     batch = batch or BATCH.get(where.type, 2048)
     groups: dict[EvaluationSiteSpec, list[Plan]] = {}
@@ -90,12 +90,13 @@ def run(
         + len(bunch) * _compared(site, texts[site]).size * texts[site].context
         for site, bunch in bunches
     )
+    size = sum(texts[site].tokens.size for site, _ in bunches) // len(bunches)
     tokens_read = 0
 
     def report_tokens(tokens: int) -> None:
         nonlocal tokens_read
         tokens_read += tokens
-        tick(tokens_read // len(bunches), total // len(bunches))
+        tick(size * tokens_read // total, size)
 
     report_tokens(0)  # loading comes next, and takes a while
     model = functools.cache(lambda dtype: load(folder.name, device, dtype))

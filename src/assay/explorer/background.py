@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.data import corpus as corpora
 from assay.evaluation import sources
@@ -45,8 +46,8 @@ SMALLER = (
     f"--tokens {FIRST} --ablate 6 to the command, which later continues from there without them"
 )
 
-Show: TypeAlias = Callable[[str, int, int, str, float | None], None]
-"""Shows what is being done, how much of how much is, in which step, and the seconds that all of it
+Show: TypeAlias = Callable[[str, int, int, str, Range | None], None]
+"""Shows what is being done, how much of how much is, in which step, and how long the rest of all
 takes."""
 Stages: TypeAlias = "AbstractContextManager[Show]"
 
@@ -89,7 +90,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
 
     `options` are those of `evaluation.indexing.index`; what is None is as in an index that was
     begun.
-    Raises: AssayError for a dictionary or a model that is not there.
+    Raises: AssayError for a dictionary, a model or a text that is not there.
     """
     (source,) = sources.find([dictionary], Store(root))
     dictionary_abouts = [about for about in _abouts(root) if about.dictionary == source.sha256]
@@ -103,7 +104,8 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
     )
     if started and best is not None:  # what the file does not say was said when it was begun
         given = {n: getattr(best, n) for n in ("site", "site_out", "context", "bos")} | given
-    if make:  # a missing model or site is reported in the terminal
+    if make:  # a missing model, site or text is reported in the terminal
+        corpora.load(text)
         stated = Setting(site=given.get("site") or "", site_out=given.get("site_out") or "")
         sites(source.name, source.dictionary, stated, find(model))
     usual = IndexSetting()
@@ -244,7 +246,7 @@ def _listen(
                 making.made += 1
                 if making.made == len(request.steps) - 1:
                     making.lacks = request.lacks
-                making.progress = Progress(first=False, seconds=pace.seconds)
+                making.progress = Progress(first=False, seconds=pace.left)
                 if making.made < len(request.steps):
                     say(making.words)
             case "finished":
@@ -255,8 +257,8 @@ def _listen(
                 earlier = sum(map(len, steps_of_each[: making.made]))
                 step = earlier + steps_of_each[making.made].index(what) + 1
                 pace(step - 1, done, total)
-                show(what, done, total, f", step {step} of {len(pace.work)}", pace.seconds)
-                if not advised and (pace.seconds or 0) > 60 * LONG:
+                show(what, done, total, f", step {step} of {len(pace.work)}", pace.left)
+                if not advised and pace.left is not None and pace.left.low > 60 * LONG:
                     advised = True
                     say(SMALLER)
                 making.progress = Progress(
@@ -267,7 +269,7 @@ def _listen(
                     total=total,
                     unit=what,
                     share=done / total if total else 0.0,
-                    seconds=pace.seconds,
+                    seconds=pace.left,
                     first=first,
                 )
 

@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from assay.core.compute import Range
 from assay.core.errors import DataError
 from assay.explorer.commands import ROOT
 from assay.explorer.live import Live
@@ -32,8 +33,8 @@ class Progress:
     unit: str = ""
     share: float = 0.0
     """Of what is being done, from 0 to 1."""
-    seconds: float | None = None
-    """That the rest of all steps takes, about; None: not known yet."""
+    seconds: Range | None = None
+    """That the rest of all steps takes; None: not known yet."""
     first: bool = True
     """Whether it is an index of the text's start alone, which is there soon."""
     finished: bool = False
@@ -196,6 +197,11 @@ class Library:
         if making is None or making.address != address or not making.there:
             return None
         return None if making.progress.finished else making
+
+    def provisional(self, address: str) -> bool:
+        """Whether what the index at an address says will change, as more of its text is read."""
+        growing = self.growing(address)
+        return growing is not None and not growing.lacks
 
     def shelf(self) -> dict[str, list[Entry]]:
         """The indexes by model, each model's by layer."""

@@ -15,8 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from assay.core import digits
+from assay.core.compute import left_in_words
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
+from assay.evaluation.indexing import IndexSetting
 from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.explorer.problems import Problem
 from assay.features.index.about import About
@@ -83,6 +85,7 @@ def environment() -> Environment:
         "effects": EFFECTS,
         "evaluations": evaluations,
         "nothing_predicted": NOTHING_PREDICTED,
+        "usual_tokens": IndexSetting().tokens,
     }
     env.filters |= {
         "token": pages.token,
@@ -104,7 +107,7 @@ def environment() -> Environment:
         "level": level,
         "interval": interval,
         "effect": effect,
-        "duration": duration,
+        "left": left_in_words,
         "named": lambda column: CALLED.get(column, column.replace("_", " ")),
     }
     return env
@@ -242,15 +245,6 @@ def share(value: float | None, places: int = 2) -> str:
 def several(n: int, singular: str, many: str = "") -> str:
     """A count with its noun: 1 feature, 2 features."""
     return f"{n:,} {singular if n == 1 else many or singular + 's'}"
-
-
-def duration(seconds: float) -> str:
-    """A time to the digits that an estimate has: tens of seconds below two minutes, then
-    minutes."""
-    minutes = round(seconds / 60)
-    if seconds < 115:
-        return f"{max(10, 10 * round(seconds / 10))} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def level(share: float) -> int:

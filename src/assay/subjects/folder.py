@@ -49,6 +49,8 @@ def find(name: str, bos: bool | None = None) -> ModelFolder:
     if (folder / adapters.FILE).exists() and not (folder / "config.json").exists():
         return _adapted(name, folder, adapters.base_of(folder), bos)
     if not folder.is_dir():
+        if folder.is_file():
+            raise ModelError(f"{folder} is a file; give the model's folder, {folder.parent}")
         if (hub_name := hub.parse(name)) is None:
             near = nearest(name, fetch.MODELS)
             near = f"{near} You can also give" if near.startswith("did you mean") else "give"

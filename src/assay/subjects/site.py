@@ -162,6 +162,8 @@ class Site:
         suggestion = nearest(typed, _known())
         if match:
             suggestion = suggestion.replace("<layer>", match[1])
+        if suggestion.startswith("known:"):
+            suggestion = "name one such as blocks.9.hook_resid_post, or layers.9 for short"
         raise ModelError(f"no site {text!r}; {suggestion}")
 
     @property

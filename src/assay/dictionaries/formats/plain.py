@@ -74,13 +74,17 @@ def read(source: Source, hints: Hints) -> Reading:
         )
     kind = one_of(hints.architecture, ARCHITECTURES, "architecture", source.file)
     weights = Weights(source.file, source.values)
-    W_enc, b_enc, W_dec, b_dec = (weights.take(n, *dims.split()) for n, dims in names.items())
+    in_order = sorted(names.items(), key=lambda name: len(name[1]))  # biases say what is turned
+    taken = {name: weights.take(name, *dims.split()) for name, dims in in_order}
+    W_enc, b_enc, W_dec, b_dec = (taken[name] for name in names)
     if names is not NAMES[0]:
         W_enc, W_dec = W_enc.mT, W_dec.mT
     parts: dict[str, Any] = {"nonlinearity": ReLU()}
     if kind == "topk":
         stored = weights.number("k")
-        k = whole(hints.k if hints.k is not None else stored, "k", source.file, len(b_enc))
+        stated = {name: value for name, value in vars(hints).items() if value is not None}
+        k = stored if hints.k is None else hints.k
+        k = whole(k, "k", source.file, len(b_enc), **stated)
         parts = {"nonlinearity": TopK(k)}
     elif kind == "jumprelu":
         parts = jumping(weights.take("threshold", "N"))

@@ -217,7 +217,7 @@ class Weights:
             size is None or size == got for size, got in zip(reversed(sizes), shape, strict=True)
         )
         hint = (
-            "; it looks transposed, and turning it round would be a guess"
+            "; it looks transposed, and turning it round would be a guess: save its transpose"
             if turned and None not in sizes
             else ""
         )
@@ -236,11 +236,16 @@ def command_for(path: Path, **hints: str) -> str:
     path = path.parent if path.suffix in (".json", ".yaml") else path  # settings next to weights
     options = " ".join(f"--hint {name}={value}" for name, value in hints.items())
     command = f"assay export {shlex.quote(str(path))} --format assay {options} --out d.safetensors"
-    return f"`{command}` keeps it so; in Python {' and '.join(f'{name}=' for name in hints)}"
+    return (
+        f"`{command}` writes a file that says so; in Python {' and '.join(f'{n}=' for n in hints)}"
+    )
 
 
-def whole(value: Any, key: str, path: Path, most: int | None = None) -> int:
-    """The value as a whole number from 1 up, such as k. Raises: DataError."""
+def whole(value: Any, key: str, path: Path, most: int | None = None, **stated: Any) -> int:
+    """The value as a whole number from 1 up, such as k; where a file lacks that, the command also
+    has the hints that were `stated`. Raises: DataError."""
+    if value is None and key.endswith("k"):
+        raise DataError(f"{path} does not say {key}; {command_for(path, **stated, k='NUMBER')}")
     number = (
         int(value)
         if isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0
@@ -249,7 +254,6 @@ def whole(value: Any, key: str, path: Path, most: int | None = None) -> int:
     if number < 1 or (most is not None and number > most):
         raise DataError(
             f"{path}: {key} must be a whole number from 1 to {most or 'the width'}, got {value!r}"
-            + (f"; {command_for(path, k='NUMBER')}" if value is None and key.endswith("k") else "")
         )
     return number
 

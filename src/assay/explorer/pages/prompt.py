@@ -13,7 +13,6 @@ from urllib.parse import quote
 import numpy as np
 from starlette.datastructures import QueryParams
 
-from assay.evaluation.indexing import IndexSetting
 from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import Loaded
@@ -136,6 +135,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if "sent" in query:
         return Moved(q.link())
     values, drawings = _begin(index, q)
+    values["provisional"] = library.provisional(base)
     if not q.text:  # white space is a prompt like any other
         examples = [(text, q.link(text=text)) for text in EXAMPLES]
         return Shown("prompt.html", values, drawings | {"examples": examples})
@@ -143,8 +143,6 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if loaded is None:
         return Shown("prompt.html", values | {"state": "loading"}, drawings)
     with kept("prompt.html", values, drawings):
-        growing = library.growing(base)
-        values |= {"provisional": growing is not None and not growing.lacks}
         values |= {"state": "read"} | answers(index, loaded, q)
     return Shown("prompt.html", values, drawings)
 
@@ -181,7 +179,6 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         "q": q,
         "orders": ORDERS,
         "ways": query_args.WAYS,
-        "usual_tokens": IndexSetting().tokens,
         "Wanted": Wanted,
         "instead": query_args.instead,
         "without": query_args.without,

@@ -59,10 +59,9 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if "by" not in query and number is not None and number < index.about.d_sae:
         return Moved(f"/{base}/{number}")
     offset = query_args.number(query, "offset", 0, 0, 10**9)
-    growing = library.growing(base)
     values: dict[str, Any] = {
         "dictionary": base,
-        "provisional": growing is not None and not growing.lacks,
+        "provisional": library.provisional(base),
         "about": index.about,
         "by": by,
         "q": text,

@@ -101,6 +101,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if "sent" in query:
         return Moved(q.link())
     values, drawings = _begin(index, q)
+    values["provisional"] = library.provisional(base)
     if not q.text or not q.wanted:
         leads = [] if q.wanted else _leads(index, q)
         return Shown("steer.html", values, drawings | {"leads": leads})
@@ -125,7 +126,11 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         except DataError as error:
             raise Problem(ASKED, str(error)) from error
         written = describe_writing(writing, q.new)
-        if written["state"] == "written" and any(written["kl"]):
+        compares = written["state"] == "written" and any(written["kl"])
+        if compares and q.new not in writing.shown:  # both texts first, as comparing takes a while
+            writing.shown.add(q.new)
+            written["state"] = "comparing"
+        elif compares:
             ids = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
             whole = [*ids, *(s.after_id for s in writing.steps[: q.new] if s.after_id is not None)]
             written |= _compared(loaded, index, q, whole, len(ids))
@@ -155,6 +160,7 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         "most": MOST,
         "limit": TOKENS,
         "longest": LONGEST,
+        "draws": DRAWS,
         "leads": [],
         "form": {
             "feature": last.feature if last.way else "",
