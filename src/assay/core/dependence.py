@@ -292,14 +292,15 @@ def find(
             more = _vectors(every, unit, known, judged, unread)[:1]
             more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
             vectors = more + vectors
-        fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
-        shared = [*labels.values(), *fixed]
+        fixed = _nested(rows, unit, (), skip)
+        shared = [*labels.values(), *(_codes(column.reindex(known)) for column in fixed.values())]
         # combinations of two columns are no pattern in the order
         shared += map(_joined, itertools.combinations(shared[:FEW_PAIRS], 2))
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         groupings += _near(cells, unit, vectors, level) if copies else []
         examples = {name: _example(rows, unit, known, name, of) for name, of in labels.items()}
-        closed = answers({n: x for n, x in columns.items() if " of " not in n and is_text(x)})
+        texts = {n: x for n, x in (columns | fixed).items() if " of " not in n and is_text(x)}
+        closed = [name for name in answers(texts) if name in labels]
         sampled = {name: of for name, of in labels.items() if name not in closed}
         groupings += _named(cells, unit, sampled, examples, level)
         first = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
