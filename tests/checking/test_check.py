@@ -1211,6 +1211,7 @@ def test_all_possible_answers_are_no_sample_of_answers(unit, holds):
         assert v.outcome == ("fails" if holds == "effect > 11" else "holds")
         assert ("of these 2 values of right" in v.judged.scope) == one_of_them
     assert not any("wrong" in n or "2 values" in n for n in v.remarks)
+    assert "similar number" not in repr(v), "the answers come in turn"
     of_table = assay.judge(
         v.rows,
         claim=holds.replace("effect", "layer.effect"),
@@ -1326,5 +1327,5 @@ def test_a_column_with_the_name_of_a_number_is_refused_after_the_first_call():
         check(plural, prompts=rows, holds="plural > 1", cache=False)
     assert calls == [2]
     rows = [{"text": f"word{i}", "arm": "yes"} for i in range(24)]
-    with pytest.raises(DataError, match=r"called 'arm', and Assay adds a column with that name"):
+    with pytest.raises(DataError, match=r"called 'arm', and Assay adds one with that name"):
         check(plural, prompts=rows, holds="plural > 1", cache=False)

@@ -1284,3 +1284,31 @@ def test_the_advice_to_name_groups_as_the_unit_can_be_followed_as_it_is(unit):
     column = f"mean(main.x, over={written[1]})" if written[1] else "main.x"
     then = assay.judge(rows, claim=f"{column} > 0.35", unit="template", **asked)
     assert then.n == {"template": 8} and not then.reason.startswith("grouped")
+
+
+@pytest.mark.parametrize(
+    ("low", "fixed", "outcome"),
+    [(0.3, (), "undecided"), (0.3, "right", "holds"), (0.05, (), "holds"), (1.5, (), "fails")],
+)
+def test_three_possible_answers_decide_only_where_one_of_them_has_another_outcome(
+    low, fixed, outcome
+):
+    draw, numbers = np.random.default_rng(0), {"a": 1.0, "b": 0.8, "c": 0.15}
+    right = [*"abc"] * 10
+    wrong = [{"a": "bc", "b": "ca", "c": "ab"}[x][i % 2] for i, x in enumerate(right)]
+    units = {"prompt": range(30), "wrong": wrong, "right": right}
+    x = np.array([numbers[answer] for answer in right]) + draw.normal(0, 0.01, 30)
+    table = pd.concat(
+        [
+            pd.DataFrame({"arm": "main", **units, "x": x}),
+            pd.DataFrame({"arm": "random", **units, "x": draw.normal(-0.1, 0.01, 30)}),
+        ]
+    )
+    asked = {"unit": "prompt", "control": "random", "distinct": True, "fixed": fixed}
+    v = assay.judge(table, claim=f"main.x > {low}", **asked)
+    assert v.outcome == outcome
+    assert np.mean(x[1::3]) == pytest.approx(0.799, abs=5e-4)
+    named = [n for n in v.notes if n.startswith("the answers have different numbers")]
+    assert len(named) == (not fixed) and all("“b” 0.799" in n for n in named)
+    if outcome == "undecided":
+        assert v.reason_in_words.startswith("not the same for all answers: with right “c”, the")

@@ -26,14 +26,14 @@ from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.repeats import ALIKE, Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
-from assay.core.clustered import clustered
+from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate, told_apart
 from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.intervals import interval
 from assay.core.judging import outcome_of, outcome_of_each
-from assay.core.reasons import TIES
+from assay.core.reasons import TIES, TRUE_UNCHANGED
 from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.core.wordings import numbered
@@ -237,7 +237,11 @@ class _Asked:
         rows, kind = [0, len(self.calls.prompts) - 1], self.what.kind
         contents = self._contents(rows)
         numbers = [self.without.take()]
-        self._refuse_twice(numbers[0])
+        own = {f"{name}{end}" for name in numbers[0] for end in ("", *ENDS)}
+        if wrong := sorted({*self.calls.prompts.columns} & {*own, *KEPT} - {PROMPT}):
+            other = f"{self.calls.name} returns a number" if wrong[0] in own else "Assay adds one"
+            twice = f"a column of the prompts is called {wrong[0]!r}, and {other} with that name"
+            raise DataError(f"{twice}; rename it")
         numbers += [x.take() for x in (self.without, self.with_it)]
         for role, then in self._contents(rows).items():
             if then != contents[role]:
@@ -255,15 +259,6 @@ class _Asked:
         every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
-
-    def _refuse_twice(self, numbers: Numbers) -> None:
-        """Refuse a column of the prompts that is called as a number is. Raises: DataError."""
-        own = {f"{name}{end}" for name in numbers for end in ("", *ENDS)}
-        for name in {*self.calls.prompts.columns} & {*own, *KEPT} - {PROMPT}:
-            other = f"{self.calls.name} returns a number" if name in own else "Assay adds a column"
-            raise DataError(
-                f"a column of the prompts is called {name!r}, and {other} with that name; rename it"
-            )
 
     def _contents(self, rows: Sequence[int]) -> dict[str, str]:
         """Hash what the function is given, where all of it can be seen."""
@@ -380,8 +375,10 @@ class _Asked:
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
-        self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
+        self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
+        if judged.outcome != "fails" and not self.what.of_nothing:
+            self.notes += [TRUE_UNCHANGED] * _is_true_unchanged(parsed, self.arms[kind])
         for these, of in given.stays(units, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
             line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
@@ -389,8 +386,7 @@ class _Asked:
             scopes += [f"of {these}"] if line and more else []
         for name in (n for n in given.answers[:1] if n not in rows):
             cells, known = _cells(parsed, self.arms[kind])
-            answer = np.array(given.columns[name])[known]
-            of_each = by_answer(cells, PROMPT, name, answer)
+            of_each = by_answer(cells, PROMPT, name, np.array(given.columns[name])[known])
             came = outcome_of_each(judged.claim, of_each.answers.values())
             differs = judged.outcome in ("holds", "fails") and came != judged.outcome
             self.notes += [of_each.words] * of_each.carries
@@ -448,6 +444,16 @@ def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:
     return Cells(terms, parsed.statistic, {PROMPT: np.flatnonzero(known)}), known
 
 
+def _is_true_unchanged(parsed: Parsed, numbers: Numbers) -> bool:
+    """Whether a change that does nothing satisfies the condition."""
+    effects = {
+        name: numbers[name.removesuffix(AFTER)] for name in numbers if not name.endswith(BEFORE)
+    }
+    still = {name: x - effects.get(name, 0) for name, x in numbers.items()}
+    cells, _ = _cells(parsed, still)
+    return bool(parsed.low < number(cells.terms, cells.statistic) < parsed.high)
+
+
 def _if_units(
     judged: Judged, parsed: Parsed, numbers: Numbers, these: str, groups: Any, *, shown: bool
 ) -> str:
@@ -482,8 +488,8 @@ def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> p
     if units == (PROMPT,):
         return rows
     by_unit = rows.groupby(["arm", *units], sort=False, as_index=False)
-    groups = [n for n in given.answers if n not in units]
-    own = [n for n in groups if (rows.groupby([*units])[n].nunique() == 1).all()]
+    others = [n for n in given.answers if n not in units]
+    own = [n for n in others if (rows.groupby([*units])[n].nunique() == 1).all()]
     return by_unit[numbers].mean().join(by_unit[own].first()[own])
 
 

@@ -79,10 +79,6 @@ class Options:
         if self.draws is not None and self.draws < 1:
             raise DataError(f"draws= is 1 or more, got {self.draws}")
 
-    def times(self, others: int = FEW_OTHERS + 1) -> int:
-        """Give the number of draws; `others`: of those of a pool that there are."""
-        return self.draws or (others if others <= FEW_OTHERS else DRAWS)
-
     def given(self) -> list[str]:
         """Name those that are said."""
         return [k for k, v in vars(self).items() if v is not None and k != "draws"]
@@ -238,12 +234,14 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         )
     elif around.ndim != 2 or around.shape[1] != len(thing):
         raise DataError(f"around= has the shape {tuple(around.shape)}; give [row, {len(thing)}]")
-    for seed in range(options.times()):
+    for seed in range(options.draws or DRAWS):
         credited.add(RANDOM, vectors.random_like(thing, around, seed))
     if learned is None:
         credited.missing(SHUFFLED, "give vector=assay.direction(acts, labels)")
     else:
-        credited.attempt(SHUFFLED, lambda: [_shuffled(learned, k) for k in range(options.times())])
+        credited.attempt(
+            SHUFFLED, lambda: [_shuffled(learned, k) for k in range(options.draws or DRAWS)]
+        )
 
         def elsewhere(pair: tuple[Array, Array]) -> list[Array]:
             other = vectors.aside((learned.learn or vectors.difference)(*pair), thing)
@@ -278,13 +276,8 @@ def _shuffled(learned: Direction, seed: int) -> Array:
     return vectors.sign_of(seed) * vectors.as_long_as(learned.learn(*mixed), learned.vector)
 
 
-def _other(kind: str, control: Control) -> Control:
-    """The control with a name that tells it from what is credited: other heads."""
-    return replace(control, name=f"other {kind}") if control.name == kind else control
-
-
 def _set(kind: str, control: Control, *, blocks: bool) -> Callable[..., Credited]:
-    control = _other(kind, control)
+    control = replace(control, name=f"other {kind}")
 
     def make(value: Any, options: Options, prompts: Given) -> Credited:
         named = [_item(x) for x in (value if not isinstance(value, int | str) else [value])]
@@ -329,7 +322,8 @@ def _matched(
         why = f"of= leaves {others} to choose from, and {len(named)} are needed"
         credited.missing(control, why)
         return credited
-    draws = picks.matched(named, pool, [*sizes.values()], options.times(others), blocks=blocks)
+    number = options.draws or (others if others <= FEW_OTHERS else DRAWS)
+    draws = picks.matched(named, pool, [*sizes.values()], number, blocks=blocks)
     credited.add(replace(control, why=_others(kind, blocks, sizes)), *draws)
     if len(named) == 1:
         credited.notes.append(_tried(len(draws), others))
@@ -392,8 +386,6 @@ def _sizes(name: str, given: Any, pool: list[Any]) -> dict[Any, float]:
 
 
 def _place(kind: str, control: Control) -> Callable[..., Credited]:
-    control = _other(kind, control)
-
     def make(value: Any, options: Options, prompts: Given) -> Credited:
         credited, others = Credited(kind, lambda: value), options.others
         if others is None:
@@ -447,7 +439,7 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
         chosen = [picks.pick(seed, "check.unrelated", i, len(pool)) for i in range(len(own))]
         return ByRow(tuple(pool[k] for k in chosen))
 
-    credited.attempt(UNRELATED, lambda: [unrelated(seed) for seed in range(options.times())])
+    credited.attempt(UNRELATED, lambda: [unrelated(seed) for seed in range(options.draws or DRAWS)])
     return credited
 
 
@@ -457,7 +449,9 @@ def _text(value: Any, options: Options, prompts: Given) -> Credited:
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"text= is a text, got {type(value).__name__}")
     credited = Credited("text", lambda: value)
-    credited.attempt(WORDS, lambda: [picks.reordered(value, k) for k in range(options.times())])
+    credited.attempt(
+        WORDS, lambda: [picks.reordered(value, k) for k in range(options.draws or DRAWS)]
+    )
     if options.others is None:
         how = "others= (--other-text in a shell), which are cut or repeated to the length of yours"
         credited.missing(LENGTH, f"give other texts with {how}")
@@ -528,7 +522,7 @@ def _training(value: Any, options: Options, prompts: Given) -> Credited:
         order = rng.permutation(np.array([seed]), "check.labels", 0, len(labels))[0]
         return t.train(t.examples, [labels[i] for i in order])
 
-    count = min(options.times(), 2)
+    count = min(options.draws or DRAWS, 2)
     credited.draws += [
         Draw(WRONG_LABELS, lambda seed=seed: shuffled(seed))  # type: ignore[misc]
         for seed in range(count)
@@ -551,8 +545,8 @@ KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "heads": (_set("heads", HEADS, blocks=True), ("of", "norms", "rates")),
     "neurons": (_set("neurons", NEURONS, blocks=True), ("of", "norms", "rates")),
     "latents": (_set("latents", LATENTS, blocks=False), ("of", "norms", "rates")),
-    "layer": (_place("layer", ELSEWHERE), ("others",)),
-    "site": (_place("site", SITE), ("others",)),
+    "layer": (_place("layer", replace(ELSEWHERE, name="other layer")), ("others",)),
+    "site": (_place("site", replace(SITE, name="other site")), ("others",)),
     "position": (_place("position", TOKEN), ("others",)),
     "source": (_source, ("others",)),
     "text": (_text, ("others", "paraphrases")),

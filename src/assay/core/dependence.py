@@ -72,7 +72,7 @@ MOST_LINES = 3
 FEW_PAIRS = 6
 """Columns of which every two are tried together."""
 MOST_ANSWERS = 5
-"""Values up to which two columns of the same ones may be the possible answers of a task."""
+"""So many values at most do the possible answers of a task have."""
 
 
 class Sets(NamedTuple):
@@ -175,8 +175,6 @@ class Grouping:
     @property
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
-        if self.answers:
-            return self.advice
         if few := {name: n for name, n in self.counts.items() if n < FEWEST}:
             more = " and ".join(groups_in_words(name, FEWEST) for name in few)
             these = " and ".join(groups_in_words(name, n) for name, n in few.items())
@@ -302,18 +300,19 @@ def find(
             more = _vectors(every, unit, known, judged, unread)[:1]
             more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
             vectors = more + vectors
-        fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
-        shared = [*labels.values(), *fixed]
+        fixed = _nested(rows, unit, (), skip)
+        shared = [*labels.values(), *(_codes(column.reindex(known)) for column in fixed.values())]
         # combinations of two columns are no pattern in the order
         shared += map(_joined, itertools.combinations(shared[:FEW_PAIRS], 2))
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         groupings += _near(cells, unit, vectors, level) if copies else []
         examples = {name: _example(rows, unit, known, name, of) for name, of in labels.items()}
-        closed = answers({name: columns[name] for name in labels if is_text(columns[name])})
+        texts = {n: x for n, x in (columns | fixed).items() if " of " not in n and is_text(x)}
+        closed = [name for name in answers(texts) if name in labels]
         sampled = {name: of for name, of in labels.items() if name not in closed}
         groupings += _named(cells, unit, sampled, examples, level)
-        of_answers = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
-        for name in of_answers.values():
+        first = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
+        for name in first.values():
             answer = rows.groupby(unit)[name].first().reindex(known).astype(str).str.strip()
             groupings.append(by_answer(cells, unit, name, [*answer]))
         read = [v for v in vectors if not v.of_controls]
@@ -388,13 +387,12 @@ def answers(columns: Mapping[str, Iterable[str]]) -> list[str]:
     two that have the same few values, and others in each row, such as the right answer and the
     wrong one."""
     texts = {name: [spelling(str(x)) for x in column] for name, column in columns.items()}
-    few = [name for name, x in texts.items() if 2 <= len({*x}) <= MOST_ANSWERS]
-    pairs = (
-        (a, b)
-        for a, b in itertools.combinations(few, 2)
-        if {*texts[a]} == {*texts[b]} and all(map(operator.ne, texts[a], texts[b]))
-    )
-    return list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
+    few = {name: x for name, x in texts.items() if 2 <= len({*x}) <= MOST_ANSWERS}
+    return [
+        name
+        for name, x in few.items()
+        if any({*x} == {*y} and all(map(operator.ne, x, y)) for y in few.values())
+    ]
 
 
 def by_answer(cells: Cells, unit: str, name: str, answer: Sequence[str]) -> Grouping:

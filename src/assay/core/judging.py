@@ -251,8 +251,8 @@ def _not_beaten(
     has_lead = method.verdict.outcome == "holds" or more  # only what would hold has to be ahead
     if not has_lead or _beaten(claim, method, i, between):
         return "", None
-    price = between and power.price_to_decide(beyond(claim, i), between.interval, level)
-    return TOO_CLOSE, price
+    ahead = beyond(claim, i)
+    return TOO_CLOSE, between and power.price_to_decide(ahead, between.interval, level)
 
 
 def _price_with_controls(claim: Claim, method: _Arm, controls: ByArm, level: float) -> Price | None:
@@ -260,12 +260,12 @@ def _price_with_controls(claim: Claim, method: _Arm, controls: ByArm, level: flo
     control is beaten as well, or else why none would be enough for one."""
     price = method.verdict.price
     for name, control in controls.items():
-        if price is None or price.more is None or not _judged(control.verdict):
-            return price
-        reason, further = _not_beaten(claim, method, control, level, price.more)
-        is_more = further and further.factor == price.factor and (further.more or 0) > price.more
-        if reason and further and (is_more or further.more is None):
-            price = power.price_of_arm(name, further)
+        if price and price.more and _judged(control.verdict):
+            _, further = _not_beaten(claim, method, control, level, price.more)
+            if further and further.factor in (None, price.factor):
+                price = max(
+                    price, power.price_of_arm(name, further), key=lambda p: p.more or math.inf
+                )
     return price
 
 
@@ -277,9 +277,8 @@ def _price_of_control(
         words = "with more units the claim may become unspecific, not hold"
         return Price(f"{words}: the estimate of {name} satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
-    if price is not power.ON and (
-        price.more is None or price.more <= MOST_TIMES * (max(i.n) + more)
-    ):
+    most = MOST_TIMES * (max(i.n) + more)
+    if price is not power.ON and (price.more is None or price.more <= most):
         return price
     (ours,) = unscaled(claim.scale, (method.interval.estimate,))
     return Price(

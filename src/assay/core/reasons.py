@@ -62,6 +62,11 @@ IDLE = (
 NOTHING = 1e-3
 """The share of what is claimed up to which the number of such a control is the rounding of what is
 compared, and shown as 0."""
+TRUE_UNCHANGED = (
+    "a change that does nothing satisfies this claim, so its controls say little; claim a "
+    "difference between two changes, such as two layers, instead"
+)
+"""What is said of a claim that a number stays where it is without the change."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
