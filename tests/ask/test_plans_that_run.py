@@ -212,6 +212,7 @@ temperature = 1
         ("read", "dla = 3", r"write direct = \[\" a\", \" b\"\] and heads"),
         ("prompts", "filter = 3", r"write where = { label"),
         ("read", "nonsense = 3", r"; see docs/tables/read.md"),
+        ("probe", 'split = "who"', r"it is a field of \[\[prompts\]\]; see docs/tables/probe.md"),
     ],
 )
 def test_a_field_that_is_none_is_refused_with_another_way_to_say_it(table, field, other, tmp_path):

@@ -356,7 +356,7 @@ def test_a_bag_knows_no_token_behind_the_probe(tiny):
             {"site": "blocks.1.attn.hook_pattern", "sweep": {}},
             "no vector for a token",
         ),
-        ({"label": ["yes", "no"] * 4}, {}, "6 or more are needed"),
+        ({"label": ["yes", "no"] * 4}, {}, "takes 6 or more: write"),
         ({"label": HALVES, "text": ["same"] * 24}, {}, "repeat a text"),
         (
             {

@@ -310,9 +310,10 @@ def _each_by_itself(asking: Asking) -> Iterator[str]:
     ways += [c.how for c in parsed.columns if c.over]
     for way in (w for w in dict.fromkeys(ways) if w in HOW and w != "sum"):
         unit = plural(asking.units[0] if asking.units else "unit", 2)
+        first = f"{parsed.columns[0].arm or asking.main}.{parsed.columns[0].name}"
         yield (
             f"{way}(…) is computed for each of the {unit} separately, and then averaged; if you "
-            f"mean that of the mean over {unit}, write mean(…) inside: {way}(mean(main.right) …)"
+            f"mean that of the mean over {unit}, write mean(…) inside: {way}(mean({first}) …)"
         )
 
 

@@ -535,7 +535,8 @@ def _otherwise(table: str, field: str) -> str:
         kinds, fields = key.split(" ", 1)
         if table in kinds.split(",") and field in fields.split():
             return how
-    return ""
+    others = [k for k, kind in _kinds().items() if field in kind.__struct_encode_fields__]
+    return f"it is a field of [[{others[0]}]]" if len(others) == 1 else ""
 
 
 def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:

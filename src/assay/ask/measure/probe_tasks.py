@@ -389,10 +389,10 @@ def _check_labels(task: ProbeTask) -> None:
         every, more = len(set(source.groups(range(len(source.rows))))), 1
         while (round(source.table.learn * (every + more)) if halved else every + more) < LEAST:
             more += 1
-        other = ", as others are judged, or give test = prompts of their own" if halved else ""
+        other = ", as some are judged, or give test = prompts of their own" if halved else ""
         raise DataError(
-            f"{table.name!r} is learned from {count} {noun}; {LEAST} or more are needed, that its "
-            f"penalty can be chosen: write {more} more{other}"
+            f"{table.name!r} is learned from {count} {noun}; to choose its penalty takes {LEAST} "
+            f"or more: write {more} more{other}"
         )
 
 

@@ -42,7 +42,8 @@ MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
 def _lacks(place: str, name: str, columns: Collection[str]) -> DataError:
     """The error for a column that a row does not have; a file of columns has the same for all."""
     hint = nearest(name, columns)
-    hint = hint if hint.endswith("?") else f"its columns are {', '.join(columns) or 'none'}"
+    which = ": write label = the one that has the labels" * (name == "label")
+    hint = hint if hint.endswith("?") else f"its columns are {', '.join(columns) or 'none'}{which}"
     file, is_csv, _ = place.partition(".csv line ")
     return DataError(f"{file + '.csv' if is_csv else place} has no column {name!r}; {hint}")
 
