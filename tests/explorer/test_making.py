@@ -146,7 +146,7 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert (
         'id="features"' in page and "the start of the text" in page
     ) or "checks whether it is complete" in page
-    assert "Names are provisional until the index is whole" in page
+    assert "Names are provisional until all of the text is read" in page
     assert "with which the dictionary is compared, are measured last." in page
     assert "No random dictionary" not in page
     provisional = "Names and numbers so far: they come from the first "

@@ -74,7 +74,7 @@ class Making:
             now = f"{self.name} can be viewed: all pages work, on the start of the text."
             if self.progress.first:
                 now = f"An index of {self.name} is there; Assay checks whether it is complete."
-            return f"{now} Names are provisional until the index is whole."
+            return f"{now} Names are provisional until all of the text is read."
         first = ": the start of the text first, so that there is something to see soon"
         return f"{self.name} is being indexed{first * self.progress.first}."
 
