@@ -465,7 +465,11 @@ def _weigh(
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
-    first = max(against, key=lambda g: g.carries)
+    return _undecided(judgement, max(against, key=lambda g: g.carries)), lines
+
+
+def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
+    """The verdict with the interval that allows for a grouping, with which it is undecided."""
     is_group = first.name not in (SELECTION, dependence.ORDER)
     more = "more rows of the same groups do not help: " * is_group
     few = min(first.counts.values(), default=FEWEST) < FEWEST
@@ -473,7 +477,7 @@ def _weigh(
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
     undecided = {"outcome": "undecided", "reason": f"{GROUPED}{first.name}", "price": price}
     undecided |= {"low": first.limits.low, "high": first.limits.high, "over": _these(first)}
-    return structs.replace(judgement, **undecided), lines
+    return structs.replace(judgement, **undecided)
 
 
 def _these(grouping: dependence.Grouping) -> str:
