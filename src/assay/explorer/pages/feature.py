@@ -37,16 +37,8 @@ Piece = str | Mapping[str, str]
 
 
 def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
-    """Show one feature. Raises: Problem for one that is not there."""
-    index = library.index(path_params["model"], path_params["dictionary"])
-    base = f"{path_params['model']}/{path_params['dictionary']}"
-    growing = library.growing(base)
-    return build_page(index, int(path_params["number"]), base, growing=growing)
-
-
-def activation(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
-    """Show a feature, and where it is on in a text of the reader's; what cannot be read is said
-    there in one line."""
+    """Show a feature, and where it is on in a text of the reader's, if one is asked about; what
+    cannot be read is said there in one line. Raises: Problem for a feature that is not there."""
     index = library.index(path_params["model"], path_params["dictionary"])
     text, number = query.get("text", ""), int(path_params["number"])
     user_text, problem, loading = None, "", False
