@@ -11,7 +11,7 @@ from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, planted, study  # noqa: F401 (a fixture)
 
 import assay
-from assay.ask.measure.prompts import load, remarks, spellings
+from assay.ask.measure.prompts import AT_END, load, remarks, spellings
 from assay.ask.missing import find_gaps, idle_arms
 from assay.ask.notes import _text_differs
 from assay.ask.tables import Intervention, Prompts
@@ -302,6 +302,8 @@ def test_a_claim_that_a_model_that_learned_nothing_satisfies_is_proposed_anew(
         ("in {{city}}", "Rome", "the text '{{city}}', which is no slot"),
         ("in {city.name}", "Rome", "the text '{city.name}', which is no slot"),
         ("in {city}", "Rome ", "extra spaces in {city}"),
+        ("in {city} ", "Rome", AT_END),
+        ("in {city}:\n", "Rome", ""),
         ("in {city}", "nan", "nan in {city}"),
         ("in {city}", "", "nothing in {city}"),
         ("in {city}, {x} is {1}", "New York", ""),

@@ -879,7 +879,7 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
     ):
         with pytest.raises(DataError, match=why):
             ask(hook)
-    assert any("which others are in the call, by up to 22" in n for n in ask(padded).notes)
+    assert any("which others are in the call, by up to 23" in n for n in ask(padded).notes)
     told = ask(some).notes
     assert any("8 of 24 prompts have exactly the same number" in n for n in told)
     assert not any("others are in the call" in n for n in told)
@@ -900,6 +900,58 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
     assert any("also moves loss" in n and "1.15 to 10.2" in n for n in ask(breaks).notes)
     with pytest.raises(DataError, match="called 'arm'; rename"):
         ask(lambda v, p: {"arm": some(v, p)})
+
+
+def attends(texts, side, masked):
+    """A network of one head over the characters of padded texts: a number at each place, and which
+    places are no padding."""
+    rng, size = np.random.default_rng(0), max(map(len, texts))
+    embed, places, w = (rng.normal(size=n).astype("f") for n in ((128, 8), (64, 8), 8))
+    pads = [size - len(t) if side == "left" else 0 for t in texts]
+    real = np.array(
+        [[0 <= i - p < len(t) for i in range(size)] for t, p in zip(texts, pads, strict=True)]
+    )
+    ids = np.array([[*map(ord, t.rjust(size) if side == "left" else t.ljust(size))] for t in texts])
+    at = np.maximum(np.cumsum(real, 1) - 1, 0) if masked else np.arange(size)[None]
+    x = embed[ids] + places[at]
+    sees = np.tri(size, dtype=bool)[None] & (
+        real[:, None] | (not masked) | np.eye(size, dtype=bool)
+    )
+    scores = np.where(sees, np.exp(np.einsum("bid,bjd->bij", x, x) / 8), 0)
+    return (x + scores / scores.sum(2, keepdims=True) @ x) @ w, real
+
+
+@pytest.mark.parametrize("least", [1, 2])
+@pytest.mark.parametrize(
+    ("side", "masked", "reads", "noted"),
+    [
+        ("right", True, "end", True),  # the short ones are read at a pad
+        ("left", False, "end", True),  # pads are attended to, and shift positions
+        ("right", True, "all", True),  # a mean over pads
+        ("right", True, "own", False),
+        ("left", True, "end", False),
+        ("right", False, "own", False),  # pads come later, where nothing looks at them
+    ],
+)
+def test_padding_that_counts_is_noted_though_the_ends_are_padded_alike(
+    side, masked, reads, noted, least
+):
+    """The first prompt is the shortest and the last one the longest, so that both together are
+    padded as all are; not every function takes one prompt alone."""
+
+    def read(vector, prompts):
+        if len(prompts) < least:
+            raise ValueError("a batch of one")
+        x, real = attends(prompts, side, masked)
+        last = [np.flatnonzero(r)[-1] for r in real]
+        of_end = x[range(len(x)), last] if reads == "own" else x[:, -1]
+        numbers = x.mean(1) if reads == "all" else of_end
+        return numbers + (0 if vector is None else vector[0])
+
+    texts = [f"This is {'abcdefghijklmnopqrstuvwxyz'[i:] + 'no' * i}" for i in range(24)]
+    asked = {"vector": np.eye(4)[0], "prompts": texts, "holds": "effect > 0.5", "cache": False}
+    notes = check(read, ledger=False, **asked).notes
+    assert any("is padding masked?" in n for n in notes) == noted
 
 
 def test_what_is_left_behind_by_several_heads_is_said_of_them():

@@ -5,6 +5,7 @@ import types
 
 import chat_templates
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transformers
@@ -101,6 +102,28 @@ def test_chats_are_the_same(tmp_path):
         assert here.folder.opening == there.folder.opening
         assert here.prompt("a b").tolist() == there.prompt("a b").tolist()
         assert torch.equal(here.run(TOKENS).logits, there.run(TOKENS).logits)
+
+
+def test_dictionaries_are_measured_on_it_as_on_its_folder(folder, parts, tmp_path):
+    """By the name of the folder, as it was opened, and as another library has it in memory."""
+    model, tokenizer = parts
+    here, opened = assay.model(model, tokenizer=tokenizer), load(str(folder / "base"))
+    texts = tiny_models.write_texts(tmp_path / "texts", 12, lambda i: 2 + i % 3)
+    (dictionary,) = assay.dictionaries.pca(torch.eye(model.config.hidden_size), 8)
+    asked = {"text": texts, "site": "blocks.1.hook_resid_pre", "tokens": 300, "context": 12}
+    tables, looks = [], []
+    for k, given in enumerate((folder / "base", opened, here)):
+        seen = {"model": given, "root": tmp_path / f"store{k}"}
+        tables.append(assay.evaluate(dictionary, **asked, **seen).to_pandas())
+        looks.append(assay.look("the sum of a is", dictionary, site=asked["site"], **seen))
+    for table, look in zip(tables[1:], looks[1:], strict=True):
+        pd.testing.assert_frame_equal(table, tables[0])
+        assert look.features == looks[0].features
+    with torch.no_grad():
+        opened.model.model.layers[1].mlp.down_proj.weight *= 2
+    for given, why in (model, "got LlamaForCausalLM"), (opened, "Pretrained, which was changed"):
+        with pytest.raises(ModelError, match=why):
+            assay.evaluate(dictionary, model=given, **asked)
 
 
 def test_it_is_known_by_what_it_holds_now(parts):

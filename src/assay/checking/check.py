@@ -3,6 +3,7 @@ place → a verdict."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate, told_apart
-from assay.core.errors import ClaimError, DataError, briefly, every, nearest
+from assay.core.errors import ClaimError, DataError, RunError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.intervals import interval
 from assay.core.judging import outcome_of, outcome_of_each
@@ -287,10 +288,16 @@ class _Asked:
 
     def _compare_sizes(self, after: Numbers) -> None:
         """Note where a prompt's numbers depend on those next to it."""
-        places = [0, len(self.calls.prompts) - 1]
+        ends, short = [0, len(self.calls.prompts) - 1], self.calls.prompts.by_length
+        tried = [(ends, self.without.seen[0])]
+        for rows in (short[:1], short[:2]):  # one that is not padded; some functions need two
+            with contextlib.suppress(RunError, DataError):
+                tried.append((rows, self.calls("none", self.none, rows)))
+                break
         for name, x in self.before.items():
             effect = float(np.nanmax(np.abs(after[name] - x), initial=0.0))
-            other = float(np.nanmax(np.abs(x[places] - self.without.seen[0][name]), initial=0.0))
+            apart = [np.abs(x[rows] - numbers[name]) for rows, numbers in tried]
+            other = float(np.nanmax(np.concatenate(apart), initial=0.0))
             if other > ALIKE * max(effect, float(np.nanstd(x))):
                 self.notes.append(
                     f"the number of a prompt depends on which others are in the call, by up to "

@@ -64,14 +64,19 @@ class Given:
     @cached_property
     def contents(self) -> list[str]:
         """What each says: its text, or a hash of the row where it has none."""
-        texts = next((x for n, x in self.columns.items() if n in ("text", PROMPT)), None)
-        if texts is not None:
-            return [str(text) for text in texts]
+        if self._texts is not None:
+            return [str(text) for text in self._texts]
         rows = [*self.columns.values()] or [self.value]
         return [
             row[0] if len(row) == 1 and isinstance(row[0], str) else Fingerprint().add(row).digest
             for row in zip(*rows, strict=True)
         ]
+
+    @cached_property
+    def by_length(self) -> list[int]:
+        """The numbers of all rows, those with the shortest texts first."""
+        lengths = [len(str(x)) for x in self._texts or self._rows]
+        return sorted(range(len(self)), key=lengths.__getitem__)
 
     def tried(
         self, noun: str, asks: Any, holds: str, judged: Judged, *, ledger: bool, function: str = ""
@@ -96,16 +101,22 @@ class Given:
     @cached_property
     def distinct(self) -> bool:
         """Whether no two prompts are the same."""
-        rows = self.value.to_dict("records") if hasattr(self.value, "iloc") else self.value
-        return len({str(row) for row in rows}) == len(self)
+        return len({str(row) for row in self._rows}) == len(self)
+
+    @cached_property
+    def _rows(self) -> list[Any]:
+        """The rows, those of a DataFrame as dicts."""
+        return self.value.to_dict("records") if hasattr(self.value, "iloc") else self.value
+
+    @cached_property
+    def _texts(self) -> list[Any] | None:
+        """The column of texts, if rows have one."""
+        return next((x for n, x in self.columns.items() if n in ("text", PROMPT)), None)
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:
         """The columns that all rows have, of plain values."""
-        if hasattr(self.value, "iloc"):
-            records = self.value.to_dict("records")
-        else:
-            records = self.value if all(isinstance(r, Mapping) for r in self.value) else []
+        records = self._rows if all(isinstance(r, Mapping) for r in self._rows) else []
         names = [n for n in (records[0] if records else ()) if all(n in r for r in records)]
         columns = {str(n): [r[n] for r in records] for n in names}
         plain = (bool, int, float, str)

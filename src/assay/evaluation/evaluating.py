@@ -32,6 +32,7 @@ from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, opening_in_words, otherwise
+from assay.subjects.pretrained import Pretrained, name_of
 from assay.subjects.sizes import read_sizes
 
 OTHER_SCALE = 4.0
@@ -56,7 +57,7 @@ Progress = Callable[[int, int], None]
 
 def evaluate(
     *dictionaries: str | Path | Dictionary,
-    model: str | Path | None = None,
+    model: str | Path | Pretrained | None = None,
     text: str | Path | None = None,
     setting: Setting | None = None,
     out: str | Path | None = None,
@@ -75,7 +76,8 @@ def evaluate(
     Args:
         *dictionaries: paths of any known format, stored runs such as "gated-sae/showcase", or
             Dictionaries of one run.
-        model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
+        model: "smollm2", "gemma3-270m", a folder, a hub's OWNER/NAME, or what `assay.model`
+            returns.
         text: "stdlib", "docs" or a folder.
         setting: how to measure.
         out: a folder for the report, its figures and tables; None: nothing is written.
@@ -173,7 +175,7 @@ class _Material:
     @classmethod
     def of(cls, model: Any, text: Any) -> _Material:
         """Find it. Raises: DataError; ModelError."""
-        folder, corpus = find(str(model)), corpora.load(str(text))
+        folder, corpus = find(name_of(model)), corpora.load(str(text))
         key = {"model": folder.fingerprint, "data": corpus.fingerprint}
         data = {
             "model": folder.provenance,

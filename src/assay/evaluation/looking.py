@@ -25,7 +25,7 @@ from assay.features.live.ablation import ablate_features, reconstructed_loss
 from assay.features.live.reader import Firings, Reader, Reading
 from assay.lab.store.store import Store
 from assay.subjects import folder as models
-from assay.subjects.pretrained import load
+from assay.subjects.pretrained import Pretrained, load, name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ def look(
     text: str,
     dictionary: str | Path | Dictionary | None = None,
     *,
-    model: str | Path = "smollm2",
+    model: str | Path | Pretrained = "smollm2",
     features: int = 10,
     per_token: int = 5,
     site: str = "",
@@ -149,7 +149,8 @@ def look(
     Args:
         text: at least `skip_first` + 2 tokens.
         dictionary: a path, a stored run or a Dictionary.
-        model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
+        model: "smollm2", "gemma3-270m", a folder, a hub's OWNER/NAME, or what `assay.model`
+            returns.
         features: how many of the features that matter most to give.
         per_token: how many features to give for each token.
         site: by default as in the dictionary's file.
@@ -172,7 +173,7 @@ def look(
         if number < 1:
             raise DataError(f"{name} must be at least 1, got {number}")
     source = _find_source(dictionary, Store(root))
-    folder = models.find(str(model))
+    folder = models.find(name_of(model))
     single = source.fitted(folder).dictionary
     places = sites(source.name, single, setting, folder)
     with_bos, of_bos = file_statements.choose_bos(bos, single.origin, folder)
@@ -188,7 +189,7 @@ def look(
         )
     )
 
-    subject = load(str(model), device)
+    subject = load(folder.name, device)
     reader = Reader(subject, single.to(subject.device), *places, with_bos, skip_first, outlier)
     notes = [*warnings, *of_bos, *file_statements.unread(single.origin)]
     about: dict[str, Any] = {

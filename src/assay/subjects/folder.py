@@ -273,8 +273,10 @@ class ModelFolder:
         """Raise ModelError where a file is missing or not whole, or where the weights are not those
         that config.json claims.
 
-        Headers and settings are read, no weight.
+        Headers and settings are read, no weight; those of a model in memory are whole.
         """
+        if self.live is not None:
+            return
         if self.config.get("attn_implementation") not in (
             None,
             "eager",

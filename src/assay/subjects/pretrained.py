@@ -93,6 +93,20 @@ def load(
     return opened
 
 
+def name_of(model: Any) -> str:
+    """The name by which a model is found, which is given as a name, as a folder, or as `load`
+    returns it. Raises: ModelError for any other, and for one that is not as its folder has it."""
+    if isinstance(model, str | os.PathLike):
+        return str(model)
+    if isinstance(model, Pretrained) and (model.folder.live or not model.is_changed):
+        return model.folder.name
+    changed = ", which was changed after it was loaded" * isinstance(model, Pretrained)
+    raise ModelError(
+        "give model= as a name, a folder, or for one in memory assay.model(model, tokenizer=…), "
+        f"got {type(model).__name__}{changed}"
+    )
+
+
 def shared(name: str, device: str = "cpu", dtype: DType = "float32") -> Pretrained:
     """The model of a folder that is open in this process and as it was loaded, such as one that
     `assay.model` gave; else loaded now. Raises: ModelError, as `load`."""

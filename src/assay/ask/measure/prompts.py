@@ -37,6 +37,7 @@ SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
 _BRACES = re.compile(r"\{+[^{}\n]*\}+")
 MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
 """How programs write an empty cell."""
+AT_END = "a space at the end, though the next token usually begins with one of its own"
 
 
 def _lacks(place: str, name: str, columns: Collection[str]) -> DataError:
@@ -493,7 +494,7 @@ def _check_levels(prompts: PromptSet) -> None:
 
 def remarks(prompts: PromptSet) -> list[str]:
     """Report what is hard to see in the texts: invisible characters, slots that are empty or have
-    extra spaces, and misspelt slots."""
+    extra spaces, spaces at the end, and misspelt slots."""
     kinds: dict[str, list[PromptRow]] = {}
     for row in prompts.rows:
         if unseen := [c for c in row.text if not c.isprintable() and c not in "\n\t"]:
@@ -504,6 +505,8 @@ def remarks(prompts: PromptSet) -> list[str]:
                 kinds.setdefault(f"{value or 'nothing'} in {{{slot}}}", []).append(row)
             elif value != value.strip(" ") or "  " in value:
                 kinds.setdefault(f"extra spaces in {{{slot}}}", []).append(row)
+        if prompts.template(row).endswith(" "):
+            kinds.setdefault(AT_END, []).append(row)
         for text in _BRACES.findall(prompts.template(row)):
             if not SLOT.fullmatch(text) and {*re.findall(r"\w+", text)} & {*row.columns}:
                 kinds.setdefault(f"the text {text!r}, which is no slot", []).append(row)
