@@ -212,9 +212,9 @@ def test_the_units_that_are_named_decide_the_claim_together_with_its_controls(
     assert alone.price.more > 0
     if wanting is None:
         then = stated(40 + alone.price.more)
-        assert then.outcome == "undecided" and now.price.text == then.price.text
-        assert now.price.text.startswith("none: more seeds do not help")
+        assert then.outcome == "undecided" and now.price.text == f"control {then.price.text}"
+        assert then.price.text.startswith("none: more seeds do not help")
     else:
         assert (now.price.more > alone.price.more) == wanting
-        assert now.price.text.startswith("none: about" if wanting else "about")
+        assert now.price.text.startswith("about")
         assert stated(40 + now.price.more).outcome == "holds"

@@ -229,15 +229,13 @@ def _of_no_change(questions: ModelStudy, asking: Asking | None, judged: Judged) 
     """Note that the number of the unchanged model, which is known only now, satisfies a claim about
     a change; not of what is kept, whose controls are that something else is kept."""
     part = questions.by_label.get(judged.claim.of)
-    table = part.task.intervention if part and isinstance(part.task, Task) else None
-    columns = asking.read.columns if asking else ()
+    table = getattr(part.task, "intervention", None) if part else None
     unchanged = [x for name, x in judged.sides.items() if name.startswith("main.")]
-    if table is None or table.keep or table.reconstruct or judged.violations:
+    if asking is None or table is None or table.keep or table.reconstruct or judged.violations:
         return
-    if judged.outcome == "fails" or not asking or not len(columns) == len(unchanged) == 1:
-        return
-    low, high = judged.range
-    if low <= asking.read.parsed.walk(lambda _: unchanged[0]) <= high:
+    read, (low, high) = asking.read, judged.range
+    known = judged.outcome != "fails" and len(read.columns) == len(unchanged) == 1
+    if known and low <= read.parsed.walk(lambda _: unchanged[0]) <= high:
         yield (
             "a change that does nothing satisfies this claim, so its controls say little; claim a "
             "difference between two changes, such as two layers, instead"
@@ -248,17 +246,18 @@ def _by_answer(questions: ModelStudy, asking: Asking | None, judged: Judged) -> 
     """Give the number at each of the few right answers of a read, if it clearly differs between
     them, or if the outcome would be another at one of them."""
     part, x = questions.by_label.get(judged.claim.of), np.array(judged.points)
-    if asking is None or part is None or not isinstance(part.task, Task):
+    task = part.task if part else None
+    is_mean = len(x) == len(judged.levels) > 0 and np.isclose(x.mean(), judged.estimate)
+    if asking is None or not isinstance(task, Task) or judged.units[:1] != (task.unit,):
         return
-    if judged.units[:1] != (part.task.unit,) or len(x) != len(judged.levels):
-        return
-    if not len(x) or not np.isclose(x.mean(), judged.estimate):
-        return  # it is no mean over units
-    named, (low, high) = {c.name for c in asking.read.columns}, judged.range
-    for read in (r for r in part.task.reads if r.name in named):
-        said = _right_answers(part.task, read)
-        names, of = np.unique([said[level] for level in judged.levels], return_inverse=True)
-        if not 1 < len(names) <= MOST_ANSWERS or np.bincount(of).min() < 2:
+    (low, high), rows = judged.range, [task.prompts.rows[i] for i in task.rows]
+    for read in (r for r in task.reads if any(r.name == c.name for c in asking.read.columns)):
+        text = next(iter(controls.answers(read)), "")
+        answers = (row.fill_known(text).strip() for row in rows)
+        pairs = {*zip(task.prompts.units(task.rows), answers, strict=True)}
+        names, of = np.unique([dict(pairs)[u] for u in judged.levels], return_inverse=True)
+        few = is_mean and 1 < len(names) <= MOST_ANSWERS and np.bincount(of).min() > 1
+        if not few or len(pairs) > len(dict(pairs)):  # the rows of a unit have several
             continue
         means = {f"“{name}”": float(x[of == k].mean()) for k, name in enumerate(names)}
         true = [name for name, mean in means.items() if low <= mean <= high]
@@ -270,14 +269,6 @@ def _by_answer(questions: ModelStudy, asking: Asking | None, judged: Judged) -> 
             each = ", ".join(f"{mean:.3g} where it is {name}" for name, mean in means.items())
             yield f"{first}the number is {each.replace(' it ', ' the answer ', not doubtful)}"
             return
-
-
-def _right_answers(task: Task, read: Read) -> dict[str, str]:
-    """The right answer of a read in each unit; where rows of one differ, all of them."""
-    text, by_unit = next(iter(controls.answers(read)), ""), dict[str, dict[str, None]]()
-    for i, unit in zip(task.rows, task.prompts.units(task.rows), strict=True):
-        by_unit.setdefault(unit, {})[task.prompts.rows[i].fill_known(text).strip()] = None
-    return {unit: " or ".join(said) for unit, said in by_unit.items()}
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
@@ -377,8 +368,9 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     low, high = float(rise.min()), float(rise.max())
     ends = (low, high) if high - low >= 1e-9 else (low,)
     by = " to ".join(dict.fromkeys(f"{x:.3g}" for x in ends))
+    nats = "nat" if by == "1" else "nats"
     was = float(loss_before.mean())
-    yield f"{label}: the loss on unrelated text{which} changes by {by} nats/token, from {was:.3g}"
+    yield f"{label}: the loss on unrelated text{which} changes by {by} {nats}/token, from {was:.3g}"
 
 
 def _own_blocks(table: Intervention | None) -> set[int]:

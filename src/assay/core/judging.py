@@ -262,10 +262,10 @@ def _price_with_controls(claim: Claim, method: _Arm, controls: ByArm, level: flo
     for name, control in controls.items():
         if price and price.more and _judged(control.verdict):
             _, further = _not_beaten(claim, method, control, level, price.more)
-            if further and further.factor in (None, price.factor):
-                price = max(
-                    price, power.price_of_arm(name, further), key=lambda p: p.more or math.inf
-                )
+            if further and further.more is None:
+                price = power.price_of_arm(f"control {name}", further)
+            elif further and further.factor == price.factor:
+                price = max(price, further, key=lambda p: p.more or 0)
     return price
 
 

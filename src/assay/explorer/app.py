@@ -50,7 +50,7 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/search", search.page),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
-    Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
+    Address("/{model}/{dictionary}/{number:int}/activation", feature.page, sent=True),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
 )

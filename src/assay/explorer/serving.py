@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import AssayError
 from assay.explorer import background
 from assay.explorer.background import Stages, Wanted
 from assay.explorer.library import Library, Making
 from assay.features.index.names import read
-
-if TYPE_CHECKING:
-    from assay.explorer.guard import Rules
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,9 @@ def serve(
     features.
 
     Raises: AssayError for a store that is no folder, and where the address cannot be had."""
+    from assay.explorer import connections
     from assay.explorer.app import application
+    from assay.explorer.guard import Rules
 
     if names is not None and request is None:
         raise AssayError("--names gives names to the features of a dictionary; name the dictionary")
@@ -68,40 +66,17 @@ def serve(
         else background.index_in_background(making, request, stages, say)
     )
     path = "" if request is None else request.address
-    return _run(
-        lambda rules: application(Library(root, making, (path, names) if names else None), rules),
-        root,
-        host,
-        port,
-        token,
-        path,
-        ready,
-        meanwhile,
-    )
-
-
-def _run(
-    make: Callable[[Rules], Any],
-    root: Path,
-    host: str,
-    port: int | None,
-    token: str | None,
-    path: str,
-    ready: Callable[[Served], None],
-    meanwhile: AbstractContextManager[Any],
-) -> Served:
-    """Answer with an application at an address until interrupted, in the context `meanwhile`."""
-    from assay.explorer.connections import answer_at, is_here, names
-    from assay.explorer.guard import Rules
-
     if token is not None and not token.isascii():
         raise AssayError("--token is text of ASCII characters")
-    token = token or ("" if is_here(host) else secrets.token_urlsafe(16))
+    token = token or ("" if connections.is_here(host) else secrets.token_urlsafe(16))
 
     def served(address: str) -> Served:
         return Served(address + path + (f"?token={token}" if token else ""), str(root))
 
-    app = make(Rules(names(host), token))
-    return served(
-        answer_at(app, host, port, lambda address: ready(served(address)), meanwhile=meanwhile)
-    )
+    library = Library(root, making, (path, names) if names else None)
+    app = application(library, Rules(connections.names(host), token))
+
+    def here(address: str) -> None:
+        ready(served(address))
+
+    return served(connections.answer_at(app, host, port, here, meanwhile=meanwhile))

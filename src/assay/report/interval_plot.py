@@ -199,10 +199,13 @@ def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, flo
     near = [v for v in more if low - FAR * span <= v <= high + FAR * span] + [low, high]
     low, high = min(near), max(near)
     reach = FAR_UNITS * ((high - low) or span)
-    units = [v for row in rows for v in _finite(*row.points) if low - reach <= v <= high + reach]
-    low, high = min([low, *units]), max([high, *units])
-    margin = 0.06 * ((high - low) or span)
-    return low - margin, high + margin
+    units = [v for row in rows for v in _finite(*row.points)]
+    drawn = [v for v in units if low - reach <= v <= high + reach]
+    low, high = min([low, *drawn]), max([high, *drawn])
+    margin, wide = 0.06 * ((high - low) or span), 0.25 * ((high - low) or span)
+    below, above = min([low, *units]) < low, max([high, *units]) > high
+    # how many lie beyond an end is written there, where no unit is drawn
+    return low - margin - wide * below, high + margin + wide * above
 
 
 def _stacks(row: _Row, to_percent: Any, span: tuple[float, float]) -> Counter[str]:

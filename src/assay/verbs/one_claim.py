@@ -37,16 +37,14 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
     gates = [f"{name} {'met' if met else 'not met'}" for name, met in judged_claim.gates.items()]
     kind = f", {row.kind}" if row.kind else ""
     source = "" if claim.threshold_from == reasons.GIVEN else f", from {claim.threshold_from}"
+    points = ", ".join(map(digits.number, judged_claim.points))
     lines = [
         (f"claim {number}", claim.text),
         ("verdict", f"{row.sign} {row.headline}{kind}" + (f"; {why}" if why else "")),
         ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
         ("interval", "; ".join(filter(None, (judged_claim.method, row.agreed)))),
         ("threshold", f"{claim.threshold}{source}"),
-        (
-            "units",
-            f"{row.n} of {claim.of}: " + ", ".join(map(digits.number, judged_claim.points)),
-        ),
+        ("units", f"{row.n} of {claim.of}: {points}"),
         *((c.arm, control_to_text(c, judged_claim)) for c in row.controls),
         ("gates", ", ".join(gates)),
         ("power", "" if "power" in row.why else tables.describe_detectable(judged_claim)),
@@ -59,14 +57,11 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
 
 def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     """Write a control: how it came out, its number, and why the author names it."""
-    tests, excuse = (
-        judged_claim.claim.near.get(control.arm, ""),
-        judged_claim.claim.may_hold.get(control.arm, ""),
-    )
-    came = control.line.rpartition(": ")[2]
+    claim, came = judged_claim.claim, control.line.rpartition(": ")[2]
     text = f"{control.sign} {control.estimate} {control.interval}: {came}".lstrip()
-    if tests:
+    if tests := claim.near.get(control.arm):
         return f"{text} (it tests whether {in_words(tests)})"
+    excuse = claim.may_hold.get(control.arm)
     return f"{text} ({in_words(excuse)})" if excuse else text
 
 
@@ -85,22 +80,15 @@ def choose(result: Result, claim: str) -> Result:
 
     Raises: ClaimError where none has them, or several.
     """
+    every = dict(enumerate(result.judged, 1))
     if claim.isdecimal():
-        matches = list(result.judged[int(claim) - 1 : int(claim)]) if int(claim) else []
+        matches = [every[int(claim)]] if int(claim) in every else []
     else:
-        matches = [
-            judgement
-            for judgement in result.judged
-            if claim.casefold() in judgement.text.casefold()
-        ]
+        matches = [j for j in every.values() if claim.casefold() in j.text.casefold()]
     if len(matches) != 1:
-        listed = (
-            "; ".join(f"{i}. {judgement.text}" for i, judgement in enumerate(result.judged, 1))
-            or "there are none"
-        )
-        count = len(matches) or "no"
+        listed = "; ".join(f"{i}. {j.text}" for i, j in every.items()) or "there are none"
         raise ClaimError(
-            f"{count} claims of {result.experiment} fit {claim!r}; name one by its number or "
-            f"by words of its text: {listed}"
+            f"{len(matches) or 'no'} claims of {result.experiment} fit {claim!r}; name one by its "
+            f"number or by words of its text: {listed}"
         )
     return replace(result, judged=tuple(matches), exact=(), findings=(), skipped=(), failed=())

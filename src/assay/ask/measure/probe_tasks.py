@@ -474,18 +474,12 @@ def giving(task: ProbeTask) -> str:
                 found[column] = f"{{{column}}} alone determines {label} in {share}"
     if not found or not task.classes:
         return ""
-    said = f"{', and '.join(found.values())}: a probe can read"
-    column, *others = found
+    said, (column, *others) = f"{', and '.join(found.values())}: a probe can read", found
     if others:
         return f"{said} them instead"
     rarer = total - _looked_up(every, every, column, label)
-    have = "has" if rarer == 1 else "have"
-    why = (
-        f"only {rarer} of {total:,} {have} another {label} than most there"
-        if rarer
-        else f"all have the same {label}"
-    )
-    none = f", and rows of the same {column} cannot rule this out: {why}"
+    few = f"{rarer} of {total:,} differ in {label} from most of these"
+    none = f", and rows of the same {column} cannot rule this out: {few}"
     return f"{said} the {column} instead{none * (rarer < FEWEST)}"
 
 

@@ -37,32 +37,23 @@ Piece = str | Mapping[str, str]
 
 
 def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
-    """Show one feature. Raises: Problem for one that is not there."""
-    index = library.index(path_params["model"], path_params["dictionary"])
-    base = f"{path_params['model']}/{path_params['dictionary']}"
-    growing = library.growing(base)
-    return build_page(index, int(path_params["number"]), base, growing=growing)
-
-
-def activation(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
-    """Show a feature, and where it is on in a text of the reader's; what cannot be read is said
-    there in one line."""
+    """Show a feature, and where it is on in a text of the reader's, if one is asked about; what
+    cannot be read is said there in one line. Raises: Problem for a feature that is not there."""
     index = library.index(path_params["model"], path_params["dictionary"])
     text, number = query.get("text", ""), int(path_params["number"])
-    user_text, problem, loading = None, "", False
+    asked: dict[str, Any] = {"text": text, "own": None, "problem": "", "loading": False}
     if text:
         try:
             loaded = library.live.loaded(index)
             if loaded is not None:
-                user_text = loaded.ask(
+                asked["own"] = loaded.ask(
                     ("own", number, text), lambda reader: own_text(reader, number, text)
                 )
-            loading = loaded is None
+            asked["loading"] = loaded is None
         except (AssayError, ImportError) as error:
-            problem = str(error)
+            asked["problem"] = str(error)
     base = f"{path_params['model']}/{path_params['dictionary']}"
-    growing = library.growing(base)
-    return build_page(index, number, base, text, user_text, problem, loading, growing)
+    return _page(index, number, base, asked, library.growing(base))
 
 
 @dataclass(frozen=True)
@@ -96,18 +87,11 @@ def own_text(reader: Reader, number: int, text: str) -> OwnText:
     return OwnText(reading.words, tuple(activations.tolist()), tuple(effects.tolist()), removed)
 
 
-def build_page(
-    index: Index,
-    number: int,
-    base: str,
-    text: str = "",
-    user_text: OwnText | None = None,
-    problem: str = "",
-    loading: bool = False,
-    growing: Making | None = None,
+def _page(
+    index: Index, number: int, base: str, asked: Mapping[str, Any], growing: Making | None
 ) -> Shown:
     """Show a feature of an index that has the address `base`, to which more is added where it is
-    `growing`. Raises: Problem for one that is not there."""
+    `growing`, and what was asked about it. Raises: Problem for one that is not there."""
     if not 0 <= number < index.about.d_sae:
         raise Problem(
             UNKNOWN,
@@ -135,13 +119,10 @@ def build_page(
         "tokens": feature.tokens,
         "neighbours": _neighbours(feature, index),
         "seeds": _seeds(n, index),
-        "text": text,
-        "own": user_text,
-        "problem": problem,
-        "loading": loading,
+        **asked,
     }
     drawings = _draw_feature(feature, index) | {"will_ablate": growing and growing.ablate}
-    if user_text is not None:
+    if (user_text := asked["own"]) is not None:
         maximum = max(n["maximum"] or 0.0, *user_text.activations)
         effects = None if index.about.unreliable else user_text.effects
         drawings["own_tokens"] = shading.tokens(
