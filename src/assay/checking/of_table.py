@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from assay.checking import saved
-from assay.checking.result import CONTROL, HEADS, Concluded, aligned
+from assay.checking.result import CONTROL, HEADS, Concluded, aligned, wrapped
 from assay.core import table
 from assay.core.display import by_weight
 from assay.core.reasons import NO_TEST
@@ -66,7 +66,7 @@ class JudgedTable(Concluded):
         lines = [f"{self.outcome}: {self.question.holds}"]
         lines += [self.number(self.estimate, *self.interval), ""]
         lines += [*aligned([self.heads, *self.cells()]), ""]
-        return "\n".join([*lines, *(f"note: {n}" for n in self.remarks), *self.reach])
+        return "\n".join([*lines, *wrapped(self.remarks, self.reach)])
 
     def save(self, path: Path) -> Path:
         """Write it as one file, which `load` judges again."""

@@ -19,7 +19,7 @@ from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
-from assay.checking.result import CONTROL, HEADS, Concluded, aligned
+from assay.checking.result import CONTROL, HEADS, Concluded, aligned, wrapped
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -314,7 +314,7 @@ class ProbeCheck(Concluded):
 
     def __repr__(self) -> str:
         lines = [self.headline(), "", *aligned([self.heads, *self.cells()]), ""]
-        return "\n".join([*lines, *(f"note: {n}" for n in self.remarks), *self.reach])
+        return "\n".join([*lines, *wrapped(self.remarks, self.reach)])
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `ProbeCheck.load`

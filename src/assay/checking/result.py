@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -368,8 +368,7 @@ class Check(Concluded):
             "",
         ]
         lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
-        lines += ["", *(f"note: {note}" for note in self.remarks), *self.reach]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", *wrapped(self.remarks, self.reach)])
 
     @property
     def base_rates(self) -> str:
@@ -480,7 +479,7 @@ def sides(holds: str) -> tuple[bool, bool]:
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     """Lay out rows as lines of columns. The last column is wrapped where a line would be longer
     than a terminal is wide, and starts a new line where there is hardly room for it."""
-    width = max(shutil.get_terminal_size((WIDTH, 0)).columns, 2 * LEAST)
+    width = _width()
     *columns, _ = zip(*table, strict=True)
     widths = [max(map(len, column)) for column in columns]
     start, lines = sum(widths) + len(GAP) * len(widths), list[str]()
@@ -495,3 +494,14 @@ def aligned(table: Sequence[Sequence[str]]) -> list[str]:
         blanks = [" " * start] * (len(broken) - 1)
         lines += [(x + y).rstrip() for x, y in zip([first, *blanks], broken, strict=True)]
     return lines
+
+
+def wrapped(notes: Iterable[str], reach: Iterable[str]) -> list[str]:
+    """The lines below a table, in its width."""
+    whole: Any = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": "  "}
+    lines = [*(f"note: {note}" for note in notes), *reach]
+    return [part for line in lines for part in wrap(line, _width(), **whole)]
+
+
+def _width() -> int:
+    return max(shutil.get_terminal_size((WIDTH, 0)).columns, 2 * LEAST)

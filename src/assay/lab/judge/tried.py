@@ -108,7 +108,8 @@ def note_asked(
     own = 1 + sum(parts == x.get("parts") for x in earlier.values())
     whole = " with this function" if own > len(earlier) else f", {own} of them with this function"
     of = whole if function else ""
-    others = _others(other, question, "threshold")
+    named = [x for x in other if x["question"] == question or x.get("parts") == parts]
+    others = _others(named, question, "threshold")  # others are counted alone
     return [_count(len(earlier) + 1, prompts, ways) + of, *again, *others]
 
 
