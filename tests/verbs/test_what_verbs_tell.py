@@ -86,7 +86,7 @@ def test_a_plan_says_what_a_study_does_not_specify_in_sentences():
     budget = Gap("budget", 'write budget = "10m"', "there is no limit", "nothing")
     lacking = Gap("question", "write it", None, "")
     assert [*assumed(StudyGaps(study="own.toml", gaps=(size, budget, lacking), exit_code=0))] == [
-        "Not specified in the study, and what is used instead:",
+        "Defaults for what the study leaves open:",
         "– claim 1: size: its threshold is 0 (this costs the verdict). To change this, "
         "claim a size.",
         '– budget: there is no limit. To change this, write budget = "10m".',

@@ -116,7 +116,7 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
     assumptions = list[Gap]()
     if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate"
-        default = f"{', '.join(idle)}: left out, because no claim or estimate needs them"
+        default = f"left out: {', '.join(idle)}, which no claim or estimate needs"
         assumptions.append(Gap("arms", how, default))
     assumptions += unused_prompts(questions.text, tuple(whole.arms))
     for t in tomllib.loads(questions.text.toml).get("intervene", ()):

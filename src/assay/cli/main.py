@@ -179,7 +179,7 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
     if words and words[0].startswith("-"):
-        return f"{words[0]} comes after the verb; assay --help lists the verbs"
+        return f"{words[0]} comes after the command; assay --help lists the commands"
     try:
         typed, listed, _ = str(error).partition(". Available commands:")
         return meant([f"{typed}; assay --help lists all" if listed else typed], words)[0]

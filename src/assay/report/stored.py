@@ -118,7 +118,7 @@ def stored(root: Path) -> list[str]:
             sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
         )
         hint = (
-            f"for {other_names}, give the file (assay report FILE), or the preset"
+            f"it has results of {other_names}: give the file (assay report FILE), or --preset"
             if other_names
             else "start with: assay run superposition"
         )

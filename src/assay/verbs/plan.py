@@ -33,7 +33,7 @@ def command(
     machine: Machine = CPU,
     place: Place = HERE,
 ) -> Answer[Planned | StudyGaps]:
-    """Show what would run, its cost, the power of each claim, and the defaults of fields left out.
+    """Show what would run, its cost, the power of each claim, and what a study leaves open.
 
     Parameters
     ----------

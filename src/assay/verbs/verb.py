@@ -104,7 +104,7 @@ class Place:
     """Where results are kept."""
 
     root: Annotated[Path, Parameter(env_var="ASSAY_ROOT")] = Path("assay-store")
-    """The folder of the store, which keeps runs, results and artefacts."""
+    """The store: the folder in which runs and results are kept."""
 
     @property
     def options(self) -> str:
@@ -127,8 +127,8 @@ class Choice:
     """Which runs are meant."""
 
     preset: str = "default"
-    """smoke: takes seconds, and only checks that everything works. default: takes minutes on two
-    cores. Some experiments have other presets, such as docs, the same claims on another text."""
+    """smoke takes seconds and only checks that everything works; default takes minutes on two
+    cores. Some experiments have others, such as docs, the same claims on another text."""
     set: Several = ()
     """field=value: change a field. The result is stored next to the default one. Repeatable. Some
     fields take several values (penalty=0.1,0.3) or a range (seed=1000:1016); assay list NAME shows
