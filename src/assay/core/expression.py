@@ -737,6 +737,8 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
             f"in {_spelled(reader.text, parts[0])} - {_spelled(reader.text, parts[1])} >= 1"
         )
     if not set(ops) <= {*WRITTEN}:
+        if not {ast.Eq, ast.NotEq} & {*ops}:
+            raise reader.no(f"a claim needs <, <=, > or >=, such as {_comparison(reader.text)}")
         raise reader.no(
             f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}"
         )
