@@ -310,7 +310,7 @@ def test_claims_that_a_table_cannot_answer_get_one_line_of_advice(ask, says):
 
 
 def test_a_column_of_numbers_with_decimals_is_not_suggested_as_a_unit():
-    with pytest.raises(ClaimError, match="got none; other columns: seed, document$"):
+    with pytest.raises(ClaimError, match=r"got none; other columns: seed, document$"):
         assay.judge(frame(), **{**ASK, "unit": ()})
 
 
