@@ -219,6 +219,7 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("", "the claim is empty"),
         ("gated.fvu", "it compares nothing; write a comparison with a number"),
         ("gated.fvu == 1", "only <, <=, > and >= compare"),
+        ("gated.fvu is lower", "needs <, <=, > or >=, such as 'gated.fvu - relu.fvu < -0.02'"),
         ("1 < 2", "one side must be a number"),
         ("fall != 3", "such as 'fall > 0.3'"),
         ("gated.fvu != 3", "such as 'gated.fvu - relu.fvu < -0.02' or"),

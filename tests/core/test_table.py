@@ -309,6 +309,11 @@ def test_claims_that_a_table_cannot_answer_get_one_line_of_advice(ask, says):
     assert says in str(e.value) and "\n" not in str(e.value)
 
 
+def test_a_column_of_numbers_with_decimals_is_not_suggested_as_a_unit():
+    with pytest.raises(ClaimError, match=r"got none; other columns: seed, document$"):
+        assay.judge(frame(), **{**ASK, "unit": ()})
+
+
 @pytest.mark.parametrize(
     ("others", "control", "says"),
     [

@@ -726,9 +726,9 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
             "both are so, as in share(main.right > 0 and main.known > 0.5) > 0.8"
         )
     if not isinstance(tree, ast.Compare):
-        comparison = f"{reader.text[:60]} > 0.3"
         raise reader.no(
-            f"it compares nothing; write a comparison with a number, such as '{comparison}'"
+            "it compares nothing; write a comparison with a number, such as "
+            f"'{reader.text[:60]} > 0.3'"
         )
     parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
     if ops == [ast.NotEq] and {*LOCATING} & set(map(_how, ast.walk(tree))):
@@ -736,10 +736,10 @@ def _range(reader: Reader, tree: ast.expr) -> tuple[float, float, ast.expr]:
             "levels that differ are apart by 1 or more: say which one is expected to be later, as "
             f"in {_spelled(reader.text, parts[0])} - {_spelled(reader.text, parts[1])} >= 1"
         )
+    if {ast.Eq, ast.NotEq} & {*ops}:
+        raise reader.no(f"only <, <=, > and >= compare, as measured numbers vary; {example}")
     if not set(ops) <= {*WRITTEN}:
-        raise reader.no(
-            f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}"
-        )
+        raise reader.no(f"a claim needs <, <=, > or >=, such as {_comparison(reader.text)}")
     if set(ops) <= {ast.Gt, ast.GtE}:  # read from the other end, so that numbers ascend
         parts, ops = parts[::-1], [ast.Lt if op is ast.Gt else ast.LtE for op in ops[::-1]]
     if not set(ops) <= {ast.Lt, ast.LtE}:

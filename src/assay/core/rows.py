@@ -283,7 +283,7 @@ def check_units(
     DataError."""
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
         taken = {"arm", *(c.name for c in parsed.columns)}
-        others = [name for name in map(str, rows.columns) if name not in taken]
+        others = [str(n) for n, t in rows.dtypes.items() if n not in taken and t.kind != "f"]
         got = ", ".join(units) or f"none; other columns: {', '.join(others[:MANY]) or 'none'}"
         raise ClaimError(
             "name one or two columns whose levels are independent units, such as ",
