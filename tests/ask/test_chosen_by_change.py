@@ -171,7 +171,7 @@ top = {{ n = 2, of = "heads", by = "{by}", change = "sent", layers = [{layers}] 
 [[claim]]
 text = "Two heads are enough"
 holds = "kept.one - 0.7 * main.one > 0"
-threshold = "plan: 70 %"
+threshold = "plan: 70%"
 """
 
 
