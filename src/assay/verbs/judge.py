@@ -59,8 +59,8 @@ def judge(
     claim
         The claim, such as 'gated.fvu - relu.fvu < -0.02'.
     unit
-        A column whose values are independent units, such as seed. Give two for crossed units, such
-        as every seed on every document.
+        A column whose values are independent units, such as seed. For crossed units, such as every
+        seed on every document, write --unit seed --unit document.
     control
         An arm for which the claim should fail, such as shuffled. By default, Assay makes the
         control dealt: the same rows with shuffled labels.
