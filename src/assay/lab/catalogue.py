@@ -128,10 +128,9 @@ def entry(name_or_path: str) -> Entry:
         if hint.startswith("known: "):
             hint = "assay list shows them all; for a study of your own, give the path of its file"
             hint = (nearest_beside(path, READ) if path.suffix else "") or hint
-        files |= {
-            name_or_path: f for end in STUDIES if (f := Path(f"{name_or_path}{end}")).is_file()
-        }
-        if file := files.get(name_or_path) or files.get(hint[len("did you mean ") : -1]):
+        paths = (Path(f"{name_or_path}{end}") for end in STUDIES)
+        study = next((path for path in paths if path.is_file()), None)
+        if file := study or files.get(name_or_path) or files.get(hint[len("did you mean ") : -1]):
             hint = f"did you mean {file}?"
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
