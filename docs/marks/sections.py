@@ -180,7 +180,7 @@ def _findings(findings: Sequence[Estimated]) -> str:
         )
         told = "".join(f"<br>{minus(cell(line))}" for line in r.curve)
         rows.append((minus(cell(r.text)), f"{value}{told}", r.n))
-    return tables.markdown(("what", "estimate [95 % interval]", "units"), rows)
+    return tables.markdown(("what", "estimate [95% interval]", "units"), rows)
 
 
 def _short(origin: str) -> str:

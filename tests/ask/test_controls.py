@@ -384,9 +384,9 @@ def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_p
     used = xr.DataArray([[[1.0], [2.0]]], dims=("run", "layer", "other_block"))
     used = used.assign_coords(layer=[0, 3])
     assert [*_say_blocks("cut/layer", used)] == [
-        "cut/layer: the change is made in block 1 (for layer 0); block 2 (for layer 3)"
+        "the control cut/layer makes the change in block 1 (for layer 0); block 2 (for layer 3)"
     ]
-    alone = ["cut/layer: the change is made in block 1"]
+    alone = ["the control cut/layer makes the change in block 1"]
     assert [*_say_blocks("cut/layer", used[:, 0])] == alone
     assert [*_say_blocks("cut/layer", used[:, 0], {3})] == alone
     next_door = f"{alone[0]}, next to its own block 2, which may do nearly the same"

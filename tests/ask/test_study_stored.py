@@ -44,10 +44,10 @@ def test_it_is_shown_as_the_run_told_it_and_the_study_is_not_made(copy, capsys, 
     told = capsys.readouterr().out
     monkeypatch.setattr(catalogue, "load", None)
     assert command("show", copy) == 0
-    stored = "\nall 8 runs were stored; measuring took "
+    stored = "\nall 8 runs were stored; they took "
     assert stored in told, "which does not read as if it had run again"
     shown = capsys.readouterr().out
-    assert shown == told.replace(stored, "\n8 runs: measuring took ") and "\nscope: " in told
+    assert shown == told.replace(stored, "\n8 runs took ") and "\nscope: " in told
 
 
 def line_of(place, **values):

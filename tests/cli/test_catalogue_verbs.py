@@ -61,7 +61,7 @@ def ran(capsys, *words):
         (("verify", "early", "late"), "type: assay verify early && assay verify late"),
         (("verifies",), '"verifies". Did you mean "verify"? Type: assay verify'),
         (("frobnicate",), '"frobnicate"; assay --help lists all'),
-        (("--root", "store", "verify", "early"), "--root comes after the command"),
+        (("--root", "store", "verify", "early"), "write: assay verify early --root store"),
         (("verify", "early", "--rerun", "--record"), "--rerun stores nothing"),
         (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (

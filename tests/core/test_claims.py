@@ -322,14 +322,16 @@ def test_more_units_are_not_advised_where_they_may_make_it_unspecific():
     for main, control in ((1.005, 1.005), (1.005, 1.002), (2.0, 1.005)):
         v = judged(main=main, control=control).verdict
         assert v.outcome == "undecided" and v.price.more is None, (main, control)
-        assert "with more units the claim may become unspecific" in v.price.text
+        assert "may make the claim unspecific but will probably not make it hold" in v.price.text
         assert "estimate" in v.price.text
     clear = judged(main=1.005, control=1.02).verdict
     assert clear.outcome == "undecided" and clear.price.more is None
-    assert clear.price.text.endswith("could only become unspecific: control satisfies it too")
+    assert clear.price.text.endswith(
+        "could only make the claim unspecific, because control satisfies it too"
+    )
     far = judged(main=2.0, control=1.005)
     words, _ = far.remedy
-    assert "the estimate of control satisfies it too; to claim more, freeze a new claim on" in words
+    assert "the estimate of control satisfies it too. To claim more, freeze a new claim on" in words
     larger = float(words.partition("such as > ")[2].partition(",")[0])
     assert far.controls["control"].high < larger < far.low
     for main, control in ((1.005, 0.9), (0.995, 1.005), (2.0, 0.995)):

@@ -63,7 +63,7 @@ def test_a_remedy_is_words_and_a_command():
         "more units do not help: mend the training",
         "",
     )
-    unspecific = "with more units the claim may become unspecific, not hold: it does too"
+    unspecific = "more seeds may make the claim unspecific, because the control satisfies it too"
     assert remedy(unspecific) == (unspecific, "")
     never = "even ten times as many units would not decide it: the means lie too near"
     assert remedy(never) == (never, "")

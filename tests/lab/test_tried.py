@@ -39,8 +39,8 @@ def judged(tmp_path, monkeypatch, capsys):
 
 
 def test_every_claim_on_the_same_numbers_counts(judged):
-    assert "1 claim was tried on this table" in judged(TABLE)
-    assert "1 claim was tried" in judged(TABLE)  # the same again is no other claim
+    assert "tried on this table" not in judged(TABLE)
+    assert "tried on this table" not in judged(TABLE)  # the same again is no other claim
     copy = judged(TABLE, "mine.loss - old.loss < -0.09", name="copy.csv")
     assert "2 claims were tried on this table; the same measure was judged before on this" in copy
     assert f"“{CLAIM}”" in copy
@@ -59,7 +59,7 @@ def test_every_claim_on_the_same_numbers_counts(judged):
 def test_another_unit_is_another_look(judged):
     rows = TABLE.assign(batch=TABLE["seed"] % 6)
     one, batches = judged(rows), ("mine.loss - old.loss < -0.05", "--unit", "batch")
-    assert "1 claim was tried on this table;" in f"{one};"
+    assert "tried on this table" not in one
     assert "1 claim was tried on this table (2 ways: with different units)" in judged(
         rows, *batches
     )
@@ -81,26 +81,26 @@ def test_other_numbers_are_another_table(judged):
     judged(TABLE)
     moved = TABLE["loss"] + 0.001 * RNG.normal(size=36)
     other = TABLE.assign(loss=moved, right=1 - TABLE["right"])
-    assert "1 claim was tried" in judged(other, "mine.loss - old.loss < -0.06")
+    assert "tried on" not in judged(other, "mine.loss - old.loss < -0.06")
     alone = TABLE.drop(columns="loss").assign(right=RNG.permutation(TABLE["right"]))
     # of right and wrong answers many are equal
-    assert "1 claim was tried" in judged(alone, "mine.right - old.right > -0.9")
+    assert "tried on" not in judged(alone, "mine.right - old.right > -0.9")
     shuffled = alone.assign(right=RNG.permutation(TABLE["right"]))
-    assert "1 claim was tried" in judged(shuffled, "mine.right - old.right > -0.8")
+    assert "tried on" not in judged(shuffled, "mine.right - old.right > -0.8")
     assert "2 claims were tried" in judged(alone, "mine.right - old.right > -0.8")
 
 
 def test_a_claim_on_another_column_counts_for_the_table(judged):
     """Whoever tries ten columns and reports one has tried ten claims."""
     layered = TABLE.assign(layer=TABLE["seed"] % 4)
-    assert "1 claim was tried on this table;" in f"{judged(layered)};"
+    assert "tried on this table" not in judged(layered)
     right = judged(layered, "mine.right - old.right > -0.9", name="copy.csv")
     assert "2 claims were tried on this table, 1 of them on these columns" in right
     assert f"also judged: “{CLAIM}”" in right
     again = judged(layered, "mine.right - old.right > -0.8")
     assert "3 claims were tried on this table, 2 of them on these columns" in again
     other = layered.assign(loss=RNG.normal(size=36), right=RNG.integers(0, 2, 36))
-    assert "1 claim was tried on this table" in judged(other)  # a layer is no result
+    assert "tried on this table" not in judged(other)  # a layer is no result
 
 
 def test_without_the_ledger_nothing_is_noted_and_the_output_says_so(judged):

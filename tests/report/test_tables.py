@@ -447,7 +447,7 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
     other = [f"right: in {n} of 24 prompts, an answer has several tokens" for n in (1, 2)]
     routine = [
         "cut: the mean is taken over these prompts, at the last token",
-        "cut/layer: the change is made in block 9",
+        "the control cut/layer makes the change in block 9",
         "cut/damage: the loss on unrelated text changes by 0.1 nats/token, from 3.2",
     ]
     near = f"{routine[1]}, next to its own block 8, which may do nearly the same"

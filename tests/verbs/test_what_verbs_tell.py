@@ -84,8 +84,12 @@ def test_it_fits_the_schema_of_its_verb(verb, capsys):
 def test_a_plan_says_what_a_study_does_not_specify_in_sentences():
     size = Gap("claim 1: size", "claim a size", "its threshold is 0", "the verdict")
     budget = Gap("budget", 'write budget = "10m"', "there is no limit", "nothing")
+    idle = Gap("arms", "name it in a claim", "left out: the arm far, which no claim names")
     lacking = Gap("question", "write it", None, "")
-    assert [*assumed(StudyGaps(study="own.toml", gaps=(size, budget, lacking), exit_code=0))] == [
+    assert [
+        *assumed(StudyGaps(study="own.toml", gaps=(size, budget, idle, lacking), exit_code=0))
+    ] == [
+        "Left out: the arm far, which no claim names. To change this, name it in a claim.",
         "Defaults for what the study leaves open:",
         "– claim 1: size: its threshold is 0 (this costs the verdict). To change this, "
         "claim a size.",

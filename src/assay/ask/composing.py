@@ -183,9 +183,9 @@ def _runs_in_words(study: StudyDraft) -> list[str]:
     random_arms = [p.label for p in study.asked.parts if p.task.drawn and not p.of]
     if random_arms := [label for label in random_arms if label in study.arms]:
         return [
-            f"each arm has {count} runs, one for each seed; the seed changes how "
-            f"{', '.join(random_arms)} {'is' if len(random_arms) == 1 else 'are'} trained or drawn "
-            "and what the controls draw at random, and nothing else"
+            f"each arm has {count} runs, one per seed; the seed changes only what "
+            f"{', '.join(random_arms)} {'learn or draw' if random_arms[1:] else 'learns or draws'} "
+            "and what the controls draw"
         ]
     once = "the model's own computation is not random, and is done once for all of them"
     if not any("/" in arm for arm in study.arms):

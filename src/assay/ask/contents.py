@@ -329,7 +329,7 @@ def spoken_scope(study: Study, words: str, claim_condition: str = "") -> str:
         subject = "these models" if study.model[1:] else "this model"
         words = words.replace(TRAINED, f"for {subject} and prompts like these")
         over, _, others = words.partition("; ")
-        if re.search(rf"\b{re.escape(over.removeprefix('over '))} of ", others):
+        if re.search(rf"\b{re.escape(over.removeprefix('over '))}\b", others):
             words = others  # how many prompts there are is said with their file
     picked: dict[str, set[str]] = {}
     columns: Sequence[Column] = ()

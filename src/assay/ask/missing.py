@@ -115,8 +115,9 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
     a verdict."""
     assumptions = list[Gap]()
     if idle := questions.left_out(whole.arms):
-        how = "name one in a claim or an estimate"
-        default = f"left out: {', '.join(idle)}, which no claim or estimate needs"
+        how = f"name {'one' if idle[1:] else 'it'} in a claim or an estimate"
+        default = f"left out: the {plural('arm', len(idle))} {', '.join(idle)}, which no claim or "
+        default += "estimate names"
         assumptions.append(Gap("arms", how, default))
     assumptions += unused_prompts(questions.text, tuple(whole.arms))
     for t in tomllib.loads(questions.text.toml).get("intervene", ()):
@@ -161,7 +162,7 @@ def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Gap]:
     idle = [name for name in names if name not in (*first, *used)]
     if not idle:
         return []
-    default = f"{', '.join(idle)} left out, as nothing reads or learns from them"
+    default = f"left out: the prompts {', '.join(idle)}, which nothing reads or learns from"
     default += f"; the first are read, {first[0]}" if first else ""
     how = f'write prompts = "{idle[0]}" under the table that should use them, or put them first'
     return [Gap("prompts", how, default)]
@@ -253,7 +254,8 @@ def _unnamed(text: Text) -> list[Gap]:
         named_arms = sides.named_arms(text, arms)
         if idle := [a for a in arms if named_arms and a not in named_arms]:
             how = 'name one in a claim or an estimate, or list it in arms = ["…"]'
-            default = f"{', '.join(idle)} left out, as no claim or estimate names them"
+            default = f"left out: the {plural('arm', len(idle))} {', '.join(idle)}, which no "
+            default += "claim or estimate names"
             assumptions.append(Gap(f"experiment {i + 1}: arms", how, default))
     return assumptions
 
@@ -326,7 +328,7 @@ def hopeless(gaps: Iterable[Gap]) -> list[str]:
 def unused(study: Experiment) -> list[str]:
     """List prompts of a study that nothing uses, and what to write."""
     idle = unused_prompts(asked_in(study).text, tuple(study.arms))
-    return [f"{m.where}: {m.default}; {m.text}" for m in idle]
+    return [f"{m.default}; {m.text}" for m in idle]
 
 
 def idle_arms(study: Experiment) -> list[str]:

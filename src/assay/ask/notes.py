@@ -48,7 +48,7 @@ from assay.subjects import fetch
 
 LEAST = 1e-300
 """A threshold below this counts as 0."""
-HARDLY = "make the interval so wide that few claims are decided"
+HARDLY = "make the interval wide"
 """Part of a note on too few units."""
 SOME = 20
 """Number of other rows' answers with which one is compared."""
@@ -533,11 +533,12 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         return
     if column_values := prompts.shared(task.prompts, task.rows):
         each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(column_values.items()))
-        crossed = "both" if len(column_values) == 2 else "any two"
+        crossed = ", and with both crossed" if len(column_values) == 2 else ""
+        crossed = ", and with any two crossed" if len(column_values) > 2 else crossed
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
             f"are combinations ({each}), so the verdict has to be the same with each of these as "
-            f"units, and with {crossed} crossed, and the interval allows for all of these; "
+            f"units{crossed}; "
             f"{_few_values(column_values)}"
         )
         return
@@ -570,9 +571,8 @@ def _few_values(columns: Mapping[str, Sequence[str]]) -> str:
     if few := {name: n for name, n in counts.items() if n < FEWEST}:
         each = " and ".join(f"the {n} values of {name}" for name, n in few.items())
         return (
-            f"{each} {HARDLY}, and more prompts with the same values do not help: write prompts "
-            'with more values, or unit = "prompt" under prompts, and the verdict is about other '
-            f"prompts with the same values of {' and '.join(few)}"
+            f"{each} {HARDLY}; more values would narrow it, more prompts with these values would "
+            'not; with unit = "prompt" under [[prompts]], the verdict applies only to these values'
         )
     return (
         'write unit = the one that you generalise over, or unit = "prompt" if prompts are '

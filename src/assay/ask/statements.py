@@ -702,7 +702,9 @@ def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
     if not 0 < len(measures) <= FEW:
         return nearest(name, offered)
     close = get_close_matches(name, measures, n=1, cutoff=0.75)  # only typing errors
-    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(measures)}"
+    meant = f"did you mean {close[0]}?" if close else ""
+    has = f"it has {', '.join(measures)}" if measures != close else ""
+    return " ".join(filter(None, [meant, has]))
 
 
 def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:

@@ -399,7 +399,7 @@ def _say_blocks(label: str, used: xr.DataArray, own: Collection[int] = ()) -> It
     )
     neighbours = sorted(n for n in own if {n - 1, n + 1} & {*numbers})
     near = "".join(f", next to its own block {n}, which may do nearly the same" for n in neighbours)
-    yield f"{label}: the change is made in {'; '.join(where)}{near}"
+    yield f"the control {label} makes the change in {'; '.join(where)}{near}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
@@ -419,11 +419,11 @@ def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
             by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
             where = interventions.tokens_in_words(swept[0], p, n)
             at = _levels_with(arm[MOVED] == n) if shifts - {n} else ""
-            way = f"the change is made {by}{at}; in {row.place}, this is {where}"
+            way = f"makes the change {by}{at}: at {where} in {row.place}"
             if block := swept[0].block:
                 more = " and others" * (len(edges.pairs(block, p)[1]) > 1)
-                way = f"other tokens are hidden{at}, in {row.place} {where}{more}"
-            yield f"{part.label}: {way}"
+                way = f"hides other tokens{at}: {where}{more} in {row.place}"
+            yield f"the control {part.label} {way}"
 
 
 def _levels_with(found: xr.DataArray) -> str:

@@ -43,8 +43,8 @@ from assay.core.schema import schema
 from assay.verbs.verb import MORE, Call, Described
 
 START = (
-    "Start with assay run superposition (half a minute).\nassay VERB --help lists the main options "
-    "of a verb, with an example; --help-all lists all."
+    "Start with assay run superposition (half a minute).\nassay COMMAND --help lists the main "
+    "options of a command, with an example; --help-all lists all."
 )
 BRINGS = {
     "evaluate": "models",
@@ -179,7 +179,10 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
     if words and words[0].startswith("-"):
-        return f"{words[0]} comes after the command; assay --help lists the commands"
+        at = next((i for i, word in enumerate(words) if word in app), 0)
+        right = shlex.join(["assay", *words[at:], *words[:at]])
+        write = f"write: {right}" if at else "assay --help lists the commands"
+        return f"{words[0]} comes after the command; {write}"
     try:
         typed, listed, _ = str(error).partition(". Available commands:")
         return meant([f"{typed}; assay --help lists all" if listed else typed], words)[0]
@@ -204,12 +207,14 @@ def surplus(word: str, words: Sequence[str]) -> str:
     if words[0] == "verify" and not any(w.startswith("-") for w in words):
         one_by_one = (f"assay verify {shlex.quote(w)}" for w in words[1:])
         return f"verify takes one name at a time; type: {' && '.join(one_by_one)}"
-    study = len(words) == 3 and list(words[:2]) == ["new", "study"]
-    return f"{word!r} is one word too many; " + (
-        f"a study is written by: assay new {words[2]} --study"
-        if study
-        else f"see assay {words[0]} --help"
-    )
+    write = f"see assay {words[0]} --help"
+    if len(words) == 3 and list(words[:2]) == ["new", "study"]:
+        write = f"a study is written by: assay new {words[2]} --study"
+    option, first = (words[words.index(word) - 2 :] if word in words[3:] else ["", ""])[:2]
+    every = app[words[0]].assemble_argument_collection() if option.startswith("--") else ()
+    if any(a.name == option and a.token_count()[1] for a in every):
+        write = f"write {option} {shlex.quote(first)} {option} {shlex.quote(word)}"
+    return f"{word!r} is one word too many; {write}"
 
 
 def lacking(error: MissingArgumentError) -> str:

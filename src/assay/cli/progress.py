@@ -34,6 +34,7 @@ from assay.lab.work.events import (
 )
 
 QUIET = 10.0  # seconds between two plain lines of progress
+BRIEF = 10.0  # seconds left below which nothing is said about them
 STILL = 60.0  # seconds between two plain lines that say what is waited for, where that changes
 BAR = 24  # characters
 
@@ -127,8 +128,8 @@ class Display(LiveLines):
                 self.draws = event.plan.draws
                 counts = Counter(r.job.arm for r in event.plan.rows)
                 each = max(counts.values(), default=0)
-                what = "draws of the controls in each arm" if any("/" in a for a in counts) else ""
-                draws = f" ({each} {what or 'in each arm'})" if self.draws else ""
+                seeds = f"{counted(len(counts), 'arm')}, {counted(each, 'seed')} each"
+                draws = f" ({seeds})" if self.draws else ""
                 return (
                     f"{self.name}: {counted(self.total, 'run')}{draws}, {self.stored} stored, "
                     f"{missing} to run{took}"
@@ -156,10 +157,10 @@ class Display(LiveLines):
         return ""
 
     def left(self) -> str:
-        """The time left, as the end of a line; empty while it is unknown."""
-        return (
-            "" if self.eta is None or self.stored == self.total else f", {lasting(self.eta)} left"
-        )
+        """The time left, as the end of a line; empty while it is unknown, or so brief that other
+        processes on the machine may double it."""
+        brief = self.eta is None or self.eta.middle < BRIEF or self.stored == self.total
+        return "" if brief or self.eta is None else f", {lasting(self.eta)} left"
 
     def lines(self) -> Sequence[Text]:
         """The lines shown on a terminal now."""

@@ -274,8 +274,7 @@ def _price_of_control(
 ) -> Price:
     """What decides a control: more units or, if they would be too many, another threshold."""
     if placed(strict(claim), i.estimate, i.estimate)[0]:
-        words = "with more units the claim may become unspecific, not hold"
-        return Price(f"{words}: the estimate of {name} satisfies it too")
+        return Price(f"{_unspecific(claim)}, because the estimate of {name} satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
     most = MOST_TIMES * (max(i.n) + more)
     if price is not power.ON and (price.more is None or price.more <= most):
@@ -665,10 +664,17 @@ def _satisfying(claim: Claim, controls: ByArm, passing: Sequence[str]) -> str:
     if not names:
         return ""
     listed = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
-    become = "could only become unspecific" if passing else "may become unspecific, not hold"
     of = "" if passing else f"the {plural('estimate', len(names))} of "
     satisfy = "satisfy" if names[1:] else "satisfies"
-    return f"with more units the claim {become}: {of}{listed} {satisfy} it too"
+    return f"{_unspecific(claim, bool(passing))}, because {of}{listed} {satisfy} it too"
+
+
+def _unspecific(claim: Claim, surely: bool = False) -> str:
+    """What more units would do to a claim that a control satisfies, or whose estimate does."""
+    more = f"more {' or '.join(plural(unit, 2) for unit in claim.units)}"
+    if surely:
+        return f"{more} could only make the claim unspecific"
+    return f"{more} may make the claim unspecific but will probably not make it hold"
 
 
 def _also_perfect(claim: Claim, method: _Arm, controls: ByArm, passing: Sequence[str]) -> str:

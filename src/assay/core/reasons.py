@@ -168,6 +168,6 @@ def remedy(price: str, times: float = 0.0, instead: str = "") -> tuple[str, str]
     minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
     if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
         return f"{IMPRACTICAL} ({words}); {instead}", ""
-    none = ("do not help", "no number of units", "even ten", "become unspecific")
+    none = ("do not help", "no number of units", "even ten", "unspecific")
     helps = not any(no in words for no in none)
     return f"to decide it: {words}" if helps else words, f"run {command}" if colon else ""

@@ -316,8 +316,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         arm, colon, advice = text.partition(": ")
         named = f" {arm} " in self.reason and len(self.unbeaten) < 2
         text = advice if colon and named else text  # it is named already
-        if "become unspecific" in text and "farther from the control" in self._instead:
-            text = f"{text}; {self._instead}"
+        if "make the claim unspecific" in text and "farther from the control" in self._instead:
+            text = f"{text}. {self._instead[0].upper()}{self._instead[1:]}"
         words, command = remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
         impractical = words.startswith(IMPRACTICAL)
         if self.price.more is None or not (ahead := self._ahead(math.inf if impractical else 0.0)):

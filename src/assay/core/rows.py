@@ -333,7 +333,8 @@ def check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sourc
 
     if column not in rows.columns:
         candidates = [c for c in rows.columns if c not in ("arm", *units)]
-        raise ClaimError(f"no column {column!r} in {source}; {nearest(column, candidates)}")
+        hint = nearest(column, candidates).replace("known:", "it has")
+        raise ClaimError(f"no column {column!r} in {source}; {hint}")
     raw = (
         rows[column]
         if rows[column].dtype.kind in "biuf"

@@ -65,7 +65,8 @@ def find_labels(
     for name in label_names:
         if name not in rows or name in used_columns:
             candidates = [c for c in rows.columns if c not in used_columns]
-            problem = f"no column {name!r} in {source}; {nearest(name, candidates)}"
+            hint = nearest(name, candidates).replace("known:", "it has")
+            problem = f"no column {name!r} in {source}; {hint}"
             if name in rows:
                 role = "judged by the claim" if name in columns else "what verdicts are about"
                 problem = f"column {name!r} cannot be selected or averaged over: it is {role}"

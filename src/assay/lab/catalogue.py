@@ -89,6 +89,12 @@ def entries() -> list[Entry]:
     return list(entries_by_name.values())
 
 
+def nearby() -> dict[str, Path]:
+    """The studies in this folder and the folders in it, and the Python files here, by name."""
+    found = [f for pattern in ("*/*.toml", "*.py", "*.toml") for f in sorted(Path().glob(pattern))]
+    return {_name(file): file for file in found}
+
+
 def modules() -> list[str]:
     """List the modules of all that is offered, whether their files are there or not."""
     return [point.module for point in _points()]
@@ -117,14 +123,15 @@ def entry(name_or_path: str) -> Entry:
                 f"{ALL!r} is every experiment at once, which only assay series and "
                 "assay verify take; name one of assay list"
             )
-        local_file = Path(name_or_path.replace("-", "_") + ".py")
-        hint = nearest(name_or_path, by_name) if by_name else MISSING
+        files = nearby()
+        hint = nearest(name_or_path, [*by_name, *files]) if by_name else MISSING
         if hint.startswith("known: "):
             hint = "assay list shows them all; for a study of your own, give the path of its file"
             hint = (nearest_beside(path, READ) if path.suffix else "") or hint
-        paths = (local_file, *(Path(f"{name_or_path}{end}") for end in STUDIES))
-        if existing := next((file for file in paths if file.is_file()), None):
-            hint = f"did you mean {existing}?"
+        paths = (Path(f"{name_or_path}{end}") for end in STUDIES)
+        study = next((path for path in paths if path.is_file()), None)
+        if file := study or files.get(name_or_path) or files.get(hint[len("did you mean ") : -1]):
+            hint = f"did you mean {file}?"
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
         others = (

@@ -222,8 +222,8 @@ LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 OF_CLAIMS = re.compile(r"claims? (\d+(?:, \d+)*): ")
 """How a note begins that concerns some of the claims."""
 ROUTINE = re.compile(
-    r": the loss on unrelated text|: the mean is taken |: the change is made in blocks? [\d, ]+$"
-    r"|: the change is made \d| is learned "
+    r": the loss on unrelated text|: the mean is taken | makes the change in blocks? [\d, ]+$"
+    r"| makes the change \d| is learned "
 )
 """What a note has that only says how something was done."""
 KINDS = (

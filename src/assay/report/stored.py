@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,15 +115,15 @@ def stored(root: Path) -> list[str]:
         if (root / "results" / entry.name / "default.json").exists()
     ]
     if not names:
-        other_names = ", ".join(
-            sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
-        )
+        others = sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
+        files = catalogue.nearby() if others else {}
+        paths = (str(files.get(name, f"PATH/{name}.toml")) for name in others)
         hint = (
-            f"it has results of {other_names}: give the file (assay report FILE), or --preset"
-            if other_names
+            f"it has results of {', '.join(others)}: assay report {shlex.join(paths)}"
+            if others
             else "start with: assay run superposition"
         )
-        raise StoreError(f"nothing to report from the catalogue in {root.absolute()}; {hint}")
+        raise StoreError(f"no catalogue results in {root.absolute()}; {hint}")
     return names
 
 

@@ -59,8 +59,8 @@ def judge(
     claim
         The claim, such as 'gated.fvu - relu.fvu < -0.02'.
     unit
-        A column whose values are independent units, such as seed. Repeat it for crossed units, such
-        as every seed on every document: --unit seed --unit document.
+        A column whose values are independent units, such as seed. For crossed units, such as every
+        seed on every document, write --unit seed --unit document.
     control
         An arm for which the claim should fail, such as shuffled. By default, Assay makes
         one, called dealt: the same rows with shuffled labels.

@@ -97,7 +97,9 @@ def assumed(gaps: StudyGaps | None) -> list[AnswerPart]:
     """List what a study does not say, what is taken in its place, what that costs, and what to
     write."""
     fields = [g for g in (gaps.gaps if gaps is not None else ()) if g.default is not None]
-    return [*written("plan_assumed", fields=fields), ""] if fields else []
+    left_out = [g for g in fields if g.default and g.default.startswith("left out: ")]
+    used = [g for g in fields if g not in left_out]
+    return [*written("plan_assumed", left_out=left_out, fields=used), ""] if fields else []
 
 
 def arms(rows: Sequence[Arm]) -> Table:

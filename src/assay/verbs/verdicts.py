@@ -108,10 +108,10 @@ def answer(
             yield from statements.frozen_lines(data)
         yield ""
         runs = counted(data.provenance["runs"], "run")
-        done = f"all {runs} were stored;" if stored else f"{runs}:"
         yield Line(
-            f"{done} measuring took {counted(round(data.cpu_seconds), 'CPU-second')}, "
-            f"{time_in_words(data.seconds)} elapsed (without starting, judging and waiting)"
+            f"{f'all {runs} were stored; they' if stored else runs} took "
+            f"{counted(round(data.cpu_seconds), 'CPU-second')} "
+            f"({time_in_words(data.seconds)} by the clock)"
         )
         if special is None:
             yield from map(Line, statements.summary(data))

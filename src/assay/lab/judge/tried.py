@@ -41,7 +41,7 @@ def file() -> Path:
 
 
 def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> list[str]:
-    """Note that a claim was judged on a table, and say how many were, this one included, or why
+    """Note that a claim was judged on a table, and say how many were, from the second on, or why
     that is not known.
 
     Args:
@@ -70,7 +70,7 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     of_claim += sum(_same_table(x, parts, units) for x in earlier.values())
     count += f", {of_claim} of them on these columns" if of_claim <= len(earlier) else ""
     again = [*_with_other_outcome(same, units, judged.outcome), *_on_other_rows(same, units)]
-    return [count, *again, *_others(others, question)]
+    return [*([count] if ways > 1 else []), *again, *_others(others, question)]
 
 
 def note_asked(
