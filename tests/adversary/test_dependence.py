@@ -226,6 +226,46 @@ def test_neighbours_count_among_rows_of_a_file_and_not_among_seeds():
     assert seeds.outcome == "holds" and not any("in their order" in n for n in seeds.notes)
 
 
+@pytest.mark.parametrize(
+    ("against", "said"),
+    [("template", "without template “t7” it would hold"), ("unit", "without unit 5 it would hold")],
+)
+def test_the_one_template_or_unit_that_keeps_groups_from_deciding_is_named(against, said):
+    """Eight templates, which differ; one of them, or one unit, speaks against the claim."""
+    of, units = np.random.default_rng(5).permutation(24) % 8, np.arange(24)
+    rows = pd.DataFrame({"unit": units, "template": [f"t{t}" for t in of]})
+    contrary = 0.1 * (of == 7) if against == "template" else 0.25 * (units == 5)
+    noise = np.random.default_rng(0).normal(0, 0.001, (3, 24))
+    effects = {"mine": -0.3 + 0.2 * of / 7 + contrary, "old": 0.0, "again": 0.0}
+    arms = [
+        rows.assign(arm=a, loss=e + x) for (a, e), x in zip(effects.items(), noise, strict=True)
+    ]
+    ask = {"claim": "mine.loss - old.loss < -0.12", "unit": "unit", "control": "again"}
+    judged = assay.judge(pd.concat(arms), **ask, distinct=True)
+    assert judged.reason == "grouped by template" and said in judged.warnings
+    without = pd.concat(arms).query("template != 't7'" if against == "template" else "unit != 5")
+    assert assay.judge(without, **ask, distinct=True).outcome == "holds"
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_an_order_is_a_warning_about_an_estimate_only_where_its_interval_is_wider(slow):
+    """Each fourth number is high, one of them by so much that the skewed interval is the wider."""
+    at = np.arange(12)
+    one = 0.02 * ((at % 4 == 0) + 1.0 * (at == 4)) + 0.002 * np.sin(9.7 * at)
+    x = np.cos(at / 3) if slow else one
+    rows = pd.DataFrame({"arm": "mine", "unit": at, "loss": x})
+    notes = assay.estimate(rows, value="loss", unit="unit").notes
+    assert any("in their order" in n for n in notes) == slow
+
+
+def test_what_is_a_column_already_is_only_named():
+    both = Grouping("wording of text × wrong", "", Limits(0, 1), True, "")
+    assert both.todo == (
+        "give a column that says which rows have the same wording of text, and name it and wrong "
+        "as units"
+    )
+
+
 def outcome(rows):
     """What comes of the claim; refused where rows are plainly copies."""
     by_arm = {arm: of["loss"].to_numpy() for arm, of in rows.groupby("arm")}

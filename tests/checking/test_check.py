@@ -459,12 +459,13 @@ def test_another_task_that_is_left_as_it_is_is_a_test():
     ],
 )
 def test_a_control_that_cannot_be_made_is_noted_and_the_others_are_judged(thing, why):
+    own = [0] if "latents" in thing else "mine"
+
     def moved(thing, prompts):
-        mine = isinstance(thing, str) and thing == "mine"
-        up = 0.0 if thing is None else 0.1 if mine else 1.0
+        up = 0.0 if thing is None else 0.1 if thing == own else 1.0
         return [up + 0.1 * noise(p["text"]) * (1 + up) for p in prompts]
 
-    v = check(moved, vector=None, holds="effect > 0.5", controls={"own": ["mine"]}, **thing)
+    v = check(moved, vector=None, holds="effect > 0.5", controls={"own": [own]}, **thing)
     assert v.outcome == "holds" and "own" in v.controls
     assert sum(f"no control {why}" in note for note in v.notes) == 1, v.notes
     with pytest.raises(ClaimError, match=r"bring your own with controls="):
@@ -636,8 +637,68 @@ def test_no_effect_is_shown_by_a_thing_that_has_a_small_one(known, outcome):
         "It does nothing", moved, controls={"known": np.eye(8)[0] * known * 10}, **given
     )
     assert v.outcome == outcome and [*v.controls] == ["known"]
-    asks = "give controls={name: thing}, one whose effect is between -0.1 and -0.2 or between"
-    assert (asks in flat(v)) == (outcome == "undecided")
+    asks = 'give controls={"known": thing}, a thing with an effect between -0.1 and -0.2 or between'
+    assert (asks in flat(v)) == (outcome == "undecided") and asks in flat(alone)
+
+
+ATOMS = {(0, 0): 0.0, (0, 1): 0.02, (1, 0): 0.15, (1, 1): -0.15, (1, 2): 3.0}
+"""By head by how much the number of each prompt rises without it."""
+
+
+def without_heads(heads, prompts):
+    return [len(p) % 7 + sum(ATOMS[h] * (1 + len(p) / 99) for h in heads or ()) for p in prompts]
+
+
+def about_no_effect(**given):
+    prompts = ["x" * n for n in range(1, 25)]
+    given = {"heads": [(0, 0)], "of": [*ATOMS], "cache": False, "ledger": False} | given
+    about = {"prompts": prompts, "holds": "-0.1 < effect < 0.1"}
+    return assay.check("It does nothing", without_heads, **about | given)
+
+
+@pytest.mark.parametrize(
+    ("known", "draws", "outcome"),
+    [
+        ([(1, 0)], 1, "holds"),
+        ([[(1, 0)]], 1, "holds"),
+        ([(0, 1), (1, 0)], 1, "holds"),  # both at once; one of them has hardly an effect
+        ([[(0, 1)], [(1, 0)]], 2, "unspecific"),
+        ([[(1, 1)], [(1, 0)]], 2, "holds"),
+    ],
+)
+def test_a_list_of_heads_is_one_control_and_a_list_of_lists_several(known, draws, outcome):
+    v = about_no_effect(controls={"known": known})
+    assert (v.outcome, v.draws("known")) == (outcome, draws)
+
+
+@pytest.mark.parametrize("known", [[], [[]], (1, 0), [1], "x", [(1, 0), [(1, 1)]], [(1, 0, 0)]])
+def test_a_control_that_is_no_list_of_heads_is_refused(known):
+    words = r"'known' is a list of heads, such as \[\(0, 0\)\], or a list of several such lists"
+    with pytest.raises(DataError, match=words):
+        about_no_effect(controls={"known": known})
+
+
+def test_a_claim_of_no_effect_says_what_would_show_that_an_effect_is_found():
+    """That everything else has no effect either needs no other task of the model."""
+    alone = about_no_effect(draws=1)
+    wanted = (
+        'controls={"known": thing}, a thing with an effect between -0.1 and -0.2 or between 0.1'
+    )
+    assert (
+        wanted in flat(alone) and "damage" not in flat(alone) and "claim a dif" not in flat(alone)
+    )
+    assert "'damage'" in flat(about_no_effect(holds="effect > 1"))
+    missed = about_no_effect(controls={"known": [(1, 0)]}, holds="-0.17 < effect < 0.17")
+    assert missed.outcome == "undecided" and "violation an arm" not in flat(missed)
+    assert "with an effect between -0.17 and -0.34 or between 0.17 and 0.34" in flat(missed)
+
+
+def test_a_lead_that_is_smaller_than_the_fall_that_is_claimed_is_noted():
+    about = {"holds": "effect < -9", "heads": [(1, 1)]}
+    (note,) = [n for n in about_no_effect(**about).remarks if "would not satisfy" in n]
+    assert note.startswith("effect_before is ") and "the loss of all of it" in note
+    for holds in ("effect < -1", "effect > 9"):
+        assert not any("loss of" in n for n in about_no_effect(**about | {"holds": holds}).remarks)
 
 
 def test_a_function_with_parts_for_each_prompt_gets_those_of_its_rows():

@@ -25,7 +25,7 @@ from assay.checking.credited import (
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, Given
 from assay.checking.repeats import ALIKE, Repeats
-from assay.checking.result import ENDS, Check, Placed, Question, sides
+from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
@@ -34,7 +34,7 @@ from assay.core.errors import ClaimError, DataError, RunError, briefly, every, n
 from assay.core.expression import Parsed, parse
 from assay.core.intervals import interval
 from assay.core.judging import outcome_of, outcome_of_each
-from assay.core.reasons import TIES, TRUE_UNCHANGED
+from assay.core.reasons import BLIND, TIES, TRUE_UNCHANGED
 from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.core.wordings import numbered
@@ -118,7 +118,8 @@ def check(
         none: what the function gets for "without".
         also: another task of the same model, as (thing, prompts) → a number for each prompt, or
             (function, its prompts): the control `damage`.
-        controls: names of those to keep; or further ones, {name: thing or list of things}.
+        controls: names of those to keep; or further ones, {name: thing or list of things}; a thing
+            may itself be a list, of heads, neurons or latents.
         draws: how many draws of each random control; 4 by default, or all others of a pool in
             which there are at most 12.
         unit: one or two columns of the prompts over which the claim generalises.
@@ -162,7 +163,7 @@ def check(
     asked.notes += [*unit_notes, *credit.notes]
     asked.dry()
     asked.all()
-    asked.damage(also, controls)
+    asked.damage(also, controls, null=_is_null(parse(holds)))
     claim = partial(Question, sentence, holds, bounds=bounds)
     return asked.check(claim, units, ledger=ledger)
 
@@ -180,7 +181,7 @@ def _choose(
         if parsed.low < 0 < parsed.high:  # others without an effect explain nothing
             what.draws, what.notes, what.of_nothing = [], [], True
         for name, thing in controls.items():
-            several = thing if isinstance(thing, list) else [thing]
+            several = what.variants(name, thing)
             why = f"{name} has an effect" if what.of_nothing else f"{name} in its place does it"
             control = next((c for c in usual if c.name == name), Control(name, why, drawn=False))
             what.add(control, *several, own=control not in usual)
@@ -346,13 +347,15 @@ class _Asked:
         self,
         also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None,
         controls: Sequence[str] | Mapping[str, Any] | None,
+        *,
+        null: bool,
     ) -> None:
         """Add the control `damage`, or note that it could not be made of a part that the whole
-        model may need."""
+        model may need; not where the claim is that there is no effect."""
         kind, given = self.what.kind, self.calls.prompts
         if self.what.of_nothing:
             return
-        if also is None and kind in BREAKS:
+        if also is None and kind in BREAKS and not null:
             self.notes.append(
                 "no control 'damage': any part that the whole model needs would have the effect as "
                 "well; give also=another task"
@@ -385,7 +388,11 @@ class _Asked:
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
         if judged.outcome != "fails" and not self.what.of_nothing:
-            self.notes += [TRUE_UNCHANGED] * _is_true_unchanged(parsed, self.arms[kind])
+            if _is_null(parsed):
+                unseen = judged.outcome != "holds" and judged.reason != BLIND
+                self.notes += [blind_without(judged.claim)] * unseen
+            elif _is_true_unchanged(parsed, self.arms[kind]):
+                self.notes.append(TRUE_UNCHANGED)
         for these, of in given.stays(units, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
             line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
@@ -449,6 +456,12 @@ def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:
     known = np.asarray(np.isfinite([*terms.values()]).all(0))
     terms = {name: x[known] for name, x in terms.items()}
     return Cells(terms, parsed.statistic, {PROMPT: np.flatnonzero(known)}), known
+
+
+def _is_null(parsed: Parsed) -> bool:
+    """Whether a condition is that there is no effect."""
+    unchanged = parsed.walk(lambda c: float(c.name.endswith((AFTER, BEFORE))))
+    return bool(unchanged == 0 and parsed.low < 0 < parsed.high)
 
 
 def _is_true_unchanged(parsed: Parsed, numbers: Numbers) -> bool:

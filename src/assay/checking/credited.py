@@ -94,6 +94,8 @@ class Credited:
     notes: list[str] = field(default_factory=list)
     of_nothing: bool = False
     """Whether it is claimed to have no effect, and the draws are things that have one."""
+    pool: Sequence[Any] = ()
+    """What lists of heads, neurons or latents are made of; () of what is no list."""
 
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
         """Add draws of a control; the name of one of the author's `own` comes first in theirs."""
@@ -102,6 +104,22 @@ class Credited:
             if own:
                 name = f"{control.name} ({name})" if name and len(things) > 1 else ""
             self.draws.append(Draw(control, lambda x=x: x, name))  # type: ignore[misc]
+
+    def variants(self, name: str, given: Any) -> list[Any]:
+        """The things of a control of the author's own, one or several. Raises: DataError for what
+        is neither a list of members of the pool nor several such lists."""
+        if not self.pool:
+            return given if isinstance(given, list) else [given]
+        several = isinstance(given, list) and all(isinstance(x, list) for x in given)
+        things = [[_item(x) for x in thing] for thing in (given if several else [given])]
+        shapes = {_shape(x) for x in self.pool}
+        if not things or any(not x or {*map(_shape, x)} - shapes for x in things):
+            one = list(self.pool[:1])
+            raise DataError(
+                f"the control {name!r} is a list of {self.kind}, such as {one}, or a list of "
+                f"several such lists, got {given!r}"
+            )
+        return things
 
     def attempt(self, control: Control, make: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         """Add the draws of a control that is made of what is credited, and return them; where that
@@ -117,6 +135,11 @@ class Credited:
     def missing(self, control: Control, how: str) -> None:
         """Note that a control is left out, and what would make it."""
         self.notes.append(f"no control {control.name!r}: {how}")
+
+
+def _shape(item: Any) -> tuple[type, int]:
+    """What members of one pool have in common."""
+    return type(item), len(item) if isinstance(item, tuple) else 0
 
 
 def name_of(kind: str, thing: Any) -> str:
@@ -316,7 +339,7 @@ def _matched(
         raise DataError(f"{kind}= names {beyond[0]}, which is not in of={options.of}")
     matching = {"norms": options.norms, "rates": options.rates}
     sizes = {name: _sizes(name, x, pool) for name, x in matching.items() if x is not None}
-    credited = Credited(kind, lambda: named)
+    credited = Credited(kind, lambda: named, pool=pool)
     blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
     if (others := len({*pool} - {*named})) < len(named):
         why = f"of= leaves {others} to choose from, and {len(named)} are needed"

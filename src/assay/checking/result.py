@@ -17,12 +17,13 @@ from msgspec import structs
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
 from assay.controls.table import DAMAGE, in_words
+from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
 from assay.core.display import Shown, by_weight
 from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST, interval
-from assay.core.judging import UNLESS_HOLDS, rename_unit
+from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
 from assay.core.nouns import counted
 from assay.core.reasons import BLIND, GROUPED, IDLE, NO_LEAD, NO_TEST, NOTHING, OUT_OF_REACH, WAYS
 from assay.core.results import Judged, Price, Verdict, narrower_level
@@ -137,10 +138,16 @@ class Question:
         falls = compared(1.0, 1.0) == 0 and (fallen > 0 < parsed.low or fallen < 0 > parsed.high)
         by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
         before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
-        if not falls or verdict.outcome not in ("fails", "undecided") or not before.low <= 0:
+        if not falls or verdict.outcome not in ("fails", "undecided"):
             return verdict
-        is_below = bool((by_unit.max() < 0).all())
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
+        if not before.low <= 0:
+            is_enough = parsed.low < compared(before.high, 0.0) < parsed.high
+            if is_enough or self.credits not in TAKEN_OUT or math.isnan(before.low):
+                return verdict
+            note = f"{shown}: if it is a lead, the loss of all of it would not satisfy the claim"
+            return structs.replace(verdict, notes=(*verdict.notes, note))
+        is_below = bool((by_unit.max() < 0).all())
         undone = verdict.reason in UNLESS_HOLDS or verdict.reason.startswith("control ")
         if self.credits in TAKEN_OUT and undone and not is_below:
             words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
@@ -211,9 +218,8 @@ class Question:
                 "two calls differ by too much; make the function deterministic, or let it return "
                 "the mean of several tries"
             )
-        elif verdict.reason == BLIND:
-            has = price.text.partition(" an arm whose value ")[2]
-            words = f"give controls={{name: thing}}, one whose effect {has}"
+        elif verdict.reason == BLIND or verdict.reason.startswith("violation "):
+            words = blind_without(verdict.claim)
         elif name not in (verdict.reason, *WAYS) and {*factors} <= {*rows}:  # columns to name
             few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
             listed = ", ".join(f'"{n}"' for n in factors)
@@ -468,6 +474,14 @@ class Check(Concluded):
         judged = question.judged(rows)
         saved.refuse_changed(path, stated, judged.outcome)
         return cls(question, rows, judged, tuple(content["notes"]), content["about"])
+
+
+def blind_without(claim: Claim) -> str:
+    """What shows that a claim of no effect is not true of everything."""
+    return (
+        'give controls={"known": thing}, a thing with an effect '
+        f"{small_effects(claim)}, to show that an effect would be found"
+    )
 
 
 def sides(holds: str) -> tuple[bool, bool]:

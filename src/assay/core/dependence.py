@@ -10,7 +10,7 @@ import itertools
 import math
 import operator
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -157,6 +157,8 @@ class Grouping:
     """The number of each value, where these are all possible answers and not a sample of them."""
     without: Limits = NONE
     """The interval that allows for nothing, where it is not the one that is shown."""
+    groups: tuple[np.ndarray, ...] = ()
+    """By each way of grouping the group of each cell, where columns or texts name them."""
 
     @property
     def line(self) -> str:
@@ -182,15 +184,16 @@ class Grouping:
             others = [x for x, n in self.combined.items() if n >= FEWEST and " of " not in x]
             named = [f", or name {x} {fixed}" for x in others]
             return f"give {plural(self.unit, 2)} of at least {more}{''.join(named)}"
-        ways = [name.partition(" of ") for name in self.name.split(" × ")]
-        if any(of for _, of, _ in ways):
+        every = [name.partition(" of ") for name in self.name.split(" × ")]
+        if ways := [x for x in every if x[1]]:  # the others are columns already
             shared = " and which ".join(
                 f"have similar {column}" if way == CONTENT else f"have the same {way}{of}{column}"
                 for way, of, column in ways
             )
             columns = "columns that say" if ways[1:] else "a column that says"
-            them = "them" if ways[1:] else "it"
-            return f"give {columns} which rows {shared}, and name {them} as the unit"
+            names = ["them" if ways[1:] else "it", *(way for way, of, _ in every if not of)]
+            unit = "the unit" if len(every) == len(ways) else "units"
+            return f"give {columns} which rows {shared}, and name {' and '.join(names)} as {unit}"
         if self.name == ORDER or " " in self.name or "-" in self.name:
             return self.advice
         return (
@@ -357,6 +360,7 @@ def _named(
             unit=unit,
             counts={name: count},
             combined=both,
+            groups=(of[place],),
         )
     few = list(labels.items())[:FEW_PAIRS] if len(cells.levels) == 1 else []
     for (a, of_a), (b, of_b) in itertools.combinations(few, 2):
@@ -379,7 +383,30 @@ def _named(
             unit=unit,
             counts=both,
             combined=both if is_combined else {},
+            groups=(of_a[place], of_b[place]),
         )
+
+
+def decisive(
+    cells: Cells,
+    of: np.ndarray,
+    groupings: Sequence[Grouping],
+    outcome: Callable[..., str],
+    level: float,
+) -> tuple[int, str] | None:
+    """Find the only one of the sets of cells that `of` numbers without which all groupings decide a
+    claim alike, and its outcome then; None where none does, or several do."""
+    found, count = list[tuple[int, str]](), int(of.max()) + 1
+    for k in range(count if count <= MOST else 0):
+        left = of != k
+        terms = {name: x[left] for name, x in cells.terms.items()}
+        outcomes = set[str]()
+        for g in groupings:
+            groups = [np.unique(x[left], return_inverse=True)[1] for x in g.groups]
+            outcomes.add(outcome(*clustered(terms, cells.statistic, groups, level)))
+        if len(outcomes) == 1 and "undecided" not in outcomes:
+            found.append((k, outcomes.pop()))
+    return found[0] if len(found) == 1 else None
 
 
 def answers(columns: Mapping[str, Iterable[str]]) -> list[str]:

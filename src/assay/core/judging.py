@@ -643,7 +643,8 @@ def _with_others(
     every = {**controls, **planted, **violations, **rivals}
     if _is_null(claim, every):
         if reason := _blind(claim, controls, violations):
-            price = Price(f"more units do not help: {_violation_wanted(claim)}")
+            wanted = f"name as a violation an arm whose value is {small_effects(claim)}"
+            price = Price(f"more units do not help: {wanted}")
             return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
         return unspecific(lacking, "", ", unlearned")
@@ -717,12 +718,12 @@ def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
     return BLIND
 
 
-def _violation_wanted(claim: Claim) -> str:
+def small_effects(claim: Claim) -> str:
+    """What a planted violation of a claim of no effect may be: between 0.1 and 0.2."""
     ends, nothing = [e for e in claim.edges[0] if math.isfinite(e)], _nothing(claim)
     near = unscaled(claim.scale, ends)
     far = unscaled(claim.scale, [nothing + 2 * (e - nothing) for e in ends])
-    within = " or ".join(f"between {a:.3g} and {b:.3g}" for a, b in zip(near, far, strict=True))
-    return f"name as a violation an arm whose value is {within}"
+    return " or ".join(f"between {a:.3g} and {b:.3g}" for a, b in zip(near, far, strict=True))
 
 
 def _judged(v: Verdict) -> bool:

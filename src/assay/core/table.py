@@ -453,10 +453,9 @@ def _weigh(
         same, changes = _changed(judgement, outcome, grouping)
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
-        times = (limits.high - limits.low) / max(judgement.high - judgement.low, 1e-300)
-        if grouping.name == dependence.ORDER and same and times < NOTICEABLE:
-            continue  # an interval that is as narrow is no reason to doubt this one
         grouping = replace(grouping, limits=limits, changes="" if grouping.answers else changes)
+        if same and _is_as_narrow(grouping, judgement):
+            continue
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
@@ -468,7 +467,18 @@ def _weigh(
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
-    return _undecided(judgement, max(against, key=lambda g: g.carries)), lines
+    first = max(against, key=lambda g: g.carries)
+    outcome_of = partial(judging.outcome_of, claim)
+    decisive = _decisive(rows, cells_of(question), first, against, outcome_of, level)
+    warning = "; ".join(filter(None, (judgement.warning, decisive)))
+    return _undecided(structs.replace(judgement, warning=warning), first), lines
+
+
+def _is_as_narrow(grouping: dependence.Grouping, than: Judged | Estimated) -> bool:
+    """Whether the interval that allows for an order is as narrow as the one without, and thus no
+    reason to doubt it."""
+    times = (grouping.limits.high - grouping.limits.low) / max(than.high - than.low, 1e-300)
+    return grouping.name == dependence.ORDER and times < NOTICEABLE
 
 
 def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
@@ -486,6 +496,30 @@ def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
     if not first.answers:
         undecided |= {"low": first.limits.low, "high": first.limits.high, "over": _these(first)}
     return structs.replace(judgement, **undecided)
+
+
+def _decisive(
+    rows: pd.DataFrame,
+    cells: dependence.Cells,
+    first: dependence.Grouping,
+    against: Sequence[dependence.Grouping],
+    outcome: Callable[..., str],
+    level: float,
+) -> str:
+    """Which unit, or else which group, alone keeps groupings from deciding a claim, in words; ""
+    where none or several do."""
+    unit, *others = cells.levels
+    if others or not all(g.groups for g in against):
+        return ""
+    level_of_cell = cells.levels[unit]
+    by_unit = rows.groupby(unit).first().reindex(level_of_cell)
+    for name in (unit, *(c for c in first.counts if c in by_unit)):
+        each = level_of_cell if name == unit else by_unit[name].astype(str).to_numpy()
+        values, of = np.unique(each, return_inverse=True)
+        if found := dependence.decisive(cells, of, against, outcome, level):
+            value = values[found[0]] if name == unit else f"“{values[found[0]]}”"
+            return f"without {name} {value} it would {found[1].removesuffix('s')}"
+    return ""
 
 
 def _these(grouping: dependence.Grouping) -> str:
@@ -954,6 +988,7 @@ def _shared(question: _Question, statement: Estimate, number: Estimated, level: 
     return dependence.lines(
         g
         for g in groupings
+        if not _is_as_narrow(g, number)
         if g.carries
         or (g.decides and g.counts and (g.limits.low < number.low or number.high < g.limits.high))
     )
