@@ -6,6 +6,7 @@ import re
 import shlex
 
 import pytest
+import torch
 
 from assay.cli.main import main
 
@@ -48,3 +49,15 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path, commands):
 def test_a_misspelt_word_is_answered_with_the_whole_command(words, right, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err.rstrip().endswith(f"Type: assay {right}")
+
+
+def test_a_dictionary_that_names_no_site_is_exported_with_what_evaluate_will_need(tmp_path, capsys):
+    W, b = torch.randn(5, 9), torch.zeros(9)
+    kept = {"W_enc": W, "b_enc": b, "W_dec": W.mT.contiguous(), "b_dec": torch.zeros(5)}
+    torch.save(kept, tmp_path / "sae.pt")
+    words = ["export", str(tmp_path / "sae.pt"), "--hint", "architecture=relu"]
+    for n, hints in enumerate(([], ["--hint", "site=blocks.1.hook_resid_post"])):
+        assert main([*words, *hints, "--out", str(tmp_path / f"out{n}")]) == 0
+        assert ("evaluate needs one: --hint site=" in capsys.readouterr().out) == (not hints)
+    assert main([*words, "--hint", "context=64.5", "--out", str(tmp_path / "out")]) == 2
+    assert "context must be a whole number" in capsys.readouterr().err

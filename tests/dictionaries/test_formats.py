@@ -496,6 +496,17 @@ def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architectur
     assert found.sites == ("blocks.1.hook_mlp_out",)
 
 
+def test_a_state_dict_has_the_context_that_its_user_states_wherever_it_is_written(tmp_path):
+    W, path = torch.randn(5, 9), tmp_path / "mine.pt"
+    torch.save({"W_enc": W, "b_enc": torch.zeros(9), "W_dec": W.T, "b_dec": torch.zeros(5)}, path)
+    found = load(path, architecture="relu", site="blocks.1.hook_mlp_out", context=64)
+    for name, format in (("d.safetensors", "assay"), ("folder", "saelens")):
+        write(found, tmp_path / name, format)
+        assert load(tmp_path / name).origin["config"]["context_size"] == 64
+    with pytest.raises(DataError, match="context must be a whole number from 1 to"):
+        load(path, architecture="relu", context=0)
+
+
 def test_a_turned_state_dict_is_refused_and_what_is_still_missing_keeps_what_was_said(tmp_path):
     W, path = torch.randn(5, 9), tmp_path / "mine.pt"
     right = {"W_enc": W, "b_enc": torch.zeros(9), "W_dec": W.T, "b_dec": torch.zeros(5)}

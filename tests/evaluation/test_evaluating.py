@@ -506,10 +506,12 @@ def test_a_dictionary_that_is_no_better_than_random_directions_is_a_warning(meas
 def test_a_dictionary_is_compared_with_random_directions_by_their_errors(l0, own, random, warned):
     measures = {"l0": {"estimate": l0}, "explained_variance": {"estimate": 1 - own}}
     compared = {k: {"fvu": {"estimate": v}} for k, v in zip(COMPARED, (own, random), strict=True)}
+    compared["tokens"] = 1449
     alarms = _alarms({"measures": measures, "d": 24, "compared": compared}, [])
     assert len(alarms) == len(warned)
     assert all(map(str.startswith, alarms, warned))
     assert all(f"{own}" in text and f"{random}" in text for text in alarms)
+    assert all("on the same 1,449 tokens" in text for text in alarms), "not those of the page's top"
 
 
 def test_a_context_that_was_guessed_is_a_warning(measured):

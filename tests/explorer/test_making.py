@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 import tiny_models
 from assay.core.compute import Range
 from assay.core.errors import AssayError
+from assay.data import corpus
 from assay.explorer import background
 from assay.explorer.app import application
 from assay.explorer.library import Library, Making, Progress
@@ -163,6 +164,12 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
         "its names and contexts are final; ablations are being added."
         in reader(tmp_path, ablating).get(HOME).text
     )
+    making.other = "has an index of stdlib; until docs is read, the pages show that one"
+    of_another_text = reader(tmp_path, making).get(HOME).text
+    assert f"{making.name} {making.other}." in of_another_text, "no word of a start of this text"
+    assert "all pages work" not in of_another_text and "rovisional" not in of_another_text
+    assert provisional not in reader(tmp_path, making).get(f"{HOME}/3").text
+    making.other = ""
     making.progress = Progress(finished=True)
     for address in (f"{HOME}/3", f"{HOME}/search?q=a"):
         assert provisional not in reader(tmp_path, making).get(address).text
@@ -224,7 +231,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         assert process.returncode == 0 and out == "" and "Traceback" not in err
         assert "one is indexed completely" in err
     again = background.locate_index(
-        str(world / "one.safetensors"), str(world / "llama"), "stdlib", tmp_path
+        str(world / "one.safetensors"), str(world / "llama"), None, tmp_path
     )
     assert again.there and not again.make and again.address == "llama/one"
     assert whole.exists()
@@ -279,6 +286,7 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
         gradients=False,
         ablated=0,
         windows=4,
+        corpus_sha256=corpus.load(str(world / "texts")).fingerprint,
     )
     monkeypatch.setattr(background, "_abouts", lambda root: iter([about]))
     again = located()
@@ -363,6 +371,10 @@ def test_a_larger_index_of_the_same_text_is_served_as_it_is(world, tmp_path):
         located(str(world / "other"), tokens=320, ablate=0, context=32),
     ):
         assert other.make and not other.covering
+    until = f"has an index of {text}; until {world / 'other'} is read, the pages show that one"
+    assert other.other == until and other.there and other.steps[0]["ablate"] == 0
+    assert located(str(world / "other")).make, "a text that was asked for is read"
+    assert not located(None).make and located(None, tokens=1280).text == text
     smaller = background.index(
         file, model=model, text=text, root=tmp_path, tokens=320, ablate=0, context=32
     )
@@ -370,6 +382,13 @@ def test_a_larger_index_of_the_same_text_is_served_as_it_is(world, tmp_path):
         f"llama/one~{made.folder.name[:6]}"
     ), "the smaller one, which is newer, has the plain address"
     assert smaller.about.tokens < made.about.tokens
+    of_other = background.index(
+        file, model=model, text=world / "other", root=tmp_path, tokens=320, ablate=2, **place
+    )
+    for made_of, of in ((made, text), (of_other, str(world / "other"))):
+        shown = located(of)
+        (entry,) = (e for e in Library(tmp_path).look()[0] if e.address == shown.address)
+        assert not shown.make and entry.about == made_of.about, "the text that was asked for"
 
 
 def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
@@ -391,6 +410,29 @@ def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
         background.locate_index(
             str(world / "one.safetensors"), str(world / "llama"), "nowhere", tmp_path
         )
+
+
+def test_the_usual_text_is_the_one_that_the_file_says_it_was_trained_on(world, tmp_path):
+    file, model = str(tmp_path / "one.safetensors"), str(world / "llama")
+    for origin, text in (
+        ({"trained_on": {"corpus": corpus.load("docs").fingerprint}}, "docs"),
+        ({"config": {"dataset_path": "docs"}}, "docs"),
+        ({"trained_on": {"corpus": "of a folder"}}, "stdlib"),
+        ({}, "stdlib"),
+    ):
+        dataclasses.replace(tiny_world.made_up(), origin=origin).save(file)
+        assert background.locate_index(file, model, None, tmp_path / "store").text == text
+
+
+def test_what_is_being_ablated_is_not_called_untouched(tmp_path):
+    shelve(tmp_path, "a" * 16, simulated.made(tmp_path / "made"), ablated=0)
+    making = Making("model/made-up", "made/up", there=True, ablate=4)
+    for done, said in ((0, "complete."), (43, "complete: so far, 43 of 64 windows are done.")):
+        making.progress = dataclasses.replace(
+            HALF, unit="windows with features ablated", done=done, total=64
+        )
+        page = reader(tmp_path, making).get(HOME).text
+        assert f"ablation, and is shown when the whole index is {said}</li>" in page
 
 
 def test_a_text_that_is_gone_is_told_on_the_page(world, tmp_path):

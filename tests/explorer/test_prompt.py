@@ -155,6 +155,9 @@ def test_the_order_is_provisional_until_all_features_are_ablated(tiny, client, a
     )
     assert "Provisional order" in now and ">measuring<" in now
     assert "Provisional order" not in then and ">measuring<" not in then
+    coloured = re.compile(r'class="amount (?:helps|hurts) ')
+    assert "amount estimate" in now and not coloured.search(now), "an estimate may have either sign"
+    assert coloured.search(then)
     rows = ask(at=8, exact=1)["matters"]
     shown = [int(k) for k in re.findall(r'<th scope="row"><a href="[^"]*/(\d+)">', then)]
     groups = (

@@ -203,6 +203,7 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
         evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}), False)
         for notes in ([NOTHING_PREDICTED], [])
     )
+    assert f"FVU 0.25 on {entry['tokens']:,} tokens" in able
     assert "L0" in guessing and "loss recovered (zero)" in able
     assert "loss" not in guessing
     said = Balanced(dictionary()._repr_html_())

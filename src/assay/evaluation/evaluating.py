@@ -366,8 +366,11 @@ def _alarms(entry: Mapping[str, Any], unknown: list[str]) -> list[str]:
     compared = entry.get("compared") or {}
     own, random = (compared.get(k, {}).get("fvu", {}).get("estimate") for k in COMPARED)
     known, alarms = own is not None and random is not None, []
+    on = f"on the same {compared.get('tokens', 0):,} tokens"
     if l0 is not None and l0 > d / 2:
-        them = f"them with an FVU of {random:.3g} (its own: {own:.3g})" if known else "most of them"
+        them = "most of them"
+        if known:
+            them = f"them with an FVU of {random:.3g} (its own {on}: {own:.3g})"
         alarms.append(
             f"it is not sparse: on average, {l0:,.0f} features are active per token, and the "
             f"activations have {d:,} dimensions; as many random directions reconstruct {them}, so "
@@ -377,7 +380,7 @@ def _alarms(entry: Mapping[str, Any], unknown: list[str]) -> list[str]:
         much = "more" if own > random else "almost as much"
         alarms.append(
             f"it leaves {much} of the variance unexplained {'than' if own > random else 'as'} "
-            f"random directions that are on about as often: FVU {own:.3g} against {random:.3g}"
+            f"random directions that are on about as often: FVU {own:.3g} against {random:.3g} {on}"
         )
         alarms += unknown
     return alarms

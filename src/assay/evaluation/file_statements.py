@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from assay.core.errors import DataError, ModelError
-from assay.data.corpus import Corpus
+from assay.data.corpus import DOCS, STDLIB, Corpus, load
 from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation.setting import ReadingSetting
 from assay.subjects import fetch
@@ -278,6 +278,14 @@ def get_training_text(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a dictionary's origin says about its training text; None: nothing."""
     trained_on = origin.get("trained_on")
     return trained_on if isinstance(trained_on, Mapping) else None
+
+
+def training_text(origin: Mapping[str, Any]) -> str:
+    """Name the text on which a dictionary was trained, if its file says that it is stdlib or docs;
+    otherwise stdlib."""
+    learned, named = get_training_text(origin) or {}, of_text(origin).get("dataset")
+    same = "corpus" in learned and learned["corpus"] == load(DOCS).fingerprint
+    return DOCS if same or named == DOCS else STDLIB
 
 
 _UNSAID = re.compile(r"[-_. ](gguf|base|pt|hf|f16|f32|bf16|fp16|fp32)$", re.IGNORECASE)

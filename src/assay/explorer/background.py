@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.data import corpus as corpora
-from assay.evaluation import sources
+from assay.evaluation import file_statements, sources
 from assay.evaluation.indexing import IndexSetting, index, steps
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
@@ -74,6 +74,8 @@ class Wanted:
     """Those of the dictionary."""
     covering: int = 0
     """Tokens of the index that lacks ablations at most; 0: there is none."""
+    other: str = ""
+    """That another text's index is shown until this text is read; empty where none is."""
 
     @property
     def lacks(self) -> str:
@@ -85,23 +87,30 @@ class Wanted:
         return " and ".join([*parts, *["baselines"] * self.steps[-1]["gradients"]])
 
 
-def locate_index(dictionary: str, model: str, text: str, root: Path, **options: Any) -> Wanted:
+def locate_index(
+    dictionary: str, model: str, text: str | None, root: Path, **options: Any
+) -> Wanted:
     """Find where in the explorer a dictionary is, and whether an index of it is to be made.
 
     `options` are those of `evaluation.indexing.index`; what is None is as in an index that was
-    begun.
+    begun; without a text, that of an index that is there, or the one of the dictionary's training.
     Raises: AssayError for a dictionary, a model or a text that is not there.
     """
     (source,) = sources.find([dictionary], Store(root))
-    dictionary_abouts = [about for about in _abouts(root) if about.dictionary == source.sha256]
-    address = f"{slug(Path(model).name)}/{slug(source.name)}"
+    every = [about for about in _abouts(root) if about.dictionary == source.sha256]
+    address, other = f"{slug(Path(model).name)}/{slug(source.name)}", ""
+    fingerprint = text and corpora.load(text).fingerprint
+    dictionary_abouts = [about for about in every if fingerprint in (None, about.corpus_sha256)]
     address_abouts = [about for about in dictionary_abouts if about.address == address]
     started = bool(address_abouts) and all(_is_start(about) for about in address_abouts)
     given = {name: value for name, value in options.items() if value is not None}
     make = not dictionary_abouts or started or bool(given)
-    best = max(
-        address_abouts if make else dictionary_abouts, key=lambda about: about.tokens, default=None
-    )
+    seen = address_abouts if make else dictionary_abouts
+    best = max(seen, key=lambda about: about.tokens, default=None)
+    if best is None and (texts := [about.corpus for about in every if about.address == address]):
+        other = f"has an index of {texts[0]}; until {text} is read, the pages show that one"
+    if text is None:
+        text = best.corpus if best else file_statements.training_text(source.dictionary.origin)
     if started and best is not None:  # what the file does not say was said when it was begun
         given = {n: getattr(best, n) for n in ("site", "site_out", "context", "bos")} | given
     if make:  # a missing model, site or text is reported in the terminal
@@ -110,30 +119,19 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         sites(source.name, source.dictionary, stated, find(model))
     usual = IndexSetting()
     whole = {n: getattr(usual, n) for n in ("tokens", "gradients", "ablate")} | given
-    light = whole | {"gradients": False, "ablate": 0}
-    quick = light | {"tokens": max(1, min(FIRST, whole["tokens"] // 4))}
-    read = whole | {"ablate": 0, "measured": False}
-    first = read | {"tokens": INDEX_SHARD}
-    steps = [
-        step
-        for step, needed in (
-            (quick, (light != whole or whole["tokens"] > FIRST) and not address_abouts),
-            (first, whole["tokens"] > INDEX_SHARD and not any(a.gradients for a in address_abouts)),
-            (read, whole["gradients"] or whole["ablate"]),
-        )
-        if needed
-    ]
+    steps = _before(whole, address_abouts)
     covering = [a for a in address_abouts if make and _covers(a, model, text, whole)]
     if covering:
         best = max(covering, key=lambda a: (a.ablated >= whole["ablate"], a.tokens, a.ablated))
         steps, make = [], best.ablated < whole["ablate"] or "ablate_windows" in given
         whole |= {"tokens": best.windows * best.context, "gradients": best.gradients}
-        entries = [] if make else Library(root).look()[0]
-        address = next((e.address for e in entries if e.about == best), address)
+    if best is not None and not make:  # a newer one may have the plain address
+        entries = Library(root).look()[0]
+        address = next((e.address for e in entries if e.about == best), best.address)
     return Wanted(
-        address=address if best is None or covering else best.address,
+        address=address,
         name=source.name if best is None else best.name,
-        there=best is not None,
+        there=best is not None or bool(other),
         make=make,
         dictionary=dictionary,
         model=model,
@@ -142,15 +140,28 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         root=str(root),
         features=source.dictionary.width,
         covering=best.tokens if best is not None and covering else 0,
+        other=other,
     )
 
 
-def _abouts(root: Path) -> Iterator[About]:
-    """What the store's indexes describe; broken ones are reported on the first page."""
-    for folder in (root / "artefacts" / "index").glob("*"):
-        if folder.suffix != ".partial":
-            with suppress(AssayError):
-                yield About.read(folder)
+def _before(whole: Mapping[str, Any], begun: Sequence[About]) -> list[dict[str, Any]]:
+    """The steps before the whole index, without those that what was `begun` makes needless."""
+    light = {**whole, "gradients": False, "ablate": 0}
+    quick = light | {"tokens": max(1, min(FIRST, whole["tokens"] // 4))}
+    read = {**whole, "ablate": 0, "measured": False}
+    first = read | {"tokens": INDEX_SHARD}
+    needed = (
+        (quick, (light != whole or whole["tokens"] > FIRST) and not begun),
+        (first, whole["tokens"] > INDEX_SHARD and not any(about.gradients for about in begun)),
+        (read, whole["gradients"] or whole["ablate"]),
+    )
+    return [step for step, is_needed in needed if is_needed]
+
+
+def _abouts(root: Path) -> list[About]:
+    """What the store's indexes describe, the newest first."""
+    entries = Library(root).look()[0]
+    return [entry.about for entry in sorted(entries, key=lambda entry: -entry.made)]
 
 
 def _covers(about: About, model: str, text: str, whole: Mapping[str, Any]) -> bool:
@@ -242,7 +253,7 @@ def _listen(
                 making.progress = replace(making.progress, failed=why)
                 return
             case "first":
-                making.there, first = True, False
+                making.there, making.other, first = True, "", False
                 making.made += 1
                 if making.made == len(request.steps) - 1:
                     making.lacks = request.lacks

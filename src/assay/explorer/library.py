@@ -61,10 +61,14 @@ class Making:
     made: int = 0
     """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)
+    other: str = ""
+    """That another text's index is shown until the start of this one is read."""
 
     @property
     def words(self) -> str:
         """Say what can be viewed already, and what is being done."""
+        if self.other:
+            return f"{self.name} {self.other}."
         if self.lacks:
             return (
                 f"{self.name} can be viewed, and its names and contexts are final; {self.lacks} "
@@ -194,9 +198,9 @@ class Library:
     def growing(self, address: str) -> Making | None:
         """Give the index at an address to which more is being added; None of any other."""
         making = self.making
-        if making is None or making.address != address or not making.there:
+        if making is None or making.address != address or making.other:
             return None
-        return None if making.progress.finished else making
+        return making if making.there and not making.progress.finished else None
 
     def provisional(self, address: str) -> bool:
         """Whether what the index at an address says will change, as more of its text is read."""

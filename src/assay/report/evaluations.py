@@ -311,7 +311,8 @@ def headline(entry: JSON, with_name: bool) -> str:
     estimated = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline next to what has one
     shown_rows = [r for r in estimated if r.interval] or estimated
-    text = ", ".join(f"{r.label} {r.estimate}" for r in shown_rows)
+    on = {"fvu": f" on {entry['tokens']:,} tokens"}  # baselines are measured on some of them
+    text = ", ".join(f"{r.label} {r.estimate}{on.get(r.name, '')}" for r in shown_rows)
     return f"{entry['name']}: {text}" if with_name else text
 
 

@@ -64,7 +64,7 @@ def _hinted(text: str) -> tuple[str, str | float]:
     if not equals or not value:
         raise AssayError(f"--hint is name=value, such as scale=12.5; got {text!r}")
     with suppress(ValueError):
-        return name, int(value) if name == "k" else float(value)
+        return name, int(value) if name in ("k", "context") else float(value)
     return name, value
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from assay.verbs.index import USUAL, Reading
 from assay.verbs.parts import Aside, Line
-from assay.verbs.verb import HERE, Answer, Door, Flag, Flat, Model, Place, Text, verb
+from assay.verbs.verb import HERE, Answer, Door, Flag, Flat, Model, Place, verb
 
 
 def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callable[[Any], None]:
@@ -37,7 +37,7 @@ def serve(
     /,
     *,
     model: Model = "smollm2",
-    text: Text = "stdlib",
+    text: str | None = None,
     reading: Annotated[Reading, Flat] = USUAL,
     host: str = "127.0.0.1",
     port: int | None = None,
@@ -54,6 +54,9 @@ def serve(
     ----------
     dictionary
         A dictionary to open; if it has no index yet, one is made in the background.
+    text
+        stdlib (Python code), docs (English docstrings), or a folder of text files. By default that
+        of the index that is there, or docs if the dictionary was trained on it, or stdlib.
     host
         The address to listen on. If other machines can reach it, a token is needed.
     port
@@ -77,8 +80,9 @@ def serve(
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
         has = f"has an index of {wanted.covering:,} tokens" if wanted.covering else "has an index"
-        done = f"{has}, and Assay adds what it lacks" if wanted.there else "is being indexed"
-        meanwhile = f"{wanted.name} {done}; Ctrl-C ends the server and the indexing"
+        done = f"is being indexed on {wanted.text}"
+        done = f"{has}, and Assay adds what it lacks" if wanted.there else done
+        meanwhile = f"{wanted.name} {wanted.other or done}; Ctrl-C ends the server and the indexing"
         if not wanted.make:
             meanwhile = f"{wanted.name} {has}, so no other is made" if wanted.covering else ""
     ready = opened(door, open, meanwhile)

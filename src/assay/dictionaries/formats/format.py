@@ -18,7 +18,7 @@ from jaxtyping import Float
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.formats.weights import settings, sha256
+from assay.dictionaries.formats.weights import settings, sha256, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
@@ -143,6 +143,8 @@ class Hints:
     """Active features per input, where a TopK file does not hold it."""
     threshold: float | None = None
     """Inference threshold, where a BatchTopK file holds none."""
+    context: int | None = None
+    """Tokens in a window in training."""
 
 
 @dataclass(frozen=True)
@@ -241,14 +243,16 @@ class Format:
         return reading.coder.dictionary(
             sites[0],
             sites[1] or ((UNKNOWN,) if reading.transcoder else ()),
-            _origin(self.name, source, reading),
+            _origin(self.name, source, reading, hints.context),
         )
 
 
-def _origin(format: str, source: Source, reading: Reading) -> dict[str, Any]:
+def _origin(format: str, source: Source, reading: Reading, context: int | None) -> dict[str, Any]:
     """Where a dictionary comes from, as plain JSON. What Assay knew of the training text when it
     wrote the file, is known again."""
-    config = source.config if reading.config is None else reading.config
+    config = dict(source.config if reading.config is None else reading.config)
+    if context is not None:
+        config["context_size"] = whole(context, "context", source.file, 10**6)
     ours = config.get("assay_origin")
     text = ours.get("trained_on") if isinstance(ours, Mapping) else None
     plain = json.loads(

@@ -27,6 +27,7 @@ def load(
     architecture: str | None = None,
     k: int | None = None,
     threshold: float | None = None,
+    context: int | None = None,
 ) -> Dictionary:
     """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, Gemma Scope or
     Llama Scope, one of ours, or a state dict of one's own; or a published one by its name, once
@@ -48,7 +49,7 @@ def load(
         )
     if format is not None and format not in known():
         raise DataError(f"no format {format!r}; {nearest(format, known())}")
-    hints = Hints(site, site_out, scale, architecture, k, threshold)
+    hints = Hints(site, site_out, scale, architecture, k, threshold, context)
     try:
         return _opened(path, None if format is None else known()[format], hints)
     except OSError as error:
