@@ -3,6 +3,7 @@ which it is known what tells two labels apart."""
 
 import json
 import math
+import re
 import zipfile
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_what_tells_as_much_makes_a_probe_unspecific(name):
     lacking = [c for c in ("embedding", "untrained") if f"no control {c}:" in " ".join(p.notes)]
     reason = f" ({p.reason})" if p.reason else ""
     if p.outcome == "holds" and lacking:
-        reason = f" (without the control{'s' * (lacking[1:] != [])} {' and '.join(lacking)})"
+        reason = f", without the control{'s' * (lacking[1:] != [])} {' and '.join(lacking)}"
     assert f"{p.outcome}{reason}: auroc > 0.8" == p.headline().splitlines()[-1]
     assert p.estimate == p.judged.estimate
     assert p.interval == (p.judged.low, p.judged.high)
@@ -402,7 +403,7 @@ def test_a_probe_shows_its_sentence(tmp_path):
     p = assay.check_probe(
         PLANTED, Y, groups=GROUPS, sentence=said, holds="auroc > 0.8", ledger=False
     )
-    held = "holds (without the controls embedding and untrained)"
+    held = "holds, without the controls embedding and untrained"
     assert p.headline().splitlines()[0] == f"{held}: {said} (auroc > 0.8)"
     assert said in p._repr_html_() and said in repr(p)
     path = p.save(tmp_path / "p.assay")
@@ -667,6 +668,8 @@ def test_a_control_below_chance_is_said_to_be_judged_by_near_copies_of_the_other
     apart = assay.check_probe(x, y, texts=texts)
     (note,) = (n for n in apart.notes if n.startswith("below chance: bag"))
     assert "groups=" in note and "permuted" not in note
+    i, j = map(int, re.findall(r"row (\d+)", note))
+    assert i // 2 == j // 2 and f"row {i} “{texts[i]}” and row {j} “{texts[j]}”" in note
     together = assay.check_probe(x, y, texts=texts, groups=np.arange(24) // 2)
     assert not any(n.startswith("below chance") for n in together.notes)
 

@@ -465,7 +465,7 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     (listed,) = re.findall("<tr>.*?</tr>", index.partition("<tbody>")[2], re.DOTALL)
     row = " ".join(re.sub("<[^>]*>", " ", listed).split())
     assert (
-        row.startswith("● holds It doubles holds if effect is above 3 6.5 [")
+        row.startswith("● holds It doubles double holds if effect is above 3 6.5 [")
         and "12 prompts" in row
         and "✓" in row
     )
@@ -486,10 +486,10 @@ def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_pat
         p = assay.check_probe(X, y, sentence=name, holds=holds, ledger=False)
         path = p.save(tmp_path / f"{name}.assay")
         assert main(["report", str(path), "--out", str(tmp_path)]) == 0
-    undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "holds" in row)
+    undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "● holds" in row)
     without = "without the controls embedding and untrained"
-    assert f"● holds sure holds if auroc is above 0.7 {without} " in holds
-    said = rf"undecided open holds if auroc is above 0\.999 undecided: [^;]*; {without} [01]"
+    assert f"● holds sure sure holds if auroc is above 0.7 {without} " in holds
+    said = rf"undecided open open holds if auroc is above 0\.999 undecided: [^;]*; {without} [01]"
     assert re.search(said, undecided)
     assert (
         "It holds if <code>auroc</code> is above 0.7." in (tmp_path / "sure-check.html").read_text()

@@ -467,6 +467,24 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
     assert statements.below(few)[0] == f"note: {near}", "which bears on what the control shows"
 
 
+def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
+    data = sample.result()
+    arm = tables.rows(data)[0].checked[0].arm
+    made = f"claim 1: the control {arm} makes the change in blocks 13, 29"
+    for note, place in (
+        (made, f"{arm} (blocks 13, 29)"),
+        (
+            f"{made}, next to its own block 28, which may do nearly the same",
+            f"{arm} (blocks 13, 29)",
+        ),
+        (f"{made} (for layer 0); block 2 (for layer 3)", arm),
+    ):
+        placed = structs.replace(data, notes=(note,))
+        assert tables.rows(placed)[0].checked[0].named == place
+        assert f" {place} " in re.sub(r"\s+", " ", tables.text(placed, verbose=True))
+        assert f'<th scope="row">{place}</th>' in pages.page(placed)
+
+
 def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
     note = "the 32 prompts are combinations (8 of a × 4 of b), so; the 4 values of b are few"
     claim = {"claim": "new.x - old.x > 0", "unit": "seed"}

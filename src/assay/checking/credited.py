@@ -347,7 +347,8 @@ def _matched(
         return credited
     number = options.draws or (others if others <= FEW_OTHERS else DRAWS)
     draws = picks.matched(named, pool, [*sizes.values()], number, blocks=blocks)
-    credited.add(replace(control, why=_others(kind, blocks, sizes)), *draws)
+    inside = blocks and {x[0] for draw in draws for x in draw} <= {x[0] for x in named}
+    credited.add(replace(control, why=_others(kind, inside, sizes)), *draws)
     if len(named) == 1:
         credited.notes.append(_tried(len(draws), others))
     if not sizes and len(draws) < others:
@@ -375,12 +376,13 @@ def _tried(draws: int, others: int) -> str:
     return f"{draws} of the {others:,} others in of= were tried; {more}"
 
 
-def _others(kind: str, blocks: bool, sizes: Mapping[str, Any]) -> str:
-    """Say what others of a pool would explain, and in what they are matched."""
+def _others(kind: str, inside: bool, sizes: Mapping[str, Any]) -> str:
+    """Say what others of a pool would explain, whether all are in the blocks of what is credited,
+    and in what they are matched."""
     noun = f"equally many other {kind}" if kind.endswith("s") else f"another {kind}"
     alike = " and ".join(word for name, word in MATCHED.items() if name in sizes)
     has = "have" if kind.endswith("s") else "has"
-    where = " of these blocks" if blocks else ""
+    where = " of these blocks" if inside else ""
     return f"{noun}{where}{f', matched in {alike},' if alike else ''} {has} the effect"
 
 

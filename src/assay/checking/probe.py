@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -244,8 +245,9 @@ class ProbeCheck(Concluded):
         too = self._satisfying
         satisfy = "satisfy" if too[1:] else "satisfies"
         found = f"{plural('control', len(too))} {listed(too)} {satisfy} the claim" * bool(too)
-        why = "; ".join(filter(None, (self.reason, found, self.caveat)))
-        verdict = f"{given}{self.outcome}{f' ({why})' * bool(why)}: {self.question.words}"
+        why = "; ".join(filter(None, (self.reason, found)))
+        outcome = ", ".join(filter(None, (self.outcome, self.caveat)))
+        verdict = f"{given}{outcome}{f' ({why})' * bool(why)}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
         if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
@@ -274,14 +276,9 @@ class ProbeCheck(Concluded):
 
     @property
     def caveat(self) -> str:
-        """Say how many controls are no test, and which ones of the model an outcome lacks that they
-        may change; "" of another."""
-        if self.outcome not in ("holds", "undecided") or self._satisfying:
-            return ""
-        count = _count_below(self.arms)
-        new = count and count not in self.reason
-        said = [f"{count}, which rules out little: {ONE_GROUP}"] if new else []
-        return "; ".join([*said, *([f"without {self._absent_ones}"] if self.absent else [])])
+        """Say which controls of the model an outcome lacks that they may change; "" of another."""
+        may_change = self.outcome in ("holds", "undecided") and not self._satisfying
+        return f"without {self._absent_ones}" if self.absent and may_change else ""
 
     @property
     def _absent_ones(self) -> str:
@@ -435,7 +432,9 @@ def check_probe(
         rows.notes.extend([*verdict.warnings, *verdict.notes])
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
     shared = [] if groups is None or texts is None else _shared_words(texts, rows, names)
-    warnings = [*_said_below(arms, shared), *_combined(texts, groups)]
+    below = [r for c, r in readers.items() if c.name in below_chance(arms) and callable(r)]
+    pair = _closest(rows, below[0], texts) if below else ""
+    warnings = [*_said_below(arms, shared, pair), *_combined(texts, groups)]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -615,15 +614,29 @@ def _count_below(arms: pd.DataFrame) -> str:
     return f"{count} of {len(arms) - 1} controls {be} below chance" if count else ""
 
 
-def _said_below(arms: pd.DataFrame, shared: Sequence[str]) -> list[str]:
-    """A note on controls that are below chance, and on which words of near-copies are the cause."""
+def _said_below(arms: pd.DataFrame, shared: Sequence[str], pair: str) -> list[str]:
+    """A note on controls that are below chance, with the `pair` of rows to look at, and on which
+    words of near-copies are the cause."""
     below = below_chance(arms)
     cause = f"; groups share {', '.join(shared)}" * bool(shared)
     return [
-        f"below chance: {', '.join(below)}; this happens if a row is judged by what was learned "
-        f"from its near-copies, which have the other label{cause}: {ONE_GROUP}"
+        f"below chance: {', '.join(below)}, which rules out little; this happens if a row is "
+        f"judged by what was learned from its near-copies, which have the other label{cause}. The "
+        f"most alike are {pair}: if these are near-copies, give each set one group (groups=)"
         for _ in below[:1]
     ]
+
+
+def _closest(rows: _Rows, reader: Kernel, texts: Sequence[str] | None) -> str:
+    """Name the two rows of different groups and labels that are most alike in what a control
+    reads."""
+    inner = reader(np.arange(len(rows.x)))
+    norms = np.sqrt(np.maximum(np.diag(inner), 1e-12))
+    apart = (rows.group[:, None] != rows.group) & (rows.positive[:, None] != rows.positive)
+    alike = np.where(apart, inner / np.outer(norms, norms), -np.inf)
+    pair = np.unravel_index(alike.argmax(), alike.shape)
+    says = [f" “{shorten(str(texts[i]), 60)}”" if texts is not None else "" for i in pair]
+    return " and ".join(f"row {i}{text}" for i, text in zip(pair, says, strict=True))
 
 
 def _shared_words(texts: Sequence[str], rows: _Rows, names: Mapping[str, str]) -> list[str]:
@@ -953,8 +966,8 @@ def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
     if len(far := np.flatnonzero(off > HUGE * np.median(off))):
         notes.append(
             f"{len(far)} of {len(x):,} rows, such as row {far[0]}, are more than {HUGE} times as "
-            "far from the median row as is usual, and the probe follows them: a BOS token, or an "
-            "overflow?"
+            "far from the median row as is usual, and the probe follows them: a BOS token, a "
+            "mean over tokens that includes the first one, or an overflow?"
         )
     if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y, group):
         notes.append(

@@ -123,7 +123,8 @@ class Question:
     def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
         without what is credited: undecided if parts are taken out, which then had nothing to carry.
-        Else with a note: what is put in can lower a 0, and log-probabilities are always below."""
+        Else with a note, as what is put in can lower a 0. What is always below 0 is left as it is:
+        it may be a log-probability."""
         parsed = parse(self.holds)
         stem = parsed.columns[0].name.removesuffix(ENDS[0]).removesuffix(ENDS[1])
         numbers = [f"{stem}{end}" for end in ENDS]
@@ -138,7 +139,12 @@ class Question:
         falls = compared(1.0, 1.0) == 0 and (fallen > 0 < parsed.low or fallen < 0 > parsed.high)
         by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
         before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
+<<<<<<< HEAD
         if not falls or verdict.outcome not in ("fails", "undecided"):
+=======
+        is_open = verdict.outcome in ("fails", "undecided") and before.low <= 0
+        if not falls or not is_open or (by_unit.max() < 0).all():
+>>>>>>> w4
             return verdict
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
         if not before.low <= 0:
@@ -149,13 +155,11 @@ class Question:
             return structs.replace(verdict, notes=(*verdict.notes, note))
         is_below = bool((by_unit.max() < 0).all())
         undone = verdict.reason in UNLESS_HOLDS or verdict.reason.startswith("control ")
-        if self.credits in TAKEN_OUT and undone and not is_below:
+        if self.credits in TAKEN_OUT and undone:
             words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
             return structs.replace(verdict, outcome="undecided", reason=NO_LEAD, price=Price(words))
-        if_lead = "always below 0: if it is a lead, and not a log-probability"
-        if not is_below:
-            if_lead = "not clearly above 0: if it is a lead that the change should take away"
-        note = f"{shown}, {if_lead}, there was none to lose"
+        if_lead = "if it is a lead that the change should take away, there was none to lose"
+        note = f"{shown}, not clearly above 0: {if_lead}"
         return structs.replace(verdict, notes=(*verdict.notes, note))
 
     def texts(self, rows: pd.DataFrame) -> dict[str, str]:

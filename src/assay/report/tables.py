@@ -66,6 +66,8 @@ ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
 AGAIN = re.compile(r"(?:it|the same \w+) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
 """A line on an earlier verdict on the same claim."""
+PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
+"""A note on the blocks in which a control makes the change, at whatever level."""
 STYLES = {
     "holds": "green",
     "fails": "red",
@@ -112,6 +114,13 @@ class Control:
     few: str = ""
     """Of a control whose interval shows how it comes out, though it has too few units for a
     verdict: "15 pairs; a verdict needs 20"."""
+    place: str = ""
+    """Where it makes the change, if that is at another layer: "blocks 13, 14, 29"."""
+
+    @property
+    def named(self) -> str:
+        """Its name, with its place: "no_mlp/layer (blocks 13, 14, 29)"."""
+        return f"{self.arm} ({self.place})" if self.place else self.arm
 
     @property
     def met(self) -> bool | None:
@@ -134,7 +143,7 @@ class Control:
             came = self.state
         else:
             came = CHECK_WORDS[self.met] + self._judged_by
-        return f"{kind} {self.arm} {self.numbers}: {came}" + f" ({self.few})" * bool(self.few)
+        return f"{kind} {self.named} {self.numbers}: {came}" + f" ({self.few})" * bool(self.few)
 
     @property
     def remark(self) -> str:
@@ -386,10 +395,16 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
-    every = [row(s) for s in data.statements]
+    places = {m[1]: m[2] for m in map(PLACED.search, data.notes) if m}
+    every = [_placed(row(s), places) for s in data.statements]
     now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
     before = (earlier(r.outcome, data.changed, r.text) for r in every)
     return [replace(r, now=x, earlier=y) for r, x, y in zip(every, now, before, strict=True)]
+
+
+def _placed(r: Row, places: Mapping[str, str]) -> Row:
+    """The row with the place of each control that has one."""
+    return replace(r, controls=tuple(replace(c, place=places.get(c.arm, "")) for c in r.controls))
 
 
 def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
