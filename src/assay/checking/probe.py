@@ -634,7 +634,7 @@ def _closest(rows: _Rows, reader: Kernel, texts: Sequence[str] | None) -> str:
     norms = np.sqrt(np.maximum(np.diag(inner), 1e-12))
     apart = (rows.group[:, None] != rows.group) & (rows.positive[:, None] != rows.positive)
     alike = np.where(apart, inner / np.outer(norms, norms), -np.inf)
-    pair = np.unravel_index(alike.argmax(), alike.shape)
+    pair = [int(i) for i in np.unravel_index(alike.argmax(), alike.shape)]
     says = [f" “{shorten(str(texts[i]), 60)}”" if texts is not None else "" for i in pair]
     return " and ".join(f"row {i}{text}" for i, text in zip(pair, says, strict=True))
 

@@ -139,12 +139,8 @@ class Question:
         falls = compared(1.0, 1.0) == 0 and (fallen > 0 < parsed.low or fallen < 0 > parsed.high)
         by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
         before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
-<<<<<<< HEAD
-        if not falls or verdict.outcome not in ("fails", "undecided"):
-=======
-        is_open = verdict.outcome in ("fails", "undecided") and before.low <= 0
+        is_open = verdict.outcome in ("fails", "undecided")
         if not falls or not is_open or (by_unit.max() < 0).all():
->>>>>>> w4
             return verdict
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
         if not before.low <= 0:
@@ -153,7 +149,6 @@ class Question:
                 return verdict
             note = f"{shown}: if it is a lead, the loss of all of it would not satisfy the claim"
             return structs.replace(verdict, notes=(*verdict.notes, note))
-        is_below = bool((by_unit.max() < 0).all())
         undone = verdict.reason in UNLESS_HOLDS or verdict.reason.startswith("control ")
         if self.credits in TAKEN_OUT and undone:
             words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
