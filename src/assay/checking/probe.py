@@ -142,7 +142,7 @@ class Question:
         tested = len(others) == len(self.reads_words) or not silent
         if verdict is None or verdict.outcome != "holds" or tested:
             return arms, verdict
-        reason = f"no control that reads words is a test: {_count_below(arms)}"
+        reason = "no control that reads words is a test: none is above chance"
         price = Price(f"more groups do not help: {ONE_GROUP}")
         return arms, structs.replace(verdict, outcome="undecided", reason=reason, price=price)
 
@@ -431,10 +431,7 @@ def check_probe(
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend([*verdict.warnings, *verdict.notes])
         rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
-    shared = [] if groups is None or texts is None else _shared_words(texts, rows, names)
-    below = [r for c, r in readers.items() if c.name in below_chance(arms) and callable(r)]
-    pair = _closest(rows, below[0], texts) if below else ""
-    warnings = [*_said_below(arms, shared, pair), *_combined(texts, groups)]
+    warnings = [*_below(below_chance(arms), rows, readers, texts), *_combined(texts, groups)]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -607,52 +604,25 @@ def below_chance(arms: pd.DataFrame) -> list[str]:
     return [*map(str, arms.loc[below, "arm"])]
 
 
-def _count_below(arms: pd.DataFrame) -> str:
-    """Say how many controls are below chance; "" where none is."""
-    count = len(below_chance(arms))
-    be = "is" if count == 1 else "are"
-    return f"{count} of {len(arms) - 1} controls {be} below chance" if count else ""
-
-
-def _said_below(arms: pd.DataFrame, shared: Sequence[str], pair: str) -> list[str]:
-    """A note on controls that are below chance, with the `pair` of rows to look at, and on which
-    words of near-copies are the cause."""
-    below = below_chance(arms)
-    cause = f"; groups share {', '.join(shared)}" * bool(shared)
-    return [
-        f"below chance: {', '.join(below)}, which rules out little; this happens if a row is "
-        f"judged by what was learned from its near-copies, which have the other label{cause}. The "
-        f"most alike are {pair}: if these are near-copies, give each set one group (groups=)"
-        for _ in below[:1]
-    ]
-
-
-def _closest(rows: _Rows, reader: Kernel, texts: Sequence[str] | None) -> str:
-    """Name the two rows of different groups and labels that are most alike in what a control
-    reads."""
+def _below(below: list[str], rows: _Rows, readers: Mapping[Control, Any], texts: Any) -> list[str]:
+    """A note on controls that are below chance, with the two rows of different groups and labels
+    that are most alike in what the first of them reads."""
+    reader = next((r for c, r in readers.items() if c.name in below), None)
+    if reader is None:
+        return []
     inner = reader(np.arange(len(rows.x)))
     norms = np.sqrt(np.maximum(np.diag(inner), 1e-12))
     apart = (rows.group[:, None] != rows.group) & (rows.positive[:, None] != rows.positive)
     alike = np.where(apart, inner / np.outer(norms, norms), -np.inf)
-    pair = [int(i) for i in np.unravel_index(alike.argmax(), alike.shape)]
-    says = [f" “{shorten(str(texts[i]), 60)}”" if texts is not None else "" for i in pair]
-    return " and ".join(f"row {i}{text}" for i, text in zip(pair, says, strict=True))
-
-
-def _shared_words(texts: Sequence[str], rows: _Rows, names: Mapping[str, str]) -> list[str]:
-    """The words that have one label in one group and the other in another, those of the fewest
-    groups first: “cold” (positive in group 'hot', negative in group 'dark')."""
-    labels: dict[str, dict[int, set[bool]]] = {}
-    for text, group, positive in zip(texts, rows.group, rows.positive, strict=True):
-        for word in {*reading.words_of(str(text))}:
-            labels.setdefault(word, {}).setdefault(int(group), set()).add(bool(positive))
-    shared = []
-    for word, of in sorted(labels.items(), key=lambda item: len(item[1])):
-        yes, no = ([g for g, found in of.items() if found == {label}] for label in (True, False))
-        if yes and no and 2 * len(of) <= len(names):
-            where = f"positive in {names[str(yes[0])]}, negative in {names[str(no[0])]}"
-            shared.append(f"“{word}” ({where})")
-    return shared[:2]
+    pair = map(int, np.unravel_index(alike.argmax(), alike.shape))
+    words = [f" “{shorten(str(t), 60)}”" for t in ([] if texts is None else texts)]
+    says = (f"row {i}{words[i] if words else ''}" for i in pair)
+    return [
+        f"below chance: {', '.join(below)}, which rules out little; this happens if a row is "
+        "judged by what was learned from its near-copies, which have the other label. The most "
+        f"alike are {' and '.join(says)}: if these are near-copies, give each set one group "
+        "(groups=)"
+    ]
 
 
 def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list[str]:

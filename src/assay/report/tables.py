@@ -396,15 +396,15 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
     places = {m[1]: m[2] for m in map(PLACED.search, data.notes) if m}
-    every = [_placed(row(s), places) for s in data.statements]
+
+    def placed(r: Row) -> Row:
+        made = (replace(c, place=places.get(c.arm, "")) for c in r.controls)
+        return replace(r, controls=tuple(made))
+
+    every = [placed(row(s)) for s in data.statements]
     now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
     before = (earlier(r.outcome, data.changed, r.text) for r in every)
     return [replace(r, now=x, earlier=y) for r, x, y in zip(every, now, before, strict=True)]
-
-
-def _placed(r: Row, places: Mapping[str, str]) -> Row:
-    """The row with the place of each control that has one."""
-    return replace(r, controls=tuple(replace(c, place=places.get(c.arm, "")) for c in r.controls))
 
 
 def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
