@@ -1,5 +1,6 @@
 """A claim about a table is saved with its rows: the file is judged again, and becomes a page."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -57,6 +58,22 @@ def test_a_file_whose_rows_were_changed_is_refused(file, capsys):
     write(path, parts)
     assert main(["verify", str(path)]) == 2
     assert "is not a file that a check was saved to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["verdict", "control"])
+def test_a_file_that_states_other_numbers_than_its_rows_give_is_named(file, capsys, part):
+    path, _ = file
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    content = json.loads(parts["check.json"])
+    judged = content["verdict"]
+    stated = judged if part == "verdict" else judged["controls"]["relu-again"]
+    before, stated["low"] = stated["low"], stated["low"] - 0.001
+    write(path, parts | {"check.json": json.dumps(content)})
+    assert main(["verify", str(path)]) == 1
+    whose = {"verdict": "the claim", "control": "relu-again"}[part]
+    expected = f"  low of {whose}: stated as {stated['low']}, but it is {before}\n"
+    assert capsys.readouterr().out.endswith(f"all that it states.\n{expected}")
 
 
 def test_an_estimate_has_no_verdict_to_save(capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from assay.core.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from assay.core.results import Judged
 
 SCHEMA = 1
 PROBE, TABLE = "probe", "table"
@@ -46,6 +49,25 @@ def read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
             return content, pd.read_csv(numbers, float_precision="round_trip")
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError, UnicodeDecodeError) as e:
         raise wrong(path, e) from e
+
+
+def differing(path: Path, judged: Judged) -> list[str]:
+    """Say which numbers a file states of a verdict and its controls that its rows do not give."""
+    stated, now = read(path)[0]["verdict"], judged.to_json()
+    pairs = {"the claim": (stated, now)}
+    pairs |= {name: (x, now["controls"].get(name, {})) for name, x in stated["controls"].items()}
+    return [
+        f"{key} of {name}: stated as {before.get(key)}, but it is {after.get(key)}"
+        for name, (before, after) in pairs.items()
+        for key in ("outcome", "estimate", "low", "high")
+        if not _alike(before.get(key), after.get(key))
+    ]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two entries are equal, numbers but for what another processor may change."""
+    both = isinstance(a, float | int) and isinstance(b, float | int)
+    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) if both else a == b
 
 
 def wrong(path: Path, why: Exception) -> DataError:

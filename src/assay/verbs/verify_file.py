@@ -52,17 +52,24 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
 
 
 def of_check(path: Path) -> Answer[Judged]:
-    """Judge the numbers of a saved check again. Raises: DataError where they do not give the
-    verdict that the file states."""
+    """Judge the numbers of a saved check again, and report where the file states others. Raises:
+    DataError where they do not give the verdict that the file states."""
+    from assay.checking import saved
     from assay.checking.of_table import JudgedTable
     from assay.checking.result import Check
     from assay.report.checks import load
     from assay.verbs.check import words
 
-    same = "The numbers in the file give the verdict that it states."
     check = load(path)
+    wrong = saved.differing(path, check.judged) if check.judged else []
+    last = ["The numbers in the file give the verdict that it states."]
+    if wrong:
+        why = "The file was changed, or judged by an older version: its numbers do not give"
+        last = [f"{why} all that it states.", *(f"  {line}" for line in wrong)]
     if isinstance(check, JudgedTable):
         judged = structs.replace(check.judged, notes=(*check.judged.notes, *check.notes))
-        return Answer(judged, [ResultData(verdicts=(judged,)), *known(judged), same])
+        return Answer(
+            judged, [ResultData(verdicts=(judged,)), *known(judged), *last], int(bool(wrong))
+        )
     shown = words(check) if isinstance(check, Check) else map(Line, repr(check).split("\n"))
-    return Answer(check.judged, [*shown, same])
+    return Answer(check.judged, [*shown, *last], int(bool(wrong)))

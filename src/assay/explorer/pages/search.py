@@ -152,7 +152,11 @@ def _by_token(
         shown["note"] = f"No feature has a token “{text}” itself among its ten most {by}."
     if is_other:
         how = "contains it" if _match(word, text) else "differs in capitals"
-        shown["note"] += f" The list below is of “{word.strip()}”, which {how}."
+        found = any(each["total"] for each in shown["lists"])
+        said = (
+            "The list below is of {}, which {}." if found else "{}, which {}, is not listed either."
+        )
+        shown["note"] += f" {said.format(f'“{word.strip()}”', how)}"
     if by == "token" and not any(each["total"] for each in shown["lists"]):
         shown |= _elsewhere(index, base, asked, same)
     return shown
