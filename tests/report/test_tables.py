@@ -154,6 +154,7 @@ def test_a_control_with_too_few_units_for_a_verdict_is_shown_as_its_interval_sho
         ("it was judged before pairs were added (undecided): c: more", "undecided"),
         ("the same sentence was judged earlier, in g15 (holds): c: more", ""),
         ("the same sentence was judged earlier, in g15 (fails): c: less", ""),
+        ("the same sentence was judged later, in g15 (undecided): c: more", ""),
         ("also judged on the same pairs, in g15: “c: more” (undecided; < -0.5)", ""),
     ],
 )

@@ -64,7 +64,7 @@ ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
-AGAIN = re.compile(r"(?:it|the same \w+) was judged .*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
+AGAIN = re.compile(r"(?:it|the same \w+) was judged (?!later).*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
 """A line on an earlier verdict on the same claim."""
 PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""

@@ -200,15 +200,15 @@ def _strongest(feature: Feature, name: Name) -> list[Piece]:
 
 def _worth(n: Row, about: About, growing: bool = False) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: as it was
-    measured by ablating it where that was done, else to first order, unless the ablations of other
-    features contradict such estimates; where none have checked them, it says so."""
+    measured by ablating it where that was done, else to first order, if the ablations of other
+    features support such estimates."""
     measured = _describe_effect(
         "Ablating it", n["importance"], n["importance_low"], n["importance_high"]
     )
-    if not measured and about.unreliable:
+    if not measured and (doubtful := doubt(about)):
         lacks = "was not ablated" if n["importance"] is None else "was ablated in too few documents"
-        why = f"it {lacks}, and first-order estimates are {about.doubt} here"
-        return f"Its effect on the loss is unknown: {why}."
+        estimates = doubtful.partition(" here:")[0] + " here" * about.unreliable
+        return f"Its effect on the loss is unknown: it {lacks}, and {estimates}."
     first_order = _describe_effect(
         "To first order, on all of the text, ablating it",
         *(n[f"gradient_{end}"] for end in ("active", "low", "high")),
@@ -225,8 +225,7 @@ def _worth(n: Row, about: About, growing: bool = False) -> str:
         else:
             why = "it was ablated in too few documents for an interval"
         return f"Its effect on the loss is unknown: {why}."
-    unchecked = doubt(about)
-    return measured or (f"{first_order} {unchecked.capitalize()}." if unchecked else first_order)
+    return measured or first_order
 
 
 def _describe_effect(
