@@ -5,6 +5,7 @@ import dataclasses
 import re
 import signal
 import time
+import types
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import tiny_models
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.data import corpus
+from assay.evaluation import file_statements
 from assay.explorer import background
 from assay.explorer.app import application
 from assay.explorer.library import Library, Making, Progress
@@ -412,10 +414,14 @@ def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
         )
 
 
-def test_the_usual_text_is_the_one_that_the_file_says_it_was_trained_on(world, tmp_path):
+def test_the_usual_text_is_the_one_that_the_file_says_it_was_trained_on(
+    world, tmp_path, monkeypatch
+):
+    of_docs = types.SimpleNamespace(fingerprint="of docs")
+    monkeypatch.setattr(file_statements, "load", {"docs": of_docs}.__getitem__)
     file, model = str(tmp_path / "one.safetensors"), str(world / "llama")
     for origin, text in (
-        ({"trained_on": {"corpus": corpus.load("docs").fingerprint}}, "docs"),
+        ({"trained_on": {"corpus": "of docs"}}, "docs"),
         ({"config": {"dataset_path": "docs"}}, "docs"),
         ({"trained_on": {"corpus": "of a folder"}}, "stdlib"),
         ({}, "stdlib"),
