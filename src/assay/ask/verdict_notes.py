@@ -28,22 +28,20 @@ from assay.controls import picks
 from assay.core.bands import AT
 from assay.core.claims import Claim
 from assay.core.columns import Column
-from assay.core.dependence import carries
+from assay.core.dependence import MOST_ANSWERS, carries
 from assay.core.digits import estimate
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import unmade
 from assay.core.nouns import plural
-from assay.core.reasons import NO_LEAD
+from assay.core.reasons import NO_LEAD, TRUE_UNCHANGED
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
 
 ENDS = ("first", "last")
 """The functions that give a level at which a condition is true."""
-MOST_ANSWERS = 5
-"""Up to so many answers are all that a task has, and no sample of them."""
 NAMED = 8
 """Up to this many draws are listed one by one; more are counted."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -236,10 +234,7 @@ def _of_no_change(questions: ModelStudy, asking: Asking | None, judged: Judged) 
     read, (low, high) = asking.read, judged.range
     known = judged.outcome != "fails" and len(read.columns) == len(unchanged) == 1
     if known and low <= read.parsed.walk(lambda _: unchanged[0]) <= high:
-        yield (
-            "a change that does nothing satisfies this claim, so its controls say little; claim a "
-            "difference between two changes, such as two layers, instead"
-        )
+        yield TRUE_UNCHANGED
 
 
 def _by_answer(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:

@@ -114,9 +114,9 @@ class Credited:
         things = [[_item(x) for x in thing] for thing in (given if several else [given])]
         shapes = {_shape(x) for x in self.pool}
         if not things or any(not x or {*map(_shape, x)} - shapes for x in things):
-            one = list(self.pool[:1])
+            example = list(self.pool[:1])
             raise DataError(
-                f"the control {name!r} is a list of {self.kind}, such as {one}, or a list of "
+                f"the control {name!r} is a list of {self.kind}, such as {example}, or a list of "
                 f"several such lists, got {given!r}"
             )
         return things
