@@ -2,6 +2,7 @@
 nowhere else."""
 
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -610,6 +611,61 @@ def test_the_number_at_each_of_two_answers_is_noted_and_first_where_it_contradic
     assert shown[0].startswith(contradicts) == (not known)
     eight = run(study(folder, "eight answers", CUT, "main.right > 1.5"), tmp_path)
     assert not any("where the answer is" in n for n in eight.notes)
+
+
+HALVED = """
+[[prompts]]
+text = "the {thing} was {adjective} and it is"
+file = "moods.csv"
+[[direction]]
+name = "mood"
+label = "label"
+site = "blocks.2.hook_resid_pre"
+difference = ["nice", "nasty"]
+[[intervene]]
+name = "erased"
+project_out = "mood"
+[[read]]
+name = "good"
+log_prob = " good"
+"""
+"""Rows of two moods, one half of which a direction is learned from."""
+
+
+def test_labels_that_the_mean_describes_none_of_are_claimed_one_by_one(folder, tmp_path):  # noqa: F811
+    """Without the mood, the planted model says good less often after a nice word and more often
+    after a nasty one. The advice is then followed, with a column that pairs the rows."""
+    holds = "erased.good - main.good < -0.1"
+    result = run(study(folder, "labels", HALVED, holds), tmp_path)
+    [judged] = result.judged
+    (note,) = [n for n in result.notes if "where label is" in n]
+    numbers = {k: float(x) for x, k in re.findall(r"(\S+) where \w+ is “(\w+)”", note)}
+    assert numbers["nice"] < -0.1 < 0.1 < numbers["nasty"] and note.endswith("describes neither")
+    assert judged.outcome == "undecided" and "more prompts do not help" in judged.price.text
+    words = re.search(
+        r"(split = .*?) and (levels = .*?) under prompts.* as in (\S+)$", str(judged.price.text)
+    )
+    rows = (folder / "moods.csv").read_text().splitlines()[1:]
+    pairs = [f"{row},{i % (len(rows) // 2)}" for i, row in enumerate(rows)]
+    (folder / "pairs.csv").write_text("\n".join(["thing,adjective,label,pair", *pairs]))
+    tables = HALVED.replace('moods.csv"', f'pairs.csv"\n{words[1]}\n{words[2]}')
+    alone = holds.replace("erased.good", words[3]).replace("main.good", "main.good[label=nice]")
+    [of_nice] = run(study(folder, "of one label", tables, alone), tmp_path).judged
+    assert of_nice.estimate < -0.1 and words[3] == "erased.good[label=nice]"
+    assert of_nice.outcome != "undecided" or "do not help" not in of_nice.price.text
+
+
+def test_the_price_counts_the_rows_that_are_only_learned_from(folder, tmp_path):  # noqa: F811
+    """Things differ from prompt to prompt, and the effect does not depend on them."""
+    of_things = HALVED.replace('"label"', '"thing"').replace('"nice", "nasty"', '"room", "meal"')
+    for learn, times in (("learn = 0.5", 2), ("learn = 0.6", 2.5)):
+        tables = of_things.replace('moods.csv"', f'moods.csv"\n{learn}')
+        [judged] = run(
+            study(folder, learn, tables, "erased.good - main.good < -0.3"), tmp_path
+        ).judged
+        counts = re.search(r"more prompts, (\d+) in all, (\d+) with the", judged.price.text)
+        assert int(counts[2]) == math.ceil(times * int(counts[1]))
+        assert int(counts[1]) == judged.n["prompt"] + judged.price.more
 
 
 @pytest.mark.parametrize(("end", "of_nothing"), [("> 2", True), ("< 2", False)])

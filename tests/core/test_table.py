@@ -1313,7 +1313,8 @@ def test_three_possible_answers_decide_only_where_one_of_them_has_another_outcom
     v = assay.judge(table, claim=f"main.x > {low}", **asked)
     assert v.outcome == outcome
     assert np.mean(x[1::3]) == pytest.approx(0.799, abs=5e-4)
-    named = [n for n in v.notes if n.startswith("the answers have different numbers")]
-    assert len(named) == (not fixed) and all("“b” 0.799" in n for n in named)
+    named = [n for n in v.notes if n.startswith("the number is ")]
+    assert len(named) == (not fixed)
+    assert all("0.799 where it is “b”" in n and n.endswith("none of them") for n in named)
     if outcome == "undecided":
         assert v.reason_in_words.startswith("not the same for all answers: with right “c”, the")

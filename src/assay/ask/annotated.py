@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from assay.ask import by_label
+from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.tables import Read
 from assay.ask.wording import Condition, condition
@@ -43,12 +45,14 @@ class Extreme(NamedTuple):
 
 
 def annotated(
-    reads: tuple[Read, ...], askings: Mapping[str, Asking], guess: str, s: Any, arms: Arms
+    questions: ModelStudy, askings: Mapping[str, Asking], guess: str, s: Any, arms: Arms
 ) -> Judged | Estimated:
     """A judged claim or an estimate with the unit of its measures, if its author gives none, the
-    level at which its extreme is, and the numbers of the unchanged model; `askings` by their
-    texts. `guess` says what `main` does where it is no model but a guess at a probe's labels."""
+    level at which its extreme is, the numbers of the unchanged model, and a price in rows;
+    `askings` by their texts. `guess` says what `main` does where it is no model but a guess at a
+    probe's labels."""
     statement = s.claim if isinstance(s, Judged) else s.statement
+    reads = questions.text.study.read
     unit = "" if s.unit not in ("", "1") else _unit(reads, statement, arms)
     taken = [] if getattr(s, "curve", None) else extremes(askings.get(s.text), statement, arms)
     its_extremes = [*taken]
@@ -65,6 +69,7 @@ def annotated(
     if guess:
         sides = {f"{guess} ({k})" if k.startswith("main.") else k: x for k, x in sides.items()}
     if isinstance(s, Judged):
+        s = by_label.priced(questions, askings.get(s.text), s, arms)
         s = msgspec.structs.replace(s, no_tests=dict(_alike(s, arms)))
     return msgspec.structs.replace(s, measured_in=unit, at=at, sides=sides)
 

@@ -265,7 +265,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
     guess = ""
     if isinstance(task, ProbeTask) and task.classes:
         guess = f"guessing the most frequent {task.table.label}"
-    study.annotate = partial(annotated, study.text.study.read, by_text, guess)
+    study.annotate = partial(annotated, study.asked, by_text, guess)
 
 
 def _scope(study: StudyDraft, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:

@@ -85,7 +85,7 @@ class StudyDraft:
             raise text.error((asks,), message)
         self.asked = ModelStudy(text)
         self.verdict_notes: Any = None
-        self.annotate: Any = partial(annotated, text.study.read, {}, "")
+        self.annotate: Any = partial(annotated, self.asked, {}, "")
         # the arms and measures that each statement reads, by its text
         self.columns: dict[str, list[tuple[str, str]]] = {}
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from assay.ask import by_label
 from assay.ask.annotated import extremes
-from assay.ask.measure import choosing, controls, damage, edges, interventions, reads, selecting
+from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
@@ -28,7 +29,6 @@ from assay.controls import picks
 from assay.core.bands import AT
 from assay.core.claims import Claim
 from assay.core.columns import Column
-from assay.core.dependence import MOST_ANSWERS, carries
 from assay.core.digits import estimate
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
@@ -112,7 +112,7 @@ def _of_claim(
     yield from _highest(asking, judged, arms)
     yield from _too_small(judged)
     yield from _leadless(questions, asking, judged, arms)
-    yield from _by_answer(questions, asking, judged)
+    yield from _by_label(questions, asking, judged, arms)
     yield from _of_no_change(questions, asking, judged)
     if judged.outcome == "holds" and judged.controls and all(map(judged.no_test, judged.controls)):
         yield (
@@ -237,33 +237,22 @@ def _of_no_change(questions: ModelStudy, asking: Asking | None, judged: Judged) 
         yield TRUE_UNCHANGED
 
 
-def _by_answer(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
-    """Give the number at each of the few right answers of a read, if it clearly differs between
+def _by_label(
+    questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
+) -> Iterator[str]:
+    """Give the number at each of the few right answers or labels, if it clearly differs between
     them, or if the outcome would be another at one of them."""
-    part, x = questions.by_label.get(judged.claim.of), np.array(judged.points)
-    task = part.task if part else None
-    is_mean = len(x) == len(judged.levels) > 0 and np.isclose(x.mean(), judged.estimate)
-    if asking is None or not isinstance(task, Task) or judged.units[:1] != (task.unit,):
-        return
-    (low, high), rows = judged.range, [task.prompts.rows[i] for i in task.rows]
-    for read in (r for r in task.reads if any(r.name == c.name for c in asking.read.columns)):
-        text = next(iter(controls.answers(read)), "")
-        answers = (row.fill_known(text).strip() for row in rows)
-        pairs = {*zip(task.prompts.units(task.rows), answers, strict=True)}
-        names, of = np.unique([dict(pairs)[u] for u in judged.levels], return_inverse=True)
-        few = is_mean and 1 < len(names) <= MOST_ANSWERS and np.bincount(of).min() > 1
-        if not few or len(pairs) > len(dict(pairs)):  # the rows of a unit have several
-            continue
-        means = {f"“{name}”": float(x[of == k].mean()) for k, name in enumerate(names)}
-        true = [name for name, mean in means.items() if low <= mean <= high]
-        false = [name for name in means if name not in true]
+    for split in by_label.splits(questions, asking, judged, arms):
+        low, high = judged.range
+        true = [f"“{name}”" for name, x in split.numbers.items() if low <= x <= high]
+        false = [f"“{name}”" for name in split.numbers if f"“{name}”" not in true]
         doubtful = {"holds": false, "unspecific": false, "fails": true}.get(judged.outcome)
-        if doubtful or carries(x, of):
-            is_true = f"the claim is {'not ' * (doubtful is false)}true where the answer is "
+        if doubtful or split.carries:
+            is_true = f"the claim is {'not ' * (doubtful is false)}true where {split.name} is "
             first = f"{is_true}{' or '.join(doubtful)}: " if doubtful else ""
-            each = ", ".join(f"{mean:.3g} where it is {name}" for name, mean in means.items())
-            yield f"{first}the number is {each.replace(' it ', ' the answer ', not doubtful)}"
-            return
+            is_said = split.alone in getattr(judged.price, "text", "")
+            then = f"; {split.alone}" * (split.apart and bool(true and false) and not is_said)
+            yield f"{first}{split.words}{then}"
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:

@@ -30,6 +30,8 @@ from assay.core.wordings import numbered, shared_words, spelling
 if TYPE_CHECKING:
     import pandas as pd
 
+    from assay.core.reading import Table
+
 TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
 """Columns that say in which order units were measured."""
 RUNS = frozenset(("seed", "seeds", "run"))
@@ -100,6 +102,14 @@ class Cells(NamedTuple):
     statistic: Statistic
     levels: Mapping[str, np.ndarray]
     """Of each unit the level that a cell has."""
+
+    @classmethod
+    def of(cls, table: Table, units: Sequence[str], statistic: Statistic) -> Cells:
+        """Give the numbers of a table cell by cell, without those that are missing."""
+        masks = [np.isnan(x).any(tuple(range(len(units), x.ndim))) for x in table.terms.values()]
+        there = np.nonzero(~np.logical_or.reduce(masks))
+        levels = {u: np.asarray(table.levels[u])[i] for u, i in zip(units, there, strict=True)}
+        return cls({k: x[there] for k, x in table.terms.items()}, statistic, levels)
 
     def places(self, unit: str) -> np.ndarray:
         """Number a unit's levels, from 0, in the order of `np.unique`."""
@@ -423,15 +433,19 @@ def answers(columns: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def by_answer(cells: Cells, unit: str, name: str, answer: Sequence[str]) -> Grouping:
-    """Give the grouping by the possible answers, of which `answer` is that of each unit: it has the
-    number of each, where those of few other values are replaced by an interval."""
+    """Give the grouping by the possible answers or labels, of which `answer` is that of each unit:
+    it has the number of each, where those of few other values are replaced by an interval."""
     of, values = numbered(answer), list(dict.fromkeys(answer))
     each = [of[cells.places(unit)] == k for k in range(len(values))]
     numbers = [number({k: x[own] for k, x in cells.terms.items()}, cells.statistic) for own in each]
-    shown = (f"“{v}” {x}" for v, x in zip(values, told_apart(*numbers), strict=True))
+    subjects = (name, *["it"] * len(values[1:]))
+    shown = zip(told_apart(*numbers), subjects, values, strict=True)
+    words = ", ".join(f"{x} where {subject} is “{v}”" for x, subject, v in shown)
+    none = "neither" if len(values) == 2 else "none of them"
+    apart = f"; the mean, {cells.values(unit).mean():.3g}, describes {none}"
     return Grouping(
         name,
-        f"the answers have different numbers: with {name} {', '.join(shown)}",
+        f"the number is {words}{apart * is_of_none(cells.values(unit), of)}",
         Limits(min(numbers), max(numbers)),
         carries(cells.values(unit), of),
         f"claim each value of {name} by itself",
@@ -725,6 +739,13 @@ def _pattern(x: np.ndarray, of: np.ndarray) -> float:
 def carries(values: np.ndarray, of: np.ndarray) -> bool:
     """Whether numbers show that groups have something in common."""
     return _variance(values, of)[0] < CARRIES
+
+
+def is_of_none(values: np.ndarray, of: np.ndarray) -> bool:
+    """Whether the mean lies outside the range of each group's numbers, so that it describes none
+    of the groups."""
+    ranges = ((values[of == k].min(), values[of == k].max()) for k in range(of.max() + 1))
+    return not any(low <= values.mean() <= high for low, high in ranges)
 
 
 def _variance(values: np.ndarray, of: np.ndarray) -> tuple[float, float]:

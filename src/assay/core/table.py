@@ -29,9 +29,9 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
+from assay.core.intervals import FEWEST, FOLD, fewest, shared_training
 from assay.core.nouns import all_of, plural
-from assay.core.reading import LEARNED, Others, Table, tabulate
+from assay.core.reading import LEARNED, Others, tabulate
 from assay.core.reasons import ANSWERS, GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
@@ -432,11 +432,11 @@ def _weigh(
 
     def cells_of(asked: _Question) -> dependence.Cells:
         if asked is question:
-            return _cells(judging.numbers(claim, arms), units, claim.statistic)
+            return dependence.Cells.of(judging.numbers(claim, arms), units, claim.statistic)
         value = _value(asked.parsed, asked.main)
         crossed = replace(claim, units=asked.axes, value=value, bounds=None)
         table = judging.numbers(crossed, _measured(asked, roles)[0])
-        return _cells(table, asked.axes, claim.statistic)
+        return dependence.Cells.of(table, asked.axes, claim.statistic)
 
     groupings = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
@@ -676,15 +676,6 @@ def _groupings(
                 crossed = cells_of(replace(question, axes=(*units, run)))
                 groupings += dependence.averaged(crossed, run, level)
     return groupings
-
-
-def _cells(table: Table, units: Names, statistic: Statistic) -> dependence.Cells:
-    """The numbers behind an interval, cell by cell, without those that are missing."""
-    factors = len(units)
-    missing = [np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in table.terms.values()]
-    there = np.nonzero(~np.logical_or.reduce(missing))
-    levels = {u: np.asarray(table.levels[u])[i] for u, i in zip(units, there, strict=True)}
-    return dependence.Cells({k: x[there] for k, x in table.terms.items()}, statistic, levels)
 
 
 def _question(
@@ -972,7 +963,7 @@ def _shared(question: _Question, statement: Estimate, number: Estimated, level: 
     def cells_of(asked: _Question) -> dependence.Cells:
         arms = Others(_read(asked)[0])
         table = tabulate(lambda: statement.value(arms), asked.axes, statement.text, arms)
-        return _cells(table, asked.axes, statement.statistic)
+        return dependence.Cells.of(table, asked.axes, statement.statistic)
 
     rows = question.of(question.compared)
     noted.check_copies(rows, question.axes, question.columns)

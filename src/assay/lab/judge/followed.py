@@ -5,6 +5,7 @@ with what it found and the code that judged."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -315,4 +316,5 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
             f"{arm}more {plural(price.factor, 2)} do not help in practice, as it would take "
             f"{fresh}; a new study needs units that vary less"
         )
-    return Price(f"{arm}a new study on {fresh}")
+    learned = re.search(r", [\d,]+ with the .* not measured", price.text)
+    return Price(f"{arm}a new study on {fresh}{learned[0] if learned else ''}")
