@@ -31,7 +31,7 @@ KEPT = CUT.replace('ablate = "zero"\nheads = ["1.1"]', 'keep = "most"') + (
     '\n[[direction]]\nname = "most"\ncomponents = 3\nposition = "all"\n'
     'site = "blocks.1.hook_resid_pre"\n'
 )
-FALLS = "claim 1: any other prompt's activations make 'right' fall; to claim that the"
+FALLS = "claim 1: any other prompt's activations may make 'right' fall; to claim that the"
 HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it would be enough"
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
@@ -611,6 +611,37 @@ def test_the_number_at_each_of_two_answers_is_noted_and_first_where_it_contradic
     assert shown[0].startswith(contradicts) == (not known)
     eight = run(study(folder, "eight answers", CUT, "main.right > 1.5"), tmp_path)
     assert not any("where the answer is" in n for n in eight.notes)
+
+
+@pytest.mark.parametrize(
+    ("fall", "outcome", "said"),
+    [(2, "unspecific", "activations make 'right' fall"), (12, "holds", ""), (30, "fails", "")],
+)
+def test_what_else_may_make_a_claim_true_is_said_until_a_control_or_the_verdict_shows_it(
+    fall,
+    outcome,
+    said,
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """Head 1.1 of the planted model carries the country: with that of the pair, the lead of the
+    city turns round, and with that of another prompt it is only lost."""
+    path = study(folder, f"falls by {fall}", PATCHED, f"main.right - changed.right > {fall}")
+    assert any(FALLS in remark for remark in catalogue.find(str(path)).remarks)
+    result = run(path, tmp_path)
+    [judged] = result.judged
+    assert judged.outcome == outcome
+    assert judged.controls["changed/unrelated"].outcome == ("holds" if said else "fails")
+    notes = [n for n in result.notes if "'right' fall" in n]
+    assert len(notes) == bool(said) and all(said in n for n in notes)
+
+
+def test_a_claim_of_no_effect_that_fails_has_no_note_on_how_it_may_be_true(folder, tmp_path):  # noqa: F811
+    path = study(folder, "no effect", CUT, "-0.1 < changed.right - main.right < 0.1")
+    assert any(NOTHING in remark for remark in catalogue.find(str(path)).remarks)
+    result = run(path, tmp_path)
+    assert result.judged[0].outcome == "fails"
+    assert not any("true if nothing happens" in note for note in result.notes)
 
 
 HALVED = """

@@ -249,6 +249,7 @@ def _note(study: StudyDraft, read: Sequence[Statement], made: Sequence[Claim | E
         )
         for s, statement in zip(read, made, strict=True)
     ]
+    askings = notes.with_idle(study.asked, askings)
     bearing = notes.of_study(study.asked, askings)
     for s in read:
         comparison = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())

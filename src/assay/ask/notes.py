@@ -81,14 +81,15 @@ class Asking:
 def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     """Give all notes of a study, each once."""
     notes: list[str] = []
-    for asking in _with_idle(questions, askings):
+    for asking in askings:
         notes += _tokens(questions, asking)
         notes += [f"{asking.where}: {words}" for words in asking.read.parsed.meant]
         if part := questions.by_label.get(asking.main):
-            of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
+            of_claim = list[str]()
             if asking.compared:
+                of_claim += [note for _, note in if_true(questions, part, asking)]
+                of_claim += _of_claim(questions, part, asking)
                 of_claim += of_input(part, asking.read.columns)
-                of_claim += of_none(part, questions.text.study.diff)
             of_claim += _by_place(questions, part, asking)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
@@ -121,7 +122,7 @@ def _absent(parts: Sequence[Part]) -> Iterator[str]:
             )
 
 
-def _with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:
+def with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:
     """The askings with the controls that say nothing about one on the same arm, since controls are
     written once for all of them."""
     idle: dict[str, list[str]] = {}
@@ -132,22 +133,26 @@ def _with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]
     return [replace(a, idle=tuple(dict.fromkeys(idle.get(a.main, ())))) for a in askings]
 
 
+def if_true(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[tuple[str, str]]:
+    """Give the notes on other reasons for which a claim may be true, which do not bear on one that
+    fails; each with the control that shows whether it is so, "" where none does."""
+    for note in _cannot(part, asking):
+        yield f"{part.label}/untrained", note
+    for note in _any_patch(questions, part, asking):
+        yield f"{part.label}/unrelated", note
+    by_name = [*_at_nothing(questions, part, asking), *_same_places(questions, part, asking)]
+    for note in (*by_name, *_general(questions, part, asking)):
+        yield note.partition(" ")[0], note
+    others = [*_nothing(questions, part, asking), *_any_size(asking), *_lowered(asking)]
+    others += [*_habit(part, asking), *_copied(part, asking), *_by_definition(part, asking)]
+    others += selection.note(part, asking.read) if questions.selects else ()
+    for note in (*others, *of_none(part, questions.text.study.diff)):
+        yield "", note
+
+
 def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    yield from _nothing(questions, part, asking)
-    yield from _cannot(part, asking)
-    yield from _any_patch(questions, part, asking)
-    yield from _any_size(asking)
-    yield from _at_nothing(questions, part, asking)
     yield from _each_by_itself(asking)
-    yield from _lowered(asking)
-    yield from _same_places(questions, part, asking)
-    yield from _general(questions, part, asking)
-    yield from _habit(part, asking)
     yield from _cancelling(questions, asking)
-    yield from _copied(part, asking)
-    yield from _by_definition(part, asking)
-    if questions.selects:
-        yield from selection.note(part, asking.read)
     if comparing.of_weights_alone(questions, part.label, asking.read):
         yield (
             "its numbers are of the weights alone, and the same for every prompt: so the interval "
@@ -287,7 +292,7 @@ def _any_patch(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[st
     name = falls_only(questions, part.label, asking.read)
     if name and any(p.label == f"{part.label}/unrelated" for p in questions.parts):
         yield (
-            f"any other prompt's activations make '{name}' fall; "
+            f"any other prompt's activations may make '{name}' fall; "
             f"{follows(questions, part.label, name)}"
         )
 

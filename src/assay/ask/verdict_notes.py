@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import by_label
+from assay.ask import by_label, notes
 from assay.ask.annotated import extremes
 from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
@@ -63,6 +63,10 @@ def lines(
     numbers = {a.where: i for i, j in enumerate(judged, 1) if (a := askings.get(j.claim.text))}
     not_run = {*questions.by_label} - {*arms}
     bearing = [line for line in bearing if line.partition(": ")[0] not in not_run]
+    for j in judged:
+        if asking := askings.get(j.claim.text):
+            known = dict(_known(questions, asking, j))
+            bearing = [*filter(None, (known.get(line, line) for line in bearing))]
     bearing += _selected(questions, arms)
     bearing += _unchanged(questions, askings.values(), arms)
     bearing += _never(askings.values(), arms)
@@ -72,6 +76,20 @@ def lines(
         for line, claims in by_line.items()
         if line not in bearing  # as the plan has said of a control that is left out
     ]
+
+
+def _known(questions: ModelStudy, asking: Asking, judged: Judged) -> Iterator[tuple[str, str]]:
+    """Give the lines of the plan on other reasons for which a claim may be true, in the words in
+    which they bear on its verdict: "" where it fails, or where a control shows that it is not
+    so."""
+    part = questions.by_label.get(asking.main)
+    for name, note in notes.if_true(questions, part, asking) if part else ():
+        control, line = judged.controls.get(name), f"{asking.where}: {note}"
+        came = control.outcome if control and not judged.no_test(name) else ""
+        is_void = "fails" in (judged.outcome, came)
+        is_void |= judged.outcome == "holds" and "cannot hold" in note
+        words = line.replace(" may make ", " make ") if came == "holds" else line
+        yield line, "" if is_void else words
 
 
 def _numbered(bearing: Sequence[str], numbers: Mapping[str, int]) -> Iterator[str]:
@@ -108,9 +126,10 @@ def _of_claim(
             drawn[name] = judged.controls[name]
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
         yield from _chosen(questions, part, arms[claim.of])
-    yield from _draws(drawn)
+    if judged.outcome != "fails":
+        yield from _draws(drawn)
+        yield from _too_small(judged)
     yield from _highest(asking, judged, arms)
-    yield from _too_small(judged)
     yield from _leadless(questions, asking, judged, arms)
     yield from _by_label(questions, asking, judged, arms)
     yield from _of_no_change(questions, asking, judged)
