@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from msgspec import structs
@@ -642,6 +643,39 @@ def test_a_claim_of_no_effect_that_fails_has_no_note_on_how_it_may_be_true(folde
     result = run(path, tmp_path)
     assert result.judged[0].outcome == "fails"
     assert not any("true if nothing happens" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("holds", "size"),
+    [
+        ("main.right - changed.right < 2", "between 2 and 4, its interval beyond 2"),
+        ("changed.right - main.right > -2", "between -2 and -4, its interval beyond -2"),
+    ],
+)
+def test_the_small_effect_that_a_claim_of_no_effect_needs_can_be_made_as_its_note_says(
+    holds,
+    size,
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """A twentieth of head 1.1 of the planted model is hardly any of the city's lead; noise in all
+    that the last token has takes more of it, the more there is."""
+    tables = CUT.replace('ablate = "zero"', "scale = 0.95")
+    [note] = [r for r in planned(folder, "no effect", tables, holds).remarks if NOTHING in r]
+    made = re.search(r'(name = "small"), (site = "\S+"), (position = -1), noise = 0.3', note)
+    swept = re.search(r"write (sweep = {.*?}) instead of noise", note)[1]
+    value = re.search(r'(value = ".*?"), (over = "noise")', note)
+    assert f" is {size}; to find it, " in note and value[1].count("small.right") == 1
+    small = "\n[[intervene]]\n" + "\n".join(made.groups())
+    path = study(folder, "doses", f"{tables}{small}\n{swept}\n", holds)
+    estimate = "\n".join(["[[estimate]]", 'text = "Doses"', *value.groups()])
+    path.write_text(f"{path.read_text()}\n{estimate}\n")
+    curve = run(path, tmp_path).findings[0].curve
+    assert (np.diff(np.abs(curve.estimate)) > 0).all(), "the more noise, the larger the effect"
+    asked = f'{holds}"\nviolations = ["small"]  # "'
+    path = study(folder, "with a dose", f"{tables}{small}\nnoise = 7\n", asked)
+    [judged] = run(path, tmp_path).judged
+    assert judged.outcome == "holds" and 2 < abs(judged.violations["small"].estimate) < 4
 
 
 HALVED = """

@@ -210,8 +210,32 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     elif not asking.violations and not asking.controls and done_by_none:
         yield (
             "the claim is also true if nothing happens: name under violations an arm with an "
-            "effect less than twice as large as the claim allows; it is then the control"
+            "effect that is larger than the claim allows, but less than twice as large; it is then "
+            f"the control{_dose(part, asking)}"
         )
+
+
+def _dose(part: Part, asking: Asking) -> str:
+    """What to write for an arm with a small effect, under a claim that a change has none, and how
+    to find out how small it is; "" where the arm is another model or the claim about a curve."""
+    task, parsed = part.task, asking.read.parsed
+    if not isinstance(task, Task) or task.intervention is None or parsed.together:
+        return ""
+    if any(c.over for c in parsed.columns):
+        return ""
+    first = interventions.at_first(task.intervention)
+    places = (*sites_of(first), *(f"blocks.{head}" for head in first.heads), "blocks.0")
+    site = re.findall(r"blocks\.\d+", " ".join(places))[0] + ".hook_resid_post"
+    place = ", position = -1" * all(r.position == -1 and not r.loss for r in _asked(task, asking))
+    end = parsed.high if math.isfinite(parsed.high) else parsed.low
+    own = rf"(?<![\w./]){re.escape(part.label)}(\.\w+)(?:\[[^\]]*\])?"
+    value = re.sub(own, r"small\1", parsed.quantity)
+    return (
+        f'. Such an arm may be [[intervene]] name = "small", site = "{site}"{place}, noise = 0.3, '
+        f"with the noise at which {value} is between {end:g} and {2 * end:g}, its interval beyond "
+        f"{end:g}; to find it, write sweep = {{ noise = [0.1, 0.2, 0.5, 1, 2, 5] }} instead of "
+        f'noise, and [[estimate]] value = "{value}", over = "noise"'
+    )
 
 
 def _more_elsewhere(part: Part, asking: Asking) -> str:

@@ -59,6 +59,8 @@ Walk = Callable[[Any], Any]
 
 SIGNS_TYPED = {"−": "-", "–": "-", "≤": "<=", "≥": ">=", "×": "*", "·": "*", "÷": "/"}
 """Signs that are not read, as texts and our own pages have them, and those that are."""
+_ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
+"""The comparisons with a number at the ends of a condition."""
 _LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]()]|(?<![<>=!])=(?!=)")  # quoted, brackets, = alone
 
 
@@ -226,6 +228,11 @@ class Parsed:
     def kind(self) -> str:
         """claim, or estimate where nothing is compared."""
         return "claim" if math.isfinite(self.low) or math.isfinite(self.high) else "estimate"
+
+    @property
+    def quantity(self) -> str:
+        """What is compared, as its author writes it."""
+        return _ENDS.sub("", self.text)
 
     @cached_property
     def arms(self) -> tuple[str, ...]:

@@ -62,8 +62,6 @@ ROLES = {"near": "control", "control": "control"}
 ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
 SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
-ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
-"""The comparisons with a number at the ends of a condition."""
 AGAIN = re.compile(r"(?:it|the same \w+) was judged (?!later).*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
 """A line on an earlier verdict on the same claim."""
 PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
@@ -678,7 +676,7 @@ def quantity(s: Judged | Estimated) -> str:
     condition = s.condition or s.text * (s.threshold_from == reasons.GIVEN)
     text, at, equal = condition.partition(" at equal ")
     with suppress(ClaimError):  # a sentence, in a file of an older version
-        return ENDS.sub("", parse(text).text) + at + equal
+        return parse(text).quantity + at + equal
     return ""
 
 
