@@ -568,6 +568,26 @@ def test_a_claim_whose_effect_goes_the_other_way_says_so(claim):
     assert too_small.outcome == "fails" and "opposite" not in str(too_small)
 
 
+@pytest.mark.parametrize(
+    ("condition", "unchanged", "is_opposite"),
+    [
+        ("patched.x < -0.5", 1.2, False),  # the patch has changed nothing
+        ("patched.x < -0.5", 0.5, True),
+        ("patched.x - 0.5 * main.x < 0", 2.4, False),
+        ("patched.x - main.x < 0", 2.4, True),
+        ("patched.x < -0.5", None, True),
+    ],
+)
+def test_what_changed_nothing_is_not_the_opposite_of_a_claim(condition, unchanged, is_opposite):
+    rows = {"arm": ["patched"] * 6 + ["again"] * 6, "seed": [*range(6)] * 2}
+    rows["x"] = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4, *[-2.1, -2.3, -2.2, -1.9, -2.0, -2.4]]
+    judged = judge(rows, claim="patched.x < -0.5", unit="seed", control="again")
+    assert judged.outcome == "fails" and 0.9 < judged.low < judged.high < 1.5
+    sides = {} if unchanged is None else {"main.x": unchanged}
+    judged = structs.replace(judged, condition=condition, sides=sides)
+    assert ("the opposite of what is claimed" in str(judged)) == is_opposite
+
+
 def test_a_control_that_changes_nothing_has_a_word_at_its_tick():
     rows = {"arm": ["new"] * 6 + ["new/idle"] * 6, "seed": [*range(6)] * 2}
     rows["x"] = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4, *[1e-9, -2e-9, 1e-9, 3e-9, -1e-9, 2e-9]]

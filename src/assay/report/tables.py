@@ -744,14 +744,26 @@ def power(v: Judged) -> str:
 
 
 def opposite(v: Judged) -> str:
-    """Say that a claim fails with its whole interval on the other side of 0 than its range; "" of
-    any other."""
-    low, high = v.range
-    below = low >= 0 and v.high < 0
-    if v.outcome != "fails" or not (below or (high <= 0 and v.low > 0)):
+    """Say that a claim fails with its whole interval on the other side of 0, and of no change, than
+    its range; "" of any other."""
+    (low, high), still = v.range, _without_change(v)
+    below = low >= 0 and v.high < min(0, still)
+    if v.outcome != "fails" or not (below or (high <= 0 and v.low > max(0, still))):
         return ""
     side = "below" if below else "above"
     return f"the whole interval is {side} 0: the opposite of what is claimed"
+
+
+def _without_change(v: Judged) -> float:
+    """What the number of a claim would be if every arm were the unchanged model; 0 where that is
+    not known."""
+    from assay.core.expression import parse
+
+    unchanged = [x for name, x in v.sides.items() if name.startswith("main.") and is_known(x)]
+    with suppress(ClaimError):
+        if unchanged:
+            return float(parse(v.condition.partition(" at equal ")[0]).walk(lambda _: unchanged[0]))
+    return 0.0
 
 
 def agreed(v: Judged) -> str:
