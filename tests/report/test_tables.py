@@ -588,6 +588,25 @@ def test_what_changed_nothing_is_not_the_opposite_of_a_claim(condition, unchange
     assert ("the opposite of what is claimed" in str(judged)) == is_opposite
 
 
+@pytest.mark.parametrize(
+    ("own", "shown"),
+    [(1.0, ["shuffled", "other"]), (2.0, ["shuffled"]), (-1.0, ["shuffled"])],
+)
+def test_a_control_that_does_more_than_a_failing_claim_is_shown(own, shown):
+    """The two controls have 3 and 2; what does the opposite of what is claimed has less than any
+    control, so that this says nothing of the controls."""
+    off = np.array([-0.3, -0.1, 0.0, 0.2, 0.1, 0.1])
+    number = {"new": own, "shuffled": 3.0, "other": 2.0, "random": 0.0}
+    rows = {"arm": [arm for arm in number for _ in off], "seed": [*range(6)] * 4}
+    rows["x"] = np.concatenate([x + np.roll(off, i) for i, x in enumerate(number.values())])
+    controls = [*number][1:]
+    judged = judge(rows, claim="new.x > 5", unit="seed", control=controls)
+    lines = [line for line in str(judged).splitlines() if "control " in line and "✓" in line]
+    assert judged.outcome == "fails" and [line.split()[2] for line in lines] == shown
+    closer = ["but comes clearly closer than new" in line for line in lines]
+    assert closer == [own > 0 for _ in lines], lines
+
+
 def test_a_control_that_changes_nothing_has_a_word_at_its_tick():
     rows = {"arm": ["new"] * 6 + ["new/idle"] * 6, "seed": [*range(6)] * 2}
     rows["x"] = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4, *[1e-9, -2e-9, 1e-9, 3e-9, -1e-9, 2e-9]]

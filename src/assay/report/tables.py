@@ -114,6 +114,8 @@ class Control:
     verdict: "15 pairs; a verdict needs 20"."""
     place: str = ""
     """Where it makes the change, if that is at another layer: "blocks 13, 14, 29"."""
+    behind: str = ""
+    """The arm of a claim that fails, if this control comes clearly closer to satisfying it."""
 
     @property
     def named(self) -> str:
@@ -141,6 +143,7 @@ class Control:
             came = self.state
         else:
             came = CHECK_WORDS[self.met] + self._judged_by
+            came += f", but comes clearly closer than {self.behind}" * bool(self.behind)
         return f"{kind} {self.named} {self.numbers}: {came}" + f" ({self.few})" * bool(self.few)
 
     @property
@@ -262,10 +265,12 @@ class Row:
     @property
     def decisive(self) -> tuple[Control, ...]:
         """The arms to know of: every one that did not come out as it should; but of the controls
-        that satisfy the claim the strongest, and of those that do not the one that came closest."""
+        that satisfy the claim the strongest, and of those that do not the one that came closest and
+        those that came clearly closer than what is claimed."""
         made = [c for c in self.checked if c.role in ("near", "control")]
         alike = [[c for c in made if c.met is met] for met in (False, True)]
         strongest = [min(group, key=lambda c: c.off) for group in alike if group]
+        strongest += [c for c in alike[1] if c.behind]
         candidates = [c for c in self.checked if c.met is True or c in alike[0]]
         return tuple(c for c in self.checked if c in strongest or c not in candidates)
 
@@ -509,7 +514,18 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
     words, none = mirrors or words, bool(mirrors)
-    return Control(arm, outcome, *numbers, role, off, level, words, none, few)
+    behind = claim.arm if claim and role in ROLES and _outdoes(v, claim) else ""
+    return Control(arm, outcome, *numbers, role, off, level, words, none, few, behind=behind)
+
+
+def _outdoes(v: Verdict, claim: Judged) -> bool:
+    """Whether a claim fails by less than what it claims, and a control comes clearly closer."""
+    (low, high), still, x, between = claim.range, _without_change(claim), claim.estimate, v.contrast
+    if claim.outcome != "fails" or between is None:
+        return False
+    if x < low:
+        return still < x < v.estimate < low and between.high < 0
+    return high < v.estimate < x < still and between.low > 0
 
 
 def _seen(v: Verdict) -> tuple[str, str]:
