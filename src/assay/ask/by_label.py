@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import structs
@@ -17,7 +18,7 @@ from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.core import judging
-from assay.core.dependence import MOST_ANSWERS, Cells, by_answer, carries, is_of_none
+from assay.core.dependence import MOST_ANSWERS, Cells, Grouping, by_answer, is_of_none
 from assay.core.nouns import plural
 from assay.core.reasons import STRADDLES
 from assay.core.results import Judged, Price
@@ -29,29 +30,16 @@ if TYPE_CHECKING:
 Arms = Mapping[str, "xr.Dataset"]
 
 
-class Split(NamedTuple):
-    """A claim's number at each right answer, or at each label."""
-
-    words: str
-    numbers: Mapping[str, float]
-    carries: bool
-    """Whether the numbers clearly differ."""
-    apart: bool
-    """Whether the mean lies outside the numbers of each, so that it describes none of them."""
-    name: str
-    """Such as "the answer" or "gender"."""
-    alone: str
-    """What to write for a claim about one of which it is true; "" where no column names it."""
-
-
 def splits(
     questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
-) -> Iterator[Split]:
-    """Give the splits of a claim's prompts by the right answers of its reads, and by the labels of
-    the directions and parts that its change is made of; each partition once."""
+) -> Iterator[Grouping]:
+    """Give the groupings of a claim's prompts by the right answers of its reads, and by the labels
+    of the directions and parts that its change is made of, each once. The advice is how to claim
+    something of one label, where the mean describes none; else ""."""
     part = questions.by_label.get(judged.claim.of)
     task = part.task if part else None
-    if asking is None or not isinstance(task, Task) or task.unit not in judged.units:
+    known = isinstance(task, Task) and task.unit in judged.units and math.isfinite(judged.estimate)
+    if asking is None or not isinstance(task, Task) or not known:
         return
     table = judging.numbers(judged.claim, arms)
     cells, seen = Cells.of(table, judged.units, judged.claim.statistic), set[tuple[int, ...]]()
@@ -69,10 +57,11 @@ def splits(
         if not 1 < len({*each}) <= MOST_ANSWERS or np.bincount(of).min() < 2 or {tuple(of)} & seen:
             continue
         seen.add(tuple(of))
-        g, apart = by_answer(cells, task.unit, name, each), is_of_none(values, of)
-        true = [v for v, x in g.answers.items() if judged.range[0] <= x <= judged.range[1]]
-        alone = _alone(task, asking, column[1], true[0]) if column and true else ""
-        yield Split(g.words, g.answers, carries(values, of), apart, name, alone)
+        grouping, advice = by_answer(cells, task.unit, name, each), ""
+        true = [v for v, x in grouping.answers.items() if judged.range[0] <= x <= judged.range[1]]
+        if column and true and is_of_none(values, of):
+            advice = _alone(task, asking, column[1], true[0])
+        yield replace(grouping, advice=advice)
 
 
 def _named(task: Task, asking: Asking) -> Iterator[tuple[str, str]]:
@@ -113,9 +102,9 @@ def priced(questions: ModelStudy, asking: Asking | None, judged: Judged, arms: A
         return judged
     if judged.reason == STRADDLES:
         for split in splits(questions, asking, judged, arms):
-            if split.carries and split.apart and split.alone:
+            if split.carries and split.advice:
                 none = f"more {plural(task.unit, 2)} do not help, because the mean describes no"
-                return structs.replace(judged, price=Price(f"{none} {split.name}; {split.alone}"))
+                return structs.replace(judged, price=Price(f"{none} {split.name}; {split.advice}"))
     if not task.learns_here or " in all" not in price.text:
         return judged
     table = task.prompts.table

@@ -263,15 +263,14 @@ def _by_label(
     them, or if the outcome would be another at one of them."""
     for split in by_label.splits(questions, asking, judged, arms):
         low, high = judged.range
-        true = [f"“{name}”" for name, x in split.numbers.items() if low <= x <= high]
-        false = [f"“{name}”" for name in split.numbers if f"“{name}”" not in true]
+        true = [f"“{name}”" for name, x in split.answers.items() if low <= x <= high]
+        false = [f"“{name}”" for name in split.answers if f"“{name}”" not in true]
         doubtful = {"holds": false, "unspecific": false, "fails": true}.get(judged.outcome)
         if doubtful or split.carries:
             is_true = f"the claim is {'not ' * (doubtful is false)}true where {split.name} is "
             first = f"{is_true}{' or '.join(doubtful)}: " if doubtful else ""
-            is_said = split.alone in getattr(judged.price, "text", "")
-            then = f"; {split.alone}" * (split.apart and bool(true and false) and not is_said)
-            yield f"{first}{split.words}{then}"
+            is_new = bool(false) and split.advice not in getattr(judged.price, "text", "")
+            yield f"{first}{split.words}{f'; {split.advice}' * is_new}"
 
 
 def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
