@@ -247,6 +247,10 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
             "a new study on about 11 fresh seeds",
         ),
         (
+            Price("about 3 more seeds, 11 in all, 22 with the half that is not measured", "seed", 3),
+            "a new study on about 11 fresh seeds, 22 with the half that is not measured",
+        ),
+        (
             Price("shuffled: about 1 more seed", "seed", 1),
             "shuffled: a new study on about 9 fresh seeds",
         ),

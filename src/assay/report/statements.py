@@ -234,7 +234,7 @@ KINDS = (
     r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
     r"|has to be the same with|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
     r"|swapping the words|none of its controls|prompt's activations (?:may )?make|no near control"
-    r"|is learned: measure",
+    r"|is learned: measure|describes n(?:either|one)",
     # a control is weaker than it looks
     r"would satisfy the claim: |heads pass: .*passes|not counted as beaten|next to its own",
     # what limits the claim: every other note
