@@ -247,7 +247,9 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
             "a new study on about 11 fresh seeds",
         ),
         (
-            Price("about 3 more seeds, 11 in all, 22 with the half that is not measured", "seed", 3),
+            Price(
+                "about 3 more seeds, 11 in all, 22 with the half that is not measured", "seed", 3
+            ),
             "a new study on about 11 fresh seeds, 22 with the half that is not measured",
         ),
         (
