@@ -445,13 +445,19 @@ def test_the_title_of_a_page_is_read_back():
     assert pages.title_of(pages.page(sample.result(), header=header)) == header.title
 
 
-def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
+def doubled(folder):
+    """The saved check of a text that doubles the length of every prompt."""
+
     def length(text, prompts):
         return [len(p) * (2 if text == "be loud" else 1) for p in prompts]
 
     prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4, 7, 3, 10, 6)]
     how = {"prompts": prompts, "holds": "effect > 3", "text": "be loud", "cache": False}
-    path = assay.check("It doubles", length, **how).save(tmp_path / "double.assay")
+    return assay.check("It doubles", length, **how).save(folder / "double.assay")
+
+
+def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
+    path = doubled(tmp_path)
     assert main(["report", str(path), "--out", str(tmp_path)]) == 0
     checker = Checker()
     checker.feed((tmp_path / "double-check.html").read_text())
@@ -479,13 +485,28 @@ def rows_of_checks(folder):
     return [" ".join(re.sub("<[^>]*>", " ", row).split()) for row in found]
 
 
+def test_the_index_keeps_the_claims_of_every_page_of_its_folder(tmp_path):
+    """Whichever command wrote a page, and without its store; those not written now have a date."""
+    (tmp_path / "old.html").write_text(pages.page(sample.result(), header=HEADER))
+    (tmp_path / "mine.html").write_text("<title>Not a page of ours</title>")
+    assert main(["report", str(doubled(tmp_path)), "--out", str(tmp_path)]) == 0
+    index = (tmp_path / "index.html").read_text()
+    checker = read(index)
+    assert {"old.html", "double-check.html"} <= {v for _, k, v in checker.attributes if k == "href"}
+    assert "1 experiment and 1 saved check" in index and "mine.html" not in index
+    assert all(escape(v.text) in index for v in sample.result().verdicts)
+    dates = re.findall(r"page of \d{4}-\d\d-\d\d \d\d:\d\d UTC", index)
+    assert len(dates) == 1
+
+
 def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_path):
     y = np.arange(60) % 2
     X = np.random.default_rng(0).normal(size=(60, 8)) + 3 * np.outer(y, np.eye(8)[0])
+    paths = []
     for name, holds in (("sure", "auroc > 0.7"), ("open", "auroc > 0.999")):
         p = assay.check_probe(X, y, sentence=name, holds=holds, ledger=False)
-        path = p.save(tmp_path / f"{name}.assay")
-        assert main(["report", str(path), "--out", str(tmp_path)]) == 0
+        paths.append(str(p.save(tmp_path / f"{name}.assay")))
+    assert main(["report", *paths, "--out", str(tmp_path)]) == 0
     undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "● holds" in row)
     without = "without the controls embedding and untrained"
     assert f"● holds sure sure holds if auroc is above 0.7 {without} " in holds
@@ -494,6 +515,19 @@ def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_pat
     assert (
         "It holds if <code>auroc</code> is above 0.7." in (tmp_path / "sure-check.html").read_text()
     )
+
+
+def test_why_a_probe_is_undecided_is_the_same_in_a_terminal_on_its_page_and_in_the_index(tmp_path):
+    y = np.arange(24) % 2
+    X = np.random.default_rng(3).normal(size=(24, 3)) + 1.5 * np.outer(y, np.eye(3)[0])
+    texts = [f"{'a longer text' if label else 'a text'} {i}" for i, label in enumerate(y)]
+    p = assay.check_probe(X, y, texts=texts, holds="auroc > 0.75", ledger=False)
+    assert p.outcome == "undecided" and {v.outcome for v in p.controls.values()} >= {"holds"}
+    assert f"({p.reason})" in p.headline() and "satisfy the claim" in p.reason
+    assert main(["report", str(p.save(tmp_path / "p.assay")), "--out", str(tmp_path)]) == 0
+    assert f"undecided ({p.reason})" in (tmp_path / "p-check.html").read_text()
+    (row,) = rows_of_checks(tmp_path)
+    assert f"undecided: {p.reason} " in row
 
 
 def test_what_is_checked_has_its_name_on_its_page(tmp_path):

@@ -105,9 +105,9 @@ def page(path: Path, value: Saved) -> str:
     stated = None
     if (judged := shown(value)) is not None:
         text = value.question.sentence or judged.text
-        caveat = [value.caveat] if isinstance(value, ProbeCheck) and value.caveat else []
+        caveat = [value.also_true or value.caveat] if isinstance(value, ProbeCheck) else []
         again = [x for x in value.remarks if AGAIN.fullmatch(x)]
-        claimed = structs.replace(judged, text=text, notes=(*caveat, *again))
+        claimed = structs.replace(judged, text=text, notes=(*filter(None, caveat), *again))
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))

@@ -23,6 +23,7 @@ from msgspec import structs
 
 from assay.controls.table import in_words, instead
 from assay.core import reasons
+from assay.core.errors import DataError
 from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.nouns import plural
@@ -368,7 +369,7 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 def index(entries: Sequence[Mapping[str, Any]], checks: Sequence[ListedCheck] = ()) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it."""
+    optionally `header` and `turned`, as `page` has it, and `since`, as a check has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     judged = tuple(c.judged for c in checks if c.judged)
@@ -387,6 +388,21 @@ def index(entries: Sequence[Mapping[str, Any]], checks: Sequence[ListedCheck] = 
     )
 
 
+RESULT = re.compile(
+    '<a download="[^"]*" href="data:application/json;charset=utf-8;base64,([^"]*)">the whole result'
+)
+"""The link of a page that has its whole result."""
+
+
+def result_of(page: str) -> ResultData:
+    """Read the result that an experiment's page has. Raises: DataError where it has none."""
+    try:
+        [whole] = RESULT.findall(page)
+        return ResultData.from_json(json.loads(base64.b64decode(whole)))
+    except ValueError as e:
+        raise DataError("it has no result that can be read; write this page again") from e
+
+
 def title_of(page: str) -> str:
     """Read the title of an experiment's page, which for a study is its question."""
     match = re.search(r"<title>(.*?) · Assay</title>", page)
@@ -399,6 +415,8 @@ class ListedCheck(NamedTuple):
     href: str
     title: str
     judged: Judged | None
+    since: str = ""
+    """When its page was written, if that was earlier."""
 
     @property
     def row(self) -> tables.Row | None:
@@ -411,11 +429,11 @@ class ListedCheck(NamedTuple):
         return replace(tables.row(j), why="; ".join(why), remarks=(), earlier=before)
 
 
-def listed_check(href: str, page: str) -> ListedCheck:
+def listed_check(href: str, page: str, since: str = "") -> ListedCheck:
     """Read the title and the claim from the page of a saved check."""
     stated = re.search(r'<script type="application/json" id="judged">(.*?)</script>', page)
     judged = Judged.from_json(json.loads(stated[1])) if stated else None
-    return ListedCheck(href, title_of(page), judged)
+    return ListedCheck(href, title_of(page), judged, since)
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
