@@ -181,13 +181,15 @@ def page(
     home: str = "index.html",
     turned: Mapping[str, str] = MappingProxyType({}),
     study: Shown | None = None,
+    drawn: Sequence[Judged] = (),
 ) -> str:
     """The whole page of one experiment's result, as HTML.
 
     `data` is the result, `header` the experiment's header block, `text` its prose in
     Markdown, `notes` a line on each arm, `looks` the recorded judgings, `specs` each arm's specs as
     JSON, `home` the address of the index, if there is one, `turned` the outcome now of claims that
-    contests of the record turned, `study` what a study says of itself."""
+    contests of the record turned, `study` what a study says of itself, `drawn` the claims with the
+    points to draw, if these are others than those that are kept."""
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
@@ -221,8 +223,10 @@ def page(
             rows=_compared(listed, data, header),
             study=study,
             claims=claims,
+            drawn_claims=drawn or claims,
             findings=findings,
             table_csv=export.verdicts_csv(stored),
+            points_csv=export.points_csv(drawn or claims),
             figures=render_figures(figures, noted),
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],

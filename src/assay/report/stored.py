@@ -15,7 +15,7 @@ from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.core.schema import OMITTED
 from assay.lab import catalogue
-from assay.lab.judge.result import Result
+from assay.lab.judge.result import Result, by_prompts
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import contests
@@ -100,6 +100,7 @@ def page_of(
             contests.of_preset(experiment.name, preset.title, experiment.origin)
         ),
         study=describe(experiment),
+        drawn=by_prompts(result, experiment.materials),
     )
     return page, result
 
