@@ -544,6 +544,34 @@ def test_what_is_checked_has_its_name_on_its_page(tmp_path):
     assert names[0] == "head 3.4" and all("head " in name for name in names[1:])
 
 
+@pytest.mark.parametrize(
+    ("outcome", "of", "doubted"),
+    [
+        ("fails", "cut", True),
+        ("holds", "cut", True),
+        ("fails", "b", False),
+        ("undecided", "cut", False),
+    ],
+)
+def test_a_note_that_doubts_a_number_is_above_its_controls_and_marked_wherever_it_is_listed(
+    outcome, of, doubted
+):
+    like = sample.entry("a claim", outcome, 1.0, 0.9, 1.1, arm=of, condition=f"{of}.x > 0")
+    controls = {f"{of}/random": sample.control(f"{of}/random", "fails", 0.1, 0, 0.2, like)}
+    data = sample.of(like | {"controls": controls})
+    brief = "cut: the first token is changed in 10 of 20 prompts"
+    notes = ("way is learned at {x}", f"{brief}. It is a sink, which alone may give the number")
+    data = structs.replace(data, notes=notes)
+    page, index = pages.page(data), pages.index([{"data": data, "href": "a.html", "title": "a"}])
+    head, _, rest = page.partition("<main>")
+    above = rest.partition('<table class="stack numbers controls">')[0]
+    code, _, words = brief.partition(": ")
+    assert (f'※ <code>{code}</code>: {words} (<a href="#doubts">' in head) is doubted
+    assert ("alone may give" in above) is doubted and page.count("alone may give the number</") == 1
+    assert (f'<sup title="{brief}">※</sup>' in index) is doubted
+    assert "<li><code>way</code> is learned at {x}</li>" in page
+
+
 def test_what_a_control_has_in_common_with_its_arm_is_printed_once():
     read = "tiny, mood by ridge, learned from 84 prompts"
     why = "a control for another explanation: the tokens predict it"

@@ -82,7 +82,8 @@ def environment() -> Environment:
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,
         "sentence": _sentence,
-        "note": _note,
+        "note": note,
+        "clause": statements.clause,
         "coded": coded,
         "words": words,
         "token": token,
@@ -130,11 +131,10 @@ def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> M
     return table(CONTROLS, listed, "controls")
 
 
-def _note(text: str) -> Markup:
+def note(text: str) -> Markup:
     """A note as a sentence; the name that it begins with stays as the study spells it."""
-    name, colon, words = text.partition(": ")
-    if colon and re.fullmatch(r"[\w-]+(/[\w./-]+)?", name):
-        return Markup("<code>{}</code>: {}").format(name, coded(words))
+    if named := re.match(r"([\w-]+(?:/[\w./-]+)?)(: | is learned )", text):
+        return Markup("<code>{}</code>{}").format(*named.groups()) + coded(text[named.end() :])
     return coded(_sentence(text))
 
 
@@ -193,12 +193,14 @@ def page(
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = _scopes(data)
-    in_order = statements.notes_in_order(data.notes, len(data.verdicts))
-    shared, noted = _arms(notes or {}, data)
-    listed = tables.rows(data, turned)
+    doubts, others = (
+        statements.notes_in_order(notes, len(claims)) for notes in statements.parted(data)
+    )
+    shared, noted = _arms(notes or {})
+    listed = statements.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
-    sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": in_order}
+    sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": others}
     sections |= {"about": text or study, "features": cards}
     return (
         environment()
@@ -215,7 +217,8 @@ def page(
             notes=noted,
             shared=shared,
             scopes=scopes,
-            notes_of_all=in_order,
+            doubts=doubts,
+            notes_of_all=others,
             changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
             also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
             tally=list(tables.outcomes(data.statements).items()),
@@ -252,15 +255,11 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
     return [(anchor, title) for anchor, (title, present) in titles.items() if present]
 
 
-def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, str]]:
-    """What the notes on all arms have in common, and what is left of each, with what the result
-    notes of this arm."""
+def _arms(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """What the notes on all arms have in common, and what is left of each."""
     words = {a: "; ".join(map(in_words, note.split("; "))) for a, note in notes.items() if note}
     shared, left = _shared(words)
-    found = [note.partition(": ") for note in data.notes]
-    of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
-    once = {arm: _as_its_arm(arm, left) for arm in left}
-    return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in once.items()}
+    return shared, {arm: _as_its_arm(arm, left) for arm in left}
 
 
 def _as_its_arm(arm: str, notes: Mapping[str, str]) -> str:
@@ -429,8 +428,10 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        why, before = filter(None, (reason, *j.notes)), tables.earlier(j.outcome, j.notes)
-        return replace(tables.row(j), why="; ".join(why), remarks=(), earlier=before)
+        notes = [x for x in j.notes if not statements.doubts_number(x, j.outcome)]
+        why, doubts = filter(None, (reason, *notes)), [x for x in j.notes if x not in notes]
+        row, again = tables.row(j), tables.again(j.outcome, j.notes)
+        return replace(row, why="; ".join(why), remarks=(), again=again, doubt="".join(doubts[:1]))
 
 
 def listed_check(href: str, page: str, since: str = "") -> ListedCheck:
@@ -444,7 +445,7 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
     """What a page over several results shows of one: claims and exact statements, how they came
     out, the estimates, and the cost."""
     stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
-    rows = tables.rows(data, turned)
+    rows = statements.rows(data, turned)
     return {
         "statements": stated,
         "rows": rows[: len(stated)],

@@ -64,8 +64,8 @@ ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
-AGAIN = re.compile(r"(?:it|the same \w+) was judged (?!later).*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
-"""A line on an earlier verdict on the same claim."""
+AGAIN = re.compile(r"(?:it|the same \w+) was judged (later)?.*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
+"""A line on another verdict on the same claim."""
 PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""
 STYLES = {
@@ -235,8 +235,10 @@ class Row:
     """Of a curve or a scan: where it crosses, or is highest and lowest, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
-    earlier: str = ""
-    """How else the same claim came out in earlier looks, as `earlier` has it."""
+    again: str = ""
+    """How else the same claim came out in other looks, as `again` has it."""
+    doubt: str = ""
+    """The first note that doubts the number."""
     bears: str = ""
     """Of its reasons those that bear on the verdict and that no listed control shows: not the
     power, and not which or how many arms satisfy it too."""
@@ -403,16 +405,20 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
     every = [placed(row(s)) for s in data.statements]
     now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
-    before = (earlier(r.outcome, data.changed, r.text) for r in every)
-    return [replace(r, now=x, earlier=y) for r, x, y in zip(every, now, before, strict=True)]
+    looks = (again(r.outcome, data.changed, r.text) for r in every)
+    return [replace(r, now=x, again=y) for r, x, y in zip(every, now, looks, strict=True)]
 
 
-def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
-    """How else the same claim came out in earlier looks, by the lines on them: "undecided"; "" for
-    no other outcome. Lines of a study end with the text of the claim."""
-    found = filter(None, map(AGAIN.fullmatch, lines))
-    ends = [end for m in found if (m[2] or "") == text for end in (m[1] or m[3]).split(", ")]
-    return " and ".join(end for end in dict.fromkeys(ends) if end != outcome)
+def again(outcome: str, lines: Iterable[str], text: str = "") -> str:
+    """How else the same claim came out in other looks, by the lines on them: "undecided in an
+    earlier look"; "" for no other outcome. Lines of a study end with the text of the claim."""
+    found = [m for m in map(AGAIN.fullmatch, lines) if m and (m[3] or "") == text]
+    looks = []
+    for when, later in (("an earlier", False), ("a later", True)):
+        ends = [x for m in found if bool(m[1]) is later for x in (m[2] or m[4]).split(", ")]
+        if others := " and ".join(x for x in dict.fromkeys(ends) if x != outcome):
+            looks.append(f"{others} in {when} look")
+    return ", ".join(looks)
 
 
 def row(s: Statement) -> Row:
