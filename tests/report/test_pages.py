@@ -577,8 +577,13 @@ def test_what_a_control_has_in_common_with_its_arm_is_printed_once():
     why = "a control for another explanation: the tokens predict it"
     other = "tiny, mood by ridge, learned from 8 prompts"
     notes = {"main": "tiny, a guess", "b": read, "b/bag": f"{read}; {why}", "b/few": other}
+    unrelated = "the activations of an unrelated prompt"
+    why = f"; a control for another explanation: {unrelated} have the effect"
+    notes["cut"] = "tiny, a patch from the pair at blocks.1 and blocks.2"
+    notes["cut/unrelated"] = f"tiny, a patch from the pair at blocks.2{why}"
     text = pages.page(sample.result(), notes=notes)
     assert "<p>All arms: tiny.</p>" in text
+    assert f"<dt>cut/unrelated</dt><dd>a control of cut: {unrelated}</dd>" in text
     assert "<dt>b/bag</dt><dd>a control of b: a probe of the tokens</dd>" in text
     assert text.count("learned from 84 prompts") == 1
     assert "<dt>b/few</dt><dd>mood by ridge, learned from 8 prompts</dd>" in text

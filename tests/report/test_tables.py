@@ -181,6 +181,11 @@ def test_options_that_were_changed_until_a_claim_held_are_shown_next_to_it():
     assert tables.again("holds", [note]) == "undecided in an earlier look"
 
 
+def test_a_number_that_only_rounding_keeps_from_the_end_of_its_interval_has_no_more_digits():
+    assert digits.estimate(1 - 3e-13, 0.962, 1.0) == ("1.000", "[0.962, 1.000]")
+    assert digits.estimate(0.9996, 0.962, 1.0) == ("0.9996", "[0.9620, 1.0000]")
+
+
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     data = sample.of(sample.entry("a | b", "holds", 1.0, 0.9, 1.1))
     lines = sections.brief(data).splitlines()

@@ -263,10 +263,14 @@ def _arms(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
 
 def _as_its_arm(arm: str, notes: Mapping[str, str]) -> str:
-    """The note on an arm; of a control, what it has in place of what its own arm's note says."""
+    """The note on an arm; of a control, what it has in place of what its own arm's note says, at
+    whichever levels."""
     of = arm.rpartition("/")[0]
     said, given = notes[arm] + "; ", notes.get(of, "") + "; "
     is_same = of in notes and said.startswith(given)
+    change, at, _ = given.partition(" at ")
+    if at and not is_same and said.startswith(change + at) and RIVAL.search(said):
+        said = said.partition("; ")[2]
     left = said.removeprefix(given * is_same).removesuffix("; ")
     words = RIVAL.sub(lambda m: f"a control of {of}: {instead(m[1])}", left)
     return f"as {of}; {left}".removesuffix("; ") if is_same and words == left else words

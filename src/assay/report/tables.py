@@ -116,6 +116,8 @@ class Control:
     verdict: "15 pairs; a verdict needs 20"."""
     place: str = ""
     """Where it makes the change, if that is at another layer: "blocks 13, 14, 29"."""
+    too: str = " too"
+    """What follows "satisfies the claim"; "" where the claim's own arm does not satisfy it."""
 
     @property
     def named(self) -> str:
@@ -136,7 +138,7 @@ class Control:
         """The whole of it in a terminal: "control x -0.14: does not satisfy the claim"."""
         if (kind := ROLES.get(self.role)) is None:
             may = "may satisfy" if self.role == "also" else "satisfies"
-            return f"{self.arm} {self.numbers}: {may} the claim too"
+            return f"{self.arm} {self.numbers}: {may} the claim{self.too}"
         if kind != "control":
             came = CHECKS_FOUND[self.met]
         elif self.no_test or self.met is False:
@@ -153,7 +155,7 @@ class Control:
             "violation": "planted violation",
             "also": "may hold too",
             "true": "also true of",
-            "unnamed": "satisfies the claim too",
+            "unnamed": f"satisfies the claim{self.too}",
         }.get(self.role, "")
         if self.role == "planted" and self.met is not None:
             came = "and does" if self.met else "and does not"
@@ -280,9 +282,8 @@ class Row:
         met = [c for c in others if c.met]
         count, words = len(others) - len(met), list[str]()
         if count:
-            words.append(
-                f"{count} other control{'s satisfy' if count > 1 else ' satisfies'} it too"
-            )
+            it = "it too" if others[0].too else "the claim"
+            words.append(f"{count} other control{'s satisfy' if count > 1 else ' satisfies'} {it}")
         if met:
             s, do = ("s", "do") if len(met) > 1 else ("", "does")
             came = f"control{s} {do} not satisfy the claim either"
@@ -495,8 +496,9 @@ def _decimals_of(x: float) -> int:
 def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None) -> Control:
     """An arm next to a claim as tables show it; one that is only known to satisfy it is written to
     the digits of the claim."""
+    too = " too" * (claim is None or claim.outcome in ("holds", "unspecific"))
     if isinstance(v, Other):
-        return Control(arm, "holds", *estimate_of(v, claim), role)
+        return Control(arm, "holds", *estimate_of(v, claim), role, too=too)
     level = narrower_level(v) if role in ("near", "control") else ""
     outcome, few = _seen(v) if role in ("near", "control") else (v.outcome, "")
     off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
@@ -517,7 +519,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
     words, none = mirrors or words, bool(mirrors)
-    return Control(arm, outcome, *numbers, role, off, level, words, none, few)
+    return Control(arm, outcome, *numbers, role, off, level, words, none, few, too=too)
 
 
 def _seen(v: Verdict) -> tuple[str, str]:
@@ -855,7 +857,8 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
         if c.explains:
             yield Text(f"{c.arm}: {c.explains}", grey)
     for words in () if verbose else r.others:
-        yield Text(f"{words} (--verbose)" if words.endswith("it too") else words, grey)
+        ask = " (--verbose)" * words.endswith(("it too", "the claim"))
+        yield Text(f"{words}{ask}", grey)
     why = r.why if verbose else r.bears
     for line in filter(None, (why, *r.remarks, r.agreed, *r.curve)):
         yield Text(line, grey)
