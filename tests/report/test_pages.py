@@ -344,6 +344,14 @@ def test_the_index_has_every_claim_with_interval_published_number_control_and_co
     assert "of 7 claims are decided" in html
 
 
+@pytest.mark.parametrize(("text", "repeated"), [("a.x - b.x < -2", False), ("It falls", True)])
+def test_a_claim_that_is_its_condition_is_listed_without_it(text, repeated):
+    how = {"allowed": (None, -2), "threshold": "< -2", "condition": "a.x - b.x < -2"}
+    claim = sample.entry(text, "holds", -7.0, -7.3, -6.9, **how)
+    html = pages.index([{"data": sample.of(claim), "href": "a.html", "title": "a"}])
+    assert ("holds if <code>a.x - b.x</code> is at most −2" in html) is repeated
+
+
 def test_tokens_show_their_white_space():
     assert pages.token(" a\n") == '<i class="ws">·</i>a<i class="ws">↵</i>'
     assert "empty" in pages.token("")

@@ -235,7 +235,7 @@ KINDS = (
     r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
     r"|has to be the same with|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
     r"|swapping the words|none of its controls|prompt's activations make|no near control"
-    r"|is learned: measure|alone may give",
+    r"|is learned: measure|alone may give|disturbs them whatever",
     # a control is weaker than it looks
     r"would satisfy the claim: |heads pass: .*passes|not counted as beaten|next to its own",
     # what limits the claim: every other note
@@ -246,7 +246,8 @@ KINDS = (
 """What the notes of each kind have, the kind first that a reader should know first."""
 DOUBTS = re.compile(
     r"the claim is (?:not )?true where|alone (?:may give|determines)|is in the prompt;"
-    r"|describes neither|no(?:ne| lead) to lose|separates? the labels|would be unspecific"
+    r"|disturbs them whatever|describes neither|no(?:ne| lead) to lose|separates? the labels"
+    r"|would be unspecific"
 )
 """What a note has that doubts a number, however its claim came out."""
 COMBINED, EXPLAINED = " are combinations (", "those that share a value count as one unit"

@@ -260,6 +260,11 @@ class Row:
         return f"{self.outcome}, unless {self.unless}" if self.unless else self.outcome
 
     @property
+    def says_it(self) -> bool:
+        """Whether its text says what it takes to hold, as that of a table does."""
+        return bool(self.quantity) and ENDS.sub("", self.text) == self.quantity
+
+    @property
     def checked(self) -> tuple[Control, ...]:
         """The arms that bear on the verdict: controls, planted effects, and those that hold though
         the author did not say they might."""
