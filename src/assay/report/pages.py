@@ -438,11 +438,12 @@ class ListedCheck(NamedTuple):
         return replace(row, why="; ".join(why), remarks=(), again=again, doubt="".join(doubts[:1]))
 
 
-def listed_check(href: str, page: str, since: str = "") -> ListedCheck:
+def listed_check(path: Path, since: str = "") -> ListedCheck:
     """Read the title and the claim from the page of a saved check."""
+    page = path.read_text(encoding="utf-8")
     stated = re.search(r'<script type="application/json" id="judged">(.*?)</script>', page)
     judged = Judged.from_json(json.loads(stated[1])) if stated else None
-    return ListedCheck(href, title_of(page), judged, since)
+    return ListedCheck(path.name, title_of(page), judged, since)
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:

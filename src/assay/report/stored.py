@@ -12,7 +12,6 @@ from typing import Any
 from assay.ask.shown import describe
 from assay.core.errors import DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
-from assay.core.results import ResultData
 from assay.core.schema import OMITTED
 from assay.lab import catalogue
 from assay.lab.judge.result import Result, by_prompts
@@ -49,7 +48,6 @@ def write(
     there, whichever command wrote them. Raises: StoreError where no page can be written, as runs
     are missing."""
     written: list[Path] = []
-    judged: dict[str, ResultData] = {}
     missing: list[StoreError] = []
     for file in saved:
         from assay.report import checks
@@ -58,23 +56,17 @@ def write(
         written += pages.write(out, {f"{file.stem}{CHECKED}": page})
     for experiment, preset in selection:
         try:
-            page, result = page_of(lab, experiment, preset)
+            page, _ = page_of(lab, experiment, preset)
         except StoreError as error:  # which is no reason to do without the pages of the others
             missing.append(error)
             continue
-        href = f"{slug(experiment.name, preset.title)}.html"
-        written += pages.write(out, {href: page})
-        judged[href] = result.data
+        written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
     if missing and not written:
         raise missing[0]
-    entries, left_out = _entries(out, judged, written)
+    entries, left_out = _entries(out, written)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
-    read = [
-        pages.listed_check(p.name, p.read_text("utf-8"), _since(p, written))
-        for p in sorted(checked)
-    ]
-    whole = pages.index(entries, read)
-    index = pages.write(out, {"index.html": whole})[0]
+    read = (pages.listed_check(p, _since(p, written)) for p in sorted(checked))
+    index = pages.write(out, {"index.html": pages.index(entries, [*read])})[0]
     evaluations.link_index(out)
     return Pages(tuple(written), index, tuple(left_out), tuple(map(str, missing)))
 
@@ -132,11 +124,8 @@ def stored(root: Path) -> list[str]:
     return names
 
 
-def _entries(
-    out: Path, judged: Mapping[str, ResultData], written: Sequence[Path]
-) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: the result of each page in `out`, as it was judged now or else as
-    the page gives it; and why others are left out."""
+def _entries(out: Path, written: Sequence[Path]) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Read what the index lists: the result of each page in `out`; and why others are left out."""
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []
     left_out = []
@@ -146,20 +135,15 @@ def _entries(
         if not title or (path.name.endswith(CHECKED) and not has_result):
             continue
         try:
-            data = judged.get(path.name) or pages.result_of(page)
+            data = pages.result_of(page)
             entry = headers.get(data.experiment)
             past = entry and contests.of_preset(entry.name, data.preset, entry.origin)
         except (DataError, ExperimentError) as e:
             left_out.append(f"{path.name}: {e}")
             continue
-        listed = {
-            "data": data,
-            "href": path.name,
-            "title": title,
-            "header": entry and entry.header(),
-        }
-        listed |= {"turned": contests.turned(past or ()), "since": _since(path, written)}
-        index_entries.append(listed)
+        listed = {"data": data, "href": path.name, "title": title}
+        listed |= {"header": entry and entry.header(), "turned": contests.turned(past or ())}
+        index_entries.append(listed | {"since": _since(path, written)})
     return index_entries, left_out
 
 
