@@ -296,7 +296,7 @@ def test_a_few_equal_units_are_stacked_and_many_are_one_point_with_their_number(
     assert len({*places}) == len(places) == 1 + 3
     assert len({x for x, _ in places}) == 2
     [many] = [e for e in units if float(e.get("r")) > 2]
-    assert many.find("title").text == "30 of 33: 1"
+    assert many.find("title").text == "30 of 33"
     [count] = [e for e in root.iter("text") if e.get("class") == "count"]
     assert (count.text, count.get("x")) == ("30", many.get("cx"))
     lowest = max(float(e.get("cy")) + float(e.get("r")) for e in units)

@@ -287,21 +287,18 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
     headlines = (
         [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []
     )  # of many, the figures tell more
-    return (
-        pages.environment()
-        .get_template("evaluation.html")
-        .render(
-            data=data,
-            figures=pages.render_figures(figures),
-            body=body,
-            setting=setting(data),
-            headline=headlines,
-            unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
-            without_interval=without_interval(entries, REPEATED),
-            baselines=baselines,
-            baseline_rows=baseline_rows,
-            baseline_heads=baseline_heads,
-        )
+    template = pages.environment().get_template("evaluation.html")
+    return template.render(
+        data=data,
+        figures=pages.render_figures(figures),
+        body=body,
+        setting=setting(data),
+        headline=headlines,
+        unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
+        without_interval=without_interval(entries, REPEATED),
+        baselines=baselines,
+        baseline_rows=baseline_rows,
+        baseline_heads=baseline_heads,
     )
 
 

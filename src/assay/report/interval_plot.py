@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -206,11 +205,6 @@ def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, flo
     return low - margin - wide * below, high + margin + wide * above
 
 
-def _stacks(row: _Row, to_percent: Any, span: tuple[float, float]) -> Counter[str]:
-    """How many units of a row are drawn at each place of the axis."""
-    return Counter(f"{to_percent(p):.2f}%" for p in row.points if span[0] <= p <= span[1])
-
-
 def _range(low: float, high: float, to_percent: Any, bars: Sequence[int]) -> Markup:
     """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses
     a number."""
@@ -297,18 +291,19 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
     names = row.units if len(row.units) == len(row.points) else ("",) * len(row.points)
     points = [(p, name) for p, name in zip(row.points, names, strict=True) if math.isfinite(p)]
     points.sort(key=lambda unit: -abs(unit[0] - row.estimate))
-    alike, stacked = _stacks(row, to_percent, span), Counter[str]()
+    stacks: dict[str, list[str]] = {}
     for k, (p, name) in enumerate(points):
         if span[0] <= p <= span[1]:
-            place = f"{to_percent(p):.2f}%"
-            count, lower = alike[place], stacked[place]
-            stacked[place] += 1
-            if count > ROOM:
-                out += _count(count, len(points), place, p, y) if not lower else ""
-                continue
             title = Markup("<title>{}: {}</title>").format(name, minus(number(p)))
+            shown = title if name and k < NAMED else ""
+            stacks.setdefault(f"{to_percent(p):.2f}%", []).append(shown)
+    for place, titles in stacks.items():
+        if len(titles) > ROOM:
+            out += _count(len(titles), len(points), place, y)
+            continue
+        for k, title in enumerate(titles):
             out += Markup('<circle class="unit" cx="{}" cy="{}" r="2">{}</circle>').format(
-                place, y + DOT * lower, title if name and k < NAMED else ""
+                place, y + DOT * k, title
             )
     beyond = Markup('<text class="scale halo" x="{}%" y="{}" text-anchor="{}">{}</text>')
     if below := sum(p < span[0] for p, _ in points):
@@ -318,15 +313,15 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
     return out
 
 
-def _count(count: int, of: int, place: str, p: float, y: int) -> Markup:
+def _count(count: int, of: int, place: str, y: int) -> Markup:
     """One point for so many equal units, with their number next to it."""
     radius = min(LARGEST, round(2 * math.sqrt(count), 1))
     side, dx = ("end", -radius - 3) if float(place[:-1]) > 90 else ("start", radius + 3)
     point = Markup(
-        '<circle class="unit" cx="{0}" cy="{1}" r="{2}"><title>{3} of {4}: {5}</title></circle>'
-        '<text class="count" x="{0}" y="{6}" dx="{7}" text-anchor="{8}">{3}</text>'
+        '<circle class="unit" cx="{0}" cy="{1}" r="{2}"><title>{3} of {4}</title></circle>'
+        '<text class="count" x="{0}" y="{5}" dx="{6}" text-anchor="{7}">{3}</text>'
     )
-    return point.format(place, y + 3, radius, count, of, minus(number(p)), y + 8, dx, side)
+    return point.format(place, y + 3, radius, count, of, y + 8, dx, side)
 
 
 def _arrow(leftward: bool, y: int) -> Markup:

@@ -192,49 +192,43 @@ def page(
     points to draw, if these are others than those that are kept."""
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
-    scopes = _scopes(data)
-    doubts, others = (
-        statements.notes_in_order(notes, len(claims)) for notes in statements.parted(data)
-    )
+    doubts, others = statements.parted(data)
     shared, noted = _arms(notes or {})
     listed = statements.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
     sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": others}
     sections |= {"about": text or study, "features": cards}
-    return (
-        environment()
-        .get_template("page.html")
-        .render(
-            data=data,
-            lead=lead,
-            estimates=estimates,
-            header=header,
-            text=text,
-            looks=looks,
-            home=home,
-            specs=_specs(specs or {}),
-            notes=noted,
-            shared=shared,
-            scopes=scopes,
-            doubts=doubts,
-            notes_of_all=others,
-            changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
-            also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
-            tally=list(tables.outcomes(data.statements).items()),
-            parts=_contents(data, sections),
-            rows=_compared(listed, data, header),
-            study=study,
-            claims=claims,
-            drawn_claims=drawn or claims,
-            findings=findings,
-            table_csv=export.verdicts_csv(stored),
-            points_csv=export.points_csv(drawn or claims),
-            figures=render_figures(figures, noted),
-            drawn=[c for c in cards if c.drawn],
-            browse=[c for c in cards if not c.drawn],
-            whole=as_json(stored.to_json(), indent=1, default=str),
-        )
+    template = environment().get_template("page.html")
+    return template.render(
+        data=data,
+        lead=lead,
+        estimates=estimates,
+        header=header,
+        text=text,
+        looks=looks,
+        home=home,
+        specs=_specs(specs or {}),
+        notes=noted,
+        shared=shared,
+        scopes=_scopes(data),
+        doubts=doubts,
+        notes_of_all=others,
+        changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
+        also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
+        tally=list(tables.outcomes(data.statements).items()),
+        parts=_contents(data, sections),
+        rows=_compared(listed, data, header),
+        study=study,
+        claims=claims,
+        drawn_claims=drawn or claims,
+        findings=findings,
+        table_csv=export.verdicts_csv(stored),
+        points_csv=export.points_csv(drawn or claims),
+        figures=render_figures(figures, noted),
+        drawn=[c for c in cards if c.drawn],
+        browse=[c for c in cards if not c.drawn],
+        whole=as_json(stored.to_json(), indent=1, default=str),
     )
 
 
@@ -379,19 +373,17 @@ def index(entries: Sequence[Mapping[str, Any]], checks: Sequence[ListedCheck] = 
     optionally `header` and `turned`, as `page` has it, and `since`, as a check has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
-    judged = tuple(c.judged for c in checks if c.judged)
-    everything = together([*(e["data"] for e in listed), ResultData(verdicts=judged)])
-    return (
-        environment()
-        .get_template("index.html")
-        .render(
-            entries=listed,
-            checks=checks,
-            named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-            tally=list(tables.outcomes(everything.statements).items()),
-            rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],
-            errors=statements.errors(everything.verdicts) if everything.verdicts else "",
-        )
+    judged = [c.judged for c in checks if c.judged]
+    verdicts = [v for e in listed for v in e["data"].verdicts] + judged
+    statements_of_all = [s for e in listed for s in e["data"].statements] + judged
+    template = environment().get_template("index.html")
+    return template.render(
+        entries=listed,
+        checks=checks,
+        named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
+        tally=list(tables.outcomes(statements_of_all).items()),
+        rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],
+        errors=statements.errors(verdicts) if verdicts else "",
     )
 
 
@@ -459,16 +451,6 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
         "cost": statements.cost(data),
         "lead": _lead(data),
     }
-
-
-def together(results: Iterable[ResultData]) -> ResultData:
-    """The statements of several results as those of one."""
-    every = list(results)
-    return ResultData(
-        verdicts=tuple(v for data in every for v in data.verdicts),
-        exact=tuple(e for data in every for e in data.exact),
-        findings=tuple(f for data in every for f in data.findings),
-    )
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:

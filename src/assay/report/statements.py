@@ -309,12 +309,11 @@ def doubts(data: ResultData) -> list[list[str]]:
 
 
 def parted(data: ResultData) -> tuple[list[str], list[str]]:
-    """Part the notes on a result into those that doubt a number, and all others."""
+    """Part the notes on a result into those that doubt a number, and all others, each in order."""
     doubtful = {OF_CLAIMS.sub("", note) for of in doubts(data) for note in of}
-    parts: tuple[list[str], list[str]] = [], []
-    for note in data.notes:
-        parts[OF_CLAIMS.sub("", note) not in doubtful].append(note)
-    return parts
+    above = [note for note in data.notes if OF_CLAIMS.sub("", note) in doubtful]
+    count, others = len(data.verdicts), (note for note in data.notes if note not in above)
+    return notes_in_order(above, count), notes_in_order(others, count)
 
 
 def rows(data: ResultData, turned: Mapping[str, str]) -> list[tables.Row]:
