@@ -130,8 +130,8 @@ def _parts(value: Saved) -> dict[str, Any]:
         "controls": controls(value),
         "draws": draws(value),
         "doubt": "".join(doubts[:1]),
-        "doubts": noted(doubts),
-        "notes": noted(x for x in value.remarks if x not in doubts),
+        "doubts": noted(doubts, value.rows),
+        "notes": noted((x for x in value.remarks if x not in doubts), value.rows),
         "reach": noted(value.reach),
     }
 
@@ -187,7 +187,7 @@ def of_check(value: Saved) -> Figure:
     return replace(of, rules=((0.5, "chance"),))
 
 
-def noted(notes: Iterable[str]) -> Markup:
-    """Notes as a list; nothing where there are none."""
+def noted(notes: Iterable[str], names: Iterable[str] = ()) -> Markup:
+    """Notes as a list, in which such a name stays as it is; nothing where there are none."""
     macros: Any = environment().get_template("tables.html").module
-    return Markup(macros.listed(note(minus(words)) for words in notes))
+    return Markup(macros.listed(note(minus(words), names) for words in notes))

@@ -29,7 +29,7 @@ ABREAST, LONGEST = 44, 88
 of what is longer only the unit is printed."""
 LINE = 17
 """Height of a further line of text; every row has as many lines as the one with most."""
-DOT, ROOM, LARGEST = 4, 3, 6
+DOT, ROOM, LARGEST = 4, 3, 5
 """Height of a unit's point in a stack of equal ones; how many of them fit below a bar, of more
 there is one point with their number; and the largest radius of such a point, in pixels."""
 LETTER = 2.5
@@ -315,7 +315,7 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
 
 def _count(count: int, of: int, place: str, y: int) -> Markup:
     """One point for so many equal units, with their number next to it."""
-    radius = min(LARGEST, round(2 * math.sqrt(count), 1))
+    radius = min(LARGEST, round(1.2 * math.sqrt(count), 1))
     side, dx = ("end", -radius - 3) if float(place[:-1]) > 90 else ("start", radius + 3)
     point = Markup(
         '<circle class="unit" cx="{0}" cy="{1}" r="{2}"><title>{3} of {4}</title></circle>'

@@ -131,9 +131,11 @@ def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> M
     return table(CONTROLS, listed, "controls")
 
 
-def note(text: str) -> Markup:
-    """A note as a sentence; the name that it begins with stays as the study spells it."""
-    if named := re.match(r"([\w-]+(?:/[\w./-]+)?)(: | is learned )", text):
+def note(text: str, names: Iterable[str] = ()) -> Markup:
+    """A note as a sentence; the name that it begins with, of an arm, of what is learned or one of
+    these, stays as it is spelt."""
+    named = re.match(r"([\w-]+(?:/[\w./-]+)?)(: | is learned )", text)
+    if named or ((named := re.match(r"(\w+)( )", text)) and named[1] in names):
         return Markup("<code>{}</code>{}").format(*named.groups()) + coded(text[named.end() :])
     return coded(_sentence(text))
 
