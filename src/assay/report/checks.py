@@ -118,6 +118,7 @@ def _parts(value: Saved) -> dict[str, Any]:
     """What a notebook and a page show of it."""
     judged = shown(value)
     doubts = [x for x in value.remarks if doubts_number(x, value.outcome)]
+    columns = [*map(str, value.rows)]
     return {
         "value": value,
         "judged": judged,
@@ -130,8 +131,8 @@ def _parts(value: Saved) -> dict[str, Any]:
         "controls": controls(value),
         "draws": draws(value),
         "doubt": "".join(doubts[:1]),
-        "doubts": noted(doubts, value.rows),
-        "notes": noted((x for x in value.remarks if x not in doubts), value.rows),
+        "doubts": noted(doubts, columns),
+        "notes": noted((x for x in value.remarks if x not in doubts), columns),
         "reach": noted(value.reach),
     }
 

@@ -291,11 +291,11 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
     names = row.units if len(row.units) == len(row.points) else ("",) * len(row.points)
     points = [(p, name) for p, name in zip(row.points, names, strict=True) if math.isfinite(p)]
     points.sort(key=lambda unit: -abs(unit[0] - row.estimate))
-    stacks: dict[str, list[str]] = {}
+    stacks: dict[str, list[Markup]] = {}
     for k, (p, name) in enumerate(points):
         if span[0] <= p <= span[1]:
             title = Markup("<title>{}: {}</title>").format(name, minus(number(p)))
-            shown = title if name and k < NAMED else ""
+            shown = title if name and k < NAMED else Markup("")
             stacks.setdefault(f"{to_percent(p):.2f}%", []).append(shown)
     for place, titles in stacks.items():
         if len(titles) > ROOM:

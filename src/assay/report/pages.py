@@ -134,9 +134,10 @@ def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> M
 def note(text: str, names: Iterable[str] = ()) -> Markup:
     """A note as a sentence; the name that it begins with, of an arm, of what is learned or one of
     these, stays as it is spelt."""
-    named = re.match(r"([\w-]+(?:/[\w./-]+)?)(: | is learned )", text)
-    if named or ((named := re.match(r"(\w+)( )", text)) and named[1] in names):
-        return Markup("<code>{}</code>{}").format(*named.groups()) + coded(text[named.end() :])
+    columns = "|".join(map(re.escape, names)) or "(?!)"
+    if named := re.match(rf"([\w-]+(?:/[\w./-]+)?)(: | is learned )|({columns})( )", text):
+        name, rest = filter(None, named.groups())
+        return Markup("<code>{}</code>{}").format(name, rest) + coded(text[named.end() :])
     return coded(_sentence(text))
 
 
