@@ -32,7 +32,7 @@ from assay.features.index.schema import TABLES
 from assay.lab import catalogue
 from assay.lab.judge import looks
 from assay.lab.records import contests, records
-from assay.report import pages, statements, tables
+from assay.report import statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay_catalogue.recorded import listings
@@ -370,7 +370,7 @@ def overview() -> str:
     return (
         f"{by_kind}\n"
         f"Outcomes are those after challenges, which turned {turned} of these verdicts.\n\n"
-        f"{statements.errors(pages.together(results.values()).verdicts)}\n\n"
+        f"{statements.errors([v for data in results.values() for v in data.verdicts])}\n\n"
         f"{sections.violations(results, violated)}\n"
     )
 

@@ -1,6 +1,7 @@
 """What the page of a study says beside its numbers: what was measured of what, in which unit, and
 the study itself; and nothing of papers or trained runs where it has neither."""
 
+import base64
 import csv
 import re
 from html import unescape
@@ -76,6 +77,18 @@ def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page, folde
     )
     assert f'{whose}; in the first row: " {cities[first]}", ' in text
     assert "the row's <code>city</code>" in unescape(page), "which is the name of a column"
+
+
+def test_a_page_has_the_number_of_each_prompt_whose_mean_is_the_estimate(page):
+    link = re.search(r'numbers\.csv" href="[^,]*,([^"]*)">the numbers of each prompt', page)
+    listed = list(csv.DictReader(base64.b64decode(link[1]).decode().splitlines()))
+    own = [row for row in listed if row["role"] == "claim"]
+    assert all("went to" in row["text"] for row in own) and {row["arm"] for row in own} == {"cut"}
+    assert [int(row["level"]) for row in own] == list(range(1, len(own) + 1))
+    mean = sum(float(row["number"]) for row in own) / len(own)
+    value = re.search(r"<p><b>(\S+)</b> \[[^]]*\][^,]*, (\d+) prompts; holds if", unescape(page))
+    assert float(value[1].replace("−", "-")) == pytest.approx(mean, rel=0.02)
+    assert int(value[2]) == len(own)
 
 
 def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from assay.core.claims import Claim, Exact, Finding, Gate, Published, claims_key, converged, rival
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
-from assay.core.judging import judge
+from assay.core.judging import by_level, judge
 from assay.core.measures import by
 from assay.core.stats import difference, lead_at_own, ratio, sides
 from assay.report import tables
@@ -161,6 +161,20 @@ def test_crossed_cells_all_right_count_as_those_that_share_no_level():
         main=crossed(np.ones((8, 10))), control=crossed(np.zeros((8, 10))), changes=CROSSED | known
     ).verdict
     assert v.outcome == "holds" and v.low == pytest.approx(0.025 ** (1 / 8))
+
+
+def test_the_number_at_each_prompt_is_the_mean_over_its_seeds():
+    """The points of a verdict are its seeds, in which two kinds of prompts cannot be seen."""
+    rng = np.random.default_rng(1)
+    kinds = np.array([-4, -4, -4, 0, 0, 0])
+    main, other = (rng.normal(size=(8, 6)) + kinds for _ in range(2))
+    arms = {"main": crossed(main), "control": crossed(other)}
+    v = judged(main=arms["main"], control=arms["control"], changes=CROSSED | {"bounds": None})
+    assert v.points == pytest.approx(main.mean(1))
+    found = by_level(v.claim, arms, "prompt")
+    assert [*found] == [0, 1, 2, 3, 4, 5] and [*found.values()] == pytest.approx(main.mean(0))
+    found = by_level(v.claim.about("control"), arms, "prompt")
+    assert [*found.values()] == pytest.approx(other.mean(0))
 
 
 def test_a_study_whose_units_tie_is_told_what_to_write_into_its_file():

@@ -110,7 +110,8 @@ def test_an_edited_verdict_is_shown_nowhere_and_stops_nothing(tmp_path, capsys, 
         assert main(["show", WALK, "--preset", "smoke", *root]) == 0
         assert "An edited claim" not in capsys.readouterr().out
         path.write_text(json.dumps(data))
-        (tmp_path / "pages" / "superposition.html").write_text("a page of an earlier day")
+        earlier = "<title>a page of an earlier day · Assay</title>"
+        (tmp_path / "pages" / "superposition.html").write_text(earlier)
         assert (
             main(["report", WALK, "--preset", "smoke", *root, "--out", str(tmp_path / "pages")])
             == 0

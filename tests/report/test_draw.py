@@ -287,14 +287,19 @@ def test_every_unit_is_drawn_or_counted_at_the_edge():
         assert [t for t in texts if "more" in t] == [beyond] * bool(beyond)
 
 
-def test_equal_units_are_stacked_and_none_hides_another():
+def test_a_few_equal_units_are_stacked_and_many_are_one_point_with_their_number():
+    """A column of 30 points would look like an error bar."""
     claim = structs.replace(sample.result().verdicts[0], points=(1.0,) * 30 + (0.99,) * 3)
     root = _plot(claim)
     units = [e for e in root.iter("circle") if e.get("class") == "unit"]
     places = [(e.get("cx"), float(e.get("cy"))) for e in units]
-    assert len({*places}) == len(places) == 33
+    assert len({*places}) == len(places) == 1 + 3
     assert len({x for x, _ in places}) == 2
-    lowest = max(y for _, y in places)
+    [many] = [e for e in units if float(e.get("r")) > 2]
+    assert many.find("title").text == "30 of 33"
+    [count] = [e for e in root.iter("text") if e.get("class") == "count"]
+    assert (count.text, count.get("x")) == ("30", many.get("cx"))
+    lowest = max(float(e.get("cy")) + float(e.get("r")) for e in units)
     names = [e for e in root.iter("text") if e.get("class") == "name"]
     assert lowest < float(names[1].get("y")) - 12  # above the letters of the next row
 
@@ -307,6 +312,9 @@ def test_an_arm_that_the_claim_does_not_name_is_in_its_picture_only_if_it_makes_
     drawn = str(interval_plot.interval_plot(data.verdicts[0]))
     assert "excused: may satisfy it too" in drawn and "old: satisfies it too" in drawn
     assert "of-another" not in drawn
+    failing = sample.of(claim | {"outcome": "fails", "also": arms})
+    drawn = str(interval_plot.interval_plot(failing.verdicts[0]))
+    assert "too" not in drawn and "old: satisfies the claim" in drawn, "the claim does not"
 
 
 def test_a_number_over_the_levels_of_a_mean_curve_has_no_units_of_its_own():

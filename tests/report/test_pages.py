@@ -21,7 +21,7 @@ from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, Judged, ResultData
-from assay.report import evaluations, pages, tables
+from assay.report import checks, evaluations, pages, tables
 from browser_fixtures import CUT_OFF
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -344,6 +344,20 @@ def test_the_index_has_every_claim_with_interval_published_number_control_and_co
     assert "of 7 claims are decided" in html
 
 
+@pytest.mark.parametrize(("text", "repeated"), [("a.x - b.x < -2", False), ("It falls", True)])
+def test_a_claim_that_is_its_condition_is_listed_without_it(text, repeated):
+    how = {"allowed": (None, -2), "threshold": "< -2", "condition": "a.x - b.x < -2"}
+    claim = sample.entry(text, "holds", -7.0, -7.3, -6.9, **how)
+    html = pages.index([{"data": sample.of(claim), "href": "a.html", "title": "a"}])
+    assert ("holds if <code>a.x - b.x</code> is at most −2" in html) is repeated
+
+
+def test_a_note_that_begins_with_a_column_keeps_its_name():
+    notes = str(checks.noted(["right is 0 or 1", "the claim is new", "a/b: this"], ["right"]))
+    assert "<li><code>right</code> is 0 or 1</li><li>The claim is new</li>" in notes
+    assert "<li><code>a/b</code>: this</li>" in notes
+
+
 def test_tokens_show_their_white_space():
     assert pages.token(" a\n") == '<i class="ws">·</i>a<i class="ws">↵</i>'
     assert "empty" in pages.token("")
@@ -445,13 +459,19 @@ def test_the_title_of_a_page_is_read_back():
     assert pages.title_of(pages.page(sample.result(), header=header)) == header.title
 
 
-def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
+def doubled(folder):
+    """The saved check of a text that doubles the length of every prompt."""
+
     def length(text, prompts):
         return [len(p) * (2 if text == "be loud" else 1) for p in prompts]
 
     prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4, 7, 3, 10, 6)]
     how = {"prompts": prompts, "holds": "effect > 3", "text": "be loud", "cache": False}
-    path = assay.check("It doubles", length, **how).save(tmp_path / "double.assay")
+    return assay.check("It doubles", length, **how).save(folder / "double.assay")
+
+
+def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
+    path = doubled(tmp_path)
     assert main(["report", str(path), "--out", str(tmp_path)]) == 0
     checker = Checker()
     checker.feed((tmp_path / "double-check.html").read_text())
@@ -479,13 +499,28 @@ def rows_of_checks(folder):
     return [" ".join(re.sub("<[^>]*>", " ", row).split()) for row in found]
 
 
+def test_the_index_keeps_the_claims_of_every_page_of_its_folder(tmp_path):
+    """Whichever command wrote a page, and without its store; those not written now have a date."""
+    (tmp_path / "old.html").write_text(pages.page(sample.result(), header=HEADER))
+    (tmp_path / "mine.html").write_text("<title>Not a page of ours</title>")
+    assert main(["report", str(doubled(tmp_path)), "--out", str(tmp_path)]) == 0
+    index = (tmp_path / "index.html").read_text()
+    checker = read(index)
+    assert {"old.html", "double-check.html"} <= {v for _, k, v in checker.attributes if k == "href"}
+    assert "1 experiment and 1 saved check" in index and "mine.html" not in index
+    assert all(escape(v.text) in index for v in sample.result().verdicts)
+    dates = re.findall(r"page of \d{4}-\d\d-\d\d \d\d:\d\d UTC", index)
+    assert len(dates) == 1
+
+
 def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_path):
     y = np.arange(60) % 2
     X = np.random.default_rng(0).normal(size=(60, 8)) + 3 * np.outer(y, np.eye(8)[0])
+    paths = []
     for name, holds in (("sure", "auroc > 0.7"), ("open", "auroc > 0.999")):
         p = assay.check_probe(X, y, sentence=name, holds=holds, ledger=False)
-        path = p.save(tmp_path / f"{name}.assay")
-        assert main(["report", str(path), "--out", str(tmp_path)]) == 0
+        paths.append(str(p.save(tmp_path / f"{name}.assay")))
+    assert main(["report", *paths, "--out", str(tmp_path)]) == 0
     undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "● holds" in row)
     without = "without the controls embedding and untrained"
     assert f"● holds sure sure holds if auroc is above 0.7 {without} " in holds
@@ -494,6 +529,19 @@ def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_pat
     assert (
         "It holds if <code>auroc</code> is above 0.7." in (tmp_path / "sure-check.html").read_text()
     )
+
+
+def test_why_a_probe_is_undecided_is_the_same_in_a_terminal_on_its_page_and_in_the_index(tmp_path):
+    y = np.arange(24) % 2
+    X = np.random.default_rng(3).normal(size=(24, 3)) + 1.5 * np.outer(y, np.eye(3)[0])
+    texts = [f"{'a longer text' if label else 'a text'} {i}" for i, label in enumerate(y)]
+    p = assay.check_probe(X, y, texts=texts, holds="auroc > 0.75", ledger=False)
+    assert p.outcome == "undecided" and {v.outcome for v in p.controls.values()} >= {"holds"}
+    assert f"({p.reason})" in p.headline() and "satisfy the claim" in p.reason
+    assert main(["report", str(p.save(tmp_path / "p.assay")), "--out", str(tmp_path)]) == 0
+    assert f"undecided ({p.reason})" in (tmp_path / "p-check.html").read_text()
+    (row,) = rows_of_checks(tmp_path)
+    assert f"undecided: {p.reason} " in row
 
 
 def test_what_is_checked_has_its_name_on_its_page(tmp_path):
@@ -510,13 +558,46 @@ def test_what_is_checked_has_its_name_on_its_page(tmp_path):
     assert names[0] == "head 3.4" and all("head " in name for name in names[1:])
 
 
+@pytest.mark.parametrize(
+    ("outcome", "of", "doubted"),
+    [
+        ("fails", "cut", True),
+        ("holds", "cut", True),
+        ("fails", "b", False),
+        ("undecided", "cut", False),
+    ],
+)
+def test_a_note_that_doubts_a_number_is_above_its_controls_and_marked_wherever_it_is_listed(
+    outcome, of, doubted
+):
+    like = sample.entry("a claim", outcome, 1.0, 0.9, 1.1, arm=of, condition=f"{of}.x > 0")
+    controls = {f"{of}/random": sample.control(f"{of}/random", "fails", 0.1, 0, 0.2, like)}
+    data = sample.of(like | {"controls": controls})
+    brief = "cut: the first token is changed in 10 of 20 prompts"
+    notes = ("way is learned at {x}", f"{brief}. It is a sink, which alone may give the number")
+    data = structs.replace(data, notes=notes)
+    page, index = pages.page(data), pages.index([{"data": data, "href": "a.html", "title": "a"}])
+    head, _, rest = page.partition("<main>")
+    above = rest.partition('<table class="stack numbers controls">')[0]
+    code, _, words = brief.partition(": ")
+    assert (f'※ <code>{code}</code>: {words} (<a href="#doubts">' in head) is doubted
+    assert ("alone may give" in above) is doubted and page.count("alone may give the number</") == 1
+    assert (f'<sup title="{brief}">※</sup>' in index) is doubted
+    assert "<li><code>way</code> is learned at {x}</li>" in page
+
+
 def test_what_a_control_has_in_common_with_its_arm_is_printed_once():
     read = "tiny, mood by ridge, learned from 84 prompts"
     why = "a control for another explanation: the tokens predict it"
     other = "tiny, mood by ridge, learned from 8 prompts"
     notes = {"main": "tiny, a guess", "b": read, "b/bag": f"{read}; {why}", "b/few": other}
+    unrelated = "the activations of an unrelated prompt"
+    why = f"; a control for another explanation: {unrelated} have the effect"
+    notes["cut"] = "tiny, a patch from the pair at blocks.1 and blocks.2"
+    notes["cut/unrelated"] = f"tiny, a patch from the pair at blocks.2{why}"
     text = pages.page(sample.result(), notes=notes)
     assert "<p>All arms: tiny.</p>" in text
+    assert f"<dt>cut/unrelated</dt><dd>a control of cut: {unrelated}</dd>" in text
     assert "<dt>b/bag</dt><dd>a control of b: a probe of the tokens</dd>" in text
     assert text.count("learned from 84 prompts") == 1
     assert "<dt>b/few</dt><dd>mood by ridge, learned from 8 prompts</dd>" in text

@@ -151,28 +151,39 @@ def test_a_control_with_too_few_units_for_a_verdict_is_shown_as_its_interval_sho
 @pytest.mark.parametrize(
     ("line", "before"),
     [
-        ("it was judged before pairs were added (undecided): c: more", "undecided"),
+        (
+            "it was judged before pairs were added (undecided): c: more",
+            "undecided in an earlier look",
+        ),
         ("the same sentence was judged earlier, in g15 (holds): c: more", ""),
         ("the same sentence was judged earlier, in g15 (fails): c: less", ""),
-        ("the same sentence was judged later, in g15 (undecided): c: more", ""),
+        (
+            "the same sentence was judged later, in g15 (undecided): c: more",
+            "undecided in a later look",
+        ),
         ("also judged on the same pairs, in g15: “c: more” (undecided; < -0.5)", ""),
     ],
 )
-def test_an_earlier_verdict_on_the_same_claim_is_shown_next_to_it(line, before):
+def test_another_verdict_on_the_same_claim_is_shown_next_to_it(line, before):
     data = sample.of(sample.entry("c: more", "holds", 1.0, 0.9, 1.1))
     (row,) = tables.rows(structs.replace(data, changed=(line,)))
-    assert row.earlier == before
+    assert row.again == before
     html = pages.index([{"data": data, "href": "c.html", "title": "c"}])
     assert "↺" not in html
     shown = structs.replace(data, changed=(line,))
     html = pages.index([{"data": shown, "href": "c.html", "title": "c"}])
-    assert ('<sup title="undecided in an earlier look">↺</sup>' in html) == bool(before)
-    assert ("(undecided in an earlier look)" in pages.page(shown)) == bool(before)
+    assert (f'<sup title="{before}">↺</sup>' in html) == bool(before)
+    assert (f"({before})" in pages.page(shown)) == bool(before)
 
 
 def test_options_that_were_changed_until_a_claim_held_are_shown_next_to_it():
     note = "the same claim was judged before on this machine, with other options: undecided, holds"
-    assert tables.earlier("holds", [note]) == "undecided"
+    assert tables.again("holds", [note]) == "undecided in an earlier look"
+
+
+def test_a_number_that_only_rounding_keeps_from_the_end_of_its_interval_has_no_more_digits():
+    assert digits.estimate(1 - 3e-13, 0.962, 1.0) == ("1.000", "[0.962, 1.000]")
+    assert digits.estimate(0.9996, 0.962, 1.0) == ("0.9996", "[0.9620, 1.0000]")
 
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():

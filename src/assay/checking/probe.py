@@ -242,12 +242,9 @@ class ProbeCheck(Concluded):
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
-        too = self._satisfying
-        satisfy = "satisfy" if too[1:] else "satisfies"
-        found = f"{plural('control', len(too))} {listed(too)} {satisfy} the claim" * bool(too)
-        why = "; ".join(filter(None, (self.reason, found)))
+        why = f" ({self.reason})" * bool(self.reason)
         outcome = ", ".join(filter(None, (self.outcome, self.caveat)))
-        verdict = f"{given}{outcome}{f' ({why})' * bool(why)}: {self.question.words}"
+        verdict = f"{given}{outcome}{why}: {self.question.words}"
         named = [c.name for c in parse(self.question.holds).columns]
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
         if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
@@ -261,6 +258,19 @@ class ProbeCheck(Concluded):
                 "counted as 1 or 0, which gives exact limits"
             )
         return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]{cut}"
+
+    @property
+    def reason(self) -> str:
+        """Say why it is unspecific or undecided, and which controls satisfy a claim that is open or
+        fails; "" otherwise."""
+        return "; ".join(filter(None, (super().reason, self.also_true)))
+
+    @property
+    def also_true(self) -> str:
+        """Say which controls satisfy a claim that is open or fails; "" where none does."""
+        too = self._satisfying
+        satisfy = "satisfy" if too[1:] else "satisfies"
+        return f"{plural('control', len(too))} {listed(too)} {satisfy} the claim" * bool(too)
 
     @property
     def absent(self) -> list[str]:

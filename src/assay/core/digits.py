@@ -105,5 +105,7 @@ def _choose_places(places: int, limit: float | None, thresholds: Sequence[float]
 
 
 def _same(a: float, b: float | None, digits: int) -> bool:
-    """Whether two numbers that differ are printed alike."""
-    return a != b and number(a, digits) == number(b, digits)
+    """Whether two numbers that differ by more than rounding are printed alike."""
+    if b is None or number(a, digits) != number(b, digits):
+        return False
+    return not math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)

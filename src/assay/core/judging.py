@@ -23,7 +23,7 @@ from assay.core.claims import ESTIMAND, Claim, Groups, rescale, unscaled
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import DRAWS, FEWEST, FOLD, Interval, interval, shared_training
+from assay.core.intervals import DRAWS, FEWEST, FOLD, Cells, Interval, interval, shared_training
 from assay.core.intervals import fewest as fewest_of
 from assay.core.memo import of_all
 from assay.core.nouns import all_of, plural
@@ -380,6 +380,17 @@ def numbers(claim: Claim, arms: Arms) -> Table:
     """Give the numbers of a claim's own arm, runs that diverged left out, on the scale of
     judging."""
     return _alone(claim, arms, USUAL)[1]
+
+
+def by_level(claim: Claim, arms: Arms, unit: str) -> dict[Any, float]:
+    """Give a claim's number at each level of one of its units, over all levels of the other; empty
+    where a level has none."""
+    data = numbers(claim, arms)
+    cells = Cells(data.terms, len(claim.units))
+    at_each = cells.apply(claim.statistic, cells.by_level(claim.units.index(unit)))
+    levels = data.levels[unit].tolist()
+    each = unscaled(claim.scale, at_each.tolist())
+    return dict(zip(levels, each, strict=True)) if len(levels) == len(each) else {}
 
 
 def controls_of(claim: Claim, arms: Arms) -> tuple[tuple[Interval, Between], ...]:

@@ -22,8 +22,9 @@ from assay.core.results import Judged, Verdict, narrower_level
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
-from assay.report.pages import coded, control_table, environment, table
-from assay.report.tables import AGAIN, SIGNS, earlier, minus, quantity, row, units
+from assay.report.pages import control_table, environment, note, table
+from assay.report.statements import doubts_number
+from assay.report.tables import AGAIN, SIGNS, again, minus, quantity, row, units
 
 Saved: TypeAlias = Check | ProbeCheck | JudgedTable
 
@@ -105,9 +106,9 @@ def page(path: Path, value: Saved) -> str:
     stated = None
     if (judged := shown(value)) is not None:
         text = value.question.sentence or judged.text
-        caveat = [value.caveat] if isinstance(value, ProbeCheck) and value.caveat else []
-        again = [x for x in value.remarks if AGAIN.fullmatch(x)]
-        claimed = structs.replace(judged, text=text, notes=(*caveat, *again))
+        caveat = [value.also_true or value.caveat] if isinstance(value, ProbeCheck) else []
+        more = [x for x in value.remarks if AGAIN.fullmatch(x) or doubts_number(x, value.outcome)]
+        claimed = structs.replace(judged, text=text, notes=(*filter(None, caveat), *more))
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
     template = environment().get_template("check.html")
     return template.render(file=path.name, numbers=numbers, stated=stated, **_parts(value))
@@ -116,18 +117,22 @@ def page(path: Path, value: Saved) -> str:
 def _parts(value: Saved) -> dict[str, Any]:
     """What a notebook and a page show of it."""
     judged = shown(value)
+    doubts = [x for x in value.remarks if doubts_number(x, value.outcome)]
+    columns = [*map(str, value.rows)]
     return {
         "value": value,
         "judged": judged,
         "row": row(judged) if judged else None,
-        "earlier": earlier(judged.outcome, value.remarks) if judged else "",
+        "again": again(judged.outcome, value.remarks) if judged else "",
         "claimed": value.question.sentence or value.question.holds,
         "probe": isinstance(value, ProbeCheck),
         "lines": number_lines(value),
         "drawing": interval_plot(judged) if judged else figure(of_check(value), False),
         "controls": controls(value),
         "draws": draws(value),
-        "notes": noted(value.remarks),
+        "doubt": "".join(doubts[:1]),
+        "doubts": noted(doubts, columns),
+        "notes": noted((x for x in value.remarks if x not in doubts), columns),
         "reach": noted(value.reach),
     }
 
@@ -183,7 +188,7 @@ def of_check(value: Saved) -> Figure:
     return replace(of, rules=((0.5, "chance"),))
 
 
-def noted(notes: Iterable[str]) -> Markup:
-    """Notes as a list; nothing where there are none."""
+def noted(notes: Iterable[str], names: Iterable[str] = ()) -> Markup:
+    """Notes as a list, in which such a name stays as it is; nothing where there are none."""
     macros: Any = environment().get_template("tables.html").module
-    return Markup(macros.listed(coded(minus(note)) for note in notes))
+    return Markup(macros.listed(note(minus(words), names) for words in notes))

@@ -34,6 +34,8 @@ REPEATED = 4
 NAMED = 4
 """So many measures are named in a sentence, of more their number."""
 TOO_FEW = re.compile(r"too few documents: (\d+), an interval needs (\d+)")
+PAGE = "evaluation.html"
+"""The page of an evaluation, in whichever folder."""
 TABLE = "documents.csv"
 """The sums over each document, a row for each dictionary and document."""
 GROUPS = {
@@ -285,21 +287,18 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
     headlines = (
         [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []
     )  # of many, the figures tell more
-    return (
-        pages.environment()
-        .get_template("evaluation.html")
-        .render(
-            data=data,
-            figures=pages.render_figures(figures),
-            body=body,
-            setting=setting(data),
-            headline=headlines,
-            unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
-            without_interval=without_interval(entries, REPEATED),
-            baselines=baselines,
-            baseline_rows=baseline_rows,
-            baseline_heads=baseline_heads,
-        )
+    template = pages.environment().get_template("evaluation.html")
+    return template.render(
+        data=data,
+        figures=pages.render_figures(figures),
+        body=body,
+        setting=setting(data),
+        headline=headlines,
+        unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
+        without_interval=without_interval(entries, REPEATED),
+        baselines=baselines,
+        baseline_rows=baseline_rows,
+        baseline_heads=baseline_heads,
     )
 
 
@@ -332,7 +331,7 @@ def write(evaluation: Evaluation, out: Path) -> list[Path]:
 
     out.mkdir(parents=True, exist_ok=True)
     figures = shown_figures(evaluation.figures, len(evaluation.dictionaries))
-    files = {"evaluation.html": page(evaluation.to_json(), figures)}
+    files = {PAGE: page(evaluation.to_json(), figures)}
     files["evaluation.csv"] = export.table_csv(evaluation.to_pandas())
     files[TABLE] = export.table_csv(evaluation.documents)
     files["evaluation.json"] = as_json(evaluation.to_json(), indent=1)
@@ -347,11 +346,11 @@ def write(evaluation: Evaluation, out: Path) -> list[Path]:
 def link_index(out: Path) -> None:
     """Link the evaluation that a folder holds and the index over its results with each other,
     whichever of the two was written last."""
-    page, index = out / "evaluation.html", out / "index.html"
+    page, index = out / PAGE, out / "index.html"
     if not ((names := evaluated_in(out)) and page.exists() and index.exists()):
         return
     home = '<span id="home"><a href="index.html">all results</a> · </span>'
-    link = f'<a href="evaluation.html">an evaluation of {escape(", ".join(names))}</a>'
+    link = f'<a href="{PAGE}">an evaluation of {escape(", ".join(names))}</a>'
     line = f'<p class="quiet" id="evaluated">This folder also holds {link}.</p>'
     replaced = r'<span id="home">.*?</span>', r'<p class="quiet" id="evaluated".*?</p>'
     for file, old, new in zip((page, index), replaced, (home, line), strict=True):

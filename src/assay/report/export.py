@@ -6,13 +6,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.core.figures import Figure
 from assay.core.judging import LIMITS
 from assay.core.plain import cell
-from assay.core.results import Estimated, Other, ResultData, Verdict, Verified
+from assay.core.results import Estimated, Judged, Other, ResultData, Verdict, Verified
 from assay.report import tables
 
 if TYPE_CHECKING:
@@ -68,6 +68,24 @@ def verdicts_csv(data: ResultData) -> str:
     for finding in data.findings:
         lines += [("finding", _cells(finding)), *_points(finding)]
     return _csv(HEAD, [[role, *(cells.get(k, "") for k in HEAD[1:])] for role, cells in lines])
+
+
+POINTS = ("claim", "role", "arm", "unit", "level", "text", "number")
+"""The columns of a table of the units of claims."""
+
+
+def points_csv(claims: Iterable[Judged]) -> str:
+    """One line for each unit of each claim and of its controls, as they are drawn, with the number
+    in full; a prompt has its row as level, and its text. "" where no unit is named."""
+    lines: list[Sequence[Any]] = []
+    for claim in claims:
+        others = [(role, v) for role, _, v in claim.arms() if isinstance(v, Verdict)]
+        for role, v in (("claim", claim), *others):
+            facts = (claim.text, {"near": "control"}.get(role, role), v.arm, *v.units[:1])
+            levels = [(r.row, r.label) for r in v.rows] or [(level, "") for level in v.levels]
+            if len(levels) == len(v.points):
+                lines += [(*facts, *x, number) for x, number in zip(levels, v.points, strict=True)]
+    return _csv(POINTS, lines) if lines else ""
 
 
 def _numbers(s: Any) -> dict[str, float | None]:

@@ -7,11 +7,9 @@ plot fits any width. Colours are classes, which the page's style sheet sets for 
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -31,9 +29,9 @@ ABREAST, LONGEST = 44, 88
 of what is longer only the unit is printed."""
 LINE = 17
 """Height of a further line of text; every row has as many lines as the one with most."""
-DOT, ROOM, TALLEST = 4, 3, 12
-"""Height of a unit's point in a stack of equal ones; how many of them fit below a bar; and the
-highest stack in which points do not overlap."""
+DOT, ROOM, LARGEST = 4, 3, 5
+"""Height of a unit's point in a stack of equal ones; how many of them fit below a bar, of more
+there is one point with their number; and the largest radius of such a point, in pixels."""
 LETTER = 2.5
 """Width of a letter of the axis, in percent of a plot on a small screen."""
 FITS, WIDE = 46, 58
@@ -111,9 +109,7 @@ def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     longest = max(len(row.name) + len(row.words) for row in rows)
     lines = 1 if longest <= fits else max(sum(map(len, _wrapped(row, fits))) for row in rows)
     more = LINE * (lines - 1)
-    highest = [max(_stacks(row, to_percent, span).values(), default=0) for row in rows]
-    heights = (ROW + more + DOT * max(0, min(n, TALLEST) - ROOM) for n in highest)
-    *tops, bottom = itertools.accumulate(heights, initial=TOP)
+    *tops, bottom = range(TOP, TOP + (ROW + more) * len(rows) + 1, ROW + more)
     bars = [top + BAR + more for top in tops]
     body = [_range(low, high, to_percent, bars)] if _finite(low, high) else []
     body += [_line(y, row, to_percent, span, more, fits) for y, row in zip(bars, rows, strict=True)]
@@ -161,6 +157,7 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
         else:
             came = f": {kind} {FOUND[c.met]}"
         came = came if kind else ": may satisfy it too" if role == "also" else ": satisfies it too"
+        came = came if c.too else came.replace("it too", "the claim")
         points = () if isinstance(v, Other) or of_mean else v.points
         mark = "undecided" if c.outcome == "undecided" else "finding"
         numbers = v.estimate, *limits(v, about)
@@ -206,11 +203,6 @@ def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, flo
     below, above = min([low, *units]) < low, max([high, *units]) > high
     # how many lie beyond an end is written there, where no unit is drawn
     return low - margin - wide * below, high + margin + wide * above
-
-
-def _stacks(row: _Row, to_percent: Any, span: tuple[float, float]) -> Counter[str]:
-    """How many units of a row are drawn at each place of the axis."""
-    return Counter(f"{to_percent(p):.2f}%" for p in row.points if span[0] <= p <= span[1])
 
 
 def _range(low: float, high: float, to_percent: Any, bars: Sequence[int]) -> Markup:
@@ -293,21 +285,25 @@ def _line(
 
 
 def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Markup:
-    """Units as faint points with their names, equal ones in a stack; at each end of the axis, how
-    many lie beyond it."""
+    """Units as faint points with their names, equal ones in a stack, or as one point with their
+    number; at each end of the axis, how many lie beyond it."""
     out = Markup("")
     names = row.units if len(row.units) == len(row.points) else ("",) * len(row.points)
     points = [(p, name) for p, name in zip(row.points, names, strict=True) if math.isfinite(p)]
     points.sort(key=lambda unit: -abs(unit[0] - row.estimate))
-    alike, stacked = _stacks(row, to_percent, span), Counter[str]()
+    stacks: dict[str, list[Markup]] = {}
     for k, (p, name) in enumerate(points):
         if span[0] <= p <= span[1]:
-            place = f"{to_percent(p):.2f}%"
-            lower = DOT * stacked[place] * min(1, (TALLEST - 1) / max(1, alike[place] - 1))
-            stacked[place] += 1
             title = Markup("<title>{}: {}</title>").format(name, minus(number(p)))
-            out += Markup('<circle class="unit" cx="{}" cy="{:g}" r="2">{}</circle>').format(
-                place, round(y + lower, 2), title if name and k < NAMED else ""
+            shown = title if name and k < NAMED else Markup("")
+            stacks.setdefault(f"{to_percent(p):.2f}%", []).append(shown)
+    for place, titles in stacks.items():
+        if len(titles) > ROOM:
+            out += _count(len(titles), len(points), place, y)
+            continue
+        for k, title in enumerate(titles):
+            out += Markup('<circle class="unit" cx="{}" cy="{}" r="2">{}</circle>').format(
+                place, y + DOT * k, title
             )
     beyond = Markup('<text class="scale halo" x="{}%" y="{}" text-anchor="{}">{}</text>')
     if below := sum(p < span[0] for p, _ in points):
@@ -315,6 +311,17 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
     if above := sum(p > span[1] for p, _ in points):
         out += beyond.format(100, y + 5, "end", f"{above} more ▸")
     return out
+
+
+def _count(count: int, of: int, place: str, y: int) -> Markup:
+    """One point for so many equal units, with their number next to it."""
+    radius = min(LARGEST, round(1.2 * math.sqrt(count), 1))
+    side, dx = ("end", -radius - 3) if float(place[:-1]) > 90 else ("start", radius + 3)
+    point = Markup(
+        '<circle class="unit" cx="{0}" cy="{1}" r="{2}"><title>{3} of {4}</title></circle>'
+        '<text class="count" x="{0}" y="{5}" dx="{6}" text-anchor="{7}">{3}</text>'
+    )
+    return point.format(place, y + 3, radius, count, of, y + 8, dx, side)
 
 
 def _arrow(leftward: bool, y: int) -> Markup:

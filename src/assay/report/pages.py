@@ -23,6 +23,7 @@ from msgspec import structs
 
 from assay.controls.table import in_words, instead
 from assay.core import reasons
+from assay.core.errors import DataError
 from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.nouns import plural
@@ -81,7 +82,8 @@ def environment() -> Environment:
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,
         "sentence": _sentence,
-        "note": _note,
+        "note": note,
+        "clause": statements.clause,
         "coded": coded,
         "words": words,
         "token": token,
@@ -129,11 +131,13 @@ def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> M
     return table(CONTROLS, listed, "controls")
 
 
-def _note(text: str) -> Markup:
-    """A note as a sentence; the name that it begins with stays as the study spells it."""
-    name, colon, words = text.partition(": ")
-    if colon and re.fullmatch(r"[\w-]+(/[\w./-]+)?", name):
-        return Markup("<code>{}</code>: {}").format(name, coded(words))
+def note(text: str, names: Iterable[str] = ()) -> Markup:
+    """A note as a sentence; the name that it begins with, of an arm, of what is learned or one of
+    these, stays as it is spelt."""
+    columns = "|".join(map(re.escape, names)) or "(?!)"
+    if named := re.match(rf"([\w-]+(?:/[\w./-]+)?)(: | is learned )|({columns})( )", text):
+        name, rest = filter(None, named.groups())
+        return Markup("<code>{}</code>{}").format(name, rest) + coded(text[named.end() :])
     return coded(_sentence(text))
 
 
@@ -180,53 +184,54 @@ def page(
     home: str = "index.html",
     turned: Mapping[str, str] = MappingProxyType({}),
     study: Shown | None = None,
+    drawn: Sequence[Judged] = (),
 ) -> str:
     """The whole page of one experiment's result, as HTML.
 
     `data` is the result, `header` the experiment's header block, `text` its prose in
     Markdown, `notes` a line on each arm, `looks` the recorded judgings, `specs` each arm's specs as
     JSON, `home` the address of the index, if there is one, `turned` the outcome now of claims that
-    contests of the record turned, `study` what a study says of itself."""
+    contests of the record turned, `study` what a study says of itself, `drawn` the claims with the
+    points to draw, if these are others than those that are kept."""
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
-    scopes = _scopes(data)
-    in_order = statements.notes_in_order(data.notes, len(data.verdicts))
-    shared, noted = _arms(notes or {}, data)
-    listed = tables.rows(data, turned)
+    doubts, others = statements.parted(data)
+    shared, noted = _arms(notes or {})
+    listed = statements.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
-    sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": in_order}
+    sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": others}
     sections |= {"about": text or study, "features": cards}
-    return (
-        environment()
-        .get_template("page.html")
-        .render(
-            data=data,
-            lead=lead,
-            estimates=estimates,
-            header=header,
-            text=text,
-            looks=looks,
-            home=home,
-            specs=_specs(specs or {}),
-            notes=noted,
-            shared=shared,
-            scopes=scopes,
-            notes_of_all=in_order,
-            changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
-            also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
-            tally=list(tables.outcomes(data.statements).items()),
-            parts=_contents(data, sections),
-            rows=_compared(listed, data, header),
-            study=study,
-            claims=claims,
-            findings=findings,
-            table_csv=export.verdicts_csv(stored),
-            figures=render_figures(figures, noted),
-            drawn=[c for c in cards if c.drawn],
-            browse=[c for c in cards if not c.drawn],
-            whole=as_json(stored.to_json(), indent=1, default=str),
-        )
+    template = environment().get_template("page.html")
+    return template.render(
+        data=data,
+        lead=lead,
+        estimates=estimates,
+        header=header,
+        text=text,
+        looks=looks,
+        home=home,
+        specs=_specs(specs or {}),
+        notes=noted,
+        shared=shared,
+        scopes=_scopes(data),
+        doubts=doubts,
+        notes_of_all=others,
+        changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
+        also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
+        tally=list(tables.outcomes(data.statements).items()),
+        parts=_contents(data, sections),
+        rows=_compared(listed, data, header),
+        study=study,
+        claims=claims,
+        drawn_claims=drawn or claims,
+        findings=findings,
+        table_csv=export.verdicts_csv(stored),
+        points_csv=export.points_csv(drawn or claims),
+        figures=render_figures(figures, noted),
+        drawn=[c for c in cards if c.drawn],
+        browse=[c for c in cards if not c.drawn],
+        whole=as_json(stored.to_json(), indent=1, default=str),
     )
 
 
@@ -247,22 +252,22 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
     return [(anchor, title) for anchor, (title, present) in titles.items() if present]
 
 
-def _arms(notes: Mapping[str, str], data: ResultData) -> tuple[str, dict[str, str]]:
-    """What the notes on all arms have in common, and what is left of each, with what the result
-    notes of this arm."""
+def _arms(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """What the notes on all arms have in common, and what is left of each."""
     words = {a: "; ".join(map(in_words, note.split("; "))) for a, note in notes.items() if note}
     shared, left = _shared(words)
-    found = [note.partition(": ") for note in data.notes]
-    of_arm = {arm: [words for name, _, words in found if name == arm] for arm in left}
-    once = {arm: _as_its_arm(arm, left) for arm in left}
-    return shared, {arm: "; ".join([note, *of_arm[arm]]) for arm, note in once.items()}
+    return shared, {arm: _as_its_arm(arm, left) for arm in left}
 
 
 def _as_its_arm(arm: str, notes: Mapping[str, str]) -> str:
-    """The note on an arm; of a control, what it has in place of what its own arm's note says."""
+    """The note on an arm; of a control, what it has in place of what its own arm's note says, at
+    whichever levels."""
     of = arm.rpartition("/")[0]
     said, given = notes[arm] + "; ", notes.get(of, "") + "; "
     is_same = of in notes and said.startswith(given)
+    change, at, _ = given.partition(" at ")
+    if at and not is_same and said.startswith(change + at) and RIVAL.search(said):
+        said = said.partition("; ")[2]
     left = said.removeprefix(given * is_same).removesuffix("; ")
     words = RIVAL.sub(lambda m: f"a control of {of}: {instead(m[1])}", left)
     return f"as {of}; {left}".removesuffix("; ") if is_same and words == left else words
@@ -368,23 +373,36 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 def index(entries: Sequence[Mapping[str, Any]], checks: Sequence[ListedCheck] = ()) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it."""
+    optionally `header` and `turned`, as `page` has it, and `since`, as a check has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
-    judged = tuple(c.judged for c in checks if c.judged)
-    everything = together([*(e["data"] for e in listed), ResultData(verdicts=judged)])
-    return (
-        environment()
-        .get_template("index.html")
-        .render(
-            entries=listed,
-            checks=checks,
-            named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-            tally=list(tables.outcomes(everything.statements).items()),
-            rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],
-            errors=statements.errors(everything.verdicts) if everything.verdicts else "",
-        )
+    judged = [c.judged for c in checks if c.judged]
+    verdicts = [v for e in listed for v in e["data"].verdicts] + judged
+    statements_of_all = [s for e in listed for s in e["data"].statements] + judged
+    template = environment().get_template("index.html")
+    return template.render(
+        entries=listed,
+        checks=checks,
+        named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
+        tally=list(tables.outcomes(statements_of_all).items()),
+        rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],
+        errors=statements.errors(verdicts) if verdicts else "",
     )
+
+
+RESULT = re.compile(
+    '<a download="[^"]*" href="data:application/json;charset=utf-8;base64,([^"]*)">the whole result'
+)
+"""The link of a page that has its whole result."""
+
+
+def result_of(page: str) -> ResultData:
+    """Read the result that an experiment's page has. Raises: DataError where it has none."""
+    try:
+        [whole] = RESULT.findall(page)
+        return ResultData.from_json(json.loads(base64.b64decode(whole)))
+    except ValueError as e:
+        raise DataError("it has no result that can be read; write this page again") from e
 
 
 def title_of(page: str) -> str:
@@ -399,6 +417,8 @@ class ListedCheck(NamedTuple):
     href: str
     title: str
     judged: Judged | None
+    since: str = ""
+    """When its page was written, if that was earlier."""
 
     @property
     def row(self) -> tables.Row | None:
@@ -407,22 +427,25 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        why, before = filter(None, (reason, *j.notes)), tables.earlier(j.outcome, j.notes)
-        return replace(tables.row(j), why="; ".join(why), remarks=(), earlier=before)
+        notes = [x for x in j.notes if not statements.doubts_number(x, j.outcome)]
+        why, doubts = filter(None, (reason, *notes)), [x for x in j.notes if x not in notes]
+        row, again = tables.row(j), tables.again(j.outcome, j.notes)
+        return replace(row, why="; ".join(why), remarks=(), again=again, doubt="".join(doubts[:1]))
 
 
-def listed_check(href: str, page: str) -> ListedCheck:
+def listed_check(path: Path, since: str = "") -> ListedCheck:
     """Read the title and the claim from the page of a saved check."""
+    page = path.read_text(encoding="utf-8")
     stated = re.search(r'<script type="application/json" id="judged">(.*?)</script>', page)
     judged = Judged.from_json(json.loads(stated[1])) if stated else None
-    return ListedCheck(href, title_of(page), judged)
+    return ListedCheck(path.name, title_of(page), judged, since)
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """What a page over several results shows of one: claims and exact statements, how they came
     out, the estimates, and the cost."""
     stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
-    rows = tables.rows(data, turned)
+    rows = statements.rows(data, turned)
     return {
         "statements": stated,
         "rows": rows[: len(stated)],
@@ -431,16 +454,6 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
         "cost": statements.cost(data),
         "lead": _lead(data),
     }
-
-
-def together(results: Iterable[ResultData]) -> ResultData:
-    """The statements of several results as those of one."""
-    every = list(results)
-    return ResultData(
-        verdicts=tuple(v for data in every for v in data.verdicts),
-        exact=tuple(e for data in every for e in data.exact),
-        findings=tuple(f for data in every for f in data.findings),
-    )
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:

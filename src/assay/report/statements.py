@@ -10,8 +10,9 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,7 +235,8 @@ KINDS = (
     r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
     r"|has to be the same with|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
     r"|swapping the words|none of its controls|prompt's activations (?:may )?make|no near control"
-    r"|is learned: measure|describes n(?:either|one)",
+    r"|is learned: measure|describes n(?:either|one)"
+    r"|alone may give|disturbs them whatever",
     # a control is weaker than it looks
     r"would satisfy the claim: |heads pass: .*passes|not counted as beaten|next to its own",
     # what limits the claim: every other note
@@ -243,6 +245,12 @@ KINDS = (
     f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit",
 )
 """What the notes of each kind have, the kind first that a reader should know first."""
+DOUBTS = re.compile(
+    r"the claim is (?:not )?true where|alone (?:may give|determines)|is in the prompt;"
+    r"|disturbs them whatever|describes neither|no(?:ne| lead) to lose|separates? the labels"
+    r"|would be unspecific"
+)
+"""What a note has that doubts a number, however its claim came out."""
 COMBINED, EXPLAINED = " are combinations (", "those that share a value count as one unit"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
@@ -278,6 +286,48 @@ def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
         words if len(of) == len(every) else f"{claims_in_words(sorted(of))}: {words}"
         for words, of in sorted(concerned.items(), key=lambda x: _rank(x[0]))
     ]
+
+
+def doubts_number(note: str, outcome: str) -> bool:
+    """Whether a note doubts a claim that came out in this way: of one that is open or unspecific,
+    the reason says what does."""
+    means_little = outcome == "holds" and _rank(note) < 2
+    return outcome in ("holds", "fails") and (means_little or bool(DOUBTS.search(note)))
+
+
+def doubts(data: ResultData) -> list[list[str]]:
+    """Give for each claim the notes that doubt its number, the most important first."""
+    found: list[list[str]] = []
+    for n, v in enumerate(data.verdicts, 1):
+        reads = f"{v.arm} {v.condition}"
+        found.append([])
+        for note in sorted(dict.fromkeys(data.notes), key=_rank):
+            of, arm = OF_CLAIMS.match(note), re.match(r"([\w-]+)(?:/\S+)?: ", note)
+            is_its = str(n) in of[1].split(", ") if of else not arm or arm[1] in reads
+            if is_its and doubts_number(note, v.outcome):
+                found[-1].append(note)
+    return found
+
+
+def parted(data: ResultData) -> tuple[list[str], list[str]]:
+    """Part the notes on a result into those that doubt a number, and all others, each in order."""
+    doubtful = {OF_CLAIMS.sub("", note) for of in doubts(data) for note in of}
+    above = [note for note in data.notes if OF_CLAIMS.sub("", note) in doubtful]
+    count, others = len(data.verdicts), (note for note in data.notes if note not in above)
+    return notes_in_order(above, count), notes_in_order(others, count)
+
+
+def rows(data: ResultData, turned: Mapping[str, str]) -> list[tables.Row]:
+    """The rows of a result with the first note that doubts each claim."""
+    first = [OF_CLAIMS.sub("", "".join(of[:1])) for of in doubts(data)]
+    listed = tables.rows(data, turned)
+    claims = (replace(r, doubt=x) for r, x in zip(listed, first, strict=False))
+    return [*claims, *listed[len(first) :]]
+
+
+def clause(note: str) -> str:
+    """The first clause of a note."""
+    return textwrap.shorten(re.split(r"[;.] ", note)[0], 150, placeholder=" …")
 
 
 def _rank(note: str) -> int:

@@ -1,24 +1,23 @@
-"""Stored results as pages in a folder, and an index over them."""
+"""Stored results as pages in a folder, and an index over all pages there."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from assay.ask.shown import describe
 from assay.core.errors import DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
-from assay.core.results import ResultData
 from assay.core.schema import OMITTED
 from assay.lab import catalogue
-from assay.lab.judge.result import Result
+from assay.lab.judge.result import Result, by_prompts
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import contests
-from assay.lab.store.atomic import unseal
 from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
 from assay.report import evaluations, pages
@@ -34,7 +33,7 @@ class Pages:
     pages: tuple[Path, ...]
     index: Path
     left_out: tuple[str, ...] = field(default=(), metadata=OMITTED)
-    """Why stored results with a page are missing from the index, a sentence for each."""
+    """Why pages in the folder are missing from the index, a sentence for each."""
     missing: tuple[str, ...] = field(default=(), metadata=OMITTED)
     """Why there is no page of some that were named, a sentence for each."""
 
@@ -46,9 +45,9 @@ def write(
     saved: Iterable[Path] = (),
 ) -> Pages:
     """Write a page of each result and of each saved check into `out`, with an index over all pages
-    there. Raises: StoreError where no page can be written, as runs are missing."""
+    there, whichever command wrote them. Raises: StoreError where no page can be written, as runs
+    are missing."""
     written: list[Path] = []
-    judged: dict[str, ResultData] = {}
     missing: list[StoreError] = []
     for file in saved:
         from assay.report import checks
@@ -57,20 +56,17 @@ def write(
         written += pages.write(out, {f"{file.stem}{CHECKED}": page})
     for experiment, preset in selection:
         try:
-            page, result = page_of(lab, experiment, preset)
+            page, _ = page_of(lab, experiment, preset)
         except StoreError as error:  # which is no reason to do without the pages of the others
             missing.append(error)
             continue
-        href = f"{slug(experiment.name, preset.title)}.html"
-        written += pages.write(out, {href: page})
-        judged[href] = result.data
+        written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
     if missing and not written:
         raise missing[0]
-    entries, left_out = _entries(lab, out, judged)
+    entries, left_out = _entries(out, written)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
-    read = [pages.listed_check(p.name, p.read_text("utf-8")) for p in sorted(checked)]
-    whole = pages.index(entries, read)
-    index = pages.write(out, {"index.html": whole})[0]
+    read = (pages.listed_check(p, _since(p, written)) for p in sorted(checked))
+    index = pages.write(out, {"index.html": pages.index(entries, [*read])})[0]
     evaluations.link_index(out)
     return Pages(tuple(written), index, tuple(left_out), tuple(map(str, missing)))
 
@@ -96,6 +92,7 @@ def page_of(
             contests.of_preset(experiment.name, preset.title, experiment.origin)
         ),
         study=describe(experiment),
+        drawn=by_prompts(result, experiment.materials),
     )
     return page, result
 
@@ -127,34 +124,33 @@ def stored(root: Path) -> list[str]:
     return names
 
 
-def _entries(
-    lab: Lab, out: Path, judged: Mapping[str, ResultData]
-) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: each stored result whose page is in `out`, as it was judged now or
-    else as it was written; and why others are left out."""
+def _entries(out: Path, written: Sequence[Path]) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Read what the index lists: the result of each page in `out`; and why others are left out."""
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []
     left_out = []
-    results = sorted((lab.store.root / "results").glob("*/*.json"))
-    for path in results:
-        href = f"{slug(path.parent.name, path.stem)}.html"
-        if (out / href).exists():
-            entry = headers.get(path.parent.name)
-            try:
-                data = judged.get(href) or ResultData.from_json(unseal(path))
-                past = entry and contests.of_preset(entry.name, path.stem, entry.origin)
-            except (StoreError, DataError, ExperimentError) as e:
-                left_out.append(str(e))
-                continue
-            title = pages.title_of((out / href).read_text(encoding="utf-8")) or path.parent.name
-            listed = {
-                "data": data,
-                "href": href,
-                "title": title,
-                "header": entry and entry.header(),
-            }
-            index_entries.append(listed | {"turned": contests.turned(past or ())})
+    for path in sorted({*out.glob("*.html")} - {out / evaluations.PAGE}):
+        page = path.read_text(encoding="utf-8", errors="replace")
+        has_result, title = pages.RESULT.search(page), pages.title_of(page)
+        if not title or (path.name.endswith(CHECKED) and not has_result):
+            continue
+        try:
+            data = pages.result_of(page)
+            entry = headers.get(data.experiment)
+            past = entry and contests.of_preset(entry.name, data.preset, entry.origin)
+        except (DataError, ExperimentError) as e:
+            left_out.append(f"{path.name}: {e}")
+            continue
+        listed = {"data": data, "href": path.name, "title": title}
+        listed |= {"header": entry and entry.header(), "turned": contests.turned(past or ())}
+        index_entries.append(listed | {"since": _since(path, written)})
     return index_entries, left_out
+
+
+def _since(page: Path, written: Sequence[Path]) -> str:
+    """Say when a page was written; "" of one that was written now."""
+    at = datetime.fromtimestamp(page.stat().st_mtime, UTC)
+    return "" if page in written else f"page of {at:%Y-%m-%d %H:%M} UTC"
 
 
 def slug(name: str, title: str) -> str:

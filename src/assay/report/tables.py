@@ -62,8 +62,8 @@ ROLES = {"near": "control", "control": "control"}
 ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
 SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
-AGAIN = re.compile(r"(?:it|the same \w+) was judged (?!later).*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
-"""A line on an earlier verdict on the same claim."""
+AGAIN = re.compile(r"(?:it|the same \w+) was judged (later)?.*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
+"""A line on another verdict on the same claim."""
 PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""
 STYLES = {
@@ -116,6 +116,8 @@ class Control:
     """Where it makes the change, if that is at another layer: "blocks 13, 14, 29"."""
     behind: str = ""
     """The arm of a claim that fails, if this control comes clearly closer to satisfying it."""
+    too: str = " too"
+    """What follows "satisfies the claim"; "" where the claim's own arm does not satisfy it."""
 
     @property
     def named(self) -> str:
@@ -136,7 +138,7 @@ class Control:
         """The whole of it in a terminal: "control x -0.14: does not satisfy the claim"."""
         if (kind := ROLES.get(self.role)) is None:
             may = "may satisfy" if self.role == "also" else "satisfies"
-            return f"{self.arm} {self.numbers}: {may} the claim too"
+            return f"{self.arm} {self.numbers}: {may} the claim{self.too}"
         if kind != "control":
             came = CHECKS_FOUND[self.met]
         elif self.no_test or self.met is False:
@@ -154,7 +156,7 @@ class Control:
             "violation": "planted violation",
             "also": "may hold too",
             "true": "also true of",
-            "unnamed": "satisfies the claim too",
+            "unnamed": f"satisfies the claim{self.too}",
         }.get(self.role, "")
         if self.role == "planted" and self.met is not None:
             came = "and does" if self.met else "and does not"
@@ -236,8 +238,10 @@ class Row:
     """Of a curve or a scan: where it crosses, or is highest and lowest, in words."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
-    earlier: str = ""
-    """How else the same claim came out in earlier looks, as `earlier` has it."""
+    again: str = ""
+    """How else the same claim came out in other looks, as `again` has it."""
+    doubt: str = ""
+    """The first note that doubts the number."""
     bears: str = ""
     """Of its reasons those that bear on the verdict and that no listed control shows: not the
     power, and not which or how many arms satisfy it too."""
@@ -255,6 +259,11 @@ class Row:
     def headline(self) -> str:
         """The outcome, and what it depends on: "holds, unless the 20 prompts are …"."""
         return f"{self.outcome}, unless {self.unless}" if self.unless else self.outcome
+
+    @property
+    def says_it(self) -> bool:
+        """Whether its text says what it takes to hold, as that of a table does."""
+        return bool(self.quantity) and ENDS.sub("", self.text) == self.quantity
 
     @property
     def checked(self) -> tuple[Control, ...]:
@@ -281,9 +290,8 @@ class Row:
         met = [c for c in others if c.met]
         count, words = len(others) - len(met), list[str]()
         if count:
-            words.append(
-                f"{count} other control{'s satisfy' if count > 1 else ' satisfies'} it too"
-            )
+            it = "it too" if others[0].too else "the claim"
+            words.append(f"{count} other control{'s satisfy' if count > 1 else ' satisfies'} {it}")
         if met:
             s, do = ("s", "do") if len(met) > 1 else ("", "does")
             came = f"control{s} {do} not satisfy the claim either"
@@ -406,16 +414,20 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
     every = [placed(row(s)) for s in data.statements]
     now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
-    before = (earlier(r.outcome, data.changed, r.text) for r in every)
-    return [replace(r, now=x, earlier=y) for r, x, y in zip(every, now, before, strict=True)]
+    looks = (again(r.outcome, data.changed, r.text) for r in every)
+    return [replace(r, now=x, again=y) for r, x, y in zip(every, now, looks, strict=True)]
 
 
-def earlier(outcome: str, lines: Iterable[str], text: str = "") -> str:
-    """How else the same claim came out in earlier looks, by the lines on them: "undecided"; "" for
-    no other outcome. Lines of a study end with the text of the claim."""
-    found = filter(None, map(AGAIN.fullmatch, lines))
-    ends = [end for m in found if (m[2] or "") == text for end in (m[1] or m[3]).split(", ")]
-    return " and ".join(end for end in dict.fromkeys(ends) if end != outcome)
+def again(outcome: str, lines: Iterable[str], text: str = "") -> str:
+    """How else the same claim came out in other looks, by the lines on them: "undecided in an
+    earlier look"; "" for no other outcome. Lines of a study end with the text of the claim."""
+    found = [m for m in map(AGAIN.fullmatch, lines) if m and (m[3] or "") == text]
+    looks = []
+    for when, later in (("an earlier", False), ("a later", True)):
+        ends = [x for m in found if bool(m[1]) is later for x in (m[2] or m[4]).split(", ")]
+        if others := " and ".join(x for x in dict.fromkeys(ends) if x != outcome):
+            looks.append(f"{others} in {when} look")
+    return ", ".join(looks)
 
 
 def row(s: Statement) -> Row:
@@ -492,8 +504,9 @@ def _decimals_of(x: float) -> int:
 def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None) -> Control:
     """An arm next to a claim as tables show it; one that is only known to satisfy it is written to
     the digits of the claim."""
+    too = " too" * (claim is None or claim.outcome in ("holds", "unspecific"))
     if isinstance(v, Other):
-        return Control(arm, "holds", *estimate_of(v, claim), role)
+        return Control(arm, "holds", *estimate_of(v, claim), role, too=too)
     level = narrower_level(v) if role in ("near", "control") else ""
     outcome, few = _seen(v) if role in ("near", "control") else (v.outcome, "")
     off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
@@ -515,7 +528,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
             numbers = "0", "[0, 0]"
     words, none = mirrors or words, bool(mirrors)
     behind = claim.arm if claim and role in ROLES and _outdoes(v, claim) else ""
-    return Control(arm, outcome, *numbers, role, off, level, words, none, few, behind=behind)
+    return Control(arm, outcome, *numbers, role, off, level, words, none, few, too=too, behind=behind)
 
 
 def _outdoes(v: Verdict, claim: Judged) -> bool:
@@ -875,7 +888,8 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
         if c.explains:
             yield Text(f"{c.arm}: {c.explains}", grey)
     for words in () if verbose else r.others:
-        yield Text(f"{words} (--verbose)" if words.endswith("it too") else words, grey)
+        ask = " (--verbose)" * words.endswith(("it too", "the claim"))
+        yield Text(f"{words}{ask}", grey)
     why = r.why if verbose else r.bears
     for line in filter(None, (why, *r.remarks, r.agreed, *r.curve)):
         yield Text(line, grey)

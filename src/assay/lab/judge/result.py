@@ -22,7 +22,7 @@ from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment, Materials
 from assay.core.figures import Figure, figures_of
 from assay.core.heavy import xr
-from assay.core.judging import USUAL, Scope, judge, rename_unit
+from assay.core.judging import USUAL, Scope, by_level, judge, rename_unit
 from assay.core.measures import stack_stored
 from assay.core.memo import remembering
 from assay.core.nouns import plural
@@ -384,6 +384,29 @@ def _by_rows(judged: Judged, materials: Materials) -> Judged:
         for role in ("planted", "controls", "violations")
     }
     return structs.replace(ordered(judged), **others)
+
+
+def by_prompts(result: Result, materials: Materials | None) -> tuple[Judged, ...]:
+    """The verdicts as pages draw them: with a point for each prompt where the interval is over
+    prompts and seeds, since a point that is kept is of a seed."""
+    if materials is None:
+        return result.judged
+
+    def turned(v: Any, claim: Claim) -> Any:
+        rows = materials.rows(v.arm)
+        if rows is None or v.units[1:] != (rows.unit,):
+            return v
+        found = by_level(claim.about(v.arm), result.arms, rows.unit)
+        return structs.replace(
+            v, units=v.units[::-1], levels=tuple(found), points=tuple(found.values())
+        )
+
+    drawn = []
+    for j in result.judged:
+        roles = ("planted", "controls", "violations")
+        others = {r: {n: turned(v, j.claim) for n, v in getattr(j, r).items()} for r in roles}
+        drawn.append(_by_rows(structs.replace(turned(j, j.claim), **others), materials))
+    return tuple(drawn)
 
 
 class _Asked(Mapping[str, Any]):
