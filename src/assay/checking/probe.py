@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 PROBE, GROUP = "probe", "group"
 MEASURES = ("accuracy", "auroc")
 """Those that a condition can name; the rate of true positives has no number for each group."""
+POOLED = "_pooled"
+"""The end of the name of a measure over all rows together, which is its estimate where groups are
+judged; files of older versions do not have it."""
 IN_TEXTS: Mapping[Control, str] = {
     BAG: "the words of the text predict it, in any order",
     PLACES: "the words, each at its position, predict it",
@@ -128,7 +131,7 @@ class Question:
         if "outlier" in warning and self.unit == GROUP:
             first, *others = warning.split("; ")
             warning = "; ".join([f"{first}: {self._outliers(rows, verdict)}", *others])
-        return structs.replace(verdict, warning=warning)
+        return _with_pooled(structs.replace(verdict, warning=warning), self.holds, rows)
 
     def compared(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, Judged | None]:
         """Give the table of arms, and the verdict: undecided where it would hold and no control
@@ -252,15 +255,8 @@ class ProbeCheck(Concluded):
         shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
         if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
             return verdict
-        (low, high), cut = self.interval, ""
-        if len({*named}) == 1:
-            column = "AUROC" if named[0] == "auroc" else named[0]
-            cut = (
-                f": the verdict rests on this number, not on the {column} in the table; some "
-                f"{self.question.unit}s contribute more than 1 or less than 0 to it, and are "
-                "counted as 1 or 0, which gives exact limits"
-            )
-        return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]{cut}"
+        low, high = self.interval
+        return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]"
 
     @property
     def absent(self) -> list[str]:
@@ -585,6 +581,9 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
     for arm, several in scored.items():
         values = np.mean([by_unit(s[is_held], y, units) for s in several], axis=0)
         columns = dict(zip(MEASURES, values.T, strict=True))
+        if rows.unit == GROUP:
+            whole = np.mean([reading.measures(s[is_held], y) for s in several], axis=0)
+            columns |= {f"{m}{POOLED}": x for m, x in zip(MEASURES, whole, strict=True)}
         frames.append(pd.DataFrame({"arm": arm, rows.unit: np.unique(units), **columns}))
     numbers = pd.concat(frames, ignore_index=True)
     if numbers[list(MEASURES)].isna().any(axis=None):
@@ -654,7 +653,7 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
         line: dict[str, Any] = {"arm": arm}
         for measure in MEASURES:
             x = of[arm][measure].to_numpy()
-            line |= _estimated(measure, x, question.unit)
+            line |= _estimated(measure, x, question.unit, _pooled(of[arm], measure))
             if question.unit == FOLD and (x == 1).all():
                 line[f"{measure}_low"] = 1 - wrong_at_most(question.tested[measure], len(x))
             its_verdict = judged.get(arm) if measure in named else None
@@ -665,7 +664,7 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
                 }
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
-            line |= _estimated("lead", lead, question.unit)
+            line |= _estimated("lead", lead, question.unit, lines[0]["auroc"] - line["auroc"])
             # An AUROC lies between 0 and 1, and the control's where its interval says.
             line["lead_low"] = max(line["lead_low"], -line["auroc_high"])
             line["lead_high"] = min(line["lead_high"], 1 - line["auroc_low"])
@@ -673,9 +672,32 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
     return pd.DataFrame(lines)
 
 
-def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
-    """A mean over units with its interval; the exact one of groups' shares that lie between 0 and
-    1, which folds and leads have only where all agree."""
+def _pooled(rows: pd.DataFrame, measure: str) -> float:
+    """A measure of an arm over all rows together; the mean of folds, and of the groups' parts in
+    files of older versions."""
+    column = f"{measure}{POOLED}"
+    return float(rows[column if column in rows else measure].mean())
+
+
+def _with_pooled(verdict: Judged, holds: str, rows: pd.DataFrame) -> Judged:
+    """The verdict with the measure over all rows as the estimate of each arm: the mean of the
+    groups' parts is corrected for bias, and is no number that a reader could recompute."""
+    if len(names := {c.name for c in parse(holds).columns}) > 1 or not parse(holds).plain:
+        return verdict
+    arms, measure = rows.groupby("arm"), min(names)
+
+    def pooled(v: Verdict) -> dict[str, Any]:
+        value = _pooled(arms.get_group(v.arm), measure)
+        ends = [(min(x[0], value), max(x[1], value)) if x else () for x in (v.interval, v.narrower)]
+        return {"estimate": value, "low": ends[0][0], "high": ends[0][1], "narrower": ends[1]}
+
+    controls = {k: structs.replace(v, **pooled(v)) for k, v in verdict.controls.items()}
+    return structs.replace(verdict, **pooled(verdict), controls=controls)
+
+
+def _estimated(name: str, x: np.ndarray, unit: str, value: float) -> dict[str, float]:
+    """A measure's value with the interval of a mean over units; the exact one of groups' shares
+    that lie between 0 and 1, which folds and leads have only where all agree."""
     ends = (0.0, 1.0) if name in MEASURES else (-1.0, 1.0)
     exact_for = len(np.unique(x)) == 1 or (name in MEASURES and unit != FOLD)
     if exact_for and ((x >= ends[0]) & (x <= ends[1])).all():
@@ -684,7 +706,7 @@ def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
     else:
         i = interval({"value": x}, mean, units=(unit,))
         low, high = max(ends[0], i.low), min(ends[1], i.high)
-    return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
+    return {name: value, f"{name}_low": min(low, value), f"{name}_high": max(high, value)}
 
 
 def _tested(y: np.ndarray, group: np.ndarray) -> dict[str, int]:
