@@ -193,6 +193,7 @@ def _choose(
                 raise ClaimError(f"{what.kind}= has {note}")
         chosen_controls = chosen(f"{what.kind}=", [*usual, DAMAGE], names)
         what.draws = [d for d in what.draws if d.control in chosen_controls]
+        what.left_out = tuple(c.name for c in usual if c not in chosen_controls)
         what.notes = [n for n in what.notes if not n.startswith("no control")]
     if not what.draws:
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
@@ -361,7 +362,10 @@ class _Asked:
                 "well; give also=another task"
             )
         named = controls is not None and not isinstance(controls, Mapping)
-        if also is None or (named and DAMAGE.name not in (controls or ())):
+        if also is None:
+            return
+        if named and DAMAGE.name not in (controls or ()):
+            self.what.left_out += (DAMAGE.name,)
             return
         changed = Change(kind, self.thing, self.none, self.before, self.arms[kind])
         self.arms[DAMAGE.name], self.unable = damaged(
@@ -382,6 +386,7 @@ class _Asked:
         stays = given.stays(units)
         about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
+        about |= {"left_out": self.what.left_out}
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
@@ -410,10 +415,9 @@ class _Asked:
         named = {c.name for c in parsed.columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
-        tried = given.tried(
-            "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
-        )
-        return Check(question, rows, judged, (*self.notes, *tried), _about(calls))
+        done = Check(question, rows, judged, tuple(self.notes), _about(calls))
+        tried = given.tried("prompts", asks, done, ledger=ledger, function=calls.content)
+        return replace(done, notes=(*self.notes, *tried))
 
     def _singly(self, judged: Judged) -> list[str]:
         """Say how to find out which part has the effect, where several others have it together."""

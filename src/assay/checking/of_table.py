@@ -64,9 +64,9 @@ class JudgedTable(Concluded):
 
     def __repr__(self) -> str:
         lines = [f"{self.outcome}: {self.question.holds}"]
-        lines += [self.number(self.estimate, *self.interval), ""]
+        lines += [self.number(self.estimate, *self.interval), *wrapped((), self.reach[1:]), ""]
         lines += [*aligned([self.heads, *self.cells()]), ""]
-        return "\n".join([*lines, *wrapped(self.remarks, self.reach)])
+        return "\n".join([*lines, *wrapped(self.remarks, self.reach[:1])])
 
     def save(self, path: Path) -> Path:
         """Write it as one file, which `load` judges again."""

@@ -306,8 +306,9 @@ class ProbeCheck(Concluded):
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
-        lines = [self.headline(), "", *aligned([self.heads, *self.cells()]), ""]
-        return "\n".join([*lines, *wrapped(self.remarks, self.reach)])
+        lines = [self.headline(), *wrapped((), self.reach[1:]), ""]
+        lines += [*aligned([self.heads, *self.cells()]), ""]
+        return "\n".join([*lines, *wrapped(self.remarks, self.reach[:1])])
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `ProbeCheck.load`
@@ -426,7 +427,8 @@ def check_probe(
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend([*verdict.warnings, *verdict.notes])
-        rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
+        done = ProbeCheck(claim, arms, numbers, verdict, ())
+        rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
     warnings = [*_below(below_chance(arms), rows, readers, texts), *_combined(texts, groups)]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
@@ -648,7 +650,7 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
     named = {c.name for c in parse(question.holds).columns} if question.holds else set()
     judged = {PROBE: verdict, **verdict.controls} if verdict and len(named) == 1 else {}
     of = {str(arm): part for arm, part in numbers.groupby("arm", sort=False)}
-    lines = []
+    lines = list[dict[str, Any]]()
     for arm in of:
         line: dict[str, Any] = {"arm": arm}
         for measure in MEASURES:
@@ -688,8 +690,9 @@ def _with_pooled(verdict: Judged, holds: str, rows: pd.DataFrame) -> Judged:
 
     def pooled(v: Verdict) -> dict[str, Any]:
         value = _pooled(arms.get_group(v.arm), measure)
-        ends = [(min(x[0], value), max(x[1], value)) if x else () for x in (v.interval, v.narrower)]
-        return {"estimate": value, "low": ends[0][0], "high": ends[0][1], "narrower": ends[1]}
+        narrower = (min(*v.narrower, value), max(*v.narrower, value)) if v.narrower else ()
+        low, high = min(v.low, value), max(v.high, value)
+        return {"estimate": value, "low": low, "high": high, "narrower": narrower}
 
     controls = {k: structs.replace(v, **pooled(v)) for k, v in verdict.controls.items()}
     return structs.replace(verdict, **pooled(verdict), controls=controls)

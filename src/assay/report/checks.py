@@ -105,7 +105,7 @@ def page(path: Path, value: Saved) -> str:
     stated = None
     if (judged := shown(value)) is not None:
         text = value.question.sentence or judged.text
-        caveat = [value.caveat] if isinstance(value, ProbeCheck) and value.caveat else []
+        caveat = filter(None, [value.caveat])
         again = [x for x in value.remarks if AGAIN.fullmatch(x)]
         claimed = structs.replace(judged, text=text, notes=(*caveat, *again))
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
@@ -128,7 +128,7 @@ def _parts(value: Saved) -> dict[str, Any]:
         "controls": controls(value),
         "draws": draws(value),
         "notes": noted(value.remarks),
-        "reach": noted(value.reach),
+        "reach": noted(value.reach[:1]),
     }
 
 
