@@ -1308,7 +1308,9 @@ def test_a_direction_that_has_to_be_stretched_is_noted():
         notes = [x for x in check(vector=v).notes if x.startswith("control layer:")]
         assert (times >= 2) == noted == bool(notes)
         if notes:
-            assert f"is made {times:.2g} times as long" in notes[0] and "noise" in notes[0]
+            assert f"it is scaled {times:.2g} times" in notes[0] and "noise" in notes[0]
+            without = check(vector=v, controls=["random"])
+            assert not any(x.startswith("control layer:") for x in without.notes)
 
 
 def test_controls_that_are_left_out_are_named_and_what_they_did_before(tmp_path, monkeypatch):

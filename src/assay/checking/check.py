@@ -194,7 +194,8 @@ def _choose(
         chosen_controls = chosen(f"{what.kind}=", [*usual, DAMAGE], names)
         what.draws = [d for d in what.draws if d.control in chosen_controls]
         what.left_out = tuple(c.name for c in usual if c not in chosen_controls)
-        what.notes = [n for n in what.notes if not n.startswith("no control")]
+        gone = ("no control", *(f"control {name}:" for name in what.left_out))
+        what.notes = [n for n in what.notes if not n.startswith(gone)]
     if not what.draws:
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
         raise ClaimError(

@@ -284,9 +284,9 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
             lengths = float(vectors.norm(other)), float(vectors.norm(thing))
             if (times := lengths[1] / lengths[0]) >= STRETCHED:
                 credited.notes.append(
-                    f"control layer: what the direction of the other layer has orthogonal to yours "
-                    f"has length {lengths[0]:.3g}, and is made {times:.2g} times as long, "
-                    f"{lengths[1]:.3g}, as yours is: such a direction may be mostly noise"
+                    "control layer: the part of the other layer's direction that is orthogonal to "
+                    f"yours has length {lengths[0]:.3g}; it is scaled {times:.2g} times, to the "
+                    f"length of yours, {lengths[1]:.3g}, and may be mostly noise"
                 )
             return [vectors.as_long_as(other, thing)]
 

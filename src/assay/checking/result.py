@@ -387,8 +387,8 @@ class Check(Concluded):
 
     @property
     def caveat(self) -> str:
-        """Say which controls the author left out; "" for none."""
-        names = self.question.left_out
+        """Say which controls that may change the outcome the author left out; "" for none."""
+        names = self.question.left_out if self.outcome in ("holds", "undecided") else ()
         return f"without the {plural('control', len(names))} {listed(names)}" * bool(names)
 
     @property
