@@ -623,6 +623,17 @@ def test_the_estimate_is_the_auroc_of_all_rows_by_scikit_learn(tmp_path):
         assert row["auroc_low"] <= truth <= row["auroc_high"] and "judged:" not in repr(p)
         again = assay.ProbeCheck.load(p.save(tmp_path / f"{gap}.assay"))
         assert repr(again) == repr(p) and again.interval == p.interval
+        older = p.rows.drop(columns=["accuracy_pooled", "auroc_pooled"])  # as 0.2.0 wrote it
+        assert p.question.judged(older).outcome == p.outcome
+
+
+def test_a_probe_says_which_control_satisfied_the_claim_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    given = {"groups": GROUPS, "holds": "auroc > 0.8"}
+    too = assay.check_probe(PLANTED, Y, **given, embeddings=PLANTED)
+    again = assay.check_probe(PLANTED, Y, **given)
+    said = "control embedding, which is left out here, satisfied the claim in an earlier check"
+    assert (too.outcome, again.outcome) == ("unspecific", "holds") and said in again.remarks
 
 
 def test_a_control_shows_the_interval_by_which_it_is_judged():

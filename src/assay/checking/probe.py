@@ -85,8 +85,6 @@ HUGE, FEW_BLOCKS = 30, 3
 label changes along the rows where it comes in blocks."""
 NAMED = 4
 """How many groups a warning names."""
-SAME = 5e-4
-"""Up to which difference two estimates are shown as the same."""
 ONE_GROUP = "give near-copies one group (groups=)"
 NO_TEST = "below chance, no test"
 """What is said of a control that is judged by what was learned from near-copies of the other label:
@@ -251,9 +249,7 @@ class ProbeCheck(Concluded):
         why = "; ".join(filter(None, (self.reason, found)))
         outcome = ", ".join(filter(None, (self.outcome, self.caveat)))
         verdict = f"{given}{outcome}{f' ({why})' * bool(why)}: {self.question.words}"
-        named = [c.name for c in parse(self.question.holds).columns]
-        shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
-        if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
+        if _sole(self.question.holds):  # whose number is in the table
             return verdict
         low, high = self.interval
         return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]"
@@ -647,8 +643,8 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
     judged has the interval by which it is judged."""
     import pandas as pd
 
-    named = {c.name for c in parse(question.holds).columns} if question.holds else set()
-    judged = {PROBE: verdict, **verdict.controls} if verdict and len(named) == 1 else {}
+    sole = _sole(question.holds) if verdict else ""
+    judged = {PROBE: verdict, **verdict.controls} if verdict else {}
     of = {str(arm): part for arm, part in numbers.groupby("arm", sort=False)}
     lines = list[dict[str, Any]]()
     for arm in of:
@@ -658,12 +654,8 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
             line |= _estimated(measure, x, question.unit, _pooled(of[arm], measure))
             if question.unit == FOLD and (x == 1).all():
                 line[f"{measure}_low"] = 1 - wrong_at_most(question.tested[measure], len(x))
-            its_verdict = judged.get(arm) if measure in named else None
-            if its_verdict and abs(its_verdict.estimate - line[measure]) < SAME:
-                line |= {
-                    f"{measure}_low": its_verdict.low,
-                    f"{measure}_high": its_verdict.high,
-                }
+            if measure == sole and arm in judged:
+                line |= {f"{sole}_low": judged[arm].low, f"{sole}_high": judged[arm].high}
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
             line |= _estimated("lead", lead, question.unit, lines[0]["auroc"] - line["auroc"])
@@ -672,6 +664,13 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
             line["lead_high"] = min(line["lead_high"], 1 - line["auroc_low"])
         lines.append({**line, "why": in_words(question.why.get(arm, ""))})
     return pd.DataFrame(lines)
+
+
+def _sole(holds: str) -> str:
+    """The measure that a condition names, where it is that measure alone; else ""."""
+    parsed = parse(holds)
+    names = {c.name for c in parsed.columns}
+    return min(names) if parsed.plain and len(names) == 1 else ""
 
 
 def _pooled(rows: pd.DataFrame, measure: str) -> float:
@@ -683,10 +682,10 @@ def _pooled(rows: pd.DataFrame, measure: str) -> float:
 
 def _with_pooled(verdict: Judged, holds: str, rows: pd.DataFrame) -> Judged:
     """The verdict with the measure over all rows as the estimate of each arm: the mean of the
-    groups' parts is corrected for bias, and is no number that a reader could recompute."""
-    if len(names := {c.name for c in parse(holds).columns}) > 1 or not parse(holds).plain:
+    groups' parts is corrected for bias, which no reader would compute."""
+    arms, measure = rows.groupby("arm"), _sole(holds)
+    if not measure or f"{measure}{POOLED}" not in rows:
         return verdict
-    arms, measure = rows.groupby("arm"), min(names)
 
     def pooled(v: Verdict) -> dict[str, Any]:
         value = _pooled(arms.get_group(v.arm), measure)
@@ -735,7 +734,7 @@ def _judged(
         raise ClaimError(
             f"a condition names accuracy or auroc, got {wrong[0]!r}; {nearest(wrong[0], MEASURES)}"
         )
-    plain = parsed.plain and len(columns) == 1
+    plain = bool(_sole(holds))
     rows = rows[["arm", unit, *sorted(columns)]]  # the other measure says nothing of units
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
 
