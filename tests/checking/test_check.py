@@ -312,6 +312,9 @@ def test_an_error_names_the_control_and_the_prompt():
     with pytest.raises(RunError, match="called with None for `without`"):
         check(needs, cache=False)
     assert check(needs, none=0 * TRUE).outcome == "holds"
+    with pytest.raises(RunError) as other:
+        check(lambda vector, prompts: [p["txet"] for p in prompts], cache=False)
+    assert "KeyError: 'txet'" in str(other.value) and "None" not in str(other.value)
 
 
 def test_what_is_given_wrongly_has_a_short_traceback_and_the_users_own_error_its_cause():
@@ -980,6 +983,10 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
     assert any("which others are in the call, by up to 23" in n for n in ask(padded).notes)
     told = ask(some).notes
     assert any("8 of 24 prompts have exactly the same number" in n for n in told)
+    still = ask(lambda v, p: {"loss": [0.5 + x["x"] / 7 for x in p], "effect": some(v, p)})
+    assert [n for n in still.notes if "exactly the same number" in n] == [
+        n for n in told if "exactly the same number" in n
+    ], "of a number that the condition does not name nothing is said"
     assert not any("others are in the call" in n for n in told)
     with pytest.raises(DataError, match="not finite"):
         ask(some, np.full(4, math.nan))

@@ -392,7 +392,8 @@ class _Asked:
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
-        self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
+        named = {c.name for c in parsed.columns}
+        self.notes += [*_untouched(self.arms[kind], kind, named), *self._singly(judged)]
         if judged.outcome != "fails" and not self.what.of_nothing:
             if _is_null(parsed):
                 unseen = judged.outcome != "holds" and judged.reason != BLIND
@@ -413,7 +414,6 @@ class _Asked:
             scopes += [f"of these {groups_in_words(name, len(of_each.answers))}"] * differs
         question = replace(question, scope=" and ".join(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
-        named = {c.name for c in parsed.columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
         done = Check(question, rows, judged, tuple(self.notes), _about(calls))
@@ -563,12 +563,12 @@ def pronoun(kind: str) -> str:
     return "them" if kind.endswith("s") else "it"
 
 
-def _untouched(numbers: Numbers, kind: str) -> list[str]:
+def _untouched(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
     """A note where some prompts have exactly the same number with a thing as without it, though
-    numbers are no counts."""
+    numbers are no counts; of numbers that the condition names."""
     for name in (n.removesuffix(AFTER) for n in numbers if n.endswith(AFTER)):
         effect, after = numbers[name], numbers[f"{name}{AFTER}"]
-        count = int((effect == 0).sum())
+        count = int((effect == 0).sum()) if named & {name, *(f"{name}{x}" for x in ENDS)} else 0
         if count and not (after % 1 == 0).all():
             return [
                 f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "
