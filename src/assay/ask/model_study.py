@@ -141,8 +141,7 @@ class ModelStudy(ResolvedStudy):
 
     def _asked(self, part: Part) -> dict[str, Any]:
         """The fields of the specs of an arm that say what is measured."""
-        about: dict[str, Any] = self.once(("asked", part.label), partial(part.asked, self.identity))
-        return about
+        return self.once(("asked", part.label), partial(part.asked, self.identity))
 
     def _specs(self, part: Part, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
         """The specs of the runs of an arm, one for each run of the arm main."""

@@ -20,7 +20,7 @@ from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
-from assay.checking.result import CONTROL, HEADS, Concluded, aligned, wrapped
+from assay.checking.result import CONTROL, HEADS, Concluded, printed
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -302,9 +302,7 @@ class ProbeCheck(Concluded):
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
-        lines = [self.headline(), *wrapped((), self.reach[1:]), ""]
-        lines += [*aligned([self.heads, *self.cells()]), ""]
-        return "\n".join([*lines, *wrapped(self.remarks, self.reach[:1])])
+        return printed(self, [self.headline()], [self.heads, *self.cells()])
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `ProbeCheck.load`

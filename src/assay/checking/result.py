@@ -376,14 +376,9 @@ class Check(Concluded):
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         outcome = ", ".join(filter(None, (f"{self.outcome}{why}{unless}", self.caveat)))
-        lines = [
-            f"{outcome}: {q.sentence}",
-            f"{q.holds}: {self.number(j.estimate, j.low, j.high)}, {n}{self.base_rates}",
-            *wrapped((), self.reach[1:]),
-            "",
-        ]
-        lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
-        return "\n".join([*lines, "", *wrapped(self.remarks, self.reach[:1])])
+        number = f"{q.holds}: {self.number(j.estimate, j.low, j.high)}, {n}{self.base_rates}"
+        lines = [f"{outcome}: {q.sentence}", number]
+        return printed(self, lines, [HEADS, *map(self.row, self.controls)])
 
     @property
     def caveat(self) -> str:
@@ -519,6 +514,13 @@ def sides(holds: str) -> tuple[bool, bool]:
     """Tell whether a condition has a lower edge, and whether it has an upper one."""
     parsed = parse(holds)
     return math.isfinite(parsed.low), math.isfinite(parsed.high)
+
+
+def printed(of: Any, lines: Iterable[str], table: Sequence[Sequence[str]]) -> str:
+    """Write the first lines of a verdict, what would decide it, its table, notes and scope."""
+    scope, *remedies = of.reach
+    first = [*lines, *wrapped((), remedies), "", *aligned(table), ""]
+    return "\n".join([*first, *wrapped(of.remarks, [scope])])
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
