@@ -2,6 +2,7 @@
 NumPy, and what is measured once is not measured again."""
 
 import functools
+import shutil
 
 import numpy as np
 import pytest
@@ -484,6 +485,31 @@ def test_an_absent_model_is_told_with_its_place(here):
     experiment = study(here, text + claim("x.said > 1"))
     with pytest.raises(ExperimentError, match=r"asks.toml line 9 column 8: .*lost"):
         Lab(here / "store", Inline()).run(experiment)
+
+
+def test_a_folder_next_to_the_study_is_found_by_its_name(here, folders, monkeypatch):
+    (here / "studies").mkdir()
+    (here / "studies/mine").symlink_to(folders / "base")
+    text = HEAD.replace("./base", "mine") + prompts(8) + claim("main.said > 1")
+    experiment = study(here, text, "studies/asks.toml")
+    with pytest.raises(ExperimentError, match=r"no model 'mine'; did you mean \./mine, the folder"):
+        Lab(here / "store", Inline()).run(experiment)
+
+
+def test_a_model_is_its_content_whatever_the_path_of_its_folder(here, folders):
+    """The same folder by two paths and a copy of it are one model; another one in its place is
+    another."""
+    shutil.copytree(folders / "base", here / "copy")
+    lab, text = Lab(here / "store", Inline()), HEAD + prompts(8) + claim("main.said > 1")
+    run(here, text)
+    for name in (str(here / "base"), "copy", "./copy"):
+        same = text.replace("./base", name)
+        assert not lab.plan(study(here, same)).missing and not run(here, same).changed
+    shutil.rmtree(here / "copy")
+    (here / "copy").symlink_to(folders / "tuned")
+    other = text.replace("./base", "./copy")
+    assert not lab.plan(study(here, other)).cached
+    assert "arm changed: main" in run(here, other).changed
 
 
 def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):

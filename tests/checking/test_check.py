@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
+from planted_worlds import ACTS, ELSEWHERE, LABELS, ROWS, TRUE, function, noise
 
 import assay
 from assay.checking.fingerprint import source
@@ -313,6 +313,9 @@ def test_an_error_names_the_control_and_the_prompt():
     with pytest.raises(RunError, match="called with None for `without`"):
         check(needs, cache=False)
     assert check(needs, none=0 * TRUE).outcome == "holds"
+    with pytest.raises(RunError) as other:
+        check(lambda vector, prompts: [p["txet"] for p in prompts], cache=False)
+    assert "KeyError: 'txet'" in str(other.value) and "None" not in str(other.value)
 
 
 def test_what_is_given_wrongly_has_a_short_traceback_and_the_users_own_error_its_cause():
@@ -460,10 +463,10 @@ def test_another_task_that_is_left_as_it_is_is_a_test():
     ],
 )
 def test_a_control_that_cannot_be_made_is_noted_and_the_others_are_judged(thing, why):
-    own = [0] if "latents" in thing else "mine"
+    own = [0] if "latents" in thing else ["mine"] * 24 if "source" in thing else "mine"
 
     def moved(thing, prompts):
-        up = 0.0 if thing is None else 0.1 if thing == own else 1.0
+        up = 0.0 if thing is None else 0.1 if thing in (own, ["mine"] * len(prompts)) else 1.0
         return [up + 0.1 * noise(p["text"]) * (1 + up) for p in prompts]
 
     v = check(moved, vector=None, holds="effect > 0.5", controls={"own": [own]}, **thing)
@@ -471,6 +474,31 @@ def test_a_control_that_cannot_be_made_is_noted_and_the_others_are_judged(thing,
     assert sum(f"no control {why}" in note for note in v.notes) == 1, v.notes
     with pytest.raises(ClaimError, match=r"bring your own with controls="):
         check(moved, vector=None, holds="effect > 0.5", **thing)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_source_of_ones_own_has_a_part_for_each_prompt(several):
+    """A list like that of the claim is one control, a column of the prompts as well, and a list of
+    such lists has several variants."""
+    rows = [{**row, "there": f"there {i}", "mine": f"mine {i}"} for i, row in enumerate(ROWS)]
+    mine = [row["mine"] for row in rows]
+
+    def patch(parts, prompts):
+        assert parts is None or len(parts) == len(prompts)
+        own = [0.0 if parts is None else parts[i] == p["there"] for i, p in enumerate(prompts)]
+        return [x + noise(p["text"], x) / 10 for x, p in zip(own, prompts, strict=True)]
+
+    given = {"vector": None, "prompts": rows, "source": "there", "cache": False}
+    for own in [[mine, mine[::-1]]] if several else [mine, "mine"]:
+        v = check(patch, controls={"mine": own}, **given)
+        assert v.outcome == "holds" and v.draws("mine") == 1 + several
+    with pytest.raises(DataError, match="a source has length 1 for 24 prompts"):
+        check(patch, controls={"mine": ["one"]}, **given)
+
+
+def test_a_list_of_numbers_is_one_vector():
+    v = check(controls={"mine": [0.2 * float(x) for x in TRUE]}, cache=False)
+    assert v.draws("mine") == 1 and v.controls["mine"].estimate == pytest.approx(0.2, abs=0.1)
 
 
 def test_two_calls_that_differ_make_the_interval_wider():
@@ -956,6 +984,10 @@ def test_what_a_function_leaves_behind_is_refused_and_what_it_misses_is_noted():
     assert any("which others are in the call, by up to 23" in n for n in ask(padded).notes)
     told = ask(some).notes
     assert any("8 of 24 prompts have exactly the same number" in n for n in told)
+    still = ask(lambda v, p: {"loss": [0.5 + x["x"] / 7 for x in p], "effect": some(v, p)})
+    assert [n for n in still.notes if "exactly the same number" in n] == [
+        n for n in told if "exactly the same number" in n
+    ], "of a number that the condition does not name nothing is said"
     assert not any("others are in the call" in n for n in told)
     with pytest.raises(DataError, match="not finite"):
         ask(some, np.full(4, math.nan))
@@ -1247,6 +1279,65 @@ def test_the_advice_names_what_does_better_and_the_claims_own_layer():
         "more prompts can only make it fail or become unspecific: the con"
     )
     assert "the control layer 9, at 0." in v.reach[-1] and "than layer 27, at 0." in v.reach[-1]
+    number, advice = repr(v).split("\n")[1:3]  # what would decide it is next to the number
+    assert number.startswith("effect > .35: ") and v.reach[-1].startswith(advice)
+    assert not repr(v).endswith(advice) and words(v)[2] == v.reach[-1]
+
+
+def test_a_control_that_satisfies_a_claim_which_fails_is_explained():
+    """The effect is at the other layer's direction alone; of a claim of no effect, whose control
+    has none either, nothing is said."""
+    v = assay.direction(ACTS, LABELS, elsewhere=ELSEWHERE)
+    note = (
+        "control layer satisfies the claim, which fails: the effect can be had here, but not with "
+        "this vector"
+    )
+    other = v.elsewhere[0][0].mean(0) - v.elsewhere[0][1].mean(0)
+    other -= (other @ v.vector) / (v.vector @ v.vector) * v.vector
+
+    def effect(vector, prompts):
+        moved = 0.0 if vector is None else float(vector @ other) / np.linalg.norm(other)
+        return [moved + noise(p["text"], round(moved, 6)) / 10 for p in prompts]
+
+    fails = check(effect, vector=v)
+    assert fails.outcome == "fails" and note in fails.remarks and note in fails._repr_html_()
+    none = check(vector=v, holds="-0.1 < effect < 0.1")
+    assert none.outcome == "fails" and not any("can be had" in x for x in none.remarks)
+
+
+def test_a_direction_that_has_to_be_stretched_is_noted():
+    """Of labels that other layers hardly tell apart, the difference of means is short."""
+    for scale, noted in ((0.1, True), (10.0, False)):
+        v = assay.direction(ACTS, LABELS, elsewhere=scale * np.roll(ACTS, 1, axis=1))
+        x, y = v.elsewhere[0]
+        short = x.mean(0) - y.mean(0)
+        short -= (short @ v.vector) / (v.vector @ v.vector) * v.vector
+        times = np.linalg.norm(v.vector) / np.linalg.norm(short)
+        notes = [x for x in check(vector=v).notes if x.startswith("control layer:")]
+        assert (times >= 2) == noted == bool(notes)
+        if notes:
+            assert f"it is scaled {times:.2g} times" in notes[0] and "noise" in notes[0]
+            without = check(vector=v, controls=["random"])
+            assert not any(x.startswith("control layer:") for x in without.notes)
+
+
+def test_controls_that_are_left_out_are_named_and_what_they_did_before(tmp_path, monkeypatch):
+    """Whatever the order of the words, the text has the effect, and another text has not."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def loud(text, prompts):
+        moved = 2.0 if "loud" in (text or "") else 0.1 * bool(text)
+        return [moved + noise(p["text"], moved) / 10 for p in prompts]
+
+    told = {"vector": None, "text": "be loud now", "others": ["a b c", "d e f"]}
+    alone = check(loud, **told, controls=["length"], ledger=False)
+    assert repr(alone).startswith("holds, without the control words: It moves\n")
+    assert check(loud, **told).outcome == "unspecific"
+    again = check(loud, **told, controls=["length"])
+    said = "control words, which is left out here, satisfied the claim in an earlier check"
+    assert again.outcome == "holds" and said in again.remarks and said not in alone.remarks
+    read = Check.load(again.save(tmp_path / "v.assay"))
+    assert repr(read) == repr(again) and read.question.left_out == ("words",)
 
 
 def test_heads_are_named_by_block_and_number_and_random_draws_are_counted():

@@ -296,7 +296,7 @@ def test_a_warning_names_the_groups_that_have_all_errors_and_the_outcome_without
     X = draw.normal(size=(80, 4)) + np.outer(3.0 * sign, [1, 0, 0, 0])
     p = assay.check_probe(X, y, groups=groups, holds="auroc > 0.6")
     own = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
-    assert own.max() > 1 and own.mean() == pytest.approx(p.estimate)
+    assert own.max() > 1 and p.interval[0] < p.estimate < p.interval[1]
     (note,) = [n for n in p.notes if "outlier" in n]
     assert "the others is 0.948: group '0' and group '1'. Look at their rows" in note, note
     kept = groups >= 2  # the verdict on the parts of the others: all are a little above 0.6
@@ -574,7 +574,8 @@ def test_an_open_verdict_says_how_many_groups_would_decide_it():
     X = np.random.default_rng(0).normal(size=(48, 6)) + 9 * y[:, None]
     p = assay.check_probe(X, y, groups=np.arange(48) // 4, holds="auroc > 0.9", ledger=False)
     assert p.outcome == "undecided"
-    assert repr(p).endswith("to decide it: about 24 more groups, 36 in all")
+    *_, remedy, blank, heads = repr(p).partition("AUROC")[0].split("\n")
+    assert (remedy, blank) == ("to decide it: about 24 more groups, 36 in all", ""), heads
     assert max(map(len, repr(p).split("\n"))) <= 110
 
 
@@ -604,15 +605,35 @@ def test_a_control_that_satisfies_an_open_or_failing_claim_is_named_and_no_other
         assert ("more groups cannot make it hold" in p.reach[-1]) == (outcome == "undecided")
 
 
-def test_the_number_that_is_judged_is_told_from_the_auroc_in_the_table():
-    """One row in 96 on the wrong side: some groups' parts lie above 1 and are cut off, and the mean
-    of the others is the number whose exact interval decides."""
-    y = np.arange(96) % 2
-    X = np.random.default_rng(0).normal(size=(96, 4)) + np.outer(2.4 * (2 * y - 1), np.eye(4)[0])
-    p = assay.check_probe(X, y, groups=np.arange(96) // 4, holds="auroc > 0.9", ledger=False)
-    parts = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
-    assert p.estimate == pytest.approx(parts.clip(0, 1).mean()) and parts.max() > 1
-    assert "the verdict rests on this number, not on the AUROC in the table" in repr(p)
+def test_the_estimate_is_the_auroc_of_all_rows_by_scikit_learn(tmp_path):
+    """Two probes, one with a row in 96 on the wrong side: some groups' parts lie above 1, so that
+    their mean is another number. A saved check gives it again."""
+    y, group = np.arange(96) % 2 == 1, np.arange(96) // 4
+    for gap in (2.0, 1.0):
+        noise = np.random.default_rng(0).normal(size=(96, 4))
+        X = noise + np.outer(gap * (2 * y - 1), np.eye(4)[0])
+        p = assay.check_probe(X, y, groups=group + 10, holds="auroc > 0.9", ledger=False)
+        parts = reading.parts_of(list(group), y)
+        truth = roc_auc_score(y, reading.scores(reading.of_columns(X), y, group, parts))
+        of_groups = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
+        assert of_groups.max() > 1 and abs(of_groups.mean() - truth) > 1e-5
+        row = p.arms.iloc[0]
+        assert p.estimate == pytest.approx(truth) == row["auroc"] == p.to_pandas()["auroc"][0]
+        assert p.interval == (row["auroc_low"], row["auroc_high"])
+        assert row["auroc_low"] <= truth <= row["auroc_high"] and "judged:" not in repr(p)
+        again = assay.ProbeCheck.load(p.save(tmp_path / f"{gap}.assay"))
+        assert repr(again) == repr(p) and again.interval == p.interval
+        older = p.rows.drop(columns=["accuracy_pooled", "auroc_pooled"])  # as 0.2.0 wrote it
+        assert p.question.judged(older).outcome == p.outcome
+
+
+def test_a_probe_says_which_control_satisfied_the_claim_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    given = {"groups": GROUPS, "holds": "auroc > 0.8"}
+    too = assay.check_probe(PLANTED, Y, **given, embeddings=PLANTED)
+    again = assay.check_probe(PLANTED, Y, **given)
+    said = "control embedding, which is left out here, satisfied the claim in an earlier check"
+    assert (too.outcome, again.outcome) == ("unspecific", "holds") and said in again.remarks
 
 
 def test_a_control_shows_the_interval_by_which_it_is_judged():

@@ -497,6 +497,24 @@ def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
         assert f'<th scope="row">{place}</th>' in pages.page(placed)
 
 
+def test_the_token_of_a_control_that_satisfies_the_claim_is_next_to_its_name():
+    """Of one that does not, the note alone has it."""
+    sizes = {"cut": 5.0, "cut/token": 4.0, "other/token": 0.0}
+    rows = [
+        {"arm": arm, "prompt": i, "x": x + i / 10} for arm, x in sizes.items() for i in range(20)
+    ]
+    whys = dict.fromkeys(["cut/token", "other/token"], "the same change at another token does it")
+    judged = judge(rows, claim="mean(x) > 3", unit="prompt", control=whys)
+    made = "the control {} makes the change 1 token later: at ' key' (token 1){} in asks.toml row 1"
+    for more in ("", " and ' is' (token 2)", " and 3 more"):
+        notes = tuple(made.format(arm, more) for arm in whys)
+        data = ResultData(verdicts=(judged,), notes=notes)
+        names = [c.named for c in tables.rows(data)[0].controls]
+        assert names == [f"cut/token at ' key' (token 1){more}", "other/token"]
+        printed = " ".join(tables.text(data).split())
+        assert f"! control {names[0]} 5.0: satisfies the claim" in printed
+
+
 def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
     note = "the 32 prompts are combinations (8 of a × 4 of b), so; the 4 values of b are few"
     claim = {"claim": "new.x - old.x > 0", "unit": "seed"}

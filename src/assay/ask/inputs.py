@@ -26,7 +26,7 @@ from assay.ask.tables import Model, Train
 from assay.ask.text import Study
 from assay.controls.table import CHANGED, FROZEN, ITSELF, NOT_TRAINED
 from assay.core.bench import Bench
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, ModelError
 from assay.data import corpus as corpora
 from assay.data.tiny import tiny
 from assay.lab.plan.plan import ROOT
@@ -127,7 +127,13 @@ def _hash_of_model(study: ResolvedStudy, name: str) -> str:
     """The hash of a model, also of one that the study trains. Raises: AssayError,
     ExperimentError."""
     if name not in study.trains:
-        return fingerprint(study.folder_of(name))
+        try:
+            return fingerprint(study.folder_of(name))
+        except ModelError as e:
+            if name.startswith(".") or not (study.folder / name).is_dir():
+                raise
+            hint = f"did you mean ./{name}, the folder next to the study?"
+            raise ModelError(f"no model {name!r}; {hint}") from e
     table = study.trains[name]
     with study.text.located("train", study.text.index("train", table.name)):
         if not table.of:
@@ -243,7 +249,8 @@ def inputs(study: ResolvedStudy, spec: AskedSpec) -> Mapping[str, str]:
 def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]:
     """The hashes of what all specs with the same words read."""
     names = list(dict.fromkeys(itertools.chain.from_iterable(about["models"])))
-    digests = {f"model {name}" if names[1:] else "model": model_hash(study, name) for name in names}
+    hashes = {name: model_hash(study, study.named.get(name, name)) for name in names}
+    digests = {f"model {name}" if names[1:] else "model": x for name, x in hashes.items()}
     digests |= {f"prompts {n}": study.prompts[n].digest for n in about["prompts"]}
     for read in about.get("reads", ()):
         dictionary_names = [read.get(key, "") for key in ("jaccard", "l0", "fvu")]
@@ -269,7 +276,8 @@ def _inputs(study: ResolvedStudy, about: Mapping[str, Any]) -> Mapping[str, str]
         digests |= {f"dictionary {n}": content for n, content in hashes.items()}
     has_chats = any(study.prompts[name].table.messages for name in about["prompts"])
     for i, name in enumerate(names if has_chats else ()):
-        digests[f"chat template {i}"] = chats.read(chat_folder(study, name).texts).digest
+        folder = chat_folder(study, study.named.get(name, name))
+        digests[f"chat template {i}"] = chats.read(folder.texts).digest
     if table := about.get("trained"):
         digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
     return {name: content for name, content in digests.items() if content}

@@ -47,6 +47,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.reading import LEFT_OUT
 from assay.core.runs import Runs
+from assay.core.spec import SpecMap, changed
 from assay.lab.plan.plan import ROOT
 from assay.subjects import sizes
 from assay.subjects.folder import ModelFolder
@@ -135,14 +136,24 @@ class ModelStudy(ResolvedStudy):
         if not self.parts:
             return ()
         chosen = seeds[:2] if preset == "smoke" else seeds
-        return tuple(self.parts[0].spec(s, smoke=preset == "smoke") for s in chosen)
+        about = self._asked(self.parts[0])
+        return tuple(AskedSpec(seed=s, smoke=preset == "smoke", **about) for s in chosen)
+
+    def _asked(self, part: Part) -> dict[str, Any]:
+        """The fields of the specs of an arm that say what is measured."""
+        return self.once(("asked", part.label), partial(part.asked, self.identity))
+
+    def _specs(self, part: Part, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
+        """The specs of the runs of an arm, one for each run of the arm main."""
+        with_words: SpecMap[AskedSpec] = changed(**self._asked(part))
+        return with_words(tuple(main))
 
     def arms(self) -> dict[str, Arm[Any]]:
         """The arms: nothing is trained, everything is measured."""
         return {
             part.label: Arm(
                 lambda runs, bench: Trained.nothing(runs),
-                specs=part.specs,
+                specs=partial(self._specs, part),
                 measure=self._measure(part),
                 note=part.description,
                 learned=self._learned(part),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ from assay.ask.tables import Model
 from assay.controls.table import BLOCKED_LAYERS, ELSEWHERE, TOKEN, Control, in_words
 from assay.core.runs import Runs
 from assay.core.scopes import listed
-from assay.core.spec import Spec, SpecMap, changed
+from assay.core.spec import Spec
 from assay.data.names import model_in_words
 
 LONGEST = 64
@@ -113,29 +113,18 @@ class Part:
         more = selection is not None and selection.model not in self.task.models
         return (*self.task.models, *([selection.model] if selection and more else []))
 
-    def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
-        """The spec of one run."""
-        model, words = self._asked
-        return AskedSpec(seed=seed, model=model, asked=words, smoke=smoke, reading=self._reading)
-
-    def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
-        """The specs of its runs, one for each run of the arm main."""
-        model, words = self._asked
-        with_words: SpecMap[AskedSpec] = changed(model=model, asked=words, reading=self._reading)
-        return with_words(tuple(main))
-
     @property
     def _reading(self) -> int:
         """2 if a lens is compared with the model's own prediction: earlier it was compared with the
         lens on the unchanged model at the same site."""
         return 2 if isinstance(self.task, Task) and any(map(uses_lens, self.task.reads)) else 1
 
-    @cached_property
-    def _asked(self) -> tuple[str, str]:
-        """The model of its specs, and the words that say what they measure."""
+    def asked(self, identity: Callable[[str], str]) -> dict[str, Any]:
+        """The fields of its specs that say what they measure, with the identity of each model in
+        place of its name."""
         about: dict[str, Any] = {
             **self.task.words,
-            "models": [list(models.states(m)) for m in self.models],
+            "models": [[*map(identity, models.states(m))] for m in self.models],
             "prompts": [p.table.name for p in self.task.sets],
         }
         if isinstance(self.task, SaeTask):
@@ -145,7 +134,8 @@ class Part:
         about |= self._beginning
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
-        return f"untrained {model.like}" if model.like else models.states(model)[0], words
+        name = f"untrained {identity(model.like)}" if model.like else about["models"][0][0]
+        return {"model": name, "asked": words, "reading": self._reading}
 
     @cached_property
     def _beginning(self) -> dict[str, Any]:

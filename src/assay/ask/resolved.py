@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,8 @@ from assay.ask.text import Study, Text, frozen_arms, measures_named, reads_of
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
+from assay.subjects import fetch
+from assay.subjects.adapters import BETWEEN
 from assay.subjects.folder import ModelFolder, find
 
 T = TypeVar("T")
@@ -34,6 +37,7 @@ class ResolvedStudy:
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
         self._worked_out: dict[Any, Any] = {}
+        self.named: dict[str, str] = {}  # by the identity of each folder its name in the text
         self.folder = text.path.parent
         self.trains = {
             training.name_of(t): t for t in study.train if training.kind_of(t) != "dictionary"
@@ -117,6 +121,17 @@ class ResolvedStudy:
         """The folder of a model, cached. Raises: AssayError."""
         place = self.folder_of(name)
         return self.once(("folder", place, bos), partial(find, place, bos))
+
+    def identity(self, name: str) -> str:
+        """What identifies a model: its name, or the content of a folder, whatever its path."""
+        place = self.folder_of(name).partition(BETWEEN)[0]
+        if name in self.trains or place in fetch.MODELS or not Path(place).expanduser().is_dir():
+            return name
+        with suppress(AssayError):  # reported where its inputs are hashed
+            found = f"folder {self.found(name).fingerprint[:16]}"
+            self.named[found] = name
+            return found
+        return name
 
     def shaped_as(self, model: Model) -> ModelFolder:
         """A folder with the settings of a model, also of one trained from scratch. Raises:

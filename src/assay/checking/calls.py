@@ -151,7 +151,7 @@ class Calls:
         where = first if count == 1 else f"{count} prompts from {first} on"
         words = " ".join(f"{kind.__name__}: {error}".split())
         hint = ""
-        if thing is None:
+        if thing is None and "None" in words:  # not for a mistake in anything else
             hint = "; it is called with None for `without`: let it take None, or say none=…"
         return RunError(f"{self.name} raised {words} under {arm}, at {where}{hint}")
 

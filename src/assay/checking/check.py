@@ -193,7 +193,9 @@ def _choose(
                 raise ClaimError(f"{what.kind}= has {note}")
         chosen_controls = chosen(f"{what.kind}=", [*usual, DAMAGE], names)
         what.draws = [d for d in what.draws if d.control in chosen_controls]
-        what.notes = [n for n in what.notes if not n.startswith("no control")]
+        what.left_out = tuple(c.name for c in usual if c not in chosen_controls)
+        gone = ("no control", *(f"control {name}:" for name in what.left_out))
+        what.notes = [n for n in what.notes if not n.startswith(gone)]
     if not what.draws:
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
         raise ClaimError(
@@ -361,7 +363,10 @@ class _Asked:
                 "well; give also=another task"
             )
         named = controls is not None and not isinstance(controls, Mapping)
-        if also is None or (named and DAMAGE.name not in (controls or ())):
+        if also is None:
+            return
+        if named and DAMAGE.name not in (controls or ()):
+            self.what.left_out += (DAMAGE.name,)
             return
         changed = Change(kind, self.thing, self.none, self.before, self.arms[kind])
         self.arms[DAMAGE.name], self.unable = damaged(
@@ -382,11 +387,13 @@ class _Asked:
         stays = given.stays(units)
         about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
+        about |= {"left_out": self.what.left_out}
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
-        self.notes += [*_untouched(self.arms[kind], kind), *self._singly(judged)]
+        named = {c.name for c in parsed.columns}
+        self.notes += [*_untouched(self.arms[kind], kind, named), *self._singly(judged)]
         if judged.outcome != "fails" and not self.what.of_nothing:
             if _is_null(parsed):
                 unseen = judged.outcome != "holds" and judged.reason != BLIND
@@ -407,13 +414,11 @@ class _Asked:
             scopes += [f"of these {groups_in_words(name, len(of_each.answers))}"] * differs
         question = replace(question, scope=" and ".join(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
-        named = {c.name for c in parsed.columns}
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
-        tried = given.tried(
-            "prompts", asks, question.holds, judged, ledger=ledger, function=calls.content
-        )
-        return Check(question, rows, judged, (*self.notes, *tried), _about(calls))
+        done = Check(question, rows, judged, tuple(self.notes), _about(calls))
+        tried = given.tried("prompts", asks, done, ledger=ledger, function=calls.content)
+        return replace(done, notes=(*self.notes, *tried))
 
     def _singly(self, judged: Judged) -> list[str]:
         """Say how to find out which part has the effect, where several others have it together."""
@@ -558,12 +563,12 @@ def pronoun(kind: str) -> str:
     return "them" if kind.endswith("s") else "it"
 
 
-def _untouched(numbers: Numbers, kind: str) -> list[str]:
+def _untouched(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
     """A note where some prompts have exactly the same number with a thing as without it, though
-    numbers are no counts."""
+    numbers are no counts; of numbers that the condition names."""
     for name in (n.removesuffix(AFTER) for n in numbers if n.endswith(AFTER)):
         effect, after = numbers[name], numbers[f"{name}{AFTER}"]
-        count = int((effect == 0).sum())
+        count = int((effect == 0).sum()) if named & {name, *(f"{name}{x}" for x in ENDS)} else 0
         if count and not (after % 1 == 0).all():
             return [
                 f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "

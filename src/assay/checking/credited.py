@@ -47,6 +47,8 @@ NAMED = 12
 DRAWS, FEW_OTHERS = 4, 12
 """How many draws a random control has where the author does not say it, and how many others of a
 pool are all tried then."""
+STRETCHED = 2
+"""How many times longer a direction has to be made for its control from which this is noted."""
 MANY = 100
 """More others than this are too many to advise that all be tried."""
 
@@ -96,6 +98,10 @@ class Credited:
     """Whether it is claimed to have no effect, and the draws are things that have one."""
     pool: Sequence[Any] = ()
     """What lists of heads, neurons or latents are made of; () of what is no list."""
+    left_out: tuple[str, ...] = ()
+    """The controls that its author does not want, by name."""
+    by_row: Callable[[Any], ByRow] | None = None
+    """Reads what has a part for each prompt; None of what has none."""
 
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
         """Add draws of a control; the name of one of the author's `own` comes first in theirs."""
@@ -107,9 +113,16 @@ class Credited:
 
     def variants(self, name: str, given: Any) -> list[Any]:
         """The things of a control of the author's own, one or several. Raises: DataError for what
-        is neither a list of members of the pool nor several such lists."""
+        is neither a list of members of the pool, or of a part for each prompt, nor several such
+        lists."""
+        if self.by_row is not None:
+            first = self.thing().parts[0]
+            lists = isinstance(given, list) and all(isinstance(x, list) for x in given)
+            several = lists and not isinstance(first, list)
+            return [self.by_row(x) for x in (given if several else [given])]
         if not self.pool:
-            return given if isinstance(given, list) else [given]
+            several = isinstance(given, list) and not isinstance(next(iter(given), ""), int | float)
+            return given if several else [np.array(given) if isinstance(given, list) else given]
         several = isinstance(given, list) and all(isinstance(x, list) for x in given)
         things = [[_item(x) for x in thing] for thing in (given if several else [given])]
         shapes = {_shape(x) for x in self.pool}
@@ -268,6 +281,13 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
 
         def elsewhere(pair: tuple[Array, Array]) -> list[Array]:
             other = vectors.aside((learned.learn or vectors.difference)(*pair), thing)
+            lengths = float(vectors.norm(other)), float(vectors.norm(thing))
+            if (times := lengths[1] / lengths[0]) >= STRETCHED:
+                credited.notes.append(
+                    "control layer: the part of the other layer's direction that is orthogonal to "
+                    f"yours has length {lengths[0]:.3g}; it is scaled {times:.2g} times, to the "
+                    f"length of yours, {lengths[1]:.3g}, and may be mostly noise"
+                )
             return [vectors.as_long_as(other, thing)]
 
         for pair in learned.elsewhere:
@@ -439,10 +459,16 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
 
 def _source(value: Any, options: Options, prompts: Given) -> Credited:
     """What is patched in: that of other rows, or of prompts that the author names."""
-    own = prompts.column(value) if isinstance(value, str) else list(value)
-    if len(own) != len(prompts):
-        raise DataError(f"source= has length {len(own)} for {len(prompts)} prompts; give one each")
-    credited = Credited("source", lambda: ByRow(tuple(own)))
+
+    def by_row(x: Any) -> ByRow:
+        parts = prompts.column(x) if isinstance(x, str) else list(x)
+        if len(parts) != len(prompts):
+            count = f"a source has length {len(parts)} for {len(prompts)} prompts"
+            raise DataError(f"{count}; give one each")
+        return ByRow(tuple(parts))
+
+    own = by_row(value).parts
+    credited = Credited("source", lambda: ByRow(own), by_row=by_row)
     names = [repr(x) for x in own]
     if options.others is None and (kinds := len({*names})) < FEW:
         credited.notes.append(

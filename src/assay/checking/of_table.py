@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from assay.checking import saved
-from assay.checking.result import CONTROL, HEADS, Concluded, aligned, wrapped
+from assay.checking.result import CONTROL, HEADS, Concluded, printed
 from assay.core import table
 from assay.core.display import by_weight
 from assay.core.reasons import NO_TEST
@@ -64,9 +64,8 @@ class JudgedTable(Concluded):
 
     def __repr__(self) -> str:
         lines = [f"{self.outcome}: {self.question.holds}"]
-        lines += [self.number(self.estimate, *self.interval), ""]
-        lines += [*aligned([self.heads, *self.cells()]), ""]
-        return "\n".join([*lines, *wrapped(self.remarks, self.reach)])
+        lines += [self.number(self.estimate, *self.interval)]
+        return printed(self, lines, [self.heads, *self.cells()])
 
     def save(self, path: Path) -> Path:
         """Write it as one file, which `load` judges again."""

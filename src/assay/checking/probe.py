@@ -20,7 +20,7 @@ from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
-from assay.checking.result import CONTROL, HEADS, Concluded, aligned, wrapped
+from assay.checking.result import CONTROL, HEADS, Concluded, printed
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 PROBE, GROUP = "probe", "group"
 MEASURES = ("accuracy", "auroc")
 """Those that a condition can name; the rate of true positives has no number for each group."""
+POOLED = "_pooled"
+"""The end of the name of a measure over all rows together, which is its estimate where groups are
+judged; files of older versions do not have it."""
 IN_TEXTS: Mapping[Control, str] = {
     BAG: "the words of the text predict it, in any order",
     PLACES: "the words, each at its position, predict it",
@@ -82,8 +85,6 @@ HUGE, FEW_BLOCKS = 30, 3
 label changes along the rows where it comes in blocks."""
 NAMED = 4
 """How many groups a warning names."""
-SAME = 5e-4
-"""Up to which difference two estimates are shown as the same."""
 ONE_GROUP = "give near-copies one group (groups=)"
 NO_TEST = "below chance, no test"
 """What is said of a control that is judged by what was learned from near-copies of the other label:
@@ -128,7 +129,7 @@ class Question:
         if "outlier" in warning and self.unit == GROUP:
             first, *others = warning.split("; ")
             warning = "; ".join([f"{first}: {self._outliers(rows, verdict)}", *others])
-        return structs.replace(verdict, warning=warning)
+        return _with_pooled(structs.replace(verdict, warning=warning), self.holds, rows)
 
     def compared(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, Judged | None]:
         """Give the table of arms, and the verdict: undecided where it would hold and no control
@@ -245,19 +246,10 @@ class ProbeCheck(Concluded):
         why = f" ({self.reason})" * bool(self.reason)
         outcome = ", ".join(filter(None, (self.outcome, self.caveat)))
         verdict = f"{given}{outcome}{why}: {self.question.words}"
-        named = [c.name for c in parse(self.question.holds).columns]
-        shown = self.arms.loc[self.arms["arm"] == PROBE, named].to_numpy()
-        if len({*named}) == 1 and abs(shown - self.estimate).max() < SAME:
+        if _sole(self.question.holds):  # whose number is in the table
             return verdict
-        (low, high), cut = self.interval, ""
-        if len({*named}) == 1:
-            column = "AUROC" if named[0] == "auroc" else named[0]
-            cut = (
-                f": the verdict rests on this number, not on the {column} in the table; some "
-                f"{self.question.unit}s contribute more than 1 or less than 0 to it, and are "
-                "counted as 1 or 0, which gives exact limits"
-            )
-        return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]{cut}"
+        low, high = self.interval
+        return f"{verdict}\njudged: {self.estimate:.3f} [{low:.3f}, {high:.3f}]"
 
     @property
     def reason(self) -> str:
@@ -320,8 +312,7 @@ class ProbeCheck(Concluded):
         return (f"scope: {self.question.scope}", *filter(None, remedies))
 
     def __repr__(self) -> str:
-        lines = [self.headline(), "", *aligned([self.heads, *self.cells()]), ""]
-        return "\n".join([*lines, *wrapped(self.remarks, self.reach)])
+        return printed(self, [self.headline()], [self.heads, *self.cells()])
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `ProbeCheck.load`
@@ -440,7 +431,8 @@ def check_probe(
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend([*verdict.warnings, *verdict.notes])
-        rows.notes.extend(given_rows.tried(on, asks, holds, verdict, ledger=ledger))
+        done = ProbeCheck(claim, arms, numbers, verdict, ())
+        rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
     warnings = [*_below(below_chance(arms), rows, readers, texts), *_combined(texts, groups)]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
@@ -595,6 +587,9 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
     for arm, several in scored.items():
         values = np.mean([by_unit(s[is_held], y, units) for s in several], axis=0)
         columns = dict(zip(MEASURES, values.T, strict=True))
+        if rows.unit == GROUP:
+            whole = np.mean([reading.measures(s[is_held], y) for s in several], axis=0)
+            columns |= {f"{m}{POOLED}": x for m, x in zip(MEASURES, whole, strict=True)}
         frames.append(pd.DataFrame({"arm": arm, rows.unit: np.unique(units), **columns}))
     numbers = pd.concat(frames, ignore_index=True)
     if numbers[list(MEASURES)].isna().any(axis=None):
@@ -656,26 +651,22 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
     judged has the interval by which it is judged."""
     import pandas as pd
 
-    named = {c.name for c in parse(question.holds).columns} if question.holds else set()
-    judged = {PROBE: verdict, **verdict.controls} if verdict and len(named) == 1 else {}
+    sole = _sole(question.holds) if verdict else ""
+    judged = {PROBE: verdict, **verdict.controls} if verdict else {}
     of = {str(arm): part for arm, part in numbers.groupby("arm", sort=False)}
-    lines = []
+    lines = list[dict[str, Any]]()
     for arm in of:
         line: dict[str, Any] = {"arm": arm}
         for measure in MEASURES:
             x = of[arm][measure].to_numpy()
-            line |= _estimated(measure, x, question.unit)
+            line |= _estimated(measure, x, question.unit, _pooled(of[arm], measure))
             if question.unit == FOLD and (x == 1).all():
                 line[f"{measure}_low"] = 1 - wrong_at_most(question.tested[measure], len(x))
-            its_verdict = judged.get(arm) if measure in named else None
-            if its_verdict and abs(its_verdict.estimate - line[measure]) < SAME:
-                line |= {
-                    f"{measure}_low": its_verdict.low,
-                    f"{measure}_high": its_verdict.high,
-                }
+            if measure == sole and arm in judged:
+                line |= {f"{sole}_low": judged[arm].low, f"{sole}_high": judged[arm].high}
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
-            line |= _estimated("lead", lead, question.unit)
+            line |= _estimated("lead", lead, question.unit, lines[0]["auroc"] - line["auroc"])
             # An AUROC lies between 0 and 1, and the control's where its interval says.
             line["lead_low"] = max(line["lead_low"], -line["auroc_high"])
             line["lead_high"] = min(line["lead_high"], 1 - line["auroc_low"])
@@ -683,9 +674,40 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
     return pd.DataFrame(lines)
 
 
-def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
-    """A mean over units with its interval; the exact one of groups' shares that lie between 0 and
-    1, which folds and leads have only where all agree."""
+def _sole(holds: str) -> str:
+    """The measure that a condition names, where it is that measure alone; else ""."""
+    parsed = parse(holds)
+    names = {c.name for c in parsed.columns}
+    return min(names) if parsed.plain and len(names) == 1 else ""
+
+
+def _pooled(rows: pd.DataFrame, measure: str) -> float:
+    """A measure of an arm over all rows together; the mean of folds, and of the groups' parts in
+    files of older versions."""
+    column = f"{measure}{POOLED}"
+    return float(rows[column if column in rows else measure].mean())
+
+
+def _with_pooled(verdict: Judged, holds: str, rows: pd.DataFrame) -> Judged:
+    """The verdict with the measure over all rows as the estimate of each arm: the mean of the
+    groups' parts is corrected for bias, which no reader would compute."""
+    arms, measure = rows.groupby("arm"), _sole(holds)
+    if not measure or f"{measure}{POOLED}" not in rows:
+        return verdict
+
+    def pooled(v: Verdict) -> dict[str, Any]:
+        value = _pooled(arms.get_group(v.arm), measure)
+        narrower = (min(*v.narrower, value), max(*v.narrower, value)) if v.narrower else ()
+        low, high = min(v.low, value), max(v.high, value)
+        return {"estimate": value, "low": low, "high": high, "narrower": narrower}
+
+    controls = {k: structs.replace(v, **pooled(v)) for k, v in verdict.controls.items()}
+    return structs.replace(verdict, **pooled(verdict), controls=controls)
+
+
+def _estimated(name: str, x: np.ndarray, unit: str, value: float) -> dict[str, float]:
+    """A measure's value with the interval of a mean over units; the exact one of groups' shares
+    that lie between 0 and 1, which folds and leads have only where all agree."""
     ends = (0.0, 1.0) if name in MEASURES else (-1.0, 1.0)
     exact_for = len(np.unique(x)) == 1 or (name in MEASURES and unit != FOLD)
     if exact_for and ((x >= ends[0]) & (x <= ends[1])).all():
@@ -694,7 +716,7 @@ def _estimated(name: str, x: np.ndarray, unit: str) -> dict[str, float]:
     else:
         i = interval({"value": x}, mean, units=(unit,))
         low, high = max(ends[0], i.low), min(ends[1], i.high)
-    return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
+    return {name: value, f"{name}_low": min(low, value), f"{name}_high": max(high, value)}
 
 
 def _tested(y: np.ndarray, group: np.ndarray) -> dict[str, int]:
@@ -720,7 +742,7 @@ def _judged(
         raise ClaimError(
             f"a condition names accuracy or auroc, got {wrong[0]!r}; {nearest(wrong[0], MEASURES)}"
         )
-    plain = parsed.plain and len(columns) == 1
+    plain = bool(_sole(holds))
     rows = rows[["arm", unit, *sorted(columns)]]  # the other measure says nothing of units
     shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
 

@@ -16,7 +16,6 @@ from assay.core.dependence import answers, combinations_in_words, combined_with,
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
 from assay.core.power import FEWEST
-from assay.core.results import Judged
 from assay.core.wordings import numbered, shared_words
 from assay.lab.judge import tried
 
@@ -79,23 +78,24 @@ class Given:
         return sorted(range(len(self)), key=lengths.__getitem__)
 
     def tried(
-        self, noun: str, asks: Any, holds: str, judged: Judged, *, ledger: bool, function: str = ""
+        self, noun: str, asks: Any, check: Any, *, ledger: bool, function: str = ""
     ) -> list[str]:
         """Note that a claim was tried on these rows, and say how many were, from the second on.
 
         Args:
             noun: what the rows are: prompts, texts, rows.
             asks: all that decides the numbers but the rows.
-            holds: the condition.
-            judged: what came out.
+            check: what came out, of a function or of a probe.
             ledger: whether it is noted; where not, this is said.
             function: a hash of the function that was asked.
         """
         if not ledger:
             return [f"not counted (the ledger is off): how many claims were tried on these {noun}"]
+        holds: str = check.question.holds
         names = sorted({c.name for c in parse(holds).columns})
         asked = [Fingerprint().add(asks).digest, names]
-        claims = tried.note_asked(f"these {noun}", self.contents, function, asked, holds, judged)
+        rows, too = self.contents, {k: v.outcome == "holds" for k, v in check.controls.items()}
+        claims = tried.note_asked(f"these {noun}", rows, function, asked, holds, check.judged, too)
         return [*claims, *tried.scans(self.contents, self.columns)]
 
     @cached_property

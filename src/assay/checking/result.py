@@ -24,11 +24,12 @@ from assay.core.errors import DataError
 from assay.core.expression import parse
 from assay.core.intervals import FEWEST, interval
 from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
-from assay.core.nouns import counted
+from assay.core.nouns import counted, plural
 from assay.core.reasons import BLIND, GROUPED, IDLE, NO_LEAD, NO_TEST, NOTHING, OUT_OF_REACH, WAYS
 from assay.core.results import Judged, Price, Verdict, narrower_level
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
+from assay.core.scopes import listed
 from assay.core.stats import mean
 from assay.core.table import judge, untested
 
@@ -90,6 +91,8 @@ class Question:
     """Why `damage` is no test; "" where it is one, and in files of older versions."""
     violations: tuple[str, ...] = ()
     """Of a claim of no effect: the arms that have one, which its author brings."""
+    left_out: tuple[str, ...] = ()
+    """The controls that its author did not want, by name; () in files of older versions."""
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
@@ -294,6 +297,11 @@ class Concluded(Shown):
         )
 
     @property
+    def caveat(self) -> str:
+        """Say which controls the outcome lacks that may change it; "" for none."""
+        return ""
+
+    @property
     def reach(self) -> tuple[str, ...]:
         """Say what the verdict is about, and what would decide it where that is open."""
         if self.judged is None:
@@ -367,13 +375,16 @@ class Check(Concluded):
         n += f", over {j.over}" if j.over else ""
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
-        lines = [
-            f"{self.outcome}{why}{unless}: {q.sentence}",
-            f"{q.holds}: {self.number(j.estimate, j.low, j.high)}, {n}{self.base_rates}",
-            "",
-        ]
-        lines += aligned([HEADS, *(self.row(name) for name in self.controls)])
-        return "\n".join([*lines, "", *wrapped(self.remarks, self.reach)])
+        outcome = ", ".join(filter(None, (f"{self.outcome}{why}{unless}", self.caveat)))
+        number = f"{q.holds}: {self.number(j.estimate, j.low, j.high)}, {n}{self.base_rates}"
+        lines = [f"{outcome}: {q.sentence}", number]
+        return printed(self, lines, [HEADS, *map(self.row, self.controls)])
+
+    @property
+    def caveat(self) -> str:
+        """Say which controls that may change the outcome the author left out; "" for none."""
+        names = self.question.left_out if self.outcome in ("holds", "undecided") else ()
+        return f"without the {plural('control', len(names))} {listed(names)}" * bool(names)
 
     @property
     def base_rates(self) -> str:
@@ -395,7 +406,23 @@ class Check(Concluded):
         others = (name for name in self.controls if name not in self.idle)
         idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
         judged_notes = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
-        return by_weight((*judged_notes, *idle, *self.notes))
+        return by_weight((*judged_notes, *idle, *self._elsewhere, *self.notes))
+
+    @property
+    def _elsewhere(self) -> tuple[str, ...]:
+        """Say what it means that controls satisfy a claim that fails, unless it is that there is
+        no effect."""
+        low, high = self.judged.range
+        held = [name for name, v in self.controls.items() if v.outcome == "holds"]
+        names = [name for name in held if name != DAMAGE.name]
+        if self.outcome != "fails" or low < 0 < high or not names:
+            return ()
+        satisfy, kind = "satisfy" if names[1:] else "satisfies", self.question.credits
+        these = "these" if kind.endswith("s") else "this"
+        return (
+            f"{plural('control', len(names))} {listed(names)} {satisfy} the claim, which fails: "
+            f"the effect can be had here, but not with {these} {kind}",
+        )
 
     def no_test(self, control: str) -> str:
         """Say why a control is no test, or "": each of its draws changes nothing, or is the
@@ -464,7 +491,7 @@ class Check(Concluded):
         try:
             q = content["question"]
             q["placed"] = {arm: Placed(**p) for arm, p in q["placed"].items()}
-            q |= {"units": tuple(q["units"])}
+            q |= {"units": tuple(q["units"]), "left_out": tuple(q.get("left_out", ()))}
             q |= {k: q.get(k) and tuple(q[k]) for k in ("bounds", "reach")}
             question = Question(**q)
             stated = content["verdict"]["outcome"]
@@ -487,6 +514,13 @@ def sides(holds: str) -> tuple[bool, bool]:
     """Tell whether a condition has a lower edge, and whether it has an upper one."""
     parsed = parse(holds)
     return math.isfinite(parsed.low), math.isfinite(parsed.high)
+
+
+def printed(of: Any, lines: Iterable[str], table: Sequence[Sequence[str]]) -> str:
+    """Write the first lines of a verdict, what would decide it, its table, notes and scope."""
+    scope, *remedies = of.reach
+    first = [*lines, *wrapped((), remedies), "", *aligned(table), ""]
+    return "\n".join([*first, *wrapped(of.remarks, [scope])])
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -135,7 +135,8 @@ DEALT = Control("labels", "labels dealt out at random do as well", drawn=False)
 _WORDS = {
     RANDOM: "a random vector of this length has the effect",
     SHUFFLED: "a direction learned from shuffled labels has the effect",
-    LAYER: "a direction learned at another layer, made orthogonal to this one, has the effect",
+    LAYER: "a direction learned at another layer, made orthogonal to this one and as long, has the "
+    "effect",
     TOKENS: "the vector of random tokens, at this length, has the effect",
     HEADS: "equally many other heads of these blocks, with similar norms, have the effect",
     NEURONS: "equally many other neurons, equally large and active, have the effect",

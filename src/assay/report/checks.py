@@ -106,7 +106,8 @@ def page(path: Path, value: Saved) -> str:
     stated = None
     if (judged := shown(value)) is not None:
         text = value.question.sentence or judged.text
-        caveat = [value.also_true or value.caveat] if isinstance(value, ProbeCheck) else []
+        also_true = value.also_true if isinstance(value, ProbeCheck) else ""
+        caveat = [also_true or value.caveat]
         more = [x for x in value.remarks if AGAIN.fullmatch(x) or doubts_number(x, value.outcome)]
         claimed = structs.replace(judged, text=text, notes=(*filter(None, caveat), *more))
         stated = Markup(as_json(claimed.to_json()).replace("<", "\\u003c"))
@@ -133,7 +134,7 @@ def _parts(value: Saved) -> dict[str, Any]:
         "doubt": "".join(doubts[:1]),
         "doubts": noted(doubts, columns),
         "notes": noted((x for x in value.remarks if x not in doubts), columns),
-        "reach": noted(value.reach),
+        "reach": noted(value.reach[:1]),
     }
 
 

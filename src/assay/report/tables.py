@@ -66,6 +66,11 @@ AGAIN = re.compile(r"(?:it|the same \w+) was judged (later)?.*?(?: \((\w+)\): (.
 """A line on another verdict on the same claim."""
 PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""
+AT_TOKEN = re.compile(
+    r"the control (.+?) makes the change \d+ tokens? (?:later|earlier): "
+    r"(at .+?\)(?: and \d+ more)?) in "
+)
+"""A note on the tokens at which a control makes the change, at whatever level."""
 STYLES = {
     "holds": "green",
     "fails": "red",
@@ -113,7 +118,8 @@ class Control:
     """Of a control whose interval shows how it comes out, though it has too few units for a
     verdict: "15 pairs; a verdict needs 20"."""
     place: str = ""
-    """Where it makes the change, if that is at another layer: "blocks 13, 14, 29"."""
+    """Where it makes the change, if that is at another layer, or at another token and it satisfies
+    the claim: "blocks 13, 14, 29", "at ' key' (token 1)"."""
     behind: str = ""
     """The arm of a claim that fails, if this control comes clearly closer to satisfying it."""
     too: str = " too"
@@ -122,7 +128,8 @@ class Control:
     @property
     def named(self) -> str:
         """Its name, with its place: "no_mlp/layer (blocks 13, 14, 29)"."""
-        return f"{self.arm} ({self.place})" if self.place else self.arm
+        place = f"({self.place})" if self.place.startswith("block") else self.place
+        return f"{self.arm} {place}" if place else self.arm
 
     @property
     def met(self) -> bool | None:
@@ -263,7 +270,11 @@ class Row:
     @property
     def says_it(self) -> bool:
         """Whether its text says what it takes to hold, as that of a table does."""
-        return bool(self.quantity) and ENDS.sub("", self.text) == self.quantity
+        from assay.core.expression import parse
+
+        with suppress(ClaimError):
+            return bool(self.quantity) and parse(self.text).quantity == self.quantity
+        return False
 
     @property
     def checked(self) -> tuple[Control, ...]:
@@ -406,10 +417,13 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
-    places = {m[1]: m[2] for m in map(PLACED.search, data.notes) if m}
+    blocks, tokens = (
+        {m[1]: m[2] for m in map(note.search, data.notes) if m} for note in (PLACED, AT_TOKEN)
+    )
 
     def placed(r: Row) -> Row:
-        made = (replace(c, place=places.get(c.arm, "")) for c in r.controls)
+        places = (blocks.get(c.arm) or tokens.get(c.arm, "") * (c.met is False) for c in r.controls)
+        made = (replace(c, place=x) for c, x in zip(r.controls, places, strict=True))
         return replace(r, controls=tuple(made))
 
     every = [placed(row(s)) for s in data.statements]
@@ -528,7 +542,9 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
             numbers = "0", "[0, 0]"
     words, none = mirrors or words, bool(mirrors)
     behind = claim.arm if claim and role in ROLES and _outdoes(v, claim) else ""
-    return Control(arm, outcome, *numbers, role, off, level, words, none, few, too=too, behind=behind)
+    return Control(
+        arm, outcome, *numbers, role, off, level, words, none, few, too=too, behind=behind
+    )
 
 
 def _outdoes(v: Verdict, claim: Judged) -> bool:

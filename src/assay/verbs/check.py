@@ -113,7 +113,8 @@ def check(
         result.save(save)
     result = replace(result, judged=with_flags(result.judged))
     other = unexpected([result.judged], expect)
-    verdict = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
+    notes = filter(None, (result.caveat, *result.judged.notes, *result.notes))
+    verdict = structs.replace(result.judged, notes=tuple(notes))
     return Answer(verdict, [*words(result), *map(Aside, other)], int(bool(other)))
 
 
@@ -139,4 +140,5 @@ def words(result: Check) -> list[AnswerPart]:
     head, number, *_ = repr(result).split("\n")
     table = map(Line, aligned([HEADS, *map(result.row, result.controls)]))
     notes = (f"note: {remark}" for remark in result.remarks)
-    return [Line(head), Line(number), *table, *notes, *result.reach]
+    scope, *remedies = result.reach
+    return [Line(head), Line(number), *remedies, *table, *notes, scope]

@@ -6,6 +6,7 @@ of its rows."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,7 +75,13 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
 
 
 def note_asked(
-    prompts: str, rows: Iterable[str], function: str, quantity: Any, holds: str, judged: Judged
+    prompts: str,
+    rows: Iterable[str],
+    function: str,
+    quantity: Any,
+    holds: str,
+    judged: Judged,
+    controls: Mapping[str, bool],
 ) -> list[str]:
     """Note that a claim was judged on prompts, and say how many were, from the second on; which
     cannot be noted is said as well.
@@ -86,11 +93,14 @@ def note_asked(
         quantity: what was asked, as JSON values.
         holds: the condition.
         judged: what came out.
+        controls: by name whether each satisfies the claim.
     """
     units = sorted({*known_units(f"prompt {row}" for row in rows)})[:KEPT]
     question, parts = key({}, quantity), [digest(f"function {function}")] * bool(function)
-    entry = {"text": judged.text, "threshold": holds, "outcome": judged.outcome}
+    entry: dict[str, Any] = {"text": judged.text, "threshold": holds, "outcome": judged.outcome}
     entry |= {"by": " ".join(judged.n)}
+    if satisfied := [name for name, too in controls.items() if too]:
+        entry["satisfied"] = satisfied
     try:
         lines = _noted(question, parts, units, entry)
     except OSError as e:
@@ -99,7 +109,7 @@ def note_asked(
     same = [x for x in shared if (x["question"], x["threshold"]) == (question, holds)]
     options = "options or another function" if function else "options"
     again = [*_with_other_outcome(same, units, judged.outcome, options)]
-    again += _on_other_rows(same, units)
+    again += [*_on_other_rows(same, units), *_satisfied(same, units, controls)]
     other = [x for x in shared if (x["question"], x["threshold"]) != (question, holds)]
     earlier = {(x["question"], x["threshold"]): x for x in other}
     ways = _ways([*shared, {"question": question, **entry}], "question", "threshold")
@@ -183,7 +193,7 @@ def _noted(
     question: str,
     parts: Sequence[str],
     units: Sequence[str],
-    entry: Mapping[str, str],
+    entry: Mapping[str, Any],
     whole: Sequence[str] = (),
 ) -> list[Line]:
     """Note a claim, and return the earlier lines about the same table or prompts; `whole` are all
@@ -218,6 +228,18 @@ def _with_other_outcome(
     ends = dict.fromkeys(x["outcome"] for x in same if x.get("units") == [*units])
     if unlike := ", ".join(end for end in ends if end != outcome):
         yield f"the same claim was judged before on this machine, with other {options}: {unlike}"
+
+
+def _satisfied(
+    same: Sequence[Line], units: Sequence[str], controls: Mapping[str, bool]
+) -> Iterator[str]:
+    """Which controls satisfied the same claim on the same rows that are left out now, or do not
+    satisfy it with fewer draws."""
+    lines = (x.get("satisfied", ()) for x in same if x.get("units") == [*units])
+    for name in dict.fromkeys(itertools.chain.from_iterable(lines)):
+        if not controls.get(name):
+            left_out = "" if name in controls else ", which is left out here,"
+            yield f"control {name}{left_out} satisfied the claim in an earlier check"
 
 
 def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
