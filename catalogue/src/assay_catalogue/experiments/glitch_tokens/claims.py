@@ -18,10 +18,6 @@ PAPER = (
     "Large Language Models"
 )
 CODE = f"{PAPER}; the authors' reports (cohere-ai/magikarp)"
-SEED = (
-    "nostalgebraist, comment on glitch tokens: an untied model with the same tokenizer would "
-    "tell; GPT-J is one"
-)
 LOGS = (
     "pilot: seeds 12000–12007, where ranks tied; logarithms since, with the 0.8 and 0.3 that the "
     "plan (N6) had for ranks"
