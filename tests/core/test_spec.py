@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from assay.core.spec import (
     key,
     per_run_fields,
     ranges,
+    removed,
     reserved,
     static_fields,
     variant,
@@ -213,20 +214,24 @@ def test_every_field_moves_the_key():
     )
 
 
-def test_added_fields_keep_old_keys():
+def test_added_and_removed_fields_keep_old_keys():
     @dataclass(frozen=True, kw_only=True)
     class Old(Spec):
         lr: float = 0.1
+        gone: float = 1.0
 
     @dataclass(frozen=True, kw_only=True)
     class New(Spec):
         lr: float = 0.1
         tau: float = added(0.5, before=0.0)
+        gone: ClassVar[Any] = removed("gone", was=1.0)
 
     New.__name__ = "Old"
     assert key("e", 1, "m", New(tau=0.0)) == key("e", 1, "m", Old())
     assert key("e", 1, "m", New(tau=0.1)) != key("e", 1, "m", Old())
     assert New.from_json(Old(lr=0.3).to_json()) == New(lr=0.3, tau=0.0)
+    with pytest.raises(SpecError, match="removed"):
+        New.from_json(Old(gone=2.0).to_json())
 
 
 def test_grid_is_the_product_in_the_order_given():

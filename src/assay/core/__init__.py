@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         changed,  # noqa: F401
         grid,  # noqa: F401
         key,  # noqa: F401
+        removed,  # noqa: F401
         reserved,  # noqa: F401
         single,  # noqa: F401
         variant,  # noqa: F401

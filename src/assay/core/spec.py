@@ -280,6 +280,24 @@ def added(default: T, *, before: T) -> T:
     return dataclasses.field(default=default, metadata={"before": before})
 
 
+@dataclass(frozen=True)
+class Removed:
+    """A field that is gone: its old name and the value that today's code corresponds to."""
+
+    name: str
+    was: object
+
+
+def removed(name: str, *, was: object) -> Any:
+    """Declares, as a ClassVar, a field that no longer exists; keys keep it at `was`."""
+    return Removed(name, was)
+
+
+@functools.cache
+def _gone(cls: type) -> tuple[Removed, ...]:
+    return tuple(v for c in cls.__mro__ for v in vars(c).values() if isinstance(v, Removed))
+
+
 @functools.cache
 def _names(cls: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls))
@@ -327,7 +345,9 @@ def _parts(cls: type, for_key: bool) -> tuple[tuple[str, str, object], ...]:
     for f in fields(cls):
         before = f.metadata.get("before", _NOTHING)
         parts[f.name] = (f.name, f"{canonical_json(f.name)}:", before)
-    return tuple(parts[name] for name in sorted(parts))
+    for g in _gone(cls) if for_key else ():
+        parts[g.name] = ("", f"{canonical_json(g.name)}:{_text(g.was)}", _NOTHING)
+    return tuple(parts[written] for written in sorted(parts))
 
 
 _NOTHING = object()
@@ -337,10 +357,16 @@ def _build(cls: type, data: Mapping[str, Any]) -> Any:
     if data.get(_TAG) != cls.__name__:
         raise SpecError(f"expected a stored {cls.__name__}, got one of {data.get(_TAG)!r}")
     hints = _hints(cls)
+    gone = {g.name: g.was for g in _gone(cls)}
     values = {}
     for name, v in data.items():
-        if name == _TAG:
+        if name == _TAG or (name in gone and gone[name] == v):
             continue
+        if name in gone:
+            raise SpecError(
+                f"{cls.__name__}.{name} was removed at {gone[name]!r}; this stored spec has "
+                f"{v!r} and cannot be run any more"
+            )
         if name not in _names(cls):
             raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, _names(cls))}")
         values[name] = _nested(v, hints[name])
