@@ -602,7 +602,7 @@ def figures(arms: Arms) -> list[Figure]:
             series,
             x_title="L0 (features on per input)",
             y_title="FVU",
-            note="Mean and 95 % t interval over seeds, each with a world of its own.",
+            note="Mean and 95% t interval over seeds, each with a world of its own.",
         )
         for title, series in COMPARED.items()
     ]

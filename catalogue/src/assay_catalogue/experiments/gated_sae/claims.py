@@ -303,7 +303,7 @@ def figures(arms: Arms) -> list[Figure]:
             "joined",
             x_title="L0 (features per token)",
             y_title="FVU",
-            note="Mean and 95 % t interval over seeds; the claims resample seeds and documents. "
+            note="Mean and 95% t interval over seeds; the claims resample seeds and documents. "
             "At another method's L0 Gated is read off its line.",
         )
     ]

@@ -372,7 +372,7 @@ def figures(arms: Arms) -> list[Figure]:
             y_title="indicator, ordinary = 1",
             rules=((1.0, "ordinary tokens"),),
             note="The indicator named beforehand for each kind of model: mean over tokens, "
-            "geometric mean and 95 % t interval over seeds.",
+            "geometric mean and 95% t interval over seeds.",
         )
     ]
 
