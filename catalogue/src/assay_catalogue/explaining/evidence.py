@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from assay.features.effects import largest
 from assay_catalogue.explaining.rule import ABSENT, Positions, Rule, show_token
 from assay_catalogue.explaining.scoring import distinct, logistic
 
@@ -110,10 +109,3 @@ def input_explanation(
     return InputExplanation(
         rule, tuple(np.where(rows > 0, means, value.mean() if len(value) else 0.0).tolist())
     )
-
-
-def promoted(
-    weights: Float[np.ndarray, "feature v"], count: int
-) -> Int[np.ndarray, "feature count"]:
-    """The tokens of greatest weight for each feature, falling; ties by token id."""
-    return largest(weights, count)

@@ -39,24 +39,6 @@ class Limits:
 LIMITS = Limits()
 
 
-def learn(
-    text: Positions,
-    fires: Bool[np.ndarray, " row"],
-    validation: Bool[np.ndarray, " row"],
-    limits: Limits = LIMITS,
-    kinds: Mapping[str, tuple[int, ...]] | None = None,
-) -> Rule | None:
-    """A rule for where a feature fires; None where it fires nowhere or everywhere, or no rule helps
-    on the validation rows.
-
-    `validation` marks the rows that say when to stop; they should be of other files than the rest.
-    `kinds` are sets of tokens that cost one name each; without them a rule names tokens alone.
-
-    Raises: DataError where the three do not have one length.
-    """
-    return Split(text, validation).learn(fires, limits, kinds)
-
-
 @dataclass(frozen=True, eq=False)
 class Split:
     """Positions on which rules grow, and those that say when to stop: for many features of one
@@ -67,6 +49,7 @@ class Split:
 
     text: Positions
     validation: Bool[np.ndarray, " row"]
+    """Rows that say when to stop; they should be of other files than the rest."""
 
     def __post_init__(self) -> None:
         if len(self.text) != len(self.validation):
@@ -86,7 +69,9 @@ class Split:
         limits: Limits = LIMITS,
         kinds: Mapping[str, tuple[int, ...]] | None = None,
     ) -> Rule | None:
-        """A rule for where a feature fires, as `learn` gives it."""
+        """A rule for where a feature fires; None where it fires nowhere or everywhere, or no rule
+        helps on the validation rows. `kinds` are sets of tokens that cost one name each; without
+        them a rule names tokens alone."""
         if len(fires) != len(self.text):
             raise DataError(
                 f"{len(self.text)} positions and {len(fires)} answers; both need one length"
