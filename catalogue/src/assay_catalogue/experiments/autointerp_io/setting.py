@@ -31,4 +31,6 @@ class InputsOutputs(TinyModelDictionary):
     """Whether explanations from outputs and from both get every score, and rules in words and
     further controls are learned."""
     explainer: ClassVar = removed("explainer", was="rules")
+    """A field of the first design: what explains."""
     asked: ClassVar = removed("asked", was=16)
+    """Likewise: how often that is asked."""

@@ -80,9 +80,11 @@ class BeliefStates(Spec):
     batch: Annotated[int, Ge(1)] = 64
     """Sequences a step and run, drawn fresh."""
     whole: ClassVar = removed("whole", was=False)
+    """A field of the first design: batches of all prefixes."""
     sampled: ClassVar = removed("sampled", was=False)
+    """Likewise: the tokens that came next as targets."""
     sgd: ClassVar = removed("sgd", was=False)
-    """Fields of the first design: other batches, targets and optimisers, which no arm had."""
+    """Likewise: plain gradient descent."""
     moments: tuple[Annotated[float, Ge(0), Le(1)], ...] = ()
     """Shares of training after which endings are probed; 0 is the start."""
     probed: Annotated[int, Ge(1)] = 10
