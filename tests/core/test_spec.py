@@ -21,7 +21,6 @@ from assay.core.spec import (
     per_run_fields,
     ranges,
     removed,
-    renamed,
     reserved,
     static_fields,
     variant,
@@ -215,7 +214,7 @@ def test_every_field_moves_the_key():
     )
 
 
-def test_added_renamed_and_removed_fields_keep_old_keys():
+def test_added_and_removed_fields_keep_old_keys():
     @dataclass(frozen=True, kw_only=True)
     class Old(Spec):
         lr: float = 0.1
@@ -223,14 +222,14 @@ def test_added_renamed_and_removed_fields_keep_old_keys():
 
     @dataclass(frozen=True, kw_only=True)
     class New(Spec):
-        rate: float = renamed("lr", 0.1)
+        lr: float = 0.1
         tau: float = added(0.5, before=0.0)
         gone: ClassVar[Any] = removed("gone", was=1.0)
 
     New.__name__ = "Old"
     assert key("e", 1, "m", New(tau=0.0)) == key("e", 1, "m", Old())
     assert key("e", 1, "m", New(tau=0.1)) != key("e", 1, "m", Old())
-    assert New.from_json(Old(lr=0.3).to_json()) == New(rate=0.3, tau=0.0)
+    assert New.from_json(Old(lr=0.3).to_json()) == New(lr=0.3, tau=0.0)
     with pytest.raises(SpecError, match="removed"):
         New.from_json(Old(gone=2.0).to_json())
 

@@ -220,7 +220,7 @@ def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
     def amounts(step):
         return torch.from_numpy(0.5 + rng.uniform(np.array([0]), "amounts", step, (256, 1))[0])
 
-    one = Method(ReLU(), losses.l1, 1, runs.each("lr"), runs.each("penalty"), decoder_bias=False)
+    one = Method(ReLU(), losses.l1, 1, runs.each("lr"), runs.each("penalty"), frozen=("b_dec",))
     trained = fit_dictionaries([(runs, one)], amounts, d=1, steps=2500, bench=bench)[0]
     # a decoder row of one number is ±1, and −1 stays off
     alive = trained.tensors["W_dec"][:, 0, 0] > 0

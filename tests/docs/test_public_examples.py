@@ -24,7 +24,6 @@ HOMES = {
 EXEMPT = {
     "assay.look": "reads a language model; an example stands there and is not run",
     "assay.subjects.Pretrained": "is a language model",
-    "assay.subjects.Subject": "is what a language model here must offer: a protocol",
     "assay.subjects.fast_dtype": "reads what this CPU can do",
     "assay.subjects.fetch_model": "downloads a language model",
     "assay.model": "reads a language model",

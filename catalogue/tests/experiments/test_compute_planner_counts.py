@@ -11,7 +11,6 @@ from assay.core.intervals import interval
 from assay_catalogue.experiments.compute_planner.flop import (
     Transformer,
     attention,
-    dictionary,
     forward,
     search,
     training,
@@ -85,7 +84,6 @@ def test_a_product_counted_by_hand():
         2 for _ in range(a.shape[0]) for _ in range(b.shape[1]) for _ in range(a.shape[1])
     )
     assert forward(b.size, tokens=len(a)).low == operations == 2 * 7 * 5 * 3
-    assert dictionary(512, 64, 10).low == 6 * 2 * 64 * 512 * 10
 
 
 def test_many_units_narrow_with_the_root():
@@ -140,7 +138,6 @@ def test_simulated_crossed_units_are_met_on_the_average():
         lambda: forward(float("nan")),
         lambda: search(1e9, 1, -5, 1, 1),
         lambda: attention(1, -2, 3),
-        lambda: dictionary(-1, 2),
         lambda: Transformer(0, 1, 1, 1, 1, 1, 1),
         lambda: Spread(1.0, 1),
         lambda: Spread(-1.0, 5),

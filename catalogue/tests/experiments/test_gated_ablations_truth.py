@@ -64,7 +64,7 @@ def test_one_feature_that_is_always_on_shrinks_by_half_its_penalty_and_a_shift_m
         1,
         np.full(len(runs), 1e-2),
         runs.each("penalty"),
-        decoder_bias=False,
+        frozen=("b_dec",),
         decay=0.5,
     )
     given = Dictionary.of(

@@ -1,6 +1,2 @@
 """Agents: what Assay can be asked, as tools of the Model Context Protocol. No answer has an
 estimate without its interval and its control."""
-
-from assay.core.heavy import lazy
-
-__getattr__, __dir__, __all__ = lazy(__name__)

@@ -66,7 +66,6 @@ if TYPE_CHECKING:
         grid,  # noqa: F401
         key,  # noqa: F401
         removed,  # noqa: F401
-        renamed,  # noqa: F401
         reserved,  # noqa: F401
         single,  # noqa: F401
         variant,  # noqa: F401

@@ -14,19 +14,11 @@ from jaxtyping import Float
 from assay.core.bands import OfMeans, correlation, in_range, interval_of
 from assay.core.bands import wider as wider_by
 from assay.core.bounded import Bounds, exact_bounds
+from assay.core.claim_intervals import exactly, grouped, groups_in_words
 from assay.core.claims import Estimate, Exact
 from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Cells, Interval, Means, Statistic, interval
-from assay.core.judging import (
-    UNDEFINED,
-    Arms,
-    Scope,
-    describe_method,
-    describe_scope,
-    exactly,
-    grouped,
-    groups_in_words,
-)
+from assay.core.judging import UNDEFINED, Arms, Scope, describe_method, describe_scope
 from assay.core.nouns import plural
 from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.results import Crossing, Curve, Estimated, Verified

@@ -116,13 +116,10 @@ def lazy(
     package: str, first: str = ""
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Give a package's `__getattr__`, `__dir__` and `__all__`: the names that its file imports for
-    type checkers, and the modules in it; `first` are the names that are listed, all by default."""
+    type checkers; `first` are the names that are listed, all by default."""
     module = sys.modules[package]
-    file = Path(str(module.__file__))
-    homes = imported(file.read_text(encoding="utf-8"))
-    names = sorted(homes) or sorted(
-        {p.stem for p in file.parent.glob("[!_]*") if p.is_dir() or p.suffix == ".py"}
-    )
+    homes = imported(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    names = sorted(homes)
     module.__class__ = _Package
 
     def load(name: str) -> Any:
@@ -137,8 +134,7 @@ def lazy(
             return import_module(f"{package}.{attribute}")
         from assay.core.errors import nearest
 
-        kind = "public name " if homes else ""
-        raise AttributeError(f"{package} has no {kind}{name}; {nearest(name, names)}")
+        raise AttributeError(f"{package} has no public name {name}; {nearest(name, names)}")
 
     listed = first.split() or names
     return load, lambda: listed, names

@@ -4,12 +4,10 @@ judged by the same code."""
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,27 +15,36 @@ from jaxtyping import Float
 from msgspec import structs
 
 from assay.core import power
-from assay.core.bands import OfMeans, in_range, interval_of
-from assay.core.bounded import Bounds, bounded_mean, exact_bounds
-from assay.core.claims import ESTIMAND, Claim, Groups, rescale, unscaled
+from assay.core.bands import OfMeans
+from assay.core.bounded import bounded_mean
+from assay.core.claim_intervals import (
+    final,
+    groups_in_words,
+    independent,
+    interval_of_table,
+    limits,
+    outcome_between,
+    outcome_by,
+    read_units,
+    scaled,
+)
+from assay.core.claims import ESTIMAND, Claim, rescale, unscaled
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, FEWEST, FOLD, Cells, Interval, interval, shared_training
 from assay.core.intervals import fewest as fewest_of
-from assay.core.memo import of_all
+from assay.core.lost_runs import half_agrees, survivors, worst_cases_agree
 from assay.core.nouns import all_of, plural
-from assay.core.outlying_units import warning
+from assay.core.outlying_units import decisive, lopsided, warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import (
     LEARNED,
     LEFT_OUT,
-    LazyArms,
     Levels,
     Others,
     Table,
     run_unit,
-    tabulate,
 )
 from assay.core.reasons import (
     BLIND,
@@ -61,11 +68,12 @@ from assay.core.results import (
     control_level,
     narrower_level,
 )
-from assay.core.stats import Statistic, mean
+from assay.core.stats import mean
 
 USUAL = 0.95
-_MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
 """The usual level of an interval, without earlier looks."""
+_MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
+"""Where a measure is named in a condition."""
 WIDER = 1.5
 """An interval that is so many times as wide must be so because of groups of units."""
 FEWEST_ALONE = 20
@@ -233,7 +241,7 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
     outcome: Outcome = "undecided" if reason else "fails"
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     if narrower_level(v):
-        at_level = _limits(i, control_level(level))
+        at_level = limits(i, control_level(level))
         v = structs.replace(v, narrower=unscaled(claim.scale, at_level))
     return _Arm(v, i, table, between)
 
@@ -244,7 +252,7 @@ def _not_beaten(
     """Why a control is not beaten, and what would beat it, `more` units being measured anyway; ""
     and None where it is."""
     i, between, at_level = control.interval, control.between, control_level(level)
-    low, high = _limits(i, at_level)
+    low, high = limits(i, at_level)
     if not placed(strict(claim), low, high)[1]:
         i = replace(i, low=low, high=high)
         return STRADDLES, _price_of_control(claim, method, control.verdict.arm, i, at_level, more)
@@ -367,7 +375,7 @@ def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
     """Say what a claim's own interval would decide if it had these limits, bounds allowed for."""
     if claim.bounds is not None:
         low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
-    return _place(claim, low, high)
+    return outcome_between(claim, low, high)
 
 
 def outcome_of_each(claim: Claim, estimates: Iterable[float]) -> Outcome:
@@ -405,11 +413,11 @@ def controls_of(claim: Claim, arms: Arms) -> tuple[tuple[Interval, Between], ...
 
 def _alone(claim: Claim, arms: Arms, level: float) -> tuple[Interval, Table]:
     arm_reader = Others(arms, claim.of, claim.where)
-    _read(claim, claim.of, arm_reader)
+    read_units(claim, claim.of, arm_reader)
     if bad := arm_reader.diverged(run_unit(claim.units, arm_reader)):
         arm_reader = Others(arms, claim.of, claim.where, without=bad)
-    data = _scaled(claim, claim.of, _read(claim, claim.of, arm_reader))
-    return _interval(claim, data, level, draws=1), data
+    data = scaled(claim, claim.of, read_units(claim, claim.of, arm_reader))
+    return interval_of_table(claim, data, level, draws=1), data
 
 
 def _judge_arm(
@@ -424,16 +432,16 @@ def _judge_arm(
 ) -> _Arm:
     """The verdict on one arm by itself, with its interval and its numbers; a brief one leaves out
     draws and price."""
-    arm_reader, data, bad, survived = _survivors(claim, name, arms)
+    arm_reader, data, bad, survived = survivors(claim, name, arms)
     unit = run_unit(claim.units, arm_reader)
-    data = _scaled(claim, name, data)
-    alone = _interval(claim, data, level, draws=1 if brief else DRAWS)
-    i = _final(claim, name, data, alone, level)
-    outcome = _outcome(claim, i)
+    data = scaled(claim, name, data)
+    alone = interval_of_table(claim, data, level, draws=1 if brief else DRAWS)
+    i = final(claim, name, data, alone, level)
+    outcome = outcome_by(claim, i)
     # Units that diverged are not missing at random: the outcome must stay the same if they had
     # been the worst on either side.
     if bad and survived:
-        survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
+        survived = worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
     n = dict(zip(claim.units, i.n, strict=True))
     fewest = _fewest(claim.units, arm_reader.take(name))
@@ -508,28 +516,9 @@ def _gates(
     if i.n[0] and not i.undefined <= UNDEFINED:
         gates["overlap"] = False
     if gated and name == claim.of and name in claim.half and outcome != "undecided":
-        agrees = _half_agrees(claim, arm_reader.arms, bad, i, outcome, level)
+        agrees = half_agrees(claim, arm_reader.arms, bad, i, outcome, level)
         gates["converged"] = gates.get("converged", True) and agrees
     return gates
-
-
-def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any, bool]:
-    """An arm without diverged runs, its numbers, those runs, and whether few enough diverged."""
-    arm_reader = Others(arms, name, claim.where)
-    data = _read(claim, name, arm_reader)
-    unit = run_unit(claim.units, arm_reader)
-    bad = arm_reader.diverged(unit)
-    if not bad:
-        return arm_reader, data, bad, True
-    all_arms, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
-    run_count = arm_reader.take(name).sizes.get("run", 0)
-    # More than a quarter lost is no accident, and no bound on the lost ones is worth trying.
-    survived = len(bad) <= _units_of(all_arms.take(name), unit) / 4
-    if run_count:
-        data = _read(claim, name, arm_reader)
-    else:
-        data = Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
-    return arm_reader, data, bad, survived
 
 
 def _price_of_groups(claim: Claim, data: Table, i: Interval, alone: Interval) -> Price | None:
@@ -545,7 +534,7 @@ def _price_of_groups(claim: Claim, data: Table, i: Interval, alone: Interval) ->
         each = ", ".join(
             f"{n} of {name}" for n, name in sorted((n, name) for name, n in counts.items())
         )
-        outcome, whole = _outcome(claim, alone), plural(unit, 2)
+        outcome, whole = outcome_by(claim, alone), plural(unit, 2)
         words = {"holds": ", with which it would hold", "fails": ", with which it would fail"}
         return Price(
             f"more {whole} do not help: the interval is this wide because those that share a value "
@@ -631,7 +620,7 @@ def _with_others(
     passing = [name for name, (v, *_) in controls.items() if v.outcome == "holds"]
     # Only what holds can be unspecific: what fails needs no control. Units that agree would hold as
     # well if they had an interval, and none would tell them from a control that passes.
-    tied = verdict.reason == TIES and _outcome(claim, method.interval) == "holds"
+    tied = verdict.reason == TIES and outcome_by(claim, method.interval) == "holds"
     if verdict.outcome != "holds" and not (tied and passing):
         within = placed(claim, method.interval.estimate, method.interval.estimate)[0]
         words = _satisfying(claim, controls, passing) if within else ""
@@ -746,171 +735,6 @@ def _outside(claim: Claim, i: Interval) -> bool:
     return bool(placed(strict(claim), i.low, i.high)[1])
 
 
-def _read(claim: Claim, name: str, arm_reader: Others) -> Table:
-    changed = arm_reader.where or arm_reader.swap or arm_reader.without
-    if changed or not isinstance(claim.value, Hashable):
-        return _tabulated(claim, name, arm_reader)[0]
-    key = (claim.value, claim.units, name)
-    data, read = of_all(arm_reader.arms, key, lambda: _tabulated(claim, name, arm_reader))
-    arm_reader.read |= read
-    return data
-
-
-def _tabulated(claim: Claim, name: str, arm_reader: Others) -> tuple[Table, frozenset[str]]:
-    """The units of a claim's value on an arm, and which arms that read."""
-    try:
-        value = partial(claim.value, arm_reader.take(name), arm_reader)
-        data = tabulate(value, claim.units, claim.text, arm_reader)
-        return data, frozenset(arm_reader.read)
-    except Exception as error:
-        error.add_note(f"arm {name}")  # which of its arms a claim stumbles over
-        raise
-
-
-def _scaled(claim: Claim, name: str, data: Table) -> Table:
-    """The terms' units on the scale of the claim. Raises: ClaimError when one is infinite, or lies
-    on the scale's bound."""
-    for term, x in data.terms.items():
-        if (infinite := np.argwhere(np.isinf(x))).size:
-            first = zip(claim.units, infinite[0], strict=False)
-            location = ", ".join(f"{unit} {data.levels[unit][i]}" for unit, i in first)
-            more = f" and in {len(infinite) - 1} more places" if len(infinite) > 1 else ""
-            raise ClaimError(
-                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at {location}"
-                f"{more}, and a mean of it means nothing; let the value be NaN where a run has no "
-                "number"
-            )
-    mapped = {term: rescale(claim.scale, x) for term, x in data.terms.items()}
-    for term, x in data.terms.items():
-        off = ~np.isnan(x) & ~np.isfinite(mapped[term])
-        if claim.scale != "plain" and off.any():
-            raise ClaimError(
-                f"claim {claim.text!r}: a unit of arm {name!r} is {x[off].ravel()[0]:g}, on or "
-                f"beyond the bound of scale={claim.scale!r}; give shares of k in n as (k + 1/2)/"
-                "(n + 1)"
-            )
-    return Table(mapped, data.levels)
-
-
-def _units_of(data: xr.Dataset, unit: str) -> int:
-    return len(np.unique(data[unit].values)) if unit in data.coords else data.sizes.get("run", 1)
-
-
-def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> Interval:
-    """The interval that decides: the hull, or, where a unit has bounds, the exact one in its
-    place."""
-    factors, bounds = len(claim.units), _exact_bounds(claim, data)
-    estimated = interval_of if isinstance(claim.statistic, OfMeans) else interval
-    i = estimated(
-        data.or_empty(factors),
-        claim.statistic,
-        factors=factors,
-        level=level,
-        draws=1 if bounds else draws,
-        units=claim.units,
-    )
-    if bounds is None or min(i.n) < 2:
-        by = claim.rounding
-        return replace(i, low=i.low - by, high=i.high + by, rounding=by) if by else i
-    return exactly(i, bounds, level)
-
-
-def _final(claim: Claim, name: str, data: Table, i: Interval, level: float) -> Interval:
-    """The interval of an arm within the range of its measure; of the claim's own arm it also
-    allows for the groups of units."""
-    if name == claim.of:
-        i = grouped(claim.groups, claim.units, claim.statistic, data, i, level)
-    return in_range(i, claim.natural if claim.scale == "plain" else None)
-
-
-def grouped(
-    groups: Groups,
-    units: Sequence[str],
-    statistic: Statistic,
-    data: Table,
-    i: Interval,
-    level: float,
-) -> Interval:
-    """Widen an interval so that it is also right with groups of units as units: each grouping by
-    itself, and, where there is one unit, every two of them crossed."""
-    low, high = i.low, i.high
-    for unit, groupings in groups.items():
-        axis = units.index(unit)
-        levels = [str(level) for level in data.levels[unit]]
-        codes = {
-            name: np.unique([values.get(level, level) for level in levels], return_inverse=True)[1]
-            for name, values in groupings.items()
-        }
-        alone = len(units) == 1
-        pairs = itertools.combinations(codes.values(), 2) if alone else ()
-        for crossed in (*((of,) for of in codes.values()), *pairs):
-            cells = len(np.unique(np.stack(crossed), axis=1).T)
-            if not levels or min(int(of.max()) for of in crossed) < 1:
-                continue
-            if len(crossed) > 1 and cells == max(int(of.max()) + 1 for of in crossed):
-                continue  # one is nested in the other
-            terms = {t: _by_group(x, axis, crossed) for t, x in data.terms.items()}
-            factors = len(units) - 1 + len(crossed)
-            of_groups = interval_of(terms, statistic, factors=factors, level=level, draws=1)
-            if math.isfinite(of_groups.low):
-                low = min(low, i.estimate + of_groups.low - of_groups.estimate)
-                high = max(high, i.estimate + of_groups.high - of_groups.estimate)
-    return replace(i, low=low, high=high)
-
-
-def groups_in_words(groups: Groups) -> str:
-    """Say which groups an interval allows for; "" for none."""
-    names = next((names for names in groups.values() if names), ())
-    crossed = ", and crossed" if len(names) > 1 else ""
-    return f"also with each {' and '.join(names)} as one unit{crossed}" if names else ""
-
-
-def _by_group(x: np.ndarray, axis: int, codes: Sequence[np.ndarray]) -> np.ndarray:
-    """Means of units in each group, or in each cell of two groupings; NaN where there is none."""
-    x = np.moveaxis(x, axis, 0)
-    shape = (*(int(of.max()) + 1 for of in codes), *x.shape[1:])
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    is_finite = np.isfinite(x)
-    np.add.at(sums, tuple(codes), np.where(is_finite, x, 0.0))
-    np.add.at(counts, tuple(codes), is_finite)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return np.moveaxis(means, 0, axis) if len(codes) == 1 else means
-
-
-def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:
-    """The interval with exact limits, of units between bounds, in place of the hull's."""
-    i, nan = replace(i, bounds=bounds), math.nan
-    low, high = _limits(i, level)
-    i = replace(i, low=low, high=high, boot_low=nan, boot_high=nan)
-    return replace(i, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
-
-
-def _limits(i: Interval, level: float) -> tuple[float, float]:
-    if i.bounds is None:
-        return i.limits(level)
-    exact = bounded_mean([_independent(i)], i.estimate, i.bounds, level)
-    return exact.low, exact.high
-
-
-def _independent(i: Interval) -> np.ndarray:
-    """The units behind exact limits. Of two factors all cells are one number, and as many of them
-    as the smaller factor has levels share neither with another."""
-    return i.points if len(i.n) == 1 else i.points[np.isfinite(i.points)][: min(i.n)]
-
-
-def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
-    """The bounds of units that get exact limits. Raises: ClaimError for a unit outside of them."""
-    (x,) = data.terms.values() if len(data.terms) == 1 else (np.empty(0),)
-    x = x[~np.isnan(x)]
-    if claim.bounds is not None and (off := x[(x < claim.bounds[0]) | (x > claim.bounds[1])]).size:
-        raise ClaimError(
-            f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
-            f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
-        )
-    natural = claim.natural if claim.scale == "plain" else None
-    return exact_bounds(data, claim.units, claim.statistic, claim.bounds, natural, claim.is_worded)
-
-
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     """How many units have one and the same number, in words; empty where that is no obstacle."""
     if i.bounds is not None or i.rounding or min(i.n) < 2:
@@ -968,25 +792,9 @@ def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, lev
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
     apart = "" if i.band else warning(claim, i)  # of a number for all levels no unit has one
-    unit = _decisive(claim, data, reason, level) or _lopsided(claim, data, i, level)
+    unit = decisive(claim, data, reason, level) or lopsided(claim, data, i, level)
     words = apart, unit, ceiling, folds
     return "; ".join(filter(None, words))
-
-
-def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
-    """Which unit alone keeps an interval from being decided, in words; "" where none or several
-    do."""
-    unit, outcomes = claim.units[0], {}
-    if reason != STRADDLES or len(claim.units) > 1 or isinstance(claim.statistic, OfMeans):
-        return ""
-    for k, name in enumerate(data.levels[unit]):
-        without_unit = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
-        outcomes[name] = _outcome(claim, _interval(claim, without_unit, level, draws=1))
-    deciding = [(name, came) for name, came in outcomes.items() if came != "undecided"]
-    if len(deciding) != 1:
-        return ""
-    ((name, came),) = deciding
-    return f"without {unit} {name} it would {came.removesuffix('s')}"
 
 
 def _next_to_controls(warning: str, controls: ByArm) -> str:
@@ -1002,33 +810,6 @@ def rename_unit(warning: str, unit: str, names: Mapping[str, str]) -> str:
     """Name the unit that a warning is about as its author knows it, by its level."""
     level = rf"\b{unit} (\S+)(?= it would| makes the)"
     return re.sub(level, lambda m: names.get(m[1], m[0]), warning)
-
-
-LOPSIDED = 0.5
-"""An interval is lopsided if the correction for skew lengthens it by this share of Student's."""
-
-
-def _lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
-    """Which unit alone makes an interval lopsided, with what it is without that one, in words; ""
-    where none does, or where it is not."""
-    unit = claim.units[0]
-    alone = len(claim.units) == 1 and not isinstance(claim.statistic, OfMeans) and not i.bounds
-    if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
-        return ""
-    far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
-    without_far = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
-    without = _interval(claim, without_far, level, draws=1)
-    if not _excess(without) < LOPSIDED / 2:
-        return ""
-    low, high = unscaled(claim.scale, (without.low, without.high))
-    name = data.levels[unit][far]
-    return f"{unit} {name} makes the interval lopsided: without it, it is [{low:.3g}, {high:.3g}]"
-
-
-def _excess(i: Interval) -> float:
-    """By what share of its length the correction for skew lengthens Student's interval."""
-    length = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low)
-    return length / (i.t_high - i.t_low) - 1 if i.t_high > i.t_low else 0.0
 
 
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
@@ -1051,7 +832,7 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
             else _turned(arm_reader.take(name), claim.units[0])
             for name in arm_reader.read
         }
-        turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
+        turned = read_units(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
         moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
     except (ClaimError, KeyError, ValueError):
         return False  # arms that cannot be turned differ by an unknown amount
@@ -1079,106 +860,6 @@ def _turned(arm: xr.Dataset, unit: str) -> xr.Dataset:
     return arm.isel({dim: order}).assign_coords({f: arm[f] for f in fields})
 
 
-def _place(claim: Claim, low: float, high: float) -> Outcome:
-    inside, outside = placed(claim, low, high)
-    return "holds" if inside else "fails" if outside else "undecided"
-
-
-def _outcome(claim: Claim, i: Interval) -> Outcome:
-    """The outcome by where the interval lies; one that was moved beyond bounds is cut off there."""
-    low, high = i.low, i.high
-    if i.bounds is not None:
-        # Only up to the bounds: the truth cannot lie beyond them.
-        low, high = (min(max(x, i.bounds[0]), i.bounds[1]) for x in (low, high))
-    return _place(claim, low, high)
-
-
-def _worst_cases_agree(
-    claim: Claim, data: Table, unit: str, lost: int, i: Interval, outcome: Outcome, level: float
-) -> bool:
-    """Whether the outcome is the same with the lost units counted as copies of the lowest, then of
-    the highest, of the others."""
-    if unit not in claim.units:
-        return False
-    axis = claim.units.index(unit)
-    turned = {name: x.swapaxes(0, axis) for name, x in data.terms.items()}
-    points = (
-        interval(turned, claim.statistic, factors=len(claim.units), level=level, draws=1).points
-        if axis
-        else i.points
-    )
-    finite = np.flatnonzero(np.isfinite(points))
-    if len(points) != len(data.levels[unit]) or not len(finite):
-        return False
-    # Copies of real units, since a statistic of several terms needs a whole unit and not a number.
-    for worst in (finite[np.argmin(points[finite])], finite[np.argmax(points[finite])]):
-        filled = {
-            n: np.concatenate([x, np.repeat(x.take([worst], axis), lost, axis)], axis)
-            for n, x in data.terms.items()
-        }
-        if _outcome(claim, _interval(claim, Table(filled, data.levels), level)) != outcome:
-            return False
-    return True
-
-
-def _half_agrees(
-    claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Outcome, level: float
-) -> bool:
-    """Whether the outcome survives moving the interval once by the change from half to full
-    training, in its direction.
-
-    Like is compared with like: all arms keep only the seeds (or other per-run units) that every
-    half-length arm has, and the full arms only the runs that their half-length arms have too. A few
-    seeds are enough to tell how far a value still moves."""
-    for unit in claim.units:
-        levels = [
-            set(arms[half][unit].values.tolist())
-            for half in claim.half.values()
-            if unit in arms[half].coords
-        ]
-        if levels and arms[claim.of].coords[unit].dims == ("run",):
-            common = set.intersection(*levels)
-            keys = {(level,) for level in common}
-            arms = LazyArms(arms, partial(_kept, arms, (unit,), keys))
-
-    def shared(name: str) -> xr.Dataset:
-        return _shared(arms[name], arms[claim.half[name]]) if name in claim.half else arms[name]
-
-    shared_arms = LazyArms(arms, shared)
-
-    def compute_estimate(arm_reader: Others) -> float:
-        data = _scaled(claim, claim.of, _read(claim, claim.of, arm_reader))
-        return _interval(claim, data, level, draws=1).estimate
-
-    full = compute_estimate(Others(shared_arms, claim.of, claim.where, without=bad))
-    half = compute_estimate(Others(arms, claim.of, claim.where, swap=claim.half, without=bad))
-    # As much again as the second half of training moved the value: a run that still moves goes on.
-    moved = replace(i, low=i.low + full - half, high=i.high + full - half)
-    if claim.distance and moved.low < 0:
-        ends = abs(moved.low), abs(moved.high)
-        moved = replace(moved, low=0.0 if moved.high > 0 else min(ends), high=max(ends))
-    return _outcome(claim, moved) == outcome
-
-
-def _kept(arms: Arms, names: tuple[str, ...], levels: set[tuple], name: str) -> xr.Dataset:
-    return _keep(arms[name], names, levels)
-
-
-def _shared(arm: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
-    """The runs of an arm whose per-run fields are those of a run of the other arm."""
-    names = tuple(str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n in other.coords)
-    return _keep(arm, names, set(zip(*(other[n].values.tolist() for n in names), strict=True)))
-
-
-def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dataset:
-    """The runs of an arm whose fields `names` have these levels; the arm as it is where it lacks
-    the fields."""
-    if not all(n in arm.coords and arm[n].dims == ("run",) for n in names):
-        return arm
-    keys = zip(*(arm[n].values.tolist() for n in names), strict=True)
-    return arm.isel(run=[key in levels for key in keys])
-
-
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
     """The fewest units: 20 where they are only levels measured in trained runs (documents) and no
     run is resampled; else 6, or 5 folds."""
@@ -1194,7 +875,7 @@ def _p(claim: Claim, i: Interval) -> float:
         return math.nan
     if i.bounds is not None:
         edge = nearest_edge(claim, i)
-        return bounded_mean([_independent(i)], i.estimate, i.bounds, edge=edge).p
+        return bounded_mean([independent(i)], i.estimate, i.bounds, edge=edge).p
     if not i.variance:
         return math.nan
     t = min(0, i.rounding - distance(claim, i)) / math.sqrt(i.variance)

@@ -1,5 +1,5 @@
-"""Outlying units, which an interval over few units cannot see enough of: the warning next to a
-verdict."""
+"""Outlying units, which an interval over few units cannot see enough of, and single ones on which
+an interval hangs: the warnings next to a verdict."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from assay.core.claims import Claim, unscale
+from assay.core.bands import OfMeans
+from assay.core.claim_intervals import interval_of_table, outcome_by
+from assay.core.claims import Claim, unscale, unscaled
 from assay.core.digits import zeroed
-from assay.core.intervals import Interval
+from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import plural
+from assay.core.reading import Table
+from assay.core.reasons import STRADDLES
 from assay.core.rng import normal
 
 RATE = 0.01
 """Of normal units, how often some are called apart."""
-FEWEST = 6
 _WORLDS, _DRAWN = 4_000, 64
 """Simulated sets of units, and the most units of one: more of them would lie apart at narrower gaps
 still."""
@@ -58,6 +61,49 @@ def warning(claim: Claim, i: Interval) -> str:
     of = f"{len(few)} of {n} {plural(claim.units[0], n)}"
     place = "at" if len(few) == 1 else "with a median of"
     return f"{of} {are}, {place} {ours:.3g}, while the median of the others is {theirs:.3g}"
+
+
+def decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
+    """Which unit alone keeps an interval from being decided, in words; "" where none or several
+    do."""
+    unit, outcomes = claim.units[0], {}
+    if reason != STRADDLES or len(claim.units) > 1 or isinstance(claim.statistic, OfMeans):
+        return ""
+    for k, name in enumerate(data.levels[unit]):
+        without_unit = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
+        outcomes[name] = outcome_by(claim, interval_of_table(claim, without_unit, level, draws=1))
+    deciding = [(name, came) for name, came in outcomes.items() if came != "undecided"]
+    if len(deciding) != 1:
+        return ""
+    ((name, came),) = deciding
+    return f"without {unit} {name} it would {came.removesuffix('s')}"
+
+
+LOPSIDED = 0.5
+"""An interval is lopsided if the correction for skew lengthens it by this share of Student's."""
+
+
+def lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
+    """Which unit alone makes an interval lopsided, with what it is without that one, in words; ""
+    where none does, or where it is not."""
+    unit = claim.units[0]
+    alone = len(claim.units) == 1 and not isinstance(claim.statistic, OfMeans) and not i.bounds
+    if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
+        return ""
+    far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
+    without_far = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
+    without = interval_of_table(claim, without_far, level, draws=1)
+    if not _excess(without) < LOPSIDED / 2:
+        return ""
+    low, high = unscaled(claim.scale, (without.low, without.high))
+    name = data.levels[unit][far]
+    return f"{unit} {name} makes the interval lopsided: without it, it is [{low:.3g}, {high:.3g}]"
+
+
+def _excess(i: Interval) -> float:
+    """By what share of its length the correction for skew lengthens Student's interval."""
+    length = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low)
+    return length / (i.t_high - i.t_low) - 1 if i.t_high > i.t_low else 0.0
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:

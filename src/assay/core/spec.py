@@ -267,8 +267,8 @@ def key(experiment: str, version: int, arm: str, spec: Spec) -> str:
     """64 hex digits that name one run: SHA-256 of the canonical JSON of experiment, version, arm
     and every spec field.
 
-    A field made by `added` is left out where it has the value at which old and new code agree, and
-    a field made by `renamed` keeps its first name, so neither moves an old key.
+    A field made by `added` is left out where it has the value at which old and new code agree, so
+    that it moves no old key.
     """
     text = f"{_head(experiment, version, arm)},{_text(spec, True)}]"
     return hashlib.sha256(text.encode()).hexdigest()
@@ -278,11 +278,6 @@ def added(default: T, *, before: T) -> T:
     """A field that came later: `before` is its value at which the code does what it did without
     it."""
     return dataclasses.field(default=default, metadata={"before": before})
-
-
-def renamed(old: str, default: T) -> T:
-    """A field that was called `old`; keys keep the old name."""
-    return dataclasses.field(default=default, metadata={"born": old})
 
 
 @dataclass(frozen=True)
@@ -348,9 +343,8 @@ def _parts(cls: type, for_key: bool) -> tuple[tuple[str, str, object], ...]:
     name."""
     parts = {_TAG: ("", f"{canonical_json(_TAG)}:{canonical_json(cls.__name__)}", _NOTHING)}
     for f in fields(cls):
-        written = f.metadata.get("born", f.name) if for_key else f.name
         before = f.metadata.get("before", _NOTHING)
-        parts[written] = (f.name, f"{canonical_json(written)}:", before)
+        parts[f.name] = (f.name, f"{canonical_json(f.name)}:", before)
     for g in _gone(cls) if for_key else ():
         parts[g.name] = ("", f"{canonical_json(g.name)}:{_text(g.was)}", _NOTHING)
     return tuple(parts[written] for written in sorted(parts))
@@ -363,9 +357,6 @@ def _build(cls: type, data: Mapping[str, Any]) -> Any:
     if data.get(_TAG) != cls.__name__:
         raise SpecError(f"expected a stored {cls.__name__}, got one of {data.get(_TAG)!r}")
     hints = _hints(cls)
-    names = {f.metadata.get("born", f.name): f.name for f in fields(cls)} | {
-        f.name: f.name for f in fields(cls)
-    }
     gone = {g.name: g.was for g in _gone(cls)}
     values = {}
     for name, v in data.items():
@@ -376,9 +367,9 @@ def _build(cls: type, data: Mapping[str, Any]) -> Any:
                 f"{cls.__name__}.{name} was removed at {gone[name]!r}; this stored spec has "
                 f"{v!r} and cannot be run any more"
             )
-        if name not in names:
-            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, names)}")
-        values[names[name]] = _nested(v, hints[names[name]])
+        if name not in _names(cls):
+            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, _names(cls))}")
+        values[name] = _nested(v, hints[name])
     for f in fields(cls):
         if f.name not in values and "before" in f.metadata:
             values[f.name] = f.metadata["before"]

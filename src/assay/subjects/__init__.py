@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assay.subjects.folder import ModelFolder  # noqa: F401
     from assay.subjects.pretrained import Pretrained, fast_dtype, load  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401
-    from assay.subjects.subject import Edit, Subject, Trace  # noqa: F401
+    from assay.subjects.subject import Edit, Trace  # noqa: F401
     from assay.subjects.tokenizer import Tokenizer  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -1,11 +1,11 @@
-"""Subject: what can be run, captured from and edited; Trace: what a run gives back."""
+"""Trace: what a run of a model gives back; Edit: what changes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from jaxtyping import Float, Int
 
@@ -107,53 +107,3 @@ def _losses(
             for z, t in zip(logits.split(few), part.split(few), strict=True)
         ]
     return torch.cat(losses)
-
-
-class Subject(Protocol):
-    """A model with named sites."""
-
-    @property
-    def name(self) -> str:
-        """What it was loaded by."""
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """Every site it has, in the order of a forward pass."""
-
-    def width(self, site: Site) -> int:
-        """Numbers per token at a site."""
-
-    def run(
-        self,
-        tokens: Int[torch.Tensor, "b s"],
-        *,
-        capture: Sequence[Site] = (),
-        edits: Mapping[Site, Edit] = {},
-        logits: bool = True,
-        start: Start | None = None,
-    ) -> Trace:
-        """Activations at the captured sites (edits applied) and, with logits=True, the way to
-        logits and loss.
-
-        Args:
-            tokens: ids, [b, s].
-            capture: sites whose activations are kept.
-            edits: site → function of its activations [b, s, …] that gives others of this shape.
-            logits: whether to go to the end.
-            start: (block, residual before it [b, s, d]).
-        """
-
-    def losses(
-        self,
-        tokens: Int[torch.Tensor, "b s"],
-        *,
-        edits: Mapping[Site, Edit] = {},
-        start: Start | None = None,
-    ) -> Float[torch.Tensor, "b s-1"]:
-        """Loss at predicting each next token, in nats, without keeping logits.
-
-        Args:
-            tokens: ids, [b, s].
-            edits: site → function of its activations [b, s, …] that gives others of this shape.
-            start: (block, residual before it [b, s, d]).
-        """

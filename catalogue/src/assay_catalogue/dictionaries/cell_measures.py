@@ -149,23 +149,10 @@ def spent(
 
 
 def linear_errors(
-    parts: Float[torch.Tensor, "n d"],
-    x: Float[torch.Tensor, "n d"],
-    readout: Readout,
-    loud: bool = False,
+    parts: Float[torch.Tensor, "n d"], x: Float[torch.Tensor, "n d"], readout: Readout
 ) -> dict[str, Float[torch.Tensor, " n"]]:
-    """Relative errors ε of the frozen and the Jacobian version of each part's effect on the logits.
-
-    `loud` makes each part as long as the stream it is in, far from where the Jacobian is right. The
-    frozen version may be right there too: it is wherever the stream is as long without the part as
-    with it, which for equal lengths is at 60°."""
-    if loud:
-        parts = (
-            parts
-            * (torch.linalg.vector_norm(x, dim=-1) / torch.linalg.vector_norm(parts, dim=-1))[
-                :, None
-            ]
-        )
+    """Relative errors ε of the frozen and the Jacobian version of each part's effect on the
+    logits."""
     effects = readout.effects(parts, x)
     return {"frozen": effects.error(effects.frozen), "jacobian": effects.error(effects.jacobian)}
 

@@ -17,7 +17,7 @@ from assay.core.experiment import Arm, Arms
 from assay.core.figures import Channel, Figure, Mark, figure, summary
 from assay.core.heavy import torch, xr
 from assay.core.measures import by
-from assay.core.stats import Statistic, largest
+from assay.core.stats import Statistic
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures
@@ -45,12 +45,6 @@ EARLIER: Statistic = measures.Measure(
 ).statistic
 """An earlier, wrong form of γ, which takes any error for shrinkage."""
 norm_ratio: Statistic = measures.NORM_RATIO.statistic
-
-
-def worst(statistic: Statistic) -> Statistic:
-    """A statistic: the largest value of another along the sweep; two arms are compared at each
-    point."""
-    return largest(statistic)
 
 
 def document_measures(

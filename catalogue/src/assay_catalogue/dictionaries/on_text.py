@@ -253,6 +253,11 @@ def independent(
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
 
 
+def no_training(runs: Runs[Spec], bench: Bench) -> Trained:
+    """Train nothing: a model is measured as it is."""
+    return Trained.nothing(runs)
+
+
 def inputs(spec: Any) -> dict[str, str]:
     """Model and corpus of a run, after a look at whether the model has the site at all; planted
     inputs come from nowhere."""

@@ -295,7 +295,7 @@ def figures(arms: Arms) -> list[Figure]:
             {"token": "x", "mean": "mean"},
             [(group, log_p.sel(group=group).values) for group in GROUPS],
             y_title="median log10 probability of one more",
-            note="Mean and 95 % t interval over draws of tokens.",
+            note="Mean and 95% t interval over draws of tokens.",
         )
     ]
 

@@ -3,7 +3,3 @@ out about it.
 
 No world reads another, but for `networks`, which all may use.
 """
-
-from assay.core.heavy import lazy
-
-__getattr__, __dir__, __all__ = lazy(__name__)

@@ -87,17 +87,7 @@ class TopKAux:
         idle: Int[torch.Tensor, "run f"] | None = None,
     ) -> ByRun:
         """The loss of each run; `idle` counts rows since each latent last fired, None: all are
-        alive.
-
-        Args:
-            params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
-                and the nonlinearity's, [run, …].
-            x: normalised inputs, [b, d] or [run, b, d].
-            nonlinearity: gives the features.
-            penalty: not used.
-            y: targets as x; None: x.
-            idle: rows since each latent fired, [run, f]; None: all are alive.
-        """
+        alive. `penalty` is not used, and the rest is what `losses.l1` takes."""
         params, x, y = as_tensors(params, x, y)
         z = project(params, x, nonlinearity)
         x_hat = decode(params, nonlinearity(z, params["b_enc"], params), x)
@@ -154,17 +144,7 @@ class Matryoshka:
         y: Rows | None = None,
         idle: Int[torch.Tensor, "run f"] | None = None,
     ) -> ByRun:
-        """The loss of each run.
-
-        Args:
-            params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
-                and the nonlinearity's, [run, …].
-            x: normalised inputs, [b, d] or [run, b, d].
-            nonlinearity: gives the features.
-            penalty: not used.
-            y: targets as x; None: x.
-            idle: rows since each latent fired, [run, f]; None: all are alive.
-        """
+        """The loss of each run; it takes what `TopKAux` takes."""
         params, x, y = as_tensors(params, x, y)
         width = params["W_dec"].shape[1]
         if self.prefixes[-1] != width:

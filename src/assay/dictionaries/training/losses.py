@@ -172,16 +172,7 @@ class L1Weighted:
         penalty: ByRun,
         y: Rows | None = None,
     ) -> ByRun:
-        """The loss of each run.
-
-        Args:
-            params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
-                and the nonlinearity's, [run, …].
-            x: normalised inputs, [b, d] or [run, b, d].
-            nonlinearity: gives the features.
-            penalty: λ, [run].
-            y: targets as x; None: x.
-        """
+        """The loss of each run; what it takes is what `l1` takes."""
         params, x, y = as_tensors(params, x, y)
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
         if self.parts and sum(self.parts) != y.shape[-1]:

@@ -86,8 +86,6 @@ class Method:
     """Share of the steps, at the start, over which λ rises linearly from 0."""
     encoder_scale: float = 0.3
     """The encoder starts as this times the decoder, transposed."""
-    decoder_bias: bool = True
-    """Whether b_dec is trained; otherwise it stays 0."""
     frozen: tuple[str, ...] = ()
     """Parameters that stay as they started, such as ("W_dec",): what a dictionary reaches without
     learning them. See `freeze`."""
@@ -322,8 +320,6 @@ class _Trainer:
             # Before Adam, which divides by the size of past gradients: the part along the row is
             # undone below, yet it would count there and shrink every step.
             remove_parallel(grads["W_dec"], state["W_dec"])
-        if not method.decoder_bias:
-            grads["b_dec"].zero_()
         for name in method.frozen:
             # With a gradient of 0 from the start both moments stay 0, and so does Adam's step: bit
             # for bit.

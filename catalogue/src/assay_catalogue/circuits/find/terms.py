@@ -47,16 +47,6 @@ def constant(
     return out if bias is None else out + bias[:, None, None]
 
 
-def folded(
-    params: Params, x: Float[torch.Tensor, "run n d"], reader: Reader
-) -> Float[torch.Tensor, "run n d"]:
-    """Take the mean off as a reader's norm does, and multiply by its gain; its divisor, which
-    inputs decide, is left out."""
-    gain, bias = _norm_of(params, reader)
-    # Rows of a table in the place of positions, with one input.
-    return _scaled(x[:, None], None, gain, bias)[:, 0]
-
-
 def _norm_of(params: Params, reader: Reader) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """Gain and bias of the norm in front of a reader, where it has one."""
     if reader.kind == "logits":

@@ -388,6 +388,6 @@ def figures(arms: Arms) -> list[Figure]:
             x_title="λ",
             y_title="answers away",
             rules=((1.0, "no response at all"),),
-            note="Mean and 95 % t interval over seeds. The circuit's own dictionary is at 0.",
+            note="Mean and 95% t interval over seeds. The circuit's own dictionary is at 0.",
         )
     ]

@@ -64,15 +64,6 @@ def search(
     return flop_per_token * amount(tokens_per_call, "tokens per call") * evaluations
 
 
-def dictionary(latents: float, width: float, activations: Range | float = 1.0) -> Range:
-    """FLOP of training a dictionary on activations that are at hand: encoder and decoder, forward
-    and backward.
-
-    Formula: 6 · 2 · width · latents for each activation; `forward` of the language model comes on
-    top where they are not stored."""
-    return training(2.0 * amount(latents, "latents") * amount(width, "width"), activations)
-
-
 @dataclass(frozen=True)
 class Transformer:
     """The sizes of a language model that decide what a token costs; biases are added, not

@@ -150,7 +150,7 @@ def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run to
 
 
 def spread_of_mean(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
-    """The half-width of the 95 % interval of a mean over toys, or over toys and blocks, and the
+    """The half-width of the 95% interval of a mean over toys, or over toys and blocks, and the
     Spread it makes."""
     return spread(
         interval(

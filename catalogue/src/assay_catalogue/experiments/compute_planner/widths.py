@@ -13,7 +13,7 @@ from assay.core.intervals import Interval, freedom
 
 @dataclass(frozen=True)
 class Spread:
-    """How wide the 95 % interval of a statistic is with the units there are, and which part of that
+    """How wide the 95% interval of a statistic is with the units there are, and which part of that
     more of them narrow."""
 
     half_width: float

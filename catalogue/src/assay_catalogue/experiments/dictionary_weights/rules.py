@@ -14,7 +14,7 @@ from assay.core.rng import permutation, uniform
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay_catalogue.explaining.evidence import input_explanation
-from assay_catalogue.explaining.learner import learn
+from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.scoring import balanced_accuracy, contexts, cut
 
@@ -42,9 +42,8 @@ class Texts:
     ) -> float:
         """Detection: balanced accuracy at telling the fresh contexts of 32 tokens in which
         something fires, by the rule of the seen ones."""
-        explanation = input_explanation(
-            learn(self.seen, train_values > 0, self.held), self.seen, train_values
-        )
+        rule = Split(self.seen, self.held).learn(train_values > 0)
+        explanation = input_explanation(rule, self.seen, train_values)
         threshold = cut(contexts(self.seen, explanation.scores(self.seen), train_values))
         return balanced_accuracy(
             contexts(self.fresh, explanation.scores(self.fresh), fresh), threshold

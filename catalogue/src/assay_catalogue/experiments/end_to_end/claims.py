@@ -263,6 +263,6 @@ def figures(arms: Arms) -> list[Figure]:
             {"of": "x", "increase": "mean"},
             lost,
             y_title="increase of cross-entropy, nats a token",
-            note="Mean and 95 % t interval over seeds.",
+            note="Mean and 95% t interval over seeds.",
         )
     ]

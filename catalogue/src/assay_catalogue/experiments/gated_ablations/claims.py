@@ -16,6 +16,7 @@ from assay.core.stats import (
     Means,
     Statistic,
     at_matched,
+    largest,
     lead_at_own,
     ratio,
     share_closed,
@@ -23,7 +24,7 @@ from assay.core.stats import (
     smallest,
 )
 from assay_catalogue.dictionaries import frontier
-from assay_catalogue.dictionaries.frontier import FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
+from assay_catalogue.dictionaries.frontier import FRONTIER, FVU, GAMMA, L0, norm_ratio
 from assay_catalogue.experiments.gated_ablations.method import UNITS
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
@@ -57,12 +58,6 @@ def middle(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 def bias(m: Means) -> np.ndarray:
     """|γ − 1| along the sweep."""
     return abs(GAMMA(m) - 1)
-
-
-def least(statistic: Statistic) -> Statistic:
-    """A statistic: the smallest value of another along the sweep; two arms are compared at each
-    point."""
-    return smallest(statistic)
 
 
 def spread(m: Means) -> np.ndarray:
@@ -209,7 +204,7 @@ def without(also: Mapping[str, str], *names: str) -> dict[str, str]:
 
 MOVING = "An auxiliary loss that moves the decoder"
 WIDER = "the 1.5 times wider ReLU"
-LARGEST_FVU = worst(FVU)
+LARGEST_FVU = largest(FVU)
 
 
 def finding(
@@ -235,7 +230,7 @@ claim = partial(Claim, published="new")
 unbiased = partial(
     claim,
     value=sweep,
-    statistic=worst(bias),
+    statistic=largest(bias),
     high=0.02,
     distance=True,
     must_fail=("lightest", "wide"),
@@ -245,7 +240,7 @@ unbiased = partial(
 shut = partial(
     claim,
     value=sweep,
-    statistic=least(L0),
+    statistic=smallest(L0),
     high=0.5,
     empty=FULL,
     unit="L0",
@@ -456,7 +451,7 @@ CLAIMS = (
         "are on",
         of="sigmoid-relu",
         value=soft_share,
-        statistic=least(ratio("on", "latents")),
+        statistic=smallest(ratio("on", "latents")),
         low=0.5,
         unit="share of latents",
         must_fail=("sigmoid", "main"),
@@ -476,7 +471,7 @@ CLAIMS = (
         "Norm ratio of Gated at the middle penalty",
         "main",
         middle,
-        worst(norm_ratio),
+        largest(norm_ratio),
         "norm ratio",
         f"{DISCUSSION}: vectors at an angle",
     ),
@@ -519,7 +514,7 @@ CLAIMS = (
             ("Gated, independent runs", "again", "main"),
         )
     ),
-    finding("Without r_mag: largest |γ − 1|", "no-rmag", sweep, worst(bias), "|γ − 1|"),
+    finding("Without r_mag: largest |γ − 1|", "no-rmag", sweep, largest(bias), "|γ − 1|"),
     *(
         finding(
             f"Share of the gap closed by {what}, at Gated's own L0",
@@ -540,7 +535,7 @@ CLAIMS = (
         "Sigmoid gate under the L1 of its input: FVU read hard less FVU as trained",
         "sigmoid-relu",
         sweep,
-        least(hardened),
+        smallest(hardened),
         source=DISCUSSION,
     ),
     *(
@@ -548,7 +543,7 @@ CLAIMS = (
             f"Sigmoid gate penalised by λ Σ σ at λ 0.4: {what}",
             "sigmoid",
             sweep,
-            worst(statistic),
+            largest(statistic),
             unit,
             DISCUSSION,
         )
@@ -602,7 +597,7 @@ def figures(arms: Arms) -> list[Figure]:
             series,
             x_title="L0 (features on per input)",
             y_title="FVU",
-            note="Mean and 95 % t interval over seeds, each with a world of its own.",
+            note="Mean and 95% t interval over seeds, each with a world of its own.",
         )
         for title, series in COMPARED.items()
     ]

@@ -16,12 +16,12 @@ from __future__ import annotations
 from assay.core import Arm, Arms, Derive, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
+from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.glitch_tokens.claims import CLAIMS, figures
 from assay_catalogue.experiments.glitch_tokens.method import (
     GlitchTokens,
     inputs,
     measure,
-    no_training,
     train,
     untrained,
 )
@@ -77,7 +77,7 @@ ARMS = {
     "again": varied(train, "untied-free, drawn again", decay=0.0, replicate=1),
     "untrained": Arm(untrained, note="main's models as they were drawn", learned=()),
     "on-disk": Arm(
-        no_training,
+        on_text.no_training,
         measure=measure_model,
         specs=lambda main: (main[0].replace(subject="disk"),),
         note="SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings "

@@ -18,10 +18,6 @@ PAPER = (
     "Large Language Models"
 )
 CODE = f"{PAPER}; the authors' reports (cohere-ai/magikarp)"
-SEED = (
-    "nostalgebraist, comment on glitch tokens: an untied model with the same tokenizer would "
-    "tell; GPT-J is one"
-)
 LOGS = (
     "pilot: seeds 12000–12007, where ranks tied; logarithms since, with the 0.8 and 0.3 that the "
     "plan (N6) had for ranks"
@@ -376,7 +372,7 @@ def figures(arms: Arms) -> list[Figure]:
             y_title="indicator, ordinary = 1",
             rules=((1.0, "ordinary tokens"),),
             note="The indicator named beforehand for each kind of model: mean over tokens, "
-            "geometric mean and 95 % t interval over seeds.",
+            "geometric mean and 95% t interval over seeds.",
         )
     ]
 

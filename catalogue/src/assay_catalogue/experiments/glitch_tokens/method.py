@@ -161,11 +161,6 @@ def untrained(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
     return Trained.nothing(runs).with_tensors(begun(runs, lms, shape))
 
 
-def no_training(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
-    """Train nothing: a model on disk is measured as it is."""
-    return Trained.nothing(runs)
-
-
 def law(s: GlitchTokens) -> float:
     """What decoupled weight decay leaves of a row without gradient: Π(1 − η_t λ)."""
     rate = warm_up_decay(s.steps, 50, 0.8)

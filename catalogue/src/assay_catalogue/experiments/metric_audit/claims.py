@@ -137,7 +137,7 @@ def tells(name: str, other: str, words: str, source: str, model: str, lm: str) -
 
 
 def luck_of(name: str, label: str, model: str, arm: str) -> Estimate:
-    """The largest difference that luck leaves two TopK dictionaries of a language model, in 95 % of
+    """The largest difference that luck leaves two TopK dictionaries of a language model, in 95% of
     pairs."""
     return Estimate(
         text=(
@@ -248,7 +248,7 @@ def figures(arms: Arms) -> list[Figure]:
             {"measure": "x", "truth": "facet", "mean": "mean"},
             correlations(arms),
             y_title="rank correlation with the truth",
-            note="Over the dictionaries of a world, of one L0 and width; mean and 95 % t interval "
+            note="Over the dictionaries of a world, of one L0 and width; mean and 95% t interval "
             "over worlds. A claim holds from 0.7 on with both truths. The last three are controls.",
         ),
         *apart_on(arms, "SmolLM2", "lm-"),
@@ -264,14 +264,14 @@ def apart_on(arms: Arms, model: str, lm: str = "") -> list[Figure]:
             {"contrast": "facet", "measure": "x", "mean": "mean"},
             contrasts(arms, lm),
             y_title="distance from TopK in deviations of two trainings",
-            note="Mean and 95 % t interval over seeds, the noise taken as known. Below 2 a single "
+            note="Mean and 95% t interval over seeds, the noise taken as known. Below 2 a single "
             "pair does not tell.",
         )
     ]
 
 
 def correlations(arms: Arms) -> list[tuple]:
-    """Rows: the rank correlation of each judge with each truth, mean and 95 % t interval over
+    """Rows: the rank correlation of each judge with each truth, mean and 95% t interval over
     worlds."""
     return [
         (SHORT[name], truth, rho.sel(truth=truth).values)

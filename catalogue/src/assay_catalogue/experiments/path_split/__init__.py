@@ -37,7 +37,6 @@ from assay_catalogue.experiments.path_split.method import (
     PathSplit,
     measure,
     measure_blocks,
-    no_training,
     train,
 )
 from assay_catalogue.experiments.path_split.values import KIND, PATHS
@@ -209,13 +208,13 @@ ARMS = {
         note="main, on planted features that act by one path each",
     ),
     "smollm2": Arm(
-        no_training,
+        on_text.no_training,
         measure=measure_blocks,
         specs=language_model("smollm2"),
         note="all blocks of SmolLM2, without a dictionary",
     ),
     "smollm2-untrained": Arm(
-        no_training,
+        on_text.no_training,
         measure=measure_blocks,
         specs=language_model("untrained smollm2"),
         note="SmolLM2 with weights drawn as before its training",
@@ -278,9 +277,9 @@ was trained on it. The dictionaries are of the first MLP of two-block models of 
 tokens. """
 ON_GEMMA = Experiment(
     arms={
-        "main": Arm(no_training, note="all blocks of Gemma, without a dictionary"),
+        "main": Arm(on_text.no_training, note="all blocks of Gemma, without a dictionary"),
         "untrained": varied(
-            no_training,
+            on_text.no_training,
             "Gemma with weights drawn as before its training",
             learned=(),
             subject="untrained gemma3-270m",

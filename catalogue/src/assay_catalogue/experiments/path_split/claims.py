@@ -403,5 +403,5 @@ def by_block(arms: Arms, model: OnDisk) -> Figure:
         rows,
         x_title="block",
         y_title="direct share of squared effects",
-        note="Mean and 95 % t interval over documents; in the last block, left out, it is 1.",
+        note="Mean and 95% t interval over documents; in the last block, left out, it is 1.",
     )

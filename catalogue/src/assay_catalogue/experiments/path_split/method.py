@@ -231,11 +231,6 @@ def _of_dictionary(
     return out
 
 
-def no_training(runs: Runs[PathSplit], bench: Bench) -> Trained:
-    """Train nothing: a model on disk is measured as it is."""
-    return Trained.nothing(runs)
-
-
 def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of a model on disk: by which path parts of every block's update act on the logits, summed by
     document."""

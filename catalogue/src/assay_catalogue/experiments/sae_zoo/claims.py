@@ -253,7 +253,7 @@ def figures(arms: Arms) -> list[Figure]:
             "points",
             x_title="L0 (features on per token)",
             y_title="FVU",
-            note="Mean and 95 % t interval over seeds. Claims read every method against TopK's "
+            note="Mean and 95% t interval over seeds. Claims read every method against TopK's "
             "frontier at the method's own L0.",
         )
     ]

@@ -327,6 +327,6 @@ def figures(arms: Arms) -> list[Figure]:
             both,
             y_title="probability, or share of cases",
             rules=((0.5, "no lean"),),
-            note=f"Mean and 95 % t interval over {as_is.sizes['family']} families of questions.",
+            note=f"Mean and 95% t interval over {as_is.sizes['family']} families of questions.",
         )
     ]

@@ -36,7 +36,6 @@ from assay_catalogue.experiments.targets.method import (
     WhichTarget,
     measure,
     measure_blocks,
-    no_training,
     train,
 )
 
@@ -124,19 +123,19 @@ ARMS = {
         cells=("act", "again", "act-update", "logit"),
     ),
     "untrained": Arm(
-        no_training,
+        on_text.no_training,
         specs=variant(cells=(), model_steps=1, windows=64),
         note="the same models after one warm-up step: as they were drawn",
         learned=(),
     ),
     "smollm2": Arm(
-        no_training,
+        on_text.no_training,
         measure=measure_blocks,
         specs=language_model("smollm2"),
         note="all blocks of SmolLM2, without a dictionary",
     ),
     "smollm2-untrained": Arm(
-        no_training,
+        on_text.no_training,
         measure=measure_blocks,
         specs=language_model("untrained smollm2"),
         note="SmolLM2 with weights drawn as before its training",
@@ -229,9 +228,9 @@ dictionary is trained on it here, parts of its update along 24 principal directi
 features, and its 30 blocks are blocks of one model. """
 ON_GEMMA = Experiment(
     arms={
-        "main": Arm(no_training, note="all blocks of Gemma, without a dictionary"),
+        "main": Arm(on_text.no_training, note="all blocks of Gemma, without a dictionary"),
         "untrained": varied(
-            no_training,
+            on_text.no_training,
             "Gemma with weights drawn as before its training",
             learned=(),
             subject="untrained gemma3-270m",

@@ -426,7 +426,7 @@ def figures(arms: Arms) -> list[Figure]:
         rows,
         x_title="reads → reconstructs",
         y_title="FVU",
-        note="Mean and 95 % t interval over seeds.",
+        note="Mean and 95% t interval over seeds.",
     )
     return [unexplained, unread_by_block(arms, SMOLLM2)]
 
@@ -449,7 +449,7 @@ def unread_by_block(arms: Arms, model: OnDisk) -> Figure:
         rows,
         x_title="block",
         y_title="unread share of the activations' variance",
-        note="Mean and 95 % t interval over documents.",
+        note="Mean and 95% t interval over documents.",
     )
 
 

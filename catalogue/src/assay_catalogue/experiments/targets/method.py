@@ -137,11 +137,6 @@ def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     )
 
 
-def no_training(runs: Runs[WhichTarget], bench: Bench) -> Trained:
-    """Train nothing: the model is measured as it is."""
-    return Trained.nothing(runs)
-
-
 def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each cell's dictionary leaves of the update, reads and writes, and the model itself, by
     document."""

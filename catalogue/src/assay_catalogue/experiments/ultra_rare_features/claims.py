@@ -26,15 +26,9 @@ PILOT = (
 )
 
 
-def of_rare(name: str, moment: str | None = None) -> Value:
-    """[run]: a median over the rare latents of an arm, at one moment where it was measured at
-    several."""
-
-    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        values = arm[name].sel(kind="rare")
-        return values if moment is None else values.sel(moment=moment)
-
-    return value
+def of_rare(name: str) -> Value:
+    """[run]: a median over the rare latents of an arm."""
+    return lambda arm, arms: arm[name].sel(kind="rare")
 
 
 def between(name: str, more: str, less: str, moment: str | None = None) -> Value:

@@ -23,9 +23,6 @@ from assay.core.fit import Group, State, warm_up_decay
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 
-SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
-ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"
-
 
 def capacity(W: Float[Array, "*run f d"]) -> Float[torch.Tensor, "*run f"]:
     """Capacity of each feature, a share of a dimension; 0 for a feature whose row is 0.

@@ -39,19 +39,6 @@ def memorisation(
     return _mean(loss, ~membership) - _mean(loss, membership)
 
 
-def standard_error(
-    loss: Float[np.ndarray, "model doc"], membership: Bool[np.ndarray, "model doc"]
-) -> Float[np.ndarray, " doc"]:
-    """The standard error of that difference of means, each side with its own spread, in the unit of
-    the loss."""
-    sides = []
-    for side in (membership, ~membership):
-        n = side.sum(0)
-        spread = np.where(side, (loss - _mean(loss, side)) ** 2, 0.0).sum(0) / (n - 1)
-        sides.append(spread / n)
-    return np.sqrt(sides[0] + sides[1])
-
-
 def exchanged(
     seed: int, membership: Bool[np.ndarray, "model doc"]
 ) -> Bool[np.ndarray, "model doc"]:

@@ -24,7 +24,6 @@ Step: TypeAlias = 'tuple[dict[str, Float[torch.Tensor, " run"]], dict[str, torch
 Note: TypeAlias = "Callable[[torch.Tensor | Codes], Mapping[str, torch.Tensor]]"
 FIXED = ("b_pre",)
 """Parameters that losses read and training leaves alone."""
-NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(eq=False)
