@@ -86,7 +86,8 @@ class IndexSetting(ReadingSetting):
     """Whether the model runs back as well, so that every firing has a first-order effect on the
     loss."""
     ablate: Annotated[int, Ge(0)] = 32
-    """Features that are taken out on a sample, drawn evenly by how often they fire; 0: none."""
+    """Features that are taken out on a sample: those with a good name before others, evenly by how
+    often they fire; 0: none."""
     ablate_windows: Annotated[int, Ge(2)] = 16
     """Windows on which each of them is, each of another document where there are so many."""
 
@@ -143,7 +144,8 @@ class IndexSpec(Spec):
     ablate_windows: int
     """0: the losses with the reconstruction and baselines in place were not measured either."""
     also: tuple[str, ...] = ()
-    version: int = 2
+    version: int = 3
+    """3: features with a good name are ablated before others."""
 
 
 def steps(*, gradients: bool, ablate: int, measured: bool = True, **_: Any) -> list[str]:

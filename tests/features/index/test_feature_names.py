@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,10 +52,23 @@ def test_a_rule_has_the_f1_of_its_tokens_at_every_position(made, index):
 
 
 def test_a_feature_that_fires_too_seldom_has_no_name_and_no_score(tmp_path):
+    """It is known by the token on which it fires, and how often it fires on it."""
     made = simulated.made(tmp_path / "rare", rarely=7)
-    fires = (made.acts[..., 7] > 0).sum()
-    (name,) = Index(made.folder).names([7]).values()
-    assert fires == 1 and name == Name("few", words="fires once: too few for a name")
+    fires = made.acts[..., 7] > 0
+    index = Index(made.folder)
+    (name,) = index.names([7]).values()
+    assert fires.sum() == 1
+    assert name == Name("few", (f"<{made.tokens[fires][0]}>",), "once")
+    cases = (((9, 4), ("<9>",), "4 of 5 times"), ((9, 8, 2), ("<9>", "<8>"), "4 of 4 times"))
+    for (*tokens, most), shown, words in cases:
+        on = [most if len(tokens) == 1 else 2, *[2] * (len(tokens) - 1)]
+        total = int(words.split()[2])
+        rows = [
+            {"feature": 3, "token": t, "share": n / total} for t, n in zip(tokens, on, strict=True)
+        ]
+        known = replace(index.all_names, firings=np.full(40, float(total)))
+        stored = SimpleNamespace(query=lambda sql, rows=rows: rows, words=index.words)
+        assert names.named(stored, known, {}, [3])[3] == Name("few", shown, words)
 
 
 def test_a_name_needs_more_firings_than_random_ones_would_need_for_its_f1():
@@ -135,11 +149,14 @@ def test_where_first_order_is_unreliable_features_that_help_by_ablation_come_fir
     about = Index(made.folder).about
     replace(about, ablated=3, agreement=0.9).write(made.folder)
     assert [k for k, _ in Index(made.folder, given).start][:2] == [measured[1], measured[0]]
+    assert Index(made.folder, given).start[2][0] == measured[2], "it was measured as well"
     few = {k: name for k, name in given.items() if k not in measured}
     unnamed = Index(made.folder, few)
     assert (unnamed.all_names.score[measured] < names.LEGIBLE).all()
-    chosen_anyway = [k for k, _ in unnamed.start]
-    assert chosen_anyway[:2] == [measured[1], measured[0]] and measured[2] not in chosen_anyway
+    named_first = [k for k, _ in unnamed.start]
+    assert len(named_first) < 12 and named_first[0] in few
+    assert named_first[-2:] == [measured[1], measured[0]], "last, where there is room"
+    assert measured[2] not in named_first
     replace(about, ablated=30, agreement=0.9).write(made.folder)
     assert [k for k, _ in Index(made.folder, given).start] == chosen
 

@@ -54,7 +54,9 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     )
     summary = {**index.summary, **names.legible(index)}
     start = dict(index.start)
-    helps = index.columns(("importance_low",))["importance_low"][list(start)] > 0
+    low = index.columns(("importance_low",))["importance_low"]
+    is_named = names.good(index)
+    shown = [k for k in start if is_named[k]]
     values = {
         "address": entry.address,
         "about": index.about,
@@ -82,7 +84,10 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
-            "helping": int(helps.sum()),
+            "unnamed": len(start) - len(shown),
+            "helping": int((low[shown] > 0).sum()),
+            "measured": int(np.isfinite(low[shown]).sum()),
+            "named_ablated": int((is_named & np.isfinite(low)).sum()),
             **_drawn(index),
             "asked": bool(query),
             "columns": columns,
@@ -119,7 +124,7 @@ def _drawn(index: Index) -> dict[str, Any]:
         feature = index.feature(k)
         strongest = next((c for c in feature.contexts if c.kind == "top"), None)
         if strongest is not None:
-            maximum, doubted = float(index.maxima[k]), index.about.unreliable
+            maximum, doubted = float(index.maxima[k]), not index.about.reliable
             lines[k] = shading.line(strongest, maximum, doubted).tokens
             if (more := uncovered(feature, name, strongest)) is not None:
                 also[k] = more
@@ -146,8 +151,7 @@ class _View:
         about = index.about
         names = list(SORTED)
         self.index, self.where = index, query_args.conditions(query)
-        # of all features before of some
-        self.first_order = about.gradients and not about.unreliable
+        self.first_order = about.reliable  # of all features before of some
         measured = "importance" if about.ablated else "density"
         worth = "gradient_total" if self.first_order else measured
         self.sort = query_args.choice(query, "sort", names, worth)

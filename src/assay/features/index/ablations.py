@@ -15,7 +15,8 @@ from assay.core.heavy import scipy, torch
 from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.features.importance import finish, importance_sums
-from assay.features.index.blocks import LEAST
+from assay.features.index import names, relations
+from assay.features.index.blocks import LEAST, Text, by_token
 from assay.features.index.firings import CELLS, Block, Firings, Place
 
 STEP = 4
@@ -46,7 +47,8 @@ def ablate(
     """Take out `count` features, each on the first `windows` windows in which it is on; columns of
     `features`, and numbers for `About`.
 
-    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of
+    The features are evenly spaced along the logarithm of how often they fire: those that have a
+    good name, and others only where these are too few. `tick` hears of
     windows, each as often as the model reads it. What is done is kept in the folder `parts` a few
     windows at a time, and gone on with from there after a kill.
 
@@ -164,8 +166,8 @@ def _density(firings: Firings, width: int) -> np.ndarray:
 def _chosen(
     firings: Firings, width: int, count: int, windows: int, sample: Sample
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features evenly spaced among those that fire in enough documents, by how often; and the
-    windows of each, [feature, window]."""
+    """Features evenly spaced by how often they fire, among those that fire in enough documents: as
+    far as there are such, those with a good name; and the windows of each, [feature, window]."""
     length = sample.tokens.shape[1]
     parts = []
     start = 0
@@ -185,7 +187,11 @@ def _chosen(
     able = np.flatnonzero(documents >= max(1, min(LEAST, documents.max(initial=0))))
     if not len(able) or not count:
         return np.zeros(0, np.int64), np.zeros((0, len(sample.tokens)), bool)
-    chosen = np.unique(_spaced(able, np.log(density[able]), count))
+    is_named = _named(firings, width)[able]
+    chosen = _spaced(able[is_named], np.log(density[able[is_named]]), count)
+    rest = able[~is_named]
+    more = _spaced(rest, np.log(density[rest]), count - len(chosen))
+    chosen = np.unique(np.concatenate([chosen, more]))
     window_mask = np.zeros((len(chosen), len(sample.tokens)), bool)
     for i, k in enumerate(chosen):
         a, b = np.searchsorted(feature, [k, k + 1])
@@ -200,6 +206,17 @@ def _chosen(
     return chosen, window_mask
 
 
+def _named(firings: Firings, width: int) -> np.ndarray:
+    """Which features have tokens as a name that can be relied on, and are not on everywhere."""
+    counts = np.bincount(firings.tokens[firings.kept])
+    text = Text(firings.tokens, firings.document, firings.kept, counts)
+    tables = [by_token(firings.block(a, b), a, b - a, text)[0] for a, b in firings.blocks(width)]
+    times = firings.counts(width)
+    score, _ = names.rules(relations.concatenate_tables(tables), times)
+    frequent = (times >= names.FEWEST) & (times <= names.COMMON * text.rows)
+    return frequent & (score >= names.LEGIBLE)
+
+
 def _spaced(numbers: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
     """So many of the numbers, evenly spaced along `positions`: the nearest to each mark that is
     still free."""
@@ -211,7 +228,7 @@ def _spaced(numbers: np.ndarray, positions: np.ndarray, count: int) -> np.ndarra
     for mark in np.linspace(positions.min(), positions.max(), count):
         i = int(np.argmin(np.abs(positions[free] - mark)))
         picks.append(free.pop(i))
-    return numbers[np.array(picks)]
+    return numbers[np.array(picks, int)]
 
 
 def _columns(sums: dict[str, np.ndarray], density: np.ndarray) -> Arrays:
