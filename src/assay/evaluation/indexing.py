@@ -116,6 +116,18 @@ class IndexShardSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class IndexAblatedSpec(Spec):
+    """What taking features out does, on the windows of a text in which they are on."""
+
+    of: IndexPlaceSpec
+    dictionary: str
+    windows: int
+    gradients: bool
+    ablate: int
+    ablate_windows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class IndexSplicedSpec(Spec):
     """The loss with the reconstruction in place, on the first windows of a text, and how the
     dictionary compares with baselines there."""
@@ -142,16 +154,17 @@ class IndexSpec(Spec):
     gradients: bool
     ablate: int
     ablate_windows: int
-    """0: the losses with the reconstruction and baselines in place were not measured either."""
+    compared: bool
+    """Whether the losses with the reconstruction and baselines in place were measured."""
     also: tuple[str, ...] = ()
     version: int = 3
     """3: features with a good name are ablated before others."""
 
 
-def steps(*, gradients: bool, ablate: int, measured: bool = True, **_: Any) -> list[str]:
+def steps(*, gradients: bool, ablate: int, compared: bool = True, **_: Any) -> list[str]:
     """Give the steps in which an index of such a setting is made; without gradients the loss is not
     known, so nothing is compared with it."""
-    of_loss = [IN_PLACE, COMPARED] if gradients and measured else []
+    of_loss = [IN_PLACE, COMPARED] if gradients and compared else []
     return [TOKENS, *[ABLATED] * (ablate > 0), *of_loss, FEATURES]
 
 
@@ -174,7 +187,7 @@ def index(
     root: str | Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-    measured: bool = True,
+    compared: bool = True,
     **options: Any,
 ) -> Index:
     """Every feature of a dictionary on a text: how often it fires, where, on what, what it promotes
@@ -185,8 +198,8 @@ def index(
     looked for; of a stored run its arm's other seeds are taken. `options` are fields of
     `IndexSetting`; without `ablate`, an index that is there and has any features ablated is given.
     `progress(what, done, total)` hears of tokens and windows, first with nothing
-    done. Without `measured`, features are neither ablated, nor is the dictionary compared with
-    baselines: an index of what was read, which is there soon and makes way for the whole one.
+    done. Without `compared`, the dictionary is not compared with baselines: an index that is there
+    sooner and makes way for the whole one.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
@@ -213,8 +226,9 @@ def index(
         dictionary=source.sha256,
         windows=len(words.tokens),
         gradients=setting.gradients,
-        ablate=min(setting.ablate, source.dictionary.width) if measured else 0,
-        ablate_windows=setting.ablate_windows if measured else 0,
+        ablate=min(setting.ablate, source.dictionary.width),
+        ablate_windows=setting.ablate_windows,
+        compared=compared,
         also=tuple(o.sha256 for o in other_sources),
     )
     index_path = store.built(whole)
@@ -378,19 +392,11 @@ class _Work:
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
         )
-        ablated, of_sample = ablate(
-            self.at,
-            shards,
-            sample,
-            whole.ablate,
-            whole.ablate_windows,
-            functools.partial(self.tell, ABLATED),
-            path / "parts" / "sample",
-        )
+        ablated, of_sample = self.ablated(whole, shards, sample)
         totals = _totals(shards)
         if totals["loss"] is not None:
             notes = [*summary.guessing(totals["loss"], self.vocabulary), *notes]
-            if whole.ablate_windows:
+            if whole.compared:
                 totals |= self.spliced(whole, sample, totals["loss"])
         about = _about(self, notes, began, {**totals, **of_sample})
         build.build(
@@ -404,6 +410,35 @@ class _Work:
             ablated=ablated,
             tick=functools.partial(self.tell, FEATURES),
         )
+
+    def ablated(
+        self, whole: IndexSpec, shards: Sequence[Path], sample: Sample
+    ) -> tuple[dict[str, np.ndarray] | None, dict[str, Any]]:
+        """What taking features out does: columns of `features`, and numbers for `About`."""
+        count, windows = whole.ablate, whole.ablate_windows
+        spec = IndexAblatedSpec(
+            seed=whole.seed,
+            of=self.place,
+            dictionary=whole.dictionary,
+            windows=whole.windows,
+            gradients=whole.gradients,
+            ablate=count,
+            ablate_windows=windows,
+        )
+        if not count:
+            return None, {"ablated": 0}
+        self.tell(ABLATED, 0, count * windows)
+
+        def fill(path: Path) -> None:
+            tick = functools.partial(self.tell, ABLATED)
+            columns, numbers = ablate(self.at, shards, sample, count, windows, tick, path)
+            np.savez(path / "columns.npz", **columns)  # type: ignore[arg-type]
+            (path / "numbers.json").write_text(json.dumps(numbers))
+
+        folder = self.store.artefact(spec, fill)
+        with np.load(folder / "columns.npz") as file:
+            columns = dict(file)
+        return columns or None, json.loads((folder / "numbers.json").read_text())
 
     def spliced(self, whole: IndexSpec, sample: Sample, loss: float) -> dict[str, Any]:
         """By how much the loss rises with the reconstruction in place, and what is compared."""

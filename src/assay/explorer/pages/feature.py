@@ -121,7 +121,9 @@ def _page(
         "seeds": _seeds(n, index),
         **asked,
     }
-    drawings = _draw_feature(feature, index) | {"will_ablate": growing and growing.ablate}
+    drawings = _draw_feature(feature, index) | {
+        "will_ablate": growing and growing.ablate and growing.lacks != "baselines"
+    }
     if (user_text := asked["own"]) is not None:
         maximum = max(n["maximum"] or 0.0, *user_text.activations)
         effects = user_text.effects if index.about.reliable else None
