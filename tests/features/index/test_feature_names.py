@@ -168,6 +168,10 @@ def test_few_ablations_leave_first_order_unchecked_and_discordant_ones_make_it_u
     cases = [(12, None, False), (3, 1.0, True), (6, 0.54, True), (32, 0.43, True), (32, 0.8, False)]
     for ablated, agreement, unreliable in cases:
         assert replace(about, ablated=ablated, agreement=agreement).unreliable == unreliable
+    four = replace(about, ablated=4, agreement=1.0)
+    assert not four.reliable, "one of the 24 orders of four features"
+    assert four.agreement_interval[0] < 0 < 0.9 < four.agreement_interval[1] < 1
+    assert replace(about, ablated=8, agreement=1.0).reliable
     doubted = [(4, 0.0, "unchecked"), (12, -0.02, "unchecked"), (40, 0.0, "unreliable")]
     for ablated, agreement, word in doubted:  # 40 make the interval reach up to 0.32 alone
         assert replace(about, ablated=ablated, agreement=agreement).doubt == word
