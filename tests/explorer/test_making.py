@@ -270,7 +270,9 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     assert ablated == {**whole, "compared": False}
     assert (read["tokens"], read["ablate"]) == (whole["tokens"], 0)
     assert whole["ablate"] == 32
-    assert {step["site"] for step in (first, then, read, ablated, whole)} == {"blocks.0.hook_resid_post"}
+    assert {step["site"] for step in (first, then, read, ablated, whole)} == {
+        "blocks.0.hook_resid_post"
+    }
     few = located(tokens=4096).steps  # little is read twice
     assert [(step["tokens"], step["gradients"], bool(step["ablate"])) for step in few] == [
         (1024, False, False),

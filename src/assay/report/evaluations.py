@@ -297,6 +297,7 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
             unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
             without_interval=without_interval(entries, REPEATED),
             baselines=baselines,
+            said=said,
             baseline_rows=baseline_rows,
             baseline_heads=baseline_heads,
         )
