@@ -141,7 +141,7 @@ def test_where_no_token_that_contains_the_text_is_listed_the_note_says_so(world)
         f"ame{i}" for i in range(100, 299) if not any(f"ame{i}" in text for text in listed)
     )
     page = told(world, f"{SEARCH}?by=promoted&q={bare}")
-    assert page["note"].endswith("No feature is listed for a token that contains it either.")
+    assert page["note"].endswith("No token that contains it has features listed.")
     assert "below" not in page["note"]
 
 

@@ -158,7 +158,7 @@ def _by_token(
         elif shown["listed"] or not _match(word, text):
             shown["note"] += f" {other} is not listed either."
         else:
-            shown["note"] += " No feature is listed for a token that contains it either."
+            shown["note"] += " No token that contains it has features listed."
     if by == "token" and not any(each["total"] for each in shown["lists"]):
         shown |= _elsewhere(index, base, asked, same)
     return shown
