@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -113,18 +114,6 @@ class IndexShardSpec(Spec):
     shard: int
     windows: int
     gradients: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexAblatedSpec(Spec):
-    """What taking features out does, on the windows of a text in which they are on."""
-
-    of: IndexPlaceSpec
-    dictionary: str
-    windows: int
-    gradients: bool
-    ablate: int
-    ablate_windows: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,7 +381,12 @@ class _Work:
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
         )
-        ablated, of_sample = self.ablated(whole, shards, sample)
+        # where the whole index finds what one without a comparison has ablated
+        begun = self.store.artefact_path(whole.replace(compared=False)).name
+        parts = self.store.root / "tmp" / f"ablations-{begun}"
+        tick = functools.partial(self.tell, ABLATED)
+        count, each = whole.ablate, whole.ablate_windows
+        ablated, of_sample = ablate(self.at, shards, sample, count, each, tick, parts)
         totals = _totals(shards)
         if totals["loss"] is not None:
             notes = [*summary.guessing(totals["loss"], self.vocabulary), *notes]
@@ -410,35 +404,8 @@ class _Work:
             ablated=ablated,
             tick=functools.partial(self.tell, FEATURES),
         )
-
-    def ablated(
-        self, whole: IndexSpec, shards: Sequence[Path], sample: Sample
-    ) -> tuple[dict[str, np.ndarray] | None, dict[str, Any]]:
-        """What taking features out does: columns of `features`, and numbers for `About`."""
-        count, windows = whole.ablate, whole.ablate_windows
-        spec = IndexAblatedSpec(
-            seed=whole.seed,
-            of=self.place,
-            dictionary=whole.dictionary,
-            windows=whole.windows,
-            gradients=whole.gradients,
-            ablate=count,
-            ablate_windows=windows,
-        )
-        if not count:
-            return None, {"ablated": 0}
-        self.tell(ABLATED, 0, count * windows)
-
-        def fill(path: Path) -> None:
-            tick = functools.partial(self.tell, ABLATED)
-            columns, numbers = ablate(self.at, shards, sample, count, windows, tick, path)
-            np.savez(path / "columns.npz", **columns)  # type: ignore[arg-type]
-            (path / "numbers.json").write_text(json.dumps(numbers))
-
-        folder = self.store.artefact(spec, fill)
-        with np.load(folder / "columns.npz") as file:
-            columns = dict(file)
-        return columns or None, json.loads((folder / "numbers.json").read_text())
+        if whole.compared:
+            shutil.rmtree(parts, ignore_errors=True)
 
     def spliced(self, whole: IndexSpec, sample: Sample, loss: float) -> dict[str, Any]:
         """By how much the loss rises with the reconstruction in place, and what is compared."""

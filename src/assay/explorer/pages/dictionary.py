@@ -44,7 +44,6 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     view = _View(index, query)
     if "column" in query:
         return Moved(query_args.link(path, view.state()))
-    view.page = min(view.page, 1 + max(0, index.count(view.where) - 1) // ROWS)
     table = index.features(
         where=view.where,
         order=view.sort,
@@ -52,11 +51,9 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
+    view.page = min(view.page, 1 + max(0, table.total - 1) // ROWS)
     summary = {**index.summary, **names.legible(index)}
     start = dict(index.start)
-    low = index.columns(("importance_low",))["importance_low"]
-    is_named = names.good(index)
-    shown = [k for k in start if is_named[k]]
     values = {
         "address": entry.address,
         "about": index.about,
@@ -84,10 +81,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
-            "unnamed": len(start) - len(shown),
-            "helping": int((low[shown] > 0).sum()),
-            "measured": int(np.isfinite(low[shown]).sum()),
-            "named_ablated": int((is_named & np.isfinite(low)).sum()),
+            **_counts(index),
             **_drawn(index),
             "asked": bool(query),
             "columns": columns,
@@ -112,6 +106,19 @@ def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str,
         {**row, "name": name_of[k], "strongest": strongest.get(k), "promotes": promoted[k]}
         for k, row in zip(numbers, features, strict=True)
     ]
+
+
+def _counts(index: Index) -> dict[str, int]:
+    """Count, among the features to start with, those without a good name, and those with one that
+    help by ablation or were ablated at all; and of all that were ablated those with one."""
+    low, is_named = index.glances["importance_low"], names.good(index)
+    shown = [k for k, _ in index.start if is_named[k]]
+    return {
+        "unnamed": len(index.start) - len(shown),
+        "helping": int((low[shown] > 0).sum()),
+        "measured": int(np.isfinite(low[shown]).sum()),
+        "named_ablated": int((is_named & np.isfinite(low)).sum()),
+    }
 
 
 @lru_cache(8)

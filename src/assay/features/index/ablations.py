@@ -43,7 +43,7 @@ def ablate(
     windows: int,
     tick: Callable[[int, int], None],
     parts: Path,
-) -> tuple[Arrays, dict[str, Any]]:
+) -> tuple[Arrays | None, dict[str, Any]]:
     """Take out `count` features, each on the first `windows` windows in which it is on; columns of
     `features`, and numbers for `About`.
 
@@ -58,7 +58,7 @@ def ablate(
     firings = Firings.of(shards)
     chosen, window_mask = _chosen(firings, place.dictionary.width, count, windows, sample)
     if not len(chosen):
-        return {}, {"ablated": 0}
+        return None, {"ablated": 0}
     used = np.flatnonzero(window_mask.any(0))
     tokens, keep_mask = sample.tokens[used], np.concatenate(list(sample.kept))[used]
     _, document = np.unique(sample.document[used], return_inverse=True)

@@ -126,7 +126,8 @@ def names(index: _Index) -> Names:
     """
     firings = index.columns(("firings",))["firings"]
     table = index.arrays("SELECT feature, rank, firings, recall FROM feature_tokens")
-    return Names(*rules(table, firings), *_promoted(index, firings), firings)
+    rule, size = rules(table, firings)
+    return Names(rule, size, *_promoted(index, firings), firings)
 
 
 def rules(

@@ -149,12 +149,6 @@ class Index(_Tables):
             if columns[0].name == "feature"
         }
 
-    def count(self, where: Sequence[Condition] = ()) -> int:
-        """Count the features that meet conditions. Raises: DataError for a column that is not there
-        or a bound that is no number."""
-        clause, values = filtering(where)
-        return int(self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"])
-
     def features(
         self,
         *,
@@ -165,7 +159,8 @@ class Index(_Tables):
         limit: int = 50,
     ) -> Page:
         """One page of the table of features, sorted by a column, ties by feature; last those
-        without a number there, by the F1 of their names and then by density.
+        without a number there, by the F1 of their names and then by density. The last page is
+        given for an offset beyond it.
 
         Raises: DataError for a column that is not there or a bound that is no number.
         """
@@ -182,6 +177,7 @@ class Index(_Tables):
         rest = numbers[unknown]
         by_name = np.lexsort((-self.glances["density"][rest], -self.all_names.known[rest]))
         numbers = np.concatenate([numbers[~unknown], rest[by_name]]).tolist()
+        offset = min(offset, max(0, len(numbers) - 1) // limit * limit)
         columns, page = ", ".join(f'"{name}"' for name in SORTED), numbers[offset : offset + limit]
         rows = self.query(
             f"SELECT {columns}, (SELECT text FROM tokens t WHERE t.token = f.token) AS token_text "
