@@ -378,9 +378,8 @@ class _Work:
 
         self.tell(TOKENS, 0, self.words.tokens.size)  # loading comes next, and takes a while
         shards = self.shards()
-        sample = Sample(
-            self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
-        )
+        kept = np.concatenate([np.load(shard / "kept.npy") for shard in shards])
+        sample = Sample(self.words.tokens, self.words.document, kept)
         # where the whole index finds what one without a comparison has ablated
         begun = self.store.artefact_path(whole.replace(compared=False)).name
         parts = self.store.root / "tmp" / f"ablations-{begun}"

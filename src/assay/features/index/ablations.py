@@ -31,8 +31,7 @@ class Sample:
 
     tokens: Int[np.ndarray, "w s"]
     document: Int[np.ndarray, " w"]
-    kept: Sequence[Bool[np.ndarray, "v s"]]
-    """One array a shard."""
+    kept: Bool[np.ndarray, "w s"]
 
 
 def ablate(
@@ -60,7 +59,7 @@ def ablate(
     if not len(chosen):
         return None, {"ablated": 0}
     used = np.flatnonzero(window_mask.any(0))
-    tokens, keep_mask = sample.tokens[used], np.concatenate(list(sample.kept))[used]
+    tokens, keep_mask = sample.tokens[used], sample.kept[used]
     _, document = np.unique(sample.document[used], return_inverse=True)
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
@@ -134,14 +133,14 @@ def rise(
     What is done is kept in the folder `parts`, as in `ablate`.
     """
     count = min(windows, len(sample.tokens))
-    keep_mask, sums = np.concatenate(list(sample.kept)), list[Arrays]()
+    sums: list[Arrays] = []
     for a in range(0, count, STEP):
         chunk = slice(a, min(a + STEP, count))
 
         def spliced(chunk: slice = chunk) -> Arrays:
             ids, keep = (
                 torch.from_numpy(sample.tokens[chunk].astype(np.int64)),
-                torch.from_numpy(keep_mask[chunk]),
+                torch.from_numpy(sample.kept[chunk]),
             )
             passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
             inputs = passage.acts if passage.inputs is None else passage.inputs
@@ -168,28 +167,15 @@ def _chosen(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features evenly spaced by how often they fire, among those that fire in enough documents: as
     far as there are such, those with a good name; and the windows of each, [feature, window]."""
-    length = sample.tokens.shape[1]
-    parts = []
-    start = 0
-    for shard, keep_mask in zip(firings.shards, sample.kept, strict=True):
-        feature, row = np.load(shard / "feature.npy"), np.load(shard / "row.npy")
-        pairs = np.unique(
-            feature.astype(np.int64) * len(keep_mask) + row.astype(np.int64) // length
-        )
-        parts.append((pairs // len(keep_mask), pairs % len(keep_mask) + start))
-        start += len(keep_mask)
-    feature, window = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.lexsort((window, feature))
-    feature, window = feature[order], window[order]
+    feature, window, is_named = _fired(firings, width)
     document_keys = np.unique(feature * (int(sample.document.max()) + 1) + sample.document[window])
     documents = np.bincount(document_keys // (int(sample.document.max()) + 1), minlength=width)
     density = _density(firings, width)
     able = np.flatnonzero(documents >= max(1, min(LEAST, documents.max(initial=0))))
     if not len(able) or not count:
         return np.zeros(0, np.int64), np.zeros((0, len(sample.tokens)), bool)
-    is_named = _named(firings, width)[able]
-    chosen = _spaced(able[is_named], np.log(density[able[is_named]]), count)
-    rest = able[~is_named]
+    named, rest = able[is_named[able]], able[~is_named[able]]
+    chosen = _spaced(named, np.log(density[named]), count)
     more = _spaced(rest, np.log(density[rest]), count - len(chosen))
     chosen = np.unique(np.concatenate([chosen, more]))
     window_mask = np.zeros((len(chosen), len(sample.tokens)), bool)
@@ -206,15 +192,20 @@ def _chosen(
     return chosen, window_mask
 
 
-def _named(firings: Firings, width: int) -> np.ndarray:
-    """Which features have tokens as a name that can be relied on, and are not on everywhere."""
+def _fired(firings: Firings, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every feature with each window in which it is on; and which features have tokens as a name
+    that can be relied on, and are not on everywhere."""
     counts = np.bincount(firings.tokens[firings.kept])
-    text = Text(firings.tokens, firings.document, firings.kept, counts)
-    tables = [by_token(firings.block(a, b), a, b - a, text)[0] for a, b in firings.blocks(width)]
+    text, tables, pairs = Text(firings.tokens, firings.document, firings.kept, counts), [], []
+    windows, length = firings.tokens.shape
+    for first, end in firings.blocks(width):
+        block = firings.block(first, end)
+        tables.append(by_token(block, first, end - first, text)[0])
+        pairs.append(np.unique(block.feature.astype(np.int64) * windows + block.row // length))
     times = firings.counts(width)
     score, _ = names.rules(relations.concatenate_tables(tables), times)
     frequent = (times >= names.FEWEST) & (times <= names.COMMON * text.rows)
-    return frequent & (score >= names.LEGIBLE)
+    return *np.divmod(np.concatenate(pairs), windows), frequent & (score >= names.LEGIBLE)
 
 
 def _spaced(numbers: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
