@@ -254,11 +254,11 @@ def test_first_order_is_doubted_wherever_ablations_contradict_it(tmp_path):
         found = browser.get(f"{HOME}/search?by=text&q=%3C5%3E").text
         table = browser.get(f"{HOME}.json").json()["view"]
         assert table["sort"] == ("importance" if key == "a" else "gradient_total")
-        assert (start[0]["feature"] == 39) == (key == "a")
+        assert start[0]["feature"] == 39
         first = (
             " with a good name: 1 that helps by ablation (the whole interval lies above 0), then"
         )
-        assert (first in intro) == (key == "a")
+        assert first in intro
         by_size = " 1 that was ablated without a clear benefit, then those that write most "
         assert (by_size in intro) == (key == "a")
         assert ("effect on the loss where they are on, to first order." in intro) == (key == "b")

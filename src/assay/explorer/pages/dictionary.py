@@ -110,13 +110,15 @@ def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str,
 
 def _counts(index: Index) -> dict[str, int]:
     """Count, among the features to start with, those without a good name, and those with one that
-    help by ablation or were ablated at all; and of all that were ablated those with one."""
+    help by ablation or are shown as they were ablated; and of all that were ablated those with
+    one."""
     low, is_named = index.glances["importance_low"], names.good(index)
+    reliable = index.about.reliable
     shown = [k for k, _ in index.start if is_named[k]]
     return {
         "unnamed": len(index.start) - len(shown),
         "helping": int((low[shown] > 0).sum()),
-        "measured": int(np.isfinite(low[shown]).sum()),
+        "measured": int(((low[shown] > 0) | (np.isfinite(low[shown]) & (not reliable))).sum()),
         "named_ablated": int((is_named & np.isfinite(low)).sum()),
     }
 

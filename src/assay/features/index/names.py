@@ -228,18 +228,18 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     """Choose the features to look at first, each with how many twins it hides.
 
     They are of those whose name can be relied on and, if there are any, that are not on everywhere:
-    by the lower end of the first-order importance, if ablations support such estimates. Else those
-    that help by ablation come first, then the others that were ablated, and then those that write
-    most where they are on (mean activation times length of the decoder row); last, if there is
-    room, those that help and have no good name. Of several whose names begin with one token, the
-    first, and those that help.
+    first those that help by ablation, then those of the largest first-order importance (by its
+    lower end), if ablations support such estimates. Else the others that were ablated follow, and
+    then those that write most where they are on (mean activation times length of the decoder row).
+    Last, if there is room, are those that help and have no good name. Of several whose names begin
+    with one token, the first, and those that help.
     """
     c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
     reliable = index.about.reliable
     worth = c["gradient_low"] if reliable else c["mean"] * c["decoder_norm"]
     is_known = good(index)
     rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
-    helps = (c["importance_low"] > 0) & (not reliable)
+    helps = c["importance_low"] > 0
     is_good = rare if rare.any() else is_known
     worth = np.where(helps, c["importance_low"], np.where(is_good, worth, np.nan))
     unmeasured = np.isnan(c["importance_low"]) | reliable
