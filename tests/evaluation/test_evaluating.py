@@ -26,7 +26,7 @@ from assay.evaluation.evaluating import COMPARED, _alarms
 from assay.evaluation.result import Evaluated
 from assay.report import evaluations
 from assay.report.evaluations import baselines, setting
-from assay.verbs.evaluation_tables import words
+from assay.verbs.evaluation_tables import against_baselines, words
 from assay.verbs.parts import Table
 
 SAELENS = Path(__file__).parent / "saelens"
@@ -326,6 +326,19 @@ def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
     assert "documents" not in few and "3 parts" in few
 
 
+def test_shares_that_no_part_of_the_text_changes_have_no_interval():
+    """Of ten features, one never fires, eight fire in every part, and one in a single part."""
+    firings = np.full((24, 10), 40.0)
+    firings[:, 0] = 0
+    found = summary.density(firings, np.full(24, 4200.0), [5] * 24, np.zeros(10, bool))
+    for name, share in (("dead", 0.1), ("ordinary", 0.9), ("twins", 0)):
+        assert found[name]["estimate"] == pytest.approx(share) and found[name]["low"] is None
+        assert "any one part of these 100,800 tokens" in found[name]["why"]
+    firings[1:, 1] = 0
+    found = summary.density(firings, np.full(24, 4200.0), [5] * 24)
+    assert found["dead"]["low"] < found["dead"]["estimate"] < found["dead"]["high"]
+
+
 def test_training_text_is_refused_and_the_test_part_is_used(measured, texts):
     from assay.data import corpus
 
@@ -481,6 +494,9 @@ def test_more_active_features_than_half_the_dimensions_are_a_warning(measured):
     assert found["dictionary 1"]["fvu"]["estimate"] < 1e-3
     warnings = found.dictionaries[0]["warnings"]
     assert "48 features are active per token" in warnings[0] and "24 dimensions" in warnings[0]
+    doubt = f"Before you rely on these numbers, see the warning{'s' * (len(warnings) > 1)} above."
+    (last,) = (part for part in against_baselines(found.dictionaries) if "variance" in str(part))
+    assert last.endswith(f" {doubt}") and doubt in evaluations.page(found.to_json(), found.figures)
     off = measured(dataclasses.replace(plain(), b_enc=torch.full((1, plain().width), -1e6)))
     assert not any("not sparse" in note for note in off.notes)
 

@@ -53,16 +53,12 @@ def test_every_page_fits_and_is_read_in_both_lights(page):
             assert not poor, (address, shape, poor[:3])
 
 
-def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focused(page):
+def test_a_token_tells_its_activation_when_pointed_at_and_when_focused(page):
     page.goto(f"{BASE}/4")
     token = page.locator(".context b.fires").first
     assert tip(page, token) == ""
     token.hover()
-    said = (
-        r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ "
-        r"nats, to first order: it (helps|hurts)"
-    )
-    assert re.fullmatch(said, tip(page, token))
+    assert re.fullmatch(r"activation [\d.]+", tip(page, token))
     page.mouse.move(0, 0)
     assert tip(page, token) == ""
     token.focus()

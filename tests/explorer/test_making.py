@@ -57,9 +57,10 @@ def test_the_time_left_is_right_once_a_step_is_measured(monkeypatch, a_unit):
     """On a machine of any speed; nothing is forecast before anything was measured."""
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    read = {"tokens": 8192, "gradients": True, "ablate": 0, "measured": False}
+    read = {"tokens": 8192, "gradients": True, "ablate": 0, "compared": False}
     start = {"tokens": 2048, "gradients": False, "ablate": 0}
-    work = planned([start, read, read | {"ablate": 8, "measured": True}], features=3072)
+    ablated = read | {"ablate": 8}
+    work = planned([start, read, ablated, ablated | {"compared": True}], features=3072)
     assert work[:2] == [("tokens", 2048), ("features", 3072)]
     pace, forecasts = Pace(work), []
     for step, (kind, count) in enumerate(work):
@@ -95,6 +96,8 @@ def test_what_was_read_before_is_not_read_again():
     whole = {"tokens": 8192, "gradients": True, "ablate": 4, "ablate_windows": 2}
     kinds = dict(planned([index, whole], features=9)[2:])
     assert kinds["tokens with gradients"] == 0 and kinds["windows with features ablated"] == 8
+    again = dict(planned([whole | {"compared": False}, whole], features=9)[3:])
+    assert again["windows with features ablated"] == 0, "what was ablated is kept"
 
 
 class Told:
@@ -258,19 +261,23 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
         file, model = str(world / "one.safetensors"), str(world / "llama")
         return background.locate_index(file, model, str(world / "texts"), tmp_path, **options)
 
-    first, then, read, whole = located(site="blocks.0.hook_resid_post", context=32).steps
+    first, then, read, ablated, whole = located(site="blocks.0.hook_resid_post", context=32).steps
     assert first["tokens"] == background.FIRST
     assert not first["gradients"]
     assert first["ablate"] == 0
     assert (then["tokens"], then["gradients"], then["ablate"]) == (8192, True, 0)
-    assert not then["measured"] and not read["measured"]
+    assert not (then["compared"] or read["compared"] or ablated["compared"])
+    assert ablated == {**whole, "compared": False}
     assert (read["tokens"], read["ablate"]) == (whole["tokens"], 0)
     assert whole["ablate"] == 32
-    assert {step["site"] for step in (first, then, read, whole)} == {"blocks.0.hook_resid_post"}
+    assert {step["site"] for step in (first, then, read, ablated, whole)} == {
+        "blocks.0.hook_resid_post"
+    }
     few = located(tokens=4096).steps  # little is read twice
     assert [(step["tokens"], step["gradients"], bool(step["ablate"])) for step in few] == [
         (1024, False, False),
         (4096, True, False),
+        (4096, True, True),
         (4096, True, True),
     ]
     assert len(located(tokens=2000, gradients=False, ablate=0).steps) == 1
@@ -294,17 +301,18 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     again = located()
     assert again.there
     assert again.make
-    assert [step["gradients"] for step in again.steps] == [True, True, True]
+    assert [step["gradients"] for step in again.steps] == [True] * 4
     assert {(s["site"], s["context"], s["bos"]) for s in again.steps} == {
         ("blocks.1.hook_resid_post", 24, True)
     }, "as it was begun"
 
 
-def test_what_was_read_is_final_before_ablations_and_baselines(world, tmp_path):
+def test_what_was_read_and_then_what_was_ablated_is_shown_before_the_rest(world, tmp_path):
     file, model, text = (str(world / name) for name in ("one.safetensors", "llama", "texts"))
     options = {"tokens": 320, "ablate": 2, "ablate_windows": 2, "context": 32}
     wanted = background.locate_index(file, model, text, tmp_path, **options)
-    assert wanted.lacks == "ablations and baselines"
+    lacking = ["", "", "ablations and baselines", "baselines", ""]
+    assert [wanted.lacks(made) for made in range(5)] == lacking
     making, states, heard, said = Making(wanted.address, wanted.name), [], [], []
 
     class Pipe:
@@ -329,21 +337,22 @@ def test_what_was_read_is_final_before_ablations_and_baselines(world, tmp_path):
         lambda *told: heard.append(told),
         said.append,
     )
-    assert len(said) == 2 and "all pages work, on the start of the text. Names are prov" in said[0]
+    assert len(said) == 3 and "all pages work, on the start of the text. Names are prov" in said[0]
     assert said[1].endswith(
         "its names and contexts are final; ablations and baselines are being added."
     )
     assert {lacks for made, lacks in states if made < 2} == {""}, "numbers are provisional"
-    assert {lacks for made, lacks in states if made >= 2} == {"ablations and baselines"}
-    steps = [int(re.fullmatch(r", step (\d+) of 9", told[3])[1]) for told in heard]
-    assert steps == sorted(steps) and set(steps) == set(range(1, 10))
+    assert said[2].endswith("final; baselines are being added.")
+    assert set(states) == set(enumerate(lacking))
+    steps = [int(re.fullmatch(r", step (\d+) of 12", told[3])[1]) for told in heard]
+    assert steps == sorted(steps) and set(steps) == set(range(1, 13))
     (whole,) = indexes(tmp_path)
     about = background.About.read(whole)
     assert about.ablated == 2 and about.rise and not background._is_unmeasured(about)
     read = background.index(
-        file, model=model, text=text, root=tmp_path, **options, measured=False
+        file, model=model, text=text, root=tmp_path, **options, compared=False
     ).about
-    assert background._is_unmeasured(read) and read.gradients and not read.ablated
+    assert background._is_unmeasured(read) and read.gradients and read.ablated == 2
     assert read.tokens == about.tokens
     Path(whole).rename(tmp_path / "away")
     again = background.locate_index(file, model, text, tmp_path)
@@ -433,12 +442,12 @@ def test_the_usual_text_is_the_one_that_the_file_says_it_was_trained_on(
 def test_what_is_being_ablated_is_not_called_untouched(tmp_path):
     shelve(tmp_path, "a" * 16, simulated.made(tmp_path / "made"), ablated=0)
     making = Making("model/made-up", "made/up", there=True, ablate=4)
-    for done, said in ((0, "complete."), (43, "complete: so far, 43 of 64 windows are done.")):
+    for done, said in ((0, "done."), (43, "done: so far, 43 of 64 windows are done.")):
         making.progress = dataclasses.replace(
             HALF, unit="windows with features ablated", done=done, total=64
         )
         page = reader(tmp_path, making).get(HOME).text
-        assert f"ablation, and is shown when the whole index is {said}</li>" in page
+        assert f"ablation, and is shown when all are {said}</li>" in page
 
 
 def test_a_text_that_is_gone_is_told_on_the_page(world, tmp_path):

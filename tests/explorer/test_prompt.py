@@ -189,19 +189,19 @@ def test_a_name_is_poor_if_tokens_hardly_say_where_the_feature_fires():
 
 
 @pytest.mark.parametrize(
-    ("importance", "gradient", "unreliable", "usual"),
+    ("importance", "gradient", "reliable", "usual"),
     [
-        ((0.2, 0.1, 0.3), (-0.5, -0.6, -0.4), False, 0.2),
-        ((0.2, -0.1, 0.3), (-0.5, -0.6, -0.4), False, None),
-        ((np.nan,) * 3, (-0.5, -0.6, -0.4), False, -0.5),
-        ((np.nan,) * 3, (-0.5, -0.6, -0.4), True, None),
+        ((0.2, 0.1, 0.3), (-0.5, -0.6, -0.4), True, 0.2),
+        ((0.2, -0.1, 0.3), (-0.5, -0.6, -0.4), True, None),
+        ((np.nan,) * 3, (-0.5, -0.6, -0.4), True, -0.5),
+        ((np.nan,) * 3, (-0.5, -0.6, -0.4), False, None),
     ],
 )
-def test_the_usual_effect_is_that_of_the_features_page(importance, gradient, unreliable, usual):
+def test_the_usual_effect_is_that_of_the_features_page(importance, gradient, reliable, usual):
     columns = ("importance", "importance_low", "importance_high")
     columns += ("gradient_active", "gradient_low", "gradient_high")
     glances = {c: np.array([v]) for c, v in zip(columns, importance + gradient, strict=True)}
-    index = SimpleNamespace(glances=glances, about=SimpleNamespace(unreliable=unreliable))
+    index = SimpleNamespace(glances=glances, about=SimpleNamespace(reliable=reliable))
     assert prompt.usual_effect(index, 0) == usual
 
 

@@ -2,13 +2,17 @@
 
 import math
 import re
+import shutil
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 from pages_world import BASE, HOSTILE, WORDS, words
 from scipy.stats import binomtest
+from shelf import client
 
 from assay.explorer.pages import search
 from assay.features.index.reader import Index
@@ -104,7 +108,8 @@ def test_the_word_typed_is_meant_whatever_longer_words_contain_it():
     spelt = {"token": 1, "text": "return", "features": 2, "count": 5}
     spaced = {"token": 2, "text": " return", "features": 40, "count": 900}
     other = {"token": 3, "text": "returns", "features": 90, "count": 9}
-    assert search._usual([spelt, spaced, other], "return") == 1
+    assert search._usual([spelt, spaced, other], "return") == 2, "the form with more features"
+    assert search._usual([spelt, spaced | {"features": 2}, other], "return") == 1
     assert search._usual([spelt, spaced, other], " return") == 2
     assert search._usual([spelt | {"features": 0}, spaced, other], "return") == 2
     assert search._usual([other], "return") == 3
@@ -113,6 +118,31 @@ def test_the_word_typed_is_meant_whatever_longer_words_contain_it():
     capital = {"token": 4, "text": " Return", "features": 3, "count": 2}
     assert search._usual([spelt, capital], "Return") == 4
     assert search._usual([capital, other], "return") == 4, "the same word but for a capital"
+
+
+def test_the_form_with_the_most_features_is_listed_and_named(world, monkeypatch):
+    """Of two tokens that differ by a space alone."""
+    spaced = {"token": KNOWN.index(" def"), "text": " def", "count": 5}
+    spelt = {"token": 99, "text": "def", "count": 5}
+    said = "The list is of the form with the most features."
+    for many, few in ((spaced, spelt), (spelt, spaced)):
+        rows = [many | {"features": 3}, few | {"features": 1}]
+        rows = [row | {"containing": 2, "listed": 2} for row in rows]
+        monkeypatch.setattr(search.searching, "tokens_like", lambda *asked, rows=rows: rows)
+        address = f"{SEARCH}?by=promoted&q=def"
+        assert told(world, address)["chosen"]["token"] == many["token"]
+        assert said in world.client.get(address).text
+        assert said not in world.client.get(f"{address}&id={few['token']}").text
+
+
+def test_where_no_token_that_contains_the_text_is_listed_the_note_says_so(world):
+    listed = {t for k in range(40) for t, _ in Index(world.folder).feature(k).promoted}
+    (bare, *_) = (
+        f"ame{i}" for i in range(100, 299) if not any(f"ame{i}" in text for text in listed)
+    )
+    page = told(world, f"{SEARCH}?by=promoted&q={bare}")
+    assert page["note"].endswith("No token that contains it has features listed.")
+    assert "below" not in page["note"]
 
 
 def test_tokens_are_grouped_by_how_they_match(world):
@@ -126,7 +156,13 @@ def test_tokens_are_grouped_by_how_they_match(world):
     assert "Longer tokens that contain “ame1”" in page and "begin with" not in page
 
 
-def test_a_number_that_cannot_be_told_from_0_is_grey_in_a_list(world):
+def test_a_number_that_cannot_be_told_from_0_is_grey_in_a_list(world, tmp_path):
+    """First-order numbers are listed once ablations support them."""
+    assert "first order" not in world.client.get(f"{SEARCH}?by=token&q=def").text
+    store = Path(shutil.copytree(world.store, tmp_path / "store"))
+    about = store / "artefacts/index" / world.folder.name
+    replace(Index(about).about, ablated=40, agreement=0.9).write(about)
+    world = replace(world, client=client(store))
     page = told(world, f"{SEARCH}?by=token&q=def")
     html = world.client.get(f"{SEARCH}?by=token&q=def").text
     cells = re.findall(r'data-name="first order, where on">(.*?)</td>', html)

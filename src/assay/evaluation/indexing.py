@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -86,7 +87,8 @@ class IndexSetting(ReadingSetting):
     """Whether the model runs back as well, so that every firing has a first-order effect on the
     loss."""
     ablate: Annotated[int, Ge(0)] = 32
-    """Features that are taken out on a sample, drawn evenly by how often they fire; 0: none."""
+    """Features that are taken out on a sample: those with a good name before others, evenly by how
+    often they fire; 0: none."""
     ablate_windows: Annotated[int, Ge(2)] = 16
     """Windows on which each of them is, each of another document where there are so many."""
 
@@ -141,15 +143,17 @@ class IndexSpec(Spec):
     gradients: bool
     ablate: int
     ablate_windows: int
-    """0: the losses with the reconstruction and baselines in place were not measured either."""
+    compared: bool
+    """Whether the losses with the reconstruction and baselines in place were measured."""
     also: tuple[str, ...] = ()
-    version: int = 2
+    version: int = 3
+    """3: features with a good name are ablated before others."""
 
 
-def steps(*, gradients: bool, ablate: int, measured: bool = True, **_: Any) -> list[str]:
+def steps(*, gradients: bool, ablate: int, compared: bool = True, **_: Any) -> list[str]:
     """Give the steps in which an index of such a setting is made; without gradients the loss is not
     known, so nothing is compared with it."""
-    of_loss = [IN_PLACE, COMPARED] if gradients and measured else []
+    of_loss = [IN_PLACE, COMPARED] if gradients and compared else []
     return [TOKENS, *[ABLATED] * (ablate > 0), *of_loss, FEATURES]
 
 
@@ -172,7 +176,7 @@ def index(
     root: str | Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-    measured: bool = True,
+    compared: bool = True,
     **options: Any,
 ) -> Index:
     """Every feature of a dictionary on a text: how often it fires, where, on what, what it promotes
@@ -183,8 +187,8 @@ def index(
     looked for; of a stored run its arm's other seeds are taken. `options` are fields of
     `IndexSetting`; without `ablate`, an index that is there and has any features ablated is given.
     `progress(what, done, total)` hears of tokens and windows, first with nothing
-    done. Without `measured`, features are neither ablated, nor is the dictionary compared with
-    baselines: an index of what was read, which is there soon and makes way for the whole one.
+    done. Without `compared`, the dictionary is not compared with baselines: an index that is there
+    sooner and makes way for the whole one.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
@@ -211,8 +215,9 @@ def index(
         dictionary=source.sha256,
         windows=len(words.tokens),
         gradients=setting.gradients,
-        ablate=min(setting.ablate, source.dictionary.width) if measured else 0,
-        ablate_windows=setting.ablate_windows if measured else 0,
+        ablate=min(setting.ablate, source.dictionary.width),
+        ablate_windows=setting.ablate_windows,
+        compared=compared,
         also=tuple(o.sha256 for o in other_sources),
     )
     index_path = store.built(whole)
@@ -373,22 +378,18 @@ class _Work:
 
         self.tell(TOKENS, 0, self.words.tokens.size)  # loading comes next, and takes a while
         shards = self.shards()
-        sample = Sample(
-            self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
-        )
-        ablated, of_sample = ablate(
-            self.at,
-            shards,
-            sample,
-            whole.ablate,
-            whole.ablate_windows,
-            functools.partial(self.tell, ABLATED),
-            path / "parts" / "sample",
-        )
+        kept = np.concatenate([np.load(shard / "kept.npy") for shard in shards])
+        sample = Sample(self.words.tokens, self.words.document, kept)
+        # where the whole index finds what one without a comparison has ablated
+        begun = self.store.artefact_path(whole.replace(compared=False)).name
+        parts = self.store.root / "tmp" / f"ablations-{begun}"
+        tick = functools.partial(self.tell, ABLATED)
+        count, each = whole.ablate, whole.ablate_windows
+        ablated, of_sample = ablate(self.at, shards, sample, count, each, tick, parts)
         totals = _totals(shards)
         if totals["loss"] is not None:
             notes = [*summary.guessing(totals["loss"], self.vocabulary), *notes]
-            if whole.ablate_windows:
+            if whole.compared:
                 totals |= self.spliced(whole, sample, totals["loss"])
         about = _about(self, notes, began, {**totals, **of_sample})
         build.build(
@@ -402,6 +403,8 @@ class _Work:
             ablated=ablated,
             tick=functools.partial(self.tell, FEATURES),
         )
+        if whole.compared:
+            shutil.rmtree(parts, ignore_errors=True)
 
     def spliced(self, whole: IndexSpec, sample: Sample, loss: float) -> dict[str, Any]:
         """By how much the loss rises with the reconstruction in place, and what is compared."""

@@ -190,7 +190,8 @@ def density(
             why = f"too little text: it was measured in {groups} parts, this interval needs {LEAST}"
         else:
             rarer = "no interval: with a little less text no feature so rare could be seen"
-            why = "" if math.isfinite(half) else rarer
+            same = f"no interval: without any one part of these {rows:,.0f} tokens it is the same"
+            why = rarer if not math.isfinite(half) else "" if np.ptp(jackknife) else same
         low, high = max(0.0, share - half), min(1.0, share + half)
         limits = (math.nan, math.nan) if why else (low, high)
         entries[name] = _entry(share, *limits, n=n, t=limits, why=why)

@@ -67,7 +67,7 @@ class Wanted:
     text: str
     steps: tuple[Mapping[str, Any], ...]
     """What is made one after the other, so that there is something to see soon: the start of the
-    text without gradients, then with them, then all of the text, and last with ablations and
+    text without gradients, then with them, then all of the text, then with ablations, and last with
     baselines."""
     root: str
     features: int
@@ -77,14 +77,14 @@ class Wanted:
     other: str = ""
     """That another text's index is shown until this text is read; empty where none is."""
 
-    @property
-    def lacks(self) -> str:
-        """What the last but one of the steps does not measure; empty where there is none that reads
-        the whole text."""
-        if len(self.steps) < 2 or self.steps[-2].get("tokens") != self.steps[-1]["tokens"]:
+    def lacks(self, made: int) -> str:
+        """What is still to be measured when so many of the steps are made; empty while the whole
+        text is not read."""
+        whole = self.steps[-1]
+        if not 0 < made < len(self.steps) or self.steps[made - 1]["tokens"] != whole["tokens"]:
             return ""
-        parts = ["ablations"] * bool(self.steps[-1]["ablate"])
-        return " and ".join([*parts, *["baselines"] * self.steps[-1]["gradients"]])
+        parts = ["ablations"] * (self.steps[made - 1]["ablate"] < whole["ablate"])
+        return " and ".join([*parts, *["baselines"] * whole["gradients"]])
 
 
 def locate_index(
@@ -148,12 +148,13 @@ def _before(whole: Mapping[str, Any], begun: Sequence[About]) -> list[dict[str, 
     """The steps before the whole index, without those that what was `begun` makes needless."""
     light = {**whole, "gradients": False, "ablate": 0}
     quick = light | {"tokens": max(1, min(FIRST, whole["tokens"] // 4))}
-    read = {**whole, "ablate": 0, "measured": False}
+    read = {**whole, "ablate": 0, "compared": False}
     first = read | {"tokens": INDEX_SHARD}
     needed = (
         (quick, (light != whole or whole["tokens"] > FIRST) and not begun),
         (first, whole["tokens"] > INDEX_SHARD and not any(about.gradients for about in begun)),
         (read, whole["gradients"] or whole["ablate"]),
+        ({**whole, "compared": False}, whole["gradients"] and whole["ablate"]),
     )
     return [step for step, is_needed in needed if is_needed]
 
@@ -255,8 +256,7 @@ def _listen(
             case "first":
                 making.there, making.other, first = True, "", False
                 making.made += 1
-                if making.made == len(request.steps) - 1:
-                    making.lacks = request.lacks
+                making.lacks = request.lacks(making.made)
                 making.progress = Progress(first=False, seconds=pace.left)
                 if making.made < len(request.steps):
                     say(making.words)

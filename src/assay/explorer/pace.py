@@ -26,13 +26,14 @@ HALF = 120.0
 def planned(indexes: Sequence[Mapping[str, Any]], features: int) -> list[tuple[str, float]]:
     """What each step of some indexes counts, one index after the other, and how many of it are left
     to it by the indexes before."""
-    work, read = [], {TOKENS: 0, GRADIENTS: 0}
+    work, read, ablated = [], {TOKENS: 0, GRADIENTS: 0}, 0
     for setting in indexes:
         kind = GRADIENTS if setting["gradients"] else TOKENS
         new, read[kind] = max(0, setting["tokens"] - read[kind]), setting["tokens"]
         windows = min(SPLICED, setting["tokens"] // CONTEXT + 1)
-        ablations = setting["ablate"] * setting.get("ablate_windows", 16)
+        ablations = setting["ablate"] * setting.get("ablate_windows", 16) - ablated
         counts = {FEATURES: features, ABLATED: ablations, IN_PLACE: windows, COMPARED: windows}
+        ablated += ablations
         work += [(kind, new) if s == TOKENS else (s, counts[s]) for s in steps(**setting)]
     return work
 

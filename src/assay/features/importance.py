@@ -104,9 +104,8 @@ def importance_sums(
     sums = {name: np.zeros((len(groups), documents)) for name in names}
     for a in range(0, len(tokens), batch):
         part = slice(a, a + batch)
-        passage, _ = capture(
-            subject, site, tokens[part], None if keep is None else keep[part], reads
-        )
+        kept = None if keep is None else keep[part]
+        passage, _ = capture(subject, site, tokens[part], kept, reads, logits=False)
         inputs = passage.acts if passage.inputs is None else passage.inputs
         codes = dictionary.encode(inputs.flatten(0, 1))
         codes = (codes * switched_on(dictionary, codes)).unflatten(

@@ -111,8 +111,12 @@ def row(name: str, measure: JSON, on: str = "") -> Row:
 
 def row_of(entry: JSON, name: str) -> Row:
     """One measure of an entry; with an ablation, and where that was made in part of the text
-    alone, on which."""
-    return row(name, entry["measures"][name], _ablated_on(entry) if name in ABLATED else "")
+    alone, on which; dead features without an interval with the tokens on which they are."""
+    measure = entry["measures"][name]
+    on = _ablated_on(entry) if name in ABLATED else ""
+    if name == "dead" and measure["low"] is None and "tokens" in entry:
+        on = f"on {entry['tokens']:,} tokens"
+    return row(name, measure, on)
 
 
 def _ablated_on(entry: JSON) -> str:
@@ -297,6 +301,7 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         without_interval=without_interval(entries, REPEATED),
         baselines=baselines,
+        said=said,
         baseline_rows=baseline_rows,
         baseline_heads=baseline_heads,
     )

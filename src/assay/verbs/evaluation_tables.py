@@ -111,13 +111,16 @@ def judging(table: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Answe
 
 def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Say of each dictionary what it is compared with; of one also as a table."""
-    compared = [(e["name"], e["compared"]) for e in entries if e["compared"]]
-    for name, numbers in compared:
+    compared = [e for e in entries if e["compared"]]
+    for e in compared:
+        numbers = e["compared"]
         if len(entries) == 1:
             rows = evaluations.baseline_rows(numbers)
             yield Table(evaluations.baseline_heads(numbers), rows)
             yield ""
-        text = evaluations.baselines(numbers)
-        yield text if len(entries) == 1 else f"{name}: {text}"
+        text = (
+            f"{evaluations.baselines(numbers)} {evaluations.said('doubted', e['warnings'])}".strip()
+        )
+        yield text if len(entries) == 1 else f"{e['name']}: {text}"
     if compared:
         yield ""

@@ -162,11 +162,12 @@ def test_blocks_hold_no_more_firings_than_they_may(one, monkeypatch):
     firing = firings.Firings.of(sorted(one.folder.parent.glob("shard*")))
     each = (one.acts > 0).sum((0, 1))
     assert firing.counts(40).tolist() == each.tolist()
-    monkeypatch.setattr(build, "FIRINGS", 200)
-    ends = build._edges(firing, 40)
-    assert ends[0] == 0 and ends[-1] == 40 and all(a < b for a, b in pairwise(ends))
-    assert all(each[a:b].sum() <= 200 or b == a + 1 for a, b in pairwise(ends))
-    assert len(ends) > 4
+    monkeypatch.setattr(firings, "FIRINGS", 200)
+    ends = list(firing.blocks(40))
+    assert ends[0][0] == 0 and ends[-1][1] == 40
+    assert all(end == first for (_, end), (first, _) in pairwise(ends))
+    assert all(0 < each[a:b].sum() <= 200 or b == a + 1 for a, b in ends)
+    assert len(ends) > 3
 
 
 def test_nearest_rows_antipodes_and_seeds(one, index):
@@ -229,7 +230,7 @@ def test_logits_that_are_all_equal_are_in_one_bin():
 
 
 def test_blocks_of_any_width_give_the_same_tables(one, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "WIDTH", 16)
+    monkeypatch.setattr(firings, "WIDTH", 16)
     again = made(tmp_path)
     assert len(list(again.folder.glob("*.parquet"))) == len(TABLES)
     a, b = Index(one.folder), Index(again.folder)
@@ -256,7 +257,7 @@ def _near(a, b):
 
 
 def test_a_build_that_was_stopped_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "WIDTH", 16)
+    monkeypatch.setattr(firings, "WIDTH", 16)
     whole = made(tmp_path / "whole")
     blocks_done = []
 

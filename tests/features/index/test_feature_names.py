@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,10 +52,23 @@ def test_a_rule_has_the_f1_of_its_tokens_at_every_position(made, index):
 
 
 def test_a_feature_that_fires_too_seldom_has_no_name_and_no_score(tmp_path):
+    """It is known by the token on which it fires, and how often it fires on it."""
     made = simulated.made(tmp_path / "rare", rarely=7)
-    fires = (made.acts[..., 7] > 0).sum()
-    (name,) = Index(made.folder).names([7]).values()
-    assert fires == 1 and name == Name("few", words="fires once: too few for a name")
+    fires = made.acts[..., 7] > 0
+    index = Index(made.folder)
+    (name,) = index.names([7]).values()
+    assert fires.sum() == 1
+    assert name == Name("few", (f"<{made.tokens[fires][0]}>",), "once")
+    cases = (((9, 4), ("<9>",), "4 of 5 times"), ((9, 8, 2), ("<9>", "<8>"), "4 of 4 times"))
+    for (*tokens, most), shown, words in cases:
+        on = [most if len(tokens) == 1 else 2, *[2] * (len(tokens) - 1)]
+        total = int(words.split()[2])
+        rows = [
+            {"feature": 3, "token": t, "share": n / total} for t, n in zip(tokens, on, strict=True)
+        ]
+        known = replace(index.all_names, firings=np.full(40, float(total)))
+        stored = SimpleNamespace(query=lambda sql, rows=rows: rows, words=index.words)
+        assert names.named(stored, known, {}, [3])[3] == Name("few", shown, words)
 
 
 def test_a_name_needs_more_firings_than_random_ones_would_need_for_its_f1():
@@ -119,7 +133,7 @@ def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index):
     assert (np.diff(written[chosen]) <= 0).all(), "no ablations support the first-order estimates"
 
 
-def test_where_first_order_is_unreliable_features_that_help_by_ablation_come_first(tmp_path):
+def test_features_that_help_by_ablation_come_first(tmp_path):
     given = {k: Name("given", words=f"name {k}") for k in range(40)}
     folder = simulated.made(tmp_path / "plain").folder
     plain_about = Index(folder).about
@@ -135,13 +149,18 @@ def test_where_first_order_is_unreliable_features_that_help_by_ablation_come_fir
     about = Index(made.folder).about
     replace(about, ablated=3, agreement=0.9).write(made.folder)
     assert [k for k, _ in Index(made.folder, given).start][:2] == [measured[1], measured[0]]
+    assert Index(made.folder, given).start[2][0] == measured[2], "it was measured as well"
     few = {k: name for k, name in given.items() if k not in measured}
     unnamed = Index(made.folder, few)
     assert (unnamed.all_names.score[measured] < names.LEGIBLE).all()
-    chosen_anyway = [k for k, _ in unnamed.start]
-    assert chosen_anyway[:2] == [measured[1], measured[0]] and measured[2] not in chosen_anyway
+    named_first = [k for k, _ in unnamed.start]
+    assert len(named_first) < 12 and named_first[0] in few
+    assert named_first[-2:] == [measured[1], measured[0]], "last, where there is room"
+    assert measured[2] not in named_first
     replace(about, ablated=30, agreement=0.9).write(made.folder)
-    assert [k for k, _ in Index(made.folder, given).start] == chosen
+    reliable = [k for k, _ in Index(made.folder, given).start]
+    assert reliable[:2] == [measured[1], measured[0]]
+    assert reliable[2:] == [k for k in chosen if k not in reliable[:2]], "then to first order"
 
 
 def test_few_ablations_leave_first_order_unchecked_and_discordant_ones_make_it_unreliable():
@@ -151,6 +170,10 @@ def test_few_ablations_leave_first_order_unchecked_and_discordant_ones_make_it_u
     cases = [(12, None, False), (3, 1.0, True), (6, 0.54, True), (32, 0.43, True), (32, 0.8, False)]
     for ablated, agreement, unreliable in cases:
         assert replace(about, ablated=ablated, agreement=agreement).unreliable == unreliable
+    four = replace(about, ablated=4, agreement=1.0)
+    assert not four.reliable, "one of the 24 orders of four features"
+    assert four.agreement_interval[0] < 0 < 0.9 < four.agreement_interval[1] < 1
+    assert replace(about, ablated=8, agreement=1.0).reliable
     doubted = [(4, 0.0, "unchecked"), (12, -0.02, "unchecked"), (40, 0.0, "unreliable")]
     for ablated, agreement, word in doubted:  # 40 make the interval reach up to 0.32 alone
         assert replace(about, ablated=ablated, agreement=agreement).doubt == word

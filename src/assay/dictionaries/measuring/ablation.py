@@ -90,9 +90,10 @@ def capture(
     keep: Bool[torch.Tensor, "w s"] | None = None,
     reads: Site | None = None,
     also: Sequence[Site] = (),
+    logits: bool = True,
 ) -> tuple[Passage, Trace]:
     """A passage of these windows, and the clean run that it was captured from, with the activations
-    at the sites `also` asks for.
+    at the sites `also` asks for; without `logits` it ends at the last site.
 
     `keep` says which positions may be replaced (default: all); `reads` is where a transcoder's
     input is, if not at `site`."""
@@ -102,7 +103,8 @@ def capture(
         if site.layer is None or site.kind.startswith("resid_p")
         else Site("resid_pre", site.layer)
     )
-    trace = subject.run(tokens, capture=[s for s in {site, reads, block, *also} if s is not None])
+    sites = [s for s in {site, reads, block, *also} if s is not None]
+    trace = subject.run(tokens, capture=sites, logits=logits)
     acts, inputs = (trace.acts[s].flatten(2).float() for s in (site, reads))
     keep = torch.ones(acts.shape[:2], dtype=torch.bool) if keep is None else torch.as_tensor(keep)
     before = None if block is None else trace.acts[block]

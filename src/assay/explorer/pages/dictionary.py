@@ -44,7 +44,6 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     view = _View(index, query)
     if "column" in query:
         return Moved(query_args.link(path, view.state()))
-    view.page = min(view.page, 1 + max(0, index.count(view.where) - 1) // ROWS)
     table = index.features(
         where=view.where,
         order=view.sort,
@@ -52,9 +51,9 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
+    view.page = min(view.page, 1 + max(0, table.total - 1) // ROWS)
     summary = {**index.summary, **names.legible(index)}
     start = dict(index.start)
-    helps = index.columns(("importance_low",))["importance_low"][list(start)] > 0
     values = {
         "address": entry.address,
         "about": index.about,
@@ -82,7 +81,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
-            "helping": int(helps.sum()),
+            **_counts(index),
             **_drawn(index),
             "asked": bool(query),
             "columns": columns,
@@ -109,6 +108,21 @@ def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str,
     ]
 
 
+def _counts(index: Index) -> dict[str, int]:
+    """Count, among the features to start with, those without a good name, and those with one that
+    help by ablation or are shown as they were ablated; and of all that were ablated those with
+    one."""
+    low, is_named = index.glances["importance_low"], names.good(index)
+    reliable = index.about.reliable
+    shown = [k for k, _ in index.start if is_named[k]]
+    return {
+        "unnamed": len(index.start) - len(shown),
+        "helping": int((low[shown] > 0).sum()),
+        "measured": int(((low[shown] > 0) | (np.isfinite(low[shown]) & (not reliable))).sum()),
+        "named_ablated": int((is_named & np.isfinite(low)).sum()),
+    }
+
+
 @lru_cache(8)
 def _drawn(index: Index) -> dict[str, Any]:
     """The strongest context of each feature to start with, shaded, and the token there that its
@@ -119,7 +133,7 @@ def _drawn(index: Index) -> dict[str, Any]:
         feature = index.feature(k)
         strongest = next((c for c in feature.contexts if c.kind == "top"), None)
         if strongest is not None:
-            maximum, doubted = float(index.maxima[k]), index.about.unreliable
+            maximum, doubted = float(index.maxima[k]), not index.about.reliable
             lines[k] = shading.line(strongest, maximum, doubted).tokens
             if (more := uncovered(feature, name, strongest)) is not None:
                 also[k] = more
@@ -146,8 +160,7 @@ class _View:
         about = index.about
         names = list(SORTED)
         self.index, self.where = index, query_args.conditions(query)
-        # of all features before of some
-        self.first_order = about.gradients and not about.unreliable
+        self.first_order = about.reliable  # of all features before of some
         measured = "importance" if about.ablated else "density"
         worth = "gradient_total" if self.first_order else measured
         self.sort = query_args.choice(query, "sort", names, worth)

@@ -121,10 +121,12 @@ def _page(
         "seeds": _seeds(n, index),
         **asked,
     }
-    drawings = _draw_feature(feature, index) | {"will_ablate": growing and growing.ablate}
+    drawings = _draw_feature(feature, index) | {
+        "will_ablate": growing and growing.ablate and growing.lacks != "baselines"
+    }
     if (user_text := asked["own"]) is not None:
         maximum = max(n["maximum"] or 0.0, *user_text.activations)
-        effects = None if index.about.unreliable else user_text.effects
+        effects = user_text.effects if index.about.reliable else None
         drawings["own_tokens"] = shading.tokens(
             user_text.tokens, user_text.activations, effects, maximum
         )
@@ -286,7 +288,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     """What the template draws from the values: figures, shaded contexts, widths of bars."""
     n = feature.numbers
     maximum = n["maximum"] or 0.0
-    doubted = index.about.unreliable
+    doubted = not index.about.reliable
     top = [shading.line(c, maximum, doubted) for c in feature.contexts if c.kind == "top"]
     edges = [maximum * i / BINS for i in range(BINS + 1)]
     measured = n["importance"] is not None and n["importance_low"] is not None

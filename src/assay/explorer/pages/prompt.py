@@ -380,6 +380,6 @@ def usual_effect(index: Index, feature: int) -> float | None:
     gives it; None where it is unknown or not clearly different from 0."""
     for begins, column in (("importance", "importance"), ("gradient", "gradient_active")):
         low, high = (index.glances[f"{begins}_{end}"][feature] for end in ("low", "high"))
-        if not np.isnan(low) and not (begins == "gradient" and index.about.unreliable):
+        if not np.isnan(low) and (begins == "importance" or index.about.reliable):
             return None if low <= 0 <= high else float(index.glances[column][feature])
     return None

@@ -152,11 +152,13 @@ def _by_token(
         shown["note"] = f"No feature has a token “{text}” itself among its ten most {by}."
     if is_other:
         how = "contains it" if _match(word, text) else "differs in capitals"
-        found = any(each["total"] for each in shown["lists"])
-        said = (
-            "The list below is of {}, which {}." if found else "{}, which {}, is not listed either."
-        )
-        shown["note"] += f" {said.format(f'“{word.strip()}”', how)}"
+        other = f"“{word.strip()}”, which {how},"
+        if any(each["total"] for each in shown["lists"]):
+            shown["note"] += f" The list below is of {other.rstrip(',')}."
+        elif shown["listed"] or not _match(word, text):
+            shown["note"] += f" {other} is not listed either."
+        else:
+            shown["note"] += " No token that contains it has features listed."
     if by == "token" and not any(each["total"] for each in shown["lists"]):
         shown |= _elsewhere(index, base, asked, same)
     return shown
@@ -226,17 +228,18 @@ def _match(token: str, text: str) -> int:
 
 def _usual(tokens: Sequence[Mapping[str, Any]], text: str) -> int:
     """The token that is meant: of those that are the text in any case, with a space or without, one
-    with features, spelt as typed, with the most; else the first that contains the text and has
-    features; −1: none."""
+    with features, in the case as typed, with a space that was typed, with the most; else the first
+    that contains the text and has features; −1: none."""
     same = [row for row in tokens if not _match(row["text"], text)]
     listed = [row for row in tokens if row["features"]] or tokens
     meant = max(
         same,
         key=lambda row: (
             row["features"] > 0,
-            row["text"] == text,
             row["text"].strip() == text.strip(),
+            row["text"] == text != text.lstrip(),
             row["features"],
+            row["text"] == text,
             row["count"],
         ),
         default=listed[0] if listed else {"token": -1},
@@ -298,8 +301,8 @@ def _list(
         for row, (k, name) in zip(listing.rows, name_of.items(), strict=True)
     ]
     after, before = offset + ROWS, max(0, offset - ROWS)
-    first_order = index.about.gradients and not index.about.unreliable
-    worth = "gradient_active" if first_order else "importance"  # of all features before of some
+    # of all features before of some
+    worth = "gradient_active" if index.about.reliable else "importance"
     columns = (worth if name == "importance" else name for name in COLUMNS[by])
     return {
         "by": by,

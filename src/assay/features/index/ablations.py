@@ -15,7 +15,8 @@ from assay.core.heavy import scipy, torch
 from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.features.importance import finish, importance_sums
-from assay.features.index.blocks import LEAST
+from assay.features.index import names, relations
+from assay.features.index.blocks import LEAST, Text, by_token
 from assay.features.index.firings import CELLS, Block, Firings, Place
 
 STEP = 4
@@ -30,8 +31,7 @@ class Sample:
 
     tokens: Int[np.ndarray, "w s"]
     document: Int[np.ndarray, " w"]
-    kept: Sequence[Bool[np.ndarray, "v s"]]
-    """One array a shard."""
+    kept: Bool[np.ndarray, "w s"]
 
 
 def ablate(
@@ -46,7 +46,8 @@ def ablate(
     """Take out `count` features, each on the first `windows` windows in which it is on; columns of
     `features`, and numbers for `About`.
 
-    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of
+    The features are evenly spaced along the logarithm of how often they fire: those that have a
+    good name, and others only where these are too few. `tick` hears of
     windows, each as often as the model reads it. What is done is kept in the folder `parts` a few
     windows at a time, and gone on with from there after a kill.
 
@@ -58,7 +59,7 @@ def ablate(
     if not len(chosen):
         return None, {"ablated": 0}
     used = np.flatnonzero(window_mask.any(0))
-    tokens, keep_mask = sample.tokens[used], np.concatenate(list(sample.kept))[used]
+    tokens, keep_mask = sample.tokens[used], sample.kept[used]
     _, document = np.unique(sample.document[used], return_inverse=True)
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
@@ -132,14 +133,14 @@ def rise(
     What is done is kept in the folder `parts`, as in `ablate`.
     """
     count = min(windows, len(sample.tokens))
-    keep_mask, sums = np.concatenate(list(sample.kept)), list[Arrays]()
+    sums: list[Arrays] = []
     for a in range(0, count, STEP):
         chunk = slice(a, min(a + STEP, count))
 
         def spliced(chunk: slice = chunk) -> Arrays:
             ids, keep = (
                 torch.from_numpy(sample.tokens[chunk].astype(np.int64)),
-                torch.from_numpy(keep_mask[chunk]),
+                torch.from_numpy(sample.kept[chunk]),
             )
             passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
             inputs = passage.acts if passage.inputs is None else passage.inputs
@@ -164,28 +165,19 @@ def _density(firings: Firings, width: int) -> np.ndarray:
 def _chosen(
     firings: Firings, width: int, count: int, windows: int, sample: Sample
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features evenly spaced among those that fire in enough documents, by how often; and the
-    windows of each, [feature, window]."""
-    length = sample.tokens.shape[1]
-    parts = []
-    start = 0
-    for shard, keep_mask in zip(firings.shards, sample.kept, strict=True):
-        feature, row = np.load(shard / "feature.npy"), np.load(shard / "row.npy")
-        pairs = np.unique(
-            feature.astype(np.int64) * len(keep_mask) + row.astype(np.int64) // length
-        )
-        parts.append((pairs // len(keep_mask), pairs % len(keep_mask) + start))
-        start += len(keep_mask)
-    feature, window = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.lexsort((window, feature))
-    feature, window = feature[order], window[order]
+    """Features evenly spaced by how often they fire, among those that fire in enough documents: as
+    far as there are such, those with a good name; and the windows of each, [feature, window]."""
+    feature, window, is_named = _fired(firings, width)
     document_keys = np.unique(feature * (int(sample.document.max()) + 1) + sample.document[window])
     documents = np.bincount(document_keys // (int(sample.document.max()) + 1), minlength=width)
     density = _density(firings, width)
     able = np.flatnonzero(documents >= max(1, min(LEAST, documents.max(initial=0))))
     if not len(able) or not count:
         return np.zeros(0, np.int64), np.zeros((0, len(sample.tokens)), bool)
-    chosen = np.unique(_spaced(able, np.log(density[able]), count))
+    named, rest = able[is_named[able]], able[~is_named[able]]
+    chosen = _spaced(named, np.log(density[named]), count)
+    more = _spaced(rest, np.log(density[rest]), count - len(chosen))
+    chosen = np.unique(np.concatenate([chosen, more]))
     window_mask = np.zeros((len(chosen), len(sample.tokens)), bool)
     for i, k in enumerate(chosen):
         a, b = np.searchsorted(feature, [k, k + 1])
@@ -200,6 +192,22 @@ def _chosen(
     return chosen, window_mask
 
 
+def _fired(firings: Firings, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every feature with each window in which it is on; and which features have tokens as a name
+    that can be relied on, and are not on everywhere."""
+    counts = np.bincount(firings.tokens[firings.kept])
+    text, tables, pairs = Text(firings.tokens, firings.document, firings.kept, counts), [], []
+    windows, length = firings.tokens.shape
+    for first, end in firings.blocks(width):
+        block = firings.block(first, end)
+        tables.append(by_token(block, first, end - first, text)[0])
+        pairs.append(np.unique(block.feature.astype(np.int64) * windows + block.row // length))
+    times = firings.counts(width)
+    score, _ = names.rules(relations.concatenate_tables(tables), times)
+    frequent = (times >= names.FEWEST) & (times <= names.COMMON * text.rows)
+    return *np.divmod(np.concatenate(pairs), windows), frequent & (score >= names.LEGIBLE)
+
+
 def _spaced(numbers: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
     """So many of the numbers, evenly spaced along `positions`: the nearest to each mark that is
     still free."""
@@ -211,7 +219,7 @@ def _spaced(numbers: np.ndarray, positions: np.ndarray, count: int) -> np.ndarra
     for mark in np.linspace(positions.min(), positions.max(), count):
         i = int(np.argmin(np.abs(positions[free] - mark)))
         picks.append(free.pop(i))
-    return numbers[np.array(picks)]
+    return numbers[np.array(picks, int)]
 
 
 def _columns(sums: dict[str, np.ndarray], density: np.ndarray) -> Arrays:

@@ -124,13 +124,15 @@ class About:
     def agreement_interval(self) -> tuple[float, float]:
         """The 95% interval of `agreement`, −1 to 1 where it cannot be known.
 
-        Formula: tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))), n features
+        Formula: tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))), n features; 1 counts as half the way
+            to the next smaller value that ρ can have, 1 − 6 / (n³ − n), and −1 likewise
         Source: Bonett & Wright 2000, Psychometrika 65
         """
         if self.agreement is None or self.ablated <= 3:
             return -1.0, 1.0
         half = 1.96 * math.sqrt((1 + self.agreement**2 / 2) / (self.ablated - 3))
-        middle = math.atanh(max(-1 + 1e-9, min(1 - 1e-9, self.agreement)))
+        most = 1 - 6 / (self.ablated**3 - self.ablated)
+        middle = math.atanh(max(-most, min(most, self.agreement)))
         return math.tanh(middle - half), math.tanh(middle + half)
 
     @property

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,6 @@ from assay.features.index.firings import Firings
 from assay.features.index.schema import BINS, MATCHED, RANKS
 
 Arrays = dict[str, np.ndarray]
-WIDTH = 2048
-"""Features in a block."""
-FIRINGS = 8_000_000
-"""Firings in a block, about, so that memory does not grow with the text."""
 LOGITS = 128 * 49_152
 """Logits of features that are made at once; ranks and histograms take several times as much."""
 TABLES = ("features", "contexts", "logits", "neighbours", "feature_tokens")
@@ -66,7 +61,7 @@ def build(
     firings = Firings.of(shards)
     whole = _Whole(firings, _text(firings, vocabulary), directions, ablated)
     width, parts = len(directions.decoder), folder / "parts"
-    for number, (first, end) in enumerate(pairwise(_edges(firings, width))):
+    for number, (first, end) in enumerate(firings.blocks(width)):
         if not schema.has_part(parts, "features", number):  # written last of a block's
             whole.write_block(parts, number, first, end)
         tick(end, width)
@@ -107,17 +102,6 @@ def _text(firings: Firings, vocabulary: int) -> Text:
         )
     counts = np.bincount(firings.tokens[firings.kept], minlength=vocabulary)
     return Text(firings.tokens, firings.document, firings.kept, counts)
-
-
-def _edges(firings: Firings, width: int) -> list[int]:
-    """Where blocks begin and end: at most `WIDTH` features and `FIRINGS` firings, or one feature
-    that fires more often."""
-    starts = np.concatenate([[0], np.cumsum(firings.counts(width))])
-    ends = [0]
-    while (first := ends[-1]) < width:
-        reach = int(np.searchsorted(starts, starts[first] + FIRINGS, "right")) - 1
-        ends.append(min(max(reach, first + 1), first + WIDTH, width))
-    return ends
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,11 @@ from assay.features.effects import loss_gradient, of_one_unit
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
+WIDTH = 2048
+"""Features in a block."""
+FIRINGS = 8_000_000
+"""Firings in a block, about, so that memory does not grow with the text."""
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -143,6 +148,16 @@ class Firings:
     def _starts(self) -> list[int]:
         sizes = [tokens.size for tokens in self._tokens]
         return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int).tolist()
+
+    def blocks(self, width: int) -> Iterator[tuple[int, int]]:
+        """Where blocks begin and end: at most `WIDTH` features and `FIRINGS` firings, or one
+        feature that fires more often."""
+        starts = np.concatenate([[0], np.cumsum(self.counts(width))])
+        end = 0
+        while (first := end) < width:
+            reach = int(np.searchsorted(starts, starts[first] + FIRINGS, "right")) - 1
+            end = min(max(reach, first + 1), first + WIDTH, width)
+            yield first, end
 
     def block(self, first: int, end: int) -> Block:
         """The firings of features `first` to `end` − 1."""

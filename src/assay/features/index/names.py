@@ -40,7 +40,7 @@ LARGEST = 2**22
 class Name:
     """What a feature is about. `kind` is rule (it fires on these tokens), promoted (it is on where
     one of these comes next), given (words of a person or a language model), few (it fires too few
-    times for a name, as its words say), or empty: it never fires."""
+    times for a name: on these tokens as often as its words say), or empty: it never fires."""
 
     kind: str
     tokens: tuple[str, ...] = ()
@@ -94,6 +94,12 @@ class Names:
         """F1 of the better one."""
         return np.maximum(self.rule, self.promoted)
 
+    @property
+    def known(self) -> Float[np.ndarray, " f"]:
+        """F1 of the name; 0 for a feature that fires too few times for one."""
+        score = np.where(self.promoted < MIXED, self.rule, self.score)
+        return np.where(self.firings < FIRINGS_PER_TOKEN, 0.0, score)
+
 
 class _Index(Protocol):
     """What names are made from: an index as its reader opens it, which in turn gives names."""
@@ -120,12 +126,20 @@ def names(index: _Index) -> Names:
     """
     firings = index.columns(("firings",))["firings"]
     table = index.arrays("SELECT feature, rank, firings, recall FROM feature_tokens")
+    rule, size = rules(table, firings)
+    return Names(rule, size, *_promoted(index, firings), firings)
+
+
+def rules(
+    table: Mapping[str, np.ndarray], firings: Float[np.ndarray, " f"]
+) -> tuple[Float[np.ndarray, " f"], Int[np.ndarray, " f"]]:
+    """Score a rule of every feature, and say of how many tokens, from the tokens that each fires
+    on most."""
     hits, places = np.zeros((2, len(firings), COMPANIONS))
     cells = table["feature"], table["rank"]
     hits[cells], places[cells] = table["firings"], table["firings"] / table["recall"]
     f1 = _f1(hits.cumsum(1), places.cumsum(1), firings[:, None])
-    rule, size = _fewest(f1[:, :MOST], firings)
-    return Names(rule, size, *_promoted(index, firings), firings)
+    return _fewest(f1[:, :MOST], firings)
 
 
 def _promoted(
@@ -213,24 +227,23 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
 def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     """Choose the features to look at first, each with how many twins it hides.
 
-    If ablations do not support the first-order estimates, those that help by ablation come first,
-    whatever their names. The others are of those whose name can be relied on and, if there are any,
-    that are not on everywhere: by the lower end of the first-order importance, or else those that
-    write most where they are on (mean activation times length of the decoder row). Of several of
-    these whose names begin with one token, the first.
+    They are of those whose name can be relied on and, if there are any, that are not on everywhere:
+    first those that help by ablation, then those of the largest first-order importance (by its
+    lower end), if ablations support such estimates. Else the others that were ablated follow, and
+    then those that write most where they are on (mean activation times length of the decoder row).
+    Last, if there is room, are those that help and have no good name. Of several whose names begin
+    with one token, the first, and those that help.
     """
     c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
-    reliable = index.about.gradients and index.about.reliable
+    reliable = index.about.reliable
     worth = c["gradient_low"] if reliable else c["mean"] * c["decoder_norm"]
-    legible = (index.all_names.score >= LEGIBLE) | np.isin(
-        np.arange(len(worth)), list(index.given_names)
-    )
-    is_known = legible & (c["firings"] >= FEWEST)
+    is_known = good(index)
     rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
-    helps = (c["importance_low"] > 0) & (not reliable)
-    worth = np.where(rare if rare.any() else is_known, worth, np.nan)
-    worth = np.where(helps, c["importance_low"], worth)
-    order = np.lexsort((-worth, ~helps))[: int(np.isfinite(worth).sum())]
+    helps = c["importance_low"] > 0
+    is_good = rare if rare.any() else is_known
+    worth = np.where(helps, c["importance_low"], np.where(is_good, worth, np.nan))
+    unmeasured = np.isnan(c["importance_low"]) | reliable
+    order = np.lexsort((-worth, unmeasured, ~helps, ~is_good))[: int(np.isfinite(worth).sum())]
     unit = decoder_rows(index.folder).astype(np.float32)
     chosen: list[tuple[int, int]] = []
     hidden: set[int] = set()
@@ -246,6 +259,13 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
             used.add(words)
             chosen.append((k, len(similar)))
     return tuple(chosen)
+
+
+def good(index: _Index) -> Bool[np.ndarray, " f"]:
+    """Tell which features have a name that can be relied on, or that was given."""
+    score, firings = index.all_names.score, index.all_names.firings
+    is_given = np.isin(np.arange(len(score)), list(index.given_names))
+    return ((score >= LEGIBLE) | is_given) & (firings >= FEWEST)
 
 
 def legible(index: _Index) -> dict[str, int]:
@@ -285,8 +305,10 @@ def named(
         if k in by_hand or not tokens[k]:
             return by_hand.get(k, Name(""))
         if (count := int(names.firings[k])) < FIRINGS_PER_TOKEN:
-            times = "once" if count == 1 else f"{count} times"
-            return Name("few", words=f"fires {times}: too few for a name")
+            often = [i for i, share in enumerate(shares[k]) if share == shares[k][0]][:MOST]
+            on = round(count * sum(shares[k][i] for i in often))
+            words_of_few = "once" if count == 1 else f"{on} of {count} times"
+            return Name("few", tuple(words[tokens[k][i]] for i in often), words_of_few)
         score, share = float(names.promoted[k]), float(names.before[k])
         if score > names.rule[k] and score >= MIXED:
             return Name("promoted", tuple(words[t] for t in names.following[k]), "", score, share)

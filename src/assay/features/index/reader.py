@@ -149,12 +149,6 @@ class Index(_Tables):
             if columns[0].name == "feature"
         }
 
-    def count(self, where: Sequence[Condition] = ()) -> int:
-        """Count the features that meet conditions. Raises: DataError for a column that is not there
-        or a bound that is no number."""
-        clause, values = filtering(where)
-        return int(self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"])
-
     def features(
         self,
         *,
@@ -164,23 +158,33 @@ class Index(_Tables):
         offset: int = 0,
         limit: int = 50,
     ) -> Page:
-        """One page of the table of features, sorted by a column, nulls last, ties by feature.
+        """One page of the table of features, sorted by a column, ties by feature; last those
+        without a number there, by the F1 of their names and then by density. The last page is
+        given for an offset beyond it.
 
         Raises: DataError for a column that is not there or a bound that is no number.
         """
         if order not in SORTED:
             raise DataError(f"no column {order!r} to sort by; {nearest(order, list(SORTED))}")
         clause, values = filtering(where)
-        total = self.count(where)
         way = "DESC" if descending else "ASC"
-        columns = ", ".join(f'"{name}"' for name in SORTED)
+        found = self.arrays(
+            f'SELECT feature, "{order}" IS NULL AS unknown FROM features{clause} '
+            f'ORDER BY "{order}" {way} NULLS LAST, feature',
+            values,
+        )
+        numbers, unknown = found["feature"], found["unknown"]
+        rest = numbers[unknown]
+        by_name = np.lexsort((-self.glances["density"][rest], -self.all_names.known[rest]))
+        numbers = np.concatenate([numbers[~unknown], rest[by_name]]).tolist()
+        offset = min(offset, max(0, len(numbers) - 1) // limit * limit)
+        columns, page = ", ".join(f'"{name}"' for name in SORTED), numbers[offset : offset + limit]
         rows = self.query(
             f"SELECT {columns}, (SELECT text FROM tokens t WHERE t.token = f.token) AS token_text "
-            f"FROM features f{clause} "
-            f'ORDER BY "{order}" {way} NULLS LAST, feature LIMIT ? OFFSET ?',
-            [*values, limit, offset],
+            f"FROM features f WHERE feature IN ({', '.join(map(str, page)) or 'NULL'})"
         )
-        return Page(tuple(rows), total)
+        rows.sort(key=lambda row: page.index(row["feature"]))
+        return Page(tuple(rows), len(numbers))
 
     def feature(self, number: int) -> Feature:
         """Everything about one feature. Raises: DataError for one that is not there."""
