@@ -10,7 +10,8 @@ from assay.cli.main import main
 
 TABLE = Path(__file__).parents[2] / "examples/results.csv"
 CLAIM = ["judge", str(TABLE), "--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed"]
-CLAIM += ["--unit", "document", "--control", "relu-again", "--scope", "toy numbers", "--no-ledger"]
+CLAIM += ["--unit", "document", "--control", "relu-again", "--about", "gated"]
+CLAIM += ["--scope", "toy numbers", "--no-ledger"]
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ class OwnTables(Opening):
         rows: Rows,
         claim: Line,
         control: Names = (),
+        about: Name = "",
         unit: Names = ("seed",),
         planted: Names = (),
         also: Names = (),
@@ -48,6 +49,8 @@ class OwnTables(Opening):
                 threshold.
             control: Arms of the table for which it must come out false, and could come out
                 true; without one dealt, the same rows with their labels dealt out.
+            about: The arm that controls replace, of several in the claim; needed only if the
+                outcome depends on it.
             unit: Columns over whose levels you generalise: seed, document. At least six levels
                 each.
             planted: Arms with a planted effect, for which it must hold.
@@ -66,6 +69,7 @@ class OwnTables(Opening):
                 claim=claim,
                 unit=unit,
                 control=control,
+                about=about,
                 must_hold=planted,
                 also=also,
                 unlearned=unlearned,

@@ -287,7 +287,7 @@ def _rank(note: str) -> int:
 
 
 _ARGUMENT = re.compile(
-    r"""\b(unit|fixed|also|control|violation|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
+    r"""\b(unit|fixed|about|also|control|violation|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
 )
 
 

@@ -115,7 +115,8 @@ class Control:
     """Of a control whose interval shows how it comes out, though it has too few units for a
     verdict: "15 pairs; a verdict needs 20"."""
     place: str = ""
-    """Where it makes the change, if that is at another layer: "blocks 13, 14, 29"."""
+    """Where it makes the change, if that is at another layer, "blocks 13, 14, 29"; of a table, "in
+    place of gated"."""
 
     @property
     def named(self) -> str:
@@ -398,7 +399,7 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
     places = {m[1]: m[2] for m in map(PLACED.search, data.notes) if m}
 
     def placed(r: Row) -> Row:
-        made = (replace(c, place=places.get(c.arm, "")) for c in r.controls)
+        made = (replace(c, place=places.get(c.arm, c.place)) for c in r.controls)
         return replace(r, controls=tuple(made))
 
     every = [placed(row(s)) for s in data.statements]
@@ -511,7 +512,8 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
     words, none = mirrors or words, bool(mirrors)
-    return Control(arm, outcome, *numbers, role, off, level, words, none, few)
+    place = f"in place of {claim.replaced}" if claim and claim.replaced and role in ROLES else ""
+    return Control(arm, outcome, *numbers, role, off, level, words, none, few, place)
 
 
 def _seen(v: Verdict) -> tuple[str, str]:
