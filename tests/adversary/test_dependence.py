@@ -448,7 +448,7 @@ def test_the_headline_says_what_would_change_the_outcome():
         "about": "mine",
     }
     judged = assay.judge(rows, **ask)
-    would_be = "with it the outcome would be undecided: keep one of each set"
+    would_be = "and the outcome would be undecided: keep one of each set"
     assert judged.outcome == "holds" and judged.notes[-1].endswith(would_be)
     assert judged.unless == "the 32 units are about 4 sets of 8 similar ones"
     assert f"holds, unless {judged.unless}" in repr(judged)
@@ -501,16 +501,17 @@ def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_othe
         }
     )
     for threshold, outcome, after in (
-        (0.5, "holds", "which was judged; the outcome stays the same"),
-        (1.5, "fails", "which was judged; the outcome stays the same"),
+        (0.5, "holds", "and the outcome would be the same"),
+        (1.5, "fails", "and the outcome would be the same"),
         (0.95, "undecided", "], with which the claim would hold"),
-        (float(x.mean()), "undecided", "which was judged; the outcome stays the same"),
-        (-0.5, "unspecific", "which was judged; the outcome stays the same"),
+        (float(x.mean()), "undecided", "and the outcome would be the same"),
+        (-0.5, "unspecific", "and the outcome would be the same"),
     ):
         judged = assay.judge(rows, claim=f"main.x > {threshold}", unit="task", control="ctl")
         (line,) = (n for n in judged.notes if "8 sessions" in n)
         assert judged.outcome == outcome, threshold
-        assert "instead of " in line and line.endswith(after)
+        how = "is [" if "would hold" in after else "would be ["
+        assert f"the interval {how}" in line and line.endswith(after)
     words = explain_reason("grouped by content of text")
     assert "with rows with similar text as one unit" in words
 
@@ -526,7 +527,7 @@ def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_wou
     (of_claim,) = (n for n in assay.judge(three, **ask).notes if "3 templates" in n)
     number = assay.estimate(three, value="mine.loss - old.loss", unit="unit")
     (line,) = number.notes
-    assert of_claim.startswith(line.removesuffix("the one above"))
+    assert of_claim.startswith(line.replace("interval would be [", "interval is ["))
     free = table("independent", 0.08, 3, HONEST)
     assert assay.estimate(free, value="mine.loss - old.loss", unit="unit").notes == ()
     near = table("x", 0.1, 3, {"x": (copies(4, 6, (0.0005, 0.0006)), {})})

@@ -510,7 +510,7 @@ def _weigh(
     without = Limits(judgement.low, judgement.high) if against else NONE
     reported = [replace(g, without=without) for g in reported]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
-    judgement = _about_groups(judgement, reported)
+    judgement = _about_groups(judgement, reported, against)
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
         return structs.replace(judgement, unless=unless), lines
@@ -574,11 +574,17 @@ def _these(grouping: dependence.Grouping) -> str:
     return " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
 
 
-def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping]) -> Judged:
-    """Name in the scope the first groups with which the outcome would be another."""
+def _about_groups(
+    judgement: Judged,
+    reported: Sequence[dependence.Grouping],
+    against: Sequence[dependence.Grouping],
+) -> Judged:
+    """Name in the scope the first groups with which the outcome would be another: those that a
+    verdict is limited to, or that leave it undecided as it is about others, too."""
     for grouping in reported:
         if grouping.counts and grouping.changes != dependence.UNCHANGED:
-            scope = f"{judgement.scope}; of these {_these(grouping)}"
+            only = "not only " * bool(against)
+            scope = f"{judgement.scope}; {only}of these {_these(grouping)}"
             return structs.replace(judgement, scope=scope)
     return judgement
 
@@ -620,7 +626,7 @@ def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> 
         return True, dependence.UNCHANGED
     if judgement.outcome in ("holds", "fails") and grouping.decides:
         return False, f"with which the claim would {judgement.outcome.removesuffix('s')}"
-    return False, f"which was judged; with it the outcome would be {outcome}: {grouping.todo}"
+    return False, f"and the outcome would be {outcome}: {grouping.todo}"
 
 
 def _missing(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL, Experiment
+from assay.core.nouns import counted
 from assay.core.results import Judged
 from assay.lab import verifying
 from assay.lab.plan.preset import Preset
@@ -17,6 +21,24 @@ from assay.verbs.parts import Line, Table, written
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 from assay.verbs.verify_file import CHECK, REGISTRATION, Frozen, of_file
 
+One: TypeAlias = Compared | Written | Reproduction | CheckedBundle | Frozen | Judged
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of a name among several."""
+
+    name: str
+    error: str | None
+    result: One | None
+
+
+@dataclass(frozen=True)
+class AllVerified:
+    """What became of each of several names, in their order."""
+
+    verified: tuple[Verified, ...]
+
 
 @verb(
     "where a result differs from its record, or a bundle from what it states; or the record written"
@@ -24,7 +46,7 @@ from assay.verbs.verify_file import CHECK, REGISTRATION, Frozen, of_file
 def command(
     name: str,
     /,
-    *,
+    *more: str,
     rerun: Flag = False,
     record: Flag = False,
     authority: Path | None = None,
@@ -32,9 +54,9 @@ def command(
     place: Place = HERE,
     machine: Machine = CPU,
     door: Door,
-) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen | Judged]:
+) -> Answer[One | AllVerified]:
     """Compare a result with its committed record, judge a bundle or a saved check again, or check a
-    frozen study. Exits with 1 if anything differs.
+    frozen study. Exits with 1 if anything differs, and with 2 if a file cannot be read.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 
@@ -44,6 +66,8 @@ def command(
         The name of an experiment, or the path of its file; catalogue for every record; a bundle (a
         zip or its folder); a frozen study (a .prereg.json file); or what `assay.check` or
         `assay judge --save` wrote (an .assay file).
+    more
+        Further names or files, which are verified one after another.
     rerun
         Run the experiment from an empty store first, and compare that.
     record
@@ -62,6 +86,47 @@ def command(
         raise AssayError(
             "--record writes what is stored, and --rerun stores nothing; leave one out"
         )
+
+    def of(name: str) -> Answer[One]:
+        return _of_one(name, authority, choice, place, machine, door, rerun=rerun, record=record)
+
+    return of_several((name, *more), of, door) if more else of(name)
+
+
+def of_several(
+    names: Sequence[str], of: Callable[[str], Answer[One]], door: Door
+) -> Answer[AllVerified]:
+    """Verify each of several names; where one cannot be read, the others are verified all the same.
+    The exit code is that of the worst."""
+    verified, codes = list[Verified](), dict[str, int]()
+    for name in dict.fromkeys(names):
+        try:
+            answer = of(name)
+            verified.append(Verified(name, None, answer.result))
+            codes[name] = answer.code
+            if not door.json:
+                door.answer(replace(answer, words=[Line(f"{name}:"), *answer.words, ""]))
+        except AssayError as e:
+            verified.append(Verified(name, str(e), None))
+            codes[name] = e.exit_code
+            door.aside(f"{name}: {' '.join(str(e).split())}")
+    wrong = [name for name, code in codes.items() if code]
+    differ = f"{len(wrong)} of {counted(len(codes), 'name')} differ or cannot be read: "
+    last = differ + ", ".join(wrong) if wrong else f"None of the {counted(len(codes), 'name')} differs."
+    return Answer(AllVerified(tuple(verified)), [last], max(codes.values()))
+
+
+def _of_one(
+    name: str,
+    authority: Path | None,
+    choice: Choice,
+    place: Place,
+    machine: Machine,
+    door: Door,
+    *,
+    rerun: bool,
+    record: bool,
+) -> Answer[One]:
     if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
         if rerun or record or choice != DEFAULT:
             options = "--rerun, --record, --preset and --set"
