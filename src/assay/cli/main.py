@@ -156,8 +156,7 @@ def main(words: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt:
         return refuse(
-            (f"interrupted; what is finished is stored; to resume: assay {shlex.join(words)}"),
-            130,
+            (f"interrupted; what is finished is stored; to resume: assay {shlex.join(words)}"), 130
         )
 
 

@@ -278,8 +278,8 @@ def judge(
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     question = _question(rows, source, parsed, units, roles, arm_column, about=about)
     facts = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
-    of = partial(_judged, roles=roles, bounds=bounds, facts=facts, level=level, scope=scope)
-    of = partial(of, tested=tested, copies=copies, distinct=distinct)
+    of = partial(_judged, roles=roles, bounds=bounds, facts=facts, copies=copies, level=level)
+    of = partial(of, scope=scope, tested=tested, distinct=distinct)
     mains = question.compared if question.is_open else (question.main,)
     readings = {arm: of(replace(question, main=arm)) for arm in mains}
     if len({judged.outcome for judged in readings.values()}) > 1:
@@ -306,11 +306,8 @@ def _judged(
     roles: _Roles,
     bounds: tuple[float, float] | None,
     facts: Mapping[str, Any],
-    level: float,
-    scope: str,
-    tested: int,
     copies: bool,
-    distinct: bool,
+    **how: Any,
 ) -> Judged:
     """The verdict if the claim is about the main arm of the question. Raises: DataError,
     ClaimError."""
@@ -323,8 +320,7 @@ def _judged(
     roles, control_notes = _with_controls(question, roles, arms, empty)
     statement = replace(_statement(question, roles, bounds, independent), **facts)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
-    decide = partial(_decide, question, level=level, scope=scope, independent=independent)
-    decide = partial(decide, tested=tested, distinct=distinct)
+    decide: Callable[..., Any] = partial(_decide, question, independent=independent, **how)
     judgement, tied, moved = decide(statement, arms)
     if control_notes and _is_true_of_nothing(parsed, empty, judgement):
         del arms[roles.controls[0]]
@@ -334,9 +330,8 @@ def _judged(
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
     if not tied:
-        judgement, shared = _weigh(
-            question, roles, judgement, arms, level, copies=copies, distinct=distinct
-        )
+        given = {"copies": copies, "distinct": how["distinct"]}
+        judgement, shared = _weigh(question, roles, judgement, arms, how["level"], **given)
         later += shared
     later += _true_of_others(question, judgement)
     replaced = question.main if question.compared[1:] and not control_notes else ""

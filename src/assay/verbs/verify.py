@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -25,19 +25,10 @@ One: TypeAlias = Compared | Written | Reproduction | CheckedBundle | Frozen | Ju
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What became of a name among several."""
+class Several:
+    """What became of each of several names: a result, or why there is none."""
 
-    name: str
-    error: str | None
-    result: One | None
-
-
-@dataclass(frozen=True)
-class AllVerified:
-    """What became of each of several names, in their order."""
-
-    verified: tuple[Verified, ...]
+    verified: dict[str, One | str]
 
 
 @verb(
@@ -54,7 +45,7 @@ def command(
     place: Place = HERE,
     machine: Machine = CPU,
     door: Door,
-) -> Answer[One | AllVerified]:
+) -> Answer[One | Several]:
     """Compare a result with its committed record, judge a bundle or a saved check again, or check a
     frozen study. Exits with 1 if anything differs, and with 2 if a file cannot be read.
 
@@ -88,60 +79,44 @@ def command(
         )
 
     def of(name: str) -> Answer[One]:
-        return _of_one(name, authority, choice, place, machine, door, rerun=rerun, record=record)
+        if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
+            if rerun or record or choice != DEFAULT:
+                options = "--rerun, --record, --preset and --set"
+                raise AssayError(f"{options} go with the name of one experiment")
+            if name != ALL:
+                return of_file(Path(name), authority)
+            with door.bar("verify", "experiments") as bar:
+                return report(verifying.every(bar))
+        experiment, preset = choice.of(name)
+        if rerun:
+            return of_rerun(experiment, preset, machine, door)
+        if record:
+            record_file = verifying.write(place.lab(), experiment, preset)
+            return Answer(record_file, [Line(str(record_file.path))])
+        return report(verifying.compare(place.lab(), experiment, preset))
 
     return of_several((name, *more), of, door) if more else of(name)
 
 
 def of_several(
-    names: Sequence[str], of: Callable[[str], Answer[One]], door: Door
-) -> Answer[AllVerified]:
-    """Verify each of several names; where one cannot be read, the others are verified all the same.
-    The exit code is that of the worst."""
-    verified, codes = list[Verified](), dict[str, int]()
+    names: Iterable[str], of: Callable[[str], Answer[One]], door: Door
+) -> Answer[Several]:
+    """Verify each of several names, also those after one that cannot be read; the exit code is that
+    of the worst."""
+    verified, codes = dict[str, One | str](), dict[str, int]()
     for name in dict.fromkeys(names):
         try:
             answer = of(name)
-            verified.append(Verified(name, None, answer.result))
-            codes[name] = answer.code
+            verified[name], codes[name] = answer.result or "", answer.code
             if not door.json:
                 door.answer(replace(answer, words=[Line(f"{name}:"), *answer.words, ""]))
         except AssayError as e:
-            verified.append(Verified(name, str(e), None))
-            codes[name] = e.exit_code
+            verified[name], codes[name] = str(e), e.exit_code
             door.aside(f"{name}: {' '.join(str(e).split())}")
-    wrong = [name for name, code in codes.items() if code]
-    differ = f"{len(wrong)} of {counted(len(codes), 'name')} differ or cannot be read: "
-    last = differ + ", ".join(wrong) if wrong else f"None of the {counted(len(codes), 'name')} differs."
-    return Answer(AllVerified(tuple(verified)), [last], max(codes.values()))
-
-
-def _of_one(
-    name: str,
-    authority: Path | None,
-    choice: Choice,
-    place: Place,
-    machine: Machine,
-    door: Door,
-    *,
-    rerun: bool,
-    record: bool,
-) -> Answer[One]:
-    if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
-        if rerun or record or choice != DEFAULT:
-            options = "--rerun, --record, --preset and --set"
-            raise AssayError(f"{options} go with the name of one experiment")
-        if name != ALL:
-            return of_file(Path(name), authority)
-        with door.bar("verify", "experiments") as bar:
-            return report(verifying.every(bar))
-    experiment, preset = choice.of(name)
-    if rerun:
-        return of_rerun(experiment, preset, machine, door)
-    if record:
-        record_file = verifying.write(place.lab(), experiment, preset)
-        return Answer(record_file, [Line(str(record_file.path))])
-    return report(verifying.compare(place.lab(), experiment, preset))
+    wrong, every = [name for name, code in codes.items() if code], counted(len(codes), "name")
+    last = f"{len(wrong)} of {every} differ or cannot be read: {', '.join(wrong)}"
+    last = last if wrong else f"None of the {every} differs."
+    return Answer(Several(verified), [last], max(codes.values()))
 
 
 def report(compared: Compared) -> Answer[Compared]:
