@@ -22,7 +22,7 @@ from assay.agents import answers
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
-from assay.core.reasons import OUT_OF_REACH
+from assay.core.reasons import OUT_OF_REACH, STRADDLES
 from assay.core.results import Judged
 from assay.core.table import within
 from assay.report import tables
@@ -1166,6 +1166,27 @@ def test_other_arms_that_satisfy_a_comparison_are_named_with_the_place_that_they
     assert [n.endswith(", in place of full") for n in said["full"]] == [True]
     assert said[""] == [f'{said["full"][0]}; if it is about another arm, give about="cut"']
     assert said["cut"] == []
+
+
+@pytest.mark.parametrize(("threshold", "reason"), [(2.5, STRADDLES), (1.9, "grouped by template")])
+def test_where_prompts_share_templates_templates_decide_and_as_many_as_if_they_were_the_unit(
+    threshold, reason
+):
+    rng = np.random.default_rng(3)
+    of = rng.normal(0, 1.2, 12)
+    rows = pd.DataFrame(
+        {"arm": arm, "prompt": f"{t}-{k}", "template": f"t{t}", "x": x + rng.normal(0, 0.3)}
+        for arm, by in (("new", 2.9 + of), ("old", 0 * of))
+        for t, x in enumerate(by)
+        for k in range(5)
+    )
+    claim = f"new.x - old.x > {threshold}"
+    judged = assay.judge(rows, claim=claim, unit="prompt")
+    assert (judged.outcome, judged.reason) == ("undecided", reason)
+    by_template = assay.judge(rows, claim=claim, unit="template").price.text
+    assert re.fullmatch(r"about \d+ more templates, \d+ in all", by_template)
+    same = "more prompts of the same templates do not help, but"
+    assert judged.price.text.startswith(f"{same} {by_template}, probably would")
 
 
 def test_a_violation_stands_for_the_controls_of_a_claim_of_no_effect():

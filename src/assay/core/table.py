@@ -29,8 +29,9 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, shared_training
+from assay.core.intervals import FEWEST, FOLD, Statistic, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
+from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, Table, tabulate
 from assay.core.reasons import ANSWERS, GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
 from assay.core.results import Estimated, Judged, Price
@@ -506,14 +507,37 @@ def _weigh(
     reported = [replace(g, without=without) for g in reported]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported, against)
+    needed = partial(_groups_needed, claim, judgement, cells_of(question), level)
     if not against:
         unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
-        return structs.replace(judgement, unless=unless), lines
+        more = next(filter(None, map(needed, reported)), "") * (judgement.reason == STRADDLES)
+        price = Price(more) if more else judgement.price
+        return structs.replace(judgement, unless=unless, price=price), lines
     first = max(against, key=lambda g: g.carries)
     outcome_of = partial(judging.outcome_of, claim)
     decisive = _decisive(rows, cells_of(question), first, against, outcome_of, level)
     warning = "; ".join(filter(None, (judgement.warning, decisive)))
-    return _undecided(structs.replace(judgement, warning=warning), first), lines
+    return _undecided(structs.replace(judgement, warning=warning), first, needed(first)), lines
+
+
+def _groups_needed(
+    claim: Claim,
+    judgement: Judged,
+    cells: dependence.Cells,
+    level: float,
+    grouping: dependence.Grouping,
+) -> str:
+    """Say about how many more groups would decide a claim where more units of the same ones do not,
+    if one column names them; "" elsewhere, and if no number of groups would."""
+    (name, *others), (of, *_) = [*grouping.counts, ""], [*grouping.groups, None]
+    if of is None or others != [""] or " of " in name or len(cells.levels) > 1:
+        return ""
+    unit, values = next((unit, cells.values(unit)) for unit in cells.levels)
+    means = np.bincount(of, values[cells.places(unit)]) / np.bincount(of)
+    i = replace(interval({"x": means}, mean), estimate=judgement.estimate)
+    price = price_to_decide(replace(claim, units=(name,), bounds=None, natural=None), i, level)
+    same = f"more {plural(unit, 2)} of the same {plural(name, 2)} do not help"
+    return f"{same}, but {price.text}, probably would" if price.more else ""
 
 
 def _is_as_narrow(grouping: dependence.Grouping, than: Judged | Estimated) -> bool:
@@ -523,10 +547,10 @@ def _is_as_narrow(grouping: dependence.Grouping, than: Judged | Estimated) -> bo
     return grouping.name == dependence.ORDER and times < NOTICEABLE
 
 
-def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
+def _undecided(judgement: Judged, first: dependence.Grouping, needed: str) -> Judged:
     """The verdict where it would change with this grouping, and what would decide it."""
     is_group = first.name not in (SELECTION, dependence.ORDER) and not first.answers
-    more = "more rows of the same groups do not help: " * is_group
+    more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
