@@ -497,8 +497,8 @@ def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
     data = ResultData(verdicts=(judged,), notes=(note,))
     assert statements.below(data) == [f"note: {note.partition('; ')[0]}"]
     advice = Price(
-        "more prompts do not help: the interval is this wide because those that share a value "
-        "count as one unit, too (8 of a, 4 of b)"
+        "more prompts do not help, because those that share a value of b (4 values), or of 1 other "
+        "column, count as one unit, too"
     )
     explained = structs.replace(data, verdicts=(structs.replace(judged, price=advice),))
     assert statements.below(explained) == []

@@ -243,7 +243,7 @@ KINDS = (
     f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit",
 )
 """What the notes of each kind have, the kind first that a reader should know first."""
-COMBINED, EXPLAINED = " are combinations (", "those that share a value count as one unit"
+COMBINED, EXPLAINED = " are combinations (", "count as one unit, too"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
 """So many notes are seen at a glance; of more, those that are routine are not printed."""
