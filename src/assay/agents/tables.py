@@ -49,8 +49,7 @@ class OwnTables(Opening):
                 threshold.
             control: Arms of the table for which it must come out false, and could come out
                 true; without one dealt, the same rows with their labels dealt out.
-            about: The arm that controls replace, of several in the claim; needed only if the
-                outcome depends on it.
+            about: The arm that controls replace; needed only if the outcome depends on it.
             unit: Columns over whose levels you generalise: seed, document. At least six levels
                 each.
             planted: Arms with a planted effect, for which it must hold.

@@ -449,8 +449,7 @@ def _judge_arm(
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
-        price=(_price_of_groups(claim, data, i, alone, level) if reason == STRADDLES else None)
-        or price,
+        price=_price_of_groups(claim, data, i, alone, level, reason) or price,
         p=_p(claim, i),
         n=n,
         dropped=len(bad),
@@ -524,17 +523,17 @@ def _survivors(claim: Claim, name: str, arms: Arms) -> tuple[Others, Table, Any,
 
 
 def _price_of_groups(
-    claim: Claim, data: Table, i: Interval, alone: Interval, level: float
+    claim: Claim, data: Table, i: Interval, alone: Interval, level: float, reason: str
 ) -> Price | None:
     """What decides a claim that its groups leave undecided, since more units do not add groups:
-    None where the interval is hardly wider with groups as units."""
+    None for another reason, and where the interval is hardly wider with groups as units."""
 
     def width(unit: str, name: str) -> float:
         of = {unit: {name: claim.groups[unit][name]}}
         by = grouped(of, claim.units, claim.statistic, data, alone, level)
         return by.high - by.low
 
-    if not i.high - i.low > WIDER * (alone.high - alone.low):
+    if reason != STRADDLES or not i.high - i.low > WIDER * (alone.high - alone.low):
         return None
     for unit, groupings in claim.groups.items():
         if groupings.keys() <= {"pair"}:  # of which more units are more

@@ -224,9 +224,9 @@ def judge(
     The table has a column `arm` (or `arm_column`), a column for each unit, and numbers. Each
     control takes the place of the arm that the claim is about, and has to be beaten. Every other
     arm of the table is judged as well, and counted if it satisfies the claim; if it is one of those
-    in `unlearned`, the claim is unspecific. Runs, and rows that no column
-    distinguishes, are averaged if they share arm and units, and a note says so; rows that differ in
-    another column are averaged only if the claim names that column.
+    in `unlearned`, the claim is unspecific. Runs, and rows that no column distinguishes, are
+    averaged if they share arm and units, and a note says so; rows that differ in another column are
+    averaged only if the claim names that column.
 
     Args:
         frame: a DataFrame, columns by name, or the path of a CSV.
@@ -234,8 +234,7 @@ def judge(
         unit: one or two columns of independent units.
         control: arms that have to be beaten; by default the same rows with shuffled labels. A
             mapping gives for each near control its alternative explanation.
-        about: the arm that the controls replace, of several that the claim compares; needed only if
-            the outcome depends on it.
+        about: the arm that the controls replace; needed only if the outcome depends on it.
         must_hold: arms with a planted effect.
         also: rivals that may satisfy it.
         unlearned: arms in which nothing was learned, such as random ones.
@@ -506,26 +505,19 @@ def _weigh(
     without = Limits(judgement.low, judgement.high) if against else NONE
     reported = [replace(g, without=without) for g in reported]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
-    judgement = _about_groups(judgement, reported, against)
-    needed = partial(_groups_needed, claim, judgement, cells_of(question), level)
-    if not against:
-        unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
-        more = next(filter(None, map(needed, reported)), "") * (judgement.reason == STRADDLES)
-        price = Price(more) if more else judgement.price
-        return structs.replace(judgement, unless=unless, price=price), lines
-    first = max(against, key=lambda g: g.carries)
-    outcome_of = partial(judging.outcome_of, claim)
-    decisive = _decisive(rows, cells_of(question), first, against, outcome_of, level)
-    warning = "; ".join(filter(None, (judgement.warning, decisive)))
-    return _undecided(structs.replace(judgement, warning=warning), first, needed(first)), lines
+    judgement = _about_groups(judgement, reported, "not only " * bool(against))
+    cells = cells_of(question)
+    if against:
+        return _undecided(judgement, against, rows, cells, level), lines
+    unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
+    open_groups = reported if judgement.reason == STRADDLES else ()
+    advice = (_groups_needed(judgement, cells, g, level) for g in open_groups)
+    price = next((Price(words) for words in advice if words), judgement.price)
+    return structs.replace(judgement, unless=unless, price=price), lines
 
 
 def _groups_needed(
-    claim: Claim,
-    judgement: Judged,
-    cells: dependence.Cells,
-    level: float,
-    grouping: dependence.Grouping,
+    judgement: Judged, cells: dependence.Cells, grouping: dependence.Grouping, level: float
 ) -> str:
     """Say about how many more groups would decide a claim where more units of the same ones do not,
     if one column names them; "" elsewhere, and if no number of groups would."""
@@ -535,7 +527,8 @@ def _groups_needed(
     unit, values = next((unit, cells.values(unit)) for unit in cells.levels)
     means = np.bincount(of, values[cells.places(unit)]) / np.bincount(of)
     i = replace(interval({"x": means}, mean), estimate=judgement.estimate)
-    price = price_to_decide(replace(claim, units=(name,), bounds=None, natural=None), i, level)
+    claim = replace(judgement.claim, units=(name,), bounds=None, natural=None)
+    price = price_to_decide(claim, i, level)
     same = f"more {plural(unit, 2)} of the same {plural(name, 2)} do not help"
     return f"{same}, but {price.text}, probably would" if price.more else ""
 
@@ -547,8 +540,19 @@ def _is_as_narrow(grouping: dependence.Grouping, than: Judged | Estimated) -> bo
     return grouping.name == dependence.ORDER and times < NOTICEABLE
 
 
-def _undecided(judgement: Judged, first: dependence.Grouping, needed: str) -> Judged:
-    """The verdict where it would change with this grouping, and what would decide it."""
+def _undecided(
+    judgement: Judged,
+    against: Sequence[dependence.Grouping],
+    rows: pd.DataFrame,
+    cells: dependence.Cells,
+    level: float,
+) -> Judged:
+    """The verdict where it would change with these groupings, and what would decide it."""
+    first = max(against, key=lambda g: g.carries)
+    needed = _groups_needed(judgement, cells, first, level)
+    outcome_of = partial(judging.outcome_of, judgement.claim)
+    decisive = _decisive(rows, cells, first, against, outcome_of, level)
+    warning = "; ".join(filter(None, (judgement.warning, decisive)))
     is_group = first.name not in (SELECTION, dependence.ORDER) and not first.answers
     more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
     few = min(first.counts.values(), default=FEWEST) < FEWEST
@@ -558,10 +562,10 @@ def _undecided(judgement: Judged, first: dependence.Grouping, needed: str) -> Ju
     for answer, x in first.answers.items():
         if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
             name = f"{ANSWERS}{first.name} “{answer}”, the number is {x:.3g}"
-    undecided = {"outcome": "undecided", "reason": f"{GROUPED}{name}", "price": price}
+    undecided: dict[str, Any] = {"reason": f"{GROUPED}{name}", "price": price, "warning": warning}
     if not first.answers:
         undecided |= {"low": first.limits.low, "high": first.limits.high, "over": _these(first)}
-    return structs.replace(judgement, **undecided)
+    return structs.replace(judgement, outcome="undecided", **undecided)
 
 
 def _decisive(
@@ -593,16 +597,11 @@ def _these(grouping: dependence.Grouping) -> str:
     return " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
 
 
-def _about_groups(
-    judgement: Judged,
-    reported: Sequence[dependence.Grouping],
-    against: Sequence[dependence.Grouping],
-) -> Judged:
+def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping], only: str) -> Judged:
     """Name in the scope the first groups with which the outcome would be another: those that a
-    verdict is limited to, or that leave it undecided as it is about others, too."""
+    verdict is limited to, or that leave it undecided as it is `not only` about these."""
     for grouping in reported:
         if grouping.counts and grouping.changes != dependence.UNCHANGED:
-            only = "not only " * bool(against)
             scope = f"{judgement.scope}; {only}of these {_these(grouping)}"
             return structs.replace(judgement, scope=scope)
     return judgement
