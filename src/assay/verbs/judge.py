@@ -34,7 +34,7 @@ def judge(
     over: str = "",
     crosses: float | None = None,
     must_hold: Annotated[Several, More] = (),
-    also: Several = (),
+    also: Annotated[Several, More] = (),
     unlearned: Annotated[Several, More] = (),
     violation: Annotated[Several, More] = (),
     fixed: Annotated[Several, More] = (),

@@ -21,6 +21,7 @@ from assay.verbs.parts import Line, Table, written
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 from assay.verbs.verify_file import CHECK, REGISTRATION, Frozen, of_file
 
+OF_ONE = "--rerun, --record, --preset and --set"
 One: TypeAlias = Compared | Written | Reproduction | CheckedBundle | Frozen | Judged
 
 
@@ -81,8 +82,7 @@ def command(
     def of(name: str) -> Answer[One]:
         if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
             if rerun or record or choice != DEFAULT:
-                options = "--rerun, --record, --preset and --set"
-                raise AssayError(f"{options} go with the name of one experiment")
+                raise AssayError(f"{OF_ONE} go with the name of one experiment")
             if name != ALL:
                 return of_file(Path(name), authority)
             with door.bar("verify", "experiments") as bar:
@@ -91,8 +91,7 @@ def command(
         if rerun:
             return of_rerun(experiment, preset, machine, door)
         if record:
-            record_file = verifying.write(place.lab(), experiment, preset)
-            return Answer(record_file, [Line(str(record_file.path))])
+            return of_record(verifying.write(place.lab(), experiment, preset))
         return report(verifying.compare(place.lab(), experiment, preset))
 
     return of_several((name, *more), of, door) if more else of(name)
@@ -117,6 +116,11 @@ def of_several(
     last = f"{len(wrong)} of {every} differ or cannot be read: {', '.join(wrong)}"
     last = last if wrong else f"None of the {every} differs."
     return Answer(Several(verified), [last], max(codes.values()))
+
+
+def of_record(record: Written) -> Answer[Written]:
+    """Name the file of a record that was written."""
+    return Answer(record, [Line(str(record.path))])
 
 
 def report(compared: Compared) -> Answer[Compared]:
