@@ -3,7 +3,7 @@
     python examples/blinded.py write TRAINED OTHER ratings.csv key.csv [FEATURES]
     python examples/blinded.py join ratings.csv key.csv judged.csv
     assay judge judged.csv --claim 'trained.score - other.score > 0.2' --unit match \
-        --control other-again --bounds -1 1
+        --control other-again --about trained --bounds -1 1
 
 TRAINED and OTHER are folders of indexes (`assay export --format index`), made on the same model
 and text; OTHER is what you compare with, such as a dictionary whose decoder was never learned. The

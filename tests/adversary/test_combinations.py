@@ -138,9 +138,10 @@ def test_what_two_values_leave_open_is_not_said_to_need_more_prompts():
     said = judged_of((2, 40), x)
     assert said.outcome == "undecided"
     words, command = said.remedy
-    assert words.startswith("more prompts do not help")
-    assert "2 of template, 40 of thing" in words
-    assert 'write unit = "prompt" under the prompts, with which it would hold' in words
+    assert words.startswith("by prompts alone, the interval would be [2")
+    assert "], and the claim would hold; more prompts do not help" in words
+    assert "share a value of template (2 values), or of 1 other column, count as one unit" in words
+    assert 'or write unit = "prompt" under the prompts' in words
     assert not command
 
 

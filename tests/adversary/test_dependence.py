@@ -207,7 +207,12 @@ def table(name, effect, case, of=FAMILIES):
 def test_copies_are_found_where_arms_have_units_of_their_own():
     rows = table("4 units, 6 copies", 0.06, 3)
     rows["unit"] += 100 * (rows["arm"] == "old") + 200 * (rows["arm"] == "again")
-    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    ask = {
+        "claim": "mine.loss - old.loss < -0.05",
+        "unit": "unit",
+        "control": "again",
+        "about": "mine",
+    }
     lines = assay.judge(rows, **ask).notes
     assert any(
         "of the 24 units, in their order, has a similar number: allowing" in n for n in lines
@@ -217,7 +222,7 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
 def test_neighbours_count_among_rows_of_a_file_and_not_among_seeds():
     """Seed 8 is no nearer to seed 7 than to any other; what to do is said in a line."""
     rows = table("a long-winded series", 0.08, 3)
-    ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again"}
+    ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again", "about": "mine"}
     judged = assay.judge(rows, unit="unit", **ask)
     assert judged.reason == "grouped by order" and "template" not in judged.price.text
     assert judged.price.text.startswith("if the order means nothing, measure new units or give")
@@ -240,7 +245,12 @@ def test_the_one_template_or_unit_that_keeps_groups_from_deciding_is_named(again
     arms = [
         rows.assign(arm=a, loss=e + x) for (a, e), x in zip(effects.items(), noise, strict=True)
     ]
-    ask = {"claim": "mine.loss - old.loss < -0.12", "unit": "unit", "control": "again"}
+    ask = {
+        "claim": "mine.loss - old.loss < -0.12",
+        "unit": "unit",
+        "control": "again",
+        "about": "mine",
+    }
     judged = assay.judge(pd.concat(arms), **ask, distinct=True)
     assert judged.reason == "grouped by template" and said in judged.warnings
     without = pd.concat(arms).query("template != 't7'" if against == "template" else "unit != 5")
@@ -273,7 +283,11 @@ def outcome(rows):
         return "undecided"
     try:
         return assay.judge(
-            rows, claim=f"mine.loss - old.loss < {-MARGIN}", unit="unit", control="again"
+            rows,
+            claim=f"mine.loss - old.loss < {-MARGIN}",
+            unit="unit",
+            control="again",
+            about="mine",
         ).outcome
     except DataError as refused:
         assert "copies" in str(refused)
@@ -311,7 +325,12 @@ def test_some_of_each_family_every_day():
 
 def test_copies_are_refused_and_groups_are_named_with_their_interval():
     with pytest.raises(DataError, match="24 units look like about 4 sets of 6 similar"):
-        ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+        ask = {
+            "claim": "mine.loss - old.loss < -0.05",
+            "unit": "unit",
+            "control": "again",
+            "about": "mine",
+        }
         one = copies(4, 6, (0.0005, 0.0006))
         assay.judge(table("x", 0.1, 3, {"x": (one, {})}), **ask)
     every = (table("3 templates", 0.08, case) for case in range(9))
@@ -332,7 +351,12 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
 
 
 def test_advice_is_given_as_flags_in_a_shell_and_as_arguments_in_python(tmp_path, capsys):
-    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    ask = {
+        "claim": "mine.loss - old.loss < -0.05",
+        "unit": "unit",
+        "control": "again",
+        "about": "mine",
+    }
     every = (table("3 templates", 0.08, case) for case in range(9))
     rows = next(rows for rows in every if assay.judge(rows, **ask).reason)
     rows.to_csv(tmp_path / "t.csv", index=False)
@@ -383,7 +407,7 @@ def of_the_page(case):
             columns = {"arm": arm, "seed": seed, "document": [f"doc-{i:02}" for i in range(40)]}
             numbers = {"fvu": share, "error": share * length, "variance": length}
             rows.append(pd.DataFrame({**columns, **numbers}))
-    ask = {"claim": "gated.fvu - relu.fvu < -0.02", "control": "relu-again"}
+    ask = {"claim": "gated.fvu - relu.fvu < -0.02", "control": "relu-again", "about": "gated"}
     return assay.judge(pd.concat(rows), unit=["seed", "document"], **ask)
 
 
@@ -409,7 +433,7 @@ def test_shares_of_six_answers_are_no_copies():
             for i in range(20)
         )
         ask = {"claim": "mine.right - old.right > 0.1", "unit": ["seed", "prompt"]}
-        notes = assay.judge(rows, control="again", **ask).notes
+        notes = assay.judge(rows, control="again", about="mine", **ask).notes
         assert not any("similar ones" in n for n in notes), case
 
 
@@ -417,9 +441,14 @@ def test_the_headline_says_what_would_change_the_outcome():
     """Four units, each in eight copies with a jitter of a fifth: the numbers suggest that they are
     copies, and do not show it."""
     rows = table("x", 0.055, 5, {"x": (copies(4, 8, (0.004, 0.00404), "shuffled"), {})})
-    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    ask = {
+        "claim": "mine.loss - old.loss < -0.05",
+        "unit": "unit",
+        "control": "again",
+        "about": "mine",
+    }
     judged = assay.judge(rows, **ask)
-    would_be = "with it the outcome would be undecided: keep one of each set"
+    would_be = "and the outcome would be undecided: keep one of each set"
     assert judged.outcome == "holds" and judged.notes[-1].endswith(would_be)
     assert judged.unless == "the 32 units are about 4 sets of 8 similar ones"
     assert f"holds, unless {judged.unless}" in repr(judged)
@@ -472,27 +501,33 @@ def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_othe
         }
     )
     for threshold, outcome, after in (
-        (0.5, "holds", "which was judged; the outcome stays the same"),
-        (1.5, "fails", "which was judged; the outcome stays the same"),
+        (0.5, "holds", "and the outcome would be the same"),
+        (1.5, "fails", "and the outcome would be the same"),
         (0.95, "undecided", "], with which the claim would hold"),
-        (float(x.mean()), "undecided", "which was judged; the outcome stays the same"),
-        (-0.5, "unspecific", "which was judged; the outcome stays the same"),
+        (float(x.mean()), "undecided", "and the outcome would be the same"),
+        (-0.5, "unspecific", "and the outcome would be the same"),
     ):
         judged = assay.judge(rows, claim=f"main.x > {threshold}", unit="task", control="ctl")
         (line,) = (n for n in judged.notes if "8 sessions" in n)
         assert judged.outcome == outcome, threshold
-        assert "instead of " in line and line.endswith(after)
+        how = "is [" if "would hold" in after else "would be ["
+        assert f"the interval {how}" in line and line.endswith(after)
     words = explain_reason("grouped by content of text")
     assert "with rows with similar text as one unit" in words
 
 
 def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_would_need():
     three = table("3 templates", 0.08, 3)
-    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    ask = {
+        "claim": "mine.loss - old.loss < -0.05",
+        "unit": "unit",
+        "control": "again",
+        "about": "mine",
+    }
     (of_claim,) = (n for n in assay.judge(three, **ask).notes if "3 templates" in n)
     number = assay.estimate(three, value="mine.loss - old.loss", unit="unit")
     (line,) = number.notes
-    assert of_claim.startswith(line.removesuffix("the one above"))
+    assert of_claim.startswith(line.replace("interval would be [", "interval is ["))
     free = table("independent", 0.08, 3, HONEST)
     assert assay.estimate(free, value="mine.loss - old.loss", unit="unit").notes == ()
     near = table("x", 0.1, 3, {"x": (copies(4, 6, (0.0005, 0.0006)), {})})

@@ -55,6 +55,7 @@ class Case:
             claim=self.claim,
             unit=list(self.units),
             control=controls,
+            about=self.names["m"],
             also=list(self.also),
             unlearned=list(self.unlearned),
         )

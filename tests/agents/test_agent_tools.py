@@ -25,7 +25,7 @@ ROWS = [
 ]
 
 
-CLAIM = {"claim": "mine.loss - old.loss < -0.05", "control": ["again"]}
+CLAIM = {"claim": "mine.loss - old.loss < -0.05", "control": ["again"], "about": "mine"}
 
 
 UNDESCRIBED = ("published", "source", "number", "at", "same", "note")

@@ -107,6 +107,8 @@ def evil_table(path):
         "seed",
         "--control",
         "none",
+        "--about",
+        name,
     )
 
 

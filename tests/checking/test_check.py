@@ -1171,7 +1171,7 @@ def test_an_unspecific_check_says_which_interval_was_judged_and_what_the_other_w
     v = check(at_layer, prompts=rows, vector=None, layer=5, others=[2], holds="effect > 3.5")
     assert v.outcome == "unspecific"
     (note,) = (n for n in v.remarks if "combinations" in n)
-    assert "instead of the one above, which was judged; with it the outcome would be" in note
+    assert ", and the outcome would be undecided: " in note
     assert v.judged.scope == "over 24 prompts; of these 4 beginnings of text"
 
 

@@ -58,7 +58,6 @@ def ran(capsys, *words):
             for verb in (["run"], ["show"], ["report"], ["doctor", "--remove"])
         ),
         (("run", "catalog"), "no experiment is called 'catalog'; assay list shows them all"),
-        (("verify", "early", "late"), "type: assay verify early && assay verify late"),
         (("verifies",), '"verifies". Did you mean "verify"? Type: assay verify'),
         (("frobnicate",), '"frobnicate"; assay --help lists all'),
         (("--root", "store", "verify", "early"), "write: assay verify early --root store"),

@@ -91,7 +91,7 @@ def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):
         name.write_text("\n".join(map(json.dumps, lines)) + "\n")
     claim = "able.exact_match[filter=strict-match] - weak.exact_match[filter=strict-match] > 0.3"
     claim = claim.replace("strict-match", '"strict-match"')
-    judged = assay.judge(tmp_path, claim=claim, unit="sample", control="again")
+    judged = assay.judge(tmp_path, claim=claim, unit="sample", control="again", about="able")
     able, weak = numbers["able", "strict-match"], numbers["weak", "strict-match"]
     assert judged.estimate == pytest.approx((sum(able) - sum(weak)) / 40)
     assert judged.outcome == "holds" and judged.n == {"sample": 40}

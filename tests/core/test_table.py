@@ -22,7 +22,7 @@ from assay.agents import answers
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
-from assay.core.reasons import OUT_OF_REACH
+from assay.core.reasons import OUT_OF_REACH, STRADDLES
 from assay.core.results import Judged
 from assay.core.table import within
 from assay.report import tables
@@ -59,6 +59,7 @@ ASK = {
     "claim": "gated.fvu - relu.fvu < -0.02",
     "unit": ["seed", "document"],
     "control": ["shuffled"],
+    "about": "gated",
 }
 
 
@@ -208,7 +209,9 @@ def test_right_and_wrong_answers_have_one_interval_whatever_is_asked_of_them():
     assert number.low == pytest.approx(lowest)
     for compared in ("< -0.3", "< -0.2", "< 0.03", "> -0.5", "< 1.5"):
         for control in ("weak", ()):
-            j = assay.judge(f, claim=f"new.x - old.x {compared}", unit="seed", control=control)
+            j = assay.judge(
+                f, claim=f"new.x - old.x {compared}", unit="seed", control=control, about="new"
+            )
             assert (j.verdict.low, j.verdict.high) == (number.low, number.high), compared
     share = scipy.stats.binomtest(38, 40).proportion_ci()  # Clopper and Pearson
     for claim in ("new.x > 0.5", "-0.4 < new.x < 0.4"):
@@ -299,7 +302,8 @@ def changed(column, value):
         "column 'arm' cannot be a unit: it is the arm": {"unit": "arm"},
         "column 'fvu' cannot be a unit: it is judged by the claim": {"unit": "fvu"},
         "which arm is the claim about? Write arm.column, with one of gated, relu, no-aux": {
-            "claim": "fvu < 1"
+            "claim": "fvu < 1",
+            "about": "",
         },
     }.items(),
 )
@@ -415,7 +419,7 @@ def test_packed_tables_are_not_unpacked(tmp_path, suffix, by):
 def test_numbers_that_tie_by_rounding_are_told_what_decides():
     old = [0.8 + 0.01 * (seed == 3) for seed in range(8)]
     frame = arms_of(mine=[0.9] * 8, old=old, again=old[::-1]).rename(columns={"x": "acc"})
-    asked = {"unit": "seed", "control": "again"}
+    asked = {"unit": "seed", "control": "again", "about": "mine"}
     rounded = assay.judge(frame, claim="mine.acc - old.acc > 0.05", **asked)
     # counts are not rounded numbers
     whole = frame.assign(acc=(100 * frame["acc"]).round())
@@ -455,10 +459,12 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
 def test_an_estimate_of_rounded_numbers_that_tie_is_as_wide_as_a_claim_about_them():
     frame = arms_of(mine=[0.7] * 8, old=[0.5] * 7 + [0.4], again=[0.5] * 8)
     frame = frame.rename(columns={"x": "acc"})
-    judged = assay.judge(frame, claim="mine.acc - old.acc > 0.05", unit="seed", control="again")
+    judged = assay.judge(
+        frame, claim="mine.acc - old.acc > 0.05", unit="seed", control="again", about="mine"
+    )
     number = assay.estimate(frame, value="mine.acc - old.acc", unit="seed")
     assert (number.low, number.high) == pytest.approx((judged.verdict.low, judged.verdict.high))
-    assert {*number.notes} < {*judged.notes} and "wider on either side" in number.method
+    assert {*number.notes} <= {*judged.notes} and "wider on either side" in number.method
     same = frame.assign(acc=frame["arm"].map({"mine": 0.7, "old": 0.5, "again": 0.5}))
     number = assay.estimate(same, value="mine.acc - old.acc", unit="seed")
     assert (number.low, number.high) == pytest.approx((0.1, 0.3)), "half of 0.1 in each of two"
@@ -654,7 +660,9 @@ def test_a_control_of_independent_groups_is_beaten_by_what_lies_beyond_it():
         {"arm": "again", "run": range(200, 210), "acc": [x + 0.001 for x in OLD[3:]]}
     )
     rows = pd.concat([rows.assign(acc=rows.acc + 0.1 * (rows.arm == "new")), again])
-    judged = assay.judge(rows, claim="new.acc - old.acc > 0.05", unit="run", control="again")
+    judged = assay.judge(
+        rows, claim="new.acc - old.acc > 0.05", unit="run", control="again", about="new"
+    )
     by_arm = rows.groupby("arm").acc.apply(list)
     above = scipy.stats.ttest_ind(by_arm["new"], by_arm["again"], equal_var=False)
     assert above.confidence_interval().low > 0.05
@@ -664,6 +672,7 @@ def test_a_control_of_independent_groups_is_beaten_by_what_lies_beyond_it():
         claim="new.acc - old.acc > 0.05",
         unit="run",
         control="again",
+        about="new",
     )
     assert equal.outcome == "unspecific"
     assert not any("are left out" in note for note in judged.notes)
@@ -718,7 +727,7 @@ def test_five_folds_decide_and_say_why_their_interval_is_wide():
         for k, x in enumerate(values)
     ]
     claim = "new.right - old.right > 0.1"
-    judged = assay.judge(rows, claim=claim, unit="fold", control="again")
+    judged = assay.judge(rows, claim=claim, unit="fold", control="again", about="new")
     assert judged.outcome == "holds"
     assert "folds share training data, so the interval is 1.5 times as wide" in judged.warning
     off = np.subtract(right["new"], right["old"])
@@ -761,7 +770,7 @@ def test_a_share_cannot_fall_below_zero(base, lowest):
     refused = {"main": base, "erased": min(base, 1), "random": base}
     rows = arms_of(**{arm: [1] * k + [0] * (24 - k) for arm, k in refused.items()})
     claim = "erased.x - main.x < -0.2"
-    judged = assay.judge(rows, claim=claim, unit="seed", control="random")
+    judged = assay.judge(rows, claim=claim, unit="seed", control="random", about="erased")
     assert (judged.outcome, judged.reason) == ("undecided", OUT_OF_REACH)
     assert f"as main.x is {base / 24:.2g}, the value can only be from {lowest} to" in (
         judged.price.text
@@ -792,7 +801,7 @@ def test_a_condition_is_refused_though_some_rows_are_missing(missing, name):
 @pytest.mark.parametrize("number", [lambda f: f, lambda f: f.reset_index(drop=True)])
 def test_a_row_index_tells_no_rows_apart(tmp_path, number):
     """With the index that pandas writes, a table says what it says without."""
-    ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c"}
+    ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c", "about": "a"}
     f = number(conditions((), "depth"))
     f.drop(columns="depth").to_csv(tmp_path / "with.csv")
     f.drop(columns="depth").to_csv(tmp_path / "without.csv", index=False)
@@ -828,7 +837,7 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
         for depth, most in ((5, arm != "a"), (9, arm == "a"))
         for _ in range(5 if most else rng.integers(0, 2))
     )
-    ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c"}
+    ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c", "about": "a"}
     assert any("depth differs between the arms" in n for n in assay.judge(rows, **ask).notes)
     with pytest.raises(ClaimError, match=r"a\.x varies over layer"):
         assay.judge(rows.rename(columns={"depth": "layer"}), **ask)
@@ -892,7 +901,7 @@ def test_units_that_are_alike_by_chance_are_not_refused(measured):
             for arm, by in (("a", 1.0), ("b", 0.0), ("c", 0.0))
             for luck in [0.3 * rng.normal(size=n)]
         )
-        apart = assay.judge(rows, claim="a.x - b.x > 0.1", unit="item", control="c")
+        apart = assay.judge(rows, claim="a.x - b.x > 0.1", unit="item", control="c", about="a")
         same = rows[rows["arm"] != "a"].assign(arm=lambda r: r["arm"].replace("c", "a"))
         same = pd.concat([same[same["arm"] == "b"].assign(arm=arm) for arm in ("a", "b")])
         equal = assay.judge(
@@ -900,6 +909,7 @@ def test_units_that_are_alike_by_chance_are_not_refused(measured):
             claim="a.x - b.x > 0.1",
             unit="item",
             control="c",
+            about="a",
         )
         assert apart.verdict.n == equal.verdict.n == {"item": n}
 
@@ -1085,31 +1095,98 @@ def test_where_a_baseline_leaves_no_room_a_table_decides_nothing():
     right = {"changed": 60, "unchanged": 59, "placebo": 30}
     rows = arms_of(**{arm: [1] * k + [0] * (60 - k) for arm, k in right.items()})
     claim = "changed.x - unchanged.x > 0.2"
-    judged = assay.judge(rows, claim=claim, unit="seed", control="placebo")
+    judged = assay.judge(rows, claim=claim, unit="seed", control="placebo", about="changed")
     assert (judged.outcome, judged.verdict.reason) == ("undecided", "out of reach")
     assert judged.estimate == pytest.approx(1 / 60)
 
 
-def test_a_control_takes_the_place_of_the_arm_that_a_claim_names_first():
-    """Written the other way round, the same comparison is about the other arm."""
-    loss = {"mine": 0.3, "base": 0.45, "shuffled": 0.44}
-    rows = pd.DataFrame(
-        [(arm, seed, x + seed / 1000) for arm, x in loss.items() for seed in range(8)],
-        columns=["arm", "seed", "loss"],
+def one_comparison(rng):
+    """A table, and one claim that compares two of its arms, written both ways."""
+    base, effect = rng.uniform(0, 1), rng.choice([0.0, 0.3, 1.0])
+    means = {"base": base, "cut": base - effect}
+    means |= {arm: base - rng.choice([0.0, effect / 2, effect, 1.0]) for arm in ("c", "d", "e")}
+    unit = rng.normal(0, 0.2, 10)
+    rows = arms_of(**{arm: x + unit + rng.normal(0, 0.05, 10) for arm, x in means.items()})
+    least = rng.choice([0.02, effect / 2, effect])
+    return rows, (f"base.x - cut.x > {least}", f"cut.x - base.x < {-least}")
+
+
+def outcome(rows, claim, **asked):
+    """What comes of a claim; "refused" if it has to say which arm it is about."""
+    try:
+        return assay.judge(rows, claim=claim, unit="seed", **asked).outcome
+    except ClaimError as e:
+        assert "add --about base or --about cut" in str(e) or "add --about cut or" in str(e)
+        return "refused"
+
+
+@pytest.mark.parametrize("about", ["", "base", "cut"])
+@pytest.mark.parametrize("control", [(), "c", ("c", "d")])
+def test_a_comparison_has_one_outcome_whichever_way_it_is_written(control, about):
+    found = list[str]()
+    for seed in range(12):
+        rows, claims = one_comparison(np.random.default_rng(seed))
+        one, other = (outcome(rows, c, control=control, about=about) for c in claims)
+        assert one == other, (seed, claims)
+        found.append(one)
+    assert len({*found}) > 1 and ("refused" in found) == (bool(control) and not about)
+
+
+def test_a_claim_whose_outcome_depends_on_the_arm_that_it_is_about_is_refused():
+    """Controls like the baseline speak against a claim about the baseline, and not against one
+    about the other arm; a control in the middle comes out alike."""
+    noise = np.random.default_rng(0).normal(0, 0.01, (5, 8))
+    means = {"base": 6.0, "cut": 2.0, "other": 5.5, "half": 4.0, "no-op": 5.9}
+    rows = arms_of(**{arm: x + e for (arm, x), e in zip(means.items(), noise, strict=True)})
+    asked = {"claim": "base.x - cut.x > 3", "unit": "seed"}
+    with pytest.raises(ClaimError) as e:
+        assay.judge(rows, **asked, control=["no-op", "other"])
+    assert str(e.value) == (
+        'which arm is the claim about? With no-op in place of base it reads "no-op".x - cut.x > 3, '
+        'and in place of cut it reads base.x - "no-op".x > 3; the outcomes differ, so add --about '
+        "base or --about cut"
     )
-    options = {"unit": "seed", "control": "shuffled"}
-    base = assay.judge(rows, claim="base.loss - mine.loss > 0.05", **options)
-    mine = assay.judge(rows, claim="mine.loss - base.loss < -0.05", **options)
-    words = "controls take the place of base, which the claim names first; if it is about mine"
-    assert base.outcome == "unspecific" and any(words in note for note in base.notes)
-    assert not any("take the place" in note for note in mine.notes)
-    # at a threshold on which the control lies
-    rows["loss"] += np.random.default_rng(0).normal(0, 0.01, len(rows))
-    before = assay.judge(rows, claim="base.loss - mine.loss > 0.05", **options)
-    at = before.controls["shuffled"].estimate
-    base = assay.judge(rows, claim=f"base.loss - mine.loss > {at}", **options)
-    assert base.outcome == base.controls["shuffled"].outcome == "undecided"
-    assert any(words in note for note in base.notes)
+    about = {arm: assay.judge(rows, **asked, control="other", about=arm) for arm in ("base", "cut")}
+    assert {arm: v.outcome for arm, v in about.items()} == {"base": "unspecific", "cut": "holds"}
+    assert {v.replaced for v in about.values()} == {"base", "cut"}
+    assert assay.judge(rows, **asked, control="half").outcome == "holds"
+    with pytest.raises(ClaimError, match="the claim names no arm 'other'; known: base, cut"):
+        assay.judge(rows, **asked, about="other")
+
+
+def test_other_arms_that_satisfy_a_comparison_are_named_with_the_place_that_they_take():
+    noise = np.random.default_rng(0).normal(0, 0.01, (4, 8))
+    means = {"full": 6.0, "cut": 2.0, "head3": 5.5, "head8": 5.9}
+    rows = arms_of(**{arm: x + e for (arm, x), e in zip(means.items(), noise, strict=True)})
+    claim = {"claim": "full.x - cut.x > 1", "unit": "seed"}
+    notes = {arm: assay.judge(rows, **claim, about=arm).notes for arm in ("", "full", "cut")}
+    said = {
+        arm: [n for n in each if n.startswith("the claim is also")] for arm, each in notes.items()
+    }
+    assert [n.endswith(", in place of full") for n in said["full"]] == [True]
+    assert said[""] == [f'{said["full"][0]}; if it is about another arm, give about="cut"']
+    assert said["cut"] == []
+
+
+@pytest.mark.parametrize(("threshold", "reason"), [(2.5, STRADDLES), (1.9, "grouped by template")])
+def test_where_prompts_share_templates_templates_decide_and_as_many_as_if_they_were_the_unit(
+    threshold, reason
+):
+    rng = np.random.default_rng(3)
+    of = rng.normal(0, 1.2, 12)
+    rows = pd.DataFrame(
+        {"arm": arm, "prompt": f"{t}-{k}", "template": f"t{t}", "x": x + rng.normal(0, 0.3)}
+        for arm, by in (("new", 2.9 + of), ("old", 0 * of))
+        for t, x in enumerate(by)
+        for k in range(5)
+    )
+    claim = f"new.x - old.x > {threshold}"
+    judged = assay.judge(rows, claim=claim, unit="prompt")
+    assert (judged.outcome, judged.reason) == ("undecided", reason)
+    by_template = assay.judge(rows, claim=claim, unit="template").price.text
+    assert re.fullmatch(r"about \d+ more templates, \d+ in all", by_template)
+    same = "more prompts of the same templates do not help, but"
+    assert judged.price.text.startswith(f"{same} {by_template}, probably would")
 
 
 def test_a_violation_stands_for_the_controls_of_a_claim_of_no_effect():
@@ -1189,7 +1266,9 @@ def test_an_effect_of_one_template_is_said_to_be_of_these_alone(unit, count):
     effect = np.where(rows["template"] == 0, 0.42, 0.02)
     rows["x"] = draw.normal(0.3, 0.02, len(rows)) + effect * (rows["arm"] == "new")
     means = ("mean(new.x, over=template)", "mean(old.x, over=template)")
-    judged = assay.judge(rows, claim=f"{means[0]} - {means[1]} > 0.05", unit=unit, control="other")
+    judged = assay.judge(
+        rows, claim=f"{means[0]} - {means[1]} > 0.05", unit=unit, control="other", about="new"
+    )
     assert judged.outcome == "holds"
     (note,) = [n for n in judged.notes if f"about these {count} templates only" in n]
     assert note.endswith("the outcome would be undecided")
@@ -1197,7 +1276,9 @@ def test_an_effect_of_one_template_is_said_to_be_of_these_alone(unit, count):
     # the means over all levels are not what is compared where the largest one is taken
     assert [*judged.sides] == [*means]
     largest = [f"max(mean({a}.x, over=topic), over=template)" for a in ("new", "old")]
-    most = assay.judge(rows, claim=" - ".join(largest) + " > 0.05", unit="seed", control="other")
+    most = assay.judge(
+        rows, claim=" - ".join(largest) + " > 0.05", unit="seed", control="other", about="new"
+    )
     assert most.outcome == "holds" and not most.sides
 
 

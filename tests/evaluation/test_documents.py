@@ -62,7 +62,9 @@ def test_a_verdict_on_the_table_has_the_estimate_and_interval_of_the_evaluation(
         assert (number.t_low, number.t_high) == pytest.approx((entry["t_low"], entry["t_high"]))
     fvu = QUANTITIES["fvu"]
     claim = f"{fvu.format('mine')} - {fvu.format('theirs')} < -0.01"
-    judged = assay.judge(found.documents, claim=claim, unit="document", control="again")
+    judged = assay.judge(
+        found.documents, claim=claim, unit="document", control="again", about="mine"
+    )
     difference = found["mine"]["fvu"]["estimate"] - found["theirs"]["fvu"]["estimate"]
     assert judged.verdict.estimate == pytest.approx(difference, rel=1e-9)
     assert dict(judged.verdict.n) == found["mine"]["fvu"]["n"]
@@ -78,6 +80,7 @@ def test_the_two_commands_that_replace_a_study_of_dictionaries(folder, capsys):
         "mean(mine.error)/mean(mine.variance) - mean(theirs.error)/mean(theirs.variance) < -0.01"
     )
     words = ["judge", "report/documents.csv", "--unit", "document", "--control", "again"]
+    words += ["--about", "mine"]
     assert f"assay {' '.join(words)} \\ --claim '{claim}'" in shown
     assert main([*words, "--claim", claim, "--expect", "holds"]) == 0
 
@@ -122,7 +125,7 @@ def test_several_trainings_become_seeds_of_one_arm(folder):
     fvu = QUANTITIES["fvu"]
     claim = f"{fvu.format('new')} - {fvu.format('old')} < -0.01"
     units = ["seed", "document"]
-    verdict = assay.judge(rows, claim=claim, unit=units, control="worse").verdict
+    verdict = assay.judge(rows, claim=claim, unit=units, control="worse", about="new").verdict
     assert verdict.n["seed"] == 6 and verdict.outcome == "holds"
 
 

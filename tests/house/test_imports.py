@@ -162,7 +162,8 @@ def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path):
     table = tmp_path / "numbers.csv"
     table.write_text("\n".join(["arm,seed,fvu", *rows]))
     words = typed(
-        f"judge {table} --claim 'ours.fvu - theirs.fvu < -0.02' --unit seed --control none"
+        f"judge {table} --claim 'ours.fvu - theirs.fvu < -0.02' --unit seed --control none "
+        "--about ours"
     )
     verbs = (words, (*words, "--json"), ("list",), ("report", "--help"))
     modules_after("\n".join([BLOCKED, *(call(*verb) for verb in verbs)]))

@@ -64,10 +64,14 @@ def test_print_shows_a_claim_and_an_estimate_as_a_terminal_does(tmp_path, capsys
     (tmp_path / "t.csv").write_text("\n".join(rows))
     asked = {"--claim": "a.x - b.x < -0.5", "--estimate": "a.x - b.x"}
     for option, text in asked.items():
-        extra = [] if option == "--estimate" else ["--control", "c", "--no-ledger"]
+        extra = [] if option == "--estimate" else ["--control", "c", "--about", "a", "--no-ledger"]
         assert main(["judge", f"{tmp_path}/t.csv", option, text, "--unit", "seed", *extra]) == 0
         shown = capsys.readouterr().out
-        how = {"value": text} if option == "--estimate" else {"claim": text, "control": "c"}
+        how = (
+            {"value": text}
+            if option == "--estimate"
+            else {"claim": text, "control": "c", "about": "a"}
+        )
         found = (estimate if option == "--estimate" else judge)(
             tmp_path / "t.csv", unit="seed", **how
         )

@@ -280,7 +280,9 @@ def test_a_control_far_below_the_digits_of_the_claim_is_shown_as_zero():
         rows = {"arm": ["cut"] * 9 + ["main"] * 9 + ["other"] * 9, "seed": [*range(9)] * 3}
         noise = size * (1 + spread * draw.normal(size=9) / 8)
         rows["x"] = [*(0.5 + draw.normal(size=9) / 20), *[0.0] * 9, *noise]
-        judged = judge(rows, claim="cut.x - main.x > 0.2", unit="seed", control="other")
+        judged = judge(
+            rows, claim="cut.x - main.x > 0.2", unit="seed", control="other", about="cut"
+        )
         control = tables.control("control", "other", judged.controls["other"], judged)
         assert control.outcome == "fails" and control.estimate.startswith(shown)
         assert len(control.estimate) == len(shown) or size > 1e-3
@@ -424,14 +426,15 @@ def test_a_control_that_is_not_beaten_is_printed_with_its_interval():
     spread = [0.004 * x for x in (-1.5, -0.9, -0.4, -0.1, 0.1, 0.4, 0.9, 1.51)]
     table["x"] = [1 + x for x in spread[::-1]] + [1.03 + x for x in spread]
     table["x"] += [1.0303 + x for x in (*spread[4:], *spread[:4])]
-    entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again")
+    entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again", about="mine")
     assert entry.reason == "control again not beaten"
     data = ResultData(verdicts=(entry,))
     said = re.sub(r"\s+", " ", tables.text(data, 200))
     [row] = tables.rows(data)
-    assert (
-        f"? control again {row.controls[0].estimate}" in said and row.controls[0].interval in said
-    ), "its interval is what keeps it undecided"
+    line = row.controls[0].line
+    assert f"? {line}" in said and row.controls[0].interval in line, (
+        "its interval is what keeps it undecided"
+    )
     assert "a threshold nearer to the claim's own estimate, -0.03" in said, (
         "no number of units is enough"
     )
@@ -523,8 +526,8 @@ def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
     data = ResultData(verdicts=(judged,), notes=(note,))
     assert statements.below(data) == [f"note: {note.partition('; ')[0]}"]
     advice = Price(
-        "more prompts do not help: the interval is this wide because those that share a value "
-        "count as one unit, too (8 of a, 4 of b)"
+        "more prompts do not help, because those that share a value of b (4 values), or of 1 other "
+        "column, count as one unit, too"
     )
     explained = structs.replace(data, verdicts=(structs.replace(judged, price=advice),))
     assert statements.below(explained) == []

@@ -52,7 +52,16 @@ def here(folder, monkeypatch):
     monkeypatch.chdir(folder)
 
 
-CLAIM = ("--claim", "mine.x - old.x < -0.5", "--unit", "seed", "--control", "again")
+CLAIM = (
+    "--claim",
+    "mine.x - old.x < -0.5",
+    "--unit",
+    "seed",
+    "--control",
+    "again",
+    "--about",
+    "mine",
+)
 VERBS = {
     "list": ("list", "--root", "store"),
     "plan": ("plan", "own.py", *SMOKE),

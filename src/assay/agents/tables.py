@@ -28,6 +28,7 @@ class OwnTables(Opening):
         rows: Rows,
         claim: Line,
         control: Names = (),
+        about: Name = "",
         unit: Names = ("seed",),
         planted: Names = (),
         also: Names = (),
@@ -48,6 +49,7 @@ class OwnTables(Opening):
                 threshold.
             control: Arms of the table for which it must come out false, and could come out
                 true; without one dealt, the same rows with their labels dealt out.
+            about: The arm that controls replace; needed only if the outcome depends on it.
             unit: Columns over whose levels you generalise: seed, document. At least six levels
                 each.
             planted: Arms with a planted effect, for which it must hold.
@@ -61,22 +63,11 @@ class OwnTables(Opening):
             bounds: The least and greatest value that the claim can have for a unit.
         """
         with self._one, _table(rows) as (table, source):
-            verdict = judge(
-                table,
-                claim=claim,
-                unit=unit,
-                control=control,
-                must_hold=planted,
-                also=also,
-                unlearned=unlearned,
-                violation=violation,
-                fixed=fixed,
-                empty=empty,
-                beats=beats,
-                bounds=bounds,
-                scope=scope,
-                arm_column=arm_column,
-            )
+            asked: dict[str, Any] = {"claim": claim, "unit": unit, "arm_column": arm_column}
+            asked |= {"control": control, "about": about, "must_hold": planted, "also": also}
+            asked |= {"unlearned": unlearned, "violation": violation, "fixed": fixed}
+            asked |= {"empty": empty, "beats": beats, "bounds": bounds, "scope": scope}
+            verdict = judge(table, **asked)
         return answers.table(verdict, source)
 
     def estimate(
@@ -100,15 +91,8 @@ class OwnTables(Opening):
             crosses: A value of the curve: at which level it has it.
         """
         with self._one, _table(rows) as (table, source):
-            number = estimate(
-                table,
-                value=value,
-                unit=unit,
-                over=over,
-                crosses=crosses,
-                scope=scope,
-                arm_column=arm_column,
-            )
+            asked: dict[str, Any] = {"over": over, "crosses": crosses, "arm_column": arm_column}
+            number = estimate(table, value=value, unit=unit, scope=scope, **asked)
         return answers.number(number, source)
 
 

@@ -31,8 +31,6 @@ class Claimed(NamedTuple):
 class JudgedTable(Concluded):
     """The verdict on a table, with its rows and what was asked of them."""
 
-    heads: ClassVar[Sequence[str]] = (HEADS[0], "estimate [95%]", HEADS[3])
-    """The columns of the table of controls."""
     about: ClassVar[Mapping[str, Any]] = {}
 
     asked: Mapping[str, Any]
@@ -41,6 +39,12 @@ class JudgedTable(Concluded):
     judged: Judged
     notes: Sequence[str] = ()
     """What is not in the rows, such as how many claims were tried on them."""
+
+    @property
+    def heads(self) -> Sequence[str]:
+        """Name the columns of the table of controls, and the arm that these replace."""
+        place = f", in place of {self.judged.replaced}" if self.judged.replaced else ""
+        return HEADS[0] + place, "estimate [95%]", HEADS[3]
 
     @property
     def question(self) -> Claimed:

@@ -75,10 +75,16 @@ def wrong(path: Path, why: Exception) -> DataError:
     return DataError(f"{path} is not a file that a check was saved to: {why}")
 
 
+class ChangedError(DataError):
+    """A file whose numbers do not give the verdict that it states: a difference that was found."""
+
+    exit_code = 1
+
+
 def refuse_changed(path: Path, stated: str, judged: str) -> None:
-    """Refuse a file whose numbers do not give the verdict that it states. Raises: DataError."""
+    """Refuse a file whose numbers do not give the verdict that it states. Raises: ChangedError."""
     if judged != stated:
-        raise DataError(
+        raise ChangedError(
             f"{path} states {stated!r}; its numbers say {judged!r}: they were changed, or "
             "judged by an older version, in which case run the check again"
         )

@@ -156,8 +156,7 @@ def main(words: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt:
         return refuse(
-            (f"interrupted; what is finished is stored; to resume: assay {shlex.join(words)}"),
-            130,
+            (f"interrupted; what is finished is stored; to resume: assay {shlex.join(words)}"), 130
         )
 
 
@@ -204,9 +203,6 @@ def schema_of(verb: str) -> dict[str, Any]:
 
 def surplus(word: str, words: Sequence[str]) -> str:
     """Say what a surplus word meant, where that is clear."""
-    if words[0] == "verify" and not any(w.startswith("-") for w in words):
-        one_by_one = (f"assay verify {shlex.quote(w)}" for w in words[1:])
-        return f"verify takes one name at a time; type: {' && '.join(one_by_one)}"
     write = f"see assay {words[0]} --help"
     if len(words) == 3 and list(words[:2]) == ["new", "study"]:
         write = f"a study is written by: assay new {words[2]} --study"

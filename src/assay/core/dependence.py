@@ -65,7 +65,7 @@ ORDER = "order"
 """The name of what units depend on where neighbours are alike."""
 SHOWN = 30
 """So many letters of an example are shown."""
-UNCHANGED = "which was judged; the outcome stays the same"
+UNCHANGED = "and the outcome would be the same"
 """What is said of a grouping with which the outcome is that of the claim without it."""
 CONTENT = "content"
 """What the group is called of texts that say the same in several wordings."""
@@ -172,17 +172,18 @@ class Grouping:
 
     @property
     def line(self) -> str:
-        """What was found, the interval that allows for it in place of the one without, and what
+        """What was found, the interval that allows for it, in place of the one without, and what
         comes of the claim then."""
         if self.answers:
             return self.words
-        shown = _in_brackets(self.without) if self.without.known else "the one above"
-        after = f" instead of {shown}" + (f", {self.changes}" if self.changes else "")
+        alone = _in_brackets(self.without) if self.without.known else ""
+        then = f", {self.changes}" if self.changes else ""
         if not self.limits.known:
-            after = after if self.without.known else ""
-            return f"{self.words}: too few for an interval that allows for this{after}"
-        interval = _in_brackets(self.limits)
-        return f"{self.words}: allowing for this, the interval is {interval}{after}"
+            without = f"; without it, the interval is {alone}{then}" if alone else ""
+            return f"{self.words}: too few for an interval that allows for this{without}"
+        interval = f"is {_in_brackets(self.limits)} instead of {alone}" if alone else ""
+        interval = interval or f"would be {_in_brackets(self.limits)}"
+        return f"{self.words}: allowing for this, the interval {interval}{then}"
 
     @property
     def todo(self) -> str:

@@ -258,6 +258,13 @@ def parse(text: str, *, compared: bool = True, sized: bool = True) -> Parsed:
         raise reader.deep() from e
 
 
+def with_arm(text: str, arm: str, other: str) -> str:
+    """Write another arm in the place of one in a text."""
+    name = re.escape(arm)
+    named = rf"""(?:"{name}"|'{name}'|(?<![\w.]){name})(?=\s*[.\[])"""
+    return re.sub(named, lambda _: other if other.isidentifier() else f'"{other}"', text)
+
+
 def is_linear(
     walk: Callable[[Callable[[Column], float]], float], columns: Sequence[Column]
 ) -> bool:

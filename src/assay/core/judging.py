@@ -19,6 +19,7 @@ from assay.core.bands import OfMeans
 from assay.core.bounded import bounded_mean
 from assay.core.claim_intervals import (
     final,
+    grouped,
     groups_in_words,
     independent,
     interval_of_table,
@@ -30,12 +31,13 @@ from assay.core.claim_intervals import (
 )
 from assay.core.claims import ESTIMAND, Claim, rescale, unscaled
 from assay.core.contrasts import UNDEFINED, Between, contrast
+from assay.core.digits import told_apart
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, FEWEST, FOLD, Cells, Interval, interval, shared_training
 from assay.core.intervals import fewest as fewest_of
 from assay.core.lost_runs import half_agrees, survivors, worst_cases_agree
-from assay.core.nouns import all_of, plural
+from assay.core.nouns import all_of, counted, plural
 from assay.core.outlying_units import decisive, lopsided, warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import (
@@ -467,7 +469,7 @@ def _judge_arm(
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
-        price=_price_of_groups(claim, data, i, alone) or price if reason == STRADDLES else price,
+        price=_price_of_groups(claim, data, i, alone, level, reason) or price,
         p=_p(claim, i),
         n=n,
         dropped=len(bad),
@@ -521,26 +523,34 @@ def _gates(
     return gates
 
 
-def _price_of_groups(claim: Claim, data: Table, i: Interval, alone: Interval) -> Price | None:
+def _price_of_groups(
+    claim: Claim, data: Table, i: Interval, alone: Interval, level: float, reason: str
+) -> Price | None:
     """What decides a claim that its groups leave undecided, since more units do not add groups:
-    None where the interval is hardly wider with groups as units."""
-    if not i.high - i.low > WIDER * (alone.high - alone.low):
+    None for another reason, and where the interval is hardly wider with groups as units."""
+
+    def width(unit: str, name: str) -> float:
+        of = {unit: {name: claim.groups[unit][name]}}
+        by = grouped(of, claim.units, claim.statistic, data, alone, level)
+        return by.high - by.low
+
+    if reason != STRADDLES or not i.high - i.low > WIDER * (alone.high - alone.low):
         return None
     for unit, groupings in claim.groups.items():
         if groupings.keys() <= {"pair"}:  # of which more units are more
             continue
-        levels = [str(level) for level in data.levels[unit]]
-        counts = {name: len({of.get(x, x) for x in levels}) for name, of in groupings.items()}
-        each = ", ".join(
-            f"{n} of {name}" for n, name in sorted((n, name) for name, n in counts.items())
-        )
+        name, *others = sorted(groupings, key=lambda name: -width(unit, name))
+        values = {groupings[name].get(x, x) for x in map(str, data.levels[unit])}
+        which = f"{name} ({len(values)} values)"
+        which += f", or of {counted(len(others), 'other column')}," if others else ""
         outcome, whole = outcome_by(claim, alone), plural(unit, 2)
-        words = {"holds": ", with which it would hold", "fails": ", with which it would fail"}
+        words = {"holds": ", and the claim would hold", "fails": ", and the claim would fail"}
+        low, high = told_apart(*unscaled(claim.scale, (alone.low, alone.high)))
         return Price(
-            f"more {whole} do not help: the interval is this wide because those that share a value "
-            f"count as one unit, too ({each}); use more values where there are few, or write "
-            f'unit = "{unit}" under the prompts{words.get(outcome, "")}: the verdict is then about '
-            f"other {whole} with the same values"
+            f"by {whole} alone, the interval would be [{low}, {high}]{words.get(outcome, '')}; "
+            f"more {whole} do not help, because those that share a value of {which} count as one "
+            f'unit, too: use more values there, or write unit = "{unit}" under the prompts, for a '
+            f"verdict about other {whole} with the same values"
         )
     return None
 

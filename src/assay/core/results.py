@@ -116,7 +116,7 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         >>> rows["fvu"] += [0.21, 0.23, 0.24, 0.22, 0.25, 0.26]
         >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
         >>> claim = "new.fvu - old.fvu < -0.05"
-        >>> assay.judge(rows, claim=claim, unit="seed", control="again").verdict
+        >>> assay.judge(rows, claim=claim, unit="seed", control="again", about="new").verdict
         <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seeds>
     """
 
@@ -251,7 +251,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         *("at", "condition", "contrast", "edition", "idle", "level_of", "measured_in", "narrower"),
-        *("no_tests", "over", "rows", "never", "sides", "together", "unless", "violations"),
+        *("no_tests", "over", "replaced", "rows", "never", "sides", "together", "unless"),
+        "violations",
     )
 
     controls: Mapping[str, Verdict] = {}
@@ -283,6 +284,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     over: str = ""
     """Of a table whose units depend on each other so that it is undecided: the groups that its
     interval allows for, "2 values of right"; "" where nothing names them."""
+    replaced: str = ""
+    """Of a table the arm, of several that the claim compares, whose place controls take."""
     idle: tuple[str, ...] = ()
     """The controls that change nothing: in every unit all their numbers are those of the arm
     main, in which the model is unchanged."""

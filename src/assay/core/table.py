@@ -27,10 +27,11 @@ from assay.core.clustered import NONE, Limits, clustered
 from assay.core.columns import Column
 from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
-from assay.core.expression import Parsed, parse, range_of
+from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import FEWEST, FOLD, fewest, shared_training
+from assay.core.intervals import FEWEST, FOLD, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
+from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, tabulate
 from assay.core.reasons import ANSWERS, GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
 from assay.core.results import Estimated, Judged, Price
@@ -90,6 +91,8 @@ class _Question:
     fixed: Names = ()
     """Those that the author calls fixed, over which a column that does not name them is
     averaged."""
+    about: str = ""
+    """The main arm, if the author names it."""
 
     @property
     def columns(self) -> list[str]:
@@ -100,6 +103,18 @@ class _Question:
     def compared(self) -> Names:
         """The arm that it is about and those that it names."""
         return tuple(dict.fromkeys((self.main, *self.parsed.arms)))
+
+    @property
+    def others(self) -> Names:
+        """The other arms of the table."""
+        return tuple(arm for arm in self.known if arm not in self.compared)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the claim compares arms and may be about any of them, so that others may take
+        the place of any; a column without an arm is the main one's."""
+        several = self.compared[1:] and all(c.arm for c in self.parsed.columns)
+        return bool(several and self.others and not self.about)
 
     def levels_of(self, column: str) -> str:
         """Say how many levels a column has that the claim is about."""
@@ -186,6 +201,7 @@ def judge(
     claim: str,
     unit: str | Sequence[str],
     control: str | Sequence[str] | Mapping[str, str] = (),
+    about: str = "",
     must_hold: str | Sequence[str] = (),
     also: str | Sequence[str] = (),
     unlearned: str | Sequence[str] = (),
@@ -205,12 +221,12 @@ def judge(
     """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its
     controls.
 
-    The table has a column `arm` (or `arm_column`), a column for each unit, and numbers. The first
-    arm that the claim names is the one under judgement; each control takes its place and has to be
-    beaten. Every other arm of the table is judged as well, and counted if it satisfies the claim;
-    if it is one of those in `unlearned`, the claim is unspecific. Runs, and rows that no column
-    distinguishes, are averaged if they share arm and units, and a note says so; rows that differ in
-    another column are averaged only if the claim names that column.
+    The table has a column `arm` (or `arm_column`), a column for each unit, and numbers. Each
+    control takes the place of the arm that the claim is about, and has to be beaten. Every other
+    arm of the table is judged as well, and counted if it satisfies the claim; if it is one of those
+    in `unlearned`, the claim is unspecific. Runs, and rows that no column distinguishes, are
+    averaged if they share arm and units, and a note says so; rows that differ in another column are
+    averaged only if the claim names that column.
 
     Args:
         frame: a DataFrame, columns by name, or the path of a CSV.
@@ -218,6 +234,7 @@ def judge(
         unit: one or two columns of independent units.
         control: arms that have to be beaten; by default the same rows with shuffled labels. A
             mapping gives for each near control its alternative explanation.
+        about: the arm that the controls replace; needed only if the outcome depends on it.
         must_hold: arms with a planted effect.
         also: rivals that may satisfy it.
         unlearned: arms in which nothing was learned, such as random ones.
@@ -246,7 +263,8 @@ def judge(
         >>> rows["fvu"] = [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]
         >>> rows["fvu"] += [0.21, 0.23, 0.24, 0.22, 0.25, 0.26]
         >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
-        >>> assay.judge(rows, claim="new.fvu - old.fvu < -0.05", unit="seed", control="again")
+        >>> claim = "new.fvu - old.fvu < -0.05"
+        >>> assay.judge(rows, claim=claim, unit="seed", control="again", about="new")
         <Judged 'new.fvu - old.fvu < -0.05': holds, -0.11 [-0.1194, -0.1006]>
     """
     units, parsed = _names(unit), _parse(claim)
@@ -258,20 +276,53 @@ def judge(
     )
     _check_tested(tested, units)
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
-    question = _question(rows, source, parsed, units, roles, arm_column)
+    question = _question(rows, source, parsed, units, roles, arm_column, about=about)
+    facts = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
+    of = partial(_judged, roles=roles, bounds=bounds, facts=facts, copies=copies, level=level)
+    of = partial(of, scope=scope, tested=tested, distinct=distinct)
+    mains = question.compared if question.is_open else (question.main,)
+    readings = {arm: of(replace(question, main=arm)) for arm in mains}
+    if len({judged.outcome for judged in readings.values()}) > 1:
+        raise _unclear(question, roles)
+    return readings[question.main]
+
+
+def _unclear(question: _Question, roles: _Roles) -> ClaimError:
+    """The refusal of a claim whose outcome depends on which arm other arms replace."""
+    text, mains = question.parsed.text, question.compared
+    other = (*roles.replacing, *roles.unlearned, *question.others)[0]
+    each = [f"in place of {arm} it reads {with_arm(text, arm, other)}" for arm in mains]
+    ways = [x for arm in mains for x in (" or ", Argument("about", arm))][1:]
+    return ClaimError(
+        f"which arm is the claim about? With {other} {', and '.join(each)}; the outcomes differ, "
+        "so add ",
+        *ways,
+    )
+
+
+def _judged(
+    question: _Question,
+    *,
+    roles: _Roles,
+    bounds: tuple[float, float] | None,
+    facts: Mapping[str, Any],
+    copies: bool,
+    **how: Any,
+) -> Judged:
+    """The verdict if the claim is about the main arm of the question. Raises: DataError,
+    ClaimError."""
+    parsed, units, empty = question.parsed, question.axes, facts["empty"] or 0.0
     arms, notes = _measured(question, roles)
     compared = {arm: arms[arm] for arm in question.compared}
     if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
         notes.append(apart.in_words(compared, units[0]))
         notes += [apart.UNBOUNDED] if bounds is not None else []
-    roles, control_notes = _with_controls(question, roles, arms, empty or 0.0)
-    statement = _statement(question, roles, bounds, independent)
-    statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
+    roles, control_notes = _with_controls(question, roles, arms, empty)
+    statement = replace(_statement(question, roles, bounds, independent), **facts)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
-    decide = partial(_decide, question, level=level, scope=scope, independent=independent)
-    decide = partial(decide, tested=tested, distinct=distinct)
+    decide: Callable[..., Any] = partial(_decide, question, independent=independent, **how)
     judgement, tied, moved = decide(statement, arms)
-    if control_notes and _is_true_of_nothing(parsed, empty or 0.0, judgement):
+    if control_notes and _is_true_of_nothing(parsed, empty, judgement):
         del arms[roles.controls[0]]
         roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
         judgement, tied, moved = decide(statement, arms)
@@ -279,12 +330,12 @@ def judge(
     later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
     if not tied:
-        judgement, shared = _weigh(
-            question, roles, judgement, arms, level, copies=copies, distinct=distinct
-        )
+        given = {"copies": copies, "distinct": how["distinct"]}
+        judgement, shared = _weigh(question, roles, judgement, arms, how["level"], **given)
         later += shared
-    later += _true_of_others(judgement) + _in_place_of(parsed, judgement)
-    judgement = structs.replace(judgement, notes=(*notes, *moved, *later))
+    later += _true_of_others(question, judgement)
+    replaced = question.main if question.compared[1:] and not control_notes else ""
+    judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
     judgement = untested(judgement, [name for name, _ in _copied(question, judgement, arms)])
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -353,27 +404,18 @@ def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bo
     return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
 
 
-def _true_of_others(judged: Judged) -> list[str]:
-    """Name the other arms of the table that satisfy a claim that holds."""
+def _true_of_others(question: _Question, judged: Judged) -> list[str]:
+    """Name the other arms of the table that satisfy a claim that holds, and in a comparison the
+    place that they take."""
     if judged.outcome != "holds" or not judged.also:
         return []
     numbers = [f"{arm} ({other.estimate:.3g})" for arm, other in judged.also.items()]
     more = f" and {len(numbers) - 3} more" if numbers[3:] else ""
-    return [f"the claim is also true of {', '.join(numbers[:3])}{more}"]
-
-
-def _in_place_of(parsed: Parsed, judged: Judged) -> list[str]:
-    """Say whose place the controls take in a comparison where the claim is not false of one of
-    them: the other arm may be the one that was meant."""
-    if len(parsed.arms) < 2 or DEALT in judged.controls or judged.outcome == "fails":
-        return []
-    if all(v.outcome == "fails" for v in judged.controls.values()):
-        return []
-    first, *others = parsed.arms
-    return [
-        f"controls take the place of {first}, which the claim names first; if it is about "
-        f"{' or '.join(others)}, write the comparison the other way round"
-    ]
+    main, *others = question.compared
+    place = f", in place of {main}" if others else ""
+    about = " or ".join(f'about="{arm}"' for arm in others)
+    hint = f"; if it is about another arm, give {about}" if question.is_open else ""
+    return [f"the claim is also true of {', '.join(numbers[:3])}{more}{place}{hint}"]
 
 
 _WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")
@@ -463,15 +505,32 @@ def _weigh(
     without = Limits(judgement.low, judgement.high) if against else NONE
     reported = [replace(g, without=without) for g in reported]
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
-    judgement = _about_groups(judgement, reported)
-    if not against:
-        unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
-        return structs.replace(judgement, unless=unless), lines
-    first = max(against, key=lambda g: g.carries)
-    outcome_of = partial(judging.outcome_of, claim)
-    decisive = _decisive(rows, cells_of(question), first, against, outcome_of, level)
-    warning = "; ".join(filter(None, (judgement.warning, decisive)))
-    return _undecided(structs.replace(judgement, warning=warning), first), lines
+    judgement = _about_groups(judgement, reported, "not only " * bool(against))
+    cells = cells_of(question)
+    if against:
+        return _undecided(judgement, against, rows, cells, level), lines
+    unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
+    open_groups = reported if judgement.reason == STRADDLES else ()
+    advice = (_groups_needed(judgement, cells, g, level) for g in open_groups)
+    price = next((Price(words) for words in advice if words), judgement.price)
+    return structs.replace(judgement, unless=unless, price=price), lines
+
+
+def _groups_needed(
+    judgement: Judged, cells: dependence.Cells, grouping: dependence.Grouping, level: float
+) -> str:
+    """Say about how many more groups would decide a claim where more units of the same ones do not,
+    if one column names them; "" elsewhere, and if no number of groups would."""
+    (name, *others), (of, *_) = [*grouping.counts, ""], [*grouping.groups, None]
+    if of is None or others != [""] or " of " in name or len(cells.levels) > 1:
+        return ""
+    unit, values = next((unit, cells.values(unit)) for unit in cells.levels)
+    means = np.bincount(of, values[cells.places(unit)]) / np.bincount(of)
+    i = replace(interval({"x": means}, mean), estimate=judgement.estimate)
+    claim = replace(judgement.claim, units=(name,), bounds=None, natural=None)
+    price = price_to_decide(claim, i, level)
+    same = f"more {plural(unit, 2)} of the same {plural(name, 2)} do not help"
+    return f"{same}, but {price.text}, probably would" if price.more else ""
 
 
 def _is_as_narrow(grouping: dependence.Grouping, than: Judged | Estimated) -> bool:
@@ -481,10 +540,21 @@ def _is_as_narrow(grouping: dependence.Grouping, than: Judged | Estimated) -> bo
     return grouping.name == dependence.ORDER and times < NOTICEABLE
 
 
-def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
-    """The verdict where it would change with this grouping, and what would decide it."""
+def _undecided(
+    judgement: Judged,
+    against: Sequence[dependence.Grouping],
+    rows: pd.DataFrame,
+    cells: dependence.Cells,
+    level: float,
+) -> Judged:
+    """The verdict where it would change with these groupings, and what would decide it."""
+    first = max(against, key=lambda g: g.carries)
+    needed = _groups_needed(judgement, cells, first, level)
+    outcome_of = partial(judging.outcome_of, judgement.claim)
+    decisive = _decisive(rows, cells, first, against, outcome_of, level)
+    warning = "; ".join(filter(None, (judgement.warning, decisive)))
     is_group = first.name not in (SELECTION, dependence.ORDER) and not first.answers
-    more = "more rows of the same groups do not help: " * is_group
+    more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
     few = min(first.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
     price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
@@ -492,10 +562,10 @@ def _undecided(judgement: Judged, first: dependence.Grouping) -> Judged:
     for answer, x in first.answers.items():
         if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
             name = f"{ANSWERS}{first.name} “{answer}”, the number is {x:.3g}"
-    undecided = {"outcome": "undecided", "reason": f"{GROUPED}{name}", "price": price}
+    undecided: dict[str, Any] = {"reason": f"{GROUPED}{name}", "price": price, "warning": warning}
     if not first.answers:
         undecided |= {"low": first.limits.low, "high": first.limits.high, "over": _these(first)}
-    return structs.replace(judgement, **undecided)
+    return structs.replace(judgement, outcome="undecided", **undecided)
 
 
 def _decisive(
@@ -527,11 +597,12 @@ def _these(grouping: dependence.Grouping) -> str:
     return " and ".join(starmap(dependence.groups_in_words, grouping.counts.items()))
 
 
-def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping]) -> Judged:
-    """Name in the scope the first groups with which the outcome would be another."""
+def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping], only: str) -> Judged:
+    """Name in the scope the first groups with which the outcome would be another: those that a
+    verdict is limited to, or that leave it undecided as it is `not only` about these."""
     for grouping in reported:
         if grouping.counts and grouping.changes != dependence.UNCHANGED:
-            scope = f"{judgement.scope}; of these {_these(grouping)}"
+            scope = f"{judgement.scope}; {only}of these {_these(grouping)}"
             return structs.replace(judgement, scope=scope)
     return judgement
 
@@ -573,7 +644,7 @@ def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> 
         return True, dependence.UNCHANGED
     if judgement.outcome in ("holds", "fails") and grouping.decides:
         return False, f"with which the claim would {judgement.outcome.removesuffix('s')}"
-    return False, f"which was judged; with it the outcome would be {outcome}: {grouping.todo}"
+    return False, f"and the outcome would be {outcome}: {grouping.todo}"
 
 
 def _missing(
@@ -687,6 +758,7 @@ def _question(
     arm_column: str,
     over: str = "",
     *,
+    about: str = "",
     only_named: bool = False,
 ) -> _Question:
     """Check a text against the arms and columns of a table, and report all names that it lacks;
@@ -696,7 +768,7 @@ def _question(
     axes, where = (*units, *filter(None, [over])), f"column {arm_column} of {source}"
     _refuse_differences(parsed, arm_names, where)
     main, *_ = every(
-        partial(_under_judgement, parsed, arm_names, roles.controls),
+        partial(_under_judgement, parsed, arm_names, roles.controls, about),
         partial(rows_of.check_units, rows, units, parsed),
         *(partial(rows_of.check_units, rows, (x,), parsed, "over") for x in axes[len(units) :]),
         *(partial(_check_arm, a, arm_names, where) for a in (*parsed.arms, *roles.named)),
@@ -711,7 +783,7 @@ def _question(
     dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
     labels = noted.find_labels(rows, axes, columns, dims, source)
     _check_size(rows, (*axes, *labels), source)
-    return _Question(rows, source, parsed, axes, main, arm_names, labels, roles.fixed)
+    return _Question(rows, source, parsed, axes, main, arm_names, labels, roles.fixed, about)
 
 
 def _check_size(rows: pd.DataFrame, axes: Names, source: str) -> None:
@@ -1165,8 +1237,14 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
     return value
 
 
-def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names) -> str:
-    """The first arm named; without one, main, or the only arm that is no control."""
+def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names, about: str) -> str:
+    """The arm that the claim is said to be about, or the first arm that it names; without one,
+    main, or the only arm that is no control."""
+    if about:
+        named = parsed.arms or arm_names
+        if about not in named and {*named} <= {*arm_names}:  # else a name in the claim is misspelt
+            raise ClaimError(f"the claim names no arm {about!r}; {nearest(about, named)}")
+        return about
     candidates = [a for a in arm_names if a not in controls]
     if parsed.arms:
         return parsed.arms[0]

@@ -23,7 +23,7 @@ from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import control_table, environment, note, table
-from assay.report.statements import doubts_number
+from assay.report.statements import doubts_number, with_flags
 from assay.report.tables import AGAIN, SIGNS, again, minus, quantity, row, units
 
 Saved: TypeAlias = Check | ProbeCheck | JudgedTable
@@ -33,8 +33,9 @@ def load(path: Path) -> Saved:
     """Read a saved check of any kind, and judge its numbers again. Raises: DataError where they do
     not give the verdict that the file states."""
     content, _ = saved.read(path)
-    if saved.TABLE in content:
-        return JudgedTable.load(path)
+    if saved.TABLE in content:  # which only a command writes
+        judged = JudgedTable.load(path)
+        return replace(judged, judged=with_flags(judged.judged))
     return (ProbeCheck if saved.PROBE in content else Check).load(path)
 
 

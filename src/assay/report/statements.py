@@ -251,7 +251,7 @@ DOUBTS = re.compile(
     r"|would be unspecific"
 )
 """What a note has that doubts a number, however its claim came out."""
-COMBINED, EXPLAINED = " are combinations (", "those that share a value count as one unit"
+COMBINED, EXPLAINED = " are combinations (", "count as one unit, too"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
 """So many notes are seen at a glance; of more, those that are routine are not printed."""
@@ -337,7 +337,7 @@ def _rank(note: str) -> int:
 
 
 _ARGUMENT = re.compile(
-    r"""\b(unit|fixed|also|control|violation|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
+    r"""\b(unit|fixed|about|also|control|violation|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
 )
 
 

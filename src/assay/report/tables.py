@@ -119,7 +119,7 @@ class Control:
     verdict: "15 pairs; a verdict needs 20"."""
     place: str = ""
     """Where it makes the change, if that is at another layer, or at another token and it satisfies
-    the claim: "blocks 13, 14, 29", "at ' key' (token 1)"."""
+    the claim: "blocks 13, 14, 29", "at ' key' (token 1)"; of a table, "in place of gated"."""
     behind: str = ""
     """The arm of a claim that fails, if this control comes clearly closer to satisfying it."""
     too: str = " too"
@@ -422,7 +422,10 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
     )
 
     def placed(r: Row) -> Row:
-        places = (blocks.get(c.arm) or tokens.get(c.arm, "") * (c.met is False) for c in r.controls)
+        places = (
+            blocks.get(c.arm) or tokens.get(c.arm, "") * (c.met is False) or c.place
+            for c in r.controls
+        )
         made = (replace(c, place=x) for c, x in zip(r.controls, places, strict=True))
         return replace(r, controls=tuple(made))
 
@@ -541,10 +544,9 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
         if abs(v.estimate) <= reasons.NOTHING * max(map(abs, claim.points), default=0):
             numbers = "0", "[0, 0]"
     words, none = mirrors or words, bool(mirrors)
+    place = f"in place of {claim.replaced}" if claim and claim.replaced and role in ROLES else ""
     behind = claim.arm if claim and role in ROLES and _outdoes(v, claim) else ""
-    return Control(
-        arm, outcome, *numbers, role, off, level, words, none, few, too=too, behind=behind
-    )
+    return Control(arm, outcome, *numbers, role, off, level, words, none, few, place, behind, too)
 
 
 def _outdoes(v: Verdict, claim: Judged) -> bool:

@@ -103,7 +103,7 @@ def judging(table: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Answe
     arms = [name if name.isidentifier() else f'"{name}"' for name in (first, second)]
     claim = " - ".join(f"mean({arm}.error)/mean({arm}.variance)" for arm in arms) + " < -0.01"
     words = ["assay", "judge", str(table), "--unit", "document"]
-    words += ["--control", controls[0]] if controls else []
+    words += ["--control", controls[0], "--about", first] if controls else []
     yield "To judge a difference:"
     yield Line(f"{shlex.join(words)} \\")
     yield Line(f"  --claim {shlex.quote(claim)}")

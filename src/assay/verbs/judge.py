@@ -29,11 +29,12 @@ def judge(
     claim: Formula = "",
     unit: Several = (),
     control: Several = (),
+    about: str = "",
     estimate: Formula = "",
     over: str = "",
     crosses: float | None = None,
     must_hold: Annotated[Several, More] = (),
-    also: Several = (),
+    also: Annotated[Several, More] = (),
     unlearned: Annotated[Several, More] = (),
     violation: Annotated[Several, More] = (),
     fixed: Annotated[Several, More] = (),
@@ -64,6 +65,8 @@ def judge(
     control
         An arm for which the claim should fail, such as shuffled. By default, Assay makes
         one, called dealt: the same rows with shuffled labels.
+    about
+        The arm of the claim that the controls replace; needed if the outcome depends on it.
     estimate
         A number to estimate without a threshold, such as fvu, in place of a claim.
     over
@@ -109,13 +112,19 @@ def judge(
 
     Examples
     --------
-    (echo arm,seed,x; for s in 1 2 3 4 5 6; do echo "mine,$s,.1$s"
-       echo "old,$s,.2$((7-s))"; echo "again,$s,.2$s"; done) > my.csv
-    assay judge my.csv --claim 'mine.x - old.x < -.05' --unit seed --control again
-    assay judge my.csv --estimate 'mine.x - old.x' --unit seed
+    (echo arm,seed,x; for s in 1 2 3 4 5 6; do echo "a,$s,.1$s"
+       echo "b,$s,.2$((7-s))"; echo "c,$s,.2$s"; done) > my.csv
+    assay judge my.csv --claim 'a.x-b.x < -.05' --unit seed --control c --about a
+    assay judge my.csv --estimate 'a.x - b.x' --unit seed
     """
     of_claims: dict[str, Any] = {
-        **{"control": control, "must_hold": must_hold, "also": also, "unlearned": unlearned},
+        **{
+            "control": control,
+            "about": about,
+            "must_hold": must_hold,
+            "also": also,
+            "unlearned": unlearned,
+        },
         **{"violation": violation, "fixed": fixed, "bounds": bounds, "tested": tested or None},
         "distinct": distinct or None,
     }

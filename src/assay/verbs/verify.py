@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL, Experiment
+from assay.core.nouns import counted
 from assay.core.results import Judged
 from assay.lab import verifying
 from assay.lab.plan.preset import Preset
@@ -17,6 +21,16 @@ from assay.verbs.parts import Line, Table, written
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 from assay.verbs.verify_file import CHECK, REGISTRATION, Frozen, of_file
 
+OF_ONE = "--rerun, --record, --preset and --set"
+One: TypeAlias = Compared | Written | Reproduction | CheckedBundle | Frozen | Judged
+
+
+@dataclass(frozen=True)
+class Several:
+    """What became of each of several names: a result, or why there is none."""
+
+    verified: dict[str, One | str]
+
 
 @verb(
     "where a result differs from its record, or a bundle from what it states; or the record written"
@@ -24,7 +38,7 @@ from assay.verbs.verify_file import CHECK, REGISTRATION, Frozen, of_file
 def command(
     name: str,
     /,
-    *,
+    *more: str,
     rerun: Flag = False,
     record: Flag = False,
     authority: Path | None = None,
@@ -32,9 +46,9 @@ def command(
     place: Place = HERE,
     machine: Machine = CPU,
     door: Door,
-) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen | Judged]:
+) -> Answer[One | Several]:
     """Compare a result with its committed record, judge a bundle or a saved check again, or check a
-    frozen study. Exits with 1 if anything differs.
+    frozen study. Exits with 1 if anything differs, and with 2 if a file cannot be read.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 
@@ -44,6 +58,8 @@ def command(
         The name of an experiment, or the path of its file; catalogue for every record; a bundle (a
         zip or its folder); a frozen study (a .prereg.json file); or what `assay.check` or
         `assay judge --save` wrote (an .assay file).
+    more
+        Further names or files, which are verified one after another.
     rerun
         Run the experiment from an empty store first, and compare that.
     record
@@ -62,21 +78,49 @@ def command(
         raise AssayError(
             "--record writes what is stored, and --rerun stores nothing; leave one out"
         )
-    if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
-        if rerun or record or choice != DEFAULT:
-            options = "--rerun, --record, --preset and --set"
-            raise AssayError(f"{options} go with the name of one experiment")
-        if name != ALL:
-            return of_file(Path(name), authority)
-        with door.bar("verify", "experiments") as bar:
-            return report(verifying.every(bar))
-    experiment, preset = choice.of(name)
-    if rerun:
-        return of_rerun(experiment, preset, machine, door)
-    if record:
-        record_file = verifying.write(place.lab(), experiment, preset)
-        return Answer(record_file, [Line(str(record_file.path))])
-    return report(verifying.compare(place.lab(), experiment, preset))
+
+    def of(name: str) -> Answer[One]:
+        if name == ALL or is_bundle(name) or name.endswith((REGISTRATION, CHECK)):
+            if rerun or record or choice != DEFAULT:
+                raise AssayError(f"{OF_ONE} go with the name of one experiment")
+            if name != ALL:
+                return of_file(Path(name), authority)
+            with door.bar("verify", "experiments") as bar:
+                return report(verifying.every(bar))
+        experiment, preset = choice.of(name)
+        if rerun:
+            return of_rerun(experiment, preset, machine, door)
+        if record:
+            return of_record(verifying.write(place.lab(), experiment, preset))
+        return report(verifying.compare(place.lab(), experiment, preset))
+
+    return of_several((name, *more), of, door) if more else of(name)
+
+
+def of_several(
+    names: Iterable[str], of: Callable[[str], Answer[One]], door: Door
+) -> Answer[Several]:
+    """Verify each of several names, also those after one that cannot be read; the exit code is that
+    of the worst."""
+    verified, codes = dict[str, One | str](), dict[str, int]()
+    for name in dict.fromkeys(names):
+        try:
+            answer = of(name)
+            verified[name], codes[name] = answer.result or "", answer.code
+            if not door.json:
+                door.answer(replace(answer, words=[Line(f"{name}:"), *answer.words, ""]))
+        except AssayError as e:
+            verified[name], codes[name] = str(e), e.exit_code
+            door.aside(f"{name}: {' '.join(str(e).split())}")
+    wrong, every = [name for name, code in codes.items() if code], counted(len(codes), "name")
+    last = f"{len(wrong)} of {every} differ or cannot be read: {', '.join(wrong)}"
+    last = last if wrong else f"None of the {every} differs."
+    return Answer(Several(verified), [last], max(codes.values()))
+
+
+def of_record(record: Written) -> Answer[Written]:
+    """Name the file of a record that was written."""
+    return Answer(record, [Line(str(record.path))])
 
 
 def report(compared: Compared) -> Answer[Compared]:
