@@ -307,7 +307,12 @@ FIELDS = (
     *("outcome", "reason", *NUMBERS, "unit", "threshold"),
     *("threshold_from", "n", "scope", "notes"),
 )
-ROLES = {"near": "control", "also": "may hold too", "true": "also true of", "unnamed": "not named"}
+ROLES = {
+    "near": "control",
+    "also": "may hold too",
+    "true": "also true of",
+    "unnamed": "not named",
+}
 """What an arm is called that was asked the same, where it is not what `Judged.arms` calls it."""
 AS_IT_SHOULD = {
     ("control", True): "does not satisfy it",

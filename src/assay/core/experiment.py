@@ -137,7 +137,12 @@ def varied(
         ((Spec(seed=7),), 'another seed')
     """
     return Arm(
-        train, specs=variant(**variation), after=after, measure=measure, note=note, learned=learned
+        train,
+        specs=variant(**variation),
+        after=after,
+        measure=measure,
+        note=note,
+        learned=learned,
     )
 
 

@@ -168,7 +168,11 @@ def _without(data: xr.Dataset, bad: Levels) -> xr.Dataset:
 
 
 def tabulate(
-    call: Callable[[], Any], units: tuple[str, ...], text: str, arm_reader: Others, swept: str = ""
+    call: Callable[[], Any],
+    units: tuple[str, ...],
+    text: str,
+    arm_reader: Others,
+    swept: str = "",
 ) -> Table:
     """The value of a statement, computed by `call`, as arrays over its units; `swept` is the one of
     them that is no unit but the field of a curve.

@@ -194,7 +194,12 @@ def difference(of: Quantity, a: str = "a", b: str = "b") -> Statistic:
 
 
 def at_matched(
-    x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, at: Sequence[float] | None = None
+    x: Quantity,
+    y: Quantity,
+    a: str = "a",
+    b: str = "b",
+    *,
+    at: Sequence[float] | None = None,
 ) -> Statistic:
     """A statistic: y of side a minus y of side b at equal budget x, averaged over the overlap of
     both sweeps or over x = `at`.
@@ -310,7 +315,10 @@ def share_closed(x: Quantity, y: Quantity) -> Statistic:
 
 
 def at_best(
-    x: xr.DataArray, score: xr.DataArray, k: int, better: Literal["high", "low"] = "low"
+    x: xr.DataArray,
+    score: xr.DataArray,
+    k: int,
+    better: Literal["high", "low"] = "low",
 ) -> xr.DataArray:
     """What x is at the unit with the best score, for every disjoint group of k seeds: dim `group`
     in place of `seed`.

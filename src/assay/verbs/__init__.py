@@ -40,7 +40,10 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "train-dictionary": "assay.verbs.train_dictionary:command",
             "export": "assay.verbs.export:export",
         },
-        "Maintenance": {"fetch": "assay.verbs.fetch:fetch", "doctor": "assay.verbs.doctor:doctor"},
+        "Maintenance": {
+            "fetch": "assay.verbs.fetch:fetch",
+            "doctor": "assay.verbs.doctor:doctor",
+        },
     }
 )
 """The verbs of the command line under their headings, in the order of `assay --help`, each with the

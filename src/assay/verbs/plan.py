@@ -21,7 +21,7 @@ from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Name, Place, verb
 
 
 @verb(
-    "what would run, what it takes, what each claim's interval will be; of a study, what it lacks"
+    "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
 )
 @uncollected()
 def command(

@@ -227,7 +227,13 @@ def finish(
         (array([0.5]), array([1.]))
     """
     total = {name: np.asarray(value).sum(-1) for name, value in sums.items()}
-    of_sums = (measures.L0, measures.FVU, measures.GAMMA, measures.GAMMA_RAW, measures.NORM_RATIO)
+    of_sums = (
+        measures.L0,
+        measures.FVU,
+        measures.GAMMA,
+        measures.GAMMA_RAW,
+        measures.NORM_RATIO,
+    )
     return {m.name: m.statistic(total) for m in of_sums} | {
         "dead": (np.asarray(sums["firings"]) == 0).mean(-1)
     }

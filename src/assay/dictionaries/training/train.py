@@ -395,7 +395,10 @@ def _header(method: Method, names: Sequence[str], state: State) -> dict[str, Any
 
 
 def start(
-    seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int | None = None
+    seeds: Sequence[int] | np.ndarray,
+    method: Method,
+    d: int,
+    d_out: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Parameters before training, big matrices row per latent: random unit decoder rows by seed,
     the encoder along them or not."""

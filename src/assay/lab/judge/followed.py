@@ -24,7 +24,13 @@ from assay.lab import catalogue
 from assay.lab.judge import contents, families, looks, questions, registered
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
-from assay.lab.judge.result import Result, judge_all, left_out, load, require_usable
+from assay.lab.judge.result import (
+    Result,
+    judge_all,
+    left_out,
+    load,
+    require_usable,
+)
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset
 from assay.lab.store import journal

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 from assay.core.nouns import plural
 from assay.core.spec import canonical_json
 from assay.lab.store import journal
-from assay.lab.store.journal import ASKED, QUESTIONS, Journal, Line, digest, seedless
+from assay.lab.store.journal import (
+    ASKED,
+    QUESTIONS,
+    Journal,
+    Line,
+    digest,
+    seedless,
+)
 from assay.lab.store.journal import JUDGED as FIRST_JUDGED
 
 if TYPE_CHECKING:

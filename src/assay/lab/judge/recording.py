@@ -50,7 +50,10 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
     for arm, rows in plan.by_arm().items():
         stored = [r.stored for r in rows if r.stored is not None]
         specs = [json.loads(r.job.spec.to_json()) for r in rows]
-        arms[arm] = {**factor(specs), "measures": dumped(result.arms[arm])}
+        arms[arm] = {
+            **factor(specs),
+            "measures": dumped(result.arms[arm]),
+        }
         cost[arm] = round(
             sum(float(s.provenance.get("cpu_seconds", 0)) for s in stored) / len(rows), 4
         )

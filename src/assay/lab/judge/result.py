@@ -287,7 +287,11 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
 
 
 def judge_all(
-    experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset], *, level: float = USUAL
+    experiment: Experiment,
+    plan: Plan,
+    arms: Mapping[str, xr.Dataset],
+    *,
+    level: float = USUAL,
 ) -> Result:
     """The result of stored measures.
 

@@ -42,7 +42,11 @@ def explained(root: Path) -> Iterator[None]:
             ) from e
         number = _os_error(e)
         # EFBIG: a limit on file sizes, `ulimit -f`
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if number in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):
             raise StoreError(
                 f"the disk of {root} is full; everything stored so far is intact: free some "
                 "space and run the same command again"

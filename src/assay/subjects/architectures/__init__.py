@@ -414,7 +414,9 @@ def attend(
     return (pattern @ value).transpose(1, 2).contiguous(), pattern
 
 
-def _head_first(out: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def _head_first(
+    out: tuple[torch.Tensor, torch.Tensor],
+) -> tuple[torch.Tensor, torch.Tensor]:
     return out[0].transpose(1, 2), out[1]
 
 
