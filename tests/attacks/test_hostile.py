@@ -30,7 +30,8 @@ ROWS = (
     for seed in range(8)
 )
 TABLE = "\n".join(["arm,seed,fvu", *ROWS])
-CLAIM = ("--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed", "--control", "none")
+CLAIM = ("--claim", "gated.fvu - relu.fvu < -0.02", "--about", "gated")
+CLAIM += ("--unit", "seed", "--control", "none")
 ODD = (
     None,
     True,

@@ -97,7 +97,7 @@ def test_another_evaluation_in_the_same_folder_says_what_it_replaced(done, comma
     replaced = "again had an evaluation of sae, d, e, which this one replaced"
     assert replaced in " ".join(again.err.split())
     said = " ".join(again.out.split())
-    measures, _, baselines = said.partition(" on 555 tokens ")
+    measures, _, baselines = said.rpartition(" on 555 tokens ")
     few = "at least 6 documents are needed, and there are 5"
     assert measures.count(few) == 1
     assert baselines.count("too few documents: 5, an interval needs 6") == 1

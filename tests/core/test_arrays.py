@@ -26,6 +26,7 @@ def judged(fvu, seed):
         claim="ours.fvu - theirs.fvu < -0.02",
         unit="seed",
         control="none",
+        about="ours",
     )
     return judgement.verdict.estimate
 

@@ -110,7 +110,9 @@ def test_what_judge_lets_hold_in_a_world_that_was_handed_out_was_planted(tmp_pat
     lines = ["candidate,group"]
     for (candidate, group), some in rows.items():
         claim = f"own.effect - near1.effect > {ASKED / 2}"
-        judged = assay.judge(pd.DataFrame(some), claim=claim, control="near2", unit="seed")
+        judged = assay.judge(
+            pd.DataFrame(some), claim=claim, control="near2", about="own", unit="seed"
+        )
         if judged.verdict.outcome == "holds":
             lines.append(f"{candidate},{group}")
     (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")

@@ -128,8 +128,8 @@ class Control:
     @property
     def named(self) -> str:
         """Its name, with its place: "no_mlp/layer (blocks 13, 14, 29)"."""
-        place = f"({self.place})" if self.place.startswith("block") else self.place
-        return f"{self.arm} {place}" if place else self.arm
+        place = self.place if self.place.startswith("at ") else f"({self.place})"
+        return f"{self.arm} {place}" if self.place else self.arm
 
     @property
     def met(self) -> bool | None:
