@@ -41,8 +41,9 @@ def test_the_loss_is_the_mean_over_sequences_and_positions(bench):
     )
 
 
-def test_alone_is_as_among_others(bench):
-    specs = [SMALL.replace(seed=s, steps=50, moments=()) for s in (3, 4, 5)]
+@pytest.mark.parametrize("whole", [False, True])
+def test_alone_is_as_among_others(bench, whole):
+    specs = [SMALL.replace(seed=s, steps=50, moments=(), whole=whole) for s in (3, 4, 5)]
     together, alone = b_method.train(Runs(specs), bench), b_method.train(Runs(specs[1:2]), bench)
     np.testing.assert_allclose(together.history["loss"][1], alone.history["loss"][0], atol=1e-5)
     for name, value in alone.tensors.items():

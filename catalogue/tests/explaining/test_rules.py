@@ -6,12 +6,13 @@ import pytest
 
 from assay.core.errors import DataError
 from assay_catalogue.explaining.evidence import (
+    Evidence,
     InputExplanation,
     OutputExplanation,
     both_explanation,
     input_explanation,
 )
-from assay_catalogue.explaining.learner import Limits, Split
+from assay_catalogue.explaining.learner import Limits, Split, explain, learn
 from assay_catalogue.explaining.rule import (
     ABSENT,
     Condition,
@@ -94,8 +95,7 @@ def test_many_features_of_one_text_get_the_rules_they_get_alone():
     ]
     split, halved = Split(at, halves(at)), halves(at)
     noisy = [(rule.leaves(at) > 0) ^ (rng.random(len(at)) < 0.01) for rule in planted]
-    alone = [Split(at, halved).learn(fires) for fires in noisy]
-    assert [split.learn(fires) for fires in noisy] == alone
+    assert [split.learn(fires) for fires in noisy] == [learn(at, fires, halved) for fires in noisy]
     with pytest.raises(DataError, match="need one length"):
         split.learn(noisy[0][1:])
 
@@ -104,7 +104,7 @@ def test_a_planted_rule_is_found_exactly():
     rng = np.random.default_rng(1)
     at = text(rng.integers(0, 20, (100, 50)))  # 5,000 tokens
     planted = Rule(((Condition(0, (7,)), Condition(-1, (3, 5))),))
-    assert Split(at, halves(at)).learn(planted.leaves(at) > 0) == planted
+    assert learn(at, planted.leaves(at) > 0, halves(at)) == planted
 
 
 def test_two_planted_conjunctions_are_found_in_other_text():
@@ -116,7 +116,7 @@ def test_two_planted_conjunctions_are_found_in_other_text():
             (Condition(-2, (11, 12)), Condition(0, (13,))),
         )
     )
-    found = Split(at, halves(at)).learn(planted.leaves(at) > 0)
+    found = learn(at, planted.leaves(at) > 0, halves(at))
     assert found is not None and rule_f1(found, fresh, planted.leaves(fresh) > 0) == 1.0
     assert found.cost == planted.cost
 
@@ -124,13 +124,13 @@ def test_two_planted_conjunctions_are_found_in_other_text():
 @pytest.mark.parametrize("always", [False, True])
 def test_a_constant_feature_has_no_rule(always):
     at = text(np.random.default_rng(0).integers(0, 20, (40, 50)))
-    assert Split(at, halves(at)).learn(np.full(len(at), always)) is None
+    assert learn(at, np.full(len(at), always), halves(at)) is None
 
 
 def test_noise_is_not_explained():
     rng = np.random.default_rng(5)
     at, fresh = (text(rng.integers(0, 200, (300, 50))) for _ in range(2))
-    found = Split(at, halves(at)).learn(rng.random(len(at)) < 0.02)
+    found = learn(at, rng.random(len(at)) < 0.02, halves(at))
     assert (
         rule_f1(found, fresh, rng.random(len(fresh)) < 0.02) < 0.06
     )  # all of the vocabulary: 0.04
@@ -159,13 +159,13 @@ def test_planted_worlds_have_the_f1_of_arithmetic(pi, alpha, beta, inside, outsi
 
 def test_the_learner_says_the_where_nothing_before_it_tells():
     at, fires = world(0.5, 0.6, 0.4)
-    assert Split(at, halves(at)).learn(fires) == Rule(((Condition(0, (THE,)),),))
+    assert learn(at, fires, halves(at)) == Rule(((Condition(0, (THE,)),),))
 
 
 def test_a_domain_marker_makes_the_input_rule_perfect():
     at, fires = world(0.2, 0.9, 0.05, marked=True)
     fresh, there = world(0.2, 0.9, 0.05, seed=1, marked=True)
-    found = Split(at, halves(at)).learn(fires)
+    found = learn(at, fires, halves(at))
     assert found == Rule(((Condition(0, (THE,)), Condition("recent", (MARK,))),))
     assert rule_f1(found, fresh, there) == 1.0
 
@@ -175,10 +175,9 @@ def test_a_rule_stays_within_its_limits():
     at = text(rng.integers(0, 60, (200, 50)))
     fires = np.isin(at.shifted(0), np.arange(12))
     for names in (1, 4, 10):
-        found = Split(at, halves(at)).learn(fires, Limits(names=names, places=(0, -1)))
+        found = learn(at, fires, halves(at), Limits(names=names, places=(0, -1)))
         assert found.cost == names == len(found.tokens)
-    before = np.isin(at.shifted(-1), (3, 4))
-    only_before = Split(at, halves(at)).learn(before, Limits(places=(-1, -2)))
+    only_before = learn(at, np.isin(at.shifted(-1), (3, 4)), halves(at), Limits(places=(-1, -2)))
     assert {c.place for conjunction in only_before.conjunctions for c in conjunction} <= {-1, -2}
 
 
@@ -203,7 +202,7 @@ def test_kinds_survive_where_quotes_are_taken_out():
     rng = np.random.default_rng(0)
     at = text(rng.integers(0, 10, (200, 40)))
     fires = np.isin(at.shifted(0), (2, 5)) & (at.shifted(-1) == 0)
-    found = Split(at, halves(at)).learn(fires, Limits(names=2), kinds=named)
+    found = learn(at, fires, halves(at), Limits(names=2), kinds=named)
     assert found == Rule(
         ((Condition(0, (2, 5), "a number"), Condition(-1, (0,))),)
     ) or found == Rule(((Condition(-1, (0,)), Condition(0, (2, 5), "a number")),))
@@ -218,8 +217,8 @@ def test_both_sides_together_know_more_than_each():
     in the other half."""
     at, fires = world(0.5, 0.6, 0.4, sentences=3000, marked=True)
     fires &= OutputExplanation(S).scores(at) > 0
-    rule = Split(at, halves(at)).learn(fires)
-    inside, outside = input_explanation(rule, at, fires * 1.0), OutputExplanation(S)
+    evidence = Evidence(at, fires * 1.0, halves(at), np.array(S))
+    inside, outside = explain(evidence), OutputExplanation(S)
     both = both_explanation(inside, outside, at, fires)
     alone = [auroc(levels(e.scores(at), fires)) for e in (inside, outside, both)]
     assert max(alone[:2]) < alone[2] == pytest.approx(1.0, abs=1e-4)
@@ -228,8 +227,7 @@ def test_both_sides_together_know_more_than_each():
 
 def test_a_feature_without_a_rule_is_explained_by_its_mean():
     at = text(np.random.default_rng(0).integers(0, 20, (40, 50)))
-    always = np.full(len(at), True)
-    found = input_explanation(Split(at, halves(at)).learn(always), at, 3.0 * always)
+    found = explain(Evidence(at, np.full(len(at), 3.0), halves(at), np.array([1])))
     assert found == InputExplanation(Rule(()), (3.0,)) and set(found.scores(at)) == {3.0}
 
 
@@ -240,7 +238,7 @@ def test_outputs_are_said_with_their_line_breaks():
 def test_bad_input_gets_one_line():
     at = text(np.zeros((2, 3), int))
     with pytest.raises(DataError, match="need one length"):
-        Split(at, np.zeros(6, bool)).learn(np.zeros(5, bool))
+        learn(at, np.zeros(5, bool), np.zeros(6, bool))
     with pytest.raises(DataError, match="one shape"):
         Positions(np.zeros((2, 3), int), np.zeros((3, 2), bool))
     with pytest.raises(DataError, match="got -5"):

@@ -48,6 +48,9 @@ def test_the_closed_forms():
         readable.gain(),
         math.log(64) + P * math.log(P) + 63 * ((1 - P) / 63) * math.log((1 - P) / 63),
     )
+    assert Known(16).by_rules(10) == 1.0 and math.isclose(
+        Known(8, 1).by_rules(16), (8 + 72 * 0.5) / 80
+    )
 
 
 def test_the_text_is_its_law_and_each_seeds_own():

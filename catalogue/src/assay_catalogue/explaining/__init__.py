@@ -1,2 +1,2 @@
-"""What a feature fires on and what it makes likelier, in words that can be wrong: rules that are
-learned of its activations."""
+"""What a feature fires on and what it makes likelier, in words that can be wrong: rules learned
+offline, or an endpoint's sentences."""

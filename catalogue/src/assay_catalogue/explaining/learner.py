@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError
+from assay_catalogue.explaining.evidence import Evidence, InputExplanation, input_explanation
 from assay_catalogue.explaining.rule import PLACES, Condition, Place, Positions, Rule, f1
 
 BEAM = 4
@@ -39,6 +40,24 @@ class Limits:
 LIMITS = Limits()
 
 
+def learn(
+    text: Positions,
+    fires: Bool[np.ndarray, " row"],
+    validation: Bool[np.ndarray, " row"],
+    limits: Limits = LIMITS,
+    kinds: Mapping[str, tuple[int, ...]] | None = None,
+) -> Rule | None:
+    """A rule for where a feature fires; None where it fires nowhere or everywhere, or no rule helps
+    on the validation rows.
+
+    `validation` marks the rows that say when to stop; they should be of other files than the rest.
+    `kinds` are sets of tokens that cost one name each; without them a rule names tokens alone.
+
+    Raises: DataError where the three do not have one length.
+    """
+    return Split(text, validation).learn(fires, limits, kinds)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Positions on which rules grow, and those that say when to stop: for many features of one
@@ -49,7 +68,6 @@ class Split:
 
     text: Positions
     validation: Bool[np.ndarray, " row"]
-    """Rows that say when to stop; they should be of other files than the rest."""
 
     def __post_init__(self) -> None:
         if len(self.text) != len(self.validation):
@@ -69,9 +87,7 @@ class Split:
         limits: Limits = LIMITS,
         kinds: Mapping[str, tuple[int, ...]] | None = None,
     ) -> Rule | None:
-        """A rule for where a feature fires; None where it fires nowhere or everywhere, or no rule
-        helps on the validation rows. `kinds` are sets of tokens that cost one name each; without
-        them a rule names tokens alone."""
+        """A rule for where a feature fires, as `learn` gives it."""
         if len(fires) != len(self.text):
             raise DataError(
                 f"{len(self.text)} positions and {len(fires)} answers; both need one length"
@@ -107,6 +123,15 @@ def _grown(
         else:
             break
     return rule if rule.conjunctions else None
+
+
+def explain(
+    evidence: Evidence, limits: Limits = LIMITS, kinds: Mapping[str, tuple[int, ...]] | None = None
+) -> InputExplanation:
+    """Explain a feature by the rule that is learned of its evidence; where there is none, by its
+    mean."""
+    rule = learn(evidence.text, evidence.fires, evidence.validation, limits, kinds)
+    return input_explanation(rule, evidence.text, evidence.value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay_catalogue.explaining.evidence import OutputExplanation, input_explanation
-from assay_catalogue.explaining.learner import Limits, Split
+from assay_catalogue.explaining.learner import Limits, learn
 from assay_catalogue.explaining.rule import Place, Positions
 from assay_catalogue.explaining.scoring import auroc, levels
 
@@ -106,8 +106,9 @@ class Given:
     def before(self, names: int) -> float:
         """AUROC on the fresh text of a rule about earlier tokens that may name so many of them; ½
         where none is learned."""
-        split, limits = Split(self.seen, self.validation), Limits(names=names, places=EARLIER)
-        rule = split.learn(self.value > 0, limits)
+        rule = learn(
+            self.seen, self.value > 0, self.validation, Limits(names=names, places=EARLIER)
+        )
         return auroc(
             levels(input_explanation(rule, self.seen, self.value).scores(self.fresh), self.fires)
         )

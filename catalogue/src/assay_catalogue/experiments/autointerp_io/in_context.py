@@ -20,10 +20,11 @@ from assay.data import corpus as corpora
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.features.effects import directions, largest
+from assay.features.effects import directions
 from assay.subjects.pretrained import Pretrained
 from assay_catalogue.dictionaries import on_text
 from assay_catalogue.dictionaries.on_text import NamedModelDictionary, fit_on, topk
+from assay_catalogue.explaining.evidence import promoted
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.scoring import logit_prediction
 from assay_catalogue.explaining.token_context import (
@@ -330,7 +331,7 @@ def score_features(
         after = follows(conditional)
 
         def by(effect: Float[np.ndarray, "v"], conditional: Given = conditional) -> float:
-            return conditional.next(largest(effect[None], s.names)[0])
+            return conditional.next(promoted(effect[None], s.names)[0])
 
         numbers = {
             "given_before": conditional.before(s.names),

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.features.effects import largest
 from assay_catalogue.data.planted_domains import PlantedDomains, planted_domains
 from assay_catalogue.experiments.autointerp_io.reading import Features
 from assay_catalogue.experiments.autointerp_io.setting import InputsOutputs
+from assay_catalogue.explaining.evidence import promoted
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.scoring import auroc, levels
 from assay_catalogue.explaining.token_context import (
@@ -58,7 +58,7 @@ def open_measures(
     ]
     out = {name: np.full(s.pairs, np.nan) for name in OPEN}
     sets = (
-        largest(features.weights[[i for i, _ in pairs]], s.names)
+        promoted(features.weights[[i for i, _ in pairs]], s.names)
         if pairs
         else np.zeros((0, s.names), int)
     )

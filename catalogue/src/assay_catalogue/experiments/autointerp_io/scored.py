@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
 from assay.core.rng import normal, permutation
-from assay.features.effects import largest
 from assay_catalogue.experiments.autointerp_io.reading import Features, Reading, Values, dense_as
 from assay_catalogue.experiments.autointerp_io.setting import InputsOutputs
 from assay_catalogue.explaining.evidence import (
@@ -18,6 +17,7 @@ from assay_catalogue.explaining.evidence import (
     OutputExplanation,
     both_explanation,
     input_explanation,
+    promoted,
     weighed,
 )
 from assay_catalogue.explaining.learner import Limits
@@ -83,7 +83,7 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
     values = [features.values(int(i)) for i in chosen]
     weights = features.weights[chosen]
     inside = [explain(v[0]) for v in values]
-    outside = [OutputExplanation(tuple(ids.tolist())) for ids in largest(weights, s.names)]
+    outside = [OutputExplanation(tuple(ids.tolist())) for ids in promoted(weights, s.names)]
     after = [following(read.seen, v[0] > 0, s.names) for v in values]
     other_features = [
         [(i + j) % len(chosen) for j in range(1, 1 + SHUFFLES)] for i in range(len(chosen))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from assay.core import removed
 from assay.dictionaries.training.freezing import Part
 from assay_catalogue.dictionaries.on_text import TinyModelDictionary
 
@@ -30,7 +29,6 @@ class InputsOutputs(TinyModelDictionary):
     further: bool = True
     """Whether explanations from outputs and from both get every score, and rules in words and
     further controls are learned."""
-    explainer: ClassVar = removed("explainer", was="rules")
-    """A field of the first design: what explains."""
-    asked: ClassVar = removed("asked", was=16)
-    """Likewise: how often that is asked."""
+    explainer: Literal["rules"] = "rules"
+    asked: Annotated[int, Ge(1)] = 16
+    """Nothing reads these two; they are part of the keys of stored runs."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import PerRun, Spec, added, descent, fit, removed, rng, warm_up_decay
+from assay.core import PerRun, Spec, added, cosine, descent, fit, rng, warm_up_decay
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained, watched
@@ -32,6 +32,7 @@ from assay_catalogue.worlds.hidden_markov.batches import (
     Batch,
     all_prefixes,
     drawn_prefixes,
+    every_prefix,
 )
 from assay_catalogue.worlds.hidden_markov.process import (
     OwnProcess,
@@ -77,14 +78,15 @@ class BeliefStates(Spec):
     """Learning rate at its top: 50 steps of warm-up, linear decay to 0 over the whole training."""
     decay: Annotated[float, Ge(0)] = 1.0
     """Decoupled weight decay of matrices, times the learning rate."""
+    whole: bool = False
+    """Whether every step sees all prefixes, weighted by their probability, in place of sampled
+    sequences; the rate then follows a cosine."""
     batch: Annotated[int, Ge(1)] = 64
     """Sequences a step and run, drawn fresh."""
-    whole: ClassVar = removed("whole", was=False)
-    """A field of the first design: batches of all prefixes."""
-    sampled: ClassVar = removed("sampled", was=False)
-    """Likewise: the tokens that came next as targets."""
-    sgd: ClassVar = removed("sgd", was=False)
-    """Likewise: plain gradient descent."""
+    sampled: bool = False
+    """Whether targets are the tokens that came next, in place of their exact distribution."""
+    sgd: bool = False
+    """Plain gradient descent at a constant rate, as published, in place of AdamW."""
     moments: tuple[Annotated[float, Ge(0), Le(1)], ...] = ()
     """Shares of training after which endings are probed; 0 is the start."""
     probed: Annotated[int, Ge(1)] = 10
@@ -182,16 +184,20 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
         )  # [run]
 
     params, rates = transformer(runs.replicated().seeds, sizes), runs.each("lr")
-    group = descent(
-        runs,
-        params,
-        loss,
-        lr=rates,
-        schedule=warm_up_decay(s.steps, 50, 1.0),
-        clip=0.3,
-        betas=(0.9, 0.98),
-        decay=dict.fromkeys(MATRICES, s.decay),
-    )
+    if s.sgd:
+        group = descent(runs, params, loss, lr=rates, plain=True)
+    else:
+        rate = cosine(s.steps, 50, 0.1) if s.whole else warm_up_decay(s.steps, 50, 1.0)
+        group = descent(
+            runs,
+            params,
+            loss,
+            lr=rates,
+            schedule=rate,
+            clip=0.3,
+            betas=(0.9, 0.98),
+            decay=dict.fromkeys(MATRICES, s.decay),
+        )
     return fit(
         [watched(group, tuple(params), moments(s))], batches(runs), steps=s.steps, bench=bench
     )[0]
@@ -206,7 +212,11 @@ def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
     """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts,
     what follows it."""
     s = runs.shared
-    return drawn_prefixes(tree_of(s, s.context), runs.replicated().seeds, s.batch)
+    tree = tree_of(s, s.context)
+    if s.whole:
+        everything = every_prefix(tree)
+        return lambda step: everything
+    return drawn_prefixes(tree, runs.replicated().seeds, s.batch, s.sampled)
 
 
 def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Dataset:
