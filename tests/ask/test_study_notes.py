@@ -40,11 +40,7 @@ SHARED = (
     "the 24 prompts are combinations (8 of country × 3 of who), so the verdict has to be "
     "the same with each of these as units, and with both crossed"
 )
-HANGS = (
-    "24 prompts have only 8 values of country, on which the answer depends, and count as 24 units; "
-    'to generalise over country, write unit = "country" under prompts and prompts with at least 20 '
-    "values of it"
-)
+ONE_SHARED = "the 24 prompts share values (8 of country), so the verdict has to be the same"
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
 NOTHING = "claim 1: the claim is also true if nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"
@@ -111,7 +107,7 @@ CHANCE = "a probe at chance satisfies it too, as its controls are"
 NOTED = {
     "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS),
     "few countries": (CUT.replace(EACH, ""), "main.known > 0.8", SHARED),
-    "countries on which answers hang": (UNIQUE, "main.known > 0.8", HANGS),
+    "a slot next to unique ones": (UNIQUE, "main.known > 0.8", ONE_SHARED),
     "a slot of two values": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
@@ -724,7 +720,7 @@ def test_the_price_counts_the_rows_that_are_only_learned_from(folder, tmp_path):
     """Things differ from prompt to prompt, and the effect does not depend on them."""
     of_things = HALVED.replace('"label"', '"thing"').replace('"nice", "nasty"', '"room", "meal"')
     for learn, times in (("learn = 0.5", 2), ("learn = 0.6", 2.5)):
-        tables = of_things.replace('moods.csv"', f'moods.csv"\n{learn}')
+        tables = of_things.replace('moods.csv"', f'moods.csv"\nunit = "prompt"\n{learn}')
         [judged] = run(
             study(folder, learn, tables, "erased.good - main.good < -0.3"), tmp_path
         ).judged
@@ -952,38 +948,6 @@ def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folde
     assert "moody" in str(refused.value)
 
 
-@pytest.mark.parametrize(("answers", "noted"), [("good bad", False), ("good bad nice sad", True)])
-def test_a_column_that_happens_to_have_one_answer_for_each_value_is_no_unit(
-    answers,
-    noted,
-    folder,  # noqa: F811
-):
-    """With eight speakers and two right words, that each of four things occurs with one word alone
-    does not show that the thing decides it: the speaker may. Where each thing has a word of its
-    own, it does."""
-    words, things = answers.split(), ("room", "meal", "film", "town")
-    lines = [
-        f"{who},{things[i % 4]},{words[i % len(words)]},{words[i % len(words) - 1]}"
-        for i, who in enumerate(planted.NAMES)
-    ]
-    (folder / "hang.csv").write_text("\n".join(["who,thing,right,wrong", *lines]))
-    tables = """
-[[prompts]]
-text = "{who} saw the {thing} and it was"
-file = "hang.csv"
-[[read]]
-name = "right"
-log_prob = [" {right}", " {wrong}"]
-"""
-    name = f"hang {len(words)}"
-    notes = planned(folder, name, tables, "main.right > 0").remarks
-    assert any("on which the answer depends" in note for note in notes) == noted, notes
-    frozen = {"arms": {"main": {}}, "questions": []}
-    (folder / f"{name.replace(' ', '_')}.prereg.json").write_text(json.dumps(frozen))
-    notes = planned(folder, name, tables, "main.right > 0").remarks
-    assert not any("on which the answer depends" in note for note in notes)
-
-
 def test_what_is_measured_on_further_prompts_says_on_which(folder, tmp_path):  # noqa: F811
     """A reader who has no more than the scope and the arms knows which texts are compared."""
     others = (
@@ -999,3 +963,10 @@ def test_what_is_measured_on_further_prompts_says_on_which(folder, tmp_path):  #
     experiment = planned(folder, "one text", CUT + others, "main.right > 1")
     (judged,) = Lab(tmp_path, Inline()).run(experiment).judged
     assert "24 prompts of capitals.csv" in judged.scope and "others" not in judged.scope
+
+
+def test_a_slot_that_prompts_share_groups_them_next_to_one_that_differs_in_each(folder):  # noqa: F811
+    """Twenty-four speakers with one of eight countries each are eight countries."""
+    claims = planned(folder, "unique speakers", UNIQUE, "main.known > 0.8").claims
+    of = next(c for c in claims if c.groups).groups["prompt"]
+    assert [*of] == ["country"] and len(of["country"]) == 24 and len({*of["country"].values()}) == 8

@@ -34,7 +34,6 @@ from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
-from assay.ask.text import frozen_arms
 from assay.ask.wording import Condition
 from assay.controls.table import DAMAGE
 from assay.core.bands import MIDDLE, OfMeans
@@ -42,7 +41,6 @@ from assay.core.columns import Column
 from assay.core.errors import AssayError
 from assay.core.expression import HOW
 from assay.core.intervals import FEWEST
-from assay.core.judging import FEWEST_ALONE
 from assay.core.nouns import counted, plural
 from assay.subjects import fetch
 
@@ -562,35 +560,14 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         return
     if column_values := prompts.shared(task.prompts, task.rows):
         each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(column_values.items()))
+        made = "are combinations" if len(column_values) > 1 else "share values"
         crossed = ", and with both crossed" if len(column_values) == 2 else ""
         crossed = ", and with any two crossed" if len(column_values) > 2 else crossed
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
-            f"are combinations ({each}), so the verdict has to be the same with each of these as "
+            f"{made} ({each}), so the verdict has to be the same with each of these as "
             f"units{crossed}; "
             f"{_few_values(column_values)}"
-        )
-        return
-    if frozen_arms(questions.text.path, of_old=False) is not None:
-        return  # it is too late for another unit
-    every = prompts.slot_values(task.prompts, task.rows)
-    values = {name: len({*column_values}) for name, column_values in every.items()}
-    shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
-    about = _asked(task, asking) if isinstance(task, Task) else []
-    for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
-        fewest = FEWEST if asking.units[1:] else FEWEST_ALONE
-        more = f" and prompts with at least {fewest} values of it" * (shared[column] < fewest)
-        yield (
-            f"{count} prompts have only {shared[column]} values of {column}, on which the answer "
-            f"depends, and count as {count} units; to generalise over {column}, write "
-            f'unit = "{column}" under {table.name}{more}'
-        )
-        return
-    if shared and len(shared) == len([n for n in values.values() if n > 1]):
-        each = ", ".join(f"{n} of {name}" for name, n in sorted(shared.items()))
-        yield (
-            f"{count} prompts are made of few values ({each}): write unit = the one that "
-            f"you generalise over, or they count as {count} units"
         )
 
 
@@ -607,21 +584,6 @@ def _few_values(columns: Mapping[str, Sequence[str]]) -> str:
         'write unit = the one that you generalise over, or unit = "prompt" if prompts are '
         "independent"
     )
-
-
-def _decides(prompts: PromptSet, rows: Sequence[int], about: Sequence[Read], column: str) -> bool:
-    """Whether the right answer of a read differs between rows as a column does: if several values
-    have the same answer, another column may decide it."""
-    for read in about:
-        first = next(iter(controls.answers(read)), "")
-        slots = SLOT.findall(first)
-        if not slots:
-            continue
-        chosen = [prompts.rows[i].columns for i in rows]
-        pairs = {(cells.get(column), tuple(map(cells.get, slots))) for cells in chosen}
-        if all(len({*values}) == len(pairs) > 1 for values in zip(*pairs, strict=True)):
-            return True
-    return False
 
 
 # what is compared ---------------------------------------------------------------------------------

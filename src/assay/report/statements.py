@@ -251,7 +251,8 @@ DOUBTS = re.compile(
     r"|would be unspecific"
 )
 """What a note has that doubts a number, however its claim came out."""
-COMBINED, EXPLAINED = " are combinations (", "count as one unit, too"
+COMBINED = re.compile(r" (?:are combinations|share values) \(")
+EXPLAINED = "count as one unit, too"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
 """So many notes are seen at a glance; of more, those that are routine are not printed."""
@@ -263,8 +264,10 @@ def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     notes = notes_in_order(data.notes, len(data.verdicts))
     if not all_of_them:
         explained = any(v.price and EXPLAINED in v.price.text for v in data.verdicts)
-        notes = [x.partition("; ")[0] if COMBINED in x else x for x in notes if not LISTED.match(x)]
-        notes = [x for x in notes if not (explained and COMBINED in x)]
+        notes = [
+            x.partition("; ")[0] if COMBINED.search(x) else x for x in notes if not LISTED.match(x)
+        ]
+        notes = [x for x in notes if not (explained and COMBINED.search(x))]
     routine = [x for x in notes if ROUTINE.search(x)] if len(notes) > MOST else []
     shown = [f"note: {x}" for x in notes if all_of_them or x not in routine]
     if len(notes) > len(shown):

@@ -252,11 +252,10 @@ def _values(first: PromptSet, second: PromptSet, column: str) -> tuple[list[str]
 
 def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give, for each of these rows, the values of the slots that several prompts share, including
-    the template, if all slots with several values are shared: such prompts are combinations of few
-    values and not independent units. For written-out texts these are their wording and what fills
-    it. Empty for other prompts, and if the table names its units. A column of such texts that the
-    study does not name may also group them, such as a topic; one with too few values to decide
-    anything, such as a difficulty, does not."""
+    the template: prompts that share one are not independent units. For written-out texts these are
+    their wording and what fills it. Empty for other prompts, and if the table names its units. A
+    column of such texts that the study does not name may also group them, such as a topic; one with
+    too few values to decide anything, such as a difficulty, does not."""
     if prompts.table.unit or prompts.table.split:
         return {}
     texts, values = [prompts.rows[i].text for i in rows], slot_values(prompts, rows)
@@ -276,7 +275,7 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     for name, cells in values.items():
         by_groups.setdefault(tuple(map(cells.index, cells)), name)
     several = {name: values[name] for of, name in by_groups.items() if any(of)}
-    return several if all(2 * len({*cells}) <= len(texts) for cells in several.values()) else {}
+    return {n: cells for n, cells in several.items() if 2 * len({*cells}) <= len(texts)}
 
 
 def combined(prompts: PromptSet, rows: Sequence[int]) -> list[str]:
