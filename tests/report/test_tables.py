@@ -159,7 +159,7 @@ def test_a_control_with_too_few_units_for_a_verdict_is_shown_as_its_interval_sho
         ("the same sentence was judged earlier, in g15 (fails): c: less", ""),
         (
             "the same sentence was judged later, in g15 (undecided): c: more",
-            "undecided in a later look",
+            "undecided in the study g15, judged later",
         ),
         ("also judged on the same pairs, in g15: “c: more” (undecided; < -0.5)", ""),
     ],

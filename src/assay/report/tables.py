@@ -62,7 +62,10 @@ ROLES = {"near": "control", "control": "control"}
 ROLES |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
 SIDES = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
-AGAIN = re.compile(r"(?:it|the same \w+) was judged (later)?.*?(?: \((\w+)\): (.*)|: ([\w, ]+))")
+AGAIN = re.compile(
+    r"(?:it|the same \w+) was judged (?:(earlier|later), in (\S+)|.*?)"
+    r"(?: \((\w+)\): (.*)|: ([\w, ]+))"
+)
 """A line on another verdict on the same claim."""
 PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""
@@ -436,15 +439,15 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
 
 
 def again(outcome: str, lines: Iterable[str], text: str = "") -> str:
-    """How else the same claim came out in other looks, by the lines on them: "undecided in an
-    earlier look"; "" for no other outcome. Lines of a study end with the text of the claim."""
-    found = [m for m in map(AGAIN.fullmatch, lines) if m and (m[3] or "") == text]
-    looks = []
-    for when, later in (("an earlier", False), ("a later", True)):
-        ends = [x for m in found if bool(m[1]) is later for x in (m[2] or m[4]).split(", ")]
-        if others := " and ".join(x for x in dict.fromkeys(ends) if x != outcome):
-            looks.append(f"{others} in {when} look")
-    return ", ".join(looks)
+    """How else the same claim came out in other looks and studies, by the lines on them: "undecided
+    in an earlier look"; "" for no other outcome. Lines of a study end with the claim's text."""
+    looks = dict[str, dict[str, None]]()
+    for m in map(AGAIN.fullmatch, lines):
+        if m and (m[4] or "") == text:
+            where = f"in the study {m[2]}, judged {m[1]}" if m[2] else "in an earlier look"
+            looks.setdefault(where, {}).update(dict.fromkeys((m[3] or m[5]).split(", ")))
+    others = {where: [x for x in ends if x != outcome] for where, ends in looks.items()}
+    return "; ".join(f"{' and '.join(ends)} {where}" for where, ends in others.items() if ends)
 
 
 def row(s: Statement) -> Row:
