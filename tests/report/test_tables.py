@@ -435,7 +435,7 @@ def test_a_control_that_is_not_beaten_is_printed_with_its_interval():
     assert f"? {line}" in said and row.controls[0].interval in line, (
         "its interval is what keeps it undecided"
     )
-    assert "a threshold nearer to the claim's own estimate, -0.03" in said, (
+    assert "a threshold between the two, such as -0.013" in said, (
         "no number of units is enough"
     )
 
