@@ -822,6 +822,44 @@ def test_an_order_of_words_is_read_off_their_places_and_no_bag_could(tiny):
     assert not probe_tasks.at_chance(a_task(tiny, rows(60, label=labels)), folder)
 
 
+def test_a_probe_that_is_right_in_every_row_has_exactly_1_in_every_unit(tiny, tmp_path):
+    """So that its interval is the exact one of Clopper and Pearson, whatever rows a unit has: six
+    times a sixth of 1 is less than 1."""
+    table = [
+        {"text": f"{i} {n} {word}", "label": label, "pair": str(i)}
+        for i in range(12)
+        for n in range(3)
+        for word, label in (("add", "yes"), ("sum", "no"))
+    ]
+    task = a_task(tiny, table, split="pair", site="blocks.0.hook_resid_pre", sweep={}, position=-1)
+    assert {*measured(task, tiny)[0]["accuracy"].ravel()} == {1.0}
+    path = tmp_path / "sure.toml"
+    toml = ", ".join("{" + ", ".join(f'{k} = "{v}"' for k, v in r.items()) + "}" for r in table)
+    path.write_text(
+        f"""
+question = "Does it know the last word?"
+[[model]]
+name = "{tiny}"
+[[prompts]]
+split = "pair"
+rows = [{toml}]
+[[probe]]
+name = "word"
+site = "blocks.0.hook_resid_pre"
+position = -1
+controls = ["permuted"]
+[[claim]]
+text = "It tells the last word"
+holds = "word.accuracy > 0.9"
+threshold = "plan: nine of ten"
+"""
+    )
+    [v] = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path))).judged
+    assert (v.outcome, v.reason) == ("undecided", "interval straddles")
+    assert (v.low, v.high) == pytest.approx((0.025 ** (1 / min(v.n.values())), 1.0))
+    assert "about 36 seeds and 36 pairs in all" in v.price.text  # .025^(1/35) is below .9
+
+
 def test_a_control_at_chance_by_construction_is_not_counted_as_beaten(tiny, tmp_path):
     table = ", ".join(
         "{" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in row.items()) + "}"

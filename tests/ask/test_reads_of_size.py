@@ -149,6 +149,13 @@ def test_a_number_across_prompts_is_that_of_the_activations_of_all(tmp_path):
     assert found.mean(1)[0] == pytest.approx(((u @ u.T).sum() - 4) / 12, rel=1e-4)
 
 
+def test_a_unit_whose_rows_are_all_right_is_right_whatever_their_number(naive):
+    every = [Read(name="one", accuracy=(" a", " x")), Read(name="two", accuracy=(" x", " a"))]
+    alike = [{"text": SHOWN[0], "pair": str(n)} for n in (3, 6, 10, 49) for _ in range(n)]
+    found = measured(naive, texts(*alike, unit="pair"), every)
+    assert {float(x) for of in found.values() for x in of.ravel()} == {0.0, 1.0}
+
+
 def test_logits_are_what_the_softmax_is_taken_of(naive):
     every = [
         Read(name="one", logit=" a"),

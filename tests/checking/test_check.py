@@ -154,7 +154,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
 
     frame = pd.DataFrame(ROWS).assign(more=1)
     assert counted(check(rescaled, prompts=frame)) == [
-        "4 claims were tried on these prompts, 1 of them with this function",
+        "4 claims were tried on these prompts, 1 of them with exactly this code and values",
     ], "those with another function are counted alone"
     assert counted(check(vector=turned))[-1] == "also judged: “It moves” (holds)"
     assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []
@@ -328,6 +328,14 @@ def test_what_is_given_wrongly_has_a_short_traceback_and_the_users_own_error_its
     with pytest.raises(RunError) as own:
         check(fails, cache=False)
     assert isinstance(own.value.__cause__, ValueError)
+
+
+def test_a_condition_about_no_number_of_the_function_is_answered_with_what_its_names_mean():
+    """The function gives named numbers, of which none is called effect."""
+    with pytest.raises(ClaimError) as given:
+        check(lambda v, p: {"lead": [float(v is None)] * len(p)}, holds="effect < -2", cache=False)
+    said = "known: lead. lead is the effect (after minus before); its two parts are lead_after and"
+    assert f"{said} lead_before" in str(given.value)
 
 
 @pytest.mark.parametrize(

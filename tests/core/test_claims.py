@@ -187,6 +187,17 @@ def test_a_study_whose_units_tie_is_told_what_to_write_into_its_file():
     assert bounded.reason != "units agree", "with what is advised there is an interval"
 
 
+def test_bounds_that_are_known_are_not_asked_of_the_author():
+    flat, other = (crossed(np.full((8, 10), x)) for x in (0.95, 0.5))
+    known = {"condition": "main.x > 0.9", "natural": (0, 1), "bounds": None}
+    judgement = judged(main=flat, control=other, changes=CROSSED | known)
+    v = judgement.verdict
+    assert v.reason == "units agree"
+    assert "bounds" not in v.price.text and v.price.text.endswith("on which they differ")
+    interval = tables.row(judgement).interval
+    assert interval == "(no interval: every seed has the same number)"
+
+
 def test_what_was_done_is_not_advised_again():
     holes, flat = np.ones((8, 10)), np.full((8, 10), 0.95)
     holes[0, 3] = np.nan

@@ -367,3 +367,6 @@ def test_percentages_have_the_digits_that_tell_them_apart():
     assert evaluations.percent(0.9997935) == "99.98%"  # and not all of it
     assert evaluations.percent(1.0) == "100.0%"
     assert evaluations.percent(0.0) == "0.0%"
+    known = {"low": 0.9998, "high": 1.0002}  # two hundredths of a percent on either side
+    assert evaluations.percent(1.000005, within=known) == "100.00%"
+    assert evaluations.percent(0.9997935, within={"low": 0.93, "high": 1.0}) == "100.0%"

@@ -529,7 +529,8 @@ def _judged(
     if lacking := sorted({c.name for c in parsed.columns} - {*rows.columns}):
         raise ClaimError(
             f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
-            f"function; {nearest(lacking[0], names)}"
+            f"function; {nearest(lacking[0], names)}. {names[0]} is the effect (after minus "
+            f"before); its two parts are {names[0]}{AFTER} and {names[0]}{BEFORE}"
         )
     name = parsed.columns[0].name
     if name not in names or not parsed.plain:

@@ -790,14 +790,20 @@ def _all_alike(claim: Claim, i: Interval) -> bool:
 
 def _untie(claim: Claim, i: Interval) -> str:
     """What would give units that agree an interval and was not done already."""
-    if claim.bounds is None and claim.condition:  # of a study in a file
+    natural = claim.natural if claim.condition else None  # of a study in a file
+    bounds = claim.bounds or (natural if natural and np.isfinite(natural).all() else None)
+    if bounds is None and claim.condition:
         return (
             "add bounds = [LOW, HIGH] to the claim, the least and the greatest value of a unit, "
             "such as [-1, 1] for a difference of shares, for an exact interval"
+            + " if all numbers lie on one of them"
+            * (len(claim.units) == 2)
         )
-    if claim.bounds is None:
+    if bounds is None:
         return "name the bounds of a unit for an exact interval"
-    if i.estimate not in claim.bounds:
+    if i.estimate not in bounds and claim.condition:
+        return "ask of something on which they differ"
+    if i.estimate not in bounds:
         return "give the numbers unrounded"
     return f"give every {' a number at each '.join(claim.units)} for an exact interval"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -183,12 +184,14 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
     return said("unequal_l0", ends)
 
 
-def percent(share: float, *others: float) -> str:
+def percent(share: float, *others: float, within: JSON = MappingProxyType({})) -> str:
     """A share in percent, to a tenth, or to as many digits as tell it from the other numbers (0 and
-    1 by default); the sign stays on the line of its number."""
+    1 by default) and the interval of `within` warrants; the sign stays on the line of its
+    number."""
     values = {share, *(others or (0.0, 1.0))}
+    most = (digits.decimals(within.get("low"), within.get("high")) or 9) - 3
     enough = (p for p in range(1, 6) if len({f"{100 * x:.{p}f}" for x in values}) == len(values))
-    return tables.minus(f"{100 * share:.{next(enough, 6)}f}") + "%"
+    return tables.minus(f"{100 * share:.{max(1, min(next(enough, 6), most))}f}") + "%"
 
 
 def components(compared: JSON) -> str:

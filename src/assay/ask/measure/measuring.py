@@ -485,9 +485,10 @@ def _tidy(
     cells = zip(task.prompts.level_of(rows), names, strict=True)
     index = [level * len(levels) + levels.index(name) for level, name in cells]
     share = np.zeros((len(rows), count))
-    share[np.arange(len(rows)), index] = 1.0 / np.bincount(index)[index]
-    values = values @ share
-    values[..., share.sum(0) == 0] = np.nan  # a smoke run lacks levels of some units
+    share[np.arange(len(rows)), index] = 1.0
+    sizes = share.sum(0)
+    sizes[sizes == 0] = np.nan  # a smoke run lacks levels of some units
+    values = values @ share / sizes  # a sum first: six times a sixth of 1 is not 1
     coords: dict[str, list[Any]] = {unit: levels, **by}
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}

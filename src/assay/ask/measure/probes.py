@@ -144,7 +144,7 @@ def _tidy(
     unit, names = task.unit, task.units(rows)
     levels = [level for level in task.levels if level in {*names}]
     share = (np.array(names)[:, None] == np.array(levels)).astype(float)
-    parts = share / share.sum(0)
+    sizes = share.sum(0)  # divides the sum, as six times a sixth of 1 is not 1
     sweep = task.table.sweep
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     index = [by_seed.get(int(s), 0) for s in seeds]
@@ -154,7 +154,7 @@ def _tidy(
     measured: Measured = {
         name: (
             dims,
-            (value[index] @ (share if name in SUMMED else parts)).reshape(shape),
+            (value[index] @ share / (1 if name in SUMMED else sizes)).reshape(shape),
             units[name],
         )
         for name, value in values.items()
