@@ -61,10 +61,7 @@ def _store(index: Index) -> Store:
 
 
 def _spec(index: Index, feature: int) -> IndexAblatedSpec:
-    try:
-        whole = IndexSpec.from_json((index.folder / "spec.json").read_text())
-    except TypeError as error:  # it lacks a field
-        raise DataError("this index is of an older version; make it again") from error
+    whole = IndexSpec.from_json((index.folder / "spec.json").read_text())
     return IndexAblatedSpec(seed=whole.seed, of=whole, feature=feature)
 
 
