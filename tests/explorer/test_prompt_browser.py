@@ -99,6 +99,7 @@ def test_a_feature_is_ablated_at_the_press_of_a_button(tiny, browser, served, tm
     with served(application(Library(store))) as address:
         page = browser.new_page(base_url=address)
         page.goto(f"{tiny.base}/{k}")
+        playwright.expect(page.get_by_text("ablating …")).to_be_hidden()
         page.get_by_role("button", name="Ablate this one on the indexed text").click()
         playwright.expect(page.get_by_text("per token where it is off")).to_be_attached()
         assert page.url.endswith(f"{tiny.base}/{k}") and page.locator("#main").count() == 1
