@@ -234,6 +234,21 @@ def test_added_and_removed_fields_keep_old_keys():
         New.from_json(Old(gone=2.0).to_json())
 
 
+def test_a_stored_spec_without_a_field_of_today_is_refused_in_one_line():
+    @dataclass(frozen=True, kw_only=True)
+    class Old(Spec):
+        lr: float = 0.1
+
+    @dataclass(frozen=True, kw_only=True)
+    class New(Spec):
+        lr: float = 0.1
+        whole: bool
+
+    New.__name__ = "Old"
+    with pytest.raises(SpecError, match=r"^a stored Old of an older version lacks whole$"):
+        New.from_json(Old().to_json())
+
+
 def test_grid_is_the_product_in_the_order_given():
     assert [(s.lr, s.seed) for s in grid(Toy(), lr=(1, 2), seed=(5, 6))] == [
         (1, 5),

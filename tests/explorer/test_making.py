@@ -159,9 +159,9 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     ablating_later = dataclasses.replace(making, ablate=8)
     pages = [reader(tmp_path, m).get(f"{HOME}/3").text for m in (making, ablating_later)]
     # the tokens of an index that is not complete are not those that it should have
-    assert all(provisional in page and "To ablate more" not in page for page in pages)
+    assert all(provisional in page and "Ablate this one" not in page for page in pages)
     assert provisional in reader(tmp_path, making).get(f"{HOME}/search?q=a").text
-    assert "To ablate more" in client(tmp_path).get(f"{HOME}/3").text
+    assert "Ablate this one" in client(tmp_path).get(f"{HOME}/3").text
     ablating = Making("model/made-up", "made/up", there=True, lacks="ablations", progress=HALF)
     for address in (HOME, f"{HOME}/3"):
         assert "rovisional" not in reader(tmp_path, ablating).get(address).text

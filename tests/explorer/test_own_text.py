@@ -10,6 +10,7 @@ import tiny_world
 from starlette.testclient import TestClient
 from tiny_world import TEXT, log_probabilities
 
+from assay.evaluation import indexing
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.library import Library
@@ -46,11 +47,17 @@ def test_the_page_marks_the_tokens_and_says_what_cannot_be_read(tiny, client):
         assert answer.status_code == 200 and 'class="warning"' in answer.text
 
 
+def copied(tiny, folder):
+    """A store to write to, next to its model and its dictionary."""
+    shutil.copytree(tiny.model, folder / "llama")
+    shutil.copy(tiny.store.parent / "one.safetensors", folder)
+    return shutil.copytree(tiny.store, folder / "store")
+
+
 def test_a_dictionary_that_changed_since_is_refused(client, tiny, tmp_path):
-    shutil.copytree(tiny.store, tmp_path / "store")
-    shutil.copytree(tiny.model, tmp_path / "llama")
+    store = copied(tiny, tmp_path)
     tiny_world.made_up(seed=3).save(tmp_path / "one.safetensors")
-    other = TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1")
+    other = TestClient(application(Library(store)), base_url="http://127.0.0.1")
     answer = other.get(f"{tiny.base}/1/activation", params={"text": TEXT})
     assert "is another dictionary than the one that was indexed" in answer.text
 
@@ -60,3 +67,50 @@ def test_the_tokens_that_never_count_are_not_counted(tiny, client):
     count = tiny.ids(TEXT).shape[1] - 1
     assert re.search(rf"On at (none|\d+) of the {count} tokens that count", page)
     assert "The first token is never counted" in page
+
+
+def test_a_feature_is_ablated_on_the_indexed_text_and_that_is_kept(tiny, client, tmp_path):
+    """It says what an index says in which all features are ablated."""
+    root = tiny.store.parent
+    whole = indexing.index(
+        root / "one.safetensors",
+        model=tiny.model,
+        text=root / "texts",
+        root=tmp_path / "whole",
+        tokens=480,
+        context=12,
+        ablate=tiny_world.WIDTH,
+        ablate_windows=2,
+    )
+    k = next(
+        k
+        for k in range(tiny_world.WIDTH)
+        if tiny.index.feature(k).numbers["importance"] is None
+        and whole.feature(k).numbers["importance"] is not None
+    )
+    store, address = copied(tiny, tmp_path), f"{tiny.base}/{k}"
+    page = TestClient(application(Library(store)), base_url="http://127.0.0.1").get
+    assert "Ablate this one on the indexed text" in page(address).text
+    assert "per token where it is off" not in page(address).text
+    measured = page(address, params={"ablate": "1"}).text
+    assert "per token where it is off" in measured and "Ablate this one" not in measured
+    later = TestClient(application(Library(store)), base_url="http://127.0.0.1").get
+    assert "per token where it is off" in later(address).text
+    numbers, expected = later(f"{address}.json").json()["numbers"], whole.feature(k).numbers
+    for name in ("importance", "importance_total", "spill", "ablation_text", "gradient_sample"):
+        assert numbers[name] == pytest.approx(expected[name], abs=1e-6)
+    assert numbers["ablated_firings"] == expected["ablated_firings"] > 0
+    assert numbers["importance_low"] == pytest.approx(expected["importance_low"], abs=1e-6)
+
+
+def test_what_cannot_be_ablated_is_said_in_one_line(tiny, client, tmp_path):
+    store = copied(tiny, tmp_path)
+    shutil.rmtree(store / "artefacts" / "index-shard")
+    page = TestClient(application(Library(store)), base_url="http://127.0.0.1").get
+    k = next(
+        k for k in tiny.index.alive.tolist() if tiny.index.feature(k).numbers["importance"] is None
+    )
+    assert page(f"{tiny.base}/{tiny_world.WIDTH}", params={"ablate": "1"}).status_code == 404
+    answer = page(f"{tiny.base}/{k}", params={"ablate": "1"})
+    assert answer.status_code == 200
+    assert answer.text.count("The store lacks firings of this index; make it again.") == 1

@@ -2,11 +2,13 @@
 the dark, a keyboard alone."""
 
 import re
+import shutil
 
 import pytest
 from tiny_world import TEXT
 
 from assay.explorer.app import application
+from assay.explorer.library import Library
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
@@ -85,6 +87,23 @@ def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
     playwright.expect(page.locator("#why table.mattering")).to_be_visible()
     playwright.expect(page.locator("#text")).to_have_value("def add(self):")
     page.close()
+
+
+def test_a_feature_is_ablated_at_the_press_of_a_button(tiny, browser, served, tmp_path):
+    store = shutil.copytree(tiny.store, tmp_path / "store")
+    shutil.copytree(tiny.model, tmp_path / "llama")
+    shutil.copy(tiny.store.parent / "one.safetensors", tmp_path)
+    k = next(
+        k for k in tiny.index.alive.tolist() if tiny.index.feature(k).numbers["importance"] is None
+    )
+    with served(application(Library(store))) as address:
+        page = browser.new_page(base_url=address)
+        page.goto(f"{tiny.base}/{k}")
+        playwright.expect(page.get_by_text("ablating …")).to_be_hidden()
+        page.get_by_role("button", name="Ablate this one on the indexed text").click()
+        playwright.expect(page.get_by_text("per token where it is off")).to_be_attached()
+        assert page.url.endswith(f"{tiny.base}/{k}") and page.locator("#main").count() == 1
+        page.close()
 
 
 @pytest.mark.thorough

@@ -288,7 +288,7 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     about = [r.name for r in task.reads if r.position == 0 or (r.pattern and r.to == 0)]
     first = prompts[0]
     if about:
-        text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
+        text = first.folder.tokenizer.decode(first.tokens[:1])
         whose = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
         yield f"{', '.join(about)}: the first token is {text!r}{whose}"
     sinks = [r.name for r in task.reads if r.pattern and r.to == 0 and r.position == "mean"]
@@ -370,10 +370,9 @@ def swap_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     table = task.intervention and interventions.at_first(task.intervention)
     if not table or table.patch != interventions.SWAPPED or not prompts:
         return
-    p, text = prompts[0], prompts[0].folder.tokenizer.token_text
+    p, text = prompts[0], prompts[0].folder.tokenizer.decode
     first, second = (
-        "".join(text([p.tokens[n] for n in places])).strip()
-        for places in interventions.swapped(table, p)
+        text([p.tokens[n] for n in places]).strip() for places in interventions.swapped(table, p)
     )
     yield (
         f"{table.name}: each of two places gets what the unchanged model has at the other one, "
@@ -427,7 +426,7 @@ def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     blocks = [t.block for t in interventions.at_points(table)]
     blocked = [p for p in prompts if any(b and 0 in edges.pairs(b, p)[1] for b in blocks)]
     if blocked:
-        text = blocked[0].folder.tokenizer.token_text(blocked[0].tokens[:1])[0]
+        text = blocked[0].folder.tokenizer.decode(blocked[0].tokens[:1])
         yield (
             f"{table.name}: in {len(blocked)} of {len(prompts)} prompts the first token that the "
             f"model reads, such as {text!r}, is blocked too. Many heads rest on it where they need "
@@ -526,7 +525,7 @@ def ends_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
         return
     writing = folder.writing
     writing.check()
-    ends = [repr(t) for t in folder.tokenizer.token_text(writing.ends)]
+    ends = [repr(folder.tokenizer.decode([t])) for t in writing.ends]
     yield f"{about}: writing ends at {' or '.join(ends) or 'no token'} ({writing.source})"
     if writing.changes:
         yield f"{about}: {', '.join(writing.changes)} of {writing.source} are obeyed"

@@ -322,5 +322,5 @@ def sent(path: Path, count: int) -> Iterator[Sent]:
                             places[slot] = p.at(f"{{{slot}}}")
                         except AssayError:  # an ambiguous position, which no read may use
                             continue
-                    words = tuple(folder.tokenizer.token_text(p.tokens))
+                    words = tuple(folder.tokenizer.pieces(p.tokens))
                     yield Sent(name, source.table.name, row.place, words, p.tokens, places)

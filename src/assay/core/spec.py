@@ -12,7 +12,7 @@ import operator
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Le, Lt
@@ -103,8 +103,8 @@ class Spec:
         """The spec whose `to_json` is `text`; nested ones are found by the field's annotation and
         the tag.
 
-        Raises: SpecError when the text is of another class or has a field this class no longer
-        knows."""
+        Raises: SpecError when the text is of another class, has a field this class no longer
+        knows, or lacks one."""
         return _build(cls, json.loads(text))
 
 
@@ -373,6 +373,8 @@ def _build(cls: type, data: Mapping[str, Any]) -> Any:
     for f in fields(cls):
         if f.name not in values and "before" in f.metadata:
             values[f.name] = f.metadata["before"]
+        if f.name not in values and f.default is f.default_factory is MISSING:
+            raise SpecError(f"a stored {cls.__name__} of an older version lacks {f.name}")
     return cls(**values)
 
 

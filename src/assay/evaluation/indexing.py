@@ -150,6 +150,22 @@ class IndexSpec(Spec):
     """3: features with a good name are ablated before others."""
 
 
+def shard_specs(whole: IndexSpec) -> list[IndexShardSpec]:
+    """The shards of an index's text, in order."""
+    size, place = shard_windows(whole.of.of.context), whole.of
+    return [
+        IndexShardSpec(
+            seed=place.of.seed,
+            of=place,
+            dictionary=whole.dictionary,
+            shard=a // size,
+            windows=min(size, whole.windows - a),
+            gradients=whole.gradients,
+        )
+        for a in range(0, whole.windows, size)
+    ]
+
+
 def steps(*, gradients: bool, ablate: int, compared: bool = True, **_: Any) -> list[str]:
     """Give the steps in which an index of such a setting is made; without gradients the loss is not
     known, so nothing is compared with it."""
@@ -205,7 +221,6 @@ def index(
         other_sources = _other_seeds(str(dictionary), store)
     place, notes = _place(source, setting, folder, corpus)
     _require_one_site(source, other_sources)
-    size = shard_windows(place.of.context)
     count = -(-setting.tokens // place.of.context)
     text_windows = windows(corpus, folder, place.of, max(count, SPLICED + SPARE))
     words = IndexWindows(text_windows.tokens[:count], text_windows.document[:count])
@@ -230,7 +245,7 @@ def index(
         asked = str(path.absolute() if path.exists() else dictionary)
         spare = text_windows.tokens[min(SPLICED, len(words.tokens)) :][:SPARE]
         stage = store, source, asked, folder, corpus, place, setting, words, spare
-        work = _Work(*stage, size, device, tell)
+        work = _Work(*stage, device, tell)
         index_path = store.artefact(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
@@ -330,7 +345,6 @@ class _Work:
     words: IndexWindows
     spare: np.ndarray
     """The windows after those with the reconstruction in place: baselines are fitted on them."""
-    size: int
     device: str
     tell: Progress
 
@@ -377,7 +391,7 @@ class _Work:
         from assay.features.index import build
 
         self.tell(TOKENS, 0, self.words.tokens.size)  # loading comes next, and takes a while
-        shards = self.shards()
+        shards = self.shards(whole)
         kept = np.concatenate([np.load(shard / "kept.npy") for shard in shards])
         sample = Sample(self.words.tokens, self.words.document, kept)
         # where the whole index finds what one without a comparison has ablated
@@ -462,20 +476,11 @@ class _Work:
         """Tokens that the model knows."""
         return int(self.subject.model.config.vocab_size)
 
-    def shards(self) -> list[Path]:
+    def shards(self, whole: IndexSpec) -> list[Path]:
         """The firings of every shard, read now or before."""
-        count = len(self.words.tokens)
-        paths = []
-        for i, a in enumerate(range(0, count, self.size)):
-            features = slice(a, min(a + self.size, count))
-            spec = IndexShardSpec(
-                seed=self.place.of.seed,
-                of=self.place,
-                dictionary=self.source.sha256,
-                shard=i,
-                windows=features.stop - a,
-                gradients=self.setting.gradients,
-            )
+        paths, a = [], 0
+        for spec in shard_specs(whole):
+            features = slice(a, a := a + spec.windows)
 
             def fill(path: Path, features: slice = features) -> None:
                 tokens, step = (

@@ -58,7 +58,7 @@ ADDRESSES = (
 
 
 def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008
-    """Make the server of a library's pages, which change nothing."""
+    """Make the server of a library's pages, which change nothing but keep what they measure."""
     routes = [
         route
         for address in ADDRESSES

@@ -115,7 +115,7 @@ def copy_beside(folder: ModelFolder, path: Path) -> None:
 
 def opening_in_words(folder: ModelFolder, opening: Sequence[int]) -> str:
     """Say what a text begins with: "with <s>", or "without a BOS"."""
-    return f"with {''.join(folder.tokenizer.token_text(opening))}" if opening else "without a BOS"
+    return f"with {folder.tokenizer.decode(opening)}" if opening else "without a BOS"
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ class ModelFolder:
         """What its texts begin with: as `bos` says, else what its tokenizer puts there. Raises:
         ModelError where the tokenizer also puts something behind a text."""
         if self.bos is None and self.tokenizer.closing:
-            words = "".join(self.tokenizer.token_text(self.tokenizer.closing))
+            words = self.tokenizer.decode(self.tokenizer.closing)
             raise ModelError(
                 f"{self.path / tokenizers.FILE}: its post_processor puts {words!r} after every "
                 "text, where Assay reads what follows; set bos = true or false to leave it out"

@@ -468,7 +468,7 @@ class Pretrained:
         return self.folder.tokenizer.decode(ids)
 
     def token_text(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token by itself."""
+        """What each token by itself adds to a text before it."""
         return self.folder.tokenizer.token_text(ids)
 
     def run(

@@ -49,8 +49,8 @@ class Tokenizer:
         >>> words = tokenizers.models.WordLevel({"to": 0, "be": 1, "?": 2}, unk_token="?")
         >>> inner = tokenizers.Tokenizer(words)
         >>> inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-        >>> Tokenizer(inner).encode("to be to"), Tokenizer(inner).token_text([1, 0])
-        ([0, 1, 0], ['be', 'to'])
+        >>> Tokenizer(inner).encode("to be to"), Tokenizer(inner).pieces([0, 1, 0])
+        ([0, 1, 0], ['to', ' be', ' to'])
     """
 
     inner: Any
@@ -78,8 +78,14 @@ class Tokenizer:
         return self.cleans(text) if self.cleans else text
 
     def token_text(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token by itself; a token that is a part of one character reads as �."""
-        return [self.decode([i]) for i in ids]
+        """What each token by itself adds to a text before it, such as a space and a word; a token
+        that is a part of one character reads as �."""
+        pairs = [(self.decode([i]), self.decode([i, i])) for i in ids]
+        return [two[len(one) :] if two.startswith(one) else one for one, two in pairs]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of a sequence token by token; the first has no text before it."""
+        return [self.decode([i]) for i in ids[:1]] + self.token_text(ids[1:])
 
     def __len__(self) -> int:
         return self.inner.get_vocab_size()

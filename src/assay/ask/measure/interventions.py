@@ -805,8 +805,8 @@ def tokens_in_words(table: Intervention, p: Prompt, shift: int = 0) -> str:
     if table.block:
         positions = [edges.pairs(table.block, p)[1][0] + shift]
     assert isinstance(positions, list)
-    texts = map(repr, p.folder.tokenizer.token_text([p.tokens[n] for n in positions]))
-    each = [f"{text} (token {n})" for text, n in zip(texts, positions, strict=True)]
+    pieces = p.folder.tokenizer.pieces(p.tokens)
+    each = [f"{pieces[n]!r} (token {n})" for n in positions]
     return " and ".join(each if len(each) <= FEW else [each[0], f"{len(each) - 1} more"])
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import AssayError
+from assay.evaluation import one_ablated
 from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library, Making
 from assay.explorer.problems import UNKNOWN, Problem
@@ -41,13 +42,24 @@ def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -
     cannot be read is said there in one line. Raises: Problem for a feature that is not there."""
     index = library.index(path_params["model"], path_params["dictionary"])
     text, number = query.get("text", ""), int(path_params["number"])
+    if not 0 <= number < index.about.d_sae:
+        raise Problem(
+            UNKNOWN,
+            f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; "
+            f"there is no {number}",
+        )
     asked: dict[str, Any] = {"text": text, "own": None, "problem": "", "loading": False}
-    if text:
+    asked |= {"ablated": one_ablated.kept(index, number), "ablating": "ablate" in query}
+    if text or (asked["ablating"] and not asked["ablated"]):
         try:
             loaded = library.live.loaded(index)
-            if loaded is not None:
+            if loaded is not None and text:
                 asked["own"] = loaded.ask(
                     ("own", number, text), lambda reader: own_text(reader, number, text)
+                )
+            elif loaded is not None:
+                asked["ablated"] = loaded.ask(
+                    ("ablated", number), lambda reader: one_ablated.ablated(index, number, reader)
                 )
             asked["loading"] = loaded is None
         except (AssayError, ImportError) as error:
@@ -71,11 +83,8 @@ class OwnText:
 
 
 def own_text(reader: Reader, number: int, text: str) -> OwnText:
-    """Read a text and ask one feature. Raises: DataError for a text that is too long or too short,
-    or a number that is not there."""
+    """Read a text and ask one feature. Raises: DataError for a text that is too long or short."""
     reading = reader.read(text)
-    if not 0 <= number < reader.dictionary.width:
-        raise Problem(UNKNOWN, f"there is no feature {number}")
     firings = attribute(reader, reading)
     mask = firings.firings.feature == number
     activations, effects = (np.zeros(len(reading)) for _ in range(2))
@@ -91,14 +100,10 @@ def _page(
     index: Index, number: int, base: str, asked: Mapping[str, Any], growing: Making | None
 ) -> Shown:
     """Show a feature of an index that has the address `base`, to which more is added where it is
-    `growing`, and what was asked about it. Raises: Problem for one that is not there."""
-    if not 0 <= number < index.about.d_sae:
-        raise Problem(
-            UNKNOWN,
-            f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; "
-            f"there is no {number}",
-        )
+    `growing`, and what was asked about it."""
     feature = index.feature(number)
+    if feature.numbers["importance"] is None:
+        feature = replace(feature, numbers={**feature.numbers, **asked["ablated"]})
     n = feature.numbers
     values = {
         "address": f"{base}/{number}",

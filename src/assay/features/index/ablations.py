@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from assay.core.errors import DataError
 from assay.core.heavy import scipy, torch
 from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
@@ -58,6 +59,36 @@ def ablate(
     chosen, window_mask = _chosen(firings, place.dictionary.width, count, windows, sample)
     if not len(chosen):
         return None, {"ablated": 0}
+    return _measure(place, firings, sample, chosen, window_mask, tick, parts)
+
+
+def ablate_one(
+    place: Place, shards: Sequence[Path], feature: int, windows: int, parts: Path
+) -> Arrays:
+    """Take out one feature, whatever its name, as `ablate` does. Raises: DataError for one that
+    never fires."""
+    firings = Firings.of(shards)
+    sample = Sample(firings.tokens, firings.document, firings.kept)
+    rows = firings.block(feature, feature + 1).row
+    if not len(rows):
+        raise DataError(f"feature {feature} never fires on this text")
+    mask = np.zeros((1, len(sample.tokens)), bool)
+    mask[0, _first(np.unique(rows // sample.tokens.shape[1]), windows, sample)] = True
+    chosen = np.array([feature])
+    columns, about = _measure(place, firings, sample, chosen, mask, lambda *_: None, parts)
+    return columns | {"ablation_tokens": np.array([about["ablation_tokens"]])}
+
+
+def _measure(
+    place: Place,
+    firings: Firings,
+    sample: Sample,
+    chosen: Int[np.ndarray, " f"],
+    window_mask: Bool[np.ndarray, "f w"],
+    tick: Callable[[int, int], None],
+    parts: Path,
+) -> tuple[Arrays, dict[str, Any]]:
+    """Take out features, each on windows of its own: what `ablate` gives."""
     used = np.flatnonzero(window_mask.any(0))
     tokens, keep_mask = sample.tokens[used], sample.kept[used]
     _, document = np.unique(sample.document[used], return_inverse=True)
@@ -181,15 +212,18 @@ def _chosen(
     window_mask = np.zeros((len(chosen), len(sample.tokens)), bool)
     for i, k in enumerate(chosen):
         a, b = np.searchsorted(feature, [k, k + 1])
-        feature_windows = window[a:b]
-        nth = np.zeros(
-            len(feature_windows), np.int64
-        )  # a document's second window comes after every document's first
-        for d in np.unique(sample.document[feature_windows]):
-            of_it = sample.document[feature_windows] == d
-            nth[of_it] = np.arange(of_it.sum())
-        window_mask[i, feature_windows[np.lexsort((feature_windows, nth))][:windows]] = True
+        window_mask[i, _first(window[a:b], windows, sample)] = True
     return chosen, window_mask
+
+
+def _first(on: Int[np.ndarray, " n"], count: int, sample: Sample) -> Int[np.ndarray, " m"]:
+    """The first of the windows in which a feature is on; a document's second one comes after every
+    document's first."""
+    nth = np.zeros(len(on), np.int64)
+    for d in np.unique(sample.document[on]):
+        of_it = sample.document[on] == d
+        nth[of_it] = np.arange(of_it.sum())
+    return on[np.lexsort((on, nth))][:count]
 
 
 def _fired(firings: Firings, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

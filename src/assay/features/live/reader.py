@@ -261,7 +261,7 @@ class Reader:
         assert trace.final is not None
         return Reading(
             tuple(whole),
-            tuple(subject.token_text(whole)),
+            tuple(subject.folder.tokenizer.pieces(whole)),
             trace.loss()[0].double().cpu().numpy(),
             counts,
             everywhere[counts[everywhere.position]],
