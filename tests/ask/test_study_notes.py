@@ -581,6 +581,11 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
         assert result.judged[0].outcome == "fails"
         said = [n for n in result.notes if "the unchanged model has no lead to lose" in n]
         assert bool(said) == none and all("main.right is " in n for n in said)
+    # a word of the prompt leads no city that is not asked for, and falls behind what is patched in
+    further = PATCHED.replace('[" {city}", " {foil}"]', '[" to", " {foil}"]', 1)
+    result = run(study(folder, "none to lose", further, holds), tmp_path)
+    assert result.judged[0].outcome == "holds"
+    assert any("the unchanged model has no lead to lose" in n for n in result.notes)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -212,13 +212,15 @@ def _leadless(
     questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
 ) -> Iterator[str]:
     """Say that the unchanged model lacks the lead that a change should have lowered, where the
-    verdict does not say so."""
-    if asking is None or judged.outcome not in ("fails", "undecided") or judged.reason == NO_LEAD:
+    verdict does not say so. What is added may well lower it further."""
+    if asking is None or judged.outcome == "unspecific" or judged.reason == NO_LEAD:
         return
     claim, parsed = judged.claim, asking.read.parsed
     for column in asking.read.columns if parsed.terms.keys() == {"value"} else ():
         part = questions.by_label.get(column.arm or asking.main)
         if part is None or not isinstance(part.task, Task) or not part.task.intervention:
+            continue
+        if judged.outcome == "holds" and part.task.intervention.add:
             continue
         named = [r for r in part.task.reads if r.name == column.name]
         is_lead = any(isinstance(getattr(r, key), tuple) for r in named for key in reads.PAIRS)

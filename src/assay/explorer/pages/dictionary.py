@@ -119,7 +119,7 @@ def _counts(index: Index) -> dict[str, int]:
         "unnamed": len(index.start) - len(shown),
         "helping": int((low[shown] > 0).sum()),
         "measured": int(((low[shown] > 0) | (np.isfinite(low[shown]) & (not reliable))).sum()),
-        "named_ablated": int((is_named & np.isfinite(low)).sum()),
+        "named_ablated": int((is_named & np.isfinite(index.glances["importance"])).sum()),
     }
 
 
