@@ -713,8 +713,8 @@ def test_labels_that_the_mean_describes_none_of_are_claimed_one_by_one(folder, t
     )
     rows = (folder / "moods.csv").read_text().splitlines()[1:]
     pairs = [f"{row},{i % (len(rows) // 2)}" for i, row in enumerate(rows)]
-    (folder / "pairs.csv").write_text("\n".join(["thing,adjective,label,pair", *pairs]))
-    tables = HALVED.replace('moods.csv"', f'pairs.csv"\n{words[1]}\n{words[2]}')
+    (folder / "labelled.csv").write_text("\n".join(["thing,adjective,label,pair", *pairs]))
+    tables = HALVED.replace('moods.csv"', f'labelled.csv"\n{words[1]}\n{words[2]}')
     alone = holds.replace("erased.good", words[3]).replace("main.good", "main.good[label=nice]")
     [of_nice] = run(study(folder, "of one label", tables, alone), tmp_path).judged
     assert of_nice.estimate < -0.1 and words[3] == "erased.good[label=nice]"

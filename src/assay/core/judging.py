@@ -289,16 +289,12 @@ def _price_of_control(
     most = MOST_TIMES * (max(i.n) + more)
     if price is not power.ON and (price.more is None or price.more <= most):
         return price
-    ours, words = method.interval, "nearer to the claim's own estimate,"
-    end = ours.estimate
-    if i.high < ours.low or ours.high < i.low:
-        inner = (i.high, ours.low) if i.high < ours.low else (ours.high, i.low)
-        end, words = sum(inner) / 2, "between the two, such as"
-    (end,) = unscaled(claim.scale, (end,))
+    theirs, ours = unscaled(claim.scale, (i.estimate, method.interval.estimate))
     return Price(
         f"more {' or '.join(plural(x, 2) for x in claim.units)} do not help, because the interval "
         f"of {name} is much wider than its distance from the threshold; instead, freeze a claim "
-        f"with a threshold {words} {end:.2g}, and test it on fresh data"
+        f"with a threshold between its estimate, {theirs:.3g}, and the claim's own, {ours:.3g}, "
+        "and test it on fresh data"
     )
 
 
