@@ -103,8 +103,9 @@ def whole(tmp_path_factory):
     (home / "texts/a.txt").write_text("x = 1\n" * 40)
     shutil.copy(Path(__file__).parents[1] / "lab/walk.py", home / "walk.py")
     (home / "records").mkdir()
-    # as many as are not warned of
-    (home / "q.csv").write_text(registration.table(0, 24))
+    # as many as are not warned of, of which no two share a word
+    lines = (f"{i} x,{i} y,{i} z, {i % 7}, {(i + 3) % 7},note {i}" for i in range(24))
+    (home / "q.csv").write_text("\n".join(("a,b,c,good,bad,unused", *lines, "")))
     text = (home / "read.toml").read_text()
     rows = csv.DictReader((home / "q.csv").open())
     (home / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))

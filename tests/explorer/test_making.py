@@ -428,6 +428,7 @@ def test_the_usual_text_is_the_one_that_the_file_says_it_was_trained_on(
 ):
     of_docs = types.SimpleNamespace(fingerprint="of docs")
     monkeypatch.setattr(file_statements, "load", {"docs": of_docs}.__getitem__)
+    monkeypatch.setattr(background.corpora, "load", lambda text: of_docs)  # which is read for long
     file, model = str(tmp_path / "one.safetensors"), str(world / "llama")
     for origin, text in (
         ({"trained_on": {"corpus": "of docs"}}, "docs"),
