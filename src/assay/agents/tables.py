@@ -63,11 +63,23 @@ class OwnTables(Opening):
             bounds: The least and greatest value that the claim can have for a unit.
         """
         with self._one, _table(rows) as (table, source):
-            asked: dict[str, Any] = {"claim": claim, "unit": unit, "arm_column": arm_column}
-            asked |= {"control": control, "about": about, "must_hold": planted, "also": also}
-            asked |= {"unlearned": unlearned, "violation": violation, "fixed": fixed}
-            asked |= {"empty": empty, "beats": beats, "bounds": bounds, "scope": scope}
-            verdict = judge(table, **asked)
+            verdict = judge(
+                table,
+                claim=claim,
+                unit=unit,
+                control=control,
+                about=about,
+                must_hold=planted,
+                also=also,
+                unlearned=unlearned,
+                violation=violation,
+                fixed=fixed,
+                empty=empty,
+                beats=beats,
+                bounds=bounds,
+                scope=scope,
+                arm_column=arm_column,
+            )
         return answers.table(verdict, source)
 
     def estimate(
@@ -91,8 +103,15 @@ class OwnTables(Opening):
             crosses: A value of the curve: at which level it has it.
         """
         with self._one, _table(rows) as (table, source):
-            asked: dict[str, Any] = {"over": over, "crosses": crosses, "arm_column": arm_column}
-            number = estimate(table, value=value, unit=unit, scope=scope, **asked)
+            number = estimate(
+                table,
+                value=value,
+                unit=unit,
+                over=over,
+                crosses=crosses,
+                scope=scope,
+                arm_column=arm_column,
+            )
         return answers.number(number, source)
 
 
