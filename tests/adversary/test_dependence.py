@@ -536,20 +536,27 @@ def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_wou
 
 
 def test_groups_of_unequal_sizes_that_are_worth_fewer_than_six_show_no_skew():
-    """Six groups, one of them of half of the units: Student's interval, of fewer groups."""
-    sizes, means = np.array([15, 3, 3, 3, 3, 3]), np.array([4.0, 1.0, 1.2, 0.9, 1.1, 9.0])
+    """Six groups, one of them of two sevenths of the units: Student's interval, of fewer groups."""
+    sizes, means = np.array([6, 3, 3, 3, 3, 3]), np.array([4.0, 1.0, 1.2, 0.9, 1.1, 9.0])
     groups, x = np.repeat(np.arange(6), sizes), np.repeat(means, sizes)
     without = np.array([x[groups != g].mean() for g in range(6)])
     error = np.sqrt(5 / 6 * ((without - without.mean()) ** 2).sum())
     worth = (sizes**2).sum() ** 2 / (sizes**4).sum()
     half = stats.t.ppf(0.975, worth - 1) * error
-    assert worth < 5.5
+    assert 2 < worth < 5.5
     limits = clustered({"x": x}, mean, [groups])
     assert limits == pytest.approx((x.mean() - half, x.mean() + half))
     even = clustered({"x": np.repeat(means, 5)}, mean, [np.repeat(np.arange(6), 5)])
     assert even == pytest.approx(
         (interval({"x": means}, mean).low, interval({"x": means}, mean).high)
     )
+
+
+def test_groups_that_are_worth_fewer_than_two_have_no_interval():
+    """Twelve units alike and twelve alone are worth 156² / (12⁴ + 12) = 1.17 groups."""
+    sizes = np.array([12, *[1] * 12])
+    x = np.random.default_rng(0).normal(6.0, 0.1, sizes.sum())
+    assert not clustered({"x": x}, mean, [np.repeat(np.arange(13), sizes)]).known
 
 
 def test_two_crossed_columns_get_the_interval_of_two_crossed_units():

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -108,6 +108,17 @@ def grouped(
     """Widen an interval so that it is also right with groups of units as units: each grouping by
     itself, and, where there is one unit, every two of them crossed."""
     low, high = i.low, i.high
+    for _, of_groups in by_groups(groups, units, statistic, data, level):
+        low = min(low, i.estimate + of_groups.low - of_groups.estimate)
+        high = max(high, i.estimate + of_groups.high - of_groups.estimate)
+    return replace(i, low=low, high=high)
+
+
+def by_groups(
+    groups: Groups, units: Sequence[str], statistic: Statistic, data: Table, level: float
+) -> Iterator[tuple[tuple[str, ...], Interval]]:
+    """Give the names of each grouping of units, and of every two that are crossed, with the
+    interval that has these groups as units, where there is one."""
     for unit, groupings in groups.items():
         axis = units.index(unit)
         levels = [str(level) for level in data.levels[unit]]
@@ -115,9 +126,9 @@ def grouped(
             name: np.unique([values.get(level, level) for level in levels], return_inverse=True)[1]
             for name, values in groupings.items()
         }
-        alone = len(units) == 1
-        pairs = itertools.combinations(codes.values(), 2) if alone else ()
-        for crossed in (*((of,) for of in codes.values()), *pairs):
+        pairs = itertools.combinations(codes, 2) if len(units) == 1 else ()
+        for names in (*((name,) for name in codes), *pairs):
+            crossed = [codes[name] for name in names]
             cells = len(np.unique(np.stack(crossed), axis=1).T)
             if not levels or min(int(of.max()) for of in crossed) < 1:
                 continue
@@ -127,9 +138,7 @@ def grouped(
             factors = len(units) - 1 + len(crossed)
             of_groups = interval_of(terms, statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
-                low = min(low, i.estimate + of_groups.low - of_groups.estimate)
-                high = max(high, i.estimate + of_groups.high - of_groups.estimate)
-    return replace(i, low=low, high=high)
+                yield names, of_groups
 
 
 def groups_in_words(groups: Groups) -> str:

@@ -25,7 +25,8 @@ from assay.core.intervals import (
 )
 
 FEWEST_EFFECTIVE = 2.0
-"""Independent units that a series must be worth for an interval."""
+"""Independent units that a series or groups must be worth for an interval: Student's t of less than
+one degree of freedom gives limits of any size."""
 
 
 class Limits(NamedTuple):
@@ -59,7 +60,7 @@ def clustered(
     Formula: the hull of t and of Hall's t, with V = V_g, or of two groupings max(V_g + V_h - V_gh,
     V_g, V_h), each a jackknife that leaves out whole groups; G - 1 degrees of freedom, G = (sum
     w^2)^2 / sum w^4, w the share of cells in a group, of two groupings Satterthwaite's. t alone
-    where G, rounded, is below six for a grouping.
+    where G, rounded, is below six for a grouping; no interval where it is below two.
     Source: Cameron, Gelbach and Miller, Robust Inference With Multiway Clustering, 2011; MacKinnon,
     Nielsen and Webb, Leverage, Influence, and the Jackknife in Clustered Regression Models, 2023;
     Carter, Schnepel and Steigerwald, Asymptotic Behavior of a t-Test Robust to Cluster
@@ -75,7 +76,7 @@ def clustered(
     """
     left_out = [_without_each(terms, statistic, of) for of in groups]
     effective = tuple(_effective(of) for of in groups)
-    if min(map(len, left_out)) < 2 or min(effective) <= 1:
+    if min(map(len, left_out)) < 2 or min(effective) < FEWEST_EFFECTIVE:
         return NONE
     if not all(np.isfinite(x).all() for x in left_out):
         return NONE
@@ -116,7 +117,7 @@ def serial(x: Float[np.ndarray, " unit"], level: float = 0.95) -> Limits:
         return NONE
     r = min(0.99, max(0.0, (n * neighbours(x) + 1) / (n - 4)))
     effective = n * (1 - r) / (1 + r)
-    if effective <= FEWEST_EFFECTIVE:
+    if effective < FEWEST_EFFECTIVE:
         return NONE
     t = float(scipy.special.stdtrit(effective - 1, (1 + level) / 2))
     half = t * math.sqrt(squares / n / (effective - 1))

@@ -195,6 +195,9 @@ class Grouping:
             others = [x for x, n in self.combined.items() if n >= FEWEST and " of " not in x]
             named = [f", or name {x} {fixed}" for x in others]
             return f"give {plural(self.unit, 2)} of at least {more}{''.join(named)}"
+        if self.counts and not self.limits.known:  # one group has nearly all the weight
+            more = " and ".join(groups_in_words(name, FEWEST) for name in self.counts)
+            return f"give {plural(self.unit, 2)} of at least {more}, about as many of each"
         every = [name.partition(" of ") for name in self.name.split(" × ")]
         if ways := [x for x in every if x[1]]:  # the others are columns already
             shared = " and which ".join(

@@ -3,17 +3,18 @@ an interval hangs: the warnings next to a verdict."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.core.bands import OfMeans
-from assay.core.claim_intervals import interval_of_table, outcome_by
+from assay.core.claim_intervals import by_groups, interval_of_table, outcome_by
 from assay.core.claims import Claim, unscale, unscaled
-from assay.core.digits import zeroed
+from assay.core.digits import told_apart, zeroed
 from assay.core.intervals import FEWEST, Interval
-from assay.core.nouns import plural
+from assay.core.nouns import counted, plural
 from assay.core.reading import Table
 from assay.core.reasons import STRADDLES
 from assay.core.rng import normal
@@ -98,6 +99,34 @@ def lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
     low, high = unscaled(claim.scale, (without.low, without.high))
     name = data.levels[unit][far]
     return f"{unit} {name} makes the interval lopsided: without it, it is [{low:.3g}, {high:.3g}]"
+
+
+def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
+    """Say which end of an interval lies beyond the number of every unit only because of the
+    correction for skew, of which units or groups, and where Student's t has it; "" where none
+    does."""
+    lowest, highest = i.points.min(initial=math.inf), i.points.max(initial=-math.inf)
+    within = lowest <= i.low and i.high <= highest
+    if isinstance(claim.statistic, OfMeans) or i.bounds or within or not math.isfinite(lowest):
+        return ""
+    alone = interval_of_table(claim, data, level, draws=1)
+    every = [((claim.units[0],), alone)] if len(claim.units) == 1 else []
+    every += by_groups(claim.groups, claim.units, claim.statistic, data, level)
+    for side, sign, most in (("low", -1, -lowest), ("high", 1, highest)):
+        ends = [sign * (getattr(x, side) - x.estimate) for _, x in every]
+        if not ends or sign * getattr(i, side) <= most:
+            continue
+        names, of = every[int(np.argmax(ends))]
+        student = i.estimate + getattr(of, f"t_{side}") - of.estimate
+        if sign * student <= most:
+            counts = [counted(n, name) for n, name in zip(of.n, names, strict=False)]
+            end, by_student = told_apart(*unscaled(claim.scale, (getattr(i, side), student)))
+            return (
+                f"the interval ends at {end}, beyond the number of every {claim.units[0]}: with "
+                f"only {' × '.join(counts)}, the correction for skew is uncertain, without which "
+                f"it would end at {by_student}"
+            )
+    return ""
 
 
 def _excess(i: Interval) -> float:
