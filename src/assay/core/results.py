@@ -279,8 +279,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     together: int = 1
     """For how many claims of a study its interval holds at once."""
     unless: str = ""
-    """Of a verdict on a table the dependence that its units may have, with which the outcome would
-    be another: "the 20 prompts are about 4 sets of 5 similar ones"."""
+    """Of a verdict on a table that for which the outcome would be another: a dependence that its
+    units may have, "the 20 prompts are about 4 sets of 5 similar ones", or, where its author named
+    no control, "prompted is a control"."""
     over: str = ""
     """Of a table whose units depend on each other so that it is undecided: the groups that its
     interval allows for, "2 values of right"; "" where nothing names them."""

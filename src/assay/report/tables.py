@@ -263,7 +263,7 @@ class Row:
     """For an undecided claim the reason alone, which is all that a smoke run has to say about
     it."""
     unless: str = ""
-    """The dependence with which the outcome would be another, as `Judged` has it."""
+    """What the outcome depends on, as `Judged` has it."""
 
     @property
     def headline(self) -> str:
