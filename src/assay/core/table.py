@@ -1201,17 +1201,15 @@ def wrong_at_most(tested: int, folds: int, level: float = 0.95) -> float:
 
 def _untied(judgement: Judged, rounded: bool) -> Price:
     """What decides a claim where units tie, most often because numbers are rounded."""
-    how = (
-        "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
-        if judgement.claim.statistic is mean and judgement.claim.bounds is None
-        else ""
-    )
     price = judgement.verdict.price
-    if price is None or ("for an exact interval" in price.text and not how):
+    tied, _, advice = price.text.partition(": ") if price else ("", "", "")
+    bounds = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
+    before, named, _ = advice.partition("name the bounds of a unit")
+    if price is None or ("for an exact interval" in advice and not named):
         return price or Price("")
-    ways = " or ".join(filter(None, ["give the numbers unrounded," * rounded, how]))
-    why = ", probably by rounding" if rounded else ""
-    return Price(f"{ways.rstrip(',') or 'measure more units'}: {price.text.partition(':')[0]}{why}")
+    how = [*["give the numbers unrounded,"] * rounded, *[before + bounds] * bool(named)]
+    ways = " or ".join(how).rstrip(",") or "judge a number in which they differ"
+    return Price(f"{ways}: {tied}{', probably by rounding' * rounded}")
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:
