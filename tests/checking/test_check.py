@@ -154,7 +154,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
 
     frame = pd.DataFrame(ROWS).assign(more=1)
     assert counted(check(rescaled, prompts=frame)) == [
-        "4 claims were tried on these prompts, 1 of them with exactly this code and values",
+        "4 claims were tried on these prompts, 1 of them with this same function (code and values)",
     ], "those with another function are counted alone"
     assert counted(check(vector=turned))[-1] == "also judged: “It moves” (holds)"
     assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []

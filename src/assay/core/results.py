@@ -376,7 +376,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         """What decides the claim where more units would be impractical: another claim, on units at
         which nobody has looked, whose threshold may lie between the method and a control."""
         less = "units that vary less"
-        new = f"freeze a new claim on fresh {' and '.join(plural(unit, 2) for unit in self.n)}"
+        how = "freeze" if self.condition else "test"  # of a table or a call nothing is frozen
+        new = f"{how} a new claim on fresh {' and '.join(plural(unit, 2) for unit in self.n)}"
         name = self.reason.removeprefix("control ").removesuffix(" not beaten")
         control = self.controls.get(name)
         if control is None:
