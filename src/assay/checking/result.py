@@ -275,10 +275,16 @@ class Concluded(Shown):
         return self.judged.interval if self.judged else (math.nan, math.nan)
 
     def number(self, value: float, low: float, high: float) -> str:
-        """Write the estimate of the claim or of a control, with its interval, as the table of a
-        study does."""
+        """Write the estimate of a control with its interval, as the table of a study does."""
         edges = self.judged.range if self.judged else ()
         return " ".join(of_control(value, low, high, self.interval, edges))
+
+    @property
+    def own_number(self) -> str:
+        """Write the estimate of the claim, with its interval or why it has none."""
+        number = self.number(self.estimate, *self.interval)
+        none = self.judged.no_interval if self.judged else ""
+        return f"{number.partition(' [')[0]} ({none})" if none else number
 
     def level(self, control: str) -> str:
         """Name the level of a control's interval as it is shown, " (80%)", where it is not the one
@@ -378,7 +384,7 @@ class Check(Concluded):
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         outcome = ", ".join(filter(None, (f"{self.outcome}{why}{unless}", self.caveat)))
-        number = f"{q.holds}: {self.number(j.estimate, j.low, j.high)}, {n}{self.base_rates}"
+        number = f"{q.holds}: {self.own_number}, {n}{self.base_rates}"
         lines = [f"{outcome}: {q.sentence}", number]
         return printed(self, lines, [HEADS, *map(self.row, self.controls)])
 

@@ -311,6 +311,15 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return f"{n} arm{'s' * (n > 1)} too" if n else ""
 
     @property
+    def no_interval(self) -> str:
+        """Say why it has no interval, where all units have one number; "" otherwise. Where a claim
+        fails, no width is the finding."""
+        flat = math.isfinite(self.low) and math.isclose(self.low, self.high, rel_tol=1e-12)
+        unit = (self.units or ("unit",))[0]
+        words = f"no interval: every {unit} has the same number"
+        return words * (flat and self.outcome in ("undecided", "unspecific"))
+
+    @property
     def remedy(self) -> tuple[str, str]:
         """What decides the claim, in words, and the command that does it, without `assay`; "" where
         there is none."""
