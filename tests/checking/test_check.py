@@ -154,7 +154,7 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
 
     frame = pd.DataFrame(ROWS).assign(more=1)
     assert counted(check(rescaled, prompts=frame)) == [
-        "4 claims were tried on these prompts, 1 of them with exactly this code and values",
+        "4 claims were tried on these prompts, 1 of them with this same function (code and values)",
     ], "those with another function are counted alone"
     assert counted(check(vector=turned))[-1] == "also judged: “It moves” (holds)"
     assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []
@@ -332,10 +332,15 @@ def test_what_is_given_wrongly_has_a_short_traceback_and_the_users_own_error_its
 
 def test_a_condition_about_no_number_of_the_function_is_answered_with_what_its_names_mean():
     """The function gives named numbers, of which none is called effect."""
-    with pytest.raises(ClaimError) as given:
-        check(lambda v, p: {"lead": [float(v is None)] * len(p)}, holds="effect < -2", cache=False)
-    said = "known: lead. lead is the effect (after minus before); its two parts are lead_after and"
-    assert f"{said} lead_before" in str(given.value)
+    means = "lead is the effect (after minus before); its two parts are lead_after and lead_before"
+    for holds, said in (
+        ("effect < -2", "write 'lead < -2'"),
+        ("effect_after > 0.5 * effect_before", "write 'lead_after > 0.5 * lead_before'"),
+        ("leads < -2", "did you mean lead?"),
+    ):
+        with pytest.raises(ClaimError) as given:
+            check(lambda v, p: {"lead": [float(v is None)] * len(p)}, holds=holds, cache=False)
+        assert f"{said}. {means}" in str(given.value)
 
 
 @pytest.mark.parametrize(
@@ -1290,6 +1295,24 @@ def test_the_advice_names_what_does_better_and_the_claims_own_layer():
     number, advice = repr(v).split("\n")[1:3]  # what would decide it is next to the number
     assert number.startswith("effect > .35: ") and v.reach[-1].startswith(advice)
     assert not repr(v).endswith(advice) and words(v)[2] == v.reach[-1]
+
+
+def test_a_vector_that_has_the_effect_of_its_opposite_may_break_the_model():
+    """What goes down whichever way the model is pushed; a number that goes both ways has no such
+    note, nor one that is judged after the change, which is above 0 with either."""
+
+    def broken(vector, prompts):
+        along = 0.0 if vector is None else float(vector @ V.vector) / float(V.vector @ V.vector)
+        moved = -10 * along**2 - along  # -11 and -9, and 0 of what is orthogonal
+        return [20 + moved + noise(p["text"], round(moved, 3)) / 10 for p in prompts]
+
+    v = check(broken, holds="effect > -5")
+    assert v.outcome == "fails" and v.controls["random"].outcome == "holds"
+    assert "the vector and its opposite move the number the same way (-" in flat(v)
+    assert "it breaks the model; try a smaller strength" in flat(v)
+    assert "can be had here" not in flat(v)
+    for hook, holds in ((share, "effect > 3"), (broken, "effect_after > 15")):
+        assert "the same way" not in flat(check(hook, holds=holds))
 
 
 def test_a_control_that_satisfies_a_claim_which_fails_is_explained():

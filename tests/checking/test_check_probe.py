@@ -198,6 +198,29 @@ def test_labels_of_groups_that_are_drawn_at_random_are_not_read():
     assert p.outcome != "holds" and p.arms.loc[0, "accuracy"] < 0.8
 
 
+def test_sets_of_rows_are_shown_with_the_words_that_make_them_and_the_line_that_groups_them():
+    """Twelve nouns, each in eight texts: what the rows have of a noun they all have."""
+    nouns = ["cup", "key", "pot", "jar", "pan", "lid", "mug", "fan", "box", "bag", "net", "rod"]
+    adjectives = ["white", "black", "small", "large", "old", "new", "red", "blue"]
+    texts = [f"The {a} {noun} is on the table." for noun in nouns for a in adjectives]
+    draw, of = np.random.default_rng(0), np.arange(96) // 8
+    X = 3 * draw.normal(size=(12, 16))[of] + 0.3 * draw.normal(size=(96, 16))
+
+    def note(**options):
+        notes = assay.check_probe(X, of % 2, **options).notes
+        return next((n for n in notes if "12 sets of 8" in n), "")
+
+    found = note(texts=texts, groups=np.arange(96) % 8)
+    i, j = map(int, re.findall(r"row (\d+)", found))
+    assert of[i] == of[j] and f"row {i} “{texts[i]}” and row {j} “{texts[j]}”" in found
+    assert f", which share “{nouns[of[i]]}”: if rows of one set are not independent" in found
+    line = "groups=[text.split()[2] for text in texts]"
+    assert found.endswith(f"give {line}")
+    assert note(texts=texts, groups=[text.split()[2] for text in texts]) == ""
+    assert note(texts=texts).endswith("rows of one set are taken as one group, 12 in all")
+    assert note(groups=np.arange(96) % 8).endswith("give groups=, for each row the name of its set")
+
+
 def test_sets_in_which_both_labels_are_stay_apart():
     """Ten topics, each with both labels: nothing is learned of a topic that tells its label."""
     draw = np.random.default_rng(0)
@@ -693,6 +716,21 @@ def test_a_control_below_chance_is_said_to_be_judged_by_near_copies_of_the_other
     assert i // 2 == j // 2 and f"row {i} “{texts[i]}” and row {j} “{texts[j]}”" in note
     together = assay.check_probe(x, y, texts=texts, groups=np.arange(24) // 2)
     assert not any(n.startswith("below chance") for n in together.notes)
+
+
+def test_rows_that_are_alike_in_what_all_rows_share_are_not_shown_as_most_alike():
+    """Each adjective has each label as often, and so has each noun; no two texts of different
+    labels have more than one of them in common."""
+    texts = [
+        f"The {a} {n} is on the table."
+        for a in WORDS[:6]
+        for n in ["cup", "key", "pot", "jar", "pan", "lid"]
+    ]
+    y = np.array([(i + j) % 2 for i in range(6) for j in range(6)])
+    x = np.random.default_rng(0).normal(size=(36, 4)) + 3 * np.outer(2 * y - 1, np.eye(4)[0])
+    notes = assay.check_probe(x, y, texts=texts).notes
+    (note,) = (n for n in notes if n.startswith("below chance: bag"))
+    assert "row " not in note.partition("if a row is")[2] and note.endswith("one group (groups=)")
 
 
 def test_a_probe_whose_text_controls_are_all_below_chance_is_undecided_until_groups_make_tests():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.checking.of_table import JudgedTable
 from assay.cli.main import main
 
 TABLE = Path(__file__).parents[2] / "examples/results.csv"
@@ -130,3 +131,18 @@ def test_an_estimate_has_no_verdict_to_save(capsys):
     words = ["judge", str(TABLE), "--estimate", "gated.fvu", "--unit", "seed", "--save", "x.assay"]
     assert main(words) == 2
     assert "--save belongs to --claim" in capsys.readouterr().err
+
+
+def test_units_with_one_number_have_no_interval_in_a_saved_table_either(tmp_path, capsys):
+    """A control that satisfies the claim makes it unspecific, without an interval to show."""
+    path, table = tmp_path / "same.assay", tmp_path / "same.csv"
+    lines = [f"{arm},{seed},{x}" for arm, x in (("a", 0.7512345), ("b", 0.81)) for seed in range(8)]
+    table.write_text("\n".join(["arm,seed,x", *lines]))
+    asked = ["judge", str(table), "--claim", "a.x > 0.5", "--unit", "seed", "--control", "b"]
+    assert main([*asked, "--no-ledger", "--save", str(path)]) == 0
+    none = "(no interval: every seed has the same number)"
+    assert f"0.7512 {none}, 8 seeds" in capsys.readouterr().out
+    assert f"\n0.7512 {none}\n" in repr(JudgedTable.load(path))
+    assert main(["report", str(path), "--out", str(tmp_path / "pages")]) == 0
+    page = (tmp_path / "pages/same-check.html").read_text()
+    assert f"0.7512 {none}, 8 seeds" in page and "[0.7512, " not in page

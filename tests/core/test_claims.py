@@ -356,7 +356,7 @@ def test_more_units_are_not_advised_where_they_may_make_it_unspecific():
     )
     far = judged(main=2.0, control=1.005)
     words, _ = far.remedy
-    assert "the estimate of control satisfies it too. To claim more, freeze a new claim on" in words
+    assert "the estimate of control satisfies it too. To claim more, test a new claim on" in words
     larger = float(words.partition("such as > ")[2].partition(",")[0])
     assert far.controls["control"].high < larger < far.low
     for main, control in ((1.005, 0.9), (0.995, 1.005), (2.0, 0.995)):

@@ -105,7 +105,10 @@ def test_a_new_claim_has_a_threshold_away_from_a_control_that_keeps_the_claim_un
     assert said.startswith("more units would be impractical (about 221 more seeds")
     assert advice in said
     alone = Judged(outcome="undecided", reason=STRADDLES, n={"seed": 24}, **claim).remedy[0]
-    assert "to claim less, freeze a new claim on fresh seeds" in alone
+    assert "to claim less, test a new claim on fresh seeds" in alone
+    study = {"condition": "main.x > 1", "reason": STRADDLES, "n": {"seed": 24}}
+    written = Judged(outcome="undecided", **study, **claim).remedy[0]
+    assert "to claim less, freeze a new claim on fresh seeds" in written
 
 
 def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
@@ -127,4 +130,4 @@ def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
     assert advice(0.85, 28578) == advice(0.85, 40) == more + better.format("0.85")
     assert advice(0.745, 28578) == more + better.format("0.745")
     assert advice(0.745, 40) == "to decide it: about 40 more events"
-    assert "to claim less, freeze a new claim on fresh seeds and events" in advice(0.65, 28578)
+    assert "to claim less, test a new claim on fresh seeds and events" in advice(0.65, 28578)

@@ -1165,18 +1165,29 @@ def test_a_claim_whose_outcome_depends_on_the_arm_that_it_is_about_is_refused():
         assay.judge(rows, **asked, about="other")
 
 
-def test_other_arms_that_satisfy_a_comparison_are_named_with_the_place_that_they_take():
+def test_other_arms_that_satisfy_a_comparison_are_named_with_how_they_would_be_controls():
     noise = np.random.default_rng(0).normal(0, 0.01, (4, 8))
-    means = {"full": 6.0, "cut": 2.0, "head3": 5.5, "head8": 5.9}
+    means = {"full": 6.0, "cut": 2.0, "head3": 5.5, "head8": 2.5}
     rows = arms_of(**{arm: x + e for (arm, x), e in zip(means.items(), noise, strict=True)})
     claim = {"claim": "full.x - cut.x > 1", "unit": "seed"}
-    notes = {arm: assay.judge(rows, **claim, about=arm).notes for arm in ("", "full", "cut")}
+    judged = {arm: assay.judge(rows, **claim, about=arm) for arm in ("", "full", "cut")}
     said = {
-        arm: [n for n in each if n.startswith("the claim is also")] for arm, each in notes.items()
+        arm: [n for n in v.notes if n.startswith("the claim is also")] for arm, v in judged.items()
     }
-    assert [n.endswith(", in place of full") for n in said["full"]] == [True]
-    assert said[""] == [f'{said["full"][0]}; if it is about another arm, give about="cut"']
-    assert said["cut"] == []
+    advice = 'if that is another explanation, give control="head3"{}, and the claim is unspecific'
+    assert [n.split(": ")[1] for n in said["full"]] == [advice.format("")]
+    assert [n.split(": ")[1] for n in said[""]] == [advice.format(' and about="full"')]
+    assert all(n.split(": ")[0].endswith("in place of full") for n in said["full"] + said[""])
+    assert said["cut"] == [said["full"][0].replace("head3", "head8").replace("full", "cut")]
+    assert [v.unless for v in judged.values()] == [
+        "head3 is a control",
+        "head3 is a control",
+        "head8 is a control",
+    ]
+    followed = assay.judge(rows, **claim, control="head3", about="full")
+    assert (followed.outcome, followed.unless) == ("unspecific", "")
+    excused = assay.judge(rows, **claim, also="head3", about="full")
+    assert (excused.outcome, excused.unless) == ("holds", "")
 
 
 @pytest.mark.parametrize(("threshold", "reason"), [(2.5, STRADDLES), (1.9, "grouped by template")])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import tomllib
@@ -25,12 +26,14 @@ from assay.core import power, scopes
 from assay.core.bounded import FEW
 from assay.core.claims import Claim
 from assay.core.compute import duration
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, ClaimError
 from assay.core.experiment import Experiment
+from assay.core.expression import parse
 from assay.core.intervals import FEWEST_FOLDS, FOLD
 from assay.core.nouns import plural
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
+from assay.core.stats import mean
 from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import Plan, command_times
@@ -103,11 +106,18 @@ def assumed(text: Text) -> list[Gap]:
             how = 'write threshold = "plan: …", or "paper: …", "pilot: …"'
             default = f"{GIVEN}: Assay cannot know whether a pilot gave it"
             assumptions.append(Gap(f"claim {i}: threshold", how, default))
-        if entry.bounds is None:
+        if entry.bounds is None and _is_mean(entry.holds):
             how = "write bounds = [0, 1] for a share, [-1, 1] for a difference of shares"
             default = "none: if most units are equal, the claim is undecided"
             assumptions.append(Gap(f"claim {i}: bounds", how, default))
     return assumptions
+
+
+def _is_mean(holds: str) -> bool:
+    """Whether a condition is on a mean over units, which alone takes bounds."""
+    with contextlib.suppress(ClaimError):
+        return parse(holds).statistic is mean
+    return False
 
 
 def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:

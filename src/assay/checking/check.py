@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers, Steps
+from assay.checking.calls import EFFECT, Calls, Function, NotAFunctionOfItError, Numbers, Steps
 from assay.checking.credited import (
     BREAKS,
     Credited,
@@ -527,10 +528,13 @@ def _judged(
     names = [n for n in next(iter(arms.values())) if not n.endswith((AFTER, BEFORE))]
     parsed = parse(question.holds)
     if lacking := sorted({c.name for c in parsed.columns} - {*rows.columns}):
+        name, is_effect = names[0], lacking[0] in {EFFECT, *(EFFECT + end for end in ENDS)}
+        instead = re.sub(rf"\b{EFFECT}", name, question.holds)
+        example = f"write {instead!r}" * (is_effect and not names[1:])
         raise ClaimError(
             f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
-            f"function; {nearest(lacking[0], names)}. {names[0]} is the effect (after minus "
-            f"before); its two parts are {names[0]}{AFTER} and {names[0]}{BEFORE}"
+            f"function; {example or nearest(lacking[0], names)}. {name} is the effect (after minus "
+            f"before); its two parts are {name}{AFTER} and {name}{BEFORE}"
         )
     name = parsed.columns[0].name
     if name not in names or not parsed.plain:

@@ -68,7 +68,7 @@ class JudgedTable(Concluded):
 
     def __repr__(self) -> str:
         lines = [f"{self.outcome}: {self.question.holds}"]
-        lines += [self.number(self.estimate, *self.interval)]
+        lines += [self.own_number]
         return printed(self, lines, [self.heads, *self.cells()])
 
     def save(self, path: Path) -> Path:

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import structs
 
 from assay.ask.measure.probe_fits import DEALS, shuffled_rows
-from assay.checking import reading, saved
+from assay.checking import reading, related, saved
 from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
@@ -37,7 +36,7 @@ from assay.controls.table import (
 from assay.core import power
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
-from assay.core.dependence import combinations_in_words, crossed, near_copies, principal
+from assay.core.dependence import combinations_in_words, crossed, principal
 from assay.core.digits import number
 from assay.core.display import by_weight
 from assay.core.errors import ClaimError, DataError, briefly, nearest
@@ -52,7 +51,7 @@ from assay.core.results import Judged, Price, Verdict
 from assay.core.scopes import listed
 from assay.core.stats import mean
 from assay.core.table import judge, within, wrong_at_most
-from assay.core.wordings import shared_words, spelling
+from assay.core.wordings import shared_words
 from assay.features.linear_probe import stratified_folds
 
 if TYPE_CHECKING:
@@ -74,18 +73,11 @@ EMBEDDED = [in_words(control.why) for control in (EMBEDDING, PLACES)]
 """What those explain that read the embeddings of the tokens."""
 EXACT = "; all groups are separated perfectly, so the limits are exact"
 """What is added to a control that is undecided although its AUROC is 1."""
-ONE_LABEL = 0.85
-"""The share of rows that have the usual label of their set from which sets of near-copies tell
-labels."""
-COPY = 1.2
-"""How many times as far apart as the rows of one group rows of two groups are at most that are
-near-copies."""
 HUGE, FEW_BLOCKS = 30, 3
 """How many times as far from the median row as is usual from which a row is reported; so often the
 label changes along the rows where it comes in blocks."""
 NAMED = 4
 """How many groups a warning names."""
-ONE_GROUP = "give near-copies one group (groups=)"
 NO_TEST = "below chance, no test"
 """What is said of a control that is judged by what was learned from near-copies of the other label:
 that it does not satisfy the claim excludes nothing."""
@@ -144,7 +136,7 @@ class Question:
         if verdict is None or verdict.outcome != "holds" or tested:
             return arms, verdict
         reason = "no control that reads words is a test: none is above chance"
-        price = Price(f"more groups do not help: {ONE_GROUP}")
+        price = Price(f"more groups do not help: {related.ONE_GROUP}")
         return arms, structs.replace(verdict, outcome="undecided", reason=reason, price=price)
 
     def _outliers(self, rows: pd.DataFrame, verdict: Judged) -> str:
@@ -433,7 +425,9 @@ def check_probe(
         rows.notes.extend([*verdict.warnings, *verdict.notes])
         done = ProbeCheck(claim, arms, numbers, verdict, ())
         rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
-    warnings = [*_below(below_chance(arms), rows, readers, texts), *_combined(texts, groups)]
+    below = below_chance(arms)
+    warnings = related.of_other_labels(below, rows.positive, rows.group, readers, texts)
+    warnings += _combined(texts, groups)
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -467,7 +461,7 @@ class _Rows:
         stated = _groups(groups, len(x))
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
-        group, same = _with_same_texts(stated, texts)
+        group, same = related.with_same_texts(stated, texts)
         if (count := int(group.max()) + 1) < LEAST_GROUPS:
             of = f"{same[0]}. Here " if count <= int(stated.max()) else ""
             raise DataError(
@@ -475,8 +469,8 @@ class _Rows:
                 "probe is trained and tuned on some and judged on others, which takes three, and a "
                 f"verdict takes {FEWEST}"
             )
-        group, joined = _with_near_copies(x, positive, group)
-        examples = [] if groups is None else _merged(list(map(str, groups)), stated, group)
+        group, joined = related.with_near_copies(x, positive, group, texts)
+        examples = [] if groups is None else related.merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive, group)]
         notes = [f"the positive label is {names[1]!r}, the negative one {names[0]!r}"]
         if folds:
@@ -607,27 +601,6 @@ def below_chance(arms: pd.DataFrame) -> list[str]:
     """Name the controls that are surely below chance, as nothing that was learned should be."""
     below = (arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PROBE, PERMUTED.name, ASKED.name])
     return [*map(str, arms.loc[below, "arm"])]
-
-
-def _below(below: list[str], rows: _Rows, readers: Mapping[Control, Any], texts: Any) -> list[str]:
-    """A note on controls that are below chance, with the two rows of different groups and labels
-    that are most alike in what the first of them reads."""
-    reader = next((r for c, r in readers.items() if c.name in below), None)
-    if reader is None:
-        return []
-    inner = reader(np.arange(len(rows.x)))
-    norms = np.sqrt(np.maximum(np.diag(inner), 1e-12))
-    apart = (rows.group[:, None] != rows.group) & (rows.positive[:, None] != rows.positive)
-    alike = np.where(apart, inner / np.outer(norms, norms), -np.inf)
-    pair = map(int, np.unravel_index(alike.argmax(), alike.shape))
-    words = [f" “{shorten(str(t), 60)}”" for t in ([] if texts is None else texts)]
-    says = (f"row {i}{words[i] if words else ''}" for i in pair)
-    return [
-        f"below chance: {', '.join(below)}, which rules out little; this happens if a row is "
-        "judged by what was learned from its near-copies, which have the other label. The most "
-        f"alike are {' and '.join(says)}: if these are near-copies, give each set one group "
-        "(groups=)"
-    ]
 
 
 def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list[str]:
@@ -831,38 +804,6 @@ def _groups(groups: Any, count: int) -> np.ndarray:
     return np.asarray(np.unique(np.array(names), return_inverse=True)[1])
 
 
-def _with_near_copies(
-    x: np.ndarray, y: np.ndarray, group: np.ndarray
-) -> tuple[np.ndarray, list[str]]:
-    """Groups as one where they have rows of one label that are nearer to each other than
-    independent ones, so that no copy is learned from and judged; and what was found."""
-    sets = near_copies(principal(x - x.mean(0)), "row")
-    if sets is None or sets.of.max() + 1 < FEWEST:  # labels, too, lie in two sets
-        return group, []
-    yes, count = np.bincount(sets.of, y), np.bincount(sets.of)
-    if np.maximum(yes, count - yes).sum() < ONE_LABEL * len(y):
-        return group, []
-    together = _linked(group, _nearer_than_own(x, group, sets.of))
-    if (left := int(together.max()) + 1) == len(np.unique(group)):
-        return group, []
-    if left < FEWEST:
-        return group, [f"{sets.words}, across groups: group what was sampled independently"]
-    return together, [f"{sets.words}: rows of one set are taken as one group, {left} in all"]
-
-
-def _nearer_than_own(x: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """The parts of sets of near-copies that are not groups by themselves: rows of two groups stay
-    together where they are about as near to each other as rows of one of these groups are. A row
-    that is a group by itself has no nearer one there, so that it stays in its set."""
-    scale = np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
-    apart = scipy.spatial.distance.cdist(x / scale, x / scale)
-    np.fill_diagonal(apart, np.inf)
-    closest = np.where(group[:, None] == group, apart, np.inf).min(1)
-    within = np.array([closest[group == k].max() for k in range(int(group.max()) + 1)])[group]
-    near = (of[:, None] == of) & (apart < COPY * np.maximum(within[:, None], within))
-    return np.asarray(scipy.sparse.csgraph.connected_components(near, directed=False)[1])
-
-
 def _names_of(group: np.ndarray, groups: Sequence[Any] | None) -> dict[str, str]:
     """By the number of each group its author's name for it, of merged ones the first; or its first
     row where none were named."""
@@ -871,22 +812,6 @@ def _names_of(group: np.ndarray, groups: Sequence[Any] | None) -> dict[str, str]
         f"row {i}" for i in range(len(group))
     ]
     return {str(number): names[i] for number, i in zip(numbers, first, strict=True)}
-
-
-def _merged(names: Sequence[str], stated: np.ndarray, group: np.ndarray) -> list[str]:
-    """A note on which of the groups that the author named are taken as one, with two examples; none
-    where all are kept."""
-    named = dict(zip(stated.tolist(), names, strict=True))
-    held = {int(k): [named[j] for j in dict.fromkeys(stated[group == k].tolist())] for k in group}
-    several = [members for members in held.values() if len(members) > 1]
-    if not several:
-        return []
-    examples = " and ".join(f"{members[0]!r} with {members[1]!r}" for members in several[:2])
-    count = sum(map(len, several))
-    return [
-        f"of the {len(named)} groups that groups= names, {count} were merged into {len(several)}, "
-        f"such as {examples}: keep one of each, or give them one name"
-    ]
 
 
 def _uneven(group: np.ndarray, y: np.ndarray, *, merged: bool) -> str:
@@ -920,36 +845,6 @@ def _folds(count: int, group: np.ndarray, y: np.ndarray) -> np.ndarray:
             "groups of the rarer label"
         )
     return of
-
-
-def _with_same_texts(
-    group: np.ndarray, texts: Sequence[str] | None
-) -> tuple[np.ndarray, list[str]]:
-    """Groups as one where they have a text in common, so that none is learned from and judged; and
-    what was found."""
-    _, text = np.unique([spelling(str(t)) for t in texts or ()], return_inverse=True)
-    several = sum(len(np.unique(group[text == k])) > 1 for k in range(text.max(initial=-1) + 1))
-    if not several:
-        return group, []
-    if not text.any():
-        return group, ["all texts are the same, so no control of words or spelling says anything"]
-    words = f"{several} {'text is' if several == 1 else 'texts are'} in several groups"
-    together = _linked(group, text)
-    few = (count := int(together.max()) + 1) < FEWEST
-    advice = ": keep one row of each text, or give each text to one group" * few
-    return together, [
-        f"{words}, and such groups are taken as one, so that no text is both trained on and "
-        f"judged; this leaves {count} {plural('group', count)}{advice}"
-    ]
-
-
-def _linked(group: np.ndarray, sets: np.ndarray) -> np.ndarray:
-    """Groups of rows as one where a set has rows of several."""
-    shape = (int(group.max()) + 1, int(sets.max()) + 1)
-    links = scipy.sparse.coo_array((np.ones(len(group)), (group, sets)), shape)
-    both = scipy.sparse.block_array([[None, links], [links.T, None]])
-    of = scipy.sparse.csgraph.connected_components(both)[1]
-    return np.asarray(np.unique(of[group], return_inverse=True)[1])
 
 
 def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from assay.checking import saved
 from assay.checking.prompts import PROMPT
-from assay.controls.table import DAMAGE, in_words
+from assay.controls.table import DAMAGE, OPPOSITE, in_words
 from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
 from assay.core.display import Shown, by_weight
@@ -44,6 +44,8 @@ CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
 HEADS = ("control", "draws", "strongest [95%]", "satisfies the claim", "alternative explanation")
 """The columns of the table of controls."""
+ALIKE = 0.5
+"""The share of a vector's effect from which its opposite has much the same one."""
 SHORT = 16
 """Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
@@ -273,10 +275,16 @@ class Concluded(Shown):
         return self.judged.interval if self.judged else (math.nan, math.nan)
 
     def number(self, value: float, low: float, high: float) -> str:
-        """Write the estimate of the claim or of a control, with its interval, as the table of a
-        study does."""
+        """Write the estimate of a control with its interval, as the table of a study does."""
         edges = self.judged.range if self.judged else ()
         return " ".join(of_control(value, low, high, self.interval, edges))
+
+    @property
+    def own_number(self) -> str:
+        """Write the estimate of the claim, with its interval or why it has none."""
+        number = self.number(self.estimate, *self.interval)
+        none = self.judged.no_interval if self.judged else ""
+        return f"{number.partition(' [')[0]} ({none})" if none else number
 
     def level(self, control: str) -> str:
         """Name the level of a control's interval as it is shown, " (80%)", where it is not the one
@@ -376,7 +384,7 @@ class Check(Concluded):
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         outcome = ", ".join(filter(None, (f"{self.outcome}{why}{unless}", self.caveat)))
-        number = f"{q.holds}: {self.number(j.estimate, j.low, j.high)}, {n}{self.base_rates}"
+        number = f"{q.holds}: {self.own_number}, {n}{self.base_rates}"
         lines = [f"{outcome}: {q.sentence}", number]
         return printed(self, lines, [HEADS, *map(self.row, self.controls)])
 
@@ -406,7 +414,24 @@ class Check(Concluded):
         others = (name for name in self.controls if name not in self.idle)
         idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
         judged_notes = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
-        return by_weight((*judged_notes, *idle, *self._elsewhere, *self.notes))
+        elsewhere = self._either_way or self._elsewhere
+        return by_weight((*judged_notes, *idle, *elsewhere, *self.notes))
+
+    @property
+    def _either_way(self) -> tuple[str, ...]:
+        """Say that a vector and its opposite have much the same effect, as what breaks a model
+        has."""
+        opposite, own = self.controls.get(OPPOSITE.name), self.judged
+        still = parse(self.question.holds).walk(lambda c: float(c.name.endswith(ENDS)))
+        if opposite is None or still != 0:
+            return ()
+        below = max(opposite.high, own.high) < 0 and opposite.estimate < ALIKE * own.estimate
+        above = min(opposite.low, own.low) > 0 and opposite.estimate > ALIKE * own.estimate
+        numbers = " and ".join(told_apart(own.estimate, opposite.estimate))
+        return (
+            f"the vector and its opposite move the number the same way ({numbers}): the vector may "
+            "be so long that it breaks the model; try a smaller strength",
+        ) * (below or above)
 
     @property
     def _elsewhere(self) -> tuple[str, ...]:

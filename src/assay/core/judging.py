@@ -457,7 +457,7 @@ def _judge_arm(
         claim, i, requested, available, fewest, survived, gates, outcome, 0 if brief else level
     )
     if not reason and name == claim.of and (tie_text := _describe_ties(claim, data, i)):
-        reason, price = TIES, _price_of_ties(claim, i, tie_text)
+        reason, price = TIES, _price_of_ties(claim, data, i, tie_text)
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
     if reason == TIES and outcome == "fails" and _identical(claim, arm_reader, i):
@@ -556,11 +556,11 @@ def _price_of_groups(
     return None
 
 
-def _price_of_ties(claim: Claim, i: Interval, tie_text: str) -> Price:
+def _price_of_ties(claim: Claim, data: Table, i: Interval, tie_text: str) -> Price:
     return Price(
         f"{tie_text}: ask of something on which they differ, as by harder prompts"
         if _all_alike(claim, i)
-        else f"{tie_text}: {_untie(claim, i)}"
+        else f"{tie_text}: {_untie(claim, data)}"
     )
 
 
@@ -784,24 +784,32 @@ def _all_alike(claim: Claim, i: Interval) -> bool:
     return compares and i.estimate == 0 and i.variance == 0
 
 
-def _untie(claim: Claim, i: Interval) -> str:
+def _untie(claim: Claim, data: Table) -> str:
     """What would give units that agree an interval and was not done already."""
     natural = claim.natural if claim.condition else None  # of a study in a file
     bounds = claim.bounds or (natural if natural and np.isfinite(natural).all() else None)
-    if bounds is None and claim.condition:
-        return (
+    cells = np.concatenate([x.ravel() for x in data.terms.values()])
+    there = cells[~np.isnan(cells)]
+    several, alike = len(claim.units) == 2, (there == there[0]).all()
+    is_mean = claim.statistic is mean and len(data.terms) == 1 and claim.scale == "plain"
+    at_bound = bounds is None or there[0] in bounds
+    # no other quantity has exact limits, nor have two factors whose cells differ
+    if not (is_mean and at_bound) or ((several or FOLD in claim.units) and not alike):
+        differ = "ask of something on which they differ"
+        return differ if claim.condition else "give the numbers unrounded"
+    lacks = several and len(there) < len(cells)
+    every = f"give every {' a number at each '.join(claim.units)}" * lacks
+    exact = "for an exact interval"
+    if bounds is not None:
+        return f"{every} {exact}"
+    named = "name the bounds of a unit"
+    if claim.condition:
+        exact += " if all numbers lie on one of them" * several
+        named = (
             "add bounds = [LOW, HIGH] to the claim, the least and the greatest value of a unit, "
-            "such as [-1, 1] for a difference of shares, for an exact interval"
-            + " if all numbers lie on one of them"
-            * (len(claim.units) == 2)
+            "such as [-1, 1] for a difference of shares,"
         )
-    if bounds is None:
-        return "name the bounds of a unit for an exact interval"
-    if i.estimate not in bounds and claim.condition:
-        return "ask of something on which they differ"
-    if i.estimate not in bounds:
-        return "give the numbers unrounded"
-    return f"give every {' a number at each '.join(claim.units)} for an exact interval"
+    return f"{' and '.join(filter(None, (every, named)))} {exact}"
 
 
 def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:

@@ -279,8 +279,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     together: int = 1
     """For how many claims of a study its interval holds at once."""
     unless: str = ""
-    """Of a verdict on a table the dependence that its units may have, with which the outcome would
-    be another: "the 20 prompts are about 4 sets of 5 similar ones"."""
+    """Of a verdict on a table that for which the outcome would be another: a dependence that its
+    units may have, "the 20 prompts are about 4 sets of 5 similar ones", or, where its author named
+    no control, "prompted is a control"."""
     over: str = ""
     """Of a table whose units depend on each other so that it is undecided: the groups that its
     interval allows for, "2 values of right"; "" where nothing names them."""
@@ -308,6 +309,15 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         """Say how many other arms satisfy the claim: "1 arm too"; "" for none."""
         n = len(self.also)
         return f"{n} arm{'s' * (n > 1)} too" if n else ""
+
+    @property
+    def no_interval(self) -> str:
+        """Say why it has no interval, where all units have one number; "" otherwise. Where a claim
+        fails, no width is the finding."""
+        flat = math.isfinite(self.low) and math.isclose(self.low, self.high, rel_tol=1e-12)
+        unit = (self.units or ("unit",))[0]
+        words = f"no interval: every {unit} has the same number"
+        return words * (flat and self.outcome in ("undecided", "unspecific"))
 
     @property
     def remedy(self) -> tuple[str, str]:
@@ -375,7 +385,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         """What decides the claim where more units would be impractical: another claim, on units at
         which nobody has looked, whose threshold may lie between the method and a control."""
         less = "units that vary less"
-        new = f"freeze a new claim on fresh {' and '.join(plural(unit, 2) for unit in self.n)}"
+        how = "freeze" if self.condition else "test"  # of a table or a call nothing is frozen
+        new = f"{how} a new claim on fresh {' and '.join(plural(unit, 2) for unit in self.n)}"
         name = self.reason.removeprefix("control ").removesuffix(" not beaten")
         control = self.controls.get(name)
         if control is None:

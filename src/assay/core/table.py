@@ -333,10 +333,10 @@ def _judged(
         given = {"copies": copies, "distinct": how["distinct"]}
         judgement, shared = _weigh(question, roles, judgement, arms, how["level"], **given)
         later += shared
-    later += _true_of_others(question, judgement)
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
     judgement = untested(judgement, [name for name, _ in _copied(question, judgement, arms)])
+    judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
@@ -404,18 +404,26 @@ def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bo
     return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
 
 
-def _true_of_others(question: _Question, judged: Judged) -> list[str]:
+def _true_of_others(question: _Question, judged: Judged, *, dealt: bool) -> Judged:
     """Name the other arms of the table that satisfy a claim that holds, and in a comparison the
-    place that they take."""
+    place that they take. Where labels `dealt` out are the only control, one of these arms may be
+    the other explanation: the outcome is then given with that reserve."""
     if judged.outcome != "holds" or not judged.also:
-        return []
+        return judged
     numbers = [f"{arm} ({other.estimate:.3g})" for arm, other in judged.also.items()]
     more = f" and {len(numbers) - 3} more" if numbers[3:] else ""
     main, *others = question.compared
-    place = f", in place of {main}" if others else ""
-    about = " or ".join(f'about="{arm}"' for arm in others)
-    hint = f"; if it is about another arm, give {about}" if question.is_open else ""
-    return [f"the claim is also true of {', '.join(numbers[:3])}{more}{place}{hint}"]
+    place = f", in place of {main}" * bool(others)
+    note = f"the claim is also true of {', '.join(numbers[:3])}{more}{place}"
+    names = [arm for arm, other in judged.also.items() if other.reason is None]
+    if not dealt or not names:
+        return structs.replace(judged, notes=(*judged.notes, note))
+    about = f' and about="{main}"' * question.is_open
+    explains = f'give control="{names[0]}"{about}, and the claim is unspecific'
+    note += f": if that is another explanation, {explains}"
+    which = " or ".join(names) if len(names) < 3 else f"one of {len(names)} other arms"
+    unless = judged.unless or f"{which} is a control"
+    return structs.replace(judged, notes=(*judged.notes, note), unless=unless)
 
 
 _WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")
@@ -1193,17 +1201,15 @@ def wrong_at_most(tested: int, folds: int, level: float = 0.95) -> float:
 
 def _untied(judgement: Judged, rounded: bool) -> Price:
     """What decides a claim where units tie, most often because numbers are rounded."""
-    how = (
-        "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
-        if judgement.claim.statistic is mean and judgement.claim.bounds is None
-        else ""
-    )
     price = judgement.verdict.price
-    if price is None or ("for an exact interval" in price.text and not how):
+    tied, _, advice = price.text.partition(": ") if price else ("", "", "")
+    bounds = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
+    before, named, _ = advice.partition("name the bounds of a unit")
+    if price is None or ("for an exact interval" in advice and not named):
         return price or Price("")
-    ways = " or ".join(filter(None, ["give the numbers unrounded," * rounded, how]))
-    why = ", probably by rounding" if rounded else ""
-    return Price(f"{ways.rstrip(',') or 'measure more units'}: {price.text.partition(':')[0]}{why}")
+    how = [*["give the numbers unrounded,"] * rounded, *[before + bounds] * bool(named)]
+    ways = " or ".join(how).rstrip(",") or "judge a number in which they differ"
+    return Price(f"{ways}: {tied}{', probably by rounding' * rounded}")
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:

@@ -146,10 +146,9 @@ def number_lines(value: Saved) -> list[str]:
         lines = [minus(x) for x in value.headline().split("\n")]
         lines = [x for x in lines if not (value.outcome and x.startswith(value.outcome))]
     if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
-        number = value.number(j.estimate, j.low, j.high)
         rates = value.base_rates if isinstance(value, Check) else ""
         what = quantity(structs.replace(j, condition=value.question.holds))
-        lines.insert(0, minus(f"{what}: {number}, {units(j.n, j.over)}{rates}"))
+        lines.insert(0, minus(f"{what}: {value.own_number}, {units(j.n, j.over)}{rates}"))
     return lines
 
 

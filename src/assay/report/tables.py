@@ -263,7 +263,7 @@ class Row:
     """For an undecided claim the reason alone, which is all that a smoke run has to say about
     it."""
     unless: str = ""
-    """The dependence with which the outcome would be another, as `Judged` has it."""
+    """What the outcome depends on, as `Judged` has it."""
 
     @property
     def headline(self) -> str:
@@ -362,11 +362,8 @@ def estimate_of(
     thresholds = (*about.range, *about.fail_range) if isinstance(about, Verdict) else ()
     ends = limits(numbers, claim)
     value, interval = estimate(numbers.estimate, *ends, thresholds)
-    # Where a claim fails, no width is the finding.
-    is_flat = all(map(is_known, ends)) and math.isclose(*ends, rel_tol=1e-12)
-    if is_flat and isinstance(numbers, Judged) and numbers.outcome in ("undecided", "unspecific"):
-        unit = (numbers.units or ("unit",))[0]
-        return value, f"(no interval: every {unit} has the same number)"
+    if isinstance(numbers, Judged) and numbers.no_interval:
+        return value, f"({numbers.no_interval})"
     if isinstance(about, Other) or about.never is None:
         return value, interval
     if numbers.estimate == about.never:

@@ -116,7 +116,7 @@ def note_asked(
     if ways == 1:
         return again
     own = 1 + sum(parts == x.get("parts") for x in earlier.values())
-    some = f", {own} of them with exactly this code and values"
+    some = f", {own} of them with this same function (code and values)"
     of = ("", some if own <= len(earlier) else " with this function")[bool(function)]
     named = [x for x in other if x["question"] == question or x.get("parts") == parts]
     others = _others(named, question, "threshold")  # others are counted alone
