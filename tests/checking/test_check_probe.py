@@ -5,6 +5,7 @@ import json
 import math
 import re
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -64,6 +65,18 @@ def test_the_interval_of_an_auroc_is_delongs():
 def test_no_group_is_learned_from_and_judged():
     for train, held in reading.parts_of(list(GROUPS), Y):
         assert not {*GROUPS[train]} & {*GROUPS[held]} and len(train) + len(held) == N
+
+
+def test_what_groups_are_called_moves_a_measure_little():
+    """It decides which groups learn from which, which is averaged over five ways."""
+    draw, y = np.random.default_rng(2), np.arange(96) % 2
+    X, names = draw.normal(size=(96, 16)) + 1.1 * np.outer(y, np.eye(16)[0]), np.arange(96) // 4
+    renamed = [draw.permutation(24)[names] for _ in range(12)]
+    found = [assay.check_probe(X, y, groups=g).arms["auroc"][0] for g in renamed]
+    once = [reading.parts_of(list(g), y == 1) for g in renamed]
+    score = partial(reading.scores, reading.of_columns(X), y == 1)
+    alone = [roc_auc_score(y, score(g, parts)) for g, parts in zip(renamed, once, strict=True)]
+    assert np.std(found) < 0.75 * np.std(alone)  # about 1/√5
 
 
 def test_noise_is_at_chance_where_each_group_has_one_label():
@@ -314,14 +327,15 @@ def test_a_perfect_control_of_few_groups_says_that_its_limits_are_exact(count, s
 def test_a_warning_names_the_groups_that_have_all_errors_and_the_outcome_without_them():
     """Of Tukey's pseudo-values those of the two groups whose labels are reversed lie apart."""
     draw = np.random.default_rng(3)
-    y, groups = np.arange(80) % 2, np.arange(80) // 8
+    y, groups = np.arange(96) % 2, np.arange(96) // 8
     sign = (2 * y - 1) * np.where(groups < 2, -1, 1)
-    X = draw.normal(size=(80, 4)) + np.outer(3.0 * sign, [1, 0, 0, 0])
+    X = draw.normal(size=(96, 4)) + np.outer(3.0 * sign, [1, 0, 0, 0])
     p = assay.check_probe(X, y, groups=groups, holds="auroc > 0.6")
     own = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
     assert own.max() > 1 and p.interval[0] < p.estimate < p.interval[1]
     (note,) = [n for n in p.notes if "outlier" in n]
-    assert "the others is 0.948: group '0' and group '1'. Look at their rows" in note, note
+    others = np.median(np.sort(own)[2:])
+    assert f"the others is {others:.3g}: group '0' and group '1'. Look at their rows" in note, note
     kept = groups >= 2  # the verdict on the parts of the others: all are a little above 0.6
     assert (
         assay.check_probe(X[kept], y[kept], groups=groups[kept], holds="auroc > 0.6").estimate > 0.9
@@ -330,7 +344,7 @@ def test_a_warning_names_the_groups_that_have_all_errors_and_the_outcome_without
 
 
 def test_a_warning_names_a_group_as_its_author_does(tmp_path):
-    draw, y = np.random.default_rng(1), np.tile([0, 0, 1, 1], 12)
+    draw, y = np.random.default_rng(9), np.tile([0, 0, 1, 1], 12)
     groups = np.repeat([f"noun{i}" for i in range(12)], 4)
     X = draw.normal(size=(48, 6)) + 1.1 * np.outer(y, np.eye(6)[0])
     p = assay.check_probe(X, y, groups=groups, holds="auroc > 0.65", ledger=False)
@@ -636,8 +650,9 @@ def test_the_estimate_is_the_auroc_of_all_rows_by_scikit_learn(tmp_path):
         noise = np.random.default_rng(0).normal(size=(96, 4))
         X = noise + np.outer(gap * (2 * y - 1), np.eye(4)[0])
         p = assay.check_probe(X, y, groups=group + 10, holds="auroc > 0.9", ledger=False)
-        parts = reading.parts_of(list(group), y)
-        truth = roc_auc_score(y, reading.scores(reading.of_columns(X), y, group, parts))
+        parts = [reading.parts_of(list(group), y, k) for k in range(5)]
+        every = [reading.scores(reading.of_columns(X), y, group, parts[k], k) for k in range(5)]
+        truth = np.mean([roc_auc_score(y, score) for score in every])
         of_groups = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
         assert of_groups.max() > 1 and abs(of_groups.mean() - truth) > 1e-5
         row = p.arms.iloc[0]
@@ -663,14 +678,15 @@ def test_a_control_shows_the_interval_by_which_it_is_judged():
     """Where the interval at 95 % reaches past the threshold, and the one at 80 % does not."""
     draw, y = np.random.default_rng(5), np.arange(80) % 2
     X = draw.normal(size=(80, 8)) + 2.4 * np.outer(2 * y - 1, np.eye(8)[0])
-    p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.57", ledger=False)
+    p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.55", ledger=False)
     v = p.controls["permuted"]
-    assert v.low < 0.57 < v.high and v.outcome == "fails" and v.shown[1] < 0.57 < v.interval[1]
+    assert v.low < 0.55 < v.high and v.outcome == "fails" and v.shown[1] < 0.55 < v.interval[1]
     shown = f"{v.estimate:.3f} [{v.shown[0]:.3f}, {v.shown[1]:.3f}] (80%)"
     assert shown in repr(p) and "at 80%, the level by which controls are judged" in repr(p)
     points = p.rows.loc[p.rows["arm"] == "permuted", "auroc"]
     half = stats.t.ppf(0.9, 19) * points.std(ddof=1) / 20**0.5
-    assert v.shown[0] <= v.estimate - half + 1e-9 and v.shown[1] >= v.estimate + half - 1e-9
+    low, high = points.mean() - half, points.mean() + half
+    assert v.shown[0] <= low + 1e-9 and v.shown[1] >= high - 1e-9
     assert v.low < v.shown[0] and v.shown[1] < v.high
 
 

@@ -83,6 +83,9 @@ NO_TEST = "below chance, no test"
 that it does not satisfy the claim excludes nothing."""
 LEAST_GROUPS = 3
 """Groups at least: to train on, to tune on and to judge."""
+DEALINGS, FEW_ROWS = 5, 500
+"""In how many ways groups are dealt out to folds, and of how many rows at most: with one way, what
+the groups are called decides which learn from which, and that moves the measures of few rows."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -439,7 +442,8 @@ class _Rows:
     x: np.ndarray
     positive: np.ndarray
     group: np.ndarray
-    parts: Parts
+    dealings: list[Parts]
+    """Several ways of dealing the groups out to folds, over which measures are averaged."""
     unit: str
     """What is generalised over: group, or fold."""
     units: np.ndarray
@@ -476,23 +480,24 @@ class _Rows:
         if folds:
             units = _folds(folds, group, positive)
             parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
-            return cls(x, positive, group, parts, FOLD, units + 1, [*notes, *joined])
-        parts = reading.parts_of(list(group), positive)
+            return cls(x, positive, group, [parts], FOLD, units + 1, [*notes, *joined])
+        count = DEALINGS if len(x) <= FEW_ROWS else 1
+        dealings = [reading.parts_of(list(group), positive, k) for k in range(count)]
         if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
             before = reading.even_folds(stated, positive) if examples else 0
             notes.append(_uneven(group, positive, merged=bool(before)))
-        return cls(x, positive, group, parts, GROUP, group, [*notes, *joined])
+        return cls(x, positive, group, dealings, GROUP, group, [*notes, *joined])
 
     @property
     def held(self) -> np.ndarray:
         """The rows that are judged."""
-        return np.concatenate([judged for _, judged in self.parts])
+        return np.concatenate([judged for _, judged in self.dealings[0]])
 
     @property
     def scope(self) -> str:
         """Say how many rows are judged, and over what intervals are."""
         words = f"{len(self.held):,} rows of {len(np.unique(self.group[self.held])):,} groups"
-        where = f", in {len(self.parts)} folds of whole groups" if self.unit == FOLD else ""
+        where = f", in {len(self.dealings[0])} folds of whole groups" if self.unit == FOLD else ""
         return f"{words}{where}; intervals are over {self.unit}s"
 
     def of_texts(self, texts: Sequence[str] | None) -> dict[Control, Kernel]:
@@ -531,27 +536,27 @@ def _scored(
 ) -> dict[str, list[np.ndarray]]:
     """Score every row by what was learned from other groups: by the probe and by each control, by
     the shuffled labels several times."""
-    probe, of = reading.of_columns(rows.x), (rows.positive, rows.group, rows.parts)
+    probe, count = reading.of_columns(rows.x), len(rows.dealings)
     steps = Steps("probes", 1 + len(readers) + DEALS)
 
-    def score(arm: str, reader: Kernel | np.ndarray, **how: Any) -> np.ndarray:
+    def score(arm: str, reader: Kernel | np.ndarray, dealings: Sequence[int], **how: Any) -> Any:
         if isinstance(reader, np.ndarray):
             steps.take(arm)
-            return reader
-        started = time.monotonic()
-        scores = reading.scores(reader, *of, **how)
+            return [reader]
+        started, of = time.monotonic(), (reader, rows.positive, rows.group)
+        scores = [reading.scores(*of, rows.dealings[k], k, **how) for k in dealings]
         steps.take(arm, time.monotonic() - started)
         return scores
 
-    scored = {PROBE: [score(PROBE, probe)]}
-    for control, reader in readers.items():
-        scored[control.name] = [score(control.name, reader)]
+    arms = {PROBE: probe, **{control.name: reader for control, reader in readers.items()}}
+    scored = {arm: score(arm, reader, range(count)) for arm, reader in arms.items()}
 
     def shuffled(train: np.ndarray, deal: int) -> np.ndarray:
         return shuffled_rows(rows.positive.astype(int), train, rows.group[train], 0, deal)
 
     scored[PERMUTED.name] = [
-        score(PERMUTED.name, probe, whose=partial(shuffled, deal=deal)) for deal in range(DEALS)
+        score(PERMUTED.name, probe, [deal % count], whose=partial(shuffled, deal=deal))[0]
+        for deal in range(DEALS)
     ]
     return scored
 

@@ -128,16 +128,17 @@ def even_folds(groups: np.ndarray, y: Bool[np.ndarray, " row"]) -> int:
     return max((k for k in range(3, FOLDS + 1) if not any(n % k for n in counts)), default=0)
 
 
-def parts_of(groups: Sequence[object], y: Bool[np.ndarray, " row"]) -> Parts:
-    """Deal whole groups out to folds, each judged by what is learned from the others. Where each
-    group has one label, every fold gets equally many groups of each if possible: a fold that has
-    more of one label is scored by what was learned from more of the other, so below chance."""
+def parts_of(groups: Sequence[object], y: Bool[np.ndarray, " row"], dealing: int = 0) -> Parts:
+    """Deal whole groups out to folds, each judged by what is learned from the others; another
+    dealing gives other folds. Where each group has one label, every fold gets equally many groups
+    of each if possible: a fold that has more of one label is scored by what was learned from more
+    of the other, so below chance."""
     names = np.unique(np.array([str(g) for g in groups]), return_inverse=True)[1]
     k = min(FOLDS, int(names.max()) + 1)
     if has_one_label_each(names, y):
-        fold = stratified_folds(names, y.astype(int), even_folds(names, y) or k)
+        fold = stratified_folds(names, y.astype(int), even_folds(names, y) or k, dealing)
     else:
-        fold = folds(names, k)
+        fold = folds(names, k, dealing)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
 
 
@@ -146,18 +147,19 @@ def scores(
     y: Bool[np.ndarray, " row"],
     groups: Int[np.ndarray, " row"],
     parts: Parts,
+    dealing: int = 0,
     whose: Callable[[np.ndarray], np.ndarray] = lambda train: train,
 ) -> Float[np.ndarray, " row"]:
     """Score each judged row, above 0 for yes; NaN where a row is not judged. The penalty is chosen
-    within the rows that are learned from, by folds of whole groups; `whose` says whose label each
-    of these gets."""
+    within the rows that are learned from, by folds of whole groups, of this dealing; `whose` says
+    whose label each of these gets."""
     result = np.full(len(y), np.nan)
     target = np.where(y, 1.0, -1.0)
     for train, test in parts:
         k, labels = kernel(train), target.copy()
         labels[train] = target[whose(train)]
         inner = np.unique(groups[train], return_inverse=True)[1]
-        fold = folds(inner, min(INNER, int(inner.max()) + 1))
+        fold = folds(inner, min(INNER, int(inner.max()) + 1), dealing)
         loss = np.zeros(len(RIDGES))
         for j in range(int(fold.max()) + 1):
             part, validation = train[fold != j], train[fold == j]

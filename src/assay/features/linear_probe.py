@@ -37,7 +37,7 @@ def folds(group: Int[np.ndarray, " row"], k: int, seed: int = 0) -> Int[np.ndarr
 
 
 def stratified_folds(
-    group: Int[np.ndarray, " row"], label: Int[np.ndarray, " row"], k: int
+    group: Int[np.ndarray, " row"], label: Int[np.ndarray, " row"], k: int, seed: int = 0
 ) -> Int[np.ndarray, " row"]:
     """Deal whole groups out to folds 0 … k − 1 as `folds` does, those whose usual label is 0 first,
     then those of 1 and so on, so that each fold has about as many groups of each label.
@@ -47,7 +47,7 @@ def stratified_folds(
     names, index, size = np.unique(group, return_inverse=True, return_counts=True)
     folds(group, k)  # refuses too few groups
     usual = np.array([np.bincount(label[index == g]).argmax() for g in range(len(names))])
-    order = rng.permutation(np.array([0]), "linear-probe.folds", k, len(names))[0]
+    order = rng.permutation(np.array([seed]), "linear-probe.folds", k, len(names))[0]
     order = order[np.lexsort((-size[order], usual[order]))]
     place = np.empty(len(names), dtype=np.int64)
     place[order] = np.arange(len(names)) % k
