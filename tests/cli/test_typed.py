@@ -37,6 +37,16 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path, commands):
     assert called(shlex.split(following)).code == 0, following
 
 
+def test_options_before_the_command_are_those_of_the_command(tmp_path, capsys):
+    typed = ["list", "superposition", "--json", "--root", str(tmp_path)]
+    for words in (typed, [*typed[3:], *typed[:3]], ["--json", *typed[:2], *typed[3:]]):
+        assert main(words) == 0
+        assert '"experiment": "superposition"' in capsys.readouterr().out
+    for words in (["--root", str(tmp_path)], ["--rot"]):
+        assert main(words) == 2
+        assert "needs a command; assay --help" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("right", "words"),
     {

@@ -101,6 +101,7 @@ def answer(
         yield from special if special is not None else table
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
+        yield from statements.doubted(data)
         yield from about.speaks
         yield from statements.below(data, all_of_them=verbose)
         # of the catalogue's own entries their pages say what was planned
