@@ -465,7 +465,7 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
         "the control cut/layer makes the change in block 9",
         "cut/damage: the loss on unrelated text changes by 0.1 nats/token, from 3.2",
     ]
-    near = f"{routine[1]}: about a third away, next to its own block 8, which may do nearly the same"
+    near = f"{routine[1]}: a third away, next to its own block 8, which may do nearly the same"
     data = ResultData(notes=(*routine, *other, doubt))
     every = [f"note: {x}" for x in (doubt, *other, *routine)]
     assert statements.below(data, all_of_them=True) == every

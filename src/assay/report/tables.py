@@ -441,10 +441,10 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
     every = [placed(row(s)) for s in data.statements]
     now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
     looks = (again(r.outcome, data.changed, r.text) for r in every)
-    first = (OF_CLAIMS.sub("", "".join(of[:1])) for of in doubts(data))
+    first = [OF_CLAIMS.sub("", "".join(of[:1])) for of in doubts(data)] + [""] * len(every)
     return [
         replace(r, now=x, again=y, doubt=z)
-        for r, x, y, z in itertools.zip_longest(every, now, looks, first, fillvalue="")
+        for r, x, y, z in zip(every, now, looks, first, strict=False)
     ]
 
 
