@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
-from assay.core.digits import told_apart
+from assay.core.digits import is_known, told_apart
 from assay.core.display import Printed, Shown
 from assay.core.nouns import all_of, plural
 from assay.core.reasons import IDLE, IMPRACTICAL, NO_TEST, STRADDLES, explain_reason, remedy
@@ -135,7 +135,8 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     estimate: Number = math.nan
     low: Number = math.nan
     """Lower limit of the interval that decided: the hull of t and t corrected for skew, or an exact
-    one, where they are NaN."""
+    one, where they are NaN. Not given to readers (null) where the claim is tied: all its units are
+    equal, so that it has no interval."""
     high: Number = math.nan
     boot_low: Number = math.nan
     boot_high: Number = math.nan
@@ -455,6 +456,19 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         import pandas as pd
 
         return pd.DataFrame(self.by_arm())
+
+    @property
+    def tied(self) -> bool:
+        """Tell whether it has no interval, because all its units are equal; where it fails, no
+        width is the finding."""
+        ends = all(map(is_known, self.interval)) and math.isclose(*self.interval, rel_tol=1e-12)
+        return ends and self.outcome in ("undecided", "unspecific")
+
+    @property
+    def without_ties(self) -> Judged:
+        """The verdict as it is given to readers: without the ends of an interval if it is tied."""
+        ends = (name for name in self.__struct_fields__ if name.endswith(("low", "high")))
+        return msgspec.structs.replace(self, **dict.fromkeys(ends, math.nan)) if self.tied else self
 
     def to_json(self) -> Any:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and

@@ -363,9 +363,7 @@ def estimate_of(
     thresholds = (*about.range, *about.fail_range) if isinstance(about, Verdict) else ()
     ends = limits(numbers, claim)
     value, interval = estimate(numbers.estimate, *ends, thresholds)
-    # Where a claim fails, no width is the finding.
-    is_flat = all(map(is_known, ends)) and math.isclose(*ends, rel_tol=1e-12)
-    if is_flat and isinstance(numbers, Judged) and numbers.outcome in ("undecided", "unspecific"):
+    if isinstance(numbers, Judged) and numbers.tied:
         unit = (numbers.units or ("unit",))[0]
         return value, f"(no interval: every {unit} has the same number)"
     if isinstance(about, Other) or about.never is None:

@@ -123,7 +123,8 @@ def answer(
             yield Aside(f"not judged: {lost.text!r} {lost.reason}")
         yield from map(Aside, other)
 
-    return Answer(data, words(), code)
+    given = tuple(v.without_ties for v in data.verdicts)
+    return Answer(structs.replace(data, verdicts=given), words(), code)
 
 
 def _table(
