@@ -128,12 +128,7 @@ def answer(
 
 
 def _table(
-    data: ResultData,
-    about: Around,
-    name: str,
-    place: Place,
-    estimates: bool,
-    verbose: bool,
+    data: ResultData, about: Around, name: str, place: Place, estimates: bool, verbose: bool
 ) -> Iterator[AnswerPart]:
     """All statements, and which of them were not asked."""
     # Those of a study are what its author asked for.
