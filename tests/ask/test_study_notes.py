@@ -192,6 +192,15 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     assert len(set(remarks)) == len(remarks)
 
 
+def test_of_prompts_that_are_combinations_an_estimate_has_no_verdict_to_be_the_same(folder):  # noqa: F811
+    path = study(folder, "estimated", CUT.replace(EACH, ""), "main.right > 0")
+    text = path.read_text().partition("[[claim]]")[0]
+    path.write_text(f'{text}[[estimate]]\ntext = "Lead"\nvalue = "main.right"\n')
+    remarks = " ".join(catalogue.find(str(path)).remarks)
+    assert "so the interval allows for each of these as units, and for both crossed" in remarks
+    assert "verdict has to be the same" not in remarks
+
+
 TWO_PLACES = capitals('patch = "corrupted"\nsite = "blocks.1.hook_resid_pre"\nposition = 3') + (
     '[[intervene]]\nname = "other"\npatch = "corrupted"\nsite = "blocks.1.hook_resid_pre"\n'
     "position = 4\n"
