@@ -79,14 +79,16 @@ def _after(value: Any) -> tuple[str, ...]:
         is_of_table = isinstance(value, Judged) and value.threshold_from == GIVEN
         return (*[UNCOUNTED] * is_of_table, *statements.known(value))
     data = value.data
-    return (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
+    notes = (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
+    return (*statements.doubted(data), *notes)
 
 
 def _remarks(value: Any, meanings: Iterable[str] = ()) -> Markup:
     """The notes on a result, a claim or an estimate as a list, and in smaller letters below them
     what its numbers are about and how they were made."""
     is_one = isinstance(value, Judged | Estimated)
-    notes: Iterable[str] = value.notes if is_one else statements.below(value.data)
+    of_result = () if is_one else (*statements.doubted(value.data), *statements.below(value.data))
+    notes: Iterable[str] = value.notes if is_one else of_result
     about = [line for line in _after(value) if line not in (*notes,)]
     note = environment().filters["note"]
     macros: Any = environment().get_template("tables.html").module

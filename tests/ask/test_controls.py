@@ -383,14 +383,14 @@ def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_p
         np.testing.assert_allclose(got["one"][0, k], expected, atol=2e-4)
     used = xr.DataArray([[[1.0], [2.0]]], dims=("run", "layer", "other_block"))
     used = used.assign_coords(layer=[0, 3])
-    assert [*_say_blocks("cut/layer", used)] == [
-        "the control cut/layer makes the change in block 1 (for layer 0); block 2 (for layer 3)"
-    ]
-    alone = ["the control cut/layer makes the change in block 1"]
-    assert [*_say_blocks("cut/layer", used[:, 0])] == alone
-    assert [*_say_blocks("cut/layer", used[:, 0], {3})] == alone
-    next_door = f"{alone[0]}, next to its own block 2, which may do nearly the same"
-    assert [*_say_blocks("cut/layer", used[:, 0], {2})] == [next_door]
+    made = "the control cut/layer makes the change in block 1"
+    why = ": about a third of the model away, earlier or later, where it is larger"
+    swept = f"{made} (for layer 0); block 2 (for layer 3){why}"
+    assert [*_say_blocks("cut/layer", used)] == [swept]
+    at = [intervention(ablate="zero", site=f"blocks.{n}.hook_mlp_out") for n in (2, 3)]
+    next_door = f"{made}{why}, next to its own block 2, which may do nearly the same"
+    for table, said in ((None, made + why), (at[1], made + why), (at[0], next_door)):
+        assert [*_say_blocks("cut/layer", used[:, 0], table)] == [said]
     assert _levels_with(used[..., 0] == 2) == " at layer 3"
     assert _levels_with(used[..., 0] > 0) == " at layer 0 and layer 3"
     assert _levels_with(used[:, 0, 0] == 1) == ""

@@ -441,7 +441,8 @@ def test_columns_of_the_text_that_say_the_label_are_named(tiny):
         return probe_tasks.giving(ProbeTask(Model(name="x"), probe, prompts.load(table, tiny)))
 
     alone = "{place} alone determines label in every judged row: a probe can read the place instead"
-    same = f"{alone}, and rows of the same place cannot rule this out: 0 of "
+    most = "rows whose label is not that of most rows with the same place (now 0 of "
+    same = f"{alone}; to rule this out, add {most}"
     assert said("{city} {place} {text} {end}").startswith(same)
     assert said("{city} {text} {end}") == ""
     assert said("{city} {tone} {place} {text}", folds=5) == (

@@ -24,7 +24,7 @@ from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.report.statements import notes_in_order
+from assay.report.noted import notes_in_order
 
 PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
@@ -190,6 +190,15 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     assert any(note in remark for remark in remarks) == (case in NOTED), remarks
     assert all("\n" not in remark for remark in remarks)
     assert len(set(remarks)) == len(remarks)
+
+
+def test_of_prompts_that_are_combinations_an_estimate_has_no_verdict_to_be_the_same(folder):  # noqa: F811
+    path = study(folder, "estimated", CUT.replace(EACH, ""), "main.right > 0")
+    text = path.read_text().partition("[[claim]]")[0]
+    path.write_text(f'{text}[[estimate]]\ntext = "Lead"\nvalue = "main.right"\n')
+    remarks = " ".join(catalogue.find(str(path)).remarks)
+    assert "so the interval allows for each of these as units, and for both crossed" in remarks
+    assert "verdict has to be the same" not in remarks
 
 
 TWO_PLACES = capitals('patch = "corrupted"\nsite = "blocks.1.hook_resid_pre"\nposition = 3') + (
@@ -742,6 +751,21 @@ def test_a_claim_that_is_true_without_any_change_says_so(end, of_nothing, folder
     assert result.judged[0].outcome != "fails"
     words = "a change that does nothing satisfies this claim, so its controls say little"
     assert any(words in note for note in result.notes) == of_nothing
+
+
+def test_another_slot_with_the_same_words_is_named_until_an_arm_changes_it(folder, tmp_path):  # noqa: F811
+    """Any other country is as close a rival as there is."""
+    hidden = capitals('block = { to = "{country}" }')
+    hidden = hidden.replace("{country} the capital", "{other} {country} the capital")
+    other = '[[intervene]]\nname = "other"\nblock = { to = "{other}" }\n'
+    for more, named in (("", True), (f"\n{other}", False)):
+        path = study(folder, f"rival {named}", hidden + more, "main.right - changed.right > 0.5")
+        if more:
+            path.write_text(path.read_text() + 'control = ["other"]\n')
+        result = run(path, tmp_path)
+        assert ("other" in result.judged[0].controls) == bool(more)
+        words = "{other} has the same words as {country}, and no control changes it"
+        assert any(words in note for note in result.notes) == named, result.notes
 
 
 SHARES = {

@@ -21,7 +21,7 @@ from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, Judged, ResultData
-from assay.report import checks, evaluations, pages, tables
+from assay.report import checks, evaluations, pages, statements, tables
 from browser_fixtures import CUT_OFF
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -485,7 +485,7 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     (listed,) = re.findall("<tr>.*?</tr>", index.partition("<tbody>")[2], re.DOTALL)
     row = " ".join(re.sub("<[^>]*>", " ", listed).split())
     assert (
-        row.startswith("● holds It doubles saved as double holds if effect is above 3 6.5 [")
+        row.startswith("● holds It doubles from the file double.assay holds if effect is above 3 6")
         and "12 prompts" in row
         and "✓" in row
     )
@@ -523,9 +523,9 @@ def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_pat
     assert main(["report", *paths, "--out", str(tmp_path)]) == 0
     undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "● holds" in row)
     without = "without the controls embedding and untrained"
-    assert f"● holds sure saved as sure holds if auroc is above 0.7 {without} " in holds
-    said = r"undecided open saved as open holds if auroc is above 0\.999 undecided: [^;]*; "
-    assert re.search(f"{said}{without} [01]", undecided)
+    assert f"● holds sure from the file sure.assay holds if auroc is above 0.7 {without} " in holds
+    said = r"undecided open from the file open\.assay holds if auroc is above 0\.999 undecided: "
+    assert re.search(f"{said}[^;]*; {without} [01]", undecided)
     assert (
         "It holds if <code>auroc</code> is above 0.7." in (tmp_path / "sure-check.html").read_text()
     )
@@ -567,7 +567,7 @@ def test_what_is_checked_has_its_name_on_its_page(tmp_path):
         ("undecided", "cut", False),
     ],
 )
-def test_a_note_that_doubts_a_number_is_above_its_controls_and_marked_wherever_it_is_listed(
+def test_a_note_that_doubts_a_number_is_below_the_verdict_and_marked_wherever_it_is_listed(
     outcome, of, doubted
 ):
     like = sample.entry("a claim", outcome, 1.0, 0.9, 1.1, arm=of, condition=f"{of}.x > 0")
@@ -577,11 +577,15 @@ def test_a_note_that_doubts_a_number_is_above_its_controls_and_marked_wherever_i
     notes = ("way is learned at {x}", f"{brief}. It is a sink, which alone may give the number")
     data = structs.replace(data, notes=notes)
     page, index = pages.page(data), pages.index([{"data": data, "href": "a.html", "title": "a"}])
-    head, _, rest = page.partition("<main>")
-    above = rest.partition('<table class="stack numbers controls">')[0]
+    head = page.partition("<main>")[0]
     code, _, words = brief.partition(": ")
-    assert (f'※ <code>{code}</code>: {words} (<a href="#doubts">' in head) is doubted
-    assert ("alone may give" in above) is doubted and page.count("alone may give the number</") == 1
+    assert (f"※ <code>{code}</code>: {words}" in head) is doubted
+    assert ("alone may give" in head) is doubted and page.count("alone may give the number</") == 1
+    printed = statements.doubted(data)
+    assert (f"● holds ※: {data.verdicts[0].text}" in tables.text(data)) is (
+        doubted and outcome == "holds"
+    )
+    assert printed == [f"※ {notes[1]}"] * doubted and len(statements.below(data)) == 2 - doubted
     assert (f'<sup title="{brief}">※</sup>' in index) is doubted
     assert "<li><code>way</code> is learned at {x}</li>" in page
 

@@ -21,7 +21,7 @@ from assay.core.expression import parse
 from assay.core.results import Estimated, Judged, Price, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
-from assay.report import export, pages, statements, tables
+from assay.report import export, noted, pages, statements, tables
 from marks import sections
 
 
@@ -465,7 +465,7 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
         "the control cut/layer makes the change in block 9",
         "cut/damage: the loss on unrelated text changes by 0.1 nats/token, from 3.2",
     ]
-    near = f"{routine[1]}, next to its own block 8, which may do nearly the same"
+    near = f"{routine[1]}: a third away, next to its own block 8, which may do nearly the same"
     data = ResultData(notes=(*routine, *other, doubt))
     every = [f"note: {x}" for x in (doubt, *other, *routine)]
     assert statements.below(data, all_of_them=True) == every
@@ -473,7 +473,7 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
         "within: {day} alone determines mood in every judged row: a probe can read the day instead"
     )
     seeds = "claim 1: single seeds of a control would satisfy the claim: 8 of 8 for within/bag"
-    assert statements.notes_in_order([*other, seeds, leak], 2) == [leak, seeds, *other]
+    assert noted.notes_in_order([*other, seeds, leak], 2) == [leak, seeds, *other]
     rest = "3 more notes on how it was measured: on the report's page, or with --verbose"
     assert statements.below(data) == [*every[:3], rest]
     few = structs.replace(data, notes=(*routine, doubt))
@@ -486,13 +486,14 @@ def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
     data = sample.result()
     arm = tables.rows(data)[0].checked[0].arm
     made = f"claim 1: the control {arm} makes the change in blocks 13, 29"
+    why = ": about a third of the model away, earlier or later, where it is larger"
     for note, place in (
         (made, f"{arm} (blocks 13, 29)"),
         (
-            f"{made}, next to its own block 28, which may do nearly the same",
+            f"{made}{why}, next to its own block 28, which may do nearly the same",
             f"{arm} (blocks 13, 29)",
         ),
-        (f"{made} (for layer 0); block 2 (for layer 3)", arm),
+        (f"{made} (for layer 0); block 2 (for layer 3){why}", arm),
     ):
         placed = structs.replace(data, notes=(note,))
         assert tables.rows(placed)[0].checked[0].named == place

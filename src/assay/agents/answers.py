@@ -329,7 +329,7 @@ AS_IT_SHOULD = {
 
 def verdict(v: Judged) -> Mapping[str, Any]:
     """Give one verdict, with every arm that was asked the same."""
-    entry, row = v.to_json(), tables.row(v)
+    entry, row = v.without_ties.to_json(), tables.row(v)
     controls, sentences = [], []
     for shown, (_, arm, numbers) in zip(row.controls, v.arms(), strict=True):
         role = ROLES.get(shown.role, shown.role)

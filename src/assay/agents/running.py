@@ -30,11 +30,7 @@ class Running(Opening):
     """What is run, and how far it is."""
 
     def plan(
-        self,
-        study: Study = "",
-        experiment: Named = "",
-        preset: Chosen = "default",
-        sets: Sets = (),
+        self, study: Study = "", experiment: Named = "", preset: Chosen = "default", sets: Sets = ()
     ) -> Answer:
         """Say what running a study or an experiment would do and take: runs, time, which are
         stored, how wide intervals may be, how many units decide. Nothing runs.
@@ -43,11 +39,7 @@ class Running(Opening):
             return self._plan(ready)
 
     def preregister(
-        self,
-        study: Study = "",
-        experiment: Named = "",
-        preset: Chosen = "default",
-        sets: Sets = (),
+        self, study: Study = "", experiment: Named = "", preset: Chosen = "default", sets: Sets = ()
     ) -> Answer:
         """Freeze what will be judged, before any run of its seeds exists: only then is its verdict
         confirmatory, and any other exploratory.
@@ -135,11 +127,7 @@ class Running(Opening):
         return self._judged(data, job, experiment, preset)
 
     def _judged(
-        self,
-        data: ResultData,
-        job: Job,
-        experiment: Experiment | None,
-        preset: Preset | None,
+        self, data: ResultData, job: Job, experiment: Experiment | None, preset: Preset | None
     ) -> Answer:
         looks = self._looks(experiment, preset, include_current=True)
         unlike = (

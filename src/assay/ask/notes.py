@@ -561,12 +561,14 @@ def _alike(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
     if column_values := prompts.shared(task.prompts, task.rows):
         each = " × ".join(f"{len({*x})} of {name}" for name, x in sorted(column_values.items()))
         made = "are combinations" if len(column_values) > 1 else "share values"
-        crossed = ", and with both crossed" if len(column_values) == 2 else ""
-        crossed = ", and with any two crossed" if len(column_values) > 2 else crossed
+        same, how = "the verdict has to be the same", "with"
+        if not questions.text.study.claim:  # an estimate has no verdict
+            same, how = "the interval allows", "for"
+        crossed = f", and {how} both crossed" if len(column_values) == 2 else ""
+        crossed = f", and {how} any two crossed" if len(column_values) > 2 else crossed
         yield (
             f"the {count} {'prompts' if table.name == 'prompts' else f'prompts of {table.name}'} "
-            f"{made} ({each}), so the verdict has to be the same with each of these as "
-            f"units{crossed}; "
+            f"{made} ({each}), so {same} {how} each of these as units{crossed}; "
             f"{_few_values(column_values)}"
         )
 

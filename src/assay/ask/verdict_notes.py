@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from assay.ask.annotated import extremes
 from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
+from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
 from assay.ask.measure.tokenized import prompt
 from assay.ask.model_study import ModelStudy
@@ -121,7 +122,7 @@ def _of_claim(
         elif isinstance(part.task, Task) and MOVED in arms[name]:
             yield from _moved(questions, part, arms[name])
         elif BLOCKS in arms[name]:
-            yield from _say_blocks(name, arms[name][BLOCKS], _own_blocks(part.task.intervention))
+            yield from _say_blocks(name, arms[name][BLOCKS], part.task.intervention)
         elif part.task.drawn and name in judged.controls:
             drawn[name] = judged.controls[name]
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
@@ -133,11 +134,40 @@ def _of_claim(
     yield from _leadless(questions, asking, judged, arms)
     yield from _by_label(questions, asking, judged, arms)
     yield from _of_no_change(questions, asking, judged)
+    yield from _rival_slot(questions, judged)
     if judged.outcome == "holds" and judged.controls and all(map(judged.no_test, judged.controls)):
         yield (
             "none of its controls is a test, so nothing excludes another explanation; name another "
             "control, one that could satisfy the claim as well"
         )
+
+
+def _rival_slot(questions: ModelStudy, judged: Judged) -> Iterator[str]:
+    """Name another slot with words of the same kind, at which no arm of the study makes a change
+    that a claim credits to one slot, and how to make it there."""
+    part = questions.by_label.get(judged.claim.of)
+    task = part.task if part else None
+    if judged.outcome != "holds" or not isinstance(task, Task) or not (t := task.intervention):
+        return
+    place = str(t.block.to if t.block else t.position)
+    if not (slot := SLOT.fullmatch(place)) or (t.patch and not t.block):
+        return
+    text = task.prompts.template(task.prompts.rows[0])
+    words = {
+        name: {*task.prompts.column(name)}
+        for name in SLOT.findall(text)
+        if name in task.prompts.rows[0].columns
+    }
+    changed = {str(x.block.to if x.block else x.position) for x in questions.text.study.intervene}
+    for name in dict.fromkeys(words):
+        if f"{{{name}}}" not in changed and words[name] & words.get(slot[1], set()):
+            yield (
+                f"{{{name}}} has the same words as {place}, and no control changes it: to see "
+                f"whether only {place} matters, copy [[intervene]] {t.name} with name = "
+                f'"other" and "{{{name}}}" in place of "{place}", and write control = ["other"] '
+                "under the claim"
+            )
+            return
 
 
 def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
@@ -385,9 +415,9 @@ def _own_blocks(table: Intervention | None) -> set[int]:
     return {int(n) for n in re.findall(r"blocks\.(\d+)\.", sites)}
 
 
-def _say_blocks(label: str, used: xr.DataArray, own: Collection[int] = ()) -> Iterator[str]:
-    """Say in which blocks the control `layer` made the change, and where one is next to one of the
-    change's `own`; of a sweep, at each of its levels."""
+def _say_blocks(label: str, used: xr.DataArray, table: Intervention | None = None) -> Iterator[str]:
+    """Say in which blocks the control `layer` made the change of this table, why in these, and
+    which of the change's own has one of them next to it; of a sweep, at each of its levels."""
     swept = [dim for dim in used.dims if dim not in ("run", BLOCK)]
     numbers = used.rename(BLOCKS).to_series().dropna().astype(int)
     if numbers.empty:
@@ -401,9 +431,11 @@ def _say_blocks(label: str, used: xr.DataArray, own: Collection[int] = ()) -> It
         + (f" (for {level})" if level else "")
         for level, blocks in at.items()
     )
-    neighbours = sorted(n for n in own if {n - 1, n + 1} & {*numbers})
+    neighbours = sorted(n for n in _own_blocks(table) if {n - 1, n + 1} & {*numbers})
     near = "".join(f", next to its own block {n}, which may do nearly the same" for n in neighbours)
-    yield f"the control {label} makes the change in {'; '.join(where)}{near}"
+    more = "the hidden tokens get more attention" if table and table.block else "it is larger"
+    side = f"about a third of the model away, earlier or later, where {more}"
+    yield f"the control {label} makes the change in {'; '.join(where)}: {side}{near}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

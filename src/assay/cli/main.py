@@ -110,6 +110,9 @@ def main(words: Sequence[str] | None = None) -> int:
         )
     Help.whole = "--help-all" in words
     words = ["--help" if word == "--help-all" else word for word in words]
+    if words and words[0].startswith("-"):  # `assay --root STORE serve`: options may come first
+        at = next((i for i, word in enumerate(words) if word in app), 0)
+        words = [*words[at : at + 1], *words[:at], *words[at + 1 :]]
     try:
         if "--schema" in words and words[0] in app:
             emit(schema_of(words[0]))
@@ -178,10 +181,7 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
     if words and words[0].startswith("-"):
-        at = next((i for i, word in enumerate(words) if word in app), 0)
-        right = shlex.join(["assay", *words[at:], *words[:at]])
-        write = f"write: {right}" if at else "assay --help lists the commands"
-        return f"{words[0]} comes after the command; {write}"
+        return f"{words[0]} needs a command; assay --help lists the commands"
     try:
         typed, listed, _ = str(error).partition(". Available commands:")
         return meant([f"{typed}; assay --help lists all" if listed else typed], words)[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
-from assay.core.digits import told_apart
+from assay.core.digits import is_known, told_apart
 from assay.core.display import Printed, Shown
 from assay.core.nouns import all_of, plural
 from assay.core.reasons import IDLE, IMPRACTICAL, NO_TEST, STRADDLES, explain_reason, remedy
@@ -135,7 +135,8 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     estimate: Number = math.nan
     low: Number = math.nan
     """Lower limit of the interval that decided: the hull of t and t corrected for skew, or an exact
-    one, where they are NaN."""
+    one, where they are NaN. Not given to readers (null) where the claim is tied: all its units are
+    equal, so that it has no interval."""
     high: Number = math.nan
     boot_low: Number = math.nan
     boot_high: Number = math.nan
@@ -279,8 +280,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     together: int = 1
     """For how many claims of a study its interval holds at once."""
     unless: str = ""
-    """Of a verdict on a table that for which the outcome would be another: a dependence that its
-    units may have, "the 20 prompts are about 4 sets of 5 similar ones", or, where its author named
+    """Of a verdict on a table, with what the outcome would be another: a dependence that its units
+    may have, "the 20 prompts are about 4 sets of 5 similar ones", or, where its author named
     no control, "prompted is a control"."""
     over: str = ""
     """Of a table whose units depend on each other so that it is undecided: the groups that its
@@ -312,12 +313,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
 
     @property
     def no_interval(self) -> str:
-        """Say why it has no interval, where all units have one number; "" otherwise. Where a claim
-        fails, no width is the finding."""
-        flat = math.isfinite(self.low) and math.isclose(self.low, self.high, rel_tol=1e-12)
+        """Say why it has no interval if it is tied; "" otherwise."""
         unit = (self.units or ("unit",))[0]
-        words = f"no interval: every {unit} has the same number"
-        return words * (flat and self.outcome in ("undecided", "unspecific"))
+        return f"no interval: every {unit} has the same number" * self.tied
 
     @property
     def remedy(self) -> tuple[str, str]:
@@ -466,6 +464,19 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         import pandas as pd
 
         return pd.DataFrame(self.by_arm())
+
+    @property
+    def tied(self) -> bool:
+        """Tell whether it has no interval, because all its units are equal; where it fails, no
+        width is the finding."""
+        ends = all(map(is_known, self.interval)) and math.isclose(*self.interval, rel_tol=1e-12)
+        return ends and self.outcome in ("undecided", "unspecific")
+
+    @property
+    def without_ties(self) -> Judged:
+        """The verdict as it is given to readers: without the ends of an interval if it is tied."""
+        ends = (name for name in self.__struct_fields__ if name.endswith(("low", "high")))
+        return msgspec.structs.replace(self, **dict.fromkeys(ends, math.nan)) if self.tied else self
 
     def to_json(self) -> Any:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and

@@ -22,8 +22,9 @@ from assay.core.results import Judged, Verdict, narrower_level
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
+from assay.report.noted import doubts_number
 from assay.report.pages import control_table, environment, note, table
-from assay.report.statements import doubts_number, with_flags
+from assay.report.statements import with_flags
 from assay.report.tables import AGAIN, SIGNS, again, minus, quantity, row, units
 
 Saved: TypeAlias = Check | ProbeCheck | JudgedTable
@@ -132,8 +133,7 @@ def _parts(value: Saved) -> dict[str, Any]:
         "drawing": interval_plot(judged) if judged else figure(of_check(value), False),
         "controls": controls(value),
         "draws": draws(value),
-        "doubt": "".join(doubts[:1]),
-        "doubts": noted(doubts, columns),
+        "doubts": [note(minus(words), columns) for words in doubts],
         "notes": noted((x for x in value.remarks if x not in doubts), columns),
         "reach": noted(value.reach[:1]),
     }

@@ -54,7 +54,7 @@ def verdicts_csv(data: ResultData) -> str:
     """One line for each statement, each control and each other arm that satisfies a claim: role,
     kind, outcome, numbers in full."""
     lines: list[tuple[str, Mapping[str, Any]]] = []
-    for claim in data.verdicts:
+    for claim in (v.without_ties for v in data.verdicts):
         cells = _cells(claim)
         lines.append(("claim", cells))
         lines += [("control", _cells(v)) for v in claim.controls.values()]

@@ -31,7 +31,7 @@ from assay.core.plain import as_json, plain
 from assay.core.results import Estimated, Judged, Published, ResultData
 from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
-from assay.report import draw, export, palette, statements, tables
+from assay.report import draw, export, noted, palette, statements, tables
 from assay.report.interval_plot import interval_plot
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def environment() -> Environment:
         "plural": plural,
         "sentence": _sentence,
         "note": note,
-        "clause": statements.clause,
+        "clause": noted.clause,
         "coded": coded,
         "words": words,
         "token": token,
@@ -195,9 +195,9 @@ def page(
     points to draw, if these are others than those that are kept."""
     stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
-    doubts, others = statements.parted(data)
-    shared, noted = _arms(notes or {})
-    listed = statements.rows(data, turned)
+    doubts, others = noted.parted(data)
+    shared, notes_of_arms = _arms(notes or {})
+    listed = tables.rows(data, turned)
     estimates = listed[len(data.statements) - len(findings) + bool(lead := _lead(data)) :]
     answers = len(estimates) + len(claims)
     sections: dict[str, Any] = {"intervals": answers, "figures": figures, "notes": others}
@@ -212,7 +212,7 @@ def page(
         looks=looks,
         home=home,
         specs=_specs(specs or {}),
-        notes=noted,
+        notes=notes_of_arms,
         shared=shared,
         scopes=_scopes(data),
         doubts=doubts,
@@ -228,7 +228,7 @@ def page(
         findings=findings,
         table_csv=export.verdicts_csv(stored),
         points_csv=export.points_csv(drawn or claims),
-        figures=render_figures(figures, noted),
+        figures=render_figures(figures, notes_of_arms),
         drawn=[c for c in cards if c.drawn],
         browse=[c for c in cards if not c.drawn],
         whole=as_json(stored.to_json(), indent=1, default=str),
@@ -427,7 +427,7 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        notes = [x for x in j.notes if not statements.doubts_number(x, j.outcome)]
+        notes = [x for x in j.notes if not noted.doubts_number(x, j.outcome)]
         why, doubts = filter(None, (reason, *notes)), [x for x in j.notes if x not in notes]
         row, again = tables.row(j), tables.again(j.outcome, j.notes)
         return replace(row, why="; ".join(why), remarks=(), again=again, doubt="".join(doubts[:1]))
@@ -445,7 +445,7 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
     """What a page over several results shows of one: claims and exact statements, how they came
     out, the estimates, and the cost."""
     stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
-    rows = statements.rows(data, turned)
+    rows = tables.rows(data, turned)
     return {
         "statements": stated,
         "rows": rows[: len(stated)],

@@ -10,9 +10,8 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from assay.core.nouns import counted
 from assay.core.results import Estimated, Judged, Registration, ResultData
 from assay.core.scopes import claims_in_words
 from assay.report import tables
+from assay.report.noted import DOUBT, ROUTINE, parted
 
 if TYPE_CHECKING:
     from assay.lab.judge.kept import Around
@@ -220,37 +220,6 @@ def recorded(data: ResultData, origin: str) -> list[str]:
 
 LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 """A note that has the number of every unit, which is shown where everything is."""
-OF_CLAIMS = re.compile(r"claims? (\d+(?:, \d+)*): ")
-"""How a note begins that concerns some of the claims."""
-ROUTINE = re.compile(
-    r": the loss on unrelated text|: the mean is taken | makes the change in blocks? [\d, ]+$"
-    r"| makes the change \d| is learned "
-)
-"""What a note has that only says how something was done."""
-KINDS = (
-    # a number that contradicts the verdict
-    r"the claim is (?:not )?true where",
-    # something else gives the number, or the verdict means little or nothing
-    r"no lead to lose|also true if|(?<!would )satisf(?:y|ies)\b|cannot hold|alone determines"
-    r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
-    r"|has to be the same with|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
-    r"|swapping the words|none of its controls|prompt's activations (?:may )?make|no near control"
-    r"|is learned: measure|describes n(?:either|one)"
-    r"|alone may give|disturbs them whatever",
-    # a control is weaker than it looks
-    r"would satisfy the claim: |heads pass: .*passes|not counted as beaten|next to its own",
-    # what limits the claim: every other note
-    "",
-    # how it was done, and what was measured
-    f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit",
-)
-"""What the notes of each kind have, the kind first that a reader should know first."""
-DOUBTS = re.compile(
-    r"the claim is (?:not )?true where|alone (?:may give|determines)|is in the prompt;"
-    r"|disturbs them whatever|describes neither|no(?:ne| lead) to lose|separates? the labels"
-    r"|would be unspecific"
-)
-"""What a note has that doubts a number, however its claim came out."""
 COMBINED = re.compile(r" (?:are combinations|share values) \(")
 EXPLAINED = "count as one unit, too"
 """What a note on combined prompts has, and what advice has that already says so."""
@@ -258,85 +227,28 @@ MOST = 4
 """So many notes are seen at a glance; of more, those that are routine are not printed."""
 
 
+def doubted(data: ResultData) -> list[str]:
+    """Give the notes that doubt a number, with the sign that marks their claims."""
+    return [f"{DOUBT} {note}" for note in parted(data)[0]]
+
+
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
-    """Say what a reader of a result has to know: what changed after a look, and its notes; those
-    that list every unit or, among many, are routine only where all are wanted."""
-    notes = notes_in_order(data.notes, len(data.verdicts))
+    """Say what a reader of a result has to know but for its doubts: what changed after a look, and
+    its other notes; those that list every unit or, among many, are routine only where all are
+    wanted."""
+    doubts, notes = parted(data)
     if not all_of_them:
         explained = any(v.price and EXPLAINED in v.price.text for v in data.verdicts)
         notes = [
             x.partition("; ")[0] if COMBINED.search(x) else x for x in notes if not LISTED.match(x)
         ]
         notes = [x for x in notes if not (explained and COMBINED.search(x))]
-    routine = [x for x in notes if ROUTINE.search(x)] if len(notes) > MOST else []
+    routine = [x for x in notes if ROUTINE.search(x)] if len(doubts + notes) > MOST else []
     shown = [f"note: {x}" for x in notes if all_of_them or x not in routine]
     if len(notes) > len(shown):
         more = "on how it was measured: on the report's page, or with --verbose"
         shown.append(f"{counted(len(routine), 'more note')} {more}")
     return [*changes_in_words(data.changed), *shown]
-
-
-def notes_in_order(notes: Iterable[str], claims: int) -> list[str]:
-    """Give each note once, with those of so many claims that it concerns: first those for which the
-    verdict may mean little, and last those that only describe what was measured."""
-    every = range(1, claims + 1)
-    concerned: dict[str, set[int]] = {}
-    for note in notes:
-        match = OF_CLAIMS.match(note)
-        numbers = map(int, match[1].split(", ")) if match else every
-        concerned.setdefault(note[match.end() if match else 0 :], set()).update(numbers)
-    return [
-        words if len(of) == len(every) else f"{claims_in_words(sorted(of))}: {words}"
-        for words, of in sorted(concerned.items(), key=lambda x: _rank(x[0]))
-    ]
-
-
-def doubts_number(note: str, outcome: str) -> bool:
-    """Whether a note doubts a claim that came out in this way: of one that is open or unspecific,
-    the reason says what does."""
-    means_little = outcome == "holds" and _rank(note) < 2
-    return outcome in ("holds", "fails") and (means_little or bool(DOUBTS.search(note)))
-
-
-def doubts(data: ResultData) -> list[list[str]]:
-    """Give for each claim the notes that doubt its number, the most important first."""
-    found: list[list[str]] = []
-    for n, v in enumerate(data.verdicts, 1):
-        reads = f"{v.arm} {v.condition}"
-        found.append([])
-        for note in sorted(dict.fromkeys(data.notes), key=_rank):
-            of, arm = OF_CLAIMS.match(note), re.match(r"([\w-]+)(?:/\S+)?: ", note)
-            is_its = str(n) in of[1].split(", ") if of else not arm or arm[1] in reads
-            if is_its and doubts_number(note, v.outcome):
-                found[-1].append(note)
-    return found
-
-
-def parted(data: ResultData) -> tuple[list[str], list[str]]:
-    """Part the notes on a result into those that doubt a number, and all others, each in order."""
-    doubtful = {OF_CLAIMS.sub("", note) for of in doubts(data) for note in of}
-    above = [note for note in data.notes if OF_CLAIMS.sub("", note) in doubtful]
-    count, others = len(data.verdicts), (note for note in data.notes if note not in above)
-    return notes_in_order(above, count), notes_in_order(others, count)
-
-
-def rows(data: ResultData, turned: Mapping[str, str]) -> list[tables.Row]:
-    """The rows of a result with the first note that doubts each claim."""
-    first = [OF_CLAIMS.sub("", "".join(of[:1])) for of in doubts(data)]
-    listed = tables.rows(data, turned)
-    claims = (replace(r, doubt=x) for r, x in zip(listed, first, strict=False))
-    return [*claims, *listed[len(first) :]]
-
-
-def clause(note: str) -> str:
-    """The first clause of a note."""
-    return textwrap.shorten(re.split(r"[;.] ", note)[0], 150, placeholder=" …")
-
-
-def _rank(note: str) -> int:
-    """The place of a note's kind among `KINDS`."""
-    found = (i for i, has in enumerate(KINDS) if has and re.search(has, note))
-    return next(found, KINDS.index(""))
 
 
 _ARGUMENT = re.compile(

@@ -35,6 +35,7 @@ from assay.core.results import (
     signed,
     unit_of,
 )
+from assay.report.noted import DOUBT, OF_CLAIMS, doubts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -67,7 +68,7 @@ AGAIN = re.compile(
     r"(?: \((\w+)\): (.*)|: ([\w, ]+))"
 )
 """A line on another verdict on the same claim."""
-PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=, next|$)")
+PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=: about|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""
 AT_TOKEN = re.compile(
     r"the control (.+?) makes the change \d+ tokens? (?:later|earlier): "
@@ -437,7 +438,11 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
     every = [placed(row(s)) for s in data.statements]
     now = (turned.get(r.text, "") if r.outcome == "holds" else "" for r in every)
     looks = (again(r.outcome, data.changed, r.text) for r in every)
-    return [replace(r, now=x, again=y) for r, x, y in zip(every, now, looks, strict=True)]
+    first = [OF_CLAIMS.sub("", "".join(of[:1])) for of in doubts(data)] + [""] * len(every)
+    return [
+        replace(r, now=x, again=y, doubt=z)
+        for r, x, y, z in zip(every, now, looks, first, strict=False)
+    ]
 
 
 def again(outcome: str, lines: Iterable[str], text: str = "") -> str:
@@ -884,7 +889,7 @@ def terminal(data: ResultData, *, verbose: bool = False) -> Table:
     grid.add_column(overflow="fold")
     for r in listed:
         style = f"bold {STYLES.get(r.outcome, '')}".strip()
-        named = "" if r.outcome == "finding" else f"{r.headline}: "
+        named = f"{r.headline}{f' {DOUBT}' * bool(r.doubt)}: " * (r.outcome != "finding")
         found = f": {r.found}" if r.found else ""
         lines = [Text.assemble((named, style), (f"{r.text}{found}", "bold")), *_below(r, verbose)]
         grid.add_row(Text(r.sign, style), Text("\n").join(lines))

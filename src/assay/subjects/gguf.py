@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 def convert(
-    path: Path,
-    folder: Path,
-    *,
-    name: str,
-    sha256: str,
-    notices: Sequence[Path] = (),
+    path: Path, folder: Path, *, name: str, sha256: str, notices: Sequence[Path] = ()
 ) -> Path:
     """The folder made from a GGUF file: model.safetensors (norms float32; matrices of Llama
     float16, of Gemma 3 float32), tokenizer.json, config.json, assay.json, and copies of the
@@ -210,10 +205,7 @@ def pieces(reader: GGUFReader) -> Any:
 
 # A dequantised weight is a float16 scale times an integer: neither float16 nor bfloat16 holds every
 # one of Gemma 3.
-_FAMILIES = {
-    "llama": (_llama, byte_level, "float16"),
-    "gemma3": (_gemma3, pieces, "float32"),
-}
+_FAMILIES = {"llama": (_llama, byte_level, "float16"), "gemma3": (_gemma3, pieces, "float32")}
 """By GGUF's name of an architecture: what makes its configuration and its tokenizer, and in which
 numbers its matrices are stored."""
 

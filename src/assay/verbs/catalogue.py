@@ -26,13 +26,7 @@ def results() -> Any:
 
 @verb("every experiment, its verdicts and what is stored; or one in full", results=results)
 def command(
-    name: str = "",
-    /,
-    *,
-    arm: str = "",
-    choice: Choice = DEFAULT,
-    place: Place = HERE,
-    door: Door,
+    name: str = "", /, *, arm: str = "", choice: Choice = DEFAULT, place: Place = HERE, door: Door
 ) -> Answer[Any]:
     """List the catalogue by group; the questions and recorded verdicts of a group; or the arms,
     fields and measures of one experiment or study.

@@ -115,7 +115,7 @@ def check(
     other = unexpected([result.judged], expect)
     notes = filter(None, (result.caveat, *result.judged.notes, *result.notes))
     verdict = structs.replace(result.judged, notes=tuple(notes))
-    return Answer(verdict, [*words(result), *map(Aside, other)], int(bool(other)))
+    return Answer(verdict.without_ties, [*words(result), *map(Aside, other)], int(bool(other)))
 
 
 def refuse_incomplete(function: str, prompts: Path | None, holds: str) -> None:

@@ -26,12 +26,7 @@ class Removed:
 
 @verb("what is installed or missing, and how a store is; or what was deleted")
 def doctor(
-    *,
-    clean: Flag = False,
-    remove: str = "",
-    yes: Flag = False,
-    place: Place = HERE,
-    door: Door,
+    *, clean: Flag = False, remove: str = "", yes: Flag = False, place: Place = HERE, door: Door
 ) -> Answer[Health | Removed]:
     """Check the installation, devices, models, disk and store, and say how to fix what is wrong;
     --clean also cleans the store.

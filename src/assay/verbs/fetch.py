@@ -33,13 +33,7 @@ def terms(model: str) -> str:
 
 
 @verb("where the downloaded files are")
-def fetch(
-    model: str = "smollm2",
-    /,
-    *,
-    accept_terms: Flag = False,
-    door: Door,
-) -> Answer[Fetched]:
+def fetch(model: str = "smollm2", /, *, accept_terms: Flag = False, door: Door) -> Answer[Fetched]:
     """Download a model or a dictionary once and check its hash: SmolLM2, Gemma 3, or safetensors
     from a hub (HF_ENDPOINT).
 

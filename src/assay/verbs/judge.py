@@ -144,7 +144,9 @@ def judge(
     other = [Aside(line) for line in unexpected([verdict], expect)]
     data = ResultData(verdicts=(verdict,))
     return Answer(
-        verdict, [InFull(data) if verbose else data, *known(verdict), *other], int(bool(other))
+        verdict.without_ties,
+        [InFull(data) if verbose else data, *known(verdict), *other],
+        int(bool(other)),
     )
 
 

@@ -23,14 +23,7 @@ class New:
 
 
 @verb("the file of a new experiment or study")
-def new(
-    name: str,
-    /,
-    *,
-    ask: Flag = False,
-    study: Flag = False,
-    loop: Flag = False,
-) -> Answer[New]:
+def new(name: str, /, *, ask: Flag = False, study: Flag = False, loop: Flag = False) -> Answer[New]:
     """Write a commented template of an experiment or a study, which runs unchanged.
 
     Parameters

@@ -13,7 +13,7 @@ from assay.core.errors import ExperimentError
 from assay.lab.catalogue import entry
 from assay.lab.plan.plan import uncollected
 from assay.lab.store.origin import STUDIES
-from assay.report.statements import notes_in_order
+from assay.report.noted import notes_in_order
 from assay.verbs.forecasts import counted, outlined
 from assay.verbs.machine import CPU, Machine
 from assay.verbs.parts import AnswerPart, Table, written

@@ -9,7 +9,7 @@ from assay.ask.freezing import Registered, preregister
 from assay.core.claims import Claim
 from assay.lab.forecast import unforecast
 from assay.lab.judge import anchors, registered
-from assay.report.statements import notes_in_order
+from assay.report.noted import notes_in_order
 from assay.verbs.parts import written
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Name, Place, verb
 

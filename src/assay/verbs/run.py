@@ -18,10 +18,7 @@ def results() -> Any:
     return ResultData | Several
 
 
-@verb(
-    "verdicts, with their controls, after what is missing is trained",
-    results=results,
-)
+@verb("verdicts, with their controls, after what is missing is trained", results=results)
 def run(
     name: Name,
     /,

@@ -74,6 +74,7 @@ def run_several(
                 about = around(experiment, preset, result)
                 of = result, about, name, experiment.origin, place, expect
                 answer = verdicts.answer(*of, verbose=verbose, stored=not planned.missing)
+                result = answer.result
                 codes.append(answer.code)
                 if not door.json:
                     door.answer(replace(answer, words=[*answer.words, ""]))

@@ -101,6 +101,7 @@ def answer(
         yield from special if special is not None else table
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
+        yield from statements.doubted(data)
         yield from about.speaks
         yield from statements.below(data, all_of_them=verbose)
         # of the catalogue's own entries their pages say what was planned
@@ -122,16 +123,12 @@ def answer(
             yield Aside(f"not judged: {lost.text!r} {lost.reason}")
         yield from map(Aside, other)
 
-    return Answer(data, words(), code)
+    given = tuple(v.without_ties for v in data.verdicts)
+    return Answer(structs.replace(data, verdicts=given), words(), code)
 
 
 def _table(
-    data: ResultData,
-    about: Around,
-    name: str,
-    place: Place,
-    estimates: bool,
-    verbose: bool,
+    data: ResultData, about: Around, name: str, place: Place, estimates: bool, verbose: bool
 ) -> Iterator[AnswerPart]:
     """All statements, and which of them were not asked."""
     # Those of a study are what its author asked for.

@@ -69,7 +69,9 @@ def of_check(path: Path) -> Answer[Judged]:
     if isinstance(check, JudgedTable):
         judged = structs.replace(check.judged, notes=(*check.judged.notes, *check.notes))
         return Answer(
-            judged, [ResultData(verdicts=(judged,)), *known(judged), *last], int(bool(wrong))
+            judged.without_ties,
+            [ResultData(verdicts=(judged,)), *known(judged), *last],
+            int(bool(wrong)),
         )
     shown = words(check) if isinstance(check, Check) else map(Line, repr(check).split("\n"))
-    return Answer(check.judged, [*shown, *last], int(bool(wrong)))
+    return Answer(check.judged and check.judged.without_ties, [*shown, *last], int(bool(wrong)))

@@ -478,9 +478,11 @@ def giving(task: ProbeTask) -> str:
     if others:
         return f"{said} them instead"
     rarer = total - _looked_up(every, every, column, label)
-    few = f"{rarer} of {total:,} differ in {label} from most of these"
-    none = f", and rows of the same {column} cannot rule this out: {few}"
-    return f"{said} the {column} instead{none * (rarer < FEWEST)}"
+    more = (
+        f"; to rule this out, add rows whose {label} is not that of most rows with the same "
+        f"{column} (now {rarer} of {total:,})"
+    )
+    return f"{said} the {column} instead{more * (rarer < FEWEST)}"
 
 
 def _row_parts(task: ProbeTask) -> list[tuple[list[PromptRow], list[PromptRow]]]:

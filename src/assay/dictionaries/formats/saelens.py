@@ -22,13 +22,7 @@ from assay.dictionaries.formats.format import (
     unread,
 )
 from assay.dictionaries.formats.saelens_writing import CONFIG, WEIGHTS, prepare
-from assay.dictionaries.formats.weights import (
-    Weights,
-    command_for,
-    one_of,
-    settings,
-    whole,
-)
+from assay.dictionaries.formats.weights import Weights, command_for, one_of, settings, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.rows import PerToken
@@ -194,12 +188,7 @@ def _per_token(config: Mapping[str, Any], source: Source, transcoder: bool) -> P
 
 
 def _activation(
-    kind: str,
-    name: str,
-    weights: Weights,
-    config: Mapping[str, Any],
-    hints: Hints,
-    source: Source,
+    kind: str, name: str, weights: Weights, config: Mapping[str, Any], hints: Hints, source: Source
 ) -> tuple[torch.Tensor, dict[str, Any], dict[str, Any]]:
     """The encoder's bias, the nonlinearity and its parameters, and how a BatchTopK was trained."""
     if kind == "gated":

@@ -13,14 +13,7 @@ from assay.core import scopes
 from assay.core.errors import Argument, AssayError, Command, ExperimentError, SpecError, nearest
 from assay.core.experiment import ALL, PRESETS, Experiment
 from assay.core.runs import Runs
-from assay.core.spec import (
-    Spec,
-    canonical_json,
-    field_value,
-    per_run_fields,
-    ranges,
-    with_values,
-)
+from assay.core.spec import Spec, canonical_json, field_value, per_run_fields, ranges, with_values
 from assay.lab.store.origin import STUDIES
 
 Where = Mapping[str, Any]

@@ -29,16 +29,7 @@ from assay.lab.store import origin
 from assay.lab.store.groups import RunGroup, forming
 from assay.lab.store.runs import Stored, folder_end, renamed
 from assay.lab.store.store import Store
-from assay.lab.work.events import (
-    Executor,
-    Failed,
-    Outcome,
-    Planned,
-    Progress,
-    Saved,
-    Started,
-    Task,
-)
+from assay.lab.work.events import Executor, Failed, Outcome, Planned, Progress, Saved, Started, Task
 from assay.lab.work.slots import Slots
 
 Tell = Callable[[Any], None]

@@ -3,13 +3,7 @@ embeddings are scaled by √d, and norms multiply by 1 + their weight."""
 
 from dataclasses import replace
 
-from assay.subjects.architectures import (
-    POST_SCALES,
-    Architecture,
-    before_mlp,
-    post_norms,
-    read_by,
-)
+from assay.subjects.architectures import POST_SCALES, Architecture, before_mlp, post_norms, read_by
 from assay.subjects.architectures.llama import LLAMA
 
 GEMMA2 = Architecture(
