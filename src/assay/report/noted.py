@@ -26,9 +26,9 @@ KINDS = (
     r"|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
     r"|swapping the words|none of its controls|prompt's activations (?:may )?make|no near control"
     r"|is learned: measure|describes n(?:either|one)"
-    r"|alone may give|disturbs them whatever",
+    r"|alone may give|disturbs them whatever|[1-9]\d* of \d+ (?:draws of )?other heads pass",
     # a control is weaker than it looks
-    r"would satisfy the claim: |heads pass: .*passes|not counted as beaten|next to its own",
+    r"would satisfy the claim: |not counted as beaten|next to its own",
     # what limits the claim: every other note
     "",
     # how it was done, and what was measured
