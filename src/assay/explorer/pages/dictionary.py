@@ -78,6 +78,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         {
             "command": commands.writer(index),
             "folder": index.folder,
+            "one_by_one": len(index.ablated),
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
@@ -161,7 +162,7 @@ class _View:
         names = list(SORTED)
         self.index, self.where = index, query_args.conditions(query)
         self.first_order = about.reliable  # of all features before of some
-        measured = "importance" if about.ablated else "density"
+        measured = "importance" if index.summary["ablated"] else "density"
         worth = "gradient_total" if self.first_order else measured
         self.sort = query_args.choice(query, "sort", names, worth)
         self.way = query_args.choice(query, "way", ("desc", "asc"), "desc")
@@ -187,7 +188,7 @@ class _View:
         filtered by."""
         about = self.index.about
         first_order = ["gradient_total", "gradient_active"] if self.first_order else []
-        taken_out = ["importance"] if about.ablated else []
+        taken_out = ["importance"] if self.index.summary["ablated"] else []
         seeds = ["seeds"] if about.seeds else []
         ends = (f"{name}_{end}" for name in ("importance", "gradient") for end in ("low", "high"))
         elsewhere = {"feature", "token", "ablated_firings", *ends}
