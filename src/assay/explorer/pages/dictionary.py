@@ -109,14 +109,15 @@ def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str,
     ]
 
 
-def _counts(index: Index) -> dict[str, int]:
+def _counts(index: Index) -> dict[str, Any]:
     """Count, among the features to start with, those without a good name, and those with one that
     help by ablation or are shown as they were ablated; and of all that were ablated those with
-    one."""
+    one, and whether any feature has one."""
     low, is_named = index.glances["importance_low"], names.good(index)
     reliable = index.about.reliable
     shown = [k for k, _ in index.start if is_named[k]]
     return {
+        "any_good": bool(is_named.any()),
         "unnamed": len(index.start) - len(shown),
         "helping": int((low[shown] > 0).sum()),
         "measured": int(((low[shown] > 0) | (np.isfinite(low[shown]) & (not reliable))).sum()),

@@ -294,17 +294,19 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
 def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     """Choose the features to look at first, each with how many twins it hides.
 
-    They are of those whose name can be relied on and, if there are any, that are not on everywhere:
-    first those that help by ablation, then those of the largest first-order importance (by its
-    lower end), if ablations support such estimates. Else the others that were ablated follow, and
-    then those that write most where they are on (mean activation times length of the decoder row).
-    Last, if there is room, are those that help and have no good name. Of several whose names begin
-    with one token, the first, and those that help.
+    They are of those whose name can be relied on, or at least fits this text if there are none, and
+    that are not on everywhere if there are any: first those that help by ablation, then those of
+    the largest first-order importance (by its lower end), if ablations support such estimates. Else
+    the others that were ablated follow, and then those that write most where they are on (mean
+    activation times length of the decoder row). Last, if there is room, are those that help and
+    have no good name. Of several whose names begin with one token, the first, and those that help.
     """
     c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
     reliable = index.about.reliable
     worth = c["gradient_low"] if reliable else c["mean"] * c["decoder_norm"]
     is_known = good(index)
+    if not is_known.any():
+        is_known = (index.all_names.score >= LEGIBLE) & (c["firings"] >= FEWEST)
     rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
     helps = c["importance_low"] > 0
     is_good = rare if rare.any() else is_known
