@@ -284,15 +284,15 @@ def test_commands_can_be_pasted(tmp_path):
 
     page = shown("/pythia/made-up")
     assert "OTHER" not in page, "to a first reader, other dictionaries are noise"
-    assert f"<code>assay evaluate &#39;/my files/d.safetensors&#39; {paste} --site " in page
+    begins = '<pre class="command">assay'
+    assert f"{begins} evaluate &#39;/my files/d.safetensors&#39; {paste} --site " in page
     page = shown("/pythia/made-up/3")
     assert (
-        f"<code>assay export &#39;/my files/d.safetensors&#39; --format index {paste} --site "
-        in page
+        f"{begins} export &#39;/my files/d.safetensors&#39; --format index {paste} --site " in page
     )
     about = browser.get("/pythia/made-up.json").json()["about"]
     read = about["windows"] * about["context"]
-    assert f" --tokens {read} --root {root} --ablate 32</code>" in page, "the same index, with more"
+    assert f" --tokens {read} --root {root} --ablate 32</pre>" in page, "the same index, with more"
 
 
 def test_ablated_features_are_one_click_away(world):

@@ -1,8 +1,11 @@
 """A feature on the reader's own text: activations and effects of a tiny model, as a naive float64
 pass has them."""
 
+import html
+import json
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +13,8 @@ import tiny_world
 from starlette.testclient import TestClient
 from tiny_world import TEXT, log_probabilities
 
-from assay.evaluation import indexing
+from assay.core import integrity
+from assay.evaluation import indexing, one_ablated
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.library import Library
@@ -101,6 +105,55 @@ def test_a_feature_is_ablated_on_the_indexed_text_and_that_is_kept(tiny, client,
         assert numbers[name] == pytest.approx(expected[name], abs=1e-6)
     assert numbers["ablated_firings"] == expected["ablated_firings"] > 0
     assert numbers["importance_low"] == pytest.approx(expected["importance_low"], abs=1e-6)
+    in_table = f"{tiny.base}.json?where=ablated_firings>%3D1"
+    for reader in (page, later):
+        shown = reader(in_table).json()
+        rows = {row["feature"]: row["importance"] for row in shown["features"]["rows"]}
+        assert rows[k] == pytest.approx(expected["importance"], abs=1e-6)
+        assert len(rows) == shown["summary"]["ablated"] == tiny.index.about.ablated + 1
+    assert "; 1 on its own page, the others spaced evenly by how often" in later(tiny.base).text
+
+
+def test_features_ablated_one_by_one_are_kept_when_more_are_ablated_with_the_index(
+    tiny, client, tmp_path
+):
+    """Which others an index ablates does not change what ablating one does."""
+    store = copied(tiny, tmp_path)
+    page = TestClient(application(Library(store)), base_url="http://127.0.0.1").get
+    k = next(k for k in tiny.index.alive.tolist() if np.isnan(tiny.index.glances["importance"][k]))
+    page(f"{tiny.base}/{k}", params={"ablate": "1"})
+    numbers = page(f"{tiny.base}/{k}.json").json()["numbers"]
+    setting = {"tokens": 480, "context": 12, "ablate": 3, "ablate_windows": 2}
+    dictionary, texts = tmp_path / "one.safetensors", tiny.store.parent / "texts"
+    made = indexing.index(dictionary, model=tmp_path / "llama", text=texts, root=store, **setting)
+    assert made.folder.name != tiny.index.folder.name
+    assert one_ablated.kept(made.folder)[k]["importance"] == numbers["importance"]
+
+
+def test_a_page_says_how_far_an_ablation_is(tiny, tmp_path, monkeypatch):
+    """It answers at once, goes on asking, and has the numbers when the ablation is done."""
+    monkeypatch.setattr(live, "SHOWN", 60.0)
+    store = copied(tiny, tmp_path)
+    library = Library(store)
+    page = TestClient(application(library), base_url="http://127.0.0.1").get
+    k = next(k for k in tiny.index.alive.tolist() if np.isnan(tiny.index.glances["importance"][k]))
+    loaded = library.live.loaded(library.index(*tiny.base.strip("/").split("/")))
+    monkeypatch.setattr(live, "SHOWN", 0.0)
+    with loaded.turn:  # while another page uses the model
+        shown = page(f"{tiny.base}/{k}", params={"ablate": "1"}).text
+        assert "Ablating it on the indexed text." in shown
+        assert f'hx-get="{tiny.base}/{k}?ablate=1"' in shown
+    for _ in range(600):
+        if "per token where it is off" in page(f"{tiny.base}/{k}", params={"ablate": "1"}).text:
+            return
+        time.sleep(0.05)
+    pytest.fail("the ablation did not end")
+
+
+def test_the_time_that_is_left_is_as_long_as_what_is_done_took():
+    measured = live.Measurement(done=4, total=16, seconds=5.0)
+    assert measured.left.low < 15.0 < measured.left.high
+    assert live.Measurement().left is None
 
 
 def test_what_cannot_be_ablated_is_said_in_one_line(tiny, client, tmp_path):
@@ -113,4 +166,22 @@ def test_what_cannot_be_ablated_is_said_in_one_line(tiny, client, tmp_path):
     assert page(f"{tiny.base}/{tiny_world.WIDTH}", params={"ablate": "1"}).status_code == 404
     answer = page(f"{tiny.base}/{k}", params={"ablate": "1"})
     assert answer.status_code == 200
-    assert answer.text.count("The store lacks firings of this index; make it again.") == 1
+    folder = store / "artefacts" / "index" / tiny.index.folder.name
+    words = f"The store lacks firings of this index; delete {folder} and make it again."
+    assert answer.text.count(words) == 1 and '<pre class="command">assay export' in answer.text
+
+
+def test_an_index_of_an_older_version_says_how_it_is_made_again(tiny, client, tmp_path):
+    store = copied(tiny, tmp_path)
+    folder = store / "artefacts" / "index" / tiny.index.folder.name
+    older = json.loads((folder / "spec.json").read_text())
+    del older["compared"]
+    (folder / "spec.json").write_text(json.dumps(older))
+    (folder / integrity.NOTE).write_bytes(integrity.described(folder))
+    page = TestClient(application(Library(store)), base_url="http://127.0.0.1").get
+    k = next(k for k in tiny.index.alive.tolist() if np.isnan(tiny.index.glances["importance"][k]))
+    told = page(f"{tiny.base}/{k}", params={"ablate": "1"}).text
+    assert "This index was made by an older version of Assay; make it again." in told
+    (command,) = re.findall('<pre class="command">(.*?)</pre>', told)
+    command = html.unescape(re.sub("<[^>]*>", "", command))
+    assert f"--root {store} --ablate {tiny.index.about.ablated}" in command

@@ -21,6 +21,7 @@ from assay.core import integrity, rng
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
+from assay.features.index import searching
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
 from assay.features.live import prompts
@@ -229,7 +230,7 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     really = prompt.ablate_each
     monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=9.5))
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT + " again", "exact": 1}).text
-    assert "helps it more than chance: without any one" in page and "9.5 nats" in page
+    assert "helps it more than chance: if any one of them is ablated" in page and "9.5 nats" in page
     assert "These help" not in page and "These hurt" not in page
 
 
@@ -365,6 +366,31 @@ def test_a_text_of_one_token_is_answered_after_line_breaks(tiny, client):
         assert white["state"] == "read" and len(white["tokens"]) >= 3
     longer = client.get(f"{tiny.base}/prompt.json", params={"text": TEXT}).json()
     assert not longer["padded"]
+
+
+def test_the_prompts_that_are_offered_are_of_the_indexed_text():
+    """Whole sentences but for their last words, and lines where there are too few, as in code."""
+
+    class Text:
+        def __init__(self, *windows):
+            self.windows = np.arange(len(windows))[:, None]
+            self.words = lambda ids: {k: windows[k] for k in ids}
+
+    prose = [
+        "cut off here. He came to see the\nold house. ",
+        "He left. Nobody knew where the others were. And",
+    ]
+    more = [f"One day the {noun} went out alone.\n" for noun in ("dog", "cat", "cow")]
+    code = (
+        "x = 1\ndef add(self, other):\n    return self + other\n    raise TypeError from error\nfo"
+    )
+    offered = searching.beginnings(Text(*prose, "1. " + "".join(more)))
+    assert offered == (
+        "Nobody knew where the others",
+        *(f"One day the {noun} went out" for noun in ("dog", "cat", "cow")),
+    )
+    assert searching.beginnings(Text(code), 2) == ("def add(self,", "return self +")
+    assert searching.beginnings(Text("a\nb")) == ()
 
 
 def test_no_text_becomes_markup_or_turns_the_page(tiny, client):

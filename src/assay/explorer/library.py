@@ -14,6 +14,7 @@ from typing import Any
 
 from assay.core.compute import Range
 from assay.core.errors import DataError
+from assay.evaluation import one_ablated
 from assay.explorer.commands import ROOT
 from assay.explorer.live import Live
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
@@ -132,7 +133,9 @@ class Library:
         self.making = making
         """The index that is being made in the background, if one is."""
         self._abouts: dict[Path, tuple[int, About | str]] = {}
-        self._open: dict[str, tuple[float, Index]] = {}
+        self._open: dict[str, tuple[tuple[float, frozenset[str]], Index]] = {}
+        """Each with when it was made and what was ablated by then: it is opened again after
+        either changes."""
         self._lock = threading.Lock()
 
     def look(self) -> tuple[tuple[Entry, ...], tuple[Broken, ...]]:
@@ -186,10 +189,11 @@ class Library:
 
     def _index(self, entry: Entry) -> Index:
         with self._lock:
-            written_at, index = self._open.get(entry.key, (None, None))
-            if index is None or written_at != entry.made:
+            state = entry.made, one_ablated.finished(self.root)
+            opened_at, index = self._open.get(entry.key, (None, None))
+            if index is None or opened_at != state:
                 index = self._opened(entry)
-                self._open[entry.key] = entry.made, index
+                self._open[entry.key] = state, index
         return index
 
     def _folder(self, entry: Entry) -> Path:
@@ -225,7 +229,8 @@ class Library:
             given = None
             if self.names is not None and self.names[0] == entry.address:
                 given = given_names.read(self.names[1], entry.about.d_sae)
-            index = Index(self._folder(entry), given)
+            folder = self._folder(entry)
+            index = Index(folder, given, one_ablated.kept(folder))
             features = index.query("SELECT count(*) AS n FROM features")[0]["n"]
         except DataError as error:
             raise Problem(AWAY, str(error)) from error

@@ -1,8 +1,9 @@
 """Live: models and dictionaries that pages ask about a text; each is loaded when first asked for,
 kept, and asked one call at a time, for hooks hang on its modules.
 
-Texts that a model writes are continued a little at each request, and nothing runs between requests.
-The same question gives the same text, so that what was given up is begun again."""
+Texts that a model writes are continued a little at each request, and stop between requests. The
+same question gives the same text, so that what was given up is begun again. What takes longer than
+a page runs in the background."""
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as Waited
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
+from assay.core.compute import Range
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import sources
 from assay.evaluation.sources import Source
@@ -145,6 +147,40 @@ class Writings:
             return writing
 
 
+GIVEN, OFF = 0.02, 1.3
+"""Seconds after each step of a measurement in which the model is free for others; by which factor
+the time that is left may be off."""
+Tick: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(eq=False)
+class Measurement:
+    """What is measured in the background: how much of how much is done, in which time."""
+
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    future: Future[None] = field(default_factory=Future)
+
+    def run(self, measure: Callable[[Tick], None], closed: threading.Event) -> None:
+        """Measure, step by step until all is done or the server ends."""
+        began = time.monotonic()
+
+        def tick(done: int, total: int) -> None:
+            self.done, self.total, self.seconds = done, total, time.monotonic() - began
+            if closed.wait(GIVEN):
+                raise Problem(AWAY, "the server ended")
+
+        measure(tick)
+
+    @property
+    def left(self) -> Range | None:
+        """How long the rest takes, by what is done; None: nothing is done yet."""
+        if not self.done:
+            return None
+        return Range.about(self.seconds / self.done * (self.total - self.done), OFF)
+
+
 TOKENS = 256
 """Tokens that a text may have, and a prompt with what is written after it."""
 SHOWN = 0.3
@@ -189,6 +225,33 @@ class Live:
         self._begun: dict[Path, Future[Loaded]] = {}
         self._models: dict[str, tuple[Pretrained, Turn]] = {}
         self._worker = ThreadPoolExecutor(1, "load")
+        self._measuring = ThreadPoolExecutor(1, "measure")
+        self._measurements: dict[Hashable, Measurement] = {}
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """End what is measured in the background, after the present step."""
+        self._closed.set()
+        self._measuring.shutdown(wait=False, cancel_futures=True)
+
+    def measure(self, question: Hashable, measure: Callable[[Tick], None]) -> Measurement:
+        """Give the measurement of a question, which the first call begins, or else the first one
+        after an error. Raises: Problem where too many wait; what `measure` raised."""
+        with self._lock:
+            measurement = self._measurements.get(question)
+            if measurement is None:
+                open_count = sum(not m.future.done() for m in self._measurements.values())
+                if open_count >= WAITING:
+                    raise Problem(AWAY, f"{WAITING} others wait for this; ask again in a moment")
+                measurement = self._measurements[question] = Measurement()
+                run = measurement.run
+                measurement.future = self._measuring.submit(run, measure, self._closed)
+        wait([measurement.future], SHOWN)
+        if measurement.future.done():
+            with self._lock:
+                self._measurements.pop(question, None)
+            measurement.future.result()
+        return measurement
 
     def begun(self, index: Index) -> bool:
         """Whether a page asked for an index's dictionary before, so that it is loaded or being

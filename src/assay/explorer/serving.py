@@ -79,4 +79,7 @@ def serve(
     def here(address: str) -> None:
         ready(served(address))
 
-    return served(connections.answer_at(app, host, port, here, meanwhile=meanwhile))
+    try:
+        return served(connections.answer_at(app, host, port, here, meanwhile=meanwhile))
+    finally:
+        library.live.close()

@@ -82,6 +82,32 @@ def test_a_name_needs_more_firings_than_random_ones_would_need_for_its_f1():
         assert f1(np.isin(text, chosen), fires) == pytest.approx(names.MIXED)
 
 
+def test_a_name_that_is_repeated_in_one_document_does_not_hold_on_others():
+    """One feature fires on 7 everywhere, one on another token in each document, and one before 9,
+    where it is promoted."""
+    text = np.array([[7, 10 + d, 7, 10 + d, 8, 9, 0, 0] for d in range(4)] * 2)
+    on = {0: (0, 2), 1: (1, 3), 2: (4,)}
+    rows = [(k, w, p, w % 4) for k, places in on.items() for w in range(8) for p in places]
+    feature, window, position, document = np.array(rows).T
+    places = {"feature": feature, "window": window, "position": position, "document": document}
+    promoted = {"feature": np.array([2]), "token": np.array([9])}
+
+    def arrays(sql, values=()):
+        return promoted if "logits" in sql else places
+
+    index, firings = SimpleNamespace(windows=text, arrays=arrays), np.bincount(feature) * 1.0
+    assert names._held_out(index, firings, 0).tolist() == [1, 0, 1], "8 is always before 9"
+    assert names._held_out(index, firings, 1).tolist() == [0, 0, 1]
+
+
+def test_a_good_name_is_one_that_holds_on_other_documents(index):
+    every, n = index.all_names, len(index.all_names.firings)
+    best = replace(every, rule=np.ones(n), firings=np.full(n, 100.0), held_out=np.ones(n))
+    assert best.good.all()
+    assert not replace(best, held_out=np.full(n, 0.4)).good.any()
+    assert not replace(best, firings=np.full(n, 19.0)).good.any()
+
+
 def test_a_feature_is_named_by_promoted_tokens_only_where_these_come_next(made, index):
     counts, found = Counter(made.tokens.ravel().tolist()), index.all_names
     likelier = replace(found, rule=0 * found.rule, promoted=3 * found.promoted)

@@ -78,6 +78,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         {
             "command": commands.writer(index),
             "folder": index.folder,
+            "one_by_one": len(index.ablated),
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
@@ -108,14 +109,15 @@ def _rows(index: Index, features: Sequence[Mapping[str, Any]]) -> list[dict[str,
     ]
 
 
-def _counts(index: Index) -> dict[str, int]:
+def _counts(index: Index) -> dict[str, Any]:
     """Count, among the features to start with, those without a good name, and those with one that
     help by ablation or are shown as they were ablated; and of all that were ablated those with
-    one."""
+    one, and whether any feature has one."""
     low, is_named = index.glances["importance_low"], names.good(index)
     reliable = index.about.reliable
     shown = [k for k, _ in index.start if is_named[k]]
     return {
+        "any_good": bool(is_named.any()),
         "unnamed": len(index.start) - len(shown),
         "helping": int((low[shown] > 0).sum()),
         "measured": int(((low[shown] > 0) | (np.isfinite(low[shown]) & (not reliable))).sum()),
@@ -161,7 +163,7 @@ class _View:
         names = list(SORTED)
         self.index, self.where = index, query_args.conditions(query)
         self.first_order = about.reliable  # of all features before of some
-        measured = "importance" if about.ablated else "density"
+        measured = "importance" if index.summary["ablated"] else "density"
         worth = "gradient_total" if self.first_order else measured
         self.sort = query_args.choice(query, "sort", names, worth)
         self.way = query_args.choice(query, "way", ("desc", "asc"), "desc")
@@ -187,7 +189,7 @@ class _View:
         filtered by."""
         about = self.index.about
         first_order = ["gradient_total", "gradient_active"] if self.first_order else []
-        taken_out = ["importance"] if about.ablated else []
+        taken_out = ["importance"] if self.index.summary["ablated"] else []
         seeds = ["seeds"] if about.seeds else []
         ends = (f"{name}_{end}" for name in ("importance", "gradient") for end in ("low", "high"))
         elsewhere = {"feature", "token", "ablated_firings", *ends}

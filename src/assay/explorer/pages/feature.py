@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from assay.core.errors import AssayError
 from assay.evaluation import one_ablated
 from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library, Making
+from assay.explorer.live import Live, Loaded
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown, doubt, estimated, percent
 from assay.features.index.about import About
@@ -49,23 +50,40 @@ def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -
             f"there is no {number}",
         )
     asked: dict[str, Any] = {"text": text, "own": None, "problem": "", "loading": False}
-    asked |= {"ablated": one_ablated.kept(index, number), "ablating": "ablate" in query}
-    if text or (asked["ablating"] and not asked["ablated"]):
+    asked |= {"ablating": "ablate" in query and not text, "measured": None, "outdated": False}
+    if text or asked["ablating"]:
         try:
             loaded = library.live.loaded(index)
             if loaded is not None and text:
                 asked["own"] = loaded.ask(
                     ("own", number, text), lambda reader: own_text(reader, number, text)
                 )
-            elif loaded is not None:
-                asked["ablated"] = loaded.ask(
-                    ("ablated", number), lambda reader: one_ablated.ablated(index, number, reader)
-                )
+            elif loaded is not None and not _is_ablated(index, number):
+                asked["measured"] = _ablate(library.live, loaded, index, number)
+                index = library.index(path_params["model"], path_params["dictionary"])
             asked["loading"] = loaded is None
         except (AssayError, ImportError) as error:
-            asked["problem"] = str(error)
+            outdated = isinstance(error, one_ablated.Outdated)
+            asked |= {"problem": str(error), "outdated": outdated}
     base = f"{path_params['model']}/{path_params['dictionary']}"
     return _page(index, number, base, asked, library.growing(base))
+
+
+def _is_ablated(index: Index, number: int) -> bool:
+    return number in index.ablated or not np.isnan(index.glances["importance"][number])
+
+
+def _ablate(live: Live, loaded: Loaded, index: Index, number: int) -> dict[str, Any] | None:
+    """Have a feature ablated in the background, and say how far that is; None once it is done.
+    Raises: AssayError where it cannot be."""
+
+    def measure(tick: Callable[[int, int], None]) -> None:
+        one_ablated.ablate(index, number, loaded.reader, loaded.turn, tick)
+
+    measurement = live.measure((index.folder, number), measure)
+    if measurement.future.done():
+        return None
+    return {"done": measurement.done, "total": measurement.total, "left": measurement.left}
 
 
 @dataclass(frozen=True)
@@ -102,8 +120,6 @@ def _page(
     """Show a feature of an index that has the address `base`, to which more is added where it is
     `growing`, and what was asked about it."""
     feature = index.feature(number)
-    if feature.numbers["importance"] is None:
-        feature = replace(feature, numbers={**feature.numbers, **asked["ablated"]})
     n = feature.numbers
     values = {
         "address": f"{base}/{number}",
@@ -299,6 +315,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     measured = n["importance"] is not None and n["importance_low"] is not None
     return {
         "command": commands.writer(index),
+        "ablated_count": int(np.isfinite(index.glances["importance"]).sum()),
         "open": OPEN,
         "top": top,
         "quarters": [

@@ -44,12 +44,6 @@ ORDERS = {
     "size": "largest activation",
 }
 """Which features the heat map shows; the first is usual."""
-EXAMPLES = (
-    "import numpy as",
-    "The capital of France is",
-    "def __init__(self",
-    "for i in range(10):\n    print(",
-)
 
 
 @dataclass(frozen=True)
@@ -137,7 +131,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     values, drawings = _begin(index, q)
     values["provisional"] = library.provisional(base)
     if not q.text:  # white space is a prompt like any other
-        examples = [(text, q.link(text=text)) for text in EXAMPLES]
+        examples = [(text, q.link(text=text)) for text in searching.beginnings(index)]
         return Shown("prompt.html", values, drawings | {"examples": examples})
     loaded = library.live.loaded(index)
     if loaded is None:

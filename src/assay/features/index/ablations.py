@@ -4,6 +4,7 @@ few windows in which it is on."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,16 @@ def ablate(
 
 
 def ablate_one(
-    place: Place, shards: Sequence[Path], feature: int, windows: int, parts: Path
+    place: Place,
+    shards: Sequence[Path],
+    feature: int,
+    windows: int,
+    turn: AbstractContextManager[Any],
+    tick: Callable[[int, int], None],
+    parts: Path,
 ) -> Arrays:
-    """Take out one feature, whatever its name, as `ablate` does. Raises: DataError for one that
-    never fires."""
+    """Take out one feature, whatever its name, as `ablate` does; the model reads each window
+    within `turn`. Raises: DataError for one that never fires."""
     firings = Firings.of(shards)
     sample = Sample(firings.tokens, firings.document, firings.kept)
     rows = firings.block(feature, feature + 1).row
@@ -75,7 +82,7 @@ def ablate_one(
     mask = np.zeros((1, len(sample.tokens)), bool)
     mask[0, _first(np.unique(rows // sample.tokens.shape[1]), windows, sample)] = True
     chosen = np.array([feature])
-    columns, about = _measure(place, firings, sample, chosen, mask, lambda *_: None, parts)
+    columns, about = _measure(place, firings, sample, chosen, mask, tick, parts, turn, 1)
     return columns | {"ablation_tokens": np.array([about["ablation_tokens"]])}
 
 
@@ -87,6 +94,8 @@ def _measure(
     window_mask: Bool[np.ndarray, "f w"],
     tick: Callable[[int, int], None],
     parts: Path,
+    turn: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
+    step: int = STEP,
 ) -> tuple[Arrays, dict[str, Any]]:
     """Take out features, each on windows of its own: what `ablate` gives."""
     used = np.flatnonzero(window_mask.any(0))
@@ -95,8 +104,8 @@ def _measure(
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
     work = int(window_mask.sum())
-    for a in range(0, len(used), STEP):
-        chunk = slice(a, a + STEP)
+    for a in range(0, len(used), step):
+        chunk = slice(a, a + step)
         rows = np.flatnonzero(window_mask[:, used[chunk]].any(1))
 
         def taken_out(chunk: slice = chunk, rows: np.ndarray = rows) -> Arrays:
@@ -114,9 +123,11 @@ def _measure(
                 batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
             )
 
-        for name, values in _load_or_make(parts / f"windows-{a:06}.npz", taken_out).items():
+        with turn:
+            part = _load_or_make(parts / f"windows-{a:06}.npz", taken_out)
+        for name, values in part.items():
             sums.setdefault(name, np.zeros((len(chosen), documents)))[rows] += values
-        tick(int(window_mask[:, used[: a + STEP]].sum()), work)
+        tick(int(window_mask[:, used[: a + step]].sum()), work)
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
     columns["gradient_sample"] = np.array(

@@ -22,7 +22,7 @@ from assay.features.index.schema import COMPANIONS
 GAIN, MOST = 0.05, 3
 """F1 by which each further token of a rule has to pay for itself, and how many it has at most."""
 LEGIBLE, FEWEST = 0.5, 20
-"""F1 and firings from which a name can be relied on."""
+"""F1, also on other documents, and firings from which a name can be relied on."""
 MIXED = 0.25
 """F1 below which a name says little of where its feature fires."""
 FIRINGS_PER_TOKEN = int(2 / MIXED) - 1
@@ -88,6 +88,15 @@ class Names:
     before: Float[np.ndarray, " f"]
     """Share of its firings that one of these comes after."""
     firings: Float[np.ndarray, " f"]
+    held_out: Float[np.ndarray, " f"]
+    """F1 of names chosen likewise, on documents from which they were not chosen."""
+
+    @property
+    def good(self) -> Bool[np.ndarray, " f"]:
+        """Whether the name can be relied on: few firings are predicted well by chance where tokens
+        are chosen among them, but not elsewhere."""
+        frequent = self.firings >= FEWEST
+        return frequent & (self.score >= LEGIBLE) & (self.held_out >= LEGIBLE)
 
     @property
     def score(self) -> Float[np.ndarray, " f"]:
@@ -127,7 +136,10 @@ def names(index: _Index) -> Names:
     firings = index.columns(("firings",))["firings"]
     table = index.arrays("SELECT feature, rank, firings, recall FROM feature_tokens")
     rule, size = rules(table, firings)
-    return Names(rule, size, *_promoted(index, firings), firings)
+    promoted, following, before = _promoted(index, firings)
+    by_rule, by_promoted = (_held_out(index, firings, ahead) for ahead in (0, 1))
+    held_out = np.where(promoted > rule, by_promoted, by_rule)
+    return Names(rule, size, promoted, following, before, firings, held_out)
 
 
 def rules(
@@ -164,19 +176,74 @@ def _promoted(
     sampled = np.maximum(1, np.bincount(places["feature"], minlength=n))
     share, claimed = times / sampled[feature], np.bincount(text.ravel(), minlength=base)[token]
     on = firings[feature]
-    order = np.lexsort((-_f1(share * on, claimed, on), feature))
-    feature, token, share, claimed = (x[order] for x in (feature, token, share, claimed))
-    rank = np.arange(len(feature)) - np.searchsorted(feature, feature)
-    is_first = rank < MOST
-    cells = feature[is_first], rank[is_first]
-    shares, counts = np.zeros((2, n, MOST))
-    tokens = np.full((n, MOST), -1)
-    shares[cells], counts[cells], tokens[cells] = (x[is_first] for x in (share, claimed, token))
+    worth = _f1(share * on, claimed, on)
+    shares, counts, tokens = _most(feature, worth, n, share, claimed, token + 1)
     shares, on_each = shares.cumsum(1), firings[:, None]
     f1, size = _fewest(_f1(shares * on_each, counts.cumsum(1), on_each), firings)
-    rows = zip(tokens.tolist(), size.tolist(), strict=True)
-    following = tuple(tuple(t for t in row[:k] if t >= 0) for row, k in rows)
+    rows = zip(tokens.astype(int).tolist(), size.tolist(), strict=True)
+    following = tuple(tuple(t - 1 for t in row[:k] if t) for row, k in rows)
     return f1, following, np.take_along_axis(shares, size[:, None] - 1, 1)[:, 0]
+
+
+def _most(
+    feature: Int[np.ndarray, " n"], worth: np.ndarray, width: int, *columns: np.ndarray
+) -> Float[np.ndarray, "c f k"]:
+    """The columns of the `MOST` worthiest rows of each feature, by rank; 0 where there are
+    fewer."""
+    order = np.lexsort((-worth, feature))
+    feature = feature[order]
+    rank = np.arange(len(feature)) - np.searchsorted(feature, feature)
+    is_first = rank < MOST
+    tables = np.zeros((len(columns), width, MOST))
+    for table, column in zip(tables, columns, strict=True):
+        table[feature[is_first], rank[is_first]] = column[order][is_first]
+    return tables
+
+
+def _held_out(
+    index: _Index, firings: Float[np.ndarray, " f"], ahead: int
+) -> Float[np.ndarray, " f"]:
+    """Score, in each feature's even sample of contexts, names on documents from which they were not
+    chosen: on half of them those of the other half, and the other way round. `ahead` is 1 for names
+    by promoted tokens, 0 for rules.
+
+    Formula: 2 TP / (where it should fire + where the feature fires), sums over both halves
+    """
+    text, n = index.windows, len(firings)
+    sample = index.arrays(
+        "SELECT feature, \"window\", position, document FROM contexts WHERE kind = 'even'"
+    )
+    feature, window = sample["feature"].astype(np.int64), sample["window"]
+    documents, number = np.unique(sample["document"], return_inverse=True)
+    half = (number if len(documents) > 1 else window) % 2
+    half_of_window = np.zeros(len(text), int)
+    half_of_window[window] = half
+    padded = np.pad(text.astype(np.int64) + 1, ((0, 0), (0, 1)))  # 0: no token
+    token, base = padded[window, sample["position"] + ahead], int(padded.max(initial=0)) + 1
+    counts = [np.bincount(padded[half_of_window == h].ravel(), minlength=base) for h in (0, 1)]
+    pair, usable = feature * base + token, token > 0
+    if ahead:
+        logits = index.arrays(
+            "SELECT feature, token FROM logits WHERE sign > 0 AND token < ?", [base - 1]
+        )
+        usable &= np.isin(pair, logits["feature"].astype(np.int64) * base + logits["token"] + 1)
+    each = firings / np.maximum(1, np.bincount(feature, minlength=n))
+    true, claimed = np.zeros((2, n))
+    for h in (0, 1):
+        other = half != h
+        found, times = np.unique(pair[other & usable], return_counts=True)
+        k, t = found // base, found % base
+        fires = each * np.bincount(feature[other], minlength=n)
+        hits, places = times * each[k], counts[1 - h][t]
+        worth = _f1(hits, places, fires[k]) if ahead else hits
+        hits, places, tokens = _most(k, worth, n, hits, places, t)
+        size = _fewest(_f1(hits.cumsum(1), places.cumsum(1), fires[:, None]), fires)[1]
+        k, rank = np.nonzero((np.arange(MOST) < size[:, None]) & (tokens > 0))
+        t = tokens[k, rank].astype(np.int64)
+        hit = np.isin(pair, k * base + t) & ~other
+        true += each * np.bincount(feature[hit], minlength=n)
+        np.add.at(claimed, k, counts[h][t])
+    return _f1(true, claimed, firings)
 
 
 def _fewest(
@@ -227,17 +294,19 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
 def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     """Choose the features to look at first, each with how many twins it hides.
 
-    They are of those whose name can be relied on and, if there are any, that are not on everywhere:
-    first those that help by ablation, then those of the largest first-order importance (by its
-    lower end), if ablations support such estimates. Else the others that were ablated follow, and
-    then those that write most where they are on (mean activation times length of the decoder row).
-    Last, if there is room, are those that help and have no good name. Of several whose names begin
-    with one token, the first, and those that help.
+    They are of those whose name can be relied on, or at least fits this text if there are none, and
+    that are not on everywhere if there are any: first those that help by ablation, then those of
+    the largest first-order importance (by its lower end), if ablations support such estimates. Else
+    the others that were ablated follow, and then those that write most where they are on (mean
+    activation times length of the decoder row). Last, if there is room, are those that help and
+    have no good name. Of several whose names begin with one token, the first, and those that help.
     """
     c = index.columns(("firings", "gradient_low", "importance_low", "mean", "decoder_norm"))
     reliable = index.about.reliable
     worth = c["gradient_low"] if reliable else c["mean"] * c["decoder_norm"]
     is_known = good(index)
+    if not is_known.any():
+        is_known = (index.all_names.score >= LEGIBLE) & (c["firings"] >= FEWEST)
     rare = is_known & (c["firings"] <= COMMON * index.about.tokens)
     helps = c["importance_low"] > 0
     is_good = rare if rare.any() else is_known
@@ -263,19 +332,16 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
 
 def good(index: _Index) -> Bool[np.ndarray, " f"]:
     """Tell which features have a name that can be relied on, or that was given."""
-    score, firings = index.all_names.score, index.all_names.firings
-    is_given = np.isin(np.arange(len(score)), list(index.given_names))
-    return ((score >= LEGIBLE) | is_given) & (firings >= FEWEST)
+    names = index.all_names
+    is_given = np.isin(np.arange(len(names.firings)), list(index.given_names))
+    return names.good | (is_given & (names.firings >= FEWEST))
 
 
 def legible(index: _Index) -> dict[str, int]:
     """Count the features that fire often enough to be named, and those whose name can be relied
     on."""
-    firing = index.columns(("firings",))["firings"] >= FEWEST
-    return {
-        "firing": int(firing.sum()),
-        "legible": int((firing & (index.all_names.score >= LEGIBLE)).sum()),
-    }
+    names = index.all_names
+    return {"firing": int((names.firings >= FEWEST).sum()), "legible": int(names.good.sum())}
 
 
 def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, " f"]:

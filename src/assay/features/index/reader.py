@@ -31,6 +31,7 @@ from assay.features.index.schema import (
     Feature,
     Page,
     Row,
+    adding,
     check_numeric,
     filtering,
     known,
@@ -51,8 +52,8 @@ class _Tables:
     Raises: DataError for a folder that is no index, or one that is damaged.
     """
 
-    def __init__(self, folder: Path):
-        self.folder, self.about = folder, About.read(folder)
+    def __init__(self, folder: Path, ablated: Mapping[int, Row] | None = None):
+        self.folder, self.about, self.ablated = folder, About.read(folder), ablated or {}
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(folder, f"{name}.parquet")
@@ -75,10 +76,10 @@ class _Tables:
             path = str((self.folder / f"{name}.parquet").absolute())
             in_memory = name in HELD and self.about.d_sae <= MOST_HELD
             with self._undamaged(f"FROM {name}"):
-                connection.execute(
-                    f"CREATE {'TABLE' if in_memory else 'VIEW'} {name} AS "
-                    f"{selecting(connection, name, path)}"
-                )
+                rows = selecting(connection, name, path)
+                if name == "features" and self.ablated:
+                    rows = adding(connection, rows, self.ablated)
+                connection.execute(f"CREATE {'TABLE' if in_memory else 'VIEW'} {name} AS {rows}")
         return connection
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -133,15 +134,31 @@ class _Tables:
             )
         return tokens
 
+    def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]:
+        """The text of token ids."""
+        return {i: self.vocabulary[i] if 0 <= i < len(self.vocabulary) else "\ufffd" for i in ids}
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """The text of every token, by its id."""
+        return [row["text"] for row in self.query("SELECT text FROM tokens ORDER BY token")]
+
 
 class Index(_Tables):
     """The tables of one index; safe to be read by many threads at once.
 
+    `ablated` are the numbers of features that were ablated one by one, after the index was made.
+
     Raises: DataError for a folder that is no index, or one that is damaged.
     """
 
-    def __init__(self, folder: Path, given_names: Mapping[int, names.Name] | None = None):
-        super().__init__(folder)
+    def __init__(
+        self,
+        folder: Path,
+        given_names: Mapping[int, names.Name] | None = None,
+        ablated: Mapping[int, Row] | None = None,
+    ):
+        super().__init__(folder, ablated)
         self.given_names = given_names or {}
         self._lookup = {
             name: Lookup(folder / f"{name}.parquet")
@@ -201,6 +218,8 @@ class Index(_Tables):
                 self.folder, "features.parquet", f"it has {len(rows)} rows of feature {number}"
             )
         row: dict[str, Any] = {**dict.fromkeys(column.name for column in FEATURES), **rows[0]}
+        if row["importance"] is None:
+            row |= self.ablated.get(number, {})
         near = sorted(self._lookup["neighbours"].rows(number), key=lambda r: (r["kind"], r["rank"]))
         words = self.words(
             {row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None}
@@ -301,15 +320,6 @@ class Index(_Tables):
             row["document"]: row["name"]
             for row in self.query("SELECT document, name FROM documents")
         }
-
-    def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]:
-        """The text of token ids."""
-        return {i: self.vocabulary[i] if 0 <= i < len(self.vocabulary) else "\ufffd" for i in ids}
-
-    @cached_property
-    def vocabulary(self) -> list[str]:
-        """The text of every token, by its id."""
-        return [row["text"] for row in self.query("SELECT text FROM tokens ORDER BY token")]
 
     @cached_property
     def token_numbers(self) -> dict[str, int]:

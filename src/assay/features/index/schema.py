@@ -87,6 +87,21 @@ def selecting(connection: duckdb.DuckDBPyConnection, name: str, path: str) -> st
     return f"SELECT {', '.join(columns)} FROM {file}"
 
 
+def adding(connection: duckdb.DuckDBPyConnection, rows: str, more: Mapping[int, Row]) -> str:
+    """Give the query that reads the table of features with more numbers of some of them, in the
+    places of NULL."""
+    types = {column.name: column.type for column in FEATURES}
+    names = [name for name in types if name in next(iter(more.values()))]
+    columns = ", ".join(f'"{name}" {types[name]}' for name in names)
+    connection.execute(f"CREATE TABLE added ({columns})")
+    connection.executemany(
+        f"INSERT INTO added VALUES ({', '.join('?' * len(names))})",
+        [[row[name] for name in names] for row in more.values()],
+    )
+    both = ", ".join(f'coalesce(f."{x}", a."{x}") AS "{x}"' for x in names if x != "feature")
+    return f"SELECT f.* REPLACE ({both}) FROM ({rows}) f LEFT JOIN added a USING (feature)"
+
+
 @dataclass(frozen=True, eq=False)
 class Ragged:
     """Lists of unlike length, one after the other."""

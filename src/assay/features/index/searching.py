@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int
@@ -14,6 +16,10 @@ _WORTH = ", ".join(f"f.{name}" for name in ("density", "maximum", *EFFECTS))
 """What lists say of each feature that is found, in SQL."""
 FEWEST = 3
 """Firings on a token below which the share of its occurrences is given as a count."""
+SENTENCE = re.compile(r"(?:(?<=[.?!] )|(?<=\n))([A-Z][a-z]*(?: [^\W\d_]+,?){4,10} [^\W\d_]+)\.\s")
+LINE = re.compile(r"(?<=\n)[ \t]*(\S+ [^\n]{2,50} \S+)(?=\n)")
+WINDOWS = 256
+"""Windows in which sentences are looked for, at most."""
 
 
 def longest(index: Index, text: str) -> tuple[int, ...]:
@@ -168,3 +174,17 @@ def _places(
         matches &= tokens[:, i : i + count] == token
     window, position = np.nonzero(matches)
     return window, position + len(ids) - 1
+
+
+@lru_cache(8)
+def beginnings(index: Index, count: int = 4) -> tuple[str, ...]:
+    """Give short sentences of the text, from all over it and each without its last word, or lines
+    where it has too few sentences, as code does: prompts of the kind that was read."""
+    windows = index.windows[:: max(1, len(index.windows) // WINDOWS)].tolist()
+    texts = ["".join(index.words(window)[token] for token in window) for window in windows]
+    for pattern in (SENTENCE, LINE):
+        found = dict.fromkeys(match for text in texts for match in pattern.findall(text))
+        if len(found) >= count:
+            shown = [text.rpartition(" ")[0] for text in found]
+            return tuple(shown[i * len(shown) // count] for i in range(count))
+    return ()
