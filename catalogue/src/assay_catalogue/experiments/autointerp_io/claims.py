@@ -373,7 +373,7 @@ def figures(arms: Arms) -> list[Figure]:
             rows,
             y_title="balanced accuracy of detection",
             rules=((0.5, "chance"),),
-            note="Contexts of 32 tokens from files that no explanation saw; mean and 95 % t "
+            note="Contexts of 32 tokens from files that no explanation saw; mean and 95% t "
             "interval over seeds.",
         )
     ]
