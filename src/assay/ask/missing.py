@@ -358,7 +358,7 @@ def idle_arms(study: Experiment) -> list[str]:
 def scarce(study: Experiment) -> list[str]:
     """List slots of the prompts with too few values to be units, and what to write; a note next to
     the verdict says of what the prompts are combinations."""
-    return [r.partition("; ")[2] or r for r in study.remarks if HARDLY in r]
+    return [*dict.fromkeys(r.partition("; ")[2] or r for r in study.remarks if HARDLY in r)]
 
 
 def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
