@@ -156,9 +156,7 @@ def evaluation(value: Any) -> Markup:
     entries, parts = value.dictionaries, []
     compared = [e for e in entries if e.get("compared")]
     for e in compared:
-        name = f"{e['name']}: " if len(entries) > 1 else ""
-        words = baselines(e["compared"])
-        parts += [Markup("<p>{}{}</p>").format(name, words)]
+        parts += [Markup("<p>{}</p>").format(baselines(e["compared"], e["name"]))]
         head, *heads = baseline_heads(e["compared"])
         first, *others = ([*map(minus, cells)] for cells in baseline_rows(e["compared"]))
         parts += [table((head, *heads), [[e["name"], *first[1:]], *others])]

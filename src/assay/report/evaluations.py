@@ -32,6 +32,8 @@ EQUAL = 1.05
 """L0s that differ by less than this factor count as equal."""
 REPEATED = 4
 """A reason that so many numbers of a page have is given once, above their table."""
+SATURATED = 0.95
+"""Where a dictionary and a baseline recover a larger share of the loss, the share says little."""
 NAMED = 4
 """So many measures are named in a sentence, of more their number."""
 TOO_FEW = re.compile(r"too few documents: (\d+), an interval needs (\d+)")
@@ -73,8 +75,7 @@ def _sentences() -> Any:
         "count": "{:,}".format,
         "several": counted,
         "digits": lambda x, n: f"{x:.{n}g}",
-        "percent": percent,
-        "times": lambda x: f"{x:#.3g} times",
+        "difference": difference,
     }
     return env.get_template("evaluation.txt").module
 
@@ -157,19 +158,43 @@ def setting(data: JSON) -> list[str]:
     return [*sentences, without, *([said("dead")] if dead else [])]
 
 
-def baselines(compared: JSON) -> str:
-    """Whether a dictionary is any good: what it explains of the variance and recovers of the loss,
-    and what its baselines do on the same tokens, in sentences."""
+def baselines(compared: JSON, subject: str = "It") -> str:
+    """Whether a dictionary is any good, in a sentence about the variance that it explains and one
+    about the loss that it recovers, each next to what baselines do on the same tokens."""
     names = [name for name in BASELINES[:-1] if name in compared]  # the mean explains nothing
 
-    def shares(measure: str) -> dict[str, float]:
-        values = {name: compared[name].get(measure, {}).get("estimate") for name in names}
-        return {name: v for name, v in values.items() if v is not None}
+    def known(measure: str) -> dict[str, JSON]:
+        found = {name: compared[name].get(measure, {}) for name in names}
+        return {name: m for name, m in found.items() if m.get("estimate") is not None}
 
-    shown = shares("explained_variance"), shares("loss_recovered_mean")
-    if not shown[0]:
+    explained, recovered = known("explained_variance"), known("loss_recovered_mean")
+    if "dictionary" not in explained:
         return said("undefined", compared["tokens"])
-    return said("baselines", compared, *shown, components(compared))
+    ahead = compared["ahead"]
+    gap = {"pca": _gap(explained["dictionary"], explained.get("pca", {}))}
+    if None not in (ahead.get("estimate"), ahead["low"]):
+        gap["random"] = 0 if ahead["low"] <= 0 <= ahead["high"] else ahead["estimate"]
+    else:
+        gap["random"] = _gap(explained["dictionary"], explained.get("random", {}))
+    in_left = min(m["estimate"] for m in explained.values()) < 0
+    shown = amounts(recovered)
+    shares = [m["estimate"] for m in recovered.values()]
+    alike = len(shares) > 1 and min(shares[0], max(shares[1:])) > SATURATED
+    facts = compared, subject, amounts(explained, in_left=in_left), shown, alike, gap, in_left
+    return said("baselines", *facts, components(compared))
+
+
+def _gap(one: JSON, other: JSON) -> float:
+    """By how much a measure is above another; 0 where their intervals overlap."""
+    if not other or _within(one, other.get("low")) or _within(one, other.get("high")):
+        return 0.0
+    return 0.0 if _within(other, one.get("low")) else one["estimate"] - other["estimate"]
+
+
+def _within(measure: JSON, value: float | None) -> bool:
+    """Whether a value lies in the interval of a measure."""
+    low, high = measure.get("low"), measure.get("high")
+    return None not in (low, high, value) and low <= value <= high
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:
@@ -185,13 +210,45 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
 
 
 def percent(share: float, *others: float, within: JSON = MappingProxyType({})) -> str:
-    """A share in percent, to a tenth, or to as many digits as tell it from the other numbers (0 and
-    1 by default) and the interval of `within` warrants; the sign stays on the line of its
+    """A share in percent, to a tenth, or to as many digits as tell it from the other numbers, 0 and
+    1, but to no more than the interval of `within` warrants; the sign stays on the line of its
     number."""
-    values = {share, *(others or (0.0, 1.0))}
-    most = (digits.decimals(within.get("low"), within.get("high")) or 9) - 3
-    enough = (p for p in range(1, 6) if len({f"{100 * x:.{p}f}" for x in values}) == len(values))
-    return tables.minus(f"{100 * share:.{max(1, min(next(enough, 6), most))}f}") + "%"
+    apart = [x for x in (*others, 0.0, 1.0) if x != share and not _within(within, x)]
+    most = (digits.decimals(within.get("low"), within.get("high")) or 4) - 2
+
+    def at(places: int, x: float) -> str:
+        return f"{100 * x:.{places}f}"
+
+    enough = (p for p in range(1, 6) if all(at(p, x) != at(p, share) for x in apart))
+    return tables.minus(at(max(0, min(next(enough, 6), most)), share)) + "%"
+
+
+def difference(ahead: JSON) -> str:
+    """By how much a share differs from another, with its interval, in percent."""
+    sign = -1 if ahead["high"] < 0 else 1
+    low, high = sorted((sign * ahead["low"], sign * ahead["high"]))
+    of_100 = (100 * x for x in (sign * ahead["estimate"], low, high))
+    return tables.minus(re.sub(r"(\d)(?=[], ]|$)", r"\1%", " ".join(digits.estimate(*of_100))))
+
+
+def amounts(shares: JSON, *, in_left: bool = False) -> dict[str, str]:
+    """Shares of a whole in percent, so that they can be told apart; `in_left`: what they leave of
+    it, as it is more than all."""
+    if in_left:
+        shares = {name: _rest(m) for name, m in shares.items()}
+    every = [m["estimate"] for m in shares.values()]
+    return {
+        name: f"{m['estimate']:#.3g} times"
+        if m["estimate"] > 1 and in_left
+        else percent(m["estimate"], *every, within=m)
+        for name, m in shares.items()
+    }
+
+
+def _rest(share: JSON) -> JSON:
+    """What a share leaves of a whole."""
+    ends = {"estimate": "estimate", "low": "high", "high": "low"}
+    return {k: None if share.get(of) is None else 1 - share[of] for k, of in ends.items()}
 
 
 def components(compared: JSON) -> str:
@@ -304,7 +361,6 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         without_interval=without_interval(entries, REPEATED),
         baselines=baselines,
-        said=said,
         baseline_rows=baseline_rows,
         baseline_heads=baseline_heads,
     )
