@@ -108,8 +108,8 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     left, random = (compared[k]["fvu"]["estimate"] for k in ("dictionary", "random"))
     assert left > 1
     said = re.fullmatch(
-        r"It leaves ([\d.]+) times the variance unexplained on 600 tokens, more than random directions "
-        r"that are on about as often \((\d+)%; the difference is (\d+)% \[\d+%, \d+%\]\) and .*",
+        r"It leaves ([\d.]+) times the variance unexplained on 600 tokens, more than random "
+        r"directions that are on about as often \((\d+)%; the difference is (\d+)% \[\d+%, \d+%\]\) and .*",
         sentences(compared),
     )
     numbers = [float(x) for x in said.groups()]
