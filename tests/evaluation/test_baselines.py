@@ -109,7 +109,8 @@ def test_the_sentence_says_who_is_ahead(truth, found):
     assert left > 1
     said = re.fullmatch(
         r"It leaves ([\d.]+) times the variance unexplained on 600 tokens, more than random "
-        r"directions that are on about as often \((\d+)%; the difference is (\d+)% \[\d+%, \d+%\]\) and .*",
+        r"directions that are on about as often \((\d+)%; the difference is (\d+)% "
+        r"\[\d+%, \d+%\]\) and .*",
         sentences(compared),
     )
     numbers = [float(x) for x in said.groups()]

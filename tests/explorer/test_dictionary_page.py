@@ -197,8 +197,8 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     page = client(tmp_path / "s").get(HOME).text.replace("\N{NO-BREAK SPACE}", " ")
     answer = (
         "The dictionary explains 84.0% of the variance on 8,064 tokens, more than random "
-        "directions that are on about as often (31.0%; the difference is 53.0% [52.0%, 54.0%]) and 32 "
-        "principal components (55.0%).</p>"
+        "directions that are on about as often (31.0%; the difference is 53.0% [52.0%, 54.0%]) and "
+        "32 principal components (55.0%).</p>"
     )
     assert evaluations.components({"rank": 1}) == "1 principal component"
     recovered = "random directions recover 20.0%, and 32 principal components 50.0%."

@@ -50,6 +50,13 @@ GROUPS = {
 """How the names of the measures of each group begin; what is in none comes last."""
 ABLATED = {m.name for m in measures.TABLE if any(t.startswith("a_") for t in m.terms)}
 """The measures for which the site is ablated, which may be in part of the text alone."""
+LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
+"""What the table of more than three dictionaries shows; the rest is in --json and in the report."""
+LEFT_OUT = re.compile(
+    r"explained_variance|mse|gamma_raw|norm_ratio.*|kl_.*|ce_(zero|mean|resample)"
+    r"|loss_recovered_resample|(ultra_)?rare|ordinary"
+)
+"""What no table shows: variants of what it does, and what they are made of."""
 HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
@@ -137,6 +144,19 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
     groups = {title: [n for n in distinct if n.startswith(of)] for title, of in GROUPS.items()}
     groups["Further"] = [n for n in distinct if not any(map(n.startswith, GROUPS.values()))]
     return {title: of for title, of in groups.items() if of}
+
+
+def shortened(entries: Sequence[JSON]) -> list[dict[str, Any]]:
+    """Entries without the measures that a table of so many dictionaries leaves out."""
+
+    def kept(names: Iterable[str]) -> Iterable[str]:
+        return LEADING if len(entries) > 3 else (n for n in names if not LEFT_OUT.fullmatch(n))
+
+    return [
+        {**e, "measures": {n: m[n] for n in kept(m) if n in m}}
+        for e in entries
+        for m in (e["measures"],)
+    ]
 
 
 def setting(data: JSON) -> list[str]:

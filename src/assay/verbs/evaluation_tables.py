@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,21 +14,13 @@ from assay.report import evaluations
 from assay.report.evaluations import TABLE
 from assay.verbs.parts import AnswerPart, Cell, Line, Table, written
 
-LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
-"""What the table of more than three dictionaries shows; the rest is in --json and in the report."""
-LEFT_OUT = re.compile(
-    r"explained_variance|mse|gamma_raw|norm_ratio.*|kl_.*|ce_(zero|mean|resample)"
-    r"|loss_recovered_resample|(ultra_)?rare|ordinary"
-)
-"""What no table shows: variants of what it does, and what they are made of."""
-
 SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)"}
 
 
 def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
     """Report what was found, warnings, what was measured, the tables, and what to type."""
     plain, entries = to_json(evaluation), evaluation.dictionaries
-    shown = [e | {"measures": leading(e["measures"], len(entries))} for e in entries]
+    shown = evaluations.shortened(entries)
     table = next((p for p in evaluation.written if p.name == TABLE), None)
     alarming = tuple(text for e in entries for text in e["warnings"])
     return written(
@@ -47,12 +38,6 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
         files=evaluation.written,
         next=judging(table, entries) if table is not None else (),
     )
-
-
-def leading(measures: Mapping[str, Any], dictionaries: int) -> dict[str, Any]:
-    """Leave out what the table of so many dictionaries does not show."""
-    shown = LEADING if dictionaries > 3 else [n for n in measures if not LEFT_OUT.fullmatch(n)]
-    return {name: measures[name] for name in shown if name in measures}
 
 
 def several(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
@@ -77,7 +62,7 @@ def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
 
 def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """List the measures of many dictionaries, a row for each under its number."""
-    names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
+    names = [name for name in evaluations.LEADING if any(name in e["measures"] for e in entries)]
     order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}
     numbered = [
         (str(i), e) for i, e in enumerate(sorted(entries, key=lambda e: order[e["site"]]), 1)
