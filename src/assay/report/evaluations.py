@@ -149,13 +149,11 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
 def shortened(entries: Sequence[JSON]) -> list[dict[str, Any]]:
     """Entries without the measures that a table of so many dictionaries leaves out."""
 
-    def kept(names: Iterable[str]) -> Iterable[str]:
-        return LEADING if len(entries) > 3 else (n for n in names if not LEFT_OUT.fullmatch(n))
+    def is_kept(name: str) -> bool:
+        return name in LEADING if len(entries) > 3 else not LEFT_OUT.fullmatch(name)
 
     return [
-        {**e, "measures": {n: m[n] for n in kept(m) if n in m}}
-        for e in entries
-        for m in (e["measures"],)
+        {**e, "measures": {n: m for n, m in e["measures"].items() if is_kept(n)}} for e in entries
     ]
 
 
@@ -191,30 +189,22 @@ def baselines(compared: JSON, subject: str = "It") -> str:
     if "dictionary" not in explained:
         return said("undefined", compared["tokens"])
     ahead = compared["ahead"]
-    gap = {"pca": _gap(explained["dictionary"], explained.get("pca", {}))}
-    if None not in (ahead.get("estimate"), ahead["low"]):
-        gap["random"] = 0 if ahead["low"] <= 0 <= ahead["high"] else ahead["estimate"]
-    else:
-        gap["random"] = _gap(explained["dictionary"], explained.get("random", {}))
+    lead = {name: _lead(explained["dictionary"], explained.get(name, {})) for name in names[1:]}
+    if ahead["low"] is not None:
+        lead["random"] = 0.0 if ahead["low"] <= 0 <= ahead["high"] else ahead["estimate"]
     in_left = min(m["estimate"] for m in explained.values()) < 0
-    shown = amounts(recovered)
+    shown = [amounts(known("fvu") if in_left else explained, in_left=in_left), amounts(recovered)]
     shares = [m["estimate"] for m in recovered.values()]
     alike = len(shares) > 1 and min(shares[0], max(shares[1:])) > SATURATED
-    facts = compared, subject, amounts(explained, in_left=in_left), shown, alike, gap, in_left
-    return said("baselines", *facts, components(compared))
+    return said("baselines", compared, subject, *shown, alike, lead, in_left, components(compared))
 
 
-def _gap(one: JSON, other: JSON) -> float:
+def _lead(one: JSON, other: JSON) -> float:
     """By how much a measure is above another; 0 where their intervals overlap."""
-    if not other or _within(one, other.get("low")) or _within(one, other.get("high")):
-        return 0.0
-    return 0.0 if _within(other, one.get("low")) else one["estimate"] - other["estimate"]
-
-
-def _within(measure: JSON, value: float | None) -> bool:
-    """Whether a value lies in the interval of a measure."""
-    low, high = measure.get("low"), measure.get("high")
-    return None not in (low, high, value) and low <= value <= high
+    ends: Any = ([m.get(end) for m in (one, other)] for end in ("low", "high"))
+    lows, highs = ends
+    overlap = None not in (*lows, *highs) and max(lows) <= min(highs)
+    return 0.0 if overlap or not other else float(one["estimate"] - other["estimate"])
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:
@@ -233,8 +223,11 @@ def percent(share: float, *others: float, within: JSON = MappingProxyType({})) -
     """A share in percent, to a tenth, or to as many digits as tell it from the other numbers, 0 and
     1, but to no more than the interval of `within` warrants; the sign stays on the line of its
     number."""
-    apart = [x for x in (*others, 0.0, 1.0) if x != share and not _within(within, x)]
-    most = (digits.decimals(within.get("low"), within.get("high")) or 4) - 2
+    ends: Any = within.get("low"), within.get("high")
+    low, high = ends
+    open_ends = low is None or high is None
+    apart = [x for x in (*others, 0.0, 1.0) if x != share and (open_ends or not low <= x <= high)]
+    most = (digits.decimals(low, high) or 4) - 2
 
     def at(places: int, x: float) -> str:
         return f"{100 * x:.{places}f}"
@@ -252,23 +245,15 @@ def difference(ahead: JSON) -> str:
 
 
 def amounts(shares: JSON, *, in_left: bool = False) -> dict[str, str]:
-    """Shares of a whole in percent, so that they can be told apart; `in_left`: what they leave of
-    it, as it is more than all."""
-    if in_left:
-        shares = {name: _rest(m) for name, m in shares.items()}
+    """Shares of a whole in percent, so that they can be told apart; of shares that are left, one
+    above the whole in times."""
     every = [m["estimate"] for m in shares.values()]
     return {
         name: f"{m['estimate']:#.3g} times"
-        if m["estimate"] > 1 and in_left
+        if in_left and m["estimate"] > 1
         else percent(m["estimate"], *every, within=m)
         for name, m in shares.items()
     }
-
-
-def _rest(share: JSON) -> JSON:
-    """What a share leaves of a whole."""
-    ends = {"estimate": "estimate", "low": "high", "high": "low"}
-    return {k: None if share.get(of) is None else 1 - share[of] for k, of in ends.items()}
 
 
 def components(compared: JSON) -> str:
