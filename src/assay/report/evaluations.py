@@ -287,10 +287,10 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     dictionary."""
     lines = []
     for name, each in _by_measure(entries).items():
-        some = sorted({r.on for r in each if r and r.on})
-        some = ["(nats)"] * any(r and r.unit == "nats" for r in each) + some
+        some = " or ".join(sorted({r.on for r in each if r and r.on}))
+        nats = "(nats)" * any(r and r.unit == "nats" for r in each)
         cells = (f"{r.estimate} {r.interval}".strip() if r else "" for r in each)
-        lines.append((" ".join((labels()[name], *some)), *cells))
+        lines.append((" ".join(filter(None, (labels()[name], nats, some))), *cells))
     return lines
 
 
