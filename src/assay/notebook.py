@@ -26,6 +26,7 @@ from assay.report.evaluations import (
     baseline_rows,
     baselines,
     setting,
+    shortened,
     shown_figures,
     side_by_side,
     without_interval,
@@ -153,20 +154,19 @@ def verdict(value: Any) -> Markup:
 
 
 def evaluation(value: Any) -> Markup:
-    """How each dictionary compares with its baselines, the measures of all side by side, what they
-    were measured on, with notes, and the figures."""
+    """How each dictionary compares with its baselines, the main measures of all side by side, what
+    they were measured on, with notes, and the figures."""
     entries, parts = value.dictionaries, []
     compared = [e for e in entries if e.get("compared")]
     for e in compared:
-        name = f"{e['name']}: " if len(entries) > 1 else ""
-        words = baselines(e["compared"])
-        parts += [Markup("<p>{}{}</p>").format(name, words)]
+        parts += [Markup("<p>{}</p>").format(baselines(e["compared"], e["name"]))]
         head, *heads = baseline_heads(e["compared"])
         first, *others = ([*map(minus, cells)] for cells in baseline_rows(e["compared"]))
         parts += [table((head, *heads), [[e["name"], *first[1:]], *others])]
-    lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
+    shown = shortened(entries)
+    lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(shown))
     parts += [table(("measure", *(e["name"] for e in entries)), lines)]
-    notes = dict.fromkeys((*without_interval(entries).values(), *value.notes, *setting(value.data)))
+    notes = dict.fromkeys((*without_interval(shown).values(), *value.notes, *setting(value.data)))
     figures = map(figure, shown_figures(value.figures, len(entries)))
     return Markup("").join([*parts, noted(notes), *figures])
 

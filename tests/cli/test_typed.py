@@ -92,3 +92,6 @@ def test_a_dictionary_that_names_no_site_is_exported_with_what_evaluate_will_nee
         assert ("evaluate needs one: --hint site=" in capsys.readouterr().out) == (not hints)
     assert main([*words, "--hint", "context=64.5", "--out", str(tmp_path / "out")]) == 2
     assert "context must be a whole number" in capsys.readouterr().err
+    assert main([*words, "--hint", "bos=true", "--out", str(tmp_path / "out")]) == 2
+    assert "--hint bos is yes or no; got 'true'" in capsys.readouterr().err
+    assert main([*words, "--hint", "bos=no", "--out", str(tmp_path / "out")]) == 0

@@ -22,6 +22,7 @@ from assay.dictionaries.gates import Gated, GatedShift, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import BatchTopK, GroupMax, TopK
+from assay.evaluation.file_statements import of_text
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
 PEERS = ("saelens", "dictionary_learning", "sparsify", "gemma_scope", "llama_scope")
@@ -483,8 +484,10 @@ def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architectur
               for name, layer in (("encoder", encoder), ("decoder", decoder))
               for k, v in layer.state_dict().items()}  # fmt: skip
     torch.save({inside: linear, "epoch": 3} if inside else linear, tmp_path / "mine.pt")
-    with pytest.raises(DataError, match="does not say how features are computed"):
+    with pytest.raises(DataError, match="does not say how features are computed") as refused:
         load(tmp_path / "mine.pt")
+    for hint in ("architecture", "site", "context", "bos"):
+        assert f"--hint {hint}=" in str(refused.value), "the command states all that is open"
     x = torch.randn(7, 5, generator=g)
     found = load(tmp_path / "mine.pt", architecture=architecture, k=2, site="blocks.1.hook_mlp_out")
     shift = 0 if "uncentred" in architecture else linear["decoder.bias"]
@@ -496,13 +499,16 @@ def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architectur
     assert found.sites == ("blocks.1.hook_mlp_out",)
 
 
-def test_a_state_dict_has_the_context_that_its_user_states_wherever_it_is_written(tmp_path):
+def test_a_state_dict_has_the_windows_that_its_user_states_wherever_it_is_written(tmp_path):
     W, path = torch.randn(5, 9), tmp_path / "mine.pt"
     torch.save({"W_enc": W, "b_enc": torch.zeros(9), "W_dec": W.T, "b_dec": torch.zeros(5)}, path)
-    found = load(path, architecture="relu", site="blocks.1.hook_mlp_out", context=64)
-    for name, format in (("d.safetensors", "assay"), ("folder", "saelens")):
-        write(found, tmp_path / name, format)
-        assert load(tmp_path / name).origin["config"]["context_size"] == 64
+    for bos in (True, False):
+        windows = {"context": 64, "bos": bos}
+        found = load(path, architecture="relu", site="blocks.1.hook_mlp_out", **windows)
+        for name, format in (("d.safetensors", "assay"), ("folder", "saelens")):
+            write(found, tmp_path / f"{bos}-{name}", format)
+            said = of_text(load(tmp_path / f"{bos}-{name}").origin)
+            assert said == {"context_size": 64, "prepend_bos": bos}
     with pytest.raises(DataError, match="context must be a whole number from 1 to"):
         load(path, architecture="relu", context=0)
 
@@ -515,6 +521,6 @@ def test_a_turned_state_dict_is_refused_and_what_is_still_missing_keeps_what_was
         load(path, architecture="relu", site="blocks.1.hook_mlp_out")
     torch.save(right, path)
     with pytest.raises(DataError) as missing:
-        load(path, architecture="topk", site="blocks.1.hook_mlp_out")
-    for hint in ("architecture=topk", "site=blocks.1.hook_mlp_out", "k=NUMBER"):
+        load(path, architecture="topk", site="blocks.1.hook_mlp_out", bos=False)
+    for hint in ("architecture=topk", "site=blocks.1.hook_mlp_out", "bos=no", "k=NUMBER"):
         assert f" --hint {hint} " in str(missing.value)

@@ -88,30 +88,49 @@ def test_each_baseline_has_the_numbers_of_a_plain_computation(truth, rows, found
 def test_the_sentence_says_who_is_ahead(truth, found):
     good = found(planted(truth))
     good["mean"]["explained_variance"]["estimate"] = -0.01  # it was fitted on other text
-    for words in ("It explains more of the variance than random directions do;", " it explains "):
-        assert words in sentences(good), "the mean is not among what is said"
+    assert sentences(good, "mine").startswith("mine explains "), (
+        "the mean is not among what is said"
+    )
+    both = f", more than random directions that are on about as often (.*) and {good['rank']} prin"
+    assert re.search(both, sentences(good))
     for name, explained in (("dictionary", 0.996), ("pca", 0.9996)):
-        good[name]["explained_variance"]["estimate"] = explained
-    assert (
-        f"than random directions do, but less than {good['rank']} principal components do; the "
-        "difference from random directions is "
-    ) in sentences(good)
+        good[name]["explained_variance"] = {"estimate": explained}
+    behind = f"), but less than {good['rank']} principal components (99.96%)"
+    assert behind in sentences(good)
+    for name, ends in (("dictionary", (0.99, 0.9997)), ("pca", (0.9995, 0.9997))):
+        good[name]["explained_variance"] |= dict(zip(("low", "high"), ends, strict=True))
+    alike = f"), and about as much as {good['rank']} principal components (99.96%)"
+    assert alike in sentences(good), "their intervals overlap"
     good = planted(truth)
     draw = torch.Generator().manual_seed(3)
     wrong = replace(good, W_dec=good.W_dec[:, torch.randperm(TRUE, generator=draw)])
     compared = found(wrong)
-    behind = "less of the variance than random directions do; the difference is "
-    said = sentences(compared).partition(behind)[2].replace("\N{NO-BREAK SPACE}", " ")
-    gap = (compared["dictionary"]["fvu"]["estimate"] - compared["random"]["fvu"]["estimate"]) * 100
-    assert said.startswith(f"{gap:.1f}% [")
-    left = compared["dictionary"]["fvu"]["estimate"]
+    left, random = (compared[k]["fvu"]["estimate"] for k in ("dictionary", "random"))
     assert left > 1
-    random = compared["random"]["fvu"]["estimate"]
-    assert (
-        f"tokens it leaves {left:#.3g} times the variance unexplained; a random dictionary that is "
-        f"on about as often leaves {100 * random:.1f}% unexplained, " in sentences(compared)
+    said = re.fullmatch(
+        r"It leaves ([\d.]+) times the variance unexplained on 600 tokens, more than random "
+        r"directions that are on about as often \((\d+)%; the difference is (\d+)% "
+        r"\[\d+%, \d+%\]\) and .*",
+        sentences(compared),
     )
-    assert not re.search(r"explains? \d", sentences(compared)), "one verb for all that is compared"
+    numbers = [float(x) for x in said.groups()]
+    assert numbers == pytest.approx([left, 100 * random, 100 * (left - random)], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("own", "random", "components", "little"),
+    [(1.0, 0.999, 0.9999, True), (0.99, 0.5, 0.96, True), (0.97, 0.75, 0.76, False),
+     (0.5, 0.99, 0.99, False)],
+)  # fmt: skip
+def test_loss_recovered_says_little_where_baselines_recover_it_too(own, random, components, little):
+    ahead = {"estimate": 0.1, "low": 0.09, "high": 0.11}
+    compared = {"tokens": 900, "rank": 7, "ahead": ahead}
+    for name, share in (("dictionary", own), ("random", random), ("pca", components)):
+        names = ("explained_variance", "loss_recovered_mean")
+        compared[name] = {measure: {"estimate": share} for measure in names}
+    said = sentences(compared)
+    assert ("The loss recovered says little here: it recovers" in said) == little
+    assert "random directions recover" in said and "and 7 principal components" in said
 
 
 @pytest.mark.usefixtures("believed")

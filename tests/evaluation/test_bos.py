@@ -10,7 +10,7 @@ from assay.evaluation import evaluate, file_statements, look
 from assay.evaluation.indexing import index
 from assay.subjects.folder import find
 
-TOLD = "whether a BOS came first; texts begin as the model's tokenizer has it, with $ (--no-bos)"
+TOLD = "whether windows began with a BOS in training; they do here, with $, as in the model's tok"
 TEXT = "def f(x):\n    return x + 1"
 GEMMA = {"sliding_window": 4, "head_dim": 8, "query_pre_attn_scalar": 8, "bos_token_id": 3}
 
@@ -50,7 +50,8 @@ def test_a_bos_that_the_model_lacks_is_refused_before_anything_is_read(tmp_path)
     with pytest.raises(ModelError, match=stated):
         file_statements.choose_bos(None, of_a_file(True), folder)
     for said in (None, False):
-        assert file_statements.choose_bos(said, {}, folder) == (False, [])
+        for silent in ({}, of_a_file()):  # nothing else could have been done
+            assert file_statements.choose_bos(said, silent, folder) == (False, [])
 
 
 def test_whatever_reads_a_text_for_gemma_begins_it_with_bos_and_says_so(gemma, texts, tmp_path):
@@ -60,7 +61,8 @@ def test_whatever_reads_a_text_for_gemma_begins_it_with_bos_and_says_so(gemma, t
         for bos in ({}, {"bos": True}, {"bos": False})
     )
     assert usual["bos"] and usual["measures"] == said["measures"] != without["measures"]
-    assert [sum(TOLD in note for note in e["notes"]) for e in (usual, said, without)] == [1, 0, 0]
+    told = [[note for note in e["warnings"] if TOLD in note] for e in (usual, said, without)]
+    assert [*map(len, told)] == [1, 0, 0], "what was assumed is said above the tables"
 
     looked = look(TEXT, plain(), model=gemma, features=1, root=tmp_path)
     plainly = look(TEXT, plain(), model=gemma, features=1, root=tmp_path, bos=False)

@@ -1,5 +1,6 @@
 """What is told before the result: a site or model that is not the file's."""
 
+import re
 import warnings
 from dataclasses import replace
 
@@ -10,11 +11,12 @@ from test_evaluating import SAELENS, own, plain, whole
 
 import tiny_models
 from assay.evaluation import evaluate, look
+from assay.evaluation.indexing import few_documents
 from assay.evaluation.watching import Warned
 from assay.subjects import folder as models
 
 SITE = "blocks.1.hook_resid_post"
-FIT = ("it is not sparse", "it leaves", "its file does not say its context")
+FIT = ("it is not sparse", "it leaves", "the clean loss", "its file does not say ")
 
 
 def of_the_file(found):
@@ -57,6 +59,7 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
         "text": texts,
         "root": tmp_path,
         "tokens": 100,
+        "context": 12,
         "site": given,
         "watch": heard.append,
     }
@@ -73,15 +76,67 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
 
 
 def test_without_a_listener_python_warns(model, texts, tmp_path):
+    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 100, "context": 12}
     with pytest.warns(
         UserWarning,
         match=r"dictionary 1: layers\.0 was given \(--site\), but its file says blocks\.1",
     ):
-        evaluate(plain(), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")
+        evaluate(plain(), site="layers.0", **ask)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # the file says none
-        evaluate(plain(()), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")
+        evaluate(plain(()), site="layers.0", **ask)
+
+
+def test_too_few_documents_for_an_interval_are_said_before_the_model_is_loaded(
+    model, texts, tmp_path, monkeypatch
+):
+    """With what would be enough, which then is."""
+
+    class Computed(Exception):
+        pass
+
+    def heard(folder=texts, **asked):
+        events = []
+
+        def load(*_):
+            raise Computed
+
+        with monkeypatch.context() as only:
+            only.setattr("assay.evaluation.texts.load", load)
+            with pytest.raises(Computed):
+                evaluate(
+                    plain(), model=model, text=folder, root=tmp_path, context=12, **asked,
+                    watch=events.append,
+                )  # fmt: skip
+        return [event.text for event in events]
+
+    (few,) = heard(tokens=40)
+    assert few.startswith("no interval will be possible: it needs 6 documents, and 3 are read; ")
+    enough = int(re.search(r"--tokens (\d+) is usually enough", few)[1])
+    assert heard(tokens=enough) == []
+    (ablated,) = heard(tokens=enough, ablation_tokens=40)
+    assert ablated.startswith("of what is measured under ablation, no interval will be possible")
+    enough = int(re.search(r"--ablation-tokens (\d+) is usually", ablated)[1])
+    assert heard(tokens=enough, ablation_tokens=enough) == []
+    small = tiny_models.write_texts(tmp_path / "small", 4, lambda i: 20)
+    for tokens in (300, 100_000):
+        (few,) = heard(small, tokens=tokens)
+        assert "4 are read; the text has no more of at least 12 tokens, so add files" in few
+
+
+def test_an_index_says_before_its_work_that_no_interval_will_be_possible(model, texts, tmp_path):
+    plain().save(tmp_path / "d.safetensors")
+    small = tiny_models.write_texts(tmp_path / "small", 4, lambda i: 20)
+
+    def said(folder, tokens):
+        of = str(tmp_path / "d.safetensors"), str(model), str(folder), tmp_path / "s"
+        return few_documents(*of, tokens=tokens, context=12)
+
+    assert "it needs 6 documents, and 2 are read; --tokens 144 is" in said(texts, 48)
+    assert said(texts, 144) == ""
+    for tokens in (100, 100_000):
+        assert "4 are read; the text has no more of at least 12 tokens" in said(small, tokens)
 
 
 def named(name, **trained):

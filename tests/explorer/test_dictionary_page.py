@@ -195,27 +195,30 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     losses = {"loss": 2.0, "loss_spliced": 2.25, "rise": rise}
     shelve(tmp_path / "s", "a" * 16, a, l0=31.5, **losses, compared=compared(0.53))
     page = client(tmp_path / "s").get(HOME).text.replace("\N{NO-BREAK SPACE}", " ")
-    assert (
-        "On 8,064 tokens it explains 84.0% of the variance; a random dictionary that is on "
-        "about as often explains 31.0%, 32 principal components explain 55.0%." in page
+    answer = (
+        "The dictionary explains 84.0% of the variance on 8,064 tokens, more than random "
+        "directions that are on about as often (31.0%; the difference is 53.0% [52.0%, 54.0%]) and "
+        "32 principal components (55.0%).</p>"
     )
     assert evaluations.components({"rank": 1}) == "1 principal component"
-    recovered = "random directions recover 20.0%, 32 principal components recover 50.0%."
+    recovered = "random directions recover 20.0%, and 32 principal components 50.0%."
     assert f"It recovers 95.0% of the loss that mean ablation adds; {recovered}" in page
     assert "not shown" not in page
-    answer = "random directions do; the difference is 53.0% [52.0%, 54.0%] of the variance.</p>"
     assert page.index(answer) < page.index("How good it is")
     assert "rises by 0.25 [0.21, 0.29]&nbsp;nats, measured on the first 8,064 tokens" in page
     assert "On all 744 tokens, 31.5 features are on" in page and "to 2.25" not in page
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text
-    assert "It is not shown that it explains more than random directions." in page
+    assert "not shown to be more than random directions that are on about as often" in page
     no_components = compared(-0.2)  # more features are on than there are dimensions
     del no_components["pca"]
     shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=no_components)
     worse = client(tmp_path / "s").get("/model/worse").text
     assert "They are fitted on other tokens" in worse and "principal" not in worse
-    assert "less of the variance than random directions do; the difference is 20.0" in worse
+    assert (
+        "less than random directions that are on about as often (31.0%; the difference is 20"
+        in worse
+    )
 
 
 def test_every_page_says_first_that_the_model_guesses(tmp_path):

@@ -434,9 +434,14 @@ def _complete(
     shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
-    guesses = [note for note in entry["notes"] if note.startswith(CONTEXT_UNKNOWN)]
-    warnings = [*_alarms(entry, unknown), *warnings, *guesses]
-    notes = [*([shared] if shared else []), *(n for n in entry["notes"] if n not in guesses)]
+    assumed = CONTEXT_UNKNOWN, file_statements.BOS_UNKNOWN
+    leading = [
+        note
+        for note in entry["notes"]
+        if summary.NOTHING_PREDICTED in note or note.startswith(assumed)
+    ]
+    warnings = [*_alarms(entry, unknown), *warnings, *leading]
+    notes = [*([shared] if shared else []), *(n for n in entry["notes"] if n not in leading)]
     return {
         "name": name,
         **without_shares(entry),

@@ -30,6 +30,8 @@ _PARTS = {
 }
 _MODELS = ("model_name", "lm_name", "model_id", "base_model")
 """What libraries call the model's name in their settings."""
+BOS_UNKNOWN = "its file does not say whether windows began with a BOS in training"
+"""How the note on an assumed BOS begins."""
 _LONGEST = 80
 """Characters that are shown of a name in a user's file."""
 
@@ -72,12 +74,21 @@ def choose_bos(
         ) from error
     if silent and bos:
         notes.append(
-            "its file does not say whether a BOS came first; texts begin as the model's tokenizer "
-            f"has it, {opening_in_words(folder, opening)} (--no-bos)"
+            f"{BOS_UNKNOWN}; they do here, {opening_in_words(folder, opening)}, as in the model's "
+            "tokenizer; if they did not, add --no-bos, as the FVU would be too high"
         )
-    elif silent and origin.get("format", "assay") != "assay":
-        notes.append("its file does not say whether a BOS came first; none was put there (--bos)")
+    elif silent and origin.get("format", "assay") != "assay" and _has_bos(folder):
+        notes.append(
+            f"{BOS_UNKNOWN}; they do not here; if they did, add --bos, as the FVU would be too high"
+        )
     return bos, notes
+
+
+def _has_bos(folder: ModelFolder) -> bool:
+    try:
+        return bool(folder.beginning(True))
+    except ModelError:
+        return False
 
 
 def unread(origin: Mapping[str, Any]) -> list[str]:
@@ -254,7 +265,9 @@ def _by_name(
     usual: Part = "validation" if text_part == "test" else "test"
     part = usual if requested_part == "auto" else requested_part
     if not text_part:
-        return part, f"{named}, but not which part; that it was not the test part cannot be known"
+        of = f"its file says that it was trained on {text_name}, but not on which part"
+        overlap = "on all of which" if part == "all" else f"if that included the {part} part, where"
+        return part, f"{of}; {overlap} it is evaluated, the numbers are too good: use another text"
     if part in ("all", text_part):
         raise DataError(
             f"{name} was trained on the {text_part} part of this text, as its file says; use "

@@ -29,6 +29,7 @@ from assay.evaluation import baselines, file_statements, measure, sources, summa
 from assay.evaluation.setting import ReadingSetting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import (
+    ROUND,
     IndexTextSpec,
     IndexWindows,
     choose_windows,
@@ -250,6 +251,22 @@ def index(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
     return Index(index_path)
+
+
+def few_documents(
+    dictionary: str, model: str, text: str, root: Path, tokens: int, **options: Any
+) -> str:
+    """Say before an index is made that it will have no interval, for want of documents."""
+    setting = IndexSetting().replace(tokens=tokens, **options)
+    folder, corpus = find(model), corpora.load(text)
+    source = sources.find([dictionary], Store(root))[0].fitted(folder)
+    of = _place(source, setting, folder, corpus)[0].of
+    count, enough = -(-tokens // of.context), ROUND * summary.LEAST
+    words = windows(corpus, folder, of, enough)  # no document gives more than ROUND before all do
+    documents, most = (
+        len(np.unique(of_windows)) for of_windows in (words.document[:count], words.document)
+    )
+    return summary.too_few(documents, tokens, of.context, all_read=most < summary.LEAST)
 
 
 def _otherwise_ablated(store: Store, whole: IndexSpec) -> Path | None:

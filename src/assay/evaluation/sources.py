@@ -106,7 +106,7 @@ def open_dictionary(
         root: the store in which runs are looked for; None: the one that ASSAY_ROOT names, else
             ./assay-store.
         **hints: what a file leaves open, as `assay export --hint` takes it: format, site, site_out,
-            scale, architecture, k, threshold, context.
+            scale, architecture, k, threshold, context, bos.
     Raises: DataError, one line, for what is none, cannot be read, or has two readings.
     Example:
         >>> import tempfile, torch

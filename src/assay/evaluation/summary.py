@@ -24,6 +24,11 @@ SHARE = "_recovered_"
 """In the name of each measure that is a share of what an ablation costs."""
 NOTHING_PREDICTED = "the model predicts nothing here"
 """The note on a model that guesses."""
+UNCHANGED = (
+    "no interval: it comes from how much the number changes when a part of the text is left out, "
+    "and this one does not change"
+)
+"""Why a share of features that is neither 0 nor 1 has no interval."""
 UNDEFINED = 0.01
 """Share of the draws of documents up to which a measure may be undefined in them."""
 
@@ -149,6 +154,26 @@ def guessing(loss: float, vocabulary: int) -> list[str]:
     ]
 
 
+def too_few(
+    documents: int, tokens: int, context: int, *, all_read: bool, option: str = "--tokens"
+) -> str:
+    """Say before the work that its numbers will have no interval, and what would be enough; empty
+    where there are enough documents."""
+    if documents >= LEAST:
+        return ""
+    usual = 2 * LEAST * context
+    enough = (
+        f"the text has no more of at least {context:,} tokens, so add files or use a smaller "
+        "--context"
+        if all_read or tokens >= usual
+        else f"{option} {usual} is usually enough"
+    )
+    return (
+        f"no interval will be possible: it needs {LEAST} documents, and {documents} "
+        f"{'is' if documents == 1 else 'are'} read; {enough}"
+    )
+
+
 def density(
     firings: Float[np.ndarray, "shard f"],
     tokens: Float[np.ndarray, " shard"],
@@ -190,10 +215,10 @@ def density(
             why = f"too little text: it was measured in {groups} parts, this interval needs {LEAST}"
         else:
             rarer = "no interval: with a little less text no feature so rare could be seen"
-            same = f"no interval: without any one part of these {rows:,.0f} tokens it is the same"
+            same = "" if share in (0, 1) else UNCHANGED
             why = rarer if not math.isfinite(half) else "" if np.ptp(jackknife) else same
         low, high = max(0.0, share - half), min(1.0, share + half)
-        limits = (math.nan, math.nan) if why else (low, high)
+        limits = (low, high) if np.ptp(jackknife) > 0 and not why else (math.nan, math.nan)
         entries[name] = _entry(share, *limits, n=n, t=limits, why=why)
     return entries
 

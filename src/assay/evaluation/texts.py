@@ -19,7 +19,7 @@ from assay.core.errors import AssayError, StoreError
 from assay.core.heavy import torch
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import baselines, measure, sources, text
+from assay.evaluation import baselines, measure, sources, summary, text
 from assay.evaluation.setting import (
     TOGETHER,
     CentredSiteSpec,
@@ -29,7 +29,7 @@ from assay.evaluation.setting import (
     EvaluationSiteSpec,
 )
 from assay.evaluation.text import Plan, Text
-from assay.evaluation.watching import Begun, Watch
+from assay.evaluation.watching import Begun, Warned, Watch
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained, load
@@ -79,6 +79,9 @@ def run(
     for plan in plans:
         groups.setdefault(plan.site, []).append(plan)
     texts = {site: windows(group[0], store, folder, corpus) for site, group in groups.items()}
+    for site, group in groups.items():
+        if few := _few(site, texts[site]):
+            watch(Warned(", ".join(plan.source.name for plan in group), few))
     plan_by_source = {plan.source: plan for plan in plans}
     bunches = [
         (site, [plan_by_source[source] for source in bunch])
@@ -223,6 +226,18 @@ class _Bunch:
         if self.store.built(spec) is not None:
             self.report_tokens(chosen.size * words.context)
         return _result(self.store.artefact(spec, build))
+
+
+def _few(site: EvaluationSiteSpec, words: Text) -> str:
+    """Say which numbers will have no interval, for want of documents."""
+    assert site.of is not None
+    tokens, context = site.of.tokens, words.context
+    all_read = len(words.tokens) < tokens // context
+    if few := summary.too_few(len(words.names), tokens, context, all_read=all_read):
+        return few
+    ablated = len(np.unique(words.document[words.ablated(site.ablation_tokens)]))
+    few = summary.too_few(ablated, 0, context, all_read=False, option="--ablation-tokens")
+    return f"of what is measured under ablation, {few}" if few and ablated else ""
 
 
 def _compared(site: EvaluationSiteSpec, words: Text) -> Int[np.ndarray, " w"]:

@@ -32,6 +32,8 @@ EQUAL = 1.05
 """L0s that differ by less than this factor count as equal."""
 REPEATED = 4
 """A reason that so many numbers of a page have is given once, above their table."""
+SATURATED = 0.95
+"""Where a dictionary and a baseline recover a larger share of the loss, the share says little."""
 NAMED = 4
 """So many measures are named in a sentence, of more their number."""
 TOO_FEW = re.compile(r"too few documents: (\d+), an interval needs (\d+)")
@@ -48,6 +50,13 @@ GROUPS = {
 """How the names of the measures of each group begin; what is in none comes last."""
 ABLATED = {m.name for m in measures.TABLE if any(t.startswith("a_") for t in m.terms)}
 """The measures for which the site is ablated, which may be in part of the text alone."""
+LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
+"""What the table of more than three dictionaries shows; the rest is in --json and in the report."""
+LEFT_OUT = re.compile(
+    r"explained_variance|mse|gamma_raw|norm_ratio.*|kl_.*|ce_(zero|mean|resample)"
+    r"|loss_recovered_resample|(ultra_)?rare|ordinary"
+)
+"""What no table shows: variants of what it does, and what they are made of."""
 HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
@@ -73,8 +82,7 @@ def _sentences() -> Any:
         "count": "{:,}".format,
         "several": counted,
         "digits": lambda x, n: f"{x:.{n}g}",
-        "percent": percent,
-        "times": lambda x: f"{x:#.3g} times",
+        "difference": difference,
     }
     return env.get_template("evaluation.txt").module
 
@@ -138,6 +146,17 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
     return {title: of for title, of in groups.items() if of}
 
 
+def shortened(entries: Sequence[JSON]) -> list[dict[str, Any]]:
+    """Entries without the measures that a table of so many dictionaries leaves out."""
+
+    def is_kept(name: str) -> bool:
+        return name in LEADING if len(entries) > 3 else not LEFT_OUT.fullmatch(name)
+
+    return [
+        {**e, "measures": {n: m for n, m in e["measures"].items() if is_kept(n)}} for e in entries
+    ]
+
+
 def setting(data: JSON) -> list[str]:
     """What was measured on, in sentences: model and text, positions, losses; once for all
     dictionaries that share it."""
@@ -157,19 +176,35 @@ def setting(data: JSON) -> list[str]:
     return [*sentences, without, *([said("dead")] if dead else [])]
 
 
-def baselines(compared: JSON) -> str:
-    """Whether a dictionary is any good: what it explains of the variance and recovers of the loss,
-    and what its baselines do on the same tokens, in sentences."""
+def baselines(compared: JSON, subject: str = "It") -> str:
+    """Whether a dictionary is any good, in a sentence about the variance that it explains and one
+    about the loss that it recovers, each next to what baselines do on the same tokens."""
     names = [name for name in BASELINES[:-1] if name in compared]  # the mean explains nothing
 
-    def shares(measure: str) -> dict[str, float]:
-        values = {name: compared[name].get(measure, {}).get("estimate") for name in names}
-        return {name: v for name, v in values.items() if v is not None}
+    def known(measure: str) -> dict[str, JSON]:
+        found = {name: compared[name].get(measure, {}) for name in names}
+        return {name: m for name, m in found.items() if m.get("estimate") is not None}
 
-    shown = shares("explained_variance"), shares("loss_recovered_mean")
-    if not shown[0]:
+    explained, recovered = known("explained_variance"), known("loss_recovered_mean")
+    if "dictionary" not in explained:
         return said("undefined", compared["tokens"])
-    return said("baselines", compared, *shown, components(compared))
+    ahead = compared["ahead"]
+    lead = {name: _lead(explained["dictionary"], explained.get(name, {})) for name in names[1:]}
+    if ahead["low"] is not None:
+        lead["random"] = 0.0 if ahead["low"] <= 0 <= ahead["high"] else ahead["estimate"]
+    in_left = min(m["estimate"] for m in explained.values()) < 0
+    shown = [amounts(known("fvu") if in_left else explained, in_left=in_left), amounts(recovered)]
+    shares = [m["estimate"] for m in recovered.values()]
+    alike = len(shares) > 1 and min(shares[0], max(shares[1:])) > SATURATED
+    return said("baselines", compared, subject, *shown, alike, lead, in_left, components(compared))
+
+
+def _lead(one: JSON, other: JSON) -> float:
+    """By how much a measure is above another; 0 where their intervals overlap."""
+    ends: Any = ([m.get(end) for m in (one, other)] for end in ("low", "high"))
+    lows, highs = ends
+    overlap = None not in (*lows, *highs) and max(lows) <= min(highs)
+    return 0.0 if overlap or not other else float(one["estimate"] - other["estimate"])
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:
@@ -185,13 +220,40 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
 
 
 def percent(share: float, *others: float, within: JSON = MappingProxyType({})) -> str:
-    """A share in percent, to a tenth, or to as many digits as tell it from the other numbers (0 and
-    1 by default) and the interval of `within` warrants; the sign stays on the line of its
+    """A share in percent, to a tenth, or to as many digits as tell it from the other numbers, 0 and
+    1, but to no more than the interval of `within` warrants; the sign stays on the line of its
     number."""
-    values = {share, *(others or (0.0, 1.0))}
-    most = (digits.decimals(within.get("low"), within.get("high")) or 9) - 3
-    enough = (p for p in range(1, 6) if len({f"{100 * x:.{p}f}" for x in values}) == len(values))
-    return tables.minus(f"{100 * share:.{max(1, min(next(enough, 6), most))}f}") + "%"
+    ends: Any = within.get("low"), within.get("high")
+    low, high = ends
+    open_ends = low is None or high is None
+    apart = [x for x in (*others, 0.0, 1.0) if x != share and (open_ends or not low <= x <= high)]
+    most = (digits.decimals(low, high) or 4) - 2
+
+    def at(places: int, x: float) -> str:
+        return f"{100 * x:.{places}f}"
+
+    enough = (p for p in range(1, 6) if all(at(p, x) != at(p, share) for x in apart))
+    return tables.minus(at(max(0, min(next(enough, 6), most)), share)) + "%"
+
+
+def difference(ahead: JSON) -> str:
+    """By how much a share differs from another, with its interval, in percent."""
+    sign = -1 if ahead["high"] < 0 else 1
+    low, high = sorted((sign * ahead["low"], sign * ahead["high"]))
+    of_100 = (100 * x for x in (sign * ahead["estimate"], low, high))
+    return tables.minus(re.sub(r"(\d)(?=[], ]|$)", r"\1%", " ".join(digits.estimate(*of_100))))
+
+
+def amounts(shares: JSON, *, in_left: bool = False) -> dict[str, str]:
+    """Shares of a whole in percent, so that they can be told apart; of shares that are left, one
+    above the whole in times."""
+    every = [m["estimate"] for m in shares.values()]
+    return {
+        name: f"{m['estimate']:#.3g} times"
+        if in_left and m["estimate"] > 1
+        else percent(m["estimate"], *every, within=m)
+        for name, m in shares.items()
+    }
 
 
 def components(compared: JSON) -> str:
@@ -225,10 +287,10 @@ def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     dictionary."""
     lines = []
     for name, each in _by_measure(entries).items():
-        some = sorted({r.on for r in each if r and r.on})
-        some = ["(nats)"] * any(r and r.unit == "nats" for r in each) + some
+        some = " or ".join(sorted({r.on for r in each if r and r.on}))
+        nats = "(nats)" * any(r and r.unit == "nats" for r in each)
         cells = (f"{r.estimate} {r.interval}".strip() if r else "" for r in each)
-        lines.append((" ".join((labels()[name], *some)), *cells))
+        lines.append((" ".join(filter(None, (labels()[name], nats, some))), *cells))
     return lines
 
 
@@ -304,7 +366,6 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         without_interval=without_interval(entries, REPEATED),
         baselines=baselines,
-        said=said,
         baseline_rows=baseline_rows,
         baseline_heads=baseline_heads,
     )

@@ -14,27 +14,26 @@ from assay.report import evaluations
 from assay.report.evaluations import TABLE
 from assay.verbs.parts import AnswerPart, Cell, Line, Table, written
 
-LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
-"""What the table of more than three dictionaries shows; the rest is in --json and in the report."""
-
-
 SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)"}
 
 
 def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
-    """Report what was measured, warnings, the tables, what to know of them and what to type."""
+    """Report what was found, warnings, what was measured, the tables, and what to type."""
     plain, entries = to_json(evaluation), evaluation.dictionaries
+    shown = evaluations.shortened(entries)
     table = next((p for p in evaluation.written if p.name == TABLE), None)
     alarming = tuple(text for e in entries for text in e["warnings"])
     return written(
         "evaluate",
+        found=[evaluations.baselines(e["compared"], e["name"]) for e in entries if e["compared"]],
         setting=evaluations.setting(plain),
-        tables=single(entries[0]) if len(entries) == 1 else several(entries),
+        tables=single(shown[0]) if len(shown) == 1 else several(shown),
         unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
-        baselines=against_baselines(entries),
+        baselines=against_baselines(entries[0]) if len(entries) == 1 else (),
         warnings=[note for note in evaluation.notes if note.endswith(alarming)],
         notes=[note for note in evaluation.notes if not note.endswith(alarming)],
-        without_interval=dict.fromkeys(evaluations.without_interval(entries).values()),
+        without_interval=dict.fromkeys(evaluations.without_interval(shown).values()),
+        measures=len(entries[0]["measures"]),
         cached=all(e["cached"] for e in entries),
         files=evaluation.written,
         next=judging(table, entries) if table is not None else (),
@@ -42,8 +41,7 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
 
 
 def several(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
-    """List every measure of two or three dictionaries, a column for each; of more the leading
-    ones."""
+    """List the measures of two or three dictionaries, a column for each, or of more."""
     if len(entries) > 3:
         yield from many(entries)
     else:
@@ -51,7 +49,7 @@ def several(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
 
 
 def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
-    """List every measure of one dictionary by group, a row for each."""
+    """List the measures of one dictionary by group, a row for each."""
     rows: list[tuple[Cell, ...]] = []
     for title, names in evaluations.grouped(entry["measures"]).items():
         rows.append(((title, ""), "", "", ""))
@@ -63,8 +61,8 @@ def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
 
 
 def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
-    """List the leading measures of many dictionaries, a row for each under its number."""
-    names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
+    """List the measures of many dictionaries, a row for each under its number."""
+    names = [name for name in evaluations.LEADING if any(name in e["measures"] for e in entries)]
     order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}
     numbered = [
         (str(i), e) for i, e in enumerate(sorted(entries, key=lambda e: order[e["site"]]), 1)
@@ -109,18 +107,8 @@ def judging(table: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Answe
     yield Line(f"  --claim {shlex.quote(claim)}")
 
 
-def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
-    """Say of each dictionary what it is compared with; of one also as a table."""
-    compared = [e for e in entries if e["compared"]]
-    for e in compared:
-        numbers = e["compared"]
-        if len(entries) == 1:
-            rows = evaluations.baseline_rows(numbers)
-            yield Table(evaluations.baseline_heads(numbers), rows)
-            yield ""
-        text = (
-            f"{evaluations.baselines(numbers)} {evaluations.said('doubted', e['warnings'])}".strip()
-        )
-        yield text if len(entries) == 1 else f"{e['name']}: {text}"
-    if compared:
+def against_baselines(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
+    """Show what a dictionary is compared with."""
+    if numbers := entry["compared"]:
+        yield Table(evaluations.baseline_heads(numbers), evaluations.baseline_rows(numbers))
         yield ""

@@ -59,10 +59,14 @@ def of_dictionary(
 
 
 def _hinted(text: str) -> tuple[str, str | float]:
-    """Read name=value; a number where the value is one. Raises: AssayError."""
+    """Read name=value; a number, yes or no where the value is one. Raises: AssayError."""
     name, equals, value = text.partition("=")
     if not equals or not value:
         raise AssayError(f"--hint is name=value, such as scale=12.5; got {text!r}")
+    if name == "bos":
+        if value not in ("yes", "no"):
+            raise AssayError(f"--hint bos is yes or no; got {value!r}")
+        return name, value == "yes"
     with suppress(ValueError):
         return name, int(value) if name in ("k", "context") else float(value)
     return name, value

@@ -69,7 +69,7 @@ def export(
         claims, measures, verdicts and code that judges.
     hint
         name=value: what a dictionary's file leaves open. Names are format, site, site_out,
-        architecture, scale, k, threshold and context. Repeatable.
+        architecture, scale, k, threshold, context and bos (yes or no). Repeatable.
     run
         The run to write, from 0; by default all.
     model

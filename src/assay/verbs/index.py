@@ -95,6 +95,9 @@ def make(
 ) -> Index:
     """Make the index of a dictionary in a store, or find it, with a bar for each stage."""
     network.bring(door, model, dictionary, *also)
+    whole = {"tokens": reading.tokens} | reading.given
+    if few := indexing.few_documents(dictionary, model, text, place.root, **whole):
+        door.aside(f"warning: {few}")
     with door.stages("index") as bars:
         return indexing.index(
             dictionary,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+from assay.evaluation import indexing
 from assay.verbs.index import USUAL, Reading
 from assay.verbs.parts import Aside, Line
 from assay.verbs.verb import HERE, Answer, Door, Flag, Flat, Model, Place, verb
@@ -83,7 +84,11 @@ def serve(
         done = f"is being indexed on {wanted.text}"
         done = f"{has}, and Assay adds what it lacks" if wanted.there else done
         meanwhile = f"{wanted.name} {wanted.other or done}; Ctrl-C ends the server and the indexing"
-        if not wanted.make:
+        if wanted.make:
+            at = dictionary, model, wanted.text, place.root
+            if few := indexing.few_documents(*at, **wanted.steps[-1]):
+                door.aside(f"warning: {few}")
+        else:
             meanwhile = f"{wanted.name} {has}, so no other is made" if wanted.covering else ""
     ready = opened(door, open, meanwhile)
     where = place.root, host, port, token

@@ -145,6 +145,8 @@ class Hints:
     """Inference threshold, where a BatchTopK file holds none."""
     context: int | None = None
     """Tokens in a window in training."""
+    bos: bool | None = None
+    """Whether windows began with a BOS in training."""
 
 
 @dataclass(frozen=True)
@@ -243,16 +245,18 @@ class Format:
         return reading.coder.dictionary(
             sites[0],
             sites[1] or ((UNKNOWN,) if reading.transcoder else ()),
-            _origin(self.name, source, reading, hints.context),
+            _origin(self.name, source, reading, hints),
         )
 
 
-def _origin(format: str, source: Source, reading: Reading, context: int | None) -> dict[str, Any]:
+def _origin(format: str, source: Source, reading: Reading, hints: Hints) -> dict[str, Any]:
     """Where a dictionary comes from, as plain JSON. What Assay knew of the training text when it
     wrote the file, is known again."""
     config = dict(source.config if reading.config is None else reading.config)
-    if context is not None:
-        config["context_size"] = whole(context, "context", source.file, 10**6)
+    if hints.context is not None:
+        config["context_size"] = whole(hints.context, "context", source.file, 10**6)
+    if hints.bos is not None:
+        config["prepend_bos"] = hints.bos
     ours = config.get("assay_origin")
     text = ours.get("trained_on") if isinstance(ours, Mapping) else None
     plain = json.loads(

@@ -28,6 +28,7 @@ def load(
     k: int | None = None,
     threshold: float | None = None,
     context: int | None = None,
+    bos: bool | None = None,
 ) -> Dictionary:
     """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, Gemma Scope or
     Llama Scope, one of ours, or a state dict of one's own; or a published one by its name, once
@@ -49,7 +50,7 @@ def load(
         )
     if format is not None and format not in known():
         raise DataError(f"no format {format!r}; {nearest(format, known())}")
-    hints = Hints(site, site_out, scale, architecture, k, threshold, context)
+    hints = Hints(site, site_out, scale, architecture, k, threshold, context, bos)
     try:
         return _opened(path, None if format is None else known()[format], hints)
     except OSError as error:

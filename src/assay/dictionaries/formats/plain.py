@@ -33,6 +33,13 @@ INSIDE = ("state_dict", "model_state_dict", "model", "sae", "ae", "autoencoder",
 ARCHITECTURES = {name: name for name in ("relu", "topk", "jumprelu")}
 ARCHITECTURES |= {f"{name}-uncentred": name for name in ARCHITECTURES}
 """What the user may say of it → how features are computed."""
+EXAMPLE = {
+    "architecture": "relu",
+    "site": "blocks.1.hook_resid_post",
+    "context": "128",
+    "bos": "yes",
+}
+"""All that such a file leaves open, with values for example."""
 
 
 def open_file(weight_file: Source) -> Source:
@@ -67,8 +74,9 @@ def read(source: Source, hints: Hints) -> Reading:
         )
     if hints.architecture is None:
         raise DataError(
-            f"{source.file} does not say how features are computed, and at which site: "
-            + command_for(source.file, architecture="relu", site="blocks.1.hook_resid_post")
+            f"{source.file} does not say how features are computed, at which site, how long the "
+            "windows were, and whether they began with a BOS; for example, "
+            + command_for(source.file, **EXAMPLE)
             + f"; architectures are {', '.join(ARCHITECTURES)} (uncentred: the decoder's bias is "
             "not subtracted from the input)"
         )

@@ -231,13 +231,18 @@ def one_of(value: Any, choices: Mapping[str, Any], key: str, path: Path) -> Any:
     return choices[value]
 
 
-def command_for(path: Path, **hints: str) -> str:
+def command_for(path: Path, **hints: Any) -> str:
     """Give the command that states what a file leaves open, and the keywords in Python."""
     path = path.parent if path.suffix in (".json", ".yaml") else path  # settings next to weights
-    options = " ".join(f"--hint {name}={value}" for name, value in hints.items())
+    words = {True: "yes", False: "no"}
+    options = " ".join(
+        f"--hint {name}={words[value] if isinstance(value, bool) else value}"
+        for name, value in hints.items()
+    )
     command = f"assay export {shlex.quote(str(path))} --format assay {options} --out d.safetensors"
     return (
-        f"`{command}` writes a file that says so; in Python {' and '.join(f'{n}=' for n in hints)}"
+        f"`{command}` writes a file that says so; in Python, `assay.load` takes "
+        f"{', '.join(f'{n}=' for n in hints)}"
     )
 
 
