@@ -233,7 +233,8 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
     how = "claim less, as no number of units is enough"
     if fewest is not None:
         few = (f"{fewest:,} {plural(u, fewest)}" for u, k in counts.items() if k < fewest)
-        how = f"take about {' and '.join(few)}, or claim less"
+        line = f' (seeds = "{FRESH}:{FRESH + fewest}")' * (counts.get("seed", fewest) < fewest)
+        how = f"take about {' and '.join(few)}{line}, or claim less"
     cost = "the verdict" if surely else "the verdict if all values agree"
     return [Gap(where, how, default, cost=cost)]
 
