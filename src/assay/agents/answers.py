@@ -299,9 +299,6 @@ def written(
     }
 
 
-# verdicts -----------------------------------------------------------------------------------------
-
-
 NUMBERS = ("estimate", "low", "high")
 FIELDS = (
     *("outcome", "reason", *NUMBERS, "unit", "threshold"),

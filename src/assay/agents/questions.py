@@ -216,9 +216,6 @@ def _study(top: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, An
     return written(said(top), {name: list(map(said, tables[name])) for name in tables})
 
 
-# a claim about a function -------------------------------------------------------------------------
-
-
 FILES = ("vector", "acts", "labels", "elsewhere", "around", "norms", "rates")
 """Options that name a file."""
 WORDS = (

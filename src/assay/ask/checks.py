@@ -218,9 +218,6 @@ def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
     return fitted(name, dictionaries.opened(name, study.folder, ROOT.get()), folder)
 
 
-# before a model is opened -------------------------------------------------------------------------
-
-
 ENOUGH = 20
 """With this many units of one kind an exact interval can decide."""
 FEWEST = 2

@@ -111,9 +111,6 @@ def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
     return list({side.of.name: side.of for side in sides(read(Path(experiment.origin)))}.values())
 
 
-# results about the same experiments ---------------------------------------------------------------
-
-
 def about(origin: str) -> tuple[str, ...]:
     """The experiments that the file at `origin` is about: those of a study, otherwise itself."""
     if not origin.endswith(STUDIES):

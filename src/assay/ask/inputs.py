@@ -238,9 +238,6 @@ def _with_files(table: Any, files: Mapping[str, str]) -> Any:
     return msgspec.structs.replace(table, **changes)
 
 
-# what runs read -----------------------------------------------------------------------------------
-
-
 def inputs(study: ResolvedStudy, spec: AskedSpec) -> Mapping[str, str]:
     """The hashes of the models and prompts that a run reads. Raises: ExperimentError."""
     return study.once(("inputs", spec.asked), partial(_inputs, study, json.loads(spec.asked)))

@@ -298,9 +298,6 @@ def _arms(text: Text) -> tuple[str, ...]:
     return tuple(name for name in arms if name != "main")
 
 
-# of a file, or of an experiment -------------------------------------------------------------------
-
-
 def find_gaps(path: Path, experiment: Experiment | None = None) -> StudyGaps:
     """Report what a study does not say, the defaults, and their cost; `experiment` is None for a
     study that lacks something essential. Raises: ExperimentError."""

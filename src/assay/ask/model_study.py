@@ -292,9 +292,6 @@ def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
     return {task.unit: len(task.levels)}
 
 
-# what it takes ------------------------------------------------------------------------------------
-
-
 LOADING, DRAWING = 0.3, 3e-9
 """CPU-seconds of an arm itself, whose model is open, and to draw a weight."""
 PROMPTED, PROBED = 0.65, 0.4

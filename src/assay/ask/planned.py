@@ -273,9 +273,6 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
     }
 
 
-# the tokens of the first prompts ------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Sent:
     """A prompt as a model reads it."""

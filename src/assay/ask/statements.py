@@ -335,9 +335,6 @@ def _documents(study: StudyDraft, s: Statement) -> tuple[str, ...]:
     return () if names_documents or getattr(s.entry, "over", False) else (DOCUMENT,)
 
 
-# what is refused ----------------------------------------------------------------------------------
-
-
 def _refuse_column(
     study: StudyDraft, s: Statement, column: Column, axes: Mapping[str, Axes]
 ) -> None:

@@ -617,9 +617,6 @@ def _about(calls: Calls) -> dict[str, Any]:
     }
 
 
-# what the change does to another task -------------------------------------------------------------
-
-
 MOST = 4.0
 """An effect counts as at most so many times its spread: where every prompt gives nearly the same
 number, anything else would be nothing next to it."""

@@ -261,9 +261,6 @@ def _speak() -> None:
             stream.reconfigure(errors="replace")
 
 
-# schemas ------------------------------------------------------------------------------------------
-
-
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VERBS = tuple(sorted(word for places in verbs.HEADINGS.values() for word in places))
 """The verbs of the command line."""

@@ -204,9 +204,6 @@ def blocks(share: float) -> Text:
     return Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim")
 
 
-# bars ---------------------------------------------------------------------------------------------
-
-
 class Bar(LiveLines):
     """Shows how much of something countable is done; a context manager that is called with (done,
     total)."""

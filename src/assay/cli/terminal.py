@@ -115,9 +115,6 @@ def answer(call: Call) -> int:
     return given.code
 
 
-# printing -----------------------------------------------------------------------------------------
-
-
 MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 
 CONDITIONS = ("--claim", "--estimate", "--holds")

@@ -174,9 +174,6 @@ def _widest_error(limits: Callable[[float], Bounds], edge: float) -> float:
     return max(math.exp(low), 1 / DRAWS)
 
 
-# floors and ceilings ------------------------------------------------------------------------------
-
-
 Arms = Mapping[str, "xr.Dataset"]
 
 

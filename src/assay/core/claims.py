@@ -647,9 +647,6 @@ def _check_literature(text: str, published: Literature) -> None:
         )
 
 
-# scales -------------------------------------------------------------------------------------------
-
-
 Scale = Literal["plain", "log", "log1m", "logit"]
 
 ESTIMAND = {

@@ -109,9 +109,6 @@ def _line(module: str, extra: str) -> str:
     return f"needs {module}: pip install 'interp-assay[{extra}]'"
 
 
-# names that are loaded when they are first used ---------------------------------------------------
-
-
 def lazy(
     package: str, first: str = ""
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:

@@ -100,9 +100,6 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1) -> Forecast:
     return Forecast(plan, takes, memory, source, tuple(prospects))
 
 
-# claims -------------------------------------------------------------------------------------------
-
-
 def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dataset]]:
     """The measures from which half-widths are extrapolated, and whose they are: of stored seeds
     where there are enough, else the record's."""

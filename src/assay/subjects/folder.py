@@ -465,9 +465,6 @@ def _json(path: Path) -> dict[str, Any]:
         return foreign.json_object(path)
 
 
-# as transformers cuts texts -----------------------------------------------------------------------
-
-
 COMPARED = 1000
 """Texts, at most, that are compared."""
 

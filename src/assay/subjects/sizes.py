@@ -158,9 +158,6 @@ def told_of_a_model() -> Iterator[None]:
         raise ModelError(str(error)) from error
 
 
-# architectures without a file ---------------------------------------------------------------------
-
-
 SIZES = {
     "layers": "num_hidden_layers",
     "d": "hidden_size",

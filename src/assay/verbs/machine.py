@@ -82,9 +82,6 @@ def device_here(name: str) -> str:
     return name
 
 
-# other machines -----------------------------------------------------------------------------------
-
-
 SIZE = re.compile(r"(\d{1,9})([KMGT])")
 """An amount of memory, such as 16G."""
 

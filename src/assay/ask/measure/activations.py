@@ -410,9 +410,6 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(numbers, sites=sites)
 
 
-# of all rows at once ------------------------------------------------------------------------------
-
-
 READ = 2**28
 """Activations of all sites that are in memory at once if nothing is edited."""
 KEPT = 64

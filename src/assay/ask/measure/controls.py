@@ -107,9 +107,6 @@ def of_probe(
     return chosen(table.name, (*base, *others, *changes), table.controls)
 
 
-# of models as they are ----------------------------------------------------------------------------
-
-
 def of_model(
     reads: Sequence[Read], prompts: PromptSet, *, untrained: bool, changed: bool
 ) -> list[Control]:

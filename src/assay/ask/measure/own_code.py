@@ -157,9 +157,6 @@ def changed(
     return output.to(x)
 
 
-# before any model is opened -----------------------------------------------------------------------
-
-
 def tried(p: Prompt, sites: Sequence[Site], temperature: float = 0.0) -> PassOutput:
     """Random numbers instead of activations; instead of what the model would write, the text of the
     prompt."""

@@ -603,9 +603,6 @@ def every_point(table: Probe) -> list[Probe]:
     return [*map(probe_parts.placed, interventions.at_points(table))]
 
 
-# tokens at their positions ------------------------------------------------------------------------
-
-
 FROM_EACH_END = 32
 """Number of tokens that are placed, counted from the first and again from the last."""
 NUMBERS = 2**26

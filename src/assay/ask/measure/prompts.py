@@ -622,9 +622,6 @@ def filled(row: PromptRow, template: str) -> PromptRow:
     return replace(row, text=text + template[last:], spans=spans, repeated=repeated)
 
 
-# files --------------------------------------------------------------------------------------------
-
-
 LARGEST = 2**25
 """Maximum bytes of a file of prompts."""
 KINDS = (".jsonl", ".csv", ".txt")

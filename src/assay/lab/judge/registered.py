@@ -276,9 +276,6 @@ def read_looks(store: Store, experiment: str, preset: Preset) -> list[dict[str, 
     return journal.read(looks_path(store, experiment, preset), journal.TAKEN)
 
 
-# what is frozen -----------------------------------------------------------------------------------
-
-
 def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
     """Write all that is frozen as plain values. Raises: ExperimentError for pilot seeds, and where
     nothing is claimed; AssayError where a model or a text that runs read is not here."""

@@ -399,9 +399,6 @@ def spanned(sessions: Iterable[tuple[float, float]]) -> float:
     return seconds
 
 
-# what runs cost -----------------------------------------------------------------------------------
-
-
 LARGER = 4.0
 """By which factor fields may be larger than known ones, taken together, for times to be known: the
 middle between no effect and one in proportion is then off by at most 2."""

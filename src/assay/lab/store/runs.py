@@ -244,9 +244,6 @@ def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> 
     return data
 
 
-# tensors ------------------------------------------------------------------------------------------
-
-
 _META, _HISTORY, _STEPS = "assay", "history/", "steps/"
 
 

@@ -147,9 +147,6 @@ def known() -> Mapping[str, Architecture]:
     )
 
 
-# places ------------------------------------------------------------------------------------------
-
-
 class Handle(Protocol):
     """What a hook is taken away by."""
 
