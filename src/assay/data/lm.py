@@ -44,9 +44,9 @@ numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LmSpec(Spec):
-    """A small language model and how it is trained; the seed draws its start, and the order of its
-    text."""
+class ModelSpec(Spec):
+    """The size of a small language model, and the text that it is trained on; the seed draws its
+    start, and the order of its text."""
 
     layers: Annotated[int, Ge(1)] = 1
     """Blocks."""
@@ -56,14 +56,6 @@ class LmSpec(Spec):
     """Attention heads in a block."""
     m: Annotated[int, Ge(1)] = 256
     """Neurons in a block's MLP."""
-    norm: Literal["layer", "rms"] = "layer"
-    """LayerNorm, with biases everywhere as in GPT-2; or RMSNorm, with none as in Llama."""
-    positions: Literal["learned", "rotary"] = "learned"
-    """Added to the stream and learned, or turning queries and keys."""
-    activation: Literal["gelu", "gelu_new", "relu", "silu"] = "gelu"
-    """The MLP's non-linearity."""
-    gated: bool = False
-    """Whether the MLP's neurons are multiplied by a second projection."""
     tied: bool = False
     """Whether the unembedding is the embedding."""
     context: Annotated[int, Ge(2)] = 64
@@ -79,6 +71,28 @@ class LmSpec(Spec):
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 64
     """Windows a step."""
+
+    def check(self) -> None:
+        """Raise SpecError where heads do not divide the width."""
+        if self.d % self.heads:
+            raise SpecError(
+                f"{type(self).__name__}.d must be a multiple of heads, got d={self.d} and "
+                f"heads={self.heads}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmSpec(ModelSpec):
+    """A small language model of any family that can be trained, and how it is trained."""
+
+    norm: Literal["layer", "rms"] = "layer"
+    """LayerNorm, with biases everywhere as in GPT-2; or RMSNorm, with none as in Llama."""
+    positions: Literal["learned", "rotary"] = "learned"
+    """Added to the stream and learned, or turning queries and keys."""
+    activation: Literal["gelu", "gelu_new", "relu", "silu"] = "gelu"
+    """The MLP's non-linearity."""
+    gated: bool = False
+    """Whether the MLP's neurons are multiplied by a second projection."""
     warm: Annotated[int, Ge(0)] = 50
     """Steps of warm-up; the rate falls linearly to 0 over the last four fifths."""
     lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
@@ -92,15 +106,11 @@ class LmSpec(Spec):
     def check(self) -> None:
         """Raise SpecError where heads do not divide the width, or rotary positions cannot turn
         coordinates in pairs."""
-        name = type(self).__name__
-        if self.d % self.heads:
-            raise SpecError(
-                f"{name}.d must be a multiple of heads, got d={self.d} and heads={self.heads}"
-            )
+        super().check()
         if self.positions == "rotary" and self.d // self.heads % 2:
             raise SpecError(
-                f"{name}: rotary positions need heads of even width, got d={self.d} and "
-                f"heads={self.heads}"
+                f"{type(self).__name__}: rotary positions need heads of even width, got d={self.d} "
+                f"and heads={self.heads}"
             )
 
 

@@ -7,61 +7,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Gt
 
 from assay.core.bench import Bench
-from assay.core.errors import SpecError
 from assay.core.runs import Runs
-from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.checkpoint import Alone
-from assay.data.lm import LmSpec, fourfold, shape_of, train_lms
+from assay.data.lm import LmSpec, ModelSpec, fourfold, shape_of, train_lms
 from assay.data.lm_text import batches, tokens_of, words
 from assay.data.names import text_in_words
 from assay.subjects.decoder import write
 
 
 @dataclass(frozen=True, kw_only=True)
-class TinySpec(Spec):
-    """A GPT-2 of a block or two, and how it is trained; the seed draws its start, and the order of
-    its text."""
+class TinySpec(ModelSpec):
+    """A GPT-2 of a block or two, and how it is trained."""
 
-    layers: Annotated[int, Ge(1)] = 1
-    """Blocks."""
-    d: Annotated[int, Ge(1)] = 64
-    """Width of the residual stream."""
-    heads: Annotated[int, Ge(1)] = 4
-    """Attention heads in a block."""
-    m: Annotated[int, Ge(1)] = 256
-    """Neurons in a block's MLP."""
     activation: Literal["gelu", "relu"] = "gelu"
     """The MLP's non-linearity."""
-    tied: bool = False
-    """Whether the unembedding is the embedding."""
-    context: Annotated[int, Ge(2)] = 64
-    """Tokens in a window, and the most it can read."""
-    vocab: Annotated[int, Ge(257)] = 512
-    """Tokens of its byte-level BPE, learned on the training part of the corpus."""
-    corpus: str = corpora.STDLIB
-    """The text: "stdlib", "docs" or a folder of text files; the model is trained on its training
-    part."""
-    repeats: Annotated[float, Ge(0), Le(1)] = 0.0
-    """Share of training windows that are replaced by random tokens, their first half twice, which
-    teach a model to copy."""
-    steps: Annotated[int, Ge(1)] = 1000
-    """Training steps."""
-    batch: Annotated[int, Ge(1)] = 64
-    """Windows a step."""
     lr: Annotated[float, Gt(0)] = 3e-3
     """Adam's learning rate at its top: 50 steps of warm-up, then linearly to 0 over the last four
     fifths."""
-
-    def check(self) -> None:
-        """Raise SpecError where heads do not divide the width."""
-        if self.d % self.heads:
-            raise SpecError(
-                f"TinySpec.d must be a multiple of heads, got d={self.d} and heads={self.heads}"
-            )
 
     @property
     def in_words(self) -> str:
@@ -85,19 +51,16 @@ def tiny(spec: TinySpec, bench: Bench) -> Path:
     which an evaluation was due, every 4× of compute."""
     text = corpora.load(spec.corpus)
     read = words(text, spec.vocab, spec.context, bench)
-    hashed_spec = spec.replace(
-        corpus=text.fingerprint
-    )  # the same text is the same model, whatever its path
+    # the same text is the same model, whatever its path
+    hashed_spec = spec.replace(corpus=text.fingerprint)
     return bench.artefact(hashed_spec, lambda path: _train(spec, read, path, bench))
 
 
 def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
     tokens, vocab = tokens_of(words)
     runs = Runs([spec.lm()])
-    shape, draw = (
-        shape_of(runs.specs[0], vocab),
-        batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats),
-    )
+    shape = shape_of(runs.specs[0], vocab)
+    draw = batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats)
     checkpoint = Alone(bench, path)
     looks = fourfold(spec.steps)
     trained = train_lms(runs, shape, draw, checkpoint, evaluate_at=looks)
