@@ -370,7 +370,6 @@ def ask(study: ResolvedStudy, m: int, model: Model) -> None:
 
 
 def _add_changed(study: ResolvedStudy, name: str, table: Intervention, whole: Task) -> None:
-    """Add the arm of an intervention, and its controls."""
     text, tables = study.text, study.text.study
     study.parts.append(Part(name, whole))
     stated_controls = {arm.removeprefix(f"{name}/") for arm, _ in measures_named(tables)}

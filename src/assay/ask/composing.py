@@ -135,7 +135,6 @@ _LISTS = ("control", "planted", "violations")
 def _experiment(
     study: StudyDraft, claims: Iterable[Claim], estimates: Iterable[Estimate]
 ) -> Experiment:
-    """Make the experiment, with these claims and estimates."""
     all_seeds = max(1, len(study.seeds))
     usual = min((s.of.seeds_per_group for s in study.sides), default=all_seeds)
     together = study.text.study.together or usual

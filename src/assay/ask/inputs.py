@@ -214,7 +214,6 @@ FIELDS = ("feature", "clamp", "dictionary", "jaccard", "reconstruct", "l0", "fvu
 
 
 def _named(tables: Any) -> set[str]:
-    """The dictionaries that tables name."""
     names: set[str] = set()
     for table in tables:
         for field in FIELDS:

@@ -229,7 +229,6 @@ def computed(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_
 
 
 def _plain(read: Condition, main_arm: str, claim_entry: ClaimEntry) -> tuple[_Value, Statistic]:
-    """Value and statistic of a condition without a sweep."""
     parsed = read.parsed
     marked = "value" not in parsed.terms
     sums = any(c.name in QUANTITIES for c in parsed.columns)

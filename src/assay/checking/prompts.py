@@ -110,7 +110,6 @@ class Given:
 
     @cached_property
     def _texts(self) -> list[Any] | None:
-        """The column of texts, if rows have one."""
         return next((x for n, x in self.columns.items() if n in ("text", PROMPT)), None)
 
     @cached_property

@@ -63,7 +63,6 @@ class Help(DefaultFormatter):
     whole: ClassVar[bool] = False
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
-        """Print a panel."""
         if panel.title == MORE.name and not self.whole:
             console.print(f"    {counted(len(panel.entries), 'more option')}: --help-all")
         else:

@@ -96,7 +96,6 @@ class Display(LiveLines):
         self.spoken = self.started
 
     def __call__(self, event: Event) -> None:
-        """Take one event of the lab."""
         line = self.note(event)
         if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said)):
             self.say(line)

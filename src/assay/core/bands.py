@@ -131,7 +131,6 @@ class OfMeans:
     parts: tuple[OverLevels, ...]
 
     def __call__(self, m: Means) -> Float[np.ndarray, " draw"]:
-        """Give the statistic of these means."""
         values: dict[str, Any] = {part.text: part.value(m) for part in self.parts}
         return np.asarray(self.outer({**m, **values}.__getitem__))
 

@@ -31,7 +31,6 @@ class Shown:
     """A value that looks like something in a notebook."""
 
     def _repr_html_(self) -> str:
-        """Draw it as HTML."""
         return str(_drawing[0]().html(self))
 
     def chart(self, number: int = 0) -> Any:

@@ -40,7 +40,6 @@ class Argument:
     """Where the option has another name: --set of `sets`."""
 
     def __str__(self) -> str:
-        """Write it as it is typed."""
         values = [self.value] if isinstance(self.value, str) else self.value
         option = self.option or f"--{self.name.replace('_', '-')}"
         return " ".join(filter(None, (option, *values)))
@@ -59,7 +58,6 @@ class Command:
     sets: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Write it as it is typed."""
         preset = [] if self.preset == "default" else ["--preset", self.preset]
         sets = [word for text in self.sets for word in ("--set", shlex.quote(text))]
         return " ".join(["assay run", self.experiment, *preset, *sets])

@@ -230,7 +230,6 @@ def _crossing(
     *,
     log: bool,
 ) -> Crossing:
-    """Where a curve has a value."""
     places = np.log(swept) if log else np.asarray(swept, dtype=float)
     back: Callable[[float], float] = math.exp if log else float
 

@@ -182,7 +182,6 @@ def _resumed(
 def _saved(
     groups: Sequence[Group], books: Sequence[_Book], step: int, steps: int
 ) -> dict[str, torch.Tensor]:
-    """What is needed to go on from a step, of all groups."""
     parts = {
         f"{i}.state.{k}": g.state[k]
         for i, g in enumerate(groups)

@@ -103,7 +103,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 @functools.cache
 def _defaults(written: type[Written]) -> dict[str, Any]:
-    """What each field is by default."""
     every = msgspec.structs.fields(written)  # which reads the annotations of the class every time
     return {
         f.name: f.default_factory() if callable(f.default_factory) else f.default for f in every

@@ -65,7 +65,6 @@ class _Roles:
 
     @property
     def named(self) -> Names:
-        """All arms that are named."""
         return (*self.controls, *self.planted, *self.allowed, *self.unlearned, *self.violations)
 
     @property
@@ -96,7 +95,6 @@ class _Question:
 
     @property
     def columns(self) -> list[str]:
-        """The columns of numbers that it reads."""
         return list(dict.fromkeys(c.name for c in self.parsed.columns))
 
     @property
@@ -106,7 +104,6 @@ class _Question:
 
     @property
     def others(self) -> Names:
-        """The other arms of the table."""
         return tuple(arm for arm in self.known if arm not in self.compared)
 
     @property

@@ -129,6 +129,5 @@ def _of_lens(kind: str, site: Site, folder: ModelFolder, asked: Mapping[str, Any
 
 
 def _biased(folder: ModelFolder) -> bool:
-    """Whether values have a bias."""
     ends = ("v_proj.bias", "c_attn.bias", "query_key_value.bias", "qkv_proj.bias")
     return any(name.endswith(ends) for name in folder.shapes())

@@ -71,7 +71,6 @@ class GatedShift:
         return {"b_mag": torch.zeros(runs, f)}
 
     def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
-        """Features [run, b, f]."""
         return (z + parameters["b_mag"][:, None]).relu() * (z + b_enc[:, None] > 0)
 
 
@@ -102,7 +101,6 @@ class GatedUntied:
     def __call__(
         self, z: Float[torch.Tensor, "run b 2*f"], b_enc: Bias, parameters: Own
     ) -> ByFeature:
-        """Features [run, b, f]."""
         # As `projections` lays them: the gate's first.
         opens, amount = z.chunk(2, -1)
         return (amount + parameters["b_mag"][:, None]).relu() * (opens + b_enc[:, None] > 0)
@@ -165,5 +163,4 @@ class ScaledReLU:
         return {"r_mag": torch.zeros(runs, f)}
 
     def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
-        """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu() * parameters["r_mag"].exp()[:, None]

@@ -296,7 +296,6 @@ def _keep_documents(
     sums: Mapping[str, np.ndarray],
     names: Sequence[str],
 ) -> None:
-    """Store the sums that measures are made of, document by document."""
     arrays: dict[str, Any] = {"document": np.array(names, dtype=str)}
     arrays |= summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
 
@@ -503,7 +502,6 @@ class Shared:
 def _shared(
     store: Store, source_list: Sequence[Source], setting: Setting, on: _Material
 ) -> dict[str, Shared]:
-    """Give each dictionary the setting by which it is measured."""
     if len(source_list) < 2:
         return {s.name: Shared(setting) for s in source_list}
     windows = {

@@ -158,7 +158,6 @@ class _Bunch:
         return measure.place(self.path, reads, writes, *fixed, self.device, self.centred)
 
     def dictionary(self, j: int) -> Dictionary:
-        """A dictionary on the device."""
         if j not in self.moved:
             self.moved[j] = self.plans[j].source.dictionary.to(self.device)
         return self.moved[j]

@@ -147,7 +147,6 @@ def _same(old: np.ndarray, new: np.ndarray) -> int:
 
 
 def _short(s: Statement) -> dict[str, Any] | None:
-    """Outcome and numbers of a statement."""
     keys = ("outcome", "estimate", "low", "high", "value")
     return None if s is None else {k: v for k, v in s.to_json().items() if k in keys}
 

@@ -706,7 +706,6 @@ def _checked(
 
 
 def _place(model: Pretrained, site: Site) -> tuple[torch.nn.Module, Place]:
-    """The module a site hangs on, and how."""
     base, architecture = model.model.base_model, model.folder.architecture
     if site.layer is not None:
         place = model.places[site.kind]

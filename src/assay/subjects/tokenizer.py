@@ -280,7 +280,6 @@ def _cleaning(config: Mapping[str, Any], inner: Any) -> Callable[[str], str] | N
 
 
 def _cleaned(text: str) -> str:
-    """Text as transformers cleans it up."""
     from transformers import PreTrainedTokenizerFast
 
     cleaned: str = PreTrainedTokenizerFast.clean_up_tokenization(None, text)  # type: ignore[arg-type]

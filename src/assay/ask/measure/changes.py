@@ -261,7 +261,6 @@ class Editing:
         return self._first[0]._of(seed, {})
 
     def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
-        """The edits of every prompt at a point of the sweep."""
         table = self.at(point)
         if table.top is not None:
             return [each._of(seed, point)[0] for each in self._apart(table)]

@@ -277,7 +277,6 @@ class Learning:
 
 
 def _padded(x: Float[torch.Tensor, "... d"], width: int) -> Float[torch.Tensor, "... width"]:
-    """Columns padded with zeros."""
     return torch.nn.functional.pad(x, (0, width - x.shape[-1]))
 
 

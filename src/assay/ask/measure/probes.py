@@ -60,7 +60,6 @@ def axes(task: ProbeTask) -> dict[str, Axes]:
 
 
 def _units(task: ProbeTask) -> dict[str, str]:
-    """The measures of an arm, each with its unit."""
     names = ["accuracy", "balanced_accuracy", "auroc", "f1"]
     if not task.classes:
         names = ["error", "variance", "mae", "rmse"]

@@ -750,7 +750,6 @@ def _skip(line: str, index: int) -> int:
 
 
 def _expect(line: str, index: int, sign: str, why: str) -> int:
-    """The position after an expected sign."""
     index = _skip(line, index)
     if line[index : index + 1] != sign:
         raise json.JSONDecodeError(why, line, index)

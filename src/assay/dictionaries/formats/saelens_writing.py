@@ -74,7 +74,6 @@ def _of_its_text(origin: Mapping[str, Any]) -> dict[str, Any]:
 def _saelens(
     dictionary: Dictionary, model: str | None
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors and settings of one run."""
     read = inference(dictionary.nonlinearity)
     kind = _kind(dictionary, read)
     coder = _folded(dictionary, "transcoder" in kind)

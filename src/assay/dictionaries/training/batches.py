@@ -33,7 +33,6 @@ class Batches:
     """Whether a batch can be drawn again, as a resumed training has to."""
 
     def __call__(self, step: int) -> Float[torch.Tensor, "b d"]:
-        """The rows of a step, normalised."""
         return (self.raw(step) - self.mean) * self.scale
 
 

@@ -211,7 +211,6 @@ class _Links:
         return self._opened(self.view.state(sort=column, way=way, page=None))
 
     def without(self, bound: Condition) -> str:
-        """Drop a condition."""
         others = [c for c in self.view.where if c != bound]
         return self._opened(self.view.state(where=others, page=None))
 
@@ -222,11 +221,9 @@ class _Links:
         return query_args.link(self.path, self.view.state(**changes)) + "#features"
 
     def page(self, number: int) -> str:
-        """Turn to a page of the table."""
         return self._opened(self.view.state(page=number))
 
     def all(self) -> str:
-        """Drop every condition."""
         return self._opened(self.view.state(where=[], page=None))
 
     def _opened(self, state: list[tuple[str, Any]]) -> str:

@@ -83,7 +83,6 @@ class _Tables:
         return connection
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
-        """This thread's own cursor."""
         if not hasattr(self._local, "cursor"):
             with self._lock:  # two threads must not make the connection twice
                 self._local.cursor = self._connection.cursor()
@@ -121,7 +120,6 @@ class _Tables:
 
     @cached_property
     def windows(self) -> Int[np.ndarray, "window s"]:
-        """The text."""
         try:
             tokens: np.ndarray = np.load(self.folder / "windows.npy")
         except (OSError, ValueError, EOFError) as error:
@@ -135,7 +133,6 @@ class _Tables:
         return tokens
 
     def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]:
-        """The text of token ids."""
         return {i: self.vocabulary[i] if 0 <= i < len(self.vocabulary) else "\ufffd" for i in ids}
 
     @cached_property

@@ -111,7 +111,6 @@ class Slurm:
                 discard(self._folder)
 
     def _submit(self, queue: Sequence[_Queued]) -> None:
-        """Submit groups, as arrays."""
         import submitit
 
         parameters = dict(self._parameters)

@@ -218,7 +218,6 @@ class _Worker:
         return self._process.poll() is None and self._threads[0].is_alive()
 
     def start(self, task: Task) -> None:
-        """Hand the worker this task."""
         self.task = task
         try:
             self._streams[0].write(task.to_json() + "\n")

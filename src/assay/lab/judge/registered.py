@@ -394,7 +394,6 @@ def _arm(
 
 
 def _arm_hashes(experiment: Experiment, preset: Preset, frozen: Registration) -> dict[str, str]:
-    """The hash of every arm, with its frozen code."""
     code = {name: arm.get("code") for name, arm in frozen.content["arms"].items()}
     return {n: _arm(experiment, preset, n, code.get(n))["hash"] for n in experiment.arms}
 

@@ -134,7 +134,6 @@ class Journal:
                 self._take(look)
 
     def _take(self, look: dict[str, Any]) -> str:
-        """Take in a line, and give its hash."""
         if LOST not in look:
             self.looks.append(look)
         self.after[line := key(look)] = tuple(look.get(AFTER, ()))
