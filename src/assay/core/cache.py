@@ -45,20 +45,21 @@ def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) 
     """
     state = foreign.regular(path, most=most).stat()
     if state.st_size < SMALL:
-        return _read(path)
+        return digest_of(path)
     where = memory or folder() / "hashes.json"
     name = str(path.resolve())
     fingerprint = [state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns]
     hashes = _known(where)
     if name in hashes and hashes[name][:4] == fingerprint:
         return str(hashes[name][4])
-    digest = _read(path)
+    digest = digest_of(path)
     if time.time() - max(state.st_mtime, state.st_ctime) > SETTLED:
         _keep(where, (hashes if len(hashes) < MOST else {}) | {name: [*fingerprint, digest]})
     return digest
 
 
-def _read(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """64 hex digits of a file's bytes, which are read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

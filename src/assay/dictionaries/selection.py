@@ -18,23 +18,33 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.kernels.active import Codes
 
 
-def _at_least_one(kind: object, k: int) -> None:
-    if k < 1:
-        name = type(kind).__name__
-        raise DataError(f"k must be at least 1, got k={k}; {name}(32) keeps 32 features a row")
+@dataclass(frozen=True)
+class _Counted:
+    """What keeps a number of features."""
 
+    k: int
+    """Features that stay on in each row: on average in `BatchTopK`, one of each block in
+    `GroupMax`."""
 
-def _at_most(k: int, f: int) -> dict[str, torch.Tensor]:
-    if k > f:
-        raise DataError(
-            f"k must be at most the dictionary's width {f}, got k={k}; lower k or widen the "
-            "dictionary"
-        )
-    return {}
+    def __post_init__(self):
+        if self.k < 1:
+            raise DataError(
+                f"k must be at least 1, got k={self.k}; {type(self).__name__}(32) keeps 32 "
+                "features a row"
+            )
+
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
+        """No parameters of its own."""
+        if self.k > f:
+            raise DataError(
+                f"k must be at most the dictionary's width {f}, got k={self.k}; lower k or widen "
+                "the dictionary"
+            )
+        return {}
 
 
 @dataclass(frozen=True)
-class TopK:
+class TopK(_Counted):
     """f = the k largest of max(z + b_enc, 0) in each row, the others 0; fewer than k where fewer
     are positive.
 
@@ -47,16 +57,6 @@ class TopK:
         tensor([[[3., 0., 2.]]])
     """
 
-    k: int
-    """Features that stay on in each row."""
-
-    def __post_init__(self):
-        _at_least_one(self, self.k)
-
-    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
-        """No parameters of its own."""
-        return _at_most(self.k, f)
-
     def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         # Unsorted, which is cheaper; rectified after the choice, of k numbers and not of f.
@@ -66,7 +66,7 @@ class TopK:
 
 
 @dataclass(frozen=True)
-class AbsTopK:
+class AbsTopK(_Counted):
     """f = the k entries of z + b_enc that are largest in absolute value, with their signs; so
     features may be negative.
 
@@ -79,17 +79,8 @@ class AbsTopK:
         tensor([[[ 0., -3.,  2.]]])
     """
 
-    k: int
-    """Features that stay on in each row."""
     signed: ClassVar[bool] = True
     """Features below 0 are on."""
-
-    def __post_init__(self):
-        _at_least_one(self, self.k)
-
-    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
-        """No parameters of its own."""
-        return _at_most(self.k, f)
 
     def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f], of either sign."""
@@ -99,7 +90,7 @@ class AbsTopK:
 
 
 @dataclass(frozen=True)
-class GroupMax:
+class GroupMax(_Counted):
     """f = the largest of max(z + b_enc, 0) in each of k blocks of neighbouring latents, the others
     0.
 
@@ -111,12 +102,6 @@ class GroupMax:
         >>> GroupMax(2)(z, b_enc, {})  # the larger of each pair
         tensor([[[0., 4., 1., 0.]]])
     """
-
-    k: int
-    """Number of blocks, of f/k latents each."""
-
-    def __post_init__(self):
-        _at_least_one(self, self.k)
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
@@ -135,7 +120,7 @@ class GroupMax:
 
 
 @dataclass(frozen=True)
-class BatchTopK:
+class BatchTopK(_Counted):
     """f = the k·b largest of max(z + b_enc, 0) among all b rows of a batch, the others 0: k a row
     on average.
 
@@ -152,20 +137,10 @@ class BatchTopK:
                  [0., 0.]]])
     """
 
-    k: int
-    """Features that stay on in a row, on average."""
-
-    def __post_init__(self):
-        _at_least_one(self, self.k)
-
     @property
     def inference(self) -> JumpReLU:
         """What reads the trained dictionary."""
         return JumpReLU()
-
-    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
-        """No parameters of its own."""
-        return _at_most(self.k, f)
 
     def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]; the threshold that training estimates is not used."""

@@ -237,7 +237,9 @@ def _download(
         **({"part": name.part} if name.part else {}),
         "revision": name.revision,
         "commit": commit,
-        "sha256": {file.name: file.sha256 or _sha256(work / file.name) for file in files},
+        "sha256": {
+            file.name: file.sha256 or model_cache.digest_of(work / file.name) for file in files
+        },
     }
     _write(work / "assay.json", json.dumps(note, indent=1))
     work.rename(folder)
@@ -434,8 +436,3 @@ def _text(path: Path) -> str:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,10 +15,11 @@ from typing import Any, Self, TypeVar
 
 from jaxtyping import Float
 
+from assay.core.cache import digest_of
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.formats.weights import settings, sha256, whole
+from assay.dictionaries.formats.weights import settings, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
@@ -265,7 +266,7 @@ def _origin(format: str, source: Source, reading: Reading, hints: Hints) -> dict
     return {
         "format": format,
         "file": source.file.name,
-        "sha256": sha256(source.file),
+        "sha256": digest_of(source.file),
         "architecture": reading.architecture,
         "config": {"too_long": True} if len(json.dumps(plain)) > _LONGEST else plain,
         "inferred": sorted(set(reading.inferred)),

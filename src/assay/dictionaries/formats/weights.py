@@ -3,7 +3,6 @@ taken by name: each with its dimensions, none missing, none left over, every num
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 import warnings
@@ -102,12 +101,6 @@ def yaml_mapping(path: Path, longest: int = foreign.LONGEST) -> dict[Any, Any]:
     if not isinstance(values, dict):
         raise DataError(f"{path} must be a mapping of settings, got {type(values).__name__}")
     return values
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _line(error: Exception) -> str:
