@@ -360,9 +360,6 @@ def _levels(study: Study, names: Collection[str | None]) -> Iterator[tuple[str, 
         yield slot, [*dict.fromkeys(x for t in own or swept for x in t.sweep[slot])]
 
 
-# a rehearsal -----------------------------------------------------------------------------------
-
-
 LONG = 60.0
 """CPU-seconds above which a study is rehearsed; a shorter one reaches its refusals soon anyway."""
 
@@ -377,9 +374,6 @@ def _is_rehearsed(study: ModelStudy, part: Part) -> bool:
         return False
     names = {name for m in task.models for name in models.states(m)}
     return names.isdisjoint(study.trains)
-
-
-# for what verdicts speak --------------------------------------------------------------------------
 
 
 def scope(study: ModelStudy, arms: Sequence[str]) -> str:

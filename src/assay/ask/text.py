@@ -579,9 +579,6 @@ def _in_turn(keys: tuple[str | int, ...]) -> str:
     )
 
 
-# what was frozen of a study -----------------------------------------------------------------------
-
-
 LATER = ("damage", "other-text", "places")
 """Controls that are newer than the first frozen studies."""
 ENDING = ".prereg.json"
@@ -628,9 +625,6 @@ def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
     """Whether a control is left out because its kind is newer than the freeze."""
     return frozen is not None and label.rpartition("/")[2] in LATER and label not in frozen
-
-
-# on which prompts a read is measured --------------------------------------------------------------
 
 
 S = TypeVar("S", bound=msgspec.Struct)

@@ -229,7 +229,6 @@ class Cost:
 
 
 PRESETS = ("smoke", "default")
-"""The presets that every experiment has."""
 
 
 class Shared(Protocol):

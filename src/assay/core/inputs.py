@@ -49,7 +49,6 @@ SYSTEM = (
 )
 _unnoted: ContextVar[bool] = ContextVar("unnoted", default=False)
 _open: list[Watch] = []
-"""The watches that are on."""
 
 
 class Watch:

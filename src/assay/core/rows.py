@@ -45,7 +45,6 @@ OTHER_FORMATS = frozenset(
 )
 """Ends of the names of files that hold tables in other ways."""
 EMPTY = "; if there is no number, leave the cell empty"
-"""What is advised of a cell that is none."""
 SUMMARIES = frozenset(
     (
         *("mean", "avg", "average", "median", "total", "sum", "overall", "all"),

@@ -16,7 +16,7 @@ import numpy as np
 from assay.core import foreign
 from assay.core.arrays import as_numpy
 from assay.core.display import follower, write
-from assay.core.errors import DataError, SpecError, StoreError
+from assay.core.errors import DataError, SpecError
 from assay.core.nouns import counted
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
@@ -168,7 +168,6 @@ class _Material:
     data: dict[str, Any]
     """What is reported about it."""
     key: dict[str, Any]
-    """What it is known by."""
     folder: ModelFolder
     corpus: Corpus
 
@@ -311,7 +310,7 @@ def _documents(path: Path) -> dict[str, np.ndarray]:
         with np.load(path / "documents.npz") as file:
             return dict(file)
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise _damaged(path) from error
+        raise texts.damaged(path) from error
 
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
@@ -462,11 +461,7 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(foreign.read_stored(path / "result.json")))
     except (OSError, ValueError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> StoreError:
-    return StoreError(f"{path} is damaged; delete that folder and run the same command again")
+        raise texts.damaged(path) from error
 
 
 def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from assay.dictionaries.measuring.ablation import (
 )
 from assay.dictionaries.measuring.measures import Ablation
 from assay.dictionaries.measuring.sums import (
+    NOT_FINITE,
     RECONSTRUCTED,
     of_batch,
     of_rows,
@@ -246,10 +247,7 @@ def _reconstructed(
     for dictionary, single_sums in zip(dictionaries, dictionary_sums, strict=True):
         new_sums, firings, y_hat = of_dictionary(dictionary, x, y, document, documents, centre)
         if not finite(new_sums):
-            raise DataError(
-                "the dictionary gives numbers that are not finite on this model's "
-                "activations; is the site right?"
-            )
+            raise DataError(NOT_FINITE)
         add(single_sums, new_sums | {"firings": firings})
         new = passage.acts.clone()
         new[passage.keep] = y_hat.to(new.dtype)

@@ -289,11 +289,6 @@ class Plan:
         assert self.site.of is not None
         return self.site.of
 
-    @property
-    def centred(self) -> bool:
-        """Whether activations are less their own mean over dimensions."""
-        return isinstance(self.site, CentredSiteSpec)
-
 
 def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) -> Plan:
     """What evaluating this dictionary will do.

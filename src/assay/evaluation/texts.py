@@ -248,9 +248,7 @@ def _result(path: Path) -> Compared:
     try:
         return json.loads(foreign.read_stored(path / "result.json"))  # type: ignore[no-any-return]
     except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} is damaged; delete that folder and run the same command again"
-        ) from error
+        raise damaged(path) from error
 
 
 def _load_or_measure(
@@ -264,9 +262,12 @@ def _load_or_measure(
         with np.load(path / "sums.npz") as file:
             return dict(file)
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise StoreError(
-            f"{path} is damaged; delete that folder and run the same command again"
-        ) from error
+        raise damaged(path) from error
+
+
+def damaged(path: Path) -> StoreError:
+    """The error on a folder of the store that cannot be read."""
+    return StoreError(f"{path} is damaged; delete that folder and run the same command again")
 
 
 def _or_nothing(path: Path, make: Callable[[], Any]) -> Any:

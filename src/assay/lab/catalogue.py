@@ -278,9 +278,6 @@ def _slug(text: str) -> str:
     return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"  # noqa: E501
 
 
-# the code -----------------------------------------------------------------------------------------
-
-
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("numpy", "scipy", "xarray", "torch")
 _SHOWING = ("cli", "verbs", "report", "testing")  # what only shows results
@@ -388,9 +385,6 @@ def unkept() -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
-
-
-# the pages of an experiment -----------------------------------------------------------------------
 
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

@@ -135,11 +135,9 @@ class ModelFolder:
     name: str
     """What it was asked for by: a name such as "smollm2", a path or a hub's name."""
     path: Path
-    """The folder."""
     weights: tuple[Path, ...]
     """Its safetensors files."""
     config: dict[str, Any] = field(repr=False)
-    """Its config.json."""
     about: dict[str, Any] = field(repr=False)
     """Its assay.json; empty where there is none."""
     bos: bool | None = None

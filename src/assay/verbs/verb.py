@@ -155,9 +155,6 @@ HERE, DEFAULT = Place(), Choice()
 """What verbs go by where nothing was typed."""
 
 
-# what a verb is -----------------------------------------------------------------------------------
-
-
 Result = TypeVar("Result", covariant=True)
 
 

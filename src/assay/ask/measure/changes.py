@@ -176,9 +176,6 @@ class Changes:
         return self.key, texts, self.rows, edits, self.variants
 
 
-# the edits of an intervention ---------------------------------------------------------------------
-
-
 MOST = 2**29
 """Maximum bytes of activations that are read in one pass for all points of a sweep."""
 
@@ -189,7 +186,6 @@ class Editing:
 
     model: Pretrained
     prompts: Sequence[Prompt]
-    """The measured prompts."""
     task: Task
     """Has the intervention, its control, and the change before it, which controls make as well."""
     learner: Learner
@@ -420,9 +416,6 @@ class Editing:
                 table = choosing.chosen(table, table.top, self.choice)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
-
-
-# what is added, taken out or set ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,6 @@ class Choice:
 
     learner: Learner
     tables: Sequence[Direction]
-    """All directions of the study."""
     reads: Sequence[Read]
     effects: Effects | None = None
 

@@ -91,7 +91,6 @@ class Selection:
     model: Model
     condition: str
     reads: tuple[Read, ...]
-    """The reads of the condition."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ class Replacements:
 
     model: Pretrained
     prompts: Sequence[Prompt]
-    """The measured prompts."""
     table: Intervention
     """The intervention with its sweep."""
     control: str

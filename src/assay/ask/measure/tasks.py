@@ -76,7 +76,6 @@ class Task:
     control: str = ""
     """The name of the near control."""
     directions: tuple[Direction, ...] = ()
-    """All directions of the study."""
     sources: Mapping[str, PromptSet] = field(default_factory=dict)
     """The prompts of the study, by name."""
     less: Model | None = None

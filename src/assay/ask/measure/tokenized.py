@@ -281,7 +281,6 @@ class PassOutput:
     losses: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
     """The loss of each of these under the unchanged model, if a read needs it."""
     edits: Mapping[Site, Edit] = field(default_factory=dict)
-    """The edits of the model."""
     memo: dict[Any, Any] = field(default_factory=dict, compare=False)
     """Results that several reads share."""
 

@@ -22,6 +22,10 @@ Centre: TypeAlias = 'Float[torch.Tensor, " d"]'
 PerRow: TypeAlias = 'dict[str, Float[torch.Tensor, " b"]]'
 RECONSTRUCTED = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
 """The sums that depend on the dictionary; the others depend on the activations alone."""
+NOT_FINITE = (
+    "the dictionary gives numbers that are not finite on this model's activations; is the site "
+    "right?"
+)
 
 
 def of_rows(y: Float[torch.Tensor, "b d"], centre: Centre, origin: Centre | None = None) -> PerRow:

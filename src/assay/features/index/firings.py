@@ -22,7 +22,12 @@ from jaxtyping import Bool, Float, Int
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.sums import outlier_limit, select_positions, switched_on
+from assay.dictionaries.measuring.sums import (
+    NOT_FINITE,
+    outlier_limit,
+    select_positions,
+    switched_on,
+)
 from assay.features.effects import loss_gradient, of_one_unit
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -298,10 +303,7 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
             effects.append(_effect(dictionary, feature, row + a, value, x, slope))
     feature, row, value = (torch.cat([part[i] for part in parts]) for i in range(3))
     if not bool(value.isfinite().all()):
-        raise DataError(
-            "the dictionary gives numbers that are not finite on this model's activations; is "
-            "the site right?"
-        )
+        raise DataError(NOT_FINITE)
     effect = torch.cat(effects).cpu().numpy() if gradients else None
     sums |= {"rows": float(len(x)), "error": error, "square": float(y.double().square().sum())}
     return Windows(

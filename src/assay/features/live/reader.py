@@ -14,7 +14,12 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import Passage, capture
-from assay.dictionaries.measuring.sums import outlier_limit, select_positions, switched_on
+from assay.dictionaries.measuring.sums import (
+    NOT_FINITE,
+    outlier_limit,
+    select_positions,
+    switched_on,
+)
 from assay.features.effects import of_one_unit
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -252,10 +257,7 @@ class Reader:
         position, feature = codes.nonzero(as_tuple=True)
         value = codes[position, feature].float()
         if not bool(value.isfinite().all()):
-            raise DataError(
-                "the dictionary gives numbers that are not finite on this model's "
-                "activations; is the site right?"
-            )
+            raise DataError(NOT_FINITE)
         everywhere = Firings(position.cpu().numpy(), feature.cpu().numpy(), value.cpu().numpy())
         counts = keep[0].cpu().numpy()
         assert trace.final is not None

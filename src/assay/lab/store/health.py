@@ -112,9 +112,6 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-# what is removed ---------------------------------------------------------------------------------
-
-
 def removable(store: Store, experiment: str) -> list[tuple[Path, int]]:
     """Return what `remove` would delete: folders and files with their bytes, results first. Looks
     stay, since they cannot be rebuilt.
@@ -150,9 +147,6 @@ def remove(store: Store, experiment: str, about: Collection[str] = ()) -> int:
         freed += n
     origin.forget(store, experiment)
     return freed
-
-
-# one thing after another --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,6 @@ def line(look: Line) -> bytes:
     return (canonical_json({**look, SEAL: digest(canonical_json(look))}) + "\n").encode()
 
 
-# a file of lines ----------------------------------------------------------------------------------
-
-
 class Journal:
     """A file of lines, read once; the lines are to have what is `needed`."""
 
@@ -272,9 +269,6 @@ def _look(text: bytes, needed: Mapping[str, type]) -> dict[str, Any] | None:
 
 def _gone(number: int) -> str:
     return "1 line is gone" if number == 1 else f"{number} lines are gone"
-
-
-# the journals of a store --------------------------------------------------------------------------
 
 
 def stored(store: Store, experiment: str) -> Path:

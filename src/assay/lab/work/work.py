@@ -290,9 +290,6 @@ def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
     return RunError(f"{count} of {experiment.name} crashed, arm {arms}: {first.text}")
 
 
-# which group is next ------------------------------------------------------------------------------
-
-
 _BUSY = 0.5  # seconds until a group that another process holds is tried again
 
 
@@ -407,9 +404,6 @@ class Schedule:
         if name in self._open:
             self._open.discard(name)
             self._left -= self.cost(name)
-
-
-# runs of other studies ----------------------------------------------------------------------------
 
 
 def take(store: Store, experiment: Experiment, plan: Plan) -> Mapping[str, int]:
