@@ -109,9 +109,9 @@ def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
     within = lowest <= i.low and i.high <= highest
     if isinstance(claim.statistic, OfMeans) or i.bounds or within or not math.isfinite(lowest):
         return ""
-    alone = interval_of_table(claim, data, level, draws=1)
-    every = [(claim.units, alone)] if len(claim.units) == 1 else []
-    every += by_groups(claim.groups, claim.units, claim.statistic, data, level)
+    every = [*by_groups(claim.groups, claim.units, claim.statistic, data, level)]
+    if len(claim.units) == 1:
+        every.insert(0, (claim.units, interval_of_table(claim, data, level, draws=1)))
     for side, sign, most in (("low", -1, -lowest), ("high", 1, highest)):
         ends = [sign * (getattr(x, side) - x.estimate) for _, x in every]
         if not ends or sign * getattr(i, side) <= most:
