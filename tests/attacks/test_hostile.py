@@ -142,7 +142,8 @@ def wrong(code, err, codes=(0, 2, 3)):
     """What no answer may look like; empty where all is well."""
     if code not in codes or "Traceback" in err:
         return f"exit code {code}: {err[-300:]}"
-    if code == 2 and err.strip().count("\n"):
+    # what was assumed is said before the work, so before what stops it
+    if code == 2 and sum(not x.startswith("warning: ") for x in err.strip().splitlines()) > 1:
         return f"more than a line: {err[-300:]}"
     return "a terminal's code" if "\x1b" in err else ""
 

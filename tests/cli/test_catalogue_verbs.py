@@ -60,7 +60,6 @@ def ran(capsys, *words):
         (("run", "catalog"), "no experiment is called 'catalog'; assay list shows them all"),
         (("verifies",), '"verifies". Did you mean "verify"? Type: assay verify'),
         (("frobnicate",), '"frobnicate"; assay --help lists all'),
-        (("--root", "store", "verify", "early"), "write: assay verify early --root store"),
         (("verify", "early", "--rerun", "--record"), "--rerun stores nothing"),
         (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (

@@ -25,6 +25,16 @@ def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callabl
     return ready
 
 
+def _meanwhile(wanted: Any) -> str:
+    """Say what is done about the index of a dictionary while pages are answered."""
+    has = f"has an index of {wanted.covering:,} tokens" if wanted.covering else "has an index"
+    if not wanted.make:
+        return f"{wanted.name} {has}, so no other is made" if wanted.covering else ""
+    done = f"is being indexed on {wanted.text}"
+    done = f"{has}, and Assay adds what it lacks" if wanted.there else done
+    return f"{wanted.name} {wanted.other or done}; Ctrl-C ends the server and the indexing"
+
+
 def served() -> Any:
     """Give the type of what `serve` answers."""
     from assay.explorer.serving import Served
@@ -80,16 +90,10 @@ def serve(
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
-        has = f"has an index of {wanted.covering:,} tokens" if wanted.covering else "has an index"
-        done = f"is being indexed on {wanted.text}"
-        done = f"{has}, and Assay adds what it lacks" if wanted.there else done
-        meanwhile = f"{wanted.name} {wanted.other or done}; Ctrl-C ends the server and the indexing"
-        if wanted.make:
-            at = dictionary, model, wanted.text, place.root
-            if few := indexing.few_documents(*at, **wanted.steps[-1]):
-                door.aside(f"warning: {few}")
-        else:
-            meanwhile = f"{wanted.name} {has}, so no other is made" if wanted.covering else ""
+        meanwhile = _meanwhile(wanted)
+        at = dictionary, model, wanted.text, place.root
+        if wanted.make and (few := indexing.few_documents(*at, **wanted.steps[-1])):
+            door.aside(f"warning: {few}")
     ready = opened(door, open, meanwhile)
     where = place.root, host, port, token
     stages = door.stages("index")
