@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.ask.measure import controls
+from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
@@ -98,9 +99,10 @@ def priced(questions: ModelStudy, asking: Asking | None, judged: Judged, arms: A
     many rows they take where some are only learned from."""
     part, price = questions.by_label.get(judged.claim.of), judged.price
     task = part.task if part else None
-    if not price or not price.more or not isinstance(task, Task) or price.factor != task.unit:
+    measured = isinstance(task, Task | ProbeTask)
+    if not price or not price.more or not measured or price.factor != task.unit:
         return judged
-    if judged.reason == STRADDLES:
+    if judged.reason == STRADDLES and isinstance(task, Task):
         for split in splits(questions, asking, judged, arms):
             if split.carries and split.advice:
                 none = f"more {plural(task.unit, 2)} do not help, because the mean describes no"
