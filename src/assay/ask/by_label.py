@@ -99,8 +99,9 @@ def priced(questions: ModelStudy, asking: Asking | None, judged: Judged, arms: A
     many rows they take where some are only learned from."""
     part, price = questions.by_label.get(judged.claim.of), judged.price
     task = part.task if part else None
-    measured = isinstance(task, Task | ProbeTask)
-    if not price or not price.more or not measured or price.factor != task.unit:
+    if not isinstance(task, Task | ProbeTask):
+        return judged
+    if not price or not price.more or price.factor != task.unit:
         return judged
     if judged.reason == STRADDLES and isinstance(task, Task):
         for split in splits(questions, asking, judged, arms):
