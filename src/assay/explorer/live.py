@@ -200,6 +200,10 @@ class Loaded:
     writings: Writings = field(default_factory=Writings, repr=False)
     _answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False)
 
+    def answered(self, question: Hashable) -> bool:
+        """Whether a question's answer is kept."""
+        return question in self._answers
+
     def ask(self, question: Hashable, answer: Callable[[Reader], T]) -> T:
         """Answer a question in this model's turn, or as it was answered before. Raises: Problem for
         a text that cannot be read."""
