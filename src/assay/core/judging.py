@@ -693,10 +693,9 @@ def _also_perfect(claim: Claim, method: _Arm, controls: ByArm, passing: Sequence
     """Say that controls are perfect in each unit, as the method is; "" where none is."""
     best, x = claim.bounds or claim.natural or (), method.interval.estimate
     alike = [n for n in passing if n in controls and controls[n][1].estimate == x]
-    if not alike or x not in best:
-        return ""
-    others = f"{len(alike)} controls" if alike[1:] else alike[0]
-    return f"{claim.of} and {others} have {x:g}, the best there is: ask something harder"
+    others = f"{len(alike)} controls" if alike[1:] else "".join(alike)
+    perfect = f"{claim.of} and {others} have {x:g}, the best there is: ask something harder"
+    return perfect if alike and x in best else ""
 
 
 def _is_null(claim: Claim, asked: ByArm) -> bool:

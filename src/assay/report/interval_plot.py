@@ -50,8 +50,7 @@ edge of the plot, and not drawn."""
 CLASSES = {"near": "control near", "control": "control", "violation": "control"}
 """The class of an arm's row by its role; all others are grey, as what is planted is."""
 CAME = {"fails": "", "holds": ": satisfies it too", "undecided": ": undecided"}
-"""The words for each outcome of a control; where it does not satisfy the claim, the sign is
-enough."""
+"""The words for each outcome of a control; of one that fails the sign says enough."""
 FOUND = {True: "found", False: "not found", None: "undecided"}
 """What came of what was planted."""
 MARKS = {
@@ -100,7 +99,7 @@ def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     rows = list(_rows(statement, claim))
     low, high = claim.range if claim else (-math.inf, math.inf)
     shown = quantity(statement)
-    span = _domain(rows, (low, high), effect=shown == "effect" or " - " in shown)
+    span = _domain(rows, [low, high], shown == "effect" or " - " in shown)
     if span is None:
         return Markup("")
 
@@ -181,13 +180,11 @@ def _finite(*values: float) -> list[float]:
     return [v for v in values if math.isfinite(v)]
 
 
-def _domain(
-    rows: list[_Row], thresholds: tuple[float, ...], *, effect: bool
-) -> tuple[float, float] | None:
+def _domain(rows: list[_Row], ends: list[float], effect: bool) -> tuple[float, float] | None:
     """What the axis shows: the method and its thresholds, other arms and units that are not too far
     away, and 0 where that is no effect and leaves a third of the width to all else."""
     method, *others = rows
-    core = _finite(method.estimate, method.low, method.high, *thresholds)
+    core = _finite(method.estimate, method.low, method.high, *ends)
     more = [v for o in others for v in _finite(o.estimate, o.low, o.high)]
     core = core or more
     if not core or not _finite(*(row.estimate for row in rows)):

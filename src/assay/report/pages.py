@@ -85,7 +85,9 @@ def environment() -> Environment:
         "note": note,
         "clause": noted.clause,
         "coded": coded,
-        "of": own_controls,
+        "of": lambda text, arm: (
+            re.sub(rf"(?<![\w/.-]){re.escape(arm)}/", "", text) if arm else text
+        ),
         "words": words,
         "token": token,
         "context": context,
@@ -107,12 +109,6 @@ def _sentence(text: str) -> str:
     """The text with a capital, unless it begins with γ or with a name, as an arm's."""
     is_name = re.match(r"\S+[/_.]\w", text) is not None
     return text[:1].upper() + text[1:] if text[:1].isascii() and not is_name else text
-
-
-def own_controls(text: str, arm: str | None) -> str:
-    """Words in which the controls of an arm are named without it: "embedding", of
-    "probe/embedding"."""
-    return re.sub(rf"(?<![\w/.-]){re.escape(arm)}/(?=\w)", "", text) if arm else text
 
 
 def coded(text: str) -> Markup:

@@ -127,10 +127,7 @@ class Prompt:
         name = place.strip("{}")
         if place != f"{{{name}}}" or name not in self.row.spans:
             slots = ", ".join(f"{{{s}}}" for s in self.row.spans) or "none"
-            hint = (
-                "a word of the text is reached by its number from the end, such as -2, or by "
-                "making it a slot"
-            )
+            hint = "for a word of the text, count from the end, such as -2, or make it a slot"
             if ":" in place:
                 hint = 'a range is "4:10", ":4" or "1:", in a [[read]] or an [[intervene]]'
             raise DataError(

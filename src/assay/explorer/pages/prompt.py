@@ -188,7 +188,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     p = loaded.ask(("predict", *key), lambda reader: predict(reader, q.text, q.at, q.then))
     rows = _mattering(p)
     ablated, changed = None, None
-    exact = q.exact or loaded.answered(("ablate", *key))
+    exact = q.exact or ("ablate", *key) in loaded.answers
     if exact and rows:
         ablated = loaded.ask(("ablate", *key), lambda reader: ablate_each(reader, p))
         for row, delta in zip(rows, ablated.delta, strict=True):
