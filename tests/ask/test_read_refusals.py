@@ -61,7 +61,10 @@ SHOWN = texts(
         ({"log_prob": "y = 10 " * 20}, r"row 1: prompt and .* tokens, .* reads 64"),
         ({"accuracy": (" a", " a")}, "the right text first"),
         ({"logit": " a", "position": "mean"}, "position is a number, a slot"),
-        ({"entropy": True, "position": "{who}"}, r"row 1: position '\{who\}' is neither"),
+        (
+            {"entropy": True, "position": "{who}"},
+            r"row 1: position '\{who\}' is neither.*from the end",
+        ),
         ({"generates": ("a",), "tokens": 60}, r"row 1: its \d tokens and 60 .*write tokens = 5\d"),
         ({"loss": True}, "row 2 is one token, which nothing predicts"),
         ({"projection": "along"}, "'along', which has no site of its own; write site"),

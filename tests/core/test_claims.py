@@ -111,6 +111,9 @@ def test_units_that_agree_are_unspecific_where_a_control_passes_as_well():
     v = judged(main=every, control=every, changes=changes).verdict
     assert v.outcome == "unspecific"
     assert v.warning == "main and control have 1, the best there is: ask something harder"
+    changes["must_fail"] = ("control", "other")
+    v = judged(main=every, control=every, other=every, changes=changes).verdict
+    assert v.warning == "main and 2 controls have 1, the best there is: ask something harder"
     fails = judged(main=arm(-9.0, spread=0), control=arm(4.0)).verdict
     assert fails.outcome != "unspecific", "what is not in the range needs no control"
 

@@ -271,6 +271,22 @@ def test_an_interval_plot_puts_every_number_at_its_place():
     assert all(0 <= float(x[:-1]) <= 100 for x in ends if x.endswith("%"))
 
 
+@pytest.mark.parametrize(
+    ("condition", "threshold", "zero"),
+    [
+        ("a.x - b.x > 1", 1.0, True),
+        ("effect > 1", 1.0, True),
+        ("a.x > 1", 1.0, False),
+        ("a.x - b.x > 6", 6.0, False),  # all else would have a quarter of the width
+    ],
+)
+def test_an_axis_begins_at_no_effect_where_that_leaves_a_third_of_it(condition, threshold, zero):
+    how = {"allowed": (threshold, None), "threshold": f"> {threshold:g}", "condition": condition}
+    claim = sample.of(sample.entry("It does", "holds", 7.0, 6.5, 8.0, **how)).verdicts[0]
+    labels = [e.text for e in _plot(claim).iter("text") if e.get("class") == "scale"]
+    assert ("0" in labels) == zero
+
+
 def test_every_unit_is_drawn_or_counted_at_the_edge():
     claim = sample.result().verdicts[0]  # range and intervals are from 0.94 to 1.02
     for points, drawn, beyond in (

@@ -344,6 +344,18 @@ def test_the_index_has_every_claim_with_interval_published_number_control_and_co
     assert "of 7 claims are decided" in html
 
 
+def test_the_index_names_the_controls_of_an_arm_without_the_arm():
+    like = sample.entry("a claim", "unspecific", 1.0, 0.9, 1.1, arm="a", condition="a.x > 0.5")
+    like["reason"] = "control a/bag, b/a/bag satisfies it too"
+    controls = {n: sample.control(n, "holds", 1, 0.9, 1.1, like) for n in ("a/bag", "b/a/bag")}
+    html = pages.index(
+        [{"data": sample.of(like | {"controls": controls}), "href": "a.html", "title": "a"}]
+    )
+    assert "controls bag and b/a/bag satisfy it too" in html
+    shown = re.findall(r'class="control".*?</span> (\S+) 1', html)
+    assert shown == ["bag", "b/a/bag"]
+
+
 @pytest.mark.parametrize(("text", "repeated"), [("a.x - b.x < -2", False), ("It falls", True)])
 def test_a_claim_that_is_its_condition_is_listed_without_it(text, repeated):
     how = {"allowed": (None, -2), "threshold": "< -2", "condition": "a.x - b.x < -2"}

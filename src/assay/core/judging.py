@@ -690,11 +690,11 @@ def _unspecific(claim: Claim, surely: bool = False) -> str:
 
 
 def _also_perfect(claim: Claim, method: _Arm, controls: ByArm, passing: Sequence[str]) -> str:
-    """Say which controls are perfect in each unit, as the method is; "" where none is."""
+    """Say that controls are perfect in each unit, as the method is; "" where none is."""
     best, x = claim.bounds or claim.natural or (), method.interval.estimate
     alike = [n for n in passing if n in controls and controls[n][1].estimate == x]
-    *names, last = claim.of, *alike
-    perfect = f"{', '.join(names)} and {last} have {x:g}, the best there is: ask something harder"
+    others = f"{len(alike)} controls" if alike[1:] else "".join(alike)
+    perfect = f"{claim.of} and {others} have {x:g}, the best there is: ask something harder"
     return perfect if alike and x in best else ""
 
 

@@ -92,12 +92,8 @@ class Writing:
                 with turn:
                     began = time.monotonic()
                     if not self.begun:
-                        self.steps, self._more, self.begun, self.seconds = (
-                            [],
-                            self._begin(),
-                            True,
-                            0.0,
-                        )
+                        self._more, self.steps = self._begin(), []
+                        self.seconds, self.begun = 0.0, True
                     step = next(self._more, None)
                     self.seconds += time.monotonic() - began
                 if step is not None:
@@ -198,21 +194,21 @@ class Loaded:
     turn: Turn
     """Of the model, which other dictionaries may share."""
     writings: Writings = field(default_factory=Writings, repr=False)
-    _answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False)
+    answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False)
 
     def ask(self, question: Hashable, answer: Callable[[Reader], T]) -> T:
         """Answer a question in this model's turn, or as it was answered before. Raises: Problem for
         a text that cannot be read."""
         with self.turn:
-            if question not in self._answers:
+            if question not in self.answers:
                 try:
-                    self._answers[question] = answer(self.reader)
+                    self.answers[question] = answer(self.reader)
                 except DataError as error:
                     raise Problem(ASKED, str(error)) from error
-                while len(self._answers) > KEPT:
-                    self._answers.popitem(last=False)
-            self._answers.move_to_end(question)
-            value: T = self._answers[question]
+                while len(self.answers) > KEPT:
+                    self.answers.popitem(last=False)
+            self.answers.move_to_end(question)
+            value: T = self.answers[question]
             return value
 
 
@@ -308,19 +304,8 @@ class Live:
         subject, turn = self._models[fingerprint]
         reads, writes = Site.parse(about.site), Site.parse(about.site_out)
         writes_there = None if writes == reads else writes
-        return Loaded(
-            Reader(
-                subject,
-                dictionary,
-                reads,
-                writes_there,
-                about.bos,
-                about.skip_first,
-                about.outlier,
-                TOKENS,
-            ),
-            turn,
-        )
+        rules = about.bos, about.skip_first, about.outlier, TOKENS
+        return Loaded(Reader(subject, dictionary, reads, writes_there, *rules), turn)
 
     def _source(self, about: About) -> Source:
         """The dictionary that was indexed, by the path or name it had; its hash must be the

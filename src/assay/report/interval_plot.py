@@ -21,7 +21,7 @@ from assay.core.digits import decimals, number
 from assay.core.results import Estimated, Judged, Other, Published, Verdict, unit_of
 from assay.report.tables import ROLES, control, estimate_of, limits, minus, quantity
 
-ROW, TOP, AXIS, TITLE = 48, 20, 30, 18
+ROW, TOP, AXIS, TITLE = 54, 20, 30, 18
 NAME, BAR = 14, 30
 """Heights of a row's text and of its bar, from the row's top, in pixels."""
 ABREAST, LONGEST = 44, 88
@@ -50,8 +50,7 @@ edge of the plot, and not drawn."""
 CLASSES = {"near": "control near", "control": "control", "violation": "control"}
 """The class of an arm's row by its role; all others are grey, as what is planted is."""
 CAME = {"fails": "", "holds": ": satisfies it too", "undecided": ": undecided"}
-"""The words for the first control of each outcome; of the others the sign says it, as it always
-does of one that does not satisfy the claim."""
+"""The words for each outcome of a control; of one that fails the sign says enough."""
 FOUND = {True: "found", False: "not found", None: "undecided"}
 """What came of what was planted."""
 MARKS = {
@@ -99,7 +98,8 @@ def interval_svg(statement: Judged | Estimated, fits: int = FITS) -> Markup:
     claim = statement if isinstance(statement, Judged) else None
     rows = list(_rows(statement, claim))
     low, high = claim.range if claim else (-math.inf, math.inf)
-    span = _domain(rows, (low, high))
+    shown = quantity(statement)
+    span = _domain(rows, [low, high], shown == "effect" or " - " in shown)
     if span is None:
         return Markup("")
 
@@ -145,15 +145,13 @@ def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]
     of_mean = BANDED in statement.method  # a number over the means of levels: no mean of units
     points = () if of_mean else statement.points
     yield _Row(name or "value", "method", outcome, words, *numbers, points, _named(claim))
-    said = set[str]()
     for role, arm, v in claim.arms() if claim else ():
         if role == "true":
             continue
         c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
         kind = ROLES.get(role, "")
         if kind == "control":
-            came = CAME[c.outcome] * (c.outcome not in said)
-            said.add(c.outcome)
+            came = CAME[c.outcome]
         else:
             came = f": {kind} {FOUND[c.met]}"
         came = came if kind else ": may satisfy it too" if role == "also" else ": satisfies it too"
@@ -182,11 +180,11 @@ def _finite(*values: float) -> list[float]:
     return [v for v in values if math.isfinite(v)]
 
 
-def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, float] | None:
-    """What the axis shows: the method and its thresholds, and other arms and units that are not too
-    far away."""
+def _domain(rows: list[_Row], ends: list[float], effect: bool) -> tuple[float, float] | None:
+    """What the axis shows: the method and its thresholds, other arms and units that are not too far
+    away, and 0 where that is no effect and leaves a third of the width to all else."""
     method, *others = rows
-    core = _finite(method.estimate, method.low, method.high, *thresholds)
+    core = _finite(method.estimate, method.low, method.high, *ends)
     more = [v for o in others for v in _finite(o.estimate, o.low, o.high)]
     core = core or more
     if not core or not _finite(*(row.estimate for row in rows)):
@@ -199,6 +197,8 @@ def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, flo
     units = [v for row in rows for v in _finite(*row.points)]
     drawn = [v for v in units if low - reach <= v <= high + reach]
     low, high = min([low, *drawn]), max([high, *drawn])
+    if effect and 3 * (high - low) >= max(high, 0.0) - min(low, 0.0):
+        low, high = min(low, 0.0), max(high, 0.0)
     margin, wide = 0.06 * ((high - low) or span), 0.25 * ((high - low) or span)
     below, above = min([low, *units]) < low, max([high, *units]) > high
     # how many lie beyond an end is written there, where no unit is drawn

@@ -85,6 +85,9 @@ def environment() -> Environment:
         "note": note,
         "clause": noted.clause,
         "coded": coded,
+        "of": lambda text, arm: (
+            re.sub(rf"(?<![\w/.-]){re.escape(arm)}/", "", text) if arm else text
+        ),
         "words": words,
         "token": token,
         "context": context,

@@ -127,10 +127,12 @@ class Prompt:
         name = place.strip("{}")
         if place != f"{{{name}}}" or name not in self.row.spans:
             slots = ", ".join(f"{{{s}}}" for s in self.row.spans) or "none"
-            hint = '; a range is "4:10", ":4" or "1:", in a [[read]] or an [[intervene]]'
+            hint = "for a word of the text, count from the end, such as -2, or make it a slot"
+            if ":" in place:
+                hint = 'a range is "4:10", ":4" or "1:", in a [[read]] or an [[intervene]]'
             raise DataError(
                 f"{self.row.place}: position {place!r} is neither a number nor a slot of the "
-                f"prompt; slots: {slots}{hint if ':' in place else ''}"
+                f"prompt; slots: {slots}; {hint}"
             )
         if name in self.row.repeated:
             raise DataError(

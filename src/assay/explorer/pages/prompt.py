@@ -188,7 +188,8 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     p = loaded.ask(("predict", *key), lambda reader: predict(reader, q.text, q.at, q.then))
     rows = _mattering(p)
     ablated, changed = None, None
-    if q.exact and rows:
+    exact = q.exact or ("ablate", *key) in loaded.answers
+    if exact and rows:
         ablated = loaded.ask(("ablate", *key), lambda reader: ablate_each(reader, p))
         for row, delta in zip(rows, ablated.delta, strict=True):
             row |= {
@@ -209,6 +210,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     heat = _heat(index, p.text, p.first, q.rows)
     listed = {int(row["feature"]) for row in (*rows, *further, *heat["features"])}
     return {
+        "exact": exact,
         "padded": p.padded,
         "tokens": [
             {
