@@ -99,6 +99,8 @@ class Changes:
             self.task.sources,
             partial(activations.activations, self.model, self.key),
             self.dictionary,
+            self.key,
+            self.rows if self.task.rehearsed else (),
         )
 
     def learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
