@@ -442,13 +442,11 @@ def _searched(top: Top, choice: Choice) -> tuple[PromptSet, list[int], Top]:
     if not tried:
         return source, rows, top
     column = top.within or ("" if isinstance(top.by, str) else top.label)
-    kinds = dict(
-        zip(rows, source.column(column, rows) if column else [""] * len(rows), strict=True)
-    )
-    rows = sorted(rows, key=lambda i: i not in tried)
-    measured = {kinds[i] for i in tried} if top.within else {*kinds.values()}
-    few = [i for kind in sorted(measured) for i in [k for k in rows if kinds[k] == kind][:2]]
-    return source, few, msgspec.structs.replace(top, above=None)
+    kinds: dict[str, list[int]] = {}
+    for i in sorted(rows, key=lambda i: i not in tried):
+        kinds.setdefault(source.column(column, [i])[0] if column else "", []).append(i)
+    of = [k for k in kinds.values() if not top.within or {*k} & {*tried}]
+    return source, [i for k in of for i in k[:2]], msgspec.structs.replace(top, above=None)
 
 
 def _sized(
@@ -462,13 +460,13 @@ def _sized(
     if read is not None and (graded := by_gradient(top, choice.reads)) is not None:
         about = (source.digest, rows, top.of, top.layers, table.position, table.site, graded)
         key = repr((choice.learner.key, about))
-        if top.of == "latents" or not choice.learner.key:  # a dictionary's file may change
-            return _slopes(table, top, choice, graded, source, prompts)
-        if key not in _slopes_known:
-            while len(_slopes_known) >= KEPT:
-                _slopes_known.pop(next(iter(_slopes_known)))
-            _slopes_known[key] = _slopes(table, top, choice, graded, source, prompts)
-        return _slopes_known[key]
+        # a dictionary's file may change
+        known = _slopes_known if choice.learner.key and top.of != "latents" else {}
+        if key not in known:
+            known[key] = _slopes(table, top, choice, graded, source, prompts)
+            for oldest in [*known][:-KEPT]:
+                del known[oldest]
+        return known[key]
     if read is not None:
         return _effects(table, top, choice, read, source, rows)
     return _SIZES[top.of](table, top, choice, prompts)
