@@ -5,6 +5,7 @@ import pytest
 from test_study_asks import MOOD, folder  # noqa: F401 (a fixture)
 
 from assay.ask import contents
+from assay.ask.measure import choosing
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -58,6 +59,46 @@ def test_what_cannot_be_learned_is_refused_before_a_long_run_begins(folder, monk
     assert len(lab.plan(study).missing) == len(lab.plan(study).rows)
     path.write_text(ASKS.format(MOOD))
     assert lab.run(catalogue.find(str(path))).judged[0].estimate > 1
+
+
+HEADS = """
+[[read]]
+name = "other"
+logit = [" good", " bad"]
+[[intervene]]
+name = "cut"
+ablate = "zero"
+top = {{ n = 1, of = "{}", {} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("of", "how", "rows"),
+    [
+        ("heads", 'by = "other", score = "gradient"', 2),
+        ("heads", 'by = "other"', 2),
+        ("heads", 'by = "norm", above = 1e9', 2),
+        ("neurons", 'by = "mood"', 2),
+        ("neurons", 'by = ["now", "then"], label = "when"', 6),  # two of each of three
+        ("neurons", 'by = "other", score = "gradient", within = "who"', 2),
+    ],
+)
+def test_a_rehearsal_chooses_parts_on_two_prompts(folder, monkeypatch, of, how, rows):  # noqa: F811
+    path = folder / "chosen.toml"
+    text = ASKS.format(MOOD + HEADS.format(of, how)) + "[[claim]]\ntext = 'It falls'\n"
+    path.write_text(text + "holds = 'cut.good - main.good < 0'\n")
+    monkeypatch.setattr(contents, "LONG", 0.0)
+    sized, chosen_from, said = choosing._sized, [], []
+
+    def noted(*about):
+        chosen_from.append(len(about[-1]))
+        return sized(*about)
+
+    monkeypatch.setattr(choosing, "_sized", noted)
+    study = catalogue.find(str(path))
+    study.materials.rehearse({"main", "cut"}, {1000000}, "cpu", said.append)
+    assert chosen_from == [rows]
+    assert said[-1].endswith("trying each arm on two prompts: 1 of 2 arms done")
 
 
 def test_a_field_that_arms_vary_may_be_swept_where_main_runs_alone(tmp_path):

@@ -356,6 +356,16 @@ def test_the_index_names_the_controls_of_an_arm_without_the_arm():
     assert shown == ["bag", "b/a/bag"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.3, "less than 1 CPU-second"), (0.7, "1 CPU-second"), (1200, "1,200 CPU-seconds")],
+)
+def test_runs_that_take_little_are_not_said_to_take_nothing(seconds, words):
+    data = structs.replace(sample.result(), cpu_seconds=seconds, seconds=9.0)
+    assert f"9 s, {words}" in statements.cost(data)
+    assert f"The runs took {words} (9 s by the clock)" in pages.page(data)
+
+
 @pytest.mark.parametrize(("text", "repeated"), [("a.x - b.x < -2", False), ("It falls", True)])
 def test_a_claim_that_is_its_condition_is_listed_without_it(text, repeated):
     how = {"allowed": (None, -2), "threshold": "< -2", "condition": "a.x - b.x < -2"}

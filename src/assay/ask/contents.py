@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -154,14 +154,18 @@ class Contents:
         names = (name for task in tasks for m in task.models for name in models.states(m))
         return [*dict.fromkeys(names)]
 
-    def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-        """If the arms take long, measure two prompts in each of them whose model is available.
-        Raises: ExperimentError, with the table that causes a refusal."""
+    def rehearse(
+        self, arms: Collection[str], seeds: Collection[int], device: str, say: Callable[[str], None]
+    ) -> None:
+        """If the arms take long, measure two prompts in each of them whose model is available, and
+        say so. Raises: ExperimentError, with the table that causes a refusal."""
         study, runs = self.asked, len(seeds)
         if runs * sum(model_study.seconds(study, arms, runs, runs).values()) < LONG:
             return
-        for part in (p for p in study.parts if p.label in arms):
-            if isinstance(part.task, Task) and _is_rehearsed(study, part):
+        tried = [p for p in study.parts if p.label in arms and _is_rehearsed(study, p)]
+        for n, part in enumerate(tried):
+            say(f"before the runs, trying each arm on two prompts: {n} of {len(tried)} arms done")
+            if isinstance(part.task, Task):
                 task, table, text = part.task, part.task.intervention, study.text
                 keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
                 try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.errors import DataError
+from assay.core.nouns import counted
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _TIME = re.compile(r"(-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|min|m|h|d)", re.IGNORECASE)
@@ -74,6 +75,11 @@ def time_in_words(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def cpu_in_words(seconds: float) -> str:
+    """Write CPU-seconds with their unit; a small amount is not shown as none."""
+    return counted(round(seconds), "CPU-second") if seconds >= 0.5 else "less than 1 CPU-second"
 
 
 def lasting(seconds: Range) -> str:

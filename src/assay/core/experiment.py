@@ -207,9 +207,11 @@ class Materials(Protocol):
     def model_names(self) -> Sequence[str]:
         """Return the name of every model."""
 
-    def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
-        """Measure a little of these arms where all of them take long. Raises: ExperimentError for
-        what would be refused later."""
+    def rehearse(
+        self, arms: Collection[str], seeds: Collection[int], device: str, say: Callable[[str], None]
+    ) -> None:
+        """Measure a little of these arms where all of them take long, and say how far it is.
+        Raises: ExperimentError for what would be refused later."""
 
     def quantity(
         self, arm: str, measure: str

@@ -23,6 +23,7 @@ from msgspec import structs
 
 from assay.controls.table import in_words, instead
 from assay.core import reasons
+from assay.core.compute import cpu_in_words
 from assay.core.errors import DataError
 from assay.core.figures import Figure
 from assay.core.judging import percent
@@ -81,6 +82,7 @@ def environment() -> Environment:
         "origin": lambda text: f", {text}" if text == reasons.GIVEN else f" ({text})",
         "tallied": lambda data: tables.tallied(data.verdicts),
         "plural": plural,
+        "cpu_in_words": cpu_in_words,
         "sentence": _sentence,
         "note": note,
         "clause": noted.clause,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from assay.core.compute import cpu_in_words
 from assay.core.display import by_weight
 from assay.core.errors import AssayError
 from assay.core.nouns import counted
@@ -33,7 +34,7 @@ def cost(data: ResultData) -> str:
     """Seconds, CPU-seconds and the memory of the largest process, as measured: "17 s, 33
     CPU-seconds, 0.6 GB a process"."""
     memory = f", {peak(data):.1f} GB a process" if peak(data) else ""
-    return f"{data.seconds:,.0f} s, {data.cpu_seconds:,.0f} CPU-seconds{memory}"
+    return f"{data.seconds:,.0f} s, {cpu_in_words(data.cpu_seconds)}{memory}"
 
 
 def peak(data: ResultData) -> float:

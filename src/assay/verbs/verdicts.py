@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from assay.core.compute import time_in_words
+from assay.core.compute import cpu_in_words, time_in_words
 from assay.core.errors import AssayError
 from assay.core.nouns import counted
 from assay.core.results import ResultData
@@ -109,9 +109,10 @@ def answer(
             yield from statements.frozen_lines(data)
         yield ""
         runs = counted(data.provenance["runs"], "run")
+        once = "" if data.cpu_seconds >= 0.5 else " after loading"  # which the clock includes
         yield Line(
             f"{f'all {runs} were stored; they' if stored else runs} took "
-            f"{counted(round(data.cpu_seconds), 'CPU-second')} "
+            f"{cpu_in_words(data.cpu_seconds)}{once} "
             f"({time_in_words(data.seconds)} by the clock)"
         )
         if special is None:

@@ -99,6 +99,8 @@ class Changes:
             self.task.sources,
             partial(activations.activations, self.model, self.key),
             self.dictionary,
+            self.key,
+            self.rows if self.task.rehearsed else (),
         )
 
     def learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
@@ -106,9 +108,7 @@ class Changes:
         place, way = self.learner.site(table, site), directions.way_of(table)
         key = (repr(table), place, seed if way in directions.LEARNED else 0)
         if key not in self._vectors:
-            choosers = self.task.choosers or self.task.reads
-            choice = choosing.Choice(self.learner, self.task.directions, choosers, self.effects)
-            chosen = choosing.of_direction(table, choice)
+            chosen = choosing.of_direction(table, self.editing.choice)
             self._vectors[key] = self.learner.vector(chosen, place, seed)
         return self._vectors[key]
 

@@ -52,6 +52,9 @@ Sized: TypeAlias = 'tuple[Names, Float[torch.Tensor, "row part"]]'
 """The parts, and the size of each on each row."""
 TOGETHER = 8
 """Prompts per pass."""
+KEPT = 8
+_slopes_known: dict[str, Sized] = {}
+"""The last sizes by a gradient, which an arm, its sweep and its controls share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,8 +403,7 @@ def numbered(table: Read, size: Mapping[str, int]) -> list[int]:
 def chosen(table: Intervention, top: Top, choice: Choice, *, dealt: bool = False) -> Intervention:
     """Replace `top` of an intervention by the parts that are chosen. Raises: DataError,
     ModelError."""
-    learner = choice.learner
-    source, rows = source_of(top, learner.measured, learner.sources, choice.reads)
+    source, rows, top = _searched(top, choice)
     names, sizes = _sized(table, top, choice, source, rows)
     if isinstance(top.by, str):
         score = sizes.mean(0)
@@ -422,8 +424,7 @@ def chosen(table: Intervention, top: Top, choice: Choice, *, dealt: bool = False
 def chosen_for_each(table: Intervention, top: Top, choice: Choice) -> dict[str, Intervention]:
     """Choose parts for each prompt on the other prompts of its group; by the prompt's place.
     Raises: DataError, ModelError."""
-    measured = choice.learner.measured
-    source, rows = source_of(top, measured, choice.learner.sources, choice.reads)
+    source, rows, top = _searched(top, choice)
     names, sizes = _sized(table, top, choice, source, rows)
     groups = source.column(top.within, rows)
     tables = {}
@@ -431,6 +432,21 @@ def chosen_for_each(table: Intervention, top: Top, choice: Choice) -> dict[str, 
         others = [k for k, group in enumerate(groups) if group == groups[i] and k != i]
         tables[source.rows[row].place] = _named(table, top, names, sizes[others].mean(0))
     return tables
+
+
+def _searched(top: Top, choice: Choice) -> tuple[PromptSet, list[int], Top]:
+    """The prompts on which parts are chosen, and their rows. In a rehearsal two rows, or two of
+    each label or of each group that is measured, and no part is too small."""
+    learner, tried = choice.learner, choice.learner.tried
+    source, rows = source_of(top, learner.measured, learner.sources, choice.reads)
+    if not tried:
+        return source, rows, top
+    column = top.within or ("" if isinstance(top.by, str) else top.label)
+    kinds: dict[str, list[int]] = {}
+    for i in sorted(rows, key=lambda i: i not in tried):
+        kinds.setdefault(source.column(column, [i])[0] if column else "", []).append(i)
+    of = [k for k in kinds.values() if not top.within or {*k} & {*tried}]
+    return source, [i for k in of for i in k[:2]], msgspec.structs.replace(top, above=None)
 
 
 def _sized(
@@ -442,7 +458,15 @@ def _sized(
         table = msgspec.structs.replace(table, position=top.position)
     read = None if top.by in [d.name for d in choice.tables] else by_effect(table, choice.reads)
     if read is not None and (graded := by_gradient(top, choice.reads)) is not None:
-        return _slopes(table, top, choice, graded, source, prompts)
+        about = (source.digest, rows, top.of, top.layers, table.position, table.site, graded)
+        key = repr((choice.learner.key, about))
+        # a dictionary's file may change
+        known = _slopes_known if choice.learner.key and top.of != "latents" else {}
+        if key not in known:
+            known[key] = _slopes(table, top, choice, graded, source, prompts)
+            for oldest in [*known][:-KEPT]:
+                del known[oldest]
+        return known[key]
     if read is not None:
         return _effects(table, top, choice, read, source, rows)
     return _SIZES[top.of](table, top, choice, prompts)

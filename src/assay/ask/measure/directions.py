@@ -212,6 +212,10 @@ class Learner:
     activations: Callable[[PromptSet, Site, Position], Float[torch.Tensor, "row d"]]
     """The activations of all rows at a site and a position."""
     dictionary: Callable[[str], Dictionary]
+    key: str = ""
+    """The key under which the model's activations are cached."""
+    tried: Sequence[int] = ()
+    """In a rehearsal: the rows that are measured."""
 
     def site(self, table: Direction, otherwise: Site | None = None) -> Site:
         """The site of a direction: its own, its dictionary's, or the one at which it is used.

@@ -354,14 +354,16 @@ def selected(
 
 def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
     """Measure two different prompts of an arm with one seed, at the first and the last level of
-    each sweep, to see whether it works. Raises: DataError, ModelError."""
+    each sweep, to see whether it works. Parts are chosen on two prompts as well, and directions
+    trained for one step. Raises: DataError, ModelError."""
     table = task.intervention
     if table is not None:
         ends = {name: tuple(dict.fromkeys((v[0], v[-1]))) for name, v in table.sweep.items()}
         table = msgspec.structs.replace(table, sweep=ends)
     texts = {task.prompts.rows[i].text: i for i in reversed(task.rows)}
     rows = [*reversed(texts.values())][:2]
-    only = replace(task, intervention=table)
+    trained = [msgspec.structs.replace(d, steps=1) if d.das else d for d in task.directions]
+    only = replace(task, intervention=table, directions=(*trained,), rehearsed=True)
     measure(only, np.array([seed]), folder, device, False, lambda *_: None, root, rows)
 
 
@@ -675,7 +677,7 @@ class Readings:
     ) -> Float[np.ndarray, "part row"]:
         """The values of a read on these rows at each point of a sweep over parts, minus those
         without a change."""
-        key = repr((self.changes.key, source.digest, len(rows), stated(table), stated(read)))
+        key = repr((self.changes.key, source.digest, [*rows], stated(table), stated(read)))
         if key not in _effects_known:
             tables = _tables([read])
             plain: Any = {"control": "", "less": None, "than": None, "made_for": None}

@@ -98,6 +98,8 @@ class Task:
     """The reads by which parts may be chosen, if they are not the measured ones."""
     avoids: tuple[Position, ...] = ()
     """In the control `token`: the positions that other arms of its claims change."""
+    rehearsed: bool = False
+    """Whether it is only to be seen that it works, so that parts are chosen on two prompts."""
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
