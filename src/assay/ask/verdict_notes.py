@@ -368,7 +368,7 @@ def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
 
 
 def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
-    """Say what each draw of other heads gave."""
+    """Say what each draw of other heads gave; of draws of several heads, in which range."""
     if claim.scale != "plain" or not isinstance(part.task, Task):
         return
     arm, name = arms[part.label], part.label
@@ -383,14 +383,19 @@ def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Itera
         for heads, runs in by_heads.items()
     }
     passing = {heads for heads, x in numbers.items() if claim.low <= x <= claim.high}
-    each = "; ".join(
-        f"{' and '.join(heads)} {x:.3g}{', passes' if heads in passing else ''}"
-        for heads, x in sorted(numbers.items())
-    )
-    kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
+    count = f"{name}: {len(passing)} of {len(numbers)}"
     alike = arm.sizes["run"] - len(numbers)
-    again = f" ({alike} of {arm.sizes['run']} draws repeat{'s' * (alike == 1)} another)"
-    words = f"{name}: {len(passing)} of {len(numbers)} {kind} pass{again * bool(alike)}"
+    again = f"{alike} of {arm.sizes['run']} draws repeat{'s' * (alike == 1)} another" * bool(alike)
+    if len(next(iter(numbers))) > 1:
+        ends = dict.fromkeys(f"{x:.3g}" for x in (min(numbers.values()), max(numbers.values())))
+        more = "; ".join(filter(None, (" to ".join(ends), again)))
+        yield f"{count} draws of other heads pass ({more})"
+        return
+    each = "; ".join(
+        f"head {head}: {x:.3g}{', passes' if (head,) in passing else ''}"
+        for (head,), x in sorted(numbers.items())
+    )
+    words = f"{count} other heads pass{f' ({again})' * bool(again)}"
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
