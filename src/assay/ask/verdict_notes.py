@@ -292,13 +292,16 @@ def _by_label(
     questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
 ) -> Iterator[str]:
     """Give the number at each of the few right answers or labels, if it clearly differs between
-    them, or if the outcome would be another at one of them."""
+    them, or if the outcome would be another at one of them; of a claim that fails, only where they
+    differ by at least as much as it misses the threshold by."""
     for split in by_label.splits(questions, asking, judged, arms):
         low, high = judged.range
         true = [f"“{name}”" for name, x in split.answers.items() if low <= x <= high]
         false = [f"“{name}”" for name in split.answers if f"“{name}”" not in true]
         doubtful = {"holds": false, "unspecific": false, "fails": true}.get(judged.outcome)
-        if doubtful or split.carries:
+        numbers, x = split.answers.values(), judged.estimate
+        is_small = max(numbers) - min(numbers) < max(low - x, x - high)
+        if doubtful or (split.carries and not (judged.outcome == "fails" and is_small)):
             is_true = f"the claim is {'not ' * (doubtful is false)}true where {split.name} is "
             first = f"{is_true}{' or '.join(doubtful)}: " if doubtful else ""
             is_new = bool(false) and split.advice not in getattr(judged.price, "text", "")

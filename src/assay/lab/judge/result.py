@@ -350,18 +350,15 @@ def _scoped(
     """Verdicts, with their controls, or estimates, with their scopes in the words of the study."""
     conditions = {c.text: getattr(c, "condition", "") for c in experiment.claims}
 
-    def scoped(s: Any, text: str) -> Any:
-        return structs.replace(s, scope=materials.scope(s.scope, conditions.get(text, "")))
-
-    def with_others(s: Any) -> Any:
+    def scoped(s: Any, condition: str) -> Any:
         others = {
-            role: {name: scoped(v, s.text) for name, v in getattr(s, role).items()}
+            role: {name: scoped(v, condition) for name, v in getattr(s, role).items()}
             for role in ("planted", "controls", "violations")
-            if isinstance(s, Judged)
+            if hasattr(s, role)
         }
-        return structs.replace(scoped(s, s.text), **others)
+        return structs.replace(s, scope=materials.scope(s.scope, condition), **others)
 
-    return tuple(map(with_others, statements))
+    return tuple(scoped(s, conditions.get(s.text, "")) for s in statements)
 
 
 def _pictures(
