@@ -734,6 +734,8 @@ def test_labels_that_the_mean_describes_none_of_are_claimed_one_by_one(folder, t
     [of_nice] = run(study(folder, "of one label", tables, alone), tmp_path).judged
     assert of_nice.estimate < -0.1 and words[3] == "erased.good[label=nice]"
     assert of_nice.outcome != "undecided" or "do not help" not in of_nice.price.text
+    far = run(study(folder, "far", HALVED, holds.replace("-0.1", "-100")), tmp_path)
+    assert far.judged[0].outcome == "fails" and not any("where label is" in n for n in far.notes)
 
 
 def test_the_price_counts_the_rows_that_are_only_learned_from(folder, tmp_path):  # noqa: F811
