@@ -231,6 +231,28 @@ def test_neighbours_count_among_rows_of_a_file_and_not_among_seeds():
     assert seeds.outcome == "holds" and not any("in their order" in n for n in seeds.notes)
 
 
+def test_what_named_groups_explain_is_said_once():
+    """Of four templates in a row, one is far higher, so neighbours are alike and it lies apart; of
+    the same units without the column, both are said."""
+    rng, of = np.random.default_rng(4), np.repeat(range(4), 12)
+    level = np.array([0.6, 0.25, 0.28, 0.32])[of]
+    rows = pd.concat(
+        pd.DataFrame({"arm": arm, "unit": range(48), "template": [f"t{k}" for k in of], "x": x})
+        for arm, x in (
+            ("mine", level + rng.normal(0, 0.03, 48)),
+            ("again", rng.normal(0, 0.03, 48)),
+        )
+    )
+    ask = {"claim": "mine.x > 0.1", "unit": "unit", "control": "again"}
+    judged = assay.judge(rows, **ask)
+    assert judged.reason == "grouped by template" and "outlier" not in judged.warning
+    (note,) = judged.notes
+    assert "belong to 4 templates" in note
+    plain = assay.judge(rows.drop(columns="template"), **ask)
+    assert "12 of 48 units are outliers" in plain.warning
+    assert any("in their order" in n for n in plain.notes)
+
+
 @pytest.mark.parametrize(
     ("against", "said"),
     [("template", "without template “t7” it would hold"), ("unit", "without unit 5 it would hold")],

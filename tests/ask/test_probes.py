@@ -12,6 +12,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 import tiny_models
+from assay.ask.checks import uneven_in_words
 from assay.ask.measure import probe_fits, probe_tasks, probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.tables import Model, Probe, Prompts
@@ -400,6 +401,18 @@ def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(ti
     assert "{label} is in the prompt; bag and embedding" in probe_tasks.remarks(task)[0]
     before = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}")
     probe_tasks.check(ProbeTask(Model(name="x"), before, loaded))
+
+
+def test_labels_whose_column_is_not_called_label_are_counted_where_halves_differ(tiny):
+    kinds = ["object", "living"] * 20
+    task = a_task(tiny, rows(40, kind=kinds), label="kind")
+    counts = {kind: [kinds[i] for i in task.rows].count(kind) for kind in kinds}
+    assert counts["object"] != counts["living"], "else the rows show nothing"
+    said = uneven_in_words(task)
+    assert all(f"{n} of “{kind}”" in said for kind, n in counts.items())
+    named = a_task(tiny, rows(40, label=kinds))
+    assert [kinds[i] for i in named.rows].count("object") == 10
+    assert not uneven_in_words(named)
 
 
 def test_a_column_that_says_the_label_has_to_be_split_by(tiny):

@@ -528,7 +528,7 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     assert judged.outcome == "holds"
     assert judged.controls["main/heads"].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("main/heads: 0 of 3 other heads pass")]
-    assert all(f"1.{h} 0." in note for h in (0, 2, 3))
+    assert all(f"head 1.{h}: 0." in note for h in (0, 2, 3))
     result = run(
         study(folder, "looks wrong", tables.replace("1.1", "1.2"), "main.looks > 0.8"), tmp_path
     )
@@ -536,7 +536,13 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     (note,) = [n for n in result.notes if n.startswith("main/heads: ")]
     # eight runs take three heads
     assert "1 of 3 other heads pass (5 of 8 draws repeat another): " in note
-    assert "1.1 1, passes" in note
+    assert "head 1.1: 1, passes" in note
+    two = CUT.replace('"1.1"', '"1.1", "1.2"')
+    result = run(study(folder, "pairs", two, "main.right - changed.right > 1"), tmp_path)
+    (note,) = [n for n in result.notes if "draws of other heads" in n]
+    # the two others of that block are always the same
+    count = r"changed/heads: 0 of 1 draws of other heads pass \(\S+; 7 of 8 draws repeat another\)"
+    assert re.fullmatch(count, note)
 
 
 def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noqa: F811
@@ -728,6 +734,8 @@ def test_labels_that_the_mean_describes_none_of_are_claimed_one_by_one(folder, t
     [of_nice] = run(study(folder, "of one label", tables, alone), tmp_path).judged
     assert of_nice.estimate < -0.1 and words[3] == "erased.good[label=nice]"
     assert of_nice.outcome != "undecided" or "do not help" not in of_nice.price.text
+    far = run(study(folder, "far", HALVED, holds.replace("-0.1", "-100")), tmp_path)
+    assert far.judged[0].outcome == "fails" and not any("where label is" in n for n in far.notes)
 
 
 def test_the_price_counts_the_rows_that_are_only_learned_from(folder, tmp_path):  # noqa: F811
@@ -937,6 +945,9 @@ def test_a_notebook_says_all_that_the_command_does_of_what_a_result_is_about(fol
     assert result.kept is None
     for shown in (str(result), result._repr_html_()):
         assert shown.count("scope: ") == 1 and "; claim 1: changed at" in shown, shown
+    (judged,), (seen,) = result.judged, result.findings
+    for s in (judged, seen, *judged.controls.values()):
+        assert "for this model and prompts like these" in s.scope and "trained" not in s.scope
 
 
 def test_the_scope_says_which_values_every_unit_is_combined_with(folder, tmp_path):  # noqa: F811

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
@@ -41,12 +41,14 @@ from assay.ask.measure.tasks import Task
 from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.resolved import ResolvedStudy
-from assay.ask.tables import Direction, Intervention, Plain, Positions, Read
+from assay.ask.tables import Direction, Intervention, Plain, Positions, Probe, Read
 from assay.ask.text import measures_named
 from assay.core import compute
+from assay.core.dependence import MOST_ANSWERS
 from assay.core.errors import AssayError, DataError, ModelError, nearest
 from assay.core.intervals import FOLD
 from assay.core.nouns import counted, plural
+from assay.core.scopes import listed
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
@@ -60,7 +62,7 @@ def check(study: ResolvedStudy, part: Part) -> None:
     """Refuse what is known to be wrong with an arm before a model is opened, and collect remarks
     for the author. Raises: ExperimentError, with the place and the model."""
     if not isinstance(part.task, SaeTask):
-        words = [split_in_words(part.task), few_in_words(part.task)]
+        words = [split_in_words(part.task), few_in_words(part.task), uneven_in_words(part.task)]
         if part.task.prompts.selection:
             words.append(selecting.in_words(part.task.prompts, len(part.task.levels)))
         study.remarks += [w for w in words if w not in ("", *study.remarks)]
@@ -279,6 +281,31 @@ def split_in_words(task: Task | ProbeTask) -> str:
     )
 
 
+def uneven_in_words(task: Task | ProbeTask) -> str:
+    """Say how many groups of each label are measured if that is not its share of all, as it would
+    be if the column were called label; "" otherwise."""
+    prompts, rows = task.prompts, task.prompts.rows
+    learned = [task.table] if isinstance(task, ProbeTask) else task.own_directions
+    names = [t.label for t in learned if isinstance(t, Probe) or t.difference or t.probe]
+    for name in dict.fromkeys(names) if task.learns_here else ():
+        if "label" in rows[0].columns or any(name not in row.columns for row in rows):
+            continue
+        label_of = dict(
+            pairs := {*zip(prompts.groups(range(len(rows))), prompts.column(name), strict=True)}
+        )
+        measured = {*prompts.groups(task.rows)}
+        every, here = Counter(label_of.values()), Counter(label_of[x] for x in measured)
+        share = len(measured) / len(label_of)
+        is_even = all(abs(here[x] - share * n) < 1 for x, n in every.items())
+        if not is_even and len(pairs) == len(label_of) and len(every) <= MOST_ANSWERS:
+            counts = listed(f"{n} of “{x}”" for x, n in sorted(here.items(), key=lambda kv: -kv[1]))
+            return (
+                f"{name}: the measured half has {counts}; call the column label, and both halves "
+                "get the same share of each"
+            )
+    return ""
+
+
 def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     """Say what the first token is if a read uses it: one that opens every text, or the text's
     own."""
@@ -340,6 +367,7 @@ MEAN_TAKEN = ": the mean is taken "
 """Part of the remark on a mean ablation."""
 OF_CHANGES = re.compile(
     rf"{MEAN_TAKEN}|an attention sink|filled up with spaces|fewer blocks around|which is always 1"
+    "|the measured half has "
 )
 """What a remark has on how a change or a read is made, which is repeated next to its verdict."""
 

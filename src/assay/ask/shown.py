@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from assay.ask.contents import spoken_scope
 from assay.ask.measure import prompts, reads
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.tokenized import texts_of
@@ -39,11 +38,6 @@ class Shown:
     """Descriptions of the reads, one line each."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """What each statement computes, by its sentence."""
-    study: Study = field(default_factory=Study)
-
-    def scope(self, words: str, sentence: str) -> str:
-        """Write the scope of a statement in plain words."""
-        return spoken_scope(self.study, words, self.conditions.get(sentence, ""))
 
 
 def describe(experiment: Experiment) -> Shown | None:
@@ -63,7 +57,6 @@ def describe(experiment: Experiment) -> Shown | None:
         [*_example(study, tables, conditions.values())] if rows else [],
         [*map(_describe_read, study.read)],
         conditions,
-        study,
     )
 
 

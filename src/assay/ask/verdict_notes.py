@@ -292,13 +292,16 @@ def _by_label(
     questions: ModelStudy, asking: Asking | None, judged: Judged, arms: Arms
 ) -> Iterator[str]:
     """Give the number at each of the few right answers or labels, if it clearly differs between
-    them, or if the outcome would be another at one of them."""
+    them, or if the outcome would be another at one of them; of a claim that fails, only where they
+    differ by at least as much as it misses the threshold by."""
     for split in by_label.splits(questions, asking, judged, arms):
         low, high = judged.range
         true = [f"“{name}”" for name, x in split.answers.items() if low <= x <= high]
         false = [f"“{name}”" for name in split.answers if f"“{name}”" not in true]
         doubtful = {"holds": false, "unspecific": false, "fails": true}.get(judged.outcome)
-        if doubtful or split.carries:
+        numbers, x = split.answers.values(), judged.estimate
+        is_small = max(numbers) - min(numbers) < max(low - x, x - high)
+        if doubtful or (split.carries and not (judged.outcome == "fails" and is_small)):
             is_true = f"the claim is {'not ' * (doubtful is false)}true where {split.name} is "
             first = f"{is_true}{' or '.join(doubtful)}: " if doubtful else ""
             is_new = bool(false) and split.advice not in getattr(judged.price, "text", "")
@@ -368,7 +371,7 @@ def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
 
 
 def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
-    """Say what each draw of other heads gave."""
+    """Say what each draw of other heads gave; of draws of several heads, in which range."""
     if claim.scale != "plain" or not isinstance(part.task, Task):
         return
     arm, name = arms[part.label], part.label
@@ -383,14 +386,19 @@ def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Itera
         for heads, runs in by_heads.items()
     }
     passing = {heads for heads, x in numbers.items() if claim.low <= x <= claim.high}
-    each = "; ".join(
-        f"{' and '.join(heads)} {x:.3g}{', passes' if heads in passing else ''}"
-        for heads, x in sorted(numbers.items())
-    )
-    kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
+    count = f"{name}: {len(passing)} of {len(numbers)}"
     alike = arm.sizes["run"] - len(numbers)
-    again = f" ({alike} of {arm.sizes['run']} draws repeat{'s' * (alike == 1)} another)"
-    words = f"{name}: {len(passing)} of {len(numbers)} {kind} pass{again * bool(alike)}"
+    again = f"{alike} of {arm.sizes['run']} draws repeat{'s' * (alike == 1)} another" * bool(alike)
+    if len(next(iter(numbers))) > 1:
+        ends = dict.fromkeys(f"{x:.3g}" for x in (min(numbers.values()), max(numbers.values())))
+        more = "; ".join(filter(None, (" to ".join(ends), again)))
+        yield f"{count} draws of other heads pass ({more})"
+        return
+    each = "; ".join(
+        f"head {head}: {x:.3g}{', passes' if (head,) in passing else ''}"
+        for (head,), x in sorted(numbers.items())
+    )
+    words = f"{count} other heads pass{f' ({again})' * bool(again)}"
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 

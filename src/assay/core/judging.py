@@ -827,14 +827,18 @@ def _next_to_controls(warning: str, controls: ByArm) -> str:
     """The warning about a unit without which the claim would hold by itself, where a control speaks
     against it then, too."""
     outcomes = {v.outcome for v, *_ in controls.values()}
-    words = "satisfy the claim, but a control is undecided, too" * ("undecided" in outcomes)
-    words = "be unspecific, as a control satisfies it too" if "holds" in outcomes else words
-    return warning.replace(" it would hold", f" it would {words or 'hold'}")
+    words = " it would hold"
+    if "undecided" in outcomes:
+        own = "the claim's own interval would be in the range"
+        words = f", {own}, but a control would still be undecided"
+    if "holds" in outcomes:
+        words = " it would be unspecific, as a control satisfies it too"
+    return warning.replace(" it would hold", words)
 
 
 def rename_unit(warning: str, unit: str, names: Mapping[str, str]) -> str:
     """Name the unit that a warning is about as its author knows it, by its level."""
-    level = rf"\b{unit} (\S+)(?= it would| makes the)"
+    level = rf"\b{unit} (\S+?)(?= it would| makes the|, the claim's)"
     return re.sub(level, lambda m: names.get(m[1], m[0]), warning)
 
 

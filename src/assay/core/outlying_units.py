@@ -4,6 +4,7 @@ an interval hangs: the warnings next to a verdict."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -62,6 +63,18 @@ def warning(claim: Claim, i: Interval) -> str:
     of = f"{len(few)} of {n} {plural(claim.units[0], n)}"
     place = "at" if len(few) == 1 else "with a median of"
     return f"{of} {are}, {place} {ours:.3g}, while the median of the others is {theirs:.3g}"
+
+
+def without_groups(
+    words: str, units: Float[np.ndarray, " unit"], groups: Iterable[np.ndarray]
+) -> str:
+    """A warning without the outliers where these are all units of a group, in one of these
+    groupings, which are reported by themselves."""
+    is_far = np.isin(units, find_outliers(units))
+    for of in groups:
+        if len(of) == len(units) and is_far.any() and np.array_equal(is_far, of == of[is_far][0]):
+            return "; ".join(x for x in words.split("; ") if " outlier" not in x)
+    return words
 
 
 def decisive(claim: Claim, data: Table, reason: str, level: float) -> str:

@@ -31,6 +31,7 @@ from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import FEWEST, FOLD, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
+from assay.core.outlying_units import without_groups
 from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, tabulate
 from assay.core.reasons import ANSWERS, GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
@@ -506,11 +507,10 @@ def _weigh(
         against += [grouping] if decided and grouping.decides and not same else []
         reported += [grouping] if grouping.carries or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
-    reported = [g for g in reported if not against or g.changes != dependence.UNCHANGED]
-    without = Limits(judgement.low, judgement.high) if against else NONE
-    reported = [replace(g, without=without) for g in reported]
+    reported = _said_once(judgement, reported, against) if against else reported
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported, "not only " * bool(against))
+    judgement = _without_outliers(judgement, reported, arms, level)
     cells = cells_of(question)
     if against:
         return _undecided(judgement, against, rows, cells, level), lines
@@ -543,6 +543,23 @@ def _is_as_narrow(grouping: dependence.Grouping, than: Judged | Estimated) -> bo
     reason to doubt it."""
     times = (grouping.limits.high - grouping.limits.low) / max(than.high - than.low, 1e-300)
     return grouping.name == dependence.ORDER and times < NOTICEABLE
+
+
+def _said_once(
+    judgement: Judged,
+    reported: Sequence[dependence.Grouping],
+    against: Sequence[dependence.Grouping],
+) -> list[dependence.Grouping]:
+    """The groupings to report where some decide against a claim: without those that change nothing,
+    and without neighbours in an order where a column names groups, which may be neighbours."""
+    named = bool(max(against, key=lambda g: g.carries).groups)
+    without = Limits(judgement.low, judgement.high)
+    return [
+        replace(g, without=without)
+        for g in reported
+        if g.changes != dependence.UNCHANGED
+        if g.carries or g.name != dependence.ORDER or not named
+    ]
 
 
 def _undecided(
@@ -610,6 +627,18 @@ def _about_groups(judgement: Judged, reported: Sequence[dependence.Grouping], on
             scope = f"{judgement.scope}; {only}of these {_these(grouping)}"
             return structs.replace(judgement, scope=scope)
     return judgement
+
+
+def _without_outliers(
+    judgement: Judged, reported: Sequence[dependence.Grouping], arms: Arms, level: float
+) -> Judged:
+    """A verdict whose warning names no outliers that are a group that is reported by itself."""
+    if " outlier" not in judgement.warning or len(judgement.units) > 1:
+        return judgement
+    points = judging.standing(judgement.claim, arms, level)[0].points
+    groups = [of for g in reported if len(g.groups) == 1 for of in g.groups]
+    warning = without_groups(judgement.warning, points[np.isfinite(points)], groups)
+    return structs.replace(judgement, warning=warning)
 
 
 def _if_units(

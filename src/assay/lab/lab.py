@@ -181,7 +181,7 @@ class Lab:
             noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         about_files = kept.described(self.store, experiment, now, result, questions.written(asked))
-        speaks = tuple(kept.speaks_for(result.data, experiment))
+        speaks = tuple(kept.speaks_for(result.data))
         result = replace(result, kept=about_files, speaks=speaks)
         result.write(self.store)
         return result
@@ -194,7 +194,7 @@ class Lab:
         now = self._stored(experiment, chosen)
         result = followed.following(self.store, experiment, now).judged(now)
         notes = (*result.notes, *replaced(self.store, now))
-        return replace(result, notes=notes, speaks=tuple(kept.speaks_for(result.data, experiment)))
+        return replace(result, notes=notes, speaks=tuple(kept.speaks_for(result.data)))
 
     def known(self, experiment: Experiment, planned: Plan) -> ResultData | None:
         """Give the stored result of a plan if judging again would give the same; None if it might

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
-from msgspec import structs
 
 from assay.controls.table import in_words, instead
 from assay.core import reasons
@@ -29,7 +28,7 @@ from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.nouns import plural
 from assay.core.plain import as_json, plain
-from assay.core.results import Estimated, Judged, Published, ResultData
+from assay.core.results import Judged, Published, ResultData
 from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, noted, palette, statements, tables
@@ -198,7 +197,6 @@ def page(
     JSON, `home` the address of the index, if there is one, `turned` the outcome now of claims that
     contests of the record turned, `study` what a study says of itself, `drawn` the claims with the
     points to draw, if these are others than those that are kept."""
-    stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     doubts, others = noted.parted(data)
     shared, notes_of_arms = _arms(notes or {})
@@ -231,12 +229,12 @@ def page(
         claims=claims,
         drawn_claims=drawn or claims,
         findings=findings,
-        table_csv=export.verdicts_csv(stored),
+        table_csv=export.verdicts_csv(data),
         points_csv=export.points_csv(drawn or claims),
         figures=render_figures(figures, notes_of_arms),
         drawn=[c for c in cards if c.drawn],
         browse=[c for c in cards if not c.drawn],
-        whole=as_json(stored.to_json(), indent=1, default=str),
+        whole=as_json(data.to_json(), indent=1, default=str),
     )
 
 
@@ -294,17 +292,6 @@ def _scopes(data: ResultData) -> list[str]:
     """What claims and estimates are about, what all of them share first."""
     every = scopes_of([v.scope for v in data.verdicts], [e.scope for e in data.findings])
     return [": ".join(filter(None, scope)) for scope in every]
-
-
-def _in_words(data: ResultData, study: Shown) -> ResultData:
-    """A study's result with scopes in its own words."""
-
-    def restated(s: Any) -> Any:
-        return structs.replace(s, scope=study.scope(s.scope, s.text))
-
-    judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
-    estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))
-    return structs.replace(data, verdicts=judged, findings=estimated)
 
 
 def _lead(data: ResultData) -> str:

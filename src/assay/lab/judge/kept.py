@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from assay.core.errors import AssayError
-from assay.core.results import Estimated, Judged, ResultData
+from assay.core.results import Judged, ResultData
 from assay.core.schema import Written
 from assay.core.scopes import scopes_of
 from assay.lab import catalogue
@@ -90,7 +90,7 @@ def around(experiment: Experiment, preset: Preset, data: ResultData) -> Around:
         typed=experiment.typed,
         options=preset.options,
         sets=preset.sets,
-        speaks=tuple(speaks_for(data, experiment)),
+        speaks=tuple(speaks_for(data)),
         is_study=experiment.origin.endswith(STUDIES),
         is_own=in_file(experiment.origin),
         has_default=bool(experiment.default),
@@ -118,17 +118,10 @@ def _deciding(
     return numbers_by_command
 
 
-def speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
+def speaks_for(data: ResultData) -> Iterator[str]:
     """Say for what the verdicts and estimates speak: models, prompts and sites; what all of them
     share is said once."""
-    conditions = {c.text: getattr(c, "condition", "") for c in experiment.claims}
-
-    def scope(s: Judged | Estimated) -> str:
-        if not s.scope or experiment.materials is None:
-            return s.scope
-        return experiment.materials.scope(s.scope, conditions.get(s.text, ""))
-
-    parts = scopes_of([*map(scope, data.verdicts)], [*map(scope, data.findings)])
+    parts = scopes_of([v.scope for v in data.verdicts], [e.scope for e in data.findings])
     if parts:
         words = "; ".join(f"{which}: {words}" if which else words for which, words in parts)
         yield f"scope: {words}"

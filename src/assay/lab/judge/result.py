@@ -318,6 +318,10 @@ def judge_all(
     findings = statements.findings
     if annotate := experiment.annotate:
         priced, findings = (tuple(annotate(s, everything) for s in x) for x in (priced, findings))
+    if experiment.materials is not None:
+        priced, findings = (
+            _scoped(x, experiment, experiment.materials) for x in (priced, findings)
+        )
     plots, cards, failure = _pictures(experiment, everything)
     curves = figures_of(findings) if findings else ()
     return Result(
@@ -338,6 +342,23 @@ def judge_all(
         failed=(*statements.failed, *(() if changed else failure)),
         evidence={run.key[:16]: run.id for run in plan.stored},
     )
+
+
+def _scoped(
+    statements: Sequence[Any], experiment: Experiment, materials: Materials
+) -> tuple[Any, ...]:
+    """Verdicts, with their controls, or estimates, with their scopes in the words of the study."""
+    conditions = {c.text: getattr(c, "condition", "") for c in experiment.claims}
+
+    def scoped(s: Any, condition: str) -> Any:
+        others = {
+            role: {name: scoped(v, condition) for name, v in getattr(s, role).items()}
+            for role in ("planted", "controls", "violations")
+            if hasattr(s, role)
+        }
+        return structs.replace(s, scope=materials.scope(s.scope, condition), **others)
+
+    return tuple(scoped(s, conditions.get(s.text, "")) for s in statements)
 
 
 def _pictures(
