@@ -581,6 +581,25 @@ def test_groups_that_are_worth_fewer_than_two_have_no_interval():
     assert not clustered({"x": x}, mean, [np.repeat(np.arange(13), sizes)]).known
 
 
+def test_runs_that_each_arm_has_for_itself_are_counted_as_welch_counts_them():
+    """The arms differ by the luck of their runs alone, which all documents share."""
+    draw, rows = np.random.default_rng(1), []
+    documents = draw.normal(0.5, 0.05, 40)
+    for arm in ("new", "old"):
+        for k in range(4):
+            luck = draw.normal(0, 0.05)
+            own = [("run", f"{arm}-{k}"), ("arm", arm)]
+            seen = documents + luck + draw.normal(0, 0.01, 40)
+            rows += [dict(own, doc=i, acc=x) for i, x in enumerate(seen)]
+    judged = assay.judge(rows, claim="new.acc - old.acc > 0", unit="doc")
+    assert judged.outcome == "undecided" and "with run as the unit" in judged.reason_in_words
+    means = pd.DataFrame(rows).groupby(["arm", "run"])["acc"].mean()
+    welch = stats.ttest_ind(means["new"], means["old"], equal_var=False).confidence_interval()
+    assert (judged.low, judged.high) == pytest.approx((welch.low, welch.high), abs=1e-3)
+    alone = [row for row in rows if row["run"].endswith("-0")]  # about these two runs
+    assert assay.judge(alone, claim="new.acc - old.acc > 0", unit="doc").outcome != "undecided"
+
+
 def test_two_crossed_columns_get_the_interval_of_two_crossed_units():
     cells = table("6 seeds × 8 documents as cells", MARGIN, 0)
     ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again"}

@@ -338,6 +338,16 @@ def test_a_patch_where_the_two_texts_differ_is_seen_in_each_of_them(position, ro
     assert _text_differs(change, load(table, None)) == differ
 
 
+@pytest.mark.parametrize(("position", "differ"), [("{a}", True), ("{who}", False), ("{b}", True)])
+def test_what_is_between_two_words_that_are_swapped_does_not_differ(position, differ):
+    rows = tuple({"a": a, "b": b, "who": "Ann"} for a, b in (("tea", "milk"), ("rain", "snow")))
+    text, corrupted = "After {a} comes {who} with {b}", "After {b} comes {who} with {a}"
+    table = Prompts(text=text, corrupted=corrupted, rows=rows)
+    site = "blocks.1.hook_resid_pre"
+    change = Intervention(name="patched", patch="corrupted", site=site, position=position)
+    assert _text_differs(change, load(table, None)) == differ
+
+
 def test_slots_stand_next_to_the_columns_of_each_row():
     rows = ({"who": "anna"}, {"who": "ben"})
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from difflib import SequenceMatcher
 
 import msgspec
 
@@ -50,6 +50,8 @@ HARDLY = "make the interval wide"
 """Part of a note on too few units."""
 SOME = 20
 """Number of other rows' answers with which one is compared."""
+WORD = re.compile("[\u2e80-\u9fff]|[^\\W\u2e80-\u9fff]+|\\W")
+"""A word of a text, which is one character in Chinese and Japanese, or what is between words."""
 
 
 @dataclass(frozen=True)
@@ -760,11 +762,6 @@ def _unmixed(table: Intervention) -> bool:
     return not table.heads and all(site in early for site in sites_of(table))
 
 
-def _common(a: str, b: str) -> int:
-    """With how many equal characters two texts begin."""
-    return sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(a, b, strict=False)))
-
-
 def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
     """Whether the patched token differs between most texts and their pairs."""
     slot = SLOT.fullmatch(str(table.position))
@@ -780,8 +777,12 @@ def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
             return False
         end = row.spans[slot[1]]
         start = end - len(row.columns.get(slot[1], ""))
-        first = _common(row.text, pair)
-        last = len(row.text) - _common(row.text[first:][::-1], pair[first:][::-1])
-        longer = first == last == end and pair[end : end + 1].isalnum()  # `king` and `kings`
-        differ += longer or (first < end and last > start)
+        words = [*WORD.finditer(row.text)]
+        both = [word[0] for word in words], WORD.findall(pair)
+        blocks = SequenceMatcher(None, *both, autojunk=False).get_matching_blocks()
+        kept = {i for block in blocks for i in range(block.a, block.a + block.size)}
+        differ += any(
+            word.start() < end and word.end() > start and i not in kept
+            for i, word in enumerate(words)
+        )
     return 2 * differ > len(prompts.rows)

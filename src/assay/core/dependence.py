@@ -20,7 +20,7 @@ from assay.core.clustered import NONE, Limits, clustered, neighbours, number, ps
 from assay.core.digits import told_apart
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
-from assay.core.intervals import FEWEST, Statistic
+from assay.core.intervals import FEWEST, Statistic, jackknife
 from assay.core.nouns import counted, ordinal, plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
@@ -279,6 +279,33 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
             f'unit=["{unit}", "{run}"], or fixed="{run}" if the claim is about these {count} only',
         )
     ]
+
+
+def runs_of_arms(
+    cells: Cells, run: str, without: Mapping[str, Sequence[float]], level: float
+) -> Grouping:
+    """Give the grouping by runs that each arm has for itself, so that the difference of arms may be
+    one of runs: `without` has, by arm, the number without each of its runs, which are several.
+
+    Formula: θ ± t √V, V = V_units + sum of V_arm, each a jackknife; Satterthwaite's degrees of
+    freedom"""
+    (unit,) = cells.levels
+    values = cells.values(unit)
+    counts = (len(values), *map(len, without.values()))
+    parts = (values.var(ddof=1) / len(values), *(jackknife(np.array(x)) for x in without.values()))
+    variance = sum(parts)
+    spread = sum(part**2 / (n - 1) for part, n in zip(parts, counts, strict=True))
+    df = variance**2 / spread if spread else min(counts) - 1
+    half = float(scipy.special.stdtrit(df, (1 + level) / 2)) * math.sqrt(variance)
+    theta = number(cells.terms, cells.statistic)
+    each = " and ".join(f"{len(x)} of {arm}" for arm, x in without.items())
+    return Grouping(
+        run,
+        f"each {unit} is averaged over {plural(run, 2)} that each arm has for itself ({each})",
+        Limits(theta - half, theta + half),
+        False,
+        f"claim mean(…, over={unit}) of each arm, with {run} as the unit",
+    )
 
 
 def find(

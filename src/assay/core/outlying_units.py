@@ -131,7 +131,7 @@ def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
             continue
         names, of = every[int(np.argmax(ends))]
         student = i.estimate + getattr(of, f"t_{side}") - of.estimate
-        if sign * student <= most:
+        if sign * student <= most and _excess(of) >= LOPSIDED:
             counts = [counted(n, name) for n, name in zip(of.n, names, strict=False)]
             end, by_student = told_apart(*unscaled(claim.scale, (getattr(i, side), student)))
             return (

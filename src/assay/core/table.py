@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from itertools import starmap
+from itertools import chain, starmap
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -777,10 +777,35 @@ def _groupings(
     )
     for run in noted.RUNS:
         if len(units) == 1 and run in rows and run not in (*units, *named):
-            with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
+            try:
                 crossed = cells_of(replace(question, axes=(*units, run)))
                 groupings += dependence.averaged(crossed, run, level)
+            except ClaimError:  # arms of other runs cannot be paired
+                with contextlib.suppress(ClaimError):  # nor can those with units of their own
+                    groupings += _runs_of_arms(question, run, cells_of, level)
     return groupings
+
+
+def _runs_of_arms(
+    question: _Question,
+    run: str,
+    cells_of: Callable[[_Question], dependence.Cells],
+    level: float,
+) -> list[dependence.Grouping]:
+    """The grouping by runs, where each arm that is compared has several of its own; one alone shows
+    no spread, and the claim is about that run."""
+    arm, runs = question.rows["arm"], question.rows[run].astype(str)
+    of_arms = {a: runs[arm == a].unique() for a in question.compared}
+    sizes = [len(names) for names in of_arms.values()]
+    if min(sizes) < 2 or sum(sizes) > len({*chain(*of_arms.values())}):
+        return []
+
+    def number_without(a: str, name: str) -> float:
+        left = cells_of(replace(question, rows=question.rows[(arm != a) | (runs != name)]))
+        return dependence.number(left.terms, left.statistic)
+
+    without = {a: [number_without(a, name) for name in names] for a, names in of_arms.items()}
+    return [dependence.runs_of_arms(cells_of(question), run, without, level)]
 
 
 def _question(
