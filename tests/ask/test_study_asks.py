@@ -298,11 +298,11 @@ def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, t
     both = study(folder, "both", shares, "steered.good > 0.9")
     [reach] = missing.of_claims(catalogue.find(str(both)))
     assert "8 seeds × 24 prompts" in reach.default and "begin at 0.63" in reach.default
-    assert "about 36 seeds and 36 prompts," in reach.text
+    assert 'about 36 seeds and 36 prompts (seeds = "1000000:1000036"),' in reach.text
     [reach] = missing.of_claims(
         catalogue.find(str(study(folder, "fewer", shares, "steered.good > 0.75")))
     )
-    assert "about 13 seeds," in reach.text  # .025^(1/13) = .753, and 24 prompts are more
+    assert "about 13 seeds (" in reach.text  # .025^(1/13) = .753, and 24 prompts are more
 
 
 TWO = """

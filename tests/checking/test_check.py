@@ -1502,7 +1502,9 @@ def test_a_warning_about_one_prompt_says_what_it_says():
         return [moved * (1 + far.get(p["text"], noise(p["text"], 1.0))) for p in prompts]
 
     v = check(effect, prompts=lines_of(12), holds="effect > 0.3")
-    assert "without prompt 8 (xxxxxxx) it would " in v.judged.warning, v.judged.warning
+    assert "without prompt 8 (xxxxxxx), the claim's own interval would be" in v.judged.warning, (
+        v.judged.warning
+    )
 
 
 def test_a_check_is_written_to_the_digits_that_its_interval_supports_in_a_terminal_and_on_a_page():

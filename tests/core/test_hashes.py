@@ -27,7 +27,7 @@ def test_a_file_is_read_once_and_again_after_a_change(large, tmp_path, monkeypat
     memory = tmp_path / "cache/hashes.json"
     assert cache.sha256(large, memory) == digest(large)
     with monkeypatch.context() as only:
-        only.setattr(cache, "_read", lambda path: pytest.fail("read again"))
+        only.setattr(cache, "digest_of", lambda path: pytest.fail("read again"))
         assert cache.sha256(large, memory) == digest(large)
     times = large.stat()
     large.write_bytes(b"same weights")  # as long, and with the time of change put back

@@ -453,7 +453,7 @@ def test_what_is_being_ablated_is_not_called_untouched(tmp_path):
 
 def test_a_text_that_is_gone_is_told_on_the_page(world, tmp_path):
     file, model = str(world / "one.safetensors"), str(world / "llama")
-    wanted = background.locate_index(file, model, "docs", tmp_path)
+    wanted = background.locate_index(file, model, str(world / "texts"), tmp_path)
     wanted = dataclasses.replace(wanted, text="nowhere")
     making, until = Making(wanted.address, wanted.name), time.monotonic() + 120
     said = []

@@ -215,7 +215,7 @@ def test_a_given_file_is_hashed_once(in_parts, cache, monkeypatch, tmp_path):
     monkeypatch.setattr(hashes, "SETTLED", -1.0)
     folder = in_parts.find(cache)
     with monkeypatch.context() as patch:
-        patch.setattr(hashes, "_read", None)
+        patch.setattr(hashes, "digest_of", None)
         assert in_parts.find(cache) == folder
     file.write_bytes(file.read_bytes()[:-1] + b"x")  # as long as before
     with pytest.raises(ModelError, match="is not the expected file"):

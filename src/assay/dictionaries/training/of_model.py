@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def _kind(method: Settings) -> Nonlinearity:
     name = method["kind"]
     if name not in known():
         raise SpecError(f"there is no kind {name!r}; {nearest(name, known())}")
-    takes_k = "k" in known()[name].__annotations__
+    takes_k = any(field.name == "k" for field in fields(known()[name]))
     if method["k"] is not None and not takes_k:
         raise SpecError("--k is for TopK and BatchTopK; other kinds take --penalty")
     return known()[name](**({"k": method["k"] or 32} if takes_k else {}))
