@@ -4,9 +4,10 @@ store first; the training is kept in the folder of the dictionary, from which th
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def _kind(method: Settings) -> Nonlinearity:
     name = method["kind"]
     if name not in known():
         raise SpecError(f"there is no kind {name!r}; {nearest(name, known())}")
-    takes_k = any(field.name == "k" for field in fields(known()[name]))
+    takes_k = "k" in inspect.signature(known()[name]).parameters
     if method["k"] is not None and not takes_k:
         raise SpecError("--k is for TopK and BatchTopK; other kinds take --penalty")
     return known()[name](**({"k": method["k"] or 32} if takes_k else {}))
