@@ -109,6 +109,7 @@ def test_a_control_of_a_difference_is_that_of_the_model_less_the_first_model(lea
     assert np.allclose(result.arms["learned/shuffled"].indeed, less, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_a_model_less_the_one_it_was_trained_from_has_the_controls_of_their_difference(learned):
     """Both are asked behind another prompt, and neither is untrained, in which they are equal."""
     folder, _ = learned

@@ -678,6 +678,7 @@ def test_a_claim_of_no_effect_that_fails_has_no_note_on_how_it_may_be_true(folde
         ("changed.right - main.right > -2", "between -2 and -4, its interval beyond -2"),
     ],
 )
+@pytest.mark.thorough
 def test_the_small_effect_that_a_claim_of_no_effect_needs_can_be_made_as_its_note_says(
     holds,
     size,
@@ -723,6 +724,7 @@ log_prob = " good"
 """Rows of two moods, one half of which a direction is learned from."""
 
 
+@pytest.mark.thorough
 def test_labels_that_the_mean_describes_none_of_are_claimed_one_by_one(folder, tmp_path):  # noqa: F811
     """Without the mood, the planted model says good less often after a nice word and more often
     after a nasty one. The advice is then followed, with a column that pairs the rows."""
@@ -751,14 +753,11 @@ def test_labels_that_the_mean_describes_none_of_are_claimed_one_by_one(folder, t
 def test_the_price_counts_the_rows_that_are_only_learned_from(folder, tmp_path):  # noqa: F811
     """Things differ from prompt to prompt, and the effect does not depend on them."""
     of_things = HALVED.replace('"label"', '"thing"').replace('"nice", "nasty"', '"room", "meal"')
-    for learn, times in (("learn = 0.5", 2), ("learn = 0.6", 2.5)):
-        tables = of_things.replace('moods.csv"', f'moods.csv"\nunit = "prompt"\n{learn}')
-        [judged] = run(
-            study(folder, learn, tables, "erased.good - main.good < -0.3"), tmp_path
-        ).judged
-        counts = re.search(r"more prompts, (\d+) in all, (\d+) with the", judged.price.text)
-        assert int(counts[2]) == math.ceil(times * int(counts[1]))
-        assert int(counts[1]) == judged.n["prompt"] + judged.price.more
+    tables = of_things.replace('moods.csv"', 'moods.csv"\nunit = "prompt"\nlearn = 0.6')
+    [judged] = run(study(folder, "0.6", tables, "erased.good - main.good < -0.3"), tmp_path).judged
+    counts = re.search(r"more prompts, (\d+) in all, (\d+) with the 60%", judged.price.text)
+    assert int(counts[2]) == math.ceil(2.5 * int(counts[1]))
+    assert int(counts[1]) == judged.n["prompt"] + judged.price.more
 
 
 @pytest.mark.parametrize(("end", "of_nothing"), [("> 2", True), ("< 2", False)])
