@@ -82,7 +82,13 @@ def labelled(count, d=12, size=1.5, noise=1.0):
     return ["yes" if s > 0 else "no" for s in sign], x + size * sign[:, None] * direction
 
 
-@pytest.mark.parametrize("kind", ["ridge", "logistic", "sparse", "attention", "mlp"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("ridge", "logistic", "sparse"),
+        *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("attention", "mlp")),
+    ],
+)
 def test_a_probe_of_permuted_labels_is_at_chance(tiny, monkeypatch, kind):
     labels, x = labelled(120, d=30, size=0.5)
     plant(monkeypatch, x)

@@ -588,7 +588,11 @@ def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noq
 
 
 @pytest.mark.parametrize(
-    "holds", ["changed.right - main.right < -2", "main.right - changed.right > 2"]
+    "holds",
+    [
+        "changed.right - main.right < -2",
+        pytest.param("main.right - changed.right > 2", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_path):  # noqa: F811
     """The planted model says nothing of moods after a prompt about a country, but names its city,
@@ -797,7 +801,13 @@ SHARES = {
 threshold of the last lies beyond any lead of the planted model, so that its number always does."""
 
 
-@pytest.mark.parametrize(("holds", "if_lost"), SHARES.items())
+@pytest.mark.parametrize(
+    ("holds", "if_lost"),
+    [
+        pytest.param(*case, marks=[pytest.mark.thorough] * (i > 0 and case[1] is True))
+        for i, case in enumerate(SHARES.items())
+    ],
+)
 def test_no_share_of_a_lead_that_was_never_there_is_left(holds, if_lost, folder, tmp_path):  # noqa: F811
     """The planted model names the city, by head 1.1 and not 1.2, and says nothing of moods. Without
     a lead nothing holds; with one, it is as the arithmetic of what the head carries has it."""

@@ -84,7 +84,12 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+DEAR = ("none of the heads", "half of the heads on average", "put back after it was read")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.thorough] * (c in DEAR)) for c in CASES]
+)
 def test_what_was_planted_is_what_comes_out(case, folder, tmp_path, monkeypatch):  # noqa: F811
     # the model knows these prompts alone, and can only guess how unrelated ones end
     monkeypatch.setattr(damage, "_refuse_guesses", lambda *_: None)

@@ -46,7 +46,12 @@ def test_they_ask_both_models_in_every_table_and_state_each_threshold_as_planned
     assert all(claim["threshold"].startswith("plan: ") for claim in claims)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+DEAR = ("lies.toml", "sparse.toml")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in DEAR)) for name in STUDIES]
+)
 def test_an_example_is_accepted_and_every_number_is_there(named, tmp_path, name):
     lab = Lab(tmp_path, Inline())
     plan = lab.plan(catalogue.find(str(EXAMPLES / name)))

@@ -40,6 +40,8 @@ KINDS = {
     "gated": (Gated(), losses.gated),
     "gated_no_aux": (Gated(), losses.gated_no_aux),
 }
+FEW = ("topk", "batchtopk_aux", "matryoshka_topk", "relu", "jumprelu", "gated")
+"""Each choice and each loss at least once."""
 every = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -293,7 +295,10 @@ def done(kind, bench, steps=120, runs=RUNS, **more):
     )[0]
 
 
-@every
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[pytest.mark.thorough] * (kind not in FEW)) for kind in KINDS],
+)
 def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_whatever_path_each_takes(  # noqa: E501
     kind, bench, monkeypatch
 ):

@@ -50,6 +50,7 @@ def shown(page):
 
 SLOW = ("challenge.md", "mamba.md")
 DEAR = (
+    "architectures.md",
     "agents.md",
     "preregister.md",
     "first-claim.md",

@@ -22,7 +22,7 @@ from assay.subjects.writing import FILE
 
 IDS = [5, 9, 40, 77, 12, 33, 8, 101, 55, 60, 7, 19]
 NAMES = [*FAMILIES]
-MOST = 26
+MOST = 20
 """Keys of config.json of each family that are tried each time."""
 
 
@@ -169,8 +169,8 @@ def try_writing(root, family, names):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_key_of_generation_config_json(root, family):
     turn = NAMES.index(family)
-    names = [*WRITES][turn::7]
-    assert try_writing(root, family, names).total() >= len(names) >= 5
+    names = [*WRITES][turn::14]
+    assert try_writing(root, family, names).total() >= len(names) >= 2
 
 
 @pytest.mark.thorough
