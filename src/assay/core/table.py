@@ -203,23 +203,19 @@ class _Question:
         """The cells over which a column takes something, without combinations of levels that no
         unit has, as where each item belongs to one template. Those of several columns become levels
         of the first, so that anything can be taken over them."""
-        chosen = {
-            dim: [column.place(dim, level, x[dim].values.tolist())] for dim, level in column.levels
-        }
+        chosen = {d: [column.place(d, k, x[d].values.tolist())] for d, k in column.levels}
         over = [dim for dim in column.over if dim in x.dims and dim not in self.axes]
         exists = there.isel(chosen).any([dim for dim in x.dims if dim not in over])
         if not over or column.ranges or bool(exists.all()):
             return x, there
-        first, *others = over
         keep = exists.transpose(*over).values.ravel()
-
-        def flat(data: xr.DataArray) -> xr.DataArray:
-            cells = data.isel(chosen).stack(cell=over, create_index=False).isel(cell=keep)
-            names = [", ".join(map(str, names)) for names in zip(*(cells[d].values for d in over))]
-            cells = cells.drop_vars(over).rename(cell=first).assign_coords({first: names})
-            return cells.expand_dims({d: [""] for d in others})
-
-        return flat(x), flat(there)
+        both = xr.Dataset({"x": x, "there": there}).isel(chosen)
+        both = both.stack(cell=over, create_index=False).isel(cell=keep)
+        levels = [both[d].values for d in over]
+        names = [", ".join(map(str, k)) if over[1:] else k[0] for k in zip(*levels, strict=True)]
+        both = both.drop_vars(over).rename(cell=over[0]).assign_coords({over[0]: names})
+        both = both.expand_dims({d: [""] for d in over[1:]})
+        return both["x"], both["there"]
 
 
 def judge(
@@ -775,9 +771,9 @@ def _selected(
     others = [a for a in judgement.asked if a not in (*question.compared, *roles.named)]
     upwards = math.isfinite(claim.low)
     i = judging.standing(claim, arms, level)[0]
-    satisfies = judging.outcome_of(claim, i.estimate, i.estimate) == "holds"
-    undecided = judgement.outcome == "undecided" and satisfies
-    if not (judgement.outcome == "holds" or undecided) or upwards == math.isfinite(claim.high):
+    may_hold = judging.outcome_of(claim, i.estimate, i.estimate) == "holds"
+    decided = judgement.outcome not in ("holds", "undecided")
+    if decided or not may_hold or upwards == math.isfinite(claim.high):
         return []
 
     def reached(names: Iterable[str]) -> set[str]:
