@@ -190,6 +190,13 @@ class _Question:
         else:
             column = replace(column, over=(*over, *fixed, *self.averaged))
         x, there = self._existing(column, x, there)
+        if column.how != "mean" and (own := [*filter(self._is_nested, column.over)]):
+            each = next(u for u in self.axes if self._belongs(own[0], u))
+            mean_of = replace(column, how="mean", over=tuple(own), beyond=None)
+            raise ClaimError(
+                f"each {each} has {plural(own[0], 2)} of its own, over which only the mean of a "
+                f"column can be taken: write {mean_of}, for each arm by itself"
+            )
         pairs = [(d, unit) for d in column.over for unit in self.axes]
         whole = not any(self._belongs(*pair) or self._belongs(*pair[::-1]) for pair in pairs)
         if column.how != "mean" or whole:
