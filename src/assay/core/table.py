@@ -116,7 +116,11 @@ class _Question:
 
     def levels_of(self, column: str) -> str:
         """Say how many levels a column has that the claim is about."""
-        levels = self.of(self.compared)[column].drop_duplicates()
+        rows = self.of(self.compared)
+        chosen = {c.levels for c in self.parsed.columns if column in c.over}
+        for dim, level in chosen.pop() if len(chosen) == 1 else ():
+            rows = rows[(rows[dim] == level) | (rows[dim].astype(str) == str(level))]
+        levels = rows[column].drop_duplicates()
         parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
         if parts:
             levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
