@@ -64,6 +64,18 @@ def test_what_is_taken_over_items_of_a_template_is_over_those_that_it_has():
     }.items():
         number = assay.estimate(rows, value=value, unit="seed")
         assert list(number.points) == pytest.approx(list(points), rel=1e-9), value
+    claim = "mean(new.acc[template=T3], over=item) - mean(old.acc[template=T3], over=item) > 0.03"
+    judged = assay.judge(rows, unit="seed", **ASK | {"claim": claim})
+    assert judged.scope == "over 8 seeds; of these 5 items"
+
+
+def test_what_cannot_be_taken_over_items_of_each_unit_is_refused_with_what_can():
+    rows, unit = rows_of(), "template"
+    for value in ("mean(new.acc - old.acc, over=item)", "max(new.acc, over=item)"):
+        with pytest.raises(ClaimError, match=r"write mean\(new.acc, over=item\), for each arm"):
+            assay.judge(rows, unit=unit, **ASK | {"claim": f"{value} > 0.03"})
+    value = "mean(new.acc, over=item) - mean(old.acc, over=item)"
+    assert assay.judge(rows, unit=unit, **ASK | {"claim": f"{value} > 0.03"}).n == {unit: 10}
 
 
 def test_a_number_that_is_missing_is_left_out_of_no_mean():

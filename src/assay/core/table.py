@@ -116,7 +116,11 @@ class _Question:
 
     def levels_of(self, column: str) -> str:
         """Say how many levels a column has that the claim is about."""
-        levels = self.of(self.compared)[column].drop_duplicates()
+        rows = self.of(self.compared)
+        chosen = {c.levels for c in self.parsed.columns if column in c.over}
+        for dim, level in chosen.pop() if len(chosen) == 1 else ():
+            rows = rows[(rows[dim] == level) | (rows[dim].astype(str) == str(level))]
+        levels = rows[column].drop_duplicates()
         parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
         if parts:
             levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
@@ -190,6 +194,13 @@ class _Question:
         else:
             column = replace(column, over=(*over, *fixed, *self.averaged))
         x, there = self._existing(column, x, there)
+        if column.how != "mean" and (own := [*filter(self._is_nested, column.over)]):
+            each = next(u for u in self.axes if self._belongs(own[0], u))
+            mean_of = replace(column, how="mean", over=tuple(own), beyond=None)
+            raise ClaimError(
+                f"each {each} has {plural(own[0], 2)} of its own, over which only the mean of a "
+                f"column can be taken: write {mean_of}, for each arm by itself"
+            )
         pairs = [(d, unit) for d in column.over for unit in self.axes]
         whole = not any(self._belongs(*pair) or self._belongs(*pair[::-1]) for pair in pairs)
         if column.how != "mean" or whole:
@@ -203,23 +214,19 @@ class _Question:
         """The cells over which a column takes something, without combinations of levels that no
         unit has, as where each item belongs to one template. Those of several columns become levels
         of the first, so that anything can be taken over them."""
-        chosen = {
-            dim: [column.place(dim, level, x[dim].values.tolist())] for dim, level in column.levels
-        }
+        chosen = {d: [column.place(d, k, x[d].values.tolist())] for d, k in column.levels}
         over = [dim for dim in column.over if dim in x.dims and dim not in self.axes]
         exists = there.isel(chosen).any([dim for dim in x.dims if dim not in over])
         if not over or column.ranges or bool(exists.all()):
             return x, there
-        first, *others = over
         keep = exists.transpose(*over).values.ravel()
-
-        def flat(data: xr.DataArray) -> xr.DataArray:
-            cells = data.isel(chosen).stack(cell=over, create_index=False).isel(cell=keep)
-            names = [", ".join(map(str, names)) for names in zip(*(cells[d].values for d in over))]
-            cells = cells.drop_vars(over).rename(cell=first).assign_coords({first: names})
-            return cells.expand_dims({d: [""] for d in others})
-
-        return flat(x), flat(there)
+        both = xr.Dataset({"x": x, "there": there}).isel(chosen)
+        both = both.stack(cell=over, create_index=False).isel(cell=keep)
+        levels = [both[d].values for d in over]
+        names = [", ".join(map(str, k)) if over[1:] else k[0] for k in zip(*levels, strict=True)]
+        both = both.drop_vars(over).rename(cell=over[0]).assign_coords({over[0]: names})
+        both = both.expand_dims({d: [""] for d in over[1:]})
+        return both["x"], both["there"]
 
 
 def judge(
@@ -775,9 +782,9 @@ def _selected(
     others = [a for a in judgement.asked if a not in (*question.compared, *roles.named)]
     upwards = math.isfinite(claim.low)
     i = judging.standing(claim, arms, level)[0]
-    satisfies = judging.outcome_of(claim, i.estimate, i.estimate) == "holds"
-    undecided = judgement.outcome == "undecided" and satisfies
-    if not (judgement.outcome == "holds" or undecided) or upwards == math.isfinite(claim.high):
+    may_hold = judging.outcome_of(claim, i.estimate, i.estimate) == "holds"
+    decided = judgement.outcome not in ("holds", "undecided")
+    if decided or not may_hold or upwards == math.isfinite(claim.high):
         return []
 
     def reached(names: Iterable[str]) -> set[str]:
