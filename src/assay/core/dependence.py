@@ -515,7 +515,7 @@ def _example(rows: pd.DataFrame, unit: str, known: np.ndarray, name: str, of: np
     starts = [max(0, len(x) - SHOWN) if way == "ending" else 0 for x in (first, second)]
     shown = [*map(_cut, (first, second), starts)]
     if shown[0] == shown[1]:  # they differ in what is cut off
-        common = next(k for k in itertools.count() if first[: k + 1] != second[: k + 1])
+        common = next((k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
         shown = [_cut(x, max(0, common - SHOWN // 2)) for x in (first, second)]
     return f" (such as “{shown[0]}” and “{shown[1]}”)"
 
