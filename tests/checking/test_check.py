@@ -4,6 +4,7 @@ import json
 import math
 import re
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,17 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     ]
     off.save(tmp_path / "x.assay")
     assert counted(assay.Check.load(tmp_path / "x.assay")) == counted(off)
+
+
+def test_claims_of_one_text_are_quoted_once_with_all_that_came_of_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    labels = LABELS, *(np.random.default_rng(k).permutation(LABELS) for k in range(3))
+    vectors = [assay.direction(ACTS, of) for of in labels]
+    *came, last = [check(vector=v) for v in vectors]
+    (said,) = [n for n in counted(last) if n.startswith("also judged:")]
+    counts = Counter(v.outcome for v in came)
+    each = ", ".join(f"{n} × {x}" if n > 1 else x for x, n in counts.items())
+    assert said == f"also judged: “It moves” (with other data or options: {each})"
 
 
 def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, monkeypatch):
