@@ -832,7 +832,7 @@ def _nested(
     """The columns that say to which group each level of a unit belongs, in every arm the same, and
     what texts that differ from unit to unit have in common, those that name the units included."""
     own = is_text(rows[unit]) and only is None
-    nested = _worded(unit, rows.groupby(unit)[unit].first()) if own else {}
+    nested = worded(unit, rows.groupby(unit)[unit].first()) if own else {}
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
             continue
@@ -848,11 +848,11 @@ def _nested(
         of = of.map(lambda x: spelling(str(x)), na_action="ignore")
         nested |= {name: of} if _several(of) else {}
         if 2 * of.nunique() > len(of):
-            nested |= _worded(name, of)
+            nested |= worded(name, of)
     return nested
 
 
-def _worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
+def worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
     """The wording of each text, and the words that fill it, where these come again."""
     import pandas as pd
 

@@ -39,6 +39,7 @@ from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.stats import mean
+from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,8 +125,7 @@ class _Question:
         parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
         if parts:
             levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
-        count = len(levels)
-        return f"{count} {plural(column, count)}"
+        return dependence.groups_in_words(column, len(levels))
 
     @property
     def stay(self) -> Names:
@@ -141,6 +141,20 @@ class _Question:
         named = {*self.fixed, *(d for c in self.parsed.columns for d in c.named)}
         items = (d for d in self.labels if noted.ITEMS.search(d) and d not in named)
         return tuple(filter(self._is_nested, items))
+
+    def worded(self) -> _Question:
+        """The question with columns of the wordings, and of what fills them, of texts whose mean in
+        each unit is read, where no column says the same."""
+        means = (c for c in self.parsed.columns if c.how == "mean" and not c.ranges)
+        read = {*self.averaged, *(d for c in means for d in c.over)}
+        said = {tuple(numbered(self.rows[d])) for d in (*self.axes, *self.stay)}
+        columns = {}
+        for d in (d for d in self.labels if d in read and self._is_nested(d)):
+            texts = self.rows[d].drop_duplicates()
+            ways = dependence.worded(d, texts.set_axis(texts)) if rows_of.is_text(texts) else {}
+            columns |= {way: self.rows[d].map(of) for way, of in ways.items()}
+        columns = {way: of for way, of in columns.items() if tuple(numbered(of)) not in said}
+        return replace(self, rows=self.rows.assign(**columns))
 
     def scope(self, words: str) -> str:
         """Add to what a number is about that it is averaged."""
@@ -710,11 +724,13 @@ def _if_units(
     lines = list[str]()
     taken = {d for c in question.parsed.columns if c.how != "mean" or c.ranges for d in c.over}
     decided = judgement.outcome in ("holds", "fails")
-    for name in (d for d in question.stay if decided and d not in taken):
+    worded = question.worded() if decided else question
+    names = (*question.stay, *(d for d in worded.rows if d not in question.rows))
+    for name in (d for d in names if decided and d not in taken):
         labels = tuple(d for d in question.labels if d != name)
         limits = list[Limits]()
         for unit in question.axes:  # three factors at once have no interval
-            crossed = replace(question, axes=(unit, name), labels=labels)
+            crossed = replace(worded, axes=(unit, name), labels=labels)
             with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
                 limits += [g.limits for g in dependence.averaged(cells_of(crossed), name, level)]
         if not limits:
@@ -722,7 +738,7 @@ def _if_units(
         widest = Limits(min(x.low for x in limits), max(x.high for x in limits))
         outcome = judging.outcome_of(judgement.claim, *widest)
         if outcome != judgement.outcome:
-            these, count = f"these {question.levels_of(name)}", question.rows[name].nunique()
+            these, count = f"these {worded.levels_of(name)}", worded.rows[name].nunique()
             lines.append(dependence.about_these(these, count, widest, outcome))
     return lines
 
