@@ -385,6 +385,11 @@ def _judged(
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
     judgement = untested(judgement, [name for name, _ in _copied(question, judgement, arms)])
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
+    if judgement.outcome in ("holds", "fails"):
+        taken = (*units, *question.labels, *question.columns)
+        ask = question.compared, taken, roles.controls, judgement.outcome
+        together = noted.one_with_arms(question.rows, *ask)
+        judgement = structs.replace(judgement, notes=(*judgement.notes, *together))
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
