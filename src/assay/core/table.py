@@ -730,7 +730,7 @@ def _if_units(
     taken = {d for c in question.parsed.columns if c.how != "mean" or c.ranges for d in c.over}
     decided = judgement.outcome in ("holds", "fails")
     worded = question.worded() if decided else question
-    names = (*question.stay, *(d for d in worded.rows if d not in question.rows))
+    names = (*question.stay, *(str(d) for d in worded.rows if d not in question.rows))
     for name in (d for d in names if decided and d not in taken):
         labels = tuple(d for d in question.labels if d != name)
         limits = list[Limits]()
