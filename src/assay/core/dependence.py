@@ -264,7 +264,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
     """Give the grouping by runs that are averaged in each unit, where there are several."""
     (unit,) = (u for u in cells.levels if u != run)
     of = cells.places(run)
-    count = int(of.max()) + 1
+    count = int(of.max(initial=-1)) + 1
     if count < 2 or len(of) == len(np.unique(cells.levels[unit])):
         return []
     values = pseudo_values(cells.terms, cells.statistic, np.arange(len(of)))
@@ -345,7 +345,8 @@ def find(
             more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
             vectors = more + vectors
         fixed = _nested(rows, unit, (), skip)
-        shared = [*labels.values(), *(_codes(column.reindex(known)) for column in fixed.values())]
+        fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
+        shared = [*labels.values(), *fixed_groups]
         # combinations of two columns are no pattern in the order
         shared += map(_joined, itertools.combinations(shared[:FEW_PAIRS], 2))
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
@@ -360,9 +361,11 @@ def find(
             answer = rows.groupby(unit)[name].first().reindex(known).astype(str).str.strip()
             groupings.append(by_answer(cells, unit, name, [*answer]))
         read = [v for v in vectors if not v.of_controls]
+        theta = values.mean()
+        within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = _advice(unit, named=bool(labels), of_table=copies)
-            patterns = list(_in_order(cells, unit, name, order, read, level, advice))
+            patterns = list(_in_order(cells, unit, name, order, read, within, level, advice))
             if not ordered and name.lower() not in TIMES:
                 patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
                 patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
@@ -656,11 +659,13 @@ def _in_order(
     name: str,
     order: np.ndarray,
     vectors: Sequence[Vectors],
+    values: np.ndarray,
     level: float,
     advice: str,
 ) -> Iterator[Grouping]:
-    """Groups of neighbours, or of every so many-th unit, and series, in an order."""
-    place, values = cells.places(unit), cells.values(unit)
+    """Groups of neighbours, or of every so many-th unit, and series of their `values`, in an
+    order."""
+    place = cells.places(unit)
     n = len(values)
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
@@ -908,12 +913,18 @@ def _lattice(x: np.ndarray) -> float:
 def _without(v: Vectors, groupings: Sequence[np.ndarray]) -> np.ndarray:
     """Numbers less what groups share, in the directions in which they vary most."""
     x = v.points - v.points.mean(0) if len(v.points) else v.points
-    for of in (np.unique(of[v.units], return_inverse=True)[1] for of in groupings):
+    of_these = (np.unique(of[v.units], return_inverse=True)[1] for of in groupings)
+    return principal(_less(x, of_these))
+
+
+def _less(x: np.ndarray, groupings: Iterable[np.ndarray]) -> np.ndarray:
+    """Numbers, each column of mean 0, less what groups share; not of groups of fewer than two."""
+    for of in groupings:
         if x.size and 2 * (of.max() + 1) <= len(x):
             sums = np.zeros((of.max() + 1, x.shape[1]))
             np.add.at(sums, of, x)
             x = x - (sums / np.bincount(of)[:, None])[of]
-    return principal(x)
+    return x
 
 
 def principal(x: np.ndarray) -> np.ndarray:
