@@ -44,15 +44,8 @@ if TYPE_CHECKING:
 
     from assay.core.results import Curve
 
-SIGNS = {
-    "holds": "●",
-    "fails": "✕",
-    "unspecific": "◐",
-    "undecided": "○",
-    "exact": "≡",
-    "violated": "≢",
-    "finding": "–",
-}
+SIGNS = {"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○"}
+SIGNS |= {"exact": "≡", "violated": "≢", "finding": "–"}
 """Outcome → its sign; never colour alone."""
 CHECKS = {True: "✓", False: "!", None: "?"}
 """Whether an arm came out as it has to → its sign; a control ✓ does not satisfy the claim."""
@@ -346,11 +339,8 @@ def checked(rows: Iterable[Row]) -> str:
 def minus(words: str) -> str:
     """Put true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be
     typed."""
-    return (
-        re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words)
-        .replace(">=", "≥")
-        .replace("<=", "≤")
-    )
+    words = re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words)
+    return words.replace(">=", "≥").replace("<=", "≤")
 
 
 def estimate_of(
@@ -465,46 +455,29 @@ def row(s: Statement) -> Row:
     if isinstance(s, Verified):
         value, interval = _exact(s)
         return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
-    published, setup = literature(s)
+    on = literature(s)
     if isinstance(s, Estimated):
         value, interval = estimate_of(s)
         if s.curve:
             shape = "heat map" if len(s.curve.dims) == 2 else "curve"
             value, interval = f"a {shape} over {' and '.join(s.curve.dims)}", ""
-        return Row(
-            "finding",
-            s.text,
-            "; ".join(filter(None, (_diverged(s), clipped(s)))),
-            value,
-            interval,
-            _unit(s),
-            units(s.n),
-            published,
-            setup,
-            (),
-            s.kind,
-            curve=curve_lines(s),
-            found=_found(s),
-            sides=_sides(s.sides),
-        )
+        words = "; ".join(filter(None, (_diverged(s), clipped(s))))
+        finding = Row("finding", s.text, words, value, interval, _unit(s), units(s.n), *on, ())
+        finding = replace(finding, kind=s.kind, curve=curve_lines(s), found=_found(s))
+        return replace(finding, sides=_sides(s.sides))
     controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
     remarks = filter(None, (_diverged(s), *clipped(s).split("; "), *s.warnings))
-    return Row(
-        s.outcome,
-        s.text,
-        why(s),
-        *estimate_of(s),
-        _unit(s),
-        units(s.n, s.over),
-        published,
-        setup,
-        controls,
-        _kind(s),
-        command(s),
-        agreed(s),
-        holds_if(s),
-        quantity(s),
-        range_in_words(s),
+    value, interval = estimate_of(s)
+    judged = Row(s.outcome, s.text, why(s), value, interval, _unit(s), units(s.n, s.over), *on, ())
+    return replace(
+        judged,
+        controls=controls,
+        kind=_kind(s),
+        command=command(s),
+        agreed=agreed(s),
+        threshold=holds_if(s),
+        quantity=quantity(s),
+        range=range_in_words(s),
         bears=why(s, all_of_it=False),
         remarks=tuple(sorted(remarks, key=len)),
         sides=_sides(s.sides),
@@ -947,15 +920,9 @@ def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
     from rich.console import Console
 
     out = StringIO()
-    Console(
-        file=out,
-        width=width,
-        color_system=None,
-        force_terminal=False,
-        legacy_windows=False,
-        markup=False,
-        emoji=False,
-    ).print(terminal(data, verbose=verbose))
+    off: Any = dict.fromkeys(("force_terminal", "legacy_windows", "markup", "emoji"), False)
+    console = Console(file=out, width=width, color_system=None, **off)
+    console.print(terminal(data, verbose=verbose))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     for heat in heat_maps(data, width, coloured=False):
         lines += [*(line.rstrip() for line in heat.plain.splitlines()), ""]
