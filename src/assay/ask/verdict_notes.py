@@ -338,8 +338,8 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
                 units_in_words = f" of {share} {plural(unit_dims[0], 2)}" if unit_dims else ""
                 level = float(x.where(out).max())
                 yield (
-                    f"{asking.where}: {text}: not true{units_in_words} at any {dim} from "
-                    f"{levels[0]:g} to {levels[-1]:g}, which counts as {dim} {level:g}"
+                    f"{asking.where}: {text}: not true{units_in_words} for any {dim} from "
+                    f"{levels[0]:g} to {levels[-1]:g}, which counts as {called(f'{dim} {level:g}')}"
                 )
 
 
