@@ -162,17 +162,8 @@ def passes_of(task: SaeTask) -> tuple[Any, ...]:
     t = task.table
     twin_seed = t.seed if task.control == near.NOT_TRAINED.name else None
     twice = task.control if task.control in (near.ITSELF.name, near.CHANGED.name) else ""
-    return (
-        task.model,
-        t.models,
-        twice,
-        twin_seed,
-        saes.sites_of(t),
-        t.prompts,
-        t.text,
-        t.tokens,
-        t.context,
-    )
+    read = (saes.sites_of(t), t.prompts, t.text, t.tokens, t.context)
+    return (task.model, t.models, twice, twin_seed, *read)
 
 
 def passes(task: SaeTask, size: Mapping[str, int]) -> float:
