@@ -459,8 +459,15 @@ def _keys(error: str) -> tuple[str | int, ...]:
 
 def _types_in_words(types: str) -> str:
     """The types in a message of msgspec, such as `str | array`, in words."""
-    words = {"str": "a string", "int": "an integer", "float": "a number", "null": "nothing"}
-    words |= {"bool": "true or false", "array": "a list", "object": "a table"}
+    words = {
+        "str": "a string",
+        "int": "an integer",
+        "float": "a number",
+        "bool": "true or false",
+        "array": "a list",
+        "object": "a table",
+        "null": "nothing",
+    }
     *first, last = (words.get(name, name) for name in types.split(" | "))
     return f"{', '.join(first)} or {last}" if first else last
 

@@ -44,8 +44,15 @@ if TYPE_CHECKING:
 
     from assay.core.results import Curve
 
-SIGNS = {"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○"}
-SIGNS |= {"exact": "≡", "violated": "≢", "finding": "–"}
+SIGNS = {
+    "holds": "●",
+    "fails": "✕",
+    "unspecific": "◐",
+    "undecided": "○",
+    "exact": "≡",
+    "violated": "≢",
+    "finding": "–",
+}
 """Outcome → its sign; never colour alone."""
 CHECKS = {True: "✓", False: "!", None: "?"}
 """Whether an arm came out as it has to → its sign; a control ✓ does not satisfy the claim."""

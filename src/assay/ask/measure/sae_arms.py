@@ -162,8 +162,17 @@ def passes_of(task: SaeTask) -> tuple[Any, ...]:
     t = task.table
     twin_seed = t.seed if task.control == near.NOT_TRAINED.name else None
     twice = task.control if task.control in (near.ITSELF.name, near.CHANGED.name) else ""
-    read = (saes.sites_of(t), t.prompts, t.text, t.tokens, t.context)
-    return (task.model, t.models, twice, twin_seed, *read)
+    return (
+        task.model,
+        t.models,
+        twice,
+        twin_seed,
+        saes.sites_of(t),
+        t.prompts,
+        t.text,
+        t.tokens,
+        t.context,
+    )
 
 
 def passes(task: SaeTask, size: Mapping[str, int]) -> float:
