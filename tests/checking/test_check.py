@@ -1,8 +1,10 @@
 """What a check calls, keeps, reports and gives back."""
 
+import ast
 import json
 import math
 import re
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
 from assay.report.checks import page
 from assay.verbs.check import words
+from assay.verbs.credited import Credited, refuse_python
 
 V = assay.direction(ACTS, LABELS)
 HOLDS = "effect > 0.5"
@@ -1207,6 +1210,9 @@ def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path
         (["--vector", "none.npy"], "no file none.npy"),
         (["--vector", "labels.npy", "--prompts", "none.csv"], "no file none.csv"),
         (["--vector", "labels.npy", "--holds", "effect"], "compares nothing"),
+        (["--vector", "labels.npy", "--bounds", "(0,1)"], "as in --bounds 0 1"),
+        (["--text", "a", "--also", "(other, rows)"], "write --also other"),
+        (["--text", "a", "--control", "['my own', 'words']"], "--control 'my own' --control words"),
     ],
 )
 def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
@@ -1227,6 +1233,38 @@ def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
     )
     assert main(["check", "hook.py:f", *(w for pair in asked.items() for w in pair)]) == 2
     assert why in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("option", "typed"),
+    [
+        ("heads", "[(1, 2)]"),
+        ("heads", "[[1, 2], [3, 4],]"),
+        ("neurons", "[7, 8]"),
+        ("neurons", "[(1, 2), (3, 4)]"),
+        ("latents", "(5, 6)"),
+        ("of", "(4, 6)"),
+        ("of", "[(1, 2), (3, 4)]"),
+        ("others", "[1, 2, 3]"),
+        ("others", "['a', \"b\"]"),
+    ],
+)
+def test_a_list_that_is_typed_as_in_python_is_refused_with_the_same_list_as_a_shell_writes_it(
+    option, typed
+):
+    options = {**vars(Credited(**{option: typed})), "also": "", "control": (), "unit": ()}
+    with pytest.raises(DataError, match=r"is written as in Python; in a shell, write --\w+") as e:
+        refuse_python(options)
+    name, value = shlex.split(str(e.value).partition(" write ")[2])
+    pairs = {} if option == "heads" else {"heads": "1.2"}  # which decide how --of is read
+    read = Credited(**pairs, **{name.removeprefix("--"): value}).read()[option]
+    same = json.loads(json.dumps(ast.literal_eval(typed)))
+    assert json.loads(json.dumps(read)) == same
+
+
+def test_a_pool_of_single_numbers_is_no_pool_of_heads():
+    with pytest.raises(DataError, match=r"of= lists 4, which is not of the form of heads=\(1, 2\)"):
+        check(vector=None, heads=[(1, 2)], of=[4, 4], cache=False)
 
 
 @pytest.mark.parametrize("order", ["xyz", "yxz", "zyx"])
