@@ -1267,6 +1267,31 @@ def test_a_pool_of_single_numbers_is_no_pool_of_heads():
         check(vector=None, heads=[(1, 2)], of=[4, 4], cache=False)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_unspecific_claim_says_by_how_much_it_is_ahead_and_the_claim_that_holds_of_new_prompts(
+    sign,
+):
+    """The words in another order have two thirds of the effect."""
+
+    def moved(text, prompts):
+        size = {None: 0.0, "be loud now": 6.0}.get(text, 4.0)
+        return [sign * (size + noise(p["text"], str(text))) for p in prompts]
+
+    about = {"vector": None, "text": "be loud now", "ledger": False}
+    v = check(moved, holds="effect > 2" if sign > 0 else "effect < -2", **about)
+    assert v.outcome == "unspecific"
+    ours = v.rows[v.rows["arm"] == "text"]["effect"].to_numpy()
+    rest = v.rows[v.rows["arm"] == "words (draw 1 of 4)"]["effect"].to_numpy()
+    (said,) = [x for x in v.remarks if x.startswith("the text minus control words")]
+    assert float(re.search(r": (-?[0-9.]+) \[", said)[1]) == pytest.approx(
+        np.mean(ours - rest), abs=0.05
+    )
+    condition = re.search(r'holds="(.*?)"', said)[1]
+    fresh = [{"text": f"new {i}"} for i in range(24)]
+    again = check(moved, prompts=fresh, holds=condition, none="now be loud", **about)
+    assert again.outcome == "holds" and again.controls["words"].outcome == "fails"
+
+
 @pytest.mark.parametrize("order", ["xyz", "yxz", "zyx"])
 def test_the_strongest_of_several_draws_that_satisfy_a_claim_is_the_largest(order):
     size = {"a b": 2.0, "b a": 0.1, "x": 1.0, "y": 3.0, "z": 1.5}

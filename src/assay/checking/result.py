@@ -46,6 +46,9 @@ HEADS = ("control", "draws", "strongest [95%]", "satisfies the claim", "alternat
 """The columns of the table of controls."""
 ALIKE = 0.5
 """The share of a vector's effect from which its opposite has much the same one."""
+SAFE = 0.5
+"""How far behind the end of an interval a new threshold lies, in halves of that interval: about as
+many new prompts then confirm it in four of five cases."""
 SHORT = 16
 """Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
@@ -414,7 +417,7 @@ class Check(Concluded):
         others = (name for name in self.controls if name not in self.idle)
         idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
         judged_notes = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
-        elsewhere = self._either_way or self._elsewhere
+        elsewhere = self._either_way or self._elsewhere or self._lead
         return by_weight((*judged_notes, *idle, *elsewhere, *self.notes))
 
     @property
@@ -447,6 +450,37 @@ class Check(Concluded):
         return (
             f"{plural('control', len(names))} {listed(names)} {satisfy} the claim, which fails: "
             f"the effect can be had here, but not with {these} {kind}",
+        )
+
+    @property
+    def _lead(self) -> tuple[str, ...]:
+        """Say by how much the claim's number is ahead of the closest control that satisfies it, and
+        how that is claimed of new prompts."""
+        low, high = self.judged.range
+        upward, parsed = math.isfinite(low), parse(self.question.holds)
+        name = parsed.columns[0].name
+        held = {
+            arm: v.contrast
+            for arm, v in self.judged.controls.items()
+            if v.outcome == "holds" and v.contrast
+        }
+        one_sided = upward != math.isfinite(high)
+        if self.outcome != "unspecific" or not held or not one_sided or not parsed.plain:
+            return ()
+        arm, ahead = min(held.items(), key=lambda x: x[1].estimate * (1 if upward else -1))
+        number = " ".join(estimate(ahead.estimate, ahead.low, ahead.high))
+        end = ahead.low if upward else ahead.high
+        modest = end + SAFE * (end - ahead.estimate)
+        said = f"the {self.question.credits} minus control {arm}: {number}"
+        is_ahead = modest > 0 if upward else modest < 0
+        if not is_ahead or arm == DAMAGE.name or name.endswith(ENDS[0]):
+            return (said,)
+        step = 10.0 ** (math.floor(math.log10(abs(modest))) - 1)
+        edge = f"{'>' if upward else '<'} {math.trunc(modest / step) * step:.2g}"
+        condition = f"{name.removesuffix(ENDS[1])} {edge}"
+        return (
+            f"{said}. To claim this difference, give none= such a control, so that it takes the "
+            f'place of None, and test holds="{condition}" on new prompts',
         )
 
     def no_test(self, control: str) -> str:
