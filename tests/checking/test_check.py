@@ -1292,6 +1292,31 @@ def test_an_unspecific_claim_says_by_how_much_it_is_ahead_and_the_claim_that_hol
     assert again.outcome == "holds" and again.controls["words"].outcome == "fails"
 
 
+@pytest.mark.parametrize("kinds", [(0, 1), ("one", "many")])
+@pytest.mark.parametrize("seed", [21, 27])
+def test_a_label_of_two_values_is_a_difference_and_no_unit(kinds, seed):
+    """Half of the prompts are of either kind, which moves the number by a half: an interval over
+    two units would have the 12.7 of Student's t with one degree of freedom."""
+    draw = np.random.default_rng(seed)
+    noun = draw.integers(0, 8, 24)
+    own, shared = draw.normal(size=24), draw.normal(size=8)
+    falls = {f"r{i}": 2 + own[i] / 2 + shared[noun[i]] + 0.5 * (i % 2) for i in range(24)}
+    rows = [{"noun": f"n{noun[i]}", "kind": kinds[i % 2], "row": f"r{i}"} for i in range(24)]
+
+    def without(heads, prompts):
+        return [-falls[p["row"]] + 0.2 * (heads != [(0, 1)]) if heads else 0.0 for p in prompts]
+
+    about = {"vector": None, "heads": [(0, 1)], "of": (2, 2), "ledger": False}
+    v = check(without, prompts=rows, holds="effect < -1", **about)
+    means = [np.mean([-falls[f"r{i}"] for i in range(k, 24, 2)]) for k in (0, 1)]
+    said = " ".join(x for x in v.remarks if "kind" in x)
+    assert said == (
+        f"the number is {means[0]:.3g} where kind is “{kinds[0]}”, {means[1]:.3g} where it is "
+        f"“{kinds[1]}”"
+    )
+    assert v.outcome == "unspecific"
+
+
 @pytest.mark.parametrize("order", ["xyz", "yxz", "zyx"])
 def test_the_strongest_of_several_draws_that_satisfy_a_claim_is_the_largest(order):
     size = {"a b": 2.0, "b a": 0.1, "x": 1.0, "y": 3.0, "z": 1.5}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from assay.checking import saved
-from assay.checking.prompts import PROMPT
+from assay.checking.prompts import PROMPT, two_kinds
 from assay.controls.table import DAMAGE, OPPOSITE, in_words
 from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
@@ -101,12 +101,29 @@ class Question:
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
+        verdict = self._judged(rows)
+        own = rows[rows["arm"] == self.credits].drop(columns=["arm", *self.units, *_numbers(rows)])
+        if kinds := two_kinds(
+            own
+        ):  # too few values to be units: an interval over them says nothing
+            without = self._judged(rows.drop(columns=kinds))
+            same = (without.outcome, without.reason) == (verdict.outcome, verdict.reason)
+            verdict = without if same else verdict
+        no_tests = {DAMAGE.name: self.unable} if self.unable else {}
+        verdict = structs.replace(verdict, idle=self._idle(rows), no_tests=no_tests)
+        verdict = untested(verdict)
+        says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
+        warning = rename_unit(verdict.warning, PROMPT, says)
+        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
+        verdict = self._with_lead(self._with_own_words(verdict, rows), rows)
+        return self.within_reach(verdict, rows)
+
+    def _judged(self, rows: pd.DataFrame) -> Judged:
+        """The verdict by the rule alone."""
         named = {c.name for c in parse(self.holds).columns}
-        stems = [str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])]
         # numbers that the condition does not name are no groups of prompts
-        others = {f"{stem}{end}" for stem in stems for end in ("", *ENDS)} - named
-        verdict = judge(
-            rows.drop(columns=[c for c in rows if c in others]),
+        return judge(
+            rows.drop(columns=[c for c in _numbers(rows) if c not in named]),
             claim=self.holds,
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
@@ -119,14 +136,6 @@ class Question:
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
-        no_tests = {DAMAGE.name: self.unable} if self.unable else {}
-        verdict = structs.replace(verdict, idle=self._idle(rows), no_tests=no_tests)
-        verdict = untested(verdict)
-        says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
-        warning = rename_unit(verdict.warning, PROMPT, says)
-        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
-        verdict = self._with_lead(self._with_own_words(verdict, rows), rows)
-        return self.within_reach(verdict, rows)
 
     def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
@@ -559,6 +568,12 @@ class Check(Concluded):
         judged = question.judged(rows)
         saved.refuse_changed(path, stated, judged.outcome)
         return cls(question, rows, judged, tuple(content["notes"]), content["about"])
+
+
+def _numbers(rows: pd.DataFrame) -> list[str]:
+    """Name the columns of what a function gave: each effect, and its two parts."""
+    stems = {str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])}
+    return [c for c in rows if c in {f"{stem}{end}" for stem in stems for end in ("", *ENDS)}]
 
 
 def blind_without(claim: Claim) -> str:

@@ -134,6 +134,8 @@ def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
         if sign * student <= most and _excess(of) >= LOPSIDED:
             counts = [counted(n, name) for n, name in zip(of.n, names, strict=False)]
             end, by_student = told_apart(*unscaled(claim.scale, (getattr(i, side), student)))
+            if end == by_student:  # they differ by rounding alone
+                continue
             return (
                 f"the interval ends at {end}, beyond the number of every {claim.units[0]}: with "
                 f"only {' × '.join(counts)}, the correction for skew is uncertain, without which "
