@@ -102,10 +102,9 @@ class Question:
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
         verdict = self._judged(rows)
-        own = rows[rows["arm"] == self.credits].drop(columns=["arm", *self.units, *_numbers(rows)])
-        if kinds := two_kinds(
-            own
-        ):  # too few values to be units: an interval over them says nothing
+        own, known = rows[rows["arm"] == self.credits], ("arm", *self.units, *_numbers(rows))
+        # two values are too few to be units: an interval over them says nothing
+        if kinds := two_kinds({str(c): own[c] for c in own if c not in known}):
             without = self._judged(rows.drop(columns=kinds))
             same = (without.outcome, without.reason) == (verdict.outcome, verdict.reason)
             verdict = without if same else verdict
