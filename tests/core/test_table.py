@@ -1109,6 +1109,15 @@ def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without
     assert inside == f"without it, it is [0, {min(without.high, 0.001):.3g}]"
 
 
+@pytest.mark.parametrize("count", [8, 12, 24])
+def test_what_differs_by_rounding_alone_has_no_note_on_its_interval(count):
+    """The first unit is 40 units in the last place larger than the others."""
+    x = np.full(count, 0.884)
+    x[0] += 40 * np.spacing(0.884)
+    judged = assay.judge(arms_of(a=x, b=-x), claim="a.x > 0.5", unit="seed", control="b")
+    assert "lopsided" not in judged.warning and "beyond" not in judged.warning
+
+
 def test_an_end_beyond_every_unit_that_only_the_correction_for_skew_has_is_explained():
     values = [0.0, 0.1, 0.2, 0.05, 0.15, 0.1, 1.0, 1.2]
     rows = arms_of(a=values, b=[x - 3 for x in values])

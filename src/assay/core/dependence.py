@@ -378,7 +378,8 @@ def find(
             answer = rows.groupby(unit)[name].first().reindex(known).astype(str).str.strip()
             groupings.append(by_answer(cells, unit, name, [*answer]))
         read = [v for v in vectors if not v.of_controls]
-        within = _within(values, fixed_groups)
+        theta = values.mean()
+        within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = _advice(unit, named=bool(labels), of_table=copies)
             patterns = list(_in_order(cells, unit, name, order, read, within, level, advice))
@@ -715,14 +716,6 @@ def _in_order(
         )
 
 
-def _within(values: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:
-    """Numbers without what sets the groups of each grouping apart: of the same mean."""
-    theta = values.mean()
-    for of in groupings:
-        values = values - (np.bincount(of, values) / np.bincount(of))[of] + theta
-    return values
-
-
 def _advice(unit: str, *, named: bool, of_table: bool) -> str:
     """What to do where neighbours are alike; `named`: columns of the table group the units
     already."""
@@ -942,12 +935,18 @@ def _lattice(x: np.ndarray) -> float:
 def _without(v: Vectors, groupings: Sequence[np.ndarray]) -> np.ndarray:
     """Numbers less what groups share, in the directions in which they vary most."""
     x = v.points - v.points.mean(0) if len(v.points) else v.points
-    for of in (np.unique(of[v.units], return_inverse=True)[1] for of in groupings):
+    of_these = (np.unique(of[v.units], return_inverse=True)[1] for of in groupings)
+    return principal(_less(x, of_these))
+
+
+def _less(x: np.ndarray, groupings: Iterable[np.ndarray]) -> np.ndarray:
+    """Numbers, each column of mean 0, less what groups share; not of groups of fewer than two."""
+    for of in groupings:
         if x.size and 2 * (of.max() + 1) <= len(x):
             sums = np.zeros((of.max() + 1, x.shape[1]))
             np.add.at(sums, of, x)
             x = x - (sums / np.bincount(of)[:, None])[of]
-    return principal(x)
+    return x
 
 
 def principal(x: np.ndarray) -> np.ndarray:

@@ -588,13 +588,15 @@ def _without_forecast(
     for grouping in sorted(reported, key=lambda g: g.name == SELECTION):
         undecided = judging.outcome_of(judgement.claim, *grouping.limits) == "undecided"
         if undecided and (grouping.counts or grouping.name == SELECTION):
-            needed = _groups_needed(judgement, cells, grouping, level)
-            return Price(needed) if needed else _price_of_groups(grouping)
+            return _price_of_groups(judgement, cells, grouping, level)
     return judgement.price
 
 
-def _price_of_groups(grouping: dependence.Grouping, needed: str = "") -> Price:
+def _price_of_groups(
+    judgement: Judged, cells: dependence.Cells, grouping: dependence.Grouping, level: float
+) -> Price:
     """What decides a claim that a grouping leaves undecided."""
+    needed = _groups_needed(judgement, cells, grouping, level)
     is_group = grouping.name not in (SELECTION, dependence.ORDER) and not grouping.answers
     more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
     few = min(grouping.counts.values(), default=FEWEST) < FEWEST
@@ -652,11 +654,10 @@ def _undecided(
 ) -> Judged:
     """The verdict where it would change with these groupings, and what would decide it."""
     first = max(against, key=lambda g: g.carries)
-    needed = _groups_needed(judgement, cells, first, level)
     outcome_of = partial(judging.outcome_of, judgement.claim)
     decisive = _decisive(rows, cells, first, against, outcome_of, level)
     warning = "; ".join(filter(None, (judgement.warning, decisive)))
-    price = _price_of_groups(first, needed)
+    price = _price_of_groups(judgement, cells, first, level)
     name = first.name
     for answer, x in first.answers.items():
         if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
