@@ -147,13 +147,13 @@ class _Question:
         each unit is read, where no column says the same."""
         means = (c for c in self.parsed.columns if c.how == "mean" and not c.ranges)
         read = {*self.averaged, *(d for c in means for d in c.over)}
-        said = {tuple(numbered(self.rows[d])) for d in (*self.axes, *self.stay)}
-        columns = {}
+        said = {tuple(numbered([*self.rows[d]])) for d in (*self.axes, *self.stay)}
+        columns: dict[str, pd.Series] = {}
         for d in (d for d in self.labels if d in read and self._is_nested(d)):
             texts = self.rows[d].drop_duplicates()
             ways = dependence.worded(d, texts.set_axis(texts)) if rows_of.is_text(texts) else {}
             columns |= {way: self.rows[d].map(of) for way, of in ways.items()}
-        columns = {way: of for way, of in columns.items() if tuple(numbered(of)) not in said}
+        columns = {way: of for way, of in columns.items() if tuple(numbered([*of])) not in said}
         return replace(self, rows=self.rows.assign(**columns))
 
     def scope(self, words: str) -> str:
