@@ -154,6 +154,11 @@ NOTED = {
     "an answer in the prompt": (TOLD, "main.right > 1", COPIED),
     "its lead that a change takes away": (TOLD, "main.right - changed.right > 1", COPIED),
     "the wrong answer in the prompt": (MISLED, "main.right < -1", COPIED.replace("city", "foil")),
+    "the wrong answer, which a change may bring": (
+        MISLED,
+        "main.right - changed.right > 1",
+        COPIED.replace("city", "foil"),
+    ),
     "the same change twice": (
         CUT + BREAKS.replace('heads = ["1.1", "1.2"]', 'position = "all"\nheads = ["1.1"]'),
         "main.right - changed.right > main.right - broken.right",
@@ -180,11 +185,6 @@ SILENT = {
     "a change": (CUT, "changed.right - main.right < -0.1", NOTHING),
     "a probe after an erasure": (PROBED + ERASED, "p.accuracy < 0.6", CHANCE),
     "the wrong answer alone": (MISLED, "main.right > 1", COPIED.replace("city", "foil")),
-    "a fall of the right one": (
-        MISLED,
-        "main.right - changed.right > 1",
-        COPIED.replace("city", "foil"),
-    ),
     "two changes": (
         CUT + BREAKS,
         "main.right - changed.right > main.right - broken.right",

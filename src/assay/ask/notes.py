@@ -159,8 +159,7 @@ def if_true(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[tuple
     for note in (*by_name, *_general(questions, part, asking)):
         yield note.partition(" ")[0], note
     others = [*_nothing(questions, part, asking), *_any_size(asking), *_lowered(asking)]
-    others += [*_habit(part, asking), *_copied(questions, part, asking)]
-    others += _by_definition(part, asking)
+    others += [*_habit(part, asking), *_copied(part, asking), *_by_definition(part, asking)]
     others += selection.note(part, asking.read) if questions.selects else ()
     for note in (*others, *of_none(part, questions.text.study.diff)):
         yield "", note
@@ -496,7 +495,7 @@ def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
                 )
 
 
-def _copied(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+def _copied(part: Part, asking: Asking) -> Iterator[str]:
     """Note that most prompts contain an answer, and not the alternatives, where copying it speaks
     for the claim."""
     if not isinstance(part.task, Task):
@@ -514,17 +513,16 @@ def _copied(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
         ]
         for i, text in enumerate(texts):
             count = sum(has[i] and not (any(has[1:]) if single else all(has)) for has in there)
-            if 2 * count > len(rows) and _speaks_for(questions, asking, read, i):
+            if 2 * count > len(rows) and _speaks_for(asking, read, i):
                 yield (
                     f"{count} of {len(rows)} prompts contain the answer {text!r} of {read.name}"
                     f"{', and not the others' if texts[1:] else ''}: copying it is enough"
                 )
 
 
-def _speaks_for(questions: ModelStudy, asking: Asking, read: Read, i: int) -> bool:
-    """Whether a model that copies the i-th answer of a read has a number that is nearer to the
-    range, as far as is known. A change may be what takes the copying away, so the number is that of
-    the arms without one, if there are any."""
+def _speaks_for(asking: Asking, read: Read, i: int) -> bool:
+    """Whether copying the i-th answer of a read, in one of the arms that are compared, moves the
+    number towards the range, as far as is known."""
     kind, parsed = reads.kind_of(read), asking.read.parsed
     if kind in WITH_FOILS and isinstance(texts := getattr(read, kind), tuple):
         is_right = i < len(controls.answers(msgspec.structs.replace(read, **{kind: texts[:1]})))
@@ -533,14 +531,12 @@ def _speaks_for(questions: ModelStudy, asking: Asking, read: Read, i: int) -> bo
     else:
         return True
     step = 0.5 if is_right else -0.5
-    columns = [c for c in parsed.columns if c.name == read.name]
-    unchanged = [c for c in columns if (c.arm or asking.main) not in questions.changed_arms]
     usual = comparing.worked_out(parsed.walk, lambda _: 1.0)
-    for column in unchanged or columns:
+    for column in (c for c in parsed.columns if c.name == read.name):
         numbers = {c: 1.0 + step * (c == column) for c in parsed.columns}
         moved = comparing.worked_out(parsed.walk, numbers.__getitem__)
-        falls_short = moved > usual and math.isinf(parsed.low)
-        if not falls_short and not (moved < usual and math.isinf(parsed.high)):
+        is_away = moved > usual and math.isinf(parsed.low)
+        if not is_away and not (moved < usual and math.isinf(parsed.high)):
             return True
     return False
 
