@@ -47,6 +47,7 @@ NOTHING = "claim 1: the claim is also true if nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"
 COPIED = "24 of 24 prompts contain the answer ' {city}' of right, and not the others"
 TOLD = CUT.replace("{country} the capital", "{country} {city} the capital")
+MISLED = CUT.replace("{country} the capital", "{country} {foil} the capital")
 BY_DEFINITION = "mood is the unembedding of ' good', of which good is a function"
 UNEMBEDDED = MOOD.replace(
     'prompts = "moody"\nsite = "blocks.2.hook_resid_pre"\ndifference = ["nice", "nasty"]',
@@ -151,6 +152,18 @@ NOTED = {
         "sink: the mean over tokens counts the attention of the first token to itself",
     ),
     "an answer in the prompt": (TOLD, "main.right > 1", COPIED),
+    "its lead that a change takes away": (TOLD, "main.right - changed.right > 1", COPIED),
+    "the wrong answer in the prompt": (MISLED, "main.right < -1", COPIED.replace("city", "foil")),
+    "the wrong answer, which a change may bring": (
+        MISLED,
+        "main.right - changed.right > 1",
+        COPIED.replace("city", "foil"),
+    ),
+    "the same change twice": (
+        CUT + BREAKS.replace('heads = ["1.1", "1.2"]', 'position = "all"\nheads = ["1.1"]'),
+        "main.right - changed.right > main.right - broken.right",
+        "changed and broken make the same change",
+    ),
     "the unembedding of an answer": (UNEMBEDDED, "steered.good - main.good > 1", BY_DEFINITION),
     "a slot without braces": (
         CUT.replace("{who} went to {country}", "who went to [country]"),
@@ -171,6 +184,12 @@ SILENT = {
     "as good as before, of what is kept": (KEPT, "changed.right - main.right > -1", NOTHING),
     "a change": (CUT, "changed.right - main.right < -0.1", NOTHING),
     "a probe after an erasure": (PROBED + ERASED, "p.accuracy < 0.6", CHANCE),
+    "the wrong answer alone": (MISLED, "main.right > 1", COPIED.replace("city", "foil")),
+    "two changes": (
+        CUT + BREAKS,
+        "main.right - changed.right > main.right - broken.right",
+        "make the same change",
+    ),
     "the wrong answer as well": (
         TOLD.replace("{city} the", "{city} and {foil} the"),
         "main.right > 1",
@@ -861,6 +880,35 @@ def test_a_change_of_the_attention_sink_is_reported_with_the_verdict(folder, tmp
         notes = [n for n in result.notes if "(an attention sink)" in n]
         assert [n.partition(":")[0] for n in notes] == ["changed"] * warned
         assert ("(an attention sink)" in str(result)) == warned
+
+
+@pytest.mark.parametrize(
+    ("block", "holds", "told"),
+    [
+        ('to = "{who}"', "main.right - changed.right > 2", "it may fail because only the last"),
+        ('to = "{country}"', "main.right - changed.right > 2", "only the last"),
+        ('from = -1, to = "{who}"', "main.right - changed.right > 2", ""),
+        ('from = "all", to = "{who}"', "main.right - changed.right > 2", ""),
+        ('to = "{who}", layers = [1]', "main.right - changed.right > 2", ""),
+    ],
+)
+def test_what_is_hidden_from_the_last_token_alone_may_be_passed_on(
+    block,
+    holds,
+    told,
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """The planted head 1.1 reads the country at the last token, and no head the speaker."""
+    path = study(folder, "passed on", capitals(f"block = {{ {block} }}"), holds)
+    planned_words = [r for r in catalogue.find(str(path)).remarks if "only the last token" in r]
+    assert [r.startswith("changed: only the last token cannot") for r in planned_words] == (
+        [True] * bool(told)
+    )
+    result = run(path, tmp_path)
+    notes = [n for n in result.notes if "only the last token" in n]
+    assert [n.startswith(told) for n in notes] == [True] * bool(told)
+    assert ("※ it may" in str(result)) == told.startswith("it may")
 
 
 NAMES = {"one": ("anna", "ben"), "both": ("anna", "ben carla"), "two": ("anna carla", "ben carla")}

@@ -879,6 +879,21 @@ def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, outcome):
     assert not [n for n in v.remarks if "none to lose" in n]
 
 
+def test_a_control_that_is_not_beaten_is_the_reason_and_a_missing_lead_a_note():
+    """Other heads lower the number by as much on average, in some prompts alone."""
+    at = np.random.default_rng(0).normal(0, 0.3, 24)
+
+    def lead(heads, prompts):
+        falls = {(0, 0): lambda i: 1.5, None: lambda i: 0.0}
+        fall = falls.get(heads and heads[0], lambda i: 2.0 * (i % 2))
+        return [at[p["i"]] * (1 + 0.1 * len(heads or ())) - fall(p["i"]) for p in prompts]
+
+    about = {"heads": [(0, 0)], "of": (2, 4), "holds": "effect < -1", "cache": False}
+    v = assay.check("It falls", lead, prompts=[{"i": i} for i in range(24)], **about, ledger=False)
+    assert v.outcome == "undecided" and "not beaten" in v.reason
+    assert sum("none to lose" in n for n in v.remarks) == 1
+
+
 def test_other_heads_are_of_these_blocks_only_where_all_are():
     def lead(heads, prompts):
         return [3 - 0.1 * len(heads or ()) + noise(p["text"]) for p in prompts]

@@ -2,6 +2,7 @@
 are gone are noticed."""
 
 from assay.lab.judge.questions import Part, Question, Questions, key, known_units, read, written
+from assay.report.statements import changes_in_words
 
 
 def question(*parts, text="it is", threshold="> 1"):
@@ -132,6 +133,20 @@ def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_ou
         f"{told}seed"
     ]
     assert not questions.others(others, "first")
+
+
+def test_a_verdict_on_the_sentence_of_one_claim_is_no_news_about_another(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    both = [question(part("x", "a"), text=text) for text in ("it is", "so it is")]
+    questions.note_study("first", "judged", both, {"it is": "fails", "so it is": "holds"})
+    lines = questions.others(both, "second")
+    assert lines == [
+        "the same sentence was judged earlier, in first (fails): it is",
+        "the same sentence was judged earlier, in first (holds): so it is",
+    ]
+    assert changes_in_words(lines, ["it is", "so it is"]) == [
+        "also judged earlier, in first, in the same words: claim 1 (fails), claim 2 (holds)"
+    ]
 
 
 def test_with_one_function_of_the_same_numbers_the_others_are_seen(tmp_path):

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import sample
 import scipy.stats
+import xarray as xr
 from msgspec import structs
 
 from assay.core import digits, reasons
-from assay.core.estimates import curve
+from assay.core.claims import Estimate
+from assay.core.estimates import curve, estimate
 from assay.core.expression import parse
 from assay.core.results import Estimated, Judged, Price, ResultData
 from assay.core.stats import mean
@@ -438,6 +440,21 @@ def test_a_control_that_is_not_beaten_is_printed_with_its_interval():
     assert re.search(r"a threshold between its estimate, .*, and the claim's own, -0.03,", said), (
         "no number of units is enough"
     )
+
+
+def test_words_are_in_the_order_of_their_file_and_numbers_by_size():
+    x = 0.01 * np.random.default_rng(0).standard_normal((6, 3))
+    for over, levels, order in (
+        ("place", ["first", "middle", "last"], ["first", "middle", "last"]),
+        ("at", [10, 9, 11], [9, 10, 11]),
+        ("at, place", ["10, b", "10, a", "9, b"], ["9, b", "10, b", "10, a"]),
+    ):
+        arm = xr.Dataset({"x": (("run", over), x)}, {over: levels, "seed": ("run", range(6))})
+        statement = Estimate("It", value=lambda arms: arms["a"].x, units=("seed",), over=over)
+        drawn = estimate(statement, {"a": arm}).curve
+        assert [drawn.levels[k] for k in drawn.in_order] == order
+        by_level = dict(zip(levels, x.mean(0), strict=True))
+        np.testing.assert_allclose(drawn.estimate, [by_level[n] for n in drawn.levels])
 
 
 @pytest.mark.parametrize("width", [100, 80])

@@ -188,6 +188,8 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
                 remarks += first_in_words(task, rows)
+                if "from" not in text.entry("intervene", i).get("block", ()):
+                    remarks += passed_on_in_words(task, rows)
             elif task.moves and not task.intervention.block:
                 remarks += moved_in_words(part.label, task, rows)
             elif (
@@ -457,6 +459,26 @@ def sinks_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
             f"model reads, such as {text!r}, is blocked too. Many heads rest on it where they need "
             "nothing else (an attention sink), so this disturbs them whatever it says, and the "
             "control token leaves it in sight; block later tokens"
+        )
+
+
+PASSED_ON = "only the last token cannot attend to "
+"""Part of the remark on tokens that may pass on what is hidden from the last one."""
+
+
+def passed_on_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
+    """Say how many tokens still see what a block hides, in every block of the model, from the last
+    token alone, which reads them."""
+    table = task.intervention
+    if table is None or not (block := table.block) or block.layers or block.heads or table.sweep:
+        return
+    between = {len(p.tokens) - 2 - edges.pairs(block, p)[1][-1] for p in prompts}
+    if most := max(between, default=0):
+        count = " to ".join(map(str, sorted({min(between), most})))
+        hidden = interventions.end_in_words(block.to)
+        yield (
+            f"{table.name}: {PASSED_ON}{hidden}; the {count} {plural('token', most)} between still "
+            f'can, and the last token reads them: from = "all" hides {hidden} from all'
         )
 
 

@@ -30,7 +30,7 @@ from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask, giving
 from assay.ask.measure.prompts import SLOT, PromptSet, corrupted
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.measure.tasks import Task
+from assay.ask.measure.tasks import Task, stated
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
@@ -42,6 +42,7 @@ from assay.core.errors import AssayError
 from assay.core.expression import HOW
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, plural
+from assay.core.scopes import listed
 from assay.subjects import fetch
 
 LEAST = 1e-300
@@ -50,6 +51,8 @@ HARDLY = "make the interval wide"
 """Part of a note on too few units."""
 SOME = 20
 """Number of other rows' answers with which one is compared."""
+WITH_FOILS = (*reads.PAIRS, "accuracy")
+"""Kinds of reads whose first answer is the right one, and the others are not."""
 WORD = re.compile("[\u2e80-\u9fff]|[^\\W\u2e80-\u9fff]+|\\W")
 """A word of a text, which is one character in Chinese and Japanese, or what is between words."""
 
@@ -102,7 +105,7 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
             "chance whatever the model does, and not counted as beaten"
         )
     parts = [p for p in questions.parts if p.label in named_arms and not p.of]
-    notes += _absent(parts)
+    notes += [*_absent(parts), *_alike_changes(parts)]
     for part in parts:
         notes += [*_places(part.task, part.label), *_value_vectors(part), *_learned_again(part)]
     given = {p.label: giving(p.task) for p in parts if isinstance(p.task, ProbeTask)}
@@ -120,6 +123,18 @@ def _absent(parts: Sequence[Part]) -> Iterator[str]:
                 f"{fetch.MODELS[name].absent}. Until then, what depends on its tokens, its sites "
                 "and the number of its blocks is not checked, and the cost is unknown"
             )
+
+
+def _alike_changes(parts: Sequence[Part]) -> Iterator[str]:
+    """Name the arms that make the identical change, by the fields of their tables."""
+    arms: dict[str, list[str]] = {}
+    for part in parts:
+        task = part.task
+        if isinstance(task, Task) and task.intervention and not task.is_difference:
+            table = msgspec.structs.replace(task.intervention, name="", damage="")
+            facts = [*map(stated, (table, task.model)), task.prompts.digest]
+            arms.setdefault(json.dumps(facts, sort_keys=True), []).append(part.label)
+    yield from (f"{listed(x)} make the same change" for x in arms.values() if x[1:])
 
 
 def with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:
@@ -481,7 +496,8 @@ def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
 
 
 def _copied(part: Part, asking: Asking) -> Iterator[str]:
-    """Note that most prompts contain an answer, and not the alternatives."""
+    """Note that most prompts contain an answer, and not the alternatives, where copying it speaks
+    for the claim."""
     if not isinstance(part.task, Task):
         return
     rows = [part.task.prompts.rows[i] for i in part.task.rows]
@@ -497,11 +513,32 @@ def _copied(part: Part, asking: Asking) -> Iterator[str]:
         ]
         for i, text in enumerate(texts):
             count = sum(has[i] and not (any(has[1:]) if single else all(has)) for has in there)
-            if 2 * count > len(rows):
+            if 2 * count > len(rows) and _speaks_for(asking, read, i):
                 yield (
                     f"{count} of {len(rows)} prompts contain the answer {text!r} of {read.name}"
                     f"{', and not the others' if texts[1:] else ''}: copying it is enough"
                 )
+
+
+def _speaks_for(asking: Asking, read: Read, i: int) -> bool:
+    """Whether copying the i-th answer of a read, in one of the arms that are compared, moves the
+    number towards the range, as far as is known."""
+    kind, parsed = reads.kind_of(read), asking.read.parsed
+    if kind in WITH_FOILS and isinstance(texts := getattr(read, kind), tuple):
+        is_right = i < len(controls.answers(msgspec.structs.replace(read, **{kind: texts[:1]})))
+    elif kind in reads.ANSWERS:
+        is_right = kind != "rank"  # which is 1 at best
+    else:
+        return True
+    step = 0.5 if is_right else -0.5
+    usual = comparing.worked_out(parsed.walk, lambda _: 1.0)
+    for column in (c for c in parsed.columns if c.name == read.name):
+        numbers = {c: 1.0 + step * (c == column) for c in parsed.columns}
+        moved = comparing.worked_out(parsed.walk, numbers.__getitem__)
+        is_away = moved > usual and math.isinf(parsed.low)
+        if not is_away and not (moved < usual and math.isinf(parsed.high)):
+            return True
+    return False
 
 
 def _by_definition(part: Part, asking: Asking) -> Iterator[str]:

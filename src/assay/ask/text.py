@@ -262,14 +262,18 @@ class Text:
         """Make the refusal of what is at these keys, with its place; for a table, with the place of
         the one value that the message quotes."""
         if len(keys) == 2:
-            table = tomllib.loads(self.toml).get(str(keys[0]), ())
-            index = keys[1] if isinstance(keys[1], int) else len(table)
-            entry = table[index] if isinstance(table, list) and index < len(table) else {}
+            entry = self.entry(*keys)
             quoted = [k for k, v in entry.items() if isinstance(v, str) and repr(v) in str(message)]
             keys = (*keys, *quoted) if len(quoted) == 1 else keys
         error = PlacedError(f"{self.at(*keys)}: {message}")
         error.keys = ((*keys,),)
         return error
+
+    def entry(self, kind: str | int, place: str | int) -> Mapping[str, Any]:
+        """One of the tables of a kind as it is written, without defaults; empty if it is none."""
+        written = tomllib.loads(self.toml).get(str(kind), ())
+        is_there = isinstance(written, list) and isinstance(place, int) and place < len(written)
+        return written[place] if is_there else {}
 
     def index(self, kind: str, name: str) -> int:
         """Find which of the tables of a kind has this name."""

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import by_label, notes
+from assay.ask import by_label, comparing, notes
 from assay.ask.annotated import extremes
+from assay.ask.checks import PASSED_ON
 from assay.ask.levels import called, located
 from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
@@ -136,11 +137,27 @@ def _of_claim(
     yield from _by_label(questions, asking, judged, arms)
     yield from _of_no_change(questions, asking, judged)
     yield from _rival_slot(questions, judged)
+    yield from _passed_on(questions, asking, judged)
     if judged.outcome == "holds" and judged.controls and all(map(judged.no_test, judged.controls)):
         yield (
             "none of its controls is a test, so nothing excludes another explanation; name another "
             "control, one that could satisfy the claim as well"
         )
+
+
+def _passed_on(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
+    """Say that what is hidden from the last token may be passed on by tokens between, which may be
+    why an effect is not found."""
+    part = questions.by_label.get(judged.claim.of)
+    table = part.task.intervention if part else None
+    if part is None or table is None or asking is None:
+        return
+    for remark in questions.remarks:
+        name, _, words = remark.partition(": ")
+        if name == table.name and words.startswith(PASSED_ON):
+            of_none = comparing.is_of_nothing(questions, part, asking.read)
+            is_unmoved = judged.outcome == "fails" and not of_none
+            yield f"{'it may fail because ' * is_unmoved}{words}"
 
 
 def _rival_slot(questions: ModelStudy, judged: Judged) -> Iterator[str]:

@@ -165,8 +165,7 @@ class Question:
                 return verdict
             note = f"{shown}: if it is a lead, the loss of all of it would not satisfy the claim"
             return structs.replace(verdict, notes=(*verdict.notes, note))
-        undone = verdict.reason in UNLESS_HOLDS or verdict.reason.startswith("control ")
-        if self.credits in TAKEN_OUT and undone:
+        if self.credits in TAKEN_OUT and verdict.reason in UNLESS_HOLDS:
             words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
             return structs.replace(verdict, outcome="undecided", reason=NO_LEAD, price=Price(words))
         if_lead = "if it is a lead that the change should take away, there was none to lose"

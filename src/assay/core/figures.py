@@ -327,8 +327,7 @@ def _ranked(e: Estimated, c: Curve) -> Figure:
 
 def _heat_map(e: Estimated, c: Curve) -> Figure:
     """The estimate at every pair of levels, in the order of their numbers, with the band."""
-    places = sorted(range(len(c.levels)), key=lambda k: c.order(k))
-    rows = [(*c.at(k), c.estimate[k], *e.limits(k)) for k in places]
+    rows = [(*c.at(k), c.estimate[k], *e.limits(k)) for k in c.in_order]
     first, second = c.dims
     name, ends = e.measured, ("low", "high")
     table = columns((first, second, name, *ends), rows)

@@ -221,7 +221,13 @@ def tabulate(
                     f"{_quoted(text)}: terms {first!r} and {name!r} have other levels of {unit!r}: "
                     f"{_lacking(unit, (first, levels[unit]), (name, other[unit]))}"
                 )
-    return Table({name: x for name, (x, _) in tables.items()}, levels)
+    arrays = {name: x for name, (x, _) in tables.items()}
+    if swept in terms[first].indexes and levels[swept].dtype.kind not in "iuf":
+        written = terms[first][swept].values  # names, in the order of their file
+        order, axis = np.searchsorted(levels[swept], written), units.index(swept)
+        arrays = {name: x.take(order, axis) for name, x in arrays.items()}
+        levels = {**levels, swept: written}
+    return Table(arrays, levels)
 
 
 def _missing_measure(e: AttributeError | KeyError) -> str | None:

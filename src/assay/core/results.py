@@ -6,6 +6,7 @@ them reads the same attributes. Fields that an earlier version's file lacks have
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -552,8 +553,8 @@ class Crossing(Written, frozen=True, kw_only=True):
 
 
 class Curve(Written, frozen=True, kw_only=True):
-    """A statistic over the levels of a field, in ascending order; what is several has a number for
-    each level."""
+    """A statistic over the levels of a field: numbers in ascending order, and names in that of
+    their file. What is several has a number for each level."""
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("points",)
 
@@ -595,12 +596,18 @@ class Curve(Written, frozen=True, kw_only=True):
         """All of its points: both levels, all 12 cells."""
         return f"{all_of(len(self.levels))} {self.noun}s"
 
-    def order(self, k: int) -> tuple[tuple[bool, float, str], ...]:
-        """Sort point k by its levels: numbers by size, and names after them by letter."""
-        return tuple(
-            (False, x, "") if isinstance(x, int | float) else (True, 0.0, str(x))
-            for x in self.at(k)
-        )
+    @property
+    def in_order(self) -> list[int]:
+        """Its points by their levels: numbers by size, and after them names in the order in which
+        they are given."""
+        points = [self.at(k) for k in range(len(self.levels))]
+        first = {x: i for i, x in reversed([*enumerate(itertools.chain(*points))])}
+
+        def places(k: int) -> list[tuple[bool, float]]:
+            is_name = [not isinstance(x, int | float) for x in points[k]]
+            return [(n, first[x] if n else x) for n, x in zip(is_name, points[k], strict=True)]
+
+        return sorted(range(len(points)), key=places)
 
     @property
     def is_plain(self) -> bool:
@@ -626,7 +633,7 @@ class Curve(Written, frozen=True, kw_only=True):
         that are `extremes`, the first one first."""
         finite = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
         if len(self.levels) <= LARGEST:
-            return sorted(finite, key=self.order)
+            return [k for k in self.in_order if k in finite]
         return sorted(finite, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
 
     @property

@@ -132,26 +132,34 @@ def frozen_others(registration: Registration) -> list[str]:
 
 OF_OTHERS = ("also judged", "the same sentence")
 """How what was judged under another name or condition begins, where nothing was changed."""
+SAME = re.compile(r"the same sentence was judged (earlier|later), in (.+) \((.*?)\)")
 FEW = 3
 """So many changes of a kind are listed one by one."""
 
 
-def changes_in_words(changes: Sequence[str]) -> list[str]:
+def changes_in_words(changes: Sequence[str], claims: Sequence[str] = ()) -> list[str]:
     """Say what changed after a look at the same seeds, and what else was judged on the same units:
-    of each kind what it was, or how many where those are many; the report and --json have each."""
+    of each kind what it was, or how many where those are many; the report and --json have each. Of
+    these claims, only the numbers are given."""
     by_kind: dict[str, list[str]] = {}
     for change in changes:
         kind, _, change_made = change.partition(": ")
         if kind.startswith(("claim", "arm")):
             kind = f"changed after an earlier look: {kind}"
         by_kind.setdefault(kind, []).append(change_made)
-    words = []
+    words, elsewhere = [], dict[str, list[str]]()
     for kind, names in by_kind.items():
-        if len(names) > FEW:
+        if (m := SAME.fullmatch(kind)) and {*names} <= {*claims}:
+            of = claims_in_words([claims.index(name) + 1 for name in names])
+            came = f"{of} ({m[3]})" if claims[1:] else m[3]
+            elsewhere.setdefault(f"also judged {m[1]}, in {m[2]}, in the same words", []).append(
+                came
+            )
+        elif len(names) > FEW:
             words.append(f"{kind}: {len(names)} (the report has each)")
         else:
             words += [f"{kind}: {name}" for name in names]
-    return words
+    return words + [f"{where}: {', '.join(came)}" for where, came in elsewhere.items()]
 
 
 SEVERAL = 5
@@ -249,7 +257,7 @@ def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     if len(notes) > len(shown):
         more = "on how it was measured: on the report's page, or with --verbose"
         shown.append(f"{counted(len(routine), 'more note')} {more}")
-    return [*changes_in_words(data.changed), *shown]
+    return [*changes_in_words(data.changed, [v.text for v in data.verdicts]), *shown]
 
 
 _ARGUMENT = re.compile(

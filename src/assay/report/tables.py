@@ -606,7 +606,7 @@ def _found(s: Estimated) -> str:
 def _signs(curve: Curve) -> str:
     """Say up to where, or from where on, a curve is surely below 0 or above it, by its band; ""
     where it is above 0 at all levels, or so between others."""
-    order = sorted(range(len(curve.levels)), key=curve.order)
+    order = curve.in_order
     parts: list[str] = []
     for word, sign in (
         ("below", [curve.band_high[k] < 0 for k in order]),
@@ -676,7 +676,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         return ()
     count = len(curve.levels)
     lines: list[str] = []
-    order = sorted(range(count), key=curve.order)
+    order = curve.in_order
     if not curve.is_plain:
         order = curve.listed()
         few = f"{len(order)} of the {count} {curve.noun}s, {curve.extremes} first"
@@ -980,10 +980,7 @@ def _cells(s: Estimated, width: int, coloured: bool) -> Iterator[Text]:
     curve = s.curve
     assert curve is not None
     cells = {curve.at(k): curve.estimate[k] for k in range(len(curve.levels))}
-    rows, columns = (
-        sorted({at[i] for at in cells}, key=lambda name: (isinstance(name, str), name))
-        for i in (0, 1)
-    )
+    rows, columns = ([*dict.fromkeys(curve.at(k)[i] for k in curve.in_order)] for i in (0, 1))
     largest = max((abs(x) for x in cells.values() if is_known(x)), default=0.0) or 1.0
     power = math.floor(math.log10(largest))
     scale = 10.0**power if not -3 < power < 4 else 1.0

@@ -782,11 +782,13 @@ def _block_in_words(table: Intervention) -> str:
         layers = f"{plural('block', len(block.layers))} {', '.join(map(str, block.layers))}"
     layers += window_in_words(table)
     place = f"heads {', '.join(block.heads)}" if block.heads else layers
-    ends = [
-        end if isinstance(end, str) and end.startswith("{") else token_in_words(end)
-        for end in (block.from_, block.to)
-    ]
-    return f"attention from {ends[0]} to {ends[1]} blocked in {place}"
+    attending, hidden = map(end_in_words, (block.from_, block.to))
+    return f"attention from {attending} to {hidden} blocked in {place}"
+
+
+def end_in_words(end: Positions) -> str:
+    """Describe the tokens at one end of blocked attention, where a slot is all of its tokens."""
+    return end if isinstance(end, str) and end.startswith("{") else token_in_words(end)
 
 
 def sites_of(table: Intervention) -> tuple[str, ...]:

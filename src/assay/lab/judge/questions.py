@@ -321,6 +321,7 @@ class Questions(Journal):
         came out."""
         phrases, current = list[str](), {(q.text, q.threshold) for q in questions}
         judged = [x for x in self.looks if x["what"] == JUDGED and "text" in x]
+        said = {q.text for q in questions if q.parts[0].unit != "seed"}
         for q in questions:
             is_own = [x["experiment"] == experiment and x["text"] == q.text for x in judged]
             # an own judgement with another threshold is earlier than the one with the present one
@@ -332,7 +333,9 @@ class Questions(Journal):
                 when = "earlier" if place < first else "later"
                 is_ours = line["experiment"] == experiment
                 is_current = is_ours and (line["text"], line["threshold"]) in current
-                also = "" if is_current else _also_judged(q, line, when)
+                # a verdict elsewhere on the sentence of another of these is said with that one
+                is_of_other = line["text"] in said - {q.text} and "outcome" in line and not is_ours
+                also = "" if is_current or is_of_other else _also_judged(q, line, when)
                 phrases.append(also or _judged_again(q, line, when, is_own[place]))
         return list(dict.fromkeys(filter(None, phrases)))
 
