@@ -3,7 +3,7 @@ and rows that are alike although their labels differ."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -16,7 +16,7 @@ from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.nouns import plural
 from assay.core.scopes import listed
-from assay.core.wordings import spelling
+from assay.core.wordings import numbered, shared_words, spelling
 
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
@@ -29,6 +29,9 @@ CLOSE = 0.5
 shown as alike."""
 PLACES, MOSTLY = 8, 0.9
 """So many words of a text, from each end, may tell its set; the share of rows of which one does."""
+LEAST_OF_A_LABEL, AGAIN = 3, 10
+"""So many words of each label, and rows beyond the first with a word, from which it is no chance
+that each word has one label."""
 ONE_GROUP = "give near-copies one group (groups=)"
 
 
@@ -146,15 +149,56 @@ def _in_words(pair: Sequence[int], texts: Sequence[str] | None) -> str:
 
 def _line(texts: Sequence[str] | None, of: np.ndarray) -> str:
     """The argument that groups rows by the word that tells their sets; "" where none does."""
-    words = [str(text).split() for text in texts or ()]
-    fewest = min(map(len, words), default=0)
-    for place in (*range(min(PLACES, fewest)), *range(-min(PLACES, fewest), 0)):
-        word = np.unique([w[place].casefold() for w in words], return_inverse=True)[1]
+    for place, word in _placed(texts or ()):
         counts = np.zeros((word.max() + 1, of.max() + 1))
         np.add.at(counts, (word, of), 1)
         if min(counts.max(0).sum(), counts.max(1).sum()) >= MOSTLY * len(of):
             return f"[text.split()[{place}] for text in texts]"
     return ""
+
+
+def _placed(texts: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
+    """Each place that all texts have, from either end, and which word is there."""
+    words = [str(text).casefold().split() for text in texts]
+    fewest = min(PLACES, min(map(len, words), default=0))
+    for place in (*range(fewest), *range(-fewest, 0)):
+        yield place, numbered([w[place] for w in words])
+
+
+def recognised(y: np.ndarray, group: np.ndarray, texts: Sequence[str] | None) -> list[str]:
+    """A note on words that have one label each, such as the names of persons, if most of them are
+    in rows of several groups, so that a probe may learn which label each has."""
+    if texts is None:
+        return []
+    texts = list(map(str, texts))
+    ways = (*shared_words(texts).values(), *(of for _, of in _placed(texts)))
+    of = min((x for x in ways if _has_one_label_each(x, y)), key=np.max, default=group)
+    count = int(of.max()) + 1
+    several = sum(len(np.unique(group[of == k])) > 1 for k in range(count))
+    if 2 * several <= count:
+        return []
+    words = [words_of(text) for text in texts]
+    common = set.intersection(*map(set, words))
+    names = []
+    for rows in (np.flatnonzero(of == k) for k in range(2)):
+        shared = set.intersection(*({*words[i]} for i in rows)) - common
+        names.append(f"“{' '.join(w for w in dict.fromkeys(words[rows[0]]) if w in shared)}”")
+    line = _line(texts, of) or ", for each row the word or phrase that it has"
+    return [
+        f"{count} words or phrases, such as {' and '.join(names)}, have one label each (in about "
+        f"{np.median(np.bincount(of)):.0f} rows), and {'all' if several == count else several} of "
+        "them are in several groups: a probe may recognise the word instead of reading the label; "
+        f"give groups={line}"
+    ]
+
+
+def _has_one_label_each(of: np.ndarray, y: np.ndarray) -> bool:
+    """Whether nearly all rows have words that come again, and all rows with the same ones have the
+    same label, which several of them have and several have not."""
+    rows, yes = np.bincount(of), np.bincount(of, y)
+    again = rows[rows > 1].sum() >= MOSTLY * len(of) and len(of) - len(rows) >= AGAIN
+    labels = (yes == 0).sum(), (yes == rows).sum()
+    return bool(again and sum(labels) == len(rows) and min(labels) >= LEAST_OF_A_LABEL)
 
 
 def _linked(group: np.ndarray, sets: np.ndarray) -> np.ndarray:
