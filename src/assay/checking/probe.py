@@ -410,6 +410,7 @@ def check_probe(
         >>> p.outcome, list(p.controls)
         ('holds', ['permuted'])
     """
+    texts = None if texts is None else [*map(str, texts)]
     rows = _Rows.read(X, y, groups, texts, folds)
     given: dict[Control, Any] = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
     if model is not None:
@@ -418,7 +419,7 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
+        more = of_model.read(model, tokenizer, texts, *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
     given |= _own(controls or {}, len(rows.x))
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
@@ -435,15 +436,16 @@ def check_probe(
     named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
     claim = replace(claim, alone=named | rows.most_frequent(holds))
     if verdict:
-        on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
+        on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given(texts))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend([*verdict.warnings, *verdict.notes])
         done = ProbeCheck(claim, arms, numbers, verdict, ())
         rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
     below = below_chance(arms)
-    warnings = related.recognised(rows.positive, rows.group, texts) or [
+    shared = shared_words(texts) if texts else {}
+    warnings = related.recognised(rows.positive, rows.group, texts or (), shared) or [
         *related.of_other_labels(below, rows.positive, rows.group, readers, texts),
-        *_combined(texts, groups),
+        *_combined(shared, groups),
     ]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
@@ -531,7 +533,6 @@ class _Rows:
         if texts is None:
             self.notes.append("no controls of words and spelling: give texts=")
             return {}
-        texts = list(map(str, texts))
         lengths = reading.of_columns(text_counts.lengths(texts))
         return {
             **{BAG: reading.bag(texts), LENGTHS: lengths, PLACES: reading.places(texts)},
@@ -676,7 +677,7 @@ def _alone(
     for control in controls:
         if verdict is None or verdict.controls[control.name].outcome != "fails":
             least = (0.5 + known[control.name]) / 2
-            if found := text_counts.alone(control, [*map(str, texts or ())], y, least):
+            if found := text_counts.alone(control, texts or (), y, least):
                 said[control.name] = f"{found[0]} alone: AUROC {found[1]:.3f}"
     return said
 
@@ -695,12 +696,12 @@ def below_chance(arms: pd.DataFrame) -> list[str]:
     return [*map(str, arms.loc[below, "arm"])]
 
 
-def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list[str]:
+def _combined(shared: Mapping[str, np.ndarray], groups: Sequence[Any] | None) -> list[str]:
     """A note where texts are combinations, such as of four beginnings and six endings, and each is
     judged by a probe that has learned from both of its parts."""
-    if texts is None or groups is not None:
+    if groups is not None:
         return []
-    ways = {f"{way} of text": of for way, of in shared_words([*map(str, texts)]).items()}
+    ways = {f"{way} of text": of for way, of in shared.items()}
     counts = {name: int(of.max()) + 1 for name, of in ways.items()}
     enough = " or by ".join(name for name, n in counts.items() if n >= FEWEST)
     return [

@@ -16,7 +16,7 @@ from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.nouns import plural
 from assay.core.scopes import listed
-from assay.core.wordings import numbered, shared_words, spelling
+from assay.core.wordings import numbered, spelling
 
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
@@ -38,7 +38,7 @@ ONE_GROUP = "give near-copies one group (groups=)"
 def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     """Groups as one where they have a text in common, so that none is learned from and judged; and
     what was found."""
-    _, text = np.unique([spelling(str(t)) for t in texts or ()], return_inverse=True)
+    _, text = np.unique([spelling(t) for t in texts or ()], return_inverse=True)
     several = sum(len(np.unique(group[text == k])) > 1 for k in range(text.max(initial=-1) + 1))
     if not several:
         return group, []
@@ -139,9 +139,9 @@ def _in_words(pair: Sequence[int], texts: Sequence[str] | None) -> str:
     """Name two rows, with their texts, and the words that these share and not all texts do."""
     if texts is None:
         return " and ".join(f"row {i}" for i in pair)
-    rows = " and ".join(f"row {i} “{shorten(str(texts[i]), 60)}”" for i in pair)
-    first, second = (words_of(str(texts[i])) for i in pair)
-    common = set.intersection(*({*words_of(str(text))} for text in texts))
+    rows = " and ".join(f"row {i} “{shorten(texts[i], 60)}”" for i in pair)
+    first, second = (words_of(texts[i]) for i in pair)
+    common = set.intersection(*({*words_of(text)} for text in texts))
     shared = [w for w in dict.fromkeys(first) if w in second and w not in common]
     words = listed([f"“{w}”" for w in shared])
     return f"{rows}, which share {words}" if shared else rows
@@ -159,20 +159,20 @@ def _line(texts: Sequence[str] | None, of: np.ndarray) -> str:
 
 def _placed(texts: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
     """Each place that all texts have, from either end, and which word is there."""
-    words = [str(text).casefold().split() for text in texts]
+    words = [text.casefold().split() for text in texts]
     fewest = min(PLACES, min(map(len, words), default=0))
     for place in (*range(fewest), *range(-fewest, 0)):
         yield place, numbered([w[place] for w in words])
 
 
-def recognised(y: np.ndarray, group: np.ndarray, texts: Sequence[str] | None) -> list[str]:
+def recognised(
+    y: np.ndarray, group: np.ndarray, texts: Sequence[str], shared: Mapping[str, np.ndarray]
+) -> list[str]:
     """A note on words that have one label each, such as the names of persons, if most of them are
-    in rows of several groups, so that a probe may learn which label each has."""
-    if texts is None:
-        return []
-    texts = list(map(str, texts))
-    ways = (*shared_words(texts).values(), *(of for _, of in _placed(texts)))
-    of = min((x for x in ways if _has_one_label_each(x, y)), key=np.max, default=group)
+    in rows of several groups, so that a probe may learn which label each has; where they are in
+    different places, by the words that texts have in common."""
+    ways = (*(of for _, of in _placed(texts)), *shared.values())
+    of = next((x for x in ways if _has_one_label_each(x, y)), group)
     count = int(of.max()) + 1
     several = sum(len(np.unique(group[of == k])) > 1 for k in range(count))
     if 2 * several <= count:
@@ -181,8 +181,8 @@ def recognised(y: np.ndarray, group: np.ndarray, texts: Sequence[str] | None) ->
     common = set.intersection(*map(set, words))
     names = []
     for rows in (np.flatnonzero(of == k) for k in range(2)):
-        shared = set.intersection(*({*words[i]} for i in rows)) - common
-        names.append(f"“{' '.join(w for w in dict.fromkeys(words[rows[0]]) if w in shared)}”")
+        own = set.intersection(*({*words[i]} for i in rows)) - common
+        names.append(f"“{' '.join(w for w in dict.fromkeys(words[rows[0]]) if w in own)}”")
     line = _line(texts, of) or ", for each row the word or phrase that it has"
     return [
         f"{count} words or phrases, such as {' and '.join(names)}, have one label each (in about "
