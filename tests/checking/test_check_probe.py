@@ -598,6 +598,7 @@ def test_without_a_condition_it_is_a_table():
         ({"controls": {"session": [f"{i}" for i in range(N)]}}, "has 120 words for 120 rows"),
         ({"controls": {"session": ["a"] * N}}, "same numbers in every row"),
         ({"controls": {"bag": Y}}, "names 'bag', which Assay calls its own"),
+        ({"controls": {"session": 3}}, "'session' has length 0"),
         ({"controls": ["session"]}, "known of each row by name"),
         ({"X": np.full((N, 2), np.nan)}, "not finite, in row 0"),
         ({"holds": "aurocc > 0.5"}, "did you mean auroc"),
@@ -908,7 +909,7 @@ def test_names_that_have_one_label_each_are_to_be_the_groups(templates):
         else:
             assert line.startswith(", for each row the word")
     outcome, left = notes(groups=who)
-    assert outcome != "holds" and not any("one label each" in n for n in left)
+    assert outcome != "holds" and not left
     assert not any("one label each" in n for n in notes(y=draw.permutation(y))[1])
     assert not any("one label each" in n for n in notes(texts=TEXTS[:80])[1])
 

@@ -579,12 +579,13 @@ def _known(name: str, values: Any, count: int) -> np.ndarray:
     """What is known of each row, as columns: numbers as they are, and one column for each word; so
     too for each number where each comes twice on average, as these may be names. Raises:
     DataError."""
-    things = labels_of(values)
+    values = values.to_numpy() if hasattr(values, "to_numpy") else values  # a table or a column
+    things = labels_of(values) if hasattr(values, "__iter__") else []
     if len(things) != count:
         raise DataError(f"the control {name!r} has length {len(things)} for {count} rows of X")
     words = isinstance(things[0], str)
     for row, x in enumerate(things):
-        if isinstance(x, str) != words or x is None or x != x:
+        if isinstance(x, str) != words or x is None or (np.ndim(x) == 0 and x != x):
             raise DataError(f"the control {name!r} has {x!r} for row {row}; give words or numbers")
     columns = np.empty((count, 0)) if words else _matrix(name, values, count, columns=False)
     if columns.shape[1] < 2:

@@ -29,6 +29,8 @@ CLOSE = 0.5
 shown as alike."""
 PLACES, MOSTLY = 8, 0.9
 """So many words of a text, from each end, may tell its set; the share of rows of which one does."""
+NEARLY = 0.9
+"""The share of the largest correlation from which other rows are as near to each other."""
 LEAST_OF_A_LABEL, AGAIN = 3, 10
 """So many words of each label, and rows beyond the first with a word, from which it is no chance
 that each word has one label."""
@@ -129,10 +131,12 @@ def of_other_labels(
     note += "judged by what was learned from "
     if alike[pair] < CLOSE:
         return [f"{note}rows like it that have the other label: give such rows one group (groups=)"]
-    return [
-        f"{note}its near-copies, which have the other label. The most alike in what {control.name} "
-        f"reads are {_in_words(pair, texts)}: if these are near-copies, {ONE_GROUP}"
-    ]
+    found = f"{note}its near-copies, which have the other label. The most alike in what "
+    found += f"{control.name} reads are {_in_words(pair, texts)}"
+    close = scipy.sparse.csgraph.connected_components(alike >= NEARLY * alike[pair])[1]
+    if _linked(group, close).max() + 1 < FEWEST:  # each with rows of nearly all other groups
+        return [found]
+    return [f"{found}: if these are near-copies, {ONE_GROUP}"]
 
 
 def _in_words(pair: Sequence[int], texts: Sequence[str] | None) -> str:
