@@ -1290,6 +1290,17 @@ def test_a_list_that_is_typed_as_in_python_is_refused_with_the_same_list_as_a_sh
     assert json.loads(json.dumps(read)) == same
 
 
+@pytest.mark.parametrize(
+    ("option", "typed", "same"),
+    [("others", "range(1, 4)", [1, 2, 3]), ("latents", "range(2)", [0, 1]), ("of", "range(9)", 9)],
+)
+def test_a_range_as_in_python_is_refused_with_its_numbers(option, typed, same):
+    options = {**vars(Credited(**{option: typed})), "also": "", "control": (), "unit": ()}
+    with pytest.raises(DataError, match="written as in Python") as e:
+        refuse_python(options)
+    assert Credited(**{option: str(e.value).rpartition(" ")[2]}).read()[option] == same
+
+
 def test_a_pool_of_single_numbers_is_no_pool_of_heads():
     with pytest.raises(DataError, match=r"of= lists 4, which is not of the form of heads=\(1, 2\)"):
         check(vector=None, heads=[(1, 2)], of=[4, 4], cache=False)

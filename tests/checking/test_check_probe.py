@@ -230,6 +230,9 @@ def test_what_is_no_activation_is_reported():
     for X, y in ((drift, Y), (PLANTED, Y), (EMPTY + 9 * block[:, None], block)):
         told = " ".join(assay.check_probe(X, y, ledger=False).notes)
         assert not any(w in told for w in ("column", "such as row", "drifts"))
+    p = assay.check_probe(drift, block, holds="auroc > 0.8", ledger=False)
+    assert p.outcome == "holds" and "drifts along" in p.remarks[0]
+    assert "※ The rows are sorted by label" in p._repr_html_()
     p = assay.check_probe(PLANTED, Y, asked=-PLANTED[:, 0], holds="auroc > 0.8", ledger=False)
     assert p.outcome == "unspecific" and any("reversed" in n for n in p.notes)
 
@@ -522,6 +525,46 @@ def test_its_chart_has_the_probe_and_every_control(by_length):
     assert ">auroc</text>" in html and html.count('class="bar"') == len(drawn)
 
 
+def test_a_session_that_tells_the_labels_makes_a_probe_of_it_unspecific(tmp_path):
+    """Nine of ten rows with a label were recorded in a session of their own: the control is right
+    for just these."""
+    draw, y = np.random.default_rng(0), np.arange(200) % 2
+    session = np.where(draw.permutation(200) < 20, 1 - y, y)
+    X = draw.normal(size=(200, 12)) + 5 * np.outer(session, np.eye(12)[0])
+    given = {"X": X, "y": y, "holds": "auroc > 0.75", "ledger": False}
+    assert assay.check_probe(**given).outcome == "holds"
+    for known in (session, np.where(session, "May", "June"), np.eye(2)[session], [*session]):
+        p = assay.check_probe(**given, controls={"session": known})
+        assert p.outcome == "unspecific" and p.reason.startswith("control session satisfies")
+        accuracy = p.arms.set_index("arm").loc["session", "accuracy"]
+        assert accuracy == pytest.approx((session == y).mean()) == pytest.approx(0.9)
+    p.save(path := tmp_path / "p.assay")
+    for shown in repr(p), p._repr_html_(), repr(assay.ProbeCheck.load(path)):
+        assert "session alone predicts it" in shown
+
+
+def test_sessions_are_names_whether_words_or_numbers_and_one_that_is_balanced_excludes_itself():
+    draw = np.random.default_rng(2)
+    session = np.arange(N) // 2 % 6  # each has both labels equally often
+    odd = np.where(draw.random(N) < 0.9, session % 2, 1 - session % 2)
+    for names in session, [f"of {k}" for k in session]:
+        p = assay.check_probe(EMPTY, odd, controls={"session": names})
+        assert p.arms.set_index("arm").loc["session", "auroc"] > 0.8
+        p = assay.check_probe(PLANTED, Y, holds="auroc > 0.8", controls={"session": names})
+        assert p.outcome == "holds" and p.controls["session"].outcome == "fails"
+        assert "below chance" not in repr(p)
+
+
+def test_a_claim_about_accuracy_says_what_the_more_frequent_label_gets():
+    y = np.arange(N) % 10 == 0
+    p = assay.check_probe(PLANTED, y, holds="accuracy > 0.8", ledger=False)
+    assert p.reason.startswith("control permuted")
+    assert f"always giving the label False: accuracy {(~y).mean():.3f}" in " ".join(repr(p).split())
+    for labels, holds in (y, "auroc > 0.8"), (y, ""), (Y, "accuracy > 0.8"):
+        p = assay.check_probe(PLANTED, labels, holds=holds, ledger=False)
+        assert "always giving" not in " ".join(repr(p).split())
+
+
 def test_without_a_condition_it_is_a_table():
     p = assay.check_probe(PLANTED, np.where(Y, "true", "lie"), groups=GROUPS, texts=TEXTS)
     assert p.outcome == p.reason == "" and np.isnan([p.estimate, *p.interval]).all()
@@ -549,6 +592,14 @@ def test_without_a_condition_it_is_a_table():
         ({"folds": 5, "groups": np.arange(N) % 3}, "groups, 3; got 5"),
         ({"folds": 5, "y": np.arange(N) < 3}, "one label alone"),
         ({"embeddings": PLANTED[:3]}, "120 rows"),
+        ({"controls": {"session": [1, 2]}}, "'session' has length 2 for 120 rows"),
+        ({"controls": {"session": ["a", None] * 60}}, "'session' has None for row 1"),
+        ({"controls": {"session": np.where(np.arange(N) == 5, np.nan, 1)}}, "nan for row 5"),
+        ({"controls": {"session": [f"{i}" for i in range(N)]}}, "has 120 words for 120 rows"),
+        ({"controls": {"session": ["a"] * N}}, "same numbers in every row"),
+        ({"controls": {"bag": Y}}, "names 'bag', which Assay calls its own"),
+        ({"controls": {"session": 3}}, "'session' has length 0"),
+        ({"controls": ["session"]}, "known of each row by name"),
         ({"X": np.full((N, 2), np.nan)}, "not finite, in row 0"),
         ({"holds": "aurocc > 0.5"}, "did you mean auroc"),
         ({"model": "smollm2"}, "texts="),
@@ -761,7 +812,7 @@ def test_a_control_below_chance_is_said_to_be_judged_by_near_copies_of_the_other
     verbs = ["saw", "met", "paid", "led", "hit", "fed"]
     pairs = [(names[i % 8], v, names[(i + 3) % 8]) for i, v in enumerate(2 * verbs)]
     texts = [t for a, v, b in pairs for t in (f"{a} {v} {b} here", f"{b} {v} {a} here")]
-    y = np.array([label for i in range(12) for label in ((0, 1) if i % 2 else (1, 0))])
+    y = np.array([label for i in range(12) for label in ((0, 1) if i // 2 % 2 else (1, 0))])
     x = np.random.default_rng(0).normal(size=(24, 4)) + 3 * np.outer(2 * y - 1, np.eye(4)[0])
     apart = assay.check_probe(x, y, texts=texts)
     (note,) = (n for n in apart.notes if n.startswith("below chance: bag"))
@@ -815,13 +866,52 @@ def test_texts_that_are_combinations_are_noted_with_groups_that_can_decide():
     who = ("Anna", "My brother", "A friend")
     what = ["film", "meal", "book", "hotel", "trip", "song"]
     texts = [f"{w} told me about the {t}. I think the {t} was" for w in who for t in what]
-    y = np.array([1, 0] * 9)
+    y = np.array([*[1, 0] * 3, *[0, 1] * 3, *[1, 0] * 3])
     x = np.random.default_rng(0).normal(size=(18, 4)) + np.outer(y, np.ones(4))
     (note,) = (n for n in assay.check_probe(x, y, texts=texts).notes if "combinations" in n)
     assert "3 beginnings of text" in note and "6 endings of text" in note
     assert note.endswith("give groups= by ending of text")
     grouped = assay.check_probe(x, y, texts=texts, groups=what * 3)
     assert not any("combinations" in n for n in grouped.notes)
+
+
+NAMES = "Ada Ben Cleo Dan Eva Finn Gina Hans Ida Jon Kim Leo Mia Ned Olga Paul Rosa Sam Tina Ugo"
+FIRST = ("{} went to the market", "{} reads about birds", "{} never drinks tea", "{} plays piano")
+INSIDE = (
+    "We saw how {} went by",
+    "My old friend {} reads",
+    "In May {} drank tea",
+    "Today {} plays",
+)
+
+
+@pytest.mark.parametrize("templates", [FIRST, INSIDE])
+def test_names_that_have_one_label_each_are_to_be_the_groups(templates):
+    """Labels are dealt to persons at random: a probe that recognises them is right of rows of
+    persons that it has learned from, and of no others."""
+    draw, names = np.random.default_rng(0), NAMES.split()
+    texts = [t.format(name) for name in names for t in templates]
+    who = np.arange(20).repeat(4)
+    y = draw.permutation(np.arange(20) % 2)[who]
+    x = 2 * draw.normal(size=(20, 40))[who] + draw.normal(size=(80, 40))
+    x += 2 * np.tile(draw.normal(size=(4, 40)), (20, 1))
+
+    def notes(texts=texts, y=y, **groups):
+        given = assay.check_probe(x, y, texts=texts, holds="auroc > 0.7", ledger=False, **groups)
+        return given.outcome, [n for n in given.notes if "groups=" in n]
+
+    for groups in None, np.arange(80) % 4:
+        _, (note,) = notes(groups=groups)
+        assert "20 words or phrases, such as “ada” and “ben”, have one label each" in note
+        line = note.rpartition("groups=")[2]
+        if templates is FIRST:
+            assert [*map(names.index, eval(line, {"texts": texts}))] == who.tolist()
+        else:
+            assert line.startswith(", for each row the word")
+    outcome, left = notes(groups=who)
+    assert outcome != "holds" and not left
+    assert not any("one label each" in n for n in notes(y=draw.permutation(y))[1])
+    assert not any("one label each" in n for n in notes(texts=TEXTS[:80])[1])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -152,7 +152,8 @@ class Calls:
         words = " ".join(f"{kind.__name__}: {error}".split())
         hint = ""
         if thing is None and "None" in words:  # not for a mistake in anything else
-            hint = "; it is called with None for `without`: let it take None, or say none=…"
+            hint = "; it is called with None for `without`: let it take None (or, in Python, give "
+            hint += "none=…)"
         return RunError(f"{self.name} raised {words} under {arm}, at {where}{hint}")
 
     def _numbers(self, arm: str, given: Any, rows: Sequence[int]) -> Numbers:

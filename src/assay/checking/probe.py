@@ -111,8 +111,9 @@ class Question:
     """The controls that read words, one of which at least must be a test; empty in files of older
     versions."""
     alone: Mapping[str, str] = field(default_factory=dict)
-    """By a control that reads texts and is not beaten, what of them tells the label by itself;
-    empty in files of older versions."""
+    """By a control that reads texts and is not beaten, what of them tells the label by itself, and
+    by that of shuffled labels what the more frequent one is right for; empty in files of older
+    versions."""
 
     @property
     def words(self) -> str:
@@ -358,6 +359,7 @@ def check_probe(
     embeddings: Array | None = None,
     untrained: Array | None = None,
     asked: Sequence[float] | Array | None = None,
+    controls: Mapping[str, Sequence[Any] | Array] | None = None,
     model: Any = None,
     tokenizer: Any = None,
     site: str = "",
@@ -387,6 +389,8 @@ def check_probe(
         embeddings: of each row, [row, d]; with a model they are read off it.
         untrained: an untrained model's activations, [row, d]; with a model they are measured.
         asked: a score for each row, above 0 for yes, from asking the model in words.
+        controls: what else is known of each row, such as {"session": session}: words, numbers, or
+            [row, d]. On each, a probe is trained in the same way.
         model: a name, a folder, or a model of transformers, for embeddings, `untrained` and
             `asked`.
         tokenizer: that of a model in memory.
@@ -406,6 +410,7 @@ def check_probe(
         >>> p.outcome, list(p.controls)
         ('holds', ['permuted'])
     """
+    texts = None if texts is None else [*map(str, texts)]
     rows = _Rows.read(X, y, groups, texts, folds)
     given: dict[Control, Any] = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
     if model is not None:
@@ -414,8 +419,9 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more = of_model.read(model, tokenizer, list(map(str, texts)), *asking)
+        more = of_model.read(model, tokenizer, texts, *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
+    given |= _own(controls or {}, len(rows.x))
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
     why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
@@ -427,18 +433,20 @@ def check_probe(
     claim = replace(claim, groups=names, reads_words=tuple(c.name for c in words if c in readers))
     numbers = _numbers(rows, _scored(rows, readers))
     arms, verdict = claim.compared(numbers)
-    if texts is not None:
-        named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
-        claim = replace(claim, alone=named)
+    named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
+    claim = replace(claim, alone=named | rows.most_frequent(holds))
     if verdict:
-        on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
+        on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given(texts))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
         rows.notes.extend([*verdict.warnings, *verdict.notes])
         done = ProbeCheck(claim, arms, numbers, verdict, ())
         rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
     below = below_chance(arms)
-    warnings = related.of_other_labels(below, rows.positive, rows.group, readers, texts)
-    warnings += _combined(texts, groups)
+    shared = shared_words(texts) if texts else {}
+    warnings = related.recognised(rows.positive, rows.group, texts or (), shared) or [
+        *related.of_other_labels(below, rows.positive, rows.group, readers, texts),
+        *_combined(shared, groups),
+    ]
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -457,6 +465,8 @@ class _Rows:
     units: np.ndarray
     """The unit of each row, by its number."""
     notes: list[str]
+    labels: Sequence[Any]
+    """The negative and the positive one."""
 
     @classmethod
     def read(
@@ -479,7 +489,8 @@ class _Rows:
             raise DataError(
                 f"{of}there {'is' if count == 1 else 'are'} {count} {plural('group', count)}; a "
                 "probe is trained and tuned on some and judged on others, which takes three, and a "
-                f"verdict takes {FEWEST}"
+                f"verdict takes {FEWEST}; what rows share can be a control: controls="
+                '{"session": …}'
             )
         group, joined = related.with_near_copies(x, positive, group, texts)
         examples = [] if groups is None else related.merged(list(map(str, groups)), stated, group)
@@ -488,13 +499,13 @@ class _Rows:
         if folds:
             units = _folds(folds, group, positive)
             parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
-            return cls(x, positive, group, [parts], FOLD, units + 1, [*notes, *joined])
+            return cls(x, positive, group, [parts], FOLD, units + 1, [*notes, *joined], names)
         count = DEALINGS if len(x) <= FEW_ROWS else 1
         dealings = [reading.parts_of(list(group), positive, k) for k in range(count)]
         if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
             before = reading.even_folds(stated, positive) if examples else 0
             notes.append(_uneven(group, positive, merged=bool(before)))
-        return cls(x, positive, group, dealings, GROUP, group, [*notes, *joined])
+        return cls(x, positive, group, dealings, GROUP, group, [*notes, *joined], names)
 
     @property
     def held(self) -> np.ndarray:
@@ -508,12 +519,20 @@ class _Rows:
         where = f", in {len(self.dealings[0])} folds of whole groups" if self.unit == FOLD else ""
         return f"{words}{where}; intervals are over {self.unit}s"
 
+    def most_frequent(self, holds: str) -> dict[str, str]:
+        """Say what a claim about accuracy compares with: always giving the more frequent label."""
+        y = self.positive[self.held]
+        share = max(y.mean(), 1 - y.mean())
+        if share == 0.5 or not holds or "accuracy" not in {c.name for c in parse(holds).columns}:
+            return {}
+        name = self.labels[int(y.mean() > 0.5)]
+        return {PERMUTED.name: f"always giving the label {name!r}: accuracy {share:.3f}"}
+
     def of_texts(self, texts: Sequence[str] | None) -> dict[Control, Kernel]:
         """Read what the controls read that see words alone."""
         if texts is None:
             self.notes.append("no controls of words and spelling: give texts=")
             return {}
-        texts = list(map(str, texts))
         lengths = reading.of_columns(text_counts.lengths(texts))
         return {
             **{BAG: reading.bag(texts), LENGTHS: lengths, PLACES: reading.places(texts)},
@@ -538,6 +557,47 @@ class _Rows:
             else:
                 readers[control] = reading.of_columns(_matrix(control.name, values, len(self.x)))
         return readers
+
+
+def _own(controls: Mapping[str, Any], count: int) -> dict[Control, np.ndarray]:
+    """By each of the author's own controls what is known of each row. Raises: DataError."""
+    if not isinstance(controls, Mapping):
+        raise DataError(
+            'controls= is what is known of each row by name, such as {"session": session}, got '
+            f"{type(controls).__name__}"
+        )
+    for name in controls:
+        if name in (PROBE, PERMUTED.name, *(c.name for c in (*IN_TEXTS, *_HOW))):
+            raise DataError(f"controls= names {name!r}, which Assay calls its own; rename it")
+    return {
+        Control(str(name), f"{name} alone predicts it", drawn=False): _known(name, values, count)
+        for name, values in controls.items()
+    }
+
+
+def _known(name: str, values: Any, count: int) -> np.ndarray:
+    """What is known of each row, as columns: numbers as they are, and one column for each word; so
+    too for each number where each comes twice on average, as these may be names. Raises:
+    DataError."""
+    values = values.to_numpy() if hasattr(values, "to_numpy") else values  # a table or a column
+    things = labels_of(values) if hasattr(values, "__iter__") else []
+    if len(things) != count:
+        raise DataError(f"the control {name!r} has length {len(things)} for {count} rows of X")
+    words = isinstance(things[0], str)
+    for row, x in enumerate(things):
+        if isinstance(x, str) != words or x is None or (np.ndim(x) == 0 and x != x):
+            raise DataError(f"the control {name!r} has {x!r} for row {row}; give words or numbers")
+    columns = np.empty((count, 0)) if words else _matrix(name, values, count, columns=False)
+    if columns.shape[1] < 2:
+        names, of = np.unique(np.array(things).reshape(count), return_inverse=True)
+        if 2 * len(names) <= count:
+            columns = np.hstack([columns, np.eye(len(names))[of]])
+        elif words:
+            raise DataError(
+                f"the control {name!r} has {len(names)} words for {count} rows; a probe can only "
+                "learn of words that come again"
+            )
+    return columns
 
 
 def _scored(
@@ -607,7 +667,7 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
 
 def _alone(
     controls: Sequence[Control],
-    texts: Sequence[str],
+    texts: Sequence[str] | None,
     y: np.ndarray,
     arms: pd.DataFrame,
     verdict: Judged | None,
@@ -618,7 +678,7 @@ def _alone(
     for control in controls:
         if verdict is None or verdict.controls[control.name].outcome != "fails":
             least = (0.5 + known[control.name]) / 2
-            if found := text_counts.alone(control, [*map(str, texts)], y, least):
+            if found := text_counts.alone(control, texts or (), y, least):
                 said[control.name] = f"{found[0]} alone: AUROC {found[1]:.3f}"
     return said
 
@@ -630,17 +690,19 @@ def _signed(x: float) -> str:
 
 
 def below_chance(arms: pd.DataFrame) -> list[str]:
-    """Name the controls that are surely below chance, as nothing that was learned should be."""
-    below = (arms["auroc_high"] < 0.5) & ~arms["arm"].isin([PROBE, PERMUTED.name, ASKED.name])
+    """Name the controls that are surely below chance, as nothing that was learned should be, unless
+    it is as frequent with both labels on purpose, as what an author brings may be."""
+    learned = [c.name for c in (*IN_TEXTS, EMBEDDING, UNTRAINED)]
+    below = (arms["auroc_high"] < 0.5) & arms["arm"].isin(learned)
     return [*map(str, arms.loc[below, "arm"])]
 
 
-def _combined(texts: Sequence[str] | None, groups: Sequence[Any] | None) -> list[str]:
+def _combined(shared: Mapping[str, np.ndarray], groups: Sequence[Any] | None) -> list[str]:
     """A note where texts are combinations, such as of four beginnings and six endings, and each is
     judged by a probe that has learned from both of its parts."""
-    if texts is None or groups is not None:
+    if groups is not None:
         return []
-    ways = {f"{way} of text": of for way, of in shared_words([*map(str, texts)]).items()}
+    ways = {f"{way} of text": of for way, of in shared.items()}
     counts = {name: int(of.max()) + 1 for name, of in ways.items()}
     enough = " or by ".join(name for name, n in counts.items() if n >= FEWEST)
     return [
@@ -901,8 +963,8 @@ def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
     if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y, group):
         notes.append(
             "the rows are sorted by label, and among those of one label X drifts along the rows: "
-            "if X depends on when or in which batch a row was computed, this may tell the labels; "
-            "compute X in mixed order, or name the batches with groups="
+            "if X depends on when or in which batch a row was computed, that alone separates the "
+            'labels; compute X in mixed order, or give controls={"batch": …} of each row'
         )
     return notes
 

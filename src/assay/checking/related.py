@@ -3,7 +3,7 @@ and rows that are alike although their labels differ."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -16,7 +16,7 @@ from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.nouns import plural
 from assay.core.scopes import listed
-from assay.core.wordings import spelling
+from assay.core.wordings import numbered, spelling
 
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
@@ -29,13 +29,18 @@ CLOSE = 0.5
 shown as alike."""
 PLACES, MOSTLY = 8, 0.9
 """So many words of a text, from each end, may tell its set; the share of rows of which one does."""
+NEARLY = 0.9
+"""The share of the largest correlation from which other rows are as near to each other."""
+LEAST_OF_A_LABEL, AGAIN = 3, 10
+"""So many words of each label, and rows beyond the first with a word, from which it is no chance
+that each word has one label."""
 ONE_GROUP = "give near-copies one group (groups=)"
 
 
 def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     """Groups as one where they have a text in common, so that none is learned from and judged; and
     what was found."""
-    _, text = np.unique([spelling(str(t)) for t in texts or ()], return_inverse=True)
+    _, text = np.unique([spelling(t) for t in texts or ()], return_inverse=True)
     several = sum(len(np.unique(group[text == k])) > 1 for k in range(text.max(initial=-1) + 1))
     if not several:
         return group, []
@@ -126,19 +131,21 @@ def of_other_labels(
     note += "judged by what was learned from "
     if alike[pair] < CLOSE:
         return [f"{note}rows like it that have the other label: give such rows one group (groups=)"]
-    return [
-        f"{note}its near-copies, which have the other label. The most alike in what {control.name} "
-        f"reads are {_in_words(pair, texts)}: if these are near-copies, {ONE_GROUP}"
-    ]
+    found = f"{note}its near-copies, which have the other label. The most alike in what "
+    found += f"{control.name} reads are {_in_words(pair, texts)}"
+    close = scipy.sparse.csgraph.connected_components(alike >= NEARLY * alike[pair])[1]
+    if _linked(group, close).max() + 1 < FEWEST:  # each with rows of nearly all other groups
+        return [found]
+    return [f"{found}: if these are near-copies, {ONE_GROUP}"]
 
 
 def _in_words(pair: Sequence[int], texts: Sequence[str] | None) -> str:
     """Name two rows, with their texts, and the words that these share and not all texts do."""
     if texts is None:
         return " and ".join(f"row {i}" for i in pair)
-    rows = " and ".join(f"row {i} “{shorten(str(texts[i]), 60)}”" for i in pair)
-    first, second = (words_of(str(texts[i])) for i in pair)
-    common = set.intersection(*({*words_of(str(text))} for text in texts))
+    rows = " and ".join(f"row {i} “{shorten(texts[i], 60)}”" for i in pair)
+    first, second = (words_of(texts[i]) for i in pair)
+    common = set.intersection(*({*words_of(text)} for text in texts))
     shared = [w for w in dict.fromkeys(first) if w in second and w not in common]
     words = listed([f"“{w}”" for w in shared])
     return f"{rows}, which share {words}" if shared else rows
@@ -146,15 +153,56 @@ def _in_words(pair: Sequence[int], texts: Sequence[str] | None) -> str:
 
 def _line(texts: Sequence[str] | None, of: np.ndarray) -> str:
     """The argument that groups rows by the word that tells their sets; "" where none does."""
-    words = [str(text).split() for text in texts or ()]
-    fewest = min(map(len, words), default=0)
-    for place in (*range(min(PLACES, fewest)), *range(-min(PLACES, fewest), 0)):
-        word = np.unique([w[place].casefold() for w in words], return_inverse=True)[1]
+    for place, word in _placed(texts or ()):
         counts = np.zeros((word.max() + 1, of.max() + 1))
         np.add.at(counts, (word, of), 1)
         if min(counts.max(0).sum(), counts.max(1).sum()) >= MOSTLY * len(of):
             return f"[text.split()[{place}] for text in texts]"
     return ""
+
+
+def _placed(texts: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
+    """Each place that all texts have, from either end, and which word is there."""
+    words = [text.casefold().split() for text in texts]
+    fewest = min(PLACES, min(map(len, words), default=0))
+    for place in (*range(fewest), *range(-fewest, 0)):
+        yield place, numbered([w[place] for w in words])
+
+
+def recognised(
+    y: np.ndarray, group: np.ndarray, texts: Sequence[str], shared: Mapping[str, np.ndarray]
+) -> list[str]:
+    """A note on words that have one label each, such as the names of persons, if most of them are
+    in rows of several groups, so that a probe may learn which label each has; where they are in
+    different places, by the words that texts have in common."""
+    ways = (*(of for _, of in _placed(texts)), *shared.values())
+    of = next((x for x in ways if _has_one_label_each(x, y)), group)
+    count = int(of.max()) + 1
+    several = sum(len(np.unique(group[of == k])) > 1 for k in range(count))
+    if 2 * several <= count:
+        return []
+    words = [words_of(text) for text in texts]
+    common = set.intersection(*map(set, words))
+    names = []
+    for rows in (np.flatnonzero(of == k) for k in range(2)):
+        own = set.intersection(*({*words[i]} for i in rows)) - common
+        names.append(f"“{' '.join(w for w in dict.fromkeys(words[rows[0]]) if w in own)}”")
+    line = _line(texts, of) or ", for each row the word or phrase that it has"
+    return [
+        f"{count} words or phrases, such as {' and '.join(names)}, have one label each (in about "
+        f"{np.median(np.bincount(of)):.0f} rows), and {'all' if several == count else several} of "
+        "them are in several groups: a probe may recognise the word instead of reading the label; "
+        f"give groups={line}"
+    ]
+
+
+def _has_one_label_each(of: np.ndarray, y: np.ndarray) -> bool:
+    """Whether nearly all rows have words that come again, and all rows with the same ones have the
+    same label, which several of them have and several have not."""
+    rows, yes = np.bincount(of), np.bincount(of, y)
+    again = rows[rows > 1].sum() >= MOSTLY * len(of) and len(of) - len(rows) >= AGAIN
+    labels = (yes == 0).sum(), (yes == rows).sum()
+    return bool(again and sum(labels) == len(rows) and min(labels) >= LEAST_OF_A_LABEL)
 
 
 def _linked(group: np.ndarray, sets: np.ndarray) -> np.ndarray:

@@ -486,8 +486,8 @@ class Check(Concluded):
         edge = f"{'>' if upward else '<'} {math.trunc(modest / step) * step:.2g}"
         condition = f"{name.removesuffix(ENDS[1])} {edge}"
         return (
-            f"{said}. To claim this difference, give none= such a control, so that it takes the "
-            f'place of None, and test holds="{condition}" on new prompts',
+            f"{said}. To claim this difference, call assay.check in Python with such a control as "
+            f'none=, in place of None, and test holds="{condition}" on new prompts',
         )
 
     def no_test(self, control: str) -> str:

@@ -113,7 +113,7 @@ def refuse_python(options: Mapping[str, Any]) -> None:
     say how a shell writes them. Raises: DataError."""
     given = {n: [v] if isinstance(v := options[n], str) else [*v] for n in LISTS}
     parts = {n: [p.strip() for v in values for p in v.split(",")] for n, values in given.items()}
-    if wrong := [n for n in LISTS if any(p.startswith((*"([{'\"",)) for p in parts[n])]:
+    if wrong := [n for n in LISTS if any(p.startswith((*"([{'\"", "range(")) for p in parts[n])]:
         typed = " ".join(f"--{n} {shlex.quote(v)}" for n in wrong for v in given[n])
         instead = " ".join(f"--{n} {x}" for n in wrong for x in _in_shell(n, ",".join(given[n])))
         raise DataError(f"{typed} is written as in Python; in a shell, write {instead}")
@@ -124,6 +124,10 @@ def _in_shell(name: str, text: str) -> list[str]:
     text = re.sub(r"['\"]|(?<=[,(\[])\s+", "", text)
     if name == "of" and (size := re.fullmatch(r"\((\d+),(\d+)\)", text)):
         return ["x".join(size.groups())]
+    if size := re.fullmatch(r"range\((\d+(?:,\d+){0,2})\)", text):
+        if name == "of" and size[1].isdecimal():
+            return [size[1]]
+        text = ",".join(map(str, range(*map(int, size[1].split(",")))))
     text = re.sub(r"^\[(.*)\]$", r"\1", text.strip())
     if name not in FLAT:
         text = re.sub(r"[\[(]([^][(),]+),([^][(),]+)[\])]", r"\1.\2", text)
