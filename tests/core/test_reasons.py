@@ -111,6 +111,37 @@ def test_a_new_claim_has_a_threshold_away_from_a_control_that_keeps_the_claim_un
     assert "to claim less, freeze a new claim on fresh seeds" in written
 
 
+@pytest.mark.parametrize(
+    ("noted", "advice"),
+    [
+        ((), "the strongest control (-2.3), such as < -4"),
+        (("the interval would be [-8.29, -3.48], and",), "the strongest control (-2.3), such as <"),
+        (("the interval would be [-8.29, -2.9], and",), "no threshold lies between"),
+    ],
+)
+def test_a_new_threshold_lies_between_the_widest_interval_and_the_strongest_control(noted, advice):
+    draws = {
+        f"random draw {k}": Verdict(
+            outcome="undecided", reason=STRADDLES, estimate=x, low=x - 0.7, high=x + 0.7
+        )
+        for k, x in ((1, -1.3), (2, -2.3))
+    }
+    said = Judged(
+        outcome="undecided",
+        reason="control random draw 1 not beaten",
+        n={"prompt": 24},
+        low=-7.2,
+        high=-5.1,
+        range=(-math.inf, -1.5),
+        controls=draws,
+        notes=noted,
+        price=Price("random draw 1: about 900 more prompts", "prompt", 900),
+    ).remedy[0]
+    assert advice in said
+    if advice.endswith("such as <"):
+        assert -3.48 < float(said.partition("such as < ")[2]) < -3.0
+
+
 def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
     def advice(control, more):
         ahead = Verdict(outcome="undecided", reason=STRADDLES, estimate=control)

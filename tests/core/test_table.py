@@ -109,7 +109,7 @@ def test_what_tells_rows_apart_is_named_or_refused_with_its_levels():
     for claim, told in {
         "a.x < -0.9": r"a.x varies over kind \(dead-weight, rare\) and layer \(3, 4\): write "
         r'a.x\[kind="dead-weight", layer=3\] for one value, or mean\(a.x, over=\(kind, layer\)\) '
-        "for the mean, or name kind and layer as a unit",
+        "for the mean, or name one of them as a unit",
         "a.x[kind=rare] < -0.9": r"varies over layer \(3, 4\)",
         "mean(a.x, over=layer) < -0.9": r"varies over kind",
         "mean(a.x) - mean(a.cost) < -0.9": r"varies over kind",
@@ -144,7 +144,8 @@ def test_a_level_without_a_number_leaves_its_unit_out_and_no_mean_drops_it():
         j = assay.judge(f, claim=claim, **ask)
         assert j.verdict.n == {"seed": n}
         left_out = [note for note in j.notes if "left out" in note]
-        assert left_out == ["1 of 8 seeds is left out: a lacks a number there"] * (n == 7)
+        told = "1 of 8 seeds is left out: a lacks a number there; control b is over all 8"
+        assert left_out == [told] * (n == 7)
 
 
 def test_columns_that_tell_no_rows_apart_are_no_labels():
@@ -169,7 +170,22 @@ def test_units_that_count_in_nothing_are_told_with_the_arms_that_lack_them():
     assert j.verdict.n == {"seed": 4, "document": 8}
     assert "2 of 6 seeds are left out: relu lacks a number there" in j.to_json()["notes"]
     f.loc[(f["arm"] == "gated") & (f["document"] == "d1"), "fvu"] = np.nan
-    assert "1 of 8 documents is left out: gated lacks a number there" in assay.judge(f, **ASK).notes
+    told = (
+        "1 of 8 documents is left out: gated lacks a number there; control shuffled is over all 8"
+    )
+    assert told in assay.judge(f, **ASK).notes
+
+
+def test_the_means_of_both_arms_are_over_the_units_that_are_compared():
+    draw = np.random.default_rng(0).uniform(0.2, 0.8, 40)
+    rows = arms_of(new=draw + 0.1, old=draw, again=draw[::-1])
+    rows.loc[(rows["arm"] == "new") & (rows["x"] < 0.4), "x"] = np.nan
+    judged = assay.judge(
+        rows, claim="new.x - old.x > 0.05", unit="seed", control="again", about="new"
+    )
+    assert judged.n["seed"] < 40
+    kept = draw[draw >= 0.3].mean()
+    assert judged.sides == pytest.approx({"new.x": kept + 0.1, "old.x": kept})
 
 
 def test_an_arm_may_be_called_null_and_missing_numbers_may_be_words(tmp_path):
@@ -1302,6 +1318,32 @@ def test_an_effect_of_one_template_is_said_to_be_of_these_alone(unit, count):
         rows, claim=" - ".join(largest) + " > 0.05", unit="seed", control="other", about="new"
     )
     assert most.outcome == "holds" and not most.sides
+
+
+@pytest.mark.parametrize(("threshold", "outcome"), [(0.1, "holds"), (0.3, "undecided")])
+def test_the_best_of_several_arms_is_said_to_be_so_however_it_is_judged(threshold, outcome):
+    """Twelve arms without an effect, of which the one with the largest mean is claimed."""
+    draw = np.random.default_rng(0).normal(0, 1, (12, 20))
+    draw -= draw.mean(1, keepdims=True) + np.linspace(0, 0.5, 12)[:, None] - 0.55
+    arms = {f"layer{k}": x for k, x in enumerate(draw)} | {"foil": draw[3, ::-1] * 0.1 - 1}
+    alone = assay.judge(
+        arms_of(layer0=arms["layer0"], foil=arms["foil"]),
+        claim=f"layer0.x > {threshold}",
+        unit="seed",
+        control="foil",
+    )
+    assert alone.outcome == outcome
+    assert outcome == "holds" or alone.price.more
+    best = assay.judge(
+        arms_of(**arms), claim=f"layer0.x > {threshold}", unit="seed", control="foil"
+    )
+    assert best.outcome == "undecided" and best.price.more is None
+    assert best.price.text.startswith("judge this arm alone on new seeds")
+    (note,) = [n for n in best.notes if "layer0 is the best of 12 arms of this table" in n]
+    low, high = map(float, re.search(r"interval \D+\[(\S+), (\S+)\]", note).groups())
+    one, every = scipy.stats.t.ppf([1 - 0.025, 1 - 0.025 / 12], 19)
+    times = every / one
+    assert high - low == pytest.approx(times * (alone.high - alone.low), rel=0.01)
 
 
 def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():

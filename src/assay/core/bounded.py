@@ -3,10 +3,12 @@ units, and never without width."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import and_
 
 import numpy as np
 from jaxtyping import Float
@@ -229,12 +231,18 @@ class BoundedColumns:
             yield {**arms, self.main: main.assign(ends)}
 
     def means(self, arms: Arms) -> dict[str, float]:
-        """Compute the mean of every column, by its name; nothing where an arm was not measured, or
-        where the claim takes something else over the levels of a column, such as the largest."""
+        """Compute the mean of every column, by its name, over the units at which all of them have a
+        number; nothing where an arm was not measured, or where the claim takes something else over
+        the levels of a column, such as the largest."""
         measured = all(self.variable(c) in arms.get(str(c.arm), ()) for c in self.columns)
         if not measured or any(c.how == "each" for c in self.columns):
             return {}
-        return {str(c): float(self.numbers(arms[str(c.arm)], c).mean()) for c in self.columns}
+        read = [self.numbers(arms[str(c.arm)], c) for c in self.columns]
+        with contextlib.suppress(xr.AlignmentError):  # arms that each have units of their own
+            read = [*xr.align(*read, join="exact")]
+            there = reduce(and_, (x.notnull() for x in read))
+            read = [x.where(there) for x in read]
+        return {str(c): float(x.mean()) for c, x in zip(self.columns, read, strict=True)}
 
     def others(self, arms: Arms) -> str:
         """Say at which mean each other arm is, such as "main.refuses is 0.12"."""

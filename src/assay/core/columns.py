@@ -110,9 +110,10 @@ class Column:
             every = str(replace(self, over=(*self.over, *unnamed)))
             if self.how == "each":
                 every = f"{dims} in over=, too"
+            unit = "one of them" if len(unnamed) > 1 else dims
             raise ClaimError(
                 f"{self.plain} varies over {description}: write {single} for one value, or {every} "
-                f"for the mean, or name {dims} as a unit, to generalise over it; or "
+                f"for the mean, or name {unit} as a unit, to generalise over it; or "
                 f"estimate a curve over {dims}"
             )
 

@@ -264,7 +264,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
     """Give the grouping by runs that are averaged in each unit, where there are several."""
     (unit,) = (u for u in cells.levels if u != run)
     of = cells.places(run)
-    count = int(of.max()) + 1
+    count = int(of.max(initial=-1)) + 1
     if count < 2 or len(of) == len(np.unique(cells.levels[unit])):
         return []
     values = pseudo_values(cells.terms, cells.statistic, np.arange(len(of)))
@@ -345,7 +345,8 @@ def find(
             more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
             vectors = more + vectors
         fixed = _nested(rows, unit, (), skip)
-        shared = [*labels.values(), *(_codes(column.reindex(known)) for column in fixed.values())]
+        fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
+        shared = [*labels.values(), *fixed_groups]
         # combinations of two columns are no pattern in the order
         shared += map(_joined, itertools.combinations(shared[:FEW_PAIRS], 2))
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
@@ -360,9 +361,10 @@ def find(
             answer = rows.groupby(unit)[name].first().reindex(known).astype(str).str.strip()
             groupings.append(by_answer(cells, unit, name, [*answer]))
         read = [v for v in vectors if not v.of_controls]
+        within = _within(values, fixed_groups)
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = _advice(unit, named=bool(labels), of_table=copies)
-            patterns = list(_in_order(cells, unit, name, order, read, level, advice))
+            patterns = list(_in_order(cells, unit, name, order, read, within, level, advice))
             if not ordered and name.lower() not in TIMES:
                 patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
                 patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
@@ -656,11 +658,13 @@ def _in_order(
     name: str,
     order: np.ndarray,
     vectors: Sequence[Vectors],
+    values: np.ndarray,
     level: float,
     advice: str,
 ) -> Iterator[Grouping]:
-    """Groups of neighbours, or of every so many-th unit, and series, in an order."""
-    place, values = cells.places(unit), cells.values(unit)
+    """Groups of neighbours, or of every so many-th unit, and series of their `values`, in an
+    order."""
+    place = cells.places(unit)
     n = len(values)
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
@@ -688,6 +692,14 @@ def _in_order(
             False,
             advice,
         )
+
+
+def _within(values: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:
+    """Numbers without what sets the groups of each grouping apart: of the same mean."""
+    theta = values.mean()
+    for of in groupings:
+        values = values - (np.bincount(of, values) / np.bincount(of))[of] + theta
+    return values
 
 
 def _advice(unit: str, *, named: bool, of_table: bool) -> str:

@@ -239,6 +239,10 @@ class Other(Written, frozen=True, kw_only=True):
     n: Mapping[str, int] = {}
 
 
+_NOTED = re.compile(r"the interval (?:is|would be) \[([^,\]]+), ([^\]]+)\]")
+"""The interval in a note on a verdict, such as the one that allows for groups of units."""
+
+
 def _between(low: float, high: float) -> str:
     """A number about half way between two, with as few digits as keep it between them."""
     written = (f"{(low + high) / 2:.{digits}g}" for digits in range(1, 17))
@@ -327,7 +331,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         arm, colon, advice = text.partition(": ")
         named = f" {arm} " in self.reason and len(self.unbeaten) < 2
         text = advice if colon and named else text  # it is named already
-        if "make the claim unspecific" in text and "farther from the control" in self._instead:
+        if "make the claim unspecific" in text and " farther from the " in self._instead:
             text = f"{text}. {self._instead[0].upper()}{self._instead[1:]}"
         words, command = remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
         impractical = words.startswith(IMPRACTICAL)
@@ -391,13 +395,20 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
             return f"to claim less, {new}, or choose {less}"
         if control.reason != STRADDLES:  # the method has to lie beyond the control itself
             return f"no other threshold would help; choose {less}"
-        below = self.high < control.low
-        if not below and not control.high < self.low:
+        tests = [v for name, v in self.controls.items() if not self.no_test(name)]
+        noted = [pair for note in self.notes for pair in _NOTED.findall(note)]
+        low = min(self.low, *(float(end) for end, _ in noted), math.inf)
+        high = max(self.high, *(float(end) for _, end in noted), -math.inf)
+        lowest, highest = min(v.shown[0] for v in tests), max(v.shown[1] for v in tests)
+        below = high < lowest
+        if not below and not highest < low:
             return f"no threshold lies between the interval and the control's; choose {less}"
-        inner, outer = (self.high, control.low) if below else (control.high, self.low)
-        far = f"a threshold farther from the control ({control.estimate:.2g})"
+        estimate = (min if below else max)(v.estimate for v in tests)
+        which = "strongest control" if tests[1:] else "control"
+        far = f"a threshold farther from the {which} ({estimate:.2g})"
         if math.isinf(self.range[0]) or math.isinf(self.range[1]):
-            far += f", such as {'<' if below else '>'} {_between(inner, outer)}"
+            edge = _between(high, lowest) if below else _between(highest, low)
+            far += f", such as {'<' if below else '>'} {edge}"
         return f"to claim more, {new}, with {far}"
 
     @property

@@ -116,7 +116,11 @@ class _Question:
 
     def levels_of(self, column: str) -> str:
         """Say how many levels a column has that the claim is about."""
-        levels = self.of(self.compared)[column].drop_duplicates()
+        rows = self.of(self.compared)
+        chosen = {c.levels for c in self.parsed.columns if column in c.over}
+        for dim, level in chosen.pop() if len(chosen) == 1 else ():
+            rows = rows[(rows[dim] == level) | (rows[dim].astype(str) == str(level))]
+        levels = rows[column].drop_duplicates()
         parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
         if parts:
             levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
@@ -145,10 +149,12 @@ class _Question:
 
     def _is_nested(self, column: str) -> bool:
         """Whether levels each belong to one level of a unit, such as the prompts of a topic."""
-        return any(
-            self.rows[unit].nunique() > 1 and self.rows.groupby(column)[unit].nunique().max() == 1
-            for unit in self.axes
-        )
+        return any(self._belongs(column, unit) for unit in self.axes)
+
+    def _belongs(self, inner: str, outer: str) -> bool:
+        """Whether every level of one column belongs to one of the several levels of another."""
+        levels = self.rows.groupby(inner)[outer]
+        return self.rows[outer].nunique() > 1 and bool(levels.nunique().max() == 1)
 
     def of(self, arms: Sequence[str] | Arms) -> pd.DataFrame:
         """Choose the rows of these arms."""
@@ -180,17 +186,47 @@ class _Question:
 
     def _taken(self, column: Column, x: xr.DataArray, there: xr.DataArray) -> xr.DataArray:
         """What a column takes of the cells; of a mean over levels that each belong to one level of
-        a unit, such as the prompts of a topic, those that a unit has (`there`)."""
+        a unit, such as the prompts of a topic, or the reverse, those that a unit has (`there`)."""
         fixed = tuple(d for d in self.fixed if d in self.labels and d not in column.named)
         over = tuple(d for d in column.over if d not in self.axes)  # it generalises over units
         if column.over and column.how != "mean":
-            x = x.mean(fixed, skipna=False)
+            x, there = x.mean(fixed, skipna=False), there.any(fixed)
         else:
             column = replace(column, over=(*over, *fixed, *self.averaged))
-        if column.how != "mean" or not any(map(self._is_nested, column.over)):
+        x, there = self._existing(column, x, there)
+        if column.how != "mean" and (own := [*filter(self._is_nested, column.over)]):
+            each = next(u for u in self.axes if self._belongs(own[0], u))
+            mean_of = replace(column, how="mean", over=tuple(own), beyond=None)
+            raise ClaimError(
+                f"each {each} has {plural(own[0], 2)} of its own, over which only the mean of a "
+                f"column can be taken: write {mean_of}, for each arm by itself"
+            )
+        pairs = [(d, unit) for d in column.over for unit in self.axes]
+        whole = not any(self._belongs(*pair) or self._belongs(*pair[::-1]) for pair in pairs)
+        if column.how != "mean" or whole:
             return column.take(x, self.axes)
         share = column.take(there.astype(float), self.axes)
         return column.take(x.where(there, 0.0), self.axes) / share.where(share > 0)
+
+    def _existing(
+        self, column: Column, x: xr.DataArray, there: xr.DataArray
+    ) -> tuple[xr.DataArray, xr.DataArray]:
+        """The cells over which a column takes something, without combinations of levels that no
+        unit has, as where each item belongs to one template. Those of several columns become levels
+        of the first, so that anything can be taken over them."""
+        chosen = {d: [column.place(d, k, x[d].values.tolist())] for d, k in column.levels}
+        over = [dim for dim in column.over if dim in x.dims and dim not in self.axes]
+        exists = there.isel(chosen).any([dim for dim in x.dims if dim not in over])
+        if not over or column.ranges or bool(exists.all()):
+            return x, there
+        keep = exists.transpose(*over).values.ravel()
+        both = xr.Dataset({"x": x, "there": there}).isel(chosen)
+        both = both.stack(cell=over, create_index=False).isel(cell=keep)
+        levels = [both[d].values for d in over]
+        names = [", ".join(map(str, k)) if over[1:] else k[0] for k in zip(*levels, strict=True)]
+        both = both.drop_vars(over).rename(cell=over[0]).assign_coords({over[0]: names})
+        both = both.expand_dims({d: [""] for d in over[1:]})
+        return both["x"], both["there"]
 
 
 def judge(
@@ -505,7 +541,8 @@ def _weigh(
         if same and _is_as_narrow(grouping, judgement):
             continue
         against += [grouping] if decided and grouping.decides and not same else []
-        reported += [grouping] if grouping.carries or grouping in against else []
+        is_chosen = grouping.name == SELECTION and not decided
+        reported += [grouping] if grouping.carries or is_chosen or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
     reported = _said_once(judgement, reported, against) if against else reported
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
@@ -515,10 +552,35 @@ def _weigh(
     if against:
         return _undecided(judgement, against, rows, cells, level), lines
     unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
-    open_groups = reported if judgement.reason == STRADDLES else ()
-    advice = (_groups_needed(judgement, cells, g, level) for g in open_groups)
-    price = next((Price(words) for words in advice if words), judgement.price)
+    price = _without_forecast(judgement, reported, cells, level)
     return structs.replace(judgement, unless=unless, price=price), lines
+
+
+def _without_forecast(
+    judgement: Judged,
+    reported: Sequence[dependence.Grouping],
+    cells: dependence.Cells,
+    level: float,
+) -> Price | None:
+    """What decides an undecided claim that more of its units would decide if they did not belong to
+    groups, or if its arm were not the best of several."""
+    if judgement.price is None or judgement.price.more is None:
+        return judgement.price
+    for grouping in sorted(reported, key=lambda g: g.name == SELECTION):
+        undecided = judging.outcome_of(judgement.claim, *grouping.limits) == "undecided"
+        if undecided and (grouping.counts or grouping.name == SELECTION):
+            needed = _groups_needed(judgement, cells, grouping, level)
+            return Price(needed) if needed else _price_of_groups(grouping)
+    return judgement.price
+
+
+def _price_of_groups(grouping: dependence.Grouping, needed: str = "") -> Price:
+    """What decides a claim that a grouping leaves undecided."""
+    is_group = grouping.name not in (SELECTION, dependence.ORDER) and not grouping.answers
+    more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
+    few = min(grouping.counts.values(), default=FEWEST) < FEWEST
+    ways = dict.fromkeys((grouping.todo, *([] if " of " in grouping.name else [grouping.advice])))
+    return Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
 
 
 def _groups_needed(
@@ -575,11 +637,7 @@ def _undecided(
     outcome_of = partial(judging.outcome_of, judgement.claim)
     decisive = _decisive(rows, cells, first, against, outcome_of, level)
     warning = "; ".join(filter(None, (judgement.warning, decisive)))
-    is_group = first.name not in (SELECTION, dependence.ORDER) and not first.answers
-    more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
-    few = min(first.counts.values(), default=FEWEST) < FEWEST
-    ways = dict.fromkeys((first.todo, *([] if " of " in first.name else [first.advice])))
-    price = Price(f"{more}{', or '.join(ways) if few else [*ways][-1]}")
+    price = _price_of_groups(first, needed)
     name = first.name
     for answer, x in first.answers.items():
         if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
@@ -723,9 +781,11 @@ def _selected(
     claim, main = judgement.claim, question.main
     others = [a for a in judgement.asked if a not in (*question.compared, *roles.named)]
     upwards = math.isfinite(claim.low)
-    if judgement.outcome != "holds" or upwards == math.isfinite(claim.high):
-        return []
     i = judging.standing(claim, arms, level)[0]
+    may_hold = judging.outcome_of(claim, i.estimate, i.estimate) == "holds"
+    decided = judgement.outcome not in ("holds", "undecided")
+    if decided or not may_hold or upwards == math.isfinite(claim.high):
+        return []
 
     def reached(names: Iterable[str]) -> set[str]:
         estimates = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
@@ -751,8 +811,8 @@ def _selected(
             "and may be so by luck",
             wide(len(near) + 1),
             False,
-            "judge this arm alone on new units, or name the arms that were no candidates: "
-            "also=NAME, or control=NAME",
+            f"judge this arm alone on new {' and '.join(plural(u, 2) for u in question.axes)}, or "
+            "name the arms that were no candidates: also=NAME, or control=NAME",
         )
     ]
 

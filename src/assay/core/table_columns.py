@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.heavy import xr
-from assay.core.nouns import plural
+from assay.core.nouns import all_of, plural
 from assay.core.power import FEWEST
 from assay.core.results import Judged
 from assay.core.rows import EMPTY, Names, is_text, places
@@ -167,7 +167,13 @@ def left_out(
                 names = " and ".join(filter(None, (", ".join(others), last)))
                 why = f"{names} {'lack' if others else 'lacks'} a number there"
             are = "is" if levels - n == 1 else "are"
-            lines.append(f"{levels - n} of {levels} {plural(unit, levels)} {are} left out: {why}")
+            of_more = {name: v.n[unit] for name, v in judgement.controls.items() if v.n[unit] > n}
+            more = "".join(
+                f"; control {name} is over {all_of(k) if k == levels else k}"
+                for name, k in of_more.items()
+            )
+            out = f"{levels - n} of {levels} {plural(unit, levels)} {are} left out"
+            lines.append(f"{out}: {why}{more}")
     return lines
 
 
