@@ -102,7 +102,8 @@ def lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
     where none does, or where it is not."""
     unit = claim.units[0]
     alone = len(claim.units) == 1 and not isinstance(claim.statistic, OfMeans) and not i.bounds
-    if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
+    numbers = np.isfinite(i.points).any()  # none where arms have units of their own
+    if not alone or not numbers or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
         return ""
     far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
     without_far = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
