@@ -4,6 +4,7 @@ seeds and documents, series in time. Where the truth is the threshold, at most 2
 Each family is asked through `assay.judge`, of arms that share nothing. A table whose plain interval
 already spans the threshold cannot hold, so only the others are judged."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -160,6 +161,10 @@ FAMILIES = {
         shared((MIXED % 3, 0.5)),
         {"text": [WORDINGS[k % 3].format(NAMES[k // 3]) for k in MIXED]},
     ),
+    "wordings of the texts that name the units, shuffled": (
+        shared((MIXED % 3, 0.5)),
+        {"unit": [WORDINGS[k % 3].format(NAMES[k // 3]) for k in MIXED]},
+    ),
     "things that only texts tell, shuffled": (
         shared((MIXED % 4, 0.5)),
         {"text": [(WORDINGS[k // 4]).format(NAMES[k % 4]) for k in MIXED]},
@@ -181,6 +186,14 @@ HONEST = {
             "chars": [*(17 * MIXED[24:] + 40)],
             "question": [*(MIXED[:24] % 2)],
         },
+    ),
+    "independent, named by texts": (
+        shared((np.arange(24), 0.5)),
+        {"unit": [" ".join(np.random.default_rng(k).choice(NAMES, 7)) for k in range(24)]},
+    ),
+    "12 wordings of the texts that name the units": (
+        shared((PROMPTS % 12, 0.5)),
+        {"unit": [WORDINGS[k % 12].format(NAMES[k // 12]) for k in PROMPTS]},
     ),
     "skewed": (lambda rng: SPREAD * (rng.exponential(size=24) - 1), {}),
     "12 templates": (shared((PROMPTS % 12, 0.5)), {"template": named(PROMPTS % 12, "t")}),
@@ -640,6 +653,68 @@ def test_what_is_a_sweep_and_what_is_not():
     assert [c.together for c in families.simultaneous(swept)] == [2, 2]
 
 
+def by_wording(share=1.0):
+    """Arms on texts of four wordings, shuffled: the method adds 0.3 in one of them, and in the
+    others this share of it."""
+    draw = np.random.default_rng(5)
+    effects = np.array([0.3, *[0.3 * share] * 3])
+    rows = [
+        {"arm": arm, "prompt": w.format(name), "template": f"t{k}", "x": x + draw.normal(0, 0.02)}
+        for k, w in enumerate(LONG)
+        for name in NAMES[:10]
+        for arm, x in (("mine", effects[k]), ("old", 0.0), ("again", 0.0))
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=1)
+
+
+LONG = (
+    "Last week my sister and I tried the {} at the new place and thought it was",
+    "I went there on a rainy day with all my friends and the {} was",
+    "My honest verdict, after years of eating in this town, on the {}:",
+    "People keep asking me what I think about the {}; I say it is",
+)
+BY_PROMPT = {
+    "claim": "mine.x - old.x > 0.02",
+    "unit": "prompt",
+    "control": "again",
+    "about": "mine",
+}
+
+
+def test_the_wordings_of_units_count_whatever_the_column_of_the_texts_is_called():
+    """The method works in one of four wordings, and the texts are the units themselves, or name
+    them next to a number."""
+    rows = by_wording(0.0)
+    texts = rows.drop(columns="template")
+    judged = assay.judge(texts, **BY_PROMPT)
+    assert judged.outcome == "undecided" and judged.reason == "grouped by wording of prompt"
+    assert judged.scope.endswith("not only of these 4 wordings of prompt")
+    by_number = texts.assign(number=pd.factorize(texts["prompt"])[0])
+    same = assay.judge(by_number, **BY_PROMPT | {"unit": "number"})
+    assert (same.outcome, same.reason) == (judged.outcome, judged.reason)
+    assert (same.low, same.high) == pytest.approx((judged.low, judged.high))
+    assert assay.judge(by_wording().drop(columns="template"), **BY_PROMPT).outcome == "holds"
+
+
+@pytest.mark.parametrize("unit", ["prompt", "number"])
+def test_wordings_that_a_fixed_column_names_are_fixed(unit):
+    rows = by_wording(0.0).assign(number=lambda x: pd.factorize(x["prompt"])[0])
+    rows = rows if unit == "number" else rows.drop(columns="number")
+    judged = assay.judge(rows, **BY_PROMPT | {"unit": unit})
+    assert judged.reason == "grouped by template" and 'fixed="template"' in judged.price.text
+    fixed = assay.judge(rows, **BY_PROMPT | {"unit": unit, "fixed": "template"})
+    assert fixed.outcome == "holds" and fixed.scope.endswith("of these 4 templates")
+
+
+def test_long_texts_are_cut_where_they_differ_and_one_fact_is_one_note():
+    texts = by_wording(0.0).drop(columns="template")
+    fewer = texts[~texts["prompt"].isin(texts["prompt"].unique()[[3, 17]])]
+    notes = [n for n in assay.judge(fewer, **BY_PROMPT).notes if "wordings of prompt" in n]
+    (note,) = notes
+    first, second = re.search("such as “(.*?)” and “(.*?)”", note).groups()
+    assert first != second and all(any(name in x for name in NAMES) for x in (first, second))
+
+
 def test_sentences_that_share_nothing_but_a_first_word_are_not_grouped_by_it():
     """A word is only what fills a place if other texts have the same words around this place."""
     sentences = ["The bird flies over", "The sun shines on", "The king lived in", "The ship sails"]
@@ -647,3 +722,5 @@ def test_sentences_that_share_nothing_but_a_first_word_are_not_grouped_by_it():
     assert all(len({*of.tolist()}) == len(sentences) for of in shared_words(sentences).values())
     pairs = [f"{who} {what}" for who in ("Ann", "Tom", "Lena") for what in ("asked for", "went to")]
     assert shared_words(pairs)["ending"].tolist() == [0, 1, 0, 1, 0, 1]
+    of = shared_words([x.format(thing) for x in LONG[2:] for thing in ("tea", "bread")])
+    assert of["content"].tolist() == [0, 1, 0, 1], "a sign at the end of a word is none of it"

@@ -20,7 +20,7 @@ from assay.ask.measure.changes import Editing
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
 from assay.ask.measure.tokenized import prompt
-from assay.ask.tables import Model
+from assay.ask.tables import Block, Model
 from assay.ask.verdict_notes import _levels_with, _say_blocks
 from assay.controls import table as table_of_controls
 from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
@@ -384,16 +384,27 @@ def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_p
     used = xr.DataArray([[[1.0], [2.0]]], dims=("run", "layer", "other_block"))
     used = used.assign_coords(layer=[0, 3])
     made = "the control cut/layer makes the change in block 1"
-    why = ": about a third of the model away, earlier or later, where it is larger"
-    swept = f"{made} (for layer 0); block 2 (for layer 3){why}"
-    assert [*_say_blocks("cut/layer", used)] == [swept]
+    why, near = (
+        "away, on the side where it is larger",
+        "next to its own, which may do nearly the same",
+    )
+    swept = f"{made} (for layer 0); block 2 (for layer 3): 1 block {why}"
+    assert [*_say_blocks("cut/layer", used, table)] == [f"{swept}, {near}"]
     at = [intervention(ablate="zero", site=f"blocks.{n}.hook_mlp_out") for n in (2, 3)]
-    next_door = f"{made}{why}, next to its own block 2, which may do nearly the same"
-    for table, said in ((None, made + why), (at[1], made + why), (at[0], next_door)):
+    next_door = f"{made}: 1 block {why}, {near}"
+    for table, said in ((at[1], f"{made}: 2 blocks {why}"), (at[0], next_door)):
         assert [*_say_blocks("cut/layer", used[:, 0], table)] == [said]
     assert _levels_with(used[..., 0] == 2) == " at layer 3"
     assert _levels_with(used[..., 0] > 0) == " at layer 0 and layer 3"
     assert _levels_with(used[:, 0, 0] == 1) == ""
+    table = intervention(
+        block=Block(from_=-1, to="{letter}", layers=("{at}",)),
+        window=(-1, 1),
+        sweep={"at": (6, 22)},
+    )
+    used = xr.DataArray([[[16, 17, 18], [27, 28, 29]]], dims=("run", "at", "other_block"))
+    [said] = _say_blocks("cut/layer", used.assign_coords(at=[6, 22]), table)
+    assert "blocks 27, 28, 29 (for at = 22): 6 to 11 blocks away, on the side where the" in said
 
 
 def test_another_token_is_one_at_which_a_patch_changes_something(folder):

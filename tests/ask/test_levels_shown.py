@@ -29,7 +29,7 @@ def test_where_a_condition_is_never_true_it_is_said_what_that_counts_as(folder, 
     )
     result = run(path, root=tmp_path)
     notes = " ".join(result.data.notes)
-    never = "at any layer from 0 to 3, which counts as layer 4"
+    never = "for any layer from 0 to 3, which counts as layer 4"
     assert f"claim 1: first(mean(changed.right) > 1000, over=layer): not true {never}" in notes
     count = result.findings[0].n["prompt"]
     assert f"not true of {count} of {count} prompts {never}" in notes

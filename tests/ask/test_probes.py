@@ -468,6 +468,10 @@ def test_columns_of_the_text_that_say_the_label_are_named(tiny):
         "{tone} alone determines label in 72 of 80 rows, and {place} alone determines label in "
         "every judged row: a probe can read them instead"
     )
+    for row in source:
+        row["text"] += " now" * (row["label"] == "yes")
+    word = "the word “now” alone predicts label with an AUROC of 1.00: a probe can read it instead"
+    assert said("{city} {text} {end}") == word
 
 
 def test_a_column_that_two_tables_share_and_that_says_the_label_is_refused_in_either_way(tiny):

@@ -16,7 +16,7 @@ from assay.core.reasons import OUT_OF_REACH
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.report.tables import row
+from assay.report.tables import row, text
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
 
@@ -206,6 +206,8 @@ def test_a_control_at_a_token_that_both_texts_share_changes_nothing(folder, tmp_
     only = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
     for each, is_said in ((result, False), (only, True)):
         assert any("none of its controls is a test" in n for n in each.data.notes) == is_said
+        headline = "● holds, but none of its controls is a test ※: It is so"
+        assert text(each.data).startswith(headline) == is_said
 
 
 def test_a_control_of_two_patches_that_moves_both_to_one_token_is_no_test(folder, tmp_path):

@@ -13,6 +13,7 @@ from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, planted, study  # noqa: F401 (a fixture)
 
 import assay
+from assay.ask import contents
 from assay.ask.measure.prompts import AT_END, load, remarks, spellings
 from assay.ask.missing import find_gaps, idle_arms
 from assay.ask.notes import _text_differs
@@ -615,6 +616,29 @@ def test_a_fall_of_a_lead_that_was_never_there_is_reported(holds, folder, tmp_pa
     result = run(study(folder, "none to lose", further, holds), tmp_path)
     assert result.judged[0].outcome == "holds"
     assert any("the unchanged model has no lead to lose" in n for n in result.notes)
+
+
+def test_a_lead_that_is_missing_is_reported_before_the_changes_are_measured(folder, monkeypatch):  # noqa: F811
+    """The planted model names the city by a lead, and says nothing of moods."""
+    monkeypatch.setattr(contents, "LONG", 0.0)
+    monkeypatch.setattr(contents.model_study, "seconds", lambda *_: {"main": 1.0, "changed": 99.0})
+    guesses = CUT.replace('[" {city}", " {foil}"]', '[" good", " bad"]', 1)
+    for tables, none in ((guesses, True), (CUT, False)):
+        said = []
+        lead = catalogue.find(str(study(folder, "lead", tables, "main.right - changed.right > 2")))
+        lead.materials.rehearse({"main", "changed"}, {1000000}, "cpu", said.append)
+        shown = [x for x in said if x.startswith("main.right without the change is ")]
+        assert bool(shown) == none == (len(said) == 3), said
+        assert all(said.index(x) == 1 and " on these 24 prompts: there is no" in x for x in shown)
+
+
+def test_the_plan_says_what_of_its_prompts_a_study_changed(folder, tmp_path):  # noqa: F811
+    lab, path = Lab(tmp_path, Inline()), study(folder, "unit", CUT, "main.right > 1")
+    lab.run(catalogue.find(str(path)))
+    path.write_text(re.sub('(?m)^unit = ".*"$', 'unit = "country"', path.read_text(), count=1))
+    assert {row.why for row in lab.plan(catalogue.find(str(path))).missing} == {
+        "other inputs: prompts with another row, column, text, unit or split"
+    }
 
 
 @pytest.mark.parametrize("known", [True, False])

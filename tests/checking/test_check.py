@@ -1,9 +1,12 @@
 """What a check calls, keeps, reports and gives back."""
 
+import ast
 import json
 import math
 import re
+import shlex
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, DataError, RunError
 from assay.report.checks import page
 from assay.verbs.check import words
+from assay.verbs.credited import Credited, refuse_python
 
 V = assay.direction(ACTS, LABELS)
 HOLDS = "effect > 0.5"
@@ -164,6 +168,17 @@ def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, 
     ]
     off.save(tmp_path / "x.assay")
     assert counted(assay.Check.load(tmp_path / "x.assay")) == counted(off)
+
+
+def test_claims_of_one_text_are_quoted_once_with_all_that_came_of_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    labels = LABELS, *(np.random.default_rng(k).permutation(LABELS) for k in range(3))
+    vectors = [assay.direction(ACTS, of) for of in labels]
+    *came, last = [check(vector=v) for v in vectors]
+    (said,) = [n for n in counted(last) if n.startswith("also judged:")]
+    counts = Counter(v.outcome for v in came)
+    each = ", ".join(f"{n} × {x}" if n > 1 else x for x, n in counts.items())
+    assert said == f"also judged: “It moves” (with other data or options: {each})"
 
 
 def test_more_draws_that_refute_a_claim_are_not_forgotten_by_fewer(tmp_path, monkeypatch):
@@ -1207,6 +1222,9 @@ def test_a_function_whose_file_is_edited_while_it_is_in_use_is_measured(tmp_path
         (["--vector", "none.npy"], "no file none.npy"),
         (["--vector", "labels.npy", "--prompts", "none.csv"], "no file none.csv"),
         (["--vector", "labels.npy", "--holds", "effect"], "compares nothing"),
+        (["--vector", "labels.npy", "--bounds", "(0,1)"], "as in --bounds 0 1"),
+        (["--text", "a", "--also", "(other, rows)"], "write --also other"),
+        (["--text", "a", "--control", "['my own', 'words']"], "--control 'my own' --control words"),
     ],
 )
 def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
@@ -1227,6 +1245,88 @@ def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
     )
     assert main(["check", "hook.py:f", *(w for pair in asked.items() for w in pair)]) == 2
     assert why in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("option", "typed"),
+    [
+        ("heads", "[(1, 2)]"),
+        ("heads", "[[1, 2], [3, 4],]"),
+        ("neurons", "[7, 8]"),
+        ("neurons", "[(1, 2), (3, 4)]"),
+        ("latents", "(5, 6)"),
+        ("of", "(4, 6)"),
+        ("of", "[(1, 2), (3, 4)]"),
+        ("others", "[1, 2, 3]"),
+        ("others", "['a', \"b\"]"),
+    ],
+)
+def test_a_list_that_is_typed_as_in_python_is_refused_with_the_same_list_as_a_shell_writes_it(
+    option, typed
+):
+    options = {**vars(Credited(**{option: typed})), "also": "", "control": (), "unit": ()}
+    with pytest.raises(DataError, match=r"is written as in Python; in a shell, write --\w+") as e:
+        refuse_python(options)
+    name, value = shlex.split(str(e.value).partition(" write ")[2])
+    pairs = {} if option == "heads" else {"heads": "1.2"}  # which decide how --of is read
+    read = Credited(**pairs, **{name.removeprefix("--"): value}).read()[option]
+    same = json.loads(json.dumps(ast.literal_eval(typed)))
+    assert json.loads(json.dumps(read)) == same
+
+
+def test_a_pool_of_single_numbers_is_no_pool_of_heads():
+    with pytest.raises(DataError, match=r"of= lists 4, which is not of the form of heads=\(1, 2\)"):
+        check(vector=None, heads=[(1, 2)], of=[4, 4], cache=False)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_unspecific_claim_says_by_how_much_it_is_ahead_and_the_claim_that_holds_of_new_prompts(
+    sign,
+):
+    """The words in another order have two thirds of the effect."""
+
+    def moved(text, prompts):
+        size = {None: 0.0, "be loud now": 6.0}.get(text, 4.0)
+        return [sign * (size + noise(p["text"], str(text))) for p in prompts]
+
+    about = {"vector": None, "text": "be loud now", "ledger": False}
+    v = check(moved, holds="effect > 2" if sign > 0 else "effect < -2", **about)
+    assert v.outcome == "unspecific"
+    ours = v.rows[v.rows["arm"] == "text"]["effect"].to_numpy()
+    rest = v.rows[v.rows["arm"] == "words (draw 1 of 4)"]["effect"].to_numpy()
+    (said,) = [x for x in v.remarks if x.startswith("the text minus control words")]
+    assert float(re.search(r": (-?[0-9.]+) \[", said)[1]) == pytest.approx(
+        np.mean(ours - rest), abs=0.05
+    )
+    condition = re.search(r'holds="(.*?)"', said)[1]
+    fresh = [{"text": f"new {i}"} for i in range(24)]
+    again = check(moved, prompts=fresh, holds=condition, none="now be loud", **about)
+    assert again.outcome == "holds" and again.controls["words"].outcome == "fails"
+
+
+@pytest.mark.parametrize("kinds", [(0, 1), ("one", "many")])
+@pytest.mark.parametrize("seed", [21, 27])
+def test_a_label_of_two_values_is_a_difference_and_no_unit(kinds, seed):
+    """Half of the prompts are of either kind, which moves the number by a half: an interval over
+    two units would have the 12.7 of Student's t with one degree of freedom."""
+    draw = np.random.default_rng(seed)
+    noun = draw.integers(0, 8, 24)
+    own, shared = draw.normal(size=24), draw.normal(size=8)
+    falls = {f"r{i}": 2 + own[i] / 2 + shared[noun[i]] + 0.5 * (i % 2) for i in range(24)}
+    rows = [{"noun": f"n{noun[i]}", "kind": kinds[i % 2], "row": f"r{i}"} for i in range(24)]
+
+    def without(heads, prompts):
+        return [-falls[p["row"]] + 0.2 * (heads != [(0, 1)]) if heads else 0.0 for p in prompts]
+
+    about = {"vector": None, "heads": [(0, 1)], "of": (2, 2), "ledger": False}
+    v = check(without, prompts=rows, holds="effect < -1", **about)
+    means = [np.mean([-falls[f"r{i}"] for i in range(k, 24, 2)]) for k in (0, 1)]
+    said = " ".join(x for x in v.remarks if "kind" in x)
+    assert said == (
+        f"the number is {means[0]:.3g} where kind is “{kinds[0]}”, {means[1]:.3g} where it is "
+        f"“{kinds[1]}”"
+    )
+    assert v.outcome == "unspecific"
 
 
 @pytest.mark.parametrize("order", ["xyz", "yxz", "zyx"])

@@ -147,6 +147,41 @@ def test_what_tells_as_much_makes_a_probe_unspecific(name):
     assert telling <= passing and bool(telling) == bool(passing)
 
 
+@pytest.mark.parametrize(
+    ("name", "alone"),
+    [
+        ("word", {"bag": "the word “yes”", "places": "“yes” as the last word",
+                  "pairs": "“yes” at the end"}),
+        ("length", {"lengths": "the number of words"}),
+        ("order", {"pairs": "“red blue”"}),
+        ("capitals", {"spelling": "the number of capitals"}),
+        ("blanks", {"spelling": "the number of spaces"}),
+        ("place", {"places": "“tea” as word 1", "pairs": "“tea” at the start"}),
+    ],
+)  # fmt: skip
+def test_a_control_names_the_one_thing_that_tells_the_labels(name, alone, tmp_path):
+    """It is the thing that was planted, which all texts of one label have, and no other."""
+    X, texts, _, _ = world(name)
+    given = {"groups": GROUPS, "texts": texts, "ledger": False}
+    for p in (assay.check_probe(X, Y, **given, **how) for how in ({}, {"holds": "auroc > 0.8"})):
+        assert {f"{x} alone: AUROC 1.000" for x in alone.values()} <= {*p.question.alone.values()}
+        p.save(tmp_path / "p.assay")
+        shown = " ".join(repr(assay.ProbeCheck.load(tmp_path / "p.assay")).split())
+        assert all(f"; {x} alone: AUROC 1.000" in shown for x in alone.values())
+    assert "permuted" not in p.question.alone
+
+
+def test_a_word_that_most_texts_of_a_label_have_is_named_with_its_auroc_by_scikit_learn():
+    draw = np.random.default_rng(1)
+    now = draw.random(N) < np.where(Y, 0.9, 0.1)
+    texts = [t + " now" * bool(k) for t, k in zip(TEXTS, now, strict=True)]
+    p = assay.check_probe(PLANTED, Y, texts=texts, holds="auroc > 0.9", ledger=False)
+    assert p.controls["bag"].outcome == "undecided"
+    assert p.question.alone["bag"] == f"the word “now” alone: AUROC {roc_auc_score(Y, now):.3f}"
+    clean = assay.check_probe(PLANTED, Y, texts=TEXTS, holds="auroc > 0.4", ledger=False)
+    assert not clean.question.alone  # each word is in about as many texts of either label
+
+
 def test_a_text_that_comes_again_is_never_learned_from_and_judged():
     """Each text's own direction and a coin for its label, three rows apart: there is nothing to
     learn, though a probe that has seen a text knows its label."""

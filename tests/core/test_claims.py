@@ -16,6 +16,7 @@ from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
 from assay.core.judging import by_level, judge
 from assay.core.measures import by
+from assay.core.reasons import NO_LEAD
 from assay.core.stats import difference, lead_at_own, ratio, sides
 from assay.report import tables
 
@@ -69,6 +70,19 @@ def test_a_claim_holds_when_the_interval_is_inside_and_its_control_fails():
     # s = 0.02 for these eight deviations, t(7) = 2.364624
     assert v.t_low == pytest.approx(1.5 - 2.364624 * 0.02 / math.sqrt(8), abs=1e-6)
     assert v.n == {"seed": 8} and v.scope == "over 8 seeds"
+
+
+def test_what_a_lead_of_zero_falls_by_is_undecided_for_the_reason_that_decides():
+    """As of two claims of the same fall of the same lead only the one may hold whose control is
+    beaten, the control is the reason, and not the lead."""
+    lead = claim(value=lambda arm, arms: arm.before, low=0.0)
+    falls = {"lead": lead}
+    for main, control, reason in ((1.5, 0.5, ""), (1.5, 0.98, "control"), (0.5, 0.5, NO_LEAD)):
+        unsure = arm(control, spread=8.0) if control > 0.9 else arm(control)
+        v = judged(arm(main, before=("run", NOISE)), unsure, changes=falls).verdict
+        assert v.outcome == ("undecided" if reason else "holds") and v.reason.startswith(reason)
+    share = judged(arm(1.5, before=("run", NOISE)), changes=falls | {"of_share": True}).verdict
+    assert (share.outcome, share.reason) == ("undecided", NO_LEAD)
 
 
 def test_a_claim_that_fails_stands_whatever_its_controls_do():

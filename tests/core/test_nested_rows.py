@@ -118,3 +118,49 @@ def test_no_more_seeds_are_advised_where_few_templates_leave_the_claim_undecided
     assert "give items of at least 6 templates" in judged.price.text
     longer = assay.judge(rows_of(templates=4, seeds=45), **ASK, unit=["seed", "item"])
     assert longer.outcome == "undecided", "more seeds do not decide it"
+
+
+FRAMES = (
+    "Last week my sister and I tried the {} at the new place and thought it was",
+    "I went there on a rainy day with all my friends and the {} was",
+    "My honest verdict, after years of eating in this town, on the {}:",
+    "People keep asking me what I think about the {}; I say it is",
+)
+
+
+def in_words(added, noise=0.02):
+    """Ten things, each in four wordings, to each of which the method adds something else."""
+    draw, things = np.random.default_rng(2), "tea soup bread rice fish salad cake pasta curry stew"
+    return pd.DataFrame(
+        [
+            {
+                "arm": arm,
+                "item": thing,
+                "prompt": frame.format(thing),
+                "acc": 0.5 + added[k] * (arm == "new") + draw.normal(0, noise),
+            }
+            for arm in ("new", "old", "again")
+            for k, frame in enumerate(FRAMES)
+            for thing in things.split()
+        ]
+    )
+
+
+def test_the_wordings_of_averaged_texts_are_looked_for():
+    """The method works in one wording alone, which no column names; or in all of them."""
+    about = "about these 4 wordings of prompt only: with so few of them as units, the outcome would"
+    for claim in (ASK["claim"], "mean(new.acc, over=prompt) - mean(old.acc, over=prompt) > 0.03"):
+        ask = ASK | {"claim": claim}
+        one = assay.judge(in_words((0.3, 0, 0, 0)), unit="item", **ask)
+        assert one.outcome == "holds" and sum(about in note for note in one.notes) == 1
+        every = assay.judge(in_words((0.2, 0.2, 0.2, 0.2)), unit="item", **ask)
+        assert every.outcome == "holds" and not any("wording" in note for note in every.notes)
+
+
+def test_the_wordings_that_a_column_names_are_said_once():
+    rows = in_words((0.3, 0, 0, 0))
+    rows["template"] = rows["prompt"].str[:6]
+    over = "over=(template, prompt)"
+    ask = ASK | {"claim": f"mean(new.acc, {over}) - mean(old.acc, {over}) > 0.03"}
+    notes = [n for n in assay.judge(rows, unit="item", **ask).notes if "is about these" in n]
+    assert len(notes) == 1 and "these 4 templates only" in notes[0]

@@ -859,8 +859,44 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
         assay.judge(rows.rename(columns={"depth": "layer"}), **ask)
     apart = rows[(rows["depth"] == 9) == (rows["arm"] == "a")].rename(columns={"depth": "layer"})
     lone = apart.groupby(["arm", "seed"], as_index=False).first()
-    assert any("layer differs between the arms" in n for n in assay.judge(lone, **ask).notes)
+    said = (
+        "layer is 9 in all rows of a, and 5 in all of b: the claim holds for arm and layer together"
+    )
+    assert any(said in n for n in assay.judge(lone, **ask).notes)
     assert not any("differs" in n for n in assay.judge(lone.drop(columns="layer"), **ask).notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"a": "B", "b": "A", "c": "A"},
+            "batch is B in all rows of a, and A in all of b: the claim",
+        ),
+        ({"a": 1, "b": 0.0, "c": 0}, "batch is 1 in all rows of a, and 0 in all of b: the claim"),
+        ({"a": "B", "b": "A", "c": "B"}, ""),  # the control is of the batch, and has no effect
+        ({"a": "l1", "b": "l2", "c": "l3"}, ""),  # it describes the arms
+        ({"a": "run-a", "b": "run-b", "c": "run-b"}, ""),  # it is their name
+        ({"a": "B", "b": None, "c": None}, ""),
+        ({"a": "A", "b": "A", "c": "B"}, ""),
+    ],
+)
+def test_a_column_that_changes_with_the_arm_is_named_unless_a_control_separates_them(values, said):
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame(
+        {"arm": arm, "seed": seed, "batch": value, "x": (arm == "a") + rng.normal(0, 0.1)}
+        for arm, value in values.items()
+        for seed in range(10)
+    )
+    ask = {"claim": "a.x - b.x > 0.3", "unit": "seed", "control": "c", "about": "a"}
+    judged = assay.judge(rows, **ask)
+    notes = [n for n in judged.notes if "batch" in n]
+    assert judged.outcome == "holds" and len(notes) == bool(said)
+    assert not said or notes[0].startswith(said)
+    two = assay.judge(rows.assign(gpu=rows["batch"]), **ask).notes
+    assert sum("batch and gpu are" in n and "all of these together" in n for n in two) == bool(said)
+    mixed = rows.assign(batch=rows["seed"] % 2)
+    assert not any("batch" in n for n in assay.judge(mixed, **ask).notes)
 
 
 def copies(rows, times):
@@ -1071,6 +1107,15 @@ def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without
     assert "lopsided" not in without.warning
     (inside,) = re.findall(r"without it, it is \[.*\]", within(with_it, (0.0, 0.001)).warning)
     assert inside == f"without it, it is [0, {min(without.high, 0.001):.3g}]"
+
+
+@pytest.mark.parametrize("count", [8, 12, 24])
+def test_what_differs_by_rounding_alone_has_no_note_on_its_interval(count):
+    """The first unit is 40 units in the last place larger than the others."""
+    x = np.full(count, 0.884)
+    x[0] += 40 * np.spacing(0.884)
+    judged = assay.judge(arms_of(a=x, b=-x), claim="a.x > 0.5", unit="seed", control="b")
+    assert "lopsided" not in judged.warning and "beyond" not in judged.warning
 
 
 def test_an_end_beyond_every_unit_that_only_the_correction_for_skew_has_is_explained():

@@ -465,7 +465,7 @@ def test_notes_that_cast_doubt_come_first_and_of_many_the_routine_ones_are_not_p
         "the control cut/layer makes the change in block 9",
         "cut/damage: the loss on unrelated text changes by 0.1 nats/token, from 3.2",
     ]
-    near = f"{routine[1]}: a third away, next to its own block 8, which may do nearly the same"
+    near = f"{routine[1]}: a third away, next to its own, which may do nearly the same"
     data = ResultData(notes=(*routine, *other, doubt))
     every = [f"note: {x}" for x in (doubt, *other, *routine)]
     assert statements.below(data, all_of_them=True) == every
@@ -486,11 +486,11 @@ def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
     data = sample.result()
     arm = tables.rows(data)[0].checked[0].arm
     made = f"claim 1: the control {arm} makes the change in blocks 13, 29"
-    why = ": about a third of the model away, earlier or later, where it is larger"
+    why = ": 9 blocks away, on the side where it is larger"
     for note, place in (
         (made, f"{arm} (blocks 13, 29)"),
         (
-            f"{made}{why}, next to its own block 28, which may do nearly the same",
+            f"{made}{why}, next to its own, which may do nearly the same",
             f"{arm} (blocks 13, 29)",
         ),
         (f"{made} (for layer 0); block 2 (for layer 3){why}", arm),
@@ -509,12 +509,13 @@ def test_the_token_of_a_control_that_satisfies_the_claim_is_next_to_its_name():
     ]
     whys = dict.fromkeys(["cut/token", "other/token"], "the same change at another token does it")
     judged = judge(rows, claim="mean(x) > 3", unit="prompt", control=whys)
-    made = "the control {} makes the change 1 token later: at ' key' (token 1){} in asks.toml row 1"
+    moved = "1 token later, such as at ' key'"
+    made = f"the control {{}} makes the change {moved} (token 1){{}} in asks.toml row 1"
     for more in ("", " and ' is' (token 2)", " and 3 more"):
         notes = tuple(made.format(arm, more) for arm in whys)
         data = ResultData(verdicts=(judged,), notes=notes)
         names = [c.named for c in tables.rows(data)[0].controls]
-        assert names == [f"cut/token at ' key' (token 1){more}", "other/token"]
+        assert names == [f"cut/token ({moved})", "other/token"]
         printed = " ".join(tables.text(data).split())
         assert f"! control {names[0]} 5.0: satisfies the claim" in printed
 
@@ -560,6 +561,9 @@ def test_a_curve_names_its_signs_and_only_the_levels_that_can_be_told_from_other
     headline = re.sub(r"\s+", " ", tables.text(data, 200)).partition(" a curve over")[0]
     assert words in headline
     assert "lowest at layer" not in headline or centres[0] != -7, "two are equally low"
+    found = structs.replace(data.findings[0], curve=structs.replace(swept, over="at"))
+    by_slot = " ".join(tables.text(ResultData(findings=(found,)), 200).split())
+    assert headline.replace("at layer", "for at =").replace("layer", "at =") in by_slot
 
 
 def test_levels_that_are_printed_as_zero_have_the_digits_of_those_next_to_them():
@@ -597,6 +601,9 @@ def test_a_claim_whose_effect_goes_the_other_way_says_so(claim):
     opposite = judge({**rows, "x": [*low, *high, *high]}, **how)
     side = "below" if claim.startswith("new") else "above"
     assert opposite.outcome == "fails" and words.format(side) in str(opposite)
+    little = [v - 0.1 - i / 100 for i, v in enumerate(low)]
+    near = judge({**rows, "x": [*little, *low, *high]}, **how)
+    assert str(near).count(f"the whole interval is {side} 0") == 1 and "opposite" not in str(near)
     too_small = judge({**rows, "x": [*[v + 0.1 for v in low], *low, *low]}, **how)
     assert too_small.outcome == "fails" and "opposite" not in str(too_small)
 

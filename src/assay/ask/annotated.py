@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from assay.ask import by_label
+from assay.ask.levels import located
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.tables import Read
@@ -59,7 +60,7 @@ def annotated(
     at = ""
     if len(its_extremes) == 1 and its_extremes[0].of_means:
         extreme = its_extremes[0]
-        at = f"at {extreme.levels}"
+        at = located(extreme.levels)
         if any({*asking.over} == {*extreme.over} for asking in askings.values()):
             # that level has its own interval in the curve
             at += f" (the interval is of whichever is {extreme.end})"

@@ -133,7 +133,7 @@ _LISTS = ("control", "planted", "violations")
 
 
 def _experiment(
-    study: StudyDraft, claims: Iterable[Claim], estimates: Iterable[Estimate]
+    study: StudyDraft, claims: Sequence[Claim], estimates: Iterable[Estimate]
 ) -> Experiment:
     all_seeds = max(1, len(study.seeds))
     usual = min((s.of.seeds_per_group for s in study.sides), default=all_seeds)
@@ -160,7 +160,7 @@ def _experiment(
             default=study.first["default"],
             borrows=tuple(dict.fromkeys(s.of.name for s in study.sides)),
             inputs=_inputs(study, by_class),
-            materials=Contents(study.asked, study.columns),
+            materials=Contents(study.asked, study.columns, [c.lead for c in claims if c.lead]),
             shared=study.asked.shared,
             cost=_cost(study, by_class),
             expected=times,

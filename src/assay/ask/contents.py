@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from assay.ask import inputs, model_study
 from assay.ask.inputs import chat_folder, dictionary_content
@@ -36,33 +38,27 @@ from assay.ask.part import Part, at_levels, model_phrase
 from assay.ask.tables import Intervention, Model
 from assay.ask.text import Study
 from assay.ask.wording import condition
+from assay.core.claims import Claim
 from assay.core.columns import Column
+from assay.core.digits import estimate
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment, Rows
+from assay.core.heavy import xr
+from assay.core.intervals import interval
 from assay.core.nouns import counted
+from assay.core.stats import mean
 from assay.data import corpus as corpora
 from assay.lab.plan.plan import ROOT
+from assay.lab.work.events import BEFORE
 from assay.subjects import chats
 from assay.subjects.folder import find, opening_in_words
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields that name something or choose levels or seeds, and are not part of a quantity."""
-ANSWERS = (
-    "log_prob",
-    "prob",
-    "accuracy",
-    "rank",
-    "generates",
-    "begins",
-    "logit_lens",
-    "logit",
-    "tokens",
-)
-"""Fields whose values are answers: another answer to the same prompt was seen with the first."""
-
-
 ANSWERED = ("log_prob", "prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
+ANSWERS = (*ANSWERED, "generates", "begins", "logit_lens", "logit", "tokens")
+"""Fields whose values are answers: another answer to the same prompt was seen with the first."""
 NEXT = ("answers", "logit", "logit_lens")
 """Kinds of reads of the next token whose differences between the two answers of a pair are
 equal."""
@@ -79,13 +75,15 @@ def asked_in(study: Experiment) -> ModelStudy:
 
 POINTS = 1000
 """At most this many points of a sweep are also described as a measure without a sweep."""
+Columns = Mapping[str, Sequence[tuple[str, str]]]
 
 
 class Contents:
     """What a study measures of models and experiments, by content."""
 
-    def __init__(self, study: ModelStudy, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    def __init__(self, study: ModelStudy, columns: Columns, leads: Iterable[Claim]) -> None:
         self.asked, self.columns = study, columns
+        self.leads = {lead.text: lead for lead in leads}  # which the unchanged model should have
 
     def measures(self, arm: str) -> tuple[str, ...]:
         """Return the names of the measures of an arm of a model; nothing for other arms."""
@@ -158,18 +156,24 @@ class Contents:
         self, arms: Collection[str], seeds: Collection[int], device: str, say: Callable[[str], None]
     ) -> None:
         """If the arms take long, measure two prompts in each of them whose model is available, and
-        say so. Raises: ExperimentError, with the table that causes a refusal."""
+        say so; where that is quick, all of the unchanged model, to say which leads it lacks.
+        Raises: ExperimentError, with the table that causes a refusal."""
         study, runs = self.asked, len(seeds)
-        if runs * sum(model_study.seconds(study, arms, runs, runs).values()) < LONG:
+        each = model_study.seconds(study, arms, runs, runs)
+        if runs * sum(each.values()) < LONG:
             return
         tried = [p for p in study.parts if p.label in arms and _is_rehearsed(study, p)]
         for n, part in enumerate(tried):
-            say(f"before the runs, trying each arm on two prompts: {n} of {len(tried)} arms done")
+            say(f"{BEFORE}trying each arm on two prompts: {n} of {len(tried)} arms done")
             if isinstance(part.task, Task):
                 task, table, text = part.task, part.task.intervention, study.text
                 keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
                 try:
                     measuring.rehearse(task, min(seeds), study.folder, device, ROOT.get())
+                    leads = [x for x in self.leads.values() if x.of == part.label]
+                    if leads and 10 * each[part.label] < sum(each.values()):
+                        for line in _leadless(study, task, leads, device):
+                            say(line)
                 except AssayError as e:
                     # a control that cannot be made is left out, with a note
                     if part.control is None or not isinstance(e, DataError):
@@ -364,8 +368,22 @@ def _levels(study: Study, names: Collection[str | None]) -> Iterator[tuple[str, 
         yield slot, [*dict.fromkeys(x for t in own or swept for x in t.sweep[slot])]
 
 
+LEADLESS = "there is no clear lead to lose; to save the time, press Ctrl-C and choose other prompts"
 LONG = 60.0
 """CPU-seconds above which a study is rehearsed; a shorter one reaches its refusals soon anyway."""
+
+
+def _leadless(study: ModelStudy, task: Task, leads: Sequence[Claim], device: str) -> Iterator[str]:
+    """Measure the unchanged model, and say which of these leads it does not have."""
+    about = (np.array([0]), study.folder, device, False, lambda *_: None, ROOT.get())
+    measured, levels = measuring.measure(task, *about)
+    arrays = {name: (dims.split(), x) for name, (dims, x, _) in measured.items()}
+    for lead in leads:
+        x: Any = lead.value(xr.Dataset(arrays, coords=levels), {})
+        i = interval({"x": x.mean("run").values}, mean, factors=len(lead.units))
+        if i.low <= 0:
+            shown = " ".join(estimate(i.estimate, i.low, i.high))
+            yield f"{lead.text} is {shown} on these {counted(x.size, lead.units[0])}: {LEADLESS}"
 
 
 def _is_rehearsed(study: ModelStudy, part: Part) -> bool:

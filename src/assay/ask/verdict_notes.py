@@ -16,6 +16,7 @@ import numpy as np
 
 from assay.ask import by_label, notes
 from assay.ask.annotated import extremes
+from assay.ask.levels import called, located
 from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
@@ -121,8 +122,8 @@ def _of_claim(
             yield from _heads(questions, claim, part, arms)
         elif isinstance(part.task, Task) and MOVED in arms[name]:
             yield from _moved(questions, part, arms[name])
-        elif BLOCKS in arms[name]:
-            yield from _say_blocks(name, arms[name][BLOCKS], part.task.intervention)
+        elif BLOCKS in arms[name] and (change := part.task.intervention):
+            yield from _say_blocks(name, arms[name][BLOCKS], change)
         elif part.task.drawn and name in judged.controls:
             drawn[name] = judged.controls[name]
     if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
@@ -337,8 +338,8 @@ def _never(askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
                 units_in_words = f" of {share} {plural(unit_dims[0], 2)}" if unit_dims else ""
                 level = float(x.where(out).max())
                 yield (
-                    f"{asking.where}: {text}: not true{units_in_words} at any {dim} from "
-                    f"{levels[0]:g} to {levels[-1]:g}, which counts as {dim} {level:g}"
+                    f"{asking.where}: {text}: not true{units_in_words} for any {dim} from "
+                    f"{levels[0]:g} to {levels[-1]:g}, which counts as {called(f'{dim} {level:g}')}"
                 )
 
 
@@ -415,40 +416,47 @@ def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
     yield f"{label}: the loss on unrelated text{which} changes by {by} {nats}/token, from {was:.3g}"
 
 
-def _own_blocks(table: Intervention | None) -> set[int]:
-    """The blocks of a change that is made at one level alone; none of another."""
-    if table is None or len(points := interventions.points(table)) != 1:
-        return set()
-    sites = " ".join(interventions.sites_of(interventions.swept(table, points[0])))
-    return {int(n) for n in re.findall(r"blocks\.(\d+)\.", sites)}
+def _own_blocks(table: Intervention) -> list[int]:
+    """The blocks in which a change is made at one level."""
+    if not table.block:
+        sites = " ".join(interventions.sites_of(table))
+        return [int(n) for n in re.findall(r"blocks\.(\d+)\.", sites)]
+    start, stop = table.window or (0, 0)
+    around = (range(int(n) + start, int(n) + stop + 1) for n in table.block.layers)
+    return sorted({n for near in around for n in near if n >= 0})
 
 
-def _say_blocks(label: str, used: xr.DataArray, table: Intervention | None = None) -> Iterator[str]:
-    """Say in which blocks the control `layer` made the change of this table, why in these, and
-    which of the change's own has one of them next to it; of a sweep, at each of its levels."""
-    swept = [dim for dim in used.dims if dim not in ("run", BLOCK)]
+def _say_blocks(label: str, used: xr.DataArray, table: Intervention) -> Iterator[str]:
+    """Say in which blocks the control `layer` made the change of this table, how far away and why
+    in these; of a sweep, at each of its levels."""
+    swept = [str(dim) for dim in used.dims if dim not in ("run", BLOCK)]
     numbers = used.rename(BLOCKS).to_series().dropna().astype(int)
-    if numbers.empty:
+    at, steps = dict[str, set[int]](), set[int]()
+    for (_, *k), blocks in numbers.groupby(["run", *swept]):
+        point: dict[str, Any] = dict(zip(swept, k, strict=True))
+        at.setdefault(", ".join(f"{d} {x}" for d, x in point.items()), set()).update(blocks)
+        here = interventions.swept(table, {d: x for d, x in point.items() if d in table.sweep})
+        steps |= {abs(n - own) for n, own in zip(blocks, _own_blocks(here), strict=False)}
+    if not steps:
         return
-    levels = numbers.groupby(swept) if swept else ()
-    at = {", ".join(f"{d} {x}" for d, x in zip(swept, k, strict=True)): {*x} for k, x in levels}
     if len({*map(frozenset, at.values())}) < 2 or len(at) > NAMED:
         at = {"": {*numbers}}
     where = (
         f"{plural('block', len(blocks))} {', '.join(map(str, sorted(blocks)))}"
-        + (f" (for {level})" if level else "")
+        + (f" (for {called(level)})" if level else "")
         for level, blocks in at.items()
     )
-    neighbours = sorted(n for n in _own_blocks(table) if {n - 1, n + 1} & {*numbers})
-    near = "".join(f", next to its own block {n}, which may do nearly the same" for n in neighbours)
-    more = "the hidden tokens get more attention" if table and table.block else "it is larger"
-    side = f"about a third of the model away, earlier or later, where {more}"
-    yield f"the control {label} makes the change in {'; '.join(where)}: {side}{near}"
+    ends = " to ".join(map(str, sorted({min(steps), max(steps)})))
+    far = f"{ends} {plural('block', max(steps))} away"
+    near = ", next to its own, which may do nearly the same" * (min(steps) == 1)
+    more = "the hidden tokens get more attention" if table.block else "it is larger"
+    side = f"on the side where {more}{near}"
+    yield f"the control {label} makes the change in {'; '.join(where)}: {far}, {side}"
 
 
 def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
-    """Say at which tokens of the first prompt the control `token` made the change, or which one it
-    hid of those that get the most attention."""
+    """Say by how many tokens the control `token` moved the change, or that it hid other tokens, of
+    those that get the most attention; with the tokens of the first prompt as an example."""
     table, task = part.task.intervention, part.task
     shifts = {int(n) for n in np.ravel(arm[MOVED].values) if np.isfinite(n)}
     if table is None or not isinstance(task, Task) or (table.block and task.prompts.selection):
@@ -463,10 +471,10 @@ def _moved(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:
             by = f"{abs(n)} {plural('token', abs(n))} {'later' if n > 0 else 'earlier'}"
             where = interventions.tokens_in_words(swept[0], p, n)
             at = _levels_with(arm[MOVED] == n) if shifts - {n} else ""
-            way = f"makes the change {by}{at}: at {where} in {row.place}"
+            way = f"makes the change {by}{at}, such as at {where} in {row.place}"
             if block := swept[0].block:
                 more = " and others" * (len(edges.pairs(block, p)[1]) > 1)
-                way = f"hides other tokens{at}: {where}{more} in {row.place}"
+                way = f"hides other tokens{at}, such as {where}{more} in {row.place}"
             yield f"the control {part.label} {way}"
 
 
@@ -478,7 +486,7 @@ def _levels_with(found: xr.DataArray) -> str:
     named = series.groupby(swept).any().loc[lambda x: x].index if series is not None else ()
     levels = [k if isinstance(k, tuple) else (k,) for k in named]
     words = [", ".join(f"{d} {x}" for d, x in zip(swept, k, strict=True)) for k in levels]
-    return f" at {' and '.join(words)}" if 0 < len(words) <= NAMED else ""
+    return f" {located(' and '.join(words))}" if 0 < len(words) <= NAMED else ""
 
 
 def _draws(controls: Mapping[str, Verdict]) -> Iterator[str]:
@@ -500,7 +508,7 @@ def _highest(asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]
     for e in extremes(asking, judged.claim, arms):
         if not e.of_means or e.how == AT or not judged.at:
             subject = "what chooses the level" if e.how == AT else "the mean over units"
-            yield f"{e.text}: {subject} is {e.end} at {e.levels}, {e.mean:.3g}"
+            yield f"{e.text}: {subject} is {e.end} {located(e.levels)}, {e.mean:.3g}"
 
 
 def _chosen(questions: ModelStudy, part: Part, arm: xr.Dataset) -> Iterator[str]:

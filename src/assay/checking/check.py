@@ -24,7 +24,7 @@ from assay.checking.credited import (
     refuse_unknown,
 )
 from assay.checking.fingerprint import Fingerprint, source
-from assay.checking.prompts import KEPT, PROMPT, Given
+from assay.checking.prompts import KEPT, PROMPT, Given, two_kinds
 from assay.checking.repeats import ALIKE, Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
@@ -406,9 +406,11 @@ class _Asked:
             line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
             self.notes += filter(None, [line])
             scopes += [f"of {these}"] if line and more else []
-        for name in (n for n in given.answers[:1] if n not in rows):
+        unread = [n for n in given.answers[:1] if n not in rows]
+        for name in (*unread, *(two_kinds(given.columns) if units == (PROMPT,) else ())):
             cells, known = _cells(parsed, self.arms[kind])
-            of_each = by_answer(cells, PROMPT, name, np.array(given.columns[name])[known])
+            values = [str(x) for x, has in zip(given.columns[name], known, strict=True) if has]
+            of_each = by_answer(cells, PROMPT, name, values)
             came = outcome_of_each(judged.claim, of_each.answers.values())
             differs = judged.outcome in ("holds", "fails") and came != judged.outcome
             self.notes += [of_each.words] * of_each.carries

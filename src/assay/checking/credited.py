@@ -357,6 +357,12 @@ def _matched(
     pool = _pool(options.of)
     if beyond := [x for x in named if isinstance(options.of, int | tuple) and x not in pool]:
         raise DataError(f"{kind}= names {beyond[0]}, which is not in of={options.of}")
+    pairs = [isinstance(x, tuple) for x in (*named, *pool)]
+    if other := [x for x, pair in zip(pool, pairs[len(named) :], strict=True) if pair != pairs[0]]:
+        raise DataError(
+            f"of= lists {other[0]!r}, which is not of the form of {kind}={named[0]!r}; give a list "
+            "of such entries, a count, or (layers, heads), in a shell LAYERSxHEADS"
+        )
     matching = {"norms": options.norms, "rates": options.rates}
     sizes = {name: _sizes(name, x, pool) for name, x in matching.items() if x is not None}
     credited = Credited(kind, lambda: named, pool=pool)

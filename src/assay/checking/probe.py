@@ -20,6 +20,7 @@ from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
 from assay.checking.result import CONTROL, HEADS, Concluded, printed
+from assay.controls import texts as text_counts
 from assay.controls.table import (
     ASKED,
     BAG,
@@ -109,6 +110,9 @@ class Question:
     reads_words: Sequence[str] = ()
     """The controls that read words, one of which at least must be a test; empty in files of older
     versions."""
+    alone: Mapping[str, str] = field(default_factory=dict)
+    """By a control that reads texts and is not beaten, what of them tells the label by itself;
+    empty in files of older versions."""
 
     @property
     def words(self) -> str:
@@ -212,7 +216,8 @@ class ProbeCheck(Concluded):
             says = NO_TEST if row["arm"] in below_chance(self.arms) else ""
             satisfies = [says or CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
             perfect = verdict and verdict.outcome == "undecided" and row["auroc"] >= 1
-            why = f"{row['why']}{EXACT if perfect else ''}"
+            alone = self.question.alone.get(row["arm"], "")
+            why = f"{row['why']}{'; ' * bool(alone)}{alone}{EXACT if perfect else ''}"
             lines.append((row["arm"], *numbers, lead, *satisfies, why))
         return lines
 
@@ -422,6 +427,9 @@ def check_probe(
     claim = replace(claim, groups=names, reads_words=tuple(c.name for c in words if c in readers))
     numbers = _numbers(rows, _scored(rows, readers))
     arms, verdict = claim.compared(numbers)
+    if texts is not None:
+        named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
+        claim = replace(claim, alone=named)
     if verdict:
         on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given([*texts]))
         asks = (rows.x, rows.positive, *([folds] if folds else []))
@@ -506,10 +514,11 @@ class _Rows:
             self.notes.append("no controls of words and spelling: give texts=")
             return {}
         texts = list(map(str, texts))
-        lengths = reading.of_columns(reading.lengths(texts))
+        lengths = reading.of_columns(text_counts.lengths(texts))
         return {
             **{BAG: reading.bag(texts), LENGTHS: lengths, PLACES: reading.places(texts)},
-            **{SPELLING: reading.spellings(texts), PAIRS: reading.pairs(texts)},
+            SPELLING: reading.of_counts(text_counts.spellings(texts)),
+            PAIRS: reading.of_counts(text_counts.pairs(texts)),
         }
 
     def of_others(self, given: Mapping[Control, Any]) -> dict[Control, Kernel | np.ndarray]:
@@ -594,6 +603,24 @@ def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFram
     if numbers[list(MEASURES)].isna().any(axis=None):
         raise DataError("without one of the groups only one label is left; give more groups")
     return numbers
+
+
+def _alone(
+    controls: Sequence[Control],
+    texts: Sequence[str],
+    y: np.ndarray,
+    arms: pd.DataFrame,
+    verdict: Judged | None,
+) -> dict[str, str]:
+    """By control what of the texts tells the label by itself, at least halfway from chance to what
+    the control does; not of those that do not satisfy the claim."""
+    known, said = dict(zip(arms["arm"], arms["auroc"], strict=True)), {}
+    for control in controls:
+        if verdict is None or verdict.controls[control.name].outcome != "fails":
+            least = (0.5 + known[control.name]) / 2
+            if found := text_counts.alone(control, [*map(str, texts)], y, least):
+                said[control.name] = f"{found[0]} alone: AUROC {found[1]:.3f}"
+    return said
 
 
 def _signed(x: float) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,18 @@ PROMPT = "prompt"
 """The unit where none is named: each prompt."""
 KEPT = (PROMPT, "arm", "draw")
 """Names that a column of prompts cannot have next to the numbers."""
+EVEN = 0.4
+"""The share of prompts from which each of two values counts as one of two kinds that are there on
+purpose, such as a label, and not as a sample of values."""
+
+
+def two_kinds(columns: Mapping[str, Iterable[Any]]) -> list[str]:
+    """Name the columns with two values that prompts have about equally often, apart from the
+    possible answers of a task."""
+    cells = {name: [*map(str, values)] for name, values in columns.items()}
+    known = answers(cells)
+    counts = {name: Counter(x) for name, x in cells.items() if name not in known}
+    return [n for n, c in counts.items() if len(c) == 2 and min(c.values()) >= EVEN * c.total()]
 
 
 @dataclass(frozen=True, eq=False)

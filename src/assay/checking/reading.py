@@ -3,33 +3,16 @@ scores tell two labels apart."""
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.ask.measure.probe_fits import RIDGES
+from assay.controls.texts import PLACED, Counts, as_columns, lengths, words_of
 from assay.features.linear_probe import INNER, folds, stratified_folds
 
 FOLDS = 5
-FROM_EACH_END = 8
-"""So many words are placed, counted from the first and once more from the last."""
-LEAST = 0.03
-"""The share of texts in which a character, an ending or a pair has to be, and in two of them at
-least: of a rarer one nothing is learned that would be right of another text."""
-WORD = re.compile(r"\w+|[^\w\s]")
-KINDS = {
-    "capital": str.isupper,
-    "digit": str.isdigit,
-    "blank": str.isspace,
-    "foreign": lambda c: not c.isascii(),
-    "mark": lambda c: not (c.isalnum() or c.isspace()),
-}
-"""Kinds of characters, each counted and looked for at both ends of a text."""
 Kernel = Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "row row"]]
 """The rows that are learned from → inner products of all rows."""
 Parts = list[tuple[np.ndarray, np.ndarray]]
@@ -49,9 +32,9 @@ def of_columns(x: Float[np.ndarray, "row d"]) -> Kernel:
     return kernel
 
 
-def words_of(text: str) -> list[str]:
-    """Cut a text into words and signs, in small letters."""
-    return WORD.findall(text.lower())
+def of_counts(rows: Sequence[Counts]) -> Kernel:
+    """Inner products of what is counted in texts."""
+    return of_columns(as_columns(rows)[1])
 
 
 def bag(texts: Sequence[str]) -> Kernel:
@@ -64,52 +47,13 @@ def bag(texts: Sequence[str]) -> Kernel:
     return of_columns(counts)
 
 
-def spellings(texts: Sequence[str]) -> Kernel:
-    """Inner products of what is seen of texts without their words: how often each character and
-    each kind of characters is in them, how they begin and end, the last two letters of words, and
-    how many words are in no other text."""
-    counts = Counter(w for text in texts for w in {*words_of(text)})
-    rows = []
-    for text in texts:
-        words, characters = words_of(text), Counter(text)
-        row = characters + Counter(f"-{w[-2:]}" for w in words if len(w) > 2)
-        for kind, so in KINDS.items():
-            row[kind] = sum(n for c, n in characters.items() if so(c))
-            row[f"first {kind}"] = int(so(text[:1])) if text else 0
-            row[f"last {kind}"] = int(so(text[-1:])) if text else 0
-        row["double blank"] = len(re.findall(r"\s\s", text))
-        row["words of its own"] = sum(counts[w] == 1 for w in words)
-        rows.append(row)
-    return _counted(rows)
-
-
-def pairs(texts: Sequence[str]) -> Kernel:
-    """Inner products of how often each two words follow each other, the ends of a text included."""
-    every = [["", *words_of(text), ""] for text in texts]
-    return _counted([Counter(itertools.pairwise(words)) for words in every])
-
-
-def _counted(rows: Sequence[Mapping[Any, int]]) -> Kernel:
-    """Inner products of counts, of those that are in enough rows."""
-    within = Counter(key for row in rows for key, n in row.items() if n)
-    least = max(2, LEAST * len(rows))
-    keys = [key for key, n in within.items() if n >= least]
-    return of_columns(np.array([[row.get(key, 0) for key in keys] for row in rows], float))
-
-
-def lengths(texts: Sequence[str]) -> Float[np.ndarray, "row 4"]:
-    """Count the characters and the words of each text, with the logarithms of both."""
-    counts = np.array([[len(t), len(words_of(t))] for t in texts], float)
-    return np.concatenate([counts, np.log1p(counts)], 1)
-
-
 def places(texts: Sequence[str]) -> Kernel:
     """Inner products of which word is at each place, from the first and from the last word, and
     of lengths: at how many places two texts have the same word."""
     words = [words_of(text) for text in texts]
     codes = {w: i + 1 for i, w in enumerate(dict.fromkeys(w for each in words for w in each))}
     same = np.zeros((len(texts), len(texts)))
-    for place in (*range(FROM_EACH_END), *range(-FROM_EACH_END, 0)):
+    for place in PLACED:
         inside = (place if place >= 0 else -place - 1,)
         code = np.array([codes[w[place]] if len(w) > inside[0] else 0 for w in words])
         same += (code[:, None] == code) & (code > 0)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.checking.reading import words_of
 from assay.controls.table import Control
+from assay.controls.texts import words_of
 from assay.core.dependence import near_copies, principal
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from assay.checking import saved
-from assay.checking.prompts import PROMPT
+from assay.checking.prompts import PROMPT, two_kinds
 from assay.controls.table import DAMAGE, OPPOSITE, in_words
 from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
@@ -46,6 +46,9 @@ HEADS = ("control", "draws", "strongest [95%]", "satisfies the claim", "alternat
 """The columns of the table of controls."""
 ALIKE = 0.5
 """The share of a vector's effect from which its opposite has much the same one."""
+SAFE = 0.5
+"""How far behind the end of an interval a new threshold lies, in halves of that interval: about as
+many new prompts then confirm it in four of five cases."""
 SHORT = 16
 """Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
@@ -98,12 +101,28 @@ class Question:
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
+        verdict = self._judged(rows)
+        own, known = rows[rows["arm"] == self.credits], ("arm", *self.units, *_numbers(rows))
+        # two values are too few to be units: an interval over them says nothing
+        if kinds := two_kinds({str(c): own[c] for c in own if c not in known}):
+            without = self._judged(rows.drop(columns=kinds))
+            same = (without.outcome, without.reason) == (verdict.outcome, verdict.reason)
+            verdict = without if same else verdict
+        no_tests = {DAMAGE.name: self.unable} if self.unable else {}
+        verdict = structs.replace(verdict, idle=self._idle(rows), no_tests=no_tests)
+        verdict = untested(verdict)
+        says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
+        warning = rename_unit(verdict.warning, PROMPT, says)
+        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
+        verdict = self._with_lead(self._with_own_words(verdict, rows), rows)
+        return self.within_reach(verdict, rows)
+
+    def _judged(self, rows: pd.DataFrame) -> Judged:
+        """The verdict by the rule alone."""
         named = {c.name for c in parse(self.holds).columns}
-        stems = [str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])]
         # numbers that the condition does not name are no groups of prompts
-        others = {f"{stem}{end}" for stem in stems for end in ("", *ENDS)} - named
-        verdict = judge(
-            rows.drop(columns=[c for c in rows if c in others]),
+        return judge(
+            rows.drop(columns=[c for c in _numbers(rows) if c not in named]),
             claim=self.holds,
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
@@ -116,14 +135,6 @@ class Question:
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
-        no_tests = {DAMAGE.name: self.unable} if self.unable else {}
-        verdict = structs.replace(verdict, idle=self._idle(rows), no_tests=no_tests)
-        verdict = untested(verdict)
-        says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
-        warning = rename_unit(verdict.warning, PROMPT, says)
-        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
-        verdict = self._with_lead(self._with_own_words(verdict, rows), rows)
-        return self.within_reach(verdict, rows)
 
     def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
@@ -414,7 +425,7 @@ class Check(Concluded):
         others = (name for name in self.controls if name not in self.idle)
         idle += [f"control {name}: {why}" for name in others if (why := self.no_test(name))]
         judged_notes = (*self.judged.warnings, *self.judged.notes, *self.judged_narrower)
-        elsewhere = self._either_way or self._elsewhere
+        elsewhere = self._either_way or self._elsewhere or self._lead
         return by_weight((*judged_notes, *idle, *elsewhere, *self.notes))
 
     @property
@@ -447,6 +458,37 @@ class Check(Concluded):
         return (
             f"{plural('control', len(names))} {listed(names)} {satisfy} the claim, which fails: "
             f"the effect can be had here, but not with {these} {kind}",
+        )
+
+    @property
+    def _lead(self) -> tuple[str, ...]:
+        """Say by how much the claim's number is ahead of the closest control that satisfies it, and
+        how that is claimed of new prompts."""
+        low, high = self.judged.range
+        upward, parsed = math.isfinite(low), parse(self.question.holds)
+        name = parsed.columns[0].name
+        held = {
+            arm: v.contrast
+            for arm, v in self.judged.controls.items()
+            if v.outcome == "holds" and v.contrast
+        }
+        one_sided = upward != math.isfinite(high)
+        if self.outcome != "unspecific" or not held or not one_sided or not parsed.plain:
+            return ()
+        arm, ahead = min(held.items(), key=lambda x: x[1].estimate * (1 if upward else -1))
+        number = " ".join(estimate(ahead.estimate, ahead.low, ahead.high))
+        end = ahead.low if upward else ahead.high
+        modest = end + SAFE * (end - ahead.estimate)
+        said = f"the {self.question.credits} minus control {arm}: {number}"
+        is_ahead = modest > 0 if upward else modest < 0
+        if not is_ahead or arm == DAMAGE.name or name.endswith(ENDS[0]):
+            return (said,)
+        step = 10.0 ** (math.floor(math.log10(abs(modest))) - 1)
+        edge = f"{'>' if upward else '<'} {math.trunc(modest / step) * step:.2g}"
+        condition = f"{name.removesuffix(ENDS[1])} {edge}"
+        return (
+            f"{said}. To claim this difference, give none= such a control, so that it takes the "
+            f'place of None, and test holds="{condition}" on new prompts',
         )
 
     def no_test(self, control: str) -> str:
@@ -525,6 +567,12 @@ class Check(Concluded):
         judged = question.judged(rows)
         saved.refuse_changed(path, stated, judged.outcome)
         return cls(question, rows, judged, tuple(content["notes"]), content["about"])
+
+
+def _numbers(rows: pd.DataFrame) -> list[str]:
+    """Name the columns of what a function gave: each effect, and its two parts."""
+    stems = {str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])}
+    return [c for c in rows if c in {f"{stem}{end}" for stem in stems for end in ("", *ENDS)}]
 
 
 def blind_without(claim: Claim) -> str:

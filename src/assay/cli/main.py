@@ -218,6 +218,9 @@ def lacking(error: MissingArgumentError) -> str:
     argument, verb = error.argument, " ".join(error.command_chain or ())
     if argument is not None and argument.name == "--set":
         return "--set needs field=value; assay list NAME lists the fields"
+    if argument is not None and (count := argument.token_count()[0]) > 1:
+        example = " ".join(map(str, range(count)))
+        return f"{argument.name} needs {count} numbers, as in {argument.name} {example}"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     documented = app[verb].assemble_argument_collection(parse_docstring=True)

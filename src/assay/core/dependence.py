@@ -65,11 +65,14 @@ order that they surely have, and in that of any column of whole numbers."""
 ORDER = "order"
 """The name of what units depend on where neighbours are alike."""
 SHOWN = 30
-"""So many letters of an example are shown."""
+"""About so many letters of an example are shown, in whole words."""
 UNCHANGED = "and the outcome would be the same"
 """What is said of a grouping with which the outcome is that of the claim without it."""
 CONTENT = "content"
 """What the group is called of texts that say the same in several wordings."""
+AS_WIDE = 1.05
+"""So many times as wide at most is an interval of two crossed groupings that says no more than that
+of one of them."""
 MOST_LINES = 3
 """Groupings that have a line of their own."""
 FEW_PAIRS = 6
@@ -233,13 +236,19 @@ class Grouping:
 def lines(groupings: Iterable[Grouping]) -> list[str]:
     """Say what was found, the heaviest groupings in a line each and the others in one; of those
     that leave the outcome as it is only the heaviest. Of several ways of one name, such as patterns
-    in one order, the one with the widest interval counts, and of those of units that are
-    combinations one that changes the outcome, if any does, both crossed first."""
+    in one order, the one with the widest interval counts, of those of units that are combinations
+    one that changes the outcome, if any does, both crossed first, and of two that are crossed one
+    that alone is about as much."""
     widest: dict[str, Grouping] = {}
     for grouping in groupings:
         name = " × ".join(grouping.combined) or grouping.name  # one fact is one line
         if name not in widest or _weight(grouping) > _weight(widest[name]):
             widest[name] = grouping
+    pairs = [x for x, g in widest.items() if g.counts.keys() & widest.keys() - {x}]
+    for x in pairs:
+        parts = (widest[part] for part in widest[x].counts if part in widest)
+        if any(_is_as_much(part, widest[x]) for part in parts):
+            del widest[x]
     # names of the same groups, such as a column of templates and their wordings, are one line
     alike: dict[str, list[Grouping]] = {}
     for g in widest.values():
@@ -260,6 +269,13 @@ def _named_together(same: Sequence[Grouping]) -> Grouping:
     names = ", ".join(g.name for g in others if not (first.combined and " × " in g.name))
     words = f"{first.words} (grouping by {names} gives the same)"
     return replace(first, words=words) if names else first
+
+
+def _is_as_much(part: Grouping, pair: Grouping) -> bool:
+    """Whether one of two crossed groupings alone makes the interval and the outcome what both do,
+    and prints another interval, as the same one is one line already."""
+    as_wide = _width(pair.limits) <= AS_WIDE * _width(part.limits)
+    return as_wide and part.changes == pair.changes
 
 
 def _weight(grouping: Grouping) -> tuple[bool, int, float]:
@@ -342,14 +358,17 @@ def find(
     name no groups. Raises: DataError where units are plainly copies."""
     groupings = []
     for unit in cells.levels:
-        columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
         known = np.unique(cells.levels[unit])
+        columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
         values = cells.values(unit)
         coded = {name: _codes(column.reindex(known)) for name, column in columns.items()}
         labels = {
             name: of for name, of in coded.items() if is_named(columns[name]) or carries(values, of)
         }
+        fixed = _nested(rows, unit, (), skip)
+        fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
         named = {tuple(of) for name, of in labels.items() if " of " not in name}
+        named |= {tuple(of) for of in fixed_groups}  # the wordings of templates that are fixed
         labels = {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
         unread = (*skip, *cells.levels, *labels)
         vectors = _vectors(rows, unit, known, judged, unread)
@@ -357,8 +376,6 @@ def find(
             more = _vectors(every, unit, known, judged, unread)[:1]
             more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
             vectors = more + vectors
-        fixed = _nested(rows, unit, (), skip)
-        fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
         shared = [*labels.values(), *fixed_groups]
         # combinations of two columns are no pattern in the order
         shared += map(_joined, itertools.combinations(shared[:FEW_PAIRS], 2))
@@ -374,7 +391,8 @@ def find(
             answer = rows.groupby(unit)[name].first().reindex(known).astype(str).str.strip()
             groupings.append(by_answer(cells, unit, name, [*answer]))
         read = [v for v in vectors if not v.of_controls]
-        within = _within(values, fixed_groups)
+        theta = values.mean()
+        within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = _advice(unit, named=bool(labels), of_table=copies)
             patterns = list(_in_order(cells, unit, name, order, read, within, level, advice))
@@ -507,15 +525,19 @@ def _example(rows: pd.DataFrame, unit: str, known: np.ndarray, name: str, of: np
     texts = rows.groupby(unit)[column].first().reindex(known)[of == np.bincount(of).argmax()]
     if len(texts) < 2:
         return ""
-    first, second = (
-        f"… {x[-SHOWN:].lstrip()}" if way == "ending" and len(x) > SHOWN else _cut(x)
-        for x in (str(text).strip() for text in texts[:2])
-    )
-    return f" (such as “{first}” and “{second}”)"
+    first, second = (str(text).strip() for text in texts[:2])
+    starts = [max(0, len(x) - SHOWN) if way == "ending" else 0 for x in (first, second)]
+    shown = [*map(_cut, (first, second), starts)]
+    if shown[0] == shown[1]:  # they differ in what is cut off
+        common = next((k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
+        shown = [_cut(x, max(0, common - SHOWN // 2)) for x in (first, second)]
+    return f" (such as “{shown[0]}” and “{shown[1]}”)"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN].rstrip()} …"
+def _cut(text: str, start: int) -> str:
+    """The whole words of a text about SHOWN letters from `start` on."""
+    begin, end = text.rfind(" ", 0, start + 1) + 1, text.find(" ", start + SHOWN)
+    return "… " * (begin > 0) + (f"{text[begin:end]} …" if end > 0 else text[begin:])
 
 
 def crossed(groups: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
@@ -707,14 +729,6 @@ def _in_order(
         )
 
 
-def _within(values: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:
-    """Numbers without what sets the groups of each grouping apart: of the same mean."""
-    theta = values.mean()
-    for of in groupings:
-        values = values - (np.bincount(of, values) / np.bincount(of))[of] + theta
-    return values
-
-
 def _advice(unit: str, *, named: bool, of_table: bool) -> str:
     """What to do where neighbours are alike; `named`: columns of the table group the units
     already."""
@@ -822,8 +836,9 @@ def _nested(
     rows: pd.DataFrame, unit: str, skip: Sequence[str], only: Sequence[str] | None = None
 ) -> dict[str, pd.Series]:
     """The columns that say to which group each level of a unit belongs, in every arm the same, and
-    what texts that differ from unit to unit have in common."""
-    nested = {}
+    what texts that differ from unit to unit have in common, those that name the units included."""
+    own = is_text(rows[unit]) and only is None
+    nested = worded(unit, rows.groupby(unit)[unit].first()) if own else {}
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
             continue
@@ -839,11 +854,11 @@ def _nested(
         of = of.map(lambda x: spelling(str(x)), na_action="ignore")
         nested |= {name: of} if _several(of) else {}
         if 2 * of.nunique() > len(of):
-            nested |= _worded(name, of)
+            nested |= worded(name, of)
     return nested
 
 
-def _worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
+def worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
     """The wording of each text, and the words that fill it, where these come again."""
     import pandas as pd
 
@@ -933,12 +948,18 @@ def _lattice(x: np.ndarray) -> float:
 def _without(v: Vectors, groupings: Sequence[np.ndarray]) -> np.ndarray:
     """Numbers less what groups share, in the directions in which they vary most."""
     x = v.points - v.points.mean(0) if len(v.points) else v.points
-    for of in (np.unique(of[v.units], return_inverse=True)[1] for of in groupings):
+    of_these = (np.unique(of[v.units], return_inverse=True)[1] for of in groupings)
+    return principal(_less(x, of_these))
+
+
+def _less(x: np.ndarray, groupings: Iterable[np.ndarray]) -> np.ndarray:
+    """Numbers, each column of mean 0, less what groups share; not of groups of fewer than two."""
+    for of in groupings:
         if x.size and 2 * (of.max() + 1) <= len(x):
             sums = np.zeros((of.max() + 1, x.shape[1]))
             np.add.at(sums, of, x)
             x = x - (sums / np.bincount(of)[:, None])[of]
-    return principal(x)
+    return x
 
 
 def principal(x: np.ndarray) -> np.ndarray:

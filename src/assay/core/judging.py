@@ -135,7 +135,6 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     rivals = _others(claim, arms, min(level, USUAL), scope)
     verdict = _with_others(claim, method, controls, planted, violations, rivals, level)
-    verdict = _with_lead(claim, verdict, no_lead)
     verdict = structs.replace(verdict, warning=_next_to_controls(verdict.warning, controls))
     failing, holding, violated = (
         {name: stand.verdict for name, stand in stands.items()}
@@ -220,10 +219,8 @@ def _no_lead(claim: Claim, arms: Arms, level: float) -> Price | None:
 def _with_lead(claim: Claim, v: Verdict, no_lead: Price | None) -> Verdict:
     """The verdict, undecided where the unchanged model does not have the lead that the claim is
     about: that it did not fall is then no finding, and neither is which share of it is left."""
-    of_control = v.outcome == "undecided" and v.reason.startswith("control ")
-    if no_lead is None or not (v.reason in UNLESS_HOLDS or of_control):
-        return v
-    if v.outcome == "holds" and not claim.of_share:
+    may_hold = v.outcome == "holds" and not claim.of_share  # and only its controls are in the way
+    if no_lead is None or v.reason not in UNLESS_HOLDS or may_hold:
         return v
     return structs.replace(v, outcome="undecided", reason=NO_LEAD, price=no_lead)
 

@@ -95,6 +95,8 @@ def decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
 
 LOPSIDED = 0.5
 """An interval is lopsided if the correction for skew lengthens it by this share of Student's."""
+ROUNDING = 1e-9
+"""The share of its ends up to which the length of an interval is rounding noise."""
 
 
 def lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
@@ -145,8 +147,9 @@ def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
 
 def _excess(i: Interval) -> float:
     """By what share of its length the correction for skew lengthens Student's interval."""
-    length = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low)
-    return length / (i.t_high - i.t_low) - 1 if i.t_high > i.t_low else 0.0
+    length, students = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low), i.t_high - i.t_low
+    is_rounding = students <= ROUNDING * max(abs(i.t_low), abs(i.t_high))
+    return 0.0 if is_rounding else length / students - 1
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:

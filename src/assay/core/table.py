@@ -39,6 +39,7 @@ from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.stats import mean
+from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,8 +128,7 @@ class _Question:
         parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
         if parts:
             levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
-        count = len(levels)
-        return f"{count} {plural(column, count)}"
+        return dependence.groups_in_words(column, len(levels))
 
     @property
     def stay(self) -> Names:
@@ -144,6 +144,20 @@ class _Question:
         named = {*self.fixed, *(d for c in self.parsed.columns for d in c.named)}
         items = (d for d in self.labels if noted.ITEMS.search(d) and d not in named)
         return tuple(filter(self._is_nested, items))
+
+    def worded(self) -> _Question:
+        """The question with columns of the wordings, and of what fills them, of texts whose mean in
+        each unit is read, where no column says the same."""
+        means = (c for c in self.parsed.columns if c.how == "mean" and not c.ranges)
+        read = {*self.averaged, *(d for c in means for d in c.over)}
+        said = {tuple(numbered([*self.rows[d]])) for d in (*self.axes, *self.stay)}
+        columns: dict[str, pd.Series] = {}
+        for d in (d for d in self.labels if d in read and self._is_nested(d)):
+            texts = self.rows[d].drop_duplicates()
+            ways = dependence.worded(d, texts.set_axis(texts)) if rows_of.is_text(texts) else {}
+            columns |= {way: self.rows[d].map(of) for way, of in ways.items()}
+        columns = {way: of for way, of in columns.items() if tuple(numbered([*of])) not in said}
+        return replace(self, rows=self.rows.assign(**columns))
 
     def scope(self, words: str) -> str:
         """Add to what a number is about that it is averaged."""
@@ -384,6 +398,11 @@ def _judged(
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
     judgement = untested(judgement, [name for name, _ in _copied(question, judgement, arms)])
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
+    if judgement.outcome in ("holds", "fails"):
+        taken = (*units, *question.labels, *question.columns)
+        ask = question.compared, taken, roles.controls, judgement.outcome
+        together = noted.one_with_arms(question.rows, *ask)
+        judgement = structs.replace(judgement, notes=(*judgement.notes, *together))
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
@@ -592,15 +611,17 @@ def _without_forecast(
     for grouping in sorted(reported, key=lambda g: g.name == SELECTION):
         undecided = judging.outcome_of(judgement.claim, *grouping.limits) == "undecided"
         if undecided and (grouping.counts or grouping.name == SELECTION):
-            needed = _groups_needed(judgement, cells, grouping, level)
-            return Price(needed) if needed else _price_of_groups(grouping)
+            return _price_of_groups(judgement, cells, grouping, level)
     return judgement.price
 
 
-def _price_of_groups(grouping: dependence.Grouping, needed: str = "") -> Price:
+def _price_of_groups(
+    judgement: Judged, cells: dependence.Cells, grouping: dependence.Grouping, level: float
+) -> Price:
     """What decides a claim that a grouping leaves undecided."""
     if grouping.reason:
         return Price(grouping.advice)
+    needed = _groups_needed(judgement, cells, grouping, level)
     is_group = grouping.name not in (SELECTION, dependence.ORDER) and not grouping.answers
     more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
     few = min(grouping.counts.values(), default=FEWEST) < FEWEST
@@ -658,11 +679,10 @@ def _undecided(
 ) -> Judged:
     """The verdict where it would change with these groupings, and what would decide it."""
     first = max(against, key=lambda g: g.carries)
-    needed = _groups_needed(judgement, cells, first, level)
     outcome_of = partial(judging.outcome_of, judgement.claim)
     decisive = _decisive(rows, cells, first, against, outcome_of, level)
     warning = "; ".join(filter(None, (judgement.warning, decisive)))
-    price = _price_of_groups(first, needed)
+    price = _price_of_groups(judgement, cells, first, level)
     name = first.name
     for answer, x in first.answers.items():
         if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
@@ -736,11 +756,13 @@ def _if_units(
     lines = list[str]()
     taken = {d for c in question.parsed.columns if c.how != "mean" or c.ranges for d in c.over}
     decided = judgement.outcome in ("holds", "fails")
-    for name in (d for d in question.stay if decided and d not in taken):
+    worded = question.worded() if decided else question
+    names = (*question.stay, *(str(d) for d in worded.rows if d not in question.rows))
+    for name in (d for d in names if decided and d not in taken):
         labels = tuple(d for d in question.labels if d != name)
         limits = list[Limits]()
         for unit in question.axes:  # three factors at once have no interval
-            crossed = replace(question, axes=(unit, name), labels=labels, strata=())
+            crossed = replace(worded, axes=(unit, name), labels=labels, strata=())
             with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
                 limits += [g.limits for g in dependence.averaged(cells_of(crossed), name, level)]
         if not limits:
@@ -748,7 +770,7 @@ def _if_units(
         widest = Limits(min(x.low for x in limits), max(x.high for x in limits))
         outcome = judging.outcome_of(judgement.claim, *widest)
         if outcome != judgement.outcome:
-            these, count = f"these {question.levels_of(name)}", question.rows[name].nunique()
+            these, count = f"these {worded.levels_of(name)}", worded.rows[name].nunique()
             lines.append(dependence.about_these(these, count, widest, outcome))
     return lines
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,8 @@ SHARES = frozenset(
 """Words in the names of columns that are shares."""
 APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
+MOST_NAMED = 3
+"""Columns that a note names."""
 UNNAMED = re.compile(r"(Unnamed: \d+)?")
 """What pandas calls a column without a name."""
 
@@ -201,7 +203,10 @@ def unnamed_conditions(
             continue
         if _only_numbers(rows, name):
             continue
-        values, by_arm = rows[name].astype(float), rows.groupby("arm", sort=False)[name].mean()
+        values, of_arms = rows[name].astype(float), rows.groupby("arm", sort=False)[name]
+        if of_arms.nunique().max() == 1:
+            continue  # no level can be chosen in all arms
+        by_arm = of_arms.mean()
         few = 2 <= values.nunique() <= FEW_LEVELS and bool((values % 1 == 0).all())
         shift = by_arm.max() - by_arm.min()
         if few and (averaged or name.lower() in CONDITIONS) and shift > values.std() / 2:
@@ -212,6 +217,43 @@ def unnamed_conditions(
                 f"mean(COLUMN, over={name})"
             )
     return lines
+
+
+def one_with_arms(
+    rows: pd.DataFrame, compared: Names, taken: Names, controls: Names, outcome: str
+) -> list[str]:
+    """A line on columns that have one value in all rows of the first arm that is compared, and
+    another one in all of each other arm and in the controls, so that nothing tells arm and column
+    apart. A column that has a value of its own for each of several arms, or has their names in its
+    values, describes the arms."""
+    (main, *others), by_arm = compared, rows.groupby("arm")
+    found: dict[str, pd.Series] = {}
+    for name in (x for x in rows.columns if others and x not in ("arm", *taken)):
+        single = by_arm[name].nunique(dropna=False) == 1
+        value = by_arm[name].first()[single].dropna().map(_written)
+        rest = value.reindex([*others, *controls])
+        if not {*compared} <= {*value.index} or value[main] in {*rest}:
+            continue
+        is_name = value.nunique() == by_arm.ngroups > 2
+        if not is_name and not all(arm.casefold() in value[arm].casefold() for arm in compared):
+            found[name] = value
+    if not found:
+        return []
+    *first, last = list(found)[:MOST_NAMED]
+    named, together = f"{last} is", f"arm and {last}"
+    if first:
+        named, together = f"{', '.join(first)} and {last} are", "all of these"
+    each = [", ".join(found[name][arm] for name in (*first, last)) for arm in compared]
+    of_others = [f", and {x} in all of {arm}" for x, arm in zip(each[1:], others, strict=True)]
+    more = f" ({len(found) - MOST_NAMED} more columns too)" * (len(found) > MOST_NAMED)
+    return [
+        f"{named} {each[0]} in all rows of {main}{''.join(of_others)}{more}: the claim {outcome} "
+        f"for {together} together, and no control separates them"
+    ]
+
+
+def _written(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value).strip()
 
 
 def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:

@@ -83,7 +83,8 @@ def _parted(words: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.
         for frames, split in zip(shared, words, strict=True)
     ]
     tops = [_top(root, i) for i in range(len(words))]
-    return numbered(tops), numbered([f for f, _ in usual]), numbered([x for _, x in usual])
+    filling = [spelling(" ".join(x)) for _, x in usual]  # tea; is tea
+    return numbered(tops), numbered([f for f, _ in usual]), numbered(filling)
 
 
 def _shared_place(words: Sequence[Sequence[str]], of: np.ndarray) -> str:

@@ -23,7 +23,7 @@ from assay.lab.store import groups as grouping
 from assay.lab.store import journal
 from assay.lab.store.atomic import explained
 from assay.lab.store.store import Store
-from assay.lab.work.events import Finished, OnEvent, Said, Saved, Waiting, one_at_a_time
+from assay.lab.work.events import BEFORE, Finished, OnEvent, Said, Saved, Waiting, one_at_a_time
 from assay.lab.work.slots import UNKNOWN, Slots
 from assay.lab.work.work import Work, take, work
 
@@ -112,9 +112,11 @@ class Lab:
                         *((r.job.arm, r.job.spec.seed) for r in first.missing), strict=True
                     )
                 )
-                experiment.materials.rehearse(
-                    arms, seeds, self.device, lambda text: tell(Waiting(text))
-                )
+
+                def say(text: str) -> None:
+                    tell(Waiting(text) if text.startswith(BEFORE) else Said(text))
+
+                experiment.materials.rehearse(arms, seeds, self.device, say)
             noting = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, noting)
             work(

@@ -108,13 +108,7 @@ def row(name: str, measure: JSON, on: str = "") -> Row:
         interval = f"[{value}, {value}]"
     unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])
     return Row(
-        name,
-        labels()[name],
-        value,
-        interval.removeprefix("no interval"),
-        unit,
-        measure["why"],
-        on,
+        name, labels()[name], value, interval.removeprefix("no interval"), unit, measure["why"], on
     )
 
 

@@ -32,7 +32,7 @@ KINDS = (
     # what limits the claim: every other note
     "",
     # how it was done, and what was measured
-    f"{ROUTINE.pattern}| chosen on |is (?:high|low)est at |, unit by unit",
+    f"{ROUTINE.pattern}| chosen on |is (?:high|low)est (?:at|for) |, unit by unit",
 )
 """What the notes of each kind have, the kind first that a reader should know first."""
 DOUBTS = re.compile(

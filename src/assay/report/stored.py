@@ -39,10 +39,7 @@ class Pages:
 
 
 def write(
-    lab: Lab,
-    selection: Iterable[tuple[Experiment, Preset]],
-    out: Path,
-    saved: Iterable[Path] = (),
+    lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path, saved: Iterable[Path] = ()
 ) -> Pages:
     """Write a page of each result and of each saved check into `out`, with an index over all pages
     there, whichever command wrote them. Raises: StoreError where no page can be written, as runs

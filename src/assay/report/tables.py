@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from assay.ask.levels import called, located
 from assay.controls.table import satisfies
 from assay.core import reasons
 from assay.core.digits import estimate, is_known, number, of_control
@@ -68,11 +69,10 @@ AGAIN = re.compile(
     r"(?: \((\w+)\): (.*)|: ([\w, ]+))"
 )
 """A line on another verdict on the same claim."""
-PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=: about|$)")
+PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=: [\da]|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""
 AT_TOKEN = re.compile(
-    r"the control (.+?) makes the change \d+ tokens? (?:later|earlier): "
-    r"(at .+?\)(?: and \d+ more)?) in "
+    r"the control (.+?) makes the change (\d+ tokens? (?:later|earlier), such as at .+?) \(token"
 )
 """A note on the tokens at which a control makes the change, at whatever level."""
 STYLES = {
@@ -123,7 +123,7 @@ class Control:
     verdict: "15 pairs; a verdict needs 20"."""
     place: str = ""
     """Where it makes the change, if that is at another layer, or at another token and it satisfies
-    the claim: "blocks 13, 14, 29", "at ' key' (token 1)"; of a table, "in place of gated"."""
+    the claim: "blocks 13, 14, 29", "1 token later, such as at ' is'"; or "in place of gated"."""
     behind: str = ""
     """The arm of a claim that fails, if this control comes clearly closer to satisfying it."""
     too: str = " too"
@@ -132,8 +132,7 @@ class Control:
     @property
     def named(self) -> str:
         """Its name, with its place: "no_mlp/layer (blocks 13, 14, 29)"."""
-        place = self.place if self.place.startswith("at ") else f"({self.place})"
-        return f"{self.arm} {place}" if self.place else self.arm
+        return f"{self.arm} ({self.place})" if self.place else self.arm
 
     @property
     def met(self) -> bool | None:
@@ -268,8 +267,12 @@ class Row:
 
     @property
     def headline(self) -> str:
-        """The outcome, and what it depends on: "holds, unless the 20 prompts are …"."""
-        return f"{self.outcome}, unless {self.unless}" if self.unless else self.outcome
+        """The outcome, with what it depends on, and whether any control could have changed it:
+        "holds, unless the 20 prompts are …", "holds, but none of its controls is a test"."""
+        if self.unless or self.outcome != "holds":
+            return f"{self.outcome}, unless {self.unless}" if self.unless else self.outcome
+        tests = {not c.no_test for c in self.controls if ROLES.get(c.role) == "control"}
+        return "holds, but none of its controls is a test" if tests == {False} else "holds"
 
     @property
     def says_it(self) -> bool:
@@ -343,11 +346,8 @@ def checked(rows: Iterable[Row]) -> str:
 def minus(words: str) -> str:
     """Put true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be
     typed."""
-    return (
-        re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words)
-        .replace(">=", "≥")
-        .replace("<=", "≤")
-    )
+    words = re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words)
+    return words.replace(">=", "≥").replace("<=", "≤")
 
 
 def estimate_of(
@@ -462,46 +462,29 @@ def row(s: Statement) -> Row:
     if isinstance(s, Verified):
         value, interval = _exact(s)
         return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
-    published, setup = literature(s)
+    on = literature(s)
     if isinstance(s, Estimated):
         value, interval = estimate_of(s)
         if s.curve:
             shape = "heat map" if len(s.curve.dims) == 2 else "curve"
             value, interval = f"a {shape} over {' and '.join(s.curve.dims)}", ""
-        return Row(
-            "finding",
-            s.text,
-            "; ".join(filter(None, (_diverged(s), clipped(s)))),
-            value,
-            interval,
-            _unit(s),
-            units(s.n),
-            published,
-            setup,
-            (),
-            s.kind,
-            curve=curve_lines(s),
-            found=_found(s),
-            sides=_sides(s.sides),
-        )
+        words = "; ".join(filter(None, (_diverged(s), clipped(s))))
+        finding = Row("finding", s.text, words, value, interval, _unit(s), units(s.n), *on, ())
+        finding = replace(finding, kind=s.kind, curve=curve_lines(s), found=_found(s))
+        return replace(finding, sides=_sides(s.sides))
     controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
     remarks = filter(None, (_diverged(s), *clipped(s).split("; "), *s.warnings))
-    return Row(
-        s.outcome,
-        s.text,
-        why(s),
-        *estimate_of(s),
-        _unit(s),
-        units(s.n, s.over),
-        published,
-        setup,
-        controls,
-        _kind(s),
-        command(s),
-        agreed(s),
-        holds_if(s),
-        quantity(s),
-        range_in_words(s),
+    value, interval = estimate_of(s)
+    judged = Row(s.outcome, s.text, why(s), value, interval, _unit(s), units(s.n, s.over), *on, ())
+    return replace(
+        judged,
+        controls=controls,
+        kind=_kind(s),
+        command=command(s),
+        agreed=agreed(s),
+        threshold=holds_if(s),
+        quantity=quantity(s),
+        range=range_in_words(s),
         bears=why(s, all_of_it=False),
         remarks=tuple(sorted(remarks, key=len)),
         sides=_sides(s.sides),
@@ -614,7 +597,7 @@ def _found(s: Estimated) -> str:
     lowest = min(listed, key=lambda k: curve.estimate[k])
     ends = [("highest", highest)] * (curve.estimate[highest] > 0 or highest == lowest)
     ends += [("lowest", lowest)] * (curve.estimate[lowest] < 0)
-    where = [f"{curve.in_words(k)} is {word}, {number_at(k)}" for word, k in ends]
+    where = [f"{called(curve.in_words(k))} is {word}, {number_at(k)}" for word, k in ends]
     none = s.clear_of_zero.startswith("No ")  # otherwise the list below says how many do
     lead = f"n{s.clear_of_zero[1:-1]}; " if none else ""
     return f"{lead}of {len(curve.levels)} {curve.noun}s, {', and '.join(where)}{unit}"
@@ -632,9 +615,9 @@ def _signs(curve: Curve) -> str:
         if all(sign):
             return f"below 0 at {curve.all_levels}" if word == "below" else ""
         if sign == sorted(sign, reverse=True) and any(sign):
-            parts.insert(0, f"{word} 0 up to {curve.in_words(order[sum(sign) - 1])}")
+            parts.insert(0, f"{word} 0 up to {called(curve.in_words(order[sum(sign) - 1]))}")
         elif sign == sorted(sign) and any(sign):
-            parts.append(f"{word} 0 from {curve.in_words(order[-sum(sign)])}")
+            parts.append(f"{word} 0 from {called(curve.in_words(order[-sum(sign)]))}")
         elif any(sign):
             return ""
     return ", and ".join(parts)
@@ -647,8 +630,8 @@ def _extremes(
     others."""
     lowest, *_, highest = sorted((*listed, *listed), key=lambda k: curve.estimate[k])
     word = "closest to 0" if all(x < 0 for x in curve.band_high) else "highest"
-    top = f"{word} at {curve.in_words(highest)}, {number_at(highest)}"
-    bottom = f"lowest at {curve.in_words(lowest)}, {number_at(lowest)}"
+    top = f"{word} {located(curve.in_words(highest))}, {number_at(highest)}"
+    bottom = f"lowest {located(curve.in_words(lowest))}, {number_at(lowest)}"
     if not all(map(is_known, curve.band_low)) or len(listed) < 2:
         return f"{top}, and {bottom}{unit}"
     clear_top = curve.band_low[highest] > max(curve.band_high[k] for k in listed if k != highest)
@@ -658,8 +641,8 @@ def _extremes(
     high = max(listed, key=lambda k: curve.band_low[k])
     low = min(listed, key=lambda k: curve.band_high[k])
     if curve.band_low[high] > curve.band_high[low]:
-        where = f"{curve.in_words(high)}, {number_at(high)}"
-        return f"higher at {where}, than at {curve.in_words(low)}, {number_at(low)}{unit}"
+        top = f"higher {located(curve.in_words(high))}, {number_at(high)}"
+        return f"{top}, than {located(curve.in_words(low))}, {number_at(low)}{unit}"
     least, most = (number_at(k).partition(" ")[0] for k in (lowest, highest))
     about = f"between {least} and {most}" if least != most else f"about {least}"
     return (
@@ -702,7 +685,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
         lines.append(f"{LEVELS} of the {count} levels")
     numbers = _at_levels(s, curve, order)
-    lines += [f"{curve.in_words(k)}: {x}" for k, x in zip(order, numbers, strict=True)]
+    lines += [f"{called(curve.in_words(k))}: {x}" for k, x in zip(order, numbers, strict=True)]
     if all(map(is_known, curve.band_low)):
         lines.append(f"95% band for {curve.all_levels} together")
         lines += [s.clear_of_zero] * s.clear_of_zero.startswith("The ")  # otherwise it leads
@@ -802,13 +785,14 @@ def power(v: Judged) -> str:
 
 def opposite(v: Judged) -> str:
     """Say that a claim fails with its whole interval on the other side of 0, and of no change, than
-    its range; "" of any other."""
+    its range, and that this is the opposite if it is as far from 0 as claimed; "" of any other."""
     (low, high), still = v.range, _without_change(v)
     below = low >= 0 and v.high < min(0, still)
     if v.outcome != "fails" or not (below or (high <= 0 and v.low > max(0, still))):
         return ""
-    side = "below" if below else "above"
-    return f"the whole interval is {side} 0: the opposite of what is claimed"
+    as_far = v.high < -low if below else v.low > -high
+    side = f"the whole interval is {'below' if below else 'above'} 0"
+    return side + ": the opposite of what is claimed" * as_far
 
 
 def _without_change(v: Judged) -> float:
@@ -943,15 +927,9 @@ def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
     from rich.console import Console
 
     out = StringIO()
-    Console(
-        file=out,
-        width=width,
-        color_system=None,
-        force_terminal=False,
-        legacy_windows=False,
-        markup=False,
-        emoji=False,
-    ).print(terminal(data, verbose=verbose))
+    off: Any = dict.fromkeys(("force_terminal", "legacy_windows", "markup", "emoji"), False)
+    console = Console(file=out, width=width, color_system=None, **off)
+    console.print(terminal(data, verbose=verbose))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     for heat in heat_maps(data, width, coloured=False):
         lines += [*(line.rstrip() for line in heat.plain.splitlines()), ""]

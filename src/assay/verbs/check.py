@@ -14,7 +14,7 @@ from assay.core.expression import parse
 from assay.core.foreign import purpose
 from assay.core.results import Judged
 from assay.report.statements import unexpected, with_flags
-from assay.verbs.credited import Credited
+from assay.verbs.credited import Credited, refuse_python
 from assay.verbs.parts import AnswerPart, Aside, Line
 from assay.verbs.verb import Answer, Bare, Expected, Flag, Flat, Formula, More, Several, verb
 
@@ -88,6 +88,7 @@ def check(
     from assay.checking.prompts import Given
 
     refuse_incomplete(function, prompts, holds)
+    refuse_python({**vars(credited), "also": also, "control": control, "unit": unit})
     _, given, things, _ = every(
         partial(parse, holds),
         partial(Given.read, prompts),

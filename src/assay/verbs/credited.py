@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +18,10 @@ from assay.verbs.verb import About, Bare, More, Several
 Numbers = Annotated[Path | None, Bare]
 LARGEST = 2**30
 """Bytes of an array of numbers."""
+FLAT = ("latents", "others", "also", "control", "unit")
+"""Options that list no pairs."""
+LISTS = ("heads", "neurons", "feature", "edge", "of", *FLAT)
+"""Those whose values are lists or names, which Python writes in brackets and quotes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +106,30 @@ class Credited:
             raise DataError("a vector is read from --vector, or learned from --acts and --labels")
         apart = None if self.elsewhere is None else _array(self.elsewhere)
         return direction(_array(self.acts), _array(self.labels), elsewhere=apart)
+
+
+def refuse_python(options: Mapping[str, Any]) -> None:
+    """Refuse lists that are written as in Python, since their parts would be taken as names, and
+    say how a shell writes them. Raises: DataError."""
+    given = {n: [v] if isinstance(v := options[n], str) else [*v] for n in LISTS}
+    parts = {n: [p.strip() for v in values for p in v.split(",")] for n, values in given.items()}
+    if wrong := [n for n in LISTS if any(p.startswith((*"([{'\"",)) for p in parts[n])]:
+        typed = " ".join(f"--{n} {shlex.quote(v)}" for n in wrong for v in given[n])
+        instead = " ".join(f"--{n} {x}" for n in wrong for x in _in_shell(n, ",".join(given[n])))
+        raise DataError(f"{typed} is written as in Python; in a shell, write {instead}")
+
+
+def _in_shell(name: str, text: str) -> list[str]:
+    """The values of an option that is written as in Python, as a shell writes them."""
+    text = re.sub(r"['\"]|(?<=[,(\[])\s+", "", text)
+    if name == "of" and (size := re.fullmatch(r"\((\d+),(\d+)\)", text)):
+        return ["x".join(size.groups())]
+    text = re.sub(r"^\[(.*)\]$", r"\1", text.strip())
+    if name not in FLAT:
+        text = re.sub(r"[\[(]([^][(),]+),([^][(),]+)[\])]", r"\1.\2", text)
+    text = re.sub(r"[][(){}]", "", text).strip(",")
+    words = text.split(",") if name in ("also", "control", "unit") else [text]
+    return [shlex.quote(w) for w in (words[:1] if name == "also" else words)]
 
 
 def _array(path: Path) -> np.ndarray:

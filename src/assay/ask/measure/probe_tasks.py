@@ -22,6 +22,7 @@ from assay.ask.measure.tasks import Task, WithoutReads, stated
 from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.tables import Intervention, Model, Position, Probe
 from assay.controls.table import BAG, EMBEDDING
+from assay.controls.texts import alone
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD
@@ -53,6 +54,8 @@ ASKED = ("auroc", "f1", "code_length", "mae", "rmse")
 """Measured only if a statement names them."""
 POOLED = ("auroc", "f1", "rmse")
 """Numbers of all judged prompts together, which a single unit does not have."""
+TELLING = 0.75
+"""The AUROC from which a word by itself is reported: halfway between chance and certainty."""
 LARGEST = 5000
 """Maximum number of prompts that are learned from and judged."""
 SPREAD = ("balanced_accuracy", "auroc", "f1")
@@ -460,8 +463,8 @@ def remarks(task: ProbeTask) -> list[str]:
 
 def giving(task: ProbeTask) -> str:
     """Say which columns of the text determine the label: looked up among the rows that are learned
-    from, they are wrong in judged rows at most half as often as the most frequent label; "" for
-    none."""
+    from, they are wrong in judged rows at most half as often as the most frequent label; where
+    none does, which word; "" for neither."""
     label, parts = task.table.label, _row_parts(task)
     places = {point.position for point in every_point(task.table)}
     every, found = [row for _, judged in parts for row in judged], dict[str, str]()
@@ -472,8 +475,10 @@ def giving(task: ProbeTask) -> str:
             if total - right <= (1 - task.chance) * total / 2:
                 share = "every judged row" if right == total else f"{right:,} of {total:,} rows"
                 found[column] = f"{{{column}}} alone determines {label} in {share}"
-    if not found or not task.classes:
+    if not task.classes:
         return ""
+    if not found:
+        return _giving_word(every, label, places)
     said, (column, *others) = f"{', and '.join(found.values())}: a probe can read", found
     if others:
         return f"{said} them instead"
@@ -483,6 +488,22 @@ def giving(task: ProbeTask) -> str:
         f"{column} (now {rarer} of {total:,})"
     )
     return f"{said} the {column} instead{more * (rarer < FEWEST)}"
+
+
+def _giving_word(rows: Sequence[PromptRow], label: str, places: Collection[Position]) -> str:
+    """Say which word before the probe tells two labels in judged rows; "" for none."""
+    labels = np.array([row.columns[label] for row in rows])
+    if len(names := np.unique(labels)) != 2:
+        return ""
+    seen = ([_seen_text(row, place) for row in rows] for place in places)
+    found = (alone(BAG, texts, labels == names[1], TELLING) for texts in seen)
+    word = next(filter(None, found), None)
+    return (
+        f"{word[0]} alone predicts {label} with an AUROC of {word[1]:.2f}: a probe can read it "
+        "instead"
+        if word
+        else ""
+    )
 
 
 def _row_parts(task: ProbeTask) -> list[tuple[list[PromptRow], list[PromptRow]]]:

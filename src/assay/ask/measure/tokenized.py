@@ -136,9 +136,9 @@ class Prompt:
             )
         if name in self.row.repeated:
             raise DataError(
-                f"{self.row.place}: {place} is in the prompt more than once, so its "
-                "position is ambiguous; give the occurrence that you mean a column of its "
-                "own, with the same words"
+                f"the text of the prompts has {place} more than once, so its position is "
+                f"ambiguous; in the text, write {{{name}2}} where you mean it, and add a column "
+                f"{name}2 with the same words"
             )
         if not self.row.columns.get(name, name):
             raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")

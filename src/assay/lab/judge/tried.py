@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -251,14 +252,24 @@ def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
 
 def _others(others: Sequence[Line], question: str, condition: str = "text") -> Iterator[str]:
     """Which claims asked the same with another threshold, by the field that holds the condition,
-    and which others there were, each once."""
+    and which others there were, each once; those of one text with all that came of them."""
     again = [x for x in others if x["question"] == question]
     for words, field, lines in (
         ("the same measure was judged before on this machine:", condition, again),
         ("also judged:", "text", [x for x in others if x not in again]),
     ):
-        if each := [*dict.fromkeys(f"“{x[field]}” ({x['outcome']})" for x in lines)]:
+        came = dict.fromkeys((x[field], x["question"], x["outcome"]) for x in lines)
+        texts = dict.fromkeys(text for text, *_ in came)
+        if each := [f"“{x}” ({_outcomes([o for t, _, o in came if t == x])})" for x in texts]:
             yield f"{words} {_last(each)}"
+
+
+def _outcomes(outcomes: Sequence[str]) -> str:
+    """What came of claims of one text: holds; with other data or options: fails, 2 × holds."""
+    if len(outcomes) == 1:
+        return outcomes[0]
+    counts = (f"{k} × {x}" if k > 1 else x for x, k in Counter(outcomes).items())
+    return f"with other data or options: {', '.join(counts)}"
 
 
 def _last(names: Sequence[str]) -> str:

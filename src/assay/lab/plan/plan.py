@@ -288,9 +288,7 @@ class _Shelf:
         if earlier != current:
             names = sorted(earlier.keys() | current.keys())
             pairs = [(n, earlier.get(n), current.get(n)) for n in names]
-            return "other inputs: " + ", ".join(
-                f"{n} {_short(was)}, now {_short(is_)}" for n, was, is_ in pairs if was != is_
-            )
+            return "other inputs: " + ", ".join(_changed(*x) for x in pairs if x[1] != x[2])
         if self.compares and stored.read and (changed := self.present.changed(stored.read)):
             return f"other inputs: {changed}"
         if stored.measured != self.experiment.measured:
@@ -386,8 +384,13 @@ def _bytes_per_run(shelf: _Shelf, arm: str) -> float:
     return float(shelf.record.get("bytes", {}).get(arm, 0.0))
 
 
-def _short(value: str | None) -> str:
-    return "nothing" if value is None else value[:12]
+def _changed(name: str, was: str | None, now: str | None) -> str:
+    """Say which input changed, and of prompts what its hash is of."""
+    if name.startswith("prompts ") and was and now:
+        name = name.replace("prompts prompts", "prompts")
+        return f"{name} with another row, column, text, unit or split"
+    earlier, current = ("nothing" if x is None else x[:12] for x in (was, now))
+    return f"{name} {earlier}, now {current}"
 
 
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:

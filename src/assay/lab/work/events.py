@@ -86,6 +86,10 @@ class Said:
     text: str
 
 
+BEFORE = "before the runs, "
+"""How a line begins that says how far a rehearsal is; any other stays on the screen."""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A line that says what is waited for, at each look, while nothing runs yet."""
