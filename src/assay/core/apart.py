@@ -28,7 +28,7 @@ def are_apart(arms: Mapping[str, xr.Dataset], unit: str) -> bool:
     return len(levels) > 1 and all(not a & b for a, b in itertools.combinations(levels, 2))
 
 
-def by_means(parsed: Parsed, main_arm: str) -> Parsed:
+def by_means(parsed: Parsed, main_arm: str, strata: bool = False) -> Parsed:
     """Give the same quantity as one of means of single arms, over units of which each has some.
 
     Each unit counts in the terms of its own arm alone: means are sums over numbers, so that the
@@ -53,7 +53,7 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
         terms = dict(parsed.terms)
         statistic = parsed.statistic
 
-    return replace(parsed, terms=terms, statistic=of_each(statistic))
+    return replace(parsed, terms=terms, statistic=of_each(statistic, strata))
 
 
 def in_words(arms: Mapping[str, xr.Dataset], unit: str) -> str:

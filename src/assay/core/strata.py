@@ -29,19 +29,19 @@ FEWEST_IN = 2
 """Units of every arm without which a value of a column shows no spread."""
 
 
-def of_each(statistic: Statistic) -> OfGroups:
+def of_each(statistic: Statistic, strata: bool = False) -> OfGroups:
     """Give the mean, over strata, of a statistic of means of those units that a term has: of sums,
     to which any other unit adds 0, over their counts."""
 
     def of_sums(m: Means) -> np.ndarray:
-        strata: dict[str, dict[str, np.ndarray]] = {}
+        each: dict[str, dict[str, np.ndarray]] = {}
         with np.errstate(all="ignore"):  # a draw without a unit of one arm has no number
             for key in (k for k in m if COUNT + k in m):
                 stratum, _, name = key.rpartition(OF)
-                strata.setdefault(stratum, {})[name] = m[key] / m[COUNT + key]
-            return np.mean([statistic(means) for means in strata.values()], axis=0)
+                each.setdefault(stratum, {})[name] = m[key] / m[COUNT + key]
+            return np.mean([statistic(means) for means in each.values()], axis=0)
 
-    return OfGroups(of_sums)
+    return OfGroups(of_sums, strata=strata)
 
 
 def put(value: Value, units: Sequence[str], fixed: Sequence[str] = ()) -> Value:
@@ -67,6 +67,7 @@ def put(value: Value, units: Sequence[str], fixed: Sequence[str] = ()) -> Value:
             if len(units) == 1:
                 count, total, mean = there.sum(units), kept[units[0]].sum(), x.mean(units)
                 own = count / np.maximum(1, count - 1) * (total - 1) / total
+                own = 1 / own if fixed else own  # the jackknife's is s² / (n − 1)
                 x = mean + np.sqrt(own) * (x - mean)
             terms[name] = x.fillna(0.0)
             terms[COUNT + name] = there.astype(float)
@@ -152,9 +153,10 @@ def in_words(rows: pd.DataFrame, name: str, arms: Sequence[str], units: Sequence
     noun = "rows"
     if len(units) == 1 and rows.groupby(["arm", *units])[name].nunique().max() == 1:
         rows, noun = rows.drop_duplicates(["arm", *units]), plural(units[0], 2)
-    shares = rows.groupby("arm")[name].value_counts(normalize=True).unstack(fill_value=0.0)
-    first, *others = arms
-    most = (shares.loc[first] - shares.loc[others].mean()).idxmax()
-    of_others = [f"in {100 * shares.loc[arm, most]:.0f}% of {arm}'s" for arm in others]
-    whose = [f"in {100 * shares.loc[first, most]:.0f}% of {first}'s {noun}", *of_others]
+    counts = rows.groupby(["arm", name]).size().unstack(fill_value=0).loc[[*arms]]
+    shares = 100 * counts.to_numpy(float) / counts.to_numpy(float).sum(1, keepdims=True)
+    place = int((shares[0] - shares[1:].mean(0)).argmax())
+    most, (first, *others) = counts.columns[place], zip(arms, shares[:, place], strict=True)
+    whose = [f"in {first[1]:.0f}% of {first[0]}'s {noun}"]
+    whose += [f"in {share:.0f}% of {arm}'s" for arm, share in others]
     return f"{name} is {most} {', '.join(whose[:-1])} and {whose[-1]}"

@@ -1005,11 +1005,12 @@ def _statement(
         source=question.source,
     )
     if independent or question.strata:
-        means = apart.by_means(parsed, question.main) if independent else parsed
+        held = bool(question.strata)
+        means = replace(parsed, statistic=strata.of_each(parsed.statistic, held))
+        if independent:
+            means = apart.by_means(parsed, question.main, held)
         value = strata.put(_value(means, question.main), units, question.strata)
-        statistic = means.statistic if independent else strata.of_each(means.statistic)
-        statistic = replace(statistic, strata=bool(question.strata))
-        statement = replace(statement, value=value, statistic=statistic, bounds=None)
+        statement = replace(statement, value=value, statistic=means.statistic, bounds=None)
     return statement
 
 
