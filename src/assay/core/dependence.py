@@ -745,7 +745,9 @@ def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.n
     rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
     sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST_COMPARED else []
     counts = [n // m for m in sizes]
-    ways = [(f"every {ordinal(k)} of {{}} has a similar number", rank % k) for k in counts]
+    twice = "the second half of {} has numbers similar to those of the first, in the same order"
+    every = [f"every {ordinal(k)} of {{}} has a similar number" for k in counts]
+    ways = [(twice if 2 * k == n else x, rank % k) for k, x in zip(counts, every, strict=True)]
     ways += [(f"{{}} come in groups of {m} with similar numbers", rank // m) for m in sizes]
     chances = [(_pattern(v.points, of), how, of) for how, of in ways]
     largest_chance = CARRIES / max(1, len(ways) * looks)

@@ -1140,8 +1140,8 @@ def _of_the_median(
     share = 1 - ((1 - level) / 2) ** (1 / n)
     note = (
         f"{all_of(n)} {plural(unit, n)} have the same number: the verdict is about the median "
-        f"{unit}, and not about the mean, since up to {100 * share:.0f}% of all "
-        f"{plural(unit, 2)} may be of a kind that is not among these {n}"
+        f"{unit}, and not about the mean, since {n} that agree do not exclude that up to "
+        f"{100 * share:.0f}% of all {plural(unit, 2)} have another number"
     )
     return by_median, [note]
 
@@ -1343,7 +1343,8 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
         return []
     numbers = question.rows[columns].to_numpy(float)
     between = bool(((numbers >= 0) & (numbers <= 1) | np.isnan(numbers)).all())
-    if not between or (ends[0] <= verdict.low and verdict.high <= ends[1]):
+    beyond = max(ends[0] - verdict.low, verdict.high - ends[1])
+    if not between or beyond <= 1e-9:  # of the order of a sum
         return []
     low, high = (f"{x:g}" for x in ends)
     return [
