@@ -244,11 +244,11 @@ def lines(groupings: Iterable[Grouping]) -> list[str]:
         name = " × ".join(grouping.combined) or grouping.name  # one fact is one line
         if name not in widest or _weight(grouping) > _weight(widest[name]):
             widest[name] = grouping
-    pairs = [x for x, g in widest.items() if g.counts.keys() & widest.keys() - {x}]
-    for x in pairs:
-        parts = (widest[part] for part in widest[x].counts if part in widest)
-        if any(_is_as_much(part, widest[x]) for part in parts):
-            del widest[x]
+    for name, pair in [*widest.items()]:
+        parts = (widest[x] for x in pair.counts if x in widest and x != name)
+        less = (g for g in parts if _width(pair.limits) <= AS_WIDE * _width(g.limits))
+        if any(g.changes == pair.changes for g in less):
+            del widest[name]
     # names of the same groups, such as a column of templates and their wordings, are one line
     alike: dict[str, list[Grouping]] = {}
     for g in widest.values():
@@ -269,13 +269,6 @@ def _named_together(same: Sequence[Grouping]) -> Grouping:
     names = ", ".join(g.name for g in others if not (first.combined and " × " in g.name))
     words = f"{first.words} (grouping by {names} gives the same)"
     return replace(first, words=words) if names else first
-
-
-def _is_as_much(part: Grouping, pair: Grouping) -> bool:
-    """Whether one of two crossed groupings alone makes the interval and the outcome what both do,
-    and prints another interval, as the same one is one line already."""
-    as_wide = _width(pair.limits) <= AS_WIDE * _width(part.limits)
-    return as_wide and part.changes == pair.changes
 
 
 def _weight(grouping: Grouping) -> tuple[bool, int, float]:
@@ -358,8 +351,8 @@ def find(
     name no groups. Raises: DataError where units are plainly copies."""
     groupings = []
     for unit in cells.levels:
-        known = np.unique(cells.levels[unit])
         columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
+        known = np.unique(cells.levels[unit])
         values = cells.values(unit)
         coded = {name: _codes(column.reindex(known)) for name, column in columns.items()}
         labels = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -204,10 +204,8 @@ def unnamed_conditions(
         if _only_numbers(rows, name):
             continue
         values, of_arms = rows[name].astype(float), rows.groupby("arm", sort=False)[name]
-        if of_arms.nunique().max() == 1:
-            continue  # no level can be chosen in all arms
-        by_arm = of_arms.mean()
-        few = 2 <= values.nunique() <= FEW_LEVELS and bool((values % 1 == 0).all())
+        by_arm, mixed = of_arms.mean(), of_arms.nunique().max() > 1  # else none can be chosen
+        few = mixed and 2 <= values.nunique() <= FEW_LEVELS and bool((values % 1 == 0).all())
         shift = by_arm.max() - by_arm.min()
         if few and (averaged or name.lower() in CONDITIONS) and shift > values.std() / 2:
             each = ", ".join(f"{arm} {mean:.3g}" for arm, mean in by_arm.items())
@@ -230,7 +228,8 @@ def one_with_arms(
     found: dict[str, pd.Series] = {}
     for name in (x for x in rows.columns if others and x not in ("arm", *taken)):
         single = by_arm[name].nunique(dropna=False) == 1
-        value = by_arm[name].first()[single].dropna().map(_written)
+        value = by_arm[name].first()[single].dropna()
+        value = value.map(lambda x: f"{x:.6g}" if isinstance(x, float) else str(x).strip())
         rest = value.reindex([*others, *controls])
         if not {*compared} <= {*value.index} or value[main] in {*rest}:
             continue
@@ -240,9 +239,8 @@ def one_with_arms(
     if not found:
         return []
     *first, last = list(found)[:MOST_NAMED]
-    named, together = f"{last} is", f"arm and {last}"
-    if first:
-        named, together = f"{', '.join(first)} and {last} are", "all of these"
+    named = f"{', '.join(first)} and {last} are" if first else f"{last} is"
+    together = "all of these" if first else f"arm and {last}"
     each = [", ".join(found[name][arm] for name in (*first, last)) for arm in compared]
     of_others = [f", and {x} in all of {arm}" for x, arm in zip(each[1:], others, strict=True)]
     more = f" ({len(found) - MOST_NAMED} more columns too)" * (len(found) > MOST_NAMED)
@@ -250,10 +248,6 @@ def one_with_arms(
         f"{named} {each[0]} in all rows of {main}{''.join(of_others)}{more}: the claim {outcome} "
         f"for {together} together, and no control separates them"
     ]
-
-
-def _written(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value).strip()
 
 
 def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:
