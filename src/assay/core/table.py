@@ -559,16 +559,32 @@ def _weigh(
     groupings = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
-    mixes = []
-    if judgement.outcome in ("holds", "fails"):
-        mixes = _mixes(question, roles, claim, independent, level)
     groupings += _missing(question, claim, arms, level)
     groupings += _selected(question, roles, judgement, arms, level)
-    groupings = mixes + groupings
+    if judgement.outcome in ("holds", "fails"):
+        groupings = _mixes(question, roles, claim, independent, level) + groupings
+    against, reported, unsure = _sorted(judgement, groupings)
+    lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
+    judgement = _about_groups(judgement, reported, "not only " * bool(against))
+    judgement = _without_outliers(judgement, reported, arms, level)
+    cells = cells_of(question)
+    if against:
+        return _undecided(judgement, against, rows, cells, level), lines
+    unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
+    price = _without_forecast(judgement, reported, cells, level)
+    return structs.replace(judgement, unless=unless, price=price), lines
+
+
+def _sorted(
+    judgement: Judged, groupings: Sequence[dependence.Grouping]
+) -> tuple[list[dependence.Grouping], list[dependence.Grouping], list[dependence.Grouping]]:
+    """The groupings that leave a verdict undecided, those to report, and those that may be a reason
+    to doubt it."""
+    claim, decided = judgement.claim, judgement.outcome in ("holds", "fails")
     against, reported, unsure = (list[dependence.Grouping]() for _ in range(3))
     least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
     for grouping in groupings:
-        limits, decided = grouping.limits, judgement.outcome in ("holds", "fails")
+        limits = grouping.limits
         outcome = judging.outcome_of(claim, *limits)
         if grouping.answers:
             outcome = judging.outcome_of_each(claim, grouping.answers.values())
@@ -587,15 +603,7 @@ def _weigh(
     if against:
         first = against[0] if against[0].reason else None  # which the reason says
         reported = _said_once(judgement, [g for g in reported if g is not first], against)
-    lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
-    judgement = _about_groups(judgement, reported, "not only " * bool(against))
-    judgement = _without_outliers(judgement, reported, arms, level)
-    cells = cells_of(question)
-    if against:
-        return _undecided(judgement, against, rows, cells, level), lines
-    unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
-    price = _without_forecast(judgement, reported, cells, level)
-    return structs.replace(judgement, unless=unless, price=price), lines
+    return against, reported, unsure
 
 
 def _without_forecast(
