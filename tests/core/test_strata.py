@@ -106,6 +106,14 @@ def test_an_effect_that_is_there_at_each_value_holds_either_way(rows, unit):
         assert "held fixed" not in str(judged.notes)
 
 
+def test_pairs_at_the_same_value_are_compared_where_each_row_is_a_unit_of_its_own():
+    rows = cells_in_batches().query("seed == 0").drop(columns="seed")
+    judged = assay.judge(rows, unit=["template", "item"], fixed="batch", **ASK)
+    wide = rows.pivot(index=["batch", "template", "item"], columns="arm", values="lead")
+    pairs = (wide["steered"] - wide["base"]).dropna()
+    assert judged.estimate == pytest.approx(pairs.groupby("batch").mean().mean(), rel=1e-9)
+
+
 def test_a_value_that_only_one_arm_has_is_left_out_or_refused():
     rows = items_of_kinds()
     only = rows["item"].isin(["steered0", "steered1", "steered2"])

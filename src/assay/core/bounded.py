@@ -243,7 +243,7 @@ class BoundedColumns:
         with contextlib.suppress(xr.AlignmentError):  # arms that each have units of their own
             read = [*xr.align(*read, join="exact")]
             there = reduce(and_, (x.notnull() for x in read))
-            read = [x.where(there) for x in read]
+            read = [x.where(there) for x in read] if there.any() else read
         each = [x.mean([d for d in x.dims if d not in self.strata]) for x in read]
         return {str(c): float(x.mean()) for c, x in zip(self.columns, each, strict=True)}
 

@@ -35,11 +35,16 @@ def of_each(statistic: Statistic, strata: bool = False) -> OfGroups:
 
     def of_sums(m: Means) -> np.ndarray:
         each: dict[str, dict[str, np.ndarray]] = {}
-        with np.errstate(all="ignore"):  # a draw without a unit of one arm has no number
+        there: dict[str, np.ndarray] = {}
+        with np.errstate(all="ignore"):
             for key in (k for k in m if COUNT + k in m):
                 stratum, _, name = key.rpartition(OF)
                 each.setdefault(stratum, {})[name] = m[key] / m[COUNT + key]
-            return np.mean([statistic(means) for means in each.values()], axis=0)
+                any_unit = (m[COUNT + key] > 0).reshape(len(m[key]), -1).all(1)
+                there[stratum] = there.get(stratum, True) & any_unit
+            # a draw may lack a stratum; one without a unit of any has no number
+            numbers = [np.where(there[k], statistic(means), 0.0) for k, means in each.items()]
+            return np.asarray(np.sum(numbers, axis=0) / np.sum([*there.values()], axis=0))
 
     return OfGroups(of_sums, strata=strata)
 
@@ -55,6 +60,8 @@ def put(value: Value, units: Sequence[str], fixed: Sequence[str] = ()) -> Value:
             for name, x in value(arm, arms).items()
             for stratum, part in _parts(x, fixed)
         }
+        if not parts:
+            raise ClaimError(f"no unit has a number in all arms at one value of {', '.join(fixed)}")
         keys = parts.keys()
         every = dict(zip(keys, xr.align(*parts.values(), join="outer"), strict=True))
         present = xr.concat([x.notnull() for x in every.values()], "term").any("term")

@@ -198,6 +198,7 @@ class _Question:
         missing = int(present.size - present.sum())  # combinations that no row has among them
         if self.strata:  # of which most are none
             missing = int((there.any(self.labels) & ~present).sum())
+            data = data.reindex({d: sorted(self.rows[d].unique()) for d in present.dims})
         if missing:
             cell = plural("cell", missing)
             notes.append(f"{arm}: {missing:,} {cell} with a missing number left out")
@@ -1036,7 +1037,8 @@ def _stratified(question: _Question, independent: bool) -> tuple[_Question, list
         return question, []
     shared = strata.shared(rows, question.axes, columns, independent)
     names, kept = " and ".join(columns), rows[shared]
-    every = " and ".join(question.compared)
+    *most, last = question.compared
+    every = f"{', '.join(most)} and {last}"
     if kept.empty:
         raise ClaimError(
             f"{names} cannot be held fixed: {every} have no value of it in common, in "
