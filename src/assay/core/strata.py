@@ -41,7 +41,7 @@ def of_each(statistic: Statistic, strata: bool = False) -> OfGroups:
                 stratum, _, name = key.rpartition(OF)
                 each.setdefault(stratum, {})[name] = m[key] / m[COUNT + key]
                 any_unit = (m[COUNT + key] > 0).reshape(len(m[key]), -1).all(1)
-                there[stratum] = there.get(stratum, True) & any_unit
+                there[stratum] = np.logical_and(there.get(stratum, True), any_unit)
             # a draw may lack a stratum; one without a unit of any has no number
             numbers = [np.where(there[k], statistic(means), 0.0) for k, means in each.items()]
             return np.asarray(np.sum(numbers, axis=0) / np.sum([*there.values()], axis=0))
@@ -52,7 +52,7 @@ def of_each(statistic: Statistic, strata: bool = False) -> OfGroups:
 def put(value: Value, units: Sequence[str], fixed: Sequence[str] = ()) -> Value:
     """Align the numbers of all arms, by the values of the `fixed` columns, on the units of all: 0
     where a unit has none, each next to an indicator of the units that have one. The spread of each
-    is that of its own n − 1, as of Welch's t."""
+    is that of its own n − 1: Welch's where columns are fixed, and otherwise a little more."""
 
     def aligned(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Mapping[str, xr.DataArray]:
         parts = {
