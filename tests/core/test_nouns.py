@@ -17,6 +17,13 @@ from assay.core.nouns import all_of, counted
         (6, "s2", "6 values of s2"),
         (1, "pos_tag", "1 value of pos_tag"),
         (6, "near control", "6 near controls"),
+        (2, "batch", "2 batches"),
+        (1, "batch", "1 batch"),
+        (2, "box", "2 boxes"),
+        (3, "epoch", "3 epochs"),
+        (2, "shown", "2 values of shown"),
+        (2, "trained", "2 values of trained"),
+        (8, "seed", "8 seeds"),
     ],
 )
 def test_things_are_counted_in_english(n, noun, words):

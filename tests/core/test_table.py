@@ -527,7 +527,7 @@ def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_h
     assert tables.estimate_of(entry) == ("0.99", "[0.00, 1.00]")
     # 1 − .025^(1/6) = .4593
     *_, longest = tables.row(entry).remarks
-    assert "up to 46% of all seeds may be of a kind that is not among these 6" in longest
+    assert "these 6 do not exclude that up to 46% of all seeds have other numbers" in longest
     assert tables.estimate_of(other(natural=(0, math.inf)))[1] == "[0.00, 1.02]"
     assert tables.clipped(other(low=0.9, high=1.0)) == ""
     assert tables.estimate_of(other(natural=None))[1] == "[-8.36, 1.02]"

@@ -28,7 +28,7 @@ from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
 from assay.controls import table as near
 from assay.controls.table import Control
-from assay.core import apart
+from assay.core import apart, strata
 from assay.core.bands import AT, MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import LOCATING, Column
@@ -368,7 +368,7 @@ def of_groups(
         main,
         dataclasses.replace(read, parsed=parsed),
     )
-    return dataclasses.replace(made, value=apart.put_apart(made.value, unit))
+    return dataclasses.replace(made, value=strata.put(made.value, (unit,)))
 
 
 def refuse_unpaired(study: ModelStudy, arms: Sequence[str]) -> None:

@@ -9,20 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.core.claims import Value
 from assay.core.columns import Column
-from assay.core.contrasts import OfGroups
 from assay.core.errors import ClaimError
 from assay.core.expression import Parsed, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
 from assay.core.nouns import plural
 from assay.core.power import FEWEST
+from assay.core.strata import of_each
 
 UNBOUNDED = "bounds make no interval exact here; judge each arm by itself with them"
 """What is said where units of independent groups lie between bounds."""
-COUNT = "is "
-"""The prefix of a term that says which units another one has."""
 
 
 def are_apart(arms: Mapping[str, xr.Dataset], unit: str) -> bool:
@@ -31,12 +28,11 @@ def are_apart(arms: Mapping[str, xr.Dataset], unit: str) -> bool:
     return len(levels) > 1 and all(not a & b for a, b in itertools.combinations(levels, 2))
 
 
-def by_means(parsed: Parsed, main_arm: str) -> Parsed:
+def by_means(parsed: Parsed, main_arm: str, strata: bool = False) -> Parsed:
     """Give the same quantity as one of means of single arms, over units of which each has some.
 
     Each unit counts in the terms of its own arm alone: means are sums over numbers, so that the
-    statistic is one of ratios of sums, and its interval that of independent groups. The spread of
-    each arm is that of its own n − 1, as of Welch's t (`put_apart`).
+    statistic is one of ratios of sums, and its interval that of independent groups (`strata.put`).
     Raises: ClaimError where it is no sum of such means."""
     statistic: Statistic
     if "value" in parsed.terms:
@@ -57,33 +53,7 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
         terms = dict(parsed.terms)
         statistic = parsed.statistic
 
-    def of_sums(m: Means) -> np.ndarray:
-        with np.errstate(all="ignore"):  # a draw without a unit of one arm has no number
-            return statistic({name: m[name] / m[COUNT + name] for name in terms})
-
-    return replace(parsed, terms=terms, statistic=OfGroups(of_sums))
-
-
-def put_apart(value: Value, unit: str) -> Value:
-    """Align the numbers of all arms on the units of all, 0 where an arm lacks a unit, each next to
-    an indicator of the units it has."""
-
-    def put(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
-        by_term = {name: x.dropna(unit) for name, x in value(arm, arms).items()}
-        levels = set(
-            itertools.chain.from_iterable(x[unit].values.tolist() for x in by_term.values())
-        )
-        every = sorted(levels, key=str)
-        terms = {}
-        for name, x in by_term.items():
-            count, mean = x.sizes[unit], x.mean(unit)
-            wider = np.sqrt(count / max(1, count - 1) * (len(every) - 1) / len(every))
-            x = mean + wider * (x - mean)
-            terms[name] = x.reindex({unit: every}, fill_value=0.0)
-            terms[COUNT + name] = xr.ones_like(x).reindex({unit: every}, fill_value=0.0)
-        return terms
-
-    return put
+    return replace(parsed, terms=terms, statistic=of_each(statistic, strata))
 
 
 def in_words(arms: Mapping[str, xr.Dataset], unit: str) -> str:

@@ -198,6 +198,8 @@ class BoundedColumns:
     is_change: bool = False
     """Whether `main` is a change of what it is compared with, whose number then only says how much
     room there is for a change. Of two methods, such as two probes, both numbers are findings."""
+    strata: Sequence[str] = ()
+    """Dimensions of whose values the means count alike."""
 
     def at_bound(self, arms: Arms) -> str:
         """Say that all columns lie on the same bound; "" where one does not, or is not measured."""
@@ -241,8 +243,9 @@ class BoundedColumns:
         with contextlib.suppress(xr.AlignmentError):  # arms that each have units of their own
             read = [*xr.align(*read, join="exact")]
             there = reduce(and_, (x.notnull() for x in read))
-            read = [x.where(there) for x in read]
-        return {str(c): float(x.mean()) for c, x in zip(self.columns, read, strict=True)}
+            read = [x.where(there) for x in read] if there.any() else read
+        each = [x.mean([d for d in x.dims if d not in self.strata]) for x in read]
+        return {str(c): float(x.mean()) for c, x in zip(self.columns, each, strict=True)}
 
     def others(self, arms: Arms) -> str:
         """Say at which mean each other arm is, such as "main.refuses is 0.12"."""

@@ -17,10 +17,25 @@ UNDEFINED = 0.01
 """Share of draws that may be undefined."""
 
 
+COUNT = "is "
+"""The prefix of a term that says which units another one has."""
+
+
 @dataclass(frozen=True)
 class OfGroups(Compared):
-    """A statistic of arms that have no unit in common: of sums, to which a unit adds 0 in the terms
-    of every arm but its own."""
+    """A statistic of arms, or values of a column, that have units of their own: of sums, to which a
+    unit adds 0 in every term that has no number of it."""
+
+    strata: bool = False
+    """Whether these are values of a column, and so few units may be in some that the degrees of
+    freedom are Satterthwaite's."""
+
+    def groups(self, means: Means) -> np.ndarray:
+        """Number the sets of units that have a number in the same terms."""
+        there = np.stack(
+            [x.reshape(len(x), -1)[:, 0] for k, x in means.items() if k.startswith(COUNT)]
+        )
+        return np.unique(there, axis=1, return_inverse=True)[1].ravel()
 
 
 TwoArms = Callable[[Means, Means], np.ndarray]

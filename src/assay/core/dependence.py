@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from assay.core.clustered import NONE, Limits, clustered, neighbours, number, pseudo_values, serial
+from assay.core.contrasts import COUNT
 from assay.core.digits import told_apart
 from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
@@ -122,6 +123,16 @@ class Cells(NamedTuple):
         """What each level of a unit adds to the statistic."""
         return pseudo_values(self.terms, self.statistic, self.places(unit))
 
+    def own(self, unit: str) -> np.ndarray:
+        """The number of each unit by itself: where arms, or values of a fixed column, have units of
+        their own, how far it lies from the mean of these."""
+        pairs = [
+            (x, self.terms[COUNT + k]) for k, x in self.terms.items() if COUNT + k in self.terms
+        ]
+        if not pairs or len(self.levels) > 1:
+            return self.values(unit)
+        return np.sum([x - there * (x.sum(0) / there.sum(0)) for x, there in pairs], axis=0)
+
     def others(self, unit: str) -> list[np.ndarray]:
         """The other unit, if there is one, as a grouping."""
         return [self.places(u) for u in self.levels if u != unit]
@@ -172,12 +183,14 @@ class Grouping:
     """The interval that allows for nothing, where it is not the one that is shown."""
     groups: tuple[np.ndarray, ...] = ()
     """By each way of grouping the group of each cell, where columns or texts name them."""
+    reason: str = ""
+    """Of what is no grouping, as arms have other shares of it: what is said of it."""
 
     @property
     def line(self) -> str:
         """What was found, the interval that allows for it, in place of the one without, and what
         comes of the claim then."""
-        if self.answers:
+        if self.answers or self.reason:
             return self.words
         alone = _in_brackets(self.without) if self.without.known else ""
         then = f", {self.changes}" if self.changes else ""
@@ -191,6 +204,8 @@ class Grouping:
     @property
     def todo(self) -> str:
         """What to do about it, without the options of a command."""
+        if self.reason:
+            return self.advice
         if few := {name: n for name, n in self.counts.items() if n < FEWEST}:
             more = " and ".join(groups_in_words(name, FEWEST) for name in few)
             these = " and ".join(groups_in_words(name, n) for name, n in few.items())
@@ -341,9 +356,7 @@ def find(
         values = cells.values(unit)
         coded = {name: _codes(column.reindex(known)) for name, column in columns.items()}
         labels = {
-            name: of
-            for name, of in coded.items()
-            if _numbered(columns[name]) or carries(values, of)
+            name: of for name, of in coded.items() if is_named(columns[name]) or carries(values, of)
         }
         fixed = _nested(rows, unit, (), skip)
         fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
@@ -395,7 +408,7 @@ def _named(
     n, counts = len(values), {name: len(np.unique(of)) for name, of in labels.items()}
     combined = {name: pair for pair in crossed(labels) for name in pair}
     for name, of in labels.items():
-        p, share = _variance(values, of)
+        p, share = _variance(values, of)[0], _variance(cells.own(unit), of)[1]
         groups = groups_in_words(name, count := counts[name])
         belong = f"the {n} {plural(unit, n)} belong to {groups}{examples[name]}"
         words, both = f"{belong}, which account", {}
@@ -725,7 +738,9 @@ def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.n
     rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
     sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST_COMPARED else []
     counts = [n // m for m in sizes]
-    ways = [(f"every {ordinal(k)} of {{}} has a similar number", rank % k) for k in counts]
+    twice = "the second half of {} has numbers similar to those of the first, in the same order"
+    every = [f"every {ordinal(k)} of {{}} has a similar number" for k in counts]
+    ways = [(twice if 2 * k == n else x, rank % k) for k, x in zip(counts, every, strict=True)]
     ways += [(f"{{}} come in groups of {m} with similar numbers", rank // m) for m in sizes]
     chances = [(_pattern(v.points, of), how, of) for how, of in ways]
     largest_chance = CARRIES / max(1, len(ways) * looks)
@@ -853,7 +868,7 @@ def _several(of: pd.Series) -> bool:
     return bool(2 <= len(counts) < counts.sum() and counts.iloc[0] <= LARGEST_GROUP * n)
 
 
-def _numbered(column: pd.Series) -> bool:
+def is_named(column: pd.Series) -> bool:
     """Whether a column's values are names, or numbers that count something up, such as seeds; other
     numbers are amounts, which name groups only where the numbers of these differ."""
     if is_text(column):

@@ -238,7 +238,14 @@ def _spread(
         variance = max(parts[0] + parts[1] - jackknife(each_cell), *parts)
     third = sum(third_cumulant(x) * by**1.5 for x, by in zip(left_out, shared, strict=False))
     whole = bool(np.isfinite(theta)) and all(np.isfinite(x).all() for x in left_out)
-    return _Spread(float(theta), variance, parts, freedom(variance, parts, n), float(third), whole)
+    df = freedom(variance, parts, n)
+    groups = getattr(statistic, "groups", None) if getattr(statistic, "strata", False) else None
+    if factors == 1 and groups and variance:
+        of = groups(cells.means(cells.by_level(0)))
+        squares = (n[0] - 1) / n[0] * np.square(left_out[0] - left_out[0].mean())
+        own = np.maximum(np.bincount(of) - 1, 1)
+        df = max(1.0, variance**2 / float(np.sum(np.bincount(of, squares) ** 2 / own)))
+    return _Spread(float(theta), variance, parts, df, float(third), whole)
 
 
 def _percentiles(

@@ -9,15 +9,19 @@ NO_NOUNS = (
     *("how", "new", "number", "old", "what", "when", "where", "which", "who", "why"),
 )
 """Names of columns that have no plural."""
+NO_NOUN = re.compile(r"[\d_]|(?<!e)ed$|(?:wn|sen|tten|dden|ven|ly|ous|ful|able|ible)$")
+"""What is in names that are no nouns, such as shown and trained, or hidden and likely."""
 
 
 def plural(noun: str, n: int) -> str:
     """The noun for n things: seed for 1, seeds for 6, densities for 6; classes stay classes;
     values of right, and of names that are no nouns, such as a and pos_1."""
-    if noun in NO_NOUNS or (not noun[2:] and noun != "id") or re.search(r"[\d_]", noun):
+    if noun in NO_NOUNS or (not noun[2:] and noun != "id") or NO_NOUN.search(noun):
         return f"{'value' if n == 1 else 'values'} of {noun}"
     if n == 1 or noun.endswith("s"):
         return noun
+    if re.search(r"(?:[cs]h|x|z)$", noun):
+        return "epochs" if noun == "epoch" else f"{noun}es"
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
 
 

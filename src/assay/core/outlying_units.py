@@ -65,6 +65,21 @@ def warning(claim: Claim, i: Interval) -> str:
     return f"{of} {are}, {place} {ours:.3g}, while the median of the others is {theirs:.3g}"
 
 
+def idle(claim: Claim, data: Table, i: Interval, level: float) -> bool:
+    """Whether a number without its outliers has the same two digits and the same outcome."""
+    few = find_outliers(i.points)
+    if not len(few) or 3 * len(few) >= len(i.points):
+        return False
+    is_near = ~np.isin(i.points, few)
+    rows = {name: x[~np.isnan(x).reshape(len(x), -1).all(1)] for name, x in data.terms.items()}
+    if any(len(x) != len(is_near) for x in rows.values()):
+        return False
+    table = Table({name: x[is_near] for name, x in rows.items()}, data.levels)
+    without = interval_of_table(claim, table, level, draws=1)
+    first, second = (f"{unscale(claim.scale, x.estimate):.2g}" for x in (i, without))
+    return first == second and outcome_by(claim, i) == outcome_by(claim, without)
+
+
 def without_groups(
     words: str, units: Float[np.ndarray, " unit"], groups: Iterable[np.ndarray]
 ) -> str:
@@ -104,7 +119,8 @@ def lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
     where none does, or where it is not."""
     unit = claim.units[0]
     alone = len(claim.units) == 1 and not isinstance(claim.statistic, OfMeans) and not i.bounds
-    if not alone or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
+    numbers = np.isfinite(i.points).any()  # none where arms have units of their own
+    if not alone or not numbers or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
         return ""
     far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
     without_far = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)

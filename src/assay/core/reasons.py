@@ -54,6 +54,9 @@ be the same with their groups as units."""
 ANSWERS = "answers: with "
 """How what follows begins where they are the possible answers, of which the claim is not true of
 each."""
+MIXED = "mixed: "
+"""How what follows begins where arms have other shares of a column, and the outcome would be
+another with it held fixed."""
 IDLE = (
     "changes nothing here (in every unit its numbers are those without any change), and therefore "
     "excludes nothing"
@@ -121,6 +124,8 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
         name = reason.removeprefix(GROUPED)
         if name.startswith(ANSWERS):
             return f"not the same for all {name}"
+        if name.startswith(MIXED):
+            return name.removeprefix(MIXED)
         ways = name.split(" × ")
         units = " and ".join(map(_as_unit, ways)) + (" (both, crossed)" if ways[1:] else "")
         return WAYS.get(name, f"units depend on each other: with {units}, it is undecided")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.core import apart, dependence, estimates, foreign, judging, rounding
+from assay.core import apart, dependence, digits, estimates, foreign, judging, rounding, strata
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
@@ -34,7 +34,7 @@ from assay.core.nouns import all_of, plural
 from assay.core.outlying_units import without_groups
 from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, tabulate
-from assay.core.reasons import ANSWERS, GIVEN, GROUPED, SELECTION, STRADDLES, TIES, UNTESTED
+from assay.core.reasons import ANSWERS, GIVEN, GROUPED, MIXED, SELECTION, STRADDLES, TIES, UNTESTED
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
@@ -94,6 +94,9 @@ class _Question:
     averaged."""
     about: str = ""
     """The main arm, if the author names it."""
+    strata: Names = ()
+    """The fixed columns of which arms have different shares, so that the number is the mean of
+    those within their values."""
 
     @property
     def columns(self) -> list[str]:
@@ -177,7 +180,7 @@ class _Question:
     def cells(self, arm: str, columns: Sequence[Column]) -> tuple[xr.Dataset, list[str]]:
         """The numbers of one arm in these columns, with the axes as dims, and what was done to its
         rows. Raises: ClaimError."""
-        rows, axes = self.of([arm]), (*self.axes, *self.labels)
+        rows, axes = self.of([arm]), (*self.axes, *self.strata, *self.labels)
         names = list(dict.fromkeys(c.name for c in columns))
         grouped = rows.groupby([*axes], sort=True)[names]
         # one missing row makes its cell missing
@@ -193,6 +196,9 @@ class _Question:
         data = xr.Dataset({c.key: self._taken(c, whole[c.name], there) for c in columns})
         present = data.to_array().notnull().all("variable")
         missing = int(present.size - present.sum())  # combinations that no row has among them
+        if self.strata:  # of which most are none
+            missing = int((there.any(self.labels) & ~present).sum())
+            data = data.reindex({d: sorted(self.rows[d].unique()) for d in present.dims})
         if missing:
             cell = plural("cell", missing)
             notes.append(f"{arm}: {missing:,} {cell} with a missing number left out")
@@ -217,10 +223,11 @@ class _Question:
             )
         pairs = [(d, unit) for d in column.over for unit in self.axes]
         whole = not any(self._belongs(*pair) or self._belongs(*pair[::-1]) for pair in pairs)
+        units = (*self.axes, *self.strata)
         if column.how != "mean" or whole:
-            return column.take(x, self.axes)
-        share = column.take(there.astype(float), self.axes)
-        return column.take(x.where(there, 0.0), self.axes) / share.where(share > 0)
+            return column.take(x, units)
+        share = column.take(there.astype(float), units)
+        return column.take(x.where(there, 0.0), units) / share.where(share > 0)
 
     def _existing(
         self, column: Column, x: xr.DataArray, there: xr.DataArray
@@ -362,23 +369,30 @@ def _judged(
     parsed, units, empty = question.parsed, question.axes, facts["empty"] or 0.0
     arms, notes = _measured(question, roles)
     compared = {arm: arms[arm] for arm in question.compared}
-    if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
-        notes.append(apart.in_words(compared, units[0]))
-        notes += [apart.UNBOUNDED] if bounds is not None else []
+    independent = len(units) == 1 and apart.are_apart(compared, units[0])
+    question, held = _stratified(question, independent)
+    if question.strata:
+        arms, notes = _measured(question, roles)
+    if independent:
+        each = {a: arms[a].mean(question.strata) for a in question.compared}
+        notes.append(apart.in_words(each, units[0]))
+    if independent or question.strata:
+        notes += [*held, *([apart.UNBOUNDED] if bounds is not None else [])]
     roles, control_notes = _with_controls(question, roles, arms, empty)
     statement = replace(_statement(question, roles, bounds, independent), **facts)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
-    decide: Callable[..., Any] = partial(_decide, question, independent=independent, **how)
+    by_means = independent or bool(question.strata)  # no unit has a number by itself
+    decide: Callable[..., Any] = partial(_decide, question, independent=by_means, **how)
     judgement, tied, moved = decide(statement, arms)
     if control_notes and _is_true_of_nothing(parsed, empty, judgement):
         del arms[roles.controls[0]]
         roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
         judgement, tied, moved = decide(statement, arms)
         control_notes = [VIOLATION_WANTED] if judgement.outcome != "fails" else []
-    later = _notes(question, judgement, arms, independent) + _suggested_bounds(question, judgement)
+    later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
     if not tied:
-        given = {"copies": copies, "distinct": how["distinct"]}
+        given = {"independent": independent, "copies": copies, "distinct": how["distinct"]}
         judgement, shared = _weigh(question, roles, judgement, arms, how["level"], **given)
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
@@ -520,6 +534,7 @@ def _weigh(
     arms: Arms,
     level: float,
     *,
+    independent: bool,
     copies: bool,
     distinct: bool,
 ) -> tuple[Judged, list[str]]:
@@ -536,34 +551,20 @@ def _weigh(
     def cells_of(asked: _Question) -> dependence.Cells:
         if asked is question:
             return dependence.Cells.of(judging.numbers(claim, arms), units, claim.statistic)
-        value = _value(asked.parsed, asked.main)
-        crossed = replace(claim, units=asked.axes, value=value, bounds=None)
+        by = _statement(asked, roles, None, independent=False)
+        crossed = replace(claim, units=asked.axes, value=by.value, bounds=None)
+        crossed = replace(crossed, statistic=by.statistic)
         table = judging.numbers(crossed, _measured(asked, roles)[0])
-        return dependence.Cells.of(table, asked.axes, claim.statistic)
+        return dependence.Cells.of(table, asked.axes, crossed.statistic)
 
     groupings = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     groupings += _missing(question, claim, arms, level)
     groupings += _selected(question, roles, judgement, arms, level)
-    against, reported, unsure = (list[dependence.Grouping]() for _ in range(3))
-    least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
-    for grouping in groupings:
-        limits, decided = grouping.limits, judgement.outcome in ("holds", "fails")
-        outcome = judging.outcome_of(claim, *limits)
-        if grouping.answers:
-            outcome = judging.outcome_of_each(claim, grouping.answers.values())
-        same, changes = _changed(judgement, outcome, grouping)
-        if limits.known:
-            limits = Limits(max(limits.low, least), min(limits.high, greatest))
-        grouping = replace(grouping, limits=limits, changes="" if grouping.answers else changes)
-        if same and _is_as_narrow(grouping, judgement):
-            continue
-        against += [grouping] if decided and grouping.decides and not same else []
-        is_chosen = grouping.name == SELECTION and not decided
-        reported += [grouping] if grouping.carries or is_chosen or grouping in against else []
-        unsure += [grouping] if decided and grouping in reported and not same else []
-    reported = _said_once(judgement, reported, against) if against else reported
+    if judgement.outcome in ("holds", "fails"):
+        groupings = _mixes(question, roles, claim, independent, level) + groupings
+    against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported, "not only " * bool(against))
     judgement = _without_outliers(judgement, reported, arms, level)
@@ -573,6 +574,37 @@ def _weigh(
     unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
     price = _without_forecast(judgement, reported, cells, level)
     return structs.replace(judgement, unless=unless, price=price), lines
+
+
+def _sorted(
+    judgement: Judged, groupings: Sequence[dependence.Grouping]
+) -> tuple[list[dependence.Grouping], list[dependence.Grouping], list[dependence.Grouping]]:
+    """The groupings that leave a verdict undecided, those to report, and those that may be a reason
+    to doubt it."""
+    claim, decided = judgement.claim, judgement.outcome in ("holds", "fails")
+    against, reported, unsure = (list[dependence.Grouping]() for _ in range(3))
+    least, greatest = claim.bounds or judgement.natural or (-math.inf, math.inf)
+    for grouping in groupings:
+        limits = grouping.limits
+        outcome = judging.outcome_of(claim, *limits)
+        if grouping.answers:
+            outcome = judging.outcome_of_each(claim, grouping.answers.values())
+        same, changes = _changed(judgement, outcome, grouping)
+        if limits.known:
+            limits = Limits(max(limits.low, least), min(limits.high, greatest))
+        grouping = replace(grouping, limits=limits, changes="" if grouping.answers else changes)
+        if same and (grouping.reason or _is_as_narrow(grouping, judgement)):
+            continue
+        if any(g.reason and g.name == grouping.name for g in against):
+            continue  # its groups are the arms' different shares
+        against += [grouping] if decided and grouping.decides and not same else []
+        is_chosen = grouping.name == SELECTION and not decided
+        reported += [grouping] if grouping.carries or is_chosen or grouping in against else []
+        unsure += [grouping] if decided and grouping in reported and not same else []
+    if against:
+        first = against[0] if against[0].reason else None  # which the reason says
+        reported = _said_once(judgement, [g for g in reported if g is not first], against)
+    return against, reported, unsure
 
 
 def _without_forecast(
@@ -596,6 +628,8 @@ def _price_of_groups(
     judgement: Judged, cells: dependence.Cells, grouping: dependence.Grouping, level: float
 ) -> Price:
     """What decides a claim that a grouping leaves undecided."""
+    if grouping.reason:
+        return Price(grouping.advice)
     needed = _groups_needed(judgement, cells, grouping, level)
     is_group = grouping.name not in (SELECTION, dependence.ORDER) and not grouping.answers
     more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
@@ -662,8 +696,9 @@ def _undecided(
     for answer, x in first.answers.items():
         if judging.outcome_of(judgement.claim, x, x) != judgement.outcome:
             name = f"{ANSWERS}{first.name} “{answer}”, the number is {x:.3g}"
+    name = f"{MIXED}{first.reason}" if first.reason else name
     undecided: dict[str, Any] = {"reason": f"{GROUPED}{name}", "price": price, "warning": warning}
-    if not first.answers:
+    if not (first.answers or first.reason):
         undecided |= {"low": first.limits.low, "high": first.limits.high, "over": _these(first)}
     return structs.replace(judgement, outcome="undecided", **undecided)
 
@@ -736,7 +771,7 @@ def _if_units(
         labels = tuple(d for d in question.labels if d != name)
         limits = list[Limits]()
         for unit in question.axes:  # three factors at once have no interval
-            crossed = replace(worded, axes=(unit, name), labels=labels)
+            crossed = replace(worded, axes=(unit, name), labels=labels, strata=())
             with contextlib.suppress(ClaimError):  # arms of other levels cannot be paired
                 limits += [g.limits for g in dependence.averaged(cells_of(crossed), name, level)]
         if not limits:
@@ -974,15 +1009,77 @@ def _statement(
         also=dict.fromkeys(roles.allowed, rival("named by the user")),
         bounds=bounds,
         natural=_natural(question.rows, parsed),
-        ceiling=_ceiling(question.rows, parsed, question.main),
+        ceiling=_ceiling(question.rows, parsed, question.main, question.strata),
         threshold_from=GIVEN,
         source=question.source,
     )
-    if independent:
-        means = apart.by_means(parsed, question.main)
-        value = apart.put_apart(_value(means, question.main), units[0])
+    if independent or question.strata:
+        held = bool(question.strata)
+        means = replace(parsed, statistic=strata.of_each(parsed.statistic, held))
+        if independent:
+            means = apart.by_means(parsed, question.main, held)
+        value = strata.put(_value(means, question.main), units, question.strata)
         statement = replace(statement, value=value, statistic=means.statistic, bounds=None)
     return statement
+
+
+def _stratified(question: _Question, independent: bool) -> tuple[_Question, list[str]]:
+    """The question with each fixed column as strata of which arms have different shares, on the
+    rows whose values all arms have, and notes on these. Raises: ClaimError where there are none."""
+    rows = question.of(question.compared).dropna(subset=question.columns)
+    columns = tuple(
+        name
+        for name in question.fixed
+        if name not in (*question.labels, *noted.RUNS)
+        and strata.differ(rows, question.axes, name, independent)
+    )
+    if not columns:
+        return question, []
+    shared = strata.shared(rows, question.axes, columns, independent)
+    names, kept = " and ".join(columns), rows[shared]
+    *most, last = question.compared
+    every = f"{', '.join(most)} and {last}"
+    if kept.empty:
+        raise ClaimError(
+            f"{names} cannot be held fixed: {every} have no value of it in common, in "
+            f"{strata.FEWEST_IN} units each, within which they could be compared"
+        )
+    notes = [
+        f"{names} held fixed: the number is the mean of those within each of its values, as "
+        f"{every} have different shares of these"
+    ]
+    here = question.rows.set_index([*columns]).index
+    there = here.isin(kept.set_index([*columns]).index)
+    for out in dict.fromkeys(rows.set_index([*columns]).index[~shared]):
+        notes.append(f"rows with {names} {out} are left out: not in two units of {every}")
+    return replace(question, rows=question.rows[there], strata=columns), notes
+
+
+def _mixes(
+    question: _Question, roles: _Roles, claim: Claim, independent: bool, level: float
+) -> list[dependence.Grouping]:
+    """Columns of which the arms have clearly different shares, as if in groups: the number and its
+    interval with each held fixed."""
+    compared = question.of(question.compared)
+    used = (*question.labels, *question.fixed, *question.columns)
+    found = []
+    for name in strata.mixed(compared, question.axes, used):
+        asked = replace(question, rows=compared, fixed=(*question.fixed, name), strata=())
+        asked = replace(asked, known=question.compared)
+        try:
+            asked, _ = _stratified(asked, independent)
+            held = _statement(asked, roles, None, independent)
+            held = replace(claim, value=held.value, statistic=held.statistic, bounds=None)
+            i = judging.standing(held, _measured(asked, _Roles())[0], level)[0]
+        except ClaimError:  # their values have too few units in common
+            continue
+        shares = strata.in_words(compared, name, question.compared, question.axes)
+        number = " ".join(digits.estimate(i.estimate, i.low, i.high))
+        reason = f"{shares}: with {name} held fixed, the number is {number}"
+        advice = f'fixed="{name}", or leave the column out if {name} is a result of the arm'
+        way = dependence.Grouping(name, reason, Limits(i.low, i.high), True, advice, reason=reason)
+        found += [way] if asked.strata and way.limits.known else []
+    return found
 
 
 def _decide(
@@ -1053,8 +1150,8 @@ def _of_the_median(
     share = 1 - ((1 - level) / 2) ** (1 / n)
     note = (
         f"{all_of(n)} {plural(unit, n)} have the same number: the verdict is about the median "
-        f"{unit}, and not about the mean, since up to {100 * share:.0f}% of all "
-        f"{plural(unit, 2)} may be of a kind that is not among these {n}"
+        f"{unit}, and not about the mean, since {n} that agree do not exclude that up to "
+        f"{100 * share:.0f}% of all {plural(unit, 2)} have another number"
     )
     return by_median, [note]
 
@@ -1136,7 +1233,7 @@ def estimate(
     if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
         notes.append(apart.in_words(arms, units[0]))
         parsed = apart.by_means(parsed, main)
-        compute = apart.put_apart(_value(parsed, main), units[0])
+        compute = strata.put(_value(parsed, main), units)
     statement = Estimate(
         text=parsed.text,
         value=lambda data: compute(data[main], data),
@@ -1219,7 +1316,9 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
     )
 
 
-def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumns | None:
+def _ceiling(
+    rows: pd.DataFrame, parsed: Parsed, main_arm: str, strata: Names
+) -> BoundedColumns | None:
     """The column by which arms are compared, with bounds if it is 0 or 1 in every row."""
     columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
     if len(columns) < 2 or len({c.key for c in columns}) > 1:
@@ -1232,6 +1331,7 @@ def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> BoundedColumn
         lambda c: c.key,
         main_arm,
         is_change=True,  # a table does not say; undecided is the safer of the two
+        strata=strata,
     )
 
 
@@ -1253,7 +1353,8 @@ def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
         return []
     numbers = question.rows[columns].to_numpy(float)
     between = bool(((numbers >= 0) & (numbers <= 1) | np.isnan(numbers)).all())
-    if not between or (ends[0] <= verdict.low and verdict.high <= ends[1]):
+    beyond = max(ends[0] - verdict.low, verdict.high - ends[1])
+    if not between or beyond <= 1e-9:  # of the order of a sum
         return []
     low, high = (f"{x:g}" for x in ends)
     return [

@@ -395,8 +395,8 @@ def _ends(about: Verdict | Other | Estimated) -> tuple[float, ...] | None:
 
 
 def clipped(s: Verdict | Estimated) -> str:
-    """Say that an interval is cut off where numbers end, and how many units may be of a kind that
-    is not among these; "" where it is not.
+    """Say that an interval is cut off where numbers end, and how many units may have other numbers
+    than these; "" where it is not.
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
@@ -406,8 +406,8 @@ def clipped(s: Verdict | Estimated) -> str:
     if not known or _ends(s) is None or limits(s) == (s.low, s.high):
         return ""
     factor, n = min(s.n.items(), key=lambda item: item[1])
-    of_all = f"up to {1 - 0.025 ** (1 / n):.0%} of all {plural(factor, 2)} may be of a kind that is"
-    more = "" if factor == FOLD else f"; {of_all} not among these {n}"  # folds are no sample
+    of_all = f"up to {1 - 0.025 ** (1 / n):.0%} of all {plural(factor, 2)} have other numbers"
+    more = "" if factor == FOLD else f"; these {n} do not exclude that {of_all}"  # no sample
     return f"the interval is clipped at the bounds of the measure{more}"
 
 

@@ -1,0 +1,152 @@
+"""Arms that have different shares of something else, such as of easy items: it is held fixed, and a
+claim that it decides is undecided."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import assay
+from assay.core.errors import ClaimError
+
+ASK = {"claim": "steered.lead - base.lead > 0.3", "control": "random", "about": "steered"}
+
+
+def items_of_kinds(seed=3, n=60, effect=0.0):
+    """Items of which each has one arm and one kind; easy ones have more, and steered more easy
+    ones."""
+    draw, rows = np.random.default_rng(seed), []
+    for arm in ("base", "random", "steered"):
+        for i in range(n):
+            easy = i < (0.8 if arm == "steered" else 0.3) * n
+            lead = 1.5 * easy + effect * (arm == "steered") + draw.normal(0, 0.5 + 0.5 * easy)
+            rows.append((arm, f"{arm}{i}", "easy" if easy else "hard", lead))
+    return pd.DataFrame(rows, columns=["arm", "item", "kind", "lead"])
+
+
+def cells_in_batches(seed=1, effect=0.0):
+    """Templates and items measured in eight seeds by every arm, most rows of steered in batch B and
+    few of the others; a row of batch B has one more."""
+    draw = np.random.default_rng(seed)
+    rows = pd.MultiIndex.from_product(
+        [("base", "random", "steered"), range(8), range(8), range(6)],
+        names=["arm", "seed", "template", "item"],
+    ).to_frame(index=False)
+    is_steered = rows["arm"] == "steered"
+    in_b = draw.random(len(rows)) < np.where(is_steered, 0.85, 0.15)
+    rows["batch"] = np.where(in_b, "B", "A")
+    rows["lead"] = in_b + effect * is_steered + draw.normal(0, 0.6, len(rows))
+    return rows
+
+
+def stratified(rows):
+    """The mean over kinds of the difference of means, with its standard error and Satterthwaite's
+    degrees of freedom."""
+    theta, parts = 0.0, []
+    for _, of_kind in rows.groupby("kind"):
+        for arm, sign in (("steered", 1), ("base", -1)):
+            x = of_kind["lead"][of_kind["arm"] == arm].to_numpy()
+            theta += sign * x.mean() / 2
+            parts.append((x.var(ddof=1) / len(x) / 4, len(x) - 1))
+    variance = sum(v for v, _ in parts)
+    return theta, variance**0.5, variance**2 / sum(v**2 / df for v, df in parts)
+
+
+def test_a_fixed_kind_of_unpaired_items_is_averaged_over_its_values():
+    rows = items_of_kinds(n=120)
+    judged = assay.judge(rows, unit="item", fixed="kind", **ASK)
+    theta, error, df = stratified(rows)
+    assert judged.outcome == "fails"
+    assert judged.estimate == pytest.approx(theta, rel=1e-9)
+    half = stats.t.ppf(0.975, df) * error
+    ends = judged.verdict.t_low, judged.verdict.t_high
+    assert ends == pytest.approx((theta - half, theta + half), rel=1e-3)
+    means = rows.groupby(["arm", "kind"])["lead"].mean().groupby("arm").mean()
+    assert judged.sides == pytest.approx(
+        {"steered.lead": means["steered"], "base.lead": means["base"]}, rel=1e-9
+    )
+    assert judged.scope.endswith("of these 2 kinds")
+
+
+@pytest.mark.parametrize(
+    ("rows", "unit", "share"),
+    [
+        (
+            items_of_kinds(n=120),
+            "item",
+            "kind is easy in 80% of steered's items and in 30% of base's",
+        ),
+        (cells_in_batches(effect=-0.1), ["template", "item"], "batch is B in 8"),
+    ],
+)
+def test_a_claim_that_a_difference_in_something_else_decides_is_undecided(rows, unit, share):
+    judged = assay.judge(rows, unit=unit, **ASK)
+    name = share.partition(" ")[0]
+    fixed = assay.judge(rows, unit=unit, fixed=name, **ASK)
+    assert (judged.outcome, fixed.outcome) == ("undecided", "fails")
+    assert judged.reason.removeprefix("grouped by mixed: ").startswith(share)
+    assert f"with {name} held fixed, the number is " in judged.reason
+    assert judged.price.text.startswith(f'fixed="{name}"')
+    assert "account for" not in str(judged.notes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "unit"),
+    [(items_of_kinds(effect=1.5), "item"), (cells_in_batches(effect=1.0), ["template", "item"])],
+)
+def test_an_effect_that_is_there_at_each_value_holds_either_way(rows, unit):
+    rows = rows[rows["arm"] != "random"]
+    ask = {k: v for k, v in ASK.items() if k not in ("control", "about")}
+    (name,) = {"kind", "batch"} & {*rows}
+    fixed = assay.judge(rows, unit=unit, fixed=name, **ask)
+    assert fixed.outcome == "holds"
+    if name == "batch":  # two kinds of items are few groups
+        judged = assay.judge(rows, unit=unit, **ask)
+        assert judged.outcome == "holds"
+        assert "held fixed" not in str(judged.notes)
+
+
+def test_pairs_at_the_same_value_are_compared_where_each_row_is_a_unit_of_its_own():
+    rows = cells_in_batches().query("seed == 0").drop(columns="seed")
+    judged = assay.judge(rows, unit=["template", "item"], fixed="batch", **ASK)
+    wide = rows.pivot(index=["batch", "template", "item"], columns="arm", values="lead")
+    pairs = (wide["steered"] - wide["base"]).dropna()
+    assert judged.estimate == pytest.approx(pairs.groupby("batch").mean().mean(), rel=1e-9)
+
+
+def test_a_value_that_only_one_arm_has_is_left_out_or_refused():
+    rows = items_of_kinds()
+    only = rows["item"].isin(["steered0", "steered1", "steered2"])
+    rows.loc[only, "kind"] = "odd"
+    judged = assay.judge(rows, unit="item", fixed="kind", **ASK)
+    assert "rows with kind odd are left out: not in two units of steered and base" in judged.notes
+    assert judged.estimate == pytest.approx(stratified(rows[~only])[0], rel=1e-9)
+    rows["kind"] = rows["arm"].where(rows["arm"] == "steered", "other")
+    with pytest.raises(ClaimError, match="kind cannot be held fixed: steered and base have no"):
+        assay.judge(rows, unit="item", fixed="kind", **ASK)
+
+
+@pytest.mark.thorough
+def test_without_an_effect_in_any_kind_a_claim_rarely_holds():
+    tables, ask = 120, {"claim": "steered.lead - base.lead > 0", "unit": "item"}
+    rows = [items_of_kinds(seed=s, n=24).query("arm != 'random'") for s in range(tables)]
+    held = [assay.judge(x, fixed="kind", **ask).outcome for x in rows]
+    assert held.count("holds") <= stats.binom.ppf(0.999, tables, 0.025)
+    assert "holds" not in [assay.judge(x, **ask).outcome for x in rows[:10]]
+
+
+def test_columns_that_differ_by_chance_change_nothing():
+    changed = held = 0
+    for s in range(20):
+        draw = np.random.default_rng(s)
+        rows = cells_in_batches(seed=s, effect=1.0).query("seed < 2")
+        rows["lead"] -= rows["batch"] == "B"
+        plain = rows.drop(columns="batch")
+        for name, values in {"gpu": ["x", "y"], "day": [1, 2, 3], "who": list("abcd")}.items():
+            rows[name] = draw.choice(values, len(rows))
+        few = plain.assign(**{x: rows[x] for x in ("gpu", "day", "who")})
+        first, second = (assay.judge(x, unit=["template", "item"], **ASK) for x in (plain, few))
+        changed += (first.outcome, first.reason) != (second.outcome, second.reason)
+        held += first.outcome == "holds"
+    assert changed == 0
+    assert held > 10
