@@ -150,3 +150,47 @@ def test_columns_that_differ_by_chance_change_nothing():
         held += first.outcome == "holds"
     assert changed == 0
     assert held > 10
+
+
+def texts_of_lengths(seed, longer=10.0, effect=0.0, per_word=0.1):
+    """Texts of each arm's own, scored by their length, and by what the arm does."""
+    draw = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {"arm": arm, "text": f"{arm}{i}", "length": length, "lead": lead + more}
+        for arm, mu, more in (("steered", 20 + longer, effect), ("base", 20, 0.0))
+        for i, (length, lead) in enumerate(
+            (round(x), per_word * x + draw.normal(0, 0.5)) for x in draw.normal(mu, 5, 60)
+        )
+    )
+
+
+def test_an_amount_that_would_explain_a_difference_is_what_the_claim_depends_on():
+    ask = {"claim": "steered.lead - base.lead > 0.5", "unit": "text"}
+    rows = texts_of_lengths(0)
+    judged = assay.judge(rows, **ask)
+    means = rows.groupby("arm")["length"].mean()
+    cause = f"{means['steered']:.3g} in steered and {means['base']:.3g} in base on average"
+    assert judged.outcome == "holds"
+    assert judged.unless == f"length is the cause, which is {cause}"
+    # in steps of about equally many texts, by pandas
+    steps = pd.qcut(rows["length"].rank(), 5, labels=False)
+    means = rows.groupby([steps, "arm"])["lead"].agg(["mean", "count"]).unstack()
+    both = means[(means["count"] >= 2).all(axis=1)]["mean"]
+    number = float((both["steered"] - both["base"]).mean())
+    assert abs(number) < 0.35
+    (note,) = (n for n in judged.notes if "held fixed in 5 steps" in n)
+    said = float(note.partition("the number is ")[2].split()[0])
+    assert said == pytest.approx(number, abs=0.1)  # ties are parted otherwise
+
+    assert not assay.judge(rows.drop(columns="length"), **ask).unless
+    assert not assay.judge(texts_of_lengths(0, effect=3.0), **ask).unless
+    paired = rows.assign(text=rows["text"].str.extract(r"(\d+)", expand=False))
+    assert "length" not in assay.judge(paired, **ask).unless
+
+
+def test_an_amount_that_differs_by_chance_is_no_cause():
+    ask = {"claim": "steered.lead - base.lead > 0.5", "unit": "text"}
+    tables = [texts_of_lengths(s, longer=0, effect=1.0, per_word=0.02) for s in range(8)]
+    judged = [assay.judge(rows, **ask) for rows in tables]
+    assert [v.outcome for v in judged].count("holds") > 6
+    assert not any(v.unless for v in judged)

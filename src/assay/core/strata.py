@@ -25,6 +25,8 @@ OF = ": "
 """What parts the values of fixed columns from the name of a term."""
 CLEARLY = 0.1
 """Shares of two arms that differ by more are a reason to hold a column fixed."""
+STEPS = 5
+"""Steps of about equally many rows in which an amount, such as a length, is held fixed."""
 FEWEST_IN = 2
 """Units of every arm without which a value of a column shows no spread."""
 
@@ -138,6 +140,24 @@ def mixed(rows: pd.DataFrame, units: Sequence[str], skip: Sequence[str]) -> list
         and is_named(rows[name])
     ]
     return [name for name in few if _differs(rows, keys, name, CARRIES / len(few))]
+
+
+def stepped(rows: pd.DataFrame, units: Sequence[str], skip: Sequence[str]) -> dict[str, pd.Series]:
+    """Give, in steps, the columns of amounts of which arms have clearly different ones, by more
+    than chance."""
+    keys = [*units, *(r for r in RUNS if r in rows and r not in units)]
+    amounts = [
+        str(name)
+        for name in rows.select_dtypes("number").columns
+        if name not in (*keys, *skip) and rows[name].nunique() > MOST_LEVELS
+    ]
+    found = {}
+    for name in (x for x in amounts if not rows[x].isna().any()):
+        ranks = rows[name].rank(method="average", pct=True)
+        steps = (STEPS * ranks).astype(int).clip(upper=STEPS - 1)
+        if _differs(rows.assign(**{name: steps}), keys, name, CARRIES / len(amounts)):
+            found[name] = steps
+    return found
 
 
 def _differs(rows: pd.DataFrame, keys: Sequence[str], name: str, by_chance: float) -> bool:

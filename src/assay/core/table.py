@@ -29,7 +29,7 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import FEWEST, FOLD, fewest, interval, shared_training
+from assay.core.intervals import FEWEST, FOLD, Interval, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
 from assay.core.outlying_units import without_groups
 from assay.core.power import price_to_decide
@@ -563,7 +563,8 @@ def _weigh(
     groupings += _missing(question, claim, arms, level)
     groupings += _selected(question, roles, judgement, arms, level)
     if judgement.outcome in ("holds", "fails"):
-        groupings = _mixes(question, roles, claim, independent, level) + groupings
+        mixes = _mixes(question, roles, claim, independent, level)
+        groupings = mixes + _amounts(question, roles, claim, independent, level) + groupings
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported, "not only " * bool(against))
@@ -571,7 +572,8 @@ def _weigh(
     cells = cells_of(question)
     if against:
         return _undecided(judgement, against, rows, cells, level), lines
-    unless = unsure[0].words.replace(" look like ", " are ") if unsure else ""
+    unless = unsure[0].reason or unsure[0].words if unsure else ""
+    unless = unless.replace(" look like ", " are ")
     price = _without_forecast(judgement, reported, cells, level)
     return structs.replace(judgement, unless=unless, price=price), lines
 
@@ -1064,22 +1066,64 @@ def _mixes(
     used = (*question.labels, *question.fixed, *question.columns)
     found = []
     for name in strata.mixed(compared, question.axes, used):
-        asked = replace(question, rows=compared, fixed=(*question.fixed, name), strata=())
-        asked = replace(asked, known=question.compared)
-        try:
-            asked, _ = _stratified(asked, independent)
-            held = _statement(asked, roles, None, independent)
-            held = replace(claim, value=held.value, statistic=held.statistic, bounds=None)
-            i = judging.standing(held, _measured(asked, _Roles())[0], level)[0]
-        except ClaimError:  # their values have too few units in common
+        if (i := _held_fixed(question, compared, name, roles, claim, independent, level)) is None:
             continue
         shares = strata.in_words(compared, name, question.compared, question.axes)
         number = " ".join(digits.estimate(i.estimate, i.low, i.high))
         reason = f"{shares}: with {name} held fixed, the number is {number}"
         advice = f'fixed="{name}", or leave the column out if {name} is a result of the arm'
-        way = dependence.Grouping(name, reason, Limits(i.low, i.high), True, advice, reason=reason)
-        found += [way] if asked.strata and way.limits.known else []
+        limits = Limits(i.low, i.high)
+        found += [dependence.Grouping(name, reason, limits, True, advice, reason=reason)]
     return found
+
+
+def _amounts(
+    question: _Question, roles: _Roles, claim: Claim, independent: bool, level: float
+) -> list[dependence.Grouping]:
+    """Columns of amounts, such as a length, of which arms that each have units of their own have
+    clearly different ones. Many are results of the arm, as another measure is, and no cause: so
+    they leave no claim undecided."""
+    compared, found = question.of(question.compared), list[dependence.Grouping]()
+    used = (*question.labels, *question.fixed, *question.columns)
+    steps = strata.stepped(compared, question.axes, used) if independent else {}
+    for name, of in steps.items():
+        rows = compared.assign(**{name: of})
+        if (i := _held_fixed(question, rows, name, roles, claim, independent, level)) is None:
+            continue
+        means = compared.groupby("arm")[name].mean()[[*question.compared]]
+        every = " and ".join(f"{x:.3g} in {arm}" for arm, x in means.items())
+        number = " ".join(digits.estimate(i.estimate, i.low, i.high))
+        words = (
+            f"{name} is {every} on average: with it held fixed in {strata.STEPS} steps, the number "
+            f"is {number}; leave the column out if {name} is a result of the arm"
+        )
+        reason = f"{name} is the cause, which is {every} on average"
+        limits = Limits(i.low, i.high)
+        found += [dependence.Grouping(name, words, limits, True, "", decides=False, reason=reason)]
+    return found
+
+
+def _held_fixed(
+    question: _Question,
+    compared: pd.DataFrame,
+    name: str,
+    roles: _Roles,
+    claim: Claim,
+    independent: bool,
+    level: float,
+) -> Interval | None:
+    """The number and its interval with a column held fixed; None where its values have too few
+    units in common."""
+    asked = replace(question, rows=compared, fixed=(*question.fixed, name), strata=())
+    asked = replace(asked, known=question.compared)
+    try:
+        asked, _ = _stratified(asked, independent)
+        held = _statement(asked, roles, None, independent)
+        held = replace(claim, value=held.value, statistic=held.statistic, bounds=None)
+        i = judging.standing(held, _measured(asked, _Roles())[0], level)[0]
+    except ClaimError:
+        return None
+    return i if asked.strata and Limits(i.low, i.high).known else None
 
 
 def _decide(
