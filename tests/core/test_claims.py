@@ -11,13 +11,15 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.core.claim_intervals import by_groups
 from assay.core.claims import Claim, Exact, Finding, Gate, Published, claims_key, converged, rival
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
 from assay.core.judging import by_level, judge
 from assay.core.measures import by
+from assay.core.reading import Table
 from assay.core.reasons import NO_LEAD
-from assay.core.stats import difference, lead_at_own, ratio, sides
+from assay.core.stats import difference, lead_at_own, mean, ratio, sides
 from assay.report import tables
 
 SEEDS = np.arange(1000, 1008)
@@ -1013,3 +1015,12 @@ def test_an_estimate_between_natural_bounds_has_the_interval_of_a_claim_about_it
         assert "exact" in got.method
     other = estimate(replace(number, bounds=None, natural=(0, 1)), {"main": x})
     assert other.low == other.high == 0 and "exact" not in other.method
+
+
+def test_an_interval_of_groups_names_each_of_its_factors():
+    """Thirteen seeds by sixteen prompts of eight things."""
+    x = np.random.default_rng(0).normal(size=(13, 16))
+    levels = {"seed": np.arange(13), "prompt": np.array([f"p{k}" for k in range(16)])}
+    groups = {"prompt": {"thing": {f"p{k}": f"t{k // 2}" for k in range(16)}}}
+    found = by_groups(groups, ("seed", "prompt"), mean, Table({"x": x}, levels), 0.95)
+    assert [(names, i.n) for names, i in found] == [(("seed", "thing"), (13, 8))]

@@ -1391,6 +1391,45 @@ def test_the_best_of_several_arms_is_said_to_be_so_however_it_is_judged(threshol
     assert high - low == pytest.approx(times * (alone.high - alone.low), rel=0.01)
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_best_of_several_levels_holds_only_if_it_was_not_chosen_for_that(paired):
+    """Twelve layers, some of which are better by more than the threshold, and one the best."""
+    layers, items = range(12), range(24)
+    draw = np.random.default_rng(2).normal(0, 0.1, (2, 12, 24))
+    draw -= draw.mean(2, keepdims=True)
+    draw[0] += np.array([0.03, 0.12, *np.linspace(0.04, 0.1, 10)])[:, None]
+    rows = pd.DataFrame(
+        {"arm": arm, "layer": k, "item": i if paired else f"{arm}{i}", "acc": draw[a, k, i]}
+        for a, arm in enumerate(("probe", "bag"))
+        for k in layers
+        for i in items
+    )
+    best = int((draw[0] - draw[1]).mean(1).argmax())
+
+    def judged(k, rows=rows):
+        claim = f"probe.acc[layer={k}] - bag.acc[layer={k}] > 0.05"
+        return assay.judge(rows, claim=claim, unit="item", about="probe")
+
+    alone, chosen = judged(best, rows[rows["layer"] == best]), judged(best)
+    assert (alone.outcome, alone.unless) == ("holds", "")
+    assert chosen.outcome == "holds" and (alone.low, alone.high) == (chosen.low, chosen.high)
+    (note,) = [n for n in chosen.notes if f"layer {best} is the best of" in n]
+    count = int(note.split(" levels")[0].split()[-1])
+    assert chosen.unless == f"layer {best} was chosen as the best of {count}"
+    low = float(re.search(r"\[(\S+),", note)[1])
+    degrees = 23 if paired else 46
+    one, every = scipy.stats.t.ppf([1 - 0.025, 1 - 0.025 / count], degrees)
+    expected = alone.estimate - every / one * (alone.estimate - alone.low)
+    assert low == pytest.approx(expected, abs=0.006)
+    assert low < 0.05 < alone.low
+    # a layer that is not the best, or is so beyond luck
+    assert not any(judged(k).unless for k in layers if k != best)
+    clear = rows.assign(
+        acc=rows["acc"] + 0.3 * ((rows["layer"] == best) & (rows["arm"] == "probe"))
+    )
+    assert judged(best, clear).outcome == "holds" and not judged(best, clear).unless
+
+
 def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():
     mine = np.arange(12) % 2 + 1.0
     table, asked = arms_of(mine=mine, foil=-mine), {"unit": "seed", "control": "foil"}

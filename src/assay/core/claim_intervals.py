@@ -117,8 +117,8 @@ def grouped(
 def by_groups(
     groups: Groups, units: Sequence[str], statistic: Statistic, data: Table, level: float
 ) -> Iterator[tuple[tuple[str, ...], Interval]]:
-    """Give the names of each grouping of units, and of every two that are crossed, with the
-    interval that has these groups as units, where there is one."""
+    """Give, for each grouping of units, and for every two that are crossed, the interval that has
+    these groups as units, where there is one, with the names of its factors in order."""
     for unit, groupings in groups.items():
         axis = units.index(unit)
         levels = [str(level) for level in data.levels[unit]]
@@ -138,7 +138,7 @@ def by_groups(
             factors = len(units) - 1 + len(crossed)
             of_groups = interval_of(terms, statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
-                yield names, of_groups
+                yield (*units[:axis], *names, *units[axis + 1 :]), of_groups
 
 
 def groups_in_words(groups: Groups) -> str:

@@ -561,7 +561,7 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     groupings += _missing(question, claim, arms, level)
-    groupings += _selected(question, roles, judgement, arms, level)
+    groupings += _selected(question, roles, judgement, arms, level, independent)
     if judgement.outcome in ("holds", "fails"):
         mixes = _mixes(question, roles, claim, independent, level)
         groupings = mixes + _amounts(question, roles, claim, independent, level) + groupings
@@ -829,14 +829,16 @@ def _missing(
 
 
 def _selected(
-    question: _Question, roles: _Roles, judgement: Judged, arms: Arms, level: float
+    question: _Question,
+    roles: _Roles,
+    judgement: Judged,
+    arms: Arms,
+    level: float,
+    independent: bool,
 ) -> list[dependence.Grouping]:
-    """An arm that is the best of several that are named nowhere and not clearly worse, any of which
-    might have been claimed: its interval if it was chosen for that, so that one of them all misses
-    the truth no more often than one alone.
-
-    Formula: limits t(1 − α/2k) / t(1 − α/2) times as far from the estimate, of k arms
-    Source: Dunn, Multiple Comparisons Among Means, 1961 (Bonferroni)"""
+    """An arm, or a level that the claim chooses, that is the best of several that are named nowhere
+    and not clearly worse, any of which might have been claimed: its interval if it was chosen for
+    that. A level may as well be what the question is about, so it leaves no claim undecided."""
     claim, main = judgement.claim, question.main
     others = [a for a in judgement.asked if a not in (*question.compared, *roles.named)]
     upwards = math.isfinite(claim.low)
@@ -850,30 +852,79 @@ def _selected(
         estimates = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
         return {f"{x:.12g}" for x in estimates}
 
-    def wide(count: int) -> Limits:
-        share = (1 - level) / 2 / np.array([1, count])
-        one, all_of_them = scipy.special.stdtrit(min(i.n) - 1, 1 - share)
-        times = float(all_of_them / one)
-        return Limits(*(i.estimate + times * (x - i.estimate) for x in (i.low, i.high)))
-
     # copies of the arm, or of one that is named, are no candidates
     named = reached([main, *(a for a in roles.named if a in arms)])
-    rivals = [float(x) for x in reached(others) - named]
-    near = [x for x in rivals if wide(1 + len(rivals)).low < x < wide(1 + len(rivals)).high]
-    best = all(x < i.estimate if upwards else x > i.estimate for x in near)
-    if not best or len(near) + 1 < FEWEST_CANDIDATES:
-        return []
-    return [
-        dependence.Grouping(
-            SELECTION,
-            f"{main} is the best of {len(near) + 1} arms of this table that are not clearly worse, "
-            "and may be so by luck",
-            wide(len(near) + 1),
-            False,
+    found = list[dependence.Grouping]()
+    by_luck = "that are not clearly worse, and may be so by luck"
+    if count := _best_of(i, [float(x) for x in reached(others) - named], level, upwards):
+        of_arms = f"{main} is the best of {count} arms of this table {by_luck}"
+        advice = (
             f"judge this arm alone on new {' and '.join(plural(u, 2) for u in question.axes)}, or "
-            "name the arms that were no candidates: also=NAME, or control=NAME",
+            "name the arms that were no candidates: also=NAME, or control=NAME"
         )
-    ]
+        found.append(
+            dependence.Grouping(SELECTION, of_arms, _if_chosen(i, count, level), False, advice)
+        )
+    for dim, chosen in {x for c in question.parsed.columns for x in c.levels}:
+        estimates = _at_other_levels(question, roles, claim, independent, level, dim, chosen)
+        if not (count := _best_of(i, estimates, level, upwards)):
+            continue
+        limits = _if_chosen(i, count, level)
+        shown = " ".join(digits.estimate(i.estimate, limits.low, limits.high))
+        reason = f"{dim} {chosen} was chosen as the best of {count}"
+        words = (
+            f"{dim} {chosen} is the best of {count} levels of {dim} {by_luck}: if it was chosen "
+            f"for that, the number is {shown}; judge it alone on new "
+            f"{' and '.join(plural(u, 2) for u in question.axes)}"
+        )
+        found.append(
+            dependence.Grouping(dim, words, limits, True, "", decides=False, reason=reason)
+        )
+    return found
+
+
+def _at_other_levels(
+    question: _Question,
+    roles: _Roles,
+    claim: Claim,
+    independent: bool,
+    level: float,
+    dim: str,
+    chosen: object,
+) -> list[float]:
+    """The number of a claim at each other level of a column in place of the chosen one."""
+    found = list[float]()
+    rows = question.of(question.compared)
+    for other in (x for x in rows[dim].dropna().unique() if str(x) != str(chosen)):
+        place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
+        with contextlib.suppress(ClaimError):
+            parsed = parse(re.sub(place, f"{dim}={other}", question.parsed.text))
+            asked = replace(question, parsed=parsed)
+            there = _statement(asked, roles, None, independent)
+            there = replace(claim, value=there.value, statistic=there.statistic, bounds=None)
+            found.append(judging.standing(there, _measured(asked, _Roles())[0], level)[0].estimate)
+    return found
+
+
+def _best_of(i: Interval, rivals: Sequence[float], level: float, upwards: bool) -> int:
+    """Count the candidates that are not clearly worse, if the one whose interval this is is the
+    best of at least three; else 0."""
+    limits = _if_chosen(i, 1 + len(rivals), level)
+    near = [x for x in rivals if limits.low < x < limits.high]
+    best = all(x < i.estimate if upwards else x > i.estimate for x in near)
+    return len(near) + 1 if best and len(near) + 1 >= FEWEST_CANDIDATES else 0
+
+
+def _if_chosen(i: Interval, count: int, level: float) -> Limits:
+    """The interval of the best of so many candidates, so that one of them all misses the truth no
+    more often than one alone.
+
+    Formula: limits t(1 − α/2k) / t(1 − α/2) times as far from the estimate, of k candidates
+    Source: Dunn, Multiple Comparisons Among Means, 1961 (Bonferroni)"""
+    share = (1 - level) / 2 / np.array([1, count])
+    one, all_of_them = scipy.special.stdtrit(min(i.n) - 1, 1 - share)
+    times = float(all_of_them / one)
+    return Limits(*(i.estimate + times * (x - i.estimate) for x in (i.low, i.high)))
 
 
 def _groupings(

@@ -38,7 +38,7 @@ KINDS = (
 DOUBTS = re.compile(
     r"the claim is (?:not )?true where|alone (?:may give|determines)|is in the prompt;"
     r"|disturbs them whatever|describes neither|no(?:ne| lead) to lose|separates? the labels"
-    r"|would be unspecific|it may fail because"
+    r"|would be unspecific|it may fail because|no control separates"
 )
 """What a note has that doubts a number, however its claim came out."""
 DOUBT = "※"
