@@ -975,6 +975,9 @@ def test_a_patch_that_says_the_answer_is_noted():
     notes = check(copied, vector=None, source=saying).notes
     assert any("contains the prompt's own right" in n for n in notes)
     assert not any("own right" in n for n in check(copied, vector=None, source=saying[::-1]).notes)
+    others = [f"We see {row['right']} there" for row in ROWS]
+    notes = check(copied, vector=None, source=saying, others=others).notes
+    assert not any("own right" in n for n in notes)
 
 
 class Leak:

@@ -481,12 +481,15 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
             f"there are {kinds} different sources, so an unrelated one may be what the prompt has "
             "itself, which shows nothing; give others="
         )
+    other_texts = " ".join(map(str, options.others or ()))
     for name, values in prompts.columns.items() if all(isinstance(x, str) for x in own) else ():
-        given = [str(v).strip() and str(v).strip() in x for x, v in zip(own, values, strict=True)]
-        if name != value and np.mean([bool(x) for x in given]) >= SAID and len({*values}) > 1:
+        words = [str(v).strip() for v in values]
+        given = np.mean([bool(w) and w in x for x, w in zip(own, words, strict=True)])
+        in_others = np.mean([bool(w) and w in other_texts for w in words])
+        if name != value and len({*values}) > 1 and given >= SAID > in_others:
             credited.notes.append(
                 f"the text that is patched in contains the prompt's own {name}: a patch of "
-                "this token alone has the effect, too; give others= that contain it as well"
+                "this token alone may do the same; give others= that contain it as well"
             )
 
     def unrelated(seed: int) -> ByRow:
