@@ -11,6 +11,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 import sample
 from markupsafe import escape
@@ -564,6 +565,30 @@ def test_why_a_probe_is_undecided_is_the_same_in_a_terminal_on_its_page_and_in_t
     assert f"undecided ({p.reason})" in (tmp_path / "p-check.html").read_text()
     (row,) = rows_of_checks(tmp_path)
     assert f"undecided: {p.reason} " in row
+
+
+def test_what_else_may_be_the_cause_is_marked_in_the_index_and_on_the_page(tmp_path):
+    """An arm that was measured on another day, and an arm that has longer texts."""
+    draw = np.random.default_rng(0)
+    rows = [
+        {"arm": arm, "text": f"{arm}{i}", "length": length, "x": 0.1 * length + draw.normal(0, 0.5)}
+        for arm, mean in (("new", 30), ("old", 20))
+        for i, length in enumerate(draw.normal(mean, 5, 60).round(1))
+    ]
+    longer = pd.DataFrame(rows)
+    later = longer.drop(columns="length").assign(day=longer["arm"].map({"new": 2, "old": 1}))
+    asked = ["--claim", "new.x - old.x > 0.5", "--unit", "text", "--no-ledger"]
+    for name, table in {"longer": longer, "later": later}.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+        saved = str(tmp_path / f"{name}.assay")
+        assert main(["judge", str(tmp_path / f"{name}.csv"), *asked, "--save", saved]) == 0
+        assert main(["report", saved, "--out", str(tmp_path)]) == 0
+    index = (tmp_path / "index.html").read_text()
+    assert index.count("※</sup>") == 2
+    assert '<sup title="holds, unless length is the cause' in index.lower()
+    page = (tmp_path / "later-check.html").read_text()
+    assert "holds ※" in re.sub("<[^>]+>", "", page)
+    assert "holds, unless length is the cause" in (tmp_path / "longer-check.html").read_text()
 
 
 def test_what_is_checked_has_its_name_on_its_page(tmp_path):

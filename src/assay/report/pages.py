@@ -422,7 +422,8 @@ class ListedCheck(NamedTuple):
         notes = [x for x in j.notes if not noted.doubts_number(x, j.outcome)]
         why, doubts = filter(None, (reason, *notes)), [x for x in j.notes if x not in notes]
         row, again = tables.row(j), tables.again(j.outcome, j.notes)
-        return replace(row, why="; ".join(why), remarks=(), again=again, doubt="".join(doubts[:1]))
+        doubt = "".join(doubts[:1]) or row.headline * bool(j.unless)
+        return replace(row, why="; ".join(why), remarks=(), again=again, doubt=doubt)
 
 
 def listed_check(path: Path, since: str = "") -> ListedCheck:
