@@ -1424,6 +1424,8 @@ def test_the_best_of_several_levels_holds_only_if_it_was_not_chosen_for_that(pai
     assert low < 0.05 < alone.low
     # a layer that is not the best, or is so beyond luck
     assert not judged(2).unless
+    named = rows.assign(layer=rows["layer"].map(lambda k: 1 if k == 1 else rf"\l{k}"))
+    assert judged(best, named).outcome == "holds"  # whatever the other levels are called
     clear = rows.assign(
         acc=rows["acc"] + 0.3 * ((rows["layer"] == best) & (rows["arm"] == "probe"))
     )

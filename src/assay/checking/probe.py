@@ -678,7 +678,7 @@ def _alone(
     for control in controls:
         if verdict is None or verdict.controls[control.name].outcome != "fails":
             least = (0.5 + known[control.name]) / 2
-            if found := text_counts.alone(control, texts or (), y, least):
+            if found := text_counts.find_telling(control, texts or (), y, least):
                 said[control.name] = f"{found[0]} alone: AUROC {found[1]:.3f}"
     return said
 

@@ -82,7 +82,7 @@ def lengths(texts: Sequence[str]) -> Float[np.ndarray, "row 4"]:
     return np.concatenate([counts, np.log1p(counts)], 1)
 
 
-def alone(
+def find_telling(
     control: Control, texts: Sequence[str], y: Bool[np.ndarray, " row"], least: float
 ) -> tuple[str, float] | None:
     """Name the one thing among those that a control reads that tells the labels best, and give its

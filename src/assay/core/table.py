@@ -865,7 +865,7 @@ def _selected(
         found.append(
             dependence.Grouping(SELECTION, of_arms, _if_chosen(i, count, level), False, advice)
         )
-    for dim, chosen in {x for c in question.parsed.columns for x in c.levels}:
+    for dim, chosen in dict.fromkeys(x for c in question.parsed.columns for x in c.levels):
         estimates = _at_other_levels(question, roles, claim, independent, level, dim, chosen)
         if not (count := _best_of(i, estimates, level, upwards)):
             continue
@@ -897,12 +897,13 @@ def _at_other_levels(
     rows = question.of(question.compared)
     for other in (x for x in rows[dim].dropna().unique() if str(x) != str(chosen)):
         place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
+        there = f"{dim}={other}".replace("\\", r"\\")  # which sub() would read as an escape
         with contextlib.suppress(ClaimError):
-            parsed = parse(re.sub(place, f"{dim}={other}", question.parsed.text))
+            parsed = parse(re.sub(place, there, question.parsed.text))
             asked = replace(question, parsed=parsed)
-            there = _statement(asked, roles, None, independent)
-            there = replace(claim, value=there.value, statistic=there.statistic, bounds=None)
-            found.append(judging.standing(there, _measured(asked, _Roles())[0], level)[0].estimate)
+            about = _statement(asked, roles, None, independent)
+            about = replace(claim, value=about.value, statistic=about.statistic, bounds=None)
+            found.append(judging.standing(about, _measured(asked, _Roles())[0], level)[0].estimate)
     return found
 
 

@@ -22,7 +22,7 @@ from assay.ask.measure.tasks import Task, WithoutReads, stated
 from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.tables import Intervention, Model, Position, Probe
 from assay.controls.table import BAG, EMBEDDING
-from assay.controls.texts import alone
+from assay.controls.texts import find_telling
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD
@@ -496,7 +496,7 @@ def _giving_word(rows: Sequence[PromptRow], label: str, places: Collection[Posit
     if len(names := np.unique(labels)) != 2:
         return ""
     seen = ([_seen_text(row, place) for row in rows] for place in places)
-    found = (alone(BAG, texts, labels == names[1], TELLING) for texts in seen)
+    found = (find_telling(BAG, texts, labels == names[1], TELLING) for texts in seen)
     word = next(filter(None, found), None)
     return (
         f"{word[0]} alone predicts {label} with an AUROC of {word[1]:.2f}: a probe can read it "
