@@ -24,7 +24,6 @@ from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
 from assay.core.reasons import OUT_OF_REACH, STRADDLES
 from assay.core.results import Judged
-from assay.core.table import within
 from assay.report import tables
 
 LEVELS = {"gated": 0.20, "relu": 0.25, "shuffled": 0.40, "no-aux": 0.26}
@@ -1092,30 +1091,13 @@ def test_a_verdict_as_a_table_has_a_row_for_each_arm_that_was_asked():
     assert {*table.index} == {arm for _, arm, _ in verdict.arms()} | {"gated"}
 
 
-def test_a_unit_that_makes_an_interval_lopsided_is_named_with_what_it_is_without_it():
-    values = [0.001, -0.002, 0.003, 0.0, 0.002, -0.001, 0.001, -0.003, 0.002, 0.13]
-    control = [x + 0.5 for x in values]
-
-    def judged(count):
-        rows = arms_of(a=values[:count], b=control[:count])
-        return assay.judge(rows, claim="a.x < 0.2", unit="seed", control="b")
-
-    with_it, without = judged(10), judged(9)
-    assert with_it.high - with_it.t_high > 0.5 * (with_it.t_high - with_it.t_low)
-    said = f"without it, it is [{without.low:.3g}, {without.high:.3g}]"
-    assert f"seed 9 makes the interval lopsided: {said}" in with_it.warning
-    assert "lopsided" not in without.warning
-    (inside,) = re.findall(r"without it, it is \[.*\]", within(with_it, (0.0, 0.001)).warning)
-    assert inside == f"without it, it is [0, {min(without.high, 0.001):.3g}]"
-
-
 @pytest.mark.parametrize("count", [8, 12, 24])
 def test_what_differs_by_rounding_alone_has_no_note_on_its_interval(count):
     """The first unit is 40 units in the last place larger than the others."""
     x = np.full(count, 0.884)
     x[0] += 40 * np.spacing(0.884)
     judged = assay.judge(arms_of(a=x, b=-x), claim="a.x > 0.5", unit="seed", control="b")
-    assert "lopsided" not in judged.warning and "beyond" not in judged.warning
+    assert "beyond" not in judged.warning
 
 
 def test_an_end_beyond_every_unit_that_only_the_correction_for_skew_has_is_explained():
@@ -1145,9 +1127,8 @@ def _six_by_six(right, wrong):
 @pytest.mark.parametrize(("right", "wrong"), [(1, 0), (True, False)])
 def test_a_difference_of_columns_of_0_and_1_stays_between_minus_1_and_1(right, wrong):
     rows = _six_by_six(right, wrong)
-    judged = assay.judge(
-        rows, claim="mine.acc - old.acc > 0.1", unit=["seed", "prompt"], control="again"
-    )
+    asked = {"claim": "mine.acc - old.acc > 0.1", "unit": ["seed", "prompt"], "control": "again"}
+    judged = assay.judge(rows, **asked, about="mine")
     assert judged.estimate == pytest.approx(5 / 6) and judged.high == 1.0
     assert not any("bounds=" in note for note in judged.notes)
 
@@ -1155,6 +1136,7 @@ def test_a_difference_of_columns_of_0_and_1_stays_between_minus_1_and_1(right, w
 def test_an_interval_beyond_what_shares_allow_says_how_bounds_are_given():
     rows = _six_by_six(0.99, 0.01)
     asked = {"claim": "mine.acc - old.acc > 0.1", "unit": ["seed", "prompt"], "control": "again"}
+    asked |= {"about": "mine"}
     free = assay.judge(rows, **asked)
     assert free.high > 1 and any("add bounds=(-1, 1)" in note for note in free.notes)
     bounded = assay.judge(rows, **asked, bounds=(-1, 1))

@@ -108,28 +108,10 @@ def decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
     return f"without {unit} {name} it would {came.removesuffix('s')}"
 
 
-LOPSIDED = 0.5
-"""An interval is lopsided if the correction for skew lengthens it by this share of Student's."""
+STRETCHED = 0.5
+"""From this share of Student's interval on, it counts how much longer the correction makes it."""
 ROUNDING = 1e-9
 """The share of its ends up to which the length of an interval is rounding noise."""
-
-
-def lopsided(claim: Claim, data: Table, i: Interval, level: float) -> str:
-    """Which unit alone makes an interval lopsided, with what it is without that one, in words; ""
-    where none does, or where it is not."""
-    unit = claim.units[0]
-    alone = len(claim.units) == 1 and not isinstance(claim.statistic, OfMeans) and not i.bounds
-    numbers = np.isfinite(i.points).any()  # none where arms have units of their own
-    if not alone or not numbers or min(i.n) <= FEWEST or not _excess(i) >= LOPSIDED:
-        return ""
-    far = int(np.nanargmax(np.abs(i.points - np.nanmedian(i.points))))
-    without_far = Table({t: np.delete(x, far, 0) for t, x in data.terms.items()}, data.levels)
-    without = interval_of_table(claim, without_far, level, draws=1)
-    if not _excess(without) < LOPSIDED / 2:
-        return ""
-    low, high = unscaled(claim.scale, (without.low, without.high))
-    name = data.levels[unit][far]
-    return f"{unit} {name} makes the interval lopsided: without it, it is [{low:.3g}, {high:.3g}]"
 
 
 def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
@@ -149,7 +131,7 @@ def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
             continue
         names, of = every[int(np.argmax(ends))]
         student = i.estimate + getattr(of, f"t_{side}") - of.estimate
-        if sign * student <= most and _excess(of) >= LOPSIDED:
+        if sign * student <= most and _excess(of) >= STRETCHED:
             counts = [counted(n, name) for n, name in zip(of.n, names, strict=False)]
             end, by_student = told_apart(*unscaled(claim.scale, (getattr(i, side), student)))
             return (
