@@ -21,14 +21,17 @@ from assay.ask.levels import called, located
 from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
+from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
 from assay.ask.measure.tokenized import prompt
+from assay.ask.missing import CHEAP, FRESH
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Intervention, Read
 from assay.controls import picks
+from assay.core import power
 from assay.core.bands import AT
 from assay.core.claims import Claim
 from assay.core.columns import Column
@@ -138,10 +141,29 @@ def _of_claim(
     yield from _of_no_change(questions, asking, judged)
     yield from _rival_slot(questions, judged)
     yield from _passed_on(questions, asking, judged)
+    yield from _more_seeds(questions, part, judged)
     if judged.outcome == "holds" and judged.controls and all(map(judged.no_test, judged.controls)):
         yield (
             "none of its controls is a test, so nothing excludes another explanation; name another "
             "control, one that could satisfy the claim as well"
+        )
+
+
+def _more_seeds(questions: ModelStudy, part: Part | None, judged: Judged) -> Iterator[str]:
+    """Say with how many seeds a probe or a control that is always right decides an open claim,
+    since they read the same activations as the others."""
+    seeds, fewest = judged.n.get("seed", 0), power.fewest_to_hold(judged.claim)
+    if (
+        judged.outcome == "undecided"
+        and part is not None
+        and isinstance(part.task, ProbeTask)
+        and questions.frozen is None
+        and fewest is not None
+        and 0 < seeds < fewest <= len(part.task.levels)
+    ):
+        yield (
+            f"a probe or a control that is always right decides it with {fewest} seeds, not with "
+            f'{seeds}: seeds = "{FRESH}:{FRESH + fewest}"{CHEAP}'
         )
 
 
