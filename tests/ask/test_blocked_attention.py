@@ -165,6 +165,7 @@ def test_the_control_of_another_layer_blocks_where_more_attention_is_paid(subjec
         ({"block": Block(from_="{who}", to="{what}")}, "no token of {what} comes before {who}"),
         ({"block": Block(from_=0, to=0)}, "would see nothing at all"),
         ({"block": Block(to=0, layers=(7,))}, "has blocks 0 to 2, got 7"),
+        ({"block": Block(to=0, layers=("0:6",))}, "got '0:6'; for a range, write layers = \"0:6\""),
         ({"block": Block(to=0, heads=("1.9",))}, "has heads 0 to 3, got 1.9"),
         ({"block": Block(to=0, layers=(1,), heads=("1.0",))}, "layers or heads"),
         ({"block": Block(to=0), "position": 2}, "in from and to"),

@@ -12,6 +12,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 import tiny_models
+from assay.ask import missing
 from assay.ask.checks import uneven_in_words
 from assay.ask.measure import probe_fits, probe_tasks, probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -553,6 +554,23 @@ def test_a_label_that_tokens_carry_is_unspecific(tiny, lab):
     verdict = lab.run(whole).judged[0].verdict
     assert verdict.outcome == "unspecific"
     assert "truth/bag" in verdict.reason
+
+
+def test_an_undecided_probe_names_the_seeds_that_decide_it(tiny, lab):
+    """Of n that are all right, the lower limit of 95% is 0.025^(1/n): 0.63 of 8, 0.805 of 17."""
+    assert 0.025 ** (1 / 16) < 0.8 < 0.025 ** (1 / 17)
+    table_rows = rows(76, label=["yes", "no"] * 38, pair=[i // 2 for i in range(76)])
+    for row in table_rows:
+        row["text"] += " zzzz" if row["label"] == "yes" else " qqqq"
+    text = STUDY.replace("[[probe]]", 'split = "pair"\n[[probe]]')
+    more = 'seeds = "1000000:1000017", which cost a probe next to nothing more'
+    result = lab.run(found(tiny, table_rows, text))
+    assert result.judged[0].outcome == "undecided"
+    assert any(more in note for note in result.notes)
+    enough = found(tiny, table_rows, text.replace("0:8", "1000000:1000017"))
+    assert lab.run(enough).judged[0].outcome == "unspecific"
+    gaps = missing.of_claims(found(tiny, table_rows, text))
+    assert any(more in gap.text for gap in gaps)
 
 
 def test_what_only_the_order_of_tokens_says_is_read_beyond_them(tiny, lab):

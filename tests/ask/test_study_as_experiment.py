@@ -162,7 +162,7 @@ def test_what_is_not_said_is_listed_with_defaults_and_their_cost(own, capsys):
 def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
     assert main(["new", "my-question", "--study"]) == 0
     capsys.readouterr()
-    assert main(["plan", "my_question.toml", "--json"]) == 0
+    assert main(["plan", "my-question.toml", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
     assert {r["arm"] for r in planned["runs"]} == {"main", "drawn", "linear"}
     assert planned["cpu_seconds"] > 0  # told by the record of superposition

@@ -235,6 +235,8 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
     assert "changed/heads" not in judged.controls
     assert ("changed/heads" in notes and "is left out" in notes) == (chosen != "controls = []")
     assert ("controls = [] under changed" in notes) == (chosen == "controls = []")
+    lacking = 'controls = ["heads"] under changed leaves out damage'
+    assert (lacking in notes) == (chosen == 'controls = ["heads"]')
     # nor `damage`, since these models can only guess on unrelated text
     assert set(judged.controls) == ({"main"} if chosen == "controls = []" else set())
     if chosen != "controls = []":

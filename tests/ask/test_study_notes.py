@@ -911,6 +911,25 @@ def test_what_is_hidden_from_the_last_token_alone_may_be_passed_on(
     assert ("※ it may" in str(result)) == told.startswith("it may")
 
 
+@pytest.mark.parametrize(("position", "is_idle"), [(1, True), (3, False)])
+def test_a_patch_up_to_which_both_texts_are_the_same_changes_nothing(
+    position,
+    is_idle,
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """A model reads from left to right, and the country is the fourth word."""
+    change = f'patch = "corrupted"\nsite = "blocks.1.hook_resid_pre"\nposition = {position}'
+    path = study(folder, f"idle {position}", capitals(change), "main.right - changed.right > 2")
+    words = "the two texts are the same up to token 1 in 24 of 24 prompts, such as capitals.csv"
+    planned_words = [r for r in catalogue.find(str(path)).remarks if "the two texts are" in r]
+    assert [r.startswith(f"changed: {words}") for r in planned_words] == [True] * is_idle
+    result = run(path, tmp_path)
+    notes = [n for n in result.notes if "the two texts are" in n]
+    assert [n.startswith(f"it may fail because {words}") for n in notes] == [True] * is_idle
+    assert any("changes nothing in this read" in n for n in result.notes) == is_idle
+
+
 NAMES = {"one": ("anna", "ben"), "both": ("anna", "ben carla"), "two": ("anna carla", "ben carla")}
 """Names of one word and of two, of which a word is a token."""
 AT_NAME = """

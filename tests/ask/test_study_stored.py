@@ -97,3 +97,33 @@ def test_a_run_that_is_not_as_it_was_stored_is_not_taken(copy, capsys):
     assert command("run", copy, "again") == 0
     taken = f"runs taken from carries, which measured the same: {runs - 1}"
     assert taken in capsys.readouterr().err
+
+
+def test_that_each_prompt_is_a_unit_is_judged_and_measures_nothing_again(copy, capsys):
+    before = {run: run.stat().st_mtime_ns for run in (copy / "s/runs/carries").iterdir()}
+    (copy / "carries.toml").write_text(ASKED.replace('unit = "prompt"\n', ""))
+    assert command("run", copy) == 0
+    assert "all 8 runs were stored" in capsys.readouterr().out
+    assert {run: run.stat().st_mtime_ns for run in before} == before
+    (copy / "again.toml").write_text(ASKED.replace('unit = "prompt"\n', ""))
+    assert command("run", copy, "again") == 0
+    assert "runs taken from carries, which measured the same: 8" in capsys.readouterr().err
+    (copy / "carries.toml").write_text(ASKED.replace('unit = "prompt"', 'unit = "country"'))
+    assert command("show", copy) == 2
+    assert "another row, column, text, unit or split" in capsys.readouterr().err
+
+
+def test_that_each_prompt_is_a_unit_is_not_as_it_was_frozen(copy, capsys):
+    shutil.rmtree(copy / "s")
+    unsaid = ASKED.replace('"0:2"', '"1000000:1000002"').replace('unit = "prompt"\n', "")
+    (copy / "carries.toml").write_text(unsaid)
+    assert command("preregister", copy) == command("run", copy) == 0
+    assert "not as frozen" not in capsys.readouterr().out
+    (copy / "carries.toml").write_text(
+        unsaid.replace("[[prompts]]", '[[prompts]]\nunit = "prompt"')
+    )
+    for verb in ("show", "run"):
+        assert command(verb, copy) == 0
+        out = capsys.readouterr().out
+        assert "not as frozen: prompts" in out and "divided into units otherwise" in out
+    assert "all 8 runs were stored" in out

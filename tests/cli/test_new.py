@@ -62,6 +62,26 @@ def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path, assay):
     assert (verdict["outcome"], verdict["dropped"]) == ("undecided", 8)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["my-Question", "--ask"], "my-Question.toml is written. Next"),
+        (
+            ["my claim", "--ask"],
+            "my_claim.toml is written in place of my claim, since a name has no sp",
+        ),
+        (["my-claim"], "my_claim.py is written in place of my-claim, which Python cannot import"),
+        (["claim_2.py"], "claim_2.py is written. Next"),
+    ],
+)
+def test_the_file_has_the_name_as_it_was_typed_or_it_is_said_why_not(
+    words, said, tmp_path, commands
+):
+    assert said in " ".join(commands.run(["new", *words], tmp_path, os.environ).out.split())
+    path = tmp_path / said.partition(" ")[0]
+    assert f"assay run {path.name}`" in path.read_text()
+
+
 def test_the_name_becomes_file_and_class(tmp_path):
     path = write_experiment("Which way Up", tmp_path).path
     assert path.name == "which_way_up.py"

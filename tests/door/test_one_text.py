@@ -73,7 +73,7 @@ def test_with_and_without_a_bos_the_text_behind_it_is_the_same(model, texts, tmp
     np.testing.assert_array_equal(with_bos[:, 1:], without)
     assert both["with"]["opening"].startswith("with ")
     assert both["without"]["opening"] == "without a BOS"
-    data = {"model": "m", "text": "t", "setting": {"skip_first": 1, "outlier": 0}}
+    data = {"model": "m", "text": "t", "setting": {"skip_first": 1, "outlier": 0, "tokens": 9}}
     told = " ".join(setting(data | {"dictionaries": list(both.values())}))
     assert "All windows have the same text" in told
     assert "All windows" not in " ".join(setting(data | {"dictionaries": [both["with"]]}))

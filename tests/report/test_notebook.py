@@ -100,7 +100,7 @@ def evaluation():
     dead = {"dead": {**measure, "estimate": 0.0}}
     entry |= {"histogram": histogram, "measures": entry["measures"] | dead}
     entries = [{**entry, "name": name} for name in ("mine", "<b>yours</b>")]
-    said = {"model": "m", "text": "docs", "setting": {"skip_first": 1, "outlier": 0}}
+    said = {"model": "m", "text": "docs", "setting": {"skip_first": 1, "outlier": 0, "tokens": 100}}
     return Evaluation({**said, "dictionaries": entries})
 
 
@@ -184,7 +184,12 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert "b" not in said.tags
     assert "0.25 [0.20, 0.30]" in said.text
     assert "mine, <b>yours</b>: the clean loss is that of a guess" in said.text
-    assert "90 of 96 tokens from 9 documents of the text docs, in windows of 8 tokens" in said.text
+    cut = (
+        "90 of 96 tokens (--tokens reads at most 100) from 9 documents of the text docs, in windows"
+    )
+    assert f"{cut} of 8 tokens" in said.text
+    whole = evaluation().data | {"setting": {"skip_first": 1, "outlier": 0, "tokens": 200}}
+    assert "90 of 96 tokens from 9 documents" in evaluations.setting(whole)[0]
     few = {"low": None, "high": None, "why": "too few documents: 5, an interval needs 6"}
     entry = evaluation().dictionaries[0]
     entry = entry | {"measures": {name: m | few for name, m in entry["measures"].items()}}
@@ -355,23 +360,33 @@ def test_rows_of_an_ablation_of_part_of_the_text_say_on_how_much_of_it():
 
 
 def test_percentages_have_the_digits_that_tell_them_apart():
+    def percent(*numbers, **within):
+        shares = {str(i): {"estimate": x, **within} for i, x in enumerate(numbers)}
+        return [*evaluations.amounts(shares).values()]
+
     def read(*numbers):
-        others = [numbers[:i] + numbers[i + 1 :] for i in range(len(numbers))]
-        texts = map(evaluations.percent, numbers, *zip(*others, strict=True))
-        return [float(x.replace("\u2212", "-").rstrip("%")) / 100 for x in texts]
+        return [float(x.replace("\u2212", "-").rstrip("%")) / 100 for x in percent(*numbers)]
 
     for numbers in ((0.00077, 0.0003, 0.0011), (0.382, 0.371, 0.39)):
         shown = read(*numbers)
         assert len({*shown}) == 3
         assert shown == pytest.approx(numbers, abs=5e-4)
-    assert evaluations.percent(0.9997935) == "99.98%"  # and not all of it
-    assert evaluations.percent(1.0) == "100.0%"
-    assert evaluations.percent(0.0) == "0.0%"
+    assert percent(0.9997935) == ["99.98%"]  # and not all of it
+    assert percent(0.9997935, low=0.93, high=1.0) == ["99.98%"]
+    assert percent(1.0) == ["100.0%"]
+    assert percent(0.0) == ["0.0%"]
     known = {"low": 0.9998, "high": 1.0002}  # two hundredths of a percent on either side
-    assert evaluations.percent(1.000005, within=known) == "100.0%"
-    assert evaluations.percent(1.000005) == "100.00%", "without an interval no digit is known"
-    assert evaluations.percent(0.9997935, within={"low": 0.93, "high": 1.0}) == "100%"
-    assert evaluations.percent(0.7536, within={"low": 0.71, "high": 0.80}) == "75%"
+    assert percent(1.000005, **known) == ["100.0%"]
+    assert percent(1.000005) == ["100.00%"], "without an interval no digit is known"
+    assert percent(0.7536, low=0.71, high=0.80) == ["75%"]
+    shares = {
+        "dictionary": {"estimate": 0.9999, "low": 0.9998, "high": 1.0},
+        "random": {"estimate": 0.9996, "low": 0.998, "high": 1.0002},
+    }
+    assert [*evaluations.amounts(shares).values()] == ["99.99%", "99.96%"], "and neither is all"
+    shares["dictionary"] = {"estimate": 0.963, "low": 0.949, "high": 0.976}
+    shares["random"] = {"estimate": 0.76, "low": 0.72, "high": 0.79}
+    assert [*evaluations.amounts(shares).values()] == ["96%", "76%"], "with equally many digits"
     ahead = {"estimate": -0.01471, "low": -0.01516, "high": -0.0143}
     assert evaluations.difference(ahead) == "1.47% [1.43%, 1.52%]"
     assert evaluations.difference({"estimate": 0.1, "low": -0.06, "high": 0.24}) == (

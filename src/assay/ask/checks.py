@@ -187,7 +187,7 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
             remarks += [*clipped_in_words(task, folder), *sinks_in_words(task, rows)]
             if part.control is None:
                 remarks += [*mean_ablation_in_words(task), *swap_in_words(task, rows)]
-                remarks += first_in_words(task, rows)
+                remarks += [*first_in_words(task, rows), *idle_in_words(task, rows)]
                 if "from" not in text.entry("intervene", i).get("block", ()):
                     remarks += passed_on_in_words(task, rows)
             elif task.moves and not task.intervention.block:
@@ -517,6 +517,34 @@ def first_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
             "other's, which alone may give the number; begin every prompt with the same word, or "
             "choose texts with equally many tokens up to there"
         )
+
+
+IDLE = "the two texts are the same up to "
+"""Part of the remark on a patch that changes nothing."""
+
+
+def idle_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
+    """Say that the two texts of pairs are the same up to the tokens that are patched, so that both
+    have the same activations there."""
+    table = task.intervention
+    if table is None or table.patch != "corrupted":
+        return
+    place, *others = {t.position for t in interventions.at_points(table)}
+    if others:  # of a sweep some may well change nothing
+        return
+    if (alike := [p for p in prompts if _is_idle(task, place, p)]) and place != "all":
+        yield (
+            f"{table.name}: {IDLE}{interventions.token_in_words(place)} in {len(alike)} of "
+            f"{len(prompts)} prompts, such as {alike[0].row.place}, so that the patch changes "
+            "nothing there"
+        )
+
+
+def _is_idle(task: Task, place: Positions, p: Prompt) -> bool:
+    other = pairs.corrupted(task.prompts, p)
+    theirs = pairs.corresponding(p, other, place, task.prompts) or ()
+    ends = [*zip(p.all_at(place), theirs, strict=False)]
+    return bool(ends) and all([*p.tokens[: i + 1]] == [*other.tokens[: j + 1]] for i, j in ends)
 
 
 def _at_first_token(task: Task, table: Intervention, p: Prompt) -> tuple[bool, bool]:

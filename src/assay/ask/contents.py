@@ -102,6 +102,12 @@ class Contents:
             for name, prompts in sets.items()
         }
 
+    def same_rows(self, read: Mapping[str, str]) -> dict[str, str]:
+        """Return what a run read, with prompts of the same rows as they are now."""
+        sets = self.asked.prompts.values() if self.asked.parts else ()
+        now = {digest: prompts.digest for prompts in sets for digest in prompts.same_runs}
+        return {name: now.get(content, content) for name, content in read.items()}
+
     def files(self) -> Sequence[Path]:
         """Return the files that hold its prompts."""
         text = self.asked.text

@@ -42,6 +42,8 @@ from assay.lab.plan.preset import spelled
 FRESH = 1_000_000
 """The first default seed of studies that name none; no entry of the catalogue is judged on
 these."""
+CHEAP = ", which cost a probe next to nothing more"
+"""Said of more seeds of a probe: they read the same activations."""
 ASKED = 8
 """Number of default seeds of a study of models."""
 SEVERAL = 6
@@ -185,7 +187,9 @@ def of_claims(whole: Experiment) -> list[Gap]:
     for i, c in enumerate(claims, 1):
         counts = _counts(whole, c)
         if len(counts) == len(c.units):
-            assumptions += _out_of_reach(f"claim {i}: units", c, counts)
+            part = asked_in(whole).by_label.get(c.of)
+            is_cheap = part is not None and isinstance(part.task, ProbeTask)
+            assumptions += _out_of_reach(f"claim {i}: units", c, counts, is_cheap)
         if _is_direction(c):
             default = "its threshold is 0, so any difference counts, however small"
             how = "claim a size, such as > 0.1, which fewer units can decide"
@@ -212,7 +216,7 @@ def _counts(whole: Experiment, c: Claim) -> dict[str, int]:
     return {u: n for u, n in counts.items() if n}
 
 
-def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
+def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int], is_cheap: bool) -> list[Gap]:
     """Report a claim that cannot hold between its bounds even if every unit were on the better
     bound."""
     n = min(counts.values())
@@ -233,7 +237,8 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Gap]:
     how = "claim less, as no number of units is enough"
     if fewest is not None:
         few = (f"{fewest:,} {plural(u, fewest)}" for u, k in counts.items() if k < fewest)
-        line = f' (seeds = "{FRESH}:{FRESH + fewest}")' * (counts.get("seed", fewest) < fewest)
+        line = f' (seeds = "{FRESH}:{FRESH + fewest}"{CHEAP * is_cheap})'
+        line *= counts.get("seed", fewest) < fewest
         how = f"take about {' and '.join(few)}{line}, or claim less"
     cost = "the verdict" if surely else "the verdict if all values agree"
     return [Gap(where, how, default, cost=cost)]

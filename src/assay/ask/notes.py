@@ -33,7 +33,7 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import LEFT_OUT, Part
-from assay.ask.tables import Diff, Direction, Intervention, Read
+from assay.ask.tables import Diff, Direction, Intervention, Probe, Read
 from assay.ask.wording import Condition
 from assay.controls.table import DAMAGE
 from assay.core.bands import MIDDLE, OfMeans
@@ -161,7 +161,8 @@ def if_true(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[tuple
     others = [*_nothing(questions, part, asking), *_any_size(asking), *_lowered(asking)]
     others += [*_habit(part, asking), *_copied(part, asking), *_by_definition(part, asking)]
     others += selection.note(part, asking.read) if questions.selects else ()
-    for note in (*others, *of_none(part, questions.text.study.diff)):
+    tables = questions.text.study
+    for note in (*others, *of_none(part, tables.diff), *_of_some(part, tables.direction)):
         yield "", note
 
 
@@ -791,6 +792,21 @@ def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
     if controls == ():
         name = name if table is None else table.name
         yield f"controls = [] under {name}: this claim has no near control of its kind"
+
+
+def _of_some(part: Part, tables: Sequence[Direction]) -> Iterator[str]:
+    """Name the near controls of a change or of a probe that its author removed, where some are
+    left."""
+    table = getattr(part.task, "table", None) or part.task.intervention
+    if not isinstance(table, Intervention | Probe) or not (names := table.controls):
+        return
+    free = msgspec.structs.replace(table, controls=None)
+    if isinstance(free, Probe):
+        usual = controls.of_probe(free, trained=not part.task.model.like)
+    else:
+        usual = controls.of_intervention(free, tables)
+    if lacking := [c.name for c in usual if c.name not in names]:
+        yield f"controls = {json.dumps(names)} under {table.name} leaves out {listed(lacking)}"
 
 
 def _unmixed(table: Intervention) -> bool:

@@ -16,19 +16,22 @@ import numpy as np
 
 from assay.ask import by_label, comparing, notes
 from assay.ask.annotated import extremes
-from assay.ask.checks import PASSED_ON
+from assay.ask.checks import IDLE, PASSED_ON
 from assay.ask.levels import called, located
 from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
+from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.prompts import SLOT
 from assay.ask.measure.tasks import BLOCK, BLOCKS, CHOSEN, MOVED, OTHERS, Task, chosen_for
 from assay.ask.measure.tokenized import prompt
+from assay.ask.missing import CHEAP, FRESH
 from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Intervention, Read
 from assay.controls import picks
+from assay.core import power
 from assay.core.bands import AT
 from assay.core.claims import Claim
 from assay.core.columns import Column
@@ -45,6 +48,8 @@ from assay.subjects.sizes import read_sizes
 
 ENDS = ("first", "last")
 """The functions that give a level at which a condition is true."""
+ROUNDED = 5e-6
+"""By what share of the largest one numbers differ that are equal but for rounding."""
 NAMED = 8
 """Up to this many draws are listed one by one; more are counted."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -138,6 +143,7 @@ def _of_claim(
     yield from _of_no_change(questions, asking, judged)
     yield from _rival_slot(questions, judged)
     yield from _passed_on(questions, asking, judged)
+    yield from _more_seeds(questions, part, judged)
     if judged.outcome == "holds" and judged.controls and all(map(judged.no_test, judged.controls)):
         yield (
             "none of its controls is a test, so nothing excludes another explanation; name another "
@@ -145,16 +151,34 @@ def _of_claim(
         )
 
 
+def _more_seeds(questions: ModelStudy, part: Part | None, judged: Judged) -> Iterator[str]:
+    """Say with how many seeds a probe or a control that is always right decides an open claim,
+    since they read the same activations as the others."""
+    seeds, fewest = judged.n.get("seed", 0), power.fewest_to_hold(judged.claim)
+    if (
+        judged.outcome == "undecided"
+        and part is not None
+        and isinstance(part.task, ProbeTask)
+        and questions.frozen is None
+        and fewest is not None
+        and 0 < seeds < fewest <= len(part.task.levels)
+    ):
+        yield (
+            f"a probe or a control that is always right decides it with {fewest} seeds, not with "
+            f'{seeds}: seeds = "{FRESH}:{FRESH + fewest}"{CHEAP}'
+        )
+
+
 def _passed_on(questions: ModelStudy, asking: Asking | None, judged: Judged) -> Iterator[str]:
-    """Say that what is hidden from the last token may be passed on by tokens between, which may be
-    why an effect is not found."""
+    """Say that what is hidden from the last token may be passed on by tokens between, or that a
+    patch changes nothing, which may be why an effect is not found."""
     part = questions.by_label.get(judged.claim.of)
     table = part.task.intervention if part else None
     if part is None or table is None or asking is None:
         return
     for remark in questions.remarks:
         name, _, words = remark.partition(": ")
-        if name == table.name and words.startswith(PASSED_ON):
+        if name == table.name and words.startswith((PASSED_ON, IDLE)):
             of_none = comparing.is_of_nothing(questions, part, asking.read)
             is_unmoved = judged.outcome == "fails" and not of_none
             yield f"{'it may fail because ' * is_unmoved}{words}"
@@ -200,8 +224,8 @@ def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
 
 
 def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Say which compared arms have exactly the same numbers, for example because an intervention
-    does not reach the read."""
+    """Say which compared arms have the same numbers, for example because an intervention does not
+    reach the read."""
     for asking in askings:
         by_name: dict[str, list[str]] = {}
         for c in asking.read.columns:
@@ -211,9 +235,11 @@ def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> 
                 changed_arms = [arm for arm in (a, b) if arm in questions.changed_arms]
                 if not changed_arms or any(name not in arms.get(arm, ()) for arm in (a, b)):
                     continue
-                if bool((arms[a][name] == arms[b][name]).all()):
+                most = float(abs(arms[a][name] - arms[b][name]).max(skipna=False))
+                if most <= ROUNDED * float(abs(arms[a][name]).max()):
+                    how = " but for rounding" if most else ""
                     yield (
-                        f"{asking.where}: {a}.{name} and {b}.{name} are equal in every unit: "
+                        f"{asking.where}: {a}.{name} and {b}.{name} are equal in every unit{how}: "
                         f"{changed_arms[0]} changes nothing in this read"
                     )
 

@@ -191,6 +191,10 @@ class Materials(Protocol):
         """Return the prompts that runs read, by the name of the input: their hash, and all that
         each row says."""
 
+    def same_rows(self, read: Mapping[str, str]) -> dict[str, str]:
+        """Return what a run read, with the prompts as they are now where they only name another
+        unit of the same rows, which is known to judging alone."""
+
     def rows(self, arm: str) -> Rows | None:
         """Return the rows on which an arm is measured; None where its runs differ by seed alone."""
 

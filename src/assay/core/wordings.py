@@ -4,8 +4,8 @@ so that what is measured on them may be alike."""
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,18 +68,16 @@ def shared_words(texts: Sequence[str]) -> dict[str, np.ndarray]:
 def _parted(words: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Number the wordings of texts, what is around the words that fill each as it is around those
     of most texts, and these words."""
-    members = defaultdict[tuple, list[int]](list)
-    for i, split in enumerate(words):
-        for frame, _ in _frames(split):
+    shared, members = _frames(words), defaultdict[int, list[int]](list)
+    for i, frames in enumerate(shared):
+        for frame, _ in frames:
             members[frame].append(i)
     root = [*range(len(words))]
     for several in members.values():
         for i in several[1:]:
             root[_top(root, i)] = _top(root, several[0])
-    # around words that no other text is filled around, there is no place that is filled
-    shared = [[f for f in _frames(split) if members[f[0]][1:]] for split in words]
     usual = [
-        max(frames, key=lambda f: len(members[f[0]]), default=((), tuple(split)))
+        max(frames, key=lambda f: len(members[f[0]]), default=(-1, tuple(split)))
         for frames, split in zip(shared, words, strict=True)
     ]
     tops = [_top(root, i) for i in range(len(words))]
@@ -90,11 +88,12 @@ def _parted(words: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.
 def _shared_place(words: Sequence[Sequence[str]], of: np.ndarray) -> str:
     """Whether texts of each group share more words at their beginning than all texts do, and none
     at their ending, or the reverse; "" where neither is so."""
-    groups = [[w for w, k in zip(words, of, strict=True) if k == g] for g in range(of.max() + 1)]
-    several = [group for group in groups if len(group) > 1]
-    first, last = (
-        [_in_common(g, step) - _in_common(words, step) for g in several] for step in (1, -1)
-    )
+    groups = defaultdict[int, list[Sequence[str]]](list)
+    for split, group in zip(words, of.tolist(), strict=True):
+        groups[group].append(split)
+    several = [group for group in groups.values() if len(group) > 1]
+    of_all = {step: _in_common(words, step) for step in (1, -1)}
+    first, last = ([_in_common(g, step) - n for g in several] for step, n in of_all.items())
     if not several or bool(min(first)) == bool(min(last)) or (max(first) and max(last)):
         return ""
     return "beginning" if min(first) else "ending"
@@ -106,17 +105,38 @@ def _in_common(texts: Sequence[Sequence[str]], step: int) -> int:
     return sum(1 for _ in itertools.takewhile(lambda column: len({*column}) == 1, columns))
 
 
-def _frames(words: Sequence[str]) -> Iterator[tuple[tuple, tuple[str, ...]]]:
-    """What is around each place that may be filled, and what fills it there."""
-    for size in range(1, SLOT + 1):
-        common = len(words) - size
-        if common < max(FEWEST_COMMON, size + 1) or len(words) > LONGEST:
-            return
-        for start in range(common + 1):
-            yield (
-                (tuple(words[:start]), tuple(words[start + size :])),
-                tuple(words[start : start + size]),
-            )
+def _frames(texts: Sequence[Sequence[str]]) -> list[list[tuple[int, tuple[str, ...]]]]:
+    """Number what is around each place of a text that may be filled, where another text has the
+    same around, and give what fills it there."""
+    before, after = _beginnings(texts), _beginnings([split[::-1] for split in texts])
+    places = []
+    for split, first, last in zip(texts, before, after, strict=True):
+        of_text = list[tuple[int, int, int]]()
+        for size in range(1, SLOT + 1):
+            rest = len(split) - size
+            if rest < max(FEWEST_COMMON, size + 1) or len(split) > LONGEST:
+                break
+            starts = range(max(0, rest + 1 - len(last)), min(rest + 1, len(first)))
+            of_text += [((first[i] << 32) + last[rest - i], i, size) for i in starts]
+        places.append(of_text)
+    counts = Counter(frame for of_text in places for frame, _, _ in of_text)
+    return [
+        [(f, tuple(split[i : i + size])) for f, i, size in of_text if counts[f] > 1]
+        for split, of_text in zip(texts, places, strict=True)
+    ]
+
+
+def _beginnings(texts: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Number the first words of each text, from none of them to as many as another text has, too:
+    what is alike has one number."""
+    numbers = dict[tuple[int, str], int]()
+
+    def longer(beginning: int, word: str) -> int:
+        return numbers.setdefault((beginning, word), len(numbers) + 1)
+
+    every = [[*itertools.accumulate(split, longer, initial=0)] for split in texts]
+    counts = Counter(itertools.chain.from_iterable(every))
+    return [[*itertools.takewhile(lambda n: counts[n] > 1, of_text)] for of_text in every]
 
 
 def _top(root: list[int], i: int) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -213,21 +212,20 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
     return said("unequal_l0", ends)
 
 
-def percent(share: float, *others: float, within: JSON = MappingProxyType({})) -> str:
-    """A share in percent, to a tenth, or to as many digits as tell it from the other numbers, 0 and
-    1, but to no more than the interval of `within` warrants; the sign stays on the line of its
-    number."""
-    ends: Any = within.get("low"), within.get("high")
+def _places(measure: JSON, others: Sequence[float]) -> int:
+    """The decimals of a share in percent: one, or as many as tell it from the other numbers, 0 and
+    1, but no more than its interval warrants."""
+    share, ends = measure["estimate"], (measure.get("low"), measure.get("high"))
     low, high = ends
     open_ends = low is None or high is None
     apart = [x for x in (*others, 0.0, 1.0) if x != share and (open_ends or not low <= x <= high)]
     most = (digits.decimals(low, high) or 4) - 2
+    enough = (p for p in range(1, 6) if all(_at(p, x) != _at(p, share) for x in apart))
+    return max(0, min(next(enough, 6), most))
 
-    def at(places: int, x: float) -> str:
-        return f"{100 * x:.{places}f}"
 
-    enough = (p for p in range(1, 6) if all(at(p, x) != at(p, share) for x in apart))
-    return tables.minus(at(max(0, min(next(enough, 6), most)), share)) + "%"
+def _at(places: int, share: float) -> str:
+    return f"{100 * share:.{places}f}"
 
 
 def difference(ahead: JSON) -> str:
@@ -239,14 +237,24 @@ def difference(ahead: JSON) -> str:
 
 
 def amounts(shares: JSON, *, in_left: bool = False) -> dict[str, str]:
-    """Shares of a whole in percent, so that they can be told apart; of shares that are left, one
-    above the whole in times."""
+    """Shares of a whole in percent, all to as many decimals as tell the first from the others, and
+    none rounded to the whole; of shares that are left, one above the whole in times."""
+    if not shares:
+        return {}
     every = [m["estimate"] for m in shares.values()]
+    own = [_places(m, every) for m in shares.values()]
+
+    def is_enough(places: int) -> bool:
+        texts = [_at(places, x) for x in every]
+        whole = any(x < 1 and t == _at(places, 1) for x, t in zip(every, texts, strict=True))
+        none = any(t == _at(places, 0) and places < p for t, p in zip(texts, own, strict=True))
+        alike = texts.count(texts[0]) > 1 and places < max(own)
+        return not (whole or none or alike)
+
+    places = next(filter(is_enough, range(min(own), 6)), 6)
     return {
-        name: f"{m['estimate']:#.3g} times"
-        if in_left and m["estimate"] > 1
-        else percent(m["estimate"], *every, within=m)
-        for name, m in shares.items()
+        name: f"{x:#.3g} times" if in_left and x > 1 else f"{tables.minus(_at(places, x))}%"
+        for name, x in zip(shares, every, strict=True)
     }
 
 

@@ -29,11 +29,11 @@ def new(name: str, /, *, ask: Flag = False, study: Flag = False, loop: Flag = Fa
     Parameters
     ----------
     name
-        The name: my-claim writes my_claim.py.
+        The name: my-claim writes my-claim.toml, or my_claim.py, which Python can import.
     ask
-        Write a study that asks a language model, my_claim.toml, with prompts to replace by yours.
+        Write a study that asks a language model, my-claim.toml, with prompts to replace by yours.
     study
-        Write a study of an experiment of the catalogue, my_claim.toml: other fields, and your own
+        Write a study of an experiment of the catalogue, my-claim.toml: other fields, and your own
         claims.
     loop
         Write an experiment for your own training loop: a function that returns numbers.
@@ -54,11 +54,14 @@ def new(name: str, /, *, ask: Flag = False, study: Flag = False, loop: Flag = Fa
         file = write_template(name, Path(), f"{kinds[0]}.txt", ending)
     else:
         file = write_experiment(name, Path())
-    return Answer(file, [Line(f"{file.path} is written. Next: assay run {file.path}")])
+    stem, wanted = file.path.stem, name.strip().removesuffix(file.path.suffix)
+    why = "since a name has no spaces" if kinds and not loop else "which Python cannot import"
+    other = f" in place of {wanted}, {why}" if stem != wanted else ""
+    return Answer(file, [Line(f"{file.path} is written{other}. Next: assay run {file.path}")])
 
 
 def write_experiment(name: str, folder: Path) -> New:
-    """Write an experiment file called after `name`, in snake case, into a folder.
+    """Write an experiment file called `name`, or its snake case, into a folder.
 
     Raises: ExperimentError when the name is no Python name or taken, or the file is already there.
     """
@@ -72,7 +75,7 @@ def write_experiment(name: str, folder: Path) -> New:
 
 
 def write_template(name: str, folder: Path, template: str, ending: str) -> New:
-    """Write a template into a file called after `name`, in snake case, into a folder. Raises:
+    """Write a template into a file called `name`, or its snake case, into a folder. Raises:
     ExperimentError as `write_experiment`."""
     path = _free(name, folder, ending)
     path.write_text((TEMPLATES / template).read_text().replace("THIS_FILE", path.name))
@@ -82,17 +85,18 @@ def write_template(name: str, folder: Path, template: str, ending: str) -> New:
 def _free(name: str, folder: Path, ending: str) -> Path:
     """The file to write. Raises: ExperimentError when the name is no Python name or taken, or the
     file is already there."""
-    stem = re.sub(r"[\s-]+", "_", name.strip().removesuffix(ending)).lower()
-    if not stem.isidentifier():
+    stem = name.strip().removesuffix(ending)
+    snake = re.sub(r"[\s-]+", "_", stem).lower()
+    if not snake.isidentifier():
         raise ExperimentError(
             "an experiment is called by letters, digits and underscores and starts with a "
             f"letter, got {name!r}; try my_claim"
         )
+    as_typed = stem.replace("-", "_") if ending == ".toml" else stem
+    stem = stem if as_typed.isidentifier() else snake
     path = folder / f"{stem}{ending}"
-    if stem.replace("_", "-") in {entry.name for entry in catalogue.entries()}:
-        raise ExperimentError(
-            f"{stem.replace('_', '-')} is an experiment already; choose another name"
-        )
+    if (taken := snake.replace("_", "-")) in {entry.name for entry in catalogue.entries()}:
+        raise ExperimentError(f"{taken} is an experiment already; choose another name")
     if stem == ALL:
         raise ExperimentError(f"{ALL!r} means all experiments together; choose another name")
     if path.exists():

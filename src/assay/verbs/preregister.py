@@ -41,7 +41,7 @@ def command(
 
     Examples
     --------
-    assay preregister my_question.toml
+    assay preregister my-question.toml
     """
     if anchor:
         anchors.require(anchor)

@@ -32,7 +32,8 @@ def check(name: str, block: Block) -> None:
         raise DataError(f"{name!r}: give layers or heads of a block, not both")
     for layer in block.layers:
         if not str(layer).isdecimal():
-            raise DataError(f"{name!r}: a layer of a block is a number from 0, got {layer!r}")
+            hint = f'; for a range, write layers = "{layer}"' if ":" in str(layer) else ""
+            raise DataError(f"{name!r}: a layer of a block is a number from 0, got {layer!r}{hint}")
     if "mean" in (block.from_, block.to):
         raise DataError(f"{name!r}: a block is from and to tokens, and mean is not a token")
 

@@ -110,11 +110,21 @@ class PromptSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the contents of all rows and of their split."""
+        """SHA-256 of the contents of all rows, of their split and of their unit."""
+        return self._digest(self.table.unit)
+
+    @cached_property
+    def same_runs(self) -> set[str]:
+        """The digests with which runs measure the same: that each prompt is a unit changes only how
+        they are judged, whether it is said or not."""
+        each = self.unit == "prompt" and not self.table.split
+        return {self._digest("prompt"), self._digest("")} if each else {self.digest}
+
+    def _digest(self, unit: str) -> str:
         table = self.table
         contents: list[object] = [
             [[row.text, sorted(row.columns.items())] for row in self.rows],
-            [msgspec.to_builtins(table.corrupted), table.split, table.learn, table.unit],
+            [msgspec.to_builtins(table.corrupted), table.split, table.learn, unit],
             *([table.levels] if table.levels else []),
             *(["by label"] if table.split and any(self._kinds.values()) else []),
             *([table.where] if isinstance(table.where, str) else []),

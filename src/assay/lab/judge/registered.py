@@ -503,7 +503,7 @@ def _matching(
     def is_of_it(of: str, arm: str, spec: str, inputs: JSON) -> bool:
         place = arm.rpartition("/")[2], setting(spec)
         if by_rows:
-            return place in wanted and inputs == wanted[place]
+            return wanted.get(place) == origin.compared(experiment, inputs)
         return place in wanted or (of == experiment.name and json.loads(spec).get("seed") in seeds)
 
     return is_of_it

@@ -263,7 +263,8 @@ class _Shelf:
         return origin.text(self.experiment)
 
     def row(self, run: WantedRun | PlannedRun) -> PlannedRun:
-        job, inputs, stored = run.job, run.inputs, self.runs.get(run.job.key)
+        job, stored, materials = run.job, self.runs.get(run.job.key), self.experiment.materials
+        inputs = materials.same_rows(run.inputs) if materials else run.inputs
         why = self._absent(job) if stored is None else self._outdated(stored, inputs)
         return PlannedRun(job, "missing" if why else "cached", why, run.parent, inputs, stored)
 

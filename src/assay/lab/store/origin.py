@@ -150,9 +150,11 @@ def text(experiment: Experiment) -> Text:
 
 
 def compared(experiment: Experiment, read: Mapping[str, str]) -> dict[str, str]:
-    """Leave out of what a run read the text of its own file, which is compared by itself."""
-    has_file = experiment.origin.endswith(".py")
-    return {k: v for k, v in read.items() if not (has_file and k.startswith("text of "))}
+    """Leave out of what a run read the text of its own file, which is compared by itself, and what
+    judging alone knows of prompts."""
+    has_file, materials = experiment.origin.endswith(".py"), experiment.materials
+    kept = {k: v for k, v in read.items() if not (has_file and k.startswith("text of "))}
+    return materials.same_rows(kept) if materials else kept
 
 
 def of_function(function: Callable[..., Any]) -> str:

@@ -443,7 +443,7 @@ def _is_same(run: Stored, row: PlannedRun, experiment: Experiment) -> bool:
     """Whether a run of another study is what this one would measure, as it would measure it."""
     return (
         run.spec_json == row.job.spec.to_json()
-        and dict(run.inputs) == dict(row.inputs)
+        and origin.compared(experiment, run.inputs) == dict(row.inputs)
         and (run.version, run.measured) == (experiment.version, experiment.measured)
         and not run.read
         and not run.unchecked
