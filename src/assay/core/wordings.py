@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+
+from assay.core.heavy import scipy
 
 SLOT, FEWEST_COMMON, LONGEST = 3, 2, 60
 """Words that texts of one wording may differ by, those that they have in common at least, and the
@@ -68,33 +70,32 @@ def shared_words(texts: Sequence[str]) -> dict[str, np.ndarray]:
 def _parted(words: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Number the wordings of texts, what is around the words that fill each as it is around those
     of most texts, and these words."""
-    members = defaultdict[tuple, list[int]](list)
-    for i, split in enumerate(words):
-        for frame, _ in _frames(split):
-            members[frame].append(i)
-    root = [*range(len(words))]
-    for several in members.values():
-        for i in several[1:]:
-            root[_top(root, i)] = _top(root, several[0])
+    text, size, start, frame = _frames(words)
+    of, count = np.unique(frame, return_inverse=True, return_counts=True)[1:]
     # around words that no other text is filled around, there is no place that is filled
-    shared = [[f for f in _frames(split) if members[f[0]][1:]] for split in words]
-    usual = [
-        max(frames, key=lambda f: len(members[f[0]]), default=((), tuple(split)))
-        for frames, split in zip(shared, words, strict=True)
-    ]
-    tops = [_top(root, i) for i in range(len(words))]
-    filling = [spelling(" ".join(x)) for _, x in usual]  # tea; is tea
-    return numbered(tops), numbered([f for f, _ in usual]), numbered(filling)
+    shared = np.flatnonzero(count[of] > 1)
+    shape = (len(words), len(count))
+    links = scipy.sparse.coo_array((np.ones(len(shared)), (text[shared], of[shared])), shape)
+    both = scipy.sparse.block_array([[None, links], [links.T, None]])
+    wording = scipy.sparse.csgraph.connected_components(both)[1][: len(words)]
+    usual = shared[np.lexsort((shared, -count[of[shared]], text[shared]))]
+    around, filled = [-1] * len(words), [*words]
+    for i in usual[np.unique(text[usual], return_index=True)[1]].tolist():
+        t, at = text[i], start[i]
+        around[t], filled[t] = of[i], words[t][at : at + size[i]]
+    filling = [spelling(" ".join(x)) for x in filled]  # tea; is tea
+    return numbered(wording.tolist()), numbered(around), numbered(filling)
 
 
 def _shared_place(words: Sequence[Sequence[str]], of: np.ndarray) -> str:
     """Whether texts of each group share more words at their beginning than all texts do, and none
     at their ending, or the reverse; "" where neither is so."""
-    groups = [[w for w, k in zip(words, of, strict=True) if k == g] for g in range(of.max() + 1)]
-    several = [group for group in groups if len(group) > 1]
-    first, last = (
-        [_in_common(g, step) - _in_common(words, step) for g in several] for step in (1, -1)
-    )
+    groups = defaultdict[int, list](list)
+    for split, k in zip(words, of.tolist(), strict=True):
+        groups[k].append(split)
+    several = [group for group in groups.values() if len(group) > 1]
+    of_all = {step: _in_common(words, step) for step in (1, -1)}
+    first, last = ([_in_common(g, step) - n for g in several] for step, n in of_all.items())
     if not several or bool(min(first)) == bool(min(last)) or (max(first) and max(last)):
         return ""
     return "beginning" if min(first) else "ending"
@@ -106,24 +107,28 @@ def _in_common(texts: Sequence[Sequence[str]], step: int) -> int:
     return sum(1 for _ in itertools.takewhile(lambda column: len({*column}) == 1, columns))
 
 
-def _frames(words: Sequence[str]) -> Iterator[tuple[tuple, tuple[str, ...]]]:
-    """What is around each place that may be filled, and what fills it there."""
-    for size in range(1, SLOT + 1):
-        common = len(words) - size
-        if common < max(FEWEST_COMMON, size + 1) or len(words) > LONGEST:
-            return
-        for start in range(common + 1):
-            yield (
-                (tuple(words[:start]), tuple(words[start + size :])),
-                tuple(words[start : start + size]),
-            )
+def _frames(words: Sequence[Sequence[str]]) -> np.ndarray:
+    """Each place that may be filled in each text: which text, how many words fill it, where, and
+    the number of what is around it."""
+    before, after = dict[tuple, int](), dict[tuple, int]()
+    found = [np.empty((5, 0), dtype=int)]
+    for i, split in enumerate(words):
+        if len(split) <= LONGEST:
+            first, last = _ends(split, before), _ends(split[::-1], after)[::-1]
+            for size in range(1, SLOT + 1):
+                if (common := len(split) - size) >= max(FEWEST_COMMON, size + 1):
+                    each, at = np.ones(common + 1, dtype=int), np.arange(common + 1)
+                    found.append(np.stack([i * each, size * each, at, first[at], last[at + size]]))
+    text, size, start, first, last = np.concatenate(found, 1)
+    return np.stack([text, size, start, first * (len(after) + 1) + last])
 
 
-def _top(root: list[int], i: int) -> int:
-    while root[i] != i:
-        root[i] = root[root[i]]
-        i = root[i]
-    return i
+def _ends(words: Sequence[str], known: dict[tuple, int]) -> np.ndarray:
+    """Number what a text begins with, up to each of its words."""
+    numbers = [0]
+    for word in words:
+        numbers.append(known.setdefault((numbers[-1], word), len(known) + 1))
+    return np.array(numbers)
 
 
 def numbered(keys: Sequence) -> np.ndarray:
