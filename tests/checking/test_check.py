@@ -1613,9 +1613,8 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
         holds="effect > 8",
     )
     advice = (
-        "more prompts of the same groups do not help: check the prompts of each value separately, "
-        'or give prompts of 6 or more values of verb, or say unit="noun" if the claim is about '
-        "these values only"
+        "more prompts of the same groups do not help: check the prompts of each value of verb by "
+        'itself, or say unit="noun" if the claim is about these values only'
     )
     path = v.save(tmp_path / "v.assay")
     assert v.judged.price.text == Check.load(path).judged.price.text == advice
@@ -1623,6 +1622,31 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
     printed = " ".join(capsys.readouterr().out.split())
     assert advice in printed and "COLUMN" not in printed and "--unit" not in printed
     assert "COLUMN" not in page(path, v) and "--unit" not in page(path, v)
+
+
+@pytest.mark.parametrize("share", [2, 4])
+def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(share):
+    """Of two kinds, one has an effect of 0.4 and the other one of 2: there are no six of them."""
+    draw = np.random.default_rng(0)
+    rows = [{"text": f"prompt {i}", "kind": ["a", "b"][i % share == 0]} for i in range(40)]
+    effects = {r["text"]: (0.4 if r["kind"] == "a" else 2.0) + draw.normal(0, 0.2) for r in rows}
+
+    def moved(layer, prompts):
+        return [effects[p["text"]] * {None: 0, 3: 0.02, 12: 1}[layer] for p in prompts]
+
+    def of(prompts):
+        given = {"vector": None, "layer": 12, "others": [3], "ledger": False}
+        return check(moved, prompts=prompts, holds="effect > 0.2", **given)
+
+    open_ = of(rows)
+    assert open_.outcome == "undecided" and "6 or more" not in repr(open_)
+    assert open_.judged.price.text == (
+        "more prompts of the same groups do not help: check the prompts of each value of kind by "
+        "itself, or leave kind out of the prompts if the claim is about these values only"
+    )
+    followed = [[r for r in rows if r["kind"] == k] for k in "ab"]
+    followed.append([{"text": r["text"]} for r in rows])
+    assert [of(prompts).outcome for prompts in followed] == ["holds"] * 3
 
 
 def test_a_warning_about_one_prompt_says_what_it_says():

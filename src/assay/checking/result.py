@@ -240,15 +240,17 @@ class Question:
             of = " of the same groups"
             words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
             if few:
-                words = (
-                    "check the prompts of each value separately, or give prompts of "
-                    f"{FEWEST} or more values of {' and '.join(few)}"
-                )
-                own = rows[rows["arm"] == self.credits]
+                own, named = rows[rows["arm"] == self.credits], " and ".join(few)
+                words = f"check the prompts of each value of {named} by itself"
+                if all(own[n].nunique() > 2 for n in few):  # two may be all that there are
+                    words += f", or give prompts of {FEWEST} or more values of {named}"
                 counts = {c: own[c].nunique() for c in own if c not in factors and is_text(own[c])}
                 others = (c for c, n in counts.items() if FEWEST <= n <= len(own) / 2)
+                only = "if the claim is about these values only"
                 if other := next(others, ""):
-                    words += f', or say unit="{other}" if the claim is about these values only'
+                    words += f', or say unit="{other}" {only}'
+                elif not self._judged(rows.drop(columns=few)).reason.startswith(GROUPED):
+                    words += f", or leave {named} out of the prompts {only}"
         new_price = Price(f"more prompts{of} do not help: {words}") if words else price
         return structs.replace(verdict, price=new_price)
 
