@@ -879,6 +879,30 @@ def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, outcome):
     assert not [n for n in v.remarks if "none to lose" in n]
 
 
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (0.0, "not clearly above 0: if it is a lead"),
+        (-5.95, "if it is a log-probability, the probability is 0.0026"),
+        (-0.3, ""),
+        (3.0, ""),
+    ],
+)
+def test_a_model_that_cannot_do_the_task_is_said_to_where_the_claim_holds(level, said):
+    """A log-probability of -5.95 is worse than a guess among five letters, of ln 5 = 1.61."""
+    at = np.random.default_rng(0).normal(0, 0.05, 24)
+
+    def number(heads, prompts):
+        fall = {None: 0.0, (0, 0): 2.0}.get(heads and heads[0], 0.1)
+        return [level + at[p["i"]] - fall * (1 + at[p["i"]]) for p in prompts]
+
+    about = {"heads": [(0, 0)], "of": (2, 4), "holds": "effect < -1", "ledger": False}
+    v = assay.check("It falls", number, prompts=[{"i": i} for i in range(24)], cache=False, **about)
+    assert v.outcome == "holds"
+    notes = [n for n in v.remarks if n.startswith("effect_before is ")]
+    assert [said in n for n in notes] == ([True] if said else [])
+
+
 def test_a_control_that_is_not_beaten_is_the_reason_and_a_missing_lead_a_note():
     """Other heads lower the number by as much on average, in some prompts alone."""
     at = np.random.default_rng(0).normal(0, 0.3, 24)

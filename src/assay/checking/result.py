@@ -49,6 +49,8 @@ ALIKE = 0.5
 SAFE = 0.5
 """How far behind the end of an interval a new threshold lies, in halves of that interval: about as
 many new prompts then confirm it in four of five cases."""
+EVEN = 0.5
+"""The probability from which an answer is likelier than any other one."""
 SHORT = 16
 """Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
@@ -139,7 +141,7 @@ class Question:
     def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
         without what is credited: undecided if parts are taken out, which then had nothing to carry.
-        Else with a note, as what is put in can lower a 0. What is always below 0 is left as it is:
+        Else with a note, as what is put in can lower a 0. What is always below 0 has one as well:
         it may be a log-probability."""
         parsed = parse(self.holds)
         stem = parsed.columns[0].name.removesuffix(ENDS[0]).removesuffix(ENDS[1])
@@ -156,16 +158,24 @@ class Question:
         by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
         before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
         is_open = verdict.outcome in ("fails", "undecided")
-        if not falls or not is_open or (by_unit.max() < 0).all():
+        if not falls or not (is_open or self.credits in TAKEN_OUT):
             return verdict
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
+        if (by_unit.max() < 0).all():
+            chance = math.exp(before.estimate)
+            note = (
+                f"{shown}, below 0 in every {self.units[0]}: if it is a lead, the unchanged model "
+                f"has no lead; if it is a log-probability, the probability is {chance:.2g}, "
+                "perhaps no more than that of a guess"
+            )
+            return structs.replace(verdict, notes=(*verdict.notes, *[note] * (chance < EVEN)))
         if not before.low <= 0:
-            is_enough = parsed.low < compared(before.high, 0.0) < parsed.high
+            is_enough = not is_open or parsed.low < compared(before.high, 0.0) < parsed.high
             if is_enough or self.credits not in TAKEN_OUT or math.isnan(before.low):
                 return verdict
             note = f"{shown}: if it is a lead, the loss of all of it would not satisfy the claim"
             return structs.replace(verdict, notes=(*verdict.notes, note))
-        if self.credits in TAKEN_OUT and verdict.reason in UNLESS_HOLDS:
+        if self.credits in TAKEN_OUT and is_open and verdict.reason in UNLESS_HOLDS:
             words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
             return structs.replace(verdict, outcome="undecided", reason=NO_LEAD, price=Price(words))
         if_lead = "if it is a lead that the change should take away, there was none to lose"
