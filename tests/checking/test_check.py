@@ -1648,6 +1648,41 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
     assert "COLUMN" not in page(path, v) and "--unit" not in page(path, v)
 
 
+def test_advice_on_ties_and_on_two_values_is_that_of_check():
+    """A change that reaches every fourth prompt, as a column of true and false says."""
+    rows = [{"text": f"prompt {i}", "on": i % 4 == 0} for i in range(40)]
+
+    def moved(layer, prompts):
+        at = [noise(p["text"]) for p in prompts]
+        by = {None: 0, 3: 0.02, 12: 4}[layer]
+        return [x + by * (1 + x) * p["on"] for x, p in zip(at, prompts, strict=True)]
+
+    given = {"vector": None, "layer": 12, "others": [3], "ledger": False}
+    v = check(moved, prompts=rows, holds="effect > 0.5", **given)
+    assert v.outcome == "undecided" and "fixed=" not in repr(v) and "6 or more" not in repr(v)
+    assert "leave the column on out of the prompts" in v.judged.price.text
+    assert any(re.match("the number is 4.* where on is “True”, 0 where", n) for n in v.remarks)
+    ties = check(moved, prompts=rows, holds="effect > 0.2", **given)
+    assert "give bounds=(LOW, HIGH)" in ties.judged.price.text
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_numbers_that_depend_on_the_other_prompts_are_a_doubt_in_the_first_line(is_scaled):
+    """As of a function that divides by the spread over the prompts of the call."""
+
+    def score(layer, prompts):
+        by = {None: 0, 3: 0.02, 12: 0.1}[layer]
+        x = np.array([by * (1 + noise(p)) + noise(p, "own") for p in prompts])
+        return x / (max(np.std(x), 0.01) if is_scaled else 0.06)
+
+    given = {"vector": None, "layer": 12, "others": [3], "ledger": False, "cache": False}
+    v = check(score, prompts=[f"prompt {i}" for i in range(24)], holds="effect > 0.8", **given)
+    first = (
+        "holds, unless the other prompts in the call are the cause: " if is_scaled else "holds: "
+    )
+    assert repr(v).startswith(first)
+
+
 @pytest.mark.parametrize("share", [2, 4])
 def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(share):
     """Of two kinds, one has an effect of 0.4 and the other one of 2: there are no six of them."""
@@ -1666,7 +1701,8 @@ def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(shar
     assert open_.outcome == "undecided" and "6 or more" not in repr(open_)
     assert open_.judged.price.text == (
         "more prompts of the same groups do not help: check the prompts of each value of kind by "
-        "itself, or leave kind out of the prompts if the claim is about these values only"
+        "itself, or leave the column kind out of the prompts if the claim is about these values "
+        "only"
     )
     followed = [[r for r in rows if r["kind"] == k] for k in "ab"]
     followed.append([{"text": r["text"]} for r in rows])

@@ -4,6 +4,7 @@ it is shown and kept."""
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,11 @@ ALIKE = 0.5
 SAFE = 0.5
 """How far behind the end of an interval a new threshold lies, in halves of that interval: about as
 many new prompts then confirm it in four of five cases."""
+FIXED = re.compile(r'fixed="([^"]+)"')
+"""What a table is advised and a check has no option for."""
+BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
+MORE = ", more than half of the effect"
+"""Said of numbers that depend by so much on which prompts are in a call."""
 EVEN = 0.5
 """The probability from which an answer is likelier than any other one."""
 SHORT = 16
@@ -233,10 +239,15 @@ class Question:
     def _with_own_words(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict with what would decide it said as `check` takes it, where prompts are groups,
         or two calls differ by too much."""
-        name, price = verdict.reason.removeprefix(GROUPED), verdict.price
-        factors, of, words = name.split(" × "), "", ""
+        name, price, of, words = verdict.reason.removeprefix(GROUPED), verdict.price, "", ""
         if price is None:
             return verdict
+        grouped = name not in (verdict.reason, *WAYS)
+        factors = name.split(" × ") if grouped else [*dict.fromkeys(FIXED.findall(price.text))]
+        if BOUNDS in price.text:
+            bounds = "give bounds=(LOW, HIGH), between which each number of the function lies"
+            text = price.text.replace(BOUNDS, bounds)
+            return structs.replace(verdict, price=structs.replace(price, text=text))
         if self.noise and "rounding alone" in price.text:
             words = (
                 "two calls differ by too much; make the function deterministic, or let it return "
@@ -244,7 +255,7 @@ class Question:
             )
         elif verdict.reason == BLIND or verdict.reason.startswith("violation "):
             words = blind_without(verdict.claim)
-        elif name not in (verdict.reason, *WAYS) and {*factors} <= {*rows}:  # columns to name
+        elif factors and {*factors} <= {*rows}:  # columns to name
             few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
             listed = ", ".join(f'"{n}"' for n in factors)
             of = " of the same groups"
@@ -260,7 +271,8 @@ class Question:
                 if other := next(others, ""):
                     words += f', or say unit="{other}" {only}'
                 elif not self._judged(rows.drop(columns=few)).reason.startswith(GROUPED):
-                    words += f", or leave {named} out of the prompts {only}"
+                    columns = f"{plural('column', len(few))} {named}"
+                    words += f", or leave the {columns} out of the prompts {only}"
         new_price = Price(f"more prompts{of} do not help: {words}") if words else price
         return structs.replace(verdict, price=new_price)
 
@@ -412,9 +424,13 @@ class Check(Concluded):
 
     @property
     def caveat(self) -> str:
-        """Say which controls that may change the outcome the author left out; "" for none."""
+        """Say what else may be the cause of an effect, and which controls that may change the
+        outcome the author left out; "" for none."""
         names = self.question.left_out if self.outcome in ("holds", "undecided") else ()
-        return f"without the {plural('control', len(names))} {listed(names)}" * bool(names)
+        mixed = self.outcome == "holds" and any(MORE in note for note in self.notes)
+        unless = ["unless the other prompts in the call are the cause"] * mixed
+        without = f"without the {plural('control', len(names))} {listed(names)}"
+        return ", ".join([*unless, *[without] * bool(names)])
 
     @property
     def base_rates(self) -> str:
