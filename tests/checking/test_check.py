@@ -879,6 +879,30 @@ def test_a_lead_that_is_not_there_cannot_be_lost(holds, level, outcome):
     assert not [n for n in v.remarks if "none to lose" in n]
 
 
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (0.0, "not clearly above 0: if it is a lead"),
+        (-5.95, "if it is a log-probability, the probability is 0.0026"),
+        (-0.3, ""),
+        (3.0, ""),
+    ],
+)
+def test_a_model_that_cannot_do_the_task_is_said_to_where_the_claim_holds(level, said):
+    """A log-probability of -5.95 is worse than a guess among five letters, of ln 5 = 1.61."""
+    at = np.random.default_rng(0).normal(0, 0.05, 24)
+
+    def number(heads, prompts):
+        fall = {None: 0.0, (0, 0): 2.0}.get(heads and heads[0], 0.1)
+        return [level + at[p["i"]] - fall * (1 + at[p["i"]]) for p in prompts]
+
+    about = {"heads": [(0, 0)], "of": (2, 4), "holds": "effect < -1", "ledger": False}
+    v = assay.check("It falls", number, prompts=[{"i": i} for i in range(24)], cache=False, **about)
+    assert v.outcome == "holds"
+    notes = [n for n in v.remarks if n.startswith("effect_before is ")]
+    assert [said in n for n in notes] == ([True] if said else [])
+
+
 def test_a_control_that_is_not_beaten_is_the_reason_and_a_missing_lead_a_note():
     """Other heads lower the number by as much on average, in some prompts alone."""
     at = np.random.default_rng(0).normal(0, 0.3, 24)
@@ -1613,9 +1637,8 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
         holds="effect > 8",
     )
     advice = (
-        "more prompts of the same groups do not help: check the prompts of each value separately, "
-        'or give prompts of 6 or more values of verb, or say unit="noun" if the claim is about '
-        "these values only"
+        "more prompts of the same groups do not help: check the prompts of each value of verb by "
+        'itself, or say unit="noun" if the claim is about these values only'
     )
     path = v.save(tmp_path / "v.assay")
     assert v.judged.price.text == Check.load(path).judged.price.text == advice
@@ -1623,6 +1646,67 @@ def test_a_saved_check_gives_the_advice_of_check_wherever_it_is_read(tmp_path, c
     printed = " ".join(capsys.readouterr().out.split())
     assert advice in printed and "COLUMN" not in printed and "--unit" not in printed
     assert "COLUMN" not in page(path, v) and "--unit" not in page(path, v)
+
+
+def test_advice_on_ties_and_on_two_values_is_that_of_check():
+    """A change that reaches every fourth prompt, as a column of true and false says."""
+    rows = [{"text": f"prompt {i}", "on": i % 4 == 0} for i in range(40)]
+
+    def moved(layer, prompts):
+        at = [noise(p["text"]) for p in prompts]
+        by = {None: 0, 3: 0.02, 12: 4}[layer]
+        return [x + by * (1 + x) * p["on"] for x, p in zip(at, prompts, strict=True)]
+
+    given = {"vector": None, "layer": 12, "others": [3], "ledger": False}
+    v = check(moved, prompts=rows, holds="effect > 0.5", **given)
+    assert v.outcome == "undecided" and "fixed=" not in repr(v) and "6 or more" not in repr(v)
+    assert "leave the column on out of the prompts" in v.judged.price.text
+    assert any(re.match("the number is 4.* where on is “True”, 0 where", n) for n in v.remarks)
+    ties = check(moved, prompts=rows, holds="effect > 0.2", **given)
+    assert "give bounds=(LOW, HIGH)" in ties.judged.price.text
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_numbers_that_depend_on_the_other_prompts_are_a_doubt_in_the_first_line(is_scaled):
+    """As of a function that divides by the spread over the prompts of the call."""
+
+    def score(layer, prompts):
+        by = {None: 0, 3: 0.02, 12: 0.1}[layer]
+        x = np.array([by * (1 + noise(p)) + noise(p, "own") for p in prompts])
+        return x / (max(np.std(x), 0.01) if is_scaled else 0.06)
+
+    given = {"vector": None, "layer": 12, "others": [3], "ledger": False, "cache": False}
+    v = check(score, prompts=[f"prompt {i}" for i in range(24)], holds="effect > 0.8", **given)
+    first = (
+        "holds, unless the other prompts in the call are the cause: " if is_scaled else "holds: "
+    )
+    assert repr(v).startswith(first)
+
+
+@pytest.mark.parametrize("share", [2, 4])
+def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(share):
+    """Of two kinds, one has an effect of 0.4 and the other one of 2: there are no six of them."""
+    draw = np.random.default_rng(0)
+    rows = [{"text": f"prompt {i}", "kind": ["a", "b"][i % share == 0]} for i in range(40)]
+    effects = {r["text"]: (0.4 if r["kind"] == "a" else 2.0) + draw.normal(0, 0.2) for r in rows}
+
+    def moved(layer, prompts):
+        return [effects[p["text"]] * {None: 0, 3: 0.02, 12: 1}[layer] for p in prompts]
+
+    def of(prompts):
+        given = {"vector": None, "layer": 12, "others": [3], "ledger": False}
+        return check(moved, prompts=prompts, holds="effect > 0.2", **given)
+
+    open_ = of(rows)
+    assert open_.outcome == "undecided" and "6 or more" not in repr(open_)
+    assert open_.judged.price.text == (
+        "more prompts of the same groups do not help: check the prompts of each value of kind by "
+        "itself, or leave the column kind out of the prompts if the claim is about these values "
+        "only"
+    )
+    followed = [[r for r in rows if r["kind"] == k] for k in "ab"]
+    followed.append([{"text": r["text"]} for r in rows])
+    assert [of(prompts).outcome for prompts in followed] == ["holds"] * 3
 
 
 def test_a_warning_about_one_prompt_says_what_it_says():

@@ -1,10 +1,12 @@
 """Probes: measures by other implementations, intervals by the published formula, and worlds in
 which it is known what tells two labels apart."""
 
+import itertools
 import json
 import math
 import re
 import zipfile
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -481,7 +483,7 @@ def test_a_probe_shows_its_sentence(tmp_path):
     p = assay.check_probe(
         PLANTED, Y, groups=GROUPS, sentence=said, holds="auroc > 0.8", ledger=False
     )
-    held = "holds, without the controls embedding and untrained"
+    held = "holds, without texts= and the controls embedding and untrained"
     assert p.headline().splitlines()[0] == f"{held}: {said} (auroc > 0.8)"
     assert said in p._repr_html_() and said in repr(p)
     path = p.save(tmp_path / "p.assay")
@@ -702,7 +704,7 @@ def test_an_open_verdict_says_how_many_groups_would_decide_it():
     assert p.outcome == "undecided"
     *_, remedy, blank, heads = repr(p).partition("AUROC")[0].split("\n")
     assert (remedy, blank) == ("to decide it: about 24 more groups, 36 in all", ""), heads
-    assert max(map(len, repr(p).split("\n"))) <= 110
+    assert max(map(len, repr(p).split("\n"))) <= 115
 
 
 def test_an_undecided_probe_without_a_models_controls_is_sent_for_them_before_more_groups():
@@ -924,3 +926,57 @@ def test_the_interval_that_is_shown_is_the_one_that_is_judged(seed):
         low, high = shown.loc[name, ["accuracy_low", "accuracy_high"]]
         assert (low, high) == (verdict.low, verdict.high)
         assert (verdict.outcome == "holds") == (low > 0.6)
+
+
+def rows_of_pairs(seed):
+    """Ninety texts that no label is in, with activations of the last noun, and labels at random."""
+    nouns = ["tea", "salt", "wood", "iron", "milk", "rain", "sand", "bread", "stone", "lamp"]
+    draw, pairs = np.random.default_rng(seed), list(itertools.permutations(range(10), 2))
+    texts = [f"The {nouns[i]} and the {nouns[j]} are here." for i, j in pairs]
+    y, last = draw.permutation(np.arange(90) % 2), [j for _, j in pairs]
+    X = 3 * draw.normal(size=(10, 32))[last] + 0.5 * draw.normal(size=(90, 32))
+    return draw, X, y, texts
+
+
+def test_activations_that_are_shifted_with_the_label_are_not_said_to_be_copies_of_texts():
+    """As by padding that is not masked: half of the rows lie elsewhere, and no text says which."""
+    draw, X, y, texts = rows_of_pairs(2)
+    given = {"texts": texts, "holds": "auroc > 0.8", "ledger": False}
+    clean = assay.check_probe(X, y, **given)
+    shifted = assay.check_probe(X + 8 * np.outer(y, draw.normal(size=32)), y, **given)
+    same = ["bag", "lengths", "places", "spelling", "pairs"]
+    of = (p.arms.set_index("arm").loc[same, "auroc"] for p in (clean, shifted))
+    np.testing.assert_array_equal(*of)
+    said = "the activations lie in two clusters, one for each label, and nothing in the texts"
+    assert any(n.startswith(said) and "padding" in n for n in shifted.notes)
+    assert shifted.headline().startswith("the activations fall into clusters, and nothing in the")
+    assert "clusters" not in repr(clean)
+
+
+def test_texts_are_not_judged_by_groups_that_activations_alone_have():
+    """Twelve batches of one label each: their rows are copies in the activations, not as texts."""
+    draw, X, y, texts = rows_of_pairs(0)
+    batch = 2 * draw.integers(0, 6, 90) + y
+    in_batches = 3 * draw.normal(size=(12, 32))[batch] + 0.3 * draw.normal(size=(90, 32))
+    given = {"texts": texts, "holds": "auroc > 0.8", "ledger": False}
+    p = assay.check_probe(in_batches, y, **given)
+    (note,) = (n for n in p.notes if "sets of" in n)
+    assert "taken as one group" in note and "nothing in the texts explains it" in note
+    assert "“" not in note
+    alone = assay.check_probe(X, y, **given).arms.set_index("arm")["auroc"]
+    assert p.arms.set_index("arm")["auroc"]["bag"] == pytest.approx(alone["bag"])
+    assert p.headline().startswith("the activations fall into clusters")
+
+
+def test_missing_texts_are_named_first():
+    given = {"holds": "auroc > 0.8", "ledger": False}
+    p = assay.check_probe(PLANTED, Y, groups=GROUPS, embeddings=EMPTY, untrained=EMPTY, **given)
+    assert p.headline() == "holds, without texts=: auroc > 0.8"
+    p = assay.check_probe(PLANTED, Y, groups=GROUPS, texts=TEXTS, untrained=EMPTY, **given)
+    assert "\nholds, without the control embedding: " in p.headline()
+
+
+def test_shuffled_labels_below_chance_are_said_to_be():
+    p = assay.check_probe(EMPTY, Y, groups=GROUPS, holds="auroc > 0.8", ledger=False)
+    below = replace(p, arms=p.arms.assign(auroc_high=0.45))
+    assert [x.cells()[-1][-2] for x in (p, below)] == ["no", "no, below chance"]

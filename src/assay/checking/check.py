@@ -24,9 +24,9 @@ from assay.checking.credited import (
     refuse_unknown,
 )
 from assay.checking.fingerprint import Fingerprint, source
-from assay.checking.prompts import KEPT, PROMPT, Given, two_kinds
+from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import ALIKE, Repeats
-from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
+from assay.checking.result import ENDS, MORE, Check, Placed, Question, blind_without, sides
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
@@ -303,9 +303,10 @@ class _Asked:
             apart = [np.abs(x[rows] - numbers[name]) for rows, numbers in tried]
             other = float(np.nanmax(np.concatenate(apart), initial=0.0))
             if other > ALIKE * max(effect, float(np.nanstd(x))):
+                more = MORE * (2 * other > abs(float(np.nanmean(after[name] - x))))
                 self.notes.append(
                     f"the number of a prompt depends on which others are in the call, by up to "
-                    f"{other:.3g}: is padding masked?"
+                    f"{other:.3g}{more}: is padding masked?"
                 )
 
     def _same(self, numbers: Sequence[Numbers]) -> None:
@@ -407,7 +408,8 @@ class _Asked:
             self.notes += filter(None, [line])
             scopes += [f"of {these}"] if line and more else []
         unread = [n for n in given.answers[:1] if n not in rows]
-        for name in (*unread, *(two_kinds(given.columns) if units == (PROMPT,) else ())):
+        kinds = two_kinds(given.columns, SOME) if units == (PROMPT,) else ()
+        for name in (*unread, *kinds):
             cells, known = _cells(parsed, self.arms[kind])
             values = [str(x) for x, has in zip(given.columns[name], known, strict=True) if has]
             of_each = by_answer(cells, PROMPT, name, values)

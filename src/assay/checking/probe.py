@@ -215,7 +215,10 @@ class ProbeCheck(Concluded):
                 value, *ends = (_signed(row[x]) for x in ("lead", "lead_low", "lead_high"))
                 lead = f"{value} [{', '.join(ends)}]"
             says = NO_TEST if row["arm"] in below_chance(self.arms) else ""
-            satisfies = [says or CONTROL[verdict.outcome] if verdict else ""] * bool(self.judged)
+            says = says or (CONTROL[verdict.outcome] if verdict else "")
+            if row["arm"] == PERMUTED.name and row["auroc_high"] < 0.5:
+                says += f"{', ' * bool(says)}below chance"
+            satisfies = [says] * bool(self.judged)
             perfect = verdict and verdict.outcome == "undecided" and row["auroc"] >= 1
             alone = self.question.alone.get(row["arm"], "")
             why = f"{row['why']}{'; ' * bool(alone)}{alone}{EXACT if perfect else ''}"
@@ -241,6 +244,8 @@ class ProbeCheck(Concluded):
         ):
             if names := ", ".join(perfect["arm"][perfect["why"].isin(reasons)]):
                 given += f"{sentence} the labels of these rows: AUROC 1 for {names}\n"
+        if any(related.UNEXPLAINED in note for note in self.notes):
+            given += f"the activations fall into clusters, and {related.UNEXPLAINED}\n"
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
@@ -279,9 +284,11 @@ class ProbeCheck(Concluded):
 
     @property
     def caveat(self) -> str:
-        """Say which controls of the model an outcome lacks that they may change; "" of another."""
+        """Say what an outcome lacks that may change it, texts before the controls of a model; "" of
+        another."""
         may_change = self.outcome in ("holds", "undecided") and not self._satisfying
-        return f"without {self._absent_ones}" if self.absent and may_change else ""
+        lacks = ["texts="] * (_NO_TEXTS in self.notes) + [self._absent_ones] * bool(self.absent)
+        return f"without {' and '.join(lacks)}" if lacks and may_change else ""
 
     @property
     def _absent_ones(self) -> str:
@@ -441,12 +448,7 @@ def check_probe(
         rows.notes.extend([*verdict.warnings, *verdict.notes])
         done = ProbeCheck(claim, arms, numbers, verdict, ())
         rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
-    below = below_chance(arms)
-    shared = shared_words(texts) if texts else {}
-    warnings = related.recognised(rows.positive, rows.group, texts or (), shared) or [
-        *related.of_other_labels(below, rows.positive, rows.group, readers, texts),
-        *_combined(shared, groups),
-    ]
+    warnings = rows.warnings(arms, readers, texts, groups)
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
@@ -467,6 +469,9 @@ class _Rows:
     notes: list[str]
     labels: Sequence[Any]
     """The negative and the positive one."""
+    of_texts_alone: tuple[np.ndarray, list[Parts]]
+    """The groups, and the ways of dealing them out, by which controls of texts are judged: without
+    what is joined for the activations alone, as texts would then be judged by chance."""
 
     @classmethod
     def read(
@@ -492,20 +497,27 @@ class _Rows:
                 f"verdict takes {FEWEST}; what rows share can be a control: controls="
                 '{"session": …}'
             )
-        group, joined = related.with_near_copies(x, positive, group, texts)
+        own = group
+        group, in_texts, joined = related.with_near_copies(x, positive, group, texts)
         examples = [] if groups is None else related.merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive, group)]
         notes = [f"the positive label is {names[1]!r}, the negative one {names[0]!r}"]
         if folds:
             units = _folds(folds, group, positive)
             parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
-            return cls(x, positive, group, [parts], FOLD, units + 1, [*notes, *joined], names)
-        count = DEALINGS if len(x) <= FEW_ROWS else 1
-        dealings = [reading.parts_of(list(group), positive, k) for k in range(count)]
+            notes, alone = [*notes, *joined], (group, [parts])
+            return cls(x, positive, group, [parts], FOLD, units + 1, notes, names, alone)
+
+        def dealt(group: np.ndarray) -> list[Parts]:
+            count = DEALINGS if len(x) <= FEW_ROWS else 1
+            return [reading.parts_of(list(group), positive, k) for k in range(count)]
+
+        dealings = dealt(group)
+        alone = (group, dealings) if in_texts else (own, dealt(own))
         if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
             before = reading.even_folds(stated, positive) if examples else 0
             notes.append(_uneven(group, positive, merged=bool(before)))
-        return cls(x, positive, group, dealings, GROUP, group, [*notes, *joined], names)
+        return cls(x, positive, group, dealings, GROUP, group, [*notes, *joined], names, alone)
 
     @property
     def held(self) -> np.ndarray:
@@ -519,6 +531,25 @@ class _Rows:
         where = f", in {len(self.dealings[0])} folds of whole groups" if self.unit == FOLD else ""
         return f"{words}{where}; intervals are over {self.unit}s"
 
+    def warnings(
+        self,
+        arms: pd.DataFrame,
+        readers: Mapping[Control, Any],
+        texts: Sequence[str] | None,
+        groups: Any,
+    ) -> list[str]:
+        """Say what makes the numbers of the probe, or of controls that read texts, doubtful."""
+        shared, (alone, _) = shared_words(texts) if texts else {}, self.of_texts_alone
+        found = related.recognised(self.positive, self.group, texts or (), shared) or [
+            *related.of_other_labels(below_chance(arms), self.positive, alone, readers, texts),
+            *_combined(shared, groups),
+        ]
+        auroc = dict(zip(arms["arm"], arms["auroc"], strict=True))
+        best = max((auroc[c.name] for c in (*IN_TEXTS, EMBEDDING) if c in readers), default=1)
+        if texts is None or best >= (0.5 + auroc[PROBE]) / 2:
+            return found
+        return [*related.in_two_clusters(self.x, self.positive), *found]
+
     def most_frequent(self, holds: str) -> dict[str, str]:
         """Say what a claim about accuracy compares with: always giving the more frequent label."""
         y = self.positive[self.held]
@@ -531,7 +562,7 @@ class _Rows:
     def of_texts(self, texts: Sequence[str] | None) -> dict[Control, Kernel]:
         """Read what the controls read that see words alone."""
         if texts is None:
-            self.notes.append("no controls of words and spelling: give texts=")
+            self.notes.append(_NO_TEXTS)
             return {}
         lengths = reading.of_columns(text_counts.lengths(texts))
         return {
@@ -612,8 +643,9 @@ def _scored(
         if isinstance(reader, np.ndarray):
             steps.take(arm)
             return [reader]
-        started, of = time.monotonic(), (reader, rows.positive, rows.group)
-        scores = [reading.scores(*of, rows.dealings[k], k, **how) for k in dealings]
+        started, of_texts = time.monotonic(), arm in (c.name for c in (*IN_TEXTS, EMBEDDING))
+        group, ways = rows.of_texts_alone if of_texts else (rows.group, rows.dealings)
+        scores = [reading.scores(reader, rows.positive, group, ways[k], k, **how) for k in dealings]
         steps.take(arm, time.monotonic() - started)
         return scores
 
@@ -635,6 +667,11 @@ _HOW: Mapping[Control, str] = {
     UNTRAINED: "give untrained=, an untrained model's activations, or model= and site=",
     ASKED: 'give asked=, a score for each row, or model= and question="… {text} …"',
 }
+
+
+_NO_TEXTS = (
+    "no controls of words and spelling, which show if a word gives the label away: give texts="
+)
 
 
 def _without(control: Control) -> str:

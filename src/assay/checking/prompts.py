@@ -24,18 +24,19 @@ PROMPT = "prompt"
 """The unit where none is named: each prompt."""
 KEPT = (PROMPT, "arm", "draw")
 """Names that a column of prompts cannot have next to the numbers."""
-EVEN = 0.4
+EVEN, SOME = 0.4, 0.1
 """The share of prompts from which each of two values counts as one of two kinds that are there on
-purpose, such as a label, and not as a sample of values."""
+purpose, such as a label, and not as a sample of values; that from which a difference between them
+is reported."""
 
 
-def two_kinds(columns: Mapping[str, Iterable[Any]]) -> list[str]:
-    """Name the columns with two values that prompts have about equally often, apart from the
-    possible answers of a task."""
+def two_kinds(columns: Mapping[str, Iterable[Any]], share: float = EVEN) -> list[str]:
+    """Name the columns with two values that prompts have about equally often, or each at least in
+    this share of them, apart from the possible answers of a task."""
     cells = {name: [*map(str, values)] for name, values in columns.items()}
     known = answers(cells)
     counts = {name: Counter(x) for name, x in cells.items() if name not in known}
-    return [n for n, c in counts.items() if len(c) == 2 and min(c.values()) >= EVEN * c.total()]
+    return [n for n, c in counts.items() if len(c) == 2 and min(c.values()) >= share * c.total()]
 
 
 @dataclass(frozen=True, eq=False)

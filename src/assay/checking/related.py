@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from assay.checking.reading import bag
 from assay.controls.table import Control
 from assay.controls.texts import words_of
-from assay.core.dependence import near_copies, principal
+from assay.core.dependence import DIMS, Sets, near_copies, principal
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.nouns import plural
@@ -35,6 +36,11 @@ LEAST_OF_A_LABEL, AGAIN = 3, 10
 """So many words of each label, and rows beyond the first with a word, from which it is no chance
 that each word has one label."""
 ONE_GROUP = "give near-copies one group (groups=)"
+UNEXPLAINED = "nothing in the texts explains it"
+CAUSES = "padding that is not masked, the batch or another format of the prompt are usual causes"
+CLEAN, SHUFFLES = 0.95, 99
+"""The share of rows that have the usual label of their half from which activations lie in two
+clusters, one for each label; so often sets are shuffled to see whether texts explain them."""
 
 
 def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
@@ -58,27 +64,70 @@ def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.
 
 def with_near_copies(
     x: np.ndarray, y: np.ndarray, group: np.ndarray, texts: Sequence[str] | None
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, bool, list[str]]:
     """Groups as one where they have rows of one label that are nearer to each other than
-    independent ones, so that no copy is learned from and judged; and what was found."""
-    sets = near_copies(principal(x - x.mean(0)), "row")
-    if sets is None or sets.of.max() + 1 < FEWEST:  # labels, too, lie in two sets
-        return group, []
-    yes, count = np.bincount(sets.of, y), np.bincount(sets.of)
-    if np.maximum(yes, count - yes).sum() < ONE_LABEL * len(y):
-        return group, []
+    independent ones, so that no copy is learned from and judged; whether this is so of their texts
+    as well, and what was found."""
+    sets = _sets(x - x.mean(0), y)
+    # a label that is read clearly makes sets of any rows sets of one label
+    if sets is None or _sets(x - np.where(y[:, None], x[y].mean(0), x[~y].mean(0)), y) is None:
+        return group, True, []
     scale = np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
     apart = scipy.spatial.distance.cdist(x / scale, x / scale)
     together = _linked(group, _nearer_than_own(apart, group, sets.of))
     if (left := int(together.max()) + 1) == len(np.unique(group)):
-        return group, []
+        return group, True, []
     across = (sets.of[:, None] == sets.of) & (group[:, None] != group)
     pair = divmod(int(np.where(across, apart, np.inf).argmin()), len(x))
-    found = f"{sets.words}, across groups, such as {_in_words(pair, texts)}"
+    in_texts = texts is None or _explained(texts, sets.of, y)
+    found = f"{sets.words}, across groups, such as {_in_words(pair, texts if in_texts else None)}"
+    if not in_texts:
+        found += f", by their activations, and {UNEXPLAINED} ({CAUSES})"
     if left < FEWEST:
         line = _line(texts, sets.of) or ", for each row the name of its set"
-        return group, [f"{found}: if rows of one set are not independent, give groups={line}"]
-    return together, [f"{found}: rows of one set are taken as one group, {left} in all"]
+        advice = f"if rows of one set are not independent, give groups={line}"
+        return group, True, [f"{found}: {advice}"]
+    return together, in_texts, [f"{found}: rows of one set are taken as one group, {left} in all"]
+
+
+def _sets(x: np.ndarray, y: np.ndarray) -> Sets | None:
+    """The sets of near-copies among rows, if most of them have one label each."""
+    sets = near_copies(principal(x), "row")
+    if sets is None or sets.of.max() + 1 < FEWEST:  # labels, too, lie in two sets
+        return None
+    yes, count = np.bincount(sets.of, y), np.bincount(sets.of)
+    return sets if np.maximum(yes, count - yes).sum() >= ONE_LABEL * len(y) else None
+
+
+def _explained(texts: Sequence[str], of: np.ndarray, y: np.ndarray) -> bool:
+    """Whether the texts of a set have more words in common than if sets are shuffled within each
+    label."""
+    inner, draw = bag(texts)(np.arange(len(y))), np.random.default_rng(0)
+    parts = np.flatnonzero(y), np.flatnonzero(~y)
+
+    def in_common(of: np.ndarray) -> float:
+        return float(inner[of[:, None] == of].sum())
+
+    def shuffled() -> np.ndarray:
+        other = of.copy()
+        for rows in parts:
+            other[rows] = of[draw.permutation(rows)]
+        return other
+
+    return in_common(of) > max(in_common(shuffled()) for _ in range(SHUFFLES))
+
+
+def in_two_clusters(x: np.ndarray, y: np.ndarray) -> list[str]:
+    """A note where activations, without the labels, fall into two clusters, one for each label,
+    which the texts do not tell."""
+    left, size, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    shares = []
+    for points in (principal(x - x.mean(0)), (left * size)[:, :DIMS]):
+        tree = scipy.cluster.hierarchy.linkage(points, "ward")
+        share = (scipy.cluster.hierarchy.fcluster(tree, 2, "maxclust") == 1 + y).mean()
+        shares += [share, 1 - share]
+    note = f"the activations lie in two clusters, one for each label, and {UNEXPLAINED}: {CAUSES}"
+    return [note] if max(shares) >= CLEAN else []
 
 
 def _nearer_than_own(apart: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ it is shown and kept."""
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,13 @@ ALIKE = 0.5
 SAFE = 0.5
 """How far behind the end of an interval a new threshold lies, in halves of that interval: about as
 many new prompts then confirm it in four of five cases."""
+FIXED = re.compile(r'fixed="([^"]+)"')
+"""What a table is advised and a check has no option for."""
+BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
+MORE = ", more than half of the effect"
+"""Said of numbers that depend by so much on which prompts are in a call."""
+EVEN = 0.5
+"""The probability from which an answer is likelier than any other one."""
 SHORT = 16
 """Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
@@ -139,7 +147,7 @@ class Question:
     def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
         without what is credited: undecided if parts are taken out, which then had nothing to carry.
-        Else with a note, as what is put in can lower a 0. What is always below 0 is left as it is:
+        Else with a note, as what is put in can lower a 0. What is always below 0 has one as well:
         it may be a log-probability."""
         parsed = parse(self.holds)
         stem = parsed.columns[0].name.removesuffix(ENDS[0]).removesuffix(ENDS[1])
@@ -156,16 +164,24 @@ class Question:
         by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
         before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
         is_open = verdict.outcome in ("fails", "undecided")
-        if not falls or not is_open or (by_unit.max() < 0).all():
+        if not falls or not (is_open or self.credits in TAKEN_OUT):
             return verdict
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
+        if (by_unit.max() < 0).all():
+            chance = math.exp(before.estimate)
+            note = (
+                f"{shown}, below 0 in every {self.units[0]}: if it is a lead, the unchanged model "
+                f"has no lead; if it is a log-probability, the probability is {chance:.2g}, "
+                "perhaps no more than that of a guess"
+            )
+            return structs.replace(verdict, notes=(*verdict.notes, *[note] * (chance < EVEN)))
         if not before.low <= 0:
-            is_enough = parsed.low < compared(before.high, 0.0) < parsed.high
+            is_enough = not is_open or parsed.low < compared(before.high, 0.0) < parsed.high
             if is_enough or self.credits not in TAKEN_OUT or math.isnan(before.low):
                 return verdict
             note = f"{shown}: if it is a lead, the loss of all of it would not satisfy the claim"
             return structs.replace(verdict, notes=(*verdict.notes, note))
-        if self.credits in TAKEN_OUT and verdict.reason in UNLESS_HOLDS:
+        if self.credits in TAKEN_OUT and is_open and verdict.reason in UNLESS_HOLDS:
             words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
             return structs.replace(verdict, outcome="undecided", reason=NO_LEAD, price=Price(words))
         if_lead = "if it is a lead that the change should take away, there was none to lose"
@@ -223,10 +239,15 @@ class Question:
     def _with_own_words(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict with what would decide it said as `check` takes it, where prompts are groups,
         or two calls differ by too much."""
-        name, price = verdict.reason.removeprefix(GROUPED), verdict.price
-        factors, of, words = name.split(" × "), "", ""
+        name, price, of, words = verdict.reason.removeprefix(GROUPED), verdict.price, "", ""
         if price is None:
             return verdict
+        grouped = name not in (verdict.reason, *WAYS)
+        factors = name.split(" × ") if grouped else [*dict.fromkeys(FIXED.findall(price.text))]
+        if BOUNDS in price.text:
+            bounds = "give bounds=(LOW, HIGH), between which each number of the function lies"
+            text = price.text.replace(BOUNDS, bounds)
+            return structs.replace(verdict, price=structs.replace(price, text=text))
         if self.noise and "rounding alone" in price.text:
             words = (
                 "two calls differ by too much; make the function deterministic, or let it return "
@@ -234,21 +255,24 @@ class Question:
             )
         elif verdict.reason == BLIND or verdict.reason.startswith("violation "):
             words = blind_without(verdict.claim)
-        elif name not in (verdict.reason, *WAYS) and {*factors} <= {*rows}:  # columns to name
+        elif factors and {*factors} <= {*rows}:  # columns to name
             few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
             listed = ", ".join(f'"{n}"' for n in factors)
             of = " of the same groups"
             words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
             if few:
-                words = (
-                    "check the prompts of each value separately, or give prompts of "
-                    f"{FEWEST} or more values of {' and '.join(few)}"
-                )
-                own = rows[rows["arm"] == self.credits]
+                own, named = rows[rows["arm"] == self.credits], " and ".join(few)
+                words = f"check the prompts of each value of {named} by itself"
+                if all(own[n].nunique() > 2 for n in few):  # two may be all that there are
+                    words += f", or give prompts of {FEWEST} or more values of {named}"
                 counts = {c: own[c].nunique() for c in own if c not in factors and is_text(own[c])}
                 others = (c for c, n in counts.items() if FEWEST <= n <= len(own) / 2)
+                only = "if the claim is about these values only"
                 if other := next(others, ""):
-                    words += f', or say unit="{other}" if the claim is about these values only'
+                    words += f', or say unit="{other}" {only}'
+                elif not self._judged(rows.drop(columns=few)).reason.startswith(GROUPED):
+                    columns = f"{plural('column', len(few))} {named}"
+                    words += f", or leave the {columns} out of the prompts {only}"
         new_price = Price(f"more prompts{of} do not help: {words}") if words else price
         return structs.replace(verdict, price=new_price)
 
@@ -400,9 +424,13 @@ class Check(Concluded):
 
     @property
     def caveat(self) -> str:
-        """Say which controls that may change the outcome the author left out; "" for none."""
+        """Say what else may be the cause of an effect, and which controls that may change the
+        outcome the author left out; "" for none."""
         names = self.question.left_out if self.outcome in ("holds", "undecided") else ()
-        return f"without the {plural('control', len(names))} {listed(names)}" * bool(names)
+        mixed = self.outcome == "holds" and any(MORE in note for note in self.notes)
+        unless = ["unless the other prompts in the call are the cause"] * mixed
+        without = f"without the {plural('control', len(names))} {listed(names)}"
+        return ", ".join([*unless, *[without] * bool(names)])
 
     @property
     def base_rates(self) -> str:
