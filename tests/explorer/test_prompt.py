@@ -145,7 +145,10 @@ def test_a_feature_has_one_name_and_after_a_poor_one_what_it_writes(tiny, client
     monkeypatch.setattr(prompt.searching, "strongest_places", lambda index, features: {})
     unseen = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8}).text)
     assert all(re.search(rf"\b{k} .*?; promotes .*? and suppresses ", unseen) for k in poor)
-    assert f"{len(poor)} names say little, because the index is small." in page
+    about = tiny.index.about
+    read = f"names come from {about.tokens:,} tokens of {about.corpus}."
+    assert f"{len(poor)} names say little: {read}" in page
+    assert f"assay serve {about.source} --model {about.model} --text FOLDER --site " in page
     assert "with --tokens 32768" in plain(client.get(tiny.base).text)
 
 

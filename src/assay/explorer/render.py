@@ -86,6 +86,7 @@ def environment() -> Environment:
         "evaluations": evaluations,
         "nothing_predicted": NOTHING_PREDICTED,
         "more_tokens": MORE,
+        "texts": {"docs": "docs (English docstrings)", "stdlib": "stdlib (Python code)"},
     }
     env.filters |= {
         "token": pages.token,
