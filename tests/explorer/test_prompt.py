@@ -152,6 +152,15 @@ def test_a_feature_has_one_name_and_after_a_poor_one_what_it_writes(tiny, client
     assert "with --tokens 32768" in plain(client.get(tiny.base).text)
 
 
+def test_the_model_is_loaded_once_while_texts_are_typed(tiny, client, library, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(library.live, "_load", loaded.append)
+    for page in ("prompt", "steer", "prompt"):
+        client.get(f"{tiny.base}/{page}")
+    library.live.begin(tiny.index).result(60)
+    assert loaded == [tiny.index.about]
+
+
 def test_the_order_is_provisional_until_all_features_are_ablated(tiny, client, ask):
     asked = {"text": f"{TEXT} at first", "at": 8}
     now, then, again = (
