@@ -261,7 +261,8 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
         file, model = str(world / "one.safetensors"), str(world / "llama")
         return background.locate_index(file, model, str(world / "texts"), tmp_path, **options)
 
-    first, then, read, ablated, whole = located(site="blocks.0.hook_resid_post", context=32).steps
+    asked = {"tokens": 32768, "site": "blocks.0.hook_resid_post", "context": 32}
+    first, then, read, ablated, whole = located(**asked).steps
     assert first["tokens"] == background.FIRST
     assert not first["gradients"]
     assert first["ablate"] == 0
@@ -269,7 +270,7 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     assert not (then["compared"] or read["compared"] or ablated["compared"])
     assert ablated == {**whole, "compared": False}
     assert (read["tokens"], read["ablate"]) == (whole["tokens"], 0)
-    assert whole["ablate"] == 32
+    assert whole["ablate"] == 24
     assert {step["site"] for step in (first, then, read, ablated, whole)} == {
         "blocks.0.hook_resid_post"
     }
@@ -301,7 +302,7 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
     again = located()
     assert again.there
     assert again.make
-    assert [step["gradients"] for step in again.steps] == [True] * 4
+    assert [step["gradients"] for step in again.steps] == [True] * 3
     assert {(s["site"], s["context"], s["bos"]) for s in again.steps} == {
         ("blocks.1.hook_resid_post", 24, True)
     }, "as it was begun"

@@ -145,8 +145,20 @@ def test_a_feature_has_one_name_and_after_a_poor_one_what_it_writes(tiny, client
     monkeypatch.setattr(prompt.searching, "strongest_places", lambda index, features: {})
     unseen = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8}).text)
     assert all(re.search(rf"\b{k} .*?; promotes .*? and suppresses ", unseen) for k in poor)
-    assert f"{len(poor)} names say little, because the index is small." in page
+    about = tiny.index.about
+    read = f"names come from {about.tokens:,} tokens of {about.corpus}."
+    assert f"{len(poor)} names say little: {read}" in page
+    assert f"assay serve {about.source} --model {about.model} --text FOLDER --site " in page
     assert "with --tokens 32768" in plain(client.get(tiny.base).text)
+
+
+def test_the_model_is_loaded_once_while_texts_are_typed(tiny, client, library, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(library.live, "_load", loaded.append)
+    for page in ("prompt", "steer", "prompt"):
+        client.get(f"{tiny.base}/{page}")
+    library.live.begin(tiny.index).result(60)
+    assert loaded == [tiny.index.about]
 
 
 def test_the_order_is_provisional_until_all_features_are_ablated(tiny, client, ask):

@@ -293,3 +293,13 @@ def test_a_number_leads_to_the_feature_unless_a_way_of_searching_is_chosen(world
     assert f'Go to <a href="{BASE}/7">feature 7</a>' in form.text
     beyond = world.client.get(f"{SEARCH}?q=40")
     assert "There is no feature 40: the features are numbered 0 to 39." in beyond.text
+
+
+def test_what_the_examples_search_for_is_in_the_text_and_found(world):
+    form = world.client.get(SEARCH).text.partition("For example:")[2].partition("</form>")[0]
+    links = [link.replace("&amp;", "&") for link in re.findall(r'href="([^"]*by=[^"]*)"', form)]
+    assert links
+    for address in links:
+        found = told(world, address)
+        assert found["chosen"]["text"] == found["q"] and found["lists"][0]["rows"]
+        assert {row["text"]: row["count"] for row in found["tokens"]}[found["q"]] > 0

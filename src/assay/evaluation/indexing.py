@@ -66,12 +66,14 @@ TOKENS, ABLATED = "tokens", "windows with features ablated"
 IN_PLACE = "windows with the reconstruction in place"
 FEATURES = "features"
 """What `Progress` hears is counted, one after the other: `steps` gives those of an index."""
-SPLICED = 64
+SPLICED = 32
 """Windows at the start of the text on which the loss is measured with the reconstruction in
 place."""
 AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Tokens that the model reads at once. What a run back needs of each block takes most of the
 memory; more are not faster on a processor."""
+MORE = 32_768
+"""Tokens up to which more are advised: twice as many as usual, as more names can be relied on."""
 SPARE = 32
 """Windows after those, on which baselines are fitted."""
 LIMIT_WINDOWS = 16
@@ -82,12 +84,12 @@ LIMIT_WINDOWS = 16
 class IndexSetting(ReadingSetting):
     """How an index is made."""
 
-    tokens: Annotated[int, Ge(1)] = 32_768
+    tokens: Annotated[int, Ge(1)] = 16_384
     """Tokens that the model reads, at most; fewer where the text ends."""
     gradients: bool = True
     """Whether the model runs back as well, so that every firing has a first-order effect on the
     loss."""
-    ablate: Annotated[int, Ge(0)] = 32
+    ablate: Annotated[int, Ge(0)] = 24
     """Features that are taken out on a sample: those with a good name before others, evenly by how
     often they fire; 0: none."""
     ablate_windows: Annotated[int, Ge(2)] = 16

@@ -20,7 +20,7 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.data import corpus as corpora
 from assay.evaluation import file_statements, sources
-from assay.evaluation.indexing import IndexSetting, index, steps
+from assay.evaluation.indexing import MORE, IndexSetting, index, steps
 from assay.evaluation.setting import Setting
 from assay.evaluation.text import INDEX_SHARD, sites
 from assay.evaluation.watching import BEGINS
@@ -39,7 +39,7 @@ YIELDS = 5
 LAST_WORDS = 5.0
 """Seconds that the terminal is waited for when the server ends."""
 AGAIN = "start assay serve again to resume"
-LONG = 15
+LONG = 10
 """Minutes above which a smaller index is suggested."""
 SMALLER = (
     f"this takes more than {LONG} minutes; for a smaller index, stop it with Ctrl-C and add "
@@ -152,7 +152,7 @@ def _before(whole: Mapping[str, Any], begun: Sequence[About]) -> list[dict[str, 
     first = read | {"tokens": INDEX_SHARD}
     needed = (
         (quick, (light != whole or whole["tokens"] > FIRST) and not begun),
-        (first, whole["tokens"] > INDEX_SHARD and not any(about.gradients for about in begun)),
+        (first, whole["tokens"] > 2 * INDEX_SHARD and not any(about.gradients for about in begun)),
         (read, whole["gradients"] or whole["ablate"]),
         ({**whole, "compared": False}, whole["gradients"] and whole["ablate"]),
     )
@@ -212,7 +212,9 @@ def index_in_background(
         with stages as show:
             _listen(ours, process, making, request, show, say)
         if making.progress.finished:
-            say(f"{request.name} is indexed completely")
+            is_small = request.steps[-1]["tokens"] < MORE
+            more = f"; --tokens {MORE} reads more text, for more names that can be relied on"
+            say(f"{request.name} is indexed completely{more * is_small}")
         elif process.exitcode != -signal.SIGTERM:  # which is how the server ends it
             say(f"the index of {request.name} was not finished: {making.progress.failed}")
 

@@ -30,9 +30,10 @@ def writer(index: Index) -> Command:
 
 def command(about: About, root: Path, verb: str, *more: str, other: bool = False) -> str:
     """Write a command about the dictionary of an index, or about another one of its model."""
-    options = {"--model": about.model or "MODEL", "--text": about.corpus}
+    text = "FOLDER" if verb == "serve" else about.corpus  # of the reader's own
+    options = {"--model": about.model or "MODEL", "--text": text}
     is_index = verb == "index"
-    if not other and (is_index or verb == "evaluate"):
+    if not other:
         options["--site"] = about.site
         options |= {"--site-out": about.site_out} if about.site_out != about.site else {}
     if not other and is_index:  # what else makes it the same index, and not another

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as Waited
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -26,7 +27,6 @@ from assay.explorer.problems import ASKED, AWAY, UNFIT, Problem
 from assay.features.index.about import About
 from assay.features.index.reader import Index
 from assay.features.live.reader import Reader
-from assay.features.live.steering import Step
 from assay.lab.store.store import Store
 from assay.subjects.pretrained import Pretrained
 
@@ -72,12 +72,12 @@ TEXTS = 32
 
 
 class Writing:
-    """One text and what goes on from there."""
+    """One text, or what is measured on it, step by step."""
 
-    def __init__(self, begin: Callable[[], Iterator[Step]]):
+    def __init__(self, begin: Callable[[], Iterator[Any]]):
         self._begin, self._lock = begin, threading.Lock()
-        self._more: Iterator[Step] = iter(())
-        self.steps: list[Step] = []
+        self._more: Iterator[Any] = iter(())
+        self.steps: list[Any] = []
         self.seconds, self.asked = 0.0, time.monotonic()
         self.begun = self.ended = False
         self.shown: set[int] = set()
@@ -85,16 +85,19 @@ class Writing:
 
     def go_on(self, turn: Turn, new: int) -> None:
         """Write for a moment, or until there are so many tokens. Raises: Problem where the model is
-        busy, DataError by `begin`."""
+        busy, or for a text that cannot be read."""
         with self._lock:
             until = time.monotonic() + STRETCH
             while not self.ended and len(self.steps) < new and time.monotonic() < until:
                 with turn:
                     began = time.monotonic()
-                    if not self.begun:
-                        self._more, self.steps = self._begin(), []
-                        self.seconds, self.begun = 0.0, True
-                    step = next(self._more, None)
+                    try:
+                        if not self.begun:
+                            self._more, self.steps = self._begin(), []
+                            self.seconds, self.begun = 0.0, True
+                        step = next(self._more, None)
+                    except DataError as error:
+                        raise Problem(ASKED, str(error)) from error
                     self.seconds += time.monotonic() - began
                 if step is not None:
                     self.steps.append(step)
@@ -121,7 +124,7 @@ class Writings:
         self._kept: OrderedDict[Hashable, Writing] = OrderedDict()
         self._lock = threading.Lock()
 
-    def find(self, question: Hashable, begin: Callable[[], Iterator[Step]]) -> Writing:
+    def find(self, question: Hashable, begin: Callable[[], Iterator[Any]]) -> Writing:
         """Give the text of a question, there or to be begun. Raises: Problem where too many are
         being written."""
         with self._lock:
@@ -183,6 +186,11 @@ SHOWN = 0.3
 """Seconds that a page waits for a model to be loaded before it shows that it is."""
 KEPT = 64
 """Answers of one dictionary that are kept, the latest asked."""
+_PLACE = attrgetter(
+    *("source", "name", "dictionary", "model", "model_sha256"),
+    *("site", "site_out", "bos", "skip_first", "outlier"),
+)
+"""What indexes of more and more of a text share: they have one reader."""
 T = TypeVar("T")
 
 
@@ -218,7 +226,7 @@ class Live:
     def __init__(self, root: Path):
         self.root = root
         self._lock = threading.Lock()
-        self._begun: dict[Path, Future[Loaded]] = {}
+        self._begun: dict[Hashable, Future[Loaded]] = {}
         self._models: dict[str, tuple[Pretrained, Turn]] = {}
         self._worker = ThreadPoolExecutor(1, "load")
         self._measuring = ThreadPoolExecutor(1, "measure")
@@ -249,11 +257,14 @@ class Live:
             measurement.future.result()
         return measurement
 
-    def begun(self, index: Index) -> bool:
-        """Whether a page asked for an index's dictionary before, so that it is loaded or being
-        loaded."""
+    def begin(self, index: Index) -> Future[Loaded]:
+        """Begin to load an index's dictionary with its model, unless a page did before: one that
+        waits for a text to be typed does."""
+        about = index.about
         with self._lock:
-            return index.folder in self._begun
+            if (key := _PLACE(about)) not in self._begun:
+                self._begun[key] = self._worker.submit(self._load, about)
+            return self._begun[key]
 
     def loaded(self, index: Index) -> Loaded | None:
         """Give an index's dictionary with its model; None while they are being loaded, which the
@@ -268,17 +279,13 @@ class Live:
                 f"the index of {about.name} does not say where its dictionary is; make it again",
                 command(about, self.root, "index"),
             )
-        with self._lock:
-            begun = self._begun.get(index.folder)
-            if begun is None:
-                begun = self._begun[index.folder] = self._worker.submit(self._load, about)
         try:
-            return begun.result(SHOWN)
+            return self.begin(index).result(SHOWN)
         except Waited:
             return None
         except Exception:
             with self._lock:
-                self._begun.pop(index.folder, None)
+                self._begun.pop(_PLACE(about), None)
             raise
 
     def _load(self, about: About) -> Loaded:

@@ -18,7 +18,7 @@ from assay.core import digits
 from assay.core.compute import left_in_words
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
-from assay.evaluation.indexing import IndexSetting
+from assay.evaluation.indexing import MORE
 from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.explorer.problems import Problem
 from assay.features.index.about import About
@@ -85,7 +85,8 @@ def environment() -> Environment:
         "effects": EFFECTS,
         "evaluations": evaluations,
         "nothing_predicted": NOTHING_PREDICTED,
-        "usual_tokens": IndexSetting().tokens,
+        "more_tokens": MORE,
+        "texts": {"docs": "docs (English docstrings)", "stdlib": "stdlib (Python code)"},
     }
     env.filters |= {
         "token": pages.token,

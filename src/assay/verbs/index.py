@@ -21,7 +21,7 @@ CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 class Reading(Windows):
     """How a text is read for an index; what is not given comes from the dictionary's own file."""
 
-    tokens: int = 32_768
+    tokens: int = 16_384
     """For an index: the number of tokens to read, at most. A larger number later reads only the new
     ones."""
     site: Annotated[str, More] = ""
@@ -31,7 +31,7 @@ class Reading(Windows):
     doubles the time."""
     ablate: Annotated[int | None, More] = None
     """The number of features to ablate on a sample, of all densities; 0: none. By default as many
-    as in an index that is there, or 32."""
+    as in an index that is there, or 24."""
     ablate_windows: Annotated[int, More] = 16
     """Windows on which each of them is ablated."""
 

@@ -72,6 +72,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         },
     }
     columns = view.columns()
+    if index.about.model:
+        library.live.begin(index)  # a prompt is what most readers type next
     return Shown(
         "dictionary.html",
         values,

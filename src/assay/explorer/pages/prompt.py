@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 from starlette.datastructures import QueryParams
 
-from assay.explorer import query_args
+from assay.explorer import commands, query_args
 from assay.explorer.library import Library
 from assay.explorer.live import Loaded
 from assay.explorer.problems import ASKED, Problem
@@ -131,6 +131,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     values, drawings = _begin(index, q)
     values["provisional"] = library.provisional(base)
     if not q.text:  # white space is a prompt like any other
+        library.live.begin(index)  # while it is typed
         examples = [(text, q.link(text=text)) for text in searching.beginnings(index)]
         return Shown("prompt.html", values, drawings | {"examples": examples})
     loaded = library.live.loaded(index)
@@ -174,6 +175,7 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         "orders": ORDERS,
         "ways": query_args.WAYS,
         "Wanted": Wanted,
+        "command": commands.writer(index)("serve"),
         "instead": query_args.instead,
         "without": query_args.without,
         "examples": (),
@@ -264,6 +266,7 @@ def _mattering(p: Prediction) -> list[dict[str, Any]]:
                 "probability": None,
                 "firings": len(indices),
                 "token": position,
+                "before": "".join(p.reading.words[max(0, position - 2) : position]),
                 "word": p.reading.words[position],
                 "activation": float(firings.value[top]),
             }

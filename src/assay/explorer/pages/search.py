@@ -92,18 +92,22 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 @lru_cache(8)
 def _examples(index: Index, base: str) -> list[dict[str, str]]:
-    """Searches that find something: of the token that a feature of "start here" fires on most."""
-    firing = (token for k, _ in index.start for token in index.feature(k).tokens)
-    tokens = [token for token in firing if re.search(r"\w", str(token["text"]))][:1]
+    """Searches that find something: of tokens that the indexed text contains, those that features
+    of "start here" fire on most, and promote."""
+    features = [index.feature(k) for k, _ in index.start]
+    found = {
+        "token": [str(row["text"]) for f in features for row in f.tokens],
+        "promoted": [word for f in features for word, _ in f.promoted],
+    }
+    listed = [word for words in found.values() for word in words if re.search(r"\w{3}", word)]
+    marks = ", ".join("?" * len(listed)) or "NULL"
+    sql = f"SELECT text FROM tokens WHERE count > 0 AND text IN ({marks})"
+    occurring = {row["text"] for row in index.query(sql, listed)}
+    examples = ((by, next((w for w in found[by] if w in occurring), "")) for by in found)
     return [
-        {
-            "words": words,
-            "text": str(token["text"]),
-            "link": link(f"/{base}/search", [("by", by), ("q", token["text"])]),
-        }
-        for token in tokens
-        for by, words in WAYS.items()
-        if by in ("token", "promoted")
+        {"words": WAYS[by], "text": w, "link": link(f"/{base}/search", [("by", by), ("q", w)])}
+        for by, w in examples
+        if w
     ]
 
 

@@ -4,14 +4,13 @@ change cost."""
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from starlette.datastructures import QueryParams
 
-from assay.core.errors import DataError
 from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import LONGEST, TOKENS, Loaded, Writing
@@ -21,7 +20,7 @@ from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.live.steering import compare, steer
+from assay.features.live.steering import Compared, compare, steer
 
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
@@ -103,6 +102,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     values, drawings = _begin(index, q)
     values["provisional"] = library.provisional(base)
     if not q.text or not q.wanted:
+        library.live.begin(index)  # while the rest is typed
         leads = [] if q.wanted else _leads(index, q)
         return Shown("steer.html", values, drawings | {"leads": leads})
     loaded = library.live.loaded(index)
@@ -121,19 +121,14 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         writing = _writing(loaded, q, room)
         if "stop" in query:
             return Moved(q.link(new=max(1, min(q.new, len(writing.steps)))))
-        try:
-            writing.go_on(loaded.turn, q.new)
-        except DataError as error:
-            raise Problem(ASKED, str(error)) from error
+        writing.go_on(loaded.turn, q.new)
         written = describe_writing(writing, q.new)
         compares = written["state"] == "written" and any(written["kl"])
         if compares and q.new not in writing.shown:  # both texts first, as comparing takes a while
             writing.shown.add(q.new)
             written["state"] = "comparing"
         elif compares:
-            ids = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
-            whole = [*ids, *(s.after_id for s in writing.steps[: q.new] if s.after_id is not None)]
-            written |= _compared(loaded, index, q, whole, len(ids))
+            written |= _compared(loaded, index, q, writing)
     return Shown("steer.html", values | written | {"room": room}, drawings)
 
 
@@ -204,12 +199,10 @@ def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
     return loaded.writings.find(q.same, begin)
 
 
-def _compared(
-    loaded: Loaded, index: Index, q: Question, ids: Sequence[int], first: int
-) -> dict[str, Any]:
-    """What random directions cost per token on what the changed model wrote, from `first` on, and
-    how likely the tokens that each changed feature promotes are there: as the model is, with the
-    change, and with each random direction."""
+def _compared(loaded: Loaded, index: Index, q: Question, writing: Writing) -> dict[str, Any]:
+    """What random directions cost per token on what the changed model wrote, as far as they are
+    measured by now, and how likely the tokens that each changed feature promotes are there: as the
+    model is, with the change, and with each random direction."""
     changes = [w.change for w in q.wanted]
     tokens: dict[int, list[int]] = {w.feature: [] for w in q.wanted}
     for row in index.query(
@@ -219,22 +212,30 @@ def _compared(
     ):
         tokens[row["feature"]].append(row["token"])
     sets = {feature: promoted for feature, promoted in tokens.items() if promoted}
-    found = loaded.ask(
-        ("compare", q.same, len(ids)),
-        lambda reader: compare(reader, ids, changes, [*sets.values()], first=first, draws=DRAWS),
-    )
-    rows = zip(sets.items(), found.chances.T.tolist(), strict=True)
+
+    def begin() -> Iterator[Compared]:
+        ids = loaded.reader.encode(q.text)
+        whole = [*ids, *(s.after_id for s in writing.steps[: q.new] if s.after_id is not None)]
+        changed = [*sets.values()]
+        return compare(loaded.reader, whole, changes, changed, first=len(ids), draws=DRAWS)
+
+    comparing = loaded.writings.find(("compare", q.same, q.new), begin)
+    comparing.go_on(loaded.turn, DRAWS)
+    found = comparing.steps
+    if not (comparing.ended or len(found) == DRAWS):
+        return {"state": "comparing", "compared": [c.cost for c in found]}
+    rows = zip(sets.items(), np.transpose([c.chances for c in found], (2, 0, 1)), strict=True)
     return {
-        "random_kl": found.cost.tolist(),
+        "random_kl": [c.cost for c in found],
         "promoted": [
             {
                 "feature": k,
                 "tokens": len(promoted),
-                "before": before,
-                "after": after,
-                "random": rest,
+                "before": float(of_draw[0, 0]),
+                "after": float(of_draw[0, 1]),
+                "random": of_draw[:, 2].tolist(),
             }
-            for (k, promoted), (before, after, *rest) in rows
+            for (k, promoted), of_draw in rows
         ],
     }
 
@@ -251,6 +252,7 @@ def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
         "mean_kl": float(np.mean(kl)) if kl else None,
         "total_kl": float(np.sum(kl)),
         "off": last is not None and not last.on and not any(kl),
+        "compared": [],
         "random_kl": None,
         "promoted": [],
         "before": last.before if last else "",

@@ -94,14 +94,14 @@ def steer(
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What changes do to the predictions of a text, and what random directions do in their
+    """What changes do to the predictions of a text, and what a random direction does in their
     place."""
 
-    cost: Float[np.ndarray, " n"]
-    """Of each random direction: mean KL from the model as it is, nats."""
-    chances: Float[np.ndarray, "2+n sets"]
+    cost: float
+    """Of the random direction: mean KL from the model as it is, nats."""
+    chances: Float[np.ndarray, "3 sets"]
     """How likely it is that the next token is one of each set: as the model is, with the changes,
-    and with each random direction."""
+    and with the random direction."""
 
 
 def compare(
@@ -113,7 +113,7 @@ def compare(
     first: int,
     draws: int = 8,
     seed: int = 0,
-) -> Compared:
+) -> Iterator[Compared]:
     """Compare changes with random directions, each as long as these at every token: means over
     tokens `first` and later of a text.
 
@@ -128,12 +128,11 @@ def compare(
         return [float(probabilities[:, chunk].sum(-1).mean()) for chunk in map(list, sets)]
 
     changed, plain = _logits(reader, reading, part, first)
-    costs, likely = [], [chances(plain), chances(changed)]
+    likely = chances(plain), chances(changed)
     for direction in unit_directions(seed, draws, reading):
         turned, _ = _logits(reader, reading, size * direction, first)
-        costs.append(float(nats(turned, plain, target)[1].mean()))
-        likely.append(chances(turned))
-    return Compared(np.maximum(costs, 0.0), np.array(likely))
+        cost = float(nats(turned, plain, target)[1].mean())
+        yield Compared(max(cost, 0.0), np.array([*likely, chances(turned)]))
 
 
 def _added(reader: Reader, reading: Reading, changes: Sequence[Change]) -> torch.Tensor:
