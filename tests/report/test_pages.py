@@ -291,9 +291,8 @@ def test_the_index_links_every_page():
     links = [v for _, k, v in checker.attributes if k == "href"]
     assert checker.open == []
     assert [v for v in links if "#" not in v] == ["a.html", "b.html"]
-    assert [v for v in links if v.startswith("a.html#")] == [
-        f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))
-    ]
+    of_claims = [f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))]
+    assert [*dict.fromkeys(v for v in links if v.startswith("a.html#"))] == of_claims
     # of both, before anything else
     assert "6 hold" in "".join(checker.text[: checker.text.index("Top")])
     assert "3 hold" in "".join(checker.text)
@@ -585,7 +584,7 @@ def test_what_else_may_be_the_cause_is_marked_in_the_index_and_on_the_page(tmp_p
         assert main(["report", saved, "--out", str(tmp_path)]) == 0
     index = (tmp_path / "index.html").read_text()
     assert index.count("※</sup>") == 2
-    assert '<sup title="holds, unless length is the cause' in index.lower()
+    assert "※ holds, unless length is the cause" in index
     page = (tmp_path / "later-check.html").read_text()
     assert "holds ※" in re.sub("<[^>]+>", "", page)
     assert "holds, unless length is the cause" in (tmp_path / "longer-check.html").read_text()
@@ -633,7 +632,7 @@ def test_a_note_that_doubts_a_number_is_below_the_verdict_and_marked_wherever_it
         doubted and outcome == "holds"
     )
     assert printed == [f"※ {notes[1]}"] * doubted and len(statements.below(data)) == 2 - doubted
-    assert (f'<sup title="{brief}">※</sup>' in index) is doubted
+    assert (f"※ {brief}<" in index) is doubted
     assert "<li><code>way</code> is learned at {x}</li>" in page
 
 

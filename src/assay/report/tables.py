@@ -290,6 +290,17 @@ class Row:
         return tuple(c for c in self.controls if c.role not in ("also", "true"))
 
     @property
+    def closest(self) -> tuple[Control, ...]:
+        """The same arms, first what makes it unspecific without being named, and then the controls
+        that come closest to satisfying it; what is no test, or was planted, is last."""
+
+        def place(c: Control) -> tuple[int, float]:
+            kinds = {"unnamed": 0, "near": 1, "control": 1}
+            return 2 if c.no_test else kinds.get(c.role, 3), c.off
+
+        return tuple(sorted(self.checked, key=place))
+
+    @property
     def decisive(self) -> tuple[Control, ...]:
         """The arms to know of: every one that did not come out as it should; but of the controls
         that satisfy the claim the strongest, and of those that do not the one that came closest and
