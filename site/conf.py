@@ -248,12 +248,12 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
 
 STACKED = range(4, 9)
 """Columns of the tables whose rows become blocks on a phone; wider ones scroll."""
-PROSE = 60
+PROSE = 40
 """A table of three columns fits on a phone if no cell has more letters than this."""
 
 
 def stack(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Give each cell of a table the head of its column, which a phone shows beside it."""
+    """Give each cell of a table the head of its column, which a phone shows before it."""
     context["body"] = re.sub(r"<table.*?</table>", _named, context.get("body", ""), flags=re.S)
 
 
