@@ -247,18 +247,21 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 STACKED = range(4, 9)
-"""Columns of the tables whose rows become blocks on a phone; narrower ones fit there, and wider
-ones scroll."""
+"""Columns of the tables whose rows become blocks on a phone; wider ones scroll."""
+PROSE = 40
+"""A table of three columns fits on a phone if no cell has more letters than this."""
 
 
 def stack(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Give each cell of a table the head of its column, which a phone shows beside it."""
+    """Give each cell of a table the head of its column, which a phone shows before it."""
     context["body"] = re.sub(r"<table.*?</table>", _named, context.get("body", ""), flags=re.S)
 
 
 def _named(table: re.Match[str]) -> str:
     heads = [_words(head) for head in re.findall(r"<th\b.*?</th>", table[0], re.S)]
-    if len(heads) not in STACKED:
+    cells = re.findall(r"<td\b.*?</td>", table[0], re.S)
+    is_prose = len(heads) == 3 and any(len(_words(cell)) > PROSE for cell in cells)
+    if len(heads) not in STACKED and not is_prose:
         return table[0]
 
     def line(row: re.Match[str]) -> str:

@@ -2,6 +2,7 @@
 where things lie on the axis."""
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -318,6 +319,20 @@ def test_a_few_equal_units_are_stacked_and_many_are_one_point_with_their_number(
     lowest = max(float(e.get("cy")) + float(e.get("r")) for e in units)
     names = [e for e in root.iter("text") if e.get("class") == "name"]
     assert lowest < float(names[1].get("y")) - 12  # above the letters of the next row
+
+
+def test_no_two_counts_of_equal_units_overlap_on_a_small_screen():
+    """358 pixels are 100%, and a digit of 11 pixels is 6.5 pixels wide; a share has many ties."""
+    claim = sample.result().verdicts[0]
+    points = [x for x, n in ((0.96, 5), (0.974, 4), (0.98, 12), (1.0, 23)) for _ in range(n)]
+    texts = [
+        (float(e.get("x")[:-1]) * 3.58 + float(e.get("dx")), e.get("text-anchor"), len(e.text))
+        for e in _plot(structs.replace(claim, points=tuple(points))).iter("text")
+        if e.get("class") == "count"
+    ]
+    spans = sorted((x - 6.5 * n * (side == "end"), 6.5 * n) for x, side, n in texts)
+    assert len(spans) >= 2 and spans[-1][0] + spans[-1][1] <= 358
+    assert all(x + wide <= right for (x, wide), (right, _) in itertools.pairwise(spans))
 
 
 def test_an_arm_that_the_claim_does_not_name_is_in_its_picture_only_if_it_makes_it_unspecific():

@@ -506,6 +506,7 @@ def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
     why = ": 9 blocks away, on the side where it is larger"
     for note, place in (
         (made, f"{arm} (blocks 13, 29)"),
+        (made.replace("13, 29", "3, 4, 5, 6"), f"{arm} (blocks 3 to 6)"),
         (
             f"{made}{why}, next to its own, which may do nearly the same",
             f"{arm} (blocks 13, 29)",

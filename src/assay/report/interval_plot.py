@@ -297,9 +297,10 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
             title = Markup("<title>{}: {}</title>").format(name, minus(number(p)))
             shown = title if name and k < NAMED else Markup("")
             stacks.setdefault(f"{to_percent(p):.2f}%", []).append(shown)
-    for place, titles in stacks.items():
+    taken = [float(place[:-1]) for place in stacks]
+    for place, titles in sorted(stacks.items(), key=lambda stack: -len(stack[1])):
         if len(titles) > ROOM:
-            out += _count(len(titles), len(points), place, y)
+            out += _count(len(titles), len(points), place, y, taken)
             continue
         for k, title in enumerate(titles):
             out += Markup('<circle class="unit" cx="{}" cy="{}" r="2">{}</circle>').format(
@@ -313,15 +314,20 @@ def _units(row: _Row, to_percent: Any, span: tuple[float, float], y: int) -> Mar
     return out
 
 
-def _count(count: int, of: int, place: str, y: int) -> Markup:
-    """One point for so many equal units, with their number next to it."""
+def _count(count: int, of: int, place: str, y: int, taken: list[float]) -> Markup:
+    """One point for so many equal units; with their number on a side where nothing is on a small
+    screen, and where from then on something is."""
     radius = min(LARGEST, round(1.2 * math.sqrt(count), 1))
-    side, dx = ("end", -radius - 3) if float(place[:-1]) > 90 else ("start", radius + 3)
-    point = Markup(
-        '<circle class="unit" cx="{0}" cy="{1}" r="{2}"><title>{3} of {4}</title></circle>'
-        '<text class="count" x="{0}" y="{5}" dx="{6}" text-anchor="{7}">{3}</text>'
-    )
-    return point.format(place, y + 3, radius, count, of, y + 8, dx, side)
+    x, reach = float(place[:-1]), LETTER * (1 + len(str(count)))
+    point = Markup('<circle class="unit" cx="{}" cy="{}" r="{}"><title>{} of {}</title></circle>')
+    out = point.format(place, y + 3, radius, count, of)
+    for side, sign in (("start", 1), ("end", -1)):
+        end = x + sign * reach
+        if 0 < end < 100 and not any(0 < sign * (t - x) <= reach for t in taken):
+            taken += [end, x + sign * reach / 2]
+            words = '<text class="count" x="{}" y="{}" dx="{}" text-anchor="{}">{}</text>'
+            return out + Markup(words).format(place, y + 8, sign * (radius + 3), side, count)
+    return out
 
 
 def _arrow(leftward: bool, y: int) -> Markup:

@@ -41,6 +41,8 @@ DOUBTS = re.compile(
     r"|would be unspecific|it may fail because|no control separates"
 )
 """What a note has that doubts a number, however its claim came out."""
+LONGEST = 150
+"""So many letters has the first clause of a note, at most."""
 DOUBT = "※"
 """The sign of a claim whose number a note doubts, and of the note."""
 
@@ -90,8 +92,12 @@ def parted(data: ResultData) -> tuple[list[str], list[str]]:
 
 
 def clause(note: str) -> str:
-    """The first clause of a note."""
-    return textwrap.shorten(re.split(r"[;.] ", note)[0], 150, placeholder=" …")
+    """The first clause of a note, up to a comma or a colon where it is long."""
+    first = re.split(r"; |\. (?=[A-Z])", note)[0]
+    if len(first) <= LONGEST:
+        return first
+    part = re.match(rf".{{1,{LONGEST}}}(?=[,:] )", first)
+    return f"{part[0]} …" if part else textwrap.shorten(first, LONGEST, placeholder=" …")
 
 
 def _rank(note: str) -> int:

@@ -37,6 +37,8 @@ from assay.report.interval_plot import interval_plot
 if TYPE_CHECKING:
     from assay.ask.shown import Shown
 
+INDEX = "Assay: verdicts"
+"""The title of an index."""
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""
 UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
@@ -138,7 +140,7 @@ def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> M
 def note(text: str, names: Iterable[str] = ()) -> Markup:
     """A note as a sentence; the name that it begins with, of an arm, of what is learned or one of
     these, stays as it is spelt."""
-    columns = "|".join(map(re.escape, names)) or "(?!)"
+    columns = "|".join(re.escape(n) for n in names if n != "a") or "(?!)"  # "a study on …"
     if named := re.match(rf"([\w-]+(?:/[\w./-]+)?)(: | is learned )|({columns})( )", text):
         name, rest = filter(None, named.groups())
         return Markup("<code>{}</code>{}").format(name, rest) + coded(text[named.end() :])
@@ -363,9 +365,14 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return merged
 
 
-def index(entries: Sequence[Mapping[str, Any]], checks: Sequence[ListedCheck] = ()) -> str:
+def index(
+    entries: Sequence[Mapping[str, Any]],
+    checks: Sequence[ListedCheck] = (),
+    elsewhere: Sequence[str] = (),
+) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it, and `since`, as a check has it."""
+    optionally `header` and `turned`, as `page` has it, and `since`, as a check has it. `elsewhere`
+    names folders next to its own that have such a page."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     judged = [c.judged for c in checks if c.judged]
@@ -375,6 +382,8 @@ def index(entries: Sequence[Mapping[str, Any]], checks: Sequence[ListedCheck] = 
     return template.render(
         entries=listed,
         checks=checks,
+        elsewhere=elsewhere,
+        title=INDEX,
         named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
         tally=list(tables.outcomes(statements_of_all).items()),
         rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],

@@ -63,9 +63,18 @@ def write(
     entries, left_out = _entries(out, written)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
     read = (pages.listed_check(p, _since(p, written)) for p in sorted(checked))
-    index = pages.write(out, {"index.html": pages.index(entries, [*read])})[0]
+    page = pages.index(entries, [*read], _elsewhere(out))
+    index = pages.write(out, {"index.html": page})[0]
     evaluations.link_index(out)
     return Pages(tuple(written), index, tuple(left_out), tuple(map(str, missing)))
+
+
+def _elsewhere(out: Path) -> list[str]:
+    """The folders of the same name next to `out`, one level deeper, that have an index of their
+    own, as paths from there."""
+    found = sorted(out.absolute().parent.glob(f"*/{out.absolute().name}/index.html"))
+    ours = (p for p in found if f"<title>{pages.INDEX}</title>" in p.read_text(errors="replace"))
+    return [f"{p.parent.parent.name}/{p.parent.name}" for p in ours]
 
 
 def page_of(

@@ -290,6 +290,17 @@ class Row:
         return tuple(c for c in self.controls if c.role not in ("also", "true"))
 
     @property
+    def closest(self) -> tuple[Control, ...]:
+        """The same arms, first what makes it unspecific without being named, and then the controls
+        that come closest to satisfying it; what is no test, or was planted, is last."""
+
+        def place(c: Control) -> tuple[int, float]:
+            kinds = {"unnamed": 0, "near": 1, "control": 1}
+            return 2 if c.no_test else kinds.get(c.role, 3), c.off
+
+        return tuple(sorted(self.checked, key=place))
+
+    @property
     def decisive(self) -> tuple[Control, ...]:
         """The arms to know of: every one that did not come out as it should; but of the controls
         that satisfy the claim the strongest, and of those that do not the one that came closest and
@@ -424,7 +435,8 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
     blocks, tokens = (
-        {m[1]: m[2] for m in map(note.search, data.notes) if m} for note in (PLACED, AT_TOKEN)
+        {m[1]: _in_a_row(m[2]) for m in map(note.search, data.notes) if m}
+        for note in (PLACED, AT_TOKEN)
     )
 
     def placed(r: Row) -> Row:
@@ -443,6 +455,13 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
         replace(r, now=x, again=y, doubt=z)
         for r, x, y, z in zip(every, now, looks, first, strict=False)
     ]
+
+
+def _in_a_row(words: str) -> str:
+    """Words in which four or more numbers in a row are the first and the last of them."""
+    numbers = [*map(int, re.findall(r"\d+", words))]
+    is_row = len(numbers) > 3 and numbers == [*range(numbers[0], numbers[-1] + 1)]
+    return f"blocks {numbers[0]} to {numbers[-1]}" if is_row else words
 
 
 def again(outcome: str, lines: Iterable[str], text: str = "") -> str:
