@@ -115,7 +115,7 @@ def preregistered(registration: Registered, plan: Answer, claims: Sequence[str])
 def asks(experiment: Experiment) -> list[str]:
     """Say what is claimed, each claim with its controls."""
     return [
-        f"{c.text} (must fail for {', '.join(c.must_fail)})"
+        f"{c.text} (controls: {', '.join(c.must_fail)})"
         for c in experiment.claims
         if isinstance(c, Claim)
     ]

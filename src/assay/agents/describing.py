@@ -46,8 +46,8 @@ def every(root: Path, find: str) -> Answer:
     words = find.lower().split()
     lines = [e for e in lines if all(w in " ".join(e.values()).lower() for w in words)]
     summary = (
-        f"{len(lines)} of the catalogue. Verdicts are those of committed records; ask for one "
-        "by name for intervals, controls and scope"
+        f"{len(lines)} of the catalogue. Verdicts are those of committed records; the name of "
+        "one gives its intervals, controls and scope"
         if lines
         else f"no experiment has all of these words: {find}; leave find out for all of them"
     )
@@ -73,6 +73,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
     entry = find_entry(name)
     experiment = catalogue.find(entry.name)
     header, record = entry.header(), records.read(entry.name, entry.origin)
+    challenges = contests.of_record(entry.name, entry.origin)
     data = ResultData.from_json(record or {})
     seeds = [s.seed for s in experiment.default]
     detail = {
@@ -91,10 +92,10 @@ def describe_experiment(root: Path, name: str) -> Answer:
             experiment, seeds, Store(root), include_current=record is not None
         ),
         "standing": basis.standing(data),
-        "contests": contests.lines(contests.of_record(entry.name, entry.origin)),
+        "contests": contests.lines(challenges),
         "source": basis.of_record(record) if record else None,
     }
-    outcomes = tables.tallied(data.verdicts) or "no claim was judged"
+    outcomes = tables.tallied(contests.after(data.verdicts, challenges)) or "no claim was judged"
     return {
         "told": f"Recorded: {outcomes}" if record else "Nothing is recorded",
         "detail": detail,
