@@ -466,9 +466,10 @@ def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:
 def _signs(name: str, data: ResultData) -> str:
     """How the claims of a record stand after contests, and how many of them a contest turned; of a
     record without claims its exact statements."""
-    signs = tables.signs(tables.outcomes(contests.after(data.verdicts, _past(name))))
+    verdicts = contests.after(data.verdicts, _past(name))
+    signs = tables.signs(tables.outcomes(verdicts or data.exact))
     turned = len(_turned(name))
-    return (signs or tables.exactly(data)) + (f" ({turned} by challenge)" if turned else "")
+    return signs + (f" ({turned} by challenge)" if turned else "")
 
 
 def _tallied(name: str, data: ResultData) -> str:

@@ -336,8 +336,8 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     [
         ("control", "fails", "✓", ""),
         ("near", "fails", "✓", ""),
-        ("control", "holds", "!", "satisfies the claim"),
-        ("near", "undecided", "?", "undecided"),
+        ("control", "holds", "!", ""),
+        ("near", "undecided", "?", ""),
         ("planted", "holds", "✓", "must hold, and does"),
         ("planted", "fails", "!", "must hold, and does not"),
         ("also", "holds", "", "may hold too"),
@@ -506,7 +506,6 @@ def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
     why = ": 9 blocks away, on the side where it is larger"
     for note, place in (
         (made, f"{arm} (blocks 13, 29)"),
-        (made.replace("13, 29", "3, 4, 5, 6"), f"{arm} (blocks 3 to 6)"),
         (
             f"{made}{why}, next to its own, which may do nearly the same",
             f"{arm} (blocks 13, 29)",

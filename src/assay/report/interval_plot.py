@@ -321,12 +321,12 @@ def _count(count: int, of: int, place: str, y: int, taken: list[float]) -> Marku
     x, reach = float(place[:-1]), LETTER * (1 + len(str(count)))
     point = Markup('<circle class="unit" cx="{}" cy="{}" r="{}"><title>{} of {}</title></circle>')
     out = point.format(place, y + 3, radius, count, of)
+    words = Markup('<text class="count" x="{}" y="{}" dx="{}" text-anchor="{}">{}</text>')
     for side, sign in (("start", 1), ("end", -1)):
-        end = x + sign * reach
-        if 0 < end < 100 and not any(0 < sign * (t - x) <= reach for t in taken):
-            taken += [end, x + sign * reach / 2]
-            words = '<text class="count" x="{}" y="{}" dx="{}" text-anchor="{}">{}</text>'
-            return out + Markup(words).format(place, y + 8, sign * (radius + 3), side, count)
+        ends = x + sign * reach / 2, x + sign * reach
+        if 0 < ends[1] < 100 and not any(0 < sign * (t - x) <= reach for t in taken):
+            taken += ends
+            return out + words.format(place, y + 8, sign * (radius + 3), side, count)
     return out
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable
 
 from assay.core.results import ResultData
@@ -41,8 +40,6 @@ DOUBTS = re.compile(
     r"|would be unspecific|it may fail because|no control separates"
 )
 """What a note has that doubts a number, however its claim came out."""
-LONGEST = 150
-"""So many letters has the first clause of a note, at most."""
 DOUBT = "※"
 """The sign of a claim whose number a note doubts, and of the note."""
 
@@ -94,10 +91,7 @@ def parted(data: ResultData) -> tuple[list[str], list[str]]:
 def clause(note: str) -> str:
     """The first clause of a note, up to a comma or a colon where it is long."""
     first = re.split(r"; |\. (?=[A-Z])", note)[0]
-    if len(first) <= LONGEST:
-        return first
-    part = re.match(rf".{{1,{LONGEST}}}(?=[,:] )", first)
-    return f"{part[0]} …" if part else textwrap.shorten(first, LONGEST, placeholder=" …")
+    return re.sub(r"^(.{60,150})[,:] .*", r"\1 …", first) if len(first) > 150 else first
 
 
 def _rank(note: str) -> int:

@@ -125,9 +125,8 @@ def _recorded(name: str, origin: str) -> ResultData:
 
 def find_stored(root: Path, name: str, origin: str = "") -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`."""
-    from assay.lab.store.atomic import (
-        unseal,  # which loads numpy: not needed where nothing is stored
-    )
+    # which loads numpy: not needed where nothing is stored
+    from assay.lab.store.atomic import unseal
 
     runs = 0
     with (
@@ -141,17 +140,13 @@ def find_stored(root: Path, name: str, origin: str = "") -> Here:
     result_paths = sorted((root / "results" / name).glob("*.json"))
     text = code(origin) if result_paths and origin else ""  # of its file as it is now
     for path in result_paths:
-        results[
-            path.stem
-        ] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
+        # where it is not as it was written; `assay run` and `assay show` write it again
+        results[path.stem] = {}
         with contextlib.suppress(StoreError, DataError):
             data = unseal(path)
             result = ResultData.from_json(data)
-            others = [
-                *tables.outcomes(result.exact).items(),
-                *tables.outcomes(result.findings).items(),
-            ]
-            results[path.stem] = tables.outcomes(result.verdicts) or dict(others)
+            others = tables.outcomes(result.exact) | tables.outcomes(result.findings)
+            results[path.stem] = tables.outcomes(result.verdicts) or others
             if text and set(data["provenance"].get("code", [text])) != {text}:
                 older.append(path.stem)
     return Here(runs, results, tuple(older))

@@ -37,8 +37,6 @@ from assay.report.interval_plot import interval_plot
 if TYPE_CHECKING:
     from assay.ask.shown import Shown
 
-INDEX = "Assay: verdicts"
-"""The title of an index."""
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""
 UNITED = re.compile(r"(?<=[\d\]]) (?=(%|nats?|logits?|bits?|s|GB)(?![\w/-]))")
@@ -383,7 +381,6 @@ def index(
         entries=listed,
         checks=checks,
         elsewhere=elsewhere,
-        title=INDEX,
         named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
         tally=list(tables.outcomes(statements_of_all).items()),
         rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],

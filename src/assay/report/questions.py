@@ -22,7 +22,6 @@ GROUPS = {
 OTHERS = "others"
 """The group of an experiment that names none."""
 
-
 E = TypeVar("E", bound=Any)
 """Whatever has an experiment's name as its `name`."""
 
@@ -44,8 +43,7 @@ def of_group(entries: Iterable[E], group: str) -> list[E]:
     if group == ALL:
         return entries
     if group not in members:
-        names = [*members, ALL, *(e.name for e in entries)]
-        hint = nearest(group, names)
+        hint = nearest(group, [*members, ALL, *(e.name for e in entries)])
         if hint.startswith("known: "):
             hint = f"the groups are {', '.join([*members, ALL])}; assay list shows every name"
             hint += "; a study or an experiment of your own is listed by its file"

@@ -49,8 +49,7 @@ def write(
     for file in saved:
         from assay.report import checks
 
-        page = checks.page(file, checks.load(file))
-        written += pages.write(out, {f"{file.stem}{CHECKED}": page})
+        written += pages.write(out, {f"{file.stem}{CHECKED}": checks.page(file, checks.load(file))})
     for experiment, preset in selection:
         try:
             page, _ = page_of(lab, experiment, preset)
@@ -63,18 +62,16 @@ def write(
     entries, left_out = _entries(out, written)
     checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
     read = (pages.listed_check(p, _since(p, written)) for p in sorted(checked))
-    page = pages.index(entries, [*read], _elsewhere(out))
-    index = pages.write(out, {"index.html": page})[0]
+    (index,) = pages.write(out, {"index.html": pages.index(entries, [*read], _elsewhere(out))})
     evaluations.link_index(out)
     return Pages(tuple(written), index, tuple(left_out), tuple(map(str, missing)))
 
 
 def _elsewhere(out: Path) -> list[str]:
-    """The folders of the same name next to `out`, one level deeper, that have an index of their
-    own, as paths from there."""
+    """Find the indexes of other folders of the same name, one level below the folder of `out`."""
     found = sorted(out.absolute().parent.glob(f"*/{out.absolute().name}/index.html"))
-    ours = (p for p in found if f"<title>{pages.INDEX}</title>" in p.read_text(errors="replace"))
-    return [f"{p.parent.parent.name}/{p.parent.name}" for p in ours]
+    ours = (p.parent for p in found if "<h1>Verdicts</h1>" in p.read_text(errors="replace"))
+    return [f"{folder.parent.name}/{folder.name}" for folder in ours]
 
 
 def page_of(

@@ -109,7 +109,7 @@ class Control:
     """near, control, planted, violation, also (excused by the author), true (not named, which
     changes nothing) or unnamed (which makes a claim unspecific)."""
     off: float = math.inf
-    """How far its estimate lies from the range to hold; below 0 within it."""
+    """How far the estimate of a control lies from the range to hold; below 0 within it."""
     level: str = ""
     """Of a control that fails though its interval reaches into the range to hold: the level of the
     narrower one by which it does, "80%"."""
@@ -160,7 +160,7 @@ class Control:
 
     @property
     def remark(self) -> str:
-        """What is printed next to it; nothing of a control that does not satisfy the claim."""
+        """What is printed next to it; nothing of a control whose sign says how it came out."""
         must = {
             "planted": "must hold",
             "violation": "planted violation",
@@ -169,11 +169,9 @@ class Control:
             "unnamed": f"satisfies the claim{self.too}",
         }.get(self.role, "")
         if self.role == "planted" and self.met is not None:
-            came = "and does" if self.met else "and does not"
-        else:
-            usual = self.met is True and not self.level
-            came = "" if usual or self.role in ("also", "true", "unnamed") else self.state
-        return ", ".join(filter(None, (must, came)))
+            return f"{must}, and does{'' if self.met else ' not'}"
+        is_open = self.no_test or (self.role in ("planted", "violation") and not self.met)
+        return ", ".join(filter(None, (must, self.state if is_open else "")))
 
     @property
     def satisfies(self) -> str:
@@ -288,17 +286,6 @@ class Row:
         """The arms that bear on the verdict: controls, planted effects, and those that hold though
         the author did not say they might."""
         return tuple(c for c in self.controls if c.role not in ("also", "true"))
-
-    @property
-    def closest(self) -> tuple[Control, ...]:
-        """The same arms, first what makes it unspecific without being named, and then the controls
-        that come closest to satisfying it; what is no test, or was planted, is last."""
-
-        def place(c: Control) -> tuple[int, float]:
-            kinds = {"unnamed": 0, "near": 1, "control": 1}
-            return 2 if c.no_test else kinds.get(c.role, 3), c.off
-
-        return tuple(sorted(self.checked, key=place))
 
     @property
     def decisive(self) -> tuple[Control, ...]:
@@ -435,8 +422,7 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
     `turned` has the outcome now of claims that contests of the record turned, by their texts; one
     that does not hold here was not theirs to turn."""
     blocks, tokens = (
-        {m[1]: _in_a_row(m[2]) for m in map(note.search, data.notes) if m}
-        for note in (PLACED, AT_TOKEN)
+        {m[1]: m[2] for m in map(note.search, data.notes) if m} for note in (PLACED, AT_TOKEN)
     )
 
     def placed(r: Row) -> Row:
@@ -455,13 +441,6 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
         replace(r, now=x, again=y, doubt=z)
         for r, x, y, z in zip(every, now, looks, first, strict=False)
     ]
-
-
-def _in_a_row(words: str) -> str:
-    """Words in which four or more numbers in a row are the first and the last of them."""
-    numbers = [*map(int, re.findall(r"\d+", words))]
-    is_row = len(numbers) > 3 and numbers == [*range(numbers[0], numbers[-1] + 1)]
-    return f"blocks {numbers[0]} to {numbers[-1]}" if is_row else words
 
 
 def again(outcome: str, lines: Iterable[str], text: str = "") -> str:
@@ -499,7 +478,7 @@ def row(s: Statement) -> Row:
         judged,
         controls=controls,
         kind=_kind(s),
-        command=command(s),
+        command=s.remedy[1],
         agreed=agreed(s),
         threshold=holds_if(s),
         quantity=quantity(s),
@@ -535,10 +514,11 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     the digits of the claim."""
     too = " too" * (claim is None or claim.outcome in ("holds", "unspecific"))
     if isinstance(v, Other):
-        return Control(arm, "holds", *estimate_of(v, claim), role, too=too)
+        return Control(arm, "holds", *estimate_of(v, claim), role, -math.inf, too=too)
     level = narrower_level(v) if role in ("near", "control") else ""
     outcome, few = _seen(v) if role in ("near", "control") else (v.outcome, "")
-    off, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
+    distance, words = max(v.range[0] - v.estimate, v.estimate - v.range[1]), ""
+    off = distance if ROLES.get(role) == "control" else math.inf
     if claim and role == "near" and outcome == "holds":
         words = satisfies(claim.near[arm], at_most=claim.range[1] < math.inf)
     if claim and role in ROLES and v.points == claim.points and len({*v.points}) > 1:
@@ -839,11 +819,6 @@ def agreed(v: Judged) -> str:
     return f"{every}; the interval follows from the bounds, {least:g} and {greatest:g}"
 
 
-def command(v: Judged) -> str:
-    """What to type after `assay` to decide a claim; "" where no command does."""
-    return v.remedy[1]
-
-
 def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
@@ -1080,11 +1055,6 @@ def only_exact(data: ResultData) -> bool:
     return bool(data.exact) and not data.verdicts and not data.findings
 
 
-def exactly(data: ResultData) -> str:
-    """Count exact statements by outcome: `≡ 4`; "" where there are none."""
-    return signs(outcomes(data.exact))
-
-
 KIND_WORDS = {"risky": "threshold planned, per the author", "confirming": "pilot-set"}
 """How the source of a threshold is printed; stored results have the older word."""
 KINDS = {
@@ -1103,7 +1073,7 @@ def board(data: ResultData) -> str:
     """Count what a result without claims states: `exact statements only ≡ 6`, or `exact ≡ 4,
     estimates 6`; empty where there is nothing."""
     label = "exact statements only" if only_exact(data) else "exact"
-    parts = [f"{label} {exactly(data)}"] if data.exact else []
+    parts = [f"{label} {signs(outcomes(data.exact))}"] if data.exact else []
     parts += [f"estimates {len(data.findings)}"] if data.findings else []
     return ", ".join(parts)
 
