@@ -322,6 +322,12 @@ def test_reason_too_few_units():
     v = judged(main=arm(1.5, SEEDS[:5]), control=arm(0.5, SEEDS[:5])).verdict
     assert v.reason == "too few units: 5 of 6 seeds"
     assert (v.price.factor, v.price.more) == ("seed", 1)
+    assert v.price.text == "about 1 more seed, 6 in all"
+    v = judged(main=arm(1.5, SEEDS[:5]), control=arm(1.6, SEEDS[:5])).verdict
+    assert v.price.more == 1 and v.price.text.endswith(
+        "6 in all, may make the claim unspecific but will probably not make it hold, because the "
+        "estimate of control satisfies it too"
+    )
 
 
 def test_where_few_of_the_units_have_a_number_as_small_a_share_of_more_is_reckoned_with():

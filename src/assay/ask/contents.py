@@ -87,7 +87,7 @@ class Contents:
 
     def measures(self, arm: str) -> tuple[str, ...]:
         """Return the names of the measures of an arm of a model; nothing for other arms."""
-        part = self._part(arm)
+        part = self.asked.by_label.get(arm)
         return tuple(self.asked.measured(part)) if part else ()
 
     def prompts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -121,7 +121,7 @@ class Contents:
     def rows(self, arm: str) -> Rows | None:
         """Return the rows on which an arm is measured; None for an arm of an experiment, and for
         dictionaries of which each seed trains its own."""
-        if (part := self._part(arm)) is None:
+        if (part := self.asked.by_label.get(arm)) is None:
             return None
         task = part.task
         if isinstance(task, SaeTask):
@@ -193,7 +193,7 @@ class Contents:
         JSON values without names, the measures that are functions of the same numbers, and its
         description at each point of a sweep; None for an arm of an experiment. Raises:
         AssayError."""
-        if (part := self._part(arm)) is None:
+        if (part := self.asked.by_label.get(arm)) is None:
             return None
         task = part.task
         # in no order: a difference the other way round is the same
@@ -219,10 +219,8 @@ class Contents:
         every, of_points = self._with_same(task, facts), list[Any]()
         for point in self._points(task, measure):
             of_points += self._with_same(task, facts | point)
-        bare = [
-            json.loads(self._slots(task, json.dumps(x, sort_keys=True)))
-            for x in (*every, *of_points)
-        ]
+        words_of = (json.dumps(x, sort_keys=True) for x in (*every, *of_points))
+        bare = [json.loads(self._slots(task, words)) for words in words_of]
         return inputs, bare[0], bare[1 : len(every)], bare[len(every) :]
 
     def _points(self, task: Any, measure: str) -> Iterator[dict[str, Any]]:
@@ -245,9 +243,6 @@ class Contents:
 
     def _with_same(self, task: Any, facts: dict[str, Any]) -> list[dict[str, Any]]:
         return [facts, *(facts | {"read": x} for x in self._same(task, facts.get("read")))]
-
-    def _part(self, arm: str) -> Part | None:
-        return self.asked.by_label.get(arm)
 
     def _content(self, name: str) -> str:
         """The hash of a model's files; for a model that the study trains, of what it learns."""

@@ -632,6 +632,8 @@ def _with_others(
     if verdict.outcome != "holds" and not (tied and passing):
         within = placed(claim, method.interval.estimate, method.interval.estimate)[0]
         words = _satisfying(claim, controls, passing) if within else ""
+        if words and verdict.reason.startswith("too few"):
+            return structs.replace(verdict, price=_in_vain(verdict.price, words))
         if verdict.reason != STRADDLES or not within:
             return verdict
         price = Price(words) if words else _price_with_controls(claim, method, controls, level)
@@ -665,10 +667,19 @@ def _with_others(
     return verdict
 
 
+def _in_vain(price: Price | None, words: str) -> Price | None:
+    """So many more units, with what they would do to a claim that a control satisfies."""
+    if price is None or not price.more:
+        return price
+    would = re.sub(r"^more .*? (?=may |could )", "", words)
+    return structs.replace(price, text=f"{price.text}, {would}")
+
+
 def _satisfying(claim: Claim, controls: ByArm, passing: Sequence[str]) -> str:
     """Say what more units would do where controls satisfy a claim, or their estimates do; "" where
     none does."""
-    estimates = {name: i.estimate for name, (v, i, *_) in controls.items() if _judged(v)}
+    known = {n: c for n, c in controls.items() if _judged(v := c.verdict) or "too few" in v.reason}
+    estimates = {name: control.interval.estimate for name, control in known.items()}
     names = passing or [name for name, x in estimates.items() if placed(claim, x, x)[0]]
     if not names:
         return ""

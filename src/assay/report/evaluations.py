@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import escape
@@ -215,8 +215,7 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
 def _places(measure: JSON, others: Sequence[float]) -> int:
     """The decimals of a share in percent: one, or as many as tell it from the other numbers, 0 and
     1, but no more than its interval warrants."""
-    share, ends = measure["estimate"], (measure.get("low"), measure.get("high"))
-    low, high = ends
+    share, low, high = (cast(Any, measure.get(name)) for name in ("estimate", "low", "high"))
     open_ends = low is None or high is None
     apart = [x for x in (*others, 0.0, 1.0) if x != share and (open_ends or not low <= x <= high)]
     most = (digits.decimals(low, high) or 4) - 2

@@ -29,22 +29,22 @@ def new(name: str, /, *, ask: Flag = False, study: Flag = False, loop: Flag = Fa
     Parameters
     ----------
     name
-        The name: my-claim writes my-claim.toml, or my_claim.py, which Python can import.
+        The name, my-question for my-question.toml; a Python file is called as in my_claim.py.
     ask
-        Write a study that asks a language model, my-claim.toml, with prompts to replace by yours.
+        Write a study that asks a language model, my-question.toml, with prompts that you replace.
     study
-        Write a study of an experiment of the catalogue, my-claim.toml: other fields, and your own
+        Write a study of an experiment of the catalogue, my-study.toml: other fields, and your own
         claims.
     loop
         Write an experiment for your own training loop: a function that returns numbers.
 
     Examples
     --------
-    assay new my-claim
+    assay new my_claim
     assay run my_claim.py --preset smoke
     assay new my-question --ask
     assay new my-study --study
-    assay new my-loop --loop
+    assay new my_loop --loop
     """
     kinds = [k for k, wanted in (("ask", ask), ("study", study), ("loop", loop)) if wanted]
     if len(kinds) > 1:
