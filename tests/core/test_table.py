@@ -899,9 +899,66 @@ def test_a_column_that_changes_with_the_arm_is_named_unless_a_control_separates_
     assert not any("batch" in n for n in assay.judge(mixed, **ask).notes)
 
 
+def test_one_chosen_seed_is_one_of_several_draws():
+    """Seeds differ by 0.2, and items hardly: the best of ten is far from all others."""
+    draw, rows = np.random.default_rng(0), []
+    gains = draw.normal(0, 0.2, 10)
+    best = int(gains.argmax())
+    for arm, seed, item in itertools.product(("new", "old", "other"), range(10), range(20)):
+        x = draw.normal(gains[seed] if arm == "new" else 0, 0.02)
+        rows.append((arm, seed, f"i{item}", x))
+    rows = pd.DataFrame(rows, columns=["arm", "seed", "item", "x"])
+    claim = f"new.x[seed={best}] - old.x[seed={best}] > 0.15"
+    ask = {"unit": "item", "control": "other", "about": "new"}
+    judged = assay.judge(rows, claim=claim, **ask)
+    assert (judged.outcome, judged.unless) == ("holds", f"seed {best} was chosen from 10 seeds")
+    means = rows.groupby(["arm", "seed"])["x"].mean()
+    rest = (means["new"] - means["old"]).drop(best)
+    (note,) = (n for n in judged.notes if n.startswith(f"the claim is about seed {best} alone"))
+    low, high = map(float, re.search(r"between (\S+) and ([^;]+);", note).groups())
+    assert (low, high) == pytest.approx((rest.min(), rest.max()), abs=1e-3)
+    alike = rows.assign(x=rows["x"] + (rows["arm"] == "new"))
+    assert not assay.judge(alike, claim=claim, **ask).unless
+
+
+@pytest.mark.parametrize("values", [["yes", "no"], [0, 1]])
+def test_two_values_are_no_sample_of_values(values):
+    draw = np.random.default_rng(0)
+    items = np.arange(40)
+    gain = {"new": 2.0 * (items % 2), "old": 0.0, "other": 0.0}
+    rows = arms_of(**{arm: draw.normal(x, 0.3, 40) for arm, x in gain.items()})
+    rows["label"] = [values[k] for k in rows["seed"] % 2]
+    judged = assay.judge(
+        rows, claim="new.x - old.x > 0.3", unit="seed", control="other", about="new"
+    )
+    assert judged.outcome == "undecided"
+    assert judged.price.text.startswith(
+        'fixed="label" if the claim is about these 2 only, or judge the rows of each by themselves'
+    )
+
+
 def copies(rows, times):
     """These rows again and again, as further seeds."""
     return pd.concat([rows.assign(seed=rows["seed"] + 1000 * i) for i in range(times)])
+
+
+@pytest.mark.parametrize("digits", [2, 3])
+def test_rounded_copies_are_refused_and_coarse_numbers_are_not(digits):
+    """Ten units four times, of numbers with two or three digits; and, of as many units, shares of
+    up to ten answers, many of which agree in all arms."""
+    draw = np.random.default_rng(0)
+    base = draw.normal(0.5, 0.1, 10)
+    new, old, other = (np.tile((base + draw.normal(0, 0.07, 10)).round(digits), 4) for _ in "abc")
+    ask = {"claim": "new.x - old.x > 0", "unit": "seed", "control": "other", "about": "new"}
+    with pytest.raises(DataError, match="40 levels of seed have only 10 different sets"):
+        assay.judge(arms_of(new=new, old=old, other=other), **ask)
+    for n in (2, 3, 7, 10):
+        right = draw.uniform(0.02, 0.2, 40)
+        shares = [(draw.binomial(n, right) / n).round(digits) for _ in "abc"]
+        judged = assay.judge(
+            arms_of(**dict(zip(("new", "old", "other"), shares, strict=True))), **ask
+        )
+        assert not any("copies" in n for n in judged.notes)
 
 
 def test_copies_of_units_are_refused():

@@ -21,9 +21,10 @@ from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.heavy import scipy
 from assay.core.intervals import Interval
-from assay.core.nouns import plural
+from assay.core.nouns import counted, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
+from assay.core.table_columns import RUNS
 from assay.core.table_question import Arms, Question, Roles, hold_fixed, measure, restated
 
 if TYPE_CHECKING:
@@ -57,38 +58,42 @@ class Search:
     def _new_units(self) -> str:
         return f"new {' and '.join(plural(u, 2) for u in self.question.axes)}"
 
-    def mixes(self) -> Iterator[Grouping]:
-        """Columns of which the arms have clearly different shares, as if in groups: the number and
-        its interval with each held fixed."""
-        question = self.question
-        compared = question.read
-        for name in strata.mixed(compared, question.axes, self._used):
-            if i := self._held_fixed(compared, name):
-                shares = strata.in_words(compared, name, question.compared, question.axes)
-                reason = f"{shares}: with {name} held fixed, the number is {_shown(i)}"
-                advice = f'fixed="{name}", or leave the column out if {name} is a result of the arm'
-                limits = Limits(i.low, i.high)
-                yield Grouping(name, reason, limits, True, advice, reason=reason)
-
-    def amounts(self) -> Iterator[Grouping]:
-        """Columns of amounts, such as a length, of which arms that each have units of their own
-        have clearly different ones. Many are results of the arm, as another measure is, and no
-        cause: so they leave no claim undecided."""
-        question = self.question
-        compared = question.read
-        steps = strata.stepped(compared, question.axes, self._used) if self.independent else {}
+    def confounds(self) -> Iterator[Grouping]:
+        """Columns of which the arms have clearly different shares, as if in groups, or amounts, if
+        each has units of its own: the number and its interval with each held fixed. Many amounts,
+        such as another measure, are results of the arm, and no cause: so they leave no claim
+        undecided, apart from those of a few values, which may name groups."""
+        question, compared = self.question, self.question.read
+        steps = {x: compared[x] for x in strata.mixed(compared, question.axes, self._used)}
+        named = {*steps}
+        if self.independent:
+            compared = strata.with_lengths(compared)
+            steps |= strata.amounts(compared, question.axes, self._used)
         for name, of in steps.items():
             if not (i := self._held_fixed(compared.assign(**{name: of}), name)):
                 continue
-            means = compared.groupby("arm")[name].mean()[[*question.compared]]
-            every = " and ".join(f"{x:.3g} in {arm}" for arm, x in means.items())
-            words = (
-                f"{name} is {every} on average: with it held fixed in {strata.STEPS} steps, the "
-                f"number is {_shown(i)}; leave the column out if {name} is a result of the arm"
-            )
-            reason = f"{name} is the cause, which is {every} on average"
+            levels, in_steps = of.nunique(), ""
+            if compared[name].nunique() > levels:
+                means = compared.groupby("arm")[name].mean()[[*question.compared]]
+                shown = zip(digits.told_apart(*means), means.index, strict=True)
+                are = f"is {' and '.join(f'{x} in {arm}' for x, arm in shown)} on average"
+                in_steps = f" in {strata.STEPS} steps"
+            else:
+                are = strata.in_words(compared, name, question.compared, question.axes)
             limits = Limits(i.low, i.high)
-            yield Grouping(name, words, limits, True, "", decides=False, reason=reason)
+            number = _shown(i, limits)
+            words = f"{name} {are}: with {name} held fixed{in_steps}, the number is {number}"
+            unless = f"leave the column out if {name} is a result of the arm"
+            decides = name in named or (levels > 2 and not in_steps)
+            yield Grouping(
+                name,
+                words if decides else f"{words}; {unless}",
+                limits,
+                True,
+                f'fixed="{name}", or {unless}',
+                decides=decides,
+                reason=words if decides else f"{name} is the cause, which {are}",
+            )
 
     def _held_fixed(self, compared: pd.DataFrame, name: str) -> Interval | None:
         """The number and its interval with a column held fixed; None where its values have too few
@@ -132,15 +137,25 @@ class Search:
             yield Grouping(SELECTION, of_arms, _if_chosen(i, count, level), False, advice)
         for dim, chosen in dict.fromkeys(x for c in question.parsed.columns for x in c.levels):
             estimates = [*self._at_other_levels(dim, chosen)]
-            if not (count := _best_of(i, estimates, level, upwards)):
+            if dim in RUNS and estimates[1:]:  # however unlike, all are draws of one thing
+                limits = Limits(min(estimates), max(estimates))
+                low, high = digits.told_apart(*limits)
+                reason = f"{dim} {chosen} was chosen from {counted(1 + len(estimates), dim)}"
+                words = (
+                    f"the claim is about {dim} {chosen} alone: with each of the other "
+                    f"{counted(len(estimates), dim)} in its place, the number is between {low} and "
+                    f"{high}; judge all of them, with {dim} as a unit"
+                )
+            elif count := _best_of(i, estimates, level, upwards):
+                limits = _if_chosen(i, count, level)
+                reason = f"{dim} {chosen} was chosen as the best of {count}"
+                words = (
+                    f"{dim} {chosen} is the best of {count} levels of {dim} {by_luck}: if it was "
+                    f"chosen for that, the number is {_shown(i, limits)}; judge it alone on "
+                    f"{self._new_units}"
+                )
+            else:
                 continue
-            low, high = limits = _if_chosen(i, count, level)
-            reason = f"{dim} {chosen} was chosen as the best of {count}"
-            words = (
-                f"{dim} {chosen} is the best of {count} levels of {dim} {by_luck}: if it was "
-                f"chosen for that, the number is {_shown(replace(i, low=low, high=high))}; judge "
-                f"it alone on {self._new_units}"
-            )
             yield Grouping(dim, words, limits, True, "", decides=False, reason=reason)
 
     def _at_other_levels(self, dim: str, chosen: object) -> Iterator[float]:
@@ -179,9 +194,9 @@ class Search:
         )
 
 
-def _shown(i: Interval) -> str:
+def _shown(i: Interval, limits: Limits) -> str:
     """A number and its limits, in as many digits as these warrant."""
-    return " ".join(digits.estimate(i.estimate, i.low, i.high))
+    return " ".join(digits.estimate(i.estimate, *limits))
 
 
 def _best_of(i: Interval, rivals: Sequence[float], level: float, upwards: bool) -> int:

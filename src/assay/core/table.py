@@ -210,7 +210,7 @@ def _judged(
     if judgement.outcome in ("holds", "fails"):
         taken = (*units, *question.labels, *question.columns)
         ask = question.compared, taken, roles.controls, judgement.outcome
-        together = noted.one_with_arms(question.rows, *ask)
+        together = noted.one_with_arms(question.rows, *ask, independent=independent)
         judgement = structs.replace(judgement, notes=(*judgement.notes, *together))
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -369,7 +369,7 @@ def _weigh(
     search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     if judgement.outcome in ("holds", "fails"):
-        groupings = [*search.mixes(), *search.amounts(), *groupings]
+        groupings = [*search.confounds(), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported, "not only " * bool(against))
@@ -437,6 +437,10 @@ def _price_of_groups(
     """What decides a claim that a grouping leaves undecided."""
     if grouping.reason:
         return Price(grouping.advice)
+    if [*grouping.counts.values()] == [2] and " of " not in grouping.name:  # yes and no, mostly
+        each = "judge the rows of each by themselves"
+        others = f"if there are other {plural(grouping.name, 2)}, {grouping.todo}"
+        return Price(f"{grouping.advice}, or {each}; {others}")
     needed = _groups_needed(judgement, cells, grouping, level)
     is_group = grouping.name not in (SELECTION, dependence.ORDER) and not grouping.answers
     more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
