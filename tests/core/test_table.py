@@ -890,6 +890,7 @@ def test_a_column_that_changes_with_the_arm_is_named_unless_a_control_separates_
     )
     ask = {"claim": "a.x - b.x > 0.3", "unit": "seed", "control": "c", "about": "a"}
     judged = assay.judge(rows, **ask)
+    assert judged.unless == "batch is the cause" * bool(said)
     notes = [n for n in judged.notes if "batch" in n]
     assert judged.outcome == "holds" and len(notes) == bool(said)
     assert not said or notes[0].startswith(said)

@@ -210,8 +210,9 @@ def _judged(
     if judgement.outcome in ("holds", "fails"):
         taken = (*units, *question.labels, *question.columns)
         ask = question.compared, taken, roles.controls, judgement.outcome
-        together = noted.one_with_arms(question.rows, *ask, independent=independent)
-        judgement = structs.replace(judgement, notes=(*judgement.notes, *together))
+        cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
+        said = (*judgement.notes, *filter(None, [together]))
+        judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 

@@ -231,10 +231,10 @@ def one_with_arms(
     outcome: str,
     *,
     independent: bool,
-) -> list[str]:
-    """A line on columns that have one value in all rows of the first arm that is compared, and
-    another one in all of each other arm and in the controls, so that nothing tells arm and column
-    apart; so have times that do not overlap, and amounts where each arm has units of its own. A
+) -> tuple[str, str]:
+    """What may be the cause as well as the arm, and a line on it: columns that have one value in
+    all rows of the first arm that is compared, and another one in all of each other arm and in the
+    controls; so have times that do not overlap, and amounts where each arm has units of its own. A
     column that has a value of its own for each of several arms, or has their names in its values,
     describes the arms."""
     (main, *others), by_arm = compared, rows.groupby("arm")
@@ -255,17 +255,18 @@ def one_with_arms(
         if not is_name and not all(arm.casefold() in value[arm].casefold() for arm in compared):
             found[name] = {str(arm): x for arm, x in value.items()}
     if not found:
-        return []
+        return "", ""
     *first, last = list(found)[:MOST_NAMED]
     named = f"{', '.join(first)} and {last} are" if first else f"{last} is"
     together = "all of these" if first else f"arm and {last}"
     each = [", ".join(found[name][arm] for name in (*first, last)) for arm in compared]
     of_others = [f", and {x} in all of {arm}" for x, arm in zip(each[1:], others, strict=True)]
     more = f" ({len(found) - MOST_NAMED} more columns too)" * (len(found) > MOST_NAMED)
-    return [
+    return (
+        f"{' or '.join((*first, last))} is the cause",
         f"{named} {each[0]} in all rows of {main}{''.join(of_others)}{more}: the claim {outcome} "
-        f"for {together} together, and no control separates them"
-    ]
+        f"for {together} together, and no control separates them",
+    )
 
 
 def _are_times(name: str, x: pd.Series) -> bool:
