@@ -943,25 +943,6 @@ def copies(rows, times):
     return pd.concat([rows.assign(seed=rows["seed"] + 1000 * i) for i in range(times)])
 
 
-@pytest.mark.parametrize("digits", [2, 3])
-def test_rounded_copies_are_refused_and_coarse_numbers_are_not(digits):
-    """Ten units four times, of numbers with two or three digits; and, of as many units, shares of
-    up to ten answers, many of which agree in all arms."""
-    draw = np.random.default_rng(0)
-    base = draw.normal(0.5, 0.1, 10)
-    new, old, other = (np.tile((base + draw.normal(0, 0.07, 10)).round(digits), 4) for _ in "abc")
-    ask = {"claim": "new.x - old.x > 0", "unit": "seed", "control": "other", "about": "new"}
-    with pytest.raises(DataError, match="40 levels of seed have only 10 different sets"):
-        assay.judge(arms_of(new=new, old=old, other=other), **ask)
-    for n in (2, 3, 7, 10):
-        right = draw.uniform(0.02, 0.2, 40)
-        shares = [(draw.binomial(n, right) / n).round(digits) for _ in "abc"]
-        judged = assay.judge(
-            arms_of(**dict(zip(("new", "old", "other"), shares, strict=True))), **ask
-        )
-        assert not any("copies" in n for n in judged.notes)
-
-
 def test_copies_of_units_are_refused():
     f = frame(seeds=24)
     f["fvu"] += 0.01 * np.random.default_rng(3).normal(size=len(f))

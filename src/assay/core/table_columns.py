@@ -12,11 +12,10 @@ import numpy as np
 
 from assay.core.digits import told_apart
 from assay.core.errors import Argument, ClaimError, DataError, nearest
-from assay.core.heavy import scipy, xr
+from assay.core.heavy import xr
 from assay.core.nouns import all_of, plural
 from assay.core.power import FEWEST
 from assay.core.results import Judged
-from assay.core.rounding import grid
 from assay.core.rows import EMPTY, Names, is_text, places
 
 if TYPE_CHECKING:
@@ -336,24 +335,20 @@ def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> No
 
 def _alike_by_chance(sets: pd.Series) -> bool:
     """Whether units that have the same set of numbers, of so many each, need not be copies: where
-    most sets occur once, numbers recur in other sets or arms, or units whose numbers are a step of
-    rounding apart are not much rarer, as on any coarse grid."""
+    most sets occur once, numbers recur in other sets or arms, or lie on a grid."""
     numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
-    varying = np.ptp(numbers, axis=0) > 0
-    x = numbers[:, varying]
-    if varying.sum() < 2 or (sets > 1).mean() < NEARLY or 2 * len(np.unique(x)) < x.size:
-        return True
-    every = np.repeat(x / [_step(column) for column in x.T], sets, axis=0)
-    tree, same = scipy.spatial.KDTree(every), int((sets**2).sum())
-    near = int(tree.count_neighbors(tree, 1.5, p=np.inf)) - same
-    return 2 * near >= same - len(every)
+    varying = numbers[:, np.ptp(numbers, axis=0) > 0]
+    return (
+        varying.shape[1] < 2
+        or (sets > 1).mean() < NEARLY
+        or len(np.unique(varying)) < NEARLY * varying.size
+        or any(map(_is_coarse, varying.T))
+    )
 
 
-def _step(x: np.ndarray) -> float:
-    """The step of numbers that are shares of up to 200, or have three digits at most; of others,
-    next to none."""
-    scale, parts = 10.0 ** np.ceil(np.log10(np.abs(x).max())), np.array([*range(1, 201), 1000])
-    counts = parts[:, None] * x / scale
-    rounded = max(6e-5, 0.6 * min(grid(x) / scale, 1e-3)) * parts[:, None]
-    fits = (np.abs(counts - np.round(counts)) <= np.minimum(rounded, 0.12)).all(axis=1)
-    return float(scale / parts[fits.argmax()] if fits.any() else 1e-9 * np.ptp(x))
+def _is_coarse(x: np.ndarray) -> bool:
+    """Whether numbers have three digits at most, or are shares of up to 200, four digits of them
+    at least."""
+    parts = np.array([*range(1, 201), 1000])[:, None]
+    counts = parts * x / 10.0 ** np.ceil(np.log10(np.abs(x).max()))
+    return bool((np.abs(counts - np.round(counts)) <= np.minimum(6e-5 * parts, 0.012)).all(1).any())
