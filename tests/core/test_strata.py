@@ -194,3 +194,90 @@ def test_an_amount_that_differs_by_chance_is_no_cause():
     judged = [assay.judge(rows, **ask) for rows in tables]
     assert [v.outcome for v in judged].count("holds") > 6
     assert not any(v.unless for v in judged)
+
+
+def own_items(seed, values, gain, n=60):
+    """Items of each arm's own, of which `new` has mostly the last of these values and `old` mostly
+    the first; the place of a value, and no arm, adds to the score."""
+    draw, rows = np.random.default_rng(seed), []
+    for arm, most in (("new", -1), ("old", 0)):
+        place = np.arange(len(values))[most]
+        at = np.where(draw.random(n) < 0.6, place, draw.integers(0, len(values), n))
+        score = 0.5 + gain * at + draw.normal(0, 0.1, n)
+        rows += [
+            (arm, f"{arm}{i}", values[k], x) for i, (k, x) in enumerate(zip(at, score, strict=True))
+        ]
+    return pd.DataFrame(rows, columns=["arm", "item", "bos", "score"])
+
+
+@pytest.mark.parametrize("values", [[0, 1], [False, True]])
+def test_yes_and_no_may_be_the_cause_where_each_arm_has_items_of_its_own(values):
+    ask = {"claim": "new.score - old.score > 0.05", "unit": "item"}
+    rows = own_items(0, values, 0.25, n=200)
+    judged = assay.judge(rows, **ask)
+    share = rows.groupby("arm")["bos"].mean()
+    assert judged.unless == (
+        f"bos is the cause, which is {values[1]} in {100 * share['new']:.0f}% of new's items and "
+        f"in {100 * share['old']:.0f}% of old's"
+    )
+    means = rows.groupby(["bos", "arm"])["score"].mean().unstack()
+    (note,) = (n for n in judged.notes if "with bos held fixed, the number is " in n)
+    said = float(note.partition("the number is ")[2].split()[0])
+    assert said == pytest.approx((means["new"] - means["old"]).mean(), abs=5e-3)
+    assert assay.judge(rows, fixed="bos", **ask).outcome == "fails"
+    assert not assay.judge(own_items(0, values, 0.0), **ask).unless
+
+
+def test_a_number_of_a_few_values_is_named_before_its_values_count_as_units():
+    rows = own_items(1, [0, 1, 2, 4, 8], 0.06).rename(columns={"bos": "shots"})
+    judged = assay.judge(rows, claim="new.score - old.score > 0.05", unit="item")
+    assert judged.reason.startswith("grouped by mixed: shots is 8 in ")
+    assert judged.price.text.startswith('fixed="shots", or leave the column out')
+
+
+def test_the_length_of_texts_may_be_the_cause():
+    """Each word adds 0.03; `new` has longer texts."""
+    draw, rows = np.random.default_rng(0), []
+    words = ["bird", "saw", "the", "old", "tree", "flew", "home", "over", "our", "house"]
+    for arm, least in (("new", 9), ("old", 4)):
+        for i in range(60):
+            text = " ".join(draw.choice(words, least + draw.integers(0, 8)))
+            rows.append((arm, f"{arm}{i}", text, 0.03 * len(text.split()) + draw.normal(0, 0.05)))
+    rows = pd.DataFrame(rows, columns=["arm", "item", "text", "score"])
+    ask = {"claim": "new.score - old.score > 0.05", "unit": "item"}
+    judged = assay.judge(rows, **ask)
+    means = rows["text"].str.split().str.len().groupby(rows["arm"]).mean()
+    assert judged.unless == (
+        f"the length of text is the cause, which is {means['new']:.3g} in new and "
+        f"{means['old']:.3g} in old on average"
+    )
+    assert not assay.judge(rows.drop(columns="text"), **ask).unless
+
+
+@pytest.mark.parametrize(
+    ("name", "late", "early", "said"),
+    [
+        ("measured", "2026-10-02T09:0{}", "2026-10-01T09:0{}", "measured is 2026-10-02T09:00 to"),
+        ("measured", "179000{}000", "178990{}000", "measured is 1790000000 to 1790009000"),
+        ("length", "3{}", "1{}", "length is 30 to 39 in all rows of late, and 10 to 19 in all of"),
+    ],
+)
+def test_amounts_and_times_that_do_not_overlap_go_with_the_arm(name, late, early, said):
+    """A length is one of the items of each arm, a time one at which the same items were asked."""
+    draw, rows = np.random.default_rng(0), []
+    for arm, of, gain in (("late", late, 1.0), ("early", early, 0.0), ("other", early, 0.0)):
+        for i in range(30):
+            item = f"{arm}{i}" if name == "length" else f"i{i}"
+            at = of.format(draw.integers(0, 10) if i > 1 else 9 * i)
+            rows.append((arm, item, int(at) if at.isdigit() else at, draw.normal(gain, 0.3)))
+    rows = pd.DataFrame(rows, columns=["arm", "item", name, "score"])
+    ask = {"claim": "late.score - early.score > 0.5", "unit": "item", "about": "late"}
+    judged = assay.judge(rows, control="other", **ask)
+    (note,) = (n for n in judged.notes if "no control separates them" in n)
+    assert note.startswith(said)
+    # a control of the same time or length separates them; so does one value in common
+    at_once = rows.assign(**{name: rows[name].where(rows["arm"] != "other", rows[name].iloc[0])})
+    mixed = rows.assign(**{name: rows[name].where(rows["item"].str[-1] != "3", rows[name].iloc[0])})
+    for apart in (at_once, mixed):
+        notes = assay.judge(apart, control="other", **ask).notes
+        assert not any("no control separates them" in n for n in notes)

@@ -889,6 +889,7 @@ def test_a_column_that_changes_with_the_arm_is_named_unless_a_control_separates_
     )
     ask = {"claim": "a.x - b.x > 0.3", "unit": "seed", "control": "c", "about": "a"}
     judged = assay.judge(rows, **ask)
+    assert judged.unless == "batch is the cause" * bool(said)
     notes = [n for n in judged.notes if "batch" in n]
     assert judged.outcome == "holds" and len(notes) == bool(said)
     assert not said or notes[0].startswith(said)
@@ -896,6 +897,44 @@ def test_a_column_that_changes_with_the_arm_is_named_unless_a_control_separates_
     assert sum("batch and gpu are" in n and "all of these together" in n for n in two) == bool(said)
     mixed = rows.assign(batch=rows["seed"] % 2)
     assert not any("batch" in n for n in assay.judge(mixed, **ask).notes)
+
+
+def test_one_chosen_seed_is_one_of_several_draws():
+    """Seeds differ by 0.2, and items hardly: the best of ten is far from all others."""
+    draw, rows = np.random.default_rng(0), []
+    gains = draw.normal(0, 0.2, 10)
+    best = int(gains.argmax())
+    for arm, seed, item in itertools.product(("new", "old", "other"), range(10), range(20)):
+        x = draw.normal(gains[seed] if arm == "new" else 0, 0.02)
+        rows.append((arm, seed, f"i{item}", x))
+    rows = pd.DataFrame(rows, columns=["arm", "seed", "item", "x"])
+    claim = f"new.x[seed={best}] - old.x[seed={best}] > 0.15"
+    ask = {"unit": "item", "control": "other", "about": "new"}
+    judged = assay.judge(rows, claim=claim, **ask)
+    assert (judged.outcome, judged.unless) == ("holds", f"seed {best} was chosen from 10 seeds")
+    means = rows.groupby(["arm", "seed"])["x"].mean()
+    rest = (means["new"] - means["old"]).drop(best)
+    (note,) = (n for n in judged.notes if n.startswith(f"the claim is about seed {best} alone"))
+    low, high = map(float, re.search(r"between (\S+) and ([^;]+);", note).groups())
+    assert (low, high) == pytest.approx((rest.min(), rest.max()), abs=1e-3)
+    alike = rows.assign(x=rows["x"] + (rows["arm"] == "new"))
+    assert not assay.judge(alike, claim=claim, **ask).unless
+
+
+@pytest.mark.parametrize("values", [["yes", "no"], [0, 1]])
+def test_two_values_are_no_sample_of_values(values):
+    draw = np.random.default_rng(0)
+    items = np.arange(40)
+    gain = {"new": 2.0 * (items % 2), "old": 0.0, "other": 0.0}
+    rows = arms_of(**{arm: draw.normal(x, 0.3, 40) for arm, x in gain.items()})
+    rows["label"] = [values[k] for k in rows["seed"] % 2]
+    judged = assay.judge(
+        rows, claim="new.x - old.x > 0.3", unit="seed", control="other", about="new"
+    )
+    assert judged.outcome == "undecided"
+    assert judged.price.text.startswith(
+        'fixed="label" if the claim is about these 2 only, or judge the rows of each by themselves'
+    )
 
 
 def copies(rows, times):

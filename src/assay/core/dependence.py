@@ -25,7 +25,7 @@ from assay.core.intervals import FEWEST, Statistic, jackknife
 from assay.core.nouns import counted, ordinal, plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
-from assay.core.table_columns import ITEMS
+from assay.core.table_columns import ITEMS, TIMES
 from assay.core.wordings import numbered, shared_words, spelling
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from assay.core.reading import Table
 
-TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
-"""Columns that say in which order units were measured."""
 RUNS = frozenset(("seed", "seeds", "run"))
 """Words of names of units that come in no order, whatever numbers they have."""
 MOST_LEVELS, LARGEST_GROUP = 12, 0.8
@@ -859,7 +857,8 @@ def worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
 
     ways = shared_words([*map(str, of)]).items()
     named = {f"{way} of {name}": pd.Series(codes, of.index).astype(str) for way, codes in ways}
-    return {way: codes for way, codes in named.items() if _several(codes)}
+    most = LARGEST_GROUP * len(of)  # 159 endings of 160 texts are no groups
+    return {x: codes for x, codes in named.items() if _several(codes) and codes.nunique() <= most}
 
 
 def _several(of: pd.Series) -> bool:

@@ -16,6 +16,7 @@ from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import Means, Statistic
 from assay.core.nouns import plural
+from assay.core.rows import is_text
 from assay.core.table_columns import RUNS
 
 if TYPE_CHECKING:
@@ -142,22 +143,34 @@ def mixed(rows: pd.DataFrame, units: Sequence[str], skip: Sequence[str]) -> list
     return [name for name in few if _differs(rows, keys, name, CARRIES / len(few))]
 
 
-def stepped(rows: pd.DataFrame, units: Sequence[str], skip: Sequence[str]) -> dict[str, pd.Series]:
-    """Give, in steps, the columns of amounts of which arms have clearly different ones, by more
-    than chance."""
+def amounts(rows: pd.DataFrame, units: Sequence[str], skip: Sequence[str]) -> dict[str, pd.Series]:
+    """Give the columns of amounts of which arms have clearly different ones, by more than chance:
+    those of many values in steps. Numbers that are yes and no are amounts as well."""
     keys = [*units, *(r for r in RUNS if r in rows and r not in units)]
-    amounts = [
+    columns = [
         str(name)
-        for name in rows.select_dtypes("number").columns
-        if name not in (*keys, *skip) and rows[name].nunique() > MOST_LEVELS
+        for name in rows.select_dtypes(["number", "bool"]).columns
+        if name not in (*keys, *skip)
+        and rows[name].nunique() > 1
+        and not rows[name].isna().any()
+        and (rows[name].nunique() > MOST_LEVELS or not is_named(rows[name]))
     ]
     found = {}
-    for name in (x for x in amounts if not rows[x].isna().any()):
-        ranks = rows[name].rank(method="average", pct=True)
-        steps = (STEPS * ranks).astype(int).clip(upper=STEPS - 1)
-        if _differs(rows.assign(**{name: steps}), keys, name, CARRIES / len(amounts)):
-            found[name] = steps
+    for name in columns:
+        values = rows[name]
+        if values.nunique() > MOST_LEVELS:
+            ranks = values.rank(method="average", pct=True)
+            values = (STEPS * ranks).astype(int).clip(upper=STEPS - 1)
+        if _differs(rows.assign(**{name: values}), keys, name, CARRIES / len(columns)):
+            found[name] = values
     return found
+
+
+def with_lengths(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows with the length of their texts, in words, next to each column of many texts."""
+    texts = [x for x in rows if is_text(rows[x]) and rows[x].nunique() > MOST_LEVELS]
+    lengths = {name: rows[name].map(lambda text: len(str(text).split())) for name in texts}
+    return rows.assign(**{f"the length of {name}": x for name, x in lengths.items()})
 
 
 def _differs(rows: pd.DataFrame, keys: Sequence[str], name: str, by_chance: float) -> bool:
@@ -175,8 +188,8 @@ def _differs(rows: pd.DataFrame, keys: Sequence[str], name: str, by_chance: floa
 
 
 def in_words(rows: pd.DataFrame, name: str, arms: Sequence[str], units: Sequence[str]) -> str:
-    """Say in which share of each arm a column has the value of which these differ most: batch is B
-    in 85% of steered's rows and in 15% of base's."""
+    """Say in which share of each arm a column has the value of which these differ most: is B in
+    85% of steered's rows and in 15% of base's."""
     noun = "rows"
     if len(units) == 1 and rows.groupby(["arm", *units])[name].nunique().max() == 1:
         rows, noun = rows.drop_duplicates(["arm", *units]), plural(units[0], 2)
@@ -186,4 +199,4 @@ def in_words(rows: pd.DataFrame, name: str, arms: Sequence[str], units: Sequence
     most, (first, *others) = counts.columns[place], zip(arms, shares[:, place], strict=True)
     whose = [f"in {first[1]:.0f}% of {first[0]}'s {noun}"]
     whose += [f"in {share:.0f}% of {arm}'s" for arm, share in others]
-    return f"{name} is {most} {', '.join(whose[:-1])} and {whose[-1]}"
+    return f"is {most} {', '.join(whose[:-1])} and {whose[-1]}"

@@ -6,248 +6,56 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial, reduce
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import chain, starmap
-from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import structs
 
-from assay.core import apart, dependence, digits, estimates, foreign, judging, rounding, strata
+from assay.core import apart, dependence, estimates, foreign, judging, rounding, strata
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
-from assay.core.bounded import BoundedColumns
-from assay.core.claims import Claim, Estimate, Value, rival
-from assay.core.clustered import NONE, Limits, clustered
-from assay.core.columns import Column
-from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
+from assay.core.claims import Claim, Estimate
+from assay.core.clustered import Limits
+from assay.core.dealing import DEALT, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
-from assay.core.heavy import scipy, xr
-from assay.core.intervals import FEWEST, FOLD, Interval, fewest, interval, shared_training
+from assay.core.heavy import xr
+from assay.core.intervals import FEWEST, FOLD, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
+from assay.core.other_causes import Search
 from assay.core.outlying_units import without_groups
 from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, tabulate
-from assay.core.reasons import ANSWERS, GIVEN, GROUPED, MIXED, SELECTION, STRADDLES, TIES, UNTESTED
+from assay.core.reasons import ANSWERS, GROUPED, MIXED, SELECTION, STRADDLES, TIES, UNTESTED
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.stats import mean
-from assay.core.wordings import numbered
+from assay.core.table_question import (
+    Arms,
+    Question,
+    Roles,
+    claim_of,
+    hold_fixed,
+    measure,
+    natural_of,
+    restated,
+    value_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Arms = dict[str, "xr.Dataset"]
-FEWEST_CANDIDATES = 3
-"""Fewest arms from which the best one may have been chosen because it was best."""
 NOTICEABLE = 1.2
 """An interval that allows for the order of units is reported from so many times the width on."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
-
-
-@dataclass(frozen=True)
-class _Roles:
-    """The arms that an author names in addition to those in the claim."""
-
-    controls: Names = ()
-    planted: Names = ()
-    allowed: Names = ()
-    unlearned: Names = ()
-    violations: Names = ()
-    fixed: Names = ()
-    """Columns, and no arms: the claim is about their levels only."""
-
-    @property
-    def named(self) -> Names:
-        return (*self.controls, *self.planted, *self.allowed, *self.unlearned, *self.violations)
-
-    @property
-    def replacing(self) -> Names:
-        """The arms that replace the arm under judgement."""
-        return (*self.controls, *self.planted, *self.violations)
-
-
-@dataclass(frozen=True)
-class _Question:
-    """A claim or a quantity, and the rows that it reads."""
-
-    rows: pd.DataFrame
-    source: str
-    parsed: Parsed
-    axes: Names
-    """The units, and the column that a curve goes over."""
-    main: str
-    known: Names
-    """The arms of the table."""
-    labels: Names
-    """Columns that distinguish rows of one cell."""
-    fixed: Names = ()
-    """Those that the author calls fixed, over which a column that does not name them is
-    averaged."""
-    about: str = ""
-    """The main arm, if the author names it."""
-    strata: Names = ()
-    """The fixed columns of which arms have different shares, so that the number is the mean of
-    those within their values."""
-
-    @property
-    def columns(self) -> list[str]:
-        return list(dict.fromkeys(c.name for c in self.parsed.columns))
-
-    @property
-    def compared(self) -> Names:
-        """The arm that it is about and those that it names."""
-        return tuple(dict.fromkeys((self.main, *self.parsed.arms)))
-
-    @property
-    def others(self) -> Names:
-        return tuple(arm for arm in self.known if arm not in self.compared)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the claim compares arms and may be about any of them, so that others may take
-        the place of any; a column without an arm is the main one's."""
-        several = self.compared[1:] and all(c.arm for c in self.parsed.columns)
-        return bool(several and self.others and not self.about)
-
-    def levels_of(self, column: str) -> str:
-        """Say how many levels a column has that the claim is about."""
-        rows = self.of(self.compared)
-        chosen = {c.levels for c in self.parsed.columns if column in c.over}
-        for dim, level in chosen.pop() if len(chosen) == 1 else ():
-            rows = rows[(rows[dim] == level) | (rows[dim].astype(str) == str(level))]
-        levels = rows[column].drop_duplicates()
-        parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
-        if parts:
-            levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
-        return dependence.groups_in_words(column, len(levels))
-
-    @property
-    def stay(self) -> Names:
-        """The columns over whose levels something is taken without generalising over them: those
-        that are fixed, and those that the claim names, unless each unit has levels of its own."""
-        over = (d for c in self.parsed.columns for d in c.over if not self._is_nested(d))
-        return tuple(dict.fromkeys((*self.fixed, *over)))
-
-    @property
-    def averaged(self) -> Names:
-        """The labels over which a column that does not name them is averaged, as nothing else can
-        be meant: items, such as prompts, that each belong to one level of a unit."""
-        named = {*self.fixed, *(d for c in self.parsed.columns for d in c.named)}
-        items = (d for d in self.labels if noted.ITEMS.search(d) and d not in named)
-        return tuple(filter(self._is_nested, items))
-
-    def worded(self) -> _Question:
-        """The question with columns of the wordings, and of what fills them, of texts whose mean in
-        each unit is read, where no column says the same."""
-        means = (c for c in self.parsed.columns if c.how == "mean" and not c.ranges)
-        read = {*self.averaged, *(d for c in means for d in c.over)}
-        said = {tuple(numbered([*self.rows[d]])) for d in (*self.axes, *self.stay)}
-        columns: dict[str, pd.Series] = {}
-        for d in (d for d in self.labels if d in read and self._is_nested(d)):
-            texts = self.rows[d].drop_duplicates()
-            ways = dependence.worded(d, texts.set_axis(texts)) if rows_of.is_text(texts) else {}
-            columns |= {way: self.rows[d].map(of) for way, of in ways.items()}
-        columns = {way: of for way, of in columns.items() if tuple(numbered([*of])) not in said}
-        return replace(self, rows=self.rows.assign(**columns))
-
-    def scope(self, words: str) -> str:
-        """Add to what a number is about that it is averaged."""
-        means = (f"each the mean over its {plural(d, 2)}" for d in self.averaged)
-        return "; ".join(filter(None, (*means, words)))
-
-    def _is_nested(self, column: str) -> bool:
-        """Whether levels each belong to one level of a unit, such as the prompts of a topic."""
-        return any(self._belongs(column, unit) for unit in self.axes)
-
-    def _belongs(self, inner: str, outer: str) -> bool:
-        """Whether every level of one column belongs to one of the several levels of another."""
-        levels = self.rows.groupby(inner)[outer]
-        return self.rows[outer].nunique() > 1 and bool(levels.nunique().max() == 1)
-
-    def of(self, arms: Sequence[str] | Arms) -> pd.DataFrame:
-        """Choose the rows of these arms."""
-        return self.rows[self.rows["arm"].isin(list(arms))]
-
-    def cells(self, arm: str, columns: Sequence[Column]) -> tuple[xr.Dataset, list[str]]:
-        """The numbers of one arm in these columns, with the axes as dims, and what was done to its
-        rows. Raises: ClaimError."""
-        rows, axes = self.of([arm]), (*self.axes, *self.strata, *self.labels)
-        names = list(dict.fromkeys(c.name for c in columns))
-        grouped = rows.groupby([*axes], sort=True)[names]
-        # one missing row makes its cell missing
-        cells = grouped.mean().where(grouped.count().eq(grouped.size(), axis=0))
-        notes = []
-        if len(cells) < len(rows):
-            notes.append(
-                f"{arm}: {len(rows):,} rows averaged into {len(cells):,} "
-                f"{plural('cell', len(cells))} of {' × '.join(axes)}"
-            )
-        whole = xr.Dataset.from_dataframe(cells)
-        there = xr.DataArray.from_series(grouped.size()).notnull()
-        data = xr.Dataset({c.key: self._taken(c, whole[c.name], there) for c in columns})
-        present = data.to_array().notnull().all("variable")
-        missing = int(present.size - present.sum())  # combinations that no row has among them
-        if self.strata:  # of which most are none
-            missing = int((there.any(self.labels) & ~present).sum())
-            data = data.reindex({d: sorted(self.rows[d].unique()) for d in present.dims})
-        if missing:
-            cell = plural("cell", missing)
-            notes.append(f"{arm}: {missing:,} {cell} with a missing number left out")
-        return data, notes
-
-    def _taken(self, column: Column, x: xr.DataArray, there: xr.DataArray) -> xr.DataArray:
-        """What a column takes of the cells; of a mean over levels that each belong to one level of
-        a unit, such as the prompts of a topic, or the reverse, those that a unit has (`there`)."""
-        fixed = tuple(d for d in self.fixed if d in self.labels and d not in column.named)
-        over = tuple(d for d in column.over if d not in self.axes)  # it generalises over units
-        if column.over and column.how != "mean":
-            x, there = x.mean(fixed, skipna=False), there.any(fixed)
-        else:
-            column = replace(column, over=(*over, *fixed, *self.averaged))
-        x, there = self._existing(column, x, there)
-        if column.how != "mean" and (own := [*filter(self._is_nested, column.over)]):
-            each = next(u for u in self.axes if self._belongs(own[0], u))
-            mean_of = replace(column, how="mean", over=tuple(own), beyond=None)
-            raise ClaimError(
-                f"each {each} has {plural(own[0], 2)} of its own, over which only the mean of a "
-                f"column can be taken: write {mean_of}, for each arm by itself"
-            )
-        pairs = [(d, unit) for d in column.over for unit in self.axes]
-        whole = not any(self._belongs(*pair) or self._belongs(*pair[::-1]) for pair in pairs)
-        units = (*self.axes, *self.strata)
-        if column.how != "mean" or whole:
-            return column.take(x, units)
-        share = column.take(there.astype(float), units)
-        return column.take(x.where(there, 0.0), units) / share.where(share > 0)
-
-    def _existing(
-        self, column: Column, x: xr.DataArray, there: xr.DataArray
-    ) -> tuple[xr.DataArray, xr.DataArray]:
-        """The cells over which a column takes something, without combinations of levels that no
-        unit has, as where each item belongs to one template. Those of several columns become levels
-        of the first, so that anything can be taken over them."""
-        chosen = {d: [column.place(d, k, x[d].values.tolist())] for d, k in column.levels}
-        over = [dim for dim in column.over if dim in x.dims and dim not in self.axes]
-        exists = there.isel(chosen).any([dim for dim in x.dims if dim not in over])
-        if not over or column.ranges or bool(exists.all()):
-            return x, there
-        keep = exists.transpose(*over).values.ravel()
-        both = xr.Dataset({"x": x, "there": there}).isel(chosen)
-        both = both.stack(cell=over, create_index=False).isel(cell=keep)
-        levels = [both[d].values for d in over]
-        names = [", ".join(map(str, k)) if over[1:] else k[0] for k in zip(*levels, strict=True)]
-        both = both.drop_vars(over).rename(cell=over[0]).assign_coords({over[0]: names})
-        both = both.expand_dims({d: [""] for d in over[1:]})
-        return both["x"], both["there"]
 
 
 def judge(
@@ -325,7 +133,7 @@ def judge(
     units, parsed = _names(unit), _parse(claim)
     near = dict(control) if isinstance(control, Mapping) else {}
     named = (tuple(control) if near else control, must_hold, also, unlearned, violation, fixed)
-    roles = _Roles(*map(_names, named))  # type: ignore[arg-type]
+    roles = Roles(*map(_names, named))  # type: ignore[arg-type]
     rows, source = rows_of.read(
         frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
     )
@@ -342,7 +150,7 @@ def judge(
     return readings[question.main]
 
 
-def _unclear(question: _Question, roles: _Roles) -> ClaimError:
+def _unclear(question: Question, roles: Roles) -> ClaimError:
     """The refusal of a claim whose outcome depends on which arm other arms replace."""
     text, mains = question.parsed.text, question.compared
     other = (*roles.replacing, *roles.unlearned, *question.others)[0]
@@ -356,9 +164,9 @@ def _unclear(question: _Question, roles: _Roles) -> ClaimError:
 
 
 def _judged(
-    question: _Question,
+    question: Question,
     *,
-    roles: _Roles,
+    roles: Roles,
     bounds: tuple[float, float] | None,
     facts: Mapping[str, Any],
     copies: bool,
@@ -367,19 +175,19 @@ def _judged(
     """The verdict if the claim is about the main arm of the question. Raises: DataError,
     ClaimError."""
     parsed, units, empty = question.parsed, question.axes, facts["empty"] or 0.0
-    arms, notes = _measured(question, roles)
+    arms, notes = measure(question, roles)
     compared = {arm: arms[arm] for arm in question.compared}
     independent = len(units) == 1 and apart.are_apart(compared, units[0])
-    question, held = _stratified(question, independent)
+    question, held = hold_fixed(question, independent)
     if question.strata:
-        arms, notes = _measured(question, roles)
+        arms, notes = measure(question, roles)
     if independent:
         each = {a: arms[a].mean(question.strata) for a in question.compared}
         notes.append(apart.in_words(each, units[0]))
     if independent or question.strata:
         notes += [*held, *([apart.UNBOUNDED] if bounds is not None else [])]
     roles, control_notes = _with_controls(question, roles, arms, empty)
-    statement = replace(_statement(question, roles, bounds, independent), **facts)
+    statement = replace(claim_of(question, roles, bounds, independent), **facts)
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
     by_means = independent or bool(question.strata)  # no unit has a number by itself
     decide: Callable[..., Any] = partial(_decide, question, independent=by_means, **how)
@@ -402,8 +210,9 @@ def _judged(
     if judgement.outcome in ("holds", "fails"):
         taken = (*units, *question.labels, *question.columns)
         ask = question.compared, taken, roles.controls, judgement.outcome
-        together = noted.one_with_arms(question.rows, *ask)
-        judgement = structs.replace(judgement, notes=(*judgement.notes, *together))
+        cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
+        said = (*judgement.notes, *filter(None, [together]))
+        judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
@@ -422,7 +231,7 @@ def untested(judgement: Judged, copied: Sequence[str] = ()) -> Judged:
     return structs.replace(judgement, outcome="undecided", reason=UNTESTED, price=price)
 
 
-def _unless_said(notes: list[str], later: Sequence[str], question: _Question) -> list[str]:
+def _unless_said(notes: list[str], later: Sequence[str], question: Question) -> list[str]:
     """The notes without those on missing cells, where a later one names the units left out."""
     if len(question.axes) > 1 or not any("left out: " in note for note in later):
         return _once(notes)
@@ -442,8 +251,8 @@ def _once(notes: Sequence[str]) -> list[str]:
 
 
 def _with_controls(
-    question: _Question, roles: _Roles, arms: Arms, nothing: float
-) -> tuple[_Roles, list[str]]:
+    question: Question, roles: Roles, arms: Arms, nothing: float
+) -> tuple[Roles, list[str]]:
     """Where no control is named: the violations of a claim of no effect, or else the arm with the
     labels dealt out, which is added to the arms; and notes on it."""
     parsed = question.parsed
@@ -471,7 +280,7 @@ def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bo
     return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
 
 
-def _true_of_others(question: _Question, judged: Judged, *, dealt: bool) -> Judged:
+def _true_of_others(question: Question, judged: Judged, *, dealt: bool) -> Judged:
     """Name the other arms of the table that satisfy a claim that holds, and in a comparison the
     place that they take. Where labels `dealt` out are the only control, one of these arms may be
     the other explanation: the outcome is then given with that reserve."""
@@ -528,8 +337,8 @@ def _parse(text: str, *, compared: bool = True) -> Parsed:
 
 
 def _weigh(
-    question: _Question,
-    roles: _Roles,
+    question: Question,
+    roles: Roles,
     judgement: Judged,
     arms: Arms,
     level: float,
@@ -548,23 +357,20 @@ def _weigh(
         return judgement, []
     named = (*question.labels, *question.fixed)
 
-    def cells_of(asked: _Question) -> dependence.Cells:
+    def cells_of(asked: Question) -> dependence.Cells:
         if asked is question:
             return dependence.Cells.of(judging.numbers(claim, arms), units, claim.statistic)
-        by = _statement(asked, roles, None, independent=False)
-        crossed = replace(claim, units=asked.axes, value=by.value, bounds=None)
-        crossed = replace(crossed, statistic=by.statistic)
-        table = judging.numbers(crossed, _measured(asked, roles)[0])
+        crossed = restated(claim, asked)
+        table = judging.numbers(crossed, measure(asked, roles)[0])
         return dependence.Cells.of(table, asked.axes, crossed.statistic)
 
     groupings = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
-    groupings += _missing(question, claim, arms, level)
-    groupings += _selected(question, roles, judgement, arms, level, independent)
+    search = Search(question, claim, independent, level)
+    groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     if judgement.outcome in ("holds", "fails"):
-        mixes = _mixes(question, roles, claim, independent, level)
-        groupings = mixes + _amounts(question, roles, claim, independent, level) + groupings
+        groupings = [*search.confounds(), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     judgement = _about_groups(judgement, reported, "not only " * bool(against))
@@ -632,6 +438,10 @@ def _price_of_groups(
     """What decides a claim that a grouping leaves undecided."""
     if grouping.reason:
         return Price(grouping.advice)
+    if [*grouping.counts.values()] == [2] and " of " not in grouping.name:  # yes and no, mostly
+        each = "judge the rows of each by themselves"
+        others = f"if there are other {plural(grouping.name, 2)}, {grouping.todo}"
+        return Price(f"{grouping.advice}, or {each}; {others}")
     needed = _groups_needed(judgement, cells, grouping, level)
     is_group = grouping.name not in (SELECTION, dependence.ORDER) and not grouping.answers
     more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
@@ -757,9 +567,9 @@ def _without_outliers(
 
 
 def _if_units(
-    question: _Question,
+    question: Question,
     judgement: Judged,
-    cells_of: Callable[[_Question], dependence.Cells],
+    cells_of: Callable[[Question], dependence.Cells],
     level: float,
 ) -> list[str]:
     """Say of what a claim is about alone, if the outcome would be another with this as units,
@@ -798,141 +608,11 @@ def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> 
     return False, f"and the outcome would be {outcome}: {grouping.todo}"
 
 
-def _missing(
-    question: _Question, claim: Claim, arms: Arms, level: float
-) -> list[dependence.Grouping]:
-    """Rows without a number, which may be those that contradict the claim: the interval if
-    they were as low, or as high, as the lowest or highest of the others; none where they are more
-    than a quarter."""
-    rows, (unit, *_) = question.of(question.compared), question.axes
-    lacking = rows.loc[rows[question.columns].isna().any(axis=1), [*question.axes]]
-    count = len(lacking.drop_duplicates())
-    if not count:
-        return []
-    terms, ends = judging.numbers(claim, arms).terms, list[Limits]()
-    few = len(terms) == 1 and 4 * count <= len(rows[[*question.axes]].drop_duplicates())
-    for extreme in (np.nanmin, np.nanmax) if few else ():
-        filled = {k: np.where(np.isnan(x), extreme(x), x).ravel() for k, x in terms.items()}
-        (x,) = filled.values()
-        ends.append(clustered(filled, claim.statistic, [np.arange(len(x))], level))
-    limits = Limits(min(e.low for e in ends), max(e.high for e in ends)) if ends else NONE
-    return [
-        dependence.Grouping(
-            "missing numbers",
-            f"{count} {plural(unit if len(question.axes) == 1 else 'cell', count)} without a "
-            "number, which may be as low, or as high, as the others are",
-            limits,
-            False,
-            "give each row its number, or say in the sentence which rows it is about",
-        )
-    ]
-
-
-def _selected(
-    question: _Question,
-    roles: _Roles,
-    judgement: Judged,
-    arms: Arms,
-    level: float,
-    independent: bool,
-) -> list[dependence.Grouping]:
-    """An arm, or a level that the claim chooses, that is the best of several that are named nowhere
-    and not clearly worse, any of which might have been claimed: its interval if it was chosen for
-    that. A level may as well be what the question is about, so it leaves no claim undecided."""
-    claim, main = judgement.claim, question.main
-    others = [a for a in judgement.asked if a not in (*question.compared, *roles.named)]
-    upwards = math.isfinite(claim.low)
-    i = judging.standing(claim, arms, level)[0]
-    may_hold = judging.outcome_of(claim, i.estimate, i.estimate) == "holds"
-    decided = judgement.outcome not in ("holds", "undecided")
-    if decided or not may_hold or upwards == math.isfinite(claim.high):
-        return []
-
-    def reached(names: Iterable[str]) -> set[str]:
-        estimates = (judging.standing(claim.about(a), arms, level)[0].estimate for a in names)
-        return {f"{x:.12g}" for x in estimates}
-
-    # copies of the arm, or of one that is named, are no candidates
-    named = reached([main, *(a for a in roles.named if a in arms)])
-    found = list[dependence.Grouping]()
-    by_luck = "that are not clearly worse, and may be so by luck"
-    if count := _best_of(i, [float(x) for x in reached(others) - named], level, upwards):
-        of_arms = f"{main} is the best of {count} arms of this table {by_luck}"
-        advice = (
-            f"judge this arm alone on new {' and '.join(plural(u, 2) for u in question.axes)}, or "
-            "name the arms that were no candidates: also=NAME, or control=NAME"
-        )
-        found.append(
-            dependence.Grouping(SELECTION, of_arms, _if_chosen(i, count, level), False, advice)
-        )
-    for dim, chosen in dict.fromkeys(x for c in question.parsed.columns for x in c.levels):
-        estimates = _at_other_levels(question, roles, claim, independent, level, dim, chosen)
-        if not (count := _best_of(i, estimates, level, upwards)):
-            continue
-        limits = _if_chosen(i, count, level)
-        shown = " ".join(digits.estimate(i.estimate, limits.low, limits.high))
-        reason = f"{dim} {chosen} was chosen as the best of {count}"
-        words = (
-            f"{dim} {chosen} is the best of {count} levels of {dim} {by_luck}: if it was chosen "
-            f"for that, the number is {shown}; judge it alone on new "
-            f"{' and '.join(plural(u, 2) for u in question.axes)}"
-        )
-        found.append(
-            dependence.Grouping(dim, words, limits, True, "", decides=False, reason=reason)
-        )
-    return found
-
-
-def _at_other_levels(
-    question: _Question,
-    roles: _Roles,
-    claim: Claim,
-    independent: bool,
-    level: float,
-    dim: str,
-    chosen: object,
-) -> list[float]:
-    """The number of a claim at each other level of a column in place of the chosen one."""
-    found = list[float]()
-    rows = question.of(question.compared)
-    for other in (x for x in rows[dim].dropna().unique() if str(x) != str(chosen)):
-        place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
-        there = f"{dim}={other}".replace("\\", r"\\")  # which sub() would read as an escape
-        with contextlib.suppress(ClaimError):
-            parsed = parse(re.sub(place, there, question.parsed.text))
-            asked = replace(question, parsed=parsed)
-            about = _statement(asked, roles, None, independent)
-            about = replace(claim, value=about.value, statistic=about.statistic, bounds=None)
-            found.append(judging.standing(about, _measured(asked, _Roles())[0], level)[0].estimate)
-    return found
-
-
-def _best_of(i: Interval, rivals: Sequence[float], level: float, upwards: bool) -> int:
-    """Count the candidates that are not clearly worse, if the one whose interval this is is the
-    best of at least three; else 0."""
-    limits = _if_chosen(i, 1 + len(rivals), level)
-    near = [x for x in rivals if limits.low < x < limits.high]
-    best = all(x < i.estimate if upwards else x > i.estimate for x in near)
-    return len(near) + 1 if best and len(near) + 1 >= FEWEST_CANDIDATES else 0
-
-
-def _if_chosen(i: Interval, count: int, level: float) -> Limits:
-    """The interval of the best of so many candidates, so that one of them all misses the truth no
-    more often than one alone.
-
-    Formula: limits t(1 − α/2k) / t(1 − α/2) times as far from the estimate, of k candidates
-    Source: Dunn, Multiple Comparisons Among Means, 1961 (Bonferroni)"""
-    share = (1 - level) / 2 / np.array([1, count])
-    one, all_of_them = scipy.special.stdtrit(min(i.n) - 1, 1 - share)
-    times = float(all_of_them / one)
-    return Limits(*(i.estimate + times * (x - i.estimate) for x in (i.low, i.high)))
-
-
 def _groupings(
-    question: _Question,
+    question: Question,
     rows: pd.DataFrame,
     named: Names,
-    cells_of: Callable[[_Question], dependence.Cells],
+    cells_of: Callable[[Question], dependence.Cells],
     level: float,
     controls: Names = (),
     *,
@@ -958,9 +638,9 @@ def _groupings(
 
 
 def _runs_of_arms(
-    question: _Question,
+    question: Question,
     run: str,
-    cells_of: Callable[[_Question], dependence.Cells],
+    cells_of: Callable[[Question], dependence.Cells],
     level: float,
 ) -> list[dependence.Grouping]:
     """The grouping by runs, where each arm that is compared has several of its own; one alone shows
@@ -984,13 +664,13 @@ def _question(
     source: str,
     parsed: Parsed,
     units: Names,
-    roles: _Roles,
+    roles: Roles,
     arm_column: str,
     over: str = "",
     *,
     about: str = "",
     only_named: bool = False,
-) -> _Question:
+) -> Question:
     """Check a text against the arms and columns of a table, and report all names that it lacks;
     `only_named`: arms must distinguish all rows. Raises: ClaimError, DataError."""
     arm_names = tuple(str(a) for a in rows["arm"].unique())
@@ -1013,7 +693,7 @@ def _question(
     dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
     labels = noted.find_labels(rows, axes, columns, dims, source)
     _check_size(rows, (*axes, *labels), source)
-    return _Question(rows, source, parsed, axes, main, arm_names, labels, roles.fixed, about)
+    return Question(rows, source, parsed, axes, main, arm_names, labels, roles.fixed, about)
 
 
 def _check_size(rows: pd.DataFrame, axes: Names, source: str) -> None:
@@ -1022,164 +702,8 @@ def _check_size(rows: pd.DataFrame, axes: Names, source: str) -> None:
     foreign.within(count, CELLS, source, f"combinations of {' and '.join(axes)}")
 
 
-def _measured(question: _Question, roles: _Roles) -> tuple[Arms, list[str]]:
-    """The cells of every arm that has what the claim reads, and what was done to the rows of those
-    that the author names. Raises: ClaimError."""
-    parsed, main = question.parsed, question.main
-    used = dict.fromkeys((*question.compared, *roles.replacing))
-    arms: Arms = {}
-    notes: list[str] = []
-    for arm in dict.fromkeys((*used, *question.known)):
-        judged = arm == main or arm not in parsed.arms
-        read_by = (None, main) if judged else (arm,)
-        columns = [replace(c, arm=arm) for c in parsed.columns if c.arm in read_by]
-        try:
-            arms[arm], reported = question.cells(arm, columns)
-        except ClaimError:
-            if arm in used:  # any other arm that lacks what the claim reads has no answer to give
-                raise
-            continue
-        notes += reported if arm in used else []
-    return arms, notes
-
-
-def _statement(
-    question: _Question, roles: _Roles, bounds: tuple[float, float] | None, independent: bool
-) -> Claim:
-    """The claim about a table's cells."""
-    parsed, units = question.parsed, question.axes
-    statement = Claim(
-        text=parsed.text,
-        value=_value(parsed, question.main),
-        units=units,
-        statistic=parsed.statistic,
-        low=parsed.low,
-        high=parsed.high,
-        of=question.main,
-        must_fail=roles.controls,
-        must_hold=roles.planted,
-        violations=roles.violations,
-        fixed=tuple(map(question.levels_of, question.stay)),
-        also=dict.fromkeys(roles.allowed, rival("named by the user")),
-        bounds=bounds,
-        natural=_natural(question.rows, parsed),
-        ceiling=_ceiling(question.rows, parsed, question.main, question.strata),
-        threshold_from=GIVEN,
-        source=question.source,
-    )
-    if independent or question.strata:
-        held = bool(question.strata)
-        means = replace(parsed, statistic=strata.of_each(parsed.statistic, held))
-        if independent:
-            means = apart.by_means(parsed, question.main, held)
-        value = strata.put(_value(means, question.main), units, question.strata)
-        statement = replace(statement, value=value, statistic=means.statistic, bounds=None)
-    return statement
-
-
-def _stratified(question: _Question, independent: bool) -> tuple[_Question, list[str]]:
-    """The question with each fixed column as strata of which arms have different shares, on the
-    rows whose values all arms have, and notes on these. Raises: ClaimError where there are none."""
-    rows = question.of(question.compared).dropna(subset=question.columns)
-    columns = tuple(
-        name
-        for name in question.fixed
-        if name not in (*question.labels, *noted.RUNS)
-        and strata.differ(rows, question.axes, name, independent)
-    )
-    if not columns:
-        return question, []
-    shared = strata.shared(rows, question.axes, columns, independent)
-    names, kept = " and ".join(columns), rows[shared]
-    *most, last = question.compared
-    every = f"{', '.join(most)} and {last}"
-    if kept.empty:
-        raise ClaimError(
-            f"{names} cannot be held fixed: {every} have no value of it in common, in "
-            f"{strata.FEWEST_IN} units each, within which they could be compared"
-        )
-    notes = [
-        f"{names} held fixed: the number is the mean of those within each of its values, as "
-        f"{every} have different shares of these"
-    ]
-    here = question.rows.set_index([*columns]).index
-    there = here.isin(kept.set_index([*columns]).index)
-    for out in dict.fromkeys(rows.set_index([*columns]).index[~shared]):
-        notes.append(f"rows with {names} {out} are left out: not in two units of {every}")
-    return replace(question, rows=question.rows[there], strata=columns), notes
-
-
-def _mixes(
-    question: _Question, roles: _Roles, claim: Claim, independent: bool, level: float
-) -> list[dependence.Grouping]:
-    """Columns of which the arms have clearly different shares, as if in groups: the number and its
-    interval with each held fixed."""
-    compared = question.of(question.compared)
-    used = (*question.labels, *question.fixed, *question.columns)
-    found = []
-    for name in strata.mixed(compared, question.axes, used):
-        if (i := _held_fixed(question, compared, name, roles, claim, independent, level)) is None:
-            continue
-        shares = strata.in_words(compared, name, question.compared, question.axes)
-        number = " ".join(digits.estimate(i.estimate, i.low, i.high))
-        reason = f"{shares}: with {name} held fixed, the number is {number}"
-        advice = f'fixed="{name}", or leave the column out if {name} is a result of the arm'
-        limits = Limits(i.low, i.high)
-        found += [dependence.Grouping(name, reason, limits, True, advice, reason=reason)]
-    return found
-
-
-def _amounts(
-    question: _Question, roles: _Roles, claim: Claim, independent: bool, level: float
-) -> list[dependence.Grouping]:
-    """Columns of amounts, such as a length, of which arms that each have units of their own have
-    clearly different ones. Many are results of the arm, as another measure is, and no cause: so
-    they leave no claim undecided."""
-    compared, found = question.of(question.compared), list[dependence.Grouping]()
-    used = (*question.labels, *question.fixed, *question.columns)
-    steps = strata.stepped(compared, question.axes, used) if independent else {}
-    for name, of in steps.items():
-        rows = compared.assign(**{name: of})
-        if (i := _held_fixed(question, rows, name, roles, claim, independent, level)) is None:
-            continue
-        means = compared.groupby("arm")[name].mean()[[*question.compared]]
-        every = " and ".join(f"{x:.3g} in {arm}" for arm, x in means.items())
-        number = " ".join(digits.estimate(i.estimate, i.low, i.high))
-        words = (
-            f"{name} is {every} on average: with it held fixed in {strata.STEPS} steps, the number "
-            f"is {number}; leave the column out if {name} is a result of the arm"
-        )
-        reason = f"{name} is the cause, which is {every} on average"
-        limits = Limits(i.low, i.high)
-        found += [dependence.Grouping(name, words, limits, True, "", decides=False, reason=reason)]
-    return found
-
-
-def _held_fixed(
-    question: _Question,
-    compared: pd.DataFrame,
-    name: str,
-    roles: _Roles,
-    claim: Claim,
-    independent: bool,
-    level: float,
-) -> Interval | None:
-    """The number and its interval with a column held fixed; None where its values have too few
-    units in common."""
-    asked = replace(question, rows=compared, fixed=(*question.fixed, name), strata=())
-    asked = replace(asked, known=question.compared)
-    try:
-        asked, _ = _stratified(asked, independent)
-        held = _statement(asked, roles, None, independent)
-        held = replace(claim, value=held.value, statistic=held.statistic, bounds=None)
-        i = judging.standing(held, _measured(asked, _Roles())[0], level)[0]
-    except ClaimError:
-        return None
-    return i if asked.strata and Limits(i.low, i.high).known else None
-
-
 def _decide(
-    question: _Question,
+    question: Question,
     statement: Claim,
     arms: Arms,
     level: float,
@@ -1192,7 +716,7 @@ def _decide(
     """The verdict; where units tie, the one by an interval widened for rounding. Also whether units
     tie, and notes on what was done about it, and on an exact interval."""
     notes = list[str]()
-    rows = question.of(question.compared)
+    rows = question.read
     scope = question.scope(scope)
     judgement = judging.judge(statement, arms, level, scope)
     if judgement.bounds and not statement.bounds and len(question.axes) == 1:
@@ -1220,7 +744,7 @@ def _decide(
     return judgement, tied, notes
 
 
-def _exact(question: _Question, bounds: Sequence[float]) -> str:
+def _exact(question: Question, bounds: Sequence[float]) -> str:
     """Say why units have exact limits, and between which bounds."""
     columns, (low, high) = question.columns, bounds
     verb = "are" if columns[1:] else "is"
@@ -1252,10 +776,10 @@ def _of_the_median(
     return by_median, [note]
 
 
-def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool) -> list[str]:
+def _notes(question: Question, judgement: Judged, arms: Arms, independent: bool) -> list[str]:
     """Notes on a verdict: conditions, and units that are left out."""
     units, labels, columns = question.axes, question.labels, question.columns
-    rows = question.of(question.compared)
+    rows = question.read
     compared = {arm: arms[arm] for arm in question.compared}
     return [
         *noted.unnamed_conditions(rows, units, labels, columns),
@@ -1270,7 +794,7 @@ def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool
     ]
 
 
-def _copied(question: _Question, judgement: Judged, arms: Arms) -> list[tuple[str, str]]:
+def _copied(question: Question, judgement: Judged, arms: Arms) -> list[tuple[str, str]]:
     """The controls that have all numbers of an arm that is compared, and this arm."""
     return [
         (name, other)
@@ -1321,15 +845,15 @@ def estimate(
     whole, source = rows_of.read(frame, arm_column, needed=False)
     if over in units:
         raise ClaimError(f"column {over!r} is a unit; a curve goes over another column")
-    question = _question(whole, source, parsed, units, _Roles(), arm_column, over, only_named=True)
+    question = _question(whole, source, parsed, units, Roles(), arm_column, over, only_named=True)
     rows, main, axes = question.rows, question.main, question.axes
-    ends = natural or _natural(whole, parsed)
+    ends = natural or natural_of(whole, parsed)
     arms, notes = _read(question)
-    compute = _value(parsed, main)
+    compute = value_of(parsed, main)
     if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
         notes.append(apart.in_words(arms, units[0]))
         parsed = apart.by_means(parsed, main)
-        compute = strata.put(_value(parsed, main), units)
+        compute = strata.put(value_of(parsed, main), units)
     statement = Estimate(
         text=parsed.text,
         value=lambda data: compute(data[main], data),
@@ -1352,7 +876,7 @@ def estimate(
     return structs.replace(number, notes=(*number.notes, *shared))
 
 
-def _read(question: _Question) -> tuple[Arms, list[str]]:
+def _read(question: Question) -> tuple[Arms, list[str]]:
     """The numbers of the arms that a quantity reads, and what was done to their rows."""
     arms, notes = Arms(), list[str]()
     for arm in question.compared:
@@ -1362,16 +886,16 @@ def _read(question: _Question) -> tuple[Arms, list[str]]:
     return arms, notes
 
 
-def _shared(question: _Question, statement: Estimate, number: Estimated, level: float) -> list[str]:
+def _shared(question: Question, statement: Estimate, number: Estimated, level: float) -> list[str]:
     """Notes on an estimate's units: how they may depend on each other, and the interval that allows
     for it, by which a claim about the number would be judged too. Raises: DataError for copies."""
 
-    def cells_of(asked: _Question) -> dependence.Cells:
+    def cells_of(asked: Question) -> dependence.Cells:
         arms = Others(_read(asked)[0])
         table = tabulate(lambda: statement.value(arms), asked.axes, statement.text, arms)
         return dependence.Cells.of(table, asked.axes, statement.statistic)
 
-    rows = question.of(question.compared)
+    rows = question.read
     noted.check_copies(rows, question.axes, question.columns)
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
@@ -1391,7 +915,7 @@ def _shared(question: _Question, statement: Estimate, number: Estimated, level: 
     )
 
 
-def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
+def _dealt(question: Question, labelled: Sequence[str]) -> xr.Dataset:
     """The arm under judgement with the labels of these arms dealt out. Raises: ClaimError where
     there is no other arm, too few units first."""
     rows, main = question.rows, question.main
@@ -1412,35 +936,7 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
     )
 
 
-def _ceiling(
-    rows: pd.DataFrame, parsed: Parsed, main_arm: str, strata: Names
-) -> BoundedColumns | None:
-    """The column by which arms are compared, with bounds if it is 0 or 1 in every row."""
-    columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
-    if len(columns) < 2 or len({c.key for c in columns}) > 1:
-        return None
-    shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
-    return BoundedColumns(
-        columns,
-        (0.0, 1.0) if shares else None,
-        lambda arm, c: arm[c.key],
-        lambda c: c.key,
-        main_arm,
-        is_change=True,  # a table does not say; undecided is the safer of the two
-        strata=strata,
-    )
-
-
-def _natural(rows: pd.DataFrame, parsed: Parsed) -> tuple[float, float] | None:
-    """The bounds of the claimed quantity, where it is a share of units, or where every column is
-    0 or 1 in every row; None where the table does not say so."""
-    if parsed.share:
-        return 0.0, 1.0
-    shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns)
-    return range_of(parsed, 0.0, 1.0) if shares else None
-
-
-def _suggested_bounds(question: _Question, judgement: Judged) -> list[str]:
+def _suggested_bounds(question: Question, judgement: Judged) -> list[str]:
     """Say how to give the least and the greatest value, where the interval goes beyond those of
     columns whose numbers are all between 0 and 1."""
     columns, verdict = question.columns, judgement.verdict
@@ -1540,37 +1036,6 @@ def _untied(judgement: Judged, rounded: bool) -> Price:
     how = [*["give the numbers unrounded,"] * rounded, *[before + bounds] * bool(named)]
     ways = " or ".join(how).rstrip(",") or "judge a number in which they differ"
     return Price(f"{ways}: {tied}{', probably by rounding' * rounded}")
-
-
-def _value(parsed: Parsed, main_arm: str) -> Value:
-    """Make the function of the arms' cells that a text compares or estimates."""
-
-    def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
-        dealt = OTHERS in arm.attrs
-        others = arm.attrs[OTHERS] if dealt else arms
-
-        def numbers(c: Column) -> xr.DataArray:
-            read.append((arm if c.arm is None or c.arm == main_arm else others[c.arm])[c.key])
-            return read[-1]
-
-        terms = {}
-        for term, walk in parsed.terms.items():
-            read: list[xr.DataArray] = []
-            with np.errstate(all="ignore"):  # reported below, in one line
-                terms[term] = walk(numbers)
-            # left out silently, such units would leave a mean over those that the function happens
-            # to accept
-            lost = int((np.isnan(terms[term]) & ~reduce(or_, map(np.isnan, read))).sum())
-            if lost:
-                raise ClaimError(
-                    f"{parsed.text if term == 'value' else term} is not a number in {lost} "
-                    f"{plural('cell', lost)}: a log or root of a negative number, or 0/0; judge "
-                    "another quantity"
-                )
-        # What comes of all deals on average is one number a unit.
-        return {t: x.mean(DEAL, skipna=False) for t, x in terms.items()} if dealt else terms
-
-    return value
 
 
 def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names, about: str) -> str:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.core.digits import told_apart
 from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.heavy import xr
 from assay.core.nouns import all_of, plural
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 RUNS = ("seed", "run")
 """Columns that number runs: rows of one arm that share all units are averaged, whatever these
 columns contain."""
+TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
+"""Columns that say in which order units were measured."""
+DATE, SECONDS = re.compile(r"\d{4}-\d\d?-\d\d?(\D|$)"), (1e9, 2e9)
+"""How a date begins; seconds since 1970, in the years from 2001 to 2033."""
 CONDITIONS = frozenset(
     (
         *("layer", "block", "head", "position", "site", "width", "step"),
@@ -218,36 +223,84 @@ def unnamed_conditions(
 
 
 def one_with_arms(
-    rows: pd.DataFrame, compared: Names, taken: Names, controls: Names, outcome: str
-) -> list[str]:
-    """A line on columns that have one value in all rows of the first arm that is compared, and
-    another one in all of each other arm and in the controls, so that nothing tells arm and column
-    apart. A column that has a value of its own for each of several arms, or has their names in its
-    values, describes the arms."""
+    rows: pd.DataFrame,
+    compared: Names,
+    taken: Names,
+    controls: Names,
+    outcome: str,
+    *,
+    independent: bool,
+) -> tuple[str, str]:
+    """What may be the cause as well as the arm, and a line on it: columns that have one value in
+    all rows of the first arm that is compared, and another one in all of each other arm and in the
+    controls; so have times that do not overlap, and amounts where each arm has units of its own. A
+    column that has a value of its own for each of several arms, or has their names in its values,
+    describes the arms."""
     (main, *others), by_arm = compared, rows.groupby("arm")
-    found: dict[str, pd.Series] = {}
+    found = dict[str, dict[str, str]]()
     for name in (x for x in rows.columns if others and x not in ("arm", *taken)):
         single = by_arm[name].nunique(dropna=False) == 1
         value = by_arm[name].first()[single].dropna()
         value = value.map(lambda x: f"{x:.6g}" if isinstance(x, float) else str(x).strip())
         rest = value.reindex([*others, *controls])
-        if not {*compared} <= {*value.index} or value[main] in {*rest}:
+        if not {*compared} <= {*value.index}:
+            ordered = _are_times(name, rows[name]) or (independent and _is_amount(rows, name))
+            if ordered and _is_apart(by_arm[name], main, [*others, *controls]):
+                found[name] = _spans(by_arm[name], [*compared])
+            continue
+        if value[main] in {*rest}:
             continue
         is_name = value.nunique() == by_arm.ngroups > 2
         if not is_name and not all(arm.casefold() in value[arm].casefold() for arm in compared):
-            found[name] = value
+            found[name] = {str(arm): x for arm, x in value.items()}
     if not found:
-        return []
+        return "", ""
     *first, last = list(found)[:MOST_NAMED]
     named = f"{', '.join(first)} and {last} are" if first else f"{last} is"
     together = "all of these" if first else f"arm and {last}"
     each = [", ".join(found[name][arm] for name in (*first, last)) for arm in compared]
     of_others = [f", and {x} in all of {arm}" for x, arm in zip(each[1:], others, strict=True)]
     more = f" ({len(found) - MOST_NAMED} more columns too)" * (len(found) > MOST_NAMED)
-    return [
+    return (
+        f"{' or '.join((*first, last))} is the cause",
         f"{named} {each[0]} in all rows of {main}{''.join(of_others)}{more}: the claim {outcome} "
-        f"for {together} together, and no control separates them"
-    ]
+        f"for {together} together, and no control separates them",
+    )
+
+
+def _are_times(name: str, x: pd.Series) -> bool:
+    """Whether a column has times: by its name, dates, or seconds since 1970."""
+    if is_text(x):
+        return bool(x.astype(str).str.match(DATE).all())
+    return name.casefold() in TIMES or bool(x.between(*SECONDS).all())
+
+
+def _is_amount(rows: pd.DataFrame, name: str) -> bool:
+    """Whether a column has numbers that do not only number something."""
+    if is_text(rows[name]) or name in RUNS or ITEMS.search(name):
+        return False
+    x = np.unique(rows[name].dropna().to_numpy(float))
+    return bool((np.diff(x) != 1).any())
+
+
+def _is_apart(by_arm: Any, main: str, others: Sequence[str]) -> bool:
+    """Whether the values of one arm are all below, or all above, those of the others, where not
+    each of several arms is apart from all the others."""
+    low, high = by_arm.min(), by_arm.max()
+    rest = [x for x in dict.fromkeys(others) if x in low.index]
+    is_apart = high[main] < low[rest].min() or low[main] > high[rest].max()
+    order = low.sort_values().index
+    each = (high[order].to_numpy()[:-1] < low[order].to_numpy()[1:]).all()
+    return bool(is_apart and not (each and len(order) > 2))
+
+
+def _spans(by_arm: Any, arms: list[str]) -> dict[str, str]:
+    """From which value on a column goes in each arm, and up to which one."""
+    ends = [*by_arm.min()[arms], *by_arm.max()[arms]]
+    if not any(isinstance(x, str) for x in ends):
+        whole = all(float(x).is_integer() for x in ends)
+        ends = [f"{x:.0f}" for x in ends] if whole else told_apart(*ends)
+    return {arm: f"{ends[k]} to {ends[k + len(arms)]}" for k, arm in enumerate(arms)}
 
 
 def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:
