@@ -302,13 +302,9 @@ def _true_of_others(question: Question, judged: Judged, *, dealt: bool) -> Judge
     return structs.replace(judged, notes=(*judged.notes, note), unless=unless)
 
 
-_WITHOUT = re.compile(r"(?<=without it, it is \[)([^,]+), ([^]]+)")
-"""The limits in a warning of an interval that one unit makes lopsided."""
-
-
 def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
-    """Cut the intervals of all arms, and the one in the warning, off at the least and the greatest
-    possible value, unless the estimate itself lies beyond."""
+    """Cut the intervals of all arms off at the least and the greatest possible value, unless the
+    estimate itself lies beyond."""
     least, greatest = ends or (-math.inf, math.inf)
 
     def cut(v: Any) -> Any:
@@ -320,11 +316,7 @@ def within(judgement: Judged, ends: Sequence[float] | None) -> Judged:
         role: {name: cut(v) for name, v in getattr(judgement, role).items()}
         for role in ("controls", "planted", "violations", "also")
     }
-    warning = _WITHOUT.sub(
-        lambda m: f"{max(float(m[1]), least):.3g}, {min(float(m[2]), greatest):.3g}",
-        judgement.warning,
-    )
-    return structs.replace(cut(judgement), warning=warning, **arms)
+    return structs.replace(cut(judgement), **arms)
 
 
 def _parse(text: str, *, compared: bool = True) -> Parsed:
