@@ -275,6 +275,9 @@ def test_amounts_and_times_that_do_not_overlap_go_with_the_arm(name, late, early
     judged = assay.judge(rows, control="other", **ask)
     (note,) = (n for n in judged.notes if "no control separates them" in n)
     assert note.startswith(said)
+    if "-" in early:
+        dates = rows.assign(measured=pd.to_datetime(rows["measured"]))
+        assert any("no control separates" in n for n in assay.judge(dates, **ask).notes)
     # a control of the same time or length separates them; so does one value in common
     at_once = rows.assign(**{name: rows[name].where(rows["arm"] != "other", rows[name].iloc[0])})
     mixed = rows.assign(**{name: rows[name].where(rows["item"].str[-1] != "3", rows[name].iloc[0])})

@@ -288,6 +288,8 @@ def _is_apart(by_arm: Any, main: str, others: Sequence[str]) -> bool:
     each of several arms is apart from all the others."""
     low, high = by_arm.min(), by_arm.max()
     rest = [x for x in dict.fromkeys(others) if x in low.index]
+    if low[[main, *rest]].isna().any():
+        return False
     is_apart = high[main] < low[rest].min() or low[main] > high[rest].max()
     order = low.sort_values().index
     each = (high[order].to_numpy()[:-1] < low[order].to_numpy()[1:]).all()
@@ -297,7 +299,7 @@ def _is_apart(by_arm: Any, main: str, others: Sequence[str]) -> bool:
 def _spans(by_arm: Any, arms: list[str]) -> dict[str, str]:
     """From which value on a column goes in each arm, and up to which one."""
     ends = [*by_arm.min()[arms], *by_arm.max()[arms]]
-    if not any(isinstance(x, str) for x in ends):
+    if all(isinstance(x, int | float | np.number) for x in ends):
         whole = all(float(x).is_integer() for x in ends)
         ends = [f"{x:.0f}" for x in ends] if whole else told_apart(*ends)
     return {arm: f"{ends[k]} to {ends[k + len(arms)]}" for k, arm in enumerate(arms)}
