@@ -329,6 +329,11 @@ class _Asked:
         kind, calls = self.what.kind, self.calls
         self.before = calls("none", self.none)
         after = calls(kind, self.thing)
+        if all(np.isnan(x).all() for x in after.values()):
+            what = "gives no number, but NaN, for every prompt"
+            raise DataError(
+                f"{calls.name} {what} with the {kind}: does the change break the model?"
+            )
         again = calls(kind, self.thing, repeat=1)
         differ = any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after)
         if differ or self.without.noisy:
