@@ -1684,7 +1684,7 @@ def test_a_change_that_leaves_no_number_is_refused():
     def broken(layer, prompts):
         return [math.nan if layer == 12 else noise(p["text"], str(layer)) for p in prompts]
 
-    with pytest.raises(DataError, match="NaN, for every prompt with the layer: does the change"):
+    with pytest.raises(DataError, match="with the layer, gives no number, but NaN"):
         check(broken, vector=None, layer=12, others=[3], holds="effect > 1", ledger=False)
 
 
