@@ -1666,6 +1666,28 @@ def test_advice_on_ties_and_on_two_values_is_that_of_check():
     assert "give bounds=(LOW, HIGH)" in ties.judged.price.text
 
 
+@pytest.mark.parametrize(
+    ("about", "what"),
+    [
+        ({"text": "be rude", "paraphrases": ["Be rude."], "others": ["be kind"]}, "'paraphrase'"),
+        ({"text": "be rude", "others": ["be rude", "be kind"]}, "'length'"),
+        ({"heads": [(0, 0), (0, 1)], "of": (2, 2), "controls": {"m": [(0, 1), (0, 0)]}}, "'m'"),
+        ({"vector": TRUE, "controls": {"copy": 1.0001 * TRUE}}, "'copy'"),
+    ],
+)
+def test_a_control_that_is_the_thing_itself_is_refused(about, what):
+    with pytest.raises(DataError, match=f"{what} has the .* of the claim itself"):
+        check(lambda x, p: [1.0] * len(p), **{"vector": None} | about, holds="effect > 1")
+
+
+def test_a_change_that_leaves_no_number_is_refused():
+    def broken(layer, prompts):
+        return [math.nan if layer == 12 else noise(p["text"], str(layer)) for p in prompts]
+
+    with pytest.raises(DataError, match="with the layer, gives no number, but NaN"):
+        check(broken, vector=None, layer=12, others=[3], holds="effect > 1", ledger=False)
+
+
 @pytest.mark.parametrize("is_scaled", [True, False])
 def test_numbers_that_depend_on_the_other_prompts_are_a_doubt_in_the_first_line(is_scaled):
     """As of a function that divides by the spread over the prompts of the call."""

@@ -234,6 +234,9 @@ def test_what_is_no_activation_is_reported():
         assert not any(w in told for w in ("column", "such as row", "drifts"))
     p = assay.check_probe(drift, block, holds="auroc > 0.8", ledger=False)
     assert p.outcome == "holds" and "drifts along" in p.remarks[0]
+    assert p.headline().startswith(
+        "the rows are sorted by label, and X drifts along the rows\nholds"
+    )
     assert "※ The rows are sorted by label" in p._repr_html_()
     p = assay.check_probe(PLANTED, Y, asked=-PLANTED[:, 0], holds="auroc > 0.8", ledger=False)
     assert p.outcome == "unspecific" and any("reversed" in n for n in p.notes)
@@ -966,6 +969,31 @@ def test_texts_are_not_judged_by_groups_that_activations_alone_have():
     alone = assay.check_probe(X, y, **given).arms.set_index("arm")["auroc"]
     assert p.arms.set_index("arm")["auroc"]["bag"] == pytest.approx(alone["bag"])
     assert p.headline().startswith("the activations fall into clusters")
+
+
+@pytest.mark.parametrize(("texts", "far"), [(None, 0.0), (None, 1e6), (TEXTS, 0.0)])
+def test_copies_of_activations_are_in_one_group_however_few_they_are(texts, far):
+    """Noise, of which 12 rows are there twice, but for rounding, as 24 of the 120."""
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(N, 200))
+    X[108:] = X[:12] * (1 + 1e-6)
+    X[50] += far  # next to which all others would be alike
+    y = draw.permutation(Y)
+    y[108:] = y[:12]
+    p = assay.check_probe(X, y, texts=texts, holds="auroc > 0.55", ledger=False)
+    said = "24 rows of X are the same as a row of another group, such as row 0 and row 108, and"
+    assert any(n.startswith(said) for n in p.notes) and p.outcome != "holds"
+    assert "of 108 groups" in p.question.scope
+
+
+def test_counts_that_agree_are_no_copies():
+    """Latents of which few are on: many rows have none, as by chance."""
+    draw = np.random.default_rng(0)
+    X = draw.poisson(0.2, size=(N, 6)).astype(float)
+    on = np.where(X > 0, draw.gamma(2, size=X.shape), 0)
+    for latents in (X, on):
+        p = assay.check_probe(latents, Y, ledger=False)
+        assert "of 120 groups" in p.question.scope
 
 
 def test_missing_texts_are_named_first():

@@ -300,20 +300,17 @@ class _Asked:
                 break
         for name, x in self.before.items():
             effect = float(np.nanmax(np.abs(after[name] - x), initial=0.0))
-            apart = [np.abs(x[rows] - numbers[name]) for rows, numbers in tried]
-            other = float(np.nanmax(np.concatenate(apart), initial=0.0))
+            apart = np.concatenate([np.abs(x[rows] - by[name]) for rows, by in tried])
+            other = float(np.nanmax(apart, initial=0.0))
             if other > ALIKE * max(effect, float(np.nanstd(x))):
                 more = MORE * (2 * other > abs(float(np.nanmean(after[name] - x))))
-                self.notes.append(
-                    f"the number of a prompt depends on which others are in the call, by up to "
-                    f"{other:.3g}{more}: is padding masked?"
-                )
+                words = "the number of a prompt depends on which others are in the call, by up to "
+                self.notes.append(f"{words}{other:.3g}{more}: is padding masked?")
 
     def _same(self, numbers: Sequence[Numbers]) -> None:
         """Refuse a function of which every call gives the same; not one that always says no where
         a fall is claimed, or yes where a rise is: the verdict then says that nothing is left."""
-        if all(np.isnan(x).all() for by_measure in numbers for x in by_measure.values()):
-            raise DataError(f"{self.calls.name} gives no number, but NaN, for every prompt")
+        _refuse_empty(numbers, self.calls.name)
         first, bound = numbers[0], {(True, False): 1.0, (False, True): 0.0}.get(self.sides)
         if all((x == bound).all() for x in first.values()):
             return
@@ -329,6 +326,7 @@ class _Asked:
         kind, calls = self.what.kind, self.calls
         self.before = calls("none", self.none)
         after = calls(kind, self.thing)
+        _refuse_empty([after], f"{calls.name}, with the {kind},")
         again = calls(kind, self.thing, repeat=1)
         differ = any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after)
         if differ or self.without.noisy:
@@ -408,8 +406,7 @@ class _Asked:
             self.notes += filter(None, [line])
             scopes += [f"of {these}"] if line and more else []
         unread = [n for n in given.answers[:1] if n not in rows]
-        kinds = two_kinds(given.columns, SOME) if units == (PROMPT,) else ()
-        for name in (*unread, *kinds):
+        for name in (*unread, *two_kinds(given.columns if units == (PROMPT,) else {}, SOME)):
             cells, known = _cells(parsed, self.arms[kind])
             values = [str(x) for x, has in zip(given.columns[name], known, strict=True) if has]
             of_each = by_answer(cells, PROMPT, name, values)
@@ -458,6 +455,11 @@ class _Asked:
             numbers[name] = x - self.before[name]
             numbers[f"{name}{AFTER}"], numbers[f"{name}{BEFORE}"] = x, self.before[name]
         return numbers
+
+
+def _refuse_empty(numbers: Sequence[Numbers], function: str) -> None:
+    if all(np.isnan(x).all() for by_measure in numbers for x in by_measure.values()):
+        raise DataError(f"{function} gives no number, but NaN, for every prompt")
 
 
 def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:

@@ -38,6 +38,7 @@ from assay.controls.table import (
 from assay.core import rng
 from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.wordings import spelling
 
 Learn = Callable[[Any, Any], Any]
 MATCHED = {"norms": "norm", "rates": "how often they are active"}
@@ -49,6 +50,8 @@ DRAWS, FEW_OTHERS = 4, 12
 pool are all tried then."""
 STRETCHED = 2
 """How many times longer a direction has to be made for its control from which this is noted."""
+NOTHING = 1e-3
+"""By which share of its largest number a vector may differ from itself."""
 MANY = 100
 """More others than this are too many to advise that all be tried."""
 
@@ -104,8 +107,15 @@ class Credited:
     """Reads what has a part for each prompt; None of what has none."""
 
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
-        """Add draws of a control; the name of one of the author's `own` comes first in theirs."""
+        """Add draws of a control; the name of one of the author's `own` comes first in theirs.
+        Raises: DataError for what is credited itself."""
+        is_made = self.by_row is None and self.kind != "training"  # which takes long to make
         for x in things:
+            if is_made and not control.drawn and is_same(self.thing(), x):
+                raise DataError(
+                    f"the control {control.name!r} has the {self.kind} of the claim itself, which "
+                    "rules nothing out; leave it out"
+                )
             name = name_of(self.kind, x)
             if own:
                 name = f"{control.name} ({name})" if name and len(things) > 1 else ""
@@ -153,6 +163,19 @@ class Credited:
 def _shape(item: Any) -> tuple[type, int]:
     """What members of one pool have in common."""
     return type(item), len(item) if isinstance(item, tuple) else 0
+
+
+def is_same(thing: Any, other: Any) -> bool:
+    """Whether two things are one: texts but for their spelling, lists in any order, and vectors but
+    for rounding."""
+    if isinstance(thing, str) and isinstance(other, str):
+        return spelling(thing) == spelling(other)
+    if isinstance(thing, list) and isinstance(other, list):
+        return {*map(repr, thing)} == {*map(repr, other)}
+    if is_tensor(thing) or isinstance(thing, np.ndarray):
+        a, b = (as_numpy(x).astype(float) for x in (thing, other))
+        return a.shape == b.shape and bool(np.allclose(a, b, atol=NOTHING * np.abs(a).max()))
+    return repr(thing) == repr(other)
 
 
 def name_of(kind: str, thing: Any) -> str:

@@ -87,6 +87,7 @@ LEAST_GROUPS = 3
 DEALINGS, FEW_ROWS = 5, 500
 """In how many ways groups are dealt out to folds, and of how many rows at most: with one way, what
 the groups are called decides which learn from which, and that moves the measures of few rows."""
+SORTED = "the rows are sorted by label"
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -244,8 +245,11 @@ class ProbeCheck(Concluded):
         ):
             if names := ", ".join(perfect["arm"][perfect["why"].isin(reasons)]):
                 given += f"{sentence} the labels of these rows: AUROC 1 for {names}\n"
-        if any(related.UNEXPLAINED in note for note in self.notes):
-            given += f"the activations fall into clusters, and {related.UNEXPLAINED}\n"
+        for sentence, words in (
+            ("the activations fall into clusters, and {}", related.UNEXPLAINED),
+            ("{}, and X drifts along the rows", SORTED),
+        ):
+            given += f"{sentence.format(words)}\n" * any(words in note for note in self.notes)
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
@@ -489,6 +493,8 @@ class _Rows:
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
         group, same = related.with_same_texts(stated, texts)
+        group, equal = related.with_same_rows(x, group)
+        same += equal
         if (count := int(group.max()) + 1) < LEAST_GROUPS:
             of = f"{same[0]}. Here " if count <= int(stated.max()) else ""
             raise DataError(
@@ -999,7 +1005,7 @@ def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
         )
     if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y, group):
         notes.append(
-            "the rows are sorted by label, and among those of one label X drifts along the rows: "
+            f"{SORTED}, and among those of one label X drifts along the rows: "
             "if X depends on when or in which batch a row was computed, that alone separates the "
             'labels; compute X in mixed order, or give controls={"batch": …} of each row'
         )

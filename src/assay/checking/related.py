@@ -35,9 +35,14 @@ NEARLY = 0.9
 LEAST_OF_A_LABEL, AGAIN = 3, 10
 """So many words of each label, and rows beyond the first with a word, from which it is no chance
 that each word has one label."""
+FEW = 1000
+"""About so many rows are looked at for two clusters."""
 ONE_GROUP = "give near-copies one group (groups=)"
 UNEXPLAINED = "nothing in the texts explains it"
 CAUSES = "padding that is not masked, the batch or another format of the prompt are usual causes"
+SAME, PROJECTED, LEAST_NUMBERS = 1e-3, 4, 3
+"""Of rows that are the same: how far apart they are at most, in spreads of a column; in how many
+directions such are sought; how many numbers that are not whole they have at least."""
 CLEAN, SHUFFLES = 0.95, 99
 """The share of rows that have the usual label of their half from which activations lie in two
 clusters, one for each label; so often sets are shuffled to see whether texts explain them."""
@@ -59,6 +64,31 @@ def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.
     return together, [
         f"{words}, and such groups are taken as one, so that no text is both trained on and "
         f"judged; this leaves {count} {plural('group', count)}{advice}"
+    ]
+
+
+def with_same_rows(x: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Groups as one where they have the same activations, but for rounding, so that none is learned
+    from and judged; and what was found. Whole numbers may agree by chance, such as many zeros."""
+    x = x[:, np.ptp(x, axis=0) > 0]
+    rows = np.flatnonzero((x % 1 != 0).sum(1) >= LEAST_NUMBERS)
+    middle = np.median(np.abs(x - np.median(x, axis=0)), axis=0)
+    z = (x / np.where(middle > 0, middle, x.std(0)))[rows]
+    draw, most = np.random.default_rng(0), SAME * np.sqrt(x.shape[1])
+    tree = scipy.spatial.KDTree(z @ draw.normal(size=(x.shape[1], PROJECTED)))
+    pairs = np.array(sorted(tree.query_pairs(PROJECTED * most)), dtype=int).reshape(-1, 2)
+    is_same = np.linalg.norm(z[pairs[:, 0]] - z[pairs[:, 1]], axis=1) < most
+    first, other = rows[pairs[is_same].T]
+    if (group[first] == group[other]).all():
+        return group, []
+    links = scipy.sparse.coo_array((np.ones(len(first)), (first, other)), (len(x), len(x)))
+    together = _linked(group, scipy.sparse.csgraph.connected_components(links, directed=False)[1])
+    across = group[first] != group[other]
+    first, other = first[across], other[across]
+    return together, [
+        f"{len(np.unique([first, other]))} rows of X are the same as a row of another group, such "
+        f"as row {first[0]} and row {other[0]}, and such groups are taken as one; this leaves "
+        f"{(count := int(together.max()) + 1)} {plural('group', count)}: keep one row of each"
     ]
 
 
@@ -120,6 +150,8 @@ def _explained(texts: Sequence[str], of: np.ndarray, y: np.ndarray) -> bool:
 def in_two_clusters(x: np.ndarray, y: np.ndarray) -> list[str]:
     """A note where activations, without the labels, fall into two clusters, one for each label,
     which the texts do not tell."""
+    few = slice(None, None, 1 + len(x) // FEW)
+    x, y = x[few], y[few]
     left, size, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
     shares = []
     for points in (principal(x - x.mean(0)), (left * size)[:, :DIMS]):
