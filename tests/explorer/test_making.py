@@ -234,7 +234,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0 and out == "" and "Traceback" not in err
-        assert "one is indexed completely" in err
+        assert "one is indexed completely; --tokens 32768 reads more text" in err
     again = background.locate_index(
         str(world / "one.safetensors"), str(world / "llama"), None, tmp_path
     )
@@ -261,19 +261,15 @@ def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_u
         file, model = str(world / "one.safetensors"), str(world / "llama")
         return background.locate_index(file, model, str(world / "texts"), tmp_path, **options)
 
-    asked = {"tokens": 32768, "site": "blocks.0.hook_resid_post", "context": 32}
-    first, then, read, ablated, whole = located(**asked).steps
+    first, read, ablated, whole = located(site="blocks.0.hook_resid_post", context=32).steps
     assert first["tokens"] == background.FIRST
     assert not first["gradients"]
     assert first["ablate"] == 0
-    assert (then["tokens"], then["gradients"], then["ablate"]) == (8192, True, 0)
-    assert not (then["compared"] or read["compared"] or ablated["compared"])
+    assert read["gradients"] and not (read["compared"] or ablated["compared"])
     assert ablated == {**whole, "compared": False}
     assert (read["tokens"], read["ablate"]) == (whole["tokens"], 0)
     assert whole["ablate"] == 24
-    assert {step["site"] for step in (first, then, read, ablated, whole)} == {
-        "blocks.0.hook_resid_post"
-    }
+    assert {step["site"] for step in (first, read, ablated, whole)} == {"blocks.0.hook_resid_post"}
     few = located(tokens=4096).steps  # little is read twice
     assert [(step["tokens"], step["gradients"], bool(step["ablate"])) for step in few] == [
         (1024, False, False),

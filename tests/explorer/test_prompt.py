@@ -152,8 +152,9 @@ def test_a_feature_has_one_name_and_after_a_poor_one_what_it_writes(tiny, client
     assert "with --tokens 32768" in plain(client.get(tiny.base).text)
 
 
-def test_the_model_is_loaded_once_while_texts_are_typed(tiny, client, library, monkeypatch):
-    loaded = []
+def test_the_model_is_loaded_once_while_texts_are_typed(tiny, monkeypatch):
+    loaded, library = [], tiny.library()
+    client = TestClient(application(library), base_url="http://127.0.0.1")
     monkeypatch.setattr(library.live, "_load", loaded.append)
     for page in ("prompt", "steer", "prompt"):
         client.get(f"{tiny.base}/{page}")

@@ -502,25 +502,14 @@ class _Work:
             features = slice(a, a := a + spec.windows)
 
             def fill(path: Path, features: slice = features) -> None:
-                tokens, step = (
-                    self.words.tokens[features],
-                    max(
-                        1,
-                        AT_ONCE["cpu" if self.device == "cpu" else "cuda"] // self.place.of.context,
-                    ),
-                )
+                tokens, context = self.words.tokens[features], self.place.of.context
+                step = max(1, AT_ONCE["cpu" if self.device == "cpu" else "cuda"] // context)
                 parts = []
                 for b in range(0, len(tokens), step):
-                    parts.append(
-                        firings.read(
-                            self.at, tokens[b : b + step], gradients=self.setting.gradients
-                        )
-                    )
-                    self.tell(
-                        "tokens",
-                        (features.start + min(b + step, len(tokens))) * self.place.of.context,
-                        self.words.tokens.size,
-                    )
+                    some, gradients = tokens[b : b + step], self.setting.gradients
+                    parts.append(firings.read(self.at, some, gradients=gradients))
+                    done = (features.start + min(b + step, len(tokens))) * context
+                    self.tell(TOKENS, done, self.words.tokens.size)
                 rows = np.cumsum([0, *(part.kept.size for part in parts)])
                 firings.write(
                     path,

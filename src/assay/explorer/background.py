@@ -67,8 +67,7 @@ class Wanted:
     text: str
     steps: tuple[Mapping[str, Any], ...]
     """What is made one after the other, so that there is something to see soon: the start of the
-    text without gradients, then with them, then all of the text, then with ablations, and last with
-    baselines."""
+    text without gradients, then all of it with them, then with ablations, and last baselines."""
     root: str
     features: int
     """Those of the dictionary."""
@@ -149,10 +148,8 @@ def _before(whole: Mapping[str, Any], begun: Sequence[About]) -> list[dict[str, 
     light = {**whole, "gradients": False, "ablate": 0}
     quick = light | {"tokens": max(1, min(FIRST, whole["tokens"] // 4))}
     read = {**whole, "ablate": 0, "compared": False}
-    first = read | {"tokens": INDEX_SHARD}
     needed = (
         (quick, (light != whole or whole["tokens"] > FIRST) and not begun),
-        (first, whole["tokens"] > 2 * INDEX_SHARD and not any(about.gradients for about in begun)),
         (read, whole["gradients"] or whole["ablate"]),
         ({**whole, "compared": False}, whole["gradients"] and whole["ablate"]),
     )

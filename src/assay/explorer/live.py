@@ -80,8 +80,6 @@ class Writing:
         self.steps: list[Any] = []
         self.seconds, self.asked = 0.0, time.monotonic()
         self.begun = self.ended = False
-        self.shown: set[int] = set()
-        """Numbers of tokens up to which it was shown before it is compared with anything."""
 
     def go_on(self, turn: Turn, new: int) -> None:
         """Write for a moment, or until there are so many tokens. Raises: Problem where the model is

@@ -123,11 +123,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             return Moved(q.link(new=max(1, min(q.new, len(writing.steps)))))
         writing.go_on(loaded.turn, q.new)
         written = describe_writing(writing, q.new)
-        compares = written["state"] == "written" and any(written["kl"])
-        if compares and q.new not in writing.shown:  # both texts first, as comparing takes a while
-            writing.shown.add(q.new)
-            written["state"] = "comparing"
-        elif compares:
+        if written["state"] == "written" and any(written["kl"]):
             written |= _compared(loaded, index, q, writing)
     return Shown("steer.html", values | written | {"room": room}, drawings)
 
@@ -187,14 +183,8 @@ def _leads(index: Index, q: Question) -> list[tuple[Wanted, Name, str]]:
 
 def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
     def begin() -> Any:
-        return steer(
-            loaded.reader,
-            q.text,
-            [w.change for w in q.wanted],
-            new=room,
-            temperature=q.temperature,
-            seed=q.seed,
-        )
+        changes, heat = [w.change for w in q.wanted], q.temperature
+        return steer(loaded.reader, q.text, changes, new=room, temperature=heat, seed=q.seed)
 
     return loaded.writings.find(q.same, begin)
 
