@@ -22,6 +22,7 @@ from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Estimate
 from assay.core.clustered import Limits
+from assay.core.copies import check_copies
 from assay.core.dealing import DEALT, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
@@ -351,7 +352,7 @@ def _weigh(
     claim, units = judgement.claim, question.axes
     single = len(question.compared) == 1
     rows = question.of((*question.compared, *(roles.replacing if single else ())))
-    noted.check_copies(rows, units, question.columns)
+    check_copies(rows, units, question.columns)
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
     named = (*question.labels, *question.fixed)
@@ -891,7 +892,7 @@ def _shared(question: Question, statement: Estimate, number: Estimated, level: f
         return dependence.Cells.of(table, asked.axes, statement.statistic)
 
     rows = question.read
-    noted.check_copies(rows, question.axes, question.columns)
+    check_copies(rows, question.axes, question.columns)
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
     least, greatest = statement.natural or (-math.inf, math.inf)
