@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.core import apart, dependence, estimates, foreign, judging, rounding, strata
+from assay.core import (
+    apart,
+    dependence,
+    estimates,
+    foreign,
+    judging,
+    missing_marks,
+    rounding,
+    strata,
+)
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
@@ -184,7 +193,7 @@ def _judged(
         arms, notes = measure(question, roles)
     if independent:
         each = {a: arms[a].mean(question.strata) for a in question.compared}
-        notes.append(apart.in_words(each, units[0]))
+        notes += apart.in_words(each, units[0])
     if independent or question.strata:
         notes += [*held, *([apart.UNBOUNDED] if bounds is not None else [])]
     roles, control_notes = _with_controls(question, roles, arms, empty)
@@ -213,6 +222,7 @@ def _judged(
         ask = question.compared, taken, roles.controls, judgement.outcome
         together = noted.one_with_arms(question.rows, *ask)
         judgement = structs.replace(judgement, notes=(*judgement.notes, *together))
+    judgement = missing_marks.doubted(question, judgement, independent, how["level"])
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
@@ -847,7 +857,7 @@ def estimate(
     arms, notes = _read(question)
     compute = value_of(parsed, main)
     if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
-        notes.append(apart.in_words(arms, units[0]))
+        notes += apart.in_words(arms, units[0])
         parsed = apart.by_means(parsed, main)
         compute = strata.put(value_of(parsed, main), units)
     statement = Estimate(
