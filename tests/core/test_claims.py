@@ -993,6 +993,13 @@ def test_units_in_two_groups_are_no_outliers():
     # 36 and 35 of 36 are neighbours on a grid, not two kinds
     coarse = np.where(np.arange(8) < 3, 36, 35) / 36
     assert judged(main=of_seeds(coarse)).verdict.warning == ""
+    # nor are counts, most of which are 0 or 1
+    counts = np.repeat([-1.0, 0.0, 1.0, 2.0, 3.0], [5, 34, 31, 8, 2])
+    assert "cluster" not in judged(main=of_seeds(counts, range(80))).verdict.warning
+    # the middle of a cluster is that of its units, however many have one number
+    often = np.repeat([0.0, 0.1, 5.0, 5.1, 5.9], [20, 10, 20, 2, 1])
+    v = judged(main=of_seeds(often, range(53))).verdict
+    assert "the 53 seeds form two clusters, 23 near 5 and 30 near 0:" in v.warning
 
 
 def test_two_fields_of_the_runs_can_be_crossed():

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from assay.core.reasons import STRADDLES, explain_reason, remedy
-from assay.core.results import Judged, Price, Verdict
+from assay.core.results import Contrast, Judged, Price, Verdict
 
 RECORDS = [
     json.loads(path.read_text())
@@ -143,8 +143,10 @@ def test_a_new_threshold_lies_between_the_widest_interval_and_the_strongest_cont
 
 
 def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
-    def advice(control, more):
-        ahead = Verdict(outcome="undecided", reason=STRADDLES, estimate=control)
+    def advice(control, more, half=0.0001):
+        lead = 0.744 - control
+        by = Contrast(lead, lead - half, lead + half, shared=8)
+        ahead = Verdict(outcome="undecided", reason=STRADDLES, estimate=control, contrast=by)
         return Judged(
             outcome="undecided",
             reason=STRADDLES,
@@ -160,5 +162,8 @@ def test_more_units_are_not_advised_where_a_control_is_ahead_of_the_method():
     better = "b/embedding, at {}, does better than b, at 0.744"
     assert advice(0.85, 28578) == advice(0.85, 40) == more + better.format("0.85")
     assert advice(0.745, 28578) == more + better.format("0.745")
+    # a lead that may be noise says nothing for certain about more units
+    given = "if these estimates are the true values, "
+    assert advice(0.85, 40, half=0.3) == given + more + better.format("0.85")
     assert advice(0.745, 40) == "to decide it: about 40 more events"
     assert "to claim less, test a new claim on fresh seeds and events" in advice(0.65, 28578)

@@ -667,6 +667,49 @@ def test_arms_without_a_common_unit_are_independent_groups(value):
     )
 
 
+def test_arms_from_which_units_may_have_been_left_out_are_noted():
+    """Two arms of the same law differ once the low numbers of one are left out."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"arm": np.repeat(["new", "old"], 200), "acc": rng.normal(size=400)})
+    rows["run"] = np.arange(400)
+    ask = {"claim": "new.acc - old.acc > 0.1", "unit": "item"}
+    left = rows[(rows["arm"] == "old") | (rows["acc"] > -0.5)].rename(columns={"run": "item"})
+    judged = assay.judge(left, **ask)
+    count = (left["arm"] == "new").sum()
+    said = f"new has {count} items, and old 200: if items of new were left out because of their num"
+    assert judged.outcome == "holds" and any(n.startswith(said) for n in judged.notes)
+    # where their names show which they are, they can be compared in pairs
+    named = left.assign(item=[f"{a}-q{i % 200}" for a, i in left[["arm", "item"]].to_numpy()])
+    notes = "; ".join(assay.judge(named, **ask).notes)
+    assert f"(new-q0 and old-q0); {200 - count} of old's have no partner: if they are the" in notes
+    pairs = named[named["item"].str[4:].isin(named.loc[named["arm"] == "new", "item"].str[4:])]
+    paired = assay.judge(pairs.assign(item=pairs["item"].str[4:]), **ask)
+    assert paired.n == {"item": count} and "independent" not in "; ".join(paired.notes)
+    # neither numbers that were dealt at random, nor runs that every arm numbers from 0
+    dealt = rows.assign(arm=np.where(rng.random(400) < 0.5, "new", "old"))
+    counted = rows.assign(run=[f"{a}-{i % 200}" for a, i in rows[["arm", "run"]].to_numpy()])
+    for clean in (dealt, counted):
+        notes = "; ".join(assay.judge(clean, **ask | {"unit": "run"}).notes)
+        assert "left out" not in notes and "in pairs" not in notes
+
+
+def test_two_kinds_of_units_have_no_difference_in_one_unit():
+    rng = np.random.default_rng(0)
+    kind = {"item": range(60), "kind": ["hard", "easy"] * 30}
+    gain = {"new": rng.normal(0.2, 0.05, 60), "old": rng.normal(0, 0.05, 60)}
+    rows = pd.concat([pd.DataFrame({**kind, "arm": a, "acc": x}) for a, x in gain.items()])
+    claim = "(new.acc[kind=hard] - new.acc[kind=easy]) - (old.acc[kind=hard] - old.acc[kind=easy])"
+    none = re.escape("no item of new has both acc[kind=hard] and acc[kind=easy], so no item")
+    with pytest.raises(ClaimError, match=none):
+        assay.judge(rows, claim=f"{claim} > 0.05", unit="item")
+    # what it says to do
+    by_kind = pd.DataFrame({"arm": kind["kind"], "item": range(60), "x": gain["new"] - gain["old"]})
+    welch = scipy.stats.ttest_ind(*(by_kind.x[k::2] for k in (0, 1)), equal_var=False)
+    number = assay.estimate(by_kind, value="hard.x - easy.x", unit="item")
+    limits = welch.confidence_interval()
+    assert (number.t_low, number.t_high) == pytest.approx((limits.low, limits.high), rel=0.1)
+
+
 def test_a_control_of_independent_groups_is_beaten_by_what_lies_beyond_it():
     """Three groups of ten runs: new lies far above old, again where old lies: by SciPy's Welch
     tests new is above again, and again not above old."""

@@ -51,11 +51,14 @@ def warning(claim: Claim, i: Interval) -> str:
     few = () if claim.bounds or i.bounds else find_outliers(i.points)
     if not len(few):
         return ""
-    inner, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
+    points = i.points[np.isfinite(i.points)]
+    inner, n = points[~np.isin(points, few)], len(points)
     ours, theirs = (zeroed(unscale(claim.scale, float(np.median(x)))) for x in (few, inner))
     if 3 * len(few) >= n:  # so many are no exception
-        if len({*few, *inner}) == 2:  # next to each other on the grid of a coarse measure
-            return ""
+        steps = np.diff(np.sort(points))
+        gap = max(few.min() - inner.max(), inner.min() - few.max())
+        if gap < 1.5 * steps[steps > 1e-9 * np.ptp(points)].min():
+            return ""  # next to each other on the grid of a coarse measure, such as counts
         near = f"{len(few)} near {ours:.3g} and {n - len(few)} near {theirs:.3g}"
         words = f"the {n} {plural(claim.units[0], n)} form two clusters, {near}"
         return f"{words}: if they are of two kinds, the mean describes neither"

@@ -318,8 +318,9 @@ def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
                 return (
                     f"{read[0]!r} and {name!r} have different levels of {unit!r}: "
                     f"{_lacking(unit, (read[0], first), (name, levels))}; add what is "
-                    f"missing, or drop these levels in both; to compare the arms as independent "
-                    f"groups, give them different {plural(unit, 2)}"
+                    f"missing, or drop these levels in both if they are not missing because of "
+                    f"their numbers, as failures are; to compare the arms as independent groups, "
+                    f"give them different {plural(unit, 2)}"
                 )
     return ""
 

@@ -341,7 +341,10 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         units = " or ".join(plural(unit, 2) for unit in self.n)
         theirs, own = told_apart(self.controls[ahead].estimate, self.estimate)
         better = f"the control {ahead}, at {theirs}, does better than {self.arm}, at {own}"
-        return f"more {units} can only make it fail or become unspecific: {better}", ""
+        by = self.controls[ahead].contrast
+        clear = by is not None and by.low * by.high > 0
+        then = "" if clear else "if these estimates are the true values, "
+        return f"{then}more {units} can only make it fail or become unspecific: {better}", ""
 
     def _ahead(self, most: float) -> str:
         """Name the control whose estimate is nearest to the range, at `most` so far from it, where

@@ -16,12 +16,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.core import apart, dependence, estimates, foreign, judging, rounding, strata
+from assay.core import (
+    apart,
+    dependence,
+    estimates,
+    foreign,
+    judging,
+    missing_marks,
+    rounding,
+    strata,
+)
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Estimate
 from assay.core.clustered import Limits
+from assay.core.copies import check_copies
 from assay.core.dealing import DEALT, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
@@ -183,7 +193,7 @@ def _judged(
         arms, notes = measure(question, roles)
     if independent:
         each = {a: arms[a].mean(question.strata) for a in question.compared}
-        notes.append(apart.in_words(each, units[0]))
+        notes += apart.in_words(each, units[0])
     if independent or question.strata:
         notes += [*held, *([apart.UNBOUNDED] if bounds is not None else [])]
     roles, control_notes = _with_controls(question, roles, arms, empty)
@@ -213,6 +223,7 @@ def _judged(
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
+    judgement = missing_marks.doubted(question, judgement, independent, how["level"])
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
@@ -344,7 +355,7 @@ def _weigh(
     claim, units = judgement.claim, question.axes
     single = len(question.compared) == 1
     rows = question.of((*question.compared, *(roles.replacing if single else ())))
-    noted.check_copies(rows, units, question.columns)
+    check_copies(rows, units, question.columns)
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
     named = (*question.labels, *question.fixed)
@@ -843,7 +854,7 @@ def estimate(
     arms, notes = _read(question)
     compute = value_of(parsed, main)
     if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
-        notes.append(apart.in_words(arms, units[0]))
+        notes += apart.in_words(arms, units[0])
         parsed = apart.by_means(parsed, main)
         compute = strata.put(value_of(parsed, main), units)
     statement = Estimate(
@@ -888,7 +899,7 @@ def _shared(question: Question, statement: Estimate, number: Estimated, level: f
         return dependence.Cells.of(table, asked.axes, statement.statistic)
 
     rows = question.read
-    noted.check_copies(rows, question.axes, question.columns)
+    check_copies(rows, question.axes, question.columns)
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
     least, greatest = statement.natural or (-math.inf, math.inf)

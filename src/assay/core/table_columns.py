@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.digits import told_apart
-from assay.core.errors import Argument, ClaimError, DataError, nearest
+from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.heavy import xr
 from assay.core.nouns import all_of, plural
 from assay.core.power import FEWEST
@@ -316,41 +316,3 @@ def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence
         "no column distinguishes the averaged rows: if they have different settings, add a "
         "column that says which"
     ]
-
-
-def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> None:
-    """Refuse units of which half of the levels or more have all the numbers of others; of whole
-    numbers, such as right and wrong answers, many have. Raises: DataError where chance does not
-    make numbers so alike."""
-    whole = bool((rows[list(columns)].astype(float) % 1 == 0).all(axis=None))
-    for unit in units if rows["arm"].nunique() > 1 and not whole else ():
-        numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
-        sets = numbers.value_counts()
-        if 0 < 2 * len(sets) <= len(numbers) and not _alike_by_chance(sets):
-            raise DataError(
-                f"the {len(numbers)} levels of {unit} have only {len(sets)} different "
-                f"{plural('set', len(sets))} of numbers: copies do not count as further "
-                "units; keep one level of each set, or name what was sampled independently: ",
-                Argument("unit", ("NAME",)),
-            )
-
-
-def _alike_by_chance(sets: pd.Series) -> bool:
-    """Whether units that have the same set of numbers, of so many each, need not be copies: where
-    most sets occur once, numbers recur in other sets or arms, or lie on a grid."""
-    numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
-    varying = numbers[:, np.ptp(numbers, axis=0) > 0]
-    return (
-        varying.shape[1] < 2
-        or (sets > 1).mean() < NEARLY
-        or len(np.unique(varying)) < NEARLY * varying.size
-        or any(map(_is_coarse, varying.T))
-    )
-
-
-def _is_coarse(x: np.ndarray) -> bool:
-    """Whether numbers have three digits at most, or are shares of up to 200, four digits of them
-    at least."""
-    parts = np.array([*range(1, 201), 1000])[:, None]
-    counts = parts * x / 10.0 ** np.ceil(np.log10(np.abs(x).max()))
-    return bool((np.abs(counts - np.round(counts)) <= np.minimum(6e-5 * parts, 0.012)).all(1).any())

@@ -1,0 +1,79 @@
+"""Copies: units of a table that have all their numbers from other units, which are no further
+units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core.errors import Argument, DataError
+from assay.core.heavy import scipy
+from assay.core.nouns import plural
+from assay.core.rows import Names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+NEARLY = 0.8
+"""Share of sets of numbers that occur more than once, and of numbers that occur in one set alone,
+from which chance does not make them so."""
+FEWEST_SETS, CHANCE, MOST_TIMES = 8, 1e-3, 10
+"""Fewer different sets may be all that a coarse measure has; the chance from which units of which
+nearly all sets occur a multiple of so many times are no copies; how many times at most."""
+FOLLOWS = 0.9
+"""The rank correlation from which one number may follow from another."""
+
+
+def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> None:
+    """Refuse units of which half of the levels or more have all the numbers of others. Raises:
+    DataError where chance does not make numbers so alike."""
+    for unit in units if rows["arm"].nunique() > 1 else ():
+        numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
+        sets = numbers.value_counts()
+        if 0 < 2 * len(sets) <= len(numbers) and not _alike_by_chance(sets):
+            raise DataError(
+                f"the {len(numbers)} levels of {unit} have only {len(sets)} different "
+                f"{plural('set', len(sets))} of numbers: copies do not count as further "
+                "units; keep one level of each set, or name what was sampled independently: ",
+                Argument("unit", ("NAME",)),
+            )
+
+
+def _alike_by_chance(sets: pd.Series) -> bool:
+    """Whether units that have the same set of numbers, of so many each, need not be copies."""
+    numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
+    varying = numbers[:, np.ptp(numbers, axis=0) > 0]
+    if varying.shape[1] < 2 or (sets > 1).mean() < NEARLY:
+        return True
+    if len(sets) > FEWEST_SETS and (_in_multiples(sets.to_numpy()) or _never_apart(varying)):
+        return False
+    # numbers recur in other sets or arms, or lie on a grid
+    recur = len(np.unique(varying)) < NEARLY * varying.size
+    return recur or any(map(_is_coarse, varying.T))
+
+
+def _in_multiples(times: np.ndarray) -> bool:
+    """Whether nearly all sets occur a multiple of so many times. Of independent units, in whatever
+    shares sets occur, at most about one in m occurs a multiple of m times."""
+    every = np.arange(2, min(MOST_TIMES, times.sum() // len(times)) + 1)
+    fits = (times % every[:, None] == 0).sum(1)
+    return bool((scipy.special.bdtrc(fits - 1, len(times), 1 / every) < CHANCE).any())
+
+
+def _never_apart(numbers: np.ndarray) -> bool:
+    """Whether sets that have one number in common have them all, though no number follows from
+    another: those of two columns are ordered otherwise."""
+    single = all(len(np.unique(x)) >= NEARLY * len(x) for x in numbers.T)
+    ranks = scipy.stats.rankdata(numbers, axis=0)
+    return single and bool((np.abs(np.corrcoef(ranks.T)) < FOLLOWS).any())
+
+
+def _is_coarse(x: np.ndarray) -> bool:
+    """Whether numbers have three digits at most, or are shares of up to 200, four digits of them
+    at least."""
+    parts = np.array([*range(1, 201), 1000])[:, None]
+    counts = parts * x / 10.0 ** np.ceil(np.log10(np.abs(x).max()))
+    return bool((np.abs(counts - np.round(counts)) <= np.minimum(6e-5 * parts, 0.012)).all(1).any())

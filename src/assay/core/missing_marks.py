@@ -1,0 +1,83 @@
+"""Missing marks: a number of a table, such as -1 or 999, that stands for no number, and what the
+claim would be without it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from msgspec import structs
+
+from assay.core import digits, judging
+from assay.core.errors import ClaimError
+from assay.core.results import Judged
+from assay.core.table_question import Question, Roles, measure, restated
+
+FEWEST_MARKS, FEWEST_OTHERS = 3, 5
+"""Rows that have a mark, at least; different numbers that others have, at least."""
+APART = 2.0
+"""So many times as far as others are from each other is a negative number from them, at least,
+where no other is negative."""
+
+
+def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
+    """The verdict with a note on each number that may mark a missing one, and with that reserve if
+    the outcome would be another without these rows."""
+    for name, value in _found(question):
+        rows = question.rows
+        asked = replace(question, rows=rows.assign(**{name: rows[name].mask(rows[name] == value)}))
+        words, same = _without(asked, judgement, independent, level)
+        read = question.read
+        marks, others = read[read[name] == value], read.loc[read[name] != value, name]
+        sizes, counts = read["arm"].value_counts(), marks["arm"].value_counts()
+        where = [f"{counts[a]} of {sizes[a]} rows of {a}" for a in question.compared if a in counts]
+        end = f"least {others.min():g}" if value < others.min() else f"most {others.max():g}"
+        note = (
+            f"{name} is {value:g} in {' and '.join(where)}, and at {end} in all others: if that "
+            f"marks a missing number, leave these cells empty; without these rows, {words}"
+        )
+        unless = "" if same else f"{value:g} marks a missing {name}"
+        judgement = structs.replace(
+            judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
+        )
+    return judgement
+
+
+def _without(
+    asked: Question, judgement: Judged, independent: bool, level: float
+) -> tuple[str, bool]:
+    """The number without the rows that are marked, in words, and whether a decided outcome would be
+    the same."""
+    claim = restated(judgement.claim, asked, independent)
+    try:
+        i = judging.standing(claim, measure(asked, Roles())[0], level)[0]
+    except ClaimError:
+        return "there are too few rows for a number", True
+    outcome = judging.outcome_of(claim, i.low, i.high)
+    number = " ".join(digits.estimate(i.estimate, i.low, i.high))
+    same = outcome == judgement.outcome or judgement.outcome not in ("holds", "fails")
+    then = "be undecided" if outcome == "undecided" else outcome.removesuffix("s")
+    return f"the number is {number}, and the claim would {then}", same
+
+
+def _found(question: Question) -> Iterator[tuple[str, float]]:
+    """The columns with a number that may be a mark, and this number."""
+    for name in question.columns:
+        x = question.read[name].dropna().to_numpy(float)
+        for value in (x.min(initial=np.inf), x.max(initial=-np.inf)):
+            if FEWEST_MARKS <= (x == value).sum() <= len(x) / 2 and _may_mark(value, x[x != value]):
+                yield name, float(value)
+
+
+def _may_mark(value: float, others: np.ndarray) -> bool:
+    """Whether a number that lies on one side of all others is one that marks missing ones, and is
+    far from them: the only negative one, 0, or one of nines, such as 999."""
+    levels = np.unique(others)
+    if value % 1 or len(levels) < FEWEST_OTHERS:
+        return False
+    gap = np.abs(levels - value).min()
+    if value < 0 <= levels[0] and gap >= APART * np.diff(levels).max():
+        return True
+    return bool(re.fullmatch(r"-?(0|99+)", f"{value:.0f}")) and gap > np.ptp(levels)

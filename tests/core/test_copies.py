@@ -1,0 +1,61 @@
+"""Copies of units are found by how likely it is that numbers agree, however few digits they
+have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from assay.core.copies import check_copies
+from assay.core.errors import DataError
+
+
+def table(numbers):
+    """A table of three arms with a row of numbers for each item."""
+    items, arms = numbers.shape
+    arm, item = np.repeat(["new", "old", "placebo"][:arms], items), np.tile(range(items), arms)
+    return pd.DataFrame({"arm": arm, "item": item, "score": numbers.T.ravel()})
+
+
+def is_refused(numbers):
+    try:
+        check_copies(table(numbers), ("item",), ["score"])
+    except DataError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("digits", [2, 3, 12])
+@pytest.mark.parametrize(("items", "times"), [(10, 4), (20, 2), (12, 3)])
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_exact_copies_are_refused_however_few_digits_their_numbers_have(
+    digits, items, times, scale
+):
+    rng = np.random.default_rng(items)
+    numbers = np.round(0.5 + 0.06 * rng.normal(size=(items, 3)), digits) * scale
+    if digits == 3:
+        assert not is_refused(numbers)
+    assert is_refused(np.tile(numbers, (times, 1)))
+    # some more often than others, as far as numbers are fine enough to be of one item alone
+    uneven = np.repeat(numbers, rng.integers(2, 5, items), axis=0)
+    assert is_refused(uneven) or digits == 2
+
+
+FEW_VALUED = {
+    "right or wrong": lambda z: (z > 0.3).astype(float),
+    "rarely right": lambda z: (z > 1.5).astype(float),
+    "counts": lambda z: np.floor(np.exp(0.7 * z + 0.5)),
+    "grades": lambda z: np.clip(np.round(z + 3), 1, 5),
+    "shares": lambda z: np.round(np.clip(np.round(3.5 + 1.5 * z), 0, 7) / 7, 3),
+    "two digits": lambda z: np.round(0.5 + 0.06 * z, 2),
+}
+
+
+@pytest.mark.parametrize("measured", FEW_VALUED.values(), ids=FEW_VALUED)
+def test_independent_items_are_not_refused_though_many_agree(measured):
+    rng, refused = np.random.default_rng(0), 0
+    for k in range(100):
+        items, alike = (40, 100, 300)[k % 3], (0, 0.5, 0.95)[k // 3 % 3]
+        own = rng.normal(size=(items, 2 + k % 2))  # items are hard or easy for all arms
+        shared = rng.normal(size=(items, 1))
+        refused += is_refused(measured(np.sqrt(alike) * shared + np.sqrt(1 - alike) * own))
+    assert refused <= 1
