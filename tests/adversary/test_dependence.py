@@ -296,7 +296,7 @@ def test_the_one_template_or_unit_that_keeps_groups_from_deciding_is_named(again
 def test_an_order_is_a_warning_about_an_estimate_only_where_its_interval_is_wider(slow):
     """Each fourth number is high, one of them by so much that the skewed interval is the wider."""
     at = np.arange(12)
-    one = 0.02 * ((at % 4 == 0) + 1.0 * (at == 4)) + 0.002 * np.sin(9.7 * at)
+    one = 0.02 * ((at % 4 == 0) + 2.0 * (at == 4)) + 0.002 * np.sin(9.7 * at)
     x = np.cos(at / 3) if slow else one
     rows = pd.DataFrame({"arm": "mine", "unit": at, "loss": x})
     notes = assay.estimate(rows, value="loss", unit="unit").notes
@@ -568,6 +568,34 @@ def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_wou
     near = table("x", 0.1, 3, {"x": (copies(4, 6, (0.0005, 0.0006)), {})})
     with pytest.raises(DataError, match="24 units look like about 4 sets of 6"):
         assay.estimate(near, value="mine.loss - old.loss", unit="unit")
+
+
+def test_a_column_of_three_values_decides_where_its_groups_differ_and_seldom_else():
+    """Of clean tables, a quarter has p < .25; with one kind that differs, nothing but these kinds
+    can be meant."""
+    rng, undecided, held = np.random.default_rng(4), 0, 0
+    of = np.arange(48) % 3
+
+    def judged(difference):
+        old, placebo = rng.normal(0.5, 0.1, 48), rng.normal(0, 0.02, 48)
+        arms = {"new": old + difference, "old": old, "placebo": old + placebo}
+        rows = pd.DataFrame(
+            {"arm": a, "item": f"d{i:02}", "s": x, "kind": "abc"[of[i]]}
+            for a, values in arms.items()
+            for i, x in enumerate(values)
+        )
+        ask = {"claim": "new.s - old.s > 0.05", "unit": "item", "control": "placebo"}
+        return assay.judge(rows, **ask, about="new")
+
+    for _ in range(24):
+        clean = judged(0.3 + rng.normal(0, 0.1, 48))
+        undecided += clean.reason == "grouped by kind"
+        held += clean.outcome == "holds"
+        about = "the claim is about these 3 kinds only" in " ".join(clean.warnings + clean.notes)
+        assert not about or clean.outcome == "holds"
+        apart = judged(0.6 * (of == 0) + rng.normal(0, 0.1, 48))
+        assert apart.reason == "grouped by kind", apart
+    assert held >= 14 and undecided <= 10
 
 
 def test_groups_of_unequal_sizes_that_are_worth_fewer_than_six_show_no_skew():

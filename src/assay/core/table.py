@@ -376,6 +376,7 @@ def _weigh(
         groupings = [*search.confounds(), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
+    lines += _if_groups(judgement, groupings)
     judgement = _about_groups(judgement, reported, "not only " * bool(against))
     judgement = _without_outliers(judgement, reported, arms, level)
     cells = cells_of(question)
@@ -596,6 +597,18 @@ def _if_units(
         if outcome != judgement.outcome:
             these, count = f"these {worded.levels_of(name)}", worded.rows[name].nunique()
             lines.append(dependence.about_these(these, count, widest, outcome))
+    return lines
+
+
+def _if_groups(judgement: Judged, groupings: Sequence[dependence.Grouping]) -> list[str]:
+    """Say to which few groups a claim is limited whose numbers differ less than by chance, if the
+    outcome would be another with these as units."""
+    lines = list[str]()
+    for g in groupings:
+        if len(g.counts) == 1 and not g.decides and judgement.outcome in ("holds", "fails"):
+            (count,), outcome = g.counts.values(), judging.outcome_of(judgement.claim, *g.limits)
+            if outcome != judgement.outcome:
+                lines.append(dependence.about_these(f"these {_these(g)}", count, g.limits, outcome))
     return lines
 
 
