@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import assay
 from assay.core.copies import check_copies
 from assay.core.errors import DataError
 
@@ -59,3 +60,36 @@ def test_independent_items_are_not_refused_though_many_agree(measured):
         shared = rng.normal(size=(items, 1))
         refused += is_refused(measured(np.sqrt(alike) * shared + np.sqrt(1 - alike) * own))
     assert refused <= 1
+
+
+def judged(placebo):
+    """A claim that holds over forty items, with a control made of the baseline's numbers."""
+    rng = np.random.default_rng(0)
+    item = rng.normal(0.5, 0.1, 40)
+    old, new = (item + by + rng.normal(0, 0.02, 40) for by in (0, 0.2))
+    numbers = np.stack([new, old, placebo(old, item, rng)], axis=1)
+    claim = "new.score - old.score > 0.05"
+    return assay.judge(table(numbers), claim=claim, unit="item", control="placebo", about="new")
+
+
+@pytest.mark.parametrize(
+    ("placebo", "outcome", "how"),
+    [
+        (lambda old, item, rng: old, "undecided", "the very numbers of old, so that the"),
+        (lambda old, item, rng: old.round(2), "undecided", "the rounded numbers of old, so that"),
+        (
+            lambda old, item, rng: old + rng.normal(0, 1e-4, 40),
+            "holds",
+            "almost the numbers of old",
+        ),
+        # measured anew with the noise of the others, on the same items
+        (lambda old, item, rng: item + rng.normal(0, 0.02, 40), "holds", ""),
+    ],
+    ids=["copy", "rounded", "jitter", "measured anew"],
+)
+def test_a_control_with_the_numbers_of_the_baseline_rules_nothing_out(placebo, outcome, how):
+    v = judged(placebo)
+    notes = [n for n in v.notes if n.startswith("control placebo has")]
+    assert v.outcome == outcome and len(notes) == bool(how)
+    assert all(n.startswith(f"control placebo has {how}") for n in notes)
+    assert all("rules nothing out; measure it anew, or name another control" in n for n in notes)

@@ -1,20 +1,21 @@
 """Copies: units of a table that have all their numbers from other units, which are no further
-units."""
+units, and controls that have those of the baseline, which rule nothing out."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core.errors import Argument, DataError
-from assay.core.heavy import scipy
+from assay.core.heavy import scipy, xr
 from assay.core.nouns import plural
+from assay.core.results import Judged
 from assay.core.rows import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
 NEARLY = 0.8
@@ -25,6 +26,69 @@ FEWEST_SETS, CHANCE, MOST_TIMES = 8, 1e-3, 10
 nearly all sets occur a multiple of so many times are no copies; how many times at most."""
 FOLLOWS = 0.9
 """The rank correlation from which one number may follow from another."""
+
+ALIKE, FAR_BELOW = 0.999, 0.1
+"""The correlation from which a control may be a copy of the baseline; the share of the claim's
+number, and of its spread between units, that they differ by at most then."""
+ALMOST = "almost the numbers"
+"""How near a control is that need not be a copy."""
+DECIMALS = range(7)
+"""To so many decimals a copy may be rounded."""
+
+
+def copied(judgement: Judged, others: Names, arms: Mapping[str, xr.Dataset]) -> list[str]:
+    """The controls that have all numbers of an arm that the claim compares with, rounded or not."""
+    return [name for name, _, how in _copied(judgement, others, arms) if how != ALMOST]
+
+
+def copied_in_words(
+    judgement: Judged, others: Names, arms: Mapping[str, xr.Dataset]
+) -> Iterator[str]:
+    """Say which controls rule nothing out, as they have the numbers of an arm that the claim
+    compares with."""
+    for name, other, how in _copied(judgement, others, arms):
+        so = "so that the claim cannot be true of it: it rules nothing out;"
+        if how == ALMOST:
+            so = "in every unit: if it is the same measurement again, it rules nothing out;"
+        yield f"control {name} has {how} of {other}, {so} measure it anew, or name another control"
+
+
+def _copied(
+    judgement: Judged, others: Names, arms: Mapping[str, xr.Dataset]
+) -> Iterator[tuple[str, str, str]]:
+    """Controls that have the numbers of other arms, and how near they are."""
+    points = np.array(judgement.points)
+    least = FAR_BELOW * min(abs(judgement.estimate), float(points.std()) if points.size else 0.0)
+    for name, other in itertools.product((n for n in judgement.controls if n in arms), others):
+        a, b = arms[name], arms[other]
+        if a.equals(b):
+            yield name, other, "the very numbers"
+        elif all(a[d].equals(b[d]) for d in {*a.dims, *b.dims} if d in a and d in b):
+            pairs = [(a[k].values.ravel(), b[k].values.ravel()) for k in a if k in b]
+            if all(_are_rounded(*pair) for pair in pairs):
+                yield name, other, "the rounded numbers"
+            elif all(_are_near(*pair, least) for pair in pairs):
+                yield name, other, ALMOST
+
+
+def _are_rounded(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether numbers are others, rounded."""
+    return _are_near(x, y, np.inf) and any(
+        np.array_equal(np.round(fine, k), np.round(coarse, 9), equal_nan=True)
+        for fine, coarse in ((y, x), (x, y))
+        for k in DECIMALS
+    )
+
+
+def _are_near(x: np.ndarray, y: np.ndarray, least: float) -> bool:
+    """Whether numbers vary together and differ by little."""
+    if x.shape != y.shape or not (there := np.isfinite(x) & np.isfinite(y)).sum() > 2:
+        return False
+    x, y = x[there], y[there]
+    if not (np.ptp(x) and np.ptp(y)):
+        return False
+    off = float(np.sqrt(np.square(x - y).mean()))
+    return bool(np.corrcoef(x, y)[0, 1] >= ALIKE) and off <= least
 
 
 def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> None:

@@ -48,8 +48,7 @@ def find_outliers(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"
 def warning(claim: Claim, i: Interval) -> str:
     """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits
     count with any units."""
-    few = () if claim.bounds or i.bounds else find_outliers(i.points)
-    if not len(few):
+    if claim.bounds or i.bounds or not len(few := find_outliers(i.points)):
         return ""
     points = i.points[np.isfinite(i.points)]
     inner, n = points[~np.isin(points, few)], len(points)

@@ -31,7 +31,7 @@ from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Estimate
 from assay.core.clustered import Limits
-from assay.core.copies import check_copies
+from assay.core.copies import check_copies, copied, copied_in_words
 from assay.core.dealing import DEALT, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
@@ -215,7 +215,7 @@ def _judged(
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
-    judgement = untested(judgement, [name for name, _ in _copied(question, judgement, arms)])
+    judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     if judgement.outcome in ("holds", "fails"):
         taken = (*units, *question.labels, *question.columns)
@@ -802,21 +802,7 @@ def _notes(question: Question, judgement: Judged, arms: Arms, independent: bool)
         *noted.same_rows(rows, units, labels, columns),
         *noted.too_few(judgement.verdict.n),
         *noted.left_out(judgement, rows if independent else question.rows, units, compared),
-        *(
-            f"control {name} has the very numbers of {other}, so that the claim cannot be true of "
-            "it: it rules nothing out; measure it anew, or name another control"
-            for name, other in _copied(question, judgement, arms)
-        ),
-    ]
-
-
-def _copied(question: Question, judgement: Judged, arms: Arms) -> list[tuple[str, str]]:
-    """The controls that have all numbers of an arm that is compared, and this arm."""
-    return [
-        (name, other)
-        for name in judgement.controls
-        for other in question.compared[1:]
-        if name in arms and arms[name].equals(arms[other])
+        *copied_in_words(judgement, question.compared[1:], arms),
     ]
 
 
