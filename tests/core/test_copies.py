@@ -93,3 +93,12 @@ def test_a_control_with_the_numbers_of_the_baseline_rules_nothing_out(placebo, o
     assert v.outcome == outcome and len(notes) == bool(how)
     assert all(n.startswith(f"control placebo has {how}") for n in notes)
     assert all("rules nothing out; measure it anew, or name another control" in n for n in notes)
+
+
+def test_a_control_in_another_column_than_the_baseline_is_no_copy():
+    rng = np.random.default_rng(0)
+    rows = table(rng.normal([0.9, 0.5, 0.5], 0.1, (40, 3)))
+    rows["base"] = rng.normal(0.5, 0.1, len(rows))
+    claim = "new.score - old.base > 0.2"
+    v = assay.judge(rows, claim=claim, unit="item", control="placebo", about="new")
+    assert v.outcome == "holds" and not any("nothing out" in note for note in v.notes)

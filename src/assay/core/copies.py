@@ -26,7 +26,6 @@ FEWEST_SETS, CHANCE, MOST_TIMES = 8, 1e-3, 10
 nearly all sets occur a multiple of so many times are no copies; how many times at most."""
 FOLLOWS = 0.9
 """The rank correlation from which one number may follow from another."""
-
 ALIKE, FAR_BELOW = 0.999, 0.1
 """The correlation from which a control may be a copy of the baseline; the share of the claim's
 number, and of its spread between units, that they differ by at most then."""
@@ -63,8 +62,8 @@ def _copied(
         a, b = arms[name], arms[other]
         if a.equals(b):
             yield name, other, "the very numbers"
-        elif all(a[d].equals(b[d]) for d in {*a.dims, *b.dims} if d in a and d in b):
-            pairs = [(a[k].values.ravel(), b[k].values.ravel()) for k in a if k in b]
+        elif {*a} == {*b} and all(a[d].equals(b[d]) for d in a.dims):
+            pairs = [(a[k].values.ravel(), b[k].values.ravel()) for k in a]
             if all(_are_rounded(*pair) for pair in pairs):
                 yield name, other, "the rounded numbers"
             elif all(_are_near(*pair, least) for pair in pairs):
