@@ -17,9 +17,10 @@ def table(numbers):
     return pd.DataFrame({"arm": arm, "item": item, "score": numbers.T.ravel()})
 
 
-def is_refused(numbers):
+def is_refused(numbers, *, apart=False):
+    rows = table(numbers)
     try:
-        check_copies(table(numbers), ("item",), ["score"])
+        check_copies(rows.assign(item=range(len(rows))) if apart else rows, ("item",), ["score"])
     except DataError:
         return True
     return False
@@ -36,6 +37,8 @@ def test_exact_copies_are_refused_however_few_digits_their_numbers_have(
     if digits == 3:
         assert not is_refused(numbers)
     assert is_refused(np.tile(numbers, (times, 1)))
+    # in arms that have items of their own as well
+    assert is_refused(np.tile(numbers, (times, 1)), apart=True)
     # some more often than others, as far as numbers are fine enough to be of one item alone
     uneven = np.repeat(numbers, rng.integers(2, 5, items), axis=0)
     assert is_refused(uneven) or digits == 2
@@ -58,7 +61,8 @@ def test_independent_items_are_not_refused_though_many_agree(measured):
         items, alike = (40, 100, 300)[k % 3], (0, 0.5, 0.95)[k // 3 % 3]
         own = rng.normal(size=(items, 2 + k % 2))  # items are hard or easy for all arms
         shared = rng.normal(size=(items, 1))
-        refused += is_refused(measured(np.sqrt(alike) * shared + np.sqrt(1 - alike) * own))
+        numbers = measured(np.sqrt(alike) * shared + np.sqrt(1 - alike) * own)
+        refused += is_refused(numbers) or is_refused(numbers, apart=True)
     assert refused <= 1
 
 
@@ -93,3 +97,12 @@ def test_a_control_with_the_numbers_of_the_baseline_rules_nothing_out(placebo, o
     assert v.outcome == outcome and len(notes) == bool(how)
     assert all(n.startswith(f"control placebo has {how}") for n in notes)
     assert all("rules nothing out; measure it anew, or name another control" in n for n in notes)
+
+
+def test_a_control_in_another_column_than_the_baseline_is_no_copy():
+    rng = np.random.default_rng(0)
+    rows = table(rng.normal([0.9, 0.5, 0.5], 0.1, (40, 3)))
+    rows["base"] = rng.normal(0.5, 0.1, len(rows))
+    claim = "new.score - old.base > 0.2"
+    v = assay.judge(rows, claim=claim, unit="item", control="placebo", about="new")
+    assert v.outcome == "holds" and not any("nothing out" in note for note in v.notes)

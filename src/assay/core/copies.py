@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 NEARLY = 0.8
 """Share of sets of numbers that occur more than once, and of numbers that occur in one set alone,
 from which chance does not make them so."""
-FEWEST_SETS, CHANCE, MOST_TIMES = 8, 1e-3, 10
+FEWEST_SETS, CHANCE, MOST_TIMES = 8, 3e-4, 10
 """Fewer different sets may be all that a coarse measure has; the chance from which units of which
 nearly all sets occur a multiple of so many times are no copies; how many times at most."""
 FOLLOWS = 0.9
 """The rank correlation from which one number may follow from another."""
-
 ALIKE, FAR_BELOW = 0.999, 0.1
 """The correlation from which a control may be a copy of the baseline; the share of the claim's
 number, and of its spread between units, that they differ by at most then."""
@@ -63,8 +62,12 @@ def _copied(
         a, b = arms[name], arms[other]
         if a.equals(b):
             yield name, other, "the very numbers"
-        elif all(a[d].equals(b[d]) for d in {*a.dims, *b.dims} if d in a and d in b):
-            pairs = [(a[k].values.ravel(), b[k].values.ravel()) for k in a if k in b]
+        elif (
+            {*a} == {*b}
+            and xr.Dataset(a.coords).equals(xr.Dataset(b.coords))
+            and a.sizes == b.sizes
+        ):
+            pairs = [(a[k].values.ravel(), b[k].values.ravel()) for k in a]
             if all(_are_rounded(*pair) for pair in pairs):
                 yield name, other, "the rounded numbers"
             elif all(_are_near(*pair, least) for pair in pairs):
@@ -95,24 +98,30 @@ def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> No
     """Refuse units of which half of the levels or more have all the numbers of others. Raises:
     DataError where chance does not make numbers so alike."""
     for unit in units if rows["arm"].nunique() > 1 else ():
-        numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
-        sets = numbers.value_counts()
-        if 0 < 2 * len(sets) <= len(numbers) and not _alike_by_chance(sets):
-            raise DataError(
-                f"the {len(numbers)} levels of {unit} have only {len(sets)} different "
-                f"{plural('set', len(sets))} of numbers: copies do not count as further "
-                "units; keep one level of each set, or name what was sampled independently: ",
-                Argument("unit", ("NAME",)),
-            )
+        means = rows.groupby(["arm", unit])[list(columns)].mean()
+        each = {f"{unit} of {arm}": means.loc[arm].dropna() for arm in rows["arm"].unique()}
+        common = means.unstack("arm").dropna()
+        for name, numbers in ({unit: common} if len(common) else each).items():
+            sets = numbers.value_counts()
+            if 0 < 2 * len(sets) <= len(numbers) and not _alike_by_chance(sets):
+                raise DataError(
+                    f"the {len(numbers)} levels of {name} have only {len(sets)} different "
+                    f"{plural('set', len(sets))} of numbers: copies do not count as further "
+                    "units; keep one level of each set, or name what was sampled independently: ",
+                    Argument("unit", ("NAME",)),
+                )
 
 
 def _alike_by_chance(sets: pd.Series) -> bool:
     """Whether units that have the same set of numbers, of so many each, need not be copies."""
     numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
     varying = numbers[:, np.ptp(numbers, axis=0) > 0]
+    many = len(sets) > FEWEST_SETS
+    if many and _in_multiples(sets.to_numpy()):
+        return False
     if varying.shape[1] < 2 or (sets > 1).mean() < NEARLY:
         return True
-    if len(sets) > FEWEST_SETS and (_in_multiples(sets.to_numpy()) or _never_apart(varying)):
+    if many and _never_apart(varying):
         return False
     # numbers recur in other sets or arms, or lie on a grid
     recur = len(np.unique(varying)) < NEARLY * varying.size
