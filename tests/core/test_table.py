@@ -649,6 +649,18 @@ NEW = (0.71, 0.74, 0.69, 0.73, 0.72, 0.70, 0.75, 0.71, 0.73, 0.72)
 OLD = (0.65, 0.72, 0.61, 0.71, 0.70, 0.72, 0.73, 0.70, 0.72, 0.71, 0.66, 0.68, 0.64)
 
 
+def test_what_is_the_index_of_a_dataframe_is_a_column_like_the_others():
+    f = frame()
+    plain = assay.judge(f, **ASK)
+    for indexed in (
+        f.set_index(["arm", "seed"]),
+        f.set_index("seed", drop=False),
+        f.groupby(["arm", "seed", "document"]).mean(numeric_only=True),
+    ):
+        judged = assay.judge(indexed, **ASK)
+        assert (judged.low, judged.high) == pytest.approx((plain.low, plain.high))
+
+
 @pytest.mark.parametrize("value", ["new.acc - old.acc", "mean(new.acc) - mean(old.acc)"])
 def test_arms_without_a_common_unit_are_independent_groups(value):
     """Estimate and width are those of Welch's t by SciPy, a little wider; order does not matter."""

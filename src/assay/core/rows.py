@@ -202,6 +202,10 @@ def _as_frame(frame: Any, source: str) -> pd.DataFrame:
         if isinstance(frame, Mapping):
             frame = {k: v.tolist() if is_tensor(v) else v for k, v in frame.items()}
         rows = pd.DataFrame(frame)
+        # what groupby and set_index made the index of are columns like the others
+        named = [name for name in rows.index.names if name is not None]
+        rows = rows.reset_index([name for name in named if name not in rows.columns])
+        rows = rows.reset_index(drop=True) if named else rows
     except (ValueError, TypeError) as e:
         why = str(e).splitlines()[0]
         raise DataError(
