@@ -440,9 +440,10 @@ def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
     start, stop = table.window
     cut = [n for n in dict.fromkeys(blocks) if not -start <= n < folder.layers - stop]
     if cut:
+        around = listed(interventions.in_rows(cut))
         yield (
-            f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where "
-            f"the model begins or ends (it has blocks 0 to {folder.layers - 1})"
+            f"{table.name}: the window has fewer blocks around {around}, where the model begins or "
+            f"ends (it has blocks 0 to {folder.layers - 1})"
         )
 
 

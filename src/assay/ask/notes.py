@@ -466,21 +466,23 @@ def _lowered(asking: Asking) -> Iterator[str]:
 
 
 def _habit(part: Part, asking: Asking) -> Iterator[str]:
-    """Note that an unchanged model is asked for the same answer after every prompt."""
+    """Note that an unchanged model is asked for the same answer after every prompt, where a habit
+    of giving it speaks for the claim."""
     task, columns = part.task, asking.read.columns
     if not isinstance(task, Task) or task.intervention or task.is_difference or len(columns) != 1:
         return
-    read = next((r for r in task.reads if r.name == columns[0].name), None)
-    if read is None or len(controls.answers(read)) < 2 or controls.varies(read, task.prompts):
-        return
-    kind = reads.kind_of(read)
-    if kind not in ("log_prob", "prob", "accuracy", "logit_lens"):
-        return
-    texts = controls.answers(read)
-    yield (
-        f"{texts[0]!r} is right after every prompt, so a habit of saying it would be "
-        "enough; add prompts for which it is wrong, and write the answers as columns"
-    )
+    for read in _asked(task, asking):
+        texts, kind = controls.answers(read), reads.kind_of(read)
+        if (
+            kind in ("log_prob", "prob", "accuracy", "logit_lens")
+            and len(texts) > 1
+            and not controls.varies(read, task.prompts)
+            and _speaks_for(asking, read, 0)
+        ):
+            yield (
+                f"{texts[0]!r} is right after every prompt, so a habit of saying it is enough; "
+                "add prompts for which it is wrong, and write the answers as columns"
+            )
 
 
 def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:

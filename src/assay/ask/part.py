@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from assay.ask.measure import models, training
-from assay.ask.measure.interventions import in_a_row
+from assay.ask.measure.interventions import in_a_row, in_rows
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.reads import FEW, uses_lens
 from assay.ask.measure.sae_arms import SaeTask
@@ -185,22 +185,15 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
             return listed(names)
         ends = f"{names[0]} to {names[-1]}"
         if slots[1:] and (parts := re.fullmatch(r"\{(\w+)\}\.\{(\w+)\}", match[0])):
-            block, number = (_written(sweep[slot]) for slot in parts.groups())
+            block, number = (listed(in_rows(sweep[slot])) for slot in parts.groups())
             return f"{number} of block {block}"
         every = slots[1:] or not in_a_row(sweep[slots[0]])
-        levels = " × ".join(f"{slot} {_written(sweep[slot])}" for slot in slots)
+        levels = " × ".join(f"{slot} {listed(in_rows(sweep[slot]))}" for slot in slots)
         return f"{ends} ({levels})" if every else ends
 
     words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)
     row = rf"(blocks\.\d+(\.[\w.]+)), (?:blocks\.\d+\2, ){{{FEW - 1},}}(blocks\.\d+\2)(?!\w)"
     return re.sub(row, r"\1 to \3", words)
-
-
-def _written(levels: Sequence[object]) -> str:
-    """Write the levels of a slot: "0 to 8", "20, 22 and 24"."""
-    if len(levels) > FEW and in_a_row(levels):
-        return f"{levels[0]} to {levels[-1]}"
-    return listed(map(str, levels))
 
 
 def model_phrase(model: Model) -> str:
