@@ -969,6 +969,22 @@ def test_a_copy_between_the_first_token_and_a_later_one_is_reported(what, words,
         assert [r.startswith(words) for r in sinks] == [True] * (kind == "both")
 
 
+def test_a_position_by_number_that_is_within_a_name_of_some_prompts_is_reported(folder):  # noqa: F811
+    """The first token is a whole name, or the first of a name's two words."""
+    joined = {kind: tuple(n.replace(" ", "-") for n in names) for kind, names in NAMES.items()}
+    for kind, names in joined.items():
+        for place in ("0", '"{{who}}"'):
+            tables = AT_NAME.replace('"{{who}}"', place).format(*names, STREAM + 'ablate = "mean"')
+            remarks = planned(folder, f"in {kind}", tables, "main.good - changed.good > 0").remarks
+            said = [r for r in remarks if r.startswith("changed: position 0 is the last token")]
+            assert bool(said) == (kind == "both" and place == "0"), (kind, place, said)
+            assert all(
+                "of {who} in 1 of 2 prompts, but only 'ben' of 'ben-carla' in prompts, row 2; "
+                'write position = "{who}"' in r
+                for r in said
+            )
+
+
 def test_a_number_of_the_unchanged_model_has_no_level_of_the_sweep_of_a_change(
     folder,  # noqa: F811
     tmp_path,

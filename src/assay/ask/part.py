@@ -113,12 +113,6 @@ class Part:
         more = selection is not None and selection.model not in self.task.models
         return (*self.task.models, *([selection.model] if selection and more else []))
 
-    @property
-    def _reading(self) -> int:
-        """2 if a lens is compared with the model's own prediction: earlier it was compared with the
-        lens on the unchanged model at the same site."""
-        return 2 if isinstance(self.task, Task) and any(map(uses_lens, self.task.reads)) else 1
-
     def asked(self, identity: Callable[[str], str]) -> dict[str, Any]:
         """The fields of its specs that say what they measure, with the identity of each model in
         place of its name."""
@@ -135,7 +129,9 @@ class Part:
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {identity(model.like)}" if model.like else about["models"][0][0]
-        return {"model": name, "asked": words, "reading": self._reading}
+        # 2: a lens is compared with the model's own prediction; earlier, with the unchanged lens
+        reading = 2 if isinstance(self.task, Task) and any(map(uses_lens, self.task.reads)) else 1
+        return {"model": name, "asked": words, "reading": reading}
 
     @cached_property
     def _beginning(self) -> dict[str, Any]:
