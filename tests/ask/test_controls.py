@@ -15,7 +15,7 @@ from naive_asking import Naive, direction, intervention, make, measured, rows_of
 from safetensors.torch import load_file, save_file
 
 import assay
-from assay.ask.measure import activations, controls, dictionaries, models
+from assay.ask.measure import activations, controls, dictionaries, interventions, models
 from assay.ask.measure.changes import Editing
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
@@ -405,6 +405,11 @@ def test_the_blocks_in_which_the_control_layer_makes_a_change_are_measured(tmp_p
     used = xr.DataArray([[[16, 17, 18], [27, 28, 29]]], dims=("run", "at", "other_block"))
     [said] = _say_blocks("cut/layer", used.assign_coords(at=[6, 22]), table)
     assert "blocks 27, 28, 29 (for at = 22): 6 to 11 blocks away, on the side where the" in said
+    table = intervention(block=Block(from_=-1, to="{letter}", layers=range(5)))
+    used = xr.DataArray([[7, 9, 10, 11, 12, 13]], dims=("run", "other_block"))
+    [said] = _say_blocks("cut/layer", used, table)
+    assert "in blocks 7, 9 to 13: " in said
+    assert "blocked in blocks 0 to 4" in interventions.in_words(table)
 
 
 def test_another_token_is_one_at_which_a_patch_changes_something(folder):

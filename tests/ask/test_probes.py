@@ -3,6 +3,7 @@ way is counted as read: tokens, groups, chance."""
 
 import dataclasses
 import json
+from collections import Counter
 
 import msgspec
 import numpy as np
@@ -430,13 +431,35 @@ def test_a_column_that_says_the_label_has_to_be_split_by(tiny):
     ]
     probe = Probe(name="truth", site="blocks.1.hook_resid_post")
 
-    def checked(split):
-        table = Prompts(rows=tuple(source), text="{city} {text}", split=split)
+    def checked(split, text="{city} {text}"):
+        table = Prompts(rows=tuple(source), text=text, split=split)
         probe_tasks.check(ProbeTask(Model(name="x"), probe, prompts.load(table, tiny)))
 
     with pytest.raises(DataError, match='write split = "city"'):
         checked("")
     checked("city")
+    source = [{**row, "text": f"{row['city']} {row['text']}"} for row in source]
+    with pytest.raises(DataError, match='write split = "city"'):
+        checked("", text="{text}")
+    checked("city", text="{text}")
+    for i, row in enumerate(source):  # which no text shows
+        row["city"] = f"number {i % 20}"
+    checked("", text="{text}")
+
+
+def test_what_fills_written_texts_is_found_in_the_half_that_is_judged(tiny):
+    """Twenty names in four sentences: of a half, some names have one sentence alone."""
+    sentences = ("we met {} there", "the letter for {} came", "now {} went home", "so {} slept")
+    named = [(f"name{k}", text) for k in range(20) for text in sentences]
+    table = [{"text": t.format(n), "who": n, "label": "ab"[int(n[4:]) % 2]} for n, t in named]
+    task = a_task(tiny, table)
+    whole = prompts.shared(task.prompts, range(80))
+    half = prompts.shared(task.prompts, task.rows)
+    assert len({*whole["filling"]}) == 20 and len({*whole["wording"]}) == 4
+    assert min(Counter(half["filling"]).values()) == 1, "else the rows show nothing"
+    assert half["filling"] == [whole["filling"][i] for i in task.rows]
+    known = prompts.load(task.prompts.table, tiny, "-")
+    assert [*prompts.shared(known, range(80))] == ["who", "wording"], "names are one factor"
 
 
 def test_columns_of_the_text_that_say_the_label_are_named(tiny):

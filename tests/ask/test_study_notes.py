@@ -25,7 +25,7 @@ from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.report.noted import notes_in_order
+from assay.report.noted import doubts_number, notes_in_order
 
 PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
@@ -34,7 +34,7 @@ KEPT = CUT.replace('ablate = "zero"\nheads = ["1.1"]', 'keep = "most"') + (
     'site = "blocks.1.hook_resid_pre"\n'
 )
 FALLS = "claim 1: any other prompt's activations may make 'right' fall; to claim that the"
-HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it would be enough"
+HABIT = "claim 1: ' good' is right after every prompt, so a habit of saying it is enough"
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
 SHARED = (
@@ -176,6 +176,7 @@ SILENT = {
     "a size": (CUT, "abs(changed.right - main.right) > 1", ANY),
     "an ablation": (CUT, "changed.right - main.right < -1", FALLS),
     "two answers": (CUT, "main.right > 0", HABIT),
+    "against the one answer": (MOOD, "main.good < 0", HABIT),
     "no change, with what breaks it": (
         CUT + BREAKS,
         '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
@@ -208,6 +209,7 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     tables, holds, note = (NOTED | SILENT)[case]
     remarks = planned(folder, f"note {case}", tables, holds).remarks
     assert any(note in remark for remark in remarks) == (case in NOTED), remarks
+    assert note != HABIT or doubts_number(note, "holds")
     assert all("\n" not in remark for remark in remarks)
     assert len(set(remarks)) == len(remarks)
 
@@ -557,22 +559,23 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     (judged,) = result.judged
     assert judged.outcome == "holds"
     assert judged.controls["main/heads"].outcome == "fails"
-    (note,) = [n for n in result.notes if n.startswith("main/heads: 0 of 3 other heads pass")]
+    (note,) = [n for n in result.notes if n.startswith("main/heads: 0 of 3 other heads satisfy")]
     assert all(f"head 1.{h}: 0." in note for h in (0, 2, 3))
+    assert not doubts_number(note, "holds")
     result = run(
         study(folder, "looks wrong", tables.replace("1.1", "1.2"), "main.looks > 0.8"), tmp_path
     )
     assert result.judged[0].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("main/heads: ")]
-    # eight runs take three heads
-    assert "1 of 3 other heads pass (5 of 8 draws repeat another): " in note
-    assert "head 1.1: 1, passes" in note
+    assert "1 of 3 other heads satisfies the claim: " in note
+    assert "head 1.1: 1, satisfies it" in note
+    assert doubts_number(note, "holds")
     two = CUT.replace('"1.1"', '"1.1", "1.2"')
     result = run(study(folder, "pairs", two, "main.right - changed.right > 1"), tmp_path)
     (note,) = [n for n in result.notes if "draws of other heads" in n]
     # the two others of that block are always the same
-    count = r"changed/heads: 0 of 1 draws of other heads pass \(\S+; 7 of 8 draws repeat another\)"
-    assert re.fullmatch(count, note)
+    count = r"changed/heads: 0 of 8 draws of other heads satisfy the claim "
+    assert re.fullmatch(count + r"\(\S+; only 1 different draw\)", note)
 
 
 def test_the_level_of_an_extreme_is_next_to_its_number(folder, tmp_path):  # noqa: F811
@@ -964,6 +967,22 @@ def test_a_copy_between_the_first_token_and_a_later_one_is_reported(what, words,
         experiment = planned(folder, f"at {kind}", tables, "main.good - changed.good > 0.5")
         sinks = [r for r in experiment.remarks if "(an attention sink)" in r]
         assert [r.startswith(words) for r in sinks] == [True] * (kind == "both")
+
+
+def test_a_position_by_number_that_is_within_a_name_of_some_prompts_is_reported(folder):  # noqa: F811
+    """The first token is a whole name, or the first of a name's two words."""
+    joined = {kind: tuple(n.replace(" ", "-") for n in names) for kind, names in NAMES.items()}
+    for kind, names in joined.items():
+        for place in ("0", '"{{who}}"'):
+            tables = AT_NAME.replace('"{{who}}"', place).format(*names, STREAM + 'ablate = "mean"')
+            remarks = planned(folder, f"in {kind}", tables, "main.good - changed.good > 0").remarks
+            said = [r for r in remarks if r.startswith("changed: position 0 is the last token")]
+            assert bool(said) == (kind == "both" and place == "0"), (kind, place, said)
+            assert all(
+                "of {who} in 1 of 2 prompts, but only 'ben' of 'ben-carla' in prompts, row 2; "
+                'write position = "{who}"' in r
+                for r in said
+            )
 
 
 def test_a_number_of_the_unchanged_model_has_no_level_of_the_sweep_of_a_change(

@@ -510,6 +510,7 @@ def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
             f"{made}{why}, next to its own, which may do nearly the same",
             f"{arm} (blocks 13, 29)",
         ),
+        (f"{made} to 33{why}", f"{arm} (blocks 13, 29 to 33)"),
         (f"{made} (for layer 0); block 2 (for layer 3){why}", arm),
     ):
         placed = structs.replace(data, notes=(note,))

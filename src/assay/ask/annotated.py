@@ -55,9 +55,8 @@ def annotated(
     statement = s.claim if isinstance(s, Judged) else s.statement
     reads = questions.text.study.read
     unit = "" if s.unit not in ("", "1") else _unit(reads, statement, arms)
-    taken = [] if getattr(s, "curve", None) else extremes(askings.get(s.text), statement, arms)
-    its_extremes = [*taken]
-    at = ""
+    asking = None if getattr(s, "curve", None) else askings.get(s.text)
+    its_extremes, at = [*extremes(asking, statement, arms)], ""
     if len(its_extremes) == 1 and its_extremes[0].of_means:
         extreme = its_extremes[0]
         at = located(extreme.levels)
@@ -82,14 +81,12 @@ def _alike(judged: Judged, arms: Arms) -> Iterator[tuple[str, str]]:
     for control in judged.controls:
         for twin in judged.claim.twins.get(control, ()):
             ours, theirs = arms[control], arms[twin]
-            if any(n not in ours or n not in theirs for n in names):
+            if not all(n in ours and n in theirs for n in names):
                 continue  # two reads are compared, not one read in two arms
-            if any(ours[n].shape != theirs[n].shape for n in names):
-                continue  # a sweep is compared with one number
-            if are_unmoved((ours[n].values, theirs[n].values) for n in names):
-                same = (
-                    "use the same token" if control.endswith("/token") else "make the same change"
-                )
+            same_levels = all(ours[n].shape == theirs[n].shape for n in names)
+            if same_levels and are_unmoved((ours[n].values, theirs[n].values) for n in names):
+                is_token = control.endswith("/token")
+                same = "use the same token" if is_token else "make the same change"
                 number = f"{judged.controls[control].estimate:g}"
                 yield control, f"both sides {same} here, so it is {number} whatever the model does"
 
@@ -101,7 +98,7 @@ def _unchanged(statement: Claim | Estimate, arms: Arms) -> dict[str, float]:
     others = [c for c in columns if c.arm not in (None, "main")]
     if len(others) != 1 or {c.name for c in columns} != {others[0].name}:
         return {}
-    if "main" not in arms or others[0].name not in arms["main"]:
+    if others[0].name not in arms.get("main", ()):
         return {}
     x = arms["main"][others[0].name]
     dims = [*map(str, x.dims)]

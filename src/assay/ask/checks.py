@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
+from itertools import product
 from typing import Any
 
 from assay.ask.measure import (
@@ -166,10 +167,11 @@ def _check(study: ResolvedStudy, part: Part, folder: ModelFolder, who: str) -> l
                 probe_tasks.check_prompts(task, folder)
             if task.change and not part.control:
                 check_intervention(task.change, rows, folder, opened, code)
-        return probe_tasks.remarks(task)
+        return [*within_words([task.table], rows), *probe_tasks.remarks(task)]
     if part.control is None:
         remarks += [*prompts.remarks(task.prompts), *first_tokens(task, rows)]
         remarks += [*means_in_words(task, rows), *sinks_of_texts(task, folder)]
+        remarks += within_words([*task.reads, *task.own_directions, task.intervention], rows)
         remarks += special_tokens(task, folder)
         remarks += ends_in_words(task, folder)
         texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
@@ -326,6 +328,26 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
         )
 
 
+def within_words(tables: Sequence[Any], prompts: Sequence[Prompt]) -> Iterator[str]:
+    """Warn of a position by number that is the last token of a slot in some prompts, and an earlier
+    one of the slot's word in all others."""
+    for t, slot in product(filter(None, tables), prompts[0].row.spans):
+        if not isinstance(place := t.position, int) or place == -1 or "position" in t.sweep:
+            continue
+        with suppress(DataError):  # a slot that cannot be a position
+            words = [(p, p.at(place), p.covered(f"{{{slot}}}")) for p in prompts]
+            cut = [(p, n) for p, n, word in words if n in word[:-1]]
+            ends = sum(n == word[-1] for _, n, word in words)
+            is_word = not any(" " in p.row.columns[slot] for p, _ in cut)
+            if cut and is_word and ends == len(prompts) - len(cut) > 0:
+                (p, n), word = cut[0], cut[0][0].row.columns[slot]
+                yield (
+                    f"{t.name}: position {place} is the last token of {{{slot}}} in {ends} of "
+                    f"{len(prompts)} prompts, but only {p.folder.tokenizer.decode([p.tokens[n]])!r}"
+                    f' of {word!r} in {p.row.place}; write position = "{{{slot}}}"'
+                )
+
+
 def means_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     """Say that a mean over tokens leaves out the first token, if the model reads no BOS."""
     tables: list[Read | Direction] = [*task.reads, *task.own_directions]
@@ -440,9 +462,10 @@ def clipped_in_words(task: Task, folder: ModelFolder) -> Iterator[str]:
     start, stop = table.window
     cut = [n for n in dict.fromkeys(blocks) if not -start <= n < folder.layers - stop]
     if cut:
+        around = listed(interventions.in_rows(cut))
         yield (
-            f"{table.name}: the window has fewer blocks around {', '.join(map(str, cut))}, where "
-            f"the model begins or ends (it has blocks 0 to {folder.layers - 1})"
+            f"{table.name}: the window has fewer blocks around {around}, where the model begins or "
+            f"ends (it has blocks 0 to {folder.layers - 1})"
         )
 
 

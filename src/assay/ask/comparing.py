@@ -59,14 +59,13 @@ def about(study: ModelStudy, read: Condition, controls: Collection[str]) -> str:
 def _breaking(study: ModelStudy, read: Condition) -> str:
     """In a claim that compares probes and is true of equal ones: the first probe that breaks the
     claim by getting worse; "" for any other claim."""
-    walk, parsed = read.parsed.walk, read.parsed
+    parsed = read.parsed
     parts = [p for p in map(study.by_label.get, parsed.arms) if p is not None]
     if len(parts) < 2 or not all(map(_is_probe, parts)):
         return ""
 
     def holds(worse: str) -> bool:
-        with np.errstate(all="ignore"):
-            x = float(walk(lambda c: np.float64(0.0 if c.arm == worse else 0.75)))
+        x = worked_out(parsed.walk, lambda c: 0.0 if c.arm == worse else 0.75)
         return parsed.low < x < parsed.high
 
     return next((arm for arm in parsed.arms if holds("") and not holds(arm)), "")

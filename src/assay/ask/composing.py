@@ -200,11 +200,10 @@ def _repeated_in_words(study: StudyDraft, times: Mapping[str, float]) -> list[st
     """Say which controls repeat a whole sweep, if that takes long, and how to avoid it."""
     lines = []
     for part in study.asked.parts:
-        table, near = part.task.intervention, list[str]()
-        for p in study.asked.parts if table and table.sweep else ():
-            other = p.task.intervention
-            if p.of == part.label and p.label in study.arms and other:
-                near += [p.label] if table and other.sweep == table.sweep else []
+        table = part.task.intervention
+        sweep = table.sweep if table else {}
+        own = (p for p in study.asked.parts if p.of == part.label and p.label in study.arms)
+        near = [p.label for p in own if sweep and getattr(p.task.intervention, "sweep", 0) == sweep]
         seconds = len(study.seeds) * sum(times.get(label, 0.0) for label in near)
         if table and seconds > DEAR:
             minutes = counted(max(1, round(seconds / 60)), "CPU-minute")

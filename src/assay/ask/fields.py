@@ -193,8 +193,7 @@ def measured(name: str, chosen: Chosen, lab: Lab) -> tuple[str, dict[str, list[M
                 by_arm[arm] = [_described(name, levels, whose) for name, levels in axes.items()]
         return entry.name, by_arm
     experiment, preset = chosen()
-    by_arm = _stored(lab, experiment, preset)
-    by_arm = by_arm or _recorded(experiment.name, experiment.origin)
+    by_arm = _stored(lab, experiment, preset) or _recorded(experiment.name, experiment.origin)
     return experiment.name, by_arm | _derived(experiment)
 
 

@@ -140,7 +140,6 @@ def subjects(store: Store, name: str) -> set[str]:
     }
     file = owner(store, name)
     with suppress(AssayError):
-        experiments |= (
-            {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()
-        )
+        if file or name in {e.name for e in catalogue.entries()}:
+            experiments |= {name, *about(file)}
     return experiments

@@ -128,9 +128,7 @@ def of_models(questions: ModelStudy, whole: Experiment) -> list[Gap]:
     assumptions = list[Gap]()
     if idle := questions.left_out(whole.arms):
         how = f"name {'one' if idle[1:] else 'it'} in a claim or an estimate"
-        default = f"left out: the {plural('arm', len(idle))} {', '.join(idle)}, which no claim or "
-        default += "estimate names"
-        assumptions.append(Gap("arms", how, default))
+        assumptions.append(Gap("arms", how, _left_out(idle)))
     assumptions += unused_prompts(questions.text, tuple(whole.arms))
     for t in tomllib.loads(questions.text.toml).get("intervene", ()):
         if t["name"] in whole.arms and "add" in t and "strength" not in {*t, *t.get("sweep", ())}:
@@ -270,10 +268,13 @@ def _unnamed(text: Text) -> list[Gap]:
         named_arms = sides.named_arms(text, arms)
         if idle := [a for a in arms if named_arms and a not in named_arms]:
             how = 'name one in a claim or an estimate, or list it in arms = ["…"]'
-            default = f"left out: the {plural('arm', len(idle))} {', '.join(idle)}, which no "
-            default += "claim or estimate names"
-            assumptions.append(Gap(f"experiment {i + 1}: arms", how, default))
+            assumptions.append(Gap(f"experiment {i + 1}: arms", how, _left_out(idle)))
     return assumptions
+
+
+def _left_out(arms: Sequence[str]) -> str:
+    arms_in_words = f"the {plural('arm', len(arms))} {', '.join(arms)}"
+    return f"left out: {arms_in_words}, which no claim or estimate names"
 
 
 def seeds(text: Text) -> tuple[int, ...]:

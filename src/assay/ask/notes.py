@@ -53,6 +53,8 @@ SOME = 20
 """Number of other rows' answers with which one is compared."""
 WITH_FOILS = (*reads.PAIRS, "accuracy")
 """Kinds of reads whose first answer is the right one, and the others are not."""
+UNMIXED = {"hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre"}
+"""Sites that have no information of other tokens."""
 WORD = re.compile("[\u2e80-\u9fff]|[^\\W\u2e80-\u9fff]+|\\W")
 """A word of a text, which is one character in Chinese and Japanese, or what is between words."""
 
@@ -395,8 +397,7 @@ def _same_places(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[
             f"extreme is the same{LEFT_OUT}"
         )
         return
-    same = _swept_too(questions, part, asking)
-    for name in same:
+    for name in _swept_too(questions, part, asking):
         yield (
             f"{part.label}/{name} changes other {'heads' if name == 'heads' else 'blocks'} at each "
             "level, most of which the sweep has as well, so it satisfies the claim whenever "
@@ -466,21 +467,18 @@ def _lowered(asking: Asking) -> Iterator[str]:
 
 
 def _habit(part: Part, asking: Asking) -> Iterator[str]:
-    """Note that an unchanged model is asked for the same answer after every prompt."""
+    """Note that one answer is right after every prompt, where giving it speaks for the claim."""
     task, columns = part.task, asking.read.columns
     if not isinstance(task, Task) or task.intervention or task.is_difference or len(columns) != 1:
         return
-    read = next((r for r in task.reads if r.name == columns[0].name), None)
-    if read is None or len(controls.answers(read)) < 2 or controls.varies(read, task.prompts):
-        return
-    kind = reads.kind_of(read)
-    if kind not in ("log_prob", "prob", "accuracy", "logit_lens"):
-        return
-    texts = controls.answers(read)
-    yield (
-        f"{texts[0]!r} is right after every prompt, so a habit of saying it would be "
-        "enough; add prompts for which it is wrong, and write the answers as columns"
-    )
+    for read in _asked(task, asking):
+        texts, one = controls.answers(read), not controls.varies(read, task.prompts)
+        one &= reads.kind_of(read) in ("log_prob", "prob", "accuracy", "logit_lens")
+        if one and len(texts) > 1 and _speaks_for(asking, read, 0):
+            yield (
+                f"{texts[0]!r} is right after every prompt, so a habit of saying it is enough; "
+                "add prompts for which it is wrong, and write the answers as columns"
+            )
 
 
 def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
@@ -758,9 +756,9 @@ def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
     ]
     tables = [interventions.swept(task.intervention, point) for point in points]
     patches = [t for t in tables if t.patch and t.patch != "clean"]
-    if (early := [t for t in patches if _unmixed(t)]) and len(early) == len(patches):
+    if patches and all(not t.heads and {*sites_of(t)} <= UNMIXED for t in patches):
         yield (
-            f"{', '.join(sites_of(early[0]))} comes before the first block that mixes tokens: "
+            f"{', '.join(sites_of(patches[0]))} comes before the first block that mixes tokens: "
             "the patch puts another text there, so this is a change of the input, and not a "
             "finding about the inside of the model"
         )
@@ -807,12 +805,6 @@ def _of_some(part: Part, tables: Sequence[Direction]) -> Iterator[str]:
         usual = controls.of_intervention(free, tables)
     if lacking := [c.name for c in usual if c.name not in names]:
         yield f"controls = {json.dumps(names)} under {table.name} leaves out {listed(lacking)}"
-
-
-def _unmixed(table: Intervention) -> bool:
-    """Whether all sites come before information of other tokens."""
-    early = ("hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre")
-    return not table.heads and all(site in early for site in sites_of(table))
 
 
 def _text_differs(table: Intervention, prompts: PromptSet) -> bool:

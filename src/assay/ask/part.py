@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from assay.ask.measure import models, training
-from assay.ask.measure.interventions import in_a_row
+from assay.ask.measure.interventions import in_a_row, in_rows
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.reads import FEW, uses_lens
 from assay.ask.measure.sae_arms import SaeTask
@@ -113,12 +113,6 @@ class Part:
         more = selection is not None and selection.model not in self.task.models
         return (*self.task.models, *([selection.model] if selection and more else []))
 
-    @property
-    def _reading(self) -> int:
-        """2 if a lens is compared with the model's own prediction: earlier it was compared with the
-        lens on the unchanged model at the same site."""
-        return 2 if isinstance(self.task, Task) and any(map(uses_lens, self.task.reads)) else 1
-
     def asked(self, identity: Callable[[str], str]) -> dict[str, Any]:
         """The fields of its specs that say what they measure, with the identity of each model in
         place of its name."""
@@ -135,7 +129,9 @@ class Part:
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {identity(model.like)}" if model.like else about["models"][0][0]
-        return {"model": name, "asked": words, "reading": self._reading}
+        # 2: a lens is compared with the model's own prediction; earlier, with the unchanged lens
+        reading = 2 if isinstance(self.task, Task) and any(map(uses_lens, self.task.reads)) else 1
+        return {"model": name, "asked": words, "reading": reading}
 
     @cached_property
     def _beginning(self) -> dict[str, Any]:
@@ -185,22 +181,15 @@ def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
             return listed(names)
         ends = f"{names[0]} to {names[-1]}"
         if slots[1:] and (parts := re.fullmatch(r"\{(\w+)\}\.\{(\w+)\}", match[0])):
-            block, number = (_written(sweep[slot]) for slot in parts.groups())
+            block, number = (listed(in_rows(sweep[slot])) for slot in parts.groups())
             return f"{number} of block {block}"
         every = slots[1:] or not in_a_row(sweep[slots[0]])
-        levels = " × ".join(f"{slot} {_written(sweep[slot])}" for slot in slots)
+        levels = " × ".join(f"{slot} {listed(in_rows(sweep[slot]))}" for slot in slots)
         return f"{ends} ({levels})" if every else ends
 
     words = re.sub(r"[\w.{}]*\{\w+\}[\w.{}]*(?<!\.)", filled, words)
     row = rf"(blocks\.\d+(\.[\w.]+)), (?:blocks\.\d+\2, ){{{FEW - 1},}}(blocks\.\d+\2)(?!\w)"
     return re.sub(row, r"\1 to \3", words)
-
-
-def _written(levels: Sequence[object]) -> str:
-    """Write the levels of a slot: "0 to 8", "20, 22 and 24"."""
-    if len(levels) > FEW and in_a_row(levels):
-        return f"{levels[0]} to {levels[-1]}"
-    return listed(map(str, levels))
 
 
 def model_phrase(model: Model) -> str:

@@ -40,7 +40,7 @@ from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import unmade
-from assay.core.nouns import plural
+from assay.core.nouns import counted, plural
 from assay.core.reasons import NO_LEAD, TRUE_UNCHANGED
 from assay.core.results import Judged, Verdict
 from assay.core.stats import mean
@@ -430,19 +430,19 @@ def _heads(questions: ModelStudy, claim: Claim, part: Part, arms: Arms) -> Itera
         for heads, runs in by_heads.items()
     }
     passing = {heads for heads, x in numbers.items() if claim.low <= x <= claim.high}
-    count = f"{name}: {len(passing)} of {len(numbers)}"
-    alike = arm.sizes["run"] - len(numbers)
-    again = f"{alike} of {arm.sizes['run']} draws repeat{'s' * (alike == 1)} another" * bool(alike)
-    if len(next(iter(numbers))) > 1:
+    several, draws = len(next(iter(numbers))) > 1, arm.sizes["run"]
+    count = sum(len(by_heads[heads]) for heads in passing) if several else len(passing)
+    of = f"{draws} draws of" if several else f"{len(numbers)}"
+    words = f"{name}: {count} of {of} other heads satisf{'ies' if count == 1 else 'y'} the claim"
+    if several:
         ends = dict.fromkeys(f"{x:.3g}" for x in (min(numbers.values()), max(numbers.values())))
-        more = "; ".join(filter(None, (" to ".join(ends), again)))
-        yield f"{count} draws of other heads pass ({more})"
+        few = f"; only {counted(len(numbers), 'different draw')}" * (len(numbers) < draws)
+        yield f"{words} ({' to '.join(ends)}{few})"
         return
     each = "; ".join(
-        f"head {head}: {x:.3g}{', passes' if (head,) in passing else ''}"
+        f"head {head}: {x:.3g}{', satisfies it' if (head,) in passing else ''}"
         for (head,), x in sorted(numbers.items())
     )
-    words = f"{count} other heads pass{f' ({again})' * bool(again)}"
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
@@ -485,7 +485,7 @@ def _say_blocks(label: str, used: xr.DataArray, table: Intervention) -> Iterator
     if len({*map(frozenset, at.values())}) < 2 or len(at) > NAMED:
         at = {"": {*numbers}}
     where = (
-        f"{plural('block', len(blocks))} {', '.join(map(str, sorted(blocks)))}"
+        f"{plural('block', len(blocks))} {', '.join(interventions.in_rows(sorted(blocks)))}"
         + (f" (for {called(level)})" if level else "")
         for level, blocks in at.items()
     )

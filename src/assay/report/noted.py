@@ -20,12 +20,12 @@ KINDS = (
     # a number that contradicts the verdict
     r"the claim is (?:not )?true where",
     # something else gives the number, or the verdict means little or nothing
-    r"no lead to lose|also true if|(?<!would )satisf(?:y|ies)\b|cannot hold|alone determines"
+    r"no lead to lose|also true if|(?<!would |heads )satisf(?:y|ies)\b|cannot hold|alone determines"
     r"|is in the prompt;|should break the claim|by definition|are equal in every unit"
     r"|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
     r"|swapping the words|none of its controls|prompt's activations (?:may )?make|no near control"
     r"|is learned: measure|describes n(?:either|one)"
-    r"|alone may give|disturbs them whatever|[1-9]\d* of \d+ (?:draws of )?other heads pass",
+    r"|alone may give|disturbs them whatever|[1-9]\d* of \d+ (?:draws of )?other heads satisf",
     # a control is weaker than it looks
     r"would satisfy the claim: |not counted as beaten|next to its own",
     # what limits the claim: every other note

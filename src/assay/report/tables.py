@@ -69,7 +69,7 @@ AGAIN = re.compile(
     r"(?: \((\w+)\): (.*)|: ([\w, ]+))"
 )
 """A line on another verdict on the same claim."""
-PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d+(?:, \d+)*)(?=: [\da]|$)")
+PLACED = re.compile(r"the control (.+?) makes the change in (blocks? \d[\d, to]*)(?=: [\da]|$)")
 """A note on the blocks in which a control makes the change, at whatever level."""
 AT_TOKEN = re.compile(
     r"the control (.+?) makes the change (\d+ tokens? (?:later|earlier), such as at .+?) \(token"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -404,6 +404,18 @@ def in_a_row(levels: Sequence[Any]) -> bool:
     return all(isinstance(x, int) for x in levels) and [*levels] == [*range(first, first + count)]
 
 
+def in_rows(levels: Iterable[Any]) -> list[str]:
+    """Write each level, but more than a few consecutive whole numbers as "0 to 14"."""
+    rows: list[list[Any]] = []
+    for x in levels:
+        if rows and in_a_row([*rows[-1], x]):
+            rows[-1].append(x)
+        else:
+            rows.append([x])
+    ends = ([f"{row[0]} to {row[-1]}"] if len(row) > FEW else map(str, row) for row in rows)
+    return [*itertools.chain.from_iterable(ends)]
+
+
 def at_points(table: T) -> list[T]:
     """A table at each point of its sweep. Raises: DataError as `swept`."""
     return [swept(table, point) for point in points(table)]
@@ -779,7 +791,7 @@ def _block_in_words(table: Intervention) -> str:
         return ""
     layers = "all blocks"
     if block.layers:
-        layers = f"{plural('block', len(block.layers))} {', '.join(map(str, block.layers))}"
+        layers = f"{plural('block', len(block.layers))} {', '.join(in_rows(block.layers))}"
     layers += window_in_words(table)
     place = f"heads {', '.join(block.heads)}" if block.heads else layers
     attending, hidden = map(end_in_words, (block.from_, block.to))

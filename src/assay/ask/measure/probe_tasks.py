@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from assay.ask.measure import interventions, probe_parts
 from assay.ask.measure.directions import LEARNED, way_of
+from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.tasks import Task, WithoutReads, stated
 from assay.ask.measure.tokenized import Prompt, prompt
@@ -561,12 +562,15 @@ def _alike(
 
 
 def _giving(parts: Sequence[tuple[list[PromptRow], list[PromptRow]]], label: str) -> list[str]:
-    """The columns that determine the label and have values in both halves, or in several folds,
-    such that the rows could be split by them."""
+    """The columns that every text shows, and the template, that determine the label and have values
+    in both halves, or in several folds, such that the rows could be split by them."""
     giving = []
     rows = list({id(row): row for part in parts for half in part for row in half}.values())
-    for column in dict.fromkeys(name for row in rows for name in ("template", *row.spans)):
-        if column == label or not all(column in row.columns for row in rows):
+    for column in dict.fromkeys(name for row in rows for name in ("template", *row.columns)):
+        has = [row for row in rows if column in row.columns]
+        is_slot = column == "template" or column in rows[0].spans
+        shown = [r for r in has if is_slot or whole(r.columns[column]).search(r.text)]
+        if column == label or len(shown) < len(rows):
             continue
         pairs = {(row.columns[column], row.columns[label]) for row in rows}
         values = {value for value, _ in pairs}

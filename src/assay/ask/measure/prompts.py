@@ -262,29 +262,27 @@ def _values(first: PromptSet, second: PromptSet, column: str) -> tuple[list[str]
 def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     """Give, for each of these rows, the values of the slots that several prompts share, including
     the template: prompts that share one are not independent units. For written-out texts these are
-    their wording and what fills it. Empty for other prompts, and if the table names its units. A
-    column of such texts that the study does not name may also group them, such as a topic; one with
-    too few values to decide anything, such as a difficulty, does not."""
+    their wording and what fills it, as all prompts of the table show. Empty for other prompts, and
+    if the table names its units. A column of such texts that the study does not name may also group
+    them, such as a topic, unless its values are too few to decide anything."""
     if prompts.table.unit or prompts.table.split:
         return {}
-    texts, values = [prompts.rows[i].text for i in rows], slot_values(prompts, rows)
-    if all(cells == texts for name, cells in values.items() if name != "template"):
-        ways = zip(("wording", "filling"), wordings(texts), strict=True)
-        groups = {name: [str(n) for n in numbers] for name, numbers in ways}
-        for name in prompts.unnamed:
-            levels = [prompts.rows[i].columns[name] for i in rows]
-            groups |= {name: levels} if len({*levels}) >= FEWEST else {}
-        if "template" in values:  # which names the wording
-            groups |= {"template": values["template"]}
-            groups.pop("wording")
-        return {
-            n: cells for n, cells in groups.items() if len({*cells}) > 1 and _several_each(cells)
-        }
+    every = slot_values(prompts, range(len(prompts.rows)))
+    texts = [row.text for row in prompts.rows]
+    if all(cells == texts for name, cells in every.items() if name != "template"):
+        named = {name: [row.columns[name] for row in prompts.rows] for name in prompts.unnamed}
+        groups = {name: cells for name, cells in named.items() if len({*cells}) >= FEWEST}
+        wording, filling = ([*map(str, numbers)] for numbers in wordings(texts))
+        groups |= {"template": every["template"]} if "template" in every else {"wording": wording}
+        groups |= {"filling": filling}
+        counts, most = {n: Counter(x).values() for n, x in groups.items()}, 0.8 * len(texts)
+        every = {n: groups[n] for n, x in counts.items() if 1 < min(x) <= max(x) <= most}
     by_groups = dict[tuple[int, ...], str]()  # slots that group the rows alike are one factor
-    for name, cells in values.items():
-        by_groups.setdefault(tuple(map(cells.index, cells)), name)
-    several = {name: values[name] for of, name in by_groups.items() if any(of)}
-    return {n: cells for n, cells in several.items() if 2 * len({*cells}) <= len(texts)}
+    for name, cells in every.items():
+        chosen = [cells[i] for i in rows]
+        by_groups.setdefault(tuple(map(chosen.index, chosen)), name)
+    several = {name: [every[name][i] for i in rows] for of, name in by_groups.items() if any(of)}
+    return {n: cells for n, cells in several.items() if 2 * len({*cells}) <= len(rows)}
 
 
 def combined(prompts: PromptSet, rows: Sequence[int]) -> list[str]:
@@ -339,12 +337,6 @@ def slot_values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]
     slots = dict.fromkeys(name for row in chosen for name in row.spans)
     slots |= dict.fromkeys(n for row in chosen for n in row.columns if n == "template")
     return {name: [row.columns.get(name, "") for row in chosen] for name in slots}
-
-
-def _several_each(values: Sequence[str]) -> bool:
-    """Whether every value occurs several times, and none nearly always."""
-    counts = Counter(values).values()
-    return min(counts) > 1 and max(counts) <= 0.8 * len(values)
 
 
 def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:

@@ -130,13 +130,6 @@ def _writing(read: Read) -> str:
     return f"what {names} write{'s' * (not several)}"
 
 
-def _listed(levels: Sequence[object]) -> str:
-    """The levels of a sweep in words; consecutive whole numbers by the first and the last."""
-    if len(levels) > FEW and interventions.in_a_row(levels):
-        return f"{levels[0]} to {levels[-1]}"
-    return ", ".join(map(str, levels))
-
-
 def _some(words: Sequence[str]) -> str:
     """A list of words, shortened if it is long."""
     more = f" and {len(words) - FEW:,} others" if len(words) > FEW else ""
@@ -581,7 +574,8 @@ def describe(read: Read) -> str:
         span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
     unit = kind.unit if kind.unit not in ("1", "rank") else ""
     better = f"{kind.better} is better" if kind.better else ""
-    levels = " and ".join(f"{slot} {_listed(values)}" for slot, values in read.sweep.items())
+    every = {slot: ", ".join(interventions.in_rows(x)) for slot, x in read.sweep.items()}
+    levels = " and ".join(map(" ".join, every.items()))
     about = ", ".join(part for part in (unit, span, better) if part)
     return f"{read.name}: {kind.words(read)}{f' ({about})' if about else ''}" + (
         f"; for {levels}" if levels else ""
