@@ -137,7 +137,7 @@ def test_without_an_effect_in_any_kind_a_claim_rarely_holds():
 
 def test_columns_that_differ_by_chance_change_nothing():
     changed = held = 0
-    for s in range(20):
+    for s in range(6):
         draw = np.random.default_rng(s)
         rows = cells_in_batches(seed=s, effect=1.0).query("seed < 2")
         rows["lead"] -= rows["batch"] == "B"
@@ -149,7 +149,7 @@ def test_columns_that_differ_by_chance_change_nothing():
         changed += (first.outcome, first.reason) != (second.outcome, second.reason)
         held += first.outcome == "holds"
     assert changed == 0
-    assert held > 10
+    assert held > 3
 
 
 def texts_of_lengths(seed, longer=10.0, effect=0.0, per_word=0.1):
