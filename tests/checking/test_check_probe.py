@@ -954,6 +954,10 @@ def test_activations_that_are_shifted_with_the_label_are_not_said_to_be_copies_o
     assert any(n.startswith(said) and "padding" in n for n in shifted.notes)
     assert shifted.headline().startswith("the activations fall into clusters, and nothing in the")
     assert "clusters" not in repr(clean)
+    most = y.copy()  # a batch with 84 of the 90 rows of its label
+    most[draw.permutation(90)[:6]] ^= 1
+    mostly = assay.check_probe(X + 8 * np.outer(most, draw.normal(size=32)), y, **given)
+    assert any("one for each label in 93% of the rows, and nothing" in n for n in mostly.notes)
 
 
 def test_texts_are_not_judged_by_groups_that_activations_alone_have():

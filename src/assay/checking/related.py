@@ -43,9 +43,10 @@ CAUSES = "padding that is not masked, the batch or another format of the prompt 
 SAME, PROJECTED, LEAST_NUMBERS = 1e-3, 4, 3
 """Of rows that are the same: how far apart they are at most, in spreads of a column; in how many
 directions such are sought; how many numbers that are not whole they have at least."""
-CLEAN, SHUFFLES = 0.95, 99
-"""The share of rows that have the usual label of their half from which activations lie in two
-clusters, one for each label; so often sets are shuffled to see whether texts explain them."""
+CLEAN, FAR, SHUFFLES = 0.95, 5.0, 99
+"""The share of rows of each label in its half from which activations lie in two clusters, one for
+each label; how many standard deviations apart these are, at least, of which fewer rows have one
+label; so often sets are shuffled to see whether texts explain them."""
 
 
 def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
@@ -148,18 +149,31 @@ def _explained(texts: Sequence[str], of: np.ndarray, y: np.ndarray) -> bool:
 
 
 def in_two_clusters(x: np.ndarray, y: np.ndarray) -> list[str]:
-    """A note where activations, without the labels, fall into two clusters, one for each label,
-    which the texts do not tell."""
+    """A note where activations, without the labels, fall into two clusters, one for each label or,
+    if they lie far apart, for most of its rows, which the texts do not tell."""
     few = slice(None, None, 1 + len(x) // FEW)
     x, y = x[few], y[few]
     left, size, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    shares = []
+    told = 0.0
     for points in (principal(x - x.mean(0)), (left * size)[:, :DIMS]):
         tree = scipy.cluster.hierarchy.linkage(points, "ward")
-        share = (scipy.cluster.hierarchy.fcluster(tree, 2, "maxclust") == 1 + y).mean()
-        shares += [share, 1 - share]
-    note = f"the activations lie in two clusters, one for each label, and {UNEXPLAINED}: {CAUSES}"
-    return [note] if max(shares) >= CLEAN else []
+        second = scipy.cluster.hierarchy.fcluster(tree, 2, "maxclust") == 2
+        share = (second[y].mean() + (~second)[~y].mean()) / 2
+        share = max(share, 1 - share)
+        if share >= CLEAN or (share >= ONE_LABEL and _are_far(points, second)):
+            told = max(told, share)
+    of = "" if told >= CLEAN else f" in {100 * told:.0f}% of the rows"
+    note = f"the activations lie in two clusters, one for each label{of}, and {UNEXPLAINED}"
+    return [f"{note}: {CAUSES}"] if told else []
+
+
+def _are_far(points: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two clusters are farther from each other than those of any one cloud of points that
+    is cut in two."""
+    one, other = points[~second], points[second]
+    line = other.mean(0) - one.mean(0)
+    along = np.concatenate([part @ line - part.mean(0) @ line for part in (one, other)])
+    return bool(line @ line > FAR * along.std())
 
 
 def _nearer_than_own(apart: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.ndarray:

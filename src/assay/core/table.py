@@ -372,7 +372,7 @@ def _weigh(
     )
     search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
-    if judgement.outcome in ("holds", "fails"):
+    if judgement.outcome in ("holds", "fails", "undecided"):
         groupings = [*search.confounds(), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
@@ -405,7 +405,9 @@ def _sorted(
         if limits.known:
             limits = Limits(max(limits.low, least), min(limits.high, greatest))
         grouping = replace(grouping, limits=limits, changes="" if grouping.answers else changes)
-        if same and (grouping.reason or _is_as_narrow(grouping, judgement)):
+        # next to another reason to leave a claim undecided: that it would fail
+        fails = judgement.outcome == "undecided" and grouping.reason and outcome == "fails"
+        if same and not fails and (grouping.reason or _is_as_narrow(grouping, judgement)):
             continue
         if any(g.reason and g.name == grouping.name for g in against):
             continue  # its groups are the arms' different shares
