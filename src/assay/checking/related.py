@@ -43,7 +43,7 @@ CAUSES = "padding that is not masked, the batch or another format of the prompt 
 SAME, PROJECTED, LEAST_NUMBERS = 1e-3, 4, 3
 """Of rows that are the same: how far apart they are at most, in spreads of a column; in how many
 directions such are sought; how many numbers that are not whole they have at least."""
-CLEAN, FAR, SHUFFLES = 0.95, 5.0, 99
+CLEAN, FAR, SHUFFLES = 0.95, 4.0, 99
 """The share of rows of each label in its half from which activations lie in two clusters, one for
 each label; how many standard deviations apart these are, at least, of which fewer rows have one
 label; so often sets are shuffled to see whether texts explain them."""
