@@ -60,7 +60,8 @@ def limits(x, level=0.95):
     def h(q):
         flat = np.abs(c) < 1e-6
         turned = np.maximum(1 + c * (q - c / 6), 0)
-        return np.where(flat, q, 3 / np.where(flat, 1, c) * (np.cbrt(turned) - 1))
+        bent = 3 / np.where(flat, 1, c) * (np.cbrt(turned) - 1)
+        return np.where(flat, q, np.clip(bent, -2 * abs(q), 2 * abs(q)))
 
     return theta - error * np.maximum(t, h(t)), theta + error * np.maximum(t, -h(-t))
 

@@ -34,6 +34,9 @@ Numbers = np.ndarray | np.floating | float
 
 FEWEST = 6
 """Units of every factor that a verdict needs: five of five alike has p = 1/32."""
+FARTHEST = 2.0
+"""How many times as far from the estimate as Student's a limit that is corrected for skew is, at
+most."""
 FOLD = "fold"
 """A unit of this name is a fold of a cross-validation, trained on what the others judge."""
 FEWEST_FOLDS = 5
@@ -151,10 +154,10 @@ def interval(
     Formula: t interval estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) - mean)^2; t of
     n - 1 degrees of freedom. For two factors V = max(V_a + V_b - V_ab, V_a, V_b), of V^2 /
     (V_a^2/(n_a-1) + V_b^2/(n_b-1)) degrees. Skew-corrected: estimate - h(+/-t) sqrt(V), h(q) = 3/c
-    (cbrt(max(1 + c (q - c/6), 0)) - 1), with c = k_3 / V^(3/2) and k_3 = ((n-1)/n)^(3/2) sum_l
-    (mean - theta_(-l))^3, summed over factors: the plain third moment. V of k folds is 1 + k/(k-1)
-    times the jackknife's, that is (1/k + 1/(k-1)) s^2 of their spread s. Bootstrap limits are
-    percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor.
+    (cbrt(max(1 + c (q - c/6), 0)) - 1) between -2 |q| and 2 |q|, with c = k_3 / V^(3/2) and k_3 =
+    ((n-1)/n)^(3/2) sum_l (mean - theta_(-l))^3, summed over factors: the plain third moment. V of k
+    folds is 1 + k/(k-1) times the jackknife's, that is (1/k + 1/(k-1)) s^2 of their spread s.
+    Bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor.
     Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not
     give one number per draw.
     Source: Hall, On the Removal of Skewness by Transformation, 1992; Satterthwaite, An Approximate
@@ -404,12 +407,13 @@ def student_limits(
 
 def _hall(q: Numbers, third: Numbers, variance: Numbers) -> Numbers:
     """The t value that Hall's monotone transformation takes to q, where the estimate has this third
-    cumulant and variance, and not beyond the inflection of its cubic."""
+    cumulant and variance: not beyond the inflection of its cubic, and at most twice as far."""
     with np.errstate(all="ignore"):
         c = third / variance**1.5
-        # For c → 0 this is q, but 0/0 in floating point; small c is put aside below. Below 0, the
-        # root runs away: a limit several standard errors beyond every unit, for hardly a miss less.
+        # For c → 0 this is q, but 0/0 in floating point; small c is put aside below. Without the two
+        # bounds, a limit runs several standard errors beyond every unit, for hardly a miss less.
         bent = 3 / c * (np.cbrt(np.maximum(1 + c * (q - c / 6), 0)) - 1)
+        bent = np.clip(bent, -FARTHEST * np.abs(q), FARTHEST * np.abs(q))
     return np.where(np.isfinite(c) & (np.abs(c) >= 1e-6), bent, q)
 
 

@@ -228,7 +228,8 @@ def _hall(q, third, variance):
     c = third / variance**1.5 if variance > 0 else 0.0
     if abs(c) < 1e-6 or not math.isfinite(c):
         return q
-    return 3 / c * (float(np.cbrt(max(1 + c * (q - c / 6), 0.0))) - 1)
+    bent = 3 / c * (float(np.cbrt(max(1 + c * (q - c / 6), 0.0))) - 1)
+    return max(-2 * abs(q), min(2 * abs(q), bent))
 
 
 def bounded(points, estimate, bounds, level):
