@@ -93,7 +93,7 @@ def test_five_folds_of_a_probe_seldom_hold_falsely():
 
 
 def test_the_skew_correction_is_halls_transformation():
-    x = np.random.default_rng(3).exponential(size=9)
+    x = np.random.default_rng(3).gamma(4.0, size=9)
     got = interval({"x": x}, mean)
     n, skew = 9, reference.skew(x)  # by plain moments, g1
 
@@ -113,8 +113,8 @@ def test_the_skew_correction_is_halls_transformation():
     assert got.high == max(got.t_high, got.skew_high)
 
 
-def test_where_the_cubic_turns_the_correction_stops_and_covers_the_truth_as_often():
-    """Beyond its inflection, limits would be up to five times as far off, to cover 0.1% more."""
+def test_the_correction_at_most_doubles_a_distance_and_covers_the_truth_as_often():
+    """Without bounds, limits would be up to five times as far off, to cover 0.3% more."""
     x = np.random.default_rng(5).exponential(size=(20_000, 8))
     t, c = reference.t.ppf(0.975, 7), reference.skew(x, axis=1) / math.sqrt(8)
     error = x.std(1, ddof=1) / math.sqrt(8)
@@ -127,8 +127,8 @@ def test_where_the_cubic_turns_the_correction_stops_and_covers_the_truth_as_ofte
         return ((low < 1) & (high > 1)).mean(), np.quantile(times, 0.9)
 
     (covered, times), (covered_endless, times_endless) = of(low, high), of(*endless)
-    assert covered > covered_endless - 0.003 and covered > 0.935
-    assert times < 1.85 and times_endless > 2.4
+    assert covered > covered_endless - 0.005 and covered > 0.933
+    assert times <= 1.5 + 1e-9 and times_endless > 2.4
     np.testing.assert_array_less(np.abs(low - x.mean(1)), 3 / np.abs(c) * error + 1e-9)
 
 

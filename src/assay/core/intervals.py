@@ -410,7 +410,7 @@ def _hall(q: Numbers, third: Numbers, variance: Numbers) -> Numbers:
     cumulant and variance: not beyond the inflection of its cubic, and at most twice as far."""
     with np.errstate(all="ignore"):
         c = third / variance**1.5
-        # For c → 0 this is q, but 0/0 in floating point; small c is put aside below. Without the two
+        # For c → 0 this is q, but 0/0 in floating point; small c is put aside below. Without these
         # bounds, a limit runs several standard errors beyond every unit, for hardly a miss less.
         bent = 3 / c * (np.cbrt(np.maximum(1 + c * (q - c / 6), 0)) - 1)
         bent = np.clip(bent, -FARTHEST * np.abs(q), FARTHEST * np.abs(q))
