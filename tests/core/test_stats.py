@@ -93,7 +93,7 @@ def test_five_folds_of_a_probe_seldom_hold_falsely():
 
 
 def test_the_skew_correction_is_halls_transformation():
-    x = np.random.default_rng(3).gamma(4.0, size=9)
+    x = np.random.default_rng(6).gamma(4.0, size=9)
     got = interval({"x": x}, mean)
     n, skew = 9, reference.skew(x)  # by plain moments, g1
 

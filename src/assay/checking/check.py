@@ -78,7 +78,7 @@ def check(
     also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None = None,
     controls: Sequence[str] | Mapping[str, Any] | None = None,
     draws: int | None = None,
-    unit: str | Sequence[str] = (),
+    unit: str | Sequence[str] | None = (),
     bounds: tuple[float, float] | None = None,
     cache: bool = True,
     ledger: bool = True,

@@ -146,13 +146,13 @@ class Given:
             raise DataError(f"the prompts have no column {name!r}; {nearest(name, self.columns)}")
         return self.columns[name]
 
-    def units(self, named: str | Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    def units(self, named: str | Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
         """Choose the units, those that are named or, where prompts are a product of columns, the
         one of these with the fewest values that a verdict can be about; and what is noted of it.
 
         Raises: DataError for a column that the prompts lack.
         """
-        named = (named,) if isinstance(named, str) and named else tuple(named)
+        named = (named,) if isinstance(named, str) and named else tuple(named or ())
         for name in named:
             if name != PROMPT:
                 self.column(name)
