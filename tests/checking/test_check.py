@@ -1522,6 +1522,8 @@ def test_controls_that_are_left_out_are_named_and_what_they_did_before(tmp_path,
     again = check(loud, **told, controls=["length"])
     said = "control words, which is left out here, satisfied the claim in an earlier check"
     assert again.outcome == "holds" and said in again.remarks and said not in alone.remarks
+    first = "holds, although control words satisfied the claim in an earlier check: It moves\n"
+    assert repr(again).startswith(first)
     read = Check.load(again.save(tmp_path / "v.assay"))
     assert repr(read) == repr(again) and read.question.left_out == ("words",)
 

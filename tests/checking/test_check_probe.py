@@ -766,6 +766,7 @@ def test_a_probe_says_which_control_satisfied_the_claim_before(tmp_path, monkeyp
     again = assay.check_probe(PLANTED, Y, **given)
     said = "control embedding, which is left out here, satisfied the claim in an earlier check"
     assert (too.outcome, again.outcome) == ("unspecific", "holds") and said in again.remarks
+    assert "holds, although control embedding satisfied the claim" in again.headline()
 
 
 def test_a_control_shows_the_interval_by_which_it_is_judged():

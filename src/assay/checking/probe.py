@@ -292,7 +292,8 @@ class ProbeCheck(Concluded):
         another."""
         may_change = self.outcome in ("holds", "undecided") and not self._satisfying
         lacks = ["texts="] * (_NO_TEXTS in self.notes) + [self._absent_ones] * bool(self.absent)
-        return f"without {' and '.join(lacks)}" if lacks and may_change else ""
+        without = [f"without {' and '.join(lacks)}"] * bool(lacks and may_change)
+        return ", ".join([*self.satisfied_before, *without])
 
     @property
     def _absent_ones(self) -> str:

@@ -33,6 +33,7 @@ from assay.core.rows import is_text
 from assay.core.scopes import listed
 from assay.core.stats import mean
 from assay.core.table import judge, untested
+from assay.lab.judge.tried import LEFT_OUT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -344,6 +345,12 @@ class Concluded(Shown):
         return ""
 
     @property
+    def satisfied_before(self) -> list[str]:
+        """Say of a claim that holds which controls that are left out now satisfied it before."""
+        notes = self.notes if self.outcome == "holds" else ()
+        return [f"although {note.replace(LEFT_OUT, '')}" for note in notes if LEFT_OUT in note]
+
+    @property
     def reach(self) -> tuple[str, ...]:
         """Say what the verdict is about, and what would decide it where that is open."""
         if self.judged is None:
@@ -426,11 +433,13 @@ class Check(Concluded):
     def caveat(self) -> str:
         """Say what else may be the cause of an effect, and which controls that may change the
         outcome the author left out; "" for none."""
-        names = self.question.left_out if self.outcome in ("holds", "undecided") else ()
+        before = ", ".join(self.satisfied_before)
+        out = self.question.left_out if self.outcome in ("holds", "undecided") else ()
+        names = [name for name in out if f"control {name} " not in before]
         mixed = self.outcome == "holds" and any(MORE in note for note in self.notes)
         unless = ["unless the other prompts in the call are the cause"] * mixed
         without = f"without the {plural('control', len(names))} {listed(names)}"
-        return ", ".join([*unless, *[without] * bool(names)])
+        return ", ".join([*self.satisfied_before, *unless, *[without] * bool(names)])
 
     @property
     def base_rates(self) -> str:

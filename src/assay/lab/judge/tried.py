@@ -33,6 +33,8 @@ KEPT, SHOWN = 1_000, 3
 """Numbers of a table that are noted, and other claims that are named."""
 SCANNED = "scanned"
 """What a line says of a study that measured its prompts, once or at several points of a sweep."""
+LEFT_OUT = ", which is left out here,"
+"""What is said of a control that satisfied the same claim before."""
 
 
 def file() -> Path:
@@ -239,7 +241,7 @@ def _satisfied(
     lines = (x.get("satisfied", ()) for x in same if x.get("units") == [*units])
     for name in dict.fromkeys(itertools.chain.from_iterable(lines)):
         if not controls.get(name):
-            left_out = "" if name in controls else ", which is left out here,"
+            left_out = "" if name in controls else LEFT_OUT
             yield f"control {name}{left_out} satisfied the claim in an earlier check"
 
 
