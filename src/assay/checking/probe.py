@@ -19,7 +19,7 @@ from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
-from assay.checking.result import CONTROL, HEADS, Concluded, printed
+from assay.checking.result import CONTROL, HEADS, Concluded, printed, satisfied_before
 from assay.controls import texts as text_counts
 from assay.controls.table import (
     ASKED,
@@ -293,7 +293,7 @@ class ProbeCheck(Concluded):
         may_change = self.outcome in ("holds", "undecided") and not self._satisfying
         lacks = ["texts="] * (_NO_TEXTS in self.notes) + [self._absent_ones] * bool(self.absent)
         without = [f"without {' and '.join(lacks)}"] * bool(lacks and may_change)
-        return ", ".join([*self.satisfied_before, *without])
+        return ", ".join([*satisfied_before(self.outcome, self.notes), *without])
 
     @property
     def _absent_ones(self) -> str:

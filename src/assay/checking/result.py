@@ -278,6 +278,12 @@ class Question:
         return structs.replace(verdict, price=new_price)
 
 
+def satisfied_before(outcome: str, notes: Iterable[str]) -> list[str]:
+    """Say of a claim that holds which controls that are left out now satisfied it before."""
+    said = (note for note in notes if outcome == "holds" and LEFT_OUT in note)
+    return [f"although {note.replace(LEFT_OUT, '')}" for note in said]
+
+
 class Concluded(Shown):
     """What has a verdict, or none where nothing was claimed, under the names that all have."""
 
@@ -343,12 +349,6 @@ class Concluded(Shown):
     def caveat(self) -> str:
         """Say which controls the outcome lacks that may change it; "" for none."""
         return ""
-
-    @property
-    def satisfied_before(self) -> list[str]:
-        """Say of a claim that holds which controls that are left out now satisfied it before."""
-        notes = self.notes if self.outcome == "holds" else ()
-        return [f"although {note.replace(LEFT_OUT, '')}" for note in notes if LEFT_OUT in note]
 
     @property
     def reach(self) -> tuple[str, ...]:
@@ -433,13 +433,13 @@ class Check(Concluded):
     def caveat(self) -> str:
         """Say what else may be the cause of an effect, and which controls that may change the
         outcome the author left out; "" for none."""
-        before = ", ".join(self.satisfied_before)
+        before = satisfied_before(self.outcome, self.notes)
         out = self.question.left_out if self.outcome in ("holds", "undecided") else ()
-        names = [name for name in out if f"control {name} " not in before]
+        names = [name for name in out if f"control {name} " not in " ".join(before)]
         mixed = self.outcome == "holds" and any(MORE in note for note in self.notes)
         unless = ["unless the other prompts in the call are the cause"] * mixed
         without = f"without the {plural('control', len(names))} {listed(names)}"
-        return ", ".join([*self.satisfied_before, *unless, *[without] * bool(names)])
+        return ", ".join([*before, *unless, *[without] * bool(names)])
 
     @property
     def base_rates(self) -> str:
