@@ -571,7 +571,7 @@ def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_wou
 
 
 def test_a_column_of_three_values_decides_where_its_groups_differ_and_seldom_else():
-    """Of clean tables, a quarter has p < .25; with one kind that differs, nothing but these kinds
+    """Of clean tables, a tenth has p < .1; with one kind that differs, nothing but these kinds
     can be meant."""
     rng, undecided, held = np.random.default_rng(4), 0, 0
     of = np.arange(48) % 3
@@ -595,7 +595,7 @@ def test_a_column_of_three_values_decides_where_its_groups_differ_and_seldom_els
         assert not about or clean.outcome == "holds"
         apart = judged(0.6 * (of == 0) + rng.normal(0, 0.1, 48))
         assert apart.reason == "grouped by kind", apart
-    assert held >= 14 and undecided <= 10
+    assert held >= 17 and undecided <= 6
 
 
 def test_groups_of_unequal_sizes_that_are_worth_fewer_than_six_show_no_skew():

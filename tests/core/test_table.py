@@ -1194,17 +1194,6 @@ def test_what_differs_by_rounding_alone_has_no_note_on_its_interval(count):
     assert "beyond" not in judged.warning
 
 
-def test_an_end_beyond_every_unit_that_only_the_correction_for_skew_has_is_explained():
-    values = [0.0, 0.1, 0.2, 0.05, 0.15, 0.1, 1.0, 1.2]
-    rows = arms_of(a=values, b=[x - 3 for x in values])
-    judged = assay.judge(rows, claim="a.x > 0.5", unit="seed", control="b")
-    assert judged.t_high < max(values) < judged.high == judged.skew_high
-    assert f"ends at {judged.high:.3g}, beyond the number of every seed" in judged.warning
-    assert f"it would end at {judged.t_high:.3g}" in judged.warning
-    even = arms_of(a=[0.0, 0.1, 0.2, 1.1, 0.9, 0.1, 1.0, 1.2], b=[-3.0] * 8)
-    assert "beyond" not in assay.judge(even, claim="a.x > 0.5", unit="seed", control="b").warning
-
-
 def _six_by_six(right, wrong):
     """Six seeds on six prompts: `mine` has `right` everywhere, and `old` has `wrong`, but for the
     first seed, which has `right`."""

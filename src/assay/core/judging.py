@@ -38,7 +38,7 @@ from assay.core.intervals import DRAWS, FEWEST, FOLD, Cells, Interval, interval,
 from assay.core.intervals import fewest as fewest_of
 from assay.core.lost_runs import half_agrees, survivors, worst_cases_agree
 from assay.core.nouns import all_of, counted, plural
-from assay.core.outlying_units import decisive, idle, stretched, warning
+from assay.core.outlying_units import decisive, idle, warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import (
     LEARNED,
@@ -827,7 +827,6 @@ def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, lev
     # of a number for all levels no unit has one
     apart = "" if i.band or idle(claim, data, i, level) else warning(claim, i)
     unit = decisive(claim, data, reason, level)
-    unit = unit or stretched(claim, data, i, level)
     words = apart, unit, ceiling, folds
     return "; ".join(filter(None, words))
 

@@ -3,7 +3,6 @@ an interval hangs: the warnings next to a verdict."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -11,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.bands import OfMeans
-from assay.core.claim_intervals import by_groups, interval_of_table, outcome_by
-from assay.core.claims import Claim, unscale, unscaled
-from assay.core.digits import told_apart, zeroed
+from assay.core.claim_intervals import interval_of_table, outcome_by
+from assay.core.claims import Claim, unscale
+from assay.core.digits import zeroed
 from assay.core.intervals import FEWEST, Interval
-from assay.core.nouns import counted, plural
+from assay.core.nouns import plural
 from assay.core.reading import Table
 from assay.core.reasons import STRADDLES
 from assay.core.rng import normal
@@ -108,47 +107,6 @@ def decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
         return ""
     ((name, came),) = deciding
     return f"without {unit} {name} it would {came.removesuffix('s')}"
-
-
-STRETCHED = 0.5
-"""From this share of Student's interval on, it counts how much longer the correction makes it."""
-ROUNDING = 1e-9
-"""The share of its ends up to which the length of an interval is rounding noise."""
-
-
-def stretched(claim: Claim, data: Table, i: Interval, level: float) -> str:
-    """Say which end of an interval lies beyond the number of every unit only because of the
-    correction for skew, of which units or groups, and where Student's t has it; "" where none
-    does."""
-    lowest, highest = i.points.min(initial=math.inf), i.points.max(initial=-math.inf)
-    within = lowest <= i.low and i.high <= highest
-    if isinstance(claim.statistic, OfMeans) or i.bounds or within or not math.isfinite(lowest):
-        return ""
-    every = [*by_groups(claim.groups, claim.units, claim.statistic, data, level)]
-    if len(claim.units) == 1:
-        every.insert(0, (claim.units, interval_of_table(claim, data, level, draws=1)))
-    for side, sign, most in (("low", -1, -lowest), ("high", 1, highest)):
-        ends = [sign * (getattr(x, side) - x.estimate) for _, x in every]
-        if not ends or sign * getattr(i, side) <= most:
-            continue
-        names, of = every[int(np.argmax(ends))]
-        student = i.estimate + getattr(of, f"t_{side}") - of.estimate
-        if sign * student <= most and _excess(of) >= STRETCHED:
-            counts = [counted(n, name) for n, name in zip(of.n, names, strict=False)]
-            end, by_student = told_apart(*unscaled(claim.scale, (getattr(i, side), student)))
-            return (
-                f"the interval ends at {end}, beyond the number of every {claim.units[0]}: with "
-                f"only {' × '.join(counts)}, the correction for skew is uncertain, without which "
-                f"it would end at {by_student}"
-            )
-    return ""
-
-
-def _excess(i: Interval) -> float:
-    """By what share of its length the correction for skew lengthens Student's interval."""
-    length, students = max(i.t_high, i.skew_high) - min(i.t_low, i.skew_low), i.t_high - i.t_low
-    is_rounding = students <= ROUNDING * max(abs(i.t_low), abs(i.t_high))
-    return 0.0 if is_rounding else length / students - 1
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:
