@@ -321,8 +321,8 @@ def hold_fixed(question: Question, independent: bool) -> tuple[Question, list[st
             f"{strata.FEWEST_IN} units each, within which they could be compared"
         )
     notes = [
-        f"{names} held fixed: the number is the mean of those within each of its values, as "
-        f"{every} have different shares of these"
+        f"{names} held fixed: the number is the mean of those within each of its values, all with "
+        "the same weight"
     ]
     here = question.rows.set_index([*columns]).index
     there = here.isin(kept.set_index([*columns]).index)
