@@ -154,10 +154,18 @@ UNANSWERED: tuple[str, ...] = ()
 that nothing is there, and plant no violation small enough. Each leaves this list with arms that
 do."""
 SKEWED_UNITS = {
-    "autointerp-io": "Outputs tell what the current token leaves open",
+    "autointerp-io": (
+        "Outputs tell what the current token leaves open",
+        "Features are told better than neurons",
+    ),
+    "dictionary-weights": (
+        "The neuron basis stands out all the same",
+        "Learned rows do it",
+        "Learned directions make features readable",
+    ),
 }
-"""Claims that are decided on fewer units than so skewed ones need by the second edition; more
-seeds would mend it."""
+"""Claims that are decided on fewer units than so skewed ones need, by how their texts begin; more
+seeds would fix it."""
 PLANTED = ROOT / "tests" / "experiments"
 
 
