@@ -154,17 +154,17 @@ def in_two_clusters(x: np.ndarray, y: np.ndarray) -> list[str]:
     few = slice(None, None, 1 + len(x) // FEW)
     x, y = x[few], y[few]
     left, size, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    told = 0.0
+    agreement = 0.0
     for points in (principal(x - x.mean(0)), (left * size)[:, :DIMS]):
         tree = scipy.cluster.hierarchy.linkage(points, "ward")
         second = scipy.cluster.hierarchy.fcluster(tree, 2, "maxclust") == 2
         share = (second[y].mean() + (~second)[~y].mean()) / 2
         share = max(share, 1 - share)
         if share >= CLEAN or (share >= ONE_LABEL and _are_far(points, second)):
-            told = max(told, share)
-    of = "" if told >= CLEAN else f" in {100 * told:.0f}% of the rows"
+            agreement = max(agreement, share)
+    of = "" if agreement >= CLEAN else f" in {100 * agreement:.0f}% of the rows"
     note = f"the activations lie in two clusters, one for each label{of}, and {UNEXPLAINED}"
-    return [f"{note}: {CAUSES}"] if told else []
+    return [f"{note}: {CAUSES}"] if agreement else []
 
 
 def _are_far(points: np.ndarray, second: np.ndarray) -> bool:

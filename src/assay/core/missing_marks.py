@@ -1,4 +1,4 @@
-"""Missing marks: a number of a table, such as -1 or 999, that stands for no number, and what the
+"""Missing marks: a number of a table, such as -1 or 999, that may mark a missing one, and what the
 claim would be without it."""
 
 from __future__ import annotations
