@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -201,7 +200,6 @@ class Lookup:
 
     def __init__(self, path: Path):
         self.path = path
-        self._local = threading.local()
 
     def rows(self, feature: int) -> list[dict[str, Any]]:
         """The rows of a feature, in their order. Raises: Damaged."""
@@ -212,7 +210,8 @@ class Lookup:
             groups = np.flatnonzero((first <= feature) & (feature <= last)).tolist()
             if groups and integrity.differs(self.path, [self._span(group) for group in groups]):
                 raise Damaged(self.path.parent, self.path.name, "it differs from its hash")
-            table = self._file().read_row_groups(groups, use_threads=False)
+            with self._file() as file:
+                table = file.read_row_groups(groups, use_threads=False)
             matches = table.column("feature").to_numpy() == feature
             records: list[dict[str, Any]] = table.filter(pa.array(matches)).to_pylist()
         except (
@@ -252,12 +251,11 @@ class Lookup:
         )
 
     def _file(self) -> Any:
-        """This thread's own view of the file."""
+        """The file, opened for one reading. One that a thread keeps is closed when the thread ends,
+        and Arrow aborts the process where that is while the interpreter ends."""
         import pyarrow.parquet as pq
 
-        if not hasattr(self._local, "file"):
-            self._local.file = pq.ParquetFile(self.path, metadata=self._metadata, memory_map=True)
-        return self._local.file
+        return pq.ParquetFile(self.path, metadata=self._metadata, memory_map=True)
 
 
 def decoder_rows(folder: Path) -> Float[np.ndarray, "f d"]:

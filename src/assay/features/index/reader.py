@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,6 @@ class _Tables:
         if integrity.noted(folder) and (fault := integrity.wrong(folder)):
             file, _, why = fault.partition(" ")
             raise Damaged(folder, file, why)
-        self._local = threading.local()
         self._lock = threading.Lock()
 
     @cached_property
@@ -82,24 +81,27 @@ class _Tables:
                 connection.execute(f"CREATE {'TABLE' if in_memory else 'VIEW'} {name} AS {rows}")
         return connection
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        if not hasattr(self._local, "cursor"):
-            with self._lock:  # two threads must not make the connection twice
-                self._local.cursor = self._connection.cursor()
-        return self._local.cursor  # type: ignore[no-any-return]
+    @contextmanager
+    def _cursor(self, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for one statement. One that a thread keeps is closed when the thread ends, and
+        DuckDB aborts the process where that is while the interpreter ends. Raises: Damaged."""
+        with self._lock:  # two threads must not make the connection twice
+            connection = self._connection
+        with self._undamaged(sql), closing(connection.cursor()) as cursor:
+            yield cursor
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query of ours; `values` take the places of its question marks. Raises:
         Damaged."""
-        with self._undamaged(sql):
-            cursor = self._cursor().execute(sql, list(values))
+        with self._cursor(sql) as cursor:
+            cursor.execute(sql, list(values))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
         """Columns of a query of ours. Raises: Damaged."""
-        with self._undamaged(sql):
-            return self._cursor().execute(sql, list(values)).fetchnumpy()
+        with self._cursor(sql) as cursor:
+            return cursor.execute(sql, list(values)).fetchnumpy()
 
     @contextmanager
     def _undamaged(self, sql: str) -> Iterator[None]:
