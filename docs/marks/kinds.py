@@ -35,10 +35,9 @@ from assay.lab.records import contests, records
 from assay.report import statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
-from assay_catalogue.recorded import listings
 from assay_catalogue.verbs.challenge_claim import interval
-from assay_vectors import tables as referee
-from marks import bar, first, gym, pictures, sections
+from marks import bar, confirmatory, first, gym, listings, pictures, sections
+from marks import vectors as referee
 from marks.sections import SPACE
 
 DOCS = Path(__file__).parents[2] / "catalogue/docs"
@@ -362,11 +361,12 @@ def overview() -> str:
         for name, data in _records().items()
     }
     turned = sum(len(_turned(name)) for name in results)
+    pages = {name: catalogue.documented(DOCS, name) for name in results}
+    links = {name: page.link for name, page in pages.items() if page is not None}
     by_kind = sections.folded(
-        "Statements by kind and outcome, and cost as measured",
-        listings.counts(results, links=catalogue.links(DOCS, results)),
+        "Statements by kind and outcome, and cost as measured", listings.counts(results, links)
     )
-    violated = {name: looks.violated(catalogue.find(name)) for name in results}
+    violated = {name: confirmatory.violated(catalogue.find(name)) for name in results}
     return (
         f"{by_kind}\n"
         f"Outcomes are those after challenges, which turned {turned} of these verdicts.\n\n"
@@ -447,9 +447,9 @@ def _linked(name: str, folder: str = "") -> str:
     return f"[{name}]({folder}{found.link if found else f'{name}.md'})"
 
 
-def _standing(name: str, record: Mapping[str, Any]) -> looks.Standing:
+def _standing(name: str, record: Mapping[str, Any]) -> confirmatory.Standing:
     """Whether a record is confirmatory, and why."""
-    return looks.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
+    return confirmatory.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
 
 
 def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:

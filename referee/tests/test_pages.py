@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from assay_vectors import functions, runner, tables, vectors
+from assay_vectors import functions, runner, vectors
+from marks import vectors as tables
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs/vectors.md"]

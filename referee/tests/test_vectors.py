@@ -11,11 +11,12 @@ import naive
 import numpy as np
 import pytest
 
-from assay_vectors import functions, issues, runner, vectors
+from assay_vectors import functions, runner, vectors
 from assay_vectors.adapters import protocol
 from assay_vectors.errors import VectorsError
 from assay_vectors.outcomes import judge
 from assay_vectors.text import reproduction
+from marks import issues
 
 ROOT = Path(__file__).parents[1]
 ALL = vectors.load()

@@ -1,6 +1,6 @@
 """An experiment's documentation is its page, or its section of a page that several share."""
 
-from assay.lab.catalogue import documented, links
+from assay.lab.catalogue import documented
 
 
 def test_its_own_page_comes_before_a_section_and_a_section_ends_at_the_next(tmp_path):
@@ -17,4 +17,4 @@ def test_its_own_page_comes_before_a_section_and_a_section_ends_at_the_next(tmp_
     assert second.text == "## second\n\nTwo.\n" and second.link == "shared.md#second"
     assert documented(tmp_path, "secon") is None
     assert documented(tmp_path, "more") is None
-    assert set(links(tmp_path, ("alone", "first", "none"))) == {"alone", "first"}
+    assert documented(tmp_path, "none") is None

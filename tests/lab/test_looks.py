@@ -14,6 +14,7 @@ from assay.lab.judge import looks
 from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
 from assay.lab.store import journal
+from marks import confirmatory
 from marks.sections import violations
 
 
@@ -149,7 +150,7 @@ def test_looks_that_were_not_recorded_are_noted_and_violations_stay():
     }.items():
         noted = journal.read(looks.committed(catalogue.find(name)))
         assert any(look["seeds"] == seeds for look in noted)
-    assert len(looks.violated(catalogue.find("sycophancy"))) == 2
+    assert len(confirmatory.violated(catalogue.find("sycophancy"))) == 2
     told = violations({"x": ResultData(exact=(Verified(text="a"),))}, {"x": {"b": "off"}})
     assert told.startswith("Of exact statements 1 violated of 2, over all looks")
 
@@ -174,13 +175,13 @@ def test_a_record_of_before_records_held_it_is_confirmatory_by_its_first_look(
     if "seeds" in first:
         noted = noted[1:]
     journal.note(tmp_path / "walk.looks.jsonl", *noted)
-    (tmp_path / looks.IN_COMMITS).write_text('{"walk": "abcdef01"}')
+    (tmp_path / confirmatory.IN_COMMITS).write_text('{"walk": "abcdef01"}')
     monkeypatch.setattr(
-        looks.catalogue, "record_path", lambda name, origin: tmp_path / f"{name}.json"
+        confirmatory.catalogue, "record_path", lambda name, origin: tmp_path / f"{name}.json"
     )
     main = {"shared": {"drift": 1}, "specs": [{"seed": s} for s in range(1000, 1006)]}
     record = {"arms": {"main": main}, "verdicts": [{"edition": 2}], "changed": [], **more}
-    standing = looks.standing(name, record)
+    standing = confirmatory.standing(name, record)
     assert standing.inference == inference and why in standing.why
 
 

@@ -16,13 +16,14 @@ from assay.core.results import Price, ResultData
 from assay.lab import catalogue
 from assay.lab import verifying as verify
 from assay.lab.engines import Inline
-from assay.lab.judge import looks, registered
+from assay.lab.judge import registered
 from assay.lab.judge.followed import another_study
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
 from assay.lab.store.atomic import seal, unseal
 from assay.report.statements import frozen_lines
+from marks import confirmatory
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",
@@ -96,7 +97,7 @@ def test_a_record_holds_what_was_frozen_of_it(tmp_path, lab):
         verify.write(lab, experiment, preset)
         record = records.load_record(experiment)
         data = ResultData.from_json(record)
-        standing = looks.standing("drift", record, experiment.origin)
+        standing = confirmatory.standing("drift", record, experiment.origin)
         assert data.inference == standing.inference == inference
         assert (frozen.hash if freeze else None) == getattr(data.registration, "hash", None)
         assert (frozen.hash[:12] if freeze else "nothing was frozen") in standing.why
@@ -338,8 +339,8 @@ def test_the_standing_of_a_record_is_by_what_its_freeze_held(read, lacking, infe
     known = {"hash": "ab" * 32, "time": "2026-11-25T00:00:00+00:00"}
     known |= {} if lacking is None else {"lacking": lacking}
     record = {"inference": "confirmatory", "registration": known, "provenance": {"inputs": read}}
-    standing = looks.standing("x", record)
+    standing = confirmatory.standing("x", record)
     assert standing.inference == inference and held in standing.why
     assert ResultData.from_json(record).standing == inference
     exploratory = {**record, "inference": "exploratory"}
-    assert looks.standing("x", exploratory).inference == "exploratory"
+    assert confirmatory.standing("x", exploratory).inference == "exploratory"

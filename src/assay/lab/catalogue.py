@@ -22,7 +22,7 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -422,9 +422,3 @@ def documented(folder: Path, name: str) -> Documented | None:
         if match := section.search(unfenced):
             return Documented(file, match[1], text[match.start() : match.end()])
     return None
-
-
-def links(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """What a page in the folder links to for each experiment that is documented there."""
-    pages = {name: documented(folder, name) for name in names}
-    return {name: page.link for name, page in pages.items() if page is not None}

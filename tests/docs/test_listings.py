@@ -3,7 +3,7 @@
 from assay.core.results import ResultData
 from assay.lab.records import records
 from assay.report.tables import ONLY_EXACT, SIGNS
-from assay_catalogue.recorded import listings
+from marks import listings
 
 
 def test_every_claim_of_a_record_has_a_row_with_its_outcome_and_what_a_contest_made_of_it():

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from assay_vectors import functions, issues, runner
+from assay_vectors import functions, runner
 from assay_vectors.outcomes import KINDS, SIGNS
 from assay_vectors.vectors import load
+from marks import issues
 
 
 def vectors() -> str:
