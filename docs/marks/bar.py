@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.report import tables
-from marks.sections import folded
+from marks import markdown
+from marks.markdown import folded
 
 FILE = Path(__file__).parents[2] / "catalogue/tests/claims/committed.py"
 """Where the bar's test has what it asks of nobody yet: PENDING of nothing that needs a record,
@@ -48,8 +48,8 @@ def next_look(linked: Callable[[str], str], text: str = "") -> str:
             labels.append(
                 f"{linked(entry)}{f', `{preset}`,' if preset else ''} {', '.join(numbers)}"
             )
-        rows.append(("; ".join(labels), tables.cell(what)))
-    return tables.markdown(("claims", "at their next look"), rows)
+        rows.append(("; ".join(labels), markdown.cell(what)))
+    return markdown.table(("claims", "at their next look"), rows)
 
 
 def unmet(linked: Callable[[str], str], why: Mapping[str, str] | None = None) -> str:
@@ -59,6 +59,6 @@ def unmet(linked: Callable[[str], str], why: Mapping[str, str] | None = None) ->
     for name in sorted(known):
         entry, _, preset = name.partition(".")
         label = f"{linked(entry)}{f', `{preset}`' if preset else ''}"
-        rows.append((label, tables.cell(known[name])))
-    table = tables.markdown(("entry", "why"), rows)
+        rows.append((label, markdown.cell(known[name])))
+    table = markdown.table(("entry", "why"), rows)
     return folded(f"{len(rows)} records do not meet it yet, and why", table)

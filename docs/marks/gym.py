@@ -8,7 +8,7 @@ import numpy as np
 
 from assay.core.heavy import scipy
 from assay.lab.records import records
-from assay.report.tables import markdown
+from marks import markdown
 
 RECORD = Path(__file__).parents[2] / "benchmarks/gym/records/gym.json"
 AGENTS = ("honest", "p-hacker", "lazy", "exhaustive", "guessing")
@@ -32,7 +32,7 @@ def table() -> str:
                 cells = [_cell(x[level == one]) for one in LEVELS]
                 rows.append((agent, desk, *cells))
         heads = (what, "desk", *(str(one) for one in LEVELS))
-        tables.append(markdown(heads, rows, "|---|---|" + "--:|" * len(LEVELS)))
+        tables.append(markdown.table(heads, rows, "|---|---|" + "--:|" * len(LEVELS)))
     return "\n".join(tables)
 
 

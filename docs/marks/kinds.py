@@ -36,7 +36,7 @@ from assay.report import statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay_catalogue.verbs.challenge_claim import interval
-from marks import bar, confirmatory, first, gym, listings, pictures, sections
+from marks import bar, confirmatory, first, gym, listings, markdown, pictures, sections
 from marks import vectors as referee
 from marks.sections import SPACE
 
@@ -55,9 +55,9 @@ def experiments() -> str:
     first, and the time it takes."""
     rows: list[Sequence[str]] = []
     for group, entries in by_group(catalogue.entries()).items():
-        rows.append((f"**{tables.cell(GROUPS.get(group, group))}**", "", "", ""))
+        rows.append((f"**{markdown.cell(GROUPS.get(group, group))}**", "", "", ""))
         rows += [(_linked(e.name), *_came_out(e)) for e in entries]
-    return tables.markdown(("experiment", "claims", "frozen first?", "time"), rows)
+    return markdown.table(("experiment", "claims", "frozen first?", "time"), rows)
 
 
 def index() -> str:
@@ -88,9 +88,9 @@ def tree() -> str:
     rows: dict[str, list[tuple[str, str]]] = {}
     for path, sentence in files().items():
         folder, _, name = path.rpartition("/")
-        rows.setdefault(folder or "assay", []).append((f"`{name}`", tables.cell(sentence)))
+        rows.setdefault(folder or "assay", []).append((f"`{name}`", markdown.cell(sentence)))
     return "\n".join(
-        sections.folded(f"<code>{folder}</code>", tables.markdown(("file", "what it holds"), each))
+        markdown.folded(f"<code>{folder}</code>", markdown.table(("file", "what it holds"), each))
         for folder, each in rows.items()
     )
 
@@ -99,9 +99,9 @@ def columns() -> str:
     """Every column of the tables of an index: its type, unit and meaning, folded away by table."""
     parts = []
     for name, listed in TABLES.items():
-        rows = [(f"`{c.name}`", c.type, c.unit, tables.cell(c.words)) for c in listed]
-        table = tables.markdown(("column", "type", "unit", "what it says"), rows)
-        parts.append(sections.folded(f"Table <code>{name}</code>", table))
+        rows = [(f"`{c.name}`", c.type, c.unit, markdown.cell(c.words)) for c in listed]
+        table = markdown.table(("column", "type", "unit", "what it says"), rows)
+        parts.append(markdown.folded(f"Table <code>{name}</code>", table))
     return "\n".join(parts)
 
 
@@ -114,8 +114,8 @@ def arms(name: str) -> str:
             "derived" if a.train is None else str(len(experiment.specs_of(arm, experiment.default)))
         )
         after = f", built on `{a.after}`" if a.after else ""
-        rows.append((f"`{arm}`", f"{tables.cell(a.note)}{after}", runs))
-    return tables.markdown(("arm", "what it is", "runs"), rows)
+        rows.append((f"`{arm}`", f"{markdown.cell(a.note)}{after}", runs))
+    return markdown.table(("arm", "what it is", "runs"), rows)
 
 
 def claims(name: str) -> str:
@@ -127,7 +127,7 @@ def claims(name: str) -> str:
     experiment = looks.marked(catalogue.find(name))
     if not _select_statements(experiment, Claim):
         return exact_statements(name)
-    return sections.folded(
+    return markdown.folded(
         "Threshold, where it comes from, units and controls of each claim",
         sections.before(_select_statements(experiment, Claim)),
     )
@@ -140,9 +140,9 @@ def exact_statements(name: str) -> str:
     for i, e in enumerate(_select_statements(catalogue.find(name), Exact), 1):
         expected = ", ".join(f"{x:.6g}" for x in np.ravel(e.expected))
         due = f"{expected} ± {e.tolerance:.2g} {e.unit if e.unit != '1' else ''}".rstrip()
-        rows.append([tables.minus(tables.cell(x)) for x in (str(i), e.text, due, e.source)])
+        rows.append([tables.minus(markdown.cell(x)) for x in (str(i), e.text, due, e.source)])
     heads = ("", "exact statement", "has to be", "follows from")
-    return f"{tables.ONLY_EXACT}\n\n{tables.markdown(heads, rows)}"
+    return f"{tables.ONLY_EXACT}\n\n{markdown.table(heads, rows)}"
 
 
 def verdicts(name: str) -> str:
@@ -230,7 +230,7 @@ def full(name: str) -> str:
     experiment = name.partition(".")[0]
     parts = [sections.full(_data(name, record), _turned(name)), budget(name)]
     if name == experiment:
-        parts[1:1] = [claims(name), sections.folded("The arms", arms(name))]
+        parts[1:1] = [claims(name), markdown.folded("The arms", arms(name))]
     return "\n".join(parts)
 
 
@@ -244,13 +244,13 @@ def contests_table() -> str:
                 rows.append(
                     (
                         tables.SIGNS[c.after],
-                        f"{page} {c.number}: {tables.cell(c.text)}",
-                        f"`{c.arm}`: {tables.cell(c.note)}",
+                        f"{page} {c.number}: {markdown.cell(c.text)}",
+                        f"`{c.arm}`: {markdown.cell(c.note)}",
                         tables.minus(interval(c)),
                         contests.WORDS[c.effect],
                     )
                 )
-    return tables.markdown(("", "claim", "arm", "its number", "what came of it"), rows)
+    return markdown.table(("", "claim", "arm", "its number", "what came of it"), rows)
 
 
 def _contests(name: str) -> list[str]:
@@ -298,12 +298,12 @@ def compare_presets(name: str) -> str:
                 + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
                 for r in (preset_rows[text] for preset_rows in rows.values())
             ]
-            lines.append(list(map(tables.minus, (tables.cell(head), *cells))))
-        return tables.markdown(("", *(f"`{p}`" for p in rows)), lines)
+            lines.append(list(map(tables.minus, (markdown.cell(head), *cells))))
+        return markdown.table(("", *(f"`{p}`" for p in rows)), lines)
 
     if only:
         return table("verdicts")
-    estimates = sections.folded(f"Estimates: {len(results['default'].findings)}", table("findings"))
+    estimates = markdown.folded(f"Estimates: {len(results['default'].findings)}", table("findings"))
     return f"{table('verdicts')}\n{estimates}"
 
 
@@ -324,18 +324,18 @@ def budget(name: str) -> str:
     where = f" on {about['cores']} cores" if isinstance(about, Mapping) and "cores" in about else ""
     units = [
         (
-            tables.cell(v.text),
+            markdown.cell(v.text),
             tables.units(v.n),
             "; ".join(f"`{arm}` {tables.units(c.n)}" for arm, c in v.controls.items()),
         )
         for v in _data(name, record).verdicts
     ]
     parts = [
-        tables.markdown(("arm", "runs", "CPU-s a run", "CPU-s"), rows),
+        markdown.table(("arm", "runs", "CPU-s a run", "CPU-s"), rows),
         f"Wall time {record['seconds']:.0f} s{where}.\n",
-        tables.markdown(("claim", "its units", "units of its controls"), units) if units else "",
+        markdown.table(("claim", "its units", "units of its controls"), units) if units else "",
     ]
-    return sections.folded(f"{total} runs by arm, and the units of each claim", "\n".join(parts))
+    return markdown.folded(f"{total} runs by arm, and the units of each claim", "\n".join(parts))
 
 
 def picture(name: str) -> str:
@@ -363,7 +363,7 @@ def overview() -> str:
     turned = sum(len(_turned(name)) for name in results)
     pages = {name: catalogue.documented(DOCS, name) for name in results}
     links = {name: page.link for name, page in pages.items() if page is not None}
-    by_kind = sections.folded(
+    by_kind = markdown.folded(
         "Statements by kind and outcome, and cost as measured", listings.counts(results, links)
     )
     violated = {name: confirmatory.violated(catalogue.find(name)) for name in results}
@@ -385,7 +385,7 @@ def everything() -> str:
         about = f"{listings.about(data, header.title)}\n\n{claimed}"
         listing = listings.listed(data, _turned(name))
         claims = (
-            listing if tables.only_exact(data) else sections.folded(_tallied(name, data), listing)
+            listing if tables.only_exact(data) else markdown.folded(_tallied(name, data), listing)
         )
         parts.append(f"## {_linked(name, '../catalogue/docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
@@ -397,8 +397,8 @@ def measured() -> str:
     rows = []
     for m in measures.TABLE:
         printed = m.label if m.unit == "1" else f"{m.label}, {m.unit}"
-        rows.append((f"`{m.name}`", *map(tables.cell, (printed, m.formula, m.range, m.better))))
-    return tables.markdown(("in `--json`", "printed", "definition", "range", "better"), rows)
+        rows.append((f"`{m.name}`", *map(markdown.cell, (printed, m.formula, m.range, m.better))))
+    return markdown.table(("in `--json`", "printed", "definition", "range", "better"), rows)
 
 
 KINDS: Mapping[str, Callable[..., str]] = {

@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 from assay.core.results import Published, ResultData
 from assay.report import statements, tables
-from assay.report.tables import cell, minus
+from assay.report.tables import minus
+from marks import markdown
+from marks.markdown import cell
 
 COLUMNS = (
     *(
@@ -52,7 +54,7 @@ def counts(results: Mapping[str, ResultData], links: Mapping[str, str]) -> str:
         label = f"[`{name}`]({links[name]})" if name in links else f"`{name}`"
         rows.append([label, *map(str, row), f"{statements.peak(data):.1f}"])
     rows.append(["**all**", *(f"**{n}**" for n in total), ""])
-    return tables.markdown(HEADS, rows)
+    return markdown.table(HEADS, rows)
 
 
 def counted(data: ResultData) -> list[int]:
@@ -96,4 +98,4 @@ def listed(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -
                 *map(minus, (value, published, controls)),
             )
         )
-    return tables.markdown(("", "claim", "estimate [95% interval]", "published", head), rows)
+    return markdown.table(("", "claim", "estimate [95% interval]", "published", head), rows)

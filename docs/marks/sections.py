@@ -12,7 +12,9 @@ from assay.core.claims import Claim
 from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.report import tables
-from assay.report.tables import Row, cell, minus
+from assay.report.tables import Row, minus
+from marks import markdown
+from marks.markdown import cell, folded
 
 SPACE = "\N{NO-BREAK SPACE}"
 """Where a line of a narrow cell must not break."""
@@ -35,11 +37,6 @@ def heads(texts: Sequence[str]) -> list[str]:
     ]
 
 
-def folded(summary: str, body: str) -> str:
-    """Fold Markdown away under a line that says what is there."""
-    return f"<details>\n<summary>{summary}</summary>\n\n{body.strip()}\n\n</details>\n"
-
-
 def brief(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> str:
     """Show each claim in a few words with its verdict, our number, the threshold, and how many of
     its controls fail; or the exact statements of a record that has no claim.
@@ -60,7 +57,7 @@ def brief(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
         came_out = f"{r.came_out.replace(' ', SPACE)}{reason}"
         lines.append((str(i + 1), cell(words[i]), came_out, *map(minus, numbers)))
     columns = ("#", "claim", "verdict", "ours", "holds if", "controls that fail")
-    table = tables.markdown(columns, lines)
+    table = markdown.table(columns, lines)
     if rest := claims[LINES:]:
         counted = tables.signs(tables.outcomes(rest))
         table += f"\n{len(rest)} more claim{'s' * (len(rest) > 1)}: {counted}.\n"
@@ -169,7 +166,7 @@ def _exact(exact: Sequence[Verified]) -> str:
         )
         for r in map(tables.row, exact)
     )
-    return tables.markdown(("exact statement", "", "came out", "due"), rows)
+    return markdown.table(("exact statement", "", "came out", "due"), rows)
 
 
 def _findings(findings: Sequence[Estimated]) -> str:
@@ -180,7 +177,7 @@ def _findings(findings: Sequence[Estimated]) -> str:
         )
         told = "".join(f"<br>{minus(cell(line))}" for line in r.curve)
         rows.append((minus(cell(r.text)), f"{value}{told}", r.n))
-    return tables.markdown(("what", "estimate [95% interval]", "units"), rows)
+    return markdown.table(("what", "estimate [95% interval]", "units"), rows)
 
 
 def _short(origin: str) -> str:

@@ -4,14 +4,14 @@ library, and what functions may be named."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from assay_vectors import functions, runner
 from assay_vectors.outcomes import KINDS, SIGNS
 from assay_vectors.vectors import load
-from marks import issues
+from marks import issues, markdown
 
 
 def vectors() -> str:
@@ -23,11 +23,11 @@ def vectors() -> str:
         members = [v for v in load() if v.family == family]
         heads = ("", family, *(page["peer"] for page in columns))
         rows = [
-            (v.id, _cell(v.title), *(SIGNS[_outcome(page, v.id)] for page in columns))
+            (v.id, markdown.cell(v.title), *(SIGNS[_outcome(page, v.id)] for page in columns))
             for v in members
         ]
-        table = _markdown(heads, rows, "|---|---|" + ":-:|" * len(columns))
-        families.append(_folded(f"{family}: {len(members)}", table))
+        table = markdown.table(heads, rows, "|---|---|" + ":-:|" * len(columns))
+        families.append(markdown.folded(f"{family}: {len(members)}", table))
     return "\n".join(families)
 
 
@@ -47,7 +47,7 @@ def operations() -> str:
         for name in functions.names()
     ]
     heads = ("name", "called with", "gives", "vectors")
-    return _markdown(heads, rows, "|---" * len(heads) + "|")
+    return markdown.table(heads, rows)
 
 
 def outcomes() -> str:
@@ -62,7 +62,7 @@ def outcomes() -> str:
         other = [v for v in page["environment"].items() if usual[v[0]] != v[1]]
         run = ", ".join([page["date"] or "in each run of the tests", *map(" ".join, other)])
         rows.append((page["peer"], page["version"], *numbers, run))
-    table = _markdown(heads, rows, "|---|---|" + "--:|" * 4 + "---|")
+    table = markdown.table(heads, rows, "|---|---|" + "--:|" * 4 + "---|")
     versions = ", ".join(map(" ".join, sorted(usual.items())))
     return f"{table}\nVersions, unless a row has others: {versions}.\n"
 
@@ -73,7 +73,7 @@ def differences() -> str:
     for page in runner.results():
         for text in issues.pages(page, runner.recorded_adapter(page)):
             title, _, body = text.removeprefix("# ").partition("\n")
-            texts.append(_folded(_cell(title), body))
+            texts.append(markdown.folded(markdown.cell(title), body))
     return "\n".join(texts)
 
 
@@ -89,19 +89,3 @@ def _columns() -> tuple[Mapping[str, Any], ...]:
     outcomes = [{"id": o.id, "outcome": o.outcome} for o in run.outcomes]
     assay = {"peer": run.peer, "version": run.version, "date": "", "environment": {}}
     return {**assay, "outcomes": outcomes}, *runner.results()
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-
-
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], rule: str) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "".join(f"| {c} " if c else "| " for c in cells) + "|\n"
-
-    return f"{line(heads)}{rule}\n{''.join(map(line, rows))}"
-
-
-def _folded(summary: str, body: str) -> str:
-    """Fold Markdown away below one line."""
-    return f"<details>\n<summary>{summary}</summary>\n\n{body.strip()}\n\n</details>\n"

@@ -1013,28 +1013,6 @@ def _shade(x: float | None, largest: float) -> str:
     return "#000000 on #{:02x}{:02x}{:02x}".format(*mixed)
 
 
-def cell(words: str) -> str:
-    """The words, escaped for a cell of a Markdown table."""
-    return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-
-
-def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], rule: str = "") -> str:
-    """A table in Markdown; `rule` parts its head from its body, where columns are aligned.
-
-    Example:
-        >>> from assay.report.tables import markdown
-        >>> print(markdown(("", "n"), [("a", "3")]), end="")
-        | | n |
-        |---|---|
-        | a | 3 |
-    """
-
-    def line(cells: Sequence[str]) -> str:
-        return "".join(f"| {c} " if c else "| " for c in cells) + "|\n"
-
-    return line(heads) + (rule or "|---" * len(heads) + "|") + "\n" + "".join(map(line, rows))
-
-
 def outcomes(statements: Iterable[Any]) -> dict[str, int]:
     """How many statements have each outcome, in the order of the signs; outcomes that do not occur
     are left out."""
