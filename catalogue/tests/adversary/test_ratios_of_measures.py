@@ -39,7 +39,7 @@ def of_nothing():
     few = np.zeros((6, 1), bool)
     yield "absorbed, never", absorption.absorbed(few, few, ~few)
     yield "absorbed, always", absorption.absorbed(~few, ~few, ~few)
-    for name in ("participation", "gini", "fewest", "large"):
+    for name in ("gini", "fewest", "large"):
         yield name, getattr(concentration, name)(np.zeros(5))
     for label in (LABELS | True, LABELS & False):
         yield "auroc", probing.auroc(NOISE, label)

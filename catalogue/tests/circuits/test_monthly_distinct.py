@@ -29,7 +29,8 @@ from assay_catalogue.experiments.monthly_distinct import (
 )
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
-from assay_catalogue.worlds.algorithms.solved import Solved, right, training
+from assay_catalogue.worlds.algorithms.solved import Solved, training
+from assay_catalogue.worlds.algorithms.task import has_answer
 
 BEGIN, ASK = 4, 5
 DETECTS = {(0, 0): 2, (0, 1): 0, (1, 0): 3, (1, 1): 1}
@@ -165,8 +166,10 @@ def test_a_model_that_is_trained_without_positions_counts_and_is_explained():
     )
     params = {name: out.tensors[name] for name in shape.parameters()}
     assert (params["W_pos"] == 0).all() and (params["W_E"] != 0).any()
-    assert right(params, task, 11, 500)[0][0] > 0.9
-    problem = Problem.nth(task, params, 0)
+    problem, tokens = Problem.nth(task, params, 0), task.draw(11, 0, 500, held_out=True)
+    answers = task.answer(tokens)
+    said = problem.logits(tokens).argmax(-1)[has_answer(answers)]
+    assert (said == answers[has_answer(answers)]).mean() > 0.9
     found = table(explanation(problem), rival(problem), problem, 7, SMALL)
     assert recovered(found.own) > recovered(found.controls["another"])
     assert not any(c.refused for c in found.controls.values())

@@ -30,7 +30,6 @@ from assay_catalogue.circuits.solving.statements import enriched, lead, quality,
 from assay_catalogue.circuits.verify.score import Effort, score
 from assay_catalogue.experiments import monthly_caesar, monthly_first_unique, monthly_maximum
 from assay_catalogue.verbs.small_model import subject
-from assay_catalogue.worlds.algorithms.solved import right
 
 FIRST = monthly_first_unique.FirstUnique(
     layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=30, batch=16, tested=100
@@ -70,16 +69,6 @@ def test_shares_right_are_those_of_a_naive_loop(trained):
         np.testing.assert_allclose(found["chance"][i], chance, rtol=1e-6)
         assert (
             float(found["wrong"][i]) == pytest.approx((wrong + 0.5) / 101) and 0 < hits.sum() < 600
-        )
-    share, whole = right(both.tensors, task, 8, 50)
-    tokens = task.draw(8, 0, 50, held_out=True)
-    for i in range(2):
-        said = (
-            monthly_first_unique.monthly.problem(FIRST, both.tensors, i).logits(tokens).argmax(-1)
-        )
-        rows = [[said[n, at] == task.answer(tokens)[n, at] for at in range(6)] for n in range(50)]
-        assert share[i] == pytest.approx(sum(map(sum, rows)) / 300) and whole[i] == pytest.approx(
-            sum(map(all, rows)) / 50
         )
 
 

@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from assay.core.compute import Range
 from assay.core.errors import DataError
 from assay.core.intervals import interval
 from assay_catalogue.experiments.compute_planner.flop import (
     Transformer,
     attention,
     forward,
-    search,
     training,
 )
 from assay_catalogue.experiments.compute_planner.widths import Spread, spread
@@ -42,20 +40,9 @@ def test_gpt_3():
     assert attention(96, 2048, 12288, causal=False).low == 2 * attention(96, 2048, 12288).low
 
 
-def test_amp_and_the_factor_of_three():
-    amp = {k: search(1e17, 1, 1e8, 5e4, 5e4, k).low for k in (6, 2)}
-    assert training(1e17, 1e17).low == near(6e34)
-    assert (amp[6], amp[2], amp[6] / amp[2]) == (near(1.5e35), near(5e34), pytest.approx(3))
-    assert search(1e17, 1, 1e8, 5e4, 1).low == near(1e30)
-    told = search(1e17, Range(1, 2048), 1e8, 5e4, 5e4)
-    assert (told.low, told.high) == (near(5e34), near(1.024e38))
-
-
 def test_what_gpt_3s_budget_buys_in_both_readings():
     six, two = GPT3 / training(1.75e11, 1).low, GPT3 / forward(1.75e11).low
     assert (six, two) == (near(2.990e11), near(8.971e11))
-    used = search(1.75e11, 1, 1e5, 1600, 1600, 6).low
-    assert (used, used / GPT3) == (near(2.688e23), near(0.856, 3))
     assert ((six / 1e5) ** 0.5, (two / 1e5) ** 0.5, six / 1e4 / 1600) == (
         near(1729),
         near(2995),
@@ -136,7 +123,6 @@ def test_simulated_crossed_units_are_met_on_the_average():
         lambda: training(-1, 3e11),
         lambda: forward(1.0, float("inf")),
         lambda: forward(float("nan")),
-        lambda: search(1e9, 1, -5, 1, 1),
         lambda: attention(1, -2, 3),
         lambda: Transformer(0, 1, 1, 1, 1, 1, 1),
         lambda: Spread(1.0, 1),

@@ -6,13 +6,12 @@ import pytest
 
 from assay.core.errors import DataError
 from assay_catalogue.explaining.evidence import (
-    Evidence,
     InputExplanation,
     OutputExplanation,
     both_explanation,
     input_explanation,
 )
-from assay_catalogue.explaining.learner import Limits, Split, explain, learn
+from assay_catalogue.explaining.learner import Limits, Split, learn
 from assay_catalogue.explaining.rule import (
     ABSENT,
     Condition,
@@ -217,8 +216,8 @@ def test_both_sides_together_know_more_than_each():
     in the other half."""
     at, fires = world(0.5, 0.6, 0.4, sentences=3000, marked=True)
     fires &= OutputExplanation(S).scores(at) > 0
-    evidence = Evidence(at, fires * 1.0, halves(at), np.array(S))
-    inside, outside = explain(evidence), OutputExplanation(S)
+    inside = input_explanation(learn(at, fires, halves(at)), at, fires * 1.0)
+    outside = OutputExplanation(S)
     both = both_explanation(inside, outside, at, fires)
     alone = [auroc(levels(e.scores(at), fires)) for e in (inside, outside, both)]
     assert max(alone[:2]) < alone[2] == pytest.approx(1.0, abs=1e-4)
@@ -227,7 +226,8 @@ def test_both_sides_together_know_more_than_each():
 
 def test_a_feature_without_a_rule_is_explained_by_its_mean():
     at = text(np.random.default_rng(0).integers(0, 20, (40, 50)))
-    found = explain(Evidence(at, np.full(len(at), 3.0), halves(at), np.array([1])))
+    value = np.full(len(at), 3.0)
+    found = input_explanation(learn(at, value > 0, halves(at)), at, value)
     assert found == InputExplanation(Rule(()), (3.0,)) and set(found.scores(at)) == {3.0}
 
 

@@ -1,4 +1,4 @@
-"""How many entries of a vector carry it: participation ratio, kurtosis, Gini coefficient, and the
+"""How many entries of a vector carry it: kurtosis, Gini coefficient, and the
 fewest entries with most of the length.
 
 For decoder matrices a row is one feature over all neurons, a column one neuron over all features.
@@ -11,18 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.arrays import less
-
-
-def participation(w: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]:
-    """How many entries a vector has as it were, if all of them were as large.
-
-    Formula: (Σ w²)² / Σ w⁴
-    Range: 1 (one entry) to n (all of one size)
-    Better: neither
-    """
-    square = np.square(np.asarray(w, dtype=np.float64))
-    with np.errstate(all="ignore"):
-        return square.sum(-1) ** 2 / np.square(square).sum(-1)
 
 
 def excess_kurtosis(w: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]:

@@ -1,5 +1,5 @@
-"""Evidence of a feature: what an explainer is shown, contexts where it fires most, an even sample
-of the others, and what it promotes."""
+"""Explanations of a feature: by its inputs, by the tokens that it promotes, or by both, each with
+the activation that it expects."""
 
 from __future__ import annotations
 
@@ -12,27 +12,6 @@ from jaxtyping import Bool, Float, Int
 from assay.features.effects import largest
 from assay_catalogue.explaining.rule import ABSENT, Positions, Rule, show_token
 from assay_catalogue.explaining.scoring import distinct, logistic
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """One feature on a text: its value at every position, which of them say when to stop, and the
-    tokens that it promotes."""
-
-    text: Positions
-    value: Float[np.ndarray, " row"]
-    """Activations; the feature fires where they are above 0."""
-    validation: Bool[np.ndarray, " row"]
-    """Rows of files by which an explainer may check itself."""
-    promoted: Int[np.ndarray, " rank"]
-    """Token ids by falling weight on the centred logits."""
-    seed: int = 0
-    """Draws the sampled contexts."""
-
-    @property
-    def fires(self) -> Bool[np.ndarray, " row"]:
-        """Where the feature is on."""
-        return self.value > 0
 
 
 @dataclass(frozen=True)

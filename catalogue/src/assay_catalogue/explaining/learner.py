@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError
-from assay_catalogue.explaining.evidence import Evidence, InputExplanation, input_explanation
 from assay_catalogue.explaining.rule import PLACES, Condition, Place, Positions, Rule, f1
 
 BEAM = 4
@@ -123,15 +122,6 @@ def _grown(
         else:
             break
     return rule if rule.conjunctions else None
-
-
-def explain(
-    evidence: Evidence, limits: Limits = LIMITS, kinds: Mapping[str, tuple[int, ...]] | None = None
-) -> InputExplanation:
-    """Explain a feature by the rule that is learned of its evidence; where there is none, by its
-    mean."""
-    rule = learn(evidence.text, evidence.fires, evidence.validation, limits, kinds)
-    return input_explanation(rule, evidence.text, evidence.value)
 
 
 @dataclass(frozen=True, eq=False)

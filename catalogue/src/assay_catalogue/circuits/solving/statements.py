@@ -157,11 +157,6 @@ def sure(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     return arm.chance.mean("position")
 
 
-def right(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[run]: the share of right answers, a mean over the positions at which something is asked."""
-    return arm.right.mean("position")
-
-
 def late(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: the probability of the right answer, a mean over positions from the ninth on."""
     return arm.chance.sel(position=arm.position >= 8).mean("position")

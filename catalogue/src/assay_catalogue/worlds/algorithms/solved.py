@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from assay.core import PerRun, Spec, descent, fit, rng, warm_up_decay
 from assay.core.bench import Bench
@@ -17,7 +17,7 @@ from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.subjects.decoder import MATRICES, Params, Shape, forward
-from assay_catalogue.worlds.algorithms.task import Task, has_answer
+from assay_catalogue.worlds.algorithms.task import Task
 
 Train = Callable[["Runs[Solved]", "Bench"], "Trained"]
 
@@ -126,19 +126,3 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
         return fit([group], batch, steps=s.steps, bench=bench)[0]
 
     return train
-
-
-def right(
-    params: Params, task: Task, seed: int, n: int
-) -> tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]:
-    """Measure on n held-out inputs, the same for all runs, the share of right answers and of inputs
-    with every answer right."""
-
-    tokens = task.draw(seed, 0, n, held_out=True)
-    answers = task.answer(tokens)
-    with torch.no_grad():
-        logits = forward(params, torch.from_numpy(tokens))[0]
-        predictions = logits.argmax(-1).cpu().numpy()
-    where = has_answer(answers)
-    hits = (predictions == answers) & where
-    return hits.sum((1, 2)) / where.sum(), (hits | ~where).all(2).mean(1)

@@ -100,15 +100,9 @@ def curvatures(
     return eigenvalues.view(*b.shape[:-1], -1).cpu().numpy()
 
 
-def exact(
-    states: Sequence[polygons.Polygon], columns: int, turns: Sequence[float] | None = None
-) -> dict[str, torch.Tensor]:
-    """W [state f d] and b [state f] of polygons, each turned by its angle (radians) where these are
-    given."""
-    weights = [
-        polygons.weights(p, columns, turn=float(t))
-        for p, t in zip(states, turns if turns is not None else [0.0] * len(states), strict=True)
-    ]
+def exact(states: Sequence[polygons.Polygon], columns: int) -> dict[str, torch.Tensor]:
+    """W [state f d] and b [state f] of polygons."""
+    weights = [polygons.weights(p, columns) for p in states]
     return {k: torch.from_numpy(np.stack([m[k] for m in weights])) for k in ("W", "b")}
 
 
