@@ -18,6 +18,7 @@ from typing import Any
 
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
+from assay.core.plain import plain_all
 from assay.lab import catalogue
 from assay.lab.judge import recording
 from assay.lab.judge.result import with_derived
@@ -51,10 +52,29 @@ def figure(name: str) -> Figure | None:
 
 def stamp(figure: Figure) -> str:
     """The hash that a drawing of this figure carries: 64 hex digits, the same on every machine."""
-    content = json.dumps(vega(figure, standalone=True), sort_keys=True) + palette.variables(
-        dark=True
-    )
+    content = json.dumps(_on_paper(figure), sort_keys=True) + palette.variables(dark=True)
     return sha256(content.encode()).hexdigest()
+
+
+def _on_paper(figure: Figure) -> dict[str, Any]:
+    """The specification of a figure in a file, which no page frames: on white paper."""
+    spec = vega(figure)
+    return {**spec, "config": {**spec["config"], "background": palette.LIGHT["paper"]}}
+
+
+def svg(figure: Figure) -> str:
+    """The figure as a file, which follows the reader's light or dark."""
+    drawing = draw.render(_on_paper(figure), figure.title)
+    dark = f"@media (prefers-color-scheme:dark){{svg{{{palette.variables(dark=True)}}}}}"
+    rules = f"svg{{{palette.variables()}}}{dark}{palette.repaint('svg', drawing)}"
+    return re.sub("(<svg [^>]*>)", lambda tag: f"{tag[1]}<style>{rules}</style>", drawing, count=1)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG image at twice its size, on white."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_png(plain_all(_on_paper(figure)), scale=2)
 
 
 def path(name: str) -> Path:
@@ -79,14 +99,10 @@ def write(name: str, figure: Figure) -> Path:
     if drawn_from(file) == stamp(figure):
         return file
     FOLDER.mkdir(parents=True, exist_ok=True)
-    svg = (
-        draw.svg(figure, standalone=True)
-        .replace("<svg ", f'<svg data-drawn-from="{stamp(figure)}" ', 1)
-        .encode()
-    )
-    kind, content = (
-        ("svg", svg) if len(svg) <= MOST else ("png", _noted(draw.png(figure), stamp(figure)))
-    )
+    stamped = f'<svg data-drawn-from="{stamp(figure)}" '
+    kind, content = "svg", svg(figure).replace("<svg ", stamped, 1).encode()
+    if len(content) > MOST:
+        kind, content = "png", _noted(png(figure), stamp(figure))
     for old in ("svg", "png"):
         (FOLDER / f"{name}.{old}").unlink(missing_ok=True)
     (FOLDER / f"{name}.{kind}").write_bytes(content)
@@ -104,13 +120,13 @@ def _rounded(figure: Figure) -> Figure:
     )
 
 
-def _noted(png: bytes, text: str) -> bytes:
+def _noted(image: bytes, text: str) -> bytes:
     """Put a text chunk after the image's header."""
     chunk = b"tEXt" + b"drawn-from\0" + text.encode()
     return (
-        png[:33]
+        image[:33]
         + (len(chunk) - 4).to_bytes(4, "big")
         + chunk
         + zlib.crc32(chunk).to_bytes(4, "big")
-        + png[33:]
+        + image[33:]
     )

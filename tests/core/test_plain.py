@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from assay.core.figures import Figure
 from assay.core.plain import plain
 from assay.report import draw
+from marks import pictures
 
 EVIL = "a\x1b[31mred\x00\x07\x9b2J\u202egnirts\ud800\ufffe[/bold][link=x]:smile:<b>&amp;"
 
@@ -26,7 +27,7 @@ def test_ordinary_text_is_left_alone(text):
     assert plain(text) == text
 
 
-@pytest.mark.parametrize("drawn", [draw.svg, draw.png])
+@pytest.mark.parametrize("drawn", [draw.svg, pictures.svg, pictures.png])
 def test_a_figure_of_evil_names_is_drawn(drawn):
     figure = Figure(
         EVIL,

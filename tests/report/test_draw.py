@@ -18,6 +18,7 @@ from assay.core.figures import Figure
 from assay.report import draw, interval_plot, palette
 from assay.report import vega as vega_module
 from assay.report.vega import vega
+from marks import pictures
 
 
 def contrast(a, b):
@@ -43,7 +44,7 @@ STYLE = palette.styles("intervals.css", "style.css")
 def test_every_mark_is_drawn_in_every_format(figure):
     root = ET.fromstring(draw.svg(figure))
     assert root.get("aria-label") == figure.title and float(root.get("width")) < 700
-    assert draw.png(figure)[:4] == b"\x89PNG"
+    assert pictures.png(figure)[:4] == b"\x89PNG"
 
 
 def test_the_drawing_uses_only_colours_that_the_dark_page_repaints():

@@ -1,4 +1,4 @@
-"""Figures drawn: SVG for pages and notebooks, PNG; offline, without a browser."""
+"""Figures drawn as SVG for pages and notebooks; offline, without a browser."""
 
 from __future__ import annotations
 
@@ -10,33 +10,28 @@ from typing import Any
 
 from assay.core.figures import Figure
 from assay.core.plain import plain, plain_all
-from assay.report import palette
 from assay.report.vega import COLD, FIRE, vega
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
-def svg(figure: Figure, *, titled: bool = True, standalone: bool = False) -> str:
+def svg(figure: Figure, *, titled: bool = True) -> str:
     """The figure as an SVG element for a page: no fixed size, and no ids shared with other
-    figures.
+    figures."""
+    drawing = render(vega(figure, titled=titled), figure.title)
+    return re.sub('font-family="[^"]*"', f'font-family="{html.escape(FONT)}"', drawing)
 
-    One that is `standalone`, as a file, brings its own paper, and follows light and dark."""
-    drawing = _render(vega(figure, titled=titled, standalone=standalone))
+
+def render(spec: Mapping[str, Any], title: str) -> str:
+    """A Vega-Lite specification as an SVG element with this title for readers that see none."""
+    import vl_convert
+
+    drawing = _shaded(str(vl_convert.vegalite_to_svg(plain_all(spec))))
     prefix = "f" + hashlib.sha256(drawing.encode()).hexdigest()[:8]
     drawing = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawing)
     drawing = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawing)
-    if standalone:
-        drawing = re.sub("(<svg [^>]*>)", lambda tag: tag[1] + _scheme(drawing), drawing, count=1)
-    else:
-        drawing = re.sub('font-family="[^"]*"', f'font-family="{html.escape(FONT)}"', drawing)
-    label = html.escape(plain(figure.title))
+    label = html.escape(plain(title))
     return drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
-
-
-def _render(spec: Mapping[str, Any]) -> str:
-    import vl_convert
-
-    return _shaded(str(vl_convert.vegalite_to_svg(plain_all(spec))))
 
 
 def _shaded(drawing: str) -> str:
@@ -56,16 +51,3 @@ def _shaded(drawing: str) -> str:
         )
 
     return re.sub(r'(fill|stop-color)="rgb\((\d+), \d+, (\d+)\)"', clear, drawing)
-
-
-def _scheme(drawing: str) -> str:
-    """Style rules inside a file, by which its colours follow the reader's light or dark."""
-    dark = f"@media (prefers-color-scheme:dark){{svg{{{palette.variables(dark=True)}}}}}"
-    return f"<style>svg{{{palette.variables()}}}{dark}{palette.repaint('svg', drawing)}</style>"
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG image at twice its size, on white."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_png({**plain_all(vega(figure)), "background": "white"}, scale=2)

@@ -46,9 +46,8 @@ DOTTED = ("points", "joined")
 """Marks that are dots with their intervals."""
 
 
-def vega(figure: Figure, *, titled: bool = True, standalone: bool = False) -> dict[str, Any]:
-    """The Vega-Lite specification of a figure, its data included; `standalone`: with white paper,
-    for a file that no page frames."""
+def vega(figure: Figure, *, titled: bool = True) -> dict[str, Any]:
+    """The Vega-Lite specification of a figure, its data included."""
     colored = figure.color if figure.mark != "heatmap" else None
     series = _distinct(figure.columns[colored]) if colored else []
     labelled = figure.mark == "line" and not figure.facet and 1 < len(series) <= 8
@@ -74,7 +73,7 @@ def vega(figure: Figure, *, titled: bool = True, standalone: bool = False) -> di
         "data": {"values": _rows(figure)},
         **body,
         **({"title": title} if titled else {}),
-        "config": _CONFIG | (_ALONE if standalone else {}) | {"axisXQuantitative": ticks_of},
+        "config": _CONFIG | {"axisXQuantitative": ticks_of},
     }
 
 
@@ -435,4 +434,3 @@ _CONFIG = {
     "header": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
     "legend": _INK,
 }
-_ALONE = {"background": LIGHT["paper"]}
