@@ -200,6 +200,11 @@ def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _cell(words: str) -> str:
+    """The words, escaped for a cell of a Markdown table."""
+    return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
 def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[str]) -> bytes:
     """What this is, how to doubt it, and what cannot be doubted from here, for a reader who has
     never seen Assay."""
@@ -211,7 +216,7 @@ def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[s
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    words.filters["cell"] = tables.cell
+    words.filters["cell"] = _cell
     page = words.get_template("bundle.md").render(
         title=getattr(whole.header, "title", "") or whole.data["experiment"],
         paper=getattr(whole.header, "paper", ""),
