@@ -101,12 +101,11 @@ def _code(letters: Int[np.ndarray, "*n k"]) -> Int[np.ndarray, "*n"]:
     return letters @ LETTERS ** np.arange(letters.shape[-1])[::-1]
 
 
-def commonest(*, uniform: bool = False) -> Words:
-    """Read the hundred words: as likely as they are frequent, or all alike, as in the medium kind
-    of the problem."""
+def commonest() -> Words:
+    """Read the hundred words, each as likely as it is frequent."""
     lines = (files(__package__) / WORDS).read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
-    counts = np.ones(len(rows)) if uniform else np.array([float(n) for _, n in rows])
+    counts = np.array([float(n) for _, n in rows])
     return Words(tuple(word for word, _ in rows), counts / counts.sum())
 
 

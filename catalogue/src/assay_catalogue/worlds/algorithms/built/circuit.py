@@ -108,22 +108,14 @@ def attends(
 
 
 def moves(
-    params: dict[str, torch.Tensor],
-    layer: int,
-    head: int,
-    source: Room,
-    target: Room,
-    by: Float[torch.Tensor, "a b"] | None = None,
+    params: dict[str, torch.Tensor], layer: int, head: int, source: Room, target: Room
 ) -> None:
-    """Let a head write what it reads in one room of the stream into another, through a matrix or as
-    it is."""
+    """Let a head write what it reads in one room of the stream into another."""
     k = min(source.size, params["W_QKV"].shape[-1])
     params["W_QKV"][0, layer, source.all, 2, head, :k] = torch.eye(
         source.size, k, dtype=torch.float64
     )
-    params["W_O"][0, layer, head, :k, target.all] = (
-        torch.eye(k, target.size, dtype=torch.float64) if by is None else by
-    )
+    params["W_O"][0, layer, head, :k, target.all] = torch.eye(k, target.size, dtype=torch.float64)
 
 
 def matrix(
