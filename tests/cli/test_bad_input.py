@@ -94,6 +94,10 @@ CASES = {
     "function of Python": Case("check_probe", "no command, .* of Python: assay.check_probe"),
     "unknown option": Case("run own.py --prest smoke", "--preset"),
     "another verb's option": Case("judge t.csv --holds x>1", "--holds. Type: assay judge --help$"),
+    "an option that none is near": Case(
+        "run own.py --output x", "--output. Type: assay run --help$"
+    ),
+    "an option of no store": Case("judge t.csv --store s", "^judge .* no store, .* no --store"),
     "an option as a claim": Case(
         "judge t.csv --claim --unit seed", "^--claim needs a value, got the option --unit$"
     ),

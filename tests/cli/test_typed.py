@@ -75,6 +75,8 @@ def test_options_before_the_command_are_those_of_the_command(tmp_path, capsys):
         "show superposition": ["shwo", "superposition"],
         "verify superposition --record": ["verify", "superposition", "--recrod"],
         "list superposition --arm linear": ["list", "superposition", "--arm", "linera"],
+        "export sae --tokens=9": ["export", "sae", "--tokesn=9"],
+        "show superposition --root s": ["show", "superposition", "--store", "s"],
     }.items(),
 )
 def test_a_misspelt_word_is_answered_with_the_whole_command(words, right, capsys):

@@ -271,6 +271,12 @@ def test_what_does_not_fit_is_one_line(model, texts, saved, tmp_path, options, e
     assert not indexing.folders(indexing.Store(tmp_path))
 
 
+@pytest.mark.parametrize("ask", [indexing.index, indexing.few_documents])
+def test_a_dictionary_that_is_not_there_is_missed_before_the_model_is_read(ask, tmp_path):
+    with pytest.raises(DataError, match="no file, folder or stored run 'nowhere'"):
+        ask("nowhere", model="no-model", text="no text", root=tmp_path, tokens=240)
+
+
 def test_an_index_has_no_path_from_the_root_and_finds_its_files_when_all_is_moved(
     model, texts, tmp_path
 ):

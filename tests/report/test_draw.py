@@ -123,12 +123,17 @@ def test_levels_of_a_heatmap_that_would_collide_are_named_by_turns():
 
 
 @pytest.mark.parametrize("mark", ["line", "points", "joined", "bars", "heatmap"])
-def test_columns_may_be_numpy_arrays(mark):
-    y = np.array([0.5, 1.5], np.float32)
-    columns = {"arm": np.array(["a", "b"]), "x": np.array([1, 2]), "y": y}
-    color = "y" if mark == "heatmap" else "arm"
-    facet = "arm" if mark == "bars" else None
-    ET.fromstring(draw.svg(Figure("n", columns, mark, x="x", y="y", color=color, facet=facet)))
+def test_columns_of_numpy_arrays_are_drawn_as_those_of_lists(mark):
+    lists = {"arm": ["a", "b"], "x": [1, 2], "y": [0.5, 1.5]}
+    arrays = {name: np.array(column) for name, column in lists.items()}
+    arrays["y"] = arrays["y"].astype(np.float32)
+    how = {"x": "x", "y": "y", "color": "y" if mark == "heatmap" else "arm"}
+    how |= {"facet": "arm"} if mark == "bars" else {}
+    drawn, same = (
+        re.sub(r"\w+gradient_\d", "", draw.svg(Figure("n", columns, mark, **how)))  # random names
+        for columns in (arrays, lists)
+    )
+    assert drawn == same
 
 
 def test_end_labels_do_not_overlap_and_begin_at_the_ends_of_their_lines():
@@ -158,11 +163,13 @@ def test_what_a_logarithmic_axis_cannot_show_is_left_out():
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_figures_with_little_data_are_drawn(n):
+def test_figures_have_as_many_marks_as_there_are_data_however_few(n):
     columns = {"x": [1.0] * n, "y": [2.0] * n, "c": [3.0] * n}
     for mark in ("line", "points", "bars", "heatmap"):
         color = "c" if mark == "heatmap" else None
-        ET.fromstring(draw.svg(Figure("little", columns, mark, x="x", y="y", color=color)))
+        root = ET.fromstring(draw.svg(Figure("little", columns, mark, x="x", y="y", color=color)))
+        [marks] = (e for e in root.iter() if "layer_0_marks" in e.get("class", ""))
+        assert len(marks) == n, mark
 
 
 @pytest.mark.parametrize("name", palette.TEXT)

@@ -15,6 +15,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from typing import Any, ClassVar, get_args, get_type_hints
 
@@ -174,18 +175,44 @@ def misread(error: CycloptsError, words: Sequence[str]) -> str:
         return f"{name} must be {numbers[error.target_type]}, got {error.token.value!r}"
     if isinstance(error, ValidationError) and error.argument is not None:
         return f"{error.argument.name} {error.exception_message}"
-    if isinstance(error, UnknownOptionError) and error.token and error.token.keyword == "--root":
-        return f"{words[0]} reads and writes no store, so it takes no --root; leave it out"
     function = words[0].replace("-", "_") if words else ""
     if isinstance(error, UnknownCommandError) and function in dir(assay):
         return f"{words[0]} is no command, but a function of Python: assay.{function}"
     if words and words[0].startswith("-"):
         return f"{words[0]} needs a command; assay --help lists the commands"
+    if isinstance(error, UnknownOptionError):
+        option = (error.token.keyword or error.token.value).partition("=")[0]
+        return unknown(option, [n for a in error.argument_collection for n in a.names], words)
     try:
         typed, listed, _ = str(error).partition(". Available commands:")
         return meant([f"{typed}; assay --help lists all" if listed else typed], words)[0]
     except ImportError:  # it reads every command for one that is not there; some need packages
         return f'Unknown command "{words[0]}".'
+
+
+def unknown(option: str, names: Sequence[str], words: Sequence[str]) -> str:
+    """Say that a verb has no such option, and type the command with the one that was misspelt."""
+    text = f"Unknown option: {option}."
+    near = min(names, key=lambda name: (letters_apart(option, name), len(name) != len(option)))
+    if option in ("--root", "--store"):
+        if "--root" not in names:
+            return f"{words[0]} reads and writes no store, so it takes no {option}; leave it out"
+        near, text = "--root", f"{text} The store is named by --root or by ASSAY_ROOT."
+    elif letters_apart(option, near) > 1 + (len(option) > len("--") + 5):
+        return f"{text} Type: assay {words[0]} --help"
+    right = [near + w[len(option) :] if w.partition("=")[0] == option else w for w in words]
+    return f"{text} Did you mean {near}? Type: assay {shlex.join(right)}"
+
+
+@cache
+def letters_apart(a: str, b: str) -> int:
+    """Count the letters to insert, delete, replace or swap with the next until two words are
+    equal."""
+    if not a or not b or a[0] == b[0]:
+        return letters_apart(a[1:], b[1:]) if a and b else len(a) + len(b)
+    ways = [(a[1:], b), (a, b[1:]), (a[1:], b[1:])]
+    ways += [(a[2:], b[2:])] * (a[:2] == b[1::-1])
+    return 1 + min(letters_apart(*way) for way in ways)
 
 
 def described(verb: str) -> Described:

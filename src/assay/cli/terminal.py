@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import re
 import shlex
@@ -119,8 +118,6 @@ MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 
 CONDITIONS = ("--claim", "--estimate", "--holds")
 """Options with conditions, in which one name may be mistaken."""
-ALIKE = 0.6
-"""How alike two options are, from 0 to 1, of which one may be meant by the other."""
 
 
 def emit(data: Any) -> None:
@@ -195,20 +192,11 @@ def _text(cell: Cell) -> Text | str:
 
 def meant(lines: Sequence[str], words: Sequence[str]) -> list[str]:
     """End the lines that say what is wrong with the whole command, where each has a "did you mean
-    …?" of a word that was typed; where there is no option like the one that was typed, end the line
-    with --help instead."""
+    …?" of a word that was typed."""
     shown, right, is_corrected = list[str](), [*words], True
     for text in lines:
         match = MEANT.search(text)
         wrong = mistaken(text[: match.start() if match else None], words)
-        if wrong and wrong[0].startswith("-"):
-            stems = (wrong[0].strip("-"), match["right"].strip("-") if match else "")
-            if difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
-                verb = words[: words.index(wrong[0])][:1]
-                message = text[: match.start() if match else None].rstrip()
-                shown.append(f"{message} Type: assay {shlex.join([*verb, '--help'])}")
-                is_corrected = False
-                continue
         if match is None or wrong is None:
             shown, is_corrected = [*shown, text], False
             continue
@@ -225,7 +213,7 @@ def mistaken(text: str, words: Sequence[str]) -> tuple[str, str] | None:
     """Find which of the words that were typed a text calls wrong, and which name in it, the one
     that is quoted last: the whole word, or a part of a condition; None where it is none of them."""
     quoted = re.findall(r"'([^']+)'", text)
-    named = (w for w in words if f"'{w}'" in text or f'"{w}"' in text or f"option: {w}." in text)
+    named = (w for w in words if f"'{w}'" in text or f'"{w}"' in text)
     if word := next(named, None):
         return word, quoted[-1] if quoted and quoted[-1] in word else word
     if not quoted:

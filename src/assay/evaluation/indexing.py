@@ -215,11 +215,12 @@ def index(
     setting = (setting or IndexSetting()).replace(**options)
     tell = progress or (lambda stage, count, total: None)
     store = Store(root)
+    found = sources.find([dictionary, *also], store)  # before what takes long
     folder, corpus = (
         find(str(model)),
         corpora.load(text if isinstance(text, str) else str(text.absolute())),
     )
-    source, *other_sources = [s.fitted(folder) for s in sources.find([dictionary, *also], store)]
+    source, *other_sources = [s.fitted(folder) for s in found]
     if not also:
         other_sources = _other_seeds(str(dictionary), store)
     place, notes = _place(source, setting, folder, corpus)
@@ -260,8 +261,9 @@ def few_documents(
 ) -> str:
     """Say before an index is made that it will have no interval, for want of documents."""
     setting = IndexSetting().replace(tokens=tokens, **options)
+    (found,) = sources.find([dictionary], Store(root))  # before what takes long
     folder, corpus = find(model), corpora.load(text)
-    source = sources.find([dictionary], Store(root))[0].fitted(folder)
+    source = found.fitted(folder)
     of = _place(source, setting, folder, corpus)[0].of
     count, enough = -(-tokens // of.context), ROUND * summary.LEAST
     words = windows(corpus, folder, of, enough)  # no document gives more than ROUND before all do

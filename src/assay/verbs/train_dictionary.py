@@ -89,7 +89,7 @@ def command(
     out
         The folder to write. If it exists, the same command resumes there.
     showcase
-        Train the example dictionary of smollm2 or gemma3-270m, in about 20 minutes on one core. It
+        Train the example dictionary of smollm2 or gemma3-270m, in about 8 minutes on one core. It
         is called showcase/MODEL and takes no other settings.
 
     Examples

@@ -199,10 +199,9 @@ def uncovered(feature: Feature, name: Name, context: Context) -> dict[str, Any] 
     that is on it, where this is stored; None where the name explains it."""
     if name.kind not in ("rule", "promoted"):
         return None
-    covered = name.tokens[: 1 if name.mixed else None]
     place = context.at + (name.kind == "promoted")
     text = next(iter(context.tokens[place:]), None)
-    if text is None or text in covered:
+    if text is None or text in name.tokens:
         return None
     shares = {row["text"]: row["share"] for row in feature.tokens if name.kind == "rule"}
     return {"text": text, "share": shares.get(text)}

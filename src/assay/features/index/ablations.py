@@ -3,6 +3,7 @@ few windows in which it is on."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def _measure(
     _, document = np.unique(sample.document[used], return_inverse=True)
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
-    work = int(window_mask.sum())
+    work, of = int(window_mask.sum()), zlib.crc32(chosen.tobytes() + window_mask.tobytes())
     for a in range(0, len(used), step):
         chunk = slice(a, a + step)
         rows = np.flatnonzero(window_mask[:, used[chunk]].any(1))
@@ -124,7 +125,7 @@ def _measure(
             )
 
         with turn:
-            part = _load_or_make(parts / f"windows-{a:06}.npz", taken_out)
+            part = _load_or_make(parts / f"windows-{a:06}-{of:08x}.npz", taken_out)
         for name, values in part.items():
             sums.setdefault(name, np.zeros((len(chosen), documents)))[rows] += values
         tick(int(window_mask[:, used[: a + step]].sum()), work)

@@ -53,7 +53,7 @@ class Name:
 
     @property
     def mixed(self) -> bool:
-        """Whether tokens say so little of where it fires that it goes by the commonest alone."""
+        """Whether tokens say so little of where it fires that they are no name of it."""
         return self._weak and (self.precision or 0.0) < PRECISE
 
     @property
@@ -76,10 +76,10 @@ class Names:
     """The best name of each feature that tokens alone give."""
 
     rule: Float[np.ndarray, " f"]
-    """F1 of "the token is one of the first k that it fires on most", at the least k within `GAIN`
-    a token of the best."""
-    size: Int[np.ndarray, " f"]
-    """That k."""
+    """F1 of "the token is one of these k", of the `COMPANIONS` that it fires on most the k with the
+    highest F1 alone, at the least k within `GAIN` a token of the best."""
+    ranks: tuple[tuple[int, ...], ...]
+    """The ranks of these k tokens of each feature, the one that says most first."""
     promoted: Float[np.ndarray, " f"]
     """F1 of "one of these tokens comes next", from its even sample of contexts, where these are
     chosen likewise among those of its ten most promoted tokens that do come next."""
@@ -135,23 +135,26 @@ def names(index: _Index) -> Names:
     """
     firings = index.columns(("firings",))["firings"]
     table = index.arrays("SELECT feature, rank, firings, recall FROM feature_tokens")
-    rule, size = rules(table, firings)
+    rule, ranks = rules(table, firings)
     promoted, following, before = _promoted(index, firings)
     by_rule, by_promoted = (_held_out(index, firings, ahead) for ahead in (0, 1))
     held_out = np.where(promoted > rule, by_promoted, by_rule)
-    return Names(rule, size, promoted, following, before, firings, held_out)
+    return Names(rule, ranks, promoted, following, before, firings, held_out)
 
 
 def rules(
     table: Mapping[str, np.ndarray], firings: Float[np.ndarray, " f"]
-) -> tuple[Float[np.ndarray, " f"], Int[np.ndarray, " f"]]:
-    """Score a rule of every feature, and say of how many tokens, from the tokens that each fires
-    on most."""
+) -> tuple[Float[np.ndarray, " f"], tuple[tuple[int, ...], ...]]:
+    """Score a rule of every feature, and give the ranks of its tokens, from the tokens that each
+    fires on most."""
     hits, places = np.zeros((2, len(firings), COMPANIONS))
-    cells = table["feature"], table["rank"]
+    cells, fires = (table["feature"], table["rank"]), firings[:, None]
     hits[cells], places[cells] = table["firings"], table["firings"] / table["recall"]
-    f1 = _f1(hits.cumsum(1), places.cumsum(1), firings[:, None])
-    return _fewest(f1[:, :MOST], firings)
+    order = np.argsort(-_f1(hits, places, fires), axis=1, kind="stable")[:, :MOST]
+    hits, places = (np.take_along_axis(x, order, 1).cumsum(1) for x in (hits, places))
+    f1, size = _fewest(_f1(hits, places, fires), firings)
+    rows = zip(order.tolist(), size.tolist(), strict=True)
+    return f1, tuple(tuple(row[:k]) for row, k in rows)
 
 
 def _promoted(
@@ -235,7 +238,7 @@ def _held_out(
         k, t = found // base, found % base
         fires = each * np.bincount(feature[other], minlength=n)
         hits, places = times * each[k], counts[1 - h][t]
-        worth = _f1(hits, places, fires[k]) if ahead else hits
+        worth = _f1(hits, places, fires[k])
         hits, places, tokens = _most(k, worth, n, hits, places, t)
         size = _fewest(_f1(hits.cumsum(1), places.cumsum(1), fires[:, None]), fires)[1]
         k, rank = np.nonzero((np.arange(MOST) < size[:, None]) & (tokens > 0))
@@ -378,7 +381,8 @@ def named(
         score, share = float(names.promoted[k]), float(names.before[k])
         if score > names.rule[k] and score >= MIXED:
             return Name("promoted", tuple(words[t] for t in names.following[k]), "", score, share)
-        rule = tuple(words[t] for t in tokens[k][: names.size[k]])
-        return Name("rule", rule, "", float(names.rule[k]), sum(shares[k][: names.size[k]]))
+        rule = tuple(words[tokens[k][rank]] for rank in names.ranks[k])
+        share = sum(shares[k][rank] for rank in names.ranks[k])
+        return Name("rule", rule, "", float(names.rule[k]), share)
 
     return {k: best(k) for k in features}
