@@ -58,9 +58,9 @@ class Search:
 
     def confounds(self, arms: Arms) -> Iterator[Grouping]:
         """Columns of which the arms have clearly different shares, as if in groups, or amounts, if
-        each has units of its own: the number and its interval with each held fixed. So with sets of
-        columns, of each of which the arms have different shares at the same values of the others,
-        where no part of the set changes the outcome by itself. Many amounts, such as another
+        each has units of its own: the number and its interval with each held fixed. So with two or
+        three columns, of each of which the arms have different shares at the same values of the
+        others, unless one or two of these change the outcome already. Many amounts, such as another
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
         those of a few values, which may name groups."""
         question = self.question
@@ -69,23 +69,26 @@ class Search:
         names = shares.named(rows, skip)
         amounts = shares.amounts(rows, skip) if self.independent else {}
         values = names | amounts
-        in_steps = {x for x in values if rows[x].nunique() > values[x].nunique()}
+        stepped = [x for x in values if rows[x].nunique() > values[x].nunique()]
         of_arms = shares.Shares(rows, question.axes, question.held, values)
         sets = of_arms.differ([(x,) for x in names]) + of_arms.differ([(x,) for x in amounts])
         for size in (2, 3) if len(values) <= EVERY_THREE else (2,):
             together = itertools.combinations(values, size)
-            # two other measures are two results of the arm, and explain nothing
-            sets += of_arms.differ([x for x in together if len(in_steps.intersection(x)) < 2])
-        without, changing = judging.standing(self.claim, arms, self.level)[0], list[set[str]]()
-        for columns in (x for x in sets if not any(part <= {*x} for part in changing)):
-            fixed = self._held_fixed(rows.assign(**{x: values[x] for x in columns}), columns)
-            if fixed is None:
+            # of two other measures, both are results of the arm
+            sets += of_arms.differ([x for x in together if len({*x} & {*stepped}) < 2])
+        standing, changing = judging.standing(self.claim, arms, self.level)[0], list[set[str]]()
+        for columns in sets:
+            if any(part <= {*columns} for part in changing):
                 continue
-            changing += [{*columns}] if self._outcome(fixed) != self._outcome(without) else []
+            held = rows.assign(**{x: values[x] for x in columns})
+            if (fixed := self._held_fixed(held, columns)) is None:
+                continue
+            if self._outcome(fixed) != self._outcome(standing):
+                changing.append({*columns})
             many = all(x in names or values[x].nunique() > 2 for x in columns)
-            decides = many and isinstance(fixed, Interval) and in_steps.isdisjoint(columns)
-            stepped = [x for x in columns if x in in_steps]
-            yield self._cause(rows, columns, stepped, fixed, decides)
+            decides = many and isinstance(fixed, Interval) and not {*columns} & {*stepped}
+            in_steps = next((x for x in columns if x in stepped), "")
+            yield self._cause(rows, columns, in_steps, fixed, decides)
 
     def _outcome(self, i: Interval | Limits) -> str:
         return judging.outcome_of(self.claim, i.low, i.high)
@@ -94,43 +97,41 @@ class Search:
         self,
         rows: pd.DataFrame,
         columns: Sequence[str],
-        stepped: Sequence[str],
+        in_steps: str,
         fixed: Interval | Limits,
         decides: bool,
     ) -> Grouping:
-        """The columns of a set, of which one may be an amount in steps, and the number with these
-        held fixed, if they can be."""
+        """Columns that may be the cause, one of which may be an amount `in_steps`, with the number
+        if they are held fixed."""
         question, several = self.question, bool(columns[1:])
-        arms, held = question.compared, (*question.held, *columns)
-        named = joined(columns)
-        if stepped:
-            where = next((x for x in columns if x not in stepped), "")
-            described, are = stepped, shares.means_in_words(rows, stepped[0], arms, where)
+        held, named = (*question.held, *columns), joined(columns)
+        if in_steps:
+            where = next((x for x in columns if x != in_steps), "")
+            described = in_steps
+            are = shares.means_in_words(rows, in_steps, question.compared, where)
         else:
-            described, are = held, shares.in_words(rows, held, arms, question.axes)
-        cause = f"{named} {'are' if several else 'is'} the cause"
-        same = [*described] == [*columns]
-        cause += f", which {are}" if same else f", as {joined(described)} {are}"
-        words = f"{joined(described)} {are}"
+            described = joined(held)
+            are = shares.in_words(rows, held, question.compared, question.axes)
+        cause = f"{named} {'are' if several else 'is'} the cause, "
+        cause += f"which {are}" if described == named else f"as {described} {are}"
         unless = f"leave the column out if {named} is a result of the arm"
         if several:
             unless = "leave the columns out if they describe the arm or are results of it"
-        name = f"[{', '.join(map(_quoted, held))}]" if held[1:] else _quoted(named)
         if isinstance(fixed, Interval):
-            limits, in_steps = Limits(fixed.low, fixed.high), ""
-            if stepped:
-                in_steps = f", {stepped[0]}" * several + f" in {shares.STEPS} steps" + "," * several
-            number = _shown(fixed, limits)
-            words += f": with {joined(held)} held fixed{in_steps}, the number is {number}"
+            limits, steps = Limits(fixed.low, fixed.high), f" in {shares.STEPS} steps"
+            how = (f", {in_steps}{steps}," if held[1:] else steps) if in_steps else ""
+            then = f"with {joined(held)} held fixed{how}, the number is {_shown(fixed, limits)}"
         else:
             limits, value = fixed, "combination of values" if held[1:] else "value"
-            words += f": {named} cannot be held fixed, as no {value} is in two units of each"
+            then = f"{named} cannot be held fixed, as no {value} is in two units of each arm"
+        words = f"{described} {are}: {then}"
+        every = ", ".join(f'"{x}"' for x in held)
         return Grouping(
             named,
             words if decides else f"{words}; {unless}",
             limits,
             True,
-            f"fixed={name}, or {unless}",
+            f"fixed={f'[{every}]' if held[1:] else every}, or {unless}",
             decides=decides,
             reason=words if decides else cause,
         )
@@ -239,10 +240,6 @@ class Search:
             False,
             "give each row its number, or say in the sentence which rows it is about",
         )
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
 
 
 def _shown(i: Interval, limits: Limits) -> str:
