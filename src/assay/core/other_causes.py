@@ -106,7 +106,7 @@ class Search:
         question, several = self.question, bool(columns[1:])
         held, named = (*question.held, *columns), joined(columns)
         if in_steps:
-            where = next((x for x in columns if x != in_steps), "")
+            where = next((x for x in held if x != in_steps), "")
             described = in_steps
             are = shares.means_in_words(rows, in_steps, question.compared, where)
         else:
@@ -119,7 +119,7 @@ class Search:
             unless = "leave the columns out if they describe the arm or are results of it"
         if isinstance(fixed, Interval):
             limits, steps = Limits(fixed.low, fixed.high), f" in {shares.STEPS} steps"
-            how = (f", {in_steps}{steps}," if held[1:] else steps) if in_steps else ""
+            how = (f", {in_steps}{steps}" if held[1:] else steps) if in_steps else ""
             then = f"with {joined(held)} held fixed{how}, the number is {_shown(fixed, limits)}"
         else:
             limits, value = fixed, "combination of values" if held[1:] else "value"

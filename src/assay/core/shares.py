@@ -71,16 +71,16 @@ class Shares:
 
     @cached_property
     def _arm(self) -> np.ndarray:
-        return numbered(self.rows["arm"])
+        return numbered(self.rows["arm"].tolist())
 
     @cached_property
     def _codes(self) -> dict[str, np.ndarray]:
-        return {name: numbered(x) for name, x in self.columns.items()}
+        return {name: numbered(x.tolist()) for name, x in self.columns.items()}
 
     @cached_property
     def _fixed(self) -> np.ndarray:
         return combined(
-            np.zeros(len(self.rows), int), *(numbered(self.rows[x]) for x in self.fixed)
+            np.zeros(len(self.rows), int), *(numbered(self.rows[x].tolist()) for x in self.fixed)
         )
 
     @cached_property
@@ -89,7 +89,7 @@ class Shares:
         of a column, these together count 1."""
         keys = [*self.units, *(r for r in RUNS if r in self.rows and r not in self.units)]
         sets = (k for n in range(1, len(keys) + 1) for k in itertools.combinations(keys, n))
-        codes = {key: numbered(self.rows[key]) for key in keys}
+        codes = {key: numbered(self.rows[key].tolist()) for key in keys}
         groups = [combined(self._arm, *(codes[key] for key in k)) for k in sets]
         weights = {}
         for name, of in self._codes.items():
@@ -164,10 +164,13 @@ def in_words(
 def means_in_words(rows: pd.DataFrame, name: str, arms: Sequence[str], where: str = "") -> str:
     """Say which amounts arms have on average, with `where`, at the value of this column at which
     they differ most: is 30.9 in steered and 20 in base on average."""
-    means, at = rows.groupby("arm")[name].mean()[[*arms]], ""
+    means, at = rows.groupby("arm")[name].mean()[[*arms]].to_numpy(float), ""
     if where:
-        each = rows.groupby([where, "arm"])[name].mean().unstack()[[*arms]].dropna()
-        place = (each.max(axis=1) - each.min(axis=1)).idxmax()
-        means, at = each.loc[place], f" where {where} is {place}"
-    shown = zip(digits.told_apart(*means), means.index, strict=True)
+        each = rows.groupby([where, "arm"])[name].mean().unstack()[[*arms]]
+        numbers = each.to_numpy(float)
+        apart = np.nan_to_num(np.ptp(numbers, axis=1))  # where an arm has no row, not a number
+        if apart.any():
+            place = int(apart.argmax())
+            means, at = numbers[place], f" where {where} is {each.index[place]}"
+    shown = zip(digits.told_apart(*means), arms, strict=True)
     return f"is {joined([f'{x} in {arm}' for x, arm in shown])} on average{at}"
