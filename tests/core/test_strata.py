@@ -1,6 +1,9 @@
 """Arms that have different shares of something else, such as of easy items: it is held fixed, and a
 claim that it decides is undecided."""
 
+import itertools
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,8 @@ from scipy import stats
 
 import assay
 from assay.core.errors import ClaimError
+from assay.core.shares import Shares
+from assay.core.strata import needed
 
 ASK = {"claim": "steered.lead - base.lead > 0.3", "control": "random", "about": "steered"}
 
@@ -284,3 +289,112 @@ def test_amounts_and_times_that_do_not_overlap_go_with_the_arm(name, late, early
     for apart in (at_once, mixed):
         notes = assay.judge(apart, control="other", **ask).notes
         assert not any("no control separates them" in n for n in notes)
+
+
+def levels_and_topics(seed, share, n=60, count=2, shared=False):
+    """Topic follows level in this share of the rows of `steered` and in as few of `base`, so both
+    have each level and each topic about equally often; a row in which it does has one more."""
+    draw = np.random.default_rng(seed)
+    names = ["arm", "item", "seed"]
+    rows = pd.MultiIndex.from_product([("base", "steered"), range(n), range(6 if shared else 1)])
+    rows = rows.set_names(names).to_frame(index=False)
+    if not shared:
+        rows["item"] = rows["arm"] + rows.pop("seed").astype(str) + rows["item"].astype(str)
+    follows = draw.random(len(rows)) < np.where(rows["arm"] == "steered", share, 1 - share)
+    level = draw.integers(0, count, len(rows))
+    topic = np.where(follows, level, (level + draw.integers(1, count, len(rows))) % count)
+    rows["level"], rows["topic"] = level + 1, np.array([*"abcd"])[topic]
+    return rows.assign(lead=follows + draw.normal(0, 0.4, len(rows)))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        levels_and_topics(0, 0.85),
+        levels_and_topics(1, 0.8, n=120, count=3),
+        levels_and_topics(2, 0.8, n=12, shared=True),
+    ],
+)
+def test_two_columns_that_only_together_differ_between_arms_are_held_fixed_together(rows):
+    ask = {"claim": "steered.lead - base.lead > 0.3", "unit": "item"}
+    judged = assay.judge(rows, **ask)
+    assert judged.outcome == "undecided"
+    said = re.fullmatch(
+        r"grouped by mixed: level and topic are (\d) and (\w) in (\d+)% of steered's \w+ and in "
+        r"(\d+)% of base's: with level and topic held fixed, the number is (\S+) \[.*\]",
+        judged.reason,
+    )
+    there = (rows["level"] == int(said[1])) & (rows["topic"] == said[2])
+    share = 100 * there.groupby(rows["arm"]).mean()
+    assert [said[3], said[4]] == [f"{share[arm]:.0f}" for arm in ("steered", "base")]
+    assert judged.price.text.startswith('fixed=["level", "topic"], or leave the columns out')
+    if rows["item"].dtype == object:
+        means = rows.groupby(["level", "topic", "arm"])["lead"].mean().unstack()
+        number = (means["steered"] - means["base"]).mean()
+        assert float(said[5]) == pytest.approx(number, abs=0.006)
+
+
+def test_next_to_a_fixed_column_another_one_is_looked_at_within_its_values():
+    rows = levels_and_topics(0, 0.85)
+    ask = {"claim": "steered.lead - base.lead > 0.3", "unit": "item"}
+    judged = assay.judge(rows, fixed="level", **ask)
+    assert judged.reason.startswith("grouped by mixed: level and topic are ")
+    assert judged.price.text.startswith('fixed=["level", "topic"], or leave the column out')
+    assert not any("different shares" in note for note in judged.notes)
+    both = assay.judge(rows, fixed=("level", "topic"), **ask)
+    said = float(judged.reason.partition("the number is ")[2].split()[0])
+    assert said == pytest.approx(both.estimate, abs=0.006)
+
+
+def test_what_cannot_be_held_fixed_is_what_the_claim_depends_on():
+    """No combination of level and topic is in both arms, and one value of kind in one item."""
+    ask = {"claim": "steered.lead - base.lead > 0.3", "unit": "item"}
+    judged = assay.judge(levels_and_topics(0, 1.0), **ask)
+    assert judged.outcome == "holds"
+    assert judged.unless.startswith("level and topic are the cause, which are ")
+    assert judged.unless.endswith("% of steered's items and in 0% of base's")
+    rows = levels_and_topics(0, 1.0).drop(columns=["level", "topic"])
+    rows["kind"] = np.where((rows["arm"] == "steered") | (rows.index == 0), "easy", "hard")
+    judged = assay.judge(rows, **ask)
+    assert judged.unless.startswith("kind is the cause, which is easy in 100% of steered's items")
+
+
+def test_shares_are_compared_at_each_value_of_another_column_as_scipy_does():
+    decided = []
+    for seed in range(24):
+        rows = levels_and_topics(seed, 0.65, n=50, count=2 + seed % 2)
+        columns = {x: rows[x] for x in ("level", "topic")}
+        found = Shares(rows, ["item"], [], columns).differ([("level", "topic")])
+        largest = 0.0
+        for name, other in (("level", "topic"), ("topic", "level")):
+            tables = [pd.crosstab(at["arm"], at[name]) for _, at in rows.groupby(other)]
+            each = [stats.chi2_contingency(table, correction=False) for table in tables]
+            p = stats.chi2.sf(sum(x.statistic for x in each), sum(x.dof for x in each))
+            largest = max(largest, p)
+        decided.append(largest < 0.01)
+        assert bool(found) == decided[-1]
+    assert 4 < sum(decided) < 20
+
+
+def test_pairs_of_columns_that_do_nothing_are_rarely_named():
+    named = 0
+    for seed in range(60):
+        draw, rows = np.random.default_rng(seed), levels_and_topics(seed, 0.5, n=40)
+        columns = {f"c{k}": pd.Series(draw.integers(0, 2 + k % 3, len(rows))) for k in range(6)}
+        of = Shares(rows, ["item"], [], columns)
+        named += bool(of.differ([*itertools.combinations(columns, 2)]))
+    assert named <= stats.binom.ppf(0.999, 60, 0.01)
+
+
+def test_fixed_columns_of_equal_shares_are_strata_only_where_their_combinations_differ():
+    """Each item has two rows of each level and of each topic in both arms."""
+    rows = pd.MultiIndex.from_product([("new", "old"), range(6), (0, 0, 1, 1)])
+    rows = rows.set_names(["arm", "item", "level"]).to_frame(index=False)
+    rows["kind"] = rows["item"] % 2
+    crosswise = rows.assign(topic=rows["level"] ^ (rows["arm"] == "new"))
+    alike = rows.assign(topic=rows["level"])
+    fixed = ["kind", "level", "topic"]
+    assert needed(crosswise, ["item"], fixed, False) == ("level", "topic")
+    assert needed(alike, ["item"], fixed, False) == ()
+    assert needed(crosswise, ["item"], fixed[:2], False) == ()
+    assert needed(alike, ["item"], fixed, True) == tuple(fixed)
