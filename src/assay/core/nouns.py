@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 NO_NOUNS = (
     *("correct", "first", "left", "other", "right", "same", "second", "true", "wrong"),
@@ -28,6 +29,12 @@ def plural(noun: str, n: int) -> str:
 def counted(n: int, noun: str) -> str:
     """A number of things with their noun: 1 seed, 6 seeds, 6 densities."""
     return f"{n:,} {plural(noun, n)}"
+
+
+def joined(names: Sequence[object]) -> str:
+    """Write several names as a list: a, b and c."""
+    *most, last = map(str, names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def all_of(n: int) -> str:

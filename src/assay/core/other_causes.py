@@ -5,6 +5,7 @@ a number."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import digits, judging, strata
+from assay.core import digits, judging, shares
 from assay.core.claims import Claim
 from assay.core.clustered import NONE, Limits, clustered
 from assay.core.dependence import Grouping
@@ -21,7 +22,7 @@ from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.heavy import scipy
 from assay.core.intervals import Interval
-from assay.core.nouns import counted, plural
+from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
 from assay.core.table_columns import RUNS
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
+EVERY_THREE = 12
+"""Columns at most of which every three are tried together."""
 
 
 @dataclass(frozen=True)
@@ -50,62 +53,106 @@ class Search:
         return judging.standing(claim, measure(asked, Roles())[0], self.level)[0]
 
     @property
-    def _used(self) -> tuple[str, ...]:
-        """The columns that the question uses itself."""
-        return (*self.question.labels, *self.question.fixed, *self.question.columns)
-
-    @property
     def _new_units(self) -> str:
         return f"new {' and '.join(plural(u, 2) for u in self.question.axes)}"
 
-    def confounds(self) -> Iterator[Grouping]:
+    def confounds(self, arms: Arms) -> Iterator[Grouping]:
         """Columns of which the arms have clearly different shares, as if in groups, or amounts, if
-        each has units of its own: the number and its interval with each held fixed. Many amounts,
-        such as another measure, are results of the arm, and no cause: so they leave no claim
-        undecided, apart from those of a few values, which may name groups."""
-        question, compared = self.question, self.question.read
-        steps = {x: compared[x] for x in strata.mixed(compared, question.axes, self._used)}
-        named = {*steps}
-        if self.independent:
-            compared = strata.with_lengths(compared)
-            steps |= strata.amounts(compared, question.axes, self._used)
-        for name, of in steps.items():
-            if not (i := self._held_fixed(compared.assign(**{name: of}), name)):
+        each has units of its own: the number and its interval with each held fixed. So with sets of
+        columns, of each of which the arms have different shares at the same values of the others,
+        where no part of the set changes the outcome by itself. Many amounts, such as another
+        measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
+        those of a few values, which may name groups."""
+        question = self.question
+        skip = (*question.axes, *question.labels, *question.fixed, *question.columns)
+        rows = shares.with_lengths(question.read) if self.independent else question.read
+        names = shares.named(rows, skip)
+        amounts = shares.amounts(rows, skip) if self.independent else {}
+        values = names | amounts
+        in_steps = {x for x in values if rows[x].nunique() > values[x].nunique()}
+        of_arms = shares.Shares(rows, question.axes, question.held, values)
+        sets = of_arms.differ([(x,) for x in names]) + of_arms.differ([(x,) for x in amounts])
+        for size in (2, 3) if len(values) <= EVERY_THREE else (2,):
+            together = itertools.combinations(values, size)
+            # two other measures are two results of the arm, and explain nothing
+            sets += of_arms.differ([x for x in together if len(in_steps.intersection(x)) < 2])
+        without, changing = judging.standing(self.claim, arms, self.level)[0], list[set[str]]()
+        for columns in (x for x in sets if not any(part <= {*x} for part in changing)):
+            fixed = self._held_fixed(rows.assign(**{x: values[x] for x in columns}), columns)
+            if fixed is None:
                 continue
-            levels, in_steps = of.nunique(), ""
-            if compared[name].nunique() > levels:
-                means = compared.groupby("arm")[name].mean()[[*question.compared]]
-                shown = zip(digits.told_apart(*means), means.index, strict=True)
-                are = f"is {' and '.join(f'{x} in {arm}' for x, arm in shown)} on average"
-                in_steps = f" in {strata.STEPS} steps"
-            else:
-                are = strata.in_words(compared, name, question.compared, question.axes)
-            limits = Limits(i.low, i.high)
-            number = _shown(i, limits)
-            words = f"{name} {are}: with {name} held fixed{in_steps}, the number is {number}"
-            unless = f"leave the column out if {name} is a result of the arm"
-            decides = name in named or (levels > 2 and not in_steps)
-            yield Grouping(
-                name,
-                words if decides else f"{words}; {unless}",
-                limits,
-                True,
-                f'fixed="{name}", or {unless}',
-                decides=decides,
-                reason=words if decides else f"{name} is the cause, which {are}",
-            )
+            changing += [{*columns}] if self._outcome(fixed) != self._outcome(without) else []
+            many = all(x in names or values[x].nunique() > 2 for x in columns)
+            decides = many and isinstance(fixed, Interval) and in_steps.isdisjoint(columns)
+            stepped = [x for x in columns if x in in_steps]
+            yield self._cause(rows, columns, stepped, fixed, decides)
 
-    def _held_fixed(self, compared: pd.DataFrame, name: str) -> Interval | None:
-        """The number and its interval with a column held fixed; None where its values have too few
-        units in common."""
-        question, fixed = self.question, (*self.question.fixed, name)
+    def _outcome(self, i: Interval | Limits) -> str:
+        return judging.outcome_of(self.claim, i.low, i.high)
+
+    def _cause(
+        self,
+        rows: pd.DataFrame,
+        columns: Sequence[str],
+        stepped: Sequence[str],
+        fixed: Interval | Limits,
+        decides: bool,
+    ) -> Grouping:
+        """The columns of a set, of which one may be an amount in steps, and the number with these
+        held fixed, if they can be."""
+        question, several = self.question, bool(columns[1:])
+        arms, held = question.compared, (*question.held, *columns)
+        named = joined(columns)
+        if stepped:
+            where = next((x for x in columns if x not in stepped), "")
+            described, are = stepped, shares.means_in_words(rows, stepped[0], arms, where)
+        else:
+            described, are = held, shares.in_words(rows, held, arms, question.axes)
+        cause = f"{named} {'are' if several else 'is'} the cause"
+        same = [*described] == [*columns]
+        cause += f", which {are}" if same else f", as {joined(described)} {are}"
+        words = f"{joined(described)} {are}"
+        unless = f"leave the column out if {named} is a result of the arm"
+        if several:
+            unless = "leave the columns out if they describe the arm or are results of it"
+        name = f"[{', '.join(map(_quoted, held))}]" if held[1:] else _quoted(named)
+        if isinstance(fixed, Interval):
+            limits, in_steps = Limits(fixed.low, fixed.high), ""
+            if stepped:
+                in_steps = f", {stepped[0]}" * several + f" in {shares.STEPS} steps" + "," * several
+            number = _shown(fixed, limits)
+            words += f": with {joined(held)} held fixed{in_steps}, the number is {number}"
+        else:
+            limits, value = fixed, "combination of values" if held[1:] else "value"
+            words += f": {named} cannot be held fixed, as no {value} is in two units of each"
+        return Grouping(
+            named,
+            words if decides else f"{words}; {unless}",
+            limits,
+            True,
+            f"fixed={name}, or {unless}",
+            decides=decides,
+            reason=words if decides else cause,
+        )
+
+    def _held_fixed(self, compared: pd.DataFrame, names: Sequence[str]) -> Interval | Limits | None:
+        """The number and its interval with columns held fixed; no limits where their values have
+        too few units in common, and None where arms have no value of a column in common, which may
+        describe them, or where the values are the same at the same units."""
+        question, fixed = self.question, (*self.question.fixed, *names)
         asked = replace(question, rows=compared, fixed=fixed, strata=(), known=question.compared)
         try:
             asked, _ = hold_fixed(asked, self.independent)
+        except ClaimError:
+            every = (compared.groupby(x)["arm"].nunique().max() for x in names)
+            return NONE if min(every) == len(question.compared) else None
+        if not asked.strata:
+            return None
+        try:
             i = self._standing(asked)
         except ClaimError:
             return None
-        return i if asked.strata and Limits(i.low, i.high).known else None
+        return i if Limits(i.low, i.high).known else None
 
     def selected(self, roles: Roles, judgement: Judged, arms: Arms) -> Iterator[Grouping]:
         """An arm, or a level that the claim chooses, that is the best of several that are named
@@ -192,6 +239,10 @@ class Search:
             False,
             "give each row its number, or say in the sentence which rows it is about",
         )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def _shown(i: Interval, limits: Limits) -> str:

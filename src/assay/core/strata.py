@@ -11,23 +11,15 @@ import numpy as np
 
 from assay.core.claims import Value
 from assay.core.contrasts import COUNT, OfGroups
-from assay.core.dependence import CARRIES, MOST_LEVELS, is_named
 from assay.core.errors import ClaimError
-from assay.core.heavy import scipy, xr
+from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
-from assay.core.nouns import plural
-from assay.core.rows import is_text
-from assay.core.table_columns import RUNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OF = ": "
 """What parts the values of fixed columns from the name of a term."""
-CLEARLY = 0.1
-"""Shares of two arms that differ by more are a reason to hold a column fixed."""
-STEPS = 5
-"""Steps of about equally many rows in which an amount, such as a length, is held fixed."""
 FEWEST_IN = 2
 """Units of every arm without which a value of a column shows no spread."""
 
@@ -101,15 +93,20 @@ def _parts(x: xr.DataArray, fixed: Sequence[str]) -> Iterator[tuple[str, xr.Data
             yield values, part
 
 
-def differ(rows: pd.DataFrame, units: Sequence[str], name: str, independent: bool) -> bool:
-    """Whether arms have other shares of a column's values at the same units, or have units of their
-    own."""
-    if independent:
-        return True
-    values = rows[name].astype(str)
-    counts = values.groupby([rows["arm"], *(rows[u] for u in units)]).value_counts(normalize=True)
-    shares = counts.unstack("arm").fillna(0.0)
-    return bool((shares.max(axis=1) - shares.min(axis=1) > 1e-9).any())
+def needed(
+    rows: pd.DataFrame, units: Sequence[str], fixed: Sequence[str], independent: bool
+) -> tuple[str, ...]:
+    """Choose the columns that have to be held fixed for arms to be compared at the same values: all
+    of them where arms have units of their own, and otherwise those that change within a unit, where
+    arms have different shares of their combinations at the same units."""
+    if independent or not fixed:
+        return tuple(fixed)
+    within = [x for x in fixed if rows.groupby([*units])[x].nunique().max() > 1]
+    if not within:
+        return ()
+    counts = rows.groupby([*within, *units, "arm"]).size().unstack(fill_value=0)
+    shares = counts / counts.groupby(level=[*units]).sum()
+    return tuple(within) if bool((shares.max(axis=1) - shares.min(axis=1) > 1e-9).any()) else ()
 
 
 def shared(
@@ -126,77 +123,3 @@ def shared(
         counts = every.groupby(level=[*fixed]).sum()
     kept = counts[counts >= FEWEST_IN].index
     return np.asarray(rows.set_index([*fixed]).index.isin(kept))
-
-
-def mixed(rows: pd.DataFrame, units: Sequence[str], skip: Sequence[str]) -> list[str]:
-    """Name the columns of a few values of which arms have clearly different shares, by more than
-    chance: where all rows of an arm with the same unit or run have one value, these are counted."""
-    keys = [*units, *(r for r in RUNS if r in rows and r not in units)]
-    few = [
-        name
-        for name in rows.columns
-        if name not in ("arm", *keys, *skip)
-        and 2 <= rows[name].nunique() <= MOST_LEVELS
-        and not rows[name].isna().any()
-        and is_named(rows[name])
-    ]
-    return [name for name in few if _differs(rows, keys, name, CARRIES / len(few))]
-
-
-def amounts(rows: pd.DataFrame, units: Sequence[str], skip: Sequence[str]) -> dict[str, pd.Series]:
-    """Give the columns of amounts of which arms have clearly different ones, by more than chance:
-    those of many values in steps. Numbers that are yes and no are amounts as well."""
-    keys = [*units, *(r for r in RUNS if r in rows and r not in units)]
-    columns = [
-        str(name)
-        for name in rows.select_dtypes(["number", "bool"]).columns
-        if name not in (*keys, *skip)
-        and rows[name].nunique() > 1
-        and not rows[name].isna().any()
-        and (rows[name].nunique() > MOST_LEVELS or not is_named(rows[name]))
-    ]
-    found = {}
-    for name in columns:
-        values = rows[name]
-        if values.nunique() > MOST_LEVELS:
-            ranks = values.rank(method="average", pct=True)
-            values = (STEPS * ranks).astype(int).clip(upper=STEPS - 1)
-        if _differs(rows.assign(**{name: values}), keys, name, CARRIES / len(columns)):
-            found[name] = values
-    return found
-
-
-def with_lengths(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows with the length of their texts, in words, next to each column of many texts."""
-    texts = [x for x in rows if is_text(rows[x]) and rows[x].nunique() > MOST_LEVELS]
-    lengths = {name: rows[name].map(lambda text: len(str(text).split())) for name in texts}
-    return rows.assign(**{f"the length of {name}": x for name, x in lengths.items()})
-
-
-def _differs(rows: pd.DataFrame, keys: Sequence[str], name: str, by_chance: float) -> bool:
-    """Whether shares differ by more than a tenth, and by chance as rarely as this, by χ²."""
-    sets = (list(k) for n in range(1, len(keys) + 1) for k in itertools.combinations(keys, n))
-    alike = (k for k in sets if rows.groupby(["arm", *k])[name].nunique().max() == 1)
-    counted = rows.drop_duplicates(["arm", *next(alike, [*rows.columns])])
-    table = counted.groupby(["arm", name]).size().unstack(fill_value=0).to_numpy(float)
-    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
-    chi, df = float(((table - expected) ** 2 / expected).sum()), np.prod(np.array(table.shape) - 1)
-    return bool(
-        np.ptp(table / table.sum(1, keepdims=True), axis=0).max() > CLEARLY
-        and scipy.special.chdtrc(df, chi) < by_chance
-    )
-
-
-def in_words(rows: pd.DataFrame, name: str, arms: Sequence[str], units: Sequence[str]) -> str:
-    """Say in which share of each arm a column has the value of which these differ most: is B in
-    85% of steered's rows and in 15% of base's."""
-    noun = "rows"
-    if len(units) == 1 and rows.groupby(["arm", *units])[name].nunique().max() == 1:
-        rows, noun = rows.drop_duplicates(["arm", *units]), plural(units[0], 2)
-    counts = rows.groupby(["arm", name]).size().unstack(fill_value=0).loc[[*arms]]
-    shares = 100 * counts.to_numpy(float) / counts.to_numpy(float).sum(1, keepdims=True)
-    place = int((shares[0] - shares[1:].mean(0)).argmax())
-    most, (first, *others) = counts.columns[place], zip(arms, shares[:, place], strict=True)
-    whose = [f"in {first[1]:.0f}% of {first[0]}'s {noun}"]
-    whose += [f"in {share:.0f}% of {arm}'s" for arm, share in others]
-    return f"is {most} {', '.join(whose[:-1])} and {whose[-1]}"

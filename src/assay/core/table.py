@@ -375,7 +375,7 @@ def _weigh(
     search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     if judgement.outcome in ("holds", "fails", "undecided"):
-        groupings = [*search.confounds(), *groupings]
+        groupings = [*search.confounds(arms), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     lines += _if_groups(judgement, groupings)

@@ -21,7 +21,7 @@ from assay.core.dealing import DEAL, OTHERS
 from assay.core.errors import ClaimError
 from assay.core.expression import Parsed, range_of
 from assay.core.heavy import xr
-from assay.core.nouns import plural
+from assay.core.nouns import joined, plural
 from assay.core.reasons import GIVEN
 from assay.core.rows import Names
 from assay.core.wordings import numbered
@@ -75,7 +75,7 @@ class Question:
     about: str = ""
     """The main arm, if the author names it."""
     strata: Names = ()
-    """The fixed columns of which arms have different shares, so that the number is the mean of
+    """The fixed columns of which arms may have different shares, so that the number is the mean of
     those within their values."""
 
     @property
@@ -118,6 +118,12 @@ class Question:
         that are fixed, and those that the claim names, unless each unit has levels of its own."""
         over = (d for c in self.parsed.columns for d in c.over if not self._is_nested(d))
         return tuple(dict.fromkeys((*self.fixed, *over)))
+
+    @property
+    def held(self) -> Names:
+        """The fixed columns at whose values arms are compared, and that do not tell the rows of a
+        cell apart."""
+        return tuple(x for x in self.fixed if x not in (*self.labels, *noted.RUNS))
 
     @property
     def averaged(self) -> Names:
@@ -300,34 +306,33 @@ def _number_of(question: Question, independent: bool) -> dict[str, Any]:
 
 
 def hold_fixed(question: Question, independent: bool) -> tuple[Question, list[str]]:
-    """The question with each fixed column as strata of which arms have different shares, on the
+    """The question with the fixed columns as strata of which arms may have different shares, on the
     rows whose values all arms have, and notes on these. Raises: ClaimError where there are none."""
     rows = question.read.dropna(subset=question.columns)
-    columns = tuple(
-        name
-        for name in question.fixed
-        if name not in (*question.labels, *noted.RUNS)
-        and strata.differ(rows, question.axes, name, independent)
-    )
+    columns = strata.needed(rows, question.axes, question.held, independent)
     if not columns:
         return question, []
     shared = strata.shared(rows, question.axes, columns, independent)
-    names, kept = " and ".join(columns), rows[shared]
-    *most, last = question.compared
-    every = f"{', '.join(most)} and {last}"
+    names, kept = joined(columns), rows[shared]
+    every, several = joined(question.compared), columns[1:]
     if kept.empty:
+        value = "combination of their values" if several else "value of it"
         raise ClaimError(
-            f"{names} cannot be held fixed: {every} have no value of it in common, in "
+            f"{names} cannot be held fixed: {every} have no {value} in common, in "
             f"{strata.FEWEST_IN} units each, within which they could be compared"
         )
+    each = "combination of their values" if several else "of its values"
     notes = [
-        f"{names} held fixed: the number is the mean of those within each of its values, all with "
-        "the same weight"
+        f"{names} held fixed: the number is the mean of those within each {each}, all with the "
+        "same weight"
     ]
     here = question.rows.set_index([*columns]).index
     there = here.isin(kept.set_index([*columns]).index)
-    for out in dict.fromkeys(rows.set_index([*columns]).index[~shared]):
-        notes.append(f"rows with {names} {out} are left out: not in two units of {every}")
+    left = rows.loc[~shared, [*columns]].drop_duplicates().to_numpy()
+    if out := [", ".join(map(str, x)) for x in left]:
+        few, more = out[: noted.MOST_NAMED], len(out) - noted.MOST_NAMED
+        shown = ("; " if several else ", ").join([*few, *[f"{more} more"] * (more > 0)])
+        notes.append(f"rows with {names} {shown} are left out: not in two units of {every}")
     return replace(question, rows=question.rows[there], strata=columns), notes
 
 
