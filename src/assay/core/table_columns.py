@@ -52,7 +52,7 @@ SHARES = frozenset(
 """Words in the names of columns that are shares."""
 LOSSES = frozenset(("nll", "ce", "xent", "perplexity", "ppl", "kl", "mse", "fvu", "l0", "entropy"))
 CHANGES = frozenset(("diff", "difference", "delta", "change", "drop", "gain", "reduction"))
-"""Words in the names of columns whose numbers are never negative, and of changes, which may be so."""
+"""Words in names of columns whose numbers are never negative, and of changes, which may be so."""
 APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
 MOST_NAMED = 3
