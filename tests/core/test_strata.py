@@ -257,6 +257,24 @@ def test_the_length_of_texts_may_be_the_cause():
         f"{means['old']:.3g} in old on average"
     )
     assert not assay.judge(rows.drop(columns="text"), **ask).unless
+    assert judged.price is None or "fixed=" not in judged.price.text
+
+
+def test_times_in_words_are_the_amounts_that_they_are_as_numbers():
+    """The score falls with time, and `new` was mostly measured earlier."""
+    draw, rows = np.random.default_rng(1), []
+    for arm, law in (("new", (1, 2.2)), ("old", (2.2, 1))):
+        for i, hours in enumerate(10 * draw.beta(*law, 60)):
+            rows.append((arm, f"{arm}{i}", hours, draw.normal(-0.12 * hours, 0.4)))
+    rows = pd.DataFrame(rows, columns=["arm", "item", "hours", "score"])
+    start = rows["hours"].min()
+    at = pd.Timestamp("2026-10-01T08:00") + pd.to_timedelta(rows["hours"], unit="h")
+    dated = rows.assign(started=at.dt.strftime("%Y-%m-%dT%H:%M:%S.%f")).drop(columns="hours")
+    ask = {"claim": "new.score - old.score > 0.1", "unit": "item"}
+    numbers = assay.judge(rows.assign(hours=rows["hours"] - start), **ask)
+    said = assay.judge(dated, **ask)
+    assert numbers.unless.startswith("hours is the cause, which is ")
+    assert said.unless == numbers.unless.replace("hours", "hours since the first started", 1)
 
 
 @pytest.mark.parametrize(

@@ -1495,6 +1495,13 @@ def test_the_best_of_several_levels_holds_only_if_it_was_not_chosen_for_that(pai
         acc=rows["acc"] + 0.3 * ((rows["layer"] == best) & (rows["arm"] == "probe"))
     )
     assert judged(best, clear).outcome == "holds" and not judged(best, clear).unless
+    # the same numbers in a column for each layer are the same choice
+    wide = rows.assign(layer="acc_layer" + rows["layer"].astype(str))
+    wide = wide.pivot(index=["arm", "item"], columns="layer", values="acc").reset_index()
+    claim = f"probe.acc_layer{best} - bag.acc_layer{best} > 0.05"
+    column = assay.judge(wide, claim=claim, unit="item", about="probe")
+    assert column.unless == f"acc_layer{best} was chosen as the best of {count}"
+    assert (column.low, column.high) == (chosen.low, chosen.high)
 
 
 def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,16 @@ FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
 EVERY_THREE = 12
 """Columns at most of which every three are tried together."""
+
+
+class _Choice(NamedTuple):
+    """One of several levels or columns that a claim chooses."""
+
+    chosen: str
+    of: str
+    """The column whose level it is, or the word for a run; "" for any other column."""
+    others: Iterator[float]
+    """The number of the claim with each of the others in its place."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Search:
         those of a few values, which may name groups."""
         question = self.question
         skip = (*question.axes, *question.labels, *question.fixed, *question.columns)
-        rows = shares.with_lengths(question.read) if self.independent else question.read
+        rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
         amounts = shares.amounts(rows, skip) if self.independent else {}
         values = names | amounts
@@ -126,12 +136,15 @@ class Search:
             then = f"{named} cannot be held fixed, as no {value} is in two units of each arm"
         words = f"{described} {are}: {then}"
         every = ", ".join(f'"{x}"' for x in held)
+        hold = f"fixed={f'[{every}]' if held[1:] else every}"
+        if said := [x for x in columns if x not in question.rows]:  # by texts, and no column yet
+            hold = f"add {joined([f'a column with {x}' for x in said])} and hold it fixed"
         return Grouping(
             named,
             words if decides else f"{words}; {unless}",
             limits,
             True,
-            f"fixed={f'[{every}]' if held[1:] else every}, or {unless}",
+            f"{hold}, or {unless}",
             decides=decides,
             reason=words if decides else cause,
         )
@@ -183,35 +196,50 @@ class Search:
                 "candidates: also=NAME, or control=NAME"
             )
             yield Grouping(SELECTION, of_arms, _if_chosen(i, count, level), False, advice)
-        for dim, chosen in dict.fromkeys(x for c in question.parsed.columns for x in c.levels):
-            estimates = [*self._at_other_levels(dim, chosen)]
-            if dim in RUNS and estimates[1:]:  # however unlike, all are draws of one thing
+        for choice in self._choices():
+            estimates = [*choice.others]
+            if choice.of in RUNS and estimates[1:]:  # however unlike, all are draws of one thing
                 limits = Limits(min(estimates), max(estimates))
                 low, high = digits.told_apart(*limits)
-                reason = f"{dim} {chosen} was chosen from {counted(1 + len(estimates), dim)}"
+                others = counted(len(estimates), choice.of)
+                reason = f"{choice.chosen} was chosen from {counted(1 + len(estimates), choice.of)}"
                 words = (
-                    f"the claim is about {dim} {chosen} alone: with each of the other "
-                    f"{counted(len(estimates), dim)} in its place, the number is between {low} and "
-                    f"{high}; judge all of them, with {dim} as a unit"
+                    f"the claim is about {choice.chosen} alone: with each of the other {others} in "
+                    f"its place, the number is between {low} and {high}; judge all of them, with "
+                    f"{choice.of} as a unit"
                 )
             elif count := _best_of(i, estimates, level, upwards):
                 limits = _if_chosen(i, count, level)
-                reason = f"{dim} {chosen} was chosen as the best of {count}"
+                one_of = f"{count} levels of {choice.of}" if choice.of else f"{count} columns"
+                reason = f"{choice.chosen} was chosen as the best of {count}"
                 words = (
-                    f"{dim} {chosen} is the best of {count} levels of {dim} {by_luck}: if it was "
-                    f"chosen for that, the number is {_shown(i, limits)}; judge it alone on "
-                    f"{self._new_units}"
+                    f"{choice.chosen} is the best of {one_of} {by_luck}: if it was chosen for "
+                    f"that, the number is {_shown(i, limits)}; judge it alone on {self._new_units}"
                 )
             else:
                 continue
-            yield Grouping(dim, words, limits, True, "", decides=False, reason=reason)
+            name = choice.of or choice.chosen
+            yield Grouping(name, words, limits, True, "", decides=False, reason=reason)
 
-    def _at_other_levels(self, dim: str, chosen: object) -> Iterator[float]:
-        """The number of the claim at each other level of a column in place of the chosen one."""
-        rows = self.question.read
-        place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
-        for other in (x for x in rows[dim].dropna().unique() if str(x) != str(chosen)):
-            there = f"{dim}={other}".replace("\\", r"\\")  # which sub() would read as an escape
+    def _choices(self) -> Iterator[_Choice]:
+        """The levels that a claim chooses of a column, as in acc[layer=7], and the columns that it
+        chooses of those whose names differ in a number alone, as acc_layer7."""
+        rows, columns = self.question.rows, self.question.parsed.columns
+        for dim, chosen in dict.fromkeys(x for c in columns for x in c.levels):
+            place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
+            levels = (x for x in rows[dim].dropna().unique() if str(x) != str(chosen))
+            others = self._in_place(place, (f"{dim}={x}" for x in levels))
+            yield _Choice(f"{dim} {chosen}", dim, others)
+        for name in dict.fromkeys(c.name for c in columns if re.search(r"\d", c.name)):
+            alike = re.sub(r"\d+", r"\\d+", re.escape(name))
+            numbered = (x for x in map(str, rows.columns) if re.fullmatch(alike, x) and x != name)
+            run = next((w for w in re.split(r"[\W_\d]+", name) if w in RUNS), "")
+            yield _Choice(name, run, self._in_place(rf"(?<!\w){re.escape(name)}(?!\w)", numbered))
+
+    def _in_place(self, place: str, others: Iterable[str]) -> Iterator[float]:
+        """The number of the claim with each of others in this place of its text."""
+        for other in others:
+            there = other.replace("\\", r"\\")  # which sub() would read as an escape
             with contextlib.suppress(ClaimError):
                 parsed = parse(re.sub(place, there, self.question.parsed.text))
                 yield self._standing(replace(self.question, parsed=parsed)).estimate

@@ -16,7 +16,7 @@ from assay.core.dependence import CARRIES, MOST_LEVELS, is_named
 from assay.core.heavy import scipy
 from assay.core.nouns import joined, plural
 from assay.core.rows import is_text
-from assay.core.table_columns import RUNS
+from assay.core.table_columns import DATE, RUNS
 from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CLEARLY = 0.1
 """The share of rows of which a column would have to have another value in one arm, for the arms to
 have equal shares, from which it is a reason to hold the column fixed."""
+HOURS, LENGTH = "hours since the first ", "the length of "
+"""How amounts are called that a column of texts says: `started`, `text`."""
 STEPS = 5
 """Steps of about equally many rows in which an amount, such as a length, is held fixed."""
 
@@ -135,11 +137,20 @@ def amounts(rows: pd.DataFrame, skip: Sequence[str]) -> dict[str, pd.Series]:
     return found
 
 
-def with_lengths(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows with the length of their texts, in words, next to each column of many texts."""
-    texts = [x for x in rows if is_text(rows[x]) and rows[x].nunique() > MOST_LEVELS]
-    lengths = {name: rows[name].map(lambda text: len(str(text).split())) for name in texts}
-    return rows.assign(**{f"the length of {name}": x for name, x in lengths.items()})
+def with_amounts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows with what texts say in numbers next to each column of many texts: the hours since
+    the first date, where these are dates, and otherwise the length in words."""
+    import pandas as pd
+
+    found: dict[str, pd.Series] = {}
+    for name in (x for x in rows if is_text(rows[x]) and rows[x].nunique() > MOST_LEVELS):
+        texts = rows[name].astype(str)
+        times = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+        if texts.str.match(DATE).all() and times.notna().all():
+            found[f"{HOURS}{name}"] = (times - times.min()).dt.total_seconds() / 3600
+        else:
+            found[f"{LENGTH}{name}"] = texts.map(lambda text: len(text.split()))
+    return rows.assign(**found)
 
 
 def in_words(

@@ -25,6 +25,7 @@ from assay.core import (
     missing_marks,
     rounding,
     strata,
+    unlike_arms,
 )
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
@@ -224,6 +225,7 @@ def _judged(
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     judgement = missing_marks.doubted(question, judgement, independent, how["level"])
+    judgement = unlike_arms.doubted(question, judgement)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 

@@ -50,6 +50,9 @@ SHARES = frozenset(
     )
 )
 """Words in the names of columns that are shares."""
+LOSSES = frozenset(("nll", "ce", "xent", "perplexity", "ppl", "kl", "mse", "fvu", "l0", "entropy"))
+CHANGES = frozenset(("diff", "difference", "delta", "change", "drop", "gain", "reduction"))
+"""Words in names of columns whose numbers are never negative, and of changes, which may be so."""
 APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
 MOST_NAMED = 3
@@ -113,10 +116,12 @@ def find_labels(
 
 def check_scale(rows: pd.DataFrame, arms: Collection[str], columns: Sequence[str]) -> None:
     """Refuse a column of shares, by its name, in which some are percentages, or a number such as -1
-    or 999 stands for a missing one. Raises: DataError."""
+    or 999 stands for a missing one, and one of losses that have the opposite sign in one arm.
+    Raises: DataError."""
     read = rows["arm"].isin(arms)
     for name in columns:
         x = rows[name].where(read)
+        _check_sign(name, x.groupby(rows["arm"].where(read)))
         part = (x > 0) & (x < 1)
         if not SHARES & {*re.split(r"[\W_]+", name.casefold())} or not part.any():
             continue
@@ -132,6 +137,19 @@ def check_scale(rows: pd.DataFrame, arms: Collection[str], columns: Sequence[str
                 f"column {name!r} has numbers up to {low.max():g} and others from {high.min():g} "
                 "on, shares and percentages; write all of them as shares"
             )
+
+
+def _check_sign(name: str, by_arm: Any) -> None:
+    """Refuse losses of which all in one arm are negative and none in another, by the column's name.
+    Raises: DataError."""
+    words = {*re.split(r"[\W_]+", name.casefold())}
+    below, above = by_arm.max() < 0, by_arm.min() >= 0
+    if words & LOSSES and not words & CHANGES and below.any() and above.any():
+        raise DataError(
+            f"column {name!r} is negative in all rows of {' and '.join(below[below].index)} and in "
+            f"none of {' and '.join(above[above].index)}, and it cannot be negative: write it with "
+            "the same sign in all arms"
+        )
 
 
 def _only_numbers(rows: pd.DataFrame, name: str) -> bool:
