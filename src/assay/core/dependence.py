@@ -63,6 +63,9 @@ LIKELY = 1.8
 WARNS, RAISED = 1.6, 40.0
 """That ratio from which a warning says so, though it does not decide; where there are n, it is
 RAISED/n higher. Of 200 tables of independent rows, with few numbers behind many, 2% reach it."""
+PART = 0.5
+"""The share of the largest ratio that sets of the smallest size reach at least, which are then the
+copies: of sets of four on a line, two that are neighbours look like one of eight."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST_COMPARED, MOST = 6, 8, 2_000
@@ -561,7 +564,7 @@ def by_answer(cells: Cells, unit: str, name: str, answer: Sequence[str]) -> Grou
     of, values = numbered(answer), cells.values(unit)
     numbers = _of_each(cells, unit, of, answer)
     none = "neither" if len(numbers) == 2 else "none of them"
-    apart = f"; the mean, {values.mean():.3g}, describes {none}"
+    apart = f"; the mean of all describes {none}"
     p = _variance(values, of)[0]
     return Grouping(
         name,
@@ -654,6 +657,7 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
     place, lines, groupings, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
+    known = np.unique(cells.levels[unit])
     decides = warns = False
     total = int(place.max()) + 1
     for v in vectors:
@@ -679,9 +683,16 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     elif alone == 2 and not cells.others(unit):
         ways.append(groupings[-2:])  # each arm's copies in an order of their own
     every = [[*(of[place] for of in way), *cells.others(unit)] for way in ways]
+    first = groupings[0] if groupings else np.zeros(total, int)
+    alike = [str(x) for x in known[first == np.bincount(first).argmax()][:2]]
+    units = plural(unit, 2)
+    advice = (
+        f"keep one of each set if they are copies, as {units} {' and '.join(alike)} may be; if not, "
+        f"measure more {units}, as few may be alike by chance"
+    )
     intervals = [clustered(cells.terms, cells.statistic, groups, level) for groups in every]
     return [
-        Grouping("near-copies", lines[0], widest, True, "keep one of each set", decides)
+        Grouping("near-copies", lines[0], widest, True, advice, decides)
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
         if decides or warns
     ]
@@ -741,7 +752,9 @@ def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
     # where numbers depend on each other there are fewer dimensions, and all of these are larger
     usual, sets = max(1.0, float(np.median(by_k))), by_k[: max(1, n // 3 - 1)]
     k_found = int(sets.argmax())
-    return float(sets[k_found]) / usual, float(nearly_all[k_found]) / usual, k_found + 2, dims
+    is_peak = (sets >= PART * sets.max()) & (sets >= np.append(sets[1:], 0.0))
+    times = int(is_peak.argmax()) + 2
+    return float(sets[k_found]) / usual, float(nearly_all[k_found]) / usual, times, dims
 
 
 class Pattern(NamedTuple):
@@ -773,7 +786,14 @@ def _in_order(
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
     usual = name in (unit, "the rows") or name.lower() in TIMES
     patterns = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]
-    every = [p._replace(of=p.vectors.whole(p.of, n)) for each in patterns for p in each]
+    periods = {p.period for each in patterns for p in each}
+    every = [
+        p._replace(of=p.vectors.whole(p.of, n))
+        for each in patterns
+        for p in each
+        # in other numbers, the same pattern may show whole
+        if not any(longer > p.period > 0 == longer % p.period for longer in periods)
+    ]
     if len(patterns) > 1 and any(len(v.units) < n for v in vectors):
         whole = [first.vectors.whole(first.of, n) for first, *_ in patterns]
         every.append(patterns[0][0]._replace(of=_joined(whole)))
