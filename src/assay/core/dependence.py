@@ -687,8 +687,8 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     alike = [str(x) for x in known[first == np.bincount(first).argmax()][:2]]
     units = plural(unit, 2)
     advice = (
-        f"keep one of each set if they are copies, as {units} {' and '.join(alike)} may be; if not, "
-        f"measure more {units}, as few may be alike by chance"
+        f"keep one of each set if they are copies, as {units} {' and '.join(alike)} may be; if "
+        f"not, measure more {units}, as few may be alike by chance"
     )
     intervals = [clustered(cells.terms, cells.statistic, groups, level) for groups in every]
     return [
