@@ -313,18 +313,22 @@ def test_what_is_a_column_already_is_only_named():
 
 
 def outcome(rows):
-    """What comes of the claim; refused where rows are plainly copies."""
+    """What comes of the claim; refused where rows are plainly copies. One that holds of these
+    templates only, and says so, is not about those that the threshold is true of."""
     by_arm = {arm: of["loss"].to_numpy() for arm, of in rows.groupby("arm")}
     if interval({"x": by_arm["mine"] - by_arm["old"]}, mean, draws=1).high >= -MARGIN:
         return "undecided"
     try:
-        return assay.judge(
+        judged = assay.judge(
             rows,
             claim=f"mine.loss - old.loss < {-MARGIN}",
             unit="unit",
             control="again",
             about="mine",
-        ).outcome
+        )
+        limited = re.search(r"of these \d|about these \d", " ".join([judged.scope, *judged.notes]))
+        is_of_these = judged.outcome == "holds" and limited
+        return "holds of these only" if is_of_these else judged.outcome
     except DataError as refused:
         assert "copies" in str(refused)
         return "refused"

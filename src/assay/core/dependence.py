@@ -428,8 +428,8 @@ def _named(
     for name, of in labels.items():
         p, share = _variance(values, of)[0], _variance(cells.own(unit), of)[1]
         groups = groups_in_words(name, count := counts[name])
-        few = _each_in_words(name, numbers[name]) if name in numbers else ""
-        belong = f"the {n} {plural(unit, n)} belong to {groups}{few or examples[name]}"
+        said = _each_in_words(name, numbers[name]) if name in numbers else ""
+        belong = f"the {n} {plural(unit, n)} belong to {groups}{said or examples[name]}"
         words, both = f"{belong}, which account", {}
         if pair := combined.get(name):
             both = {x: counts[x] for x in pair}
@@ -446,7 +446,7 @@ def _named(
             p < EVEN or count >= FEWEST,
             unit=unit,
             each=_alone(cells, unit, of, level) if count == 2 else (),
-            numbers=few,
+            numbers=said,
             counts={name: count},
             combined=both,
             groups=(of[place],),
@@ -460,7 +460,7 @@ def _named(
         is_combined = combined.get(a) == (a, b)
         belong = " and to ".join(f"{groups_in_words(x, k)}{examples[x]}" for x, k in both.items())
         words = f"the {n} {plural(unit, n)} belong to {belong}"
-        stay = [x for x, k in both.items() if k < FEWEST]
+        stay, two = [x for x, k in both.items() if k < FEWEST], 2 in both.values()
         each = [_variance(values, of)[0] for of in (of_a, of_b)]
         p, even = min(each), any(p >= EVEN and x in stay for p, x in zip(each, both, strict=True))
         fixed = " and ".join(f'fixed="{x}"' for x in stay)
@@ -472,6 +472,7 @@ def _named(
             f"{fixed} if the claim is about these only" if fixed else f'unit=["{a}", "{b}"]',
             not even,
             unit=unit,
+            each=_alone(cells, unit, of_a if counts[a] == 2 else of_b, level) if two else (),
             counts=both,
             combined=both if is_combined else {},
             groups=(of_a[place], of_b[place]),
@@ -804,8 +805,8 @@ def _in_order(
         every = [Pattern("", second, vectors[0], 2), *(p for p in every if p.period != 2)]
         # two kinds in turn make a series of alike ones seem to have unlike neighbours
         values = values.mean() + _less((values - values.mean())[:, None], [second])[:, 0]
-    for p in every:
-        yield _of_pattern(cells, unit, p, units, level, advice(p.period))
+    for pattern in every:
+        yield _of_pattern(cells, unit, pattern, units, level, advice(pattern.period))
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
@@ -822,7 +823,7 @@ def _of_pattern(
 ) -> Grouping:
     """The groups of a pattern; fewer than six count if the numbers of a claim differ between them,
     and not only those that all arms have in common."""
-    of, words, each = pattern.of, pattern.words.format(units), ()
+    of, words, each = pattern.of, pattern.words.format(units), tuple[Limits, ...]()
     if pattern.period == 2:
         first, second = told_apart(*_of_each(cells, unit, of, [*map(str, range(len(of)))]).values())
         words = f"{units} alternate between two kinds ({first} and {second} on average)"

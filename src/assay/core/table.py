@@ -621,11 +621,12 @@ def _if_groups(
     """The two groups that a claim is limited to as it has the same outcome for each, and notes on
     these and on few groups whose numbers differ less than by chance, if the outcome would be
     another with them as units."""
-    alike, lines = list[dependence.Grouping](), list[str]()
+    alike, lines, seen = list[dependence.Grouping](), list[str](), set[Limits]()
     for g in groupings if judgement.outcome in ("holds", "fails") else ():
         outcome = judging.outcome_of(judgement.claim, *g.limits)
-        if g.decides or outcome == judgement.outcome:
+        if g.decides or outcome == judgement.outcome or g.limits in seen or len(g.counts) > 1:
             continue
+        seen |= {g.limits} if g.limits.known else set()
         if g.changes:
             alike.append(g)
             lines.append(f"{g.words}: {g.changes}")
