@@ -237,7 +237,7 @@ def test_right_and_wrong_answers_have_one_interval_whatever_is_asked_of_them():
 def test_an_estimate_gives_the_interval_with_the_groups_by_which_a_claim_is_judged():
     rng = np.random.default_rng(3)
     of = np.repeat([*"abcde"], 8)
-    shift = np.repeat(rng.normal(0, 0.05, 5), 8)
+    shift = np.repeat(rng.normal(0, 0.2, 5), 8)
     f = arms_of(new=1 + shift + rng.normal(0, 0.1, 40), old=rng.normal(0, 0.1, 40))
     f["template"] = np.tile(of, 2)
     means = f.groupby(["template", "arm"])["x"].mean().unstack()

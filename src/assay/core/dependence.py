@@ -13,6 +13,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,11 +42,14 @@ MOST_LEVELS, LARGEST_GROUP = 12, 0.8
 from which a column is a remark."""
 CARRIES = 0.01
 """The p-value below which a column is said to carry variance, or a pattern to be there."""
-EVEN = 0.1
-"""The p-value from which a column of fewer than six groups does not decide: they differ no more
-than by chance, and a verdict is about these alone. Simulated at the threshold, three groups that
-share something then let a claim about all such groups hold in up to 7% of cases, not in 2.4%
-(Bancroft, Analysis and Inference for Incompletely Specified Models, 1964, on when to pool)."""
+EVEN = 0.025
+"""The p-value from which fewer than six groups do not decide: they differ no more than by chance,
+and a verdict is about these alone. Of tables in which a column has nothing to do with the numbers,
+2.5% are then undecided. Simulated at the threshold, three groups that share something let a claim
+about all such groups hold in up to 10% of cases, and two in up to 20% (Bancroft, Analysis and
+Inference for Incompletely Specified Models, 1964, on when to pool)."""
+NAMED_EACH = 3
+"""Groups of a column whose numbers are given one by one."""
 PLAIN = 8.0
 """How many times as far as by chance the nearest unit that is no copy is from which units are
 refused as near-copies, whether columns are as large as they are or of equal variance."""
@@ -59,6 +63,9 @@ LIKELY = 1.8
 WARNS, RAISED = 1.6, 40.0
 """That ratio from which a warning says so, though it does not decide; where there are n, it is
 RAISED/n higher. Of 200 tables of independent rows, with few numbers behind many, 2% reach it."""
+PART = 0.5
+"""The share of the largest ratio that sets of the smallest size reach at least, which are then the
+copies: of sets of four on a line, two that are neighbours look like one of eight."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST_COMPARED, MOST = 6, 8, 2_000
@@ -189,6 +196,10 @@ class Grouping:
     """By each way of grouping the group of each cell, where columns or texts name them."""
     reason: str = ""
     """Of what is no grouping, as arms have other shares of it: what is said of it."""
+    each: tuple[Limits, ...] = ()
+    """The interval of each group by itself, where there are two, which are no sample of others."""
+    numbers: str = ""
+    """The number of each of a few groups, in brackets."""
 
     @property
     def line(self) -> str:
@@ -382,16 +393,18 @@ def find(
         texts = {n: x for n, x in (columns | fixed).items() if " of " not in n and is_text(x)}
         closed = [name for name in answers(texts) if name in labels]
         sampled = {name: of for name, of in labels.items() if name not in closed}
-        groupings += _named(cells, unit, sampled, examples, level)
+        plain = rows.groupby(unit)[[name for name in labels if name in rows]].first()
+        of_units = plain.reindex(known).astype(str).apply(lambda x: x.str.strip())
+        few = [name for name in plain if name in sampled and sampled[name].max() < NAMED_EACH]
+        numbers = {x: _of_each(cells, unit, sampled[x], [*of_units[x]]) for x in few}
+        groupings += _named(cells, unit, sampled, examples, numbers, level)
         first = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
-        for name in first.values():
-            answer = rows.groupby(unit)[name].first().reindex(known).astype(str).str.strip()
-            groupings.append(by_answer(cells, unit, name, [*answer]))
+        groupings += [by_answer(cells, unit, n, [*of_units[n]]) for n in first.values()]
         read = [v for v in vectors if not v.of_controls]
         theta = values.mean()
         within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
-            advice = _advice(unit, named=bool(labels), of_table=copies)
+            advice = partial(_advice, unit, named=bool(labels), may_be_distinct=copies and ordered)
             patterns = list(_in_order(cells, unit, name, order, read, within, level, advice))
             if not ordered and name.lower() not in TIMES:
                 patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
@@ -405,16 +418,18 @@ def _named(
     unit: str,
     labels: Mapping[str, np.ndarray],
     examples: Mapping[str, str],
+    numbers: Mapping[str, Mapping[str, float]],
     level: float,
 ) -> Iterator[Grouping]:
-    """The groupings that one column names, or two that are crossed."""
+    """The groupings that one column names, or two that are crossed; with the numbers of a few."""
     values, place = cells.values(unit), cells.places(unit)
     n, counts = len(values), {name: len(np.unique(of)) for name, of in labels.items()}
     combined = {name: pair for pair in crossed(labels) for name in pair}
     for name, of in labels.items():
         p, share = _variance(values, of)[0], _variance(cells.own(unit), of)[1]
         groups = groups_in_words(name, count := counts[name])
-        belong = f"the {n} {plural(unit, n)} belong to {groups}{examples[name]}"
+        said = _each_in_words(name, numbers[name]) if name in numbers else ""
+        belong = f"the {n} {plural(unit, n)} belong to {groups}{said or examples[name]}"
         words, both = f"{belong}, which account", {}
         if pair := combined.get(name):
             both = {x: counts[x] for x in pair}
@@ -424,12 +439,14 @@ def _named(
         as_unit = f'unit="{name}"{mean}, or ' if count >= FEWEST else ""
         yield Grouping(
             name,
-            f"{words} for {100 * max(0.0, share):.0f}% of the variance",
+            f"{words} for {_percent(share)} of the variance" + _chance(p) * (count < FEWEST),
             clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level),
             p < CARRIES,
             f'{as_unit}fixed="{name}" if the claim is about these {count} only',
             p < EVEN or count >= FEWEST,
             unit=unit,
+            each=_alone(cells, unit, of, level) if count == 2 else (),
+            numbers=said,
             counts={name: count},
             combined=both,
             groups=(of[place],),
@@ -443,7 +460,7 @@ def _named(
         is_combined = combined.get(a) == (a, b)
         belong = " and to ".join(f"{groups_in_words(x, k)}{examples[x]}" for x, k in both.items())
         words = f"the {n} {plural(unit, n)} belong to {belong}"
-        stay = [x for x, k in both.items() if k < FEWEST]
+        stay, two = [x for x, k in both.items() if k < FEWEST], 2 in both.values()
         each = [_variance(values, of)[0] for of in (of_a, of_b)]
         p, even = min(each), any(p >= EVEN and x in stay for p, x in zip(each, both, strict=True))
         fixed = " and ".join(f'fixed="{x}"' for x in stay)
@@ -455,10 +472,56 @@ def _named(
             f"{fixed} if the claim is about these only" if fixed else f'unit=["{a}", "{b}"]',
             not even,
             unit=unit,
+            each=_alone(cells, unit, of_a if counts[a] == 2 else of_b, level) if two else (),
             counts=both,
             combined=both if is_combined else {},
             groups=(of_a[place], of_b[place]),
         )
+
+
+def _percent(share: float) -> str:
+    """A share, 0 where it is below, in whole percent or in one digit where it is less than one."""
+    share = 100 * max(0.0, share)
+    return f"{share:.0f}%" if share >= 1 else f"{share:.1g}%"
+
+
+def _chance(p: float) -> str:
+    return f" (p = {p:.1g})" if p >= 0.001 else " (p < 0.001)"
+
+
+def _alone(cells: Cells, unit: str, of: np.ndarray, level: float) -> tuple[Limits, ...]:
+    """The interval of each group by itself."""
+    place, limits = cells.places(unit), list[Limits]()
+    for k in range(int(of.max()) + 1):
+        own = of[place] == k
+        groups = [np.unique(x[own], return_inverse=True)[1] for x in (place, *cells.others(unit))]
+        terms = {name: x[own] for name, x in cells.terms.items()}
+        limits.append(clustered(terms, cells.statistic, groups, level))
+    return tuple(limits)
+
+
+def _of_each(cells: Cells, unit: str, of: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """The number of each group of units, by the name that its first unit has."""
+    numbers = {}
+    for k in range(int(of.max()) + 1):
+        own = of[cells.places(unit)] == k
+        with np.errstate(all="ignore"):  # an arm may have none of a group
+            value = number({name: x[own] for name, x in cells.terms.items()}, cells.statistic)
+        numbers[names[int((of == k).argmax())]] = value
+    return numbers
+
+
+def _each_in_words(name: str, numbers: Mapping[str, float]) -> str:
+    """The numbers of groups, in brackets; "" where one has none."""
+    if not np.isfinite([*numbers.values()]).all():
+        return ""
+    return f" ({_where(name, numbers)})"
+
+
+def _where(name: str, numbers: Mapping[str, float]) -> str:
+    subjects = (name, *["it"] * len(numbers))
+    shown = zip(told_apart(*numbers.values()), subjects, numbers, strict=False)
+    return ", ".join(f"{x} where {subject} is “{value}”" for x, subject, value in shown)
 
 
 def decisive(
@@ -499,21 +562,19 @@ def answers(columns: Mapping[str, Iterable[str]]) -> list[str]:
 def by_answer(cells: Cells, unit: str, name: str, answer: Sequence[str]) -> Grouping:
     """Give the grouping by the possible answers or labels, of which `answer` is that of each unit:
     it has the number of each, where those of few other values are replaced by an interval."""
-    of, values = numbered(answer), list(dict.fromkeys(answer))
-    each = [of[cells.places(unit)] == k for k in range(len(values))]
-    numbers = [number({k: x[own] for k, x in cells.terms.items()}, cells.statistic) for own in each]
-    subjects = (name, *["it"] * len(values[1:]))
-    shown = zip(told_apart(*numbers), subjects, values, strict=True)
-    words = ", ".join(f"{x} where {subject} is “{v}”" for x, subject, v in shown)
-    none = "neither" if len(values) == 2 else "none of them"
-    apart = f"; the mean, {cells.values(unit).mean():.3g}, describes {none}"
+    of, values = numbered(answer), cells.values(unit)
+    numbers = _of_each(cells, unit, of, answer)
+    none = "neither" if len(numbers) == 2 else "none of them"
+    apart = f"; the mean of all describes {none}"
+    p = _variance(values, of)[0]
     return Grouping(
         name,
-        f"the number is {words}{apart * is_of_none(cells.values(unit), of)}",
-        Limits(min(numbers), max(numbers)),
-        carries(cells.values(unit), of),
+        f"the number is {_where(name, numbers)}{apart * is_of_none(values, of)}",
+        Limits(min(numbers.values()), max(numbers.values())),
+        p < CARRIES,
         f"claim each value of {name} by itself",
-        answers=dict(zip(values, numbers, strict=True)),
+        p < EVEN,
+        answers=numbers,
     )
 
 
@@ -566,13 +627,13 @@ def combined_with(
     return {words: np.array(of) for of, words in words_by_groups.items()}
 
 
-def about_these(these: str, count: int, limits: Limits, outcome: str) -> str:
+def about_these(these: str, count: int, limits: Limits, outcome: str, numbers: str = "") -> str:
     """Say that a claim is about so many levels alone, which would have another outcome with them as
-    units, too."""
+    units, too; with the number of each in brackets, if there are any."""
     interval = "with them as units, too, the interval is [{:.3g}, {:.3g}], and".format(*limits)
     few = "with so few of them as units,"
     given, then = (few, "undecided") if count < FEWEST else (interval, outcome)
-    return f"the claim is about {these} only: {given} the outcome would be {then}"
+    return f"the claim is about {these} only{numbers}: {given} the outcome would be {then}"
 
 
 def combinations_in_words(unit: str, counts: Mapping[str, int]) -> str:
@@ -597,6 +658,7 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
     place, lines, groupings, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
+    known = np.unique(cells.levels[unit])
     decides = warns = False
     total = int(place.max()) + 1
     for v in vectors:
@@ -622,9 +684,16 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     elif alone == 2 and not cells.others(unit):
         ways.append(groupings[-2:])  # each arm's copies in an order of their own
     every = [[*(of[place] for of in way), *cells.others(unit)] for way in ways]
+    first = groupings[0] if groupings else np.zeros(total, int)
+    alike = [str(x) for x in known[first == np.bincount(first).argmax()][:2]]
+    units = plural(unit, 2)
+    advice = (
+        f"keep one of each set if they are copies, as {units} {' and '.join(alike)} may be; if "
+        f"not, measure more {units}, as few may be alike by chance"
+    )
     intervals = [clustered(cells.terms, cells.statistic, groups, level) for groups in every]
     return [
-        Grouping("near-copies", lines[0], widest, True, "keep one of each set", decides)
+        Grouping("near-copies", lines[0], widest, True, advice, decides)
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
         if decides or warns
     ]
@@ -684,7 +753,21 @@ def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
     # where numbers depend on each other there are fewer dimensions, and all of these are larger
     usual, sets = max(1.0, float(np.median(by_k))), by_k[: max(1, n // 3 - 1)]
     k_found = int(sets.argmax())
-    return float(sets[k_found]) / usual, float(nearly_all[k_found]) / usual, k_found + 2, dims
+    is_peak = (sets >= PART * sets.max()) & (sets >= np.append(sets[1:], 0.0))
+    times = int(is_peak.argmax()) + 2
+    return float(sets[k_found]) / usual, float(nearly_all[k_found]) / usual, times, dims
+
+
+class Pattern(NamedTuple):
+    """A pattern in an order in which units are alike."""
+
+    words: str
+    """With a place for which units these are, in what order."""
+    of: np.ndarray
+    """The group of each unit."""
+    vectors: Vectors
+    period: int = 0
+    """After so many units the next is of the same group again; 0 where neighbours are."""
 
 
 def _in_order(
@@ -695,29 +778,35 @@ def _in_order(
     vectors: Sequence[Vectors],
     values: np.ndarray,
     level: float,
-    advice: str,
+    advice: Callable[[int], str],
 ) -> Iterator[Grouping]:
     """Groups of neighbours, or of every so many-th unit, and series of their `values`, in an
     order."""
-    place = cells.places(unit)
     n = len(values)
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
     usual = name in (unit, "the rows") or name.lower() in TIMES
     patterns = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]
-    every = [(how, v.whole(of, n)) for each in patterns for how, of, v in each]
+    periods = {p.period for each in patterns for p in each}
+    every = [
+        p._replace(of=p.vectors.whole(p.of, n))
+        for each in patterns
+        for p in each
+        # in other numbers, the same pattern may show whole
+        if not any(longer > p.period > 0 == longer % p.period for longer in periods)
+    ]
     if len(patterns) > 1 and any(len(v.units) < n for v in vectors):
-        whole = [v.whole(of, n) for ((_, of, v), *_) in patterns]
-        every.append((patterns[0][0][0], _joined(whole)))
-    for how, of in every:
-        groups = [of[place], *cells.others(unit)]
-        yield Grouping(
-            ORDER,
-            how.format(units),
-            clustered(cells.terms, cells.statistic, groups, level),
-            True,
-            advice,
-        )
+        whole = [first.vectors.whole(first.of, n) for first, *_ in patterns]
+        every.append(patterns[0][0]._replace(of=_joined(whole)))
+    if any(p.period == 2 for p in every):
+        second = np.zeros(n, int)
+        for v in vectors:  # where arms have units of their own, each in its order
+            second[v.units] = _rank(v, order) % 2
+        every = [Pattern("", second, vectors[0], 2), *(p for p in every if p.period != 2)]
+        # two kinds in turn make a series of alike ones seem to have unlike neighbours
+        values = values.mean() + _less((values - values.mean())[:, None], [second])[:, 0]
+    for pattern in every:
+        yield _of_pattern(cells, unit, pattern, units, level, advice(pattern.period))
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
@@ -725,34 +814,78 @@ def _in_order(
             f"neighbours among {units} have similar numbers",
             serial(values[order], level),
             False,
-            advice,
+            advice(0),
         )
 
 
-def _advice(unit: str, *, named: bool, of_table: bool) -> str:
-    """What to do where neighbours are alike; `named`: columns of the table group the units
-    already."""
+def _of_pattern(
+    cells: Cells, unit: str, pattern: Pattern, units: str, level: float, advice: str
+) -> Grouping:
+    """The groups of a pattern; fewer than six count if the numbers of a claim differ between them,
+    and not only those that all arms have in common."""
+    of, words, each = pattern.of, pattern.words.format(units), tuple[Limits, ...]()
+    if pattern.period == 2:
+        first, second = told_apart(*_of_each(cells, unit, of, [*map(str, range(len(of)))]).values())
+        words = f"{units} alternate between two kinds ({first} and {second} on average)"
+        each = _alone(cells, unit, of, level)
+    groups = [of[cells.places(unit)], *cells.others(unit)]
+    differ = of.max() + 1 >= FEWEST or _variance(cells.values(unit), of)[0] < EVEN
+    limits = clustered(cells.terms, cells.statistic, groups, level)
+    return Grouping(ORDER, words, limits, differ, advice, differ, each=each)
+
+
+def _advice(unit: str, period: int, *, named: bool, may_be_distinct: bool) -> str:
+    """What to do where neighbours are alike, or every so many-th; `named`: columns of the table
+    group the units already."""
     units = plural(unit, 2)
-    new = f"if the order means nothing, measure new {units}{' or give distinct=True' * of_table}"
-    shared = f"; if neighbouring {units} share something, name that as the unit"
+    new = f"if the order means nothing, measure new {units}"
+    new += " or give distinct=True" * may_be_distinct
+    if 0 < period < FEWEST:
+        column = f"give a column that says of which of {period} kinds each {unit} is, and "
+        fixed = f"{column}fixed=COLUMN if the claim is about these {period} only"
+        return f"{fixed}{', or judge each by itself' * (period == 2)}; {new}"
+    which = f"every {ordinal(period)}" if period else "neighbouring"
+    noun = unit if period else units
+    shared = f"; if {which} {noun} share{'s' * (period > 0)} something, name that as the unit"
     return new + shared * (not named)
 
 
-def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[tuple[str, np.ndarray, Vectors]]:
+def _rank(v: Vectors, order: np.ndarray) -> np.ndarray:
+    """The place of each of these units in an order of all."""
+    return np.argsort(np.argsort(np.argsort(order)[v.units]))
+
+
+def _patterns(v: Vectors, order: np.ndarray, looks: int) -> list[Pattern]:
     """The patterns in an order in which units are alike, the plainest first; `looks` says how many
     vectors are searched."""
-    n = len(v.units)
-    rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
-    sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST_COMPARED else []
-    counts = [n // m for m in sizes]
-    twice = "the second half of {} has numbers similar to those of the first, in the same order"
-    every = [f"every {ordinal(k)} of {{}} has a similar number" for k in counts]
-    ways = [(twice if 2 * k == n else x, rank % k) for k, x in zip(counts, every, strict=True)]
-    ways += [(f"{{}} come in groups of {m} with similar numbers", rank // m) for m in sizes]
-    chances = [(_pattern(v.points, of), how, of) for how, of in ways]
-    largest_chance = CARRIES / max(1, len(ways) * looks)
-    likely = sorted((x for x in chances if x[0] < largest_chance), key=lambda x: x[0])
-    return [(how, of, v) for _, how, of in likely]
+    n, rank = len(v.units), _rank(v, order)
+    x = v.points / v.points.std(0)
+    periods = [k for k in range(2, n // 2 + 1) if n % k == 0] if n >= FEWEST_COMPARED else []
+    sizes = [m for m in periods if 3 * m <= n]
+    largest_chance = CARRIES / max(1, (len(periods) + len(sizes)) * looks)
+    ways = [
+        Pattern(f"{{}} come in groups of {m} with similar numbers", rank // m, v) for m in sizes
+    ]
+    if k := _period(x, rank, periods, largest_chance):
+        twice = "the second half of {} has numbers similar to those of the first, in the same order"
+        words = twice if 2 * k == n else f"every {ordinal(k)} of {{}} has a similar number"
+        ways.append(Pattern(words, rank % k, v, k))
+    chances = [_pattern(x, way.of) for way in ways]
+    likely = [i for i in np.argsort(chances) if chances[i] < largest_chance]
+    return [ways[i] for i in likely]
+
+
+def _period(x: np.ndarray, rank: np.ndarray, periods: Sequence[int], chance: float) -> int:
+    """The smallest period that leaves no other one to be seen, such as a multiple, or else the
+    plainest; 0 where there is none."""
+    chances = {k: _pattern(x, rank % k) for k in periods}
+    likely = [k for k in periods if chances[k] < chance]
+    for k in likely:
+        left = _less(x, [rank % k])
+        # what two periods both explain has their greatest common divisor as its period
+        if all(_pattern(left, rank % q, k, math.gcd(k, q)) >= chance for q in likely):
+            return k
+    return min(likely, key=lambda k: chances[k], default=0)
 
 
 def _orders(
@@ -792,20 +925,25 @@ def _natural(name: str) -> tuple:
     return tuple((int(x), "") if x.isdigit() else (0, x) for x in re.split(r"(\d+)", name))
 
 
-def _pattern(x: np.ndarray, of: np.ndarray) -> float:
-    """The p-value of groups that share nothing, by the analysis of variance of all dimensions."""
+def _pattern(x: np.ndarray, of: np.ndarray, known: int = 1, shared: int = 1) -> float:
+    """The p-value of groups that share nothing, by the analysis of variance of all dimensions.
+
+    Args:
+        x: [unit, dimension], of mean 0; less what so many `known` groups share.
+        of: the group of each unit.
+        shared: so many groups both ways of grouping have in common.
+    """
     n, dims = x.shape
     groups = int(of.max()) + 1
-    if not dims or groups >= n:
+    df = groups - shared, n - groups - known + shared
+    if not dims or min(df) <= 0:
         return 1.0
-    x = x / x.std(0)
     sums = np.zeros((groups, dims))
     np.add.at(sums, of, x)
     between = float((sums**2 / np.bincount(of)[:, None]).sum())
-    within = float((x**2).sum()) - between
-    df = dims * (groups - 1), dims * (n - groups)
-    f = between / df[0] / max(within / df[1], 1e-300)
-    return float(scipy.special.fdtrc(*df, f))
+    within = max(float((x**2).sum()) - between, 1e-12 * n * dims)  # rounding is no pattern
+    f = between / df[0] / (within / df[1])
+    return float(scipy.special.fdtrc(dims * df[0], dims * df[1], f))
 
 
 def carries(values: np.ndarray, of: np.ndarray) -> bool:

@@ -372,14 +372,17 @@ def _weigh(
     groupings = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
+    groupings = [_alike(judgement, g) for g in groupings]
     search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     if judgement.outcome in ("holds", "fails", "undecided"):
         groupings = [*search.confounds(arms), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
-    lines += _if_groups(judgement, groupings)
-    judgement = _about_groups(judgement, reported, "not only " * bool(against))
+    few, notes = _if_groups(judgement, groupings)
+    lines += notes
+    few = reported if against else [*reported, *few]
+    judgement = _about_groups(judgement, few, "not only " * bool(against))
     judgement = _without_outliers(judgement, reported, arms, level)
     cells = cells_of(question)
     if against:
@@ -604,24 +607,46 @@ def _if_units(
     return lines
 
 
-def _if_groups(judgement: Judged, groupings: Sequence[dependence.Grouping]) -> list[str]:
-    """Say to which few groups a claim is limited whose numbers differ less than by chance, if the
-    outcome would be another with these as units."""
-    lines = list[str]()
-    for g in groupings:
-        if len(g.counts) == 1 and not g.decides and judgement.outcome in ("holds", "fails"):
-            (count,), outcome = g.counts.values(), judging.outcome_of(judgement.claim, *g.limits)
-            if outcome != judgement.outcome:
-                lines.append(dependence.about_these(f"these {_these(g)}", count, g.limits, outcome))
-    return lines
+def _alike(judgement: Judged, grouping: dependence.Grouping) -> dependence.Grouping:
+    """A grouping in two, which decides nothing if the claim has the same outcome for each of the
+    two by itself: they are no sample of others, and the claim is about these."""
+    outcomes = {judging.outcome_of(judgement.claim, *limits) for limits in grouping.each}
+    if outcomes != {_by_itself(judgement)} or not grouping.carries | grouping.decides:
+        return grouping
+    would = f"the claim would {_by_itself(judgement).removesuffix('s')} for each of the two alone"
+    return replace(grouping, decides=False, carries=False, changes=would)
+
+
+def _if_groups(
+    judgement: Judged, groupings: Sequence[dependence.Grouping]
+) -> tuple[list[dependence.Grouping], list[str]]:
+    """The two groups that a claim is limited to as it has the same outcome for each, and notes on
+    these and on few groups whose numbers differ less than by chance, if the outcome would be
+    another with them as units."""
+    alike, lines, seen = list[dependence.Grouping](), list[str](), set[Limits]()
+    for g in groupings if judgement.outcome in ("holds", "fails") else ():
+        outcome = judging.outcome_of(judgement.claim, *g.limits)
+        if g.decides or outcome == judgement.outcome or g.limits in seen or len(g.counts) > 1:
+            continue
+        seen |= {g.limits} if g.limits.known else set()
+        if g.changes:
+            alike.append(g)
+            lines.append(f"{g.words}: {g.changes}")
+        elif len(g.counts) == 1:
+            (count,), these = g.counts.values(), f"these {_these(g)}"
+            lines.append(dependence.about_these(these, count, g.limits, outcome, g.numbers))
+    return alike, lines
+
+
+def _by_itself(judgement: Judged) -> str:
+    """The outcome without controls: only what would hold is unspecific."""
+    return "holds" if judgement.outcome == "unspecific" else judgement.outcome
 
 
 def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> tuple[bool, str]:
     """Whether a verdict is the same where a grouping is allowed for, by which its number alone has
     this outcome; and that in words."""
-    # only what would hold by itself is unspecific; what is undecided stays so
-    by_itself = "holds" if judgement.outcome == "unspecific" else judgement.outcome
-    if outcome == by_itself or judgement.outcome == "undecided":
+    if outcome == _by_itself(judgement) or judgement.outcome == "undecided":  # which stays so
         return True, dependence.UNCHANGED
     if judgement.outcome in ("holds", "fails") and grouping.decides:
         return False, f"with which the claim would {judgement.outcome.removesuffix('s')}"
