@@ -400,7 +400,7 @@ def test_a_probe_at_a_token_up_to_which_all_prompts_are_the_same_is_refused(tiny
     table = Prompts(rows=tuple(rows(24, label=HALVES)), text="Once {text}", name="facts")
     loaded, folder = prompts.load(table, tiny), find(str(tiny))
     opening = prompt(folder, loaded.rows[0]).opening
-    for place in (opening, opening + 1):
+    for place in (opening, -1):
         probe = Probe(name="truth", site="blocks.1.hook_resid_post", position=place)
         task = ProbeTask(Model(name="x"), probe, loaded)
         if place == opening:
