@@ -245,11 +245,9 @@ def test_a_claim_that_nothing_is_there_needs_a_violation_of_at_most_twice_the_th
         seen = f"to decide it: show that planted, at {level} ["
         larger = "is beyond the threshold: give it a larger effect, of at most twice the threshold"
         assert near.remedy[0].startswith(seen) and larger in near.remedy[0]
-        assert (near.verdict.price.more or 0) <= most and near.remedy[0].endswith(
-            f"or take about {near.verdict.price.more} more seeds, {near.verdict.price.more + 8} in all"
-            if most
-            else larger
-        )
+        more = near.verdict.price.more or 0
+        units = f", or take about {more} more seeds, {more + 8} in all"
+        assert more <= most and near.remedy[0].endswith(larger + units * (most > 0))
     # a range with nothing inside, and violations on the other side
     band = null(low=-0.1, violations=("planted",))
     seen = judged(main, arm(0.5 + OTHER), band, planted=arm(-0.15 + OTHER))
