@@ -74,3 +74,57 @@ def test_one_mistake_is_one_line_and_a_good_study_is_none(folder):  # noqa: F811
     path = study(folder, "one", CUT, "changed.right - main.wright < 1")
     assert len(mistakes(path)) == 1
     assert planned(folder, "none", CUT, "changed.right - main.right < 1")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('heads = ["1.1"]', 'site = "blocks.{layer}.hook_attn_out"', 'sweep = { layer = "0:30" }'),
+        (
+            'heads = ["1.1"]',
+            'heads = ["1.1"]\nsweep = { layer = "0-2" }',
+            "a range or a list, as in",
+        ),
+        ("[[model]]", "seeds = 8\n[[model]]", 'for eight seeds, write "1000000:1000008"'),
+        ('"It is so"', '"It is so', "has to be closed on the same line"),
+        ("right < 1", "right =< 1", "<= is written for =<"),
+    ],
+)
+def test_a_slip_is_answered_with_what_to_write(old, new, words, folder):  # noqa: F811
+    path = study(folder, "slip", CUT, "changed.right < 1")
+    written = path.read_text()
+    assert old in written
+    path.write_text(written.replace(old, new))
+    with pytest.raises(ExperimentError, match=re.escape(words)):
+        catalogue.find(str(path))
+
+
+@pytest.mark.parametrize(
+    ("holds", "words"),
+    [
+        (
+            "main.share > 70",
+            "is always from 0 to 1, so the claim is false whatever is measured; "
+            "write a percentage as a share, 0.7",
+        ),
+        ("changed.share < 2", "is always from 0 to 1, so the claim is true"),
+        ("main.share - changed.share < -1.5", "is always from -1 to 1, so the claim is false"),
+        ("main.share - changed.share > 0.5", ""),
+        ("changed.share < 1", ""),
+    ],
+)
+def test_a_threshold_beyond_all_values_is_refused(holds, words, folder):  # noqa: F811
+    reads = '[[read]]\nname = "share"\naccuracy = [" {city}", " {foil}"]\n'
+    path = study(folder, "beyond", CUT + reads, holds)
+    if not words:
+        assert catalogue.find(str(path)).claims
+        return
+    with pytest.raises(ExperimentError, match=re.escape(words)):
+        catalogue.find(str(path))
+
+
+def test_the_first_prompts_are_called_main(folder):  # noqa: F811
+    named = CUT.replace("[[prompts]]", '[[prompts]]\nname = "plain"')
+    path = study(folder, "first", named, "plain.right - changed.right > 1")
+    with pytest.raises(ExperimentError, match=r"arm 'plain'; the first .* so write main"):
+        catalogue.find(str(path))

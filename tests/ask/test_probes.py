@@ -17,6 +17,7 @@ from assay.ask import missing
 from assay.ask.checks import uneven_in_words
 from assay.ask.measure import probe_fits, probe_tasks, probes, prompts
 from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
@@ -25,6 +26,7 @@ from assay.features.linear_probe import INNER, folds
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
+from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
@@ -391,6 +393,21 @@ def test_what_no_probe_could_show_is_refused(tiny, columns, fields, words):
         probe_tasks.check(a_task(tiny, table_rows, **fields))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_probe_at_a_token_up_to_which_all_prompts_are_the_same_is_refused(tiny):
+    """A model reads from left to right, so it has the same activations there in every prompt."""
+    table = Prompts(rows=tuple(rows(24, label=HALVES)), text="Once {text}", name="facts")
+    loaded, folder = prompts.load(table, tiny), find(str(tiny))
+    opening = prompt(folder, loaded.rows[0]).opening
+    for place in (opening, -1):
+        probe = Probe(name="truth", site="blocks.1.hook_resid_post", position=place)
+        task = ProbeTask(Model(name="x"), probe, loaded)
+        if place == opening:
+            with pytest.raises(DataError, match="all prompts have the same tokens up to"):
+                probe_tasks.check_prompts(task, folder)
+        else:
+            probe_tasks.check_prompts(task, folder)
 
 
 def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(tiny):

@@ -914,6 +914,13 @@ def test_what_is_hidden_from_the_last_token_alone_may_be_passed_on(
     assert ("※ it may" in str(result)) == told.startswith("it may")
 
 
+def test_a_patch_at_all_tokens_is_planned(folder):  # noqa: F811
+    change = 'patch = "corrupted"\nsite = "blocks.1.hook_resid_pre"'
+    path = study(folder, "all tokens", capitals(change), "changed.right < -2")
+    remarks = catalogue.find(str(path)).remarks
+    assert not any("the two texts are the same" in r for r in remarks)
+
+
 @pytest.mark.parametrize(("position", "is_idle"), [(1, True), (3, False)])
 def test_a_patch_up_to_which_both_texts_are_the_same_changes_nothing(
     position,

@@ -237,6 +237,17 @@ def test_a_claim_that_nothing_is_there_needs_a_violation_of_at_most_twice_the_th
     assert seen.violations["planted"].outcome == "fails"
     missed = judged(main, arm(0.15 + OTHER), changes, planted=arm(0.1 + OTHER))
     assert missed.verdict.reason == "violation planted not found"
+    assert missed.verdict.price.text.startswith("more units do not help: name as a violation")
+    # what lies beyond the threshold of 0.1 but cannot be told from it with eight seeds
+    for level, most in ((0.11, 80), (0.105, 0)):
+        near = judged(main, arm(0.5 + OTHER), changes, planted=arm(level + OTHER))
+        assert near.verdict.reason == "violation planted not found"
+        seen = f"to decide it: show that planted, at {level} ["
+        larger = "is beyond the threshold: give it a larger effect, of at most twice the threshold"
+        assert near.remedy[0].startswith(seen) and larger in near.remedy[0]
+        more = near.verdict.price.more or 0
+        units = f", or take about {more} more seeds, {more + 8} in all"
+        assert more <= most and near.remedy[0].endswith(larger + units * (most > 0))
     # a range with nothing inside, and violations on the other side
     band = null(low=-0.1, violations=("planted",))
     seen = judged(main, arm(0.5 + OTHER), band, planted=arm(-0.15 + OTHER))

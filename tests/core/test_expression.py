@@ -243,6 +243,9 @@ def test_what_is_typed_otherwise_is_the_same_and_said(typed, same, meant):
         ("gated.fvu < -0,02", "'-0,02' is not a number; write a decimal point: -0.02"),
         ("gated.fvu < 0,5", "'0,5' is not a number; write a decimal point: 0.5"),
         ("gated.fvu − relu.fvu ≤ 1", "- is written for − and <= is written for ≤"),
+        ("gated.fvu =< 1", "<= is written for =<"),
+        ("gated.fvu > 70%", "a percentage is written as a share; write 0.7"),
+        ("gated.fvu > -2.5 nats", "a threshold is a number without a unit; leave out 'nats'"),
         (
             "gated.lambda < 1",
             'quote names with other signs, and the words not, and, or, in, is: "no-aux".fvu, relu',

@@ -553,9 +553,9 @@ def idle_in_words(task: Task, prompts: Sequence[Prompt]) -> Iterator[str]:
     if table is None or table.patch != "corrupted":
         return
     place, *others = {t.position for t in interventions.at_points(table)}
-    if others:  # of a sweep some may well change nothing
+    if others or place == "all":  # of a sweep some may well change nothing; all of a pair is not
         return
-    if (alike := [p for p in prompts if _is_idle(task, place, p)]) and place != "all":
+    if alike := [p for p in prompts if _is_idle(task, place, p)]:
         yield (
             f"{table.name}: {IDLE}{interventions.token_in_words(place)} in {len(alike)} of "
             f"{len(prompts)} prompts, such as {alike[0].row.place}, so that the patch changes "
@@ -764,8 +764,10 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
             rows.setdefault(why, []).append(p.row.place)
     for why, places in rows.items():
         first, *more = dict.fromkeys(places)
-        numbers = [place.split()[-1] for place in more]
-        raise DataError(f"{', '.join([first, *numbers])}: {why}")
+        file, number = first.rsplit(" ", 1)
+        numbers = interventions.in_rows([int(place.split()[-1]) for place in (first, *more)])
+        where = f"{file} {', '.join(numbers)}" if more else f"{file} {number}"
+        raise DataError(f"{where}: {why}")
 
 
 def _site(name: str, site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:
@@ -826,6 +828,13 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
             raise DataError(
                 f"direction {table.name!r} is learned from {len(rows)} prompts, but only {count} "
                 f"{'text' if count == 1 else 'texts'}{copies} {'has' if count == 1 else 'have'} "
-                f"{table.label} = {label!r}; give {FEWEST} different texts, such as the same word "
-                "in two sentences"
+                f"{table.label} = {label!r}; {_more_of(label, column)}"
             )
+
+
+def _more_of(label: object, column: Sequence[str]) -> str:
+    """What to write where too few rows have a label: one that is there or, where it is, more
+    rows."""
+    if label in column:
+        return f"give {FEWEST} different texts, such as the same word in two sentences"
+    return f"the labels here are {', '.join(dict.fromkeys(column)) or 'none'}"

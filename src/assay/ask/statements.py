@@ -90,6 +90,7 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     unlike = comparing.unlike(*comparison) if s.main in study.asked.by_label else ()
     groups = _groups(study, s, judged.units)
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
+    _refuse_beyond(study, s)
     judged = dataclasses.replace(judged, unlike=unlike, groups=groups, natural=ends)
     lead = _lead(study, s, judged)
     return dataclasses.replace(judged, ceiling=_ceiling(study, s), **lead)
@@ -217,6 +218,32 @@ def _within(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
         return None
     ends = _natural(study, s)
     return ends if ends is not None and all(map(math.isfinite, ends)) else None
+
+
+def _refuse_beyond(study: StudyDraft, s: Statement) -> None:
+    """Refuse a threshold beyond all values that its quantity can have, such as 70 for an accuracy:
+    whatever is measured, the claim is false there, or true."""
+    parsed, ends = s.read.parsed, _natural(study, s)
+    if ends is None or study.asked.frozen is not None:
+        return
+    (least, greatest), low, high = ends, parsed.low, parsed.high
+    never = low > greatest or high < least
+    always = (low < least or math.isinf(low)) and (high > greatest or math.isinf(high))
+    if not never and not always:
+        return
+    [*edges] = (x for x in (low, high) if math.isfinite(x))
+    within = f"from {least:g} to {greatest:g}"
+    if math.isinf(greatest):
+        within = f"{least:g} or more"
+    if math.isinf(least):
+        within = f"{greatest:g} or less"
+    share = f"; write a percentage as a share, {edges[0] / 100:g}"
+    is_percentage = ends == (0, 1) and len(edges) == 1 and 1 < edges[0] <= 100
+    message = (
+        f"{parsed.quantity} is always {within}, so the claim is {'false' if never else 'true'} "
+        f"whatever is measured{share if is_percentage else '; write a threshold in this range'}"
+    )
+    raise s.error(s.key, message)
 
 
 def _natural(study: StudyDraft, s: Statement) -> tuple[float, float] | None:
@@ -553,7 +580,8 @@ def refuse_unknown(
                 for m, model in enumerate(asked.models)
                 for prompts in study.text.study.prompts[1:]
             ]
-            hint = _left_out(study, name) or _first_trained(study, name) or nearest(name, available)
+            known = dict.fromkeys(available)
+            hint = _left_out(study, name) or _main_of(study, name) or nearest(name, known)
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 
 
@@ -571,10 +599,14 @@ def _left_out(study: StudyDraft, name: str) -> str:
     return ""
 
 
-def _first_trained(study: StudyDraft, name: str) -> str:
-    """The name of a model that is trained without a table of models; "" for any other name."""
-    trains = [t.name for t in study.text.study.train if not t.of and not t.dictionary]
-    if trains[:1] != [name] or study.text.study.model:
+def _main_of(study: StudyDraft, name: str) -> str:
+    """What to write for the first prompts, or for a model that is trained without a table of
+    models, whose arm is main; "" for any other name."""
+    tables = study.text.study
+    if tables.model and [p.name for p in tables.prompts[:1]] == [name]:
+        return "the first [[prompts]] are those of the arm main, so write main"
+    trains = [t.name for t in tables.train if not t.of and not t.dictionary]
+    if trains[:1] != [name] or tables.model:
         return ""
     return "without a [[model]], the first [[train]] is the arm main, so write main"
 

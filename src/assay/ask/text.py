@@ -441,6 +441,8 @@ def _syntax(path: Path, toml: str, first: int, error: str) -> str:
     line = lines[min(int(match[1]), len(lines)) - 1]
     bare = re.search(r"=\s*(\d+:\d+)", line)
     hint = f'; a range is a text, "{bare[1]}"' if bare else ""
+    if "Illegal character '\\n'" in error:
+        hint = "; the text in quotes has to be closed on the same line"
     if re.search(r'=\s*".*".*"', line) and "Expected newline" in error:
         hint = "; put a text with quotes in it between single ones: '… \"batch=64/main\".loss …'"
     return (
@@ -525,6 +527,11 @@ def _advice(error: str, keys: tuple[str | int, ...], table: Any) -> str:
     if keys[2:3] == ("heads",) and "xpected" in message:
         one = 'heads = ["5.0"]'
         return f"{field_path}: write each head as a string, block and head, as in {one}"
+    if keys[2:3] == ("sweep",) and message.endswith("got a string"):
+        levels = '{ layer = "0:30" } (0 to 29) or { layer = [5, 15] }'
+        return f"{field_path}: the levels are a range or a list, as in {levels}"
+    if keys == ("seeds",):
+        hint = '; for eight seeds, write "1000000:1000008"'
     if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a string"):
         return (
             f"{field_path}: corrupted is one text, also if there are several prompts: write its "

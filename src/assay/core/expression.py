@@ -57,8 +57,13 @@ from assay.core.stats import Statistic, mean
 Walk = Callable[[Any], Any]
 """What computes a node of the text from the values of names."""
 
-SIGNS_TYPED = {"−": "-", "–": "-", "≤": "<=", "≥": ">=", "×": "*", "·": "*", "÷": "/"}
+SIGNS_TYPED = {
+    **{"−": "-", "–": "-", "≤": "<=", "≥": ">=", "×": "*", "·": "*", "÷": "/"},
+    **{"=<": "<=", "=>": ">="},
+}
 """Signs that are not read, as texts and our own pages have them, and those that are."""
+_WITH_UNIT = re.compile(r"[<>]=? *(-?[\d.]+) *(%|[A-Za-z]+)$")
+"""A threshold with a unit behind it."""
 _ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
 _LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]()]|(?<![<>=!])=(?!=)")  # quoted, brackets, = alone
@@ -110,6 +115,10 @@ class Reader:
             if comma := re.search(r"-?\b\d+,\d+", self.text):
                 point = comma[0].replace(",", ".")
                 hint = f"{comma[0]!r} is not a number; write a decimal point: {point}"
+            if unit := _WITH_UNIT.search(self.text):
+                hint = f"a threshold is a number without a unit; leave out {unit[2]!r}"
+                if unit[2] == "%":
+                    hint = f"a percentage is written as a share; write {float(unit[1]) / 100:g}"
             raise self.no(hint or self.EXAMPLE) from e
         nodes: list[ast.AST] = [tree]
         for _ in range(self.DEEPEST):

@@ -653,8 +653,7 @@ def _with_others(
     every = {**controls, **planted, **violations, **rivals}
     if _is_null(claim, every):
         if reason := _blind(claim, controls, violations):
-            wanted = f"name as a violation an arm whose value is {small_effects(claim)}"
-            price = Price(f"more units do not help: {wanted}")
+            price = _price_to_see(claim, violations, reason)
             return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
         return unspecific(lacking, "", ", unlearned")
@@ -728,13 +727,34 @@ def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
     for name, (v, i, *_) in violations.items():
         if not (_judged(v) and _outside(claim, i)):
             return f"violation {name} not found"
-    (low, high), _ = claim.edges
-    nothing = _nothing(claim)
     for v, i, *_ in (*violations.values(), *controls.values()):
-        reach = 2 * abs((high if i.estimate > high else low) - nothing)
-        if _judged(v) and _outside(claim, i) and abs(i.estimate - nothing) <= reach:
+        if _judged(v) and _outside(claim, i) and _is_small(claim, i):
             return ""
     return BLIND
+
+
+def _is_small(claim: Claim, i: Interval) -> bool:
+    """Whether an effect is at most twice as far from none as the threshold that it is beyond."""
+    (low, high), _ = claim.edges
+    nothing = _nothing(claim)
+    return abs(i.estimate - nothing) <= 2 * abs((high if i.estimate > high else low) - nothing)
+
+
+def _price_to_see(claim: Claim, violations: ByArm, reason: str) -> Price:
+    """What would show that a small effect is found: more units, or a larger effect, where a
+    violation is small but its interval spans the threshold; or else another violation."""
+    for name, (v, i, *_) in violations.items():
+        is_beyond = placed(strict(claim), i.estimate, i.estimate)[1] and _is_small(claim, i)
+        if reason == f"violation {name} not found" and v.reason == STRADDLES and is_beyond:
+            at, *ends = unscaled(claim.scale, (i.estimate, i.low, i.high))
+            low, high = sorted(ends)
+            seen = f"show that {name}, at {at:.3g} [{low:.3g}, {high:.3g}], is beyond the threshold"
+            larger = f"{seen}: give it a larger effect, of at most twice the threshold"
+            if v.price and v.price.more and v.price.more <= MOST_TIMES * max(i.n):
+                return structs.replace(v.price, text=f"{larger}, or take {v.price.text}")
+            return Price(larger)
+    wanted = f"name as a violation an arm whose value is {small_effects(claim)}"
+    return Price(f"more units do not help: {wanted}")
 
 
 def small_effects(claim: Claim) -> str:

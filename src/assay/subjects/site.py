@@ -153,6 +153,11 @@ class Site:
             return cls(kind, int(match[1]) if match else None)
         if kind and match is None:
             raise ModelError(f"no site {text!r}; every block has one, such as blocks.0.{hook}")
+        if slot := re.search(r"\{(\w+)\}", text):
+            raise ModelError(
+                f"{{{slot[1]}}} in {text} has no values; write sweep = "
+                f'{{ {slot[1]} = "0:30" }}, or a number in its place'
+            )
         typed = re.sub(r"^blocks\.(\d+|\*)", "blocks.<layer>", text)
         if typed in _known():
             raise ModelError(

@@ -253,12 +253,16 @@ def seen_tokens(p: Prompt, place: Position) -> list[int]:
 
 
 def check_prompts(task: ProbeTask, folder: ModelFolder) -> None:
-    """Refuse prompts that lack the probed position. Raises: DataError."""
+    """Refuse prompts that lack the probed position, or that are all the same up to it. Raises:
+    DataError."""
     rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
     every = [prompt(folder, row) for row in rows]
     for place in {point.position for point in every_point(task.table)}:
-        for p in every:
-            seen_tokens(p, place)
+        if len({tuple(seen_tokens(p, place)) for p in every}) == 1 < len(every):
+            raise DataError(
+                f"{task.table.name!r}: all prompts have the same tokens up to position {place}, so "
+                "a probe cannot read anything there; probe a later token, such as -1"
+            )
 
 
 def check_sites(task: ProbeTask, folder: ModelFolder) -> None:

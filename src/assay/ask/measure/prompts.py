@@ -37,6 +37,8 @@ SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
 _BRACES = re.compile(r"\{+[^{}\n]*\}+")
 MISSING = frozenset(("nan", "none", "null", "n/a", "#n/a", "<na>"))
 """How programs write an empty cell."""
+SEPARATORS = (";", "\t", "|")
+"""Signs that other programs write between the cells of a CSV file."""
 AT_END = "a space at the end, though the next token usually begins with one of its own"
 
 
@@ -692,6 +694,8 @@ def _cells(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(place: str, header: Sequence[str]) -> None:
     """Refuse columns without a name, and duplicate names. Raises: DataError."""
+    if len(header) == 1 and (sign := next((x for x in SEPARATORS if x in header[0]), "")):
+        raise DataError(f"{place}: the columns are separated by {sign!r}; separate them by commas")
     for number, column in enumerate(header, 1):
         if not column.strip():
             raise DataError(f"{place}: column {number} of {len(header)} has no name")
