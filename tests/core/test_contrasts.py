@@ -238,7 +238,7 @@ def test_a_claim_that_nothing_is_there_needs_a_violation_of_at_most_twice_the_th
     missed = judged(main, arm(0.15 + OTHER), changes, planted=arm(0.1 + OTHER))
     assert missed.verdict.reason == "violation planted not found"
     assert missed.verdict.price.text.startswith("more units do not help: name as a violation")
-    # what lies beyond the threshold of 0.1 but cannot be told from it with eight seeds
+    # what lies beyond the threshold of 0.1 but too close to it for eight seeds
     for level, most in ((0.11, 80), (0.105, 0)):
         near = judged(main, arm(0.5 + OTHER), changes, planted=arm(level + OTHER))
         assert near.verdict.reason == "violation planted not found"

@@ -518,7 +518,8 @@ def _advice(error: str, keys: tuple[str | int, ...], table: Any) -> str:
     if message.endswith(", got a number"):
         message = message.removesuffix("a number") + str(reduce(getitem, keys, table))
     is_list = len(keys) == 3 and message.endswith("got a list")
-    hint = _swept(keys) if is_list or re.match("Expected (?!a list).*a string$", message) else ""
+    is_text = keys == ("seeds",) or re.match("Expected (?!a list).*a string$", message)
+    hint = _swept(keys) if is_list or is_text else ""
     if hint and is_list:
         if keys[2] == "prompts":
             hint = "; put the prompts of several groups into one table, with a column label"
@@ -530,8 +531,6 @@ def _advice(error: str, keys: tuple[str | int, ...], table: Any) -> str:
     if keys[2:3] == ("sweep",) and message.endswith("got a string"):
         levels = '{ layer = "0:30" } (0 to 29) or { layer = [5, 15] }'
         return f"{field_path}: the levels are a range or a list, as in {levels}"
-    if keys == ("seeds",):
-        hint = '; for eight seeds, write "1000000:1000008"'
     if keys[2:3] == ("corrupted",) and len(keys) == 4 and message.endswith("got a string"):
         return (
             f"{field_path}: corrupted is one text, also if there are several prompts: write its "
@@ -561,7 +560,10 @@ def _names_of(struct: type[msgspec.Struct], field: str) -> list[str]:
 
 
 def _swept(keys: tuple[str | int, ...]) -> str:
-    """Say how to sweep a number that is not a slot, or that it cannot be swept."""
+    """Say how to sweep a number that is not a slot, or that it cannot be swept; of seeds, how to
+    write several."""
+    if keys == ("seeds",):
+        return '; for eight seeds, write "1000000:1000008"'
     top = NESTED.get(str(keys[2])) if len(keys) == 4 else None
     if top is not None:
         sweepable = [

@@ -250,6 +250,16 @@ def _between(low: float, high: float) -> str:
     return next((text for text in written if low < float(text) < high), f"{(low + high) / 2:.17g}")
 
 
+def _what_then(judged: Judged, words: str) -> str:
+    """Say that units that decide a claim will probably show that it is false, where its estimate
+    does not satisfy it; "" elsewhere."""
+    low, high = judged.range
+    is_open = judged.reason == STRADDLES and words.startswith("to decide it")
+    if not is_open or low <= judged.estimate <= high:
+        return ""
+    return "; it will then probably fail, because the estimate is outside the range"
+
+
 class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     """A claim's verdict, with the verdicts of its controls, those of its planted effects, and every
     other arm that was asked."""
@@ -337,8 +347,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         words, command = remedy(text, (self.price.more or 0) / have if have else 0.0, self._instead)
         impractical = words.startswith(IMPRACTICAL)
         if self.price.more is None or not (ahead := self._ahead(math.inf if impractical else 0.0)):
-            then = "; it will then probably fail, because the estimate is outside the range"
-            return f"{words}{then * self._would_fail(words)}", command
+            return f"{words}{_what_then(self, words)}", command
         units = " or ".join(plural(unit, 2) for unit in self.n)
         theirs, own = told_apart(self.controls[ahead].estimate, self.estimate)
         better = f"the control {ahead}, at {theirs}, does better than {self.arm}, at {own}"
@@ -346,13 +355,6 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         clear = by is not None and by.low * by.high > 0
         then = "" if clear else "if these estimates are the true values, "
         return f"{then}more {units} can only make it fail or become unspecific: {better}", ""
-
-    def _would_fail(self, words: str) -> bool:
-        """Whether units that decide it would do so by showing that it is false, if its estimate is
-        the true value."""
-        low, high = self.range
-        is_straddling = self.reason == STRADDLES and words.startswith("to decide it")
-        return is_straddling and not low <= self.estimate <= high
 
     def _ahead(self, most: float) -> str:
         """Name the control whose estimate is nearest to the range, at `most` so far from it, where
