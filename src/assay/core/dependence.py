@@ -421,7 +421,7 @@ def _named(
     numbers: Mapping[str, Mapping[str, float]],
     level: float,
 ) -> Iterator[Grouping]:
-    """The groupings that one column names, or two that are crossed; with the numbers of a few."""
+    """The groupings that one column names, with the numbers of a few, or two that are crossed."""
     values, place = cells.values(unit), cells.places(unit)
     n, counts = len(values), {name: len(np.unique(of)) for name, of in labels.items()}
     combined = {name: pair for pair in crossed(labels) for name in pair}
@@ -451,8 +451,22 @@ def _named(
             combined=both,
             groups=(of[place],),
         )
-    few = list(labels.items())[:FEW_PAIRS] if len(cells.levels) == 1 else []
-    for (a, of_a), (b, of_b) in itertools.combinations(few, 2):
+    if len(cells.levels) == 1:
+        yield from _crossed(cells, unit, dict([*labels.items()][:FEW_PAIRS]), examples, level)
+
+
+def _crossed(
+    cells: Cells,
+    unit: str,
+    labels: Mapping[str, np.ndarray],
+    examples: Mapping[str, str],
+    level: float,
+) -> Iterator[Grouping]:
+    """The groupings by two columns that are crossed."""
+    values, place = cells.values(unit), cells.places(unit)
+    n, counts = len(values), {name: len(np.unique(of)) for name, of in labels.items()}
+    combined = {name: pair for pair in crossed(labels) for name in pair}
+    for (a, of_a), (b, of_b) in itertools.combinations(labels.items(), 2):
         levels = len(np.unique(np.stack([of_a, of_b]), axis=1).T)
         if levels == max(counts[a], counts[b]):
             continue  # one is nested in the other
