@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten, wrap
@@ -52,7 +52,7 @@ SAFE = 0.5
 """How far behind the end of an interval a new threshold lies, in halves of that interval: about as
 many new prompts then confirm it in four of five cases."""
 FIXED = re.compile(r'fixed="([^"]+)"')
-"""What a table is advised and a check has no option for."""
+"""The columns in the advice for a table, which `check` words for prompts."""
 BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
 MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
@@ -107,11 +107,15 @@ class Question:
     """Of a claim of no effect: the arms that have one, which its author brings."""
     left_out: tuple[str, ...] = ()
     """The controls that its author did not want, by name; () in files of older versions."""
+    fixed: tuple[str, ...] = ()
+    """The columns of prompts of which the claim is only about the values here; () in files of older
+    versions."""
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
         verdict = self._judged(rows)
-        own, known = rows[rows["arm"] == self.credits], ("arm", *self.units, *_numbers(rows))
+        own = rows[rows["arm"] == self.credits]
+        known = ("arm", *self.units, *self.fixed, *_numbers(rows))
         # two values are too few to be units: an interval over them says nothing
         if kinds := two_kinds({str(c): own[c] for c in own if c not in known}):
             without = self._judged(rows.drop(columns=kinds))
@@ -136,6 +140,7 @@ class Question:
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
             violation=self.violations,
+            fixed=self.fixed,
             beats=self.beats,
             empty=self.empty,
             bounds=self.bounds,
@@ -144,6 +149,10 @@ class Question:
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
+
+    def _holding(self, columns: Sequence[str]) -> Question:
+        """The question with these columns fixed as well."""
+        return replace(self, fixed=(*self.fixed, *columns))
 
     def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
@@ -258,9 +267,8 @@ class Question:
             words = blind_without(verdict.claim)
         elif factors and {*factors} <= {*rows}:  # columns to name
             few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
-            listed = ", ".join(f'"{n}"' for n in factors)
             of = " of the same groups"
-            words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
+            words = f"say unit={_listed(factors)}"
             if few:
                 own, named = rows[rows["arm"] == self.credits], " and ".join(few)
                 words = f"check the prompts of each value of {named} by itself"
@@ -271,11 +279,16 @@ class Question:
                 only = "if the claim is about these values only"
                 if other := next(others, ""):
                     words += f', or say unit="{other}" {only}'
-                elif not self._judged(rows.drop(columns=few)).reason.startswith(GROUPED):
-                    columns = f"{plural('column', len(few))} {named}"
-                    words += f", or leave the {columns} out of the prompts {only}"
+                elif not self._holding(few)._judged(rows).reason.startswith(GROUPED):
+                    words += f", or say fixed={_listed(few)} {only}"
         new_price = Price(f"more prompts{of} do not help: {words}") if words else price
         return structs.replace(verdict, price=new_price)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as an argument has them."""
+    several = ", ".join(f'"{name}"' for name in names)
+    return f"[{several}]" if names[1:] else several
 
 
 def satisfied_before(outcome: str, notes: Iterable[str]) -> list[str]:
@@ -594,7 +607,8 @@ class Check(Concluded):
         try:
             q = content["question"]
             q["placed"] = {arm: Placed(**p) for arm, p in q["placed"].items()}
-            q |= {"units": tuple(q["units"]), "left_out": tuple(q.get("left_out", ()))}
+            q |= {"units": tuple(q["units"])}
+            q |= {k: tuple(q.get(k, ())) for k in ("left_out", "fixed")}
             q |= {k: q.get(k) and tuple(q[k]) for k in ("bounds", "reach")}
             question = Question(**q)
             stated = content["verdict"]["outcome"]
