@@ -161,8 +161,8 @@ class Given:
                 self.column(name)
         if both := {*named} & {*fixed}:
             raise DataError(
-                f"{min(both)!r} is named by unit=, over which the claim generalises, and by fixed=, "
-                "over which it does not; name it by one of them"
+                f"unit= and fixed= both name {min(both)!r}; a claim generalises over a unit, and is "
+                "only about the values of a fixed column, so leave one of them out"
             )
         if named:
             return tuple(named), []

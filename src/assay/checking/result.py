@@ -27,7 +27,7 @@ from assay.core.intervals import FEWEST, interval
 from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
 from assay.core.nouns import counted, plural
 from assay.core.reasons import BLIND, GROUPED, IDLE, NO_LEAD, NO_TEST, NOTHING, OUT_OF_REACH, WAYS
-from assay.core.results import Judged, Price, Verdict, narrower_level
+from assay.core.results import Judged, Price, Verdict, is_mirrored, narrower_level
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
 from assay.core.scopes import listed
@@ -121,7 +121,7 @@ class Question:
             without = self._judged(rows.drop(columns=kinds))
             same = (without.outcome, without.reason) == (verdict.outcome, verdict.reason)
             verdict = without if same else verdict
-        no_tests = {DAMAGE.name: self.unable} if self.unable else {}
+        no_tests = self._mirrored(rows) | ({DAMAGE.name: self.unable} if self.unable else {})
         verdict = structs.replace(verdict, idle=self._idle(rows), no_tests=no_tests)
         verdict = untested(verdict)
         says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
@@ -218,6 +218,22 @@ class Question:
 
         drawn = (arm for arm, p in self.placed.items() if p.control != DAMAGE.name)
         return tuple(filter(is_still, drawn))
+
+    def _mirrored(self, rows: pd.DataFrame) -> dict[str, str]:
+        """The draws of controls with which the numbers of each prompt and those with what is
+        credited add up to the same, as do the probabilities of yes and no, and why such a draw is
+        no test of an effect, either."""
+        names = {c.name for c in parse(self.holds).columns}
+        stems = {name.removesuffix(ENDS[0]).removesuffix(ENDS[1]) for name in names}
+        columns = sorted(f"{stem}{ENDS[1]}" for stem in stems)
+        of = {arm: x[columns].to_numpy(float).T for arm, x in rows.groupby("arm", sort=False)}
+        own, arms = of[self.credits], [arm for arm in self.placed if arm != DAMAGE.name]
+        mirrored = [arm for arm in arms if all(map(is_mirrored, own, of[arm]))]
+        return {
+            arm: f"its number and the claim's own add up to {own[0][0] + of[arm][0][0]:.3g} on every "
+            "prompt: this is the same measurement, so it is no test"
+            for arm in mirrored
+        }
 
     def within_reach(self, judged: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, undecided where no effect could be in the range, as there is nothing left
