@@ -66,7 +66,7 @@ POOLED = "_pooled"
 judged; files of older versions do not have it."""
 IN_TEXTS: Mapping[Control, str] = {
     BAG: "the words of the text predict it, in any order",
-    PLACES: "the words, each at its position, predict it",
+    PLACES: "the words, each at its position, or the length of the text predict it",
     **{control: control.why for control in (LENGTHS, SPELLING, PAIRS)},
 }
 """What the controls explain that read the text alone, and no embeddings."""
@@ -248,6 +248,7 @@ class ProbeCheck(Concluded):
         for sentence, words in (
             ("the activations fall into clusters, and {}", related.UNEXPLAINED),
             ("{}, and X drifts along the rows", SORTED),
+            ("{}", related.DIFFERS),
         ):
             given += f"{sentence.format(words)}\n" * any(words in note for note in self.notes)
         if self.judged is None:
@@ -317,12 +318,29 @@ class ProbeCheck(Concluded):
             remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
         few = self.reason.startswith("too few units")  # with which no control helps
         grows = self.judged and self.judged.price is not None and self.judged.price.more
-        if grows and self.absent and open_ and not few and not self._satisfying:
+        if chance := self._by_chance:
+            remedies.insert(0, chance)
+        elif grows and self.absent and open_ and not few and not self._satisfying:
             options = ["texts="] * (BAG.name not in self.controls) + ["model="]
             options += ["site="] * (UNTRAINED.name in self.absent)
             words = f"first: give {listed(options)} for {self._absent_ones}"
             remedies.insert(0, f"{words}; the claim may be unspecific")
         return (f"scope: {self.question.scope}", *filter(None, remedies))
+
+    @property
+    def _by_chance(self) -> str:
+        """Say that nothing was learned, or may have been; "" where the probe is clearly better than
+        chance."""
+        value, low, high = (self.arms[f"auroc{end}"].iloc[0] for end in ("", "_low", "_high"))
+        number = f"(AUROC {value:.3f} [{low:.3f}, {high:.3f}])"
+        if low > 0.5:
+            return ""
+        if high < 0.5:
+            learned = "what it learned is not true of other groups"
+            return f"the probe is worse than chance {number}: {learned}"
+        if value <= 0.5:
+            return f"the probe is no better than chance {number}: nothing was learned"
+        return f"the probe may be no better than chance {number}: nothing shows that it learned"
 
     def __repr__(self) -> str:
         return printed(self, [self.headline()], [self.heads, *self.cells()])
@@ -431,7 +449,8 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more = of_model.read(model, tokenizer, texts, *asking)
+        more, notes = of_model.read(rows.x, model, tokenizer, texts, *asking)
+        rows.notes.extend(notes)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
     given |= _own(controls or {}, len(rows.x))
     readers = {**rows.of_texts(texts), **rows.of_others(given)}

@@ -161,8 +161,8 @@ class Given:
                 self.column(name)
         if both := {*named} & {*fixed}:
             raise DataError(
-                f"unit= and fixed= both name {min(both)!r}; a claim generalises over a unit, and is "
-                "only about the values of a fixed column, so leave one of them out"
+                f"unit= and fixed= both name {min(both)!r}; a claim generalises over a unit, and "
+                "is only about the values of a fixed column, so leave one of them out"
             )
         if named:
             return tuple(named), []

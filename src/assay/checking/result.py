@@ -230,8 +230,8 @@ class Question:
         own, arms = of[self.credits], [arm for arm in self.placed if arm != DAMAGE.name]
         mirrored = [arm for arm in arms if all(map(is_mirrored, own, of[arm]))]
         return {
-            arm: f"its number and the claim's own add up to {own[0][0] + of[arm][0][0]:.3g} on every "
-            "prompt: this is the same measurement, so it is no test"
+            arm: f"its number and the claim's own add up to {own[0][0] + of[arm][0][0]:.3g} on "
+            "every prompt: this is the same measurement, so it is no test"
             for arm in mirrored
         }
 
