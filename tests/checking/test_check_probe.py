@@ -235,9 +235,9 @@ def test_what_is_no_activation_is_reported():
     p = assay.check_probe(drift, block, holds="auroc > 0.8", ledger=False)
     assert p.outcome == "holds" and "drifts along" in p.remarks[0]
     assert p.headline().startswith(
-        "the rows are sorted by label, and X drifts along the rows\nholds"
+        "the rows come in blocks of one label, and the probe's score drifts along them\nholds"
     )
-    assert "※ The rows are sorted by label" in p._repr_html_()
+    assert "※ The rows come in blocks of one label" in p._repr_html_()
     p = assay.check_probe(PLANTED, Y, asked=-PLANTED[:, 0], holds="auroc > 0.8", ledger=False)
     assert p.outcome == "unspecific" and any("reversed" in n for n in p.notes)
 
