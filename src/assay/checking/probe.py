@@ -449,8 +449,8 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more, notes = of_model.read(rows.x, model, tokenizer, texts, *asking)
-        rows.notes.extend(notes)
+        more, differ = of_model.read(rows.x, model, tokenizer, texts, *asking)
+        rows.notes.extend(differ)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
     given |= _own(controls or {}, len(rows.x))
     readers = {**rows.of_texts(texts), **rows.of_others(given)}

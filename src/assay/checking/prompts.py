@@ -159,9 +159,9 @@ class Given:
         for name in (*named, *fixed):
             if name != PROMPT:
                 self.column(name)
-        if both := {*named} & {*fixed}:
+        if twice := {*named} & {*fixed}:
             raise DataError(
-                f"unit= and fixed= both name {min(both)!r}; a claim generalises over a unit, and "
+                f"unit= and fixed= both name {min(twice)!r}; a claim generalises over a unit, and "
                 "is only about the values of a fixed column, so leave one of them out"
             )
         if named:

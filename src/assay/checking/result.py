@@ -228,7 +228,7 @@ class Question:
         columns = sorted(f"{stem}{ENDS[1]}" for stem in stems)
         of = {arm: x[columns].to_numpy(float).T for arm, x in rows.groupby("arm", sort=False)}
         own, arms = of[self.credits], [arm for arm in self.placed if arm != DAMAGE.name]
-        mirrored = [arm for arm in arms if all(map(is_mirrored, own, of[arm]))]
+        mirrored = [arm for arm in arms if all(map(is_mirrored, own.tolist(), of[arm].tolist()))]
         return {
             arm: f"its number and the claim's own add up to {own[0][0] + of[arm][0][0]:.3g} on "
             "every prompt: this is the same measurement, so it is no test"
