@@ -37,6 +37,7 @@ from assay.core.intervals import interval
 from assay.core.judging import outcome_of, outcome_of_each
 from assay.core.reasons import BLIND, TIES, TRUE_UNCHANGED
 from assay.core.results import Judged
+from assay.core.rows import Names
 from assay.core.stats import mean
 from assay.core.wordings import numbered
 
@@ -379,12 +380,7 @@ class _Asked:
         self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
 
     def check(
-        self,
-        claim: Callable[..., Question],
-        units: tuple[str, ...],
-        fixed: tuple[str, ...],
-        *,
-        ledger: bool,
+        self, claim: Callable[..., Question], units: Names, fixed: Names, *, ledger: bool
     ) -> Check:
         """Judge the numbers of all arms. Raises: ClaimError, DataError."""
         calls, given, kind = self.calls, self.calls.prompts, self.what.kind
@@ -420,10 +416,10 @@ class _Asked:
             values = [str(x) for x, has in zip(given.columns[name], known, strict=True) if has]
             of_each = by_answer(cells, PROMPT, name, values)
             came = outcome_of_each(judged.claim, of_each.answers.values())
-            differs = judged.outcome in ("holds", "fails") and came != judged.outcome
+            differs = judged.outcome in {"holds", "fails"} - {came}
             self.notes += [of_each.words] * of_each.carries
             these = f"of these {groups_in_words(name, len(of_each.answers))}"
-            scopes += [these] * (differs and name not in fixed)
+            scopes += [these] if differs and name not in fixed else []
         question = replace(question, scope=" and ".join(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
         self.notes += _unnamed(self.arms[kind], kind, named)
