@@ -553,7 +553,7 @@ def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_othe
         how = "is [" if "would hold" in after else "would be ["
         assert f"the interval {how}" in line and line.endswith(after)
     words = explain_reason("grouped by content of text")
-    assert "with rows with similar text as one unit" in words
+    assert "with each set of rows with similar text as the unit" in words
 
 
 def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_would_need():

@@ -1661,8 +1661,8 @@ def test_advice_on_ties_and_on_two_values_is_that_of_check():
 
     given = {"vector": None, "layer": 12, "others": [3], "ledger": False}
     v = check(moved, prompts=rows, holds="effect > 0.5", **given)
-    assert v.outcome == "undecided" and "fixed=" not in repr(v) and "6 or more" not in repr(v)
-    assert "leave the column on out of the prompts" in v.judged.price.text
+    assert v.outcome == "undecided" and "6 or more" not in repr(v)
+    assert 'or say fixed="on" if' in v.judged.price.text
     assert any(re.match("the number is 4.* where on is “True”, 0 where", n) for n in v.remarks)
     ties = check(moved, prompts=rows, holds="effect > 0.2", **given)
     assert "give bounds=(LOW, HIGH)" in ties.judged.price.text
@@ -1708,7 +1708,7 @@ def test_numbers_that_depend_on_the_other_prompts_are_a_doubt_in_the_first_line(
 
 
 @pytest.mark.parametrize("share", [2, 4])
-def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(share):
+def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(share, tmp_path):
     """Of two kinds, one has an effect of 0.4 and the other one of 2: there are no six of them."""
     draw = np.random.default_rng(0)
     rows = [{"text": f"prompt {i}", "kind": ["a", "b"][i % share == 0]} for i in range(40)]
@@ -1717,20 +1717,80 @@ def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(shar
     def moved(layer, prompts):
         return [effects[p["text"]] * {None: 0, 3: 0.02, 12: 1}[layer] for p in prompts]
 
-    def of(prompts):
-        given = {"vector": None, "layer": 12, "others": [3], "ledger": False}
+    def of(prompts, **more):
+        given = {"vector": None, "layer": 12, "others": [3], "ledger": False} | more
         return check(moved, prompts=prompts, holds="effect > 0.5", **given)
 
     open_ = of(rows)
     assert open_.outcome == "undecided" and "6 or more" not in repr(open_)
     assert open_.judged.price.text == (
         "more prompts of the same groups do not help: check the prompts of each value of kind by "
-        "itself, or leave the column kind out of the prompts if the claim is about these values "
-        "only"
+        'itself, or say fixed="kind" if the claim is about these values only'
     )
     followed = [[r for r in rows if r["kind"] == k] for k in "ab"]
     followed.append([{"text": r["text"]} for r in rows])
     assert [of(prompts).outcome for prompts in followed] == ["fails", "holds", "holds"]
+    fixed = of(rows, fixed="kind")
+    assert fixed.outcome == "holds" and fixed.judged.scope == "over 40 prompts; of these 2 kinds"
+    assert fixed.estimate == pytest.approx(np.mean([*effects.values()]))
+    assert any("the mean, " in n and "describes neither" in n for n in fixed.remarks)
+    path = fixed.save(tmp_path / "fixed.assay")
+    assert Check.load(path).question.fixed == ("kind",)
+
+
+def test_a_shell_is_advised_of_the_option_that_it_has(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = [f'{{"text": "{i}", "kind": "{"ab"[i % 2]}"}}' for i in range(24)]
+    Path("p.jsonl").write_text("\n".join(lines))
+    Path("h.py").write_text(
+        "def f(layer, prompts):\n"
+        "    by = {None: 0, 3: 0.02, 4: 0.01, 12: 1}[layer]\n"
+        "    return [by * (1 + (p['kind'] == 'b') * 4 + int(p['text']) / 40) for p in prompts]\n"
+    )
+    words = ["check", "h.py:f", "--prompts", "p.jsonl", "--holds", "effect > 0.5", "--layer", "12"]
+    words += ["--others", "3,4", "--no-ledger", "--fresh"]
+    main(words)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("undecided") and "or say --fixed kind if" in said
+    assert main([*words, "--fixed", "kind"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("holds") and "of these 2 kinds" in said
+
+
+def test_a_fixed_column_is_averaged_with_equal_weights_and_is_no_unit():
+    """Of eight things, each with three templates: the unit is the thing, and the number of each is
+    the mean over its templates, though one of them comes twice."""
+    rows = [{"thing": t, "template": k, "text": f"{k} {t}"} for t in "abcdefgh" for k in "xyz"]
+    rows += [row | {"text": f"{row['text']} again"} for row in rows if row["template"] == "z"]
+    size = dict(zip("xyz", (1.0, 2.0, 6.0), strict=True))
+
+    def moved(layer, prompts):
+        by = {None: 0, 3: 0.01, 12: 1}[layer]
+        return [by * (size[p["template"]] + ord(p["thing"]) / 100) for p in prompts]
+
+    given = {"vector": None, "layer": 12, "others": [3], "ledger": False, "prompts": rows}
+    v = check(moved, holds="effect > 1", unit="thing", fixed="template", **given)
+    assert v.outcome == "holds" and v.judged.scope == "over 8 things; of these 3 templates"
+    assert v.estimate == pytest.approx(3 + np.mean([ord(t) for t in "abcdefgh"]) / 100)
+    for wrong, why in (("templat", "no column 'templat'"), ("thing", "both name 'thing'")):
+        with pytest.raises(DataError, match=why):
+            check(moved, holds="effect > 1", unit="thing", fixed=wrong, **given)
+
+
+def test_the_probability_of_the_other_answer_is_no_test_of_an_effect():
+    """With yes and with no, the numbers of each prompt add up to 1, and without both is another."""
+    yes = {f"prompt {i}": x for i, x in enumerate(np.random.default_rng(0).uniform(0.7, 0.9, 24))}
+
+    def probability(feature, prompts):
+        own = np.array([yes[p] for p in prompts])
+        return {"yes": own, "no": 1 - own, "maybe": own / 9, None: own**2 / 2}[feature]
+
+    given = {"vector": None, "feature": "yes", "holds": "effect > 0.2", "ledger": False}
+    given |= {"prompts": [*yes]}
+    v = check(probability, of=["yes", "no"], **given)
+    assert v.outcome == "undecided" and v.judged.reason == "no control is a test"
+    assert "add up to 1 on every prompt" in " ".join(repr(v).split())
+    assert check(probability, of=["yes", "no", "maybe"], **given).outcome == "holds"
 
 
 def test_a_warning_about_one_prompt_says_what_it_says():

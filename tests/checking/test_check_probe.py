@@ -235,9 +235,9 @@ def test_what_is_no_activation_is_reported():
     p = assay.check_probe(drift, block, holds="auroc > 0.8", ledger=False)
     assert p.outcome == "holds" and "drifts along" in p.remarks[0]
     assert p.headline().startswith(
-        "the rows are sorted by label, and X drifts along the rows\nholds"
+        "the rows come in blocks of one label, and the probe's score drifts along them\nholds"
     )
-    assert "※ The rows are sorted by label" in p._repr_html_()
+    assert "※ The rows come in blocks of one label" in p._repr_html_()
     p = assay.check_probe(PLANTED, Y, asked=-PLANTED[:, 0], holds="auroc > 0.8", ledger=False)
     assert p.outcome == "unspecific" and any("reversed" in n for n in p.notes)
 
@@ -660,6 +660,43 @@ def test_a_model_gives_embeddings_its_untrained_twin_and_what_it_says(tmp_path):
         assay.check_probe(torch.stack(states), y, texts=texts, model=str(folder), position="last")
 
 
+@pytest.mark.thorough
+def test_activations_of_other_texts_are_refused_and_those_of_another_block_reported(tmp_path):
+    """By plain transformers, where the same texts have the hidden states of both blocks."""
+    import torch
+    import transformers
+
+    from tiny_models import make
+
+    folder = make(tmp_path / "llama", "llama")
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    encode = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    y = Y[:24]
+    texts = [f"{WORDS[i % 7]} {WORDS[i % 5]} {i} {WORDS[i % 3]}" for i in range(24)]
+    states = []
+    for text in texts:
+        with torch.no_grad():
+            out = model(torch.tensor([encode(text).input_ids]), output_hidden_states=True)
+        states.append(torch.stack(out.hidden_states)[:, 0].numpy())
+    given = {"texts": texts, "model": str(folder), "site": "blocks.1.hook_resid_pre"}
+
+    def check(x, **more):
+        return assay.check_probe(x, y, **given | more, ledger=False)
+
+    x = np.stack([layers[1, -1] for layers in states])
+    differ = "X differs from the model's own activations"
+    half = check(x.astype(np.float16))
+    assert not any(differ in n for n in half.notes) and differ not in repr(half)
+    noisy = x + np.random.default_rng(0).normal(size=x.shape) * 0.4 * x.std(0)
+    assert repr(check(noisy)).startswith(differ)
+    other = {"columns": x[:, :-1], "texts": x[::-1]}
+    other["position"] = np.stack([layers[1, 0] for layers in states])
+    other["position"] += np.random.default_rng(1).normal(size=x.shape) * 0.01 * x.std(0)
+    for wrong in other.values():
+        with pytest.raises(DataError, match="give texts= in the order of X"):
+            check(wrong)
+
+
 def test_conditions_that_were_tried_on_the_same_texts_are_counted(tmp_path, monkeypatch):
     """Other layers are other activations of the same texts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -691,7 +728,7 @@ def test_a_perfect_probe_of_eight_groups_has_exact_limits_and_no_lead_beyond_wha
         assert -1 <= control["lead_low"] < control["lead_high"] <= 1 - control["auroc_low"]
     assert p.judged.high <= 1
     why = dict(zip(p.arms["arm"], p.arms["why"], strict=True))
-    assert why["places"] == "the words, each at its position, predict it"
+    assert why["places"].startswith("the words, each at its position, or the length of the text")
 
 
 def test_an_argument_of_a_direction_is_refused_by_check_with_the_place_it_has():
@@ -722,6 +759,28 @@ def test_an_undecided_probe_without_a_models_controls_is_sent_for_them_before_mo
     (first, *_) = p.reach[1:]
     assert p.outcome == "undecided"
     assert first.startswith("first: give texts=, model= and site= for the control untrained")
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"),
+    [(0.0, "no better than chance"), (1.5, "worse than chance"), (-1.5, "")],
+)
+def test_a_probe_that_is_not_better_than_chance_is_said_to_have_learned_nothing(shift, words):
+    """Of two copies with the label of each other, of labels that X says nothing of, and of a
+    label that it says."""
+    y = np.arange(80) % 2
+    own = np.random.default_rng(3).normal(size=(40, 6))
+    X = np.repeat(own, 2, axis=0) if shift > 0 else np.random.default_rng(3).normal(size=(80, 6))
+    X = X + 0.01 * np.random.default_rng(4).normal(size=X.shape)
+    X[:, 0] -= min(shift, 0) * (2 * y - 1)
+    p = assay.check_probe(X, y, holds="auroc > 0.55", ledger=False)
+    low, high = p.arms.loc[0, ["auroc_low", "auroc_high"]]
+    assert (low > 0.5) == (words == "") and (high < 0.5) == (words == "worse than chance")
+    said = " ".join(repr(p).split())
+    assert (words or "clearly") in said + " clearly" and ("may be unspecific" in said) <= (
+        not words
+    )
+    assert ("than chance" in said) == bool(words)
 
 
 def test_a_control_that_satisfies_an_open_or_failing_claim_is_named_and_no_other_is_asked_for():

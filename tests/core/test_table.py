@@ -1513,6 +1513,30 @@ def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():
     assert not assay.judge(arms_of(mine=mine, lower=mine - 0.5), **asked).no_test("lower")
 
 
+@pytest.mark.parametrize(
+    ("control", "words"),
+    [
+        (lambda p: 1 - p, "1 minus that of mine"),
+        (lambda p: -p, "minus that of mine"),
+        (lambda p: 4 - 5 * p, "4 minus 5 times that of mine"),
+        (lambda p: 0.1 + 0.2 * p, "0.1 plus 0.2 times that of mine"),
+        (lambda p: p - 0.5, ""),  # what another change of an additive model has
+        (lambda p: p / 10, ""),  # of a linear one
+        (lambda p: 1 - p[::-1], ""),
+        (lambda p: np.round(1 - p, 1), ""),
+    ],
+)
+def test_an_arm_on_another_scale_is_no_test_of_a_difference_either(control, words):
+    draw = np.random.default_rng(0)
+    mine, base = (np.round(draw.uniform(low, low + 0.2, 12), 3) for low in (0.7, 0.3))
+    asked = {"claim": "mine.x - base.x > 0.2", "unit": "seed", "control": "other", "about": "mine"}
+    v = assay.judge(arms_of(mine=mine, base=base, other=control(mine) - 0 * base), **asked)
+    assert words in v.no_test("other") and bool(words) == bool(v.no_test("other"))
+    assert (v.outcome, v.reason) == (
+        ("undecided", "no control is a test") if words else ("holds", "")
+    ) or v.controls["other"].outcome == "holds"
+
+
 def of_templates(rng, apart=0.02, name="prompt", **columns):
     """Six templates with four prompts each, in two arms and a control."""
     return pd.DataFrame(

@@ -220,7 +220,7 @@ FILES = ("vector", "acts", "labels", "elsewhere", "around", "norms", "rates")
 """Options that name a file."""
 WORDS = (
     *("heads", "neurons", "latents", "layer", "site", "position", "source", "text", "feature"),
-    *("edge", "of", "others", "also", "draws", "unit"),
+    *("edge", "of", "others", "also", "draws", "unit", "fixed"),
 )
 """The other options of `assay check` that say what is credited and how it is judged."""
 PROMPTS = 20_000

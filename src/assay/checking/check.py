@@ -37,6 +37,7 @@ from assay.core.intervals import interval
 from assay.core.judging import outcome_of, outcome_of_each
 from assay.core.reasons import BLIND, TIES, TRUE_UNCHANGED
 from assay.core.results import Judged
+from assay.core.rows import Names
 from assay.core.stats import mean
 from assay.core.wordings import numbered
 
@@ -79,6 +80,7 @@ def check(
     controls: Sequence[str] | Mapping[str, Any] | None = None,
     draws: int | None = None,
     unit: str | Sequence[str] | None = (),
+    fixed: str | Sequence[str] = (),
     bounds: tuple[float, float] | None = None,
     cache: bool = True,
     ledger: bool = True,
@@ -124,6 +126,8 @@ def check(
         draws: how many draws of each random control; 4 by default, or all others of a pool in
             which there are at most 12.
         unit: one or two columns of the prompts over which the claim generalises.
+        fixed: columns of the prompts, such as template, if the claim is only about their values
+            here; otherwise the verdict also has to be the same with these values as units.
         bounds: the least and the greatest number that the function can return for a prompt; (0, 1)
             is known where all are 0 or 1.
         cache: whether to keep the results of calls, and reuse them.
@@ -156,8 +160,9 @@ def check(
         "feature": feature, "edge": edge,
     }  # fmt: skip
     options = Options(of, norms, rates, others, around, paraphrases, draws)
+    fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
     (units, unit_notes), credit = every(
-        partial(given.units, unit),
+        partial(given.units, unit, fixed),
         lambda: _choose(credited(things, options, given), controls, holds),
     )
     asked = _Asked(Calls(function, given, keep=cache), credit, none, sides(holds))
@@ -165,8 +170,8 @@ def check(
     asked.dry()
     asked.all()
     asked.damage(also, controls, null=_is_null(parse(holds)))
-    claim = partial(Question, sentence, holds, bounds=bounds)
-    return asked.check(claim, units, ledger=ledger)
+    claim = partial(Question, sentence, holds, bounds=bounds, fixed=fixed)
+    return asked.check(claim, units, fixed, ledger=ledger)
 
 
 def _choose(
@@ -375,7 +380,7 @@ class _Asked:
         self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
 
     def check(
-        self, claim: Callable[..., Question], units: tuple[str, ...], *, ledger: bool
+        self, claim: Callable[..., Question], units: Names, fixed: Names, *, ledger: bool
     ) -> Check:
         """Judge the numbers of all arms. Raises: ClaimError, DataError."""
         calls, given, kind = self.calls, self.calls.prompts, self.what.kind
@@ -383,8 +388,8 @@ class _Asked:
             self.notes.append(
                 f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
             )
-        rows = _table(given, units, self.arms)
-        stays = given.stays(units)
+        rows = _table(given, units, fixed, self.arms)
+        stays = given.stays(units, fixed)
         about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
@@ -400,7 +405,7 @@ class _Asked:
                 self.notes += [blind_without(judged.claim)] * unseen
             elif _is_true_unchanged(parsed, self.arms[kind]):
                 self.notes.append(TRUE_UNCHANGED)
-        for these, of in given.stays(units, every=True).items():
+        for these, of in given.stays(units, fixed, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
             line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
             self.notes += filter(None, [line])
@@ -411,9 +416,10 @@ class _Asked:
             values = [str(x) for x, has in zip(given.columns[name], known, strict=True) if has]
             of_each = by_answer(cells, PROMPT, name, values)
             came = outcome_of_each(judged.claim, of_each.answers.values())
-            differs = judged.outcome in ("holds", "fails") and came != judged.outcome
+            differs = judged.outcome in {"holds", "fails"} - {came}
             self.notes += [of_each.words] * of_each.carries
-            scopes += [f"of these {groups_in_words(name, len(of_each.answers))}"] * differs
+            these = f"of these {groups_in_words(name, len(of_each.answers))}"
+            scopes += [these] if differs and name not in fixed else []
         question = replace(question, scope=" and ".join(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
         self.notes += _unnamed(self.arms[kind], kind, named)
@@ -502,9 +508,11 @@ def _if_units(
     return about_these(these, len(np.unique(of)), limits, outcome)
 
 
-def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> pd.DataFrame:
+def _table(
+    given: Given, units: Sequence[str], fixed: Sequence[str], arms: Mapping[str, Numbers]
+) -> pd.DataFrame:
     """The numbers as a table: a row for each arm and prompt, or for each cell of the units that are
-    named."""
+    named and of what is fixed."""
     import pandas as pd
 
     numbers = list(next(iter(arms.values())))
@@ -519,9 +527,10 @@ def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> p
     rows = pd.concat(frames, ignore_index=True)
     if units == (PROMPT,):
         return rows
-    by_unit = rows.groupby(["arm", *units], sort=False, as_index=False)
-    others = [n for n in given.answers if n not in units]
-    own = [n for n in others if (rows.groupby([*units])[n].nunique() == 1).all()]
+    cells = [*dict.fromkeys((*units, *fixed))]
+    by_unit = rows.groupby(["arm", *cells], sort=False, as_index=False)
+    others = [n for n in given.answers if n not in cells]
+    own = [n for n in others if (rows.groupby(cells)[n].nunique() == 1).all()]
     return by_unit[numbers].mean().join(by_unit[own].first()[own])
 
 

@@ -1,5 +1,6 @@
 """Of a model: what the controls of a probe read off it: embeddings, the activations of its
-untrained twin, and what it says when it is asked in words."""
+untrained twin, and what it says when it is asked in words; and whether a probe's activations are
+its own."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from assay.ask.measure import activations
 from assay.ask.measure.probe_tasks import placed
 from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.tables import Prompts
+from assay.checking.related import DIFFERS
 from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
+from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.batches import run_many
@@ -20,8 +23,16 @@ from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
 
+ROWS, RECOGNISED = 4, 3
+"""So many rows are recomputed; so many of them at least must be nearer to their own row of X than
+to any other one."""
+ROUNDED = 0.2
+"""How many standard deviations of X recomputed rows may differ by through rounding, as to 16
+bits."""
+
 
 def read(
+    x: np.ndarray,
     model: Any,
     tokenizer: Any,
     texts: Sequence[str],
@@ -29,9 +40,9 @@ def read(
     position: int | str,
     question: str,
     answers: tuple[str, str],
-) -> dict[Control, Any]:
-    """Read what a model gives for the controls; None for what it cannot give. Raises: DataError,
-    ModelError."""
+) -> tuple[dict[Control, Any], list[str]]:
+    """Read what a model gives for the controls; None for what it cannot give; and what there is to
+    note of the activations, `x`. Raises: DataError, also if they are others, ModelError."""
     if isinstance(position, str) and position not in ("mean", "{text}"):
         right = 'position= is a number, -1 for the last token, or "mean"'
         raise DataError(f"{right}; got {position!r}")
@@ -42,16 +53,55 @@ def read(
         EMBEDDING: torch.stack([embedding[i].detach().float().cpu().mean(0) for i in ids]).numpy(),
         PLACES: placed(embedding, ids).numpy(),
     }
+    notes = list[str]()
     if site:
         if isinstance(model, Pretrained):
             raise DataError(
                 "untrained needs model= as a name, a folder, or a model of transformers"
             )
+        notes += _compared(x, opened, texts, site, position)
         twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
         readings[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
     if question:
         readings[ASKED] = _asked(opened, texts, question, answers)
-    return {**dict.fromkeys((UNTRAINED, ASKED)), **readings}
+    return {**dict.fromkeys((UNTRAINED, ASKED)), **readings}, notes
+
+
+def _compared(
+    x: np.ndarray, model: Pretrained, texts: Sequence[str], site: str, position: int | str
+) -> list[str]:
+    """Recompute a few rows of the activations; a note where these differ by more than rounding, as
+    at 4 bits or a neighbouring site. Raises: DataError where they are not recognised, either."""
+    rows = rng.permutation(np.array([0]), "check_probe.rows", 0, len(x))[0][:ROWS]
+    own = _activations(model, [texts[i] for i in rows], Site.parse(site), position)
+    where = f"at {site}, position {position}"
+    advice = (
+        "give texts= in the order of X, and the model, site= and position= that X is from; if X "
+        "was scaled, centred or projected, leave out site="
+    )
+    if own.shape[1] != x.shape[1]:
+        widths = f"X has {x.shape[1]} columns, and {site} has {own.shape[1]}"
+        raise DataError(f"{widths}; {advice}")
+    scale = x.std(0)
+    keep = scale > 1e-9 * scale.max()
+    z, given = own[:, keep] / scale[keep], x[:, keep] / scale[keep]
+    off = np.sqrt(np.square(z - given[rows]).mean(1))
+    if off.max() <= ROUNDED:
+        return []
+    z += (given[rows] - z).mean(0)  # other weights or another depth move all rows alike
+    apart = np.sqrt(np.square(z[:, None] - given).mean(2))
+    is_own = apart[np.arange(len(rows)), rows] <= apart.min(1)
+    if is_own.sum() < min(RECOGNISED, len(rows)):
+        (k, *_) = np.flatnonzero(~is_own)
+        raise DataError(
+            f"X does not have the activations of these texts {where}: of {len(rows)} rows that "
+            f"were recomputed, {int(is_own.sum())} are nearest to their own row of X, and row "
+            f"{rows[k]} is nearest to row {int(apart[k].argmin())}; {advice}"
+        )
+    return [
+        f"{DIFFERS} {where}: {len(rows)} rows that were recomputed are up to {off.max():.2g} "
+        "standard deviations away, as at another precision or a neighbouring site"
+    ]
 
 
 def _activations(

@@ -37,7 +37,7 @@ from assay.controls.table import (
 from assay.core import power
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
-from assay.core.dependence import combinations_in_words, crossed, principal
+from assay.core.dependence import combinations_in_words, crossed
 from assay.core.digits import number
 from assay.core.display import by_weight
 from assay.core.errors import ClaimError, DataError, briefly, nearest
@@ -66,7 +66,7 @@ POOLED = "_pooled"
 judged; files of older versions do not have it."""
 IN_TEXTS: Mapping[Control, str] = {
     BAG: "the words of the text predict it, in any order",
-    PLACES: "the words, each at its position, predict it",
+    PLACES: "the words, each at its position, or the length of the text predict it",
     **{control: control.why for control in (LENGTHS, SPELLING, PAIRS)},
 }
 """What the controls explain that read the text alone, and no embeddings."""
@@ -74,9 +74,9 @@ EMBEDDED = [in_words(control.why) for control in (EMBEDDING, PLACES)]
 """What those explain that read the embeddings of the tokens."""
 EXACT = "; all groups are separated perfectly, so the limits are exact"
 """What is added to a control that is undecided although its AUROC is 1."""
-HUGE, FEW_BLOCKS = 30, 3
-"""How many times as far from the median row as is usual from which a row is reported; so often the
-label changes along the rows where it comes in blocks."""
+HUGE, BLOCK = 30, 4
+"""How many times as far from the median row as is usual from which a row is reported; so many
+groups on average have the same label as those next to them where labels come in blocks."""
 NAMED = 4
 """How many groups a warning names."""
 NO_TEST = "below chance, no test"
@@ -87,7 +87,7 @@ LEAST_GROUPS = 3
 DEALINGS, FEW_ROWS = 5, 500
 """In how many ways groups are dealt out to folds, and of how many rows at most: with one way, what
 the groups are called decides which learn from which, and that moves the measures of few rows."""
-SORTED = "the rows are sorted by label"
+SORTED = "the rows come in blocks of one label"
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -247,7 +247,8 @@ class ProbeCheck(Concluded):
                 given += f"{sentence} the labels of these rows: AUROC 1 for {names}\n"
         for sentence, words in (
             ("the activations fall into clusters, and {}", related.UNEXPLAINED),
-            ("{}, and X drifts along the rows", SORTED),
+            ("{}, and the probe's score drifts along them", SORTED),
+            ("{}", related.DIFFERS),
         ):
             given += f"{sentence.format(words)}\n" * any(words in note for note in self.notes)
         if self.judged is None:
@@ -317,12 +318,29 @@ class ProbeCheck(Concluded):
             remedies = [f"to decide it: more {self.question.unit}s, until {them} outside the range"]
         few = self.reason.startswith("too few units")  # with which no control helps
         grows = self.judged and self.judged.price is not None and self.judged.price.more
-        if grows and self.absent and open_ and not few and not self._satisfying:
+        if chance := self._by_chance:
+            remedies.insert(0, chance)
+        elif grows and self.absent and open_ and not few and not self._satisfying:
             options = ["texts="] * (BAG.name not in self.controls) + ["model="]
             options += ["site="] * (UNTRAINED.name in self.absent)
             words = f"first: give {listed(options)} for {self._absent_ones}"
             remedies.insert(0, f"{words}; the claim may be unspecific")
         return (f"scope: {self.question.scope}", *filter(None, remedies))
+
+    @property
+    def _by_chance(self) -> str:
+        """Say that nothing was learned, or may have been; "" where the probe is clearly better than
+        chance."""
+        value, low, high = (self.arms[f"auroc{end}"].iloc[0] for end in ("", "_low", "_high"))
+        number = f"(AUROC {value:.3f} [{low:.3f}, {high:.3f}])"
+        if low > 0.5:
+            return ""
+        if high < 0.5:
+            learned = "what it learned is not true of other groups"
+            return f"the probe is worse than chance {number}: {learned}"
+        if value <= 0.5:
+            return f"the probe is no better than chance {number}: nothing was learned"
+        return f"the probe may be no better than chance {number}: nothing shows that it learned"
 
     def __repr__(self) -> str:
         return printed(self, [self.headline()], [self.heads, *self.cells()])
@@ -431,7 +449,8 @@ def check_probe(
         if texts is None:
             raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more = of_model.read(model, tokenizer, texts, *asking)
+        more, differ = of_model.read(rows.x, model, tokenizer, texts, *asking)
+        rows.notes.extend(differ)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
     given |= _own(controls or {}, len(rows.x))
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
@@ -443,7 +462,9 @@ def check_probe(
     )
     names, words = _names_of(rows.group, groups), (BAG, PLACES, SPELLING, PAIRS, EMBEDDING)
     claim = replace(claim, groups=names, reads_words=tuple(c.name for c in words if c in readers))
-    numbers = _numbers(rows, _scored(rows, readers))
+    scored = _scored(rows, readers)
+    rows.notes.extend(_in_order(np.mean(scored[PROBE], axis=0), rows.positive, rows.group))
+    numbers = _numbers(rows, scored)
     arms, verdict = claim.compared(numbers)
     named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
     claim = replace(claim, alone=named | rows.most_frequent(holds))
@@ -507,7 +528,7 @@ class _Rows:
         own = group
         group, in_texts, joined = related.with_near_copies(x, positive, group, texts)
         examples = [] if groups is None else related.merged(list(map(str, groups)), stated, group)
-        joined = [*same, *joined, *examples, *_suspicious(x, positive, group)]
+        joined = [*same, *joined, *examples, *_suspicious(x, positive)]
         notes = [f"the positive label is {names[1]!r}, the negative one {names[0]!r}"]
         if folds:
             units = _folds(folds, group, positive)
@@ -985,9 +1006,9 @@ def _folds(count: int, group: np.ndarray, y: np.ndarray) -> np.ndarray:
     return of
 
 
-def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
-    """Notes on activations that are none: a column that is the label, rows far larger than the
-    others, and, where labels come in blocks, a drift along the rows."""
+def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Notes on activations that are none: a column that is the label, and rows far larger than the
+    others."""
     notes = []
     low, high = x[~y], x[y]
     if (
@@ -1004,25 +1025,28 @@ def _suspicious(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
             "far from the median row as is usual, and the probe follows them: a BOS token, a "
             "mean over tokens that includes the first one, or an overflow?"
         )
-    if (np.diff(y.astype(int)) != 0).sum() <= FEW_BLOCKS and _drifts(x, y, group):
-        notes.append(
-            f"{SORTED}, and among those of one label X drifts along the rows: "
-            "if X depends on when or in which batch a row was computed, that alone separates the "
-            'labels; compute X in mixed order, or give controls={"batch": …} of each row'
-        )
     return notes
 
 
-def _drifts(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> bool:
-    """Whether the groups of a label move with their place among them, in some direction in which
-    they vary most: by Spearman's rank correlation, at the .1% level for all directions
-    together."""
-    p = []
-    for rows in (np.flatnonzero(y), np.flatnonzero(~y)):
-        groups = dict.fromkeys(group[rows].tolist())  # in the order of their first rows
-        points_of_class = np.array([x[rows[group[rows] == k]].mean(0) for k in groups])
-        if len(points_of_class) >= 2 * FEWEST:
-            points = principal(points_of_class - points_of_class.mean(0))
-            chances = (scipy.stats.spearmanr(z, np.arange(len(z))).pvalue for z in points.T)
-            p += [min(chances, default=1.0) * points.shape[1]]
-    return bool(p) and max(p) < 0.001
+def _in_order(score: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
+    """A note where the labels come in blocks, and within those of either label the score of a group
+    moves with its place: by Spearman's rank correlation, at the .1% level for each label."""
+    names = dict.fromkeys(group.tolist())  # in the order of their first rows
+    points = [(score[group == k].mean(), y[group == k].mean()) for k in names]
+    values, labels = np.array([p for p in points if p[1] in (0, 1)]).reshape(-1, 2).T
+    block = np.cumsum(np.diff(labels, prepend=labels[:1]) != 0)
+    if BLOCK * len(np.unique(block)) > len(block):
+        return []
+    places = np.arange(len(block), dtype=float)
+    for k in np.unique(block):
+        values[block == k] -= values[block == k].mean()
+        places[block == k] -= places[block == k].mean()
+    found = [scipy.stats.spearmanr(values[labels == k], places[labels == k]) for k in (0, 1)]
+    few = min((labels == k).sum() for k in (0, 1)) < 2 * FEWEST
+    if few or max(x.pvalue for x in found) >= 0.001 or found[0].statistic * found[1].statistic < 0:
+        return []
+    return [
+        f"{SORTED}, and among those of one label the probe's score drifts along the rows: "
+        "if X depends on when or in which batch a row was computed, that alone separates the "
+        'labels; compute X in mixed order, or give controls={"batch": …} of each row'
+    ]

@@ -146,22 +146,30 @@ class Given:
             raise DataError(f"the prompts have no column {name!r}; {nearest(name, self.columns)}")
         return self.columns[name]
 
-    def units(self, named: str | Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
+    def units(
+        self, named: str | Sequence[str] | None, fixed: Sequence[str] = ()
+    ) -> tuple[tuple[str, ...], list[str]]:
         """Choose the units, those that are named or, where prompts are a product of columns, the
-        one of these with the fewest values that a verdict can be about; and what is noted of it.
+        one of these with the fewest values that a verdict can be about and that is not `fixed`; and
+        what is noted of it.
 
         Raises: DataError for a column that the prompts lack.
         """
         named = (named,) if isinstance(named, str) and named else tuple(named or ())
-        for name in named:
+        for name in (*named, *fixed):
             if name != PROMPT:
                 self.column(name)
+        if twice := {*named} & {*fixed}:
+            raise DataError(
+                f"unit= and fixed= both name {min(twice)!r}; a claim generalises over a unit, and "
+                "is only about the values of a fixed column, so leave one of them out"
+            )
         if named:
             return tuple(named), []
         groups = {name: numbered(x) for name, x in self.columns.items()}
         counts = {name: len(np.unique(of)) for name, of in groups.items()}
         pairs = crossed(groups)
-        is_crossed = {name for pair in pairs for name in pair}
+        is_crossed = {name for pair in pairs for name in pair} - {*fixed}
         enough = sorted((n for n in is_crossed if counts[n] >= FEWEST), key=counts.__getitem__)
         if not enough:
             return (PROMPT,), []
@@ -170,13 +178,16 @@ class Given:
         what = combinations_in_words(PROMPT, {name: counts[name] for name in both})
         return (unit,), [f"{what}, so the unit is {unit}; unit= names another one"]
 
-    def stays(self, units: Sequence[str], *, every: bool = False) -> dict[str, np.ndarray]:
+    def stays(
+        self, units: Sequence[str], fixed: Sequence[str] = (), *, every: bool = False
+    ) -> dict[str, np.ndarray]:
         """Say what each value of the unit is combined with, so that the claim is about these values
-        alone: those of a column, or what texts have in common; with the value of each prompt. With
-        `every`, also what only some values of the unit are combined with."""
+        alone: those of a column that is not `fixed`, or what texts have in common; with the value
+        of each prompt. With `every`, also what only some values of the unit are combined with."""
         if len(units) != 1 or units[0] not in self.columns:
             return {}
-        others = {n: x for n, x in self.columns.items() if n not in (units[0], *self.answers)}
+        known = (units[0], *fixed, *self.answers)
+        others = {n: x for n, x in self.columns.items() if n not in known}
         texts = {n: x for n, x in others.items() if isinstance(x[0], str)}
         groups = {name: numbered(cells) for name, cells in texts.items()}
         for name, cells in texts.items():

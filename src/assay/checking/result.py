@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten, wrap
@@ -27,7 +27,7 @@ from assay.core.intervals import FEWEST, interval
 from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
 from assay.core.nouns import counted, plural
 from assay.core.reasons import BLIND, GROUPED, IDLE, NO_LEAD, NO_TEST, NOTHING, OUT_OF_REACH, WAYS
-from assay.core.results import Judged, Price, Verdict, narrower_level
+from assay.core.results import Judged, Price, Verdict, is_mirrored, narrower_level
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
 from assay.core.scopes import listed
@@ -52,7 +52,7 @@ SAFE = 0.5
 """How far behind the end of an interval a new threshold lies, in halves of that interval: about as
 many new prompts then confirm it in four of five cases."""
 FIXED = re.compile(r'fixed="([^"]+)"')
-"""What a table is advised and a check has no option for."""
+"""The columns in the advice for a table, which `check` words for prompts."""
 BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
 MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
@@ -107,17 +107,21 @@ class Question:
     """Of a claim of no effect: the arms that have one, which its author brings."""
     left_out: tuple[str, ...] = ()
     """The controls that its author did not want, by name; () in files of older versions."""
+    fixed: tuple[str, ...] = ()
+    """The columns of prompts of which the claim is only about the values here; () in files of older
+    versions."""
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
         verdict = self._judged(rows)
-        own, known = rows[rows["arm"] == self.credits], ("arm", *self.units, *_numbers(rows))
+        own = rows[rows["arm"] == self.credits]
+        known = ("arm", *self.units, *self.fixed, *_numbers(rows))
         # two values are too few to be units: an interval over them says nothing
         if kinds := two_kinds({str(c): own[c] for c in own if c not in known}):
             without = self._judged(rows.drop(columns=kinds))
             same = (without.outcome, without.reason) == (verdict.outcome, verdict.reason)
             verdict = without if same else verdict
-        no_tests = {DAMAGE.name: self.unable} if self.unable else {}
+        no_tests = self._mirrored(rows) | ({DAMAGE.name: self.unable} if self.unable else {})
         verdict = structs.replace(verdict, idle=self._idle(rows), no_tests=no_tests)
         verdict = untested(verdict)
         says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
@@ -136,6 +140,7 @@ class Question:
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
             violation=self.violations,
+            fixed=self.fixed,
             beats=self.beats,
             empty=self.empty,
             bounds=self.bounds,
@@ -144,6 +149,10 @@ class Question:
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
+
+    def _holding(self, columns: Sequence[str]) -> Question:
+        """The question with these columns fixed as well."""
+        return replace(self, fixed=(*self.fixed, *columns))
 
     def _with_lead(self, verdict: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, where a fall is claimed and not found, of a number that is about 0 or below
@@ -210,6 +219,22 @@ class Question:
         drawn = (arm for arm, p in self.placed.items() if p.control != DAMAGE.name)
         return tuple(filter(is_still, drawn))
 
+    def _mirrored(self, rows: pd.DataFrame) -> dict[str, str]:
+        """The draws of controls with which the numbers of each prompt and those with what is
+        credited add up to the same, as do the probabilities of yes and no, and why such a draw is
+        no test of an effect, either."""
+        names = {c.name for c in parse(self.holds).columns}
+        stems = {name.removesuffix(ENDS[0]).removesuffix(ENDS[1]) for name in names}
+        columns = sorted(f"{stem}{ENDS[1]}" for stem in stems)
+        of = {arm: x[columns].to_numpy(float).T for arm, x in rows.groupby("arm", sort=False)}
+        own, arms = of[self.credits], [arm for arm in self.placed if arm != DAMAGE.name]
+        mirrored = [arm for arm in arms if all(map(is_mirrored, own.tolist(), of[arm].tolist()))]
+        return {
+            arm: f"its number and the claim's own add up to {own[0][0] + of[arm][0][0]:.3g} on "
+            "every prompt: this is the same measurement, so it is no test"
+            for arm in mirrored
+        }
+
     def within_reach(self, judged: Judged, rows: pd.DataFrame) -> Judged:
         """The verdict, undecided where no effect could be in the range, as there is nothing left
         that could fall, or rise: that it did not is then no finding."""
@@ -258,9 +283,8 @@ class Question:
             words = blind_without(verdict.claim)
         elif factors and {*factors} <= {*rows}:  # columns to name
             few = [n for n in factors if rows[n].astype(str).nunique() < FEWEST]
-            listed = ", ".join(f'"{n}"' for n in factors)
             of = " of the same groups"
-            words = f"say unit={f'[{listed}]' if factors[1:] else listed}"
+            words = f"say unit={_listed(factors)}"
             if few:
                 own, named = rows[rows["arm"] == self.credits], " and ".join(few)
                 words = f"check the prompts of each value of {named} by itself"
@@ -271,11 +295,16 @@ class Question:
                 only = "if the claim is about these values only"
                 if other := next(others, ""):
                     words += f', or say unit="{other}" {only}'
-                elif not self._judged(rows.drop(columns=few)).reason.startswith(GROUPED):
-                    columns = f"{plural('column', len(few))} {named}"
-                    words += f", or leave the {columns} out of the prompts {only}"
+                elif not self._holding(few)._judged(rows).reason.startswith(GROUPED):
+                    words += f", or say fixed={_listed(few)} {only}"
         new_price = Price(f"more prompts{of} do not help: {words}") if words else price
         return structs.replace(verdict, price=new_price)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as an argument has them."""
+    several = ", ".join(f'"{name}"' for name in names)
+    return f"[{several}]" if names[1:] else several
 
 
 def satisfied_before(outcome: str, notes: Iterable[str]) -> list[str]:
@@ -594,7 +623,8 @@ class Check(Concluded):
         try:
             q = content["question"]
             q["placed"] = {arm: Placed(**p) for arm, p in q["placed"].items()}
-            q |= {"units": tuple(q["units"]), "left_out": tuple(q.get("left_out", ()))}
+            q |= {"units": tuple(q["units"])}
+            q |= {k: tuple(q.get(k, ())) for k in ("left_out", "fixed")}
             q |= {k: q.get(k) and tuple(q[k]) for k in ("bounds", "reach")}
             question = Question(**q)
             stated = content["verdict"]["outcome"]

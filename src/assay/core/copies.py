@@ -1,5 +1,6 @@
 """Copies: units of a table that have all their numbers from other units, which are no further
-units, and controls that have those of the baseline, which rule nothing out."""
+units, and controls that have those of the baseline or, on another scale, of an arm that the claim
+names, which rule nothing out."""
 
 from __future__ import annotations
 
@@ -33,6 +34,10 @@ ALMOST = "almost the numbers"
 """How near a control is that need not be a copy."""
 DECIMALS = range(7)
 """To so many decimals a copy may be rounded."""
+VARIED, ON_LINE, CONSTRUCTED = 4, 1e-4, 1e-9
+"""So many different numbers at least show that a control is what an arm is, on another scale; how
+far from a line they may be, as a share of their range; the chance that they lie on one below which
+few digits are not the reason."""
 
 
 def copied(judgement: Judged, others: Names, arms: Mapping[str, xr.Dataset]) -> list[str]:
@@ -72,6 +77,45 @@ def _copied(
                 yield name, other, "the rounded numbers"
             elif all(_are_near(*pair, least) for pair in pairs):
                 yield name, other, ALMOST
+
+
+def rescaled(
+    judgement: Judged, main: str, arms: Mapping[str, xr.Dataset]
+) -> Iterator[tuple[str, str]]:
+    """The controls that have the main arm's numbers on another scale, such as 1 minus these, and
+    why they are no test."""
+    for name in judgement.controls:
+        if name not in arms or judgement.no_test(name) or {*arms[name]} != {*arms[main]}:
+            continue
+        a, b = (arms[x].to_dataframe() for x in (main, name))
+        if not a.index.equals(b.index):
+            continue
+        lines = [_line(a[k].to_numpy(), b[k].to_numpy()) for k in arms[name]]
+        if lines and all(lines):
+            same = "this is the same measurement, so it is no test"
+            yield name, f"its number is {lines[0]} that of {main} in every unit: {same}"
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> str:
+    """How numbers follow from others that may be on another scale, as in "1 minus"; "" where they
+    do not. A constant difference, and a multiple that is not minus the number, are what another
+    change of an additive or a linear model has."""
+    if x.shape != y.shape or not np.array_equal(np.isnan(x), np.isnan(y)):
+        return ""
+    x, y = x[there := np.isfinite(x)], y[there]
+    if min(len(np.unique(x)), len(np.unique(y))) < VARIED:
+        return ""
+    slope, start = np.polyfit(x, y, 1)
+    if np.abs(start + slope * x - y).max() > ON_LINE * np.ptp(y):
+        return ""
+    is_one, is_multiple = np.isclose(abs(slope), 1), abs(start) <= ON_LINE * np.abs(y).max()
+    possible = 1 + np.ptp(x) / np.diff(np.unique(x)).min()  # so many numbers on the grid of these
+    by_chance = possible ** (2.0 - len(x)) > CONSTRUCTED
+    if is_multiple > (is_one and slope < 0) or (slope > 0 and (is_one or by_chance)):
+        return ""
+    first = "" if is_multiple else f"{start:.3g} "
+    times = "" if is_one else f" {abs(slope):.3g} times"
+    return f"{first}{'minus' if slope < 0 else 'plus'}{times}"
 
 
 def _are_rounded(x: np.ndarray, y: np.ndarray) -> bool:

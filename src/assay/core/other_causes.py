@@ -201,10 +201,10 @@ class Search:
             if choice.of in RUNS and estimates[1:]:  # however unlike, all are draws of one thing
                 limits = Limits(min(estimates), max(estimates))
                 low, high = digits.told_apart(*limits)
-                others = counted(len(estimates), choice.of)
+                rest = counted(len(estimates), choice.of)
                 reason = f"{choice.chosen} was chosen from {counted(1 + len(estimates), choice.of)}"
                 words = (
-                    f"the claim is about {choice.chosen} alone: with each of the other {others} in "
+                    f"the claim is about {choice.chosen} alone: with each of the other {rest} in "
                     f"its place, the number is between {low} and {high}; judge all of them, with "
                     f"{choice.of} as a unit"
                 )

@@ -127,7 +127,9 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
         if name.startswith(MIXED):
             return name.removeprefix(MIXED)
         ways = name.split(" × ")
-        units = " and ".join(map(_as_unit, ways)) + (" (both, crossed)" if ways[1:] else "")
+        units = " and ".join(map(_unit_of, ways)) + (
+            " as crossed units" if ways[1:] else " as the unit"
+        )
         return WAYS.get(name, f"units depend on each other: with {units}, it is undecided")
     if reason == BLIND:
         return "blind: nothing shows that an effect of twice the threshold would be found"
@@ -139,13 +141,12 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
     return reason
 
 
-def _as_unit(name: str) -> str:
-    """How a grouping makes units: "rows with the same beginning of text as one unit"."""
+def _unit_of(name: str) -> str:
+    """What a grouping has as its unit: a column, or "each beginning of text"."""
     way, of, column = name.partition(" of ")
-    if not of:
-        return f"{name} as the unit"
-    same = f"similar {column}" if way == "content" else f"the same {way} of {column}"
-    return f"rows with {same} as one unit"
+    if way == "content":
+        return f"each set of rows with similar {column}"
+    return f"each {name}" if of else name
 
 
 MOST_TIMES, MOST_MINUTES = 10, 60

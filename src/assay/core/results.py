@@ -389,7 +389,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
             return ""  # what satisfies the claim counts against it
         if arm in self.idle or arm in self.no_tests:
             return self.no_tests.get(arm, f"this control {IDLE}")
-        if not _is_mirrored(self.points, v.points):
+        if not is_mirrored(self.points, v.points):
             return ""
         total = self.estimate + v.estimate
         less = f"{total:.3g} minus" if abs(total) > EQUAL * abs(self.estimate) else "minus"
@@ -510,7 +510,7 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
 
 
-def _is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
+def is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
     """Whether the numbers of two arms add up to the same in every unit, up to single precision; of
     fewer different numbers, none of them a count, to 0."""
     if len(points) != len(others):

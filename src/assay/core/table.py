@@ -32,7 +32,7 @@ from assay.core import table_columns as noted
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Estimate
 from assay.core.clustered import Limits
-from assay.core.copies import check_copies, copied, copied_in_words
+from assay.core.copies import check_copies, copied, copied_in_words, rescaled
 from assay.core.dealing import DEALT, caution, deal
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
@@ -216,6 +216,9 @@ def _judged(
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
+    if copies:
+        no_tests = dict(rescaled(judgement, question.main, arms))
+        judgement = structs.replace(judgement, no_tests=no_tests)
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     if judgement.outcome in ("holds", "fails"):

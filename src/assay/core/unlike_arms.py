@@ -45,7 +45,7 @@ def _copied(question: Question) -> Iterator[tuple[str, str]]:
     (unit, *more), rows = question.axes, question.read
     for name in question.columns if not more else ():
         cells = rows.dropna(subset=[name]).groupby(["arm", unit])[name].mean().groupby("arm")
-        counts = {arm: x.value_counts() for arm, x in cells if arm in question.compared}
+        counts = {str(arm): x.value_counts() for arm, x in cells if arm in question.compared}
         if not any(len(x) > 1 and x.max() == 1 for x in counts.values()):
             continue
         for arm, x in counts.items():

@@ -37,6 +37,7 @@ def check(
     control: Annotated[Several, More] = (),
     draws: Annotated[int | None, More] = None,
     unit: Annotated[Several, More] = (),
+    fixed: Annotated[Several, More] = (),
     bounds: Annotated[tuple[float, float] | None, Bare, More] = None,
     fresh: Annotated[Flag, More] = False,
     no_ledger: Annotated[Flag, More] = False,
@@ -67,6 +68,9 @@ def check(
         How many draws of each random control; 4 by default, or all others of a small pool.
     unit
         A column of the prompts over which the claim generalises.
+    fixed
+        A column, such as template, if the claim is only about the values in these prompts. Without
+        it, the verdict also has to be the same with these values as units.
     bounds
         The least and the greatest value for one unit.
     fresh
@@ -88,7 +92,9 @@ def check(
     from assay.checking.prompts import Given
 
     refuse_incomplete(function, prompts, holds)
-    refuse_python({**vars(credited), "also": also, "control": control, "unit": unit})
+    refuse_python(
+        {**vars(credited), "also": also, "control": control, "unit": unit, "fixed": fixed}
+    )
     _, given, things, _ = every(
         partial(parse, holds),
         partial(Given.read, prompts),
@@ -106,6 +112,7 @@ def check(
         controls=list(control) or None,
         draws=draws,
         unit=unit,
+        fixed=fixed,
         bounds=bounds,
         cache=not fresh,
         ledger=not no_ledger,

@@ -18,7 +18,7 @@ from assay.verbs.verb import About, Bare, More, Several
 Numbers = Annotated[Path | None, Bare]
 LARGEST = 2**30
 """Bytes of an array of numbers."""
-FLAT = ("latents", "others", "also", "control", "unit")
+FLAT = ("latents", "others", "also", "control", "unit", "fixed")
 """Options that list no pairs."""
 LISTS = ("heads", "neurons", "feature", "edge", "of", *FLAT)
 """Those whose values are lists or names, which Python writes in brackets and quotes."""
@@ -132,7 +132,7 @@ def _in_shell(name: str, text: str) -> list[str]:
     if name not in FLAT:
         text = re.sub(r"[\[(]([^][(),]+),([^][(),]+)[\])]", r"\1.\2", text)
     text = re.sub(r"[][(){}]", "", text).strip(",")
-    words = text.split(",") if name in ("also", "control", "unit") else [text]
+    words = text.split(",") if name in ("also", "control", "unit", "fixed") else [text]
     return [shlex.quote(w) for w in (words[:1] if name == "also" else words)]
 
 
