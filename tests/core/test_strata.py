@@ -240,6 +240,27 @@ def test_a_number_of_a_few_values_is_named_before_its_values_count_as_units():
     assert judged.price.text.startswith('fixed="shots", or leave the column out')
 
 
+def test_a_missing_value_does_not_hide_a_column_and_may_be_the_cause():
+    """Hard items are worth less, and `new` has few of them; one item has no level, or no hard one
+    has."""
+    draw, rows = np.random.default_rng(0), []
+    for arm, share in (("new", 0.2), ("old", 0.8)):
+        for i in range(40):
+            hard = i < 40 * share
+            level = "hard" if hard else "easy"
+            rows.append((arm, f"{arm}{i}", level, draw.normal(-0.3 * hard, 0.1)))
+    rows = pd.DataFrame(rows, columns=["arm", "item", "level", "score"])
+    ask = {"claim": "new.score - old.score > 0.05", "unit": "item"}
+    assert assay.judge(rows, **ask).reason.startswith("grouped by mixed: level is easy in ")
+    one = rows.assign(level=rows["level"].where(rows["item"] != "new1"))
+    assert assay.judge(one, **ask).reason.startswith("grouped by mixed: level is easy in ")
+    unsaid = rows.assign(level=rows["level"].where(rows["level"] == "easy"))
+    assert assay.judge(unsaid, **ask).reason.startswith("grouped by mixed: level is easy in ")
+    setting = rows.assign(level=np.where(rows["arm"] == "new", "steered", None))
+    assert assay.judge(setting, **ask).outcome == "undecided"  # by the order of items alone
+    assert "mixed" not in assay.judge(setting, **ask).reason
+
+
 def test_the_length_of_texts_may_be_the_cause():
     """Each word adds 0.03; `new` has longer texts."""
     draw, rows = np.random.default_rng(0), []

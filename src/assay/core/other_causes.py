@@ -77,6 +77,7 @@ class Search:
         skip = (*question.axes, *question.labels, *question.fixed, *question.columns)
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
+        rows = rows.assign(**names)
         amounts = shares.amounts(rows, skip) if self.independent else {}
         values = names | amounts
         stepped = [x for x in values if rows[x].nunique() > values[x].nunique()]

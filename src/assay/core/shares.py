@@ -27,6 +27,8 @@ CLEARLY = 0.1
 have equal shares, from which it is a reason to hold the column fixed."""
 HOURS, LENGTH = "hours since the first ", "the length of "
 """How amounts are called that a column of texts says: `started`, `text`."""
+MISSING = "missing"
+"""What a value that is not there is called."""
 STEPS = 5
 """Steps of about equally many rows in which an amount, such as a length, is held fixed."""
 
@@ -110,29 +112,28 @@ def combined(*codes: np.ndarray) -> np.ndarray:
 
 
 def named(rows: pd.DataFrame, skip: Sequence[str]) -> dict[str, pd.Series]:
-    """Give the columns of a few values that are names, or count something up."""
-    return {
-        str(name): rows[name]
-        for name in rows.columns
-        if name not in ("arm", *RUNS, *skip)
-        and 2 <= rows[name].nunique() <= MOST_LEVELS
-        and not rows[name].isna().any()
-        and is_named(rows[name])
-    }
+    """Give the columns of a few values that are names, or count something up, where a missing one
+    is a value like others."""
+    found = {}
+    for name in (x for x in rows.columns if x not in ("arm", *RUNS, *skip)):
+        values = rows[name]
+        if 2 <= values.nunique(dropna=False) <= MOST_LEVELS and is_named(values):
+            there = values.notna()
+            found[str(name)] = values if there.all() else values.astype(str).where(there, MISSING)
+    return found
 
 
 def amounts(rows: pd.DataFrame, skip: Sequence[str]) -> dict[str, pd.Series]:
-    """Give the columns of amounts, those of many values in steps. Numbers that are yes and no are
-    amounts as well."""
+    """Give the columns of amounts, those of many values in steps, of which one has the missing
+    ones. Numbers that are yes and no are amounts as well."""
     found = {}
     for name, values in rows.select_dtypes(["number", "bool"]).items():
-        many = values.nunique() > MOST_LEVELS
-        if name in (*RUNS, *skip) or values.nunique() < 2 or values.isna().any():
+        if name in (*RUNS, *skip) or values.nunique() < 2:
             continue
-        if many:
-            ranks = values.rank(method="average", pct=True)
-            found[str(name)] = (STEPS * ranks).astype(int).clip(upper=STEPS - 1)
-        elif not is_named(values):
+        if values.nunique() > MOST_LEVELS:
+            steps = (STEPS * values.rank(method="average", pct=True)).clip(upper=STEPS - 1)
+            found[str(name)] = steps.fillna(-1).astype(int)
+        elif not is_named(values) and not values.isna().any():
             found[str(name)] = values
     return found
 
