@@ -430,7 +430,7 @@ def test_a_control_satisfies_by_the_interval_that_the_table_has(by_length):
 
 def test_all_controls_that_are_not_beaten_are_named_and_what_would_decide_the_first():
     """Texts whose lengths and words go with the label in some of few groups, but not in all."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(4)
     y = np.arange(24) % 2
     X = rng.normal(size=(24, 6)) + 9 * np.outer(y, np.eye(6)[0])
     words = ["tea", "salt", "wood", "iron", "milk", "rain"]
@@ -457,7 +457,7 @@ def test_named_groups_stay_apart_where_their_own_rows_are_the_near_copies():
     names = np.array([f"word {k}" for k in of], dtype=object)
     p = assay.check_probe(X, y, groups=names, ledger=False)
     assert "of 40 groups" in p.question.scope
-    assert not any(words in note for note in p.notes for words in ("were merged", "evenly"))
+    assert not any("were merged" in note for note in p.notes)
 
     # copies of one wording of two words, under names of their own
     more = np.r_[0, 3]
@@ -470,15 +470,50 @@ def test_named_groups_stay_apart_where_their_own_rows_are_the_near_copies():
         "of the 42 groups that groups= names, 4 were merged into 2" in merged
         and "'word 0' with 'copy a'" in merged
     ), merged
-    assert not any("evenly" in note for note in p.notes)
 
 
-def test_groups_that_cannot_be_dealt_evenly_are_counted_and_nothing_done_is_advised():
-    """Fourteen groups of each label: neither 3, nor 4, nor 5 divides 14."""
-    p = assay.check_probe(EMPTY[:112], Y[:112], groups=np.arange(112) // 8 * 2 + Y[:112])
-    (note,) = [note for note in p.notes if "evenly" in note]
-    assert "14 positive and 14 negative groups" in note and "divided by 3" in note
-    assert "as many" not in note
+@pytest.mark.parametrize("folds", [0, 5])
+@pytest.mark.parametrize("named", [False, True])
+def test_the_order_of_rows_changes_no_measure(named, folds):
+    """Sorted by label, reversed, and shuffled."""
+    draw, y = np.random.default_rng(0), np.arange(33) < 18
+    texts = [" ".join(draw.choice(WORDS, size=draw.integers(3, 6))) for _ in y]
+    X, groups = draw.normal(size=(33, 6)) + np.outer(y, np.eye(6)[0]), draw.permutation(33) // 3
+    found = []
+    for order in (np.arange(33), np.arange(33)[::-1], draw.permutation(33)):
+        rows = {"texts": [texts[i] for i in order], "groups": groups[order] if named else None}
+        p = assay.check_probe(X[order], y[order], folds=folds, ledger=False, **rows)
+        found.append(p.arms[["accuracy", "auroc", "auroc_low", "auroc_high"]].to_numpy())
+    np.testing.assert_allclose(found, [found[0]] * 3, rtol=0, atol=1e-9)
+
+
+def test_texts_of_which_no_word_comes_again_say_nothing_in_any_order():
+    """All scores are equal but for rounding, and 22 rows of a label cannot be dealt evenly."""
+    for n, order in itertools.product((44, 48), (np.arange, np.random.default_rng(0).permutation)):
+        y = (np.arange(n) < n / 2)[order(n)]
+        texts = [
+            f"I was told about the {np.base_repr(10**9 + 7**8 * i, 36)} there" for i in range(n)
+        ]
+        group, reader = np.arange(n), reading.bag(texts)
+        for k in range(3):
+            score = reading.scores(reader, y, group, reading.parts_of(list(group), y, k), k)
+            assert roc_auc_score(y, score) == 0.5 and len({*score}) == 1
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_noise_is_at_chance_where_folds_have_more_of_one_label(mixed):
+    """Thirteen rows of one label each, or eight groups that differ in how many rows of each label
+    they have: a probe that predicts the usual label of the rows that it learned from would be below
+    chance, at 0.42 and at 0.33 on average."""
+    found = []
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        group = np.arange(8).repeat(4) if mixed else np.arange(13)
+        y = draw.random(32) < draw.random(8)[group] if mixed else draw.permutation(13) < 7
+        x = draw.normal(size=(len(y), 4))
+        parts = reading.parts_of(list(group), y)
+        found.append(roc_auc_score(y, reading.scores(reading.of_columns(x), y, group, parts)))
+    assert abs(np.mean(found) - 0.5) < 3 * np.std(found, ddof=1) / 60**0.5
 
 
 def test_a_probe_shows_its_sentence(tmp_path):
@@ -830,7 +865,7 @@ def test_a_probe_says_which_control_satisfied_the_claim_before(tmp_path, monkeyp
 
 def test_a_control_shows_the_interval_by_which_it_is_judged():
     """Where the interval at 95 % reaches past the threshold, and the one at 80 % does not."""
-    draw, y = np.random.default_rng(5), np.arange(80) % 2
+    draw, y = np.random.default_rng(0), np.arange(80) % 2
     X = draw.normal(size=(80, 8)) + 2.4 * np.outer(2 * y - 1, np.eye(8)[0])
     p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.55", ledger=False)
     v = p.controls["permuted"]
@@ -1058,6 +1093,12 @@ def test_counts_that_agree_are_no_copies():
     for latents in (X, on):
         p = assay.check_probe(latents, Y, ledger=False)
         assert "of 120 groups" in p.question.scope
+
+
+def test_rows_without_groups_are_said_to_count_as_independent():
+    for groups, count in ((None, 1), (GROUPS, 0)):
+        notes = assay.check_probe(EMPTY, Y, groups=groups, ledger=False).notes
+        assert sum("rows count as independent" in note for note in notes) == count
 
 
 def test_missing_texts_are_named_first():

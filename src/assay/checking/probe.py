@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from msgspec import structs
@@ -52,7 +52,7 @@ from assay.core.results import Judged, Price, Verdict
 from assay.core.scopes import listed
 from assay.core.stats import mean
 from assay.core.table import judge, within, wrong_at_most
-from assay.core.wordings import shared_words
+from assay.core.wordings import numbered, shared_words
 from assay.features.linear_probe import stratified_folds
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ DEALINGS, FEW_ROWS = 5, 500
 """In how many ways groups are dealt out to folds, and of how many rows at most: with one way, what
 the groups are called decides which learn from which, and that moves the measures of few rows."""
 SORTED = "the rows come in blocks of one label"
+INDEPENDENT = (
+    "no groups= are given, so rows count as independent: give rows of one source, such as an "
+    "author, a session or a document, one group"
+)
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -476,7 +480,25 @@ def check_probe(
         rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
     warnings = rows.warnings(arms, readers, texts, groups)
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
+    if groups is None and not any("groups=" in note for note in notes):
+        notes += (INDEPENDENT,)
     return ProbeCheck(claim, arms, numbers, verdict, notes)
+
+
+class Dealt(NamedTuple):
+    """How groups are dealt out to folds."""
+
+    group: np.ndarray
+    """The group of each row, by a number that the order of the rows does not change."""
+    ways: list[Parts]
+    """Several ways of dealing them out, over which measures are averaged."""
+
+    def fold_of(self, way: int) -> np.ndarray:
+        """The fold of each row, from 1."""
+        of = np.empty_like(self.group)
+        for k, (_, judged) in enumerate(self.ways[way], 1):
+            of[judged] = k
+        return of
 
 
 @dataclass(frozen=True, eq=False)
@@ -486,8 +508,7 @@ class _Rows:
     x: np.ndarray
     positive: np.ndarray
     group: np.ndarray
-    dealings: list[Parts]
-    """Several ways of dealing the groups out to folds, over which measures are averaged."""
+    dealt: Dealt
     unit: str
     """What is generalised over: group, or fold."""
     units: np.ndarray
@@ -495,9 +516,9 @@ class _Rows:
     notes: list[str]
     labels: Sequence[Any]
     """The negative and the positive one."""
-    of_texts_alone: tuple[np.ndarray, list[Parts]]
-    """The groups, and the ways of dealing them out, by which controls of texts are judged: without
-    what is joined for the activations alone, as texts would then be judged by chance."""
+    of_texts_alone: Dealt
+    """By what controls of texts are judged: without what is joined for the activations alone, as
+    texts would then be judged by chance."""
 
     @classmethod
     def read(
@@ -530,33 +551,22 @@ class _Rows:
         examples = [] if groups is None else related.merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive)]
         notes = [f"the positive label is {names[1]!r}, the negative one {names[0]!r}"]
-        if folds:
-            units = _folds(folds, group, positive)
-            parts = [(np.flatnonzero(units != k), np.flatnonzero(units == k)) for k in range(folds)]
-            notes, alone = [*notes, *joined], (group, [parts])
-            return cls(x, positive, group, [parts], FOLD, units + 1, notes, names, alone)
-
-        def dealt(group: np.ndarray) -> list[Parts]:
-            count = DEALINGS if len(x) <= FEW_ROWS else 1
-            return [reading.parts_of(list(group), positive, k) for k in range(count)]
-
-        dealings = dealt(group)
-        alone = (group, dealings) if in_texts else (own, dealt(own))
-        if reading.has_one_label_each(group, positive) and not reading.even_folds(group, positive):
-            before = reading.even_folds(stated, positive) if examples else 0
-            notes.append(_uneven(group, positive, merged=bool(before)))
-        return cls(x, positive, group, dealings, GROUP, group, [*notes, *joined], names, alone)
+        order = reading.order_of(stated if groups is not None else 0 * stated, x, positive, texts)
+        dealt = _dealt(group, positive, order, folds)
+        alone = dealt if in_texts or folds else _dealt(own, positive, order)
+        unit, units = (FOLD, dealt.fold_of(0)) if folds else (GROUP, group)
+        return cls(x, positive, group, dealt, unit, units, [*notes, *joined], names, alone)
 
     @property
     def held(self) -> np.ndarray:
         """The rows that are judged."""
-        return np.concatenate([judged for _, judged in self.dealings[0]])
+        return np.concatenate([judged for _, judged in self.dealt.ways[0]])
 
     @property
     def scope(self) -> str:
         """Say how many rows are judged, and over what intervals are."""
         words = f"{len(self.held):,} rows of {len(np.unique(self.group[self.held])):,} groups"
-        where = f", in {len(self.dealings[0])} folds of whole groups" if self.unit == FOLD else ""
+        where = f", in {len(self.dealt.ways[0])} folds of whole groups" if self.unit == FOLD else ""
         return f"{words}{where}; intervals are over {self.unit}s"
 
     def warnings(
@@ -664,7 +674,7 @@ def _scored(
 ) -> dict[str, list[np.ndarray]]:
     """Score every row by what was learned from other groups: by the probe and by each control, by
     the shuffled labels several times."""
-    probe, count = reading.of_columns(rows.x), len(rows.dealings)
+    probe, count = reading.of_columns(rows.x), len(rows.dealt.ways)
     steps = Steps("probes", 1 + len(readers) + DEALS)
 
     def score(arm: str, reader: Kernel | np.ndarray, dealings: Sequence[int], **how: Any) -> Any:
@@ -672,7 +682,7 @@ def _scored(
             steps.take(arm)
             return [reader]
         started, of_texts = time.monotonic(), arm in (c.name for c in (*IN_TEXTS, EMBEDDING))
-        group, ways = rows.of_texts_alone if of_texts else (rows.group, rows.dealings)
+        group, ways = rows.of_texts_alone if of_texts else rows.dealt
         scores = [reading.scores(reader, rows.positive, group, ways[k], k, **how) for k in dealings]
         steps.take(arm, time.monotonic() - started)
         return scores
@@ -681,7 +691,7 @@ def _scored(
     scored = {arm: score(arm, reader, range(count)) for arm, reader in arms.items()}
 
     def shuffled(train: np.ndarray, deal: int) -> np.ndarray:
-        return shuffled_rows(rows.positive.astype(int), train, rows.group[train], 0, deal)
+        return shuffled_rows(rows.positive.astype(int), train, rows.dealt.group[train], 0, deal)
 
     scored[PERMUTED.name] = [
         score(PERMUTED.name, probe, [deal % count], whose=partial(shuffled, deal=deal))[0]
@@ -973,20 +983,19 @@ def _names_of(group: np.ndarray, groups: Sequence[Any] | None) -> dict[str, str]
     return {str(number): names[i] for number, i in zip(numbers, first, strict=True)}
 
 
-def _uneven(group: np.ndarray, y: np.ndarray, *, merged: bool) -> str:
-    """The note where no number of folds divides the groups of each label; `merged` if one divided
-    them before some were merged."""
-    counts = [len(np.unique(group[y == label])) for label in (True, False)]
-    why = (
-        "the merging of groups caused this, as the groups that were named could be dealt evenly"
-        if merged
-        else "numbers of groups that can both be divided by 3, by 4 or by 5 are dealt evenly"
-    )
-    return (
-        f"each group has one label, and {counts[0]} positive and {counts[1]} negative groups "
-        "cannot be dealt evenly to folds, so the AUROC of something that says nothing is a little "
-        f"below 0.5, and the probe's lead over it too large; {why}"
-    )
+def _dealt(group: np.ndarray, y: np.ndarray, order: np.ndarray, folds: int = 0) -> Dealt:
+    """Deal whole groups out to folds, in several ways or into so many folds, by the order of their
+    rows. Raises: DataError."""
+    numbers = np.empty_like(group)
+    numbers[order] = numbered(group[order].tolist())
+    if folds:
+        of = _folds(folds, numbers, y)
+        every = [[(np.flatnonzero(of != k), np.flatnonzero(of == k)) for k in range(folds)]]
+    else:
+        ways = DEALINGS if len(y) <= FEW_ROWS else 1
+        every = [reading.parts_of(list(numbers), y, k) for k in range(ways)]
+    ordered = [[(order[np.isin(order, a)], judged) for a, judged in parts] for parts in every]
+    return Dealt(numbers, ordered)
 
 
 def _folds(count: int, group: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -12,7 +12,9 @@ from assay.ask.measure.probe_fits import RIDGES
 from assay.controls.texts import PLACED, Counts, as_columns, lengths, words_of
 from assay.features.linear_probe import INNER, folds, stratified_folds
 
-FOLDS = 5
+FOLDS, DECIMALS = 5, 9
+"""Folds of which each is judged by what the others tell, and decimals of a score: what differs by
+rounding alone is equal."""
 Kernel = Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "row row"]]
 """The rows that are learned from → inner products of all rows."""
 Parts = list[tuple[np.ndarray, np.ndarray]]
@@ -24,9 +26,10 @@ def of_columns(x: Float[np.ndarray, "row d"]) -> Kernel:
     from."""
 
     def kernel(train: Int[np.ndarray, " n"]) -> Float[np.ndarray, "row row"]:
-        scale = x[train].std(0)
+        # in float32, equal rows would get scores that differ by rounding
+        scale = x[train].std(0, dtype=float)
         keep = scale > 1e-9 * max(float(scale.max(initial=0)), 1e-300)
-        z = (x[:, keep] - x[train][:, keep].mean(0)) / scale[keep]
+        z = (x[:, keep] - x[train][:, keep].mean(0, dtype=float)) / scale[keep]
         return np.asarray(z @ z.T)
 
     return kernel
@@ -86,6 +89,20 @@ def parts_of(groups: Sequence[object], y: Bool[np.ndarray, " row"], dealing: int
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
 
 
+def order_of(
+    group: Int[np.ndarray, " row"],
+    x: Float[np.ndarray, "row d"],
+    y: Bool[np.ndarray, " row"],
+    texts: Sequence[str] | None,
+) -> Int[np.ndarray, " row"]:
+    """Order rows by their group, and then by what is in them, so that the order in which they are
+    given changes nothing."""
+    big = np.ascontiguousarray(x, ">f8")  # of which bytes are in the order of numbers
+    words = texts or [""] * len(y)
+    keys = [(group[i], words[i], big[i].tobytes(), y[i]) for i in range(len(y))]
+    return np.array(sorted(range(len(y)), key=keys.__getitem__))
+
+
 def scores(
     kernel: Kernel,
     y: Bool[np.ndarray, " row"],
@@ -96,9 +113,13 @@ def scores(
 ) -> Float[np.ndarray, " row"]:
     """Score each judged row, above 0 for yes; NaN where a row is not judged. The penalty is chosen
     within the rows that are learned from, by folds of whole groups, of this dealing; `whose` says
-    whose label each of these gets."""
+    whose label each of these gets.
+
+    All probes have the same mean over all rows. Where a fold has more of one label, the others have
+    more of the other, and a probe that read nothing would predict that: an AUROC over all folds
+    would be below chance."""
     result = np.full(len(y), np.nan)
-    target = np.where(y, 1.0, -1.0)
+    target, every = np.where(y, 1.0, -1.0), np.arange(len(y))
     for train, test in parts:
         k, labels = kernel(train), target.copy()
         labels[train] = target[whose(train)]
@@ -108,8 +129,9 @@ def scores(
         for j in range(int(fold.max()) + 1):
             part, validation = train[fold != j], train[fold == j]
             loss += ((_ridge(k, labels, part, validation) - labels[validation]) ** 2).sum(1)
-        result[test] = _ridge(k, labels, train, test)[loss.argmin()]
-    return result
+        predicted = _ridge(k, labels, train, every)[loss.argmin()]
+        result[test] = (predicted - predicted.mean() + target.mean())[test]
+    return np.round(result, DECIMALS)
 
 
 def _ridge(
