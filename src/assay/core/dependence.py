@@ -872,12 +872,13 @@ def _recurring(
 ) -> dict[str, np.ndarray]:
     """Of the divisions of units that recurring words in texts suggest, or parts of names, the one
     of each column between whose groups numbers differ most, if they differ by more than chance."""
-    found, names = dict[str, np.ndarray](), [c for c in rows.columns if c not in ("arm", *skip)]
-    for name in filter(lambda c: is_text(rows[c]), (unit, *names)):
+    found, own = dict[str, np.ndarray](), {unit: known} if is_text(rows[unit]) else {}
+    for name in (c for c in rows.columns if c not in ("arm", unit, *skip) and is_text(rows[c])):
         by_unit = rows.groupby(unit)[name]
         of = by_unit.first().reindex(known)
-        if of.isna().any() or by_unit.nunique().max() > 1 or 2 * of.nunique() <= len(of):
-            continue
+        if not of.isna().any() and by_unit.nunique().max() == 1 and 2 * of.nunique() > len(of):
+            own[name] = of.to_numpy()
+    for name, of in own.items():
         ways = [(_variance(values, x)[0], way, x) for way, x in divisions([*map(str, of)])]
         if ways and (likely := min(ways, key=lambda x: x[0]))[0] < CARRIES / len(ways):
             found[f"{likely[1]} of {name}"] = likely[2]
