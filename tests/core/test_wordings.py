@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from assay.core.wordings import wordings
+from assay.core.wordings import shared_words, wordings
 
 
 def alike(first, second):
@@ -37,3 +37,54 @@ def test_texts_of_one_wording_are_linked_by_texts_that_differ_in_one_place():
         assert ((wording[:, None] == wording) == expected).all(), texts
         several += len(np.unique(wording)) > 1
     assert several > 10
+
+
+LONG = (
+    "Please read what the witness said and answer: the {}, is that likely or not?",
+    "Translate into formal English as a lawyer would. The {}.",
+    "I heard that the {}. Tell me honestly what you make of it, my friend.",
+    "The {}: summarise this for a child of six, in one sentence.",
+)
+
+
+def sentence(draw):
+    return " ".join(
+        "".join(draw.choice([*"aeioubdgklmnprst"], 5)) for _ in range(draw.integers(5, 12))
+    )
+
+
+def same(a, b):
+    return len({*zip(a, b, strict=True)}) == len({*a}) == len({*b})
+
+
+def test_wrappers_are_wordings_however_long_what_they_wrap_is():
+    draw = np.random.default_rng(0)
+    of = draw.permutation(np.arange(48) % 4)
+    ways = shared_words([LONG[k].format(sentence(draw)) for k in of])
+    assert same(ways["wording"], of)
+
+
+def test_long_sentences_with_long_endings_are_numbered_by_both():
+    draw = np.random.default_rng(0)
+    sentences = ["The " + sentence(draw) for _ in range(6)]
+    endings = [sentence(draw) for _ in range(8)]
+    pairs = draw.permutation([*itertools.product(range(6), range(8))])
+    ways = shared_words([f"{sentences[i]} {endings[j]}." for i, j in pairs])
+    assert same(ways["beginning"], pairs[:, 0])
+    assert same(ways["ending"], pairs[:, 1])
+
+
+def test_what_wrappers_wrap_is_content_where_it_comes_again():
+    draw = np.random.default_rng(0)
+    things = [sentence(draw) for _ in range(5)]
+    pairs = [*itertools.product(range(4), range(5))]
+    ways = shared_words([LONG[i].format(things[j]) for i, j in pairs])
+    assert same(ways["wording"], [i for i, _ in pairs])
+    assert same(ways["content"], [j for _, j in pairs])
+
+
+def test_sentences_of_which_few_begin_alike_are_not_grouped_by_that():
+    draw = np.random.default_rng(0)
+    texts = [sentence(draw) for _ in range(20)]
+    texts += [f"Which of the following is {sentence(draw)}" for _ in range(10)]
+    assert len({*shared_words(texts)["wording"]}) == 30

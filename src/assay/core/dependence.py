@@ -25,6 +25,7 @@ from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, Statistic, jackknife
 from assay.core.nouns import counted, ordinal, plural
+from assay.core.recurring import divisions, place_of_shared
 from assay.core.rounding import grid
 from assay.core.rows import is_text
 from assay.core.table_columns import ITEMS, TIMES
@@ -378,6 +379,9 @@ def find(
         named = {tuple(of) for name, of in labels.items() if " of " not in name}
         named |= {tuple(of) for of in fixed_groups}  # the wordings of templates that are fixed
         labels = {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
+        theta = values.mean()
+        rest = theta + _less(values[:, None] - theta, [*labels.values(), *fixed_groups])[:, 0]
+        labels = _recurring(rows, unit, (*judged, *skip, *cells.levels), known, rest) | labels
         unread = (*skip, *cells.levels, *labels)
         vectors = _vectors(rows, unit, known, judged, unread)
         if every is not None and len(vectors[0].units) == len(known):
@@ -401,7 +405,6 @@ def find(
         first = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
         groupings += [by_answer(cells, unit, n, [*of_units[n]]) for n in first.values()]
         read = [v for v in vectors if not v.of_controls]
-        theta = values.mean()
         within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = partial(_advice, unit, named=bool(labels), may_be_distinct=copies and ordered)
@@ -597,11 +600,15 @@ def _example(rows: pd.DataFrame, unit: str, known: np.ndarray, name: str, of: np
     way, _, column = name.partition(" of ")
     if column not in rows:
         return ""
-    texts = rows.groupby(unit)[column].first().reindex(known)[of == np.bincount(of).argmax()]
+    every, largest = rows.groupby(unit)[column].first().reindex(known), np.bincount(of).argmax()
+    texts = every[of == largest]
     if len(texts) < 2:
         return ""
     first, second = (str(text).strip() for text in texts[:2])
     starts = [max(0, len(x) - SHOWN) if way == "ending" else 0 for x in (first, second)]
+    if way == "word":
+        places = place_of_shared([*map(str, texts)], [*map(str, every[of != largest])])
+        starts = [max(0, place - SHOWN // 2) for place in places[:2]]
     shown = [*map(_cut, (first, second), starts)]
     if shown[0] == shown[1]:  # they differ in what is cut off
         common = next((k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
@@ -1010,6 +1017,24 @@ def _nested(
         if 2 * of.nunique() > len(of):
             nested |= worded(name, of)
     return nested
+
+
+def _recurring(
+    rows: pd.DataFrame, unit: str, skip: Sequence[str], known: np.ndarray, values: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Of the divisions of units that recurring words in texts suggest, or parts of names, the one
+    of each column between whose groups numbers differ most, if they differ by more than chance."""
+    found, own = dict[str, np.ndarray](), {unit: known} if is_text(rows[unit]) else {}
+    for name in (c for c in rows.columns if c not in ("arm", unit, *skip) and is_text(rows[c])):
+        by_unit = rows.groupby(unit)[name]
+        of = by_unit.first().reindex(known)
+        if not of.isna().any() and by_unit.nunique().max() == 1 and 2 * of.nunique() > len(of):
+            own[name] = of.to_numpy()
+    for name, of in own.items():
+        ways = [(_variance(values, x)[0], way, x) for way, x in divisions([*map(str, of)])]
+        if ways and (likely := min(ways, key=lambda x: x[0]))[0] < CARRIES / len(ways):
+            found[f"{likely[1]} of {name}"] = likely[2]
+    return found
 
 
 def worded(name: str, of: pd.Series) -> dict[str, pd.Series]:

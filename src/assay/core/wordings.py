@@ -12,6 +12,9 @@ import numpy as np
 SLOT, FEWEST_COMMON, LONGEST = 3, 2, 60
 """Words that texts of one wording may differ by, those that they have in common at least, and the
 longest texts, in words, that are compared."""
+RUN, NEARLY_ALL = 4, 0.8
+"""So many words in a row at a beginning or an ending, with no text that has only some of them, show
+that texts share it, whatever else is in them, if nearly all texts share one with another."""
 
 
 def spelling(text: str) -> str:
@@ -56,6 +59,8 @@ def shared_words(texts: Sequence[str]) -> dict[str, np.ndarray]:
     """
     ways, words = dict[str, np.ndarray](), [spelling(text).split() for text in texts]
     wording, around, filling = _parted(words)
+    if _grouped(wording) < NEARLY_ALL and (of := _by_ends(words)) is not None:
+        wording, filling = of, _fillings(words, of)
     pairs = {*zip(around.tolist(), filling.tolist(), strict=True)}
     if not wording.any() and len(pairs) == len(words) == (around.max() + 1) * (filling.max() + 1):
         wording = around  # every speaker with every thing, in texts of one wording
@@ -83,6 +88,55 @@ def _parted(words: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.
     tops = [_top(root, i) for i in range(len(words))]
     filling = [spelling(" ".join(x)) for _, x in usual]  # tea; is tea
     return numbered(tops), numbered([f for f, _ in usual]), numbered(filling)
+
+
+def _by_ends(words: Sequence[Sequence[str]]) -> np.ndarray | None:
+    """Number the beginnings that nearly all texts share with another, whatever follows, or the
+    endings, whichever are fewer, or else what shares either; None where too few do."""
+    ends = [_shared_runs(texts) for texts in (words, [split[::-1] for split in words])]
+    beginning, ending = (numbered([x or -1 - i for i, x in enumerate(of)]) for of in ends)
+    whole = [of for of in (beginning, ending) if _grouped(of) >= NEARLY_ALL]
+    root = [*range(len(words))]
+    for of in (beginning, ending):
+        first = dict[int, int]()
+        for i, group in enumerate(of.tolist()):
+            root[_top(root, i)] = _top(root, first.setdefault(group, i))
+    either = numbered([_top(root, i) for i in range(len(words))])
+    if not whole and either.any() and _grouped(either) >= NEARLY_ALL:
+        return either
+    return min(whole, key=lambda of: of.max(), default=None)
+
+
+def _shared_runs(texts: Sequence[Sequence[str]]) -> list[int]:
+    """Number the beginnings, from 1, that end in a run of words which some texts all have, and no
+    other has some of; 0 where a text has none. Of several, the shortest counts."""
+    every = _beginnings(texts)
+    counts = Counter(itertools.chain.from_iterable(every))
+    largest, shared = NEARLY_ALL * len(texts), list[int]()
+    for of_text in every:
+        sizes = [counts[number] for number in of_text]
+        ends = (k for k in range(RUN, len(sizes)) if sizes[k] == sizes[k - RUN + 1] <= largest)
+        shared.append(next((of_text[k] for k in ends), 0))
+    return shared
+
+
+def _fillings(words: Sequence[Sequence[str]], of: np.ndarray) -> np.ndarray:
+    """Number what texts of each group do not all begin or end with."""
+    groups = defaultdict[int, list[int]](list)
+    for i, group in enumerate(of.tolist()):
+        groups[group].append(i)
+    filling = [" ".join(split) for split in words]
+    for several in (members for members in groups.values() if len(members) > 1):
+        texts = [words[i] for i in several]
+        first, last = _in_common(texts, 1), _in_common(texts, -1)
+        for i, text in zip(several, texts, strict=True):
+            filling[i] = spelling(" ".join(text[first : len(text) - last]))
+    return numbered(filling)
+
+
+def _grouped(of: np.ndarray) -> float:
+    """The share of texts that are in a group with others."""
+    return float((np.bincount(of)[of] > 1).mean()) if len(of) else 0.0
 
 
 def _shared_place(words: Sequence[Sequence[str]], of: np.ndarray) -> str:
