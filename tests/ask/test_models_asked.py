@@ -2,6 +2,7 @@
 NumPy, and what is measured once is not measured again."""
 
 import functools
+import json
 import shutil
 
 import numpy as np
@@ -410,7 +411,7 @@ kl = true
     assert set(result.judged[0].controls) == {"gained/untrained"}
     ours = result.arms["gained"].constant.values[0]
     other = run(
-        here, HEAD.replace("base", "gemma") + prompts(8) + claim("main.constant > 90"), "b.toml"
+        here, HEAD.replace("base", "gemma") + prompts(8) + claim("main.constant > -0.1"), "b.toml"
     )
     gemma = other.arms["main"].constant.values[0]
     base = [said(here / "base", t, " x") for t, _, _ in rows(8)]
@@ -468,6 +469,10 @@ def test_checkpoints_without_steps_are_called_by_their_folders(here):
             "line 10 column 10: there is no model 'tuned'; known: ./base, main"
         ),
         '\n[[diff]]\nname = "d"\nmodels = ["main", "./base"]\n': "a model less itself is 0",
+        (
+            '\n[[model]]\nname = "./base"\nlabel = "x"\n'
+            '[[diff]]\nname = "d"\nmodels = ["main", "x"]\n'
+        ): "a model less itself is 0",
         '\n[[diff]]\nname = "main"\nmodels = ["main", "x"]\n': (
             "line 9 column 8: the name 'main' is taken"
         ),
@@ -478,6 +483,26 @@ def test_what_is_wrong_with_a_model_is_one_line_with_its_place(here, text, told)
         study(here, HEAD + text + prompts(8) + claim("main.said > 1"))
     assert told in str(e.value)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "condition", "is_same"),
+    [
+        ("copy", "", "main.said - x.said > 1", True),
+        ("copy", '[[diff]]\nname = "d"\nmodels = ["main", "x"]\n', "d.said > 1", True),
+        ("tuned", "", "main.said - x.said > 1", False),
+        ("copy", 'dtype = "bfloat16"\n', "main.said - x.said > 1", False),
+    ],
+)
+def test_two_models_that_have_the_same_weights_are_reported(here, name, more, condition, is_same):
+    """A copy has the same files, but for a name in its settings, and so the same numbers."""
+    shutil.copytree(here / "base", here / "copy")
+    config = json.loads((here / "copy" / "config.json").read_text())
+    (here / "copy" / "config.json").write_text(json.dumps(config | {"_name_or_path": "mine"}))
+    second = f'\n[[model]]\nname = "./{name}"\nlabel = "x"\n{more}'
+    remarks = study(here, HEAD + second + prompts(8) + claim(condition)).remarks
+    words = "claim 1: main and x have the same weights, so they are equal in every unit"
+    assert any(note.startswith(words) for note in remarks) == is_same
 
 
 def test_an_absent_model_is_told_with_its_place(here):
@@ -525,12 +550,12 @@ def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
 
 
 def test_what_no_data_could_decide_is_told_before_it_runs(here):
-    experiment = study(here, HEAD + prompts(8) + claim("main.constant > 90"))
+    experiment = study(here, HEAD + prompts(8) + claim("main.constant > -0.1"))
     assert undecidable(experiment) == [
         "claim 1 cannot be decided: 8 prompts; a verdict needs at least 20; add 12 more rows"
     ]
-    experiment = study(here, HEAD + prompts(24) + claim("main.constant > 90"))
+    experiment = study(here, HEAD + prompts(24) + claim("main.constant > -0.1"))
     assert undecidable(experiment) == []
-    both = claim("main.constant > 90") + claim("main.constant > 80")
+    both = claim("main.constant > -0.1") + claim("main.constant > -0.2")
     [line] = undecidable(study(here, HEAD + prompts(8) + both))
     assert line.startswith("claims 1, 2 cannot be decided: 8 prompts")

@@ -16,7 +16,7 @@ import assay
 from assay.ask import contents
 from assay.ask.measure.prompts import AT_END, load, remarks, spellings
 from assay.ask.missing import find_gaps, idle_arms
-from assay.ask.notes import _text_differs
+from assay.ask.objections import text_differs
 from assay.ask.tables import Intervention, Prompts
 from assay.core.errors import DataError, ExperimentError
 from assay.core.figures import figures_of
@@ -28,6 +28,9 @@ from assay.lab.lab import Lab
 from assay.report.noted import doubts_number, notes_in_order
 
 PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
+SETTLED = capitals('patch = "corrupted"\nsite = "blocks.3.hook_resid_post"\nposition = -1')
+BROUGHT = PATCHED.replace("{who} went to {other} the", "{foil} went to {other} the")
+OF_ANSWER = "so the patch copies the answer of the other text, as it would in any model"
 CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
 KEPT = CUT.replace('ablate = "zero"\nheads = ["1.1"]', 'keep = "most"') + (
     '\n[[direction]]\nname = "most"\ncomponents = 3\nposition = "all"\n'
@@ -159,6 +162,12 @@ NOTED = {
         "main.right - changed.right > 1",
         COPIED.replace("city", "foil"),
     ),
+    "the other answer in the texts to patch from": (
+        BROUGHT,
+        "changed.right < -2",
+        "24 of 24 texts to patch from contain the answer ' {foil}' of right, and not the others",
+    ),
+    "the stream from which the answer is read": (SETTLED, "changed.right < -2", OF_ANSWER),
     "the same change twice": (
         CUT + BREAKS.replace('heads = ["1.1", "1.2"]', 'position = "all"\nheads = ["1.1"]'),
         "main.right - changed.right > main.right - broken.right",
@@ -175,6 +184,19 @@ SILENT = {
     "the answer follows": (PATCHED, "changed.right < -2", FALLS),
     "a size": (CUT, "abs(changed.right - main.right) > 1", ANY),
     "an ablation": (CUT, "changed.right - main.right < -1", FALLS),
+    "the other answer, which speaks against": (BROUGHT, "changed.right > 2", "texts to patch"),
+    "the other answer behind the patched token": (
+        BROUGHT.replace("to {country} the", "to {country} and {city} the")
+        .replace("{foil} went to {other} the", "{who} went to {other} and {foil} the")
+        .replace("position = -1", 'position = "{country}"'),
+        "changed.right < -2",
+        "texts to patch",
+    ),
+    "no effect on the answer": (
+        SETTLED + BREAKS,
+        '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
+        OF_ANSWER,
+    ),
     "two answers": (CUT, "main.right > 0", HABIT),
     "against the one answer": (MOOD, "main.good < 0", HABIT),
     "no change, with what breaks it": (
@@ -212,6 +234,37 @@ def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F81
     assert note != HABIT or doubts_number(note, "holds")
     assert all("\n" not in remark for remark in remarks)
     assert len(set(remarks)) == len(remarks)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "holds", "is_noted"),
+    [
+        ("anna saw the room", "it was here", "", True),
+        ("anna saw the room", "anna saw the meal", "", False),
+        ("anna saw the room", "it was here", '"\ncontrol = ["main/untrained"]  # ', False),
+    ],
+)
+def test_losses_of_texts_with_few_words_in_common_are_compared_with_a_note(
+    first,
+    second,
+    holds,
+    is_noted,
+    folder,  # noqa: F811
+):
+    rows = [
+        f'{{ text = "{words} {name}", label = "{label}", pair = "{name}" }}'
+        for name in planted.NAMES
+        for label, words in (("a", first), ("b", second))
+    ]
+    tables = (
+        f'[[prompts]]\nunit = "pair"\nlevels = "label"\nrows = [{", ".join(rows)}]\n'
+        '[[read]]\nname = "surprise"\nloss = true\n'
+    )
+    condition = f"main.surprise[label=b] - main.surprise[label=a] > 0.3{holds}"
+    remarks = planned(folder, f"few words {is_noted} {len(holds)}", tables, condition).remarks
+    count = len(planted.NAMES)
+    words = f"claim 1: in {count} of {count} pairs, the texts share fewer than half of their words"
+    assert any(note.startswith(words) for note in remarks) == is_noted
 
 
 def test_of_prompts_that_are_combinations_an_estimate_has_no_verdict_to_be_the_same(folder):  # noqa: F811
@@ -357,7 +410,7 @@ def test_a_patch_where_the_two_texts_differ_is_seen_in_each_of_them(position, ro
     table = Prompts(text="The {noun} {place}", corrupted="The {other} {place}", rows=named)
     site = "blocks.1.hook_resid_pre"
     change = Intervention(name="patched", patch="corrupted", site=site, position=position)
-    assert _text_differs(change, load(table, None)) == differ
+    assert text_differs(change, load(table, None)) == differ
 
 
 @pytest.mark.parametrize(("position", "differ"), [("{a}", True), ("{who}", False), ("{b}", True)])
@@ -367,7 +420,7 @@ def test_what_is_between_two_words_that_are_swapped_does_not_differ(position, di
     table = Prompts(text=text, corrupted=corrupted, rows=rows)
     site = "blocks.1.hook_resid_pre"
     change = Intervention(name="patched", patch="corrupted", site=site, position=position)
-    assert _text_differs(change, load(table, None)) == differ
+    assert text_differs(change, load(table, None)) == differ
 
 
 def test_slots_stand_next_to_the_columns_of_each_row():

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -443,7 +444,8 @@ def on_prompts(study: ResolvedStudy, task: Task, prompts: str) -> Task:
 def compare(study: ResolvedStudy, i: int, diff: Diff, names: tuple[str, str], on: str = "") -> None:
     """Add the arms of a difference between two models, on their prompts or on others."""
     first, second = (_model(study, i, name) for name in names)
-    if first == second:
+    unnamed = partial(msgspec.structs.replace, label="", controls=None)
+    if unnamed(first) == unnamed(second):
         raise study.text.error(("diff", i, "models"), "a model less itself is 0")
     if (steps := models.levels(first)) and steps != models.levels(second):
         message = "the first has checkpoints and the second not the same ones; give both the same"

@@ -32,7 +32,7 @@ from assay.core import apart, strata
 from assay.core.bands import AT, MIDDLE, OfMeans
 from assay.core.claims import Claim, Value
 from assay.core.columns import LOCATING, Column
-from assay.core.errors import ClaimError, ExperimentError
+from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.expression import PAIRED, Together, is_linear
 from assay.core.heavy import xr
 from assay.core.intervals import FOLD
@@ -624,6 +624,21 @@ def have_equal_twins(study: ModelStudy, arm: str, other: str) -> bool:
         return False
     names = [study.folder_of(models.states(m)[0]) for m in (first.model, second.model)]
     return models.same_shape(*names)
+
+
+def have_same_weights(study: ModelStudy, first: Model, second: Model) -> bool:
+    """Whether two models that the study does not train differ at most in what they are called, and
+    in files next to their weights."""
+    bare = partial(msgspec.structs.replace, name="", label="", controls=None)
+    names = [first.name, second.name]
+    if not all(names) or bare(first) != bare(second) or {*names} & {*study.trains}:
+        return False
+    try:
+        folders = [study.found(name) for name in names]
+    except AssayError:  # reported where the model is opened
+        return False
+    sizes = [sorted(path.stat().st_size for path in folder.weights) for folder in folders]
+    return sizes[0] == sizes[1] and folders[0].weights_content == folders[1].weights_content
 
 
 def are_one_draw(study: ModelStudy, control: str, other: str) -> bool:

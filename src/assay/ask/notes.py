@@ -1,20 +1,20 @@
 """Notes: what the author of a study of models should know before it runs. `of_study` collects them:
 conditions that are too easy to satisfy (`_of_claim` and below), units that are fewer than they look
-(`_alike`), comparisons of unlike things, where directions are learned and used (`_places`), and
-patches that only change the input (`of_input`)."""
+(`_alike`), comparisons of unlike things, and where directions are learned and used (`_places`)."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 
 import msgspec
 
-from assay.ask import comparing, selection
+from assay.ask import comparing, objections, selection
 from assay.ask.measure import (
     choosing,
     controls,
@@ -25,10 +25,10 @@ from assay.ask.measure import (
     prompts,
     reads,
 )
-from assay.ask.measure.interventions import SWAPPED, sites_of
+from assay.ask.measure.interventions import sites_of
 from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.probe_tasks import ProbeTask, giving
-from assay.ask.measure.prompts import SLOT, PromptSet, corrupted
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.model_study import ModelStudy
@@ -53,10 +53,6 @@ SOME = 20
 """Number of other rows' answers with which one is compared."""
 WITH_FOILS = (*reads.PAIRS, "accuracy")
 """Kinds of reads whose first answer is the right one, and the others are not."""
-UNMIXED = {"hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre"}
-"""Sites that have no information of other tokens."""
-WORD = re.compile("[\u2e80-\u9fff]|[^\\W\u2e80-\u9fff]+|\\W")
-"""A word of a text, which is one character in Chinese and Japanese, or what is between words."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +83,14 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     """Give all notes of a study, each once."""
     notes: list[str] = []
     for asking in askings:
-        notes += _tokens(questions, asking)
+        notes += [*_tokens(questions, asking), *_same_models(questions, asking)]
         notes += [f"{asking.where}: {words}" for words in asking.read.parsed.meant]
         if part := questions.by_label.get(asking.main):
             of_claim = list[str]()
             if asking.compared:
                 of_claim += [note for _, note in if_true(questions, part, asking)]
                 of_claim += _of_claim(questions, part, asking)
-                of_claim += of_input(part, asking.read.columns)
+                of_claim += [*_objections(questions, part, asking), *_unlike_texts(part, asking)]
             of_claim += _by_place(questions, part, asking)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
@@ -166,6 +162,17 @@ def if_true(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[tuple
     tables = questions.text.study
     for note in (*others, *of_none(part, tables.diff), *_of_some(part, tables.direction)):
         yield "", note
+
+
+def _objections(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Note that a change is one of the text or of the answer."""
+    columns = asking.read.columns
+    found = list[str]()
+    with contextlib.suppress(AssayError):  # the model is not here, and its depth unknown
+        layers = questions.shaped_as(part.task.model).layers
+        if not comparing.is_of_nothing(questions, part, asking.read):
+            found = [*objections.of_output(part, columns, layers)]
+    yield from found or objections.of_input(part, columns)
 
 
 def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
@@ -474,7 +481,7 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
     for read in _asked(task, asking):
         texts, one = controls.answers(read), not controls.varies(read, task.prompts)
         one &= reads.kind_of(read) in ("log_prob", "prob", "accuracy", "logit_lens")
-        if one and len(texts) > 1 and _speaks_for(asking, read, 0):
+        if one and len(texts) > 1 and _speaks_for(asking, read, 0, columns):
             yield (
                 f"{texts[0]!r} is right after every prompt, so a habit of saying it is enough; "
                 "add prompts for which it is wrong, and write the answers as columns"
@@ -495,33 +502,52 @@ def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
 
 
 def _copied(part: Part, asking: Asking) -> Iterator[str]:
-    """Note that most prompts contain an answer, and not the alternatives, where copying it speaks
-    for the claim."""
+    """Note that most prompts, or most of the texts that a patch takes its activations from, contain
+    an answer, and not the alternatives, where copying it speaks for the claim."""
     if not isinstance(part.task, Task):
         return
-    rows = [part.task.prompts.rows[i] for i in part.task.rows]
+    prompts, columns = part.task.prompts, asking.read.columns
+    rows = [prompts.rows[i] for i in part.task.rows]
     for read in _asked(part.task, asking):
         texts = controls.answers(read)
-        every = [[r.fill(text) for text in texts] for r in rows]
-        if single := len(texts) == 1:  # the alternatives are the answers of other rows
-            others = [*dict.fromkeys(words[0] for words in every)][:SOME]
-            every = [[words[0], *(x for x in others if x != words[0])] for words in every]
-        there = [
-            [bool(whole(x).search(row.text)) for x in words]
-            for row, words in zip(rows, every, strict=True)
-        ]
-        for i, text in enumerate(texts):
-            count = sum(has[i] and not (any(has[1:]) if single else all(has)) for has in there)
-            if 2 * count > len(rows) and _speaks_for(asking, read, i):
-                yield (
-                    f"{count} of {len(rows)} prompts contain the answer {text!r} of {read.name}"
-                    f"{', and not the others' if texts[1:] else ''}: copying it is enough"
-                )
+        own = [c for c in columns if c.name == read.name]
+        for i, count in _containing(rows, [r.text for r in rows], texts):
+            if 2 * count > len(rows) and _speaks_for(asking, read, i, own):
+                yield f"{count} of {len(rows)} prompts {_contain(read, texts, i)}"
+        patches = [t for t in objections.claimed(part, columns) if t.patch == "corrupted"]
+        with contextlib.suppress(AssayError):  # reported where the pair is read
+            sources = [objections.source_text(r, prompts, t) for t in patches[:1] for r in rows]
+            changed = [c for c in own if c.arm in (None, part.label)]
+            for i, count in _containing(rows, sources, texts) if sources else ():
+                if 2 * count > len(rows) and _speaks_for(asking, read, i, changed):
+                    yield f"{count} of {len(rows)} texts to patch from {_contain(read, texts, i)}"
 
 
-def _speaks_for(asking: Asking, read: Read, i: int) -> bool:
-    """Whether copying the i-th answer of a read, in one of the arms that are compared, moves the
-    number towards the range, as far as is known."""
+def _contain(read: Read, texts: Sequence[str], i: int) -> str:
+    others = ", and not the others" if texts[1:] else ""
+    return f"contain the answer {texts[i]!r} of {read.name}{others}: copying it is enough"
+
+
+def _containing(
+    rows: Sequence[PromptRow], read_texts: Sequence[str], answers: Sequence[str]
+) -> Iterator[tuple[int, int]]:
+    """Count for each answer, by its number, the rows whose text contains it, and not the
+    alternatives."""
+    every = [[r.fill(text) for text in answers] for r in rows]
+    if single := len(answers) == 1:  # the alternatives are the answers of other rows
+        others = [*dict.fromkeys(words[0] for words in every)][:SOME]
+        every = [[words[0], *(x for x in others if x != words[0])] for words in every]
+    there = [
+        [bool(whole(x).search(text)) for x in words]
+        for text, words in zip(read_texts, every, strict=True)
+    ]
+    for i in range(len(answers)):
+        yield i, sum(has[i] and not (any(has[1:]) if single else all(has)) for has in there)
+
+
+def _speaks_for(asking: Asking, read: Read, i: int, columns: Iterable[Column]) -> bool:
+    """Whether copying the i-th answer of a read, in one of these columns, moves the number towards
+    the range, as far as is known."""
     kind, parsed = reads.kind_of(read), asking.read.parsed
     if kind in WITH_FOILS and isinstance(texts := getattr(read, kind), tuple):
         is_right = i < len(controls.answers(msgspec.structs.replace(read, **{kind: texts[:1]})))
@@ -531,7 +557,7 @@ def _speaks_for(asking: Asking, read: Read, i: int) -> bool:
         return True
     step = 0.5 if is_right else -0.5
     usual = comparing.worked_out(parsed.walk, lambda _: 1.0)
-    for column in (c for c in parsed.columns if c.name == read.name):
+    for column in columns:
         numbers = {c: 1.0 + step * (c == column) for c in parsed.columns}
         moved = comparing.worked_out(parsed.walk, numbers.__getitem__)
         is_away = moved > usual and math.isinf(parsed.low)
@@ -563,6 +589,32 @@ def _by_definition(part: Part, asking: Asking) -> Iterator[str]:
 
 def _asked(task: Task, asking: Asking) -> list[Read]:
     return [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
+
+
+def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
+    """Note that a change, a probe, a difference or a model has no near controls because its author
+    removed them."""
+    table = getattr(part.task, "table", None) or part.task.intervention
+    table = next((d for d in diffs if part.label.rpartition("/")[2] == d.name), table)
+    controls, name = (part.task.model if table is None else table).controls, part.label
+    if controls == ():
+        name = name if table is None else table.name
+        yield f"controls = [] under {name}: this claim has no near control of its kind"
+
+
+def _of_some(part: Part, tables: Sequence[Direction]) -> Iterator[str]:
+    """Name the near controls of a change or of a probe that its author removed, where some are
+    left."""
+    table = getattr(part.task, "table", None) or part.task.intervention
+    if not isinstance(table, Intervention | Probe) or not (names := table.controls):
+        return
+    free = msgspec.structs.replace(table, controls=None)
+    if isinstance(free, Probe):
+        usual = controls.of_probe(free, trained=not part.task.model.like)
+    else:
+        usual = controls.of_intervention(free, tables)
+    if lacking := [c.name for c in usual if c.name not in names]:
+        yield f"controls = {json.dumps(names)} under {table.name} leaves out {listed(lacking)}"
 
 
 # units --------------------------------------------------------------------------------------------
@@ -643,6 +695,52 @@ def _tokens(questions: ModelStudy, asking: Asking) -> Iterator[str]:
         yield (
             f"{asking.where}: these models cut texts into different tokens, so {name} of "
             "a token refers to different things; log_prob of a text can be compared"
+        )
+
+
+def _same_models(questions: ModelStudy, asking: Asking) -> Iterator[str]:
+    """Note that the two models that a statement compares have the same weights."""
+    arms = dict.fromkeys(c.arm or asking.main for c in asking.read.columns)
+    tasks = [p.task for a in arms if (p := questions.by_label.get(a)) and isinstance(p.task, Task)]
+    pairs = [(t.less, t.model) for t in tasks if t.less is not None]
+    pairs += [
+        (a.model, b.model)
+        for a, b in itertools.combinations(tasks, 2)
+        if a.model != b.model and a.intervention == b.intervention and a.sets == b.sets
+    ]
+    for pair in pairs:
+        if comparing.have_same_weights(questions, *pair):
+            names = " and ".join(model.label or "main" for model in pair)
+            yield (
+                f"{asking.where}: {names} have the same weights, so they are equal in every unit "
+                "unless their settings differ; compare models with different weights"
+            )
+
+
+def _unlike_texts(part: Part, asking: Asking) -> Iterator[str]:
+    """Note that losses on texts of two labels are compared that have few words in common, and that
+    no control of the author is named."""
+    task, columns = part.task, asking.read.columns
+    if not isinstance(task, Task) or task.intervention or task.is_difference or asking.controls:
+        return
+    label, is_own = task.prompts.table.levels, all(c.arm in (None, part.label) for c in columns)
+    named = {str(level) for c in columns for dim, level in c.levels if dim == label}
+    losses = [r.name for r in _asked(task, asking) if r.loss]
+    if len(named) != 2 or not losses or not is_own:
+        return
+    by_unit: dict[str, dict[str, set[str]]] = {}
+    for unit, i in zip(task.prompts.units(task.rows), task.rows, strict=True):
+        row = task.prompts.rows[i]
+        words = by_unit.setdefault(unit, {}).setdefault(row.columns[label], set())
+        words.update(re.findall(r"\w+", row.text.lower()))
+    pairs = [[words[name] for name in named] for words in by_unit.values()]
+    few = sum(2 * len(a & b) < min(len(a), len(b)) for a, b in pairs)
+    if 2 * few > len(pairs):
+        unit = plural(task.prompts.unit, len(pairs))
+        yield (
+            f"in {few} of {len(pairs)} {unit}, the texts share fewer than half of their words: "
+            f"that some are rarer alone may give the difference in {losses[0]}; write texts that "
+            "differ in one word, and use each word with both labels"
         )
 
 
@@ -737,97 +835,3 @@ def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
         count = sum(column.count(str(label)) for label in labels)
     split = f", by whole values of {source.table.split}" if source.table.split else ""
     return f"from {counted(count, 'prompt')} of {source.table.name}{split}, "
-
-
-# what a colleague would say -----------------------------------------------------------------------
-
-
-def of_input(part: Part, columns: Sequence[Column] = ()) -> Iterator[str]:
-    """Note that a patch is equivalent to a change of the text, at the claimed levels."""
-    task = part.task
-    if not isinstance(task, Task) or task.intervention is None:
-        return
-    claimed_levels = [dict(c.levels) for c in columns if c.arm in (None, part.label)]
-    points = [
-        point
-        for point in interventions.points(task.intervention)
-        if any(str(point[d]) == str(x[d]) for x in claimed_levels for d in x if d in point)
-        or not any(d in point for x in claimed_levels for d in x)
-    ]
-    tables = [interventions.swept(task.intervention, point) for point in points]
-    patches = [t for t in tables if t.patch and t.patch != "clean"]
-    if patches and all(not t.heads and {*sites_of(t)} <= UNMIXED for t in patches):
-        yield (
-            f"{', '.join(sites_of(patches[0]))} comes before the first block that mixes tokens: "
-            "the patch puts another text there, so this is a change of the input, and not a "
-            "finding about the inside of the model"
-        )
-    elif whole := [
-        t for t in patches if t.position == "all" and all(map(controls.is_stream, sites_of(t)))
-    ]:
-        yield (
-            f"all that later blocks read is {', '.join(sites_of(whole[0]))}, which is changed: "
-            "so this is a change of the input, and not a finding about the inside of the model"
-        )
-    elif any(t.patch == SWAPPED and all(map(controls.is_stream, sites_of(t))) for t in patches):
-        yield (
-            "in early blocks, the streams of two tokens have little but these tokens themselves, "
-            "so swapping them may be no more than swapping the words; compare several depths"
-        )
-    elif there := [t for t in patches if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
-        yield (
-            f"the two prompts differ at {there[0].position} itself, so the patch may amount to "
-            "editing the prompt; to rule this out, patch a later token or compare several depths"
-        )
-
-
-def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
-    """Note that a change, a probe, a difference or a model has no near controls because its author
-    removed them."""
-    table = getattr(part.task, "table", None) or part.task.intervention
-    table = next((d for d in diffs if part.label.rpartition("/")[2] == d.name), table)
-    controls, name = (part.task.model if table is None else table).controls, part.label
-    if controls == ():
-        name = name if table is None else table.name
-        yield f"controls = [] under {name}: this claim has no near control of its kind"
-
-
-def _of_some(part: Part, tables: Sequence[Direction]) -> Iterator[str]:
-    """Name the near controls of a change or of a probe that its author removed, where some are
-    left."""
-    table = getattr(part.task, "table", None) or part.task.intervention
-    if not isinstance(table, Intervention | Probe) or not (names := table.controls):
-        return
-    free = msgspec.structs.replace(table, controls=None)
-    if isinstance(free, Probe):
-        usual = controls.of_probe(free, trained=not part.task.model.like)
-    else:
-        usual = controls.of_intervention(free, tables)
-    if lacking := [c.name for c in usual if c.name not in names]:
-        yield f"controls = {json.dumps(names)} under {table.name} leaves out {listed(lacking)}"
-
-
-def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
-    """Whether the patched token differs between most texts and their pairs."""
-    slot = SLOT.fullmatch(str(table.position))
-    if not slot or not all(controls.is_stream(site) for site in sites_of(table)):
-        return False
-    differ = 0
-    for row in prompts.rows:
-        if slot[1] not in row.spans:
-            return False
-        try:
-            pair = corrupted(row, prompts)
-        except AssayError:  # reported where the pair is read
-            return False
-        end = row.spans[slot[1]]
-        start = end - len(row.columns.get(slot[1], ""))
-        words = [*WORD.finditer(row.text)]
-        both = [word[0] for word in words], WORD.findall(pair)
-        blocks = SequenceMatcher(None, *both, autojunk=False).get_matching_blocks()
-        kept = {i for block in blocks for i in range(block.a, block.a + block.size)}
-        differ += any(
-            word.start() < end and word.end() > start and i not in kept
-            for i, word in enumerate(words)
-        )
-    return 2 * differ > len(prompts.rows)
