@@ -52,7 +52,9 @@ UNCOUNTED = (
     "assay.judge does not count how many claims were tried on this table; the command assay judge "
     "does"
 )
-"""What is said of a claim about a table that was judged in Python."""
+"""What is said of a claim about a table that was judged in Python, after another one."""
+_first: dict[str, str] = {}
+"""The first claim about a table that was shown."""
 EVERY = 0.25
 """Seconds between two drawings of a bar."""
 
@@ -78,7 +80,8 @@ def _after(value: Any) -> tuple[str, ...]:
     it was frozen."""
     if isinstance(value, Judged | Estimated):
         is_of_table = isinstance(value, Judged) and value.threshold_from == GIVEN
-        return (*[UNCOUNTED] * is_of_table, *statements.known(value))
+        is_further = is_of_table and _first.setdefault("claim", value.text) != value.text
+        return (*[UNCOUNTED] * is_further, *statements.known(value))
     data = value.data
     notes = (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
     return (*statements.doubted(data), *notes)

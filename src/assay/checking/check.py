@@ -27,6 +27,7 @@ from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import ALIKE, Repeats
 from assay.checking.result import ENDS, MORE, Check, Placed, Question, blind_without, sides
+from assay.checking.seen import notes_on_choice, notes_on_seen
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
@@ -398,7 +399,8 @@ class _Asked:
         judged, question = _judged(question, rows, self.arms)
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         named = {c.name for c in parsed.columns}
-        self.notes += [*_untouched(self.arms[kind], kind, named), *self._singly(judged)]
+        self.notes += [*_untouched(self.arms[kind], kind, named)]
+        self.notes += [*_singly(kind, self.things, judged), *self._used(judged, parsed, units)]
         if judged.outcome != "fails" and not self.what.of_nothing:
             if _is_null(parsed):
                 unseen = judged.outcome != "holds" and judged.reason != BLIND
@@ -428,18 +430,17 @@ class _Asked:
         tried = given.tried("prompts", asks, done, ledger=ledger, function=calls.content)
         return replace(done, notes=(*self.notes, *tried))
 
-    def _singly(self, judged: Judged) -> list[str]:
-        """Say how to find out which part has the effect, where several others have it together."""
-        kind, held = self.what.kind, (a for a, v in judged.controls.items() if v.outcome == "holds")
-        sets = {a: self.things[a]() for a in held if kind.endswith("s") and a in self.things}
-        return [
-            f"control {arm} satisfies the claim, perhaps because of a single one of these: check "
-            f"each by itself, {kind}=[{parts[0]}], {kind}=[{parts[1]}]"
-            + " and so on"
-            * (len(parts) > 2)
-            for arm, parts in sets.items()
-            if len(parts) > 1
-        ][:1]
+    def _used(self, judged: Judged, parsed: Parsed, units: Names) -> list[str]:
+        """Note what the thing was learned from, or may have been chosen by."""
+        what, given = self.what, self.calls.prompts
+        cells, known = _cells(parsed, self.arms[what.kind])
+        columns = {PROMPT: range(len(given)), **given.columns}
+        groups = [numbered(columns[name])[known] for name in units]
+        notes = notes_on_seen(what.seen, judged, cells, known, groups)
+        drawn = [a for a, d in zip(self.things, what.draws, strict=True) if d.control.drawn]
+        if what.choice and _is_effect(parsed):
+            notes += notes_on_choice(what.kind, self.thing, what.choice, judged, drawn)
+        return notes
 
     def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
         """Note by how much the mean effect differs between two calls."""
@@ -463,6 +464,20 @@ class _Asked:
         return numbers
 
 
+def _singly(kind: str, things: Mapping[str, Any], judged: Judged) -> list[str]:
+    """Say how to find out which part has the effect, where several others have it together."""
+    held = (arm for arm, v in judged.controls.items() if v.outcome == "holds")
+    sets = {arm: things[arm]() for arm in held if kind.endswith("s") and arm in things}
+    return [
+        f"control {arm} satisfies the claim, perhaps because of a single one of these: check "
+        f"each by itself, {kind}=[{parts[0]}], {kind}=[{parts[1]}]"
+        + " and so on"
+        * (len(parts) > 2)
+        for arm, parts in sets.items()
+        if len(parts) > 1
+    ][:1]
+
+
 def _refuse_empty(numbers: Sequence[Numbers], function: str) -> None:
     if all(np.isnan(x).all() for by_measure in numbers for x in by_measure.values()):
         raise DataError(f"{function} gives no number, but NaN, for every prompt")
@@ -476,10 +491,14 @@ def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:
     return Cells(terms, parsed.statistic, {PROMPT: np.flatnonzero(known)}), known
 
 
+def _is_effect(parsed: Parsed) -> bool:
+    """Whether a condition is about what a change adds, which is 0 where nothing changes."""
+    return bool(parsed.walk(lambda c: float(c.name.endswith((AFTER, BEFORE)))) == 0)
+
+
 def _is_null(parsed: Parsed) -> bool:
     """Whether a condition is that there is no effect."""
-    unchanged = parsed.walk(lambda c: float(c.name.endswith((AFTER, BEFORE))))
-    return bool(unchanged == 0 and parsed.low < 0 < parsed.high)
+    return _is_effect(parsed) and parsed.low < 0 < parsed.high
 
 
 def _is_true_unchanged(parsed: Parsed, numbers: Numbers) -> bool:

@@ -13,6 +13,8 @@ import numpy as np
 
 from assay.checking.calls import ByRow
 from assay.checking.prompts import Given
+from assay.checking.result import ALONG_MEAN
+from assay.checking.seen import Seen, in_examples, in_rows
 from assay.controls import picks, vectors
 from assay.controls.table import (
     EDGE,
@@ -52,6 +54,9 @@ STRETCHED = 2
 """How many times longer a direction has to be made for its control from which this is noted."""
 NOTHING = 1e-3
 """By which share of its largest number a vector may differ from itself."""
+PARALLEL, SURE = 0.9, 3.0
+"""The cosine with the mean of activations from which a vector is nearly parallel to it; how many
+standard errors that mean is from 0, at least."""
 MANY = 100
 """More others than this are too many to advise that all be tried."""
 
@@ -105,6 +110,10 @@ class Credited:
     """The controls that its author does not want, by name."""
     by_row: Callable[[Any], ByRow] | None = None
     """Reads what has a part for each prompt; None of what has none."""
+    seen: Seen | None = None
+    """Which prompts it was learned from; None where that is unknown."""
+    choice: int = 0
+    """How many it was chosen from, where it is a part of a pool."""
 
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
         """Add draws of a control; the name of one of the author's `own` comes first in theirs.
@@ -281,6 +290,8 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         )
     credited = Credited("vector", lambda: thing)
     around = options.around
+    if learned:
+        credited.seen = in_rows(learned.acts, prompts)
     if around is None and learned:
         x, y = learned.acts
         rows = [*(x - x.mean(0)), *(y - y.mean(0))]
@@ -293,6 +304,7 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         )
     elif around.ndim != 2 or around.shape[1] != len(thing):
         raise DataError(f"around= has the shape {tuple(around.shape)}; give [row, {len(thing)}]")
+    credited.notes += _along_mean(thing, learned.acts if learned else [around])
     for seed in range(options.draws or DRAWS):
         credited.add(RANDOM, vectors.random_like(thing, around, seed))
     if learned is None:
@@ -319,6 +331,24 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")
     credited.add(OPPOSITE, -thing)
     return credited
+
+
+def _along_mean(thing: Array, acts: Sequence[Array]) -> list[str]:
+    """A note if a vector is nearly parallel to the mean of activations, and if there are those of
+    two labels, to either mean in the same sense."""
+    vector, cosines = as_numpy(thing).astype(float), list[float]()
+    for x in (as_numpy(a).astype(float) for a in acts if len(a) > 1):
+        mean = x.mean(0)
+        length, error = np.linalg.norm(mean), np.sqrt(x.var(0).sum() / len(x))
+        sure = length > SURE * error
+        cosines.append(float(mean @ vector / length / np.linalg.norm(vector)) if sure else 0.0)
+    if not cosines or (min(cosines) <= PARALLEL and max(cosines) >= -PARALLEL):
+        return []
+    return [
+        f"the vector {ALONG_MEAN} (cosine {cosines[0]:.2f}), so it mostly changes their size, and "
+        "no random vector does, as these are orthogonal to it: check the part of it that is "
+        "orthogonal to the mean"
+    ]
 
 
 def _stacked(rows: list[Any], like: Array) -> Array:
@@ -359,7 +389,7 @@ def _single(kind: str, control: Control) -> Callable[..., Credited]:
         item = _item(value)
         credited = _matched(kind, control, [item], options, blocks=False)
         draws = [replace(d, make=lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
-        return Credited(kind, lambda: item, draws, credited.notes)
+        return Credited(kind, lambda: item, draws, credited.notes, choice=credited.choice)
 
     return make
 
@@ -388,7 +418,7 @@ def _matched(
         )
     matching = {"norms": options.norms, "rates": options.rates}
     sizes = {name: _sizes(name, x, pool) for name, x in matching.items() if x is not None}
-    credited = Credited(kind, lambda: named, pool=pool)
+    credited = Credited(kind, lambda: named, pool=pool, choice=len({*pool} | {*named}))
     blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
     if (others := len({*pool} - {*named})) < len(named):
         why = f"of= leaves {others} to choose from, and {len(named)} are needed"
@@ -575,7 +605,7 @@ def training(
         examples: what it learns from.
         labels: as many.
         other: examples and labels of something else, for the control `other-text`.
-    Raises: DataError where examples and labels are not as many.
+    Raises: DataError where examples and labels are not as many, or `other` is no such pair.
     Example:
         >>> import assay
         >>> def train(examples, labels):  # whatever the checked function is handed
@@ -583,10 +613,19 @@ def training(
         >>> assay.training(train, ["a", "b"], [0, 1]).examples
         ['a', 'b']
     """
-    for x, y in ((examples, labels), *([other] if other else [])):
+    if other is not None and not _is_pair(other):
+        raise DataError(
+            "other= is a pair of other examples and their labels, as in other=(examples, labels); "
+            f"got a {type(other).__name__} of length {len(other)}"
+        )
+    for x, y in ((examples, labels), *([] if other is None else [other])):
         if len(x) != len(y) or not len(x):
             raise DataError(f"a training has examples: {len(x)}, labels: {len(y)}; give as many")
     return Training(train, examples, labels, other)
+
+
+def _is_pair(value: Any) -> bool:
+    return len(value) == 2 and all(hasattr(x, "__len__") and not isinstance(x, str) for x in value)
 
 
 def _training(value: Any, options: Options, prompts: Given) -> Credited:
@@ -599,6 +638,7 @@ def _training(value: Any, options: Options, prompts: Given) -> Credited:
         return credited
     t = value
     credited = Credited("training", lambda: t.train(t.examples, t.labels))
+    credited.seen = in_examples(t.examples, prompts)
     labels = list(t.labels)
 
     def shuffled(seed: int) -> Any:

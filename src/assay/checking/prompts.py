@@ -88,7 +88,7 @@ class Given:
     @cached_property
     def by_length(self) -> list[int]:
         """The numbers of all rows, those with the shortest texts first."""
-        lengths = [len(str(x)) for x in self._texts or self._rows]
+        lengths = [len(str(x)) for x in self._texts or self.rows]
         return sorted(range(len(self)), key=lengths.__getitem__)
 
     def tried(
@@ -115,11 +115,11 @@ class Given:
     @cached_property
     def distinct(self) -> bool:
         """Whether no two prompts are the same."""
-        return len({str(row) for row in self._rows}) == len(self)
+        return len({str(row) for row in self.rows}) == len(self)
 
     @cached_property
-    def _rows(self) -> list[Any]:
-        """The rows, those of a DataFrame as dicts."""
+    def rows(self) -> list[Any]:
+        """Give the rows, those of a DataFrame as dicts."""
         return self.value.to_dict("records") if hasattr(self.value, "iloc") else self.value
 
     @cached_property
@@ -129,7 +129,7 @@ class Given:
     @cached_property
     def columns(self) -> dict[str, list[Any]]:
         """The columns that all rows have, of plain values."""
-        records = self._rows if all(isinstance(r, Mapping) for r in self._rows) else []
+        records = self.rows if all(isinstance(r, Mapping) for r in self.rows) else []
         names = [n for n in (records[0] if records else ()) if all(n in r for r in records)]
         columns = {str(n): [r[n] for r in records] for n in names}
         plain = (bool, int, float, str)

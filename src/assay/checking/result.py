@@ -56,6 +56,15 @@ FIXED = re.compile(r'fixed="([^"]+)"')
 BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
 MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
+ALONG_MEAN = "is nearly parallel to the mean of the activations"
+"""Said of a vector of which the random ones are no test, since they are orthogonal to it."""
+DOUBTS = {
+    MORE: "unless the other prompts in the call are the cause",
+    ALONG_MEAN: "unless the size of the activations is the cause",
+    r"^(.*\d) prompts are (among .+?)(?:, so an|; without these, it would)": r"with \1 prompts \2",
+    r"^if (th.* chosen as the best of [\d,]+) on these prompts": r"unless \1",
+}
+"""What the first line says of a claim that holds, by what a note says."""
 EVEN = 0.5
 """The probability from which an answer is likelier than any other one."""
 SHORT = 16
@@ -313,6 +322,12 @@ def satisfied_before(outcome: str, notes: Iterable[str]) -> list[str]:
     return [f"although {note.replace(LEFT_OUT, '')}" for note in said]
 
 
+def _doubts(notes: Iterable[str]) -> list[str]:
+    """Say what notes doubt of a claim that holds, in the words of its first line."""
+    found = [(re.search(says, note), words) for note in notes for says, words in DOUBTS.items()]
+    return [match.expand(words) for match, words in found if match]
+
+
 class Concluded(Shown):
     """What has a verdict, or none where nothing was claimed, under the names that all have."""
 
@@ -465,8 +480,7 @@ class Check(Concluded):
         before = satisfied_before(self.outcome, self.notes)
         out = self.question.left_out if self.outcome in ("holds", "undecided") else ()
         names = [name for name in out if f"control {name} " not in " ".join(before)]
-        mixed = self.outcome == "holds" and any(MORE in note for note in self.notes)
-        unless = ["unless the other prompts in the call are the cause"] * mixed
+        unless = _doubts(self.notes) if self.outcome == "holds" else []
         without = f"without the {plural('control', len(names))} {listed(names)}"
         return ", ".join([*before, *unless, *[without] * bool(names)])
 
