@@ -1030,8 +1030,8 @@ def _recurring(
         of = by_unit.first().reindex(known)
         if not of.isna().any() and by_unit.nunique().max() == 1 and 2 * of.nunique() > len(of):
             own[name] = of.to_numpy()
-    for name, of in own.items():
-        ways = [(_variance(values, x)[0], way, x) for way, x in divisions([*map(str, of)])]
+    for name, texts in own.items():
+        ways = [(_variance(values, x)[0], way, x) for way, x in divisions([*map(str, texts)])]
         if ways and (likely := min(ways, key=lambda x: x[0]))[0] < CARRIES / len(ways):
             found[f"{likely[1]} of {name}"] = likely[2]
     return found
