@@ -26,6 +26,7 @@ from assay.verbs.credited import Credited, refuse_python
 
 V = assay.direction(ACTS, LABELS)
 HOLDS = "effect > 0.5"
+NAMED = {"unit": (), "fixed": ()}
 
 
 @pytest.fixture(autouse=True)
@@ -1307,7 +1308,7 @@ def test_a_shell_refuses_a_wrong_question_before_it_runs_the_users_file(
 def test_a_list_that_is_typed_as_in_python_is_refused_with_the_same_list_as_a_shell_writes_it(
     option, typed
 ):
-    options = {**vars(Credited(**{option: typed})), "also": "", "control": (), "unit": ()}
+    options = {**vars(Credited(**{option: typed})), "also": "", "control": ()} | NAMED
     with pytest.raises(DataError, match=r"is written as in Python; in a shell, write --\w+") as e:
         refuse_python(options)
     name, value = shlex.split(str(e.value).partition(" write ")[2])
@@ -1322,7 +1323,7 @@ def test_a_list_that_is_typed_as_in_python_is_refused_with_the_same_list_as_a_sh
     [("others", "range(1, 4)", [1, 2, 3]), ("latents", "range(2)", [0, 1]), ("of", "range(9)", 9)],
 )
 def test_a_range_as_in_python_is_refused_with_its_numbers(option, typed, same):
-    options = {**vars(Credited(**{option: typed})), "also": "", "control": (), "unit": ()}
+    options = {**vars(Credited(**{option: typed})), "also": "", "control": ()} | NAMED
     with pytest.raises(DataError, match="written as in Python") as e:
         refuse_python(options)
     assert Credited(**{option: str(e.value).rpartition(" ")[2]}).read()[option] == same

@@ -155,14 +155,16 @@ def notes_on_choice(
     """
     count = len(chosen) if isinstance(chosen, list) else 1
     low, high = judged.range
-    ends = [(v.low, v.high) for v in (judged.controls[arm] for arm in draws)]
-    widths = [b - a for a, b in ends if math.isfinite(b - a)]
+    widths = [v.high - v.low for v in (judged.controls[arm] for arm in draws)]
+    widths = [width for width in widths if math.isfinite(width)]
     if judged.outcome != "holds" or low < 0 < high or not widths or count >= pool:
         return []
     z = NormalDist().inv_cdf(1 - count / pool)
     luck = math.sqrt(count) * NormalDist().pdf(z) * pool / count * median(widths) / ERRORS
     luck *= 1 if math.isfinite(low) else -1
-    outcome = outcome_of(judged.claim, *(x - luck for x in judged.interval))
+    # one standard error instead of two: that of the best is smaller than that of any other
+    ends = ((x + judged.estimate) / 2 - luck for x in judged.interval)
+    outcome = outcome_of(judged.claim, *ends)
     if outcome == "holds":
         return []
     noun = kind.removesuffix("s")
