@@ -407,10 +407,7 @@ def find(
         groupings += [by_answer(cells, unit, n, [*of_units[n]]) for n in first.values()]
         theta = values.mean()
         within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
-        read = [v for v in vectors if not v.of_controls]
-        if len(read) > 1 and len(read[0].units) == len(known):  # which is hidden in those of arms
-            own = Vectors(np.arange(len(known)), values[:, None])
-            read.append(own._replace(points=_without(own, shared)))
+        read = _with_own([v for v in vectors if not v.of_controls], values, shared)
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = partial(_advice, unit, named=bool(labels), may_be_distinct=copies and ordered)
             patterns = list(_in_order(cells, unit, name, order, read, within, level, advice))
@@ -863,11 +860,22 @@ def _of_pattern(
     return Grouping(ORDER, words, limits, True, advice, each=each)
 
 
+def _with_own(
+    vectors: Sequence[Vectors], values: np.ndarray, shared: Sequence[np.ndarray]
+) -> list[Vectors]:
+    """What units are compared by, with the number of a claim, less what groups share, where there
+    is another for each arm, in which an order of that number may be hidden."""
+    if len(vectors) == 1 or len(vectors[0].units) < len(values):
+        return [*vectors]
+    own = Vectors(np.arange(len(values)), values[:, None])
+    return [*vectors, own._replace(points=_without(own, shared))]
+
+
 def _differs(values: np.ndarray, of: np.ndarray, chance: float) -> bool:
     """Whether the numbers of a claim differ between groups of which more than one unit is a part,
     and not only numbers that all arms have in common, as in a table sorted by difficulty."""
     there = np.bincount(of)[of] > 1  # units of other arms are each alone
-    return there.any() and _variance(values[there], _joined([of[there]]))[0] < chance
+    return bool(there.any()) and _variance(values[there], _joined([of[there]]))[0] < chance
 
 
 def _advice(unit: str, period: int, *, named: bool, may_be_distinct: bool) -> str:
