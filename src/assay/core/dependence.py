@@ -832,9 +832,9 @@ def _in_order(
         # two kinds in turn make a series of alike ones seem to have unlike neighbours
         values = values.mean() + _less((values - values.mean())[:, None], [second])[:, 0]
     chance = FOLLOWS / max(1, len({tuple(p.of) for p in every}))
-    for p in every:
-        if _differs(own if p.period == 2 else values, p.of, chance):
-            yield _of_pattern(cells, unit, p, units, level, advice(p.period))
+    for pattern in every:
+        if _differs(own if pattern.period == 2 else values, pattern.of, chance):
+            yield _of_pattern(cells, unit, pattern, units, level, advice(pattern.period))
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
