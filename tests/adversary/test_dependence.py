@@ -661,6 +661,25 @@ def test_arms_that_have_a_pattern_in_common_are_compared_within_it():
     assert assay.judge(shifted, **judge.keywords).outcome == "holds"
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+def test_what_arms_have_in_common_is_no_order_of_their_difference(blocks):
+    """Sixty prompts from the easiest to the hardest, of which the differences are independent, or
+    have something in common in tens."""
+    undecided = 0
+    for seed in range(3, 9):
+        rng = np.random.default_rng(seed)
+        level, x = np.sort(3 * rng.normal(size=60)), rng.normal(size=60)
+        x = x + 2 * rng.normal(size=6)[np.arange(60) // 10] if blocks else x
+        x += 1 + 2.6 * x.std(ddof=1) / np.sqrt(60) - x.mean()
+        arms = {"mine": level + x, "old": level}
+        rows = [{"arm": a, "item": f"p{i:02}", "s": y} for a in arms for i, y in enumerate(arms[a])]
+        ask = {"claim": "mine.s - old.s > 1", "unit": "item", "about": "mine"}
+        judged = assay.judge(pd.DataFrame(rows), **ask)
+        undecided += judged.reason == "grouped by order"
+        assert judged.outcome == "holds" or judged.reason == "grouped by order"
+    assert undecided == 6 if blocks else undecided <= 1
+
+
 def test_copies_are_said_to_be_in_sets_of_their_size():
     rng = np.random.default_rng(0)
     for times in (2, 4, 5):

@@ -45,10 +45,15 @@ CARRIES = 0.01
 """The p-value below which a column is said to carry variance, or a pattern to be there."""
 EVEN = 0.025
 """The p-value from which fewer than six groups do not decide: they differ no more than by chance,
-and a verdict is about these alone. Of tables in which a column has nothing to do with the numbers,
-2.5% are then undecided. Simulated at the threshold, three groups that share something let a claim
-about all such groups hold in up to 10% of cases, and two in up to 20% (Bancroft, Analysis and
+and a verdict is about these alone. It is shared among the columns of a table that have so few, so
+that of tables in which these have nothing to do with the numbers, 2.5% are undecided. Simulated at
+the threshold, three groups that share something let a claim about all such groups hold in up to 10%
+of cases, 12% if a table has three such columns, and two groups in up to 20% (Bancroft, Analysis and
 Inference for Incompletely Specified Models, 1964, on when to pool)."""
+FOLLOWS = 0.05
+"""The p-value below which the number of a claim is said to follow a pattern that was found in an
+order, shared among all of these: of tables sorted by what all arms have in common, 2% are then
+undecided."""
 NAMED_EACH = 3
 """Groups of a column whose numbers are given one by one."""
 PLAIN = 8.0
@@ -404,8 +409,8 @@ def find(
         groupings += _named(cells, unit, sampled, examples, numbers, level)
         first = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
         groupings += [by_answer(cells, unit, n, [*of_units[n]]) for n in first.values()]
-        read = [v for v in vectors if not v.of_controls]
         within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
+        read = _with_own([v for v in vectors if not v.of_controls], values, shared)
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = partial(_advice, unit, named=bool(labels), may_be_distinct=copies and ordered)
             patterns = list(_in_order(cells, unit, name, order, read, within, level, advice))
@@ -446,7 +451,7 @@ def _named(
             clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level),
             p < CARRIES,
             f'{as_unit}fixed="{name}" if the claim is about these {count} only',
-            p < EVEN or count >= FEWEST,
+            p < _even(labels) or count >= FEWEST,
             unit=unit,
             each=_alone(cells, unit, of, level) if count == 2 else (),
             numbers=said,
@@ -455,7 +460,7 @@ def _named(
             groups=(of[place],),
         )
     if len(cells.levels) == 1:
-        yield from _crossed(cells, unit, dict([*labels.items()][:FEW_PAIRS]), examples, level)
+        yield from _crossed(cells, unit, labels, examples, level)
 
 
 def _crossed(
@@ -469,7 +474,7 @@ def _crossed(
     values, place = cells.values(unit), cells.places(unit)
     n, counts = len(values), {name: len(np.unique(of)) for name, of in labels.items()}
     combined = {name: pair for pair in crossed(labels) for name in pair}
-    for (a, of_a), (b, of_b) in itertools.combinations(labels.items(), 2):
+    for (a, of_a), (b, of_b) in itertools.combinations([*labels.items()][:FEW_PAIRS], 2):
         levels = len(np.unique(np.stack([of_a, of_b]), axis=1).T)
         if levels == max(counts[a], counts[b]):
             continue  # one is nested in the other
@@ -479,13 +484,13 @@ def _crossed(
         words = f"the {n} {plural(unit, n)} belong to {belong}"
         stay, two = [x for x, k in both.items() if k < FEWEST], 2 in both.values()
         each = [_variance(values, of)[0] for of in (of_a, of_b)]
-        p, even = min(each), any(p >= EVEN and x in stay for p, x in zip(each, both, strict=True))
+        even = any(p >= _even(labels) and x in stay for p, x in zip(each, both, strict=True))
         fixed = " and ".join(f'fixed="{x}"' for x in stay)
         yield Grouping(
             f"{a} × {b}",
             combinations_in_words(unit, both) if is_combined else words,
             clustered(cells.terms, cells.statistic, [of_a[place], of_b[place]], level),
-            p < CARRIES,
+            min(each) < CARRIES,
             f"{fixed} if the claim is about these only" if fixed else f'unit=["{a}", "{b}"]',
             not even,
             unit=unit,
@@ -494,6 +499,13 @@ def _crossed(
             combined=both if is_combined else {},
             groups=(of_a[place], of_b[place]),
         )
+
+
+def _even(labels: Mapping[str, np.ndarray]) -> float:
+    """The p-value from which few groups of one of these columns do not decide: EVEN, shared among
+    all columns of few groups, of which one or another would differ by chance."""
+    few = {tuple(of) for of in labels.values() if len({*of.tolist()}) < FEWEST}
+    return EVEN / max(1, len(few))
 
 
 def _percent(share: float) -> str:
@@ -803,7 +815,7 @@ def _in_order(
 ) -> Iterator[Grouping]:
     """Groups of neighbours, or of every so many-th unit, and series of their `values`, in an
     order."""
-    n = len(values)
+    n, own = len(values), values
     sorted_by = "their order" if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
     usual = name in (unit, "the rows") or name.lower() in TIMES
@@ -826,8 +838,10 @@ def _in_order(
         every = [Pattern("", second, vectors[0], 2), *(p for p in every if p.period != 2)]
         # two kinds in turn make a series of alike ones seem to have unlike neighbours
         values = values.mean() + _less((values - values.mean())[:, None], [second])[:, 0]
+    chance = FOLLOWS / max(1, len({tuple(p.of) for p in every}))
     for pattern in every:
-        yield _of_pattern(cells, unit, pattern, units, level, advice(pattern.period))
+        if _differs(own if pattern.period == 2 else values, pattern.of, chance):
+            yield _of_pattern(cells, unit, pattern, units, level, advice(pattern.period))
     together = all(len(v.units) == n for v in vectors)
     if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
@@ -842,17 +856,33 @@ def _in_order(
 def _of_pattern(
     cells: Cells, unit: str, pattern: Pattern, units: str, level: float, advice: str
 ) -> Grouping:
-    """The groups of a pattern; fewer than six count if the numbers of a claim differ between them,
-    and not only those that all arms have in common."""
+    """The groups of a pattern, as units."""
     of, words, each = pattern.of, pattern.words.format(units), tuple[Limits, ...]()
     if pattern.period == 2:
         first, second = told_apart(*_of_each(cells, unit, of, [*map(str, range(len(of)))]).values())
         words = f"{units} alternate between two kinds ({first} and {second} on average)"
         each = _alone(cells, unit, of, level)
     groups = [of[cells.places(unit)], *cells.others(unit)]
-    differ = of.max() + 1 >= FEWEST or _variance(cells.values(unit), of)[0] < EVEN
     limits = clustered(cells.terms, cells.statistic, groups, level)
-    return Grouping(ORDER, words, limits, differ, advice, differ, each=each)
+    return Grouping(ORDER, words, limits, True, advice, each=each)
+
+
+def _with_own(
+    vectors: Sequence[Vectors], values: np.ndarray, shared: Sequence[np.ndarray]
+) -> list[Vectors]:
+    """What units are compared by, with the number of a claim, less what groups share, where there
+    is another for each arm, in which an order of that number may be hidden."""
+    if len(vectors) == 1 or len(vectors[0].units) < len(values):
+        return [*vectors]
+    own = Vectors(np.arange(len(values)), values[:, None])
+    return [*vectors, own._replace(points=_without(own, shared))]
+
+
+def _differs(values: np.ndarray, of: np.ndarray, chance: float) -> bool:
+    """Whether the numbers of a claim differ between groups of which more than one unit is a part,
+    and not only numbers that all arms have in common, as in a table sorted by difficulty."""
+    there = np.bincount(of)[of] > 1  # units of other arms are each alone
+    return bool(there.any()) and _variance(values[there], _joined([of[there]]))[0] < chance
 
 
 def _advice(unit: str, period: int, *, named: bool, may_be_distinct: bool) -> str:
