@@ -372,27 +372,15 @@ def find(
     name no groups. Raises: DataError where units are plainly copies."""
     groupings = []
     for unit in cells.levels:
-        columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
-        known = np.unique(cells.levels[unit])
-        values = cells.values(unit)
-        coded = {name: _codes(column.reindex(known)) for name, column in columns.items()}
-        labels = {
-            name: of for name, of in coded.items() if is_named(columns[name]) or carries(values, of)
-        }
-        fixed = _nested(rows, unit, (), skip)
-        fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
-        named = {tuple(of) for name, of in labels.items() if " of " not in name}
-        named |= {tuple(of) for of in fixed_groups}  # the wordings of templates that are fixed
-        labels = {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
-        theta = values.mean()
-        rest = theta + _less(values[:, None] - theta, [*labels.values(), *fixed_groups])[:, 0]
-        labels = _recurring(rows, unit, (*judged, *skip, *cells.levels), known, rest) | labels
+        known, values = np.unique(cells.levels[unit]), cells.values(unit)
+        labels, fixed, columns = _columns_of(cells, rows, unit, judged, skip)
         unread = (*skip, *cells.levels, *labels)
         vectors = _vectors(rows, unit, known, judged, unread)
         if every is not None and len(vectors[0].units) == len(known):
             more = _vectors(every, unit, known, judged, unread)[:1]
             more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
             vectors = more + vectors
+        fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
         shared = [*labels.values(), *fixed_groups]
         # combinations of two columns are no pattern in the order
         shared += map(_joined, itertools.combinations(shared[:FEW_PAIRS], 2))
@@ -409,7 +397,7 @@ def find(
         groupings += _named(cells, unit, sampled, examples, numbers, level)
         first = {tuple(labels[name]): name for name in reversed(closed)}  # is/are is are/is
         groupings += [by_answer(cells, unit, n, [*of_units[n]]) for n in first.values()]
-        within = theta + _less(values[:, None] - theta, fixed_groups)[:, 0]
+        within = _within(values, fixed_groups)
         read = _with_own([v for v in vectors if not v.of_controls], values, shared)
         for name, order in _orders(rows, unit, known, judged, ordered).items():
             advice = partial(_advice, unit, named=bool(labels), may_be_distinct=copies and ordered)
@@ -419,6 +407,31 @@ def find(
                 patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
             groupings += patterns
     return groupings
+
+
+def _columns_of(
+    cells: Cells, rows: pd.DataFrame, unit: str, judged: Sequence[str], skip: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, pd.Series], dict[str, pd.Series]]:
+    """The groups of units that columns and their texts name, the columns that are fixed, and all
+    columns that say something of a unit."""
+    taken = (*judged, *skip, *cells.levels)
+    columns, fixed = _nested(rows, unit, taken), _nested(rows, unit, (), skip)
+    known, values = np.unique(cells.levels[unit]), cells.values(unit)
+    coded = {name: _codes(column.reindex(known)) for name, column in columns.items()}
+    labels = {
+        name: of for name, of in coded.items() if is_named(columns[name]) or carries(values, of)
+    }
+    fixed_groups = [_codes(column.reindex(known)) for column in fixed.values()]
+    named = {tuple(of) for name, of in labels.items() if " of " not in name}
+    named |= {tuple(of) for of in fixed_groups}  # the wordings of templates that are fixed
+    labels = {x: of for x, of in labels.items() if " of " not in x or tuple(of) not in named}
+    rest = _within(values, [*labels.values(), *fixed_groups])
+    return _recurring(rows, unit, taken, known, rest) | labels, fixed, columns
+
+
+def _within(values: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
+    """The values of units without what groups add to them."""
+    return values.mean() + _less(values[:, None] - values.mean(), groups)[:, 0]
 
 
 def _named(
