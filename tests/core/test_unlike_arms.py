@@ -68,3 +68,49 @@ def test_losses_of_opposite_signs_are_refused():
         judged(rows, "< -0.5", name="nll")
     changes = table(name="nll_change", numbers=(-loss, loss))
     assert judged(changes, "< -0.5", name="nll_change").outcome == "holds"
+
+
+def test_a_control_whose_intervention_is_weaker_is_named():
+    """The control adds a vector an eighth as long as that of the arm under judgement."""
+    rng = np.random.default_rng(3)
+    numbers = {a: rng.normal(m, 0.3, 40) for a, m in (("mine", 2), ("base", 0), ("random", 0.1))}
+    rows = table(numbers=(numbers["mine"], numbers["base"]), coef=(8, 0))
+    control = pd.DataFrame({"arm": "random", "prompt": range(40), "lead": numbers["random"]})
+    ask = {"claim": "mine.lead - base.lead > 0.5", "unit": "prompt", "about": "mine"}
+    for coef, unless in ((1, "the coef of random is too low"), (8, "")):
+        every = pd.concat([rows, control.assign(coef=coef)])
+        verdict = assay.judge(every, control="random", distinct=True, **ask)
+        assert (verdict.outcome, verdict.unless) == ("holds", unless)
+
+
+@pytest.mark.parametrize(("spent", "named"), [(64, True), (32.5, False), (20, False)])
+def test_an_arm_that_has_more_latents_active_is_named(spent, named):
+    rng = np.random.default_rng(4)
+    fvu = rng.normal(0.25, 0.02, 40)
+    rows = table(name="fvu", numbers=(fvu - 0.05 + rng.normal(0, 0.01, 40), fvu), l0=(spent, 32))
+    rows["l0"] += rng.normal(0, 0.1, 80)
+    verdict = judged(rows, "< -0.02", name="fvu")
+    assert verdict.outcome == "holds"
+    assert verdict.unless.startswith("l0 is the cause, which is 64 in mine and 32") == named
+    assert bool(verdict.unless) == named
+
+
+def test_a_loss_in_bits_is_not_compared_with_one_in_nats_unsaid():
+    """Nothing but the unit differs: a bit is log 2 of a nat."""
+    nats = np.random.default_rng(5).gamma(20, 0.15, 40)
+    verdict = judged(table(name="ce", numbers=((nats / np.log(2)).round(4), nats)), name="ce")
+    assert verdict.outcome == "holds"
+    assert verdict.unless == "ce of mine is in another unit, 1.443 times that of base"
+
+
+def test_cells_of_two_units_that_an_arm_lacks_may_be_those_that_contradict_the_claim():
+    """A filter took out the 40% of cells in which the arm did worst; on average it does nothing."""
+    rng = np.random.default_rng(6)
+    cells = pd.MultiIndex.from_product([range(20), range(6)], names=["prompt", "seed"])
+    base = pd.DataFrame({"arm": "base", "lead": rng.normal(0, 1, 120)}, index=cells)
+    mine = base.assign(arm="mine", lead=base["lead"] + rng.normal(0, 1, 120))
+    kept = mine["lead"] - base["lead"] > -0.25
+    ask = {"claim": "mine.lead - base.lead > 0.2", "unit": ["prompt", "seed"], "about": "mine"}
+    verdict = assay.judge(pd.concat([base, mine[kept]]).reset_index(), **ask)
+    assert (verdict.outcome, verdict.reason) == ("undecided", "grouped by missing numbers")
+    assert assay.judge(pd.concat([base, mine]).reset_index(), **ask).outcome != "holds"

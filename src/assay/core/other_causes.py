@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_, or_
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from assay.core.clustered import NONE, Limits, clustered
 from assay.core.dependence import Grouping
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
-from assay.core.heavy import scipy
+from assay.core.heavy import scipy, xr
 from assay.core.intervals import Interval
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
@@ -252,10 +254,13 @@ class Search:
         question, claim = self.question, self.claim
         rows, units = question.read, [*question.axes]
         count = len(rows.loc[rows[question.columns].isna().any(axis=1), units].drop_duplicates())
+        every = len(rows[units].drop_duplicates())
+        if units[1:] and (absent := _lacking(arms, question.compared)) > every / 4:
+            count = absent
         if not count:
             return
         terms, ends = judging.numbers(claim, arms).terms, list[Limits]()
-        few = len(terms) == 1 and 4 * count <= len(rows[units].drop_duplicates())
+        few = len(terms) == 1 and 4 * count <= every
         for extreme in (np.nanmin, np.nanmax) if few else ():
             filled = {k: np.where(np.isnan(x), extreme(x), x).ravel() for k, x in terms.items()}
             (x,) = filled.values()
@@ -269,6 +274,13 @@ class Search:
             False,
             "give each row its number, or say in the sentence which rows it is about",
         )
+
+
+def _lacking(arms: Arms, compared: Sequence[str]) -> int:
+    """Count the cells of two units that one arm has, and another lacks."""
+    there = [arms[a].to_array().notnull().all("variable") for a in compared]
+    there = xr.align(*there, join="outer", fill_value=False)
+    return int((reduce(or_, there) & ~reduce(and_, there)).sum())
 
 
 def _shown(i: Interval, limits: Limits) -> str:

@@ -228,7 +228,7 @@ def _judged(
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     judgement = missing_marks.doubted(question, judgement, independent, how["level"])
-    judgement = unlike_arms.doubted(question, judgement)
+    judgement = unlike_arms.doubted(question, judgement, roles.controls)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 

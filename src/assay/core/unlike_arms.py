@@ -1,25 +1,43 @@
 """Unlike arms: what the rows show of arms that were not measured alike: a number that is copied to
-several units of an arm, and a setting that was chosen anew for each unit of one arm only."""
+several units of an arm, a setting that was chosen anew for each unit of one arm only, a control
+that was weaker, an arm that spent more, and numbers in another unit of measurement."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
+import numpy as np
 from msgspec import structs
 
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, plural
 from assay.core.results import Judged
-from assay.core.rows import is_text
+from assay.core.rows import Names, is_text
 from assay.core.table_columns import CONDITIONS, FEW_LEVELS
 from assay.core.table_question import Question
 
-SETTINGS = CONDITIONS | {
-    *("strength", "alpha", "beta", "coefficient", "coef", "coeff", "scale", "multiplier"),
-    *("temperature", "threshold", "k", "rank", "lr"),
-}
+SETTINGS = CONDITIONS | frozenset(
+    (
+        *("strength", "alpha", "beta", "coefficient", "coef", "coeff", "scale", "multiplier"),
+        *("temperature", "threshold", "k", "rank", "lr"),
+    )
+)
 """Words in the names of columns that are settings of a method."""
+STRENGTHS = frozenset(
+    ("strength", "alpha", "coefficient", "coef", "coeff", "scale", "multiplier", "norm")
+)
+SPENT = frozenset(
+    ("l0", "tokens", "length", "shots", "params", "parameters", "flops", "steps", "epochs")
+)
+"""Words in the names of columns that say how strong an intervention is, and what an arm may spend
+to be better."""
+MORE = 1.1
+"""How many times as much an arm spends, from which it is said."""
+EXACT, OTHER, VARIED = 2e-3, 0.01, 0.05
+"""The relative spread up to which a ratio of numbers is the same in all units, how far it then is
+from 1, and the relative spread that the numbers themselves have."""
 MOST_OPTIONS = 100
 """Options of a task up to which a number may be that of chance, 1 of these."""
 EACH = 3
@@ -28,11 +46,14 @@ DIGITS = 5e-4
 """By how much a number that is rounded may lie from that of chance."""
 
 
-def doubted(question: Question, judgement: Judged) -> Judged:
+def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     """A verdict that holds, with that reserve and a note on each way in which arms are unlike."""
     if judgement.outcome != "holds" or not question.compared[1:]:
         return judgement
-    for unless, note in (*_copied(question), *_chosen(question)):
+    found = (_copied, _chosen, _scaled, partial(_weaker, controls=controls), _spent)
+    for unless, note in (x for of in found for x in of(question)):
+        if any(note.split(" in ")[0] in said for said in judgement.notes):
+            continue  # which another search has found
         judgement = structs.replace(
             judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
         )
@@ -71,12 +92,10 @@ def _is_of_chance(x: float) -> bool:
 def _chosen(question: Question) -> Iterator[tuple[str, str]]:
     """A setting that differs from unit to unit in one arm, and in no other."""
     (unit, *_), rows = question.axes, question.read
-    taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
-    for name in (c for c in rows.columns if c not in taken and not is_text(rows[c])):
-        words = {w for w in re.split(r"[\W_\d]+", name.casefold()) if w}
+    for name in _named(question, SETTINGS):
         values = rows.groupby("arm")[name].nunique()
         several = [arm for arm in question.compared if values[arm] > 1]
-        if not words & SETTINGS or len(several) != 1 or not values.max() <= FEW_LEVELS:
+        if len(several) != 1 or not values.max() <= FEW_LEVELS:
             continue
         (arm,), others = several, [a for a in question.compared if a not in several]
         each = rows[rows["arm"] == arm].drop_duplicates([unit, name])
@@ -89,3 +108,70 @@ def _chosen(question: Question) -> Iterator[tuple[str, str]]:
             f"{arm} is better even where no {name} has an effect; choose it on other "
             f"{plural(unit, 2)}",
         )
+
+
+def _scaled(question: Question) -> Iterator[tuple[str, str]]:
+    """An arm whose number is the same multiple of another's in each unit."""
+    main, *others = question.compared
+    (unit, *more), rows = question.axes, question.read
+    for name in question.columns if not more else ():
+        cells = rows.groupby([unit, "arm"])[name].mean().unstack()
+        for other in others:
+            x = cells[[main, other]].dropna()
+            ratio = x[main] / x[other]
+            if len(x) < FEWEST or not np.isfinite(ratio).all() or ratio.mean() <= 0:
+                continue
+            is_same = ratio.std() < EXACT * ratio.mean() and abs(ratio.mean() - 1) > OTHER
+            if is_same and x[other].std() > VARIED * abs(x[other].mean()):
+                times = f"{ratio.mean():.4g} times that of {other}"
+                yield (
+                    f"{name} of {main} is in another unit, {times}",
+                    f"{name} of {main} is {times} in each {unit}, as numbers are that are in "
+                    "another unit, such as bits in place of nats (1.443 times as many): give both "
+                    "in the same one",
+                )
+
+
+def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
+    """A control whose intervention has another strength than that of the arm under judgement."""
+    by_arm, main = question.rows.groupby("arm"), question.main
+    for name in _named(question, STRENGTHS):
+        single = by_arm[name].nunique() == 1
+        value = by_arm[name].first()[single].abs()
+        for control in (c for c in controls if main in value and value.get(c, 0) > 0):
+            if value[control] < value[main]:
+                than = f"{name} {value[control]:g}, and {main} {name} {value[main]:g}"
+                yield (
+                    f"the {name} of {control} is too low",
+                    f"control {control} has {than}: an intervention that is as strong may satisfy "
+                    f"the claim as well; give {control} the same {name}",
+                )
+
+
+def _spent(question: Question) -> Iterator[tuple[str, str]]:
+    """An amount, such as L0, of which the arms that are compared have unequal ones."""
+    main, *others = question.compared
+    means = question.read.groupby("arm")
+    for name in _named(question, SPENT):
+        x = means[name].mean()[[main, *others]]
+        if "l0" in _words(name) and x[main] < x[others].min():
+            continue  # it spends less, and is better all the same
+        if x.min() > 0 and max(x[main] / x[others].min(), x[others].max() / x[main]) > MORE:
+            each = " and ".join(f"{x[arm]:.3g} in {arm}" for arm in (main, *others))
+            yield (
+                f"{name} is the cause, which is {each} on average",
+                f"{name} is {each} on average: compare arms of equal {name}, or leave the column "
+                "out if it is a result of the arm",
+            )
+
+
+def _named(question: Question, words: frozenset[str]) -> Iterator[str]:
+    """The columns of numbers that nothing reads and in whose names one of these words is."""
+    taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
+    for name in (c for c in question.rows.columns if c not in taken):
+        if not is_text(question.rows[name]) and words & _words(name):
+            yield name
+
+
+def _words(name: str) -> set[str]:
+    return {w for w in re.split(r"[\W_]+", name.casefold()) if w}
