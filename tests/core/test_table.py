@@ -1504,6 +1504,24 @@ def test_the_best_of_several_levels_holds_only_if_it_was_not_chosen_for_that(pai
     assert (column.low, column.high) == (chosen.low, chosen.high)
 
 
+def test_the_number_at_each_value_of_a_fixed_column_is_given_where_the_claim_is_not_true_of_all():
+    """The effect is there on the prompts that the vector was learned from, and on no others."""
+    draw = np.random.default_rng(7).normal(0, 0.2, (2, 24))
+    learned = np.arange(24) % 2 == 0
+    rows = [
+        {"arm": arm, "prompt": i, "split": "train" if learned[i] else "test", "score": x}
+        for arm, gain, numbers in (("steer", 3.0, draw[0]), ("base", 0.0, draw[1]))
+        for i, x in enumerate(numbers + gain * learned)
+    ]
+    ask = {"claim": "steer.score - base.score > 0.5", "unit": "prompt", "fixed": "split"}
+    note = next(n for n in assay.judge(pd.DataFrame(rows), **ask).notes if "not true of each" in n)
+    said = [float(x) for x in re.findall(r"(\S+) where", note)]
+    difference = draw[0] - draw[1] + 3.0 * learned
+    expected = [difference[learned].mean(), difference[~learned].mean()]
+    assert said == pytest.approx(expected, abs=0.01)
+    assert note.startswith("the claim is not true of each split: the number is ")
+
+
 def test_two_numbers_alone_or_a_constant_difference_do_not_make_a_mirror():
     mine = np.arange(12) % 2 + 1.0
     table, asked = arms_of(mine=mine, foil=-mine), {"unit": "seed", "control": "foil"}

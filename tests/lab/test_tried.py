@@ -68,7 +68,7 @@ def test_another_unit_is_another_look(judged):
 
 
 def test_who_adds_rows_until_a_claim_holds_is_found_out(judged):
-    before = "the same claim was judged on this machine before rows were added or left out: "
+    before = "the same claim was judged before on this machine, on other rows: "
     assert before not in judged(TABLE[TABLE["seed"] < 8])
     outcomes = [x["outcome"] for x in Questions(tried.file()).looks]
     assert f"{before}{outcomes[0]}" in judged(TABLE[TABLE["seed"] < 10])

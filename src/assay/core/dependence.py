@@ -566,6 +566,16 @@ def _where(name: str, numbers: Mapping[str, float]) -> str:
     return ", ".join(f"{x} where {subject} is “{value}”" for x, subject, value in shown)
 
 
+def at_each(cells: Cells, unit: str, name: str, of: pd.Series) -> tuple[list[float], str]:
+    """Give the number at each value that a column has of units, and these numbers in words; none
+    where one value has no number."""
+    values = of.reindex(np.unique(cells.levels[unit])).astype(str)
+    numbers = _of_each(cells, unit, _codes(values), [*values])
+    if not np.isfinite([*numbers.values()]).all():
+        return [], ""
+    return [*numbers.values()], _where(name, numbers)
+
+
 def decisive(
     cells: Cells,
     of: np.ndarray,

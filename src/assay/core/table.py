@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain, starmap
+from itertools import chain, product, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 
 NOTICEABLE = 1.2
 """An interval that allows for the order of units is reported from so many times the width on."""
+FEW = 3
+"""Values of a fixed column up to which the number of each is given."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
@@ -383,7 +385,7 @@ def _weigh(
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     few, notes = _if_groups(judgement, groupings)
-    lines += notes
+    lines += [*notes, *_if_fixed(question, judgement, cells_of)]
     few = reported if against else [*reported, *few]
     judgement = _about_groups(judgement, few, "not only " * bool(against))
     judgement = _without_outliers(judgement, reported, arms, level)
@@ -644,6 +646,24 @@ def _if_groups(
 def _by_itself(judgement: Judged) -> str:
     """The outcome without controls: only what would hold is unspecific."""
     return "holds" if judgement.outcome == "unspecific" else judgement.outcome
+
+
+def _if_fixed(
+    question: Question,
+    judgement: Judged,
+    cells_of: Callable[[Question], dependence.Cells],
+) -> list[str]:
+    """Say the number at each value of a column of a few that is fixed, if the claim is not equally
+    true at each."""
+    lines, few = list[str](), [x for x in question.fixed if 2 <= question.read[x].nunique() <= FEW]
+    for unit, name in product(question.axes, () if question.strata else few):
+        of = question.read.groupby(unit)[name]
+        if of.nunique().max() > 1:
+            continue
+        numbers, where = dependence.at_each(cells_of(question), unit, name, of.first())
+        if len({judging.outcome_of(judgement.claim, x, x) for x in numbers}) > 1:
+            lines.append(f"the claim is not true of each {name}: the number is {where}")
+    return lines
 
 
 def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> tuple[bool, str]:

@@ -246,10 +246,9 @@ def _satisfied(
 
 
 def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
-    """What came out of the same claim before rows were added or left out."""
+    """What came out of the same claim on other rows, some of which may be the same."""
     if ends := [x["outcome"] for x in same if x.get("units") != [*units]]:
-        changed = "on this machine before rows were added or left out"
-        yield f"the same claim was judged {changed}: {_last(ends)}"
+        yield f"the same claim was judged before on this machine, on other rows: {_last(ends)}"
 
 
 def _others(others: Sequence[Line], question: str, condition: str = "text") -> Iterator[str]:
