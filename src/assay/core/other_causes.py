@@ -279,8 +279,8 @@ class Search:
 def _lacking(arms: Arms, compared: Sequence[str]) -> int:
     """Count the cells of two units that one arm has, and another lacks."""
     there = [arms[a].to_array().notnull().all("variable") for a in compared]
-    there = xr.align(*there, join="outer", fill_value=False)
-    return int((reduce(or_, there) & ~reduce(and_, there)).sum())
+    every = xr.align(*there, join="outer", fill_value=False)
+    return int((reduce(or_, every) & ~reduce(and_, every)).sum())
 
 
 def _shown(i: Interval, limits: Limits) -> str:
