@@ -114,3 +114,16 @@ def test_cells_of_two_units_that_an_arm_lacks_may_be_those_that_contradict_the_c
     verdict = assay.judge(pd.concat([base, mine[kept]]).reset_index(), **ask)
     assert (verdict.outcome, verdict.reason) == ("undecided", "grouped by missing numbers")
     assert assay.judge(pd.concat([base, mine]).reset_index(), **ask).outcome != "holds"
+
+
+def test_texts_that_differ_between_arms_at_the_same_units_are_named():
+    """The prompts of one arm begin with a sentence that those of the other lack."""
+    rng = np.random.default_rng(8)
+    base = rng.normal(0, 1, 40)
+    mine = base + rng.normal(1, 0.2, 40)
+    texts = [f"question {chr(97 + i % 26)}{i}?" for i in rng.permutation(40)]
+    for begins, named in (("I feel great. ", True), ("", False)):
+        rows = table(numbers=(mine, base), prompt_text=([begins + x for x in texts], texts))
+        verdict = judged(rows)
+        assert verdict.outcome == "holds"
+        assert (verdict.unless == "the texts in prompt_text are the cause") == named

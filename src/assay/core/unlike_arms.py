@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 
 import numpy as np
 from msgspec import structs
@@ -33,8 +34,14 @@ SPENT = frozenset(
 )
 """Words in the names of columns that say how strong an intervention is, and what an arm may spend
 to be better."""
+INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "input", "instruction"))
+"""Words in the names of columns of texts that a model is given."""
+NUMBER = r"(\d+(?:\.\d+)?)"
+"""A number within a text."""
+FEW_UNLIKE, SHOWN = 0.1, 40
+"""The share of units up to which arms may have other texts; letters of a text that are shown."""
 MORE = 1.1
-"""How many times as much an arm spends, from which it is said."""
+"""How many times as much an arm spends, or as strong it is, from which it is said."""
 EXACT, OTHER, VARIED = 2e-3, 0.01, 0.05
 """The relative spread up to which a ratio of numbers is the same in all units, how far it then is
 from 1, and the relative spread that the numbers themselves have."""
@@ -50,7 +57,7 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     """A verdict that holds, with that reserve and a note on each way in which arms are unlike."""
     if judgement.outcome != "holds" or not question.compared[1:]:
         return judgement
-    found = (_copied, _chosen, _scaled, partial(_weaker, controls=controls), _spent)
+    found = (_copied, _chosen, _scaled, partial(_weaker, controls=controls), _spent, _other_inputs)
     for unless, note in (x for of in found for x in of(question)):
         if any(note.split(" in ")[0] in said for said in judgement.notes):
             continue  # which another search has found
@@ -133,19 +140,40 @@ def _scaled(question: Question) -> Iterator[tuple[str, str]]:
 
 
 def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """A control whose intervention has another strength than that of the arm under judgement."""
-    by_arm, main = question.rows.groupby("arm"), question.main
-    for name in _named(question, STRENGTHS):
-        single = by_arm[name].nunique() == 1
-        value = by_arm[name].first()[single].abs()
-        for control in (c for c in controls if main in value and value.get(c, 0) > 0):
-            if value[control] < value[main]:
-                than = f"{name} {value[control]:g}, and {main} {name} {value[main]:g}"
+    """A control whose intervention is weaker than that of the arm under judgement."""
+    rows, main = question.rows, question.main
+    for name in _named(question, STRENGTHS, texts=True):
+        written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)  # as in x8
+        value = written.groupby(rows["arm"]).mean().abs()
+        for control in (c for c in controls if value.get(c, 0) > 0):
+            if MORE * value[control] < value[main]:
+                than = f"{name} {value[control]:.3g}, and {main} {name} {value[main]:.3g}"
                 yield (
                     f"the {name} of {control} is too low",
                     f"control {control} has {than}: an intervention that is as strong may satisfy "
                     f"the claim as well; give {control} the same {name}",
                 )
+
+
+def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
+    """Texts that were given to the model, of which arms have different ones at the same units."""
+    rows, taken = question.read, ("arm", *question.axes, *question.labels, *question.fixed)
+    names = (c for c in rows.columns if c not in taken and INPUTS & _words(c))
+    for unit, name in product(question.axes, names):
+        by_arm = rows.dropna(subset=[name]).groupby([unit, "arm"])[name]
+        if by_arm.nunique().max() > 1:
+            continue
+        each = by_arm.first().unstack()
+        each = each.reindex(columns=[*question.compared]).dropna()
+        unlike = each.ne(each[question.main], axis=0).any(axis=1)
+        if is_text(rows[name]) and unlike.sum() > FEW_UNLIKE * len(each):
+            texts = [f"“{str(x)[:SHOWN]}” in {arm}" for arm, x in each[unlike].iloc[0].items()]
+            yield (
+                f"the texts in {name} are the cause",
+                f"{name} differs between arms in {unlike.sum()} of {counted(len(each), unit)}, as "
+                f"in {' and '.join(texts)}: give the arms the same texts, or each its own "
+                f"{plural(unit, 2)}",
+            )
 
 
 def _spent(question: Question) -> Iterator[tuple[str, str]]:
@@ -165,11 +193,12 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
             )
 
 
-def _named(question: Question, words: frozenset[str]) -> Iterator[str]:
-    """The columns of numbers that nothing reads and in whose names one of these words is."""
+def _named(question: Question, words: frozenset[str], *, texts: bool = False) -> Iterator[str]:
+    """The columns of numbers, or also of texts, that nothing reads and in whose names one of these
+    words is."""
     taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
     for name in (c for c in question.rows.columns if c not in taken):
-        if not is_text(question.rows[name]) and words & _words(name):
+        if words & _words(name) and (texts or not is_text(question.rows[name])):
             yield name
 
 
