@@ -127,3 +127,12 @@ def test_texts_that_differ_between_arms_at_the_same_units_are_named():
         verdict = judged(rows)
         assert verdict.outcome == "holds"
         assert (verdict.unless == "the texts in prompt_text are the cause") == named
+
+
+def test_a_baseline_that_is_always_right_may_be_what_prompts_were_kept_by():
+    mine = (np.arange(40) % 5 > 1).astype(float)
+    verdict = judged(table(name="acc", numbers=(mine, np.ones(40))), "< -0.1", name="acc")
+    assert (verdict.outcome, verdict.unless) == ("holds", "")
+    assert any("base has acc 1 in all of its prompts" in note for note in verdict.notes)
+    unlike = judged(table(name="acc", numbers=(mine, np.arange(40) % 9 > 0)), "< -0.1", name="acc")
+    assert not any("kept because" in note for note in unlike.notes)

@@ -22,7 +22,7 @@ from assay.core.table_question import Question
 SETTINGS = CONDITIONS | frozenset(
     (
         *("strength", "alpha", "beta", "coefficient", "coef", "coeff", "scale", "multiplier"),
-        *("temperature", "threshold", "k", "rank", "lr"),
+        *("temperature", "threshold", "k", "rank", "lr", "pos"),
     )
 )
 """Words in the names of columns that are settings of a method."""
@@ -57,7 +57,15 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     """A verdict that holds, with that reserve and a note on each way in which arms are unlike."""
     if judgement.outcome != "holds" or not question.compared[1:]:
         return judgement
-    found = (_copied, _chosen, _scaled, partial(_weaker, controls=controls), _spent, _other_inputs)
+    found = (
+        _copied,
+        _kept,
+        _chosen,
+        _scaled,
+        partial(_weaker, controls=controls),
+        _spent,
+        _other_inputs,
+    )
     for unless, note in (x for of in found for x in of(question)):
         if any(note.split(" in ")[0] in said for said in judgement.notes):
             continue  # which another search has found
@@ -86,6 +94,22 @@ def _copied(question: Question) -> Iterator[tuple[str, str]]:
                 f"{arm} has {few} in {counted(int(x.sum()), unit)}: if {name} was not measured in "
                 f"each {unit}, the interval lacks the spread that it has; give {arm} the {name} "
                 f"that each {unit} has",
+            )
+
+
+def _kept(question: Question) -> Iterator[tuple[str, str]]:
+    """An arm that is right in all of its units, where another is not."""
+    (unit, *more), rows = question.axes, question.read
+    main, *others = question.compared
+    for name in question.columns if not more else ():
+        x = rows.dropna(subset=[name]).groupby("arm")[name]
+        low, high = x.min(), x.max()
+        for arm in (a for a in others if low[a] == high[a] == 1 and low[main] < high[main] <= 1):
+            yield (
+                "",
+                f"{arm} has {name} 1 in all of its {plural(unit, 2)}: if they were kept because "
+                f"{arm} is right in them, measure it again in a run that chose none of them; it "
+                "may be right less often there",
             )
 
 
