@@ -37,6 +37,13 @@ def test_the_best_of_several_layers_for_each_prompt_is_named():
     assert verdict.unless == "layer was chosen for each prompt by its result"
     # the same layers in both arms are no choice of one of them
     assert not judged(table(**chosen, layer=(each[:, :8].argmax(1),) * 2)).unless
+    # nor does it matter how many units there are
+    cells = pd.concat([rows.assign(seed=k) for k in range(6)])
+    cells["lead"] += rng.normal(0, 0.1, len(cells))
+    cells["layer"] = np.where(cells["arm"] == "mine", (cells["layer"] + cells["seed"]) % 8, 12)
+    claim = "mine.lead - base.lead > 0.2"
+    both = assay.judge(cells, claim=claim, unit=["prompt", "seed"], about="mine", distinct=True)
+    assert both.unless == "layer was chosen for each prompt by its result"
     # and a column that is no setting may be a result
     assert not judged(table(**chosen, hits=(each[:, :8].argmax(1), 12))).unless
 
@@ -81,6 +88,9 @@ def test_a_control_whose_intervention_is_weaker_is_named():
         every = pd.concat([rows, control.assign(coef=coef)])
         verdict = assay.judge(every, control="random", distinct=True, **ask)
         assert (verdict.outcome, verdict.unless) == ("holds", unless)
+    # a shorter vector that is multiplied by more is as strong
+    every = pd.concat([rows.assign(vector_norm=1.0), control.assign(coef=1, vector_norm=8.0)])
+    assert not assay.judge(every, control="random", distinct=True, **ask).unless
 
 
 @pytest.mark.parametrize(("spent", "named"), [(64, True), (32.5, False), (20, False)])

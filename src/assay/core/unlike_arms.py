@@ -4,6 +4,7 @@ that was weaker, an arm that spent more, and numbers in another unit of measurem
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.core.intervals import FEWEST
-from assay.core.nouns import counted, plural
+from assay.core.nouns import counted, joined, plural
 from assay.core.results import Judged
 from assay.core.rows import Names, is_text
 from assay.core.table_columns import CONDITIONS, FEW_LEVELS
@@ -29,11 +30,10 @@ SETTINGS = CONDITIONS | frozenset(
 STRENGTHS = frozenset(
     ("strength", "alpha", "coefficient", "coef", "coeff", "scale", "multiplier", "norm")
 )
-SPENT = frozenset(
-    ("l0", "tokens", "length", "shots", "params", "parameters", "flops", "steps", "epochs")
-)
-"""Words in the names of columns that say how strong an intervention is, and what an arm may spend
-to be better."""
+SPENT = frozenset(("l0", "shots", "params", "parameters", "flops", "steps", "epochs"))
+READ = frozenset(("tokens", "length"))
+"""Words in the names of columns that say how strong an intervention is, what an arm may spend to be
+better, and how much it reads, which is a setting where all rows of an arm have the same."""
 INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "input", "instruction"))
 """Words in the names of columns of texts that a model is given."""
 NUMBER = r"(\d+(?:\.\d+)?)"
@@ -123,14 +123,15 @@ def _is_of_chance(x: float) -> bool:
 def _chosen(question: Question) -> Iterator[tuple[str, str]]:
     """A setting that differs from unit to unit in one arm, and in no other."""
     (unit, *_), rows = question.axes, question.read
+    cell = [*question.axes]
     for name in _named(question, SETTINGS):
         values = rows.groupby("arm")[name].nunique()
         several = [arm for arm in question.compared if values[arm] > 1]
         if len(several) != 1 or not values.max() <= FEW_LEVELS:
             continue
         (arm,), others = several, [a for a in question.compared if a not in several]
-        each = rows[rows["arm"] == arm].drop_duplicates([unit, name])
-        if each[unit].duplicated().any() or len(each) < 2 * values[arm]:
+        each = rows[rows["arm"] == arm].drop_duplicates([*cell, name])
+        if each.duplicated(cell).any() or len(each) < 2 * values[arm]:
             continue  # each unit has several, or nearly all differ
         yield (
             f"{name} was chosen for each {unit} by its result",
@@ -164,19 +165,26 @@ def _scaled(question: Question) -> Iterator[tuple[str, str]]:
 
 
 def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """A control whose intervention is weaker than that of the arm under judgement."""
+    """A control whose intervention is weaker than that of the arm under judgement: the product of
+    what columns say of it, such as a coefficient and the norm of a vector."""
     rows, main = question.rows, question.main
+    strengths = {}
     for name in _named(question, STRENGTHS, texts=True):
         written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)  # as in x8
-        value = written.groupby(rows["arm"]).mean().abs()
-        for control in (c for c in controls if value.get(c, 0) > 0):
-            if MORE * value[control] < value[main]:
-                than = f"{name} {value[control]:.3g}, and {main} {name} {value[main]:.3g}"
-                yield (
-                    f"the {name} of {control} is too low",
-                    f"control {control} has {than}: an intervention that is as strong may satisfy "
-                    f"the claim as well; give {control} the same {name}",
-                )
+        strengths[name] = written.groupby(rows["arm"]).mean().abs()
+    for control in controls:
+        both = {k: (x[control], x[main]) for k, x in strengths.items() if x.get(control, 0) > 0}
+        own, judged = (math.prod(x) for x in zip(*both.values(), strict=True)) if both else (1, 1)
+        if MORE * own < judged:
+            name = joined([*both])
+            than = f"{name} {own:.3g}, and {main} {name} {judged:.3g}"
+            if both.keys() - {name}:
+                than = f"a product of {name} of {own:.3g}, and {main} of {judged:.3g}"
+            yield (
+                f"the {name} of {control} is too low",
+                f"control {control} has {than}: an intervention that is as strong may satisfy the "
+                f"claim as well; make {control} as strong",
+            )
 
 
 def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
@@ -204,7 +212,8 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
     """An amount, such as L0, of which the arms that are compared have unequal ones."""
     main, *others = question.compared
     means = question.read.groupby("arm")
-    for name in _named(question, SPENT):
+    read = (x for x in _named(question, READ) if means[x].nunique()[[main, *others]].min() == 1)
+    for name in (*_named(question, SPENT), *read):
         x = means[name].mean()[[main, *others]]
         if "l0" in _words(name) and x[main] < x[others].min():
             continue  # it spends less, and is better all the same
