@@ -1,4 +1,4 @@
-"""Counts of FLOP: of trainings and forward passes.
+"""Counts of FLOP: of trainings, forward passes and searches.
 
 Matrix products alone are counted, as everybody does: a product with N weights costs 2N FLOP for
 each token, its gradients twice that. What is not known is a range, and every number made from it is
@@ -39,6 +39,29 @@ def attention(layers: float, context: float, width: float, causal: bool = True) 
         * amount(context, "context")
         * amount(width, "width")
     )
+
+
+def search(
+    parameters: Range | float,
+    tokens_per_call: Range | float,
+    calls: Range | float,
+    population: Range | float,
+    generations: Range | float,
+    per_token: float = 2.0,
+) -> Range:
+    """FLOP of an evolutionary search whose individuals call a model as a function.
+
+    Formula: per_token N tokens_per_call calls population generations; per_token 2, since nothing
+    goes backward."""
+    flop_per_token = amount(per_token, "FLOP per parameter and token") * amount(
+        parameters, "parameters"
+    )
+    evaluations = (
+        amount(calls, "calls")
+        * amount(population, "population")
+        * amount(generations, "generations")
+    )
+    return flop_per_token * amount(tokens_per_call, "tokens per call") * evaluations
 
 
 @dataclass(frozen=True)
