@@ -104,7 +104,8 @@ def test_a_control_of_a_difference_is_that_of_the_model_less_the_first_model(lea
     """In one store, where neither takes the numbers of the other."""
     folder, result = learned
     with contextlib.chdir(folder):
-        alone = run(folder, STUDY.replace("learned.indeed", "tuned.indeed"), "alone.toml")
+        study = STUDY.replace("learned.indeed > 10", "tuned.indeed > -9")  # a log probability
+        alone = run(folder, study, "alone.toml")
     less = alone.arms["tuned/shuffled"].indeed - result.arms["main"].indeed
     assert np.allclose(result.arms["learned/shuffled"].indeed, less, atol=1e-4)
 

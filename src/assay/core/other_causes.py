@@ -255,7 +255,11 @@ class Search:
         rows, units = question.read, [*question.axes]
         count = len(rows.loc[rows[question.columns].isna().any(axis=1), units].drop_duplicates())
         every = len(rows[units].drop_duplicates())
-        if units[1:] and (absent := _lacking(arms, question.compared)) > every / 4:
+        if (
+            units[1:]
+            and not question.strata
+            and (absent := _lacking(arms, question.compared)) > every / 4
+        ):
             count = absent
         if not count:
             return
