@@ -117,7 +117,8 @@ def test_a_model_less_the_one_it_was_trained_from_has_the_controls_of_their_diff
     both = STUDY.replace('" indeed"', '" {text}"')
     _, claim = both.split("[[claim]]")
     both += "\n[[claim]]" + claim.replace("It", "Itself").replace("learned.indeed", SUBTRACTED)
-    both += "\n[[claim]]" + claim.replace("It", "Alone").replace("learned.indeed", "tuned.indeed")
+    of_tuned = claim.replace("It", "Alone").replace("learned.indeed > 10", "tuned.indeed > -9")
+    both += "\n[[claim]]" + of_tuned
     with contextlib.chdir(folder):
         diff, subtracted, alone = run(folder, both, "subtracted.toml").judged
     assert "tuned/untrained" in alone.controls
