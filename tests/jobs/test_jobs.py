@@ -102,7 +102,10 @@ def read(path):
 
 
 def gone(found):
-    return not found.is_running() or found.status() == psutil.STATUS_ZOMBIE
+    try:  # it may end between the two questions
+        return not found.is_running() or found.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @BOTH
