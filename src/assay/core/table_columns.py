@@ -116,7 +116,7 @@ def find_labels(
 
 def check_scale(rows: pd.DataFrame, arms: Collection[str], columns: Sequence[str]) -> None:
     """Refuse a column of shares, by its name, in which some are percentages, or a number such as -1
-    or 999 stands for a missing one, and one of losses that have the opposite sign in one arm.
+    or 999 marks a missing one, and one of losses that have the opposite sign in one arm.
     Raises: DataError."""
     read = rows["arm"].isin(arms)
     for name in columns:

@@ -122,8 +122,8 @@ def _is_of_chance(x: float) -> bool:
 
 def _chosen(question: Question) -> Iterator[tuple[str, str]]:
     """A setting that differs from unit to unit in one arm, and in no other."""
-    (unit, *_), rows = question.axes, question.read
-    cell = [*question.axes]
+    cell, rows = [*question.axes], question.read
+    unit = cell[0]
     for name in _named(question, SETTINGS):
         values = rows.groupby("arm")[name].nunique()
         several = [arm for arm in question.compared if values[arm] > 1]
