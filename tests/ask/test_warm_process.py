@@ -69,7 +69,13 @@ def test_another_threshold_and_another_read_of_the_same_tokens_pass_nothing(plac
     assert first.data.verdicts[0].estimate == more.data.verdicts[0].estimate
 
 
-@pytest.mark.parametrize("change", [("hook_attn_out", "hook_mlp_out"), ("the capital", "the city")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("hook_attn_out", "hook_mlp_out"),
+        pytest.param(("the capital", "the city"), marks=pytest.mark.thorough),
+    ],
+)
 def test_other_edits_and_other_prompts_are_passed(change, place, counted):
     _, first = asked(place, counted, ASKED)
     _, then = asked(place, counted, ASKED.replace(*change))
