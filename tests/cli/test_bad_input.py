@@ -121,7 +121,7 @@ CASES = {
     "no machine's number": Case(
         f"run superposition --set steps={10**20}", r"steps must be less than 2\^63"
     ),
-    "plan all at once": Case("plan catalogue", "which only assay series and assay verify"),
+    "plan all at once": Case("plan catalogue", "which only assay verify takes"),
     "no such device": Case("run own.py --device cuda:99", "on this machine; it has cpu"),
     "nothing stored": Case("show own.py", "has not been run; .* run: assay run"),
     "damaged run": Case(

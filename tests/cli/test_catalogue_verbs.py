@@ -54,7 +54,7 @@ def ran(capsys, *words):
     [
         (("new", "catalogue"), "means all experiments together"),
         *(
-            ((*verb, "catalogue"), "which only assay series and assay verify take")
+            ((*verb, "catalogue"), "which only assay verify takes")
             for verb in (["run"], ["show"], ["report"], ["doctor", "--remove"])
         ),
         (("run", "catalog"), "no experiment is called 'catalog'; assay list shows them all"),

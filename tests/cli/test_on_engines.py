@@ -98,9 +98,9 @@ def test_a_url_is_no_root_and_the_line_says_what_to_use(capsys):
         assert not Path("s3:").exists()
 
 
-def test_experiments_that_are_in_no_file_run_in_this_process(here):
+def test_an_experiment_that_is_in_no_file_runs_in_this_process(here):
     lab = Lab(here / "s", slurm.Slurm(here / "s"))
     found = catalogue.find(WALK)
-    assert lab.executor_for([found]) is lab.executor
+    assert lab.executor_for(found) is lab.executor
     made_here = dataclasses.replace(found, origin="")
-    assert isinstance(lab.executor_for([found, made_here]), Inline)
+    assert isinstance(lab.executor_for(made_here), Inline)

@@ -15,6 +15,7 @@ from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab.engines import Inline
 from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
+from assay.lab.plan.plan import spanned
 from assay.lab.plan.preset import override
 from assay.lab.store import groups
 from assay.lab.store.health import removable, remove
@@ -275,3 +276,7 @@ def test_removing_and_running_again(lab):
     assert (lab.store.root / "results" / "dot" / "looks.jsonl").exists()
     shutil.rmtree(lab.store.root)
     assert removable(lab.store, "dot") == []
+
+
+def test_spans_count_no_second_twice():
+    assert spanned([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.5, 1.6)]) == 4.0

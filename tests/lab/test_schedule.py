@@ -100,7 +100,7 @@ def test_the_time_left_is_that_of_the_work_that_is_left(monkeypatch):
     one = SimpleNamespace(planned=True, left=lambda: left[0])
     one.cost = lambda group: {"small": 1.0, "large": 11.0}[group]
     left = [12.0]
-    pace = Pace([one])
+    pace = Pace(one)
 
     def reach(group, done, seconds):
         clock[0] = seconds

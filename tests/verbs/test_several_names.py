@@ -15,12 +15,13 @@ from assay.verbs.new import write_experiment
 
 SMOKE = ("--preset", "smoke")
 INLINE = ("--executor", "inline")
+NAMES = ("own", "other", "sick")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with two experiments that run and one whose training crashes."""
-    for name in ("own", "other", "sick"):
+    for name in NAMES:
         write_experiment(name, tmp_path)
     text = (tmp_path / "sick.py").read_text()
     crash = '    raise ValueError("too few cats")\n\n    def batch('
@@ -148,3 +149,17 @@ def test_workers_stay_for_the_next_and_end_with_the_last(folder, monkeypatch):
         lab.run(own, override(own, "smoke", ["steps=3"]))
     assert len(started) == 2
     assert all(w._process.poll() is not None for w in started)
+
+
+def test_a_pattern_names_all_that_it_matches_and_one_that_matches_nothing_is_refused(
+    folder, capsys, monkeypatch
+):
+    listed = [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in NAMES]
+    monkeypatch.setattr(catalogue, "entries", lambda: listed)
+    assert catalogue.named("o*") == ["own", "other"]
+    assert catalogue.named("*") == [*NAMES]
+    assert catalogue.named("sick") == ["sick"]
+    assert main(["run", "o*", *SMOKE, *INLINE, "--json"]) == 0
+    assert [r["name"] for r in json.loads(capsys.readouterr().out)["ran"]] == ["own", "other"]
+    assert main(["run", "z*", *SMOKE, *INLINE]) == 2
+    assert "no experiment matches 'z*'; assay list shows them all" in capsys.readouterr().err

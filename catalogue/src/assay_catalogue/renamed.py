@@ -36,7 +36,6 @@ RENAMED = {
     "assay.features.training_measures": "assay_catalogue.features.training_measures",
     "assay.features.undertrained": "assay_catalogue.features.undertrained",
     "assay.lab.contest": "assay_catalogue.recorded.contest",
-    "assay.lab.records.series": "assay_catalogue.recorded.series",
     "assay.subjects.architectures.mamba": "assay_catalogue.subjects.mamba_architecture",
     "assay.subjects.mamba": "assay_catalogue.subjects.mamba",
     "assay.subjects.mamba_files": "assay_catalogue.subjects.mamba_files",
@@ -48,7 +47,6 @@ RENAMED = {
     "assay.verbs.challenge": "assay_catalogue.verbs.puzzle",
     "assay.verbs.contest": "assay_catalogue.verbs.challenge_claim",
     "assay.verbs.explain": "assay_catalogue.verbs.score_circuit",
-    "assay.verbs.series": "assay_catalogue.verbs.series",
     "assay.verbs.small_model": "assay_catalogue.verbs.small_model",
     "assay.worlds": "assay_catalogue.worlds",
 }

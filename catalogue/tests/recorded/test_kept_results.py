@@ -26,17 +26,17 @@ from assay.lab import catalogue
 from assay.lab.work.events import Started
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay_catalogue.recorded.series import series
 
 edited = Path(assay_catalogue.__file__).parent / sys.argv[2]
-def hear(name, event):
+def hear(event):
     if isinstance(event, Started) and sys.argv[3:]:
         edited.write_text(edited.read_text().replace(*sys.argv[3:]))
 
 lab = Lab(sys.argv[1], Inline())
-(part,) = series(lab, ["walk"], on_event=hear).parts
-assert part.error is None, part.error
-print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part.data["verdicts"][0]["outcome"], part.trained)
+walk = catalogue.find("walk")
+planned = lab.plan(walk)
+data = lab.known(walk, planned) or lab.run(walk, on_event=hear, planned=planned).data
+print(data.claims_key == claims_key(catalogue.find("walk").claims), data.verdicts[0].outcome, len(planned.missing))
 """  # noqa: E501
 
 

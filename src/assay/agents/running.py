@@ -63,7 +63,7 @@ class Running(Opening):
         with self._one, self._opened(study, experiment, preset, sets) as ready:
             lab = self._lab
             planned = lab.plan(ready.experiment, ready.preset)
-            width = lab.executor_for([ready.experiment]).width
+            width = lab.executor_for(ready.experiment).width
             times = command_times(planned, ready.experiment, width)
             seconds = times[0] if times is not None else None
             job = submit(self.root.absolute(), ready, self.bounds, len(planned.cached), seconds)

@@ -373,7 +373,7 @@ def refuse_beyond_budget(lab: Lab, study: Experiment, planned: Plan) -> None:
         return
     with text.located("budget"):
         limit = duration(text.study.budget)
-    width = lab.executor_for([study]).width
+    width = lab.executor_for(study).width
     took = command_times(planned, study, width)
     if took is not None and took[0].low > limit:
         message = (

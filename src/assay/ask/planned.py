@@ -153,7 +153,7 @@ class Planned:
 def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
     """Plan a run of one experiment, without changing the store."""
     experiment = experiment.sized(preset.specs)
-    width = lab.executor_for([experiment]).width
+    width = lab.executor_for(experiment).width
     estimate = forecast(lab.plan(experiment, preset), experiment, width)
     plan, (clock, cpu) = estimate.plan, estimate.command or (None, None)
     counts, columns = units(plan, experiment), reads(experiment)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fnmatch
 import functools
 import hashlib
 import importlib
@@ -89,6 +90,17 @@ def entries() -> list[Entry]:
     return list(entries_by_name.values())
 
 
+def named(pattern: str) -> list[str]:
+    """List the names that this pattern matches, such as `monthly-*`, or what was given where it is
+    no pattern. Raises: ExperimentError for a pattern that matches none."""
+    if "*" not in pattern or Path(pattern).exists():
+        return [pattern]
+    names = [e.name for e in entries() if fnmatch.fnmatchcase(e.name, pattern)]
+    if not names:
+        raise ExperimentError(f"no experiment matches {pattern!r}; assay list shows them all")
+    return names
+
+
 def nearby() -> dict[str, Path]:
     """The studies in this folder and the folders in it, and the Python files here, by name."""
     found = [f for pattern in ("*/*.toml", "*.py", "*.toml") for f in sorted(Path().glob(pattern))]
@@ -120,8 +132,8 @@ def entry(name_or_path: str) -> Entry:
 
         if name_or_path == ALL:
             raise ExperimentError(
-                f"{ALL!r} is every experiment at once, which only assay series and "
-                "assay verify take; name one of assay list"
+                f"{ALL!r} is every experiment at once, which only assay verify takes; name one of "
+                "assay list, or run them all with assay run '*'"
             )
         files = nearby()
         hint = nearest(name_or_path, [*by_name, *files]) if by_name else MISSING

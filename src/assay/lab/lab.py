@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +75,7 @@ class Lab:
             self.store,
             experiment,
             _preset(experiment, preset),
-            self.executor_for([experiment]).width,
+            self.executor_for(experiment).width,
         )
 
     def run(
@@ -119,12 +118,9 @@ class Lab:
                 experiment.materials.rehearse(arms, seeds, self.device, say)
             noting = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, noting)
-            work(
-                self.store,
-                executor := self.executor_for([experiment]),
-                [work_item],
-                slots=self._slots(experiment, first, executor) if self.together else None,
-            )
+            executor = self.executor_for(experiment)
+            slots = self._slots(experiment, first, executor) if self.together else None
+            work(self.store, executor, work_item, slots)
             if work_item.error is not None:
                 raise work_item.error
         current_plan = replan(self.store, experiment, first)
@@ -218,11 +214,10 @@ class Lab:
         # or corpus changed.
         return stored_plan if len(read) <= 1 and not mixed else plan(self.store, experiment, preset)
 
-    def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
-        """The executor of their tasks: this lab's, or this process where an experiment is in no
-        file."""
+    def executor_for(self, experiment: Experiment) -> Executor:
+        """The executor of its tasks: this lab's, or this process where it is in no file."""
         # functions do not travel to a worker
-        return self.executor if all(e.origin for e in experiments) else Inline()
+        return self.executor if experiment.origin else Inline()
 
 
 def _preset(experiment: Experiment, preset: PresetChoice) -> Preset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assay.core.results import ResultData
+from assay.lab import catalogue
 from assay.lab.judge.kept import around
 from assay.verbs import verdicts
 from assay.verbs.judged import judged, warn
@@ -36,7 +37,8 @@ def run(
     ----------
     more
         Further names or paths. They run one after another; each is printed once it is judged, with
-        a table of all at the end.
+        a table of all at the end. A name may be a pattern: `'monthly-*'`, or `'*'` for the whole
+        catalogue.
     verbose
         Show every control, the power, and which other arms satisfy a claim.
 
@@ -45,12 +47,13 @@ def run(
     assay run examples/country.toml
     assay run superposition --preset smoke
     assay run superposition gated-sae --preset smoke
+    assay run 'monthly-*' --preset smoke
     assay run superposition --on slurm --slurm partition=main --time 2h
     """
-    if more:
-        names = (name, *more)
+    names = tuple(each for typed in (name, *more) for each in catalogue.named(typed))
+    if len(names) > 1:
         return run_several(names, choice, expect, machine, place, door, verbose)
-
+    (name,) = names
     experiment, preset = choice.of(name)
     warn(name, experiment, door)
     lab = machine.lab(place.root)

@@ -1,1 +1,1 @@
-"""Records over several experiments: series, and contests of recorded claims."""
+"""Records: contests of recorded claims."""

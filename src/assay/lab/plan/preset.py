@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from assay.core import scopes
-from assay.core.errors import Argument, AssayError, Command, ExperimentError, SpecError, nearest
-from assay.core.experiment import ALL, PRESETS, Experiment
+from assay.core.errors import Argument, AssayError, Command, SpecError, nearest
+from assay.core.experiment import Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, field_value, per_run_fields, ranges, with_values
 from assay.lab.store.origin import STUDIES
@@ -225,16 +225,6 @@ def _typed(values: Sequence[Any]) -> str:
     if len(values) > 1 and values == tuple(range(first, first + len(values))):
         return f"{first}:{first + len(values)}"
     return ",".join(str(x) for v in values for x in (v if isinstance(v, tuple) else (v,)))
-
-
-def everywhere(preset: str) -> str:
-    """Return this preset, if every experiment has it. Raises: ExperimentError."""
-    if preset not in PRESETS:
-        raise ExperimentError(
-            f"not every experiment has a preset {preset!r}: {', '.join(PRESETS)}; name one "
-            f"experiment in place of {ALL}"
-        )
-    return preset
 
 
 def _values(text: str) -> list[str]:

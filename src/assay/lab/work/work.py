@@ -1,11 +1,7 @@
-"""Work: missing runs on their way into the store, of one experiment or of several that share the
-workers.
+"""Work: the missing runs of an experiment on their way into the store.
 
-The next experiment starts as soon as a worker finds nothing to do in those before it, so that no
-core waits for the last group of one while another has groups left. Within one, first seeds go
-first; among these the dearest; parents before those
-that build on them; groups that another process holds are tried again later, and waited for only at
-the end.
+First seeds go first; among these the dearest; parents before those that build on them; groups that
+another process holds are tried again later, and waited for only at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +29,6 @@ from assay.lab.work.events import Executor, Failed, Outcome, Planned, Progress, 
 from assay.lab.work.slots import Slots
 
 Tell = Callable[[Any], None]
-_END: Any = object()
 OFF = 1.5
 """By which factor the time left may be off."""
 
@@ -143,74 +138,54 @@ class Work:
         self._schedule = schedule
 
 
-def work(
-    store: Store,
-    executor: Executor,
-    works: Sequence[Work],
-    whole: Callable[[Work], None] = lambda one: None,
-    slots: Slots | None = None,
-) -> None:
-    """Store every run of these works, unless one ends in an error. `whole` is called with each as
-    soon as it is over. With `slots`, each task waits until this machine has room for it.
+def work(store: Store, executor: Executor, one: Work, slots: Slots | None = None) -> None:
+    """Store every run of this work, unless it ends in an error, which `one.error` then has. With
+    `slots`, each task waits until this machine has room for it.
 
     Raises: AssayError before anything is written where torch is not installed; KeyboardInterrupt at
     once, and the same call then goes on where it was.
     """
-    if works:
-        heavy.require("torch")
-    fresh, remaining = not store.root.exists(), list(works)
-    pace = Pace(works)
-    for work_item in works:
-        work_item.eta = pace.eta
-
-    def tell() -> None:
-        for work_item in [w for w in remaining if w.over]:
-            remaining.remove(work_item)
-            whole(work_item)
+    heavy.require("torch")
+    fresh = not store.root.exists()
+    pace = Pace(one)
+    one.eta = pace.eta
 
     def heard(event: Any) -> None:
         pace.heard(event)
-        candidates = [w for w in works if w.has(getattr(event, "group", ""))] or [
-            w for w in works if w.begun and not w.over
-        ]
-        for work_item in candidates[:1]:
-            work_item.heard(event)
+        if one.has(getattr(event, "group", "")) or (one.begun and not one.over):
+            one.heard(event)
 
     with contextlib.ExitStack() as stack:
-        for one in works:  # nothing is frozen meanwhile; another command may run it as well
-            place = store, one.experiment.name, one.first.preset.title
-            stack.enter_context(grouping.running(*place))
-        tasks = _tasks(works)
-        if slots is not None and works:
+        # nothing is frozen meanwhile; another command may run it as well
+        place = store, one.experiment.name, one.first.preset.title
+        stack.enter_context(grouping.running(*place))
+        tasks = one.tasks()
+        if slots is not None:
             slots = stack.enter_context(slots.entered())
-            tasks = slots.shared_out(tasks, works[0]._tell, patient=True)
+            tasks = slots.shared_out(tasks, one._tell, patient=True)
         outcomes = stack.enter_context(contextlib.closing(executor.map(tasks, heard)))
         for outcome in outcomes:
             pace.ended(outcome.group)
-            next(w for w in works if w.has(outcome.group)).settle(outcome)
+            one.settle(outcome)
             if slots is not None:
-                known = all(w.planned for w in works)
-                slots.ended(sum(w.left() for w in works) if known else None)
-            tell()
-            if not remaining:
+                slots.ended(one.left() if one.planned else None)
+            if one.over:
                 break  # what still runs belongs to a work that was given up
-    tell()
-    for work_item in works:
-        work_item.close()
+    one.close()
     root = store.root
     if (
         fresh
-        and all(w.error for w in works)
+        and one.error
         and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts"))
     ):
         shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
 
 
 class Pace:
-    """How fast works go on, by what of them is stored, and how far the groups are that run."""
+    """How fast a work goes on, by what of it is stored, and how far the groups are that run."""
 
-    def __init__(self, works: Sequence[Work]):
-        self._works, self._cost = works, sum(w.left() for w in works)
+    def __init__(self, one: Work):
+        self._work, self._cost = one, one.left()
         self._began: float | None = None
         self._done = self._when = 0.0
         """How much of the cost is done, and when the last part was."""
@@ -229,15 +204,14 @@ class Pace:
         self._shares.pop(group, None)
 
     def eta(self) -> Range | None:
-        """The seconds that are left; None before anything is stored, when they should be over, and
-        where what some of the works cost is known and others not."""
-        left, now = sum(w.left() for w in self._works), time.monotonic()
-        same = len({w.planned for w in self._works}) == 1
+        """The seconds that are left; None before anything is stored, and when they should be
+        over."""
+        left, now = self._work.left(), time.monotonic()
         # a sum that nothing was taken from may have changed in its last digit
         nothing = self._cost - left <= 1e-9 * self._cost
-        if nothing or self._began is None or not same:
+        if nothing or self._began is None:
             return None
-        left -= sum(s * w.cost(group) for group, s in self._shares.items() for w in self._works)
+        left -= sum(share * self._work.cost(group) for group, share in self._shares.items())
         if self._cost - left != self._done:
             self._done, self._when = self._cost - left, now
         return time_left(left / self._done, self._when - self._began, now - self._when)
@@ -253,26 +227,6 @@ def time_left(left: float, spent: float, since: float) -> Range | None:
     """
     seconds = left * spent - since
     return Range.about(seconds, OFF) if seconds >= 1 else None
-
-
-def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
-    """The next task of the first work that has one ready; another work is begun only when none of
-    those begun has."""
-    later = [w.tasks() for w in works]
-    active_iterators: list[Iterator[Task | None]] = []
-    while active_iterators or later:
-        for task_iterator in list(active_iterators):
-            task = next(task_iterator, _END)
-            if task is _END:
-                active_iterators.remove(task_iterator)
-            elif task is not None:
-                yield task
-                break
-        else:
-            if later:
-                active_iterators.append(later.pop(0))
-            elif active_iterators:
-                yield None
 
 
 def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
