@@ -122,10 +122,15 @@ def _parts(value: Saved) -> dict[str, Any]:
     judged = shown(value)
     doubts = [x for x in value.remarks if doubts_number(x, value.outcome)]
     columns = [*map(str, value.rows)]
+    drawn = row(judged) if judged else None
+    if drawn and (first := "".join(doubts[:1]) or value.caveat * (drawn.outcome == "holds")):
+        drawn = replace(drawn, doubt=first)
+    said = f"{drawn.headline}{f' ({value.reason})' * bool(value.reason)}" if drawn else ""
     return {
         "value": value,
         "judged": judged,
-        "row": row(judged) if judged else None,
+        "row": drawn,
+        "headline": ", ".join(filter(None, (said, value.caveat))),
         "again": again(judged.outcome, value.remarks) if judged else "",
         "claimed": value.question.sentence or value.question.holds,
         "probe": isinstance(value, ProbeCheck),
