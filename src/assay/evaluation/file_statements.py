@@ -257,7 +257,7 @@ def _by_name(
 ) -> tuple[Part, str]:
     """The part of the corpus where the file says no more of its text than a name, if that. Raises:
     DataError."""
-    named = f"its file names {text_name} as its text" if text_name else ""
+    named = f"its file names “{text_name}” as its text" if text_name else ""
     if text_name != corpus.name:
         unsaid = named or "its file does not say which text it was trained on"
         why = f"{unsaid}, so overlap with this text cannot be ruled out"
