@@ -431,7 +431,6 @@ class ListedCheck(NamedTuple):
         doubt = "".join(doubts[:1]) or row.headline * bool(j.unless)
         return replace(row, why="; ".join(why), remarks=(), again=again, doubt=doubt)
 
-
     @staticmethod
     def _doubts(note: str, outcome: str) -> bool:
         """Whether a note doubts the number, or says what a claim that holds was held without."""
