@@ -277,6 +277,16 @@ def _by_name(
     return part, f"{read}; evaluated on the {part} part"
 
 
+_OTHER = re.compile(r"trained on (another text)[,;]|its file names (.+) as its text, so overlap")
+
+
+def other_text(notes: Sequence[str]) -> str:
+    """Name the text of a dictionary's training, where the sentence of `choose` is among these notes
+    and says that it was another than it is read on; otherwise empty."""
+    found = next((match for note in notes if (match := _OTHER.match(note))), None)
+    return "" if found is None else found[1] or found[2]
+
+
 def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:
     """Paths of the documents of a part whose content was trained on."""
     known_documents = set(documents)
