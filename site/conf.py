@@ -87,11 +87,13 @@ html_copy_source = False
 RESULTS = "Results"
 PARTS = {
     "Start": (),
-    "How to": (
-        "Test your own claim",
-        "Measure a dictionary or a model",
-        "Run it from a shell, on a cluster or through an agent",
-    ),
+    "A hook of your own": ("Check a claim about your own hook",),
+    "A question": ("Ask a model",),
+    "A dictionary": ("Measure your own dictionary",),
+    "A table of results": ("Judge your own table",),
+    "Understand": ("Understand a verdict",),
+    "Share": ("Share a result",),
+    "Shell, cluster, agents": ("Run it from a shell, on a cluster or through an agent",),
     "Learn": ("Learn it",),
     "Reference": (),
     RESULTS: ("Results of our experiments",),
@@ -106,7 +108,9 @@ TABLES = [
     "prompts",
     "read",
     "internals",
+    "weights",
     "direction",
+    "subspaces",
     "intervene",
     "probe",
     "train",
@@ -139,7 +143,8 @@ FIRST = {
 
 
 def contents() -> str:
-    """Write the hidden contents: every page that docs/README.md links to, once, in its order."""
+    """Write the hidden contents: every page that docs/README.md links to, once, in its order; a link
+    to a section gives its page no place."""
     sections = dict(
         re.findall(
             r"^## (.+?)\n(.*?)(?=^## |\Z)",
@@ -163,7 +168,7 @@ def contents() -> str:
         for text, page in (
             link
             for name in names
-            for link in re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md(?:#[\w-]+)?\)", sections[name])
+            for link in re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md\)", sections[name])
         ):
             place = posixpath.normpath(f"docs/{page}")
             if place not in seen:

@@ -92,7 +92,7 @@ def _remarks(value: Any, meanings: Iterable[str] = ()) -> Markup:
     what its numbers are about and how they were made."""
     is_one = isinstance(value, Judged | Estimated)
     of_result = () if is_one else (*statements.doubted(value.data), *statements.below(value.data))
-    notes: Iterable[str] = value.notes if is_one else of_result
+    notes: Iterable[str] = statements.noted(value) if is_one else of_result
     about = [line for line in _after(value) if line not in (*notes,)]
     note = environment().filters["note"]
     macros: Any = environment().get_template("tables.html").module
@@ -285,15 +285,16 @@ class Progress:
 
 def _statements(data: ResultData) -> Markup:
     """The verdict table of a result, as its page has it, without links."""
+    listed = rows(data)
     return Markup(
         environment()
         .get_template("notebook.html")
         .render(
             data=data,
-            rows=rows(data),
+            rows=listed,
             stated=(*data.verdicts, *data.exact),
             findings=data.findings,
-            tally=list(tables.outcomes(data.statements).items()),
+            tally=tables.tally(listed),
         )
     )
 

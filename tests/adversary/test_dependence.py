@@ -493,7 +493,7 @@ def test_the_headline_says_what_would_change_the_outcome():
     assert judged.unless == "the 32 units are about 4 sets of 8 similar ones"
     assert f"holds, unless {judged.unless}" in repr(judged)
     shown = " ".join(tables.text(ResultData(verdicts=(judged,))).split())
-    assert f"● holds, unless {judged.unless}: mine.loss" in shown
+    assert f"● holds ※, unless {judged.unless}: mine.loss" in shown
     free = assay.judge(table("independent", 0.1, 3, HONEST), **ask)
     assert free.unless == "" and "unless" not in free.to_json()
 

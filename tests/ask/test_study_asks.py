@@ -206,7 +206,7 @@ def test_a_control_at_a_token_that_both_texts_share_changes_nothing(folder, tmp_
     only = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
     for each, is_said in ((result, False), (only, True)):
         assert any("none of its controls is a test" in n for n in each.data.notes) == is_said
-        headline = "● holds, but none of its controls is a test ※: It is so"
+        headline = "● holds ※, but none of its controls is a test: It is so"
         assert text(each.data).startswith(headline) == is_said
 
 

@@ -67,7 +67,7 @@ def test_several_dictionaries_make_one_table_one_plot_and_files(done):
     assert any(line.split()[:3] == ["sae", "d", "e"] for line in lines)
     assert [line.split()[0] for line in lines if line.startswith(("FVU", "L0"))] == ["L0", "FVU"]
     assert (
-        "its file names nobody/knows as its text, so overlap with this text cannot be ruled out"
+        "its file names “nobody/knows” as its text, so overlap with this text cannot be ruled out"
         in " ".join(first.out.split())
     )
     made = {p.name for p in (here / "report").iterdir()}

@@ -35,6 +35,9 @@ def test_the_best_of_several_layers_for_each_prompt_is_named():
     verdict = judged(rows)
     assert verdict.outcome == "holds"
     assert verdict.unless == "layer was chosen for each prompt by its result"
+    # held fixed, the layers that are chosen most often are as chosen as before
+    often = rows.assign(layer=rows["layer"].where(rows["layer"] > 3, 3))
+    assert judged(often).unless == "layer was chosen for each prompt by its result"
     # the same layers in both arms are no choice of one of them
     assert not judged(table(**chosen, layer=(each[:, :8].argmax(1),) * 2)).unless
     # nor does it matter how many units there are
@@ -43,7 +46,11 @@ def test_the_best_of_several_layers_for_each_prompt_is_named():
     cells["layer"] = np.where(cells["arm"] == "mine", (cells["layer"] + cells["seed"]) % 8, 12)
     claim = "mine.lead - base.lead > 0.2"
     both = assay.judge(cells, claim=claim, unit=["prompt", "seed"], about="mine", distinct=True)
-    assert both.unless == "layer was chosen for each prompt by its result"
+    assert both.unless == "layer was chosen for each prompt and seed by its result"
+    # one that follows from what kind of prompt it is was known before
+    kinds = (each[:, :8].argmax(1) // 2,) * 2
+    known = table(**chosen, layer=(each[:, :8].argmax(1) // 2 * 2, 12), kind=kinds)
+    assert not judged(known).unless
     # and a column that is no setting may be a result
     assert not judged(table(**chosen, hits=(each[:, :8].argmax(1), 12))).unless
 
@@ -93,6 +100,59 @@ def test_a_control_whose_intervention_is_weaker_is_named():
     assert not assay.judge(every, control="random", distinct=True, **ask).unless
 
 
+def with_control(control, **columns):
+    """Three arms on 40 units, of which the control is as the baseline; each column has the numbers
+    of `mine`, of `base` and of the control."""
+    rng, frames = np.random.default_rng(3), list[pd.DataFrame]()
+    for k, (arm, mean) in enumerate((("mine", 2), ("base", 0), (control, 0.1))):
+        frames.append(pd.DataFrame({"arm": arm, "prompt": range(40)}))
+        frames[-1]["lead"] = rng.normal(mean, 0.3, 40)
+        for column, values in columns.items():
+            frames[-1][column] = values[k]
+    ask = {"claim": "mine.lead - base.lead > 0.5", "unit": "prompt", "about": "mine"}
+    verdict = assay.judge(pd.concat(frames), control=control, distinct=True, **ask)
+    assert verdict.outcome == "holds"
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("l0", "named"), [((32, 32, 16), True), ((32, 32, 31), False), ((16, 32, 16), False)]
+)
+def test_a_control_that_spends_less_than_either_arm_is_named(l0, named):
+    noise = np.random.default_rng(9).normal(0, 0.2, (3, 40))
+    assert (with_control("random", l0=np.array(l0)[:, None] + noise).unless != "") == named
+
+
+@pytest.mark.parametrize(
+    ("control", "columns", "noted"),
+    [
+        ("random", {"layer": (12, 12, 3)}, "control random has layer 3, and mine layer 12"),
+        ("random", {"positions": ("all", "none", "last")}, "control random has positions last"),
+        ("layer3", {"layer": (12, 12, 3)}, ""),
+        ("random", {"layer": (12, 0, 12)}, ""),
+        ("random", {"direction": ("mine", "none", "random")}, ""),
+    ],
+)
+def test_a_control_at_another_place_is_noted_if_its_name_does_not_say_so(control, columns, noted):
+    verdict = with_control(control, **columns)
+    assert verdict.unless == ""
+    assert any((noted or "give it the") in note for note in verdict.notes) == bool(noted)
+
+
+def test_numbers_that_were_cut_off_are_no_copies_of_each_other():
+    """Half of the numbers of a normal law with mean 0 are below 0, where they are cut off."""
+    rng = np.random.default_rng(10)
+    numbers = np.clip(rng.normal(0, [[0.8], [0.05]], (2, 100)), 0, 1)
+    verdict = judged(table(name="recovered", numbers=numbers), "> 0.1", name="recovered")
+    assert (verdict.outcome, verdict.unless) == ("holds", "")
+    count = (numbers[0] == 0).sum()
+    assert any(f"recovered of mine is exactly {count} times 0" in note for note in verdict.notes)
+    # numbers that are repeated but for noise are refused, cut off or not
+    four = np.clip(np.tile(rng.normal(0.5, 0.3, (2, 25)), 4) + rng.normal(0, 1e-3, (2, 100)), 0, 1)
+    with pytest.raises(DataError, match="near-copies"):
+        judged(table(name="recovered", numbers=(four[0] + 0.2, four[1])), "> 0.1", name="recovered")
+
+
 @pytest.mark.parametrize(("spent", "named"), [(64, True), (32.5, False), (20, False)])
 def test_an_arm_that_has_more_latents_active_is_named(spent, named):
     rng = np.random.default_rng(4)
@@ -137,12 +197,19 @@ def test_texts_that_differ_between_arms_at_the_same_units_are_named():
         verdict = judged(rows)
         assert verdict.outcome == "holds"
         assert (verdict.unless == "the texts in prompt_text are the cause") == named
+        hashed = rows.assign(prompt_hash=[len(x) * 1000 + i % 40 for i, x in enumerate(texts * 2)])
+        if named:  # the length of the texts, in place of these
+            rows = hashed.drop(columns="prompt_text")
+            rows.loc[rows["arm"] == "mine", "prompt_hash"] += 14_000
+            assert judged(rows).unless == "other texts (prompt_hash) are the cause"
 
 
 def test_a_baseline_that_is_always_right_may_be_what_prompts_were_kept_by():
     mine = (np.arange(40) % 5 > 1).astype(float)
     verdict = judged(table(name="acc", numbers=(mine, np.ones(40))), "< -0.1", name="acc")
     assert (verdict.outcome, verdict.unless) == ("holds", "")
-    assert any("base has acc 1 in all of its prompts" in note for note in verdict.notes)
+    assert any("base has acc 1 in each of its 40 rows" in note for note in verdict.notes)
+    wrong = judged(table(name="acc", numbers=(mine, np.zeros(40))), "> 0.1", name="acc")
+    assert any("base has acc 0 in each of its 40 rows" in note for note in wrong.notes)
     unlike = judged(table(name="acc", numbers=(mine, np.arange(40) % 9 > 0)), "< -0.1", name="acc")
     assert not any("kept because" in note for note in unlike.notes)

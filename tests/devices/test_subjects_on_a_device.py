@@ -119,7 +119,7 @@ def test_a_text_is_read_and_changed_alike(folder, device, near):
             changed.kl,
             edits.outlook(reader, reading, changed, 4).kl,
             live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta,
-            live_ablation.matters(reader, reading, 5).attributed,
+            live_ablation.ablate_features(reader, reading, [1, 2], last=True, random=0).delta,
             live_ablation.reconstructed_loss(reader, reading),
             [step.kl for step in steering.steer(reader, "one", changes, new=3, temperature=1.0)],
         ]

@@ -17,7 +17,7 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
-    from assay.features.live.ablation import attribute, matters
+    from assay.features.live.ablation import ablate_features, attribute
     from assay.features.live.edits import Change, change, likely, outlook
     from assay.features.live.steering import steer
 
@@ -38,9 +38,9 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
     whole = attribute(reader, reading, len(reading) - 2)
     stream = torch.linalg.vecdot(reading.acts, whole.gradient).double().numpy()
     assert whole.value.sum() == pytest.approx(-stream[reading.keep].sum(), rel=1e-3)
-    top = matters(reader, reading, len(reading) - 2, count=8)
-    assert np.abs(top.delta).max() > 0.01
-    out = change(reader, reading, [Change.out(int(k)) for k in top.feature])
+    top = [int(k) for k in whole.by_feature()[0][:8]]
+    assert np.abs(ablate_features(reader, reading, top, last=True).on()).max() > 0.01
+    out = change(reader, reading, [Change.out(k) for k in top])
     view = outlook(reader, reading, out, len(reading) - 2, 3)
     assert view.kl > 0.05
     assert view.before[0].text == " Paris"

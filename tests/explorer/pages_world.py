@@ -55,7 +55,7 @@ WORDS = [
     " the",
     " of",
 ]
-BASE = "/model/made-up"
+BASE = "/model/made-up~text"
 
 
 def words(ids):

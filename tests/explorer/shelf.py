@@ -22,7 +22,7 @@ from assay.features.index.about import About
 sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
 import simulated  # noqa: F401 (other tests take it from here)
 
-HOME = "/model/made-up"
+HOME = "/model/made-up~text"
 
 
 def shelve(root, key, made, **changed):

@@ -122,10 +122,10 @@ def test_without_script_a_text_is_a_page_of_its_own(page):
 
 
 def test_a_slash_searches_and_a_key_sends(page):
-    page.goto("/model/made-up/3")
+    page.goto("/model/made-up~text/3")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "find"
-    page.goto("/model/made-up/4")
+    page.goto("/model/made-up~text/4")
     page.fill("#text", "import")
     page.press("#text", "Control+Enter")
     page.wait_for_selector("#activation .warning")

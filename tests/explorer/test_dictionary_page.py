@@ -167,7 +167,7 @@ def test_its_place_is_among_those_of_its_model_and_site(world):
     assert found["this"]["loss_rise"] == pytest.approx(0.25)
     svg = world[0].get(HOME).text
     svg = svg[svg.index('id="place"') :]  # above it is the picker, which has all
-    assert 'href="/model/wide"' in svg and "elsewhere" not in svg
+    assert 'href="/model/wide~text"' in svg and "elsewhere" not in svg
 
 
 def measured(estimate, half):
@@ -208,12 +208,12 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
     assert "rises by 0.25 [0.21, 0.29]&nbsp;nats, measured on the first 8,064 tokens" in page
     assert "On all 744 tokens, 31.5 features are on" in page and "to 2.25" not in page
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
-    page = client(tmp_path / "s").get("/model/none").text
+    page = client(tmp_path / "s").get("/model/none~text").text
     assert "not shown to be more than random directions that are on about as often" in page
     no_components = compared(-0.2)  # more features are on than there are dimensions
     del no_components["pca"]
     shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=no_components)
-    worse = client(tmp_path / "s").get("/model/worse").text
+    worse = client(tmp_path / "s").get("/model/worse~text").text
     assert "They are fitted on other tokens" in worse and "principal" not in worse
     assert (
         "less than random directions that are on about as often (31.0%; the difference is 20"
@@ -226,7 +226,7 @@ def test_every_page_says_first_that_the_model_guesses(tmp_path):
         made, notes = simulated.made(tmp_path / name), tuple(summary.guessing(float(loss), 300))
         shelve(tmp_path / "s", name * 16, made, name=name, notes=notes)
         for path in ("", "/3", "/prompt", "/steer", "/search"):
-            page = client(tmp_path / "s").get(f"/model/{name}{path}").text
+            page = client(tmp_path / "s").get(f"/model/{name}~text{path}").text
             warned = (
                 '<p class="warning">The clean loss, 5.70 nats, is no better than a guess' in page
             )
@@ -285,15 +285,15 @@ def test_commands_can_be_pasted(tmp_path):
         """The page without the marks that keep an option on one line."""
         return re.sub('<span class="option">(.*?)</span>', r"\1", browser.get(address).text)
 
-    page = shown("/pythia/made-up")
+    page = shown("/pythia/made-up~my-text")
     assert "OTHER" not in page, "to a first reader, other dictionaries are noise"
     begins = '<pre class="command">assay'
     assert f"{begins} evaluate &#39;/my files/d.safetensors&#39; {paste} --site " in page
-    page = shown("/pythia/made-up/3")
+    page = shown("/pythia/made-up~my-text/3")
     assert (
         f"{begins} export &#39;/my files/d.safetensors&#39; --format index {paste} --site " in page
     )
-    about = browser.get("/pythia/made-up.json").json()["about"]
+    about = browser.get("/pythia/made-up~my-text.json").json()["about"]
     read = about["windows"] * about["context"]
     assert f" --tokens {read} --root {root} --ablate 32</pre>" in page, "the same index, with more"
 
@@ -320,3 +320,26 @@ def test_the_page_says_how_its_tables_are_opened(world):
     (query,) = re.findall(r'<code>duckdb -c "(.*?)"</code>', page)
     rows = duckdb.sql(query.replace("&#39;", "'")).fetchall()
     assert len(rows) == read(world)["about"]["d_sae"]
+
+
+@pytest.mark.parametrize(
+    ("note", "other"),
+    [
+        (
+            "trained on another text, with no document that is the same byte for byte",
+            "another text",
+        ),
+        ("trained on another text; which documents that had is not recorded", "another text"),
+        ("its file names web/text as its text, so overlap with this text cannot", "web/text"),
+        ("trained on the train part of this text; evaluated on the test part", ""),
+        ("its file does not say which text it was trained on, so overlap with", ""),
+    ],
+)
+def test_names_from_another_text_than_that_of_training_are_said_to_be(tmp_path, note, other):
+    shelve(tmp_path / "s", "a" * 16, simulated.made(tmp_path / "a"), notes=("first", note))
+    page, feature = (client(tmp_path / "s").get(f"{HOME}{path}").text for path in ("", "/3"))
+    said = {"another text": "another text than text", "": ""}.get(other, f"{other}, not on text")
+    assert (f"It was trained on {said}, so the names" in page) == bool(other)
+    assert ("It was trained on" in page) == bool(other)
+    named = '<h1 class="unnamed">' not in feature
+    assert (f"the dictionary was trained on {said}." in feature) == (bool(other) and not named)

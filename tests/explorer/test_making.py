@@ -24,6 +24,7 @@ from assay.explorer import background
 from assay.explorer.app import application
 from assay.explorer.library import Library, Making, Progress
 from assay.explorer.pace import BEGIN, WORK, Pace, planned
+from assay.verbs import serve
 
 HALF = Progress("reading the text", 4096, 8192, "tokens", 0.37, Range(310, 372), step=3, steps=7)
 
@@ -33,7 +34,7 @@ def reader(root, making):
 
 
 def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
-    browser = reader(tmp_path, Making("model/made-up", "made/up", progress=HALF))
+    browser = reader(tmp_path, Making("model/made-up~text", "made/up", progress=HALF))
     for path in (HOME, f"{HOME}/3", f"{HOME}/search?q=a", f"{HOME}/prompt", "/", "/making"):
         answer = browser.get(path)
         assert answer.status_code == 200, path
@@ -44,7 +45,7 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
         assert 'value="37"' in answer.text
     assert "assay export DICTIONARY --format index" not in browser.get("/").text
     told = browser.get("/making.json").json()
-    assert told["address"] == "model/made-up"
+    assert told["address"] == "model/made-up~text"
     assert not told["there"]
     assert told["done"] == 4096
     assert told["share"] == 0.37
@@ -140,14 +141,14 @@ def test_what_failed_is_one_line_and_asks_no_more(tmp_path):
     failed = Progress(
         "reading the text", failed="the disk is full; start assay serve again to resume"
     )
-    page = reader(tmp_path, Making("model/made-up", "made/up", progress=failed)).get(HOME).text
+    page = reader(tmp_path, Making("model/made-up~text", "made/up", progress=failed)).get(HOME).text
     assert "could not be made: the disk is full; start assay serve again" in page
     assert "hx-get" not in page
 
 
 def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_path):
     shelve(tmp_path, "a" * 16, simulated.made(tmp_path / "made"))
-    making = Making("model/made-up", "made/up", there=True, progress=HALF)
+    making = Making("model/made-up~text", "made/up", there=True, progress=HALF)
     page = reader(tmp_path, making).get(HOME).text
     assert (
         'id="features"' in page and "the start of the text" in page
@@ -162,19 +163,18 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert all(provisional in page and "Ablate this one" not in page for page in pages)
     assert provisional in reader(tmp_path, making).get(f"{HOME}/search?q=a").text
     assert "Ablate this one" in client(tmp_path).get(f"{HOME}/3").text
-    ablating = Making("model/made-up", "made/up", there=True, lacks="ablations", progress=HALF)
+    ablating = Making("model/made-up~text", "made/up", there=True, lacks="ablations", progress=HALF)
     for address in (HOME, f"{HOME}/3"):
         assert "rovisional" not in reader(tmp_path, ablating).get(address).text
     assert (
         "its names and contexts are final; ablations are being added."
         in reader(tmp_path, ablating).get(HOME).text
     )
-    making.other = "has an index of stdlib; until docs is read, the pages show that one"
-    of_another_text = reader(tmp_path, making).get(HOME).text
-    assert f"{making.name} {making.other}." in of_another_text, "no word of a start of this text"
-    assert "all pages work" not in of_another_text and "rovisional" not in of_another_text
+    making.address, making.there = "model/made-up~docs", False
+    of_docs = reader(tmp_path, making).get("/model/made-up~docs").text
+    assert "is being indexed" in of_docs and 'id="features"' not in of_docs, "not the other index"
     assert provisional not in reader(tmp_path, making).get(f"{HOME}/3").text
-    making.other = ""
+    making.address, making.there = HOME[1:], True
     making.progress = Progress(finished=True)
     for address in (f"{HOME}/3", f"{HOME}/search?q=a"):
         assert provisional not in reader(tmp_path, making).get(address).text
@@ -220,7 +220,7 @@ def wait(address, reached, seconds=240):
 @pytest.mark.slow
 def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, tmp_path):
     with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (process, address):
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/llama/one", address)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/llama/one~texts", address)
         assert "is being indexed" in httpx.get(address, timeout=60).text
         wait(address, lambda told: told["there"])
         assert len(indexes(tmp_path)) >= 1
@@ -238,7 +238,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
     again = background.locate_index(
         str(world / "one.safetensors"), str(world / "llama"), None, tmp_path
     )
-    assert again.there and not again.make and again.address == "llama/one"
+    assert again.there and not again.make and again.address == "llama/one~texts"
     assert whole.exists()
 
 
@@ -379,15 +379,17 @@ def test_a_larger_index_of_the_same_text_is_served_as_it_is(world, tmp_path):
         located(str(world / "other"), tokens=320, ablate=0, context=32),
     ):
         assert other.make and not other.covering
-    until = f"has an index of {text}; until {world / 'other'} is read, the pages show that one"
-    assert other.other == until and other.there and other.steps[0]["ablate"] == 0
+    assert other.elsewhere == text and not other.there and other.steps[0]["ablate"] == 0
+    assert other.address == "llama/one~other", "the link to the other index stays as it is"
+    line = serve._meanwhile(other, ["tokens"])
+    assert f"(to see its complete index of {text}, leave out --text and --tokens)" in line
     assert located(str(world / "other")).make, "a text that was asked for is read"
     assert not located(None).make and located(None, tokens=1280).text == text
     smaller = background.index(
         file, model=model, text=text, root=tmp_path, tokens=320, ablate=0, context=32
     )
     assert located(tokens=320, ablate=0, context=32).address == (
-        f"llama/one~{made.folder.name[:6]}"
+        f"llama/one~texts~{made.folder.name[:6]}"
     ), "the smaller one, which is newer, has the plain address"
     assert smaller.about.tokens < made.about.tokens
     of_other = background.index(
@@ -439,7 +441,7 @@ def test_the_usual_text_is_the_one_that_the_file_says_it_was_trained_on(
 
 def test_what_is_being_ablated_is_not_called_untouched(tmp_path):
     shelve(tmp_path, "a" * 16, simulated.made(tmp_path / "made"), ablated=0)
-    making = Making("model/made-up", "made/up", there=True, ablate=4)
+    making = Making("model/made-up~text", "made/up", there=True, ablate=4)
     for done, said in ((0, "done."), (43, "done: so far, 43 of 64 windows are done.")):
         making.progress = dataclasses.replace(
             HALF, unit="windows with features ablated", done=done, total=64

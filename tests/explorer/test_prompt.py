@@ -25,7 +25,7 @@ from assay.features.index import searching
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
 from assay.features.live import prompts
-from assay.features.live.ablation import ablate_features, attribute, matters
+from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.edits import Change, change, likely
 from assay.subjects import folder
 from assay.subjects.pretrained import Pretrained
@@ -66,23 +66,26 @@ def reader(tiny, library):
 def test_its_numbers_are_those_of_the_live_functions(ask, reader):
     """Which are those of naive passes: features/test_live.py, features/test_live_changes.py."""
     reading, at = reader.read(TEXT), 8
-    found, wanted = ask(at=at, exact=1), matters(reader, reading, at - 1, count=10)
+    found, on = ask(at=at, exact=1), reading.cut(at + 1).on.tolist()
     assert [t["loss"] for t in found["tokens"]][1:] == pytest.approx(reading.loss.tolist())
     assert [c["id"] for c in ask()["likely"]] == [
         c.id for c in likely(reader, reading, len(reading) - 1, 10)
     ]
     assert found["then"]["loss"] == pytest.approx(reading.loss[at - 1])
-    for name, values in (
-        ("feature", wanted.feature),
-        ("exact", wanted.delta),
-        ("first_order", wanted.attributed),
-    ):
-        assert [row[name] for row in found["matters"]] == pytest.approx(values.tolist(), abs=1e-5)
+    exact = dict(zip(on, ablate_features(reader, reading, on).on(at - 1), strict=True))
     whole = attribute(reader, reading, at - 1)
-    order, sums = whole.by_feature()
-    assert [row["feature"] for row in found["further"]] == order[10:50][sums[10:50] != 0].tolist()
+    first = dict(zip(*(x.tolist() for x in whole.by_feature()), strict=True))
+    rows = [*found["matters"], *found["further"]]
+    assert [row["exact"] for row in rows] == pytest.approx(
+        sorted(exact.values(), key=lambda delta: -abs(delta)), abs=1e-5
+    ), "all were ablated, and are listed by that"
+    assert len(found["matters"]) == 10 and {row["feature"] for row in rows} == set(on)
+    for name, values in (("exact", exact), ("first_order", first)):
+        of_rows = [values[row["feature"]] for row in rows]
+        assert [row[name] for row in rows] == pytest.approx(of_rows, abs=1e-5)
     assert found["first_order"]["features"] == pytest.approx(whole.value.sum())
-    together = ablate_features(reader, reading, [wanted.feature.tolist()]).on(at - 1)
+    most = [row["feature"] for row in found["matters"]]
+    together = ablate_features(reader, reading, [most]).on(at - 1)
     assert found["found"]["together"] == pytest.approx(together[0], abs=1e-5)
 
 
@@ -167,9 +170,9 @@ def test_the_order_is_provisional_until_all_features_are_ablated(tiny, client, a
     now, then, again = (
         client.get(f"{tiny.base}/prompt", params=asked | e).text for e in ({}, {"exact": 1}, {})
     )
-    assert "Provisional order" in now and ">measuring<" in now
+    assert "Provisional: by the estimate" in now and ">measuring<" in now
     for page in (then, again):
-        assert "Provisional order" not in page and ">measuring<" not in page
+        assert "Provisional: by" not in page and ">measuring<" not in page
     coloured = re.compile(r'class="amount (?:helps|hurts) ')
     assert "amount estimate" in now and not coloured.search(now), "an estimate may have either sign"
     assert coloured.search(then)
@@ -186,9 +189,10 @@ def test_the_order_is_provisional_until_all_features_are_ablated(tiny, client, a
 def test_an_effect_here_that_is_contrary_to_the_average_is_said_to_be(
     tiny, client, ask, monkeypatch
 ):
-    first = next(row for row in ask(at=8, exact=1)["matters"] if row["beyond"])
-    average = -np.sign(first["exact"]) * 0.25
-    asked = {"text": TEXT, "at": 8, "exact": 1}
+    really = prompt.ablate_each
+    monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=0.0))
+    asked = {"text": f"{TEXT} on average", "at": 8, "exact": 1}
+    average = -np.sign(ask(**asked)["matters"][0]["exact"]) * 0.25
     clause = f"over the indexed text, it {'helps' if average > 0 else 'hurts'} on average:"
     for usual, says in ((average, True), (-average, False), (None, False)):
         monkeypatch.setattr(prompt, "usual_effect", lambda index, k, usual=usual: usual)
@@ -228,10 +232,11 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     logits, codes = tiny.naive(ids)
     before = -log_probabilities(logits)[at - 1, ids[0, at]]
     found = ask(at=at, exact=1)
-    seeds = np.arange(prompt.DRAWS)
-    drawn = rng.normal(seeds, "ablation.controls", 0, (10, 24)).astype(np.float64)
+    seeds, tried = np.arange(prompt.DRAWS), [*found["matters"], *found["further"]]
+    tried.sort(key=lambda row: -abs(row["first_order"]))  # in this order directions are drawn
+    drawn = rng.normal(seeds, "ablation.controls", 0, (len(tried), 24)).astype(np.float64)
     effects = []
-    for row, directions in zip(found["matters"], drawn.swapaxes(0, 1), strict=True):
+    for row, directions in zip(tried, drawn.swapaxes(0, 1), strict=True):
         length = np.linalg.norm(tiny.part(codes[:, row["feature"]], row["feature"])[0], axis=-1)
         for direction in directions:
             part = (length[:, None] * direction / np.linalg.norm(direction))[None]
@@ -249,14 +254,15 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
 
 
 @pytest.mark.parametrize("chance", [0.0, 9.5])
-@pytest.mark.parametrize("count", [3, WIDTH])
+@pytest.mark.parametrize("many", [True, False])
 def test_what_helps_most_is_said_of_the_features_that_were_ablated(
-    tiny, client, monkeypatch, chance, count
+    tiny, client, ask, monkeypatch, chance, many
 ):
     """Which features are on is counted in a naive pass."""
-    text, really = f"{TEXT} # {count} {chance}", prompt.ablate_each
-    for module in (prompt, prompts):
-        monkeypatch.setattr(module, "COUNT", count)
+    text, really, count = f"{TEXT} # {many} {chance}", prompt.ablate_each, 12
+    if many:
+        passes = count * (1 + prompt.DRAWS)
+        monkeypatch.setattr(prompts, "PASSED", passes * (tiny.ids(text).size + 2) - 1)
     monkeypatch.setattr(
         prompt, "ablate_each", lambda *given: replace(really(*given), chance=chance)
     )
@@ -264,11 +270,15 @@ def test_what_helps_most_is_said_of_the_features_that_were_ablated(
     on = int((codes[1:] > 0).any(0).sum())
     page = client.get(f"{tiny.base}/prompt", params={"text": text, "exact": 1}).text
     sentence = " ".join(re.sub("<[^>]*>", "", page.partition("Features that matter to")[2]).split())
-    many = on > count
     assert (f"of the {count} features that were ablated (of {on})" in sentence) == many
+    assert (f"Only {count} of the {on} features were ablated" in sentence) == many
+    assert (f"of the {on} features that can affect it" in sentence) == (not many)
     assert ("helps it most" in sentence) == (not chance)
-    assert ("No single feature helps" in sentence) == (not many and chance > 0)
-    assert ("None of the" in sentence) == (many and chance > 0)
+    assert ("None of the" in sentence) == (chance > 0)
+    rows = [row for kind in ("matters", "further") for row in ask(text=text, exact=1)[kind]]
+    known = [row["exact"] is not None for row in rows]
+    assert known == sorted(known, reverse=True) and sum(known) == (count if many else on)
+    assert len(rows) == on
 
 
 def test_the_error_is_weighed_against_the_features_by_ablation(tiny, client, ask, monkeypatch):
@@ -300,9 +310,13 @@ def test_a_name_in_a_sentence_is_in_quotes(tiny, client, monkeypatch):
     really = prompt.ablate_each
     monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=0.0))
     page = client.get(f"{tiny.base}/prompt", params={"text": f"{TEXT} once", "exact": 1}).text
-    (sentence,) = re.findall(r"eature <a [^>]*>\d+</a> (.*?) helps it most", page)
+    (sentence,) = re.findall(r"eature <a [^>]*>\d+</a>(.*?) helps it most", page)
     name = re.sub("<[^>]*>", "", sentence)
-    assert re.fullmatch("“.+”", name) or name in ("(not on in the indexed text)",), name
+    assert re.fullmatch(" “.+”", name), name
+    monkeypatch.setattr(Name, "poor", True)
+    page = client.get(f"{tiny.base}/prompt", params={"text": f"{TEXT} once", "exact": 1}).text
+    (sentence,) = re.findall(r"eature <a [^>]*>\d+</a>(.*?) helps it most", page)
+    assert re.fullmatch(", which fires here on “.+”,", re.sub("<[^>]*>", "", sentence))
 
 
 def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):

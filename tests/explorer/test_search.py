@@ -61,6 +61,10 @@ def test_by_token_lists_the_features_that_a_loop_finds(world):
         for r in rows
     ]
     assert lower == sorted(lower, reverse=True) and any(r["firings"] < 3 for r in rows)
+    first = world.client.get(f"{SEARCH}?by=token&q=def").text
+    grey = first.count('<tr class="few">')
+    assert grey == sum(r["firings"] < 3 for r in rows[: search.ROWS])
+    assert ("fewer than 3 times, which may be chance" in first) == (grey > 0)
     assert {r["feature"]: r["firings"] for r in rows} == {k: n for k, (n, _) in expected.items()}
     assert {r["feature"]: r["share"] for r in rows} == pytest.approx(
         {k: share for k, (_, share) in expected.items()}

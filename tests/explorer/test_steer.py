@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from tiny_world import log_probabilities
 
 from assay.core import rng
-from assay.explorer import live
+from assay.explorer import live, render
 from assay.explorer.app import application
 from assay.explorer.pages import steer as steer_page
 from assay.features.index.names import Name
@@ -114,8 +114,10 @@ def test_promoted_tokens_have_the_probability_that_a_naive_pass_gives_them(tiny,
     page = client.get(f"{tiny.base}/steer", params={"text": TEXT, **asked}).text
     likelier = found["after"] > found["before"]
     words = " ".join(re.sub(r"<[^>]*>", "", page).split())
-    assert f"promotes got {'likelier' if likelier else 'less likely'}:" in words
-    assert "Under the random directions, they have " in words
+    assert f"promotes got {'likelier' if likelier else 'less likely'}. Their" in words
+    with_and_without = (render.percent(found[name], 2) for name in ("after", "before"))
+    assert "is {} with the change and {} without it.".format(*with_and_without) in words
+    assert f"it is at most {render.percent(max(found['random']), 2)}." in words
 
 
 def test_a_feature_that_is_set_to_no_amount_is_set_to_its_maximum(tiny, client):

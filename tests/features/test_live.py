@@ -9,7 +9,7 @@ import pytest
 
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
-from assay.features.live.ablation import ablate_features, attribute, matters, reconstructed_loss
+from assay.features.live.ablation import ablate_features, attribute, reconstructed_loss
 from assay.features.live.reader import Reader
 from assay.subjects.site import Site
 
@@ -116,19 +116,14 @@ def test_what_does_not_fire_changes_nothing_to_the_last_bit(read):
     assert ablate_features(reader, reading, []).delta.shape == (0, len(reading) - 1)
 
 
-@pytest.mark.parametrize("position", [None, 7])
-def test_what_matters_is_chosen_by_attribution_and_taken_out(read, position):
-    reader, reading, naive = read
-    found = matters(reader, reading, position, count=4)
-    first = attribute(reader, reading, position)
-    features, sums = first.by_feature()
-    np.testing.assert_allclose(found.attributed, sums[: len(found.feature)], atol=2e-5)
-    assert found.feature.tolist() == features[: len(found.feature)].tolist()
-    assert len(found.feature) == min(4, (sums != 0).sum())
-    changes = [naive.losses(-naive.feature(k)) - naive.loss for k in found.feature]
-    wanted = np.array([c.sum() if position is None else c[7] for c in changes])
-    np.testing.assert_allclose(found.delta, wanted, atol=1e-4)
-    assert 1 < len(found.feature) <= 4
+def test_of_the_last_prediction_alone_the_effects_are_the_same(read):
+    reader, reading, _ = read
+    features = [int(k) for k in reading.on]
+    for asked in (features, [features[:2], features], [lt.NEVER]):
+        for random in (None, 0):
+            found = ablate_features(reader, reading, asked, random=random)
+            last = ablate_features(reader, reading, asked, last=True, random=random)
+            np.testing.assert_allclose(last.on(), found.delta[:, -1], atol=1e-6)
 
 
 def test_the_reconstruction_has_the_loss_of_a_spliced_pass(read):
@@ -146,8 +141,7 @@ def test_a_token_behind_the_text_is_asked_about_and_has_no_features(model):
     np.testing.assert_allclose(asked.loss[:-1], plain.loss, rtol=1e-5)
     assert (asked.firings.feature == plain.firings.feature).all()
     assert (asked.firings.position == plain.firings.position).all()
-    found = matters(reader, asked, len(plain) - 1, count=2)
-    assert found.loss == pytest.approx(asked.loss[-1])
+    assert attribute(reader, asked, len(plain) - 1).loss == pytest.approx(asked.loss[-1])
 
 
 def test_a_text_that_is_cut_is_read_the_same(model):

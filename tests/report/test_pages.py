@@ -581,7 +581,8 @@ def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_pat
     assert main(["report", *paths, "--out", str(tmp_path)]) == 0
     undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "● holds" in row)
     without = "without texts= and the controls embedding and untrained"
-    assert f"● holds sure from the file sure.assay holds if auroc is above 0.7 {without} " in holds
+    sure = "● holds ※ sure from the file sure.assay holds if auroc is above 0.7"
+    assert f"{sure} ※ {without} " in holds
     said = r"undecided open from the file open\.assay holds if auroc is above 0\.999 undecided: "
     assert re.search(f"{said}[^;]*; {without} [01]", undecided)
     assert (
@@ -619,10 +620,12 @@ def test_what_else_may_be_the_cause_is_marked_in_the_index_and_on_the_page(tmp_p
         assert main(["judge", str(tmp_path / f"{name}.csv"), *asked, "--save", saved]) == 0
         assert main(["report", saved, "--out", str(tmp_path)]) == 0
     index = (tmp_path / "index.html").read_text()
-    assert index.count("※</sup>") == 2
+    assert index.count('<span class="doubted">holds ※</span>') == 2
+    assert 'class="holds"' not in index and 'class="sign holds"' not in index
     assert "※ holds, unless length is the cause" in index
-    assert "holds, unless day is the cause" in (tmp_path / "later-check.html").read_text()
-    assert "holds, unless length is the cause" in (tmp_path / "longer-check.html").read_text()
+    for name, cause in {"later": "day", "longer": "length"}.items():
+        page = (tmp_path / f"{name}-check.html").read_text()
+        assert f'<span class="doubted">holds ※, unless {cause} is the cause' in page
 
 
 def test_what_is_checked_has_its_name_on_its_page(tmp_path):

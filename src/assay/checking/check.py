@@ -83,6 +83,8 @@ def check(
     unit: str | Sequence[str] | None = (),
     fixed: str | Sequence[str] = (),
     bounds: tuple[float, float] | None = None,
+    scope: str = "",
+    measured_in: str = "",
     cache: bool = True,
     ledger: bool = True,
     **unknown: Any,
@@ -131,6 +133,8 @@ def check(
             here; otherwise the verdict also has to be the same with these values as units.
         bounds: the least and the greatest number that the function can return for a prompt; (0, 1)
             is known where all are 0 or 1.
+        scope: what was changed, where, and in which model, in a few words; shown with the verdict.
+        measured_in: the unit of the number, such as "nats".
         cache: whether to keep the results of calls, and reuse them.
         ledger: whether to record that this claim was tried on these prompts, and report how many
             were.
@@ -171,8 +175,8 @@ def check(
     asked.dry()
     asked.all()
     asked.damage(also, controls, null=_is_null(parse(holds)))
-    claim = partial(Question, sentence, holds, bounds=bounds, fixed=fixed)
-    return asked.check(claim, units, fixed, ledger=ledger)
+    claim = partial(Question, sentence, holds, bounds=bounds, fixed=fixed, measured_in=measured_in)
+    return asked.check(claim, units, fixed, scope, ledger=ledger)
 
 
 def _choose(
@@ -381,7 +385,13 @@ class _Asked:
         self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
 
     def check(
-        self, claim: Callable[..., Question], units: Names, fixed: Names, *, ledger: bool
+        self,
+        claim: Callable[..., Question],
+        units: Names,
+        fixed: Names,
+        scope: str,
+        *,
+        ledger: bool,
     ) -> Check:
         """Judge the numbers of all arms. Raises: ClaimError, DataError."""
         calls, given, kind = self.calls, self.calls.prompts, self.what.kind
@@ -391,13 +401,14 @@ class _Asked:
             )
         rows = _table(given, units, fixed, self.arms)
         stays = given.stays(units, fixed)
-        about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
+        scopes = [f"of {x}" for x in stays]
+        about = {"distinct": given.distinct, "scope": _scope(scopes, scope)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
-        parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
+        parsed = parse(question.holds)
         named = {c.name for c in parsed.columns}
         self.notes += [*_untouched(self.arms[kind], kind, named)]
         self.notes += [*_singly(kind, self.things, judged), *self._used(judged, parsed, units)]
@@ -422,7 +433,7 @@ class _Asked:
             self.notes += [of_each.words] * of_each.carries
             these = f"of these {groups_in_words(name, len(of_each.answers))}"
             scopes += [these] if differs and name not in fixed else []
-        question = replace(question, scope=" and ".join(scopes))
+        question = replace(question, scope=_scope(scopes, scope))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
@@ -462,6 +473,11 @@ class _Asked:
             numbers[name] = x - self.before[name]
             numbers[f"{name}{AFTER}"], numbers[f"{name}{BEFORE}"] = x, self.before[name]
         return numbers
+
+
+def _scope(found: Sequence[str], given: str) -> str:
+    """Write what the prompts have in common, and then what the author says."""
+    return "; ".join(filter(None, [" and ".join(found), given]))
 
 
 def _singly(kind: str, things: Mapping[str, Any], judged: Judged) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from msgspec import structs
+
 from assay.checking import saved
 from assay.checking.result import CONTROL, HEADS, Concluded, printed
 from assay.core import table
@@ -20,11 +22,17 @@ if TYPE_CHECKING:
 
 
 class Claimed(NamedTuple):
-    """A claim in the words that results have of one: a sentence, of which a table has none, and
+    """A claim in the words that results have of one: a sentence, "" if its author wrote none, and
     the condition."""
 
     sentence: str
     holds: str
+
+
+def in_words(judged: Judged, sentence: str) -> Judged:
+    """The verdict with the sentence as its text, and what was its text as the condition; as it is
+    without a sentence."""
+    return structs.replace(judged, text=sentence, condition=judged.text) if sentence else judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +47,8 @@ class JudgedTable(Concluded):
     judged: Judged
     notes: Sequence[str] = ()
     """What is not in the rows, such as how many claims were tried on them."""
+    sentence: str = ""
+    """The claim in words."""
 
     @property
     def heads(self) -> Sequence[str]:
@@ -49,7 +59,7 @@ class JudgedTable(Concluded):
     @property
     def question(self) -> Claimed:
         """Give the claim."""
-        return Claimed("", self.asked["claim"])
+        return Claimed(self.sentence, self.asked["claim"])
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -67,14 +77,14 @@ class JudgedTable(Concluded):
         return rows
 
     def __repr__(self) -> str:
-        lines = [f"{self.outcome}: {self.question.holds}"]
-        lines += [self.own_number]
+        lines = [f"{self.outcome}: {self.sentence or self.question.holds}"]
+        lines += [f"{self.question.holds}: " * bool(self.sentence) + self.own_number]
         return printed(self, lines, [self.heads, *self.cells()])
 
     def save(self, path: Path) -> Path:
         """Write it as one file, which `load` judges again."""
         content = {saved.TABLE: dict(self.asked), "notes": [*self.notes]}
-        content["verdict"] = self.judged.to_json()
+        content |= {"sentence": self.sentence, "verdict": self.judged.to_json()}
         return saved.write(path, content, self.rows, repr(self))
 
     @classmethod
@@ -84,8 +94,9 @@ class JudgedTable(Concluded):
         content, rows = saved.read(path)
         try:
             asked, notes = content[saved.TABLE], tuple(content["notes"])
+            sentence = str(content.get("sentence", ""))  # older versions have none
             judged, stated = table.judge(rows, **asked), content["verdict"]["outcome"]
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             raise saved.wrong(path, e) from e
         saved.refuse_changed(path, stated, judged.outcome)
-        return cls(asked, rows, judged, notes)
+        return cls(asked, rows, in_words(judged, sentence), notes, sentence)

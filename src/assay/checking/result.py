@@ -27,7 +27,7 @@ from assay.core.intervals import FEWEST, interval
 from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
 from assay.core.nouns import counted, plural
 from assay.core.reasons import BLIND, GROUPED, IDLE, NO_LEAD, NO_TEST, NOTHING, OUT_OF_REACH, WAYS
-from assay.core.results import Judged, Price, Verdict, is_mirrored, narrower_level
+from assay.core.results import Judged, Price, Verdict, is_mirrored, narrower_level, unit_of
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
 from assay.core.scopes import listed
@@ -119,6 +119,8 @@ class Question:
     fixed: tuple[str, ...] = ()
     """The columns of prompts of which the claim is only about the values here; () in files of older
     versions."""
+    measured_in: str = ""
+    """The unit of the number, if its author says it."""
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
@@ -135,7 +137,8 @@ class Question:
         verdict = untested(verdict)
         says = {k: f"prompt {k} ({text})" for k, text in self.texts(rows).items()}
         warning = rename_unit(verdict.warning, PROMPT, says)
-        verdict = structs.replace(verdict, text=self.sentence, warning=warning)
+        said = {"text": self.sentence, "measured_in": self.measured_in}
+        verdict = structs.replace(verdict, warning=warning, **said)
         verdict = self._with_lead(self._with_own_words(verdict, rows), rows)
         return self.within_reach(verdict, rows)
 
@@ -371,6 +374,12 @@ class Concluded(Shown):
         none = self.judged.no_interval if self.judged else ""
         return f"{number.partition(' [')[0]} ({none})" if none else number
 
+    @property
+    def in_unit(self) -> str:
+        """Write the unit of the claim's number after a space; "" where it is not known."""
+        unit = unit_of(self.judged) if self.judged else ""
+        return f" {unit}" if unit else ""
+
     def level(self, control: str) -> str:
         """Name the level of a control's interval as it is shown, " (80%)", where it is not the one
         of the claim's."""
@@ -469,7 +478,7 @@ class Check(Concluded):
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         outcome = ", ".join(filter(None, (f"{self.outcome}{why}{unless}", self.caveat)))
-        number = f"{q.holds}: {self.own_number}, {n}{self.base_rates}"
+        number = f"{q.holds}: {self.own_number}{self.in_unit}, {n}{self.base_rates}"
         lines = [f"{outcome}: {q.sentence}", number]
         return printed(self, lines, [HEADS, *map(self.row, self.controls)])
 

@@ -76,6 +76,8 @@ EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST_COMPARED, MOST = 6, 8, 2_000
 """Dimensions in which units are compared, and how many units there may be."""
+CLIPPED = 3
+"""So many times as many numbers are equal at an end as anywhere else, where they were clipped."""
 ALIKE, FAR = 1.645, 2.576
 """From how many standard errors of a correlation of neighbours on units follow each other: in an
 order that they surely have, and in that of any column of whole numbers."""
@@ -161,9 +163,23 @@ class Vectors(NamedTuple):
     units: np.ndarray
     """Which of all units these are: all, or those of one arm where arms have no common ones."""
     points: np.ndarray
+    is_clipped: np.ndarray
+    """Which of these have a number that was cut off, in which they are alike but no copies."""
     of_controls: bool = False
     """Whether numbers of controls are among them, which decide where they are plain, and are no
     reason for a warning."""
+
+    @classmethod
+    def of(cls, units: np.ndarray, numbers: np.ndarray) -> Vectors:
+        """Compare units by these numbers, of each a row."""
+        return cls(units, _dithered(numbers), np.any([*map(clipped, numbers.T)], axis=0))
+
+    def unclipped(self) -> Vectors:
+        """Leave out the units with a number that was cut off."""
+        kept = ~self.is_clipped
+        return self._replace(
+            units=self.units[kept], points=self.points[kept], is_clipped=self.is_clipped[kept]
+        )
 
     def whole(self, of: np.ndarray, n: int) -> np.ndarray:
         """Give groups of these units as groups of all, of which the others are each alone."""
@@ -717,7 +733,7 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     known = np.unique(cells.levels[unit])
     decides = warns = False
     total = int(place.max()) + 1
-    for v in vectors:
+    for v in (v.unclipped() for v in vectors):
         sets = near_copies(v.points, unit)
         if sets is None:
             continue
@@ -897,7 +913,7 @@ def _with_own(
     is another for each arm, in which an order of that number may be hidden."""
     if len(vectors) == 1 or len(vectors[0].units) < len(values):
         return [*vectors]
-    own = Vectors(np.arange(len(values)), values[:, None])
+    own = Vectors(np.arange(len(values)), values[:, None], np.zeros(len(values), bool))
     return [*vectors, own._replace(points=_without(own, shared))]
 
 
@@ -1139,7 +1155,7 @@ def _vectors(
     """What there is to compare units by: the judged numbers of all arms, all numbers, and each
     judged column of an arm by itself; where arms have no common units, those of each arm."""
     numeric = [c for c in rows.columns if c not in ("arm", *skip, *judged) and not is_text(rows[c])]
-    vectors, every = list[Vectors](), np.arange(len(levels))
+    vectors = list[Vectors]()
     for columns in (list(judged), [*judged, *numeric]):
         means: Any = rows.groupby([unit, "arm"])[columns].mean()
         by_unit = means.unstack("arm").reindex(levels)
@@ -1148,14 +1164,17 @@ def _vectors(
             for arm in rows["arm"].unique():
                 rows_of_arm = by_unit.xs(arm, axis=1, level="arm")
                 there = np.flatnonzero(rows_of_arm.notna().all(axis=1))
-                vectors.append(Vectors(there, _dithered(rows_of_arm.to_numpy(float)[there])))
+                vectors.append(Vectors.of(there, rows_of_arm.to_numpy(float)[there]))
             continue
-        x = _dithered(whole.to_numpy(float))
-        if not vectors or x.shape[1] > vectors[0].points.shape[1]:
-            vectors.append(Vectors(every, x))
+        every = np.arange(len(levels))
+        v = Vectors.of(every, whole.to_numpy(float))
+        if not vectors:
+            single = [Vectors.of(every, x[:, None]) for x in whole.to_numpy(float).T]
+        if not vectors or v.points.shape[1] > vectors[0].points.shape[1]:
+            vectors.append(v)
     first = vectors[0]
     if len(first.units) == len(levels) and first.points.shape[1] > 1:
-        vectors += [Vectors(every, column[:, None]) for column in first.points.T]
+        vectors += [x for x in single if x.points.size]
     return vectors
 
 
@@ -1167,6 +1186,15 @@ def _dithered(x: np.ndarray) -> np.ndarray:
     is_repeated = np.where(steps > 0, 2 * levels > len(x), levels > 1)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
     return (x + noise * steps)[:, is_repeated] if x.size else x
+
+
+def clipped(x: np.ndarray) -> np.ndarray:
+    """Say which numbers may be cut off, as those of recovery are at 0 and 1: the least ones or the
+    greatest ones, if many more are equal there than anywhere else."""
+    levels, counts = np.unique(x, return_counts=True)
+    most = CLIPPED * counts[1:-1].max(initial=1)
+    is_end = np.isin(levels, [*levels[:1], *levels[-1:]]) & (counts >= most)
+    return np.isin(x, levels[is_end & (len(levels) > FEWEST_COMPARED)])
 
 
 def _lattice(x: np.ndarray) -> float:

@@ -29,6 +29,7 @@ from assay.core.reasons import SELECTION
 from assay.core.results import Judged
 from assay.core.table_columns import RUNS
 from assay.core.table_question import Arms, Question, Roles, hold_fixed, measure, restated
+from assay.core.unlike_arms import settings_of_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,8 @@ class Search:
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
         those of a few values, which may name groups."""
         question = self.question
-        skip = (*question.axes, *question.labels, *question.fixed, *question.columns)
+        taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
+        skip = (*taken, *settings_of_one(question))  # which, held fixed, are as chosen as before
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
         rows = rows.assign(**names)

@@ -315,12 +315,14 @@ def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
         for name, levels in levels_by_arm.items():
             first = levels_by_arm.get(read[0], levels)
             if not np.array_equal(levels, first):
+                apart = "to compare the arms as independent groups, give them different"
+                if unit in ("seed", "run") and (others := [repr(u) for u in units if u != unit]):
+                    apart = f"or name {others[0]} alone as the unit, to average each arm over its"
                 return (
                     f"{read[0]!r} and {name!r} have different levels of {unit!r}: "
                     f"{_lacking(unit, (read[0], first), (name, levels))}; add what is "
                     f"missing, or drop these levels in both if they are not missing because of "
-                    f"their numbers, as failures are; to compare the arms as independent groups, "
-                    f"give them different {plural(unit, 2)}"
+                    f"their numbers, as failures are; {apart} {plural(unit, 2)}"
                 )
     return ""
 

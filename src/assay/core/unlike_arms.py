@@ -9,21 +9,27 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import structs
 
+from assay.core.dependence import clipped
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, joined, plural
 from assay.core.results import Judged
+from assay.core.rounding import grid
 from assay.core.rows import Names, is_text
-from assay.core.table_columns import CONDITIONS, FEW_LEVELS
 from assay.core.table_question import Question
 
-SETTINGS = CONDITIONS | frozenset(
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETTINGS = frozenset(
     (
+        *("layer", "layers", "block", "head", "heads", "site", "width", "step"),
+        *("pos", "position", "positions", "temperature", "threshold", "k", "rank", "lr"),
         *("strength", "alpha", "beta", "coefficient", "coef", "coeff", "scale", "multiplier"),
-        *("temperature", "threshold", "k", "rank", "lr", "pos"),
     )
 )
 """Words in the names of columns that are settings of a method."""
@@ -34,8 +40,14 @@ SPENT = frozenset(("l0", "shots", "params", "parameters", "flops", "steps", "epo
 READ = frozenset(("tokens", "length"))
 """Words in the names of columns that say how strong an intervention is, what an arm may spend to be
 better, and how much it reads, which is a setting where all rows of an arm have the same."""
+PLACES = SETTINGS - STRENGTHS - {"k", "rank"}
+"""Words in the names of settings of which none is the stronger one."""
+COUNTED = SPENT | {"k", "rank", "heads", "neurons", "latents", "features", "positions"}
+"""Words in the names of numbers of which a control that has fewer is weaker."""
 INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "input", "instruction"))
 """Words in the names of columns of texts that a model is given."""
+MEASURED = frozenset(("hash", "sha", "md5", "tokens", "length", "len", "words", "chars"))
+"""Words in the names of columns of numbers that say which text it was."""
 NUMBER = r"(\d+(?:\.\d+)?)"
 """A number within a text."""
 FEW_UNLIKE, SHOWN = 0.1, 40
@@ -49,6 +61,9 @@ MOST_OPTIONS = 100
 """Options of a task up to which a number may be that of chance, 1 of these."""
 EACH = 3
 """So many units on average have the same number, at least, where it may be a copy."""
+MANY_CLIPPED, FINE = 0.1, 1e-3
+"""The share of numbers that are exactly 0 or 1 from which this is said; the step of numbers, such
+as shares of so many answers, of which many are so without being clipped."""
 DIGITS = 5e-4
 """By how much a number that is rounded may lie from that of chance."""
 
@@ -62,7 +77,9 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
         _kept,
         _chosen,
         _scaled,
+        _clipped,
         partial(_weaker, controls=controls),
+        partial(_elsewhere, controls=controls),
         _spent,
         _other_inputs,
     )
@@ -98,18 +115,37 @@ def _copied(question: Question) -> Iterator[tuple[str, str]]:
 
 
 def _kept(question: Question) -> Iterator[tuple[str, str]]:
-    """An arm that is right in all of its units, where another is not."""
+    """An arm that is right in all of its units, or wrong in all, where another is not."""
     (unit, *more), rows = question.axes, question.read
     main, *others = question.compared
     for name in question.columns if not more else ():
         x = rows.dropna(subset=[name]).groupby("arm")[name]
-        low, high = x.min(), x.max()
-        for arm in (a for a in others if low[a] == high[a] == 1 and low[main] < high[main] <= 1):
+        low, high, several = x.min(), x.max(), plural(unit, 2)
+        is_share = low[main] < high[main] and {low[main], high[main]} <= {0.0, 1.0}
+        for arm in (a for a in others if is_share and low[a] == high[a] and low[a] in (0, 1)):
             yield (
                 "",
-                f"{arm} has {name} 1 in all of its {plural(unit, 2)}: if they were kept because "
-                f"{arm} is right in them, measure it again in a run that chose none of them; it "
-                "may be right less often there",
+                f"{arm} has {name} {low[arm]:g} in each of its {x.size()[arm]} rows: if "
+                f"{several} were kept for that, the claim is about such {several} only; and where "
+                f"answers are sampled, measure {arm} again in a run that chose no {several}, as "
+                "the difference may be smaller there",
+            )
+
+
+def _clipped(question: Question) -> Iterator[tuple[str, str]]:
+    """Numbers of an arm of which many are exactly 0 or 1, and the others between these."""
+    (unit, *more), rows = question.axes, question.read
+    for name, arm in product(question.columns if not more else (), question.compared):
+        x = rows.loc[rows["arm"] == arm, name].dropna().to_numpy(float)
+        if not x.size or x.min() < 0 or x.max() > 1 or grid(x) > FINE:
+            continue
+        cut = x[clipped(x)]
+        ends = [f"{n} times {end:g}" for end in (0, 1) if (n := int((cut == end).sum()))]
+        if ends and len(cut) > MANY_CLIPPED * len(x):
+            yield (
+                "",
+                f"{name} of {arm} is exactly {joined(ends)} in {counted(len(x), unit)}: if it was "
+                "clipped, the claim is about the clipped numbers; judge those before it, too",
             )
 
 
@@ -122,24 +158,43 @@ def _is_of_chance(x: float) -> bool:
 
 def _chosen(question: Question) -> Iterator[tuple[str, str]]:
     """A setting that differs from unit to unit in one arm, and in no other."""
-    cell, rows = [*question.axes], question.read
-    unit = cell[0]
-    for name in _named(question, SETTINGS):
-        values = rows.groupby("arm")[name].nunique()
-        several = [arm for arm in question.compared if values[arm] > 1]
-        if len(several) != 1 or not values.max() <= FEW_LEVELS:
-            continue
-        (arm,), others = several, [a for a in question.compared if a not in several]
-        each = rows[rows["arm"] == arm].drop_duplicates([*cell, name])
-        if each.duplicated(cell).any() or len(each) < 2 * values[arm]:
-            continue  # each unit has several, or nearly all differ
+    for name, (arm, units) in settings_of_one(question).items():
+        values = counted(question.of([arm])[name].nunique(), "value")
+        others = joined([a for a in question.compared if a != arm])
+        unit, several = joined(units), joined([plural(u, 2) for u in units])
         yield (
             f"{name} was chosen for each {unit} by its result",
-            f"{name} differs from {unit} to {unit} in {arm}, {counted(int(values[arm]), 'value')}, "
-            f"and not in {' and '.join(others)}: if the best one was chosen for each {unit}, "
-            f"{arm} is better even where no {name} has an effect; choose it on other "
-            f"{plural(unit, 2)}",
+            f"{name} differs between {several} in {arm}, {values}, and not in {others}: if the "
+            f"best one was chosen for each {unit}, {arm} is better even where no {name} has an "
+            f"effect; choose it on other {several}",
         )
+
+
+def settings_of_one(question: Question) -> dict[str, tuple[str, Names]]:
+    """Settings that differ from unit to unit in one of the arms that are compared, and in no other:
+    the arm of each, and what units it differs between. One that follows from what is known of a
+    unit was not chosen by its result."""
+    cell, rows, found = question.axes, question.read, dict[str, tuple[str, Names]]()
+    for name in _named(question, SETTINGS, texts=True):
+        values = rows.groupby("arm")[name].nunique()
+        several = [arm for arm in question.compared if values[arm] > 1]
+        if len(several) != 1:
+            continue
+        each = rows[rows["arm"] == several[0]].drop_duplicates([*cell, name])
+        units = next(((u,) for u in cell if each.groupby(u)[name].nunique().max() == 1), cell)
+        each = each.drop_duplicates([*units, name])
+        if each.duplicated([*units]).any() or len(each) < 2 * values.max():
+            continue  # each unit has several, or nearly all differ
+        known = (str(x) for x in rows if x not in ("arm", name, *cell, *question.columns))
+        known = (x for x in known if rows.groupby([*cell])[x].nunique(dropna=False).max() == 1)
+        if not any(_follows(each[name], each[x]) for x in known):
+            found[name] = several[0], units
+    return found
+
+
+def _follows(x: pd.Series, of: pd.Series) -> bool:
+    """Whether values follow from those of another column, of which each comes again."""
+    return 2 <= of.nunique() <= len(of) / 2 and bool(x.groupby(of).nunique().max() == 1)
 
 
 def _scaled(question: Question) -> Iterator[tuple[str, str]]:
@@ -180,17 +235,52 @@ def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
             than = f"{name} {own:.3g}, and {main} {name} {judged:.3g}"
             if both.keys() - {name}:
                 than = f"a product of {name} of {own:.3g}, and {main} of {judged:.3g}"
-            yield (
-                f"the {name} of {control} is too low",
-                f"control {control} has {than}: an intervention that is as strong may satisfy the "
-                f"claim as well; make {control} as strong",
-            )
+            yield _too_low(name, control, than)
+    means = rows.groupby("arm")
+    for name, control in product(_named(question, COUNTED), controls):
+        x = means[name].mean()
+        x = x[x > 0]
+        least = x[x.index.isin(question.compared)].min()
+        if {control, main} <= {*x.index} and MORE * x[control] < least:
+            yield _too_low(name, control, f"{name} {x[control]:.3g}, and {main} {x[main]:.3g}")
+
+
+def _too_low(name: str, control: str, than: str) -> tuple[str, str]:
+    return (
+        f"the {name} of {control} is too low",
+        f"control {control} has {than}: one that has as much may satisfy the claim as well; give "
+        f"{control} as much",
+    )
+
+
+def _elsewhere(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
+    """A place, such as a layer, where no control has the one of the arm under judgement, though
+    another arm may, and whose name does not say so."""
+    (main, *others), by_arm = question.compared, question.rows.groupby("arm")
+    for name in _named(question, PLACES, texts=True):
+        values = by_arm[name].first()[by_arm[name].nunique() == 1].map(_written)
+        there = {c: values[c] for c in controls if c in values}
+        if main not in values or {values[main], *values.reindex(others)} & {*there.values()}:
+            continue
+        for control, value in there.items():
+            if not any(x.casefold() in control.casefold() for x in (name, value)):
+                yield (
+                    "",
+                    f"control {control} has {name} {value}, and {main} {name} {values[main]}: if "
+                    f"that is not what makes it a control, give it the {name} of {main}",
+                )
+
+
+def _written(x: object) -> str:
+    return f"{x:g}" if isinstance(x, float) else str(x)
 
 
 def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
     """Texts that were given to the model, of which arms have different ones at the same units."""
     rows, taken = question.read, ("arm", *question.axes, *question.labels, *question.fixed)
-    names = (c for c in rows.columns if c not in taken and INPUTS & _words(c))
+    names = [c for c in rows.columns if c not in taken and INPUTS & _words(c)]
+    names = [c for c in names if is_text(rows[c]) or MEASURED & _words(c)]
+    names = [c for c in names if rows.groupby("arm")[c].nunique().max() > 1]
     for unit, name in product(question.axes, names):
         by_arm = rows.dropna(subset=[name]).groupby([unit, "arm"])[name]
         if by_arm.nunique().max() > 1:
@@ -198,10 +288,12 @@ def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
         each = by_arm.first().unstack()
         each = each.reindex(columns=[*question.compared]).dropna()
         unlike = each.ne(each[question.main], axis=0).any(axis=1)
-        if is_text(rows[name]) and unlike.sum() > FEW_UNLIKE * len(each):
-            texts = [f"“{str(x)[:SHOWN]}” in {arm}" for arm, x in each[unlike].iloc[0].items()]
+        if unlike.sum() > FEW_UNLIKE * len(each):
+            shown = "“{}” in {}" if is_text(rows[name]) else "{} in {}"
+            texts = [shown.format(str(x)[:SHOWN], a) for a, x in each[unlike].iloc[0].items()]
+            those = f"the texts in {name}" if is_text(rows[name]) else f"other texts ({name})"
             yield (
-                f"the texts in {name} are the cause",
+                f"{those} are the cause",
                 f"{name} differs between arms in {unlike.sum()} of {counted(len(each), unit)}, as "
                 f"in {' and '.join(texts)}: give the arms the same texts, or each its own "
                 f"{plural(unit, 2)}",

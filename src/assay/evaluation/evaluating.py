@@ -23,6 +23,7 @@ from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.redundancy import twinned
 from assay.dictionaries.nonlinearity import to_json
+from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationDocumentsSpec, EvaluationSpec, Setting
@@ -52,6 +53,8 @@ WORSE = (
     "file does not state"
 )
 """The note on a dictionary whose FVU is above 1."""
+CAPPED = TopK | AbsTopK | GroupMax
+"""What has at most k features on for any token, so that no interval of L0 ends above k."""
 Progress = Callable[[int, int], None]
 
 
@@ -229,6 +232,7 @@ def _on_text(
                 "bos": p.text.bos,
                 "opening": opening_in_words(folder, folder.beginning(p.text.bos)),
                 "windows": len(words.tokens),
+                "windows_held_back": words.held_back,
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
@@ -262,6 +266,8 @@ def _keep(
     )
     twins = twinned(as_numpy(dictionary.W_dec[0]), firings.sum(0))
     measures = summary.measures(numbers) | summary.density(firings, tokens, shards.tolist(), twins)
+    if isinstance(dictionary.nonlinearity, CAPPED) and measures["l0"]["high"] is not None:
+        measures["l0"]["high"] = min(measures["l0"]["high"], float(dictionary.nonlinearity.k))
     entry = {
         "format": dictionary.origin.get("format", "assay"),
         "sha256": spec.dictionary,

@@ -257,7 +257,7 @@ def _by_name(
 ) -> tuple[Part, str]:
     """The part of the corpus where the file says no more of its text than a name, if that. Raises:
     DataError."""
-    named = f"its file names {text_name} as its text" if text_name else ""
+    named = f"its file names “{text_name}” as its text" if text_name else ""
     if text_name != corpus.name:
         unsaid = named or "its file does not say which text it was trained on"
         why = f"{unsaid}, so overlap with this text cannot be ruled out"
@@ -275,6 +275,16 @@ def _by_name(
         )
     read = f"trained on the {text_part} part of this text, as its file says"
     return part, f"{read}; evaluated on the {part} part"
+
+
+_OTHER = re.compile(r"trained on (another text)[,;]|its file names (.+) as its text, so overlap")
+
+
+def other_text(notes: Sequence[str]) -> str:
+    """Name the text of a dictionary's training, where the sentence of `choose` is among these notes
+    and says that it was another than it is read on; otherwise empty."""
+    found = next((match for note in notes if (match := _OTHER.match(note))), None)
+    return "" if found is None else found[1] or found[2]
 
 
 def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:

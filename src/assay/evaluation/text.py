@@ -67,6 +67,13 @@ class Text:
         return int(self.shard[-1]) + 1
 
     @property
+    def held_back(self) -> int:
+        """Number of windows that constants come from and in which nothing is measured; 0 of a text
+        that has but one window."""
+        is_measured = np.array_equal(self.spare, self.tokens)
+        return 0 if is_measured else len(self.spare)
+
+    @property
     def context(self) -> int:
         """Tokens in a window."""
         return int(self.tokens.shape[1])

@@ -26,7 +26,7 @@ from assay.evaluation.text import INDEX_SHARD, sites
 from assay.evaluation.watching import BEGINS
 from assay.explorer.library import Library, Making, Progress
 from assay.explorer.pace import Pace, planned
-from assay.features.index.about import About, slug
+from assay.features.index.about import About, address
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
 from assay.subjects.folder import find
@@ -73,8 +73,8 @@ class Wanted:
     """Those of the dictionary."""
     covering: int = 0
     """Tokens of the index that lacks ablations at most; 0: there is none."""
-    other: str = ""
-    """That another text's index is shown until this text is read; empty where none is."""
+    elsewhere: str = ""
+    """Where an index of another text than was asked for is complete: that text."""
 
     def lacks(self, made: int) -> str:
         """What is still to be measured when so many of the steps are made; empty while the whole
@@ -97,17 +97,17 @@ def locate_index(
     """
     (source,) = sources.find([dictionary], Store(root))
     every = [about for about in _abouts(root) if about.dictionary == source.sha256]
-    address, other = f"{slug(Path(model).name)}/{slug(source.name)}", ""
     fingerprint = text and corpora.load(text).fingerprint
-    dictionary_abouts = [about for about in every if fingerprint in (None, about.corpus_sha256)]
-    address_abouts = [about for about in dictionary_abouts if about.address == address]
-    started = bool(address_abouts) and all(_is_start(about) for about in address_abouts)
+    of_text = [about for about in every if fingerprint in (None, about.corpus_sha256)]
+    here = [a for a in every if a.address == address(model, source.name, a.corpus)]
+    begun = [about for about in here if about in of_text]
+    if text is None and begun:
+        begun = [a for a in begun if a.corpus_sha256 == max(begun, key=_worth).corpus_sha256]
+    started = bool(begun) and all(_is_start(about) for about in begun)
     given = {name: value for name, value in options.items() if value is not None}
-    make = not dictionary_abouts or started or bool(given)
-    seen = address_abouts if make else dictionary_abouts
-    best = max(seen, key=lambda about: about.tokens, default=None)
-    if best is None and (texts := [about.corpus for about in every if about.address == address]):
-        other = f"has an index of {texts[0]}; until {text} is read, the pages show that one"
+    make = not of_text or started or bool(given)
+    best = max(begun if make else of_text, key=_worth, default=None)
+    others = [about for about in here if about not in begun and not _is_start(about)]
     if text is None:
         text = best.corpus if best else file_statements.training_text(source.dictionary.origin)
     if started and best is not None:  # what the file does not say was said when it was begun
@@ -118,19 +118,20 @@ def locate_index(
         sites(source.name, source.dictionary, stated, find(model))
     usual = IndexSetting()
     whole = {n: getattr(usual, n) for n in ("tokens", "gradients", "ablate")} | given
-    steps = _before(whole, address_abouts)
-    covering = [a for a in address_abouts if make and _covers(a, model, text, whole)]
+    steps = _before(whole, begun)
+    covering = [a for a in begun if make and _covers(a, model, text, whole)]
     if covering:
         best = max(covering, key=lambda a: (a.ablated >= whole["ablate"], a.tokens, a.ablated))
         steps, make = [], best.ablated < whole["ablate"] or "ablate_windows" in given
         whole |= {"tokens": best.windows * best.context, "gradients": best.gradients}
-    if best is not None and not make:  # a newer one may have the plain address
+    place = address(model, source.name, text)
+    if best is not None and not make:  # a newer one of its text may have its plain address
         entries = Library(root).look()[0]
-        address = next((e.address for e in entries if e.about == best), best.address)
+        place = next((e.address for e in entries if e.about == best), best.address)
     return Wanted(
-        address=address,
+        address=place,
         name=source.name if best is None else best.name,
-        there=best is not None or bool(other),
+        there=best is not None and place.startswith(best.address),
         make=make,
         dictionary=dictionary,
         model=model,
@@ -139,7 +140,7 @@ def locate_index(
         root=str(root),
         features=source.dictionary.width,
         covering=best.tokens if best is not None and covering else 0,
-        other=other,
+        elsewhere=max(others, key=_worth).corpus if make and fingerprint and others else "",
     )
 
 
@@ -154,6 +155,11 @@ def _before(whole: Mapping[str, Any], begun: Sequence[About]) -> list[dict[str, 
         ({**whole, "compared": False}, whole["gradients"] and whole["ablate"]),
     )
     return [step for step, is_needed in needed if is_needed]
+
+
+def _worth(about: About) -> tuple[bool, int]:
+    """Of several indexes, a complete one is shown, and of these that of most tokens."""
+    return not _is_start(about), about.tokens
 
 
 def _abouts(root: Path) -> list[About]:

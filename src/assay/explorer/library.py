@@ -62,14 +62,10 @@ class Making:
     made: int = 0
     """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)
-    other: str = ""
-    """That another text's index is shown until the start of this one is read."""
 
     @property
     def words(self) -> str:
         """Say what can be viewed already, and what is being done."""
-        if self.other:
-            return f"{self.name} {self.other}."
         if self.lacks:
             return (
                 f"{self.name} can be viewed, and its names and contexts are final; {self.lacks} "
@@ -102,8 +98,8 @@ _READING = attrgetter(
 
 @dataclass(frozen=True)
 class Entry:
-    """An index of the store. Where several have one address, each but the newest adds ~ and the
-    start of its key."""
+    """An index of the store. Of several of one text, each but the newest adds ~ and the start of
+    its key to its address."""
 
     address: str
     key: str
@@ -168,6 +164,11 @@ class Library:
         if self.making is not None and self.making.address == f"{model}/{dictionary}":
             raise Unmade(self.making)
         root = "" if self.root == ROOT else f" --root {shlex.quote(str(self.root))}"
+        name = f"{model}/{dictionary}".partition("~")[0]
+        near = [e.address for e in entries if e.address.partition("~")[0] == name]
+        if near:
+            words = f"this store has no index {model}/{dictionary}; it has {', '.join(near)}"
+            raise Problem(UNKNOWN, words)
         more = f"; {len(broken)} in the store cannot be read, see the first page" if broken else ""
         raise Problem(
             UNKNOWN,
@@ -202,7 +203,7 @@ class Library:
     def growing(self, address: str) -> Making | None:
         """Give the index at an address to which more is being added; None of any other."""
         making = self.making
-        if making is None or making.address != address or making.other:
+        if making is None or making.address != address:
             return None
         return making if making.there and not making.progress.finished else None
 

@@ -18,6 +18,7 @@ from assay.core import digits
 from assay.core.compute import left_in_words
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
+from assay.evaluation import file_statements
 from assay.evaluation.indexing import MORE
 from assay.evaluation.summary import NOTHING_PREDICTED
 from assay.explorer.problems import Problem
@@ -89,6 +90,7 @@ def environment() -> Environment:
         "texts": {"docs": "docs (English docstrings)", "stdlib": "stdlib (Python code)"},
     }
     env.filters |= {
+        "other_text": lambda about: file_statements.other_text(about.notes),
         "token": pages.token,
         "words": pages.words,
         "minus": lambda text: tables.minus(str(text)),

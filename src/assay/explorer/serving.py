@@ -59,7 +59,7 @@ def serve(
     making = None
     if request is not None and request.make:
         of = request.address, request.name, request.there, request.steps[-1]["ablate"]
-        making = Making(*of, "ablations" if request.covering else "", other=request.other)
+        making = Making(*of, "ablations" if request.covering else "")
     meanwhile = (
         nullcontext()
         if making is None or request is None

@@ -138,23 +138,24 @@ def deltas(
     removed: Callable[[int, int], Float[torch.Tensor, "s d"]],
     on: Bool[torch.Tensor, "g w s"],
     batch: int,
-) -> Float[np.ndarray, "g w s-1"]:
-    """ΔCE of every group in every window, 0 where nothing was run; `removed` gives what is taken
-    out of a group's window."""
-    windows, s = passage.tokens.shape
+    last: bool = False,
+) -> Float[np.ndarray, "g w p"]:
+    """ΔCE of every group in every window, 0 where nothing was run, at every prediction or at the
+    `last` of each window alone; `removed` gives what is taken out of a group's window."""
+    windows = len(passage.tokens)
     clean = torch.cat(
         [
-            _loss(subject, site, passage, rows, None)[: len(rows)]
+            _loss(subject, site, passage, rows, None, last)[: len(rows)]
             for rows in _packs(range(windows), batch)
         ]
     )
-    delta = torch.zeros(*on.shape[:2], s - 1, dtype=torch.float64, device=clean.device)
+    delta = torch.zeros(*on.shape[:2], clean.shape[1], dtype=torch.float64, device=clean.device)
     jobs = [(int(g), int(w)) for g, w in on[..., :-1].any(2).nonzero()]
     for pack in _packs(jobs, batch):
         new = torch.stack([passage.acts[w] - removed(g, w) for g, w in pack])
-        loss = _loss(subject, site, passage, [w for _, w in pack], new)
+        loss = _loss(subject, site, passage, [w for _, w in pack], new, last)
         for (g, w), row in zip(pack, loss, strict=False):
-            first = int(on[g, w].nonzero()[0])
+            first = 0 if last else int(on[g, w].nonzero()[0])
             delta[g, w, first:] = (row - clean[w])[first:]
     return delta.cpu().numpy()
 
@@ -164,8 +165,9 @@ def _loss(
     site: Site,
     passage: Passage,
     windows: Sequence[int],
-    new: Float[torch.Tensor, "p s d"] | None,
-) -> Float[torch.Tensor, "p s-1"]:
+    new: Float[torch.Tensor, "w s d"] | None,
+    last: bool,
+) -> Float[torch.Tensor, "w p"]:
     """Loss of these windows with `new` in place of their activations, or as they are: the same
     computation either way."""
     rows = torch.as_tensor(list(windows), device=passage.acts.device)
@@ -173,7 +175,8 @@ def _loss(
     part = Passage(
         passage.tokens[rows], passage.acts[rows], torch.ones_like(passage.keep[rows]), None, before
     )
-    return spliced_run(subject, site, part, part.acts if new is None else new).loss().double()
+    run = spliced_run(subject, site, part, part.acts if new is None else new)
+    return run.loss(last=last).double()
 
 
 def _packs(items: Sequence, size: int) -> Iterator[Sequence]:

@@ -19,6 +19,7 @@ from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.plain import as_json
 from assay.core.results import Judged, Verdict, narrower_level
+from assay.core.rows import is_text
 from assay.report import export
 from assay.report.draw import svg
 from assay.report.interval_plot import axis_title, interval_plot
@@ -84,7 +85,7 @@ def shown(value: Saved) -> Any:
 
         strongest = {v.arm: named(v) for v in value.controls.values()}
         idle = tuple(value.controls[name].arm for name in value.idle)
-        arm = value.question.thing or value.judged.arm
+        arm = value.question.thing or f"the {value.judged.arm}"
         drawn = {"controls": strongest, "idle": idle, "arm": arm}
         return named(value.judged, condition=value.question.holds, **drawn)
     below, bare = below_chance(value.arms), dict[str, Verdict]()
@@ -122,12 +123,18 @@ def _parts(value: Saved) -> dict[str, Any]:
     judged = shown(value)
     doubts = [x for x in value.remarks if doubts_number(x, value.outcome)]
     columns = [*map(str, value.rows)]
+    drawn = row(judged) if judged else None
+    if drawn and (first := "".join(doubts[:1]) or value.caveat * (drawn.outcome == "holds")):
+        drawn = replace(drawn, doubt=first)
+    said = f"{drawn.headline}{f' ({value.reason})' * bool(value.reason)}" if drawn else ""
     return {
         "value": value,
         "judged": judged,
-        "row": row(judged) if judged else None,
+        "row": drawn,
+        "headline": ", ".join(filter(None, (said, value.caveat))),
         "again": again(judged.outcome, value.remarks) if judged else "",
         "claimed": value.question.sentence or value.question.holds,
+        "prompt": first_prompt(value),
         "probe": isinstance(value, ProbeCheck),
         "lines": number_lines(value),
         "drawing": interval_plot(judged) if judged else figure(of_check(value), False),
@@ -139,6 +146,14 @@ def _parts(value: Saved) -> dict[str, Any]:
     }
 
 
+def first_prompt(value: Saved) -> dict[str, str]:
+    """What a check has of its first prompt: its texts, by their columns."""
+    if not isinstance(value, Check):
+        return {}
+    own = value.rows[value.rows["arm"] == value.question.credits]
+    return {str(c): str(own[c].iloc[0]) for c in own if c != "arm" and is_text(own[c])}
+
+
 def number_lines(value: Saved) -> list[str]:
     """The number that was judged, and what to know of it, in lines."""
     lines: list[str] = []
@@ -148,7 +163,9 @@ def number_lines(value: Saved) -> list[str]:
     if (j := value.judged) and not any(x.startswith("judged:") for x in lines):
         rates = value.base_rates if isinstance(value, Check) else ""
         what = quantity(structs.replace(j, condition=value.question.holds))
-        lines.insert(0, minus(f"{what}: {value.own_number}, {units(j.n, j.over)}{rates}"))
+        lines.insert(
+            0, minus(f"{what}: {value.own_number}{value.in_unit}, {units(j.n, j.over)}{rates}")
+        )
     return lines
 
 

@@ -3,6 +3,7 @@ JSON."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ LEFT_OUT = re.compile(
     r"|loss_recovered_resample|(ultra_)?rare|ordinary"
 )
 """What no table shows: variants of what it does, and what they are made of."""
+DIGITS = 3
+"""Significant digits of L0, at most: of a TopK dictionary, its interval supports more."""
+SHARE = "share of features"
 HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
@@ -105,10 +109,24 @@ def row(name: str, measure: JSON, on: str = "") -> Row:
     )
     if measure["low"] is not None and measure["low"] == measure["high"]:
         interval = f"[{value}, {value}]"
-    unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])
+    elif measure["estimate"] and name == "l0":
+        value, interval = _at_most(DIGITS, measure, value, interval)
+    elif measure["estimate"] and measure["low"] is None and units[name] == SHARE:
+        value = f"{measure['estimate']:.2g}"
+    unit = {"1": "", SHARE: "of the features"}.get(units[name], units[name])
     return Row(
         name, labels()[name], value, interval.removeprefix("no interval"), unit, measure["why"], on
     )
+
+
+def _at_most(most: int, measure: JSON, value: str, interval: str) -> tuple[str, str]:
+    """An estimate with its interval, as they are written or with so many significant digits of the
+    estimate, if these are fewer."""
+    places = max(0, most - 1 - math.floor(math.log10(measure["estimate"])))
+    if places >= len(value.partition(".")[2]):
+        return value, interval
+    value, low, high = (digits.number(measure[x], places) for x in ("estimate", "low", "high"))
+    return value, f"[{low}, {high}]" if measure["low"] is not None else interval
 
 
 def row_of(entry: JSON, name: str) -> Row:

@@ -67,7 +67,7 @@ def doubts_number(note: str, outcome: str) -> bool:
 
 
 def doubts(data: ResultData) -> list[list[str]]:
-    """Give for each claim the notes that doubt its number, the most important first."""
+    """Give for each claim the notes that doubt its number, those on its result first."""
     found: list[list[str]] = []
     for n, v in enumerate(data.verdicts, 1):
         reads = f"{v.arm} {v.condition}"
@@ -77,6 +77,7 @@ def doubts(data: ResultData) -> list[list[str]]:
             is_its = str(n) in of[1].split(", ") if of else not arm or arm[1] in reads
             if is_its and doubts_number(note, v.outcome):
                 found[-1].append(note)
+        found[-1] += [note for note in v.notes if doubts_number(note, v.outcome)]
     return found
 
 

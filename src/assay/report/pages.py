@@ -222,7 +222,7 @@ def page(
         notes_of_all=others,
         changed=[c for c in data.changed if not c.startswith(statements.OF_OTHERS)],
         also_judged=[c for c in data.changed if c.startswith(statements.OF_OTHERS)],
-        tally=list(tables.outcomes(data.statements).items()),
+        tally=tables.tally(listed),
         parts=_contents(data, sections),
         rows=_compared(listed, data, header),
         study=study,
@@ -375,15 +375,15 @@ def index(
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     judged = [c.judged for c in checks if c.judged]
     verdicts = [v for e in listed for v in e["data"].verdicts] + judged
-    statements_of_all = [s for e in listed for s in e["data"].statements] + judged
+    of_checks = [c.row for c in checks if c.row]
     template = environment().get_template("index.html")
     return template.render(
         entries=listed,
         checks=checks,
         elsewhere=elsewhere,
         named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-        tally=list(tables.outcomes(statements_of_all).items()),
-        rows=[*(row for e in listed for row in e["rows"]), *(c.row for c in checks if c.row)],
+        tally=tables.tally([*(r for e in listed for r in e["every"]), *of_checks]),
+        rows=[*(row for e in listed for row in e["rows"]), *of_checks],
         errors=statements.errors(verdicts) if verdicts else "",
     )
 
@@ -425,11 +425,17 @@ class ListedCheck(NamedTuple):
         if not (j := self.judged):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        notes = [x for x in j.notes if not noted.doubts_number(x, j.outcome)]
-        why, doubts = filter(None, (reason, *notes)), [x for x in j.notes if x not in notes]
+        doubts = [x for x in j.notes if self._doubts(x, j.outcome)]
+        why = filter(None, (reason, *(x for x in j.notes if x not in doubts)))
         row, again = tables.row(j), tables.again(j.outcome, j.notes)
         doubt = "".join(doubts[:1]) or row.headline * bool(j.unless)
         return replace(row, why="; ".join(why), remarks=(), again=again, doubt=doubt)
+
+    @staticmethod
+    def _doubts(note: str, outcome: str) -> bool:
+        """Whether a note doubts the number, or says what a claim that holds was held without."""
+        is_look = tables.AGAIN.fullmatch(note) is not None
+        return noted.doubts_number(note, outcome) or (outcome == "holds" and not is_look)
 
 
 def listed_check(path: Path, since: str = "") -> ListedCheck:
@@ -449,7 +455,8 @@ def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) 
         "statements": stated,
         "rows": rows[: len(stated)],
         "estimates": rows[len(stated) + bool(_lead(data)) :],
-        "tally": list(tables.outcomes(data.statements).items()),
+        "every": rows,
+        "tally": tables.tally(rows),
         "cost": statements.cost(data),
         "lead": _lead(data),
     }

@@ -39,7 +39,7 @@ PALETTE: dict[str, tuple[str, str]] = {
 controls."""
 
 LIGHT = {name: light for name, (light, _) in PALETTE.items()}
-TEXT = ("ink", "quiet", "method", "holds", "fails", "unspecific", "undecided")
+TEXT = ("ink", "quiet", "method", "holds", "fails", "unspecific", "undecided", "purple")
 """The colours that text is set in; each has a contrast of at least 4.5 on `paper`, light and
 dark."""
 SERIES = ("method", "grey1", "amber", "teal", "purple", "rose", "olive")

@@ -24,7 +24,7 @@ from assay.core.nouns import counted
 from assay.core.results import Estimated, Judged, Registration, ResultData
 from assay.core.scopes import claims_in_words
 from assay.report import tables
-from assay.report.noted import DOUBT, ROUTINE, parted
+from assay.report.noted import DOUBT, ROUTINE, doubts_number, parted
 
 if TYPE_CHECKING:
     from assay.lab.judge.kept import Around
@@ -172,7 +172,8 @@ def summary(data: ResultData) -> list[str]:
     judged = data.verdicts
     if len(judged) < 2:
         return []
-    lines = [f"{tables.SIGNS[v.outcome]} {n} {v.text}" for n, v in enumerate(judged, 1)]
+    claims = enumerate(tables.claims(data), 1)
+    lines = [f"{r.sign}{f' {DOUBT}' * r.doubted} {n} {r.text}" for n, r in claims]
     if data.preset == tables.SMOKE or len(judged) <= SEVERAL:
         return ["", tables.tallied(judged)]
     return [
@@ -284,4 +285,11 @@ def with_flags(number: Any) -> Any:
 
 def known(number: Judged | Estimated) -> tuple[str, ...]:
     """Say what there is to know of a number: notes, scope, and how its interval was made."""
-    return (*by_weight(number.notes), f"scope: {number.scope}", f"interval: {number.method}")
+    return (*noted(number), f"scope: {number.scope}", f"interval: {number.method}")
+
+
+def noted(number: Judged | Estimated) -> tuple[str, ...]:
+    """Give the notes on a number, with the sign of a doubt before those that doubt it."""
+    outcome = number.outcome if isinstance(number, Judged) else ""
+    by_rank = by_weight(number.notes)
+    return tuple(f"{DOUBT} " * doubts_number(note, outcome) + note for note in by_rank)

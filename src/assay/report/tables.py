@@ -81,6 +81,7 @@ STYLES = {
     "unspecific": "yellow",
     "undecided": "bright_black",
     "violated": "red",
+    "doubted": "magenta",
 }
 OUTCOMES = ("holds", "fails", "unspecific", "undecided")
 ONLY_EXACT = (
@@ -273,6 +274,22 @@ class Row:
         return "holds, but none of its controls is a test" if tests == {False} else "holds"
 
     @property
+    def doubted(self) -> bool:
+        """Whether a note doubts the number, or what follows the outcome limits it."""
+        return bool(self.doubt) or (self.outcome == "holds" and self.headline != "holds")
+
+    @property
+    def look(self) -> str:
+        """What a page and a terminal draw it as: its outcome, or "doubted"."""
+        return "doubted" if self.doubted else self.outcome
+
+    def marked(self, words: str) -> str:
+        """Words that begin with its outcome, with the sign of a doubt after it: "holds ※, unless
+        the 20 prompts are …"."""
+        rest = words.removeprefix(self.outcome)
+        return f"{self.outcome} {DOUBT}{rest}" if self.doubted else words
+
+    @property
     def says_it(self) -> bool:
         """Whether its text says what it takes to hold, as that of a table does."""
         from assay.core.expression import parse
@@ -331,7 +348,7 @@ class Row:
     def came_out(self) -> str:
         """The outcome with its sign, and what it was turned to: "● holds → ◐ by challenge"."""
         contested = f" → {SIGNS[self.now]} by challenge" if self.now else ""
-        return f"{self.sign} {self.headline}{contested}"
+        return f"{self.sign} {self.marked(self.headline)}{contested}"
 
 
 def checked(rows: Iterable[Row]) -> str:
@@ -441,6 +458,11 @@ def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> 
         replace(r, now=x, again=y, doubt=z)
         for r, x, y, z in zip(every, now, looks, first, strict=False)
     ]
+
+
+def claims(data: ResultData) -> list[Row]:
+    """The claims alone."""
+    return rows(data)[: len(data.verdicts)]
 
 
 def again(outcome: str, lines: Iterable[str], text: str = "") -> str:
@@ -866,8 +888,8 @@ def terminal(data: ResultData, *, verbose: bool = False) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for r in listed:
-        style = f"bold {STYLES.get(r.outcome, '')}".strip()
-        named = f"{r.headline}{f' {DOUBT}' * bool(r.doubt)}: " * (r.outcome != "finding")
+        style = f"bold {STYLES.get(r.look, '')}".strip()
+        named = f"{r.marked(r.headline)}: " * (r.outcome != "finding")
         found = f": {r.found}" if r.found else ""
         lines = [Text.assemble((named, style), (f"{r.text}{found}", "bold")), *_below(r, verbose)]
         grid.add_row(Text(r.sign, style), Text("\n").join(lines))
@@ -1018,6 +1040,15 @@ def outcomes(statements: Iterable[Any]) -> dict[str, int]:
     are left out."""
     got = ["finding" if isinstance(s, Estimated) else s.outcome for s in statements]
     return {outcome: got.count(outcome) for outcome in SIGNS if outcome in got}
+
+
+def tally(rows: Iterable[Row]) -> list[tuple[Row, int]]:
+    """Count rows that are drawn alike, each kind with its first row, in the order of the signs;
+    those that are doubted by themselves."""
+    kinds: dict[tuple[str, str], list[Row]] = {}
+    for r in sorted(rows, key=lambda r: (list(SIGNS).index(r.outcome), r.doubted)):
+        kinds.setdefault((r.outcome, r.look), []).append(r)
+    return [(alike[0], len(alike)) for alike in kinds.values()]
 
 
 def tallied(verdicts: Sequence[Judged]) -> str:

@@ -61,9 +61,9 @@ class Trace:
         with torch.no_grad():
             return self.head(self.final)
 
-    def loss(self) -> Float[torch.Tensor, "b s-1"]:
-        """Loss at predicting each next token, in nats; never holds the logits of more than one
-        sequence, nor more than 256 rows.
+    def loss(self, *, last: bool = False) -> Float[torch.Tensor, "b p"]:
+        """Loss at predicting each next token, in nats, or at predicting the `last` token of each
+        sequence alone; never holds more than 256 rows of logits.
 
         Formula: −log softmax(logits[b, i])[tokens[b, i + 1]]
         """
@@ -72,6 +72,8 @@ class Trace:
                 "this run stopped before the logits, so it has no loss; run with logits=True"
             )
         with torch.no_grad():
+            if last:
+                return _losses(self.head, self.final[:, -2], self.tokens[:, -1])[:, None]
             return torch.stack(
                 [
                     _losses(self.head, x[:-1], t[1:])

@@ -39,6 +39,8 @@ def check(
     unit: Annotated[Several, More] = (),
     fixed: Annotated[Several, More] = (),
     bounds: Annotated[tuple[float, float] | None, Bare, More] = None,
+    scope: str = "",
+    measured_in: str = "",
     fresh: Annotated[Flag, More] = False,
     no_ledger: Annotated[Flag, More] = False,
     save: Annotated[Path | None, More] = None,
@@ -73,6 +75,10 @@ def check(
         it, the verdict also has to be the same with these values as units.
     bounds
         The least and the greatest value for one unit.
+    scope
+        What was changed, where, and in which model, in a few words; shown with the verdict.
+    measured_in
+        The unit of the number, such as nats.
     fresh
         Call the function again even if its result is kept from an earlier call.
     no_ledger
@@ -114,6 +120,8 @@ def check(
         unit=unit,
         fixed=fixed,
         bounds=bounds,
+        scope=scope,
+        measured_in=measured_in,
         cache=not fresh,
         ledger=not no_ledger,
     )

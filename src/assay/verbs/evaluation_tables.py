@@ -85,8 +85,9 @@ def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
 
 
 def judging(table: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
-    """Show the command that judges a difference between the first two dictionaries, if the text
-    has the documents for it and they are equally sparse; the third is a control."""
+    """Show the command that judges whether the better of the first two dictionaries leaves less
+    unexplained, if the text has the documents for it and they are equally sparse; the third is a
+    control."""
     l0s = [e["measures"]["l0"]["estimate"] for e in entries[:2]]
     if len(entries) < 2 or evaluations.unequal_l0(l0s):
         return
@@ -97,12 +98,19 @@ def judging(table: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Answe
             "read; a larger --tokens reads more, if the text has more."
         )
         return
-    first, second, *controls = (e["name"] for e in entries)
-    arms = [name if name.isidentifier() else f'"{name}"' for name in (first, second)]
+    better, worse = sorted(entries[:2], key=lambda e: e["measures"]["fvu"]["estimate"] or 0.0)
+    names = better["name"], worse["name"]
+    arms = [name if name.isidentifier() else f'"{name}"' for name in names]
     claim = " - ".join(f"mean({arm}.error)/mean({arm}.variance)" for arm in arms) + " < -0.01"
     words = ["assay", "judge", str(table), "--unit", "document"]
-    words += ["--control", controls[0], "--about", first] if controls else []
-    yield "To judge a difference:"
+    if controls := [e["name"] for e in entries[2:]]:
+        words += ["--control", controls[0], "--about", names[0]]
+        yield "To judge a difference:"
+    else:
+        yield (
+            f"To judge a difference (for a control, evaluate a third dictionary too, such as one "
+            f"trained like {names[1]} with another seed):"
+        )
     yield Line(f"{shlex.join(words)} \\")
     yield Line(f"  --claim {shlex.quote(claim)}")
 

@@ -3,12 +3,14 @@ of a result."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from assay.core.compute import in_bytes
 from assay.core.errors import AssayError
+from assay.lab.store.origin import STUDIES
 from assay.report.bundle.making import Bundled, export_bundle
 from assay.verbs.exchange import Exchanged, of_dictionary
 from assay.verbs.fetch import OFFLINE, Network
@@ -90,7 +92,8 @@ def export(
     assay export superposition --format bundle
     """
     refuse_mixture(format, hint, run, choice, out, hide_prompts=hide_prompts)
-
+    if format != "bundle" and name.endswith(STUDIES):
+        raise AssayError(f"{name} is a study, which becomes a bundle: {command(name, out)}")
     if format == "bundle":
         return of_result(name, out, choice, place, hide_prompts=hide_prompts)
     if format == "index":
@@ -124,10 +127,19 @@ def refuse_mixture(
             raise AssayError(f"{option} does not go with --format {format}: it is for {noun}")
 
 
+def command(name: str, out: Path | None) -> str:
+    """Give the whole command that writes the bundle of a result."""
+    words = ["assay", "export", name, "--format", "bundle"]
+    words += ["--out", str(out.with_suffix(".zip"))] if out is not None else []
+    return shlex.join(words)
+
+
 def of_result(
     name: str, out: Path | None, choice: Choice, place: Place, *, hide_prompts: bool
 ) -> Answer[Bundled]:
     """Write the bundle of a result."""
+    if out is not None and out.suffix != ".zip":
+        raise AssayError(f"a bundle is a zip file: {command(name, out)}")
     if out is not None:
         writable_file(out, "--out")
     bundle = export_bundle(place.lab(), *choice.of(name), out, hide_prompts=hide_prompts)

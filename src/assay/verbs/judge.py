@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import structs
 
-from assay.checking.of_table import JudgedTable
+from assay.checking.of_table import JudgedTable, in_words
 from assay.core import rows as rows_of
 from assay.core import table as table_of
 from assay.core.errors import ClaimError
@@ -44,6 +44,7 @@ def judge(
     tested: Annotated[int, More] = 0,
     distinct: Annotated[Flag, More] = False,
     scope: str = "",
+    sentence: str = "",
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
     save: Annotated[Path | None, More] = None,
@@ -100,6 +101,8 @@ def judge(
         pattern in the order of rows is chance; the output repeats it.
     scope
         What the numbers are about, in a few words; printed with the verdict.
+    sentence
+        The claim in words; by default the condition.
     arm_column
         The column that names the arm of each row.
     no_ledger
@@ -129,7 +132,9 @@ def judge(
         "distinct": distinct or None,
     }
     swept = {"over": over, "crosses": crosses}
-    refuse_mixture(claim, estimate, of_claims | {"expect": expect, "save": save}, swept)
+    refuse_mixture(
+        claim, estimate, of_claims | {"expect": expect, "save": save, "sentence": sentence}, swept
+    )
     numbers: dict[str, Any] = {"unit": unit, "scope": scope}
     if estimate:
         return estimated(table, value=estimate, arm_column=arm_column, **numbers, **swept)
@@ -139,8 +144,10 @@ def judge(
     lines = [f"{', '.join(unit)}: said to have no order (--distinct)"] * distinct
     lines += [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
     if save is not None:
-        JudgedTable(asked, rows_of.read(table, arm_column)[0], verdict, lines).save(save)
+        rows = rows_of.read(table, arm_column)[0]
+        JudgedTable(asked, rows, verdict, lines, sentence).save(save)
     verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
+    verdict = in_words(verdict, sentence)
     other = [Aside(line) for line in unexpected([verdict], expect)]
     data = ResultData(verdicts=(verdict,))
     return Answer(

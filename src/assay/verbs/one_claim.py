@@ -40,7 +40,7 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Ans
     points = ", ".join(map(digits.number, judged_claim.points))
     lines = [
         (f"claim {number}", claim.text),
-        ("verdict", f"{row.sign} {row.headline}{kind}" + (f"; {why}" if why else "")),
+        ("verdict", f"{row.came_out}{kind}" + (f"; {why}" if why else "")),
         ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
         ("interval", "; ".join(filter(None, (judged_claim.method, row.agreed)))),
         ("threshold", f"{claim.threshold}{source}"),

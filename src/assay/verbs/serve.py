@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,14 +25,18 @@ def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callabl
     return ready
 
 
-def _meanwhile(wanted: Any) -> str:
-    """Say what is done about the index of a dictionary while pages are answered."""
+def _meanwhile(wanted: Any, options: Iterable[str]) -> str:
+    """Say what is done about the index of a dictionary while pages are answered; `options` are
+    those of the reading that were given."""
     has = f"has an index of {wanted.covering:,} tokens" if wanted.covering else "has an index"
     if not wanted.make:
         return f"{wanted.name} {has}, so no other is made" if wanted.covering else ""
     done = f"is being indexed on {wanted.text}"
     done = f"{has}, and Assay adds what it lacks" if wanted.there else done
-    return f"{wanted.name} {wanted.other or done}; Ctrl-C ends the server and the indexing"
+    if wanted.elsewhere:
+        without = " and ".join(["--text", *(f"--{name.replace('_', '-')}" for name in options)])
+        done += f" (to see its complete index of {wanted.elsewhere}, leave out {without})"
+    return f"{wanted.name} {done}; Ctrl-C ends the server and the indexing"
 
 
 def served() -> Any:
@@ -90,7 +94,7 @@ def serve(
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
-        meanwhile = _meanwhile(wanted)
+        meanwhile = _meanwhile(wanted, reading.given)
         at = dictionary, model, wanted.text, place.root
         if wanted.make and (few := indexing.few_documents(*at, **wanted.steps[-1])):
             door.aside(f"warning: {few}")

@@ -102,10 +102,10 @@ def table(several: Several) -> Iterator[AnswerPart]:
     """Tell in a row for each claim how it came out, below the question that it is about."""
     rows: list[tuple[str, ...]] = []
     for ran in several.ran:
-        verdicts = ran.result.verdicts if ran.result is not None else ()
-        outcome = "" if verdicts else "no result" if ran.result is None else "no claims"
+        claims = tables.claims(ran.result) if ran.result is not None else []
+        outcome = "" if claims else "no result" if ran.result is None else "no claims"
         rows.append((ran.name, ran.question, outcome, f"{ran.seconds:.1f}"))
-        rows += [("", v.text, f"{tables.SIGNS[v.outcome]} {v.outcome}", "") for v in verdicts]
+        rows += [("", r.text, r.came_out, "") for r in claims]
     seconds = sum(ran.seconds for ran in several.ran)
     rows.append(("all", "", "", f"{seconds:.1f}"))
     yield Table(("name", "question, claims", "outcome", "s"), rows, ("s",), {"question, claims": 1})

@@ -27,7 +27,7 @@ DIFFERENCES = {
     "gradients": "gradients",
     "seeds": "other dictionaries",
 }
-"""What two indexes of one address may differ in, and what it is called."""
+"""What two indexes of one text may differ in, and what it is called."""
 
 
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
@@ -49,9 +49,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 
 def _differs(entry: Entry, entries: Sequence[Entry]) -> list[str]:
-    """What sets an index apart from the one that has its address without ~."""
-    address = entry.address.partition("~")[0]
-    first = next(e.about for e in entries if e.address == address)
+    """What sets an index apart from the newest one of its text."""
+    first = next(e.about for e in entries if e.address == entry.about.address)
     return [w for k, w in DIFFERENCES.items() if getattr(entry.about, k) != getattr(first, k)]
 
 

@@ -21,7 +21,6 @@ from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index import searching
 from assay.features.index.reader import Index
-from assay.features.live.ablation import Attribution
 from assay.features.live.edits import Chance, Changed, Outlook
 from assay.features.live.prompts import (
     COUNT,
@@ -30,16 +29,18 @@ from assay.features.live.prompts import (
     Prediction,
     ablate_each,
     change_features,
+    first_order,
     predict,
+    to_ablate,
 )
 from assay.features.live.reader import Reading
 
 MORE, ROWS = 40, 16
-"""Features listed to first order alone, after those that are ablated; rows of the heat map."""
+"""Features listed after those that matter most; rows of the heat map."""
 LINK = 6000
 """Bytes that a text may take in a link."""
 ORDERS = {
-    "effect": "effect on the chosen prediction, to first order",
+    "effect": "effect on the chosen prediction: by ablation, where that is done",
     "share": "strongest, as a share of each feature's maximum in the index",
     "size": "largest activation",
 }
@@ -188,28 +189,19 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     """All numbers of the page. Raises: Problem for what cannot be read or asked."""
     key = q.text, q.at, q.then
     p = loaded.ask(("predict", *key), lambda reader: predict(reader, q.text, q.at, q.then))
-    rows = _mattering(p)
-    ablated, changed = None, None
+    estimates, ablated, changed = dict(first_order(p)), None, None
     exact = q.exact or ("ablate", *key) in loaded.answers
-    if exact and rows:
+    if exact and estimates:
         ablated = loaded.ask(("ablate", *key), lambda reader: ablate_each(reader, p))
-        for row, delta in zip(rows, ablated.delta, strict=True):
-            row |= {
-                "exact": float(delta),
-                "beyond": bool(abs(delta) > ablated.chance),
-                "probability": float(np.exp(-p.first.loss - delta)),
-            }
+    effects = _effects(estimates, ablated)
+    rows = [_mattering(p, row, ablated) for row in effects[:COUNT]]
     if q.wanted:
         edits = [w.change for w in q.wanted]
         changed = loaded.ask(
             ("change", *key, q.wanted), lambda reader: change_features(reader, p, edits)
         )
-    further = [
-        {"feature": int(k), "first_order": float(v)}
-        for k, v in list(zip(*p.first.by_feature(), strict=True))[COUNT : COUNT + MORE]
-        if v != 0
-    ]
-    heat = _heat(index, p.text, p.first, q.rows)
+    further = effects[COUNT : COUNT + MORE]
+    heat = _heat(index, p.text, [row["feature"] for row in effects], q.rows)
     listed = {int(row["feature"]) for row in (*rows, *further, *heat["features"])}
     return {
         "exact": exact,
@@ -235,7 +227,8 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         "likely": [_chance(c) | {"link": q.link(then=c.id)} for c in p.likely],
         "matters": rows,
         "further": further,
-        "of": len(p.reading.cut(p.position + 1).on),
+        "ablated": len(to_ablate(p)),
+        "of": len(estimates),
         "found": None if ablated is None else _found(p, ablated),
         "first_order": {
             "features": float(p.first.value.sum()),
@@ -247,31 +240,34 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     }
 
 
-def _mattering(p: Prediction) -> list[dict[str, Any]]:
-    """The features that matter most to a prediction to first order, each with its strongest
+def _effects(estimates: Mapping[int, float], ablated: Ablated | None) -> list[dict[str, Any]]:
+    """What each feature does to a prediction, by ablation and to first order: those that were
+    ablated by the size of that, then the others by the size of the estimate."""
+    exact = (
+        {}
+        if ablated is None
+        else dict(zip(ablated.feature.tolist(), ablated.delta.tolist(), strict=True))
+    )
+    features = [*exact, *(k for k in estimates if k not in exact)]
+    return [{"feature": k, "first_order": estimates[k], "exact": exact.get(k)} for k in features]
+
+
+def _mattering(p: Prediction, row: dict[str, Any], ablated: Ablated | None) -> dict[str, Any]:
+    """A feature's effect, with what it says of the prediction and the feature's strongest
     firing."""
-    firings, rows = p.first.firings, []
-    for k, value in list(zip(*p.first.by_feature(), strict=True))[:COUNT]:
-        if not value:
-            continue
-        indices = np.flatnonzero((firings.feature == k) & (firings.position < p.position))
-        top = indices[np.argmax(np.abs(p.first.value[indices]))]
-        position = int(firings.position[top])
-        rows.append(
-            {
-                "feature": int(k),
-                "first_order": float(value),
-                "exact": None,
-                "beyond": None,
-                "probability": None,
-                "firings": len(indices),
-                "token": position,
-                "before": "".join(p.reading.words[max(0, position - 2) : position]),
-                "word": p.reading.words[position],
-                "activation": float(firings.value[top]),
-            }
-        )
-    return rows
+    firings, exact = p.first.firings, row["exact"]
+    indices = np.flatnonzero((firings.feature == row["feature"]) & (firings.position < p.position))
+    top = indices[np.argmax(np.abs(p.first.value[indices]))]
+    position = int(firings.position[top])
+    return row | {
+        "beyond": None if ablated is None else bool(abs(exact) > ablated.chance),
+        "probability": None if ablated is None else float(np.exp(-p.first.loss - exact)),
+        "firings": len(indices),
+        "token": position,
+        "before": "".join(p.reading.words[max(0, position - 2) : position]),
+        "word": p.reading.words[position],
+        "activation": float(firings.value[top]),
+    }
 
 
 def _found(p: Prediction, ablated: Ablated) -> dict[str, Any]:
@@ -287,15 +283,13 @@ def _found(p: Prediction, ablated: Ablated) -> dict[str, Any]:
     }
 
 
-def _heat(index: Index, text: Reading, first: Attribution, order: str) -> dict[str, Any]:
+def _heat(index: Index, text: Reading, by_effect: list[int], order: str) -> dict[str, Any]:
     """The features that are on in the text as rows, its tokens as columns."""
     on, back = np.unique(text.firings.feature, return_inverse=True)
     size, maxima = np.zeros(len(on)), index.maxima
     np.maximum.at(size, back, np.abs(text.firings.value))
-    if order == "effect":
-        features, sums = first.by_feature()
-        ranked = [int(k) for k, v in zip(features, sums, strict=True) if v != 0]
-    else:
+    ranked = by_effect
+    if order != "effect":
         by = size if order == "size" else _share(size, maxima[on])
         ranked = [int(k) for k in on[np.argsort(-by, kind="stable")]]
     rows = ranked[:ROWS]

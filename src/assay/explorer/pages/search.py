@@ -86,6 +86,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "examples": _examples(index, base),
             "bounds": ("density>=0.01", f"maximum>={index.maxima.max() / 2:.2g}", "class=dead"),
             "schema": SORTED,
+            "fewest": searching.FEWEST,
         },
     )
 

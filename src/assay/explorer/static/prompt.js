@@ -22,13 +22,15 @@ document.addEventListener("change", askAmount);
 document.addEventListener("DOMContentLoaded", askAmount);
 document.addEventListener("htmx:after:swap", askAmount);
 
-// a long text: the part of the heat map whose prediction is asked about is seen first
-const showAsked = () => {
+// a long text: the part of the heat map whose prediction is asked about is seen first; where ablations change its rows, it stays where it was
+let left = 0;
+const showAsked = (event) => {
   const column = document.querySelector(".heat .asked, .heat thead th:last-child");
-  if (column) column.closest(".scroll").scrollLeft = column.offsetLeft;
+  if (column) column.closest(".scroll").scrollLeft = ["why", "heat"].includes(event.target.id) ? left : column.offsetLeft;
 };
+document.addEventListener("scroll", (event) => { if (event.target.closest?.("#heat")) left = event.target.scrollLeft; }, true);
 document.addEventListener("DOMContentLoaded", showAsked);
-document.addEventListener("htmx:after:swap", (event) => event.target.id === "why" || showAsked());
+document.addEventListener("htmx:after:swap", showAsked);
 
 document.addEventListener("keydown", (event) => {
   const cell = cellOf(event);

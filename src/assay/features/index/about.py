@@ -46,8 +46,8 @@ class Damaged(DataError):
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What an index is of. Its address is model/dictionary; a feature's is
-    model/dictionary/feature."""
+    """What an index is of. Its address is model/dictionary~text; a feature's is
+    model/dictionary~text/feature."""
 
     name: str
     """What the dictionary is called."""
@@ -116,8 +116,8 @@ class About:
 
     @property
     def address(self) -> str:
-        """model/dictionary, each fit for a link."""
-        return f"{slug(Path(self.model).name or 'activations')}/{slug(self.name)}"
+        """Where the explorer shows it; an index of another text has another address."""
+        return address(self.model, self.name, self.corpus)
 
     @property
     def agreement_interval(self) -> tuple[float, float]:
@@ -188,6 +188,12 @@ class About:
             ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(folder, FILE, error) from error
+
+
+def address(model: str, name: str, text: str) -> str:
+    """The address of an index, model/dictionary~text, each fit for a link."""
+    of_text = slug(Path(text).name)
+    return f"{slug(Path(model).name or 'activations')}/{slug(name)}~{of_text}"
 
 
 def slug(text: str) -> str:

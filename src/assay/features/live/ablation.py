@@ -94,15 +94,14 @@ BATCH = 2048
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """What taking out each of some features does to the loss of every prediction."""
+    """What taking out each of some features does to the loss of every prediction, or of the last
+    one alone."""
 
     feature: Int[np.ndarray, " n"]
     """Its number; of a set that is taken out at once, the first of them."""
-    delta: Float[np.ndarray, "n s-1"]
+    delta: Float[np.ndarray, "n p"]
     """ΔCE of each prediction, nats; above 0 it helps. Exactly 0 before its first firing, and for
     one that is nowhere on."""
-    before: Float[np.ndarray, " s-1"]
-    """The loss as it is, nats."""
 
     def on(self, position: int | None = None) -> Float[np.ndarray, " n"]:
         """ΔCE of the prediction at `position`, or summed over the text."""
@@ -114,12 +113,14 @@ def ablate_features(
     reading: Reading,
     features: Sequence[int | Sequence[int]],
     *,
+    last: bool = False,
     random: int | None = None,
 ) -> Ablation:
     """Take out each of these features wherever it is on, or each set of features at once.
 
     All later blocks run again: one pass from the dictionary's block on for each feature that is on,
-    a few at a time. The same computation as `importance_sums`.
+    a few at a time. The same computation as `importance_sums`. Where only the `last` prediction is
+    asked about, no other logits are made, which is several times as fast.
 
     `random` is the seed of a control: in the place of each feature a random direction is taken out,
     with the length that the feature has at each token.
@@ -147,8 +148,8 @@ def ablate_features(
 
     first = np.array([group[0] for group in groups], dtype=np.int64)
     batch = max(1, BATCH // len(reading))
-    delta = deltas(reader.subject, reader.target, reading.passage, removed, on, batch)[:, 0]
-    return Ablation(first, delta, reading.loss)
+    place = reader.subject, reader.target, reading.passage
+    return Ablation(first, deltas(*place, removed, on, batch, last)[:, 0])
 
 
 def unit_directions(seed: int, count: int, reading: Reading) -> Float[torch.Tensor, "n d"]:
@@ -165,53 +166,6 @@ def _check(reader: Reader, groups: Sequence[Sequence[int]]) -> None:
             f"features are numbered 0 to {reader.dictionary.width - 1}, got "
             f"{wrong[0] if wrong else 'an empty set'}"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Matters:
-    """The features that matter most to one loss by attribution, and what taking each of them out
-    really does."""
-
-    position: int | None
-    """The prediction whose loss it is; None: the sum over the text."""
-    loss: float
-    """That loss, nats."""
-    attributed: Float[np.ndarray, " n"]
-    """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first,
-    and none that is exactly 0."""
-    ablation: Ablation
-    tried: int
-    """Features that there are before the prediction."""
-
-    @property
-    def feature(self) -> Int[np.ndarray, " n"]:
-        """Their numbers."""
-        return self.ablation.feature
-
-    @property
-    def delta(self) -> Float[np.ndarray, " n"]:
-        """Exact ΔCE of that loss, nats."""
-        return self.ablation.on(self.position)
-
-
-def matters(
-    reader: Reader, reading: Reading, position: int | None = None, *, count: int = 10
-) -> Matters:
-    """Find what matters most to the prediction at `position`, or to the text: by attribution, then
-    by ablation of the first `count`.
-
-    One pass forward and back, and one from the dictionary's block on for each of the `count`; of
-    the text only what comes before the prediction, so `ablation` ends there.
-
-    Raises: DataError for a position that predicts nothing.
-    """
-    if position is not None:
-        reading = reading.cut(predicts(reading, position) + 2)
-    first = attribute(reader, reading, position)
-    features, sums = (x[:count] for x in first.by_feature())
-    value = sums[sums != 0]
-    exact = ablate_features(reader, reading, [int(k) for k in features[sums != 0]])
-    return Matters(position, first.loss, value, exact, len(reading.on))
 
 
 def reconstructed_loss(reader: Reader, reading: Reading) -> Float[np.ndarray, " s-1"]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.claims import Claim
-from assay.core.errors import AssayError, ClaimError, StoreError
+from assay.core.errors import ClaimError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.figures import figures_of
 from assay.core.heavy import xr
@@ -73,11 +73,9 @@ def export_bundle(
     hashes of prompts instead of their texts.
 
     Raises: StoreError where there is neither; ClaimError where no statement could be computed;
-    AssayError where nothing can be written."""
+    OSError where nothing can be written."""
     name = slug(experiment.name, preset.title)
     out = out or Path(f"{name}.zip")
-    if out.suffix != ".zip":
-        raise AssayError(f"a bundle is a zip, got --out {out}; name a file that ends with .zip")
     stored = lab.store.root / "results" / experiment.name / f"{preset.title}.json"
     record = None if stored.exists() else records.load_record(experiment, preset.name)
     try:
