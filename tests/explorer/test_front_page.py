@@ -54,7 +54,7 @@ def test_two_indexes_of_one_name_have_two_addresses(store, tmp_path):
 def test_an_index_of_another_text_leaves_the_address_of_the_first_to_it(store, tmp_path):
     before = client(store).get(f"{HOME}.json").json()["features"]
     made = simulated.made(tmp_path / "two", width=50)
-    shelve(store, "b" * 16, made, corpus="/home/somebody/docs", corpus_sha256="3" * 64)
+    shelve(store, "b" * 16, made, corpus="texts/of/docs", corpus_sha256="3" * 64)
     found = client(store).get("/.json").json()["dictionaries"]
     addresses = {"model/made-up~text": 40, "model/made-up~docs": 50}
     assert {d["address"]: d["features"] for d in found} == addresses

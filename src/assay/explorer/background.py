@@ -259,7 +259,7 @@ def _listen(
                 making.progress = replace(making.progress, failed=why)
                 return
             case "first":
-                making.there, making.other, first = True, "", False
+                making.there, first = True, False
                 making.made += 1
                 making.lacks = request.lacks(making.made)
                 making.progress = Progress(first=False, seconds=pace.left)

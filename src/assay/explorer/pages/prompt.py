@@ -243,11 +243,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
 def _effects(estimates: Mapping[int, float], ablated: Ablated | None) -> list[dict[str, Any]]:
     """What each feature does to a prediction, by ablation and to first order: those that were
     ablated by the size of that, then the others by the size of the estimate."""
-    exact = (
-        {}
-        if ablated is None
-        else dict(zip(ablated.feature.tolist(), ablated.delta.tolist(), strict=True))
-    )
+    exact = {} if ablated is None else ablated.delta
     features = [*exact, *(k for k in estimates if k not in exact)]
     return [{"feature": k, "first_order": estimates[k], "exact": exact.get(k)} for k in features]
 

@@ -3,12 +3,12 @@ of features do to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from assay.core.errors import DataError
 from assay.features.live.ablation import (
@@ -52,10 +52,8 @@ class Prediction:
 class Ablated:
     """What ablating features does to the loss of a prediction."""
 
-    feature: Int[np.ndarray, " n"]
-    """All that were ablated alone, those that change the loss most first."""
-    delta: Float[np.ndarray, " n"]
-    """Its change, nats."""
+    delta: Mapping[int, float]
+    """Of each feature that was ablated alone, the largest absolute values first, nats."""
     together: float
     """Of the first `COUNT` of them, at once."""
     features: float
@@ -113,14 +111,12 @@ def ablate_each(reader: Reader, p: Prediction) -> Ablated:
     def ablated(features: Sequence[Any], random: int | None = None) -> Float[np.ndarray, " n"]:
         return ablate_features(reader, text, features, last=True, random=random).on()
 
-    delta = ablated(tried)
-    order = np.argsort(-np.abs(delta), kind="stable")
-    feature = np.array(tried)[order]
-    every = np.unique(text.firings.feature).tolist()
-    together, whole = ablated([feature[:COUNT].tolist(), every]).tolist()
+    effects = zip(tried, ablated(tried).tolist(), strict=True)
+    delta = dict(sorted(effects, key=lambda effect: -abs(effect[1])))
+    together, whole = ablated([list(delta)[:COUNT], text.on.tolist()]).tolist()
     error = float((reconstructed_loss(reader, text) - text.loss)[-1])
     chance = float(np.abs([ablated(tried, random=i) for i in range(DRAWS)]).max())
-    return Ablated(feature, delta[order], together, whole, error, chance)
+    return Ablated(delta, together, whole, error, chance)
 
 
 def change_features(
