@@ -7,7 +7,6 @@ import math
 import re
 import zipfile
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -87,13 +86,16 @@ def test_what_groups_are_called_moves_a_measure_little():
 def test_noise_is_at_chance_where_each_group_has_one_label():
     """Six groups of either label, of which a fold has two of one and one of the other: scores lean
     to the other label."""
-    groups = np.arange(12).repeat(10)
+    groups = np.arange(12).repeat(5)
     y, found = groups % 2 == 1, []
     for seed in range(48):
-        draw = np.random.default_rng(seed)
-        x = draw.normal(size=(120, 20)) + draw.normal(size=(12, 20))[groups]
-        p = assay.check_probe(x, y, groups=groups, ledger=False)
-        found.append(p.arms.loc[0, ["auroc", "accuracy"]].astype(float))
+        draw, fold = np.random.default_rng(seed), np.empty(60)
+        x = draw.normal(size=(60, 20)) + draw.normal(size=(12, 20))[groups]
+        parts = reading.parts_of(list(groups), y, seed)
+        for k, (_, held) in enumerate(parts):
+            fold[held] = k
+        score = reading.scores(reading.of_columns(x), y, groups, parts, seed)
+        found.append(reading.measures(score, y, fold))
     assert (abs(np.mean(found, 0) - 0.5) < 3 * np.std(found, 0, ddof=1) / 48**0.5).all()
 
 
@@ -626,6 +628,7 @@ def test_without_a_condition_it_is_a_table():
         ({"y": Y[:5]}, "y has length 5, and X has length 120"),
         ({"y": np.where(np.arange(N) == 3, np.nan, Y)}, "no label for row 3"),
         ({"X": np.ones((N, 3))}, "same numbers in every row"),
+        ({"X": 30 + np.outer(Y, [1e-6, 0]).astype(np.float32)}, "every row, but for rounding"),
         ({"y": [0, 1, 2] * 40}, "labels of two kinds, got 3"),
         ({"groups": [1, 2]}, "groups has length 2"),
         ({"groups": [1] * N}, "there is 1 group;"),
@@ -738,6 +741,8 @@ def test_activations_of_other_texts_are_refused_and_those_of_another_block_repor
     theirs = assay.check_probe(x, label, texts=texts, ledger=False).arms["auroc"][0]
     assert shown["probe"] > 0.9 and shown["model"] == pytest.approx(theirs, abs=0.02)
     assert assay.ProbeCheck.load(shifted.save(tmp_path / "x.assay")).outcome == "undecided"
+    assert "model" not in shifted.controls and shifted.to_pandas()["arm"][0] == "probe"
+    assert "<td" in shifted._repr_html_() and shifted.chart() is not None
     assert not any(better in n for near in (x.astype(np.float16), noisy) for n in check(near).notes)
     other = {"columns": x[:, :-1], "texts": x[::-1]}
     other["position"] = np.stack([layers[1, 0] for layers in states])

@@ -466,17 +466,11 @@ def check_probe(
     texts = None if texts is None else [*map(str, texts)]
     rows = _Rows.read(X, y, groups, texts, folds)
     given: dict[Control, Any] = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
-    own: dict[Control, Any] = {}
     if model is not None:
-        from assay.checking import of_model
-
-        if texts is None:
-            raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more, differ = of_model.read(rows.x, model, tokenizer, texts, *asking)
-        rows.notes.extend(differ)
-        own = {THE_MODELS: more.pop(THE_MODELS)} if THE_MODELS in more else {}
+        more = rows.of_model(model, tokenizer, texts, *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
+    own = {THE_MODELS: given.pop(THE_MODELS)} if THE_MODELS in given else {}
     given |= _own(controls or {}, len(rows.x))
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
@@ -630,6 +624,18 @@ class _Rows:
             SPELLING: reading.of_counts(text_counts.spellings(texts)),
             PAIRS: reading.of_counts(text_counts.pairs(texts)),
         }
+
+    def of_model(
+        self, model: Any, tokenizer: Any, texts: Sequence[str] | None, *asking: Any
+    ) -> dict[Control, Any]:
+        """Read what a model gives, and note how its activations differ. Raises: DataError."""
+        from assay.checking import of_model
+
+        if texts is None:
+            raise DataError("with model= the texts are needed: texts=")
+        given, differ = of_model.read(self.x, model, tokenizer, texts, *asking)
+        self.notes.extend(differ)
+        return given
 
     def of_others(self, given: Mapping[Control, Any]) -> dict[Control, Kernel | np.ndarray]:
         """Read what the author, or a model, gives for controls, and note what is missing."""
