@@ -732,6 +732,19 @@ def test_the_auroc_of_a_probe_is_scikit_learns(tiny, monkeypatch):
         np.testing.assert_allclose(got if "folds" in fields else [got.mean()], truth, atol=1e-9)
 
 
+def test_scores_that_differ_by_rounding_alone_are_ties_in_an_auroc(tiny):
+    """They are rounded upwards with one label, and downwards with the other."""
+    labels = ["no", "yes"] * 30
+    task = a_task(tiny, rows(60, label=labels), folds=5)
+    learning = probe_fits.Learning(task, task.rows, *task.parts[0])
+    y = learning.index[learning.count :]
+    apart = torch.tensor(1e-13 * (2.0 * y - 1))
+    for size in (1.0, 1e-4, 1e6):
+        score = size * (0.25 + apart)
+        (areas,) = learning._areas(torch.stack([-score, score], -1)[None])
+        assert areas.mean() == pytest.approx(0.5, abs=1e-12)
+
+
 def test_a_statement_has_the_auroc_measured_and_it_is_at_a_half_by_chance(tiny, lab):
     plain = found(tiny, EIGHTY)
     text = STUDY.replace("truth.accuracy[layer=2]", "truth.auroc[layer=2]")

@@ -1359,6 +1359,18 @@ def test_an_unspecific_claim_says_by_how_much_it_is_ahead_and_the_claim_that_hol
     assert again.outcome == "holds" and again.controls["words"].outcome == "fails"
 
 
+def test_a_lead_far_below_what_was_claimed_is_no_claim_to_test():
+    """Words in another order have 98% of the effect."""
+
+    def moved(text, prompts):
+        size = {None: 0.0, "be loud now": 6.0}.get(text, 5.9)
+        return [size + noise(p["text"], str(text)) / 100 for p in prompts]
+
+    v = check(moved, holds="effect > 2", vector=None, text="be loud now", ledger=False)
+    (said,) = [x for x in v.remarks if x.startswith("the text minus control words")]
+    assert v.outcome == "unspecific" and "holds=" not in said
+
+
 @pytest.mark.parametrize("kinds", [(0, 1), ("one", "many")])
 @pytest.mark.parametrize("seed", [21, 27])
 def test_a_label_of_two_values_is_a_difference_and_no_unit(kinds, seed):

@@ -364,7 +364,10 @@ def test_a_run_that_a_person_interrupts_is_cancelled(root):
         # Python drops an interrupt that comes while it closes the file of its pid
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        until(lambda: job.state.status == "cancelled")
+        until(lambda: job.state.status not in ("queued", "running"))
+        until(lambda: gone(process), 10)
+    assert (job.state.status, job.state.exit_code) == ("cancelled", 130)
+    assert (job.path / "text/kept").exists()
 
 
 @BOTH

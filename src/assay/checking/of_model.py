@@ -13,7 +13,7 @@ from assay.ask.measure import activations
 from assay.ask.measure.probe_tasks import placed
 from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.tables import Prompts
-from assay.checking.related import DIFFERS
+from assay.checking.related import DIFFERS, THE_MODELS
 from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
 from assay.core import rng
 from assay.core.errors import DataError
@@ -24,7 +24,7 @@ from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
 
 ROWS, RECOGNISED = 4, 3
-"""So many rows are recomputed; so many of them at least must be nearer to their own row of X than
+"""So many rows are compared; so many of them at least must be nearer to their own row of X than
 to any other one."""
 ROUNDED = 0.2
 """How many standard deviations of X recomputed rows may differ by through rounding, as to 16
@@ -41,8 +41,9 @@ def read(
     question: str,
     answers: tuple[str, str],
 ) -> tuple[dict[Control, Any], list[str]]:
-    """Read what a model gives for the controls; None for what it cannot give; and what there is to
-    note of the activations, `x`. Raises: DataError, also if they are others, ModelError."""
+    """Read what a model gives for the controls, and its own activations; None for what it cannot
+    give; and what there is to note of the activations, `x`. Raises: DataError, also if they are
+    others, ModelError."""
     if isinstance(position, str) and position not in ("mean", "{text}"):
         right = 'position= is a number, -1 for the last token, or "mean"'
         raise DataError(f"{right}; got {position!r}")
@@ -59,7 +60,8 @@ def read(
             raise DataError(
                 "untrained needs model= as a name, a folder, or a model of transformers"
             )
-        notes += _compared(x, opened, texts, site, position)
+        readings[THE_MODELS] = _activations(opened, texts, Site.parse(site), position)
+        notes += _compared(x, readings[THE_MODELS], site, position)
         twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
         readings[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
     if question:
@@ -67,13 +69,11 @@ def read(
     return {**dict.fromkeys((UNTRAINED, ASKED)), **readings}, notes
 
 
-def _compared(
-    x: np.ndarray, model: Pretrained, texts: Sequence[str], site: str, position: int | str
-) -> list[str]:
-    """Recompute a few rows of the activations; a note where these differ by more than rounding, as
-    at 4 bits or a neighbouring site. Raises: DataError where they are not recognised, either."""
+def _compared(x: np.ndarray, own: np.ndarray, site: str, position: int | str) -> list[str]:
+    """Compare a few rows of the activations with the model's own; a note where these differ by more
+    than rounding, as at 4 bits or a neighbouring site. Raises: DataError where they are not
+    recognised, either."""
     rows = rng.permutation(np.array([0]), "check_probe.rows", 0, len(x))[0][:ROWS]
-    own = _activations(model, [texts[i] for i in rows], Site.parse(site), position)
     where = f"at {site}, position {position}"
     advice = (
         "give texts= in the order of X, and the model, site= and position= that X is from; if X "
@@ -84,7 +84,7 @@ def _compared(
         raise DataError(f"{widths}; {advice}")
     scale = x.std(0)
     keep = scale > 1e-9 * scale.max()
-    z, given = own[:, keep] / scale[keep], x[:, keep] / scale[keep]
+    z, given = own[rows][:, keep] / scale[keep], x[:, keep] / scale[keep]
     off = np.sqrt(np.square(z - given[rows]).mean(1))
     if off.max() <= ROUNDED:
         return []
@@ -95,11 +95,11 @@ def _compared(
         (k, *_) = np.flatnonzero(~is_own)
         raise DataError(
             f"X does not have the activations of these texts {where}: of {len(rows)} rows that "
-            f"were recomputed, {int(is_own.sum())} are nearest to their own row of X, and row "
+            f"were compared, {int(is_own.sum())} are nearest to their own row of X, and row "
             f"{rows[k]} is nearest to row {int(apart[k].argmin())}; {advice}"
         )
     return [
-        f"{DIFFERS} {where}: {len(rows)} rows that were recomputed are up to {off.max():.2g} "
+        f"{DIFFERS} {where}: {len(rows)} rows that were compared are up to {off.max():.2g} "
         "standard deviations away, as at another precision or a neighbouring site"
     ]
 

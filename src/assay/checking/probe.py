@@ -19,6 +19,7 @@ from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
+from assay.checking.related import ADDED, THE_MODELS
 from assay.checking.result import CONTROL, HEADS, Concluded, printed, satisfied_before
 from assay.controls import texts as text_counts
 from assay.controls.table import (
@@ -92,8 +93,9 @@ INDEPENDENT = (
     "no groups= are given, so rows count as independent: give rows of one source, such as an "
     "author, a session or a document, one group"
 )
-MOST = 5000
-"""Rows at most, whose inner products are kept."""
+MOST, EQUAL = 5000, 1e-6
+"""Rows at most, whose inner products are kept; and by how much of the largest number rows differ
+through rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,7 @@ class Question:
         """Judge the numbers; None without a condition. Raises: ClaimError, DataError."""
         if not self.holds:
             return None
+        rows = rows[rows["arm"] != THE_MODELS.name]
         verdict = _judged(rows, self.unit, self.holds, self.why, self.tested)
         warning = rename_unit(verdict.warning, GROUP, self.groups)
         if "outlier" in warning and self.unit == GROUP:
@@ -137,10 +140,14 @@ class Question:
         return _with_pooled(structs.replace(verdict, warning=warning), self.holds, rows)
 
     def compared(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, Judged | None]:
-        """Give the table of arms, and the verdict: undecided where it would hold and no control
-        that reads words is a test. Raises: ClaimError, DataError."""
+        """Give the table of arms, and the verdict: undecided where it would hold, but not of the
+        model's own activations, or where no control that reads words is a test. Raises: ClaimError,
+        DataError."""
         verdict = self.judged(rows)
         arms = _compared(rows, self, verdict)
+        if verdict is not None and verdict.outcome == "holds" and not self._is_of_the_model(rows):
+            price = Price("more groups do not help: compute X of all rows in one way")
+            return arms, structs.replace(verdict, outcome="undecided", reason=ADDED, price=price)
         below = below_chance(arms)
         others = [name for name in self.reads_words if name not in below]
         # what is 0.5 in every group has read nothing that comes twice
@@ -151,6 +158,14 @@ class Question:
         reason = "no control that reads words is a test: none is above chance"
         price = Price(f"more groups do not help: {related.ONE_GROUP}")
         return arms, structs.replace(verdict, outcome="undecided", reason=reason, price=price)
+
+    def _is_of_the_model(self, rows: pd.DataFrame) -> bool:
+        """Whether the claim holds of the model's own activations too, if these tell less."""
+        if not (rows["arm"] == THE_MODELS.name).any():
+            return True
+        own = rows[rows["arm"].isin([THE_MODELS.name, PERMUTED.name])]
+        own, why = own.replace({"arm": {THE_MODELS.name: PROBE}}), {PERMUTED.name: PERMUTED.why}
+        return _judged(own, self.unit, self.holds, why, self.tested).outcome == "holds"
 
     def _outliers(self, rows: pd.DataFrame, verdict: Judged) -> str:
         """Which groups are outliers, what to do about them, and what the outcome is without."""
@@ -253,8 +268,10 @@ class ProbeCheck(Concluded):
             ("the activations fall into clusters, and {}", related.UNEXPLAINED),
             ("{}, and the probe's score drifts along them", SORTED),
             ("{}", related.DIFFERS),
+            ("{}", ADDED),
         ):
-            given += f"{sentence.format(words)}\n" * any(words in note for note in self.notes)
+            found = any(words in note for note in self.notes) and words not in self.reason
+            given += f"{sentence.format(words)}\n" * found
         if self.judged is None:
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
@@ -298,6 +315,8 @@ class ProbeCheck(Concluded):
         may_change = self.outcome in ("holds", "undecided") and not self._satisfying
         lacks = ["texts="] * (_NO_TEXTS in self.notes) + [self._absent_ones] * bool(self.absent)
         without = [f"without {' and '.join(lacks)}"] * bool(lacks and may_change)
+        if self.outcome == "holds" and UNTRAINED.name in self.absent:
+            without.append("and nobody checked where X comes from")
         return ", ".join([*satisfied_before(self.outcome, self.notes), *without])
 
     @property
@@ -448,14 +467,10 @@ def check_probe(
     rows = _Rows.read(X, y, groups, texts, folds)
     given: dict[Control, Any] = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
     if model is not None:
-        from assay.checking import of_model
-
-        if texts is None:
-            raise DataError("with model= the texts are needed: texts=")
         asking = site, position, question, answers
-        more, differ = of_model.read(rows.x, model, tokenizer, texts, *asking)
-        rows.notes.extend(differ)
+        more = rows.of_model(model, tokenizer, texts, *asking)
         given = {**more, **{k: v for k, v in given.items() if v is not None}}
+    own = {THE_MODELS: given.pop(THE_MODELS)} if THE_MODELS in given else {}
     given |= _own(controls or {}, len(rows.x))
     readers = {**rows.of_texts(texts), **rows.of_others(given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
@@ -466,9 +481,10 @@ def check_probe(
     )
     names, words = _names_of(rows.group, groups), (BAG, PLACES, SPELLING, PAIRS, EMBEDDING)
     claim = replace(claim, groups=names, reads_words=tuple(c.name for c in words if c in readers))
-    scored = _scored(rows, readers)
-    rows.notes.extend(_in_order(np.mean(scored[PROBE], axis=0), rows.positive, rows.group))
-    numbers = _numbers(rows, scored)
+    scored = _scored(rows, {**rows.of_others(own), **readers})
+    rows.notes.extend(_in_order(np.mean(scored[PROBE][0], axis=0), rows.positive, rows.group))
+    numbers, added = _without_equal(_numbers(rows, scored), rows.unit)
+    rows.notes.extend(added)
     arms, verdict = claim.compared(numbers)
     named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
     claim = replace(claim, alone=named | rows.most_frequent(holds))
@@ -609,6 +625,18 @@ class _Rows:
             PAIRS: reading.of_counts(text_counts.pairs(texts)),
         }
 
+    def of_model(
+        self, model: Any, tokenizer: Any, texts: Sequence[str] | None, *asking: Any
+    ) -> dict[Control, Any]:
+        """Read what a model gives, and note how its activations differ. Raises: DataError."""
+        from assay.checking import of_model
+
+        if texts is None:
+            raise DataError("with model= the texts are needed: texts=")
+        given, differ = of_model.read(self.x, model, tokenizer, texts, *asking)
+        self.notes.extend(differ)
+        return given
+
     def of_others(self, given: Mapping[Control, Any]) -> dict[Control, Kernel | np.ndarray]:
         """Read what the author, or a model, gives for controls, and note what is missing."""
         readers: dict[Control, Kernel | np.ndarray] = {}
@@ -636,7 +664,7 @@ def _own(controls: Mapping[str, Any], count: int) -> dict[Control, np.ndarray]:
             f"{type(controls).__name__}"
         )
     for name in controls:
-        if name in (PROBE, PERMUTED.name, *(c.name for c in (*IN_TEXTS, *_HOW))):
+        if name in (PROBE, PERMUTED.name, THE_MODELS.name, *(c.name for c in (*IN_TEXTS, *_HOW))):
             raise DataError(f"controls= names {name!r}, which Assay calls its own; rename it")
     return {
         Control(str(name), f"{name} alone predicts it", drawn=False): _known(name, values, count)
@@ -671,21 +699,24 @@ def _known(name: str, values: Any, count: int) -> np.ndarray:
 
 def _scored(
     rows: _Rows, readers: Mapping[Control, Kernel | np.ndarray]
-) -> dict[str, list[np.ndarray]]:
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Score every row by what was learned from other groups: by the probe and by each control, by
-    the shuffled labels several times."""
+    the shuffled labels several times; and the fold of each row, both as [way, row]."""
     probe, count = reading.of_columns(rows.x), len(rows.dealt.ways)
     steps = Steps("probes", 1 + len(readers) + DEALS)
 
     def score(arm: str, reader: Kernel | np.ndarray, dealings: Sequence[int], **how: Any) -> Any:
-        if isinstance(reader, np.ndarray):
-            steps.take(arm)
-            return [reader]
         started, of_texts = time.monotonic(), arm in (c.name for c in (*IN_TEXTS, EMBEDDING))
-        group, ways = rows.of_texts_alone if of_texts else rows.dealt
-        scores = [reading.scores(reader, rows.positive, group, ways[k], k, **how) for k in dealings]
+        dealt = rows.of_texts_alone if of_texts else rows.dealt
+        if isinstance(reader, np.ndarray):  # nothing is learned
+            steps.take(arm)
+            return reader[None], np.zeros((1, len(reader)), dtype=np.int64)
+        scores = [
+            reading.scores(reader, rows.positive, dealt.group, dealt.ways[k], k, **how)
+            for k in dealings
+        ]
         steps.take(arm, time.monotonic() - started)
-        return scores
+        return np.array(scores), np.array([dealt.fold_of(k) for k in dealings])
 
     arms = {PROBE: probe, **{control.name: reader for control, reader in readers.items()}}
     scored = {arm: score(arm, reader, range(count)) for arm, reader in arms.items()}
@@ -693,11 +724,12 @@ def _scored(
     def shuffled(train: np.ndarray, deal: int) -> np.ndarray:
         return shuffled_rows(rows.positive.astype(int), train, rows.dealt.group[train], 0, deal)
 
-    scored[PERMUTED.name] = [
-        score(PERMUTED.name, probe, [deal % count], whose=partial(shuffled, deal=deal))[0]
+    deals = [
+        score(PERMUTED.name, probe, [deal % count], whose=partial(shuffled, deal=deal))
         for deal in range(DEALS)
     ]
-    return scored
+    scores, of = zip(*deals, strict=True)
+    return {**scored, PERMUTED.name: (np.concatenate(scores), np.concatenate(of))}
 
 
 _HOW: Mapping[Control, str] = {
@@ -717,27 +749,43 @@ def _without(control: Control) -> str:
     return f"no control {control.name}:"
 
 
-def _numbers(rows: _Rows, scored: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
+def _numbers(rows: _Rows, scored: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     """The part of each group, or of each fold, in the measures of each arm. Raises: DataError."""
     import pandas as pd
 
-    is_held = rows.held
-    y, units = rows.positive[is_held], rows.units[is_held]
-    if len(np.unique(y)) < 2:
-        raise DataError("all rows that are judged have one label")
-    by_unit = reading.of_folds if rows.unit == FOLD else reading.pseudo_values
-    frames = []
-    for arm, several in scored.items():
-        values = np.mean([by_unit(s[is_held], y, units) for s in several], axis=0)
+    y, units, frames = rows.positive, rows.units, []
+    for arm, (scores, of) in scored.items():
+        if rows.unit == FOLD:
+            values = np.mean([reading.of_folds(s, y, units) for s in scores], axis=0)
+        else:
+            values = reading.pseudo_values(scores, y, units, of)
         columns = dict(zip(MEASURES, values.T, strict=True))
         if rows.unit == GROUP:
-            whole = np.mean([reading.measures(s[is_held], y) for s in several], axis=0)
+            whole = reading.measures(scores, y, of)
             columns |= {f"{m}{POOLED}": x for m, x in zip(MEASURES, whole, strict=True)}
         frames.append(pd.DataFrame({"arm": arm, rows.unit: np.unique(units), **columns}))
     numbers = pd.concat(frames, ignore_index=True)
     if numbers[list(MEASURES)].isna().any(axis=None):
         raise DataError("without one of the groups only one label is left; give more groups")
     return numbers
+
+
+def _without_equal(numbers: pd.DataFrame, unit: str) -> tuple[pd.DataFrame, list[str]]:
+    """The numbers without those of the model's own activations, unless X clearly tells the label
+    better; and a note if so."""
+    of = dict([*numbers.groupby("arm")])
+    if THE_MODELS.name not in of:
+        return numbers, []
+    (x, whole), (own, less) = (
+        (of[arm]["auroc"].to_numpy(), _pooled(of[arm], "auroc")) for arm in (PROBE, THE_MODELS.name)
+    )
+    if _estimated("lead", x - own, unit, whole - less)["lead_low"] <= 0:
+        return numbers[numbers["arm"] != THE_MODELS.name], []
+    return numbers, [
+        f"{ADDED} (AUROC {whole:.3f} and {less:.3f}): something was added to it, or taken from it, "
+        "that goes with the label, such as a shift of a session or batch; compute X of all rows in "
+        "one way"
+    ]
 
 
 def _alone(
@@ -812,7 +860,8 @@ def _compared(numbers: pd.DataFrame, question: Question, verdict: Judged | None)
             # An AUROC lies between 0 and 1, and the control's where its interval says.
             line["lead_low"] = max(line["lead_low"], -line["auroc_high"])
             line["lead_high"] = min(line["lead_high"], 1 - line["auroc_low"])
-        lines.append({**line, "why": in_words(question.why.get(arm, ""))})
+        why = {**question.why, THE_MODELS.name: THE_MODELS.why}
+        lines.append({**line, "why": in_words(why.get(arm, ""))})
     return pd.DataFrame(lines)
 
 
@@ -943,8 +992,11 @@ def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True)
     if not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0, 0])
         raise DataError(f"{name} has a number that is not finite, in row {row}")
-    if columns and not np.ptp(x, axis=0).any():
-        raise DataError(f"{name} has the same numbers in every row, so nothing can be read from it")
+    if columns and np.ptp(x, axis=0).max() <= EQUAL * np.abs(x).max():
+        raise DataError(
+            f"{name} has the same numbers in every row, but for rounding, so nothing can be read "
+            "from it"
+        )
     if len(x) > MOST:
         raise DataError(f"{name} has {len(x):,} rows; at most {MOST:,} are compared")
     return x

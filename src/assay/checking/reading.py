@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.ask.measure.probe_fits import RIDGES
+from assay.ask.measure.probe_fits import DECIMALS, RIDGES
 from assay.controls.texts import PLACED, Counts, as_columns, lengths, words_of
 from assay.features.linear_probe import INNER, folds, stratified_folds
 
-FOLDS, DECIMALS = 5, 9
-"""Folds of which each is judged by what the others tell, and decimals of a score: what differs by
-rounding alone is equal."""
+FEWEST, FOLDS = 3, 5
+"""At least and at most so many folds, of which each is judged by what the others tell."""
 Kernel = Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "row row"]]
 """The rows that are learned from → inner products of all rows."""
 Parts = list[tuple[np.ndarray, np.ndarray]]
@@ -64,28 +63,13 @@ def places(texts: Sequence[str]) -> Kernel:
     return lambda train: same + of_lengths(train)
 
 
-def has_one_label_each(groups: np.ndarray, y: Bool[np.ndarray, " row"]) -> bool:
-    """Whether every group has rows of one label only."""
-    return len(np.unique(np.stack([groups, y]), axis=1).T) == len(np.unique(groups))
-
-
-def even_folds(groups: np.ndarray, y: Bool[np.ndarray, " row"]) -> int:
-    """The number of folds that have equally many groups of each label; 0 if there is none."""
-    counts = [len(np.unique(groups[y == label])) for label in (False, True)]
-    return max((k for k in range(3, FOLDS + 1) if not any(n % k for n in counts)), default=0)
-
-
 def parts_of(groups: Sequence[object], y: Bool[np.ndarray, " row"], dealing: int = 0) -> Parts:
     """Deal whole groups out to folds, each judged by what is learned from the others; another
-    dealing gives other folds. Where each group has one label, every fold gets equally many groups
-    of each if possible: a fold that has more of one label is scored by what was learned from more
-    of the other, so below chance."""
+    dealing gives other folds. Each gets about as many groups of either label, as an AUROC compares
+    rows of one fold."""
     names = np.unique(np.array([str(g) for g in groups]), return_inverse=True)[1]
-    k = min(FOLDS, int(names.max()) + 1)
-    if has_one_label_each(names, y):
-        fold = stratified_folds(names, y.astype(int), even_folds(names, y) or k, dealing)
-    else:
-        fold = folds(names, k, dealing)
+    fewest = min(len(np.unique(names[y == label])) for label in (False, True))
+    fold = stratified_folds(names, y.astype(int), max(FEWEST, min(FOLDS, fewest)), dealing)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
 
 
@@ -116,8 +100,8 @@ def scores(
     whose label each of these gets.
 
     All probes have the same mean over all rows. Where a fold has more of one label, the others have
-    more of the other, and a probe that read nothing would predict that: an AUROC over all folds
-    would be below chance."""
+    more of the other, and a probe that read nothing would predict that: its accuracy would be below
+    chance."""
     result = np.full(len(y), np.nan)
     target, every = np.where(y, 1.0, -1.0), np.arange(len(y))
     for train, test in parts:
@@ -152,46 +136,68 @@ def _ridge(
 
 
 def measures(
-    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"]
+    scores: Float[np.ndarray, "*way row"],
+    y: Bool[np.ndarray, " row"],
+    fold: Int[np.ndarray, "*way row"] | None = None,
 ) -> Float[np.ndarray, " measure"]:
-    """Measure accuracy and AUROC; the AUROC of rows of one label is not a number.
+    """Measure accuracy and AUROC, over all ways of dealing groups out to folds together; the AUROC
+    of rows of one label is not a number.
 
     Range: 0 to 1, each; of AUROC .5 is chance.
     Better: higher.
 
     Args:
-        score: above 0 for yes.
+        scores: above 0 for yes.
         y: what is true.
+        fold: within which the AUROC compares rows; without it, it compares all of them.
     """
-    return np.array([np.mean((score > 0) == y), _auroc(score, y)])
+    right, pairs = _pairs(scores, y, fold, np.zeros(len(y), dtype=np.int64))[:, 0]
+    return np.array([np.mean((scores > 0) == y), right / pairs if pairs else np.nan])
 
 
-def _auroc(score: np.ndarray, y: np.ndarray) -> float:
-    order = np.argsort(-score, kind="stable")
-    s, yes = score[order], y[order]
-    ends = np.flatnonzero(np.append(np.diff(s) != 0, True))  # ties count as one step
-    true = np.concatenate([[0.0], np.cumsum(yes)[ends]])
-    false = np.concatenate([[0.0], np.cumsum(~yes)[ends]])
-    if not (true[-1] and false[-1]):
-        return float("nan")
-    return float(((true[1:] + true[:-1]) / 2 * np.diff(false)).sum() / (true[-1] * false[-1]))
+def _pairs(
+    scores: np.ndarray, y: np.ndarray, fold: np.ndarray | None, group: np.ndarray
+) -> Float[np.ndarray, "what group"]:
+    """Count for each group, from 0, the pairs of a positive and a negative row of one fold of which
+    it has a row: those in which the positive row has the higher score, ties counting half, and all.
+
+    Rows of two folds are not compared: each was learned from where the other was judged, so their
+    errors go together, and noise would be below chance.
+
+    Source: Airola et al., A comparison of AUC estimators in small-sample studies (2009)
+    """
+    result = np.zeros((2, count := int(group.max()) + 1))
+    ways = np.atleast_2d(scores), np.atleast_2d(np.zeros_like(scores) if fold is None else fold)
+    for score, of in zip(*ways, strict=True):
+        for k in np.unique(of):
+            yes, no = np.flatnonzero((of == k) & y), np.flatnonzero((of == k) & ~y)
+            above = np.sign(score[yes][:, None] - score[no]) / 2 + 0.5
+            in_other = group[yes][:, None] != group[no]  # else it is counted for the positive row
+            for out, x in zip(result, (above, np.ones_like(above)), strict=True):
+                out += np.bincount(group[yes], x.sum(1), count)
+                out += np.bincount(group[no], (x * in_other).sum(0), count)
+    return result
 
 
 def pseudo_values(
-    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"], groups: Int[np.ndarray, " row"]
+    scores: Float[np.ndarray, "*way row"],
+    y: Bool[np.ndarray, " row"],
+    groups: Int[np.ndarray, " row"],
+    fold: Int[np.ndarray, "*way row"] | None = None,
 ) -> Float[np.ndarray, "group measure"]:
     """Give each group its part in accuracy and AUROC: G times the whole, less G − 1 times what is
     left without it. Their mean is the measure, and their spread that of groups.
 
     Source: Tukey (1958), the jackknife's pseudo-values
     """
-    names, count = np.unique(groups), len(np.unique(groups))
-    whole = measures(score, y)
-    values = []
-    for name in names:
-        others = groups != name
-        values.append(count * whole - (count - 1) * measures(score[others], y[others]))
-    return np.round(np.array(values), 12)
+    group = np.unique(groups, return_inverse=True)[1]
+    count, whole = int(group.max()) + 1, measures(scores, y, fold)
+    rows, correct = np.bincount(group), np.bincount(group, np.atleast_2d((scores > 0) == y).mean(0))
+    right, pairs = _pairs(scores, y, fold, group)
+    all_right, all_pairs = _pairs(scores, y, fold, 0 * group)[:, 0]
+    left = np.where(pairs < all_pairs, all_pairs - pairs, np.nan)
+    without = (correct.sum() - correct) / (len(y) - rows), (all_right - right) / left
+    return np.round(count * whole - (count - 1) * np.array(without).T, 12)
 
 
 def of_folds(

@@ -39,6 +39,9 @@ FEW = 1000
 """About so many rows are looked at for two clusters."""
 ONE_GROUP = "give near-copies one group (groups=)"
 DIFFERS = "X differs from the model's own activations of these texts"
+THE_MODELS = Control("model", "the model's own activations of these texts", drawn=False)
+"""What X should be: no control, as the claim should be true of it."""
+ADDED = "X tells the label better than the model's own activations of these texts"
 UNEXPLAINED = "nothing in the texts explains it"
 CAUSES = "padding that is not masked, the batch or another format of the prompt are usual causes"
 SAME, PROJECTED, LEAST_NUMBERS = 1e-3, 4, 3

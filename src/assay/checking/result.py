@@ -51,6 +51,8 @@ ALIKE = 0.5
 SAFE = 0.5
 """How far behind the end of an interval a new threshold lies, in halves of that interval: about as
 many new prompts then confirm it in four of five cases."""
+MODEST = 0.1
+"""The share of what is claimed from which the lead over a control is worth a claim of its own."""
 FIXED = re.compile(r'fixed="([^"]+)"')
 """The columns in the advice for a table, which `check` words for prompts."""
 BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
@@ -569,6 +571,7 @@ class Check(Concluded):
         modest = end + SAFE * (end - ahead.estimate)
         said = f"the {self.question.credits} minus control {arm}: {number}"
         is_ahead = modest > 0 if upward else modest < 0
+        is_ahead &= abs(modest) >= MODEST * abs(low if upward else high)
         if not is_ahead or arm == DAMAGE.name or name.endswith(ENDS[0]):
             return (said,)
         step = 10.0 ** (math.floor(math.log10(abs(modest))) - 1)

@@ -31,6 +31,8 @@ COLUMNS = 32
 """Principal components of the tokens that an attention probe reads."""
 GROWING = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the training groups after each of which the online code trains a new probe."""
+DECIMALS = 9
+"""Decimals of a score that is ranked: what differs by rounding alone is equal."""
 DEALS = 4
 """Number of shuffles of the labels in `permuted`, which are averaged: if one direction dominates, a
 probe of shuffled labels is right nearly always or nearly never."""
@@ -237,8 +239,11 @@ class Learning:
         }
 
     def _areas(self, scores: Float[torch.Tensor, "point row y"]) -> Float[np.ndarray, "point row"]:
-        """The AUROC of each label against the others, averaged over labels."""
+        """The AUROC of each label against the others, averaged over labels, of the rows that are
+        judged together: with folds, those of one fold."""
         index = self.index[self.count :]
+        size = scores.abs().amax((1, 2), keepdim=True).clamp_min(1e-300)
+        scores = (scores / size).round(decimals=DECIMALS)
         areas = [
             [auroc_by_unit(point[:, c].numpy(), index == c) for point in scores]
             for c in range(scores.shape[-1])
