@@ -24,6 +24,7 @@ from assay.core import (
     judging,
     missing_marks,
     rounding,
+    same_numbers,
     strata,
     unlike_arms,
 )
@@ -188,6 +189,7 @@ def _judged(
     """The verdict if the claim is about the main arm of the question. Raises: DataError,
     ClaimError."""
     parsed, units, empty = question.parsed, question.axes, facts["empty"] or 0.0
+    question, separate = same_numbers.separated(question)
     arms, notes = measure(question, roles)
     compared = {arm: arms[arm] for arm in question.compared}
     independent = len(units) == 1 and apart.are_apart(compared, units[0])
@@ -196,11 +198,15 @@ def _judged(
         arms, notes = measure(question, roles)
     if independent:
         each = {a: arms[a].mean(question.strata) for a in question.compared}
-        notes += apart.in_words(each, units[0])
+        in_words = apart.in_words(each, units[0])
+        notes += [*separate, *in_words[:1]] if separate else in_words
     if independent or question.strata:
         notes += [*held, *([apart.UNBOUNDED] if bounds is not None else [])]
     roles, control_notes = _with_controls(question, roles, arms, empty)
-    statement = replace(claim_of(question, roles, bounds, independent), **facts)
+    try:
+        statement = replace(claim_of(question, roles, bounds, independent), **facts)
+    except ClaimError as e:
+        raise ClaimError("; ".join([str(e), *separate])) from e
     arms |= {n: arms[n].assign_attrs({LEARNED: ()}) for n in roles.unlearned if n in arms}
     by_means = independent or bool(question.strata)  # no unit has a number by itself
     decide: Callable[..., Any] = partial(_decide, question, independent=by_means, **how)

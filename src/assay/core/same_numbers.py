@@ -1,0 +1,93 @@
+"""Same numbers: parts of models, such as latents, that are numbered anew in each arm, so that those
+of one number need not be the same part: if nothing that a table says of them agrees between arms,
+each arm has parts of its own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core.heavy import scipy
+from assay.core.nouns import joined, plural
+from assay.core.rows import is_text
+from assay.core.table_question import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = frozenset(("latent", "feature", "neuron", "direction", "component", "atom", "head"))
+"""Words in the names of units that are parts of a model or of a dictionary."""
+FEWEST_COMMON, MANY = 16, 12
+"""Units that arms have in common, at least, for their columns to be compared; so many different
+numbers, at least, does a column have that describes a unit."""
+AGREE, SURELY = 0.3, 1.645
+"""The mean rank correlation of columns, plus so many standard errors, below which arms have nothing
+in common at units of one number."""
+BY_CHANCE, SOME = 3.291, 0.1
+"""From how many standard errors on one column alone shows that they have; the share of units that
+have equal values, more than by chance, at least."""
+
+
+def separated(question: Question) -> tuple[Question, list[str]]:
+    """The question in which each arm has units of its own, and a note, if these are parts of a
+    model, are told apart by nothing but a number or a name that each arm may give to another one,
+    and no column says that they are the same; else the question as it is."""
+    unit, *more = question.axes
+    words = {*re.split(r"[\W_\d]+", unit.casefold())}
+    if more or question.fixed or not PARTS & {w.removesuffix("s") for w in words}:
+        return question, []
+    pairs = itertools.combinations(question.compared, 2)
+    if not question.compared[1:] or any(_agree(question, *pair) for pair in pairs):
+        return question, []
+    own = question.rows["arm"].astype(str) + " " + question.rows[unit].astype(str)
+    units = plural(unit, 2)
+    note = (
+        f"no column agrees between {units} of {joined(question.compared)} that have the same "
+        f"name: judged as other {units} in each arm; if they are the same, add a column that says "
+        "what each is"
+    )
+    return replace(question, rows=question.rows.assign(**{unit: own})), [note]
+
+
+def _agree(question: Question, a: str, b: str) -> bool:
+    """Whether columns show, or may show, that units of the same name are the same in two arms: one
+    agrees, or all together may do so, or there are too few units or columns to tell."""
+    (unit,), rows = question.axes, question.of([a, b])
+    taken = ("arm", unit, *question.labels)
+    correlations, n, described = list[float](), 0, False
+    for name in (str(x) for x in rows if x not in taken):
+        each = rows.groupby([unit, "arm"])[name]
+        both = (each.first() if is_text(rows[name]) else each.mean()).unstack("arm")
+        both = both.reindex(columns=[a, b]).dropna()
+        if _equal(both):
+            return True
+        if not is_text(rows[name]) and both.nunique().min() >= MANY:
+            correlations.append(_correlation(both))
+            n = max(n, len(both))
+            described |= name not in question.columns
+            if abs(correlations[-1]) * math.sqrt(len(both) - 1) > BY_CHANCE:
+                return True
+    if n < FEWEST_COMMON or not described:
+        return True
+    error = 1 / math.sqrt((n - 1) * len(correlations))
+    return float(np.mean(correlations)) + SURELY * error > AGREE
+
+
+def _equal(both: pd.DataFrame) -> bool:
+    """Whether values are equal at the same units more often than by chance."""
+    equal, n = (both.iloc[:, 0] == both.iloc[:, 1]).sum(), len(both)
+    shares = [both[arm].value_counts(normalize=True) for arm in both]
+    expected = float(shares[0].mul(shares[1]).sum())
+    error = math.sqrt(n * expected * (1 - expected))
+    return n > 0 and expected < 1 and bool(equal - n * expected > max(SOME * n, BY_CHANCE * error))
+
+
+def _correlation(both: pd.DataFrame) -> float:
+    """The rank correlation of two columns."""
+    ranks = scipy.stats.rankdata(both.to_numpy(float), axis=0)
+    return float(np.corrcoef(ranks.T)[0, 1])
