@@ -175,9 +175,8 @@ def check(
     asked.dry()
     asked.all()
     asked.damage(also, controls, null=_is_null(parse(holds)))
-    said: dict[str, Any] = {"bounds": bounds, "fixed": fixed, "said": scope}
-    said["measured_in"] = measured_in
-    return asked.check(partial(Question, sentence, holds, **said), units, fixed, ledger=ledger)
+    claim = partial(Question, sentence, holds, fixed=fixed, said=scope, measured_in=measured_in)
+    return asked.check(partial(claim, bounds=bounds), units, fixed, ledger=ledger)
 
 
 def _choose(
