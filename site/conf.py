@@ -143,8 +143,8 @@ FIRST = {
 
 
 def contents() -> str:
-    """Write the hidden contents: every page that docs/README.md links to, once, in its order; a link
-    to a section gives its page no place."""
+    """Write the hidden contents: every page that docs/README.md links to, once, in its order;
+    a link to a section gives its page no place."""
     sections = dict(
         re.findall(
             r"^## (.+?)\n(.*?)(?=^## |\Z)",

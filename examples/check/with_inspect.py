@@ -32,6 +32,7 @@ verdict = assay.check(
     prompts=[{"word": word, "target": target} for word, target in WORDS.items()],
     holds="effect > 0.3",
     text=PROMPT,
+    scope=MODEL,
     others=["Answer in one word, and be kind to whoever asks you.", "You are a zoologist."],
 )
 print(verdict, verdict.save(OUT), sep="\n")

@@ -32,6 +32,7 @@ def leads(source, prompts):
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
-prompts = Path(__file__).parents[1] / "capitals.csv"
-verdict = assay.check(claim, leads, prompts=prompts, holds="lead_after < -2", source="other")
+rows = Path(__file__).parents[1] / "capitals.csv"
+about = {"scope": f"{Path(FOLDER).name}, block {BLOCK}, at the country", "measured_in": "nats"}
+verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other", **about)
 print(verdict, verdict.save(OUT), sep="\n")

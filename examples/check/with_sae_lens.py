@@ -34,6 +34,7 @@ def leads(latent, prompts):
 rows = pd.read_csv(Path(__file__).parents[1] / "capitals.csv")
 on = torch.cat([sae.encode(run(c).hidden_states[layer][0, 1:]) > 0 for c in rows["country"]])
 pool = {"of": len(sae.W_dec), "norms": sae.W_dec.norm(dim=1), "rates": on.float().mean(0)}
+pool |= {"scope": f"{Path(FOLDER).name}, {Path(PATH).name} at layer {layer}", "measured_in": "nats"}
 claim, holds = f"Without latent {LATENT} the capital leads by less", "effect < -0.1"
 verdict = assay.check(claim, leads, prompts=rows, holds=holds, feature=int(LATENT), **pool)
 print(verdict, verdict.save(OUT), sep="\n")

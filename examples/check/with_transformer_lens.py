@@ -1,6 +1,7 @@
 """Is the capital read from the token of the country? with_transformer_lens.py FOLDER BLOCK OUT"""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from transformer_lens.model_bridge import TransformerBridge
@@ -9,10 +10,7 @@ import assay
 
 FOLDER, SITE, OUT = sys.argv[1], f"blocks.{sys.argv[2]}.hook_resid_pre", sys.argv[3]
 model = TransformerBridge.boot_transformers(FOLDER, device="cpu")
-
-
-def encode(text):
-    return model.to_tokens(text, prepend_bos=False)
+encode = partial(model.to_tokens, prepend_bos=False)
 
 
 def leads(source, prompts):
@@ -35,6 +33,7 @@ def leads(source, prompts):
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
-prompts = Path(__file__).parents[1] / "capitals.csv"
-verdict = assay.check(claim, leads, prompts=prompts, holds="lead_after < -2", source="other")
+rows = Path(__file__).parents[1] / "capitals.csv"
+about = {"scope": f"{Path(FOLDER).name}, {SITE}, at the country", "measured_in": "nats"}
+verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other", **about)
 print(verdict, verdict.save(OUT), sep="\n")

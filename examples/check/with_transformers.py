@@ -3,17 +3,16 @@
 import sys
 from pathlib import Path
 
-import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import assay
 
 MODEL, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
-model = AutoModelForCausalLM.from_pretrained(assay.subjects.folder.find(MODEL).path).float()
-encode = AutoTokenizer.from_pretrained(assay.subjects.folder.find(MODEL).path)
+folder = assay.subjects.folder.find(MODEL).path
+model = AutoModelForCausalLM.from_pretrained(folder).float().requires_grad_(False)
+encode = AutoTokenizer.from_pretrained(folder)
 
 
-@torch.no_grad()
 def run(text, place=0, put=None):
     def patch(block, args):
         args[0][0, place] = args[0][0, place] if put is None else put
@@ -36,5 +35,6 @@ def leads(source, prompts):  # by how much the capital leads, with the source's 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
 rows = Path(__file__).parents[1] / "capitals.csv"
-verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other")
+about = {"scope": f"{Path(MODEL).name}, block {BLOCK}, at the country", "measured_in": "nats"}
+verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other", **about)
 print(verdict, verdict.save(OUT), sep="\n")

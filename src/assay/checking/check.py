@@ -175,8 +175,8 @@ def check(
     asked.dry()
     asked.all()
     asked.damage(also, controls, null=_is_null(parse(holds)))
-    claim = partial(Question, sentence, holds, bounds=bounds, fixed=fixed, measured_in=measured_in)
-    return asked.check(claim, units, fixed, scope, ledger=ledger)
+    claim = partial(Question, sentence, holds, fixed=fixed, said=scope, measured_in=measured_in)
+    return asked.check(partial(claim, bounds=bounds), units, fixed, ledger=ledger)
 
 
 def _choose(
@@ -385,13 +385,7 @@ class _Asked:
         self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
 
     def check(
-        self,
-        claim: Callable[..., Question],
-        units: Names,
-        fixed: Names,
-        scope: str,
-        *,
-        ledger: bool,
+        self, claim: Callable[..., Question], units: Names, fixed: Names, *, ledger: bool
     ) -> Check:
         """Judge the numbers of all arms. Raises: ClaimError, DataError."""
         calls, given, kind = self.calls, self.calls.prompts, self.what.kind
@@ -401,14 +395,13 @@ class _Asked:
             )
         rows = _table(given, units, fixed, self.arms)
         stays = given.stays(units, fixed)
-        scopes = [f"of {x}" for x in stays]
-        about = {"distinct": given.distinct, "scope": _scope(scopes, scope)}
+        about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
         about["violations"] = (*self.placed,) if self.what.of_nothing else ()
         question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
         judged, question = _judged(question, rows, self.arms)
-        parsed = parse(question.holds)
+        parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         named = {c.name for c in parsed.columns}
         self.notes += [*_untouched(self.arms[kind], kind, named)]
         self.notes += [*_singly(kind, self.things, judged), *self._used(judged, parsed, units)]
@@ -433,7 +426,7 @@ class _Asked:
             self.notes += [of_each.words] * of_each.carries
             these = f"of these {groups_in_words(name, len(of_each.answers))}"
             scopes += [these] if differs and name not in fixed else []
-        question = replace(question, scope=_scope(scopes, scope))
+        question = replace(question, scope=" and ".join(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
         self.notes += _unnamed(self.arms[kind], kind, named)
         asks = (calls.content, kind, self.thing)
@@ -473,11 +466,6 @@ class _Asked:
             numbers[name] = x - self.before[name]
             numbers[f"{name}{AFTER}"], numbers[f"{name}{BEFORE}"] = x, self.before[name]
         return numbers
-
-
-def _scope(found: Sequence[str], given: str) -> str:
-    """Write what the prompts have in common, and then what the author says."""
-    return "; ".join(filter(None, [" and ".join(found), given]))
 
 
 def _singly(kind: str, things: Mapping[str, Any], judged: Judged) -> list[str]:

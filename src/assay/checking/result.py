@@ -121,6 +121,8 @@ class Question:
     fixed: tuple[str, ...] = ()
     """The columns of prompts of which the claim is only about the values here; () in files of older
     versions."""
+    said: str = ""
+    """What was changed, where and in which model, if its author says it."""
     measured_in: str = ""
     """The unit of the number, if its author says it."""
 
@@ -159,7 +161,7 @@ class Question:
             empty=self.empty,
             bounds=self.bounds,
             noise=self.noise,
-            scope=self.scope,
+            scope="; ".join(filter(None, (self.scope, self.said))),
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
             distinct=self.distinct,
         )
