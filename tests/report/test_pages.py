@@ -517,7 +517,7 @@ def test_the_title_of_a_page_is_read_back():
     assert pages.title_of(pages.page(sample.result(), header=header)) == header.title
 
 
-def doubled(folder):
+def doubled(folder, **said):
     """The saved check of a text that doubles the length of every prompt."""
 
     def length(text, prompts):
@@ -525,6 +525,7 @@ def doubled(folder):
 
     prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4, 7, 3, 10, 6)]
     how = {"prompts": prompts, "holds": "effect > 3", "text": "be loud", "cache": False}
+    how |= said
     return assay.check("It doubles", length, **how).save(folder / "double.assay")
 
 
@@ -549,6 +550,49 @@ def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
     )
     assert '<a href="double-check.html">It doubles</a>' in listed
     assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
+
+
+def words_of(page):
+    """The text of a page, with single blanks."""
+    checker = Checker()
+    checker.feed(page.read_text())
+    return " ".join(" ".join(checker.text).split())
+
+
+def test_what_was_changed_and_the_unit_are_on_the_page_of_a_check(tmp_path):
+    path = doubled(tmp_path, scope="a ruler, at every letter", measured_in="letters")
+    assert main(["report", str(path), "--out", str(tmp_path)]) == 0
+    text = words_of(tmp_path / "double-check.html")
+    assert re.search(r"effect: 6\.5 \[[^]]*\] letters", text)
+    assert "over 12 prompts; a ruler, at every letter" in text
+    assert "return [len(p) * (2 if text ==" in text, "the function"
+
+
+def test_the_sentence_of_a_judged_table_is_its_title_and_is_read_back(tmp_path, capsys):
+    rows = [
+        f"{arm},{seed},{x + seed % 3 / 9}"
+        for arm, x in (("new", 2), ("old", 0))
+        for seed in range(8)
+    ]
+    (table := tmp_path / "t.csv").write_text("\n".join(["arm,seed,x", *rows]))
+    saved = tmp_path / "new.assay"
+    typed = [
+        "judge",
+        str(table),
+        "--claim",
+        "new.x - old.x > 1",
+        "--unit",
+        "seed",
+        "--about",
+        "new",
+    ]
+    assert main([*typed, "--sentence", "The new one has more", "--save", str(saved)]) == 0
+    assert "The new one has more" in capsys.readouterr().out
+    assert main(["verify", str(saved)]) == 0
+    assert main(["report", str(saved), "--out", str(tmp_path)]) == 0
+    (page,) = tmp_path.glob("new-*.html")
+    title = re.search("<h1[^>]*>(.*?)</h1>", page.read_text(), re.DOTALL)
+    assert title[1].strip() == "The new one has more"
 
 
 def rows_of_checks(folder):
