@@ -50,6 +50,7 @@ def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, mode
     tokens, document, spare = naive_evaluation.windows(tmp_path)
     entry = found.dictionaries[0]
     assert entry["site"] == SITES[kind]
+    assert (entry["windows"], entry["windows_held_back"]) == (len(tokens), len(spare))
     assert entry["context"] == tokens.shape[1] == (12 if kind == "jumprelu" else 16)
     assert entry["bos"] == (kind != "jumprelu") == bool((tokens[:, 0] == 3).all())
     ablated = np.diff(np.floor(150 / tokens.size * np.arange(len(tokens) + 1) + 1e-9)) > 0
