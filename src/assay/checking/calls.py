@@ -26,6 +26,8 @@ EFFECT = "effect"
 """What a number is called that a function gives without a name."""
 QUIET = 5.0
 """Seconds between two lines of progress where there is no terminal."""
+FEW = 2
+"""Calls of so many prompts are not kept, nor counted."""
 Numbers = dict[str, np.ndarray]
 """By name a number for each prompt."""
 Function = Callable[[Any, Any], Any]
@@ -109,15 +111,15 @@ class Calls:
 
         Raises: RunError for what the function raises, DataError for what is no number a prompt.
         """
-        whole = rows is None
         rows = range(len(self.prompts)) if rows is None else rows
-        path = self._path(thing, rows, repeat) if self.keep and whole else None
+        is_long = len(rows) > FEW
+        path = self._path(thing, rows, repeat) if self.keep and is_long else None
         if path is not None and (stored := _read(path, len(rows))) is not None:
             self.steps.take(arm)
             return stored
         started = time.monotonic()
         numbers = self._call(arm, thing, rows)
-        if whole:
+        if is_long:
             self.steps.take(arm, time.monotonic() - started)
         if path is not None:
             _write(path, numbers)

@@ -3,7 +3,6 @@ place → a verdict."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import platform
 import re
@@ -15,6 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.checking.calls import EFFECT, Calls, Function, NotAFunctionOfItError, Numbers, Steps
+from assay.checking.company import (
+    Part,
+    dependence,
+    differ,
+    effects,
+    is_far,
+    refuse_one_for_all,
+    shorter_half,
+    singly,
+)
 from assay.checking.credited import (
     BREAKS,
     Credited,
@@ -25,20 +34,22 @@ from assay.checking.credited import (
 )
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
-from assay.checking.repeats import ALIKE, Repeats
-from assay.checking.result import ENDS, MORE, Check, Placed, Question, blind_without, sides
+from assay.checking.repeats import Repeats
+from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
 from assay.checking.seen import notes_on_choice, notes_on_seen
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate, told_apart
-from assay.core.errors import ClaimError, DataError, RunError, briefly, every, nearest
+from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.intervals import interval
 from assay.core.judging import outcome_of, outcome_of_each
+from assay.core.nouns import plural
 from assay.core.reasons import BLIND, TIES, TRUE_UNCHANGED
 from assay.core.results import Judged
 from assay.core.rows import Names
+from assay.core.scopes import listed
 from assay.core.stats import mean
 from assay.core.wordings import numbered
 
@@ -170,7 +181,7 @@ def check(
         partial(given.units, unit, fixed),
         lambda: _choose(credited(things, options, given), controls, holds),
     )
-    asked = _Asked(Calls(function, given, keep=cache), credit, none, sides(holds))
+    asked = _Asked(Calls(function, given, keep=cache), credit, none, holds)
     asked.notes += [*unit_notes, *credit.notes]
     asked.dry()
     asked.all()
@@ -219,20 +230,23 @@ def _choose(
 class _Asked:
     """The numbers of all arms."""
 
-    def __init__(self, calls: Calls, credit: Credited, none: Any, edges: tuple[bool, bool]) -> None:
-        self.calls, self.what, self.none, self.sides = calls, credit, none, edges
+    def __init__(self, calls: Calls, credit: Credited, none: Any, holds: str) -> None:
+        self.calls, self.what, self.none = calls, credit, none
+        self.parsed, self.sides = parse(holds), sides(holds)
         self.thing = credit.thing()
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
-        ends = [0, len(calls.prompts) - 1]
-        self.without = Repeats(lambda: calls("none", none, ends))
-        self.with_it = Repeats(lambda: calls(credit.kind, self.thing, ends))
+        self.ends = [0, len(calls.prompts) - 1]
+        self.without = Repeats(lambda: calls("none", none, self.ends))
+        self.with_it = Repeats(lambda: calls(credit.kind, self.thing, self.ends))
         self.noise = 0.0
         self.unable = ""
         self.notes: list[str] = []
         self.placed: dict[str, Placed] = {}
         self.things: dict[str, Any] = {}
+        self.hashes = {credit.kind: Fingerprint().add(self.thing).digest}
+        """Of each thing that was tried."""
         names = [d.control.name for d in credit.draws]
         for i, draw in enumerate(credit.draws):
             name = draw.control.name
@@ -249,8 +263,8 @@ class _Asked:
 
         Raises: RunError, DataError, NotAFunctionOfItError.
         """
-        rows, kind = [0, len(self.calls.prompts) - 1], self.what.kind
-        contents = self._contents(rows)
+        rows, kind = self.ends, self.what.kind
+        contents = _contents(self, rows)
         numbers = [self.without.take()]
         own = {f"{name}{end}" for name in numbers[0] for end in ("", *ENDS)}
         if wrong := sorted({*self.calls.prompts.columns} & {*own, *KEPT} - {PROMPT}):
@@ -258,7 +272,7 @@ class _Asked:
             twice = f"a column of the prompts is called {wrong[0]!r}, and {other} with that name"
             raise DataError(f"{twice}; rename it")
         numbers += [x.take() for x in (self.without, self.with_it)]
-        for role, then in self._contents(rows).items():
+        for role, then in _contents(self, rows).items():
             if then != contents[role]:
                 raise DataError(
                     f"{self.calls.name} changes the {role} that it is given, which it gets again; "
@@ -273,15 +287,7 @@ class _Asked:
             self._refuse_left()
         every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
-            self._same(numbers)
-
-    def _contents(self, rows: Sequence[int]) -> dict[str, str]:
-        """Hash what the function is given, where all of it can be seen."""
-        kind = self.what.kind
-        given = {"prompts": self.calls.prompts.take(rows)}
-        given |= {kind: self.thing} if kind != "training" else {}
-        seen = {role: Fingerprint().add(value) for role, value in given.items()}
-        return {role: s.digest for role, s in seen.items() if not s.opaque}
+            _refuse_same(self, numbers)
 
     def _refuse_left(self, others: str = " and with controls") -> None:
         """Call the function without the thing once more. Raises: DataError where its numbers show
@@ -300,36 +306,33 @@ class _Asked:
                     f"{moved:.3g} in {len(repeats.seen)} calls: something stays in the model, {why}"
                 )
 
-    def _compare_sizes(self, after: Numbers) -> None:
-        """Note where a prompt's numbers depend on those next to it."""
-        ends, short = [0, len(self.calls.prompts) - 1], self.calls.prompts.by_length
-        tried = [(ends, self.without.seen[0])]
-        for rows in (short[:1], short[:2]):  # one that is not padded; some functions need two
-            with contextlib.suppress(RunError, DataError):
-                tried.append((rows, self.calls("none", self.none, rows)))
-                break
-        for name, x in self.before.items():
-            effect = float(np.nanmax(np.abs(after[name] - x), initial=0.0))
-            apart = np.concatenate([np.abs(x[rows] - by[name]) for rows, by in tried])
-            other = float(np.nanmax(apart, initial=0.0))
-            if other > ALIKE * max(effect, float(np.nanstd(x))):
-                more = MORE * (2 * other > abs(float(np.nanmean(after[name] - x))))
-                words = "the number of a prompt depends on which others are in the call, by up to "
-                self.notes.append(f"{words}{other:.3g}{more}: is padding masked?")
+    def _again(self, after: Numbers, rows: Sequence[int], part: Numbers) -> Numbers | None:
+        """Call the function with the thing once more on all prompts where a call of some of them
+        differs by more than rounding, or calls are noisy; None if nothing is random."""
+        noisy, of_all = self.without.noisy, {n: x[rows] for n, x in after.items()}
+        if not noisy and not differ(part, of_all):
+            return None
+        first, then = self.with_it.seen[0], self.with_it.take()
+        if not (noisy or differ(first, then) or is_far(effects(self.before, after), rows, part)):
+            return None
+        self.calls.steps.total += 1
+        again = self.calls(self.what.kind, self.thing, repeat=1)
+        return again if noisy or differ(after, again) else None
 
-    def _same(self, numbers: Sequence[Numbers]) -> None:
-        """Refuse a function of which every call gives the same; not one that always says no where
-        a fall is claimed, or yes where a rise is: the verdict then says that nothing is left."""
-        _refuse_empty(numbers, self.calls.name)
-        first, bound = numbers[0], {(True, False): 1.0, (False, True): 0.0}.get(self.sides)
-        if all((x == bound).all() for x in first.values()):
-            return
-        if all(np.array_equal(first[n], x[n], equal_nan=True) for x in numbers for n in first):
-            raise NotAFunctionOfItError(
-                f"{self.calls.name} gives the same numbers with the {self.what.kind}, "
-                f"without {pronoun(self.what.kind)}, and with every control: it ignores its "
-                "argument, or the argument does not affect what is measured"
-            )
+    def _parts(self, rows: Sequence[int], part: Numbers) -> list[Part]:
+        """Calls of some prompts: the two of the dry call, one by itself, and those that were called
+        again with the thing."""
+        calls, kind = self.calls, self.what.kind
+        two = effects(self.without.seen[0], self.with_it.seen[0])
+        before = {n: x[rows] for n, x in self.before.items()}
+        if not self.noise and is_far(self.arms[kind], rows, part):
+            calls.steps.total += 1
+            before = calls("none", self.none, rows)
+
+        def both(few: Sequence[int]) -> Numbers:
+            return effects(calls("none", self.none, few), calls(kind, self.thing, few))
+
+        return [(self.ends, two), *singly(calls.prompts, both), (rows, effects(before, part))]
 
     def all(self) -> None:
         """Call the function on all prompts. Raises: RunError, DataError."""
@@ -337,22 +340,26 @@ class _Asked:
         self.before = calls("none", self.none)
         after = calls(kind, self.thing)
         _refuse_empty([after], f"{calls.name}, with the {kind},")
-        again = calls(kind, self.thing, repeat=1)
-        differ = any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after)
-        if differ or self.without.noisy:
-            self.with_it.take()
+        rows = shorter_half(calls.prompts)
+        part = calls(kind, self.thing, rows)
+        noise: dict[str, float] = {}
+        if again := self._again(after, rows, part):
+            noise = {n: float(np.nanmax(np.abs(again[n] - x))) for n, x in after.items()}
             self._refuse_left()
             calls.steps.total += 1
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
-        else:
-            self._compare_sizes(after)
-        self.arms[kind] = self._effects(after)
+        whole = self.arms[kind] = effects(self.before, after)
+        parts = self._parts(rows, part)
+        refuse_one_for_all(calls.name, whole, parts, self.parsed)
+        self.notes += dependence(whole, parts, noise, self.parsed)
         for k, (arm, make) in enumerate(self.things.items()):
-            numbers = calls(arm, make())
+            thing = make()
+            numbers = calls(arm, thing)
+            self.hashes[arm] = Fingerprint().add(thing).digest
             if k == 0:
-                self._same([after, self.before, numbers])
-            self.arms[arm] = self._effects(numbers)
+                _refuse_same(self, [after, self.before, numbers])
+            self.arms[arm] = effects(self.before, numbers)
         self._refuse_left()
 
     def damage(
@@ -403,7 +410,7 @@ class _Asked:
         judged, question = _judged(question, rows, self.arms)
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         named = {c.name for c in parsed.columns}
-        self.notes += [*_untouched(self.arms[kind], kind, named)]
+        self.notes += [*_untouched(self.arms[kind], kind, named), *_stored(self, named)]
         self.notes += [*_singly(kind, self.things, judged), *self._used(judged, parsed, units)]
         if judged.outcome != "fails" and not self.what.of_nothing:
             if _is_null(parsed):
@@ -460,13 +467,6 @@ class _Asked:
             "side; if nothing in it is random, a call leaves something behind, such as a hook"
         )
 
-    def _effects(self, after: Numbers) -> Numbers:
-        numbers: Numbers = {}
-        for name, x in after.items():
-            numbers[name] = x - self.before[name]
-            numbers[f"{name}{AFTER}"], numbers[f"{name}{BEFORE}"] = x, self.before[name]
-        return numbers
-
 
 def _singly(kind: str, things: Mapping[str, Any], judged: Judged) -> list[str]:
     """Say how to find out which part has the effect, where several others have it together."""
@@ -480,6 +480,31 @@ def _singly(kind: str, things: Mapping[str, Any], judged: Judged) -> list[str]:
         for arm, parts in sets.items()
         if len(parts) > 1
     ][:1]
+
+
+def _contents(asked: _Asked, rows: Sequence[int]) -> dict[str, str]:
+    """Hash what the function is given, where all of it can be seen."""
+    kind = asked.what.kind
+    given = {"prompts": asked.calls.prompts.take(rows)}
+    given |= {kind: asked.thing} if kind != "training" else {}
+    seen = {role: Fingerprint().add(value) for role, value in given.items()}
+    return {role: s.digest for role, s in seen.items() if not s.opaque}
+
+
+def _refuse_same(asked: _Asked, numbers: Sequence[Numbers]) -> None:
+    """Refuse a function of which every call gives the same; not one that always says no where a
+    fall is claimed, or yes where a rise is: the verdict then says that nothing is left."""
+    name, kind = asked.calls.name, asked.what.kind
+    _refuse_empty(numbers, name)
+    first, bound = numbers[0], {(True, False): 1.0, (False, True): 0.0}.get(asked.sides)
+    if all((x == bound).all() for x in first.values()):
+        return
+    if all(np.array_equal(first[n], x[n], equal_nan=True) for x in numbers for n in first):
+        raise NotAFunctionOfItError(
+            f"{name} gives the same numbers with the {kind}, without {pronoun(kind)}, and with "
+            "every control: it ignores its argument, or the argument does not affect what is "
+            "measured"
+        )
 
 
 def _refuse_empty(numbers: Sequence[Numbers], function: str) -> None:
@@ -619,6 +644,28 @@ def _untouched(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
                 "what is there already?"
             ]
     return []
+
+
+def _stored(asked: _Asked, named: set[str]) -> list[str]:
+    """A note on different things that have exactly the same numbers, as those that a function keeps
+    under the norm of a vector have; of numbers that the condition names."""
+    kind, same = asked.what.kind, dict[bytes, list[str]]()
+    stems = [n for n in asked.before if named & {n, *(f"{n}{end}" for end in ENDS)}]
+    for arm in asked.hashes:
+        before, after = ([asked.arms[arm][f"{n}{end}"] for n in stems] for end in ENDS)
+        moved, is_whole = not np.array_equal(before, after), (np.array(after) % 1 == 0).all()
+        if moved and not is_whole:
+            same.setdefault(np.array(after).tobytes(), []).append(arm)
+    arms = max(same.values(), default=[], key=len)
+    if len({asked.hashes[arm] for arm in arms}) < 2:
+        return []
+    names = [*dict.fromkeys(asked.placed[arm].control for arm in arms if arm != kind)]
+    who = f"{plural('control', len(names))} {listed(names)}"
+    who = f"the {kind} and {who}" if kind in arms else who if names[1:] else f"draws of {who}"
+    return [
+        f"{who} have exactly the same numbers: does your function read nothing of them but "
+        "what they have in common, such as a norm, or does it reuse stored results?"
+    ]
 
 
 def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:

@@ -87,9 +87,10 @@ class Given:
 
     @cached_property
     def by_length(self) -> list[int]:
-        """The numbers of all rows, those with the shortest texts first."""
+        """The numbers of all rows, those with the shortest texts first; of equal ones, the last in
+        their order first, since a call of these alone moves them to other places."""
         lengths = [len(str(x)) for x in self._texts or self.rows]
-        return sorted(range(len(self)), key=lengths.__getitem__)
+        return sorted(range(len(self)), key=lambda i: (lengths[i], -i))
 
     def tried(
         self, noun: str, asks: Any, check: Any, *, ledger: bool, function: str = ""

@@ -26,7 +26,17 @@ from assay.core.expression import parse
 from assay.core.intervals import FEWEST, interval
 from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
 from assay.core.nouns import counted, plural
-from assay.core.reasons import BLIND, GROUPED, IDLE, NO_LEAD, NO_TEST, NOTHING, OUT_OF_REACH, WAYS
+from assay.core.reasons import (
+    BLIND,
+    GROUPED,
+    IDLE,
+    NO_LEAD,
+    NO_TEST,
+    NOTHING,
+    OUT_OF_REACH,
+    UNTESTED,
+    WAYS,
+)
 from assay.core.results import Judged, Price, Verdict, is_mirrored, narrower_level, unit_of
 from assay.core.rounding import are_unmoved
 from assay.core.rows import is_text
@@ -66,7 +76,8 @@ DOUBTS = {
     r"^(.*\d) prompts are (among .+?)(?:, so an|; without these, it would)": r"with \1 prompts \2",
     r"^if (th.* chosen as the best of [\d,]+) on these prompts": r"unless \1",
 }
-"""What the first line says of a claim that holds, by what a note says."""
+"""What the first line says of a claim that holds, by what a note says; of one that fails, the first
+alone."""
 EVEN = 0.5
 """The probability from which an answer is likelier than any other one."""
 SHORT = 16
@@ -284,6 +295,13 @@ class Question:
         name, price, of, words = verdict.reason.removeprefix(GROUPED), verdict.price, "", ""
         if price is None:
             return verdict
+        if verdict.reason == UNTESTED and {*verdict.idle} == {*self.placed}:
+            it = "ones" if self.credits in TAKEN_OUT else "one"
+            text = (
+                f"does your function use the {self.credits} that it is given, or always the same "
+                f"{it}? If it does use what it is given, {price.text}"
+            )
+            return structs.replace(verdict, price=structs.replace(price, text=text))
         grouped = name not in (verdict.reason, *WAYS)
         factors = name.split(" × ") if grouped else [*dict.fromkeys(FIXED.findall(price.text))]
         if BOUNDS in price.text:
@@ -329,9 +347,10 @@ def satisfied_before(outcome: str, notes: Iterable[str]) -> list[str]:
     return [f"although {note.replace(LEFT_OUT, '')}" for note in said]
 
 
-def _doubts(notes: Iterable[str]) -> list[str]:
-    """Say what notes doubt of a claim that holds, in the words of its first line."""
-    found = [(re.search(says, note), words) for note in notes for says, words in DOUBTS.items()]
+def _doubts(outcome: str, notes: Iterable[str]) -> list[str]:
+    """Say what notes doubt of a claim that holds or fails, in the words of its first line."""
+    of = {"holds": DOUBTS, "fails": {MORE: DOUBTS[MORE]}}.get(outcome, {})
+    found = [(re.search(says, note), words) for note in notes for says, words in of.items()]
     return [match.expand(words) for match, words in found if match]
 
 
@@ -493,7 +512,7 @@ class Check(Concluded):
         before = satisfied_before(self.outcome, self.notes)
         out = self.question.left_out if self.outcome in ("holds", "undecided") else ()
         names = [name for name in out if f"control {name} " not in " ".join(before)]
-        unless = _doubts(self.notes) if self.outcome == "holds" else []
+        unless = _doubts(self.outcome, self.notes)
         without = f"without the {plural('control', len(names))} {listed(names)}"
         return ", ".join([*before, *unless, *[without] * bool(names)])
 
