@@ -84,6 +84,38 @@ site = "blocks.{layer}.hook_resid_post"
 sweep = { layer = [0, 1, 2] }
 """
 )
+LOGITS = (
+    CUT
+    + """
+[[read]]
+name = "one"
+logit = " {city}"
+[[read]]
+name = "two"
+logit = " {foil}"
+"""
+)
+SINGLE = "one is a single logit, which also moves when all logits move together"
+FEWER = (
+    CUT
+    + """
+[[read]]
+name = "short"
+log_prob = [" {city}", " {foil} the"]
+"""
+)
+FEWER_TOKENS = "24 of 24 prompts, ' {city}' has fewer tokens than ' {foil} the', and so fewer"
+EARLIER = (
+    CUT
+    + """
+[[read]]
+name = "size"
+norm = true
+site = "blocks.{layer}.hook_resid_post"
+sweep = { layer = [0, 1] }
+"""
+)
+UNREACHED = "size is read at blocks.0.hook_resid_post, which the change of changed cannot reach"
 AGAIN = (
     '\n[[prompts]]\nunit = "prompt"\ntext = "{adjective}: the {thing}"\nfile = "moods.csv"\n'
     + MOOD[MOOD.index('[[prompts]]\nname = "moody"') :]
@@ -174,6 +206,14 @@ NOTED = {
         "changed and broken make the same change",
     ),
     "the unembedding of an answer": (UNEMBEDDED, "steered.good - main.good > 1", BY_DEFINITION),
+    "a single logit under a change": (LOGITS, "main.one - changed.one > 2", SINGLE),
+    "a share of a single logit": (LOGITS, "changed.one / main.one < 0.5", SINGLE),
+    "fewer tokens": (FEWER, "main.short > 1", FEWER_TOKENS),
+    "a read before the change": (
+        EARLIER,
+        "main.size[layer=0] - changed.size[layer=0] > 1",
+        UNREACHED,
+    ),
     "a slot without braces": (
         CUT.replace("{who} went to {country}", "who went to [country]"),
         "main.right > 1",
@@ -181,6 +221,23 @@ NOTED = {
     ),
 }
 SILENT = {
+    "two single logits": (
+        LOGITS,
+        "(main.one - changed.one) - (main.two - changed.two) > 2",
+        "single logit",
+    ),
+    "a single logit without a change": (LOGITS, "main.one > 2", "single logit"),
+    "fewer tokens of what is claimed to be behind": (FEWER, "main.short < 1", "fewer tokens"),
+    "a read after the change": (
+        EARLIER,
+        "main.size[layer=1] - changed.size[layer=1] > 1",
+        "cannot reach",
+    ),
+    "reads before and after the change": (
+        EARLIER,
+        "max(main.size - changed.size, over=layer) > 1",
+        "cannot reach",
+    ),
     "the answer follows": (PATCHED, "changed.right < -2", FALLS),
     "a size": (CUT, "abs(changed.right - main.right) > 1", ANY),
     "an ablation": (CUT, "changed.right - main.right < -1", FALLS),
@@ -884,7 +941,7 @@ def test_another_slot_with_the_same_words_is_named_until_an_arm_changes_it(folde
             path.write_text(path.read_text() + 'control = ["other"]\n')
         result = run(path, tmp_path)
         assert ("other" in result.judged[0].controls) == bool(more)
-        words = "{other} has the same words as {country}, and no control changes it"
+        words = "the columns {other} and {country} share words, and no control changes {other}"
         assert any(words in note for note in result.notes) == named, result.notes
 
 
