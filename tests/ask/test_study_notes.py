@@ -95,7 +95,7 @@ name = "two"
 logit = " {foil}"
 """
 )
-SINGLE = "one is a single logit, which also moves when all logits move together"
+SINGLE = "one is a single logit, which also moves when all logits move"
 FEWER = (
     CUT
     + """

@@ -516,8 +516,9 @@ def _single_logit(questions: ModelStudy, part: Part, asking: Asking) -> Iterator
             answers = controls.answers(alone[0])
             such = f", as in logit = [{json.dumps(answers[0])}, …]" if answers else ""
             yield (
-                f"{alone[0].name} is a single logit, which also moves when all logits move together "
-                f"and no probability changes: read log_prob, or the difference of two logits{such}"
+                f"{alone[0].name} is a single logit, which also moves when all logits move "
+                f"together and no probability changes: read log_prob, or the difference of two "
+                f"logits{such}"
             )
             return
 

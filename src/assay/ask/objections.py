@@ -169,8 +169,8 @@ def unreached(part: Part, columns: Sequence[Column], layers: int) -> Iterator[st
     if not _is_before(last, first):
         return
     yield (
-        f"{own[0].name} is read at {last}, which the change of {tables[0].name} cannot reach, since "
-        f"it is made later in the model, at {first}: read at a later site, or change an earlier one"
+        f"{own[0].name} is read at {last}, which the change of {tables[0].name} cannot reach, "
+        f"since that is made later, at {first}: read at a later site, or change an earlier one"
     )
 
 
