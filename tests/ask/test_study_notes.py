@@ -1224,7 +1224,11 @@ def test_a_column_that_is_missing_is_named_with_those_of_the_file_in_their_order
 
 
 @pytest.mark.parametrize(
-    ("written", "hint"), [("modiy", "did you mean moody?"), ("xyz", "known: main, ")]
+    ("written", "hint"),
+    [
+        ("modiy", "did you mean moody?"),
+        ("xyz", "known: main, "),
+    ],
 )
 def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folder):  # noqa: F811
     """The second table of prompts is an arm as soon as a claim names it."""
@@ -1232,6 +1236,11 @@ def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folde
     with pytest.raises(ExperimentError, match=f"no arm '{written}'; {hint}") as refused:
         planned(folder, "misspelt", MOOD, f"{written}.good > 0")
     assert "moody" in str(refused.value)
+
+
+def test_a_read_before_its_arm_is_answered_with_both_in_their_order(folder):  # noqa: F811
+    with pytest.raises(ExperimentError, match=r"and then the read: write main\.good$"):
+        planned(folder, "swapped", MOOD, "good.main > 0")
 
 
 def test_what_is_measured_on_further_prompts_says_on_which(folder, tmp_path):  # noqa: F811
