@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from msgspec import structs
 from naive_asking import READS, intervention, measured, rows_of
 
 from assay.ask import objections
 from assay.ask.measure.prompts import load
 from assay.ask.measure.tasks import Task
 from assay.ask.part import Part
-from assay.ask.tables import Direction, Intervention, Model, Prompts
+from assay.ask.tables import Direction, Intervention, Model, Prompts, Read
 from assay.core.columns import Column
 from assay.subjects.folder import find
 
@@ -100,3 +101,23 @@ def test_a_change_after_the_last_block_that_mixes_tokens_is_one_of_the_answer(fi
 def test_a_patched_token_has_read_the_other_text_up_to_itself(position, text):
     table = Intervention(name="p", patch="corrupted", site="hook_embed", position=position)
     assert objections.source_text(PAIRS.rows[0], PAIRS, table) == text
+
+
+KINDS = ("hook_resid_pre", "attn.hook_z", "hook_attn_out", "hook_resid_mid", "hook_mlp_out")
+
+
+def test_a_change_that_is_said_not_to_reach_a_read_leaves_its_numbers_alone(subject):
+    """And every other change of a block moves what is read at or after it."""
+    folder, _ = subject
+    layers, prompts = find(str(folder)).layers, rows_of(*ROWS, text=TEXT)
+    of = [Read(name=f"r{n}x{k}", norm=True, site=f"blocks.{n}.{k}") for n in (0, 1) for k in KINDS]
+    names = [read.name.replace(".", "_") for read in of]
+    every = [structs.replace(read, name=name) for read, name in zip(of, names, strict=True)]
+    [plain] = measured(folder, prompts, None, reads=every)[:1]
+    for kind in KINDS:
+        table = intervention(ablate="zero", site=f"blocks.1.{kind}", position="all")
+        [changed] = measured(folder, prompts, table, reads=every)[:1]
+        part = Part("p", Task(Model(name=str(folder)), prompts, tuple(every), table))
+        for name in names:
+            said = [*objections.unreached(part, (Column(None, name),), layers)]
+            assert bool(said) == np.allclose(changed[name], plain[name], rtol=1e-6), (kind, name)

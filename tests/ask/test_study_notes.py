@@ -84,6 +84,38 @@ site = "blocks.{layer}.hook_resid_post"
 sweep = { layer = [0, 1, 2] }
 """
 )
+LOGITS = (
+    CUT
+    + """
+[[read]]
+name = "one"
+logit = " {city}"
+[[read]]
+name = "two"
+logit = " {foil}"
+"""
+)
+SINGLE = "one is a single logit, which also moves when all logits move"
+FEWER = (
+    CUT
+    + """
+[[read]]
+name = "short"
+log_prob = [" {city}", " {foil} the"]
+"""
+)
+FEWER_TOKENS = "24 of 24 prompts, ' {city}' has fewer tokens than ' {foil} the', and so fewer"
+EARLIER = (
+    CUT
+    + """
+[[read]]
+name = "size"
+norm = true
+site = "blocks.{layer}.hook_resid_post"
+sweep = { layer = [0, 1] }
+"""
+)
+UNREACHED = "size is read at blocks.0.hook_resid_post, which the change of changed cannot reach"
 AGAIN = (
     '\n[[prompts]]\nunit = "prompt"\ntext = "{adjective}: the {thing}"\nfile = "moods.csv"\n'
     + MOOD[MOOD.index('[[prompts]]\nname = "moody"') :]
@@ -174,6 +206,14 @@ NOTED = {
         "changed and broken make the same change",
     ),
     "the unembedding of an answer": (UNEMBEDDED, "steered.good - main.good > 1", BY_DEFINITION),
+    "a single logit under a change": (LOGITS, "main.one - changed.one > 2", SINGLE),
+    "a share of a single logit": (LOGITS, "changed.one / main.one < 0.5", SINGLE),
+    "fewer tokens": (FEWER, "main.short > 1", FEWER_TOKENS),
+    "a read before the change": (
+        EARLIER,
+        "main.size[layer=0] - changed.size[layer=0] > 1",
+        UNREACHED,
+    ),
     "a slot without braces": (
         CUT.replace("{who} went to {country}", "who went to [country]"),
         "main.right > 1",
@@ -181,6 +221,23 @@ NOTED = {
     ),
 }
 SILENT = {
+    "two single logits": (
+        LOGITS,
+        "(main.one - changed.one) - (main.two - changed.two) > 2",
+        "single logit",
+    ),
+    "a single logit without a change": (LOGITS, "main.one > 2", "single logit"),
+    "fewer tokens of what is claimed to be behind": (FEWER, "main.short < 1", "fewer tokens"),
+    "a read after the change": (
+        EARLIER,
+        "main.size[layer=1] - changed.size[layer=1] > 1",
+        "cannot reach",
+    ),
+    "reads before and after the change": (
+        EARLIER,
+        "max(main.size - changed.size, over=layer) > 1",
+        "cannot reach",
+    ),
     "the answer follows": (PATCHED, "changed.right < -2", FALLS),
     "a size": (CUT, "abs(changed.right - main.right) > 1", ANY),
     "an ablation": (CUT, "changed.right - main.right < -1", FALLS),
@@ -884,7 +941,7 @@ def test_another_slot_with_the_same_words_is_named_until_an_arm_changes_it(folde
             path.write_text(path.read_text() + 'control = ["other"]\n')
         result = run(path, tmp_path)
         assert ("other" in result.judged[0].controls) == bool(more)
-        words = "{other} has the same words as {country}, and no control changes it"
+        words = "the columns {other} and {country} share words, and no control changes {other}"
         assert any(words in note for note in result.notes) == named, result.notes
 
 
@@ -1167,7 +1224,11 @@ def test_a_column_that_is_missing_is_named_with_those_of_the_file_in_their_order
 
 
 @pytest.mark.parametrize(
-    ("written", "hint"), [("modiy", "did you mean moody?"), ("xyz", "known: main, ")]
+    ("written", "hint"),
+    [
+        ("modiy", "did you mean moody?"),
+        ("xyz", "known: main, "),
+    ],
 )
 def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folder):  # noqa: F811
     """The second table of prompts is an arm as soon as a claim names it."""
@@ -1175,6 +1236,11 @@ def test_an_arm_that_no_statement_has_named_yet_is_proposed(written, hint, folde
     with pytest.raises(ExperimentError, match=f"no arm '{written}'; {hint}") as refused:
         planned(folder, "misspelt", MOOD, f"{written}.good > 0")
     assert "moody" in str(refused.value)
+
+
+def test_a_read_before_its_arm_is_answered_with_both_in_their_order(folder):  # noqa: F811
+    with pytest.raises(ExperimentError, match=r"and then the read: write main\.good$"):
+        planned(folder, "swapped", MOOD, "good.main > 0")
 
 
 def test_what_is_measured_on_further_prompts_says_on_which(folder, tmp_path):  # noqa: F811

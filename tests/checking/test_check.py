@@ -1175,6 +1175,19 @@ def test_the_layers_that_were_changed_are_named_and_counted():
     assert not any("other layers" in n for n in notes)
 
 
+@pytest.mark.parametrize(
+    ("others", "untried"),
+    [(9, "layers 4 and 6"), ([0, 8], "layers 4 and 6"), ([4, 8], "layer 6"), ([3], "layer 4"),
+     ([4, 6], ""), ([4], "")],
+)  # fmt: skip
+def test_layers_next_to_the_claimed_one_are_named_unless_they_are_tried(others, untried):
+    prompts = [{"x": 1 + 0.01 * i} for i in range(24)]
+    asked = {"vector": None, "holds": "effect > 0.3", "layer": 5, "cache": False}
+    notes = check(at_layer, prompts=prompts, others=others, **asked).notes
+    found = [n.partition(", next to layer 5, w")[0] for n in notes if "next to layer 5" in n]
+    assert found == [untried] * bool(untried)
+
+
 def test_sources_of_which_none_is_unrelated_are_noted():
     def read(source, prompts):
         return [

@@ -191,3 +191,32 @@ def test_neurons_with_an_effect_of_their_own_are_beyond_luck():
     noise[:5] -= 2
     v = chosen(5, 200, noise, "effect < -5")
     assert (v.outcome, v.caveat) == ("holds", "")
+
+
+@pytest.mark.parametrize("order", ["alternating", "sorted", "any"])
+@pytest.mark.parametrize("same", [True, False, None])
+def test_a_direction_whose_rows_have_the_labels_of_the_prompts_is_doubted(order, same):
+    """The effect on a prompt is its own projection on the direction: that of its row where the
+    prompts are the same, that of another where they are others with these labels, or with labels
+    in another order (None)."""
+    draw = np.random.default_rng(5)
+    labels = {"alternating": np.arange(24) % 2, "sorted": np.arange(24) // 12}
+    own = labels.get(order, draw.permutation(24) % 2)
+    acts, others = (draw.normal(0, 0.1, (24, 9)) + np.outer(own, np.ones(9)) for _ in range(2))
+    seen = own[draw.permutation(24)] if same is None else own
+    prompts = [{"text": name, "kind": "ab"[k]} for name, k in zip(NAMES, seen, strict=True)]
+    at = dict(zip(NAMES, acts if same else others, strict=True))
+
+    def aligned(vector, prompts):
+        if vector is None:
+            return np.zeros(len(prompts))
+        signs = [1 if p["kind"] == "b" else -1 for p in prompts]
+        return [s * float(at[p["text"]] @ vector) + 9 for s, p in zip(signs, prompts, strict=True)]
+
+    learned = assay.direction(acts, own)
+    v = assay.check("It aligns", aligned, prompts=prompts, holds="effect > -99", vector=learned,
+                    cache=False, ledger=False)  # fmt: skip
+    noted = [n for n in v.notes if "the column kind of the 24 prompts has the labels" in n]
+    assert bool(noted) == (same is not None)
+    doubted = same or (order == "any" and same is not None)
+    assert any("so it was probably learned from these very prompts" in n for n in noted) == doubted

@@ -102,6 +102,20 @@ def test_an_unknown_name_is_answered_with_the_nearest_site(text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("module", "site"),
+    [
+        ("model.layers.10.mlp", "blocks.10.hook_mlp_out"),
+        ("model.layers.3.self_attn", "blocks.3.hook_attn_out"),
+        ("transformer.h.0", "blocks.0.hook_resid_post"),
+        ("gpt_neox.layers.5.attention", "blocks.5.hook_attn_out"),
+    ],
+)
+def test_a_module_of_transformers_is_answered_with_the_site_of_what_it_returns(module, site):
+    with pytest.raises(ModelError, match=f"write {site}$"):
+        Site.parse(module)
+
+
 def test_an_unknown_kind_gets_the_nearest():
     with pytest.raises(ModelError, match=r"did you mean resid_pre"):
         Site("resid_pree", 3)

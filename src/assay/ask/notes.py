@@ -31,9 +31,10 @@ from assay.ask.measure.probe_tasks import ProbeTask, giving
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
+from assay.ask.measure.tokenized import Prompt, prompt, texts_of
 from assay.ask.model_study import ModelStudy
 from assay.ask.part import LEFT_OUT, Part
-from assay.ask.tables import Diff, Direction, Intervention, Probe, Read
+from assay.ask.tables import Answer, Diff, Direction, Intervention, Probe, Read
 from assay.ask.wording import Condition
 from assay.controls.table import DAMAGE
 from assay.core.bands import MIDDLE, OfMeans
@@ -149,7 +150,7 @@ def with_idle(questions: ModelStudy, askings: Sequence[Asking]) -> list[Asking]:
 def if_true(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[tuple[str, str]]:
     """Give the notes on other reasons for which a claim may be true, which do not bear on one that
     fails; each with the control that shows whether it is so, "" where none does."""
-    for note in _cannot(part, asking):
+    for note in (*_cannot(part, asking), *_fewer_tokens(questions, part, asking)):
         yield f"{part.label}/untrained", note
     for note in _any_patch(questions, part, asking):
         yield f"{part.label}/unrelated", note
@@ -157,7 +158,12 @@ def if_true(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[tuple
     for note in (*by_name, *_general(questions, part, asking)):
         yield note.partition(" ")[0], note
     others = [*_nothing(questions, part, asking), *_any_size(asking), *_lowered(asking)]
-    others += [*_habit(part, asking), *_copied(part, asking), *_by_definition(part, asking)]
+    others += [
+        *_habit(part, asking),
+        *_single_logit(questions, part, asking),
+        *_copied(part, asking),
+        *_by_definition(part, asking),
+    ]
     others += selection.note(part, asking.read) if questions.selects else ()
     tables = questions.text.study
     for note in (*others, *of_none(part, tables.diff), *_of_some(part, tables.direction)):
@@ -170,6 +176,7 @@ def _objections(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
     found = list[str]()
     with contextlib.suppress(AssayError):  # the model is not here, and its depth unknown
         layers = questions.shaped_as(part.task.model).layers
+        yield from objections.unreached(part, columns, layers)
         if not comparing.is_of_nothing(questions, part, asking.read):
             found = [*objections.of_output(part, columns, layers)]
     yield from found or objections.of_input(part, columns)
@@ -488,6 +495,34 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
             )
 
 
+def _single_logit(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Note that under a change a number moves when all logits do, which changes no probability."""
+    task, parsed = part.task, asking.read.parsed
+    if not isinstance(task, Task):
+        return
+    asked = [r for r in _asked(task, asking) if reads.kind_of(r) == "logit"]
+    alone = [r for r in asked if not isinstance(r.logit, tuple) or not r.logit[1:]]
+    names = {r.name for r in alone}
+    for arm in dict.fromkeys(c.arm or asking.main for c in parsed.columns):
+        numbers = [
+            {
+                c: 1.0 + step * (c.name in names and (c.arm or asking.main) == arm)
+                for c in parsed.columns
+            }
+            for step in (0.0, 0.5)
+        ]
+        still, moved = (comparing.worked_out(parsed.walk, x.__getitem__) for x in numbers)
+        if abs(moved - still) > LEAST and comparing.is_change(questions, arm, ()):
+            answers = controls.answers(alone[0])
+            such = f", as in logit = [{json.dumps(answers[0])}, …]" if answers else ""
+            yield (
+                f"{alone[0].name} is a single logit, which also moves when all logits move "
+                f"together and no probability changes: read log_prob, or the difference of two "
+                f"logits{such}"
+            )
+            return
+
+
 def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
     """Note that abs() is applied to the mean over the draws of a control."""
     for inside in re.findall(r"\babs\(((?:[^()]|\([^()]*\))*)\)", asking.read.parsed.text):
@@ -499,6 +534,36 @@ def _cancelling(questions: ModelStudy, asking: Asking) -> Iterator[str]:
                     "opposite effects of the draws cancel out in it, so that it is smaller than "
                     "that of most draws"
                 )
+
+
+def _fewer_tokens(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
+    """Note that of two answers the one that is claimed to lead has fewer tokens in most prompts,
+    and so fewer log probabilities, which are all negative, to add."""
+    task, columns = part.task, asking.read.columns
+    if not isinstance(task, Task) or task.intervention or task.is_difference or len(columns) != 1:
+        return
+    for read in _asked(task, asking):
+        answers = read.log_prob
+        if not isinstance(answers, tuple) or not answers[1:]:
+            continue
+        counts = list[tuple[int, ...]]()
+        with contextlib.suppress(AssayError):  # the model is not here, or reported where it is read
+            folder = questions.found_of(part)
+            rows = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
+            counts = [tuple(_fewest(p, x) for x in answers) for p in rows]
+        for i, other in ((0, 1), (1, 0)):
+            fewer = sum(x[i] < x[other] for x in counts)
+            if 2 * fewer > len(counts) and _speaks_for(asking, read, i, columns):
+                first, second = (next(iter(texts_of(answers[k]))) for k in (i, other))
+                yield (
+                    f"in {fewer} of {len(counts)} prompts, {first!r} has fewer tokens than "
+                    f"{second!r}, and so fewer negative log probabilities that are added, which "
+                    f"alone may give {read.name}; compare answers of equally many tokens"
+                )
+
+
+def _fewest(p: Prompt, answer: Answer) -> int:
+    return min(len(p.behind(text).tokens) for text in texts_of(answer))
 
 
 def _copied(part: Part, asking: Asking) -> Iterator[str]:

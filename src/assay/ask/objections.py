@@ -1,13 +1,17 @@
 """Objections to a claim about a change inside a model: that it only changes the text (`of_input`),
-or the answer itself (`of_output`)."""
+or the answer itself (`of_output`), or that it cannot reach what is read (`unreached`)."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from typing import Any, TypeVar
 
-from assay.ask.measure import controls, interventions, reads
+from assay.ask.measure import controls, directions, interventions, reads
+from assay.ask.measure.heads import head_of
 from assay.ask.measure.interventions import SWAPPED, sites_of
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, corrupted
 from assay.ask.measure.tasks import Task
@@ -15,8 +19,9 @@ from assay.ask.part import Part
 from assay.ask.tables import Intervention, Read
 from assay.core.columns import Column
 from assay.core.errors import AssayError
-from assay.subjects.site import Site
+from assay.subjects.site import AFTER, BEFORE, KINDS, Site
 
+T = TypeVar("T", Intervention, Read)
 UNMIXED = {"hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre"}
 """Sites that have no information of other tokens."""
 SETTLED = ("resid_mid", "resid_post")
@@ -26,6 +31,8 @@ OF_ANSWER = (
     *("kl", "agrees", "generates", "begins"),
 )
 """Kinds of reads of the prediction at one token."""
+DOWNSTREAM = ("direct", "gradient", "weights", "column", "function", "loss", "written")
+"""Kinds of reads that have a site and depend on what follows it, or that have none."""
 COPIES = {
     "corrupted": "the other text",
     "other": "another prompt",
@@ -41,8 +48,12 @@ def claimed(part: Part, columns: Sequence[Column]) -> list[Intervention]:
     """The change that an arm makes, at each of the levels that a claim names."""
     if not isinstance(part.task, Task) or part.task.intervention is None:
         return []
-    table = part.task.intervention
     levels = [dict(c.levels) for c in columns if c.arm in (None, part.label)]
+    return _at_levels(part.task.intervention, levels)
+
+
+def _at_levels(table: T, levels: Sequence[Mapping[str, Any]]) -> list[T]:
+    """A table at each of the levels of its sweep that are named; at all of them if none is."""
     return [
         interventions.swept(table, point)
         for point in interventions.points(table)
@@ -138,6 +149,76 @@ def _settled(table: Intervention, task: Task, layers: int) -> list[Site]:
 def _is_last(site: Site, layers: int) -> bool:
     in_last = site.kind in SETTLED and site.layer == layers - 1
     return in_last or site.kind == "final_norm"
+
+
+def unreached(part: Part, columns: Sequence[Column], layers: int) -> Iterator[str]:
+    """Note that each read of a claim is made before the change of its arm in the pass of a model of
+    so many blocks, so that the two have nothing to do with each other."""
+    tables, task = claimed(part, columns), part.task
+    if not tables or not isinstance(task, Task):
+        return
+    own = [c for c in columns if c.arm in (None, part.label)]
+    try:
+        changed = [site for t in tables for site in _changed_sites(t, task, layers)]
+        read_at = [_read_sites(reads.by_name(task.reads, c.name), c, task) for c in own]
+    except AssayError:  # reported where the change and the reads are checked
+        return
+    if not changed or not read_at or not all(read_at):
+        return
+    first, last = min(changed, key=_place), max(itertools.chain(*read_at), key=_place)
+    if not _is_before(last, first):
+        return
+    yield (
+        f"{own[0].name} is read at {last}, which the change of {tables[0].name} cannot reach, "
+        f"since that is made later, at {first}: read at a later site, or change an earlier one"
+    )
+
+
+def _changed_sites(table: Intervention, task: Task, layers: int) -> list[Site]:
+    """The sites that a change is made at, as far as they are written. Raises: AssayError."""
+    if table.block:
+        start = table.window[0] if table.window else 0
+        return [
+            Site("attn_scores", max(0, n + start)) for n in interventions.blocks_of(table) or {0}
+        ]
+    direction = interventions.direction_of(table, task.directions)
+    places = interventions.widened(table, interventions.where(table, direction), layers)
+    return [site for site, _ in places]
+
+
+def _read_sites(read: Read, column: Column, task: Task) -> list[Site]:
+    """The sites that a read depends on alone, at the levels of its sweep that a column names; none
+    where that is not known. Raises: AssayError."""
+    kind, sites = reads.kind_of(read), list[Site]()
+    if kind in DOWNSTREAM or (kind in OF_ANSWER and not read.site) or read.top:
+        return []
+    for table in _at_levels(read, [dict(column.levels)]):
+        names = filter(None, (table.site, table.other_site))
+        own = [Site.parse(name) for name in names]
+        own += [Site("pattern", head_of(x)[0]) for x in (*table.heads, table.pattern) if x]
+        if kind == "neurons" and not own:
+            own = [Site("mlp_post", head_of(str(x))[0]) for x in table.neurons]
+        if not own and not isinstance(table.cosine, tuple):
+            named = (directions.find(task.directions, x) for x in reads.directions_of(table))
+            own = [Site.parse(d.site) for d in named if d.site]
+        if not own:
+            return []
+        sites += own
+    return sites
+
+
+def _place(site: Site) -> tuple[float, int]:
+    """A key by which sites are in the order of a pass."""
+    number = KINDS.index(site.kind) if site.kind in KINDS else 0
+    ends = {**dict.fromkeys(BEFORE, -math.inf), **dict.fromkeys(AFTER, math.inf)}
+    return (ends.get(site.kind, site.layer or 0), number)
+
+
+def _is_before(site: Site, other: Site) -> bool:
+    """Whether a site has its activations before another one; of one block, only of sites that every
+    transformer has."""
+    both = site.kind in KINDS and other.kind in KINDS
+    return _place(site) < _place(other) if both else _place(site)[0] < _place(other)[0]
 
 
 def source_text(row: PromptRow, prompts: PromptSet, table: Intervention) -> str:

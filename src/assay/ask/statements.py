@@ -581,7 +581,8 @@ def refuse_unknown(
                 for prompts in study.text.study.prompts[1:]
             ]
             known = dict.fromkeys(available)
-            hint = _left_out(study, name) or _main_of(study, name) or nearest(name, known)
+            hint = _left_out(study, name) or _main_of(study, name) or _read_first(study, s, name)
+            hint = hint or nearest(name, known)
             raise study.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 
 
@@ -609,6 +610,14 @@ def _main_of(study: StudyDraft, name: str) -> str:
     if trains[:1] != [name] or tables.model:
         return ""
     return "without a [[model]], the first [[train]] is the arm main, so write main"
+
+
+def _read_first(study: StudyDraft, s: Statement | None, name: str) -> str:
+    """What to write where a read stands before its arm; "" for any other name."""
+    after = next((c.name for c in s.read.parsed.columns if c.arm == name), "") if s else ""
+    if after not in study.arms or all(r.name != name for r in study.text.study.read):
+        return ""
+    return f"the arm comes first, and then the read: write {after}.{name}"
 
 
 def refuse_unlearned(study: StudyDraft, s: Statement, judged: Claim) -> None:

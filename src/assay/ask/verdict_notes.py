@@ -204,10 +204,10 @@ def _rival_slot(questions: ModelStudy, judged: Judged) -> Iterator[str]:
     for name in dict.fromkeys(words):
         if f"{{{name}}}" not in changed and words[name] & words.get(slot[1], set()):
             yield (
-                f"{{{name}}} has the same words as {place}, and no control changes it: to see "
-                f"whether only {place} matters, copy [[intervene]] {t.name} with name = "
-                f'"other" and "{{{name}}}" in place of "{place}", and write control = ["other"] '
-                "under the claim"
+                f"the columns {{{name}}} and {place} share words, and no control changes "
+                f"{{{name}}}: to see whether only {place} matters, copy [[intervene]] {t.name} "
+                f'with name = "other" and "{{{name}}}" in place of "{place}", and write control = '
+                '["other"] under the claim'
             )
             return
 

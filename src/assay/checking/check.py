@@ -34,9 +34,15 @@ from assay.checking.credited import (
 )
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
+<<<<<<< HEAD
 from assay.checking.repeats import Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
 from assay.checking.seen import notes_on_choice, notes_on_seen
+=======
+from assay.checking.repeats import ALIKE, Repeats
+from assay.checking.result import ENDS, MORE, Check, Placed, Question, blind_without, sides
+from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
+>>>>>>> w8
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
@@ -448,6 +454,9 @@ class _Asked:
         columns = {PROMPT: range(len(given)), **given.columns}
         groups = [numbered(columns[name])[known] for name in units]
         notes = notes_on_seen(what.seen, judged, cells, known, groups)
+        if what.rows and not (what.seen and what.seen.prompts.all()):
+            effects = {n: x for n, x in self.arms[what.kind].items() if not n.endswith(ENDS)}
+            notes += notes_on_labels(*what.rows, given, effects)
         drawn = [a for a, d in zip(self.things, what.draws, strict=True) if d.control.drawn]
         if what.choice and _is_effect(parsed):
             notes += notes_on_choice(what.kind, self.thing, what.choice, judged, drawn)

@@ -40,6 +40,8 @@ from assay.controls.table import (
 from assay.core import rng
 from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.nouns import plural
+from assay.core.scopes import listed
 from assay.core.wordings import spelling
 
 Learn = Callable[[Any, Any], Any]
@@ -112,6 +114,8 @@ class Credited:
     """Reads what has a part for each prompt; None of what has none."""
     seen: Seen | None = None
     """Which prompts it was learned from; None where that is unknown."""
+    rows: tuple[Sequence[Any], np.ndarray] | None = None
+    """Of a direction that was learned: the label of each row, and its projection on it."""
     choice: int = 0
     """How many it was chosen from, where it is a part of a pool."""
 
@@ -208,6 +212,8 @@ class Direction:
     vector: Array
     acts: tuple[Array, Array]
     """The activations of the two labels, [row, d] each: the vector points to the first."""
+    labels: tuple[bool, ...]
+    """Of each row, in their order, whether it has the label that the vector points to."""
     learn: Learn | None = None
     elsewhere: tuple[tuple[Array, Array], ...] = ()
     """What the same rows have at other places of the model."""
@@ -268,7 +274,7 @@ def direction(
     vector = (learn or vectors.difference)(*acts_of)
     if not vectors.norm(vector) > 0:
         raise DataError("the direction has length 0: the two labels have the same activations")
-    return Direction(vector, acts_of, learn, tuple(others))
+    return Direction(vector, acts_of, tuple(mask.tolist()), learn, tuple(others))
 
 
 def labels_of(labels: Any) -> list[Any]:
@@ -292,6 +298,10 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
     around = options.around
     if learned:
         credited.seen = in_rows(learned.acts, prompts)
+        mask, along = np.array(learned.labels), np.zeros(len(learned.labels))
+        for of, rows in zip((mask, ~mask), learned.acts, strict=True):
+            along[of] = as_numpy(rows).astype(float) @ as_numpy(thing).astype(float)
+        credited.rows = learned.labels, along
     if around is None and learned:
         x, y = learned.acts
         rows = [*(x - x.mean(0)), *(y - y.mean(0))]
@@ -508,12 +518,32 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
                     f"{len(run)} of the {count - 1} other layers: {which}, a third of the model "
                     "away; others=[...] names as many as you want"
                 )
+            credited.notes += _untried(value, run, count - 1)
         elif isinstance(others, str) or not len(others):
             raise DataError(f"others= of {kind}= is a list with one or more, got {others!r}")
+        elif kind == "layer":
+            credited.notes += _untried(value, others, 0)
         credited.add(control, *(x for x in others if not np.array_equal(x, value)))
         return credited
 
     return make
+
+
+def _untried(layer: Any, others: Sequence[Any], last: int) -> list[str]:
+    """Note that layers next to the claimed one are not tried, of a model whose layers reach at
+    least so far."""
+    if not others or not all(isinstance(n, int | np.integer) for n in (layer, *others)):
+        return []
+    near = [n for n in (layer - 1, layer + 1) if 0 <= n <= max(last, *others) and n not in others]
+    if not near:
+        return []
+    which = f"{plural('layer', len(near))} {listed(map(str, near))}"
+    them = "them" if near[1:] else "it"
+    return [
+        f"{which}, next to layer {layer}, {'were' if near[1:] else 'was'} not tried; as a "
+        "neighbour often has much the same effect, a claim about this layer, and not about this "
+        f"depth, needs {them} in others=[...]"
+    ]
 
 
 def _source(value: Any, options: Options, prompts: Given) -> Credited:

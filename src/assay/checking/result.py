@@ -17,6 +17,7 @@ from msgspec import structs
 
 from assay.checking import saved
 from assay.checking.prompts import PROMPT, two_kinds
+from assay.checking.seen import THESE
 from assay.controls.table import DAMAGE, OPPOSITE, in_words
 from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
@@ -74,6 +75,7 @@ DOUBTS = {
     MORE: "unless the other prompts in the call are the cause",
     ALONG_MEAN: "unless the size of the activations is the cause",
     r"^(.*\d) prompts are (among .+?)(?:, so an|; without these, it would)": r"with \1 prompts \2",
+    THESE: "unless the direction was learned from these very prompts",
     r"^if (th.* chosen as the best of [\d,]+) on these prompts": r"unless \1",
 }
 """What the first line says of a claim that holds, by what a note says; of one that fails, the first

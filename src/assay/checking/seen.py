@@ -18,10 +18,11 @@ from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells
 from assay.core.digits import estimate
 from assay.core.errors import DataError
+from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.judging import outcome_of
 from assay.core.results import Judged
-from assay.core.wordings import spelling
+from assay.core.wordings import numbered, spelling
 
 LEAST_NUMBERS, ROUNDED = 3, 0.01
 """So many numbers of a row that are not whole show that it is the same by more than chance; the
@@ -31,6 +32,11 @@ REACH = 5.0
 WOULD = {"fails": "would fail", "undecided": "would be undecided"}
 ERRORS = 4.0
 """Standard errors in an interval at 95%."""
+BY_CHANCE = 1e-3
+"""How probable what two lists share may be by chance alone for it to show that they are of the same
+prompts."""
+THESE = "so it was probably learned from these very prompts"
+"""Said of a direction whose rows and the prompts have more in common than by chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +65,46 @@ def in_rows(acts: Sequence[Any], given: Given) -> Seen:
     """Find the prompts that hold a row of the activations that a direction was learned from."""
     rows = np.concatenate([as_numpy(part).astype(float) for part in acts])
     return Seen(_hold(given, rows), "the rows that the direction was learned from")
+
+
+def notes_on_labels(
+    labels: Sequence[Any], along: np.ndarray, given: Given, effects: Mapping[str, np.ndarray]
+) -> list[str]:
+    """Say that the prompts have the labels of the rows that a direction was learned from, one by
+    one; and that it is more than chance, where the labels have no regular order, or where the
+    effects on the prompts follow the rows.
+
+    Args:
+        labels: of each row, one of two.
+        along: the projection of each row on the direction.
+        given: the prompts.
+        effects: by name the numbers of the prompts.
+    Formula: Σ (n − 3) artanh²(r) over the two labels, r the correlation of the effects with the
+        projections of n rows, has a χ² distribution with 2 degrees of freedom by chance
+    """
+    own = np.array(numbered(labels))
+    columns = [n for n, x in given.columns.items() if np.array_equal(numbered(x), own)]
+    if not columns:
+        return []
+    count = int(own.sum())
+    steps = range(1, len(own) // 2 + 1)
+    is_regular = np.count_nonzero(np.diff(own)) == 1 or any(
+        np.array_equal(own[k:], own[:-k]) for k in steps
+    )
+    found = not is_regular and 2 / math.comb(len(own), count) < BY_CHANCE
+    for effect in effects.values():
+        parts = [(along[own == k], effect[own == k]) for k in (0, 1)]
+        if all(len(x) > 3 and min(np.ptp(x), np.ptp(y)) > 0 for x, y in parts):  # not NaN either
+            r = np.clip([np.corrcoef(*part)[0, 1] for part in parts], -1 + 1e-9, 1 - 1e-9)
+            total = np.arctanh(r) ** 2 @ [len(x) - 3 for x, _ in parts]
+            found |= bool(scipy.stats.chi2.sf(total, 2) < BY_CHANCE)
+    words = (
+        f"the column {columns[0]} of the {len(own)} prompts has the labels of the {len(own)} rows "
+        "that the direction was learned from, one by one"
+    )
+    if found:
+        return [f"{words}, {THESE}, which it separates even if they are noise: check it on others"]
+    return [f"{words}: if these are the same prompts, check it on others"]
 
 
 def _said(given: Given) -> list[str]:

@@ -25,7 +25,8 @@ KINDS = (
     r"|count as \d|(?:no|not a) finding|is enough\b|editing the prompt"
     r"|swapping the words|none of its controls|prompt's activations (?:may )?make|no near control"
     r"|is learned: measure|describes n(?:either|one)"
-    r"|alone may give|disturbs them whatever|[1-9]\d* of \d+ (?:draws of )?other heads satisf",
+    r"|is a single logit|alone may give|disturbs them whatever"
+    r"|[1-9]\d* of \d+ (?:draws of )?other heads satisf",
     # a control is weaker than it looks
     r"would satisfy the claim: |not counted as beaten|next to its own",
     # what limits the claim: every other note
@@ -37,7 +38,7 @@ KINDS = (
 DOUBTS = re.compile(
     r"the claim is (?:not )?true where|alone (?:may give|determines)|is in the prompt;"
     r"|disturbs them whatever|describes neither|no(?:ne| lead) to lose|separates? the labels"
-    r"|would be unspecific|it may fail because|no control separates"
+    r"|would be unspecific|it may fail because|no control separates|cannot reach, since"
 )
 """What a note has that doubts a number, however its claim came out."""
 DOUBT = "※"

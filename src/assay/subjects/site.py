@@ -88,6 +88,16 @@ def _known() -> list[str]:
     ]
 
 
+MODULES = {"mlp": "hook_mlp_out", "att": "hook_attn_out", "": "hook_resid_post"}
+"""By the last part of the name of a module in transformers: the hook of what it returns."""
+
+
+def _of_module(text: str) -> str:
+    """Name the site of what a module of a block returns in transformers; "" for any other name."""
+    match = re.fullmatch(r"(?:\w+\.)*(?:layers|h)\.(\d+)(?:\.(?:self_)?(mlp|att)\w*)?", text)
+    return f"write blocks.{match[1]}.{MODULES[match[2] or '']}" if match else ""
+
+
 @dataclass(frozen=True, order=True)
 class Site:
     """A place in a model: its kind and, within the blocks, its layer. `str()` and `Site.parse` are
@@ -164,7 +174,7 @@ class Site:
                 f"{text} is the site of every block, and one is meant here; name it, as in "
                 f"{typed.replace('<layer>', '0')}"
             )
-        suggestion = nearest(typed, _known())
+        suggestion = _of_module(text) or nearest(typed, _known())
         if match:
             suggestion = suggestion.replace("<layer>", match[1])
         if suggestion.startswith("known:"):
