@@ -34,15 +34,9 @@ from assay.checking.credited import (
 )
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
-<<<<<<< HEAD
 from assay.checking.repeats import Repeats
 from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
-from assay.checking.seen import notes_on_choice, notes_on_seen
-=======
-from assay.checking.repeats import ALIKE, Repeats
-from assay.checking.result import ENDS, MORE, Check, Placed, Question, blind_without, sides
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
->>>>>>> w8
 from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
