@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from assay.core import digits, judging, shares
+from assay.core.answers import Fixed
 from assay.core.claims import Claim
 from assay.core.clustered import NONE, Limits, clustered
-from assay.core.dependence import Grouping
+from assay.core.dependence import LARGEST_GROUP, Cells, Grouping, carries
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import Interval
+from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
@@ -75,12 +76,15 @@ class Search:
         three columns, of each of which the arms have different shares at the same values of the
         others, unless one or two of these change the outcome already. Many amounts, such as another
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
-        those of a few values, which may name groups."""
+        those of a few values, which may name groups. Nor is a column a cause that fixes the
+        number."""
         question = self.question
         taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
         skip = (*taken, *settings_of_one(question))  # which, held fixed, are as chosen as before
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
+        results, pairs = Fixed(question, [x for x in names if x in question.rows]).results()
+        names = {x: of for x, of in names.items() if x not in results}
         rows = rows.assign(**names)
         amounts = shares.amounts(rows, skip) if self.independent else {}
         values = names | amounts
@@ -93,7 +97,7 @@ class Search:
             sets += of_arms.differ([x for x in together if len({*x} & {*stepped}) < 2])
         standing, changing = judging.standing(self.claim, arms, self.level)[0], list[set[str]]()
         for columns in sets:
-            if any(part <= {*columns} for part in changing):
+            if any(part <= {*columns} for part in (*changing, *pairs)):
                 continue
             held = rows.assign(**{x: values[x] for x in columns})
             if (fixed := self._held_fixed(held, columns)) is None:
@@ -248,6 +252,46 @@ class Search:
             with contextlib.suppress(ClaimError):
                 parsed = parse(re.sub(place, there, self.question.parsed.text))
                 yield self._standing(replace(self.question, parsed=parsed)).estimate
+
+    def unequal_weights(self, cells: Cells) -> Iterator[Grouping]:
+        """A column of two values, of which nearly all units have one, such as what was shown first,
+        if the number with the same weight for both lies where the claim has another outcome. It is
+        known without the arm: the same in all arms at the same unit."""
+        (unit, *more), question = self.question.axes, self.question
+        taken = ("arm", unit, *question.labels, *question.fixed, *question.columns)
+        for name in (x for x in question.rows if x not in taken and not (more or self.independent)):
+            by_unit = question.rows.groupby(unit)[name]
+            of = by_unit.first().reindex(np.unique(cells.levels[unit])).astype(str)
+            shares_of = of.value_counts(normalize=True)
+            if (
+                len(shares_of) != 2
+                or shares_of.iloc[0] <= LARGEST_GROUP
+                or by_unit.nunique().max() > 1
+            ):
+                continue
+            if question.rows.groupby(unit)["arm"].nunique().min() < 2:
+                continue
+            values, second = cells.values(unit), (of != of.iloc[0]).to_numpy()
+            two = [values[second], values[~second]]
+            if min(map(len, two)) < FEWEST or not carries(values, second.astype(int)):
+                continue
+            number, every = float(np.mean([x.mean() for x in two])), float(values.mean())
+            if len({judging.outcome_of(self.claim, x, x) for x in (number, every)}) == 1:
+                continue
+            half = math.sqrt(sum(x.var(ddof=1) / len(x) for x in two)) / 2
+            half *= float(scipy.special.stdtrit(min(map(len, two)) - 1, (1 + self.level) / 2))
+            limits = Limits(number - half, number + half)
+            are = f"is {shares_of.index[0]} in {100 * shares_of.iloc[0]:.0f}% of {plural(unit, 2)}"
+            shown = " ".join(digits.estimate(number, *limits))
+            yield Grouping(
+                name,
+                f"{name} {are}: with the same weight for both of its values, the number is {shown}",
+                limits,
+                True,
+                f"judge the {plural(unit, 2)} with each {name} by themselves",
+                decides=False,
+                reason=f"{name} is the cause, which {are}",
+            )
 
     def missing(self, arms: Arms) -> Iterator[Grouping]:
         """Rows without a number, which may be those that contradict the claim: the interval if they

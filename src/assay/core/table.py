@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.core import (
+    answers,
     apart,
     dependence,
     estimates,
@@ -230,6 +231,7 @@ def _judged(
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     judgement = missing_marks.doubted(question, judgement, independent, how["level"])
+    judgement = answers.doubted(question, judgement, independent, how["level"])
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -380,6 +382,7 @@ def _weigh(
     groupings = [_alike(judgement, g) for g in groupings]
     search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
+    groupings += search.unequal_weights(cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
         groupings = [*search.confounds(arms), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
@@ -613,12 +616,19 @@ def _if_units(
 
 
 def _alike(judgement: Judged, grouping: dependence.Grouping) -> dependence.Grouping:
-    """A grouping in two, which decides nothing if the claim has the same outcome for each of the
-    two by itself: they are no sample of others, and the claim is about these."""
-    outcomes = {judging.outcome_of(judgement.claim, *limits) for limits in grouping.each}
-    if outcomes != {_by_itself(judgement)} or not grouping.carries | grouping.decides:
+    """A grouping in two, which decides nothing if the claim has the same outcome by the number of
+    each of the two and by the interval of their mean; they are no sample of others, and the claim
+    is about these."""
+    known = bool(grouping.each) and all(x.known for x in grouping.each)
+    if not known or not grouping.carries | grouping.decides:
         return grouping
-    would = f"the claim would {_by_itself(judgement).removesuffix('s')} for each of the two alone"
+    low, high = np.array(grouping.each).T
+    numbers, half = (low + high) / 2, float(np.linalg.norm(high - low)) / 4
+    ends = [*zip(numbers, numbers, strict=True), (numbers.mean() - half, numbers.mean() + half)]
+    outcome = _by_itself(judgement)
+    if {judging.outcome_of(judgement.claim, *x) for x in ends} != {outcome}:
+        return grouping
+    would = f"the claim would {outcome.removesuffix('s')} by the number of each and by their mean"
     return replace(grouping, decides=False, carries=False, changes=would)
 
 
