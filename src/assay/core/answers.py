@@ -65,13 +65,16 @@ class Fixed:
     def results(self) -> tuple[set[str], list[set[str]]]:
         """The columns that are results of the arm, and the pairs of which one is, such as the right
         answer and the arm's, where arms have units of their own."""
-        found, pairs = {x for x in self.values if self.is_paired and self._is_result(x)}, []
+        pairs = list[set[str]]()
+        found = {x for x in self.values if self.is_paired and self._is_result(x)}
         for x, y in itertools.combinations(self.values, 2):
-            if not {x, y} & found and self.by_both(x, y):
-                ours = [name for name in (x, y) if self._differs(name)]
-                found, pairs = (
-                    ({*found, *ours}, pairs) if len(ours) == 1 else (found, [*pairs, {x, y}])
-                )
+            if {x, y} & found or not self.by_both(x, y):
+                continue
+            ours = {name for name in (x, y) if self._differs(name)}
+            if len(ours) == 1:
+                found |= ours
+            else:
+                pairs.append({x, y})
         return found, pairs
 
     def by_both(self, x: str, y: str) -> bool:
@@ -157,8 +160,9 @@ def _failures(question: Question, judged: Judged, independent: bool, level: floa
         there = _written(read[column]).to_numpy() == value
         if not least[there].all() or least.mean() ** there.sum() > BY_CHANCE:
             continue
-        if least[~there].mean() <= EXCEPT or f"{column} is the cause" in judged.unless:
-            continue  # the column says what the number says
+        says_as_much = _off(numbered(_written(read[column]).tolist()), least.astype(int))[0]
+        if says_as_much <= EXCEPT or f"{column} is the cause" in judged.unless:
+            continue
         values = {column: _written(read[column]) == value}
         if not shares.Shares(read, question.axes, question.held, values).differ([(column,)]):
             continue
@@ -184,12 +188,12 @@ def _values(question: Question) -> Iterator[tuple[str, str]]:
     text that the arm under judgement gives again and again."""
     rows = question.read
     taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
-    for column in (x for x in rows if x not in taken and x not in RUNS):
+    for column in (str(x) for x in rows if x not in taken and x not in RUNS):
         if rows[column].dtype.kind == "b" or is_text(rows[column]):
             values = _written(rows[column])
             few = values.nunique() <= MOST_LEVELS
             several = values.unique() if few else [shares.MISSING, *_repeated(question, column)]
-            yield from ((str(column), value) for value in several)
+            yield from ((column, value) for value in several)
 
 
 def _written(values: pd.Series) -> pd.Series:
@@ -237,20 +241,11 @@ def _with_equal_amounts(
 
     Formula: the intercept of the number in each unit on the difference of log(1 + amount)"""
     (unit, *more), (main, *others), rows = question.axes, question.compared, question.read
-    columns = rows[[*question.columns]]
-    ends = (
-        (rows[c] == x).groupby(rows["arm"]).mean().max()
-        for c in columns
-        for x in (rows[c].min(), rows[c].max())
-    )
-    if (
-        more
-        or others[1:]
-        or independent
-        or question.strata
-        or judged.claim.statistic is not mean
-        or max(ends) > AT_END
-    ):
+    if more or others[1:] or independent or question.strata or judged.claim.statistic is not mean:
+        return
+    numbers = rows[question.columns]
+    at_end = (numbers.eq(x).groupby(rows["arm"]).mean() for x in (numbers.min(), numbers.max()))
+    if max(x.to_numpy().max() for x in at_end) > AT_END:
         return
     cells = Cells.of(judging.numbers(judged.claim, measure(question, Roles())[0]), (unit,), mean)
     known, y = np.unique(cells.levels[unit]), cells.values(unit)
@@ -303,7 +298,7 @@ def intercept(x: np.ndarray, y: np.ndarray, level: float) -> tuple[float, Limits
 
 def _same_texts(question: Question) -> Found:
     """A text that the arm under judgement gives in many of its rows, and another in hardly any."""
-    for column in (x for x in question.read if is_text(question.read[x])):
+    for column in (str(x) for x in question.read if is_text(question.read[x])):
         if column in ("arm", *question.axes) or question.read[column].nunique() <= MOST_LEVELS:
             continue
         for text in _repeated(question, column):
@@ -315,7 +310,7 @@ def _in_one_arm(question: Question, judged: Judged) -> Found:
     """The share of right answers that always giving the most frequent one has, if a claim that the
     arm has more is true of it."""
     (name, *more), claim = question.columns, judged.claim
-    skip = (*question.axes, *question.labels, *question.fixed, name)
+    skip = (*question.axes, *question.labels, name)
     rows, known = question.read, Fixed(question, shares.named(question.rows, skip))
     shared = known.is_paired and {*question.read[name].unique()} <= {0, 1}
     pairs = itertools.permutations(known.values, 2) if shared and not more else ()

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,6 +61,13 @@ class Search:
     """Whether the arms have no unit in common."""
     level: float
 
+    @cached_property
+    def results(self) -> tuple[set[str], list[set[str]]]:
+        """The columns that are results of the arm, and pairs of which one is, such as answers."""
+        question = self.question
+        taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
+        return Fixed(question, shares.named(question.rows, taken)).results()
+
     def _standing(self, asked: Question) -> Interval:
         """The number of another question, and its interval. Raises: ClaimError."""
         claim = restated(self.claim, asked, self.independent)
@@ -83,7 +90,7 @@ class Search:
         skip = (*taken, *settings_of_one(question))  # which, held fixed, are as chosen as before
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
-        results, pairs = Fixed(question, [x for x in names if x in question.rows]).results()
+        results, pairs = self.results
         names = {x: of for x, of in names.items() if x not in results}
         rows = rows.assign(**names)
         amounts = shares.amounts(rows, skip) if self.independent else {}
@@ -259,7 +266,9 @@ class Search:
         known without the arm: the same in all arms at the same unit."""
         (unit, *more), question = self.question.axes, self.question
         taken = ("arm", unit, *question.labels, *question.fixed, *question.columns)
-        for name in (x for x in question.rows if x not in taken and not (more or self.independent)):
+        for name in map(str, () if more or self.independent else question.rows):
+            if name in taken:
+                continue
             by_unit = question.rows.groupby(unit)[name]
             of = by_unit.first().reindex(np.unique(cells.levels[unit])).astype(str)
             shares_of = of.value_counts(normalize=True)

@@ -367,7 +367,8 @@ def _weigh(
     check_copies(rows, units, question.columns)
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
-    named = (*question.labels, *question.fixed)
+    search = Search(question, claim, independent, level)
+    named = (*question.labels, *question.fixed, *chain(*search.results[1]))
 
     def cells_of(asked: Question) -> dependence.Cells:
         if asked is question:
@@ -380,7 +381,6 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     groupings = [_alike(judgement, g) for g in groupings]
-    search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     groupings += search.unequal_weights(cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
