@@ -260,48 +260,6 @@ class Search:
                 parsed = parse(re.sub(place, there, self.question.parsed.text))
                 yield self._standing(replace(self.question, parsed=parsed)).estimate
 
-    def unequal_weights(self, cells: Cells) -> Iterator[Grouping]:
-        """A column of two values, of which nearly all units have one, such as what was shown first,
-        if the number with the same weight for both lies where the claim has another outcome. It is
-        known without the arm: the same in all arms at the same unit."""
-        (unit, *more), question = self.question.axes, self.question
-        taken = ("arm", unit, *question.labels, *question.fixed, *question.columns)
-        for name in map(str, () if more or self.independent else question.rows):
-            if name in taken:
-                continue
-            by_unit = question.rows.groupby(unit)[name]
-            of = by_unit.first().reindex(np.unique(cells.levels[unit])).astype(str)
-            shares_of = of.value_counts(normalize=True)
-            if (
-                len(shares_of) != 2
-                or shares_of.iloc[0] <= LARGEST_GROUP
-                or by_unit.nunique().max() > 1
-            ):
-                continue
-            if question.rows.groupby(unit)["arm"].nunique().min() < 2:
-                continue
-            values, second = cells.values(unit), (of != of.iloc[0]).to_numpy()
-            two = [values[second], values[~second]]
-            if min(map(len, two)) < FEWEST or not carries(values, second.astype(int)):
-                continue
-            number, every = float(np.mean([x.mean() for x in two])), float(values.mean())
-            if len({judging.outcome_of(self.claim, x, x) for x in (number, every)}) == 1:
-                continue
-            half = math.sqrt(sum(x.var(ddof=1) / len(x) for x in two)) / 2
-            half *= float(scipy.special.stdtrit(min(map(len, two)) - 1, (1 + self.level) / 2))
-            limits = Limits(number - half, number + half)
-            are = f"is {shares_of.index[0]} in {100 * shares_of.iloc[0]:.0f}% of {plural(unit, 2)}"
-            shown = " ".join(digits.estimate(number, *limits))
-            yield Grouping(
-                name,
-                f"{name} {are}: with the same weight for both of its values, the number is {shown}",
-                limits,
-                True,
-                f"judge the {plural(unit, 2)} with each {name} by themselves",
-                decides=False,
-                reason=f"{name} is the cause, which {are}",
-            )
-
     def missing(self, arms: Arms) -> Iterator[Grouping]:
         """Rows without a number, which may be those that contradict the claim: the interval if they
         were as low, or as high, as the lowest or highest of the others; none where they are more
@@ -332,6 +290,44 @@ class Search:
             limits,
             False,
             "give each row its number, or say in the sentence which rows it is about",
+        )
+
+
+def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
+    """A column of two values, of which nearly all units have one, such as what was shown first, if
+    the number with the same weight for both lies where the claim has another outcome. It is known
+    without the arm: the same in all arms at the same unit."""
+    (unit, *more), question = search.question.axes, search.question
+    taken = ("arm", unit, *question.labels, *question.fixed, *question.columns)
+    by_unit = question.rows.groupby(unit)
+    if more or search.independent or by_unit["arm"].nunique().min() < 2:
+        return
+    values, levels = cells.values(unit), np.unique(cells.levels[unit])
+    for name in (x for x in map(str, question.rows) if x not in taken):
+        of = by_unit[name].first().reindex(levels).astype(str)
+        share = of.value_counts(normalize=True)
+        if len(share) != 2 or share.iloc[0] <= LARGEST_GROUP or by_unit[name].nunique().max() > 1:
+            continue
+        rare = (of == share.index[1]).to_numpy()
+        two = [values[rare], values[~rare]]
+        if min(map(len, two)) < FEWEST or not carries(values, rare.astype(int)):
+            continue
+        number = float(np.mean([x.mean() for x in two]))
+        if judging.outcome_of_each(search.claim, (number, float(values.mean()))) != "undecided":
+            continue
+        half = math.sqrt(sum(x.var(ddof=1) / len(x) for x in two)) / 2
+        half *= float(scipy.special.stdtrit(min(map(len, two)) - 1, (1 + search.level) / 2))
+        limits = Limits(number - half, number + half)
+        are = f"is {share.index[0]} in {100 * share.iloc[0]:.0f}% of {plural(unit, 2)}"
+        shown = " ".join(digits.estimate(number, *limits))
+        yield Grouping(
+            name,
+            f"{name} {are}: with the same weight for both of its values, the number is {shown}",
+            limits,
+            True,
+            f"judge the {plural(unit, 2)} with each {name} by themselves",
+            decides=False,
+            reason=f"{name} is the cause, which {are}",
         )
 
 

@@ -40,7 +40,7 @@ from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import xr
 from assay.core.intervals import FEWEST, FOLD, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
-from assay.core.other_causes import Search
+from assay.core.other_causes import Search, unequal_weights
 from assay.core.outlying_units import without_groups
 from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, tabulate
@@ -382,7 +382,7 @@ def _weigh(
     )
     groupings = [_alike(judgement, g) for g in groupings]
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
-    groupings += search.unequal_weights(cells_of(question))
+    groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
         groupings = [*search.confounds(arms), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
