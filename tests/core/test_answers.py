@@ -173,3 +173,15 @@ def test_a_win_rate_depends_on_what_was_mostly_shown_first():
     assert float(note.partition("the number is ")[2].split()[0]) == pytest.approx(
         means.mean(), abs=0.01
     )
+
+
+def test_one_text_again_and_again_that_counts_as_0_is_what_a_claim_depends_on():
+    rows = answered(0, (0.75, 0.75, 0.1), fails=(0.02, 0.45)).drop(columns=["gold", "pred"])
+    rows["response"] = [
+        f"answer {i}" if read else "the the the" for i, read in enumerate(rows.pop("parsed"))
+    ]
+    rows.loc[rows["arm"] == "again", "correct"] = 1
+    claim = "base.correct - tuned.correct < -0.12"
+    judged = assay.judge(rows, claim=claim, unit="item", control="again", about="base")
+    assert judged.outcome == "holds"
+    assert "response “the the the”, which all count as 0" in judged.unless

@@ -160,7 +160,9 @@ def _failures(question: Question, judged: Judged, independent: bool, level: floa
         there = _written(read[column]).to_numpy() == value
         if not least[there].all() or least.mean() ** there.sum() > BY_CHANCE:
             continue
-        says_as_much = _off(numbered(_written(read[column]).tolist()), least.astype(int))[0]
+        few = read[column].nunique() <= MOST_LEVELS
+        kinds = numbered(_written(read[column]).tolist()) if few else there.astype(int)
+        says_as_much = _off(kinds, least.astype(int))[0]
         if says_as_much <= EXCEPT or f"{column} is the cause" in judged.unless:
             continue
         values = {column: _written(read[column]) == value}
