@@ -10,20 +10,21 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from assay.core import digits, judging, shares
+from assay.core.answers import Fixed
 from assay.core.claims import Claim
 from assay.core.clustered import NONE, Limits, clustered
-from assay.core.dependence import Grouping
+from assay.core.dependence import LARGEST_GROUP, Cells, Grouping, carries
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import Interval
+from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
@@ -60,6 +61,13 @@ class Search:
     """Whether the arms have no unit in common."""
     level: float
 
+    @cached_property
+    def results(self) -> tuple[set[str], list[set[str]]]:
+        """The columns that are results of the arm, and pairs of which one is, such as answers."""
+        question = self.question
+        taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
+        return Fixed(question, shares.named(question.rows, taken)).results()
+
     def _standing(self, asked: Question) -> Interval:
         """The number of another question, and its interval. Raises: ClaimError."""
         claim = restated(self.claim, asked, self.independent)
@@ -75,12 +83,15 @@ class Search:
         three columns, of each of which the arms have different shares at the same values of the
         others, unless one or two of these change the outcome already. Many amounts, such as another
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
-        those of a few values, which may name groups."""
+        those of a few values, which may name groups. Nor is a column a cause that fixes the
+        number."""
         question = self.question
         taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
         skip = (*taken, *settings_of_one(question))  # which, held fixed, are as chosen as before
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
+        results, pairs = self.results
+        names = {x: of for x, of in names.items() if x not in results}
         rows = rows.assign(**names)
         amounts = shares.amounts(rows, skip) if self.independent else {}
         values = names | amounts
@@ -93,7 +104,7 @@ class Search:
             sets += of_arms.differ([x for x in together if len({*x} & {*stepped}) < 2])
         standing, changing = judging.standing(self.claim, arms, self.level)[0], list[set[str]]()
         for columns in sets:
-            if any(part <= {*columns} for part in changing):
+            if any(part <= {*columns} for part in (*changing, *pairs)):
                 continue
             held = rows.assign(**{x: values[x] for x in columns})
             if (fixed := self._held_fixed(held, columns)) is None:
@@ -279,6 +290,44 @@ class Search:
             limits,
             False,
             "give each row its number, or say in the sentence which rows it is about",
+        )
+
+
+def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
+    """A column of two values, of which nearly all units have one, such as what was shown first, if
+    the number with the same weight for both lies where the claim has another outcome. It is known
+    without the arm: the same in all arms at the same unit."""
+    (unit, *more), question = search.question.axes, search.question
+    taken = ("arm", unit, *question.labels, *question.fixed, *question.columns)
+    by_unit = question.rows.groupby(unit)
+    if more or search.independent or by_unit["arm"].nunique().min() < 2:
+        return
+    values, levels = cells.values(unit), np.unique(cells.levels[unit])
+    for name in (x for x in map(str, question.rows) if x not in taken):
+        of = by_unit[name].first().reindex(levels).astype(str)
+        share = of.value_counts(normalize=True)
+        if len(share) != 2 or share.iloc[0] <= LARGEST_GROUP or by_unit[name].nunique().max() > 1:
+            continue
+        rare = (of == share.index[1]).to_numpy()
+        two = [values[rare], values[~rare]]
+        if min(map(len, two)) < FEWEST or not carries(values, rare.astype(int)):
+            continue
+        number = float(np.mean([x.mean() for x in two]))
+        if judging.outcome_of_each(search.claim, (number, float(values.mean()))) != "undecided":
+            continue
+        half = math.sqrt(sum(x.var(ddof=1) / len(x) for x in two)) / 2
+        half *= float(scipy.special.stdtrit(min(map(len, two)) - 1, (1 + search.level) / 2))
+        limits = Limits(number - half, number + half)
+        are = f"is {share.index[0]} in {100 * share.iloc[0]:.0f}% of {plural(unit, 2)}"
+        shown = " ".join(digits.estimate(number, *limits))
+        yield Grouping(
+            name,
+            f"{name} {are}: with the same weight for both of its values, the number is {shown}",
+            limits,
+            True,
+            f"judge the {plural(unit, 2)} with each {name} by themselves",
+            decides=False,
+            reason=f"{name} is the cause, which {are}",
         )
 
 

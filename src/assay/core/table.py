@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.core import (
+    answers,
     apart,
     dependence,
     estimates,
@@ -40,7 +41,7 @@ from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import xr
 from assay.core.intervals import FEWEST, FOLD, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
-from assay.core.other_causes import Search
+from assay.core.other_causes import Search, unequal_weights
 from assay.core.outlying_units import without_groups
 from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, tabulate
@@ -236,6 +237,7 @@ def _judged(
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     judgement = missing_marks.doubted(question, judgement, independent, how["level"])
+    judgement = answers.doubted(question, judgement, independent, how["level"])
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -371,7 +373,8 @@ def _weigh(
     check_copies(rows, units, question.columns)
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
-    named = (*question.labels, *question.fixed)
+    search = Search(question, claim, independent, level)
+    named = (*question.labels, *question.fixed, *chain(*search.results[1]))
 
     def cells_of(asked: Question) -> dependence.Cells:
         if asked is question:
@@ -384,8 +387,8 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     groupings = [_alike(judgement, g) for g in groupings]
-    search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
+    groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
         groupings = [*search.confounds(arms), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
@@ -619,12 +622,19 @@ def _if_units(
 
 
 def _alike(judgement: Judged, grouping: dependence.Grouping) -> dependence.Grouping:
-    """A grouping in two, which decides nothing if the claim has the same outcome for each of the
-    two by itself: they are no sample of others, and the claim is about these."""
-    outcomes = {judging.outcome_of(judgement.claim, *limits) for limits in grouping.each}
-    if outcomes != {_by_itself(judgement)} or not grouping.carries | grouping.decides:
+    """A grouping in two, which decides nothing if the claim has the same outcome by the number of
+    each of the two and by the interval of their mean; they are no sample of others, and the claim
+    is about these."""
+    known = bool(grouping.each) and all(x.known for x in grouping.each)
+    if not known or not grouping.carries | grouping.decides:
         return grouping
-    would = f"the claim would {_by_itself(judgement).removesuffix('s')} for each of the two alone"
+    low, high = np.array(grouping.each).T
+    numbers, half = (low + high) / 2, float(np.linalg.norm(high - low)) / 4
+    ends = [*zip(numbers, numbers, strict=True), (numbers.mean() - half, numbers.mean() + half)]
+    outcome = _by_itself(judgement)
+    if {judging.outcome_of(judgement.claim, *x) for x in ends} != {outcome}:
+        return grouping
+    would = f"the claim would {outcome.removesuffix('s')} by the number of each and by their mean"
     return replace(grouping, decides=False, carries=False, changes=would)
 
 
