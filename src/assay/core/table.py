@@ -19,14 +19,17 @@ from msgspec import structs
 from assay.core import (
     apart,
     dependence,
+    draws,
     estimates,
     foreign,
     judging,
     missing_marks,
+    resamples,
     rounding,
     same_numbers,
     strata,
     unlike_arms,
+    unlike_sides,
 )
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
@@ -154,6 +157,7 @@ def judge(
     _check_tested(tested, units)
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     question = _question(rows, source, parsed, units, roles, arm_column, about=about)
+    question, roles, near = draws.apart(question, roles, near)
     facts = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
     of = partial(_judged, roles=roles, bounds=bounds, facts=facts, copies=copies, level=level)
     of = partial(of, scope=scope, tested=tested, distinct=distinct)
@@ -230,12 +234,14 @@ def _judged(
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     if judgement.outcome in ("holds", "fails"):
-        taken = (*units, *question.labels, *question.columns)
+        chosen = unlike_arms.settings_of_one(question)
+        taken = (*units, *question.labels, *question.columns, *chosen)
         ask = question.compared, taken, roles.controls, judgement.outcome
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     judgement = missing_marks.doubted(question, judgement, independent, how["level"])
+    judgement = unlike_sides.doubted(question, judgement, independent, how["level"])
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -384,6 +390,8 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     groupings = [_alike(judgement, g) for g in groupings]
+    standing = judging.standing(claim, arms, level)[0]
+    groupings += resamples.resampled(question, standing, level)
     search = Search(question, claim, independent, level)
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     if judgement.outcome in ("holds", "fails", "undecided"):
