@@ -94,6 +94,9 @@ AS_WIDE = 1.05
 of one of them."""
 MOST_LINES = 3
 """Groupings that have a line of their own."""
+BOTH_WAYS, FEWEST_TURNED = 0.2, 3
+"""The share of units, at least, of which others have the two texts of a pair in the other order; so
+many units or more, on average, show that the texts are the answers of a task."""
 FEW_PAIRS = 6
 """Columns of which every two are tried together."""
 MOST_ANSWERS = 5
@@ -1067,7 +1070,7 @@ def _nested(
 ) -> dict[str, pd.Series]:
     """The columns that say to which group each level of a unit belongs, in every arm the same, and
     what texts that differ from unit to unit have in common, those that name the units included."""
-    own = is_text(rows[unit]) and only is None
+    own, texts = is_text(rows[unit]) and only is None, dict[str, Any]()
     nested = worded(unit, rows.groupby(unit)[unit].first()) if own else {}
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
@@ -1083,9 +1086,25 @@ def _nested(
             continue
         of = of.map(lambda x: spelling(str(x)), na_action="ignore")
         nested |= {name: of} if _several(of) else {}
+        texts[name] = of.dropna()
         if 2 * of.nunique() > len(of):
             nested |= worded(name, of)
-    return nested
+    return nested | (both_ways(texts) if only is None else {})
+
+
+def both_ways(texts: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+    """The pairs of texts in two columns that many units have in both directions: what is clean in
+    one unit is corrupted in another, and the reverse. Each pair is in about two units."""
+    found = dict[str, Any]()
+    for (a, x), (b, y) in itertools.combinations(texts.items(), 2):
+        pairs = [*zip(x, y, strict=True)] if x.index.equals(y.index) else []
+        every = {*pairs}
+        turned = sum(p != p[::-1] and p[::-1] in every for p in pairs)
+        of = numbered(["\t".join(sorted(p)) for p in pairs])
+        if turned >= BOTH_WAYS * len(pairs) > 0 and len({*of}) > len(of) / FEWEST_TURNED:
+            groups = dict(zip(x.index, map(str, of), strict=True))
+            found[f"pair of {a} and {b}"] = x.index.to_series().map(groups)
+    return found
 
 
 def _recurring(

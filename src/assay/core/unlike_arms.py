@@ -104,7 +104,7 @@ def _copied(question: Question) -> Iterator[tuple[str, str]]:
         if not any(len(x) > 1 and x.max() == 1 for x in counts.values()):
             continue
         for arm, x in counts.items():
-            known = any(map(_is_of_chance, x.index[x > 1]))
+            known = any(map(is_of_chance, x.index[x > 1]))
             if x.sum() < FEWEST or x.sum() < EACH * len(x) or known:
                 continue
             few = f"one {name}, {x.index[0]:g}," if len(x) == 1 else f"{len(x)} different numbers"
@@ -151,7 +151,7 @@ def _clipped(question: Question) -> Iterator[tuple[str, str]]:
             )
 
 
-def _is_of_chance(x: float) -> bool:
+def is_of_chance(x: float) -> bool:
     """Whether a number may be known without measuring: a whole one, or 1/k or 1 − 1/k."""
     shares = (abs(x) % 1, 1 - abs(x) % 1)
     chances = (1 / k for k in range(2, MOST_OPTIONS + 1))
