@@ -25,6 +25,7 @@ from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, Statistic, jackknife
 from assay.core.nouns import counted, ordinal, plural
+from assay.core.outlying_units import find_outliers
 from assay.core.recurring import divisions, place_of_shared
 from assay.core.rounding import grid
 from assay.core.rows import is_text
@@ -733,12 +734,13 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
     place, lines, groupings, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
-    known = np.unique(cells.levels[unit])
+    known, values = np.unique(cells.levels[unit]), cells.values(unit)
+    is_near = ~np.isin(values, find_outliers(values))
     decides = warns = False
     total = int(place.max()) + 1
     for v in (v.unclipped() for v in vectors):
         sets = near_copies(v.points, unit)
-        if sets is None:
+        if sets is None or _is_apart_alone(sets, v, is_near, unit):
             continue
         if sets.plain and sets.dims > 1:
             raise DataError(
@@ -772,6 +774,14 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
         if decides or warns
     ]
+
+
+def _is_apart_alone(sets: Sets, v: Vectors, is_near: np.ndarray, unit: str) -> bool:
+    """Whether units are alike only in that they lie far from the others: most of them, by
+    themselves, are in no sets."""
+    most = v.points[is_near[v.units]]
+    enough = 2 * FEWEST_COMPARED <= len(most) < len(v.units)
+    return enough and not sets.plain and near_copies(most, unit) is None
 
 
 def _joined(groups: Sequence[np.ndarray]) -> np.ndarray:
