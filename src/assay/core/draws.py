@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from assay.core.table_columns import RUNS
 from assay.core.table_question import Question, Roles
 
@@ -30,12 +32,12 @@ def apart(
             continue
         for control in (c for c in roles.controls if draws[c] > 1):
             own = rows["arm"] == control
-            units = rows.loc[own, [*question.axes]]
-            if (units.groupby(rows[name], dropna=False).nunique() < units.nunique()).any(axis=None):
+            units = rows.loc[own, [*question.axes, name]].groupby(name, dropna=False).nunique()
+            if (units < rows.loc[own, [*question.axes]].nunique()).any(axis=None):
                 continue  # each has units of its own
             each = [*dict.fromkeys(rows.loc[own, name])]
             names = {x: f"{control} (draw {k} of {len(each)})" for k, x in enumerate(each, 1)}
-            rows = rows.assign(arm=rows["arm"].mask(own, rows[name].map(names)))
+            rows = rows.assign(arm=np.where(own, rows[name].map(names), rows["arm"]))
             others = (c for c in roles.controls if c != control)
             roles = replace(roles, controls=(*names.values(), *others))
             why |= dict.fromkeys(names.values(), why.pop(control)) if control in why else {}

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import structs
@@ -17,9 +16,6 @@ from assay.core.errors import ClaimError
 from assay.core.results import Judged
 from assay.core.table_question import Question, Roles, measure, restated
 from assay.core.unlike_arms import is_of_chance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST_MARKS, FEWEST_OTHERS = 3, 5
 """Rows that have a mark, at least; different numbers that others have, at least."""
@@ -114,35 +110,34 @@ def _may_mark(value: float, others: np.ndarray) -> bool:
     return bool(re.fullmatch(r"-?(0|99+)", f"{value:.0f}")) and gap > np.ptp(levels)
 
 
-def _filled(question: Question) -> Iterator[tuple[str, str, pd.Series, str]]:
+def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
     """Numbers of one arm that may be filled in, by its column: one that is not whole and recurs in
     it, such as the mean of the others, or those of the row before. None of these is in other arms,
     and few others recur."""
-    rows = question.rows
+    arms = question.rows["arm"].to_numpy()
     for name, arm in product(question.columns, question.compared):
-        own, others = (rows.loc[x, name].dropna() for x in (rows["arm"] == arm, rows["arm"] != arm))
-        counts = own.value_counts()
+        is_own, every = arms == arm, question.rows[name].to_numpy(float)
+        own, others = every[is_own], every[~is_own]
+        levels, counts = np.unique(own[np.isfinite(own)], return_counts=True)
         least = FILLED * len(own)
-        if len(counts) < FEWEST_OTHERS or others.empty:
+        if len(levels) < FEWEST_OTHERS:
             continue
-        value, (most, second) = counts.index[0], counts.iloc[:2]
-        if (
-            not is_of_chance(value)
-            and most > max(least, SELDOM * second)
-            and not (others == value).any()
-        ):
-            rest = own[own != value].mean()
-            is_mean = bool(abs(rest - value) < MEAN * own.std())
-            words = f"{value:.4g}{', the mean of all others,' * is_mean}"
-            yield name, arm, (rows["arm"] == arm) & (rows[name] == value), words
-        again = rows[name].eq(rows.groupby("arm")[name].shift())
-        there = again[own.index]
-        elsewhere = again[others.index].mean()
-        by_chance = float(np.square(own[~there].value_counts(normalize=True)).sum())
-        usual = max(elsewhere, by_chance)
-        if (
-            there.sum() > least
-            and there.mean() > SELDOM * usual
-            and not own.is_monotonic_increasing
-        ):
-            yield name, arm, again & (rows["arm"] == arm), "that of the row before"
+        value, (second, most) = levels[counts.argmax()], np.sort(counts)[-2:]
+        recurs = most > max(least, SELDOM * second) and not is_of_chance(value)
+        if recurs and not (others == value).any():
+            off = np.nanmean(own[own != value]) - value
+            mean = ", the mean of all others," if abs(off) < MEAN * np.nanstd(own) else ""
+            yield name, arm, is_own & (every == value), f"{value:.4g}{mean}"
+        again = _as_before(own)
+        elsewhere = [_as_before(every[arms == x]).mean() for x in question.known if x != arm]
+        chances = np.unique(own[~again & np.isfinite(own)], return_counts=True)[1] / len(own)
+        usual = max(np.square(chances).sum(), *elsewhere)
+        if again.sum() > least and again.mean() > SELDOM * usual and (np.diff(own) < 0).any():
+            cells = np.zeros(len(arms), bool)
+            cells[is_own] = again
+            yield name, arm, cells, "that of the row before"
+
+
+def _as_before(x: np.ndarray) -> np.ndarray:
+    """Which numbers are those of the row before."""
+    return np.append(False, x[1:] == x[:-1])

@@ -71,6 +71,8 @@ NOTICEABLE = 1.2
 """An interval that allows for the order of units is reported from so many times the width on."""
 FEW = 3
 """Values of a fixed column up to which the number of each is given."""
+NOT_FOUND = " not found"
+"""How the reason ends that is stored where a planted violation is not."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
@@ -163,9 +165,13 @@ def judge(
     of = partial(of, scope=scope, tested=tested, distinct=distinct)
     mains = question.compared if question.is_open else (question.main,)
     readings = {arm: of(replace(question, main=arm)) for arm in mains}
-    if len({judged.outcome for judged in readings.values()}) > 1:
+    if len({judged.outcome for judged in readings.values()}) == 1:
+        return readings[question.main]
+    # in another arm's place, a planted violation need not be found
+    found = [arm for arm, judged in readings.items() if not judged.reason.endswith(NOT_FOUND)]
+    if not roles.violations or len(found) != 1:
         raise _unclear(question, roles)
-    return readings[question.main]
+    return readings[found[0]]
 
 
 def _unclear(question: Question, roles: Roles) -> ClaimError:
