@@ -64,3 +64,19 @@ def test_numbers_that_recur_by_themselves_are_no_marks():
     for name, numbers in clean.items():
         notes = judged(table(numbers), "> 0.1").notes
         assert not any("marks a missing" in n for n in notes), name
+
+
+def test_numbers_that_are_filled_in_are_named_in_the_arm_that_has_them():
+    """Of arms of one law, the lowest 40% of one are filled in with the mean of the others, or with
+    the row before."""
+    rng = np.random.default_rng(2)
+    arms = {arm: pd.Series(rng.normal(5, 1, 200).round(2)) for arm in ("new", "old", "placebo")}
+    kept = arms["new"].mask(arms["new"] < arms["new"].quantile(0.4))
+    filled = {"the mean of all others": kept.fillna(kept.mean()), "before": kept.ffill().bfill()}
+    for how, new in (*filled.items(), ("nothing", arms["new"] + 0.6)):
+        frames = [pd.DataFrame({"arm": a, "rank": x}) for a, x in (arms | {"new": new}).items()]
+        v = judged(pd.concat(frames).rename_axis("item").reset_index(), "> 0.2")
+        unless = "missing numbers in rank of new were filled in" if how in filled else ""
+        assert (v.outcome, v.unless) == ("holds", unless)
+        notes = [n for n in v.notes if "rows of new, and in no other arm" in n]
+        assert how in notes[0] if unless else not notes

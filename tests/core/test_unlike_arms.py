@@ -55,6 +55,18 @@ def test_the_best_of_several_layers_for_each_prompt_is_named():
     assert not judged(table(**chosen, hits=(each[:, :8].argmax(1), 12))).unless
 
 
+def test_the_best_epoch_of_each_seed_of_one_arm_is_named():
+    """The maximum of ten draws lies above the last one, of which it may be one as well."""
+    each = np.random.default_rng(5).normal(0.7, 0.03, (12, 10))
+    best = each.argmax(1)
+    best[0] = 9
+    rows = table("seed", numbers=(each[np.arange(12), best], each[:, 9] - 0.1), epoch=(best, 9))
+    verdict = judged(rows, "> 0.05", unit="seed")
+    assert verdict.unless == "epoch was chosen for each seed by its result"
+    both = rows.assign(epoch=np.resize(best, 24))
+    assert not judged(both, "> 0.05", unit="seed").unless
+
+
 @pytest.mark.parametrize(("number", "named"), [(0.4171, True), (0.25, False), (0.333, False)])
 def test_one_number_for_all_seeds_of_an_arm_is_named_if_it_is_not_of_chance(number, named):
     mine = np.random.default_rng(1).normal(0.8, 0.02, 8)

@@ -25,6 +25,7 @@ from assay.core.errors import Argument, DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, Statistic, jackknife
 from assay.core.nouns import counted, ordinal, plural
+from assay.core.outlying_units import find_outliers
 from assay.core.recurring import divisions, place_of_shared
 from assay.core.rounding import grid
 from assay.core.rows import is_text
@@ -94,6 +95,9 @@ AS_WIDE = 1.05
 of one of them."""
 MOST_LINES = 3
 """Groupings that have a line of their own."""
+BOTH_WAYS, FEWEST_TURNED = 0.2, 3
+"""The share of units, at least, of which others have the two texts of a pair in the other order; so
+many units or more, on average, show that the texts are the answers of a task."""
 FEW_PAIRS = 6
 """Columns of which every two are tried together."""
 MOST_ANSWERS = 5
@@ -730,12 +734,13 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
     place, lines, groupings, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
-    known = np.unique(cells.levels[unit])
+    known, values = np.unique(cells.levels[unit]), cells.values(unit)
+    is_near = ~np.isin(values, find_outliers(values))
     decides = warns = False
     total = int(place.max()) + 1
     for v in (v.unclipped() for v in vectors):
         sets = near_copies(v.points, unit)
-        if sets is None:
+        if sets is None or _is_apart_alone(sets, v, is_near, unit):
             continue
         if sets.plain and sets.dims > 1:
             raise DataError(
@@ -769,6 +774,14 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
         if decides or warns
     ]
+
+
+def _is_apart_alone(sets: Sets, v: Vectors, is_near: np.ndarray, unit: str) -> bool:
+    """Whether units are alike only in that they lie far from the others: most of them, by
+    themselves, are in no sets."""
+    most = v.points[is_near[v.units]]
+    enough = 2 * FEWEST_COMPARED <= len(most) < len(v.units)
+    return enough and not sets.plain and near_copies(most, unit) is None
 
 
 def _joined(groups: Sequence[np.ndarray]) -> np.ndarray:
@@ -1067,7 +1080,7 @@ def _nested(
 ) -> dict[str, pd.Series]:
     """The columns that say to which group each level of a unit belongs, in every arm the same, and
     what texts that differ from unit to unit have in common, those that name the units included."""
-    own = is_text(rows[unit]) and only is None
+    own, texts = is_text(rows[unit]) and only is None, dict[str, Any]()
     nested = worded(unit, rows.groupby(unit)[unit].first()) if own else {}
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
@@ -1083,9 +1096,25 @@ def _nested(
             continue
         of = of.map(lambda x: spelling(str(x)), na_action="ignore")
         nested |= {name: of} if _several(of) else {}
+        texts[name] = of.dropna()
         if 2 * of.nunique() > len(of):
             nested |= worded(name, of)
-    return nested
+    return nested | (both_ways(texts) if only is None else {})
+
+
+def both_ways(texts: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+    """The pairs of texts in two columns that many units have in both directions: what is clean in
+    one unit is corrupted in another, and the reverse. Each pair is in about two units."""
+    found = dict[str, Any]()
+    for (a, x), (b, y) in itertools.combinations(texts.items(), 2):
+        pairs = [*zip(x, y, strict=True)] if x.index.equals(y.index) else []
+        every = {*pairs}
+        turned = sum(p != p[::-1] and p[::-1] in every for p in pairs)
+        of = numbered(["\t".join(sorted(p)) for p in pairs])
+        if turned >= BOTH_WAYS * len(pairs) > 0 and len({*of}) > len(of) / FEWEST_TURNED:
+            groups = dict(zip(x.index, map(str, of), strict=True))
+            found[f"pair of {a} and {b}"] = x.index.to_series().map(groups)
+    return found
 
 
 def _recurring(

@@ -1,11 +1,12 @@
-"""Missing marks: a number of a table, such as -1 or 999, that may mark a missing one, and what the
-claim would be without it."""
+"""Missing marks: a number of a table, such as -1 or 999, that may mark a missing one, or be filled
+in for one, and what the claim would be without it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from msgspec import structs
@@ -14,12 +15,21 @@ from assay.core import digits, judging
 from assay.core.errors import ClaimError
 from assay.core.results import Judged
 from assay.core.table_question import Question, Roles, measure, restated
+from assay.core.unlike_arms import is_of_chance
 
 FEWEST_MARKS, FEWEST_OTHERS = 3, 5
 """Rows that have a mark, at least; different numbers that others have, at least."""
 APART = 2.0
 """So many times as far as others are from each other is a negative number from them, at least,
 where no other is negative."""
+FILLED, MOST_LACKING = 0.15, 0.25
+"""The share of an arm's rows from which numbers that recur in it may be filled in; the share that
+may be missing if a claim is to be decided."""
+SELDOM = 5
+"""So many times as often as any other number, and as in any other arm, does one that is filled in
+occur, at least."""
+MEAN = 0.01
+"""So many standard deviations from the mean of the others is one that was filled in for it."""
 
 
 def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
@@ -39,6 +49,23 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
             f"marks a missing number, leave these cells empty; without these rows, {words}"
         )
         unless = "" if same else f"{value:g} marks a missing {name}"
+        judgement = structs.replace(
+            judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
+        )
+    for name, arm, cells, how in _filled(question):
+        asked = replace(
+            question, rows=question.rows.assign(**{name: question.rows[name].mask(cells)})
+        )
+        words, same = _without(asked, judgement, independent, level)
+        count, size = int(cells.sum()), int((question.rows["arm"] == arm).sum())
+        note = (
+            f"{name} is {how} in {count} of {size} rows of {arm}, and in no other arm: if missing "
+            f"numbers were filled in, leave these cells empty; without these rows, {words}"
+        )
+        may_change = judgement.outcome in ("holds", "fails") and count > MOST_LACKING * size
+        unless = (
+            "" if same and not may_change else f"missing numbers in {name} of {arm} were filled in"
+        )
         judgement = structs.replace(
             judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
         )
@@ -81,3 +108,36 @@ def _may_mark(value: float, others: np.ndarray) -> bool:
     if value < 0 <= levels[0] and gap >= APART * np.diff(levels).max():
         return True
     return bool(re.fullmatch(r"-?(0|99+)", f"{value:.0f}")) and gap > np.ptp(levels)
+
+
+def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
+    """Numbers of one arm that may be filled in, by its column: one that is not whole and recurs in
+    it, such as the mean of the others, or those of the row before. None of these is in other arms,
+    and few others recur."""
+    arms = question.rows["arm"].to_numpy()
+    for name, arm in product(question.columns, question.compared):
+        is_own, every = arms == arm, question.rows[name].to_numpy(float)
+        own, others = every[is_own], every[~is_own]
+        levels, counts = np.unique(own[np.isfinite(own)], return_counts=True)
+        least = FILLED * len(own)
+        if len(levels) < FEWEST_OTHERS:
+            continue
+        value, (second, most) = levels[counts.argmax()], np.sort(counts)[-2:]
+        recurs = most > max(least, SELDOM * second) and not is_of_chance(value)
+        if recurs and not (others == value).any():
+            off = np.nanmean(own[own != value]) - value
+            mean = ", the mean of all others," if abs(off) < MEAN * np.nanstd(own) else ""
+            yield name, arm, is_own & (every == value), f"{value:.4g}{mean}"
+        again = _as_before(own)
+        elsewhere = [_as_before(every[arms == x]).mean() for x in question.known if x != arm]
+        chances = np.unique(own[~again & np.isfinite(own)], return_counts=True)[1] / len(own)
+        usual = max(np.square(chances).sum(), *elsewhere)
+        if again.sum() > least and again.mean() > SELDOM * usual and (np.diff(own) < 0).any():
+            cells = np.zeros(len(arms), bool)
+            cells[is_own] = again
+            yield name, arm, cells, "that of the row before"
+
+
+def _as_before(x: np.ndarray) -> np.ndarray:
+    """Which numbers are those of the row before."""
+    return np.append(False, x[1:] == x[:-1])

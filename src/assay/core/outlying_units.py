@@ -21,6 +21,8 @@ from assay.core.rng import normal
 
 RATE = 0.01
 """Of normal units, how often some are called apart."""
+MANY = 5
+"""From a fifth of the units on, those that lie apart are a kind of their own, and no exceptions."""
 _WORLDS, _DRAWN = 4_000, 64
 """Simulated sets of units, and the most units of one: more of them would lie apart at narrower gaps
 still."""
@@ -52,7 +54,7 @@ def warning(claim: Claim, i: Interval) -> str:
     points = i.points[np.isfinite(i.points)]
     inner, n = points[~np.isin(points, few)], len(points)
     ours, theirs = (zeroed(unscale(claim.scale, float(np.median(x)))) for x in (few, inner))
-    if 3 * len(few) >= n:  # so many are no exception
+    if MANY * len(few) >= n:  # so many are no exception
         steps = np.diff(np.sort(points))
         gap = max(few.min() - inner.max(), inner.min() - few.max())
         if gap < 1.5 * steps[steps > 1e-9 * np.ptp(points)].min():
@@ -69,7 +71,7 @@ def warning(claim: Claim, i: Interval) -> str:
 def idle(claim: Claim, data: Table, i: Interval, level: float) -> bool:
     """Whether a number without its outliers has the same two digits and the same outcome."""
     few = find_outliers(i.points)
-    if not len(few) or 3 * len(few) >= len(i.points):
+    if not len(few) or MANY * len(few) >= len(i.points):
         return False
     is_near = ~np.isin(i.points, few)
     rows = {name: x[~np.isnan(x).reshape(len(x), -1).all(1)] for name, x in data.terms.items()}

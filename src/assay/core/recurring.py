@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from assay.core.nouns import ordinal
 from assay.core.wordings import numbered
 
 COVERED, FEWEST_TEXTS, LARGEST = 0.9, 3, 0.8
@@ -19,6 +20,8 @@ at least, and the largest share of texts that one of them is in."""
 SPREAD = 1.6
 """So many times as large, or as small, as equal groups are those of words that are compared with
 each other; beyond that, only all words are compared."""
+FIRST = {"1st": "first", "2nd": "second", "3rd": "third"}
+"""Places that are written as words."""
 MOST_WORDS, LONGEST_END, MOST_DIVISIONS = 400, 3, 6
 """The words that are compared, the most frequent first, those of a beginning or an ending, and the
 divisions that are given, the coarsest first."""
@@ -31,12 +34,13 @@ def divisions(texts: Sequence[str]) -> list[tuple[str, np.ndarray]]:
 
     Args:
         texts: as many as there are units.
-    Returns: up to six pairs of "beginning", "ending", "word" or "part" and the number of every
-        text's group, from 0; texts that have none of the words are groups of their own.
+    Returns: up to six pairs of "beginning", "ending", "word", or a place such as "first part", and
+        the number of every text's group, from 0; texts that have none of the words are groups of
+        their own.
     Example:
         >>> from assay.core.recurring import divisions
         >>> divisions(["run7/a.pt", "run7/b.pt", "run9/c.pt", "run9/d.pt"])
-        [('part', array([0, 0, 1, 1]))]
+        [('first part', array([0, 0, 1, 1]))]
     """
     are_names = not any(re.search(r"\s", text.strip()) for text in texts)
     found = _of_parts(texts) if are_names else (*_of_ends(texts), *_of_words(texts))
@@ -63,12 +67,14 @@ def place_of_shared(texts: Sequence[str], others: Sequence[str]) -> list[int]:
 
 def _of_parts(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Divide names by what is between signs, counted from either end."""
-    split = [re.split(r"[\W_]+", name.strip()) for name in names]
+    split = [re.findall(r"[^\W_]+", name) for name in names]
     length = min(map(len, split), default=0)
-    for i in range(-length, length):
+    for i in (*range(length), *range(-1, -length - 1, -1)):
         of = numbered([parts[i] for parts in split])
         if 1 <= of.max() < len(names) // 2 and np.bincount(of).max() <= LARGEST * len(names):
-            yield "part", of
+            place = ordinal(abs(i) + (i >= 0))
+            last = {-1: "last"}.get(i, f"{place} last")
+            yield f"{last if i < 0 else FIRST.get(place, place)} part", of
 
 
 def _of_ends(texts: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:

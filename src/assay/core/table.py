@@ -20,14 +20,17 @@ from assay.core import (
     answers,
     apart,
     dependence,
+    draws,
     estimates,
     foreign,
     judging,
     missing_marks,
+    resamples,
     rounding,
     same_numbers,
     strata,
     unlike_arms,
+    unlike_sides,
 )
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
@@ -69,6 +72,8 @@ NOTICEABLE = 1.2
 """An interval that allows for the order of units is reported from so many times the width on."""
 FEW = 3
 """Values of a fixed column up to which the number of each is given."""
+NOT_FOUND = " not found"
+"""How the reason ends that is stored where a planted violation is not."""
 ARMS, CELLS = 1_000, 10_000_000
 """Arms of a table, and combinations of its units' levels."""
 
@@ -155,14 +160,19 @@ def judge(
     _check_tested(tested, units)
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     question = _question(rows, source, parsed, units, roles, arm_column, about=about)
+    question, roles, near = draws.apart(question, roles, near)
     facts = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
     of = partial(_judged, roles=roles, bounds=bounds, facts=facts, copies=copies, level=level)
     of = partial(of, scope=scope, tested=tested, distinct=distinct)
     mains = question.compared if question.is_open else (question.main,)
     readings = {arm: of(replace(question, main=arm)) for arm in mains}
-    if len({judged.outcome for judged in readings.values()}) > 1:
+    if len({judged.outcome for judged in readings.values()}) == 1:
+        return readings[question.main]
+    # in another arm's place, a planted violation need not be found
+    found = [arm for arm, judged in readings.items() if not judged.reason.endswith(NOT_FOUND)]
+    if not roles.violations or len(found) != 1:
         raise _unclear(question, roles)
-    return readings[question.main]
+    return readings[found[0]]
 
 
 def _unclear(question: Question, roles: Roles) -> ClaimError:
@@ -231,13 +241,18 @@ def _judged(
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     if judgement.outcome in ("holds", "fails"):
-        taken = (*units, *question.labels, *question.columns)
+        chosen = unlike_arms.settings_of_one(question)
+        taken = (*units, *question.labels, *question.columns, *chosen)
         ask = question.compared, taken, roles.controls, judgement.outcome
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     judgement = missing_marks.doubted(question, judgement, independent, how["level"])
+<<<<<<< HEAD
     judgement = answers.doubted(question, judgement, independent, how["level"])
+=======
+    judgement = unlike_sides.doubted(question, judgement, independent, how["level"])
+>>>>>>> w1
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -387,6 +402,12 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     groupings = [_alike(judgement, g) for g in groupings]
+<<<<<<< HEAD
+=======
+    standing = judging.standing(claim, arms, level)[0]
+    groupings += resamples.resampled(question, standing, level)
+    search = Search(question, claim, independent, level)
+>>>>>>> w1
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):

@@ -320,7 +320,8 @@ def _spans(by_arm: Any, arms: list[str]) -> dict[str, str]:
     if all(isinstance(x, int | float | np.number) for x in ends):
         whole = all(float(x).is_integer() for x in ends)
         ends = [f"{x:.0f}" for x in ends] if whole else told_apart(*ends)
-    return {arm: f"{ends[k]} to {ends[k + len(arms)]}" for k, arm in enumerate(arms)}
+    spans = zip(arms, ends, ends[len(arms) :], strict=False)
+    return {arm: " to ".join(dict.fromkeys(map(str, (low, high)))) for arm, low, high in spans}
 
 
 def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:

@@ -106,11 +106,13 @@ class Question:
         chosen = {c.levels for c in self.parsed.columns if column in c.over}
         for dim, level in chosen.pop() if len(chosen) == 1 else ():
             rows = rows[(rows[dim] == level) | (rows[dim].astype(str) == str(level))]
-        levels = rows[column].drop_duplicates()
         parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
         if parts:
-            levels = levels[[any(a <= x < b for _, a, b in parts) for x in levels]]
-        return dependence.groups_in_words(column, len(levels))
+            rows = rows[[any(a <= x < b for _, a, b in parts) for x in rows[column]]]
+        count, of_arms = rows[column].nunique(), rows.groupby("arm")[column].nunique()
+        few = [f"{arm} has {n}" for arm, n in of_arms.items() if n < count]
+        of_which = f", of which {joined(few)}" if few else ""
+        return f"{dependence.groups_in_words(column, count)}{of_which}"
 
     @property
     def stay(self) -> Names:

@@ -33,6 +33,8 @@ SETTINGS = frozenset(
     )
 )
 """Words in the names of columns that are settings of a method."""
+ENDS = frozenset(("epoch", "epochs", "step", "steps", "checkpoint", "ckpt", "iteration"))
+"""Words in the names of columns that say when training ended, each run at a time of its own."""
 STRENGTHS = frozenset(
     ("strength", "alpha", "coefficient", "coef", "coeff", "scale", "multiplier", "norm")
 )
@@ -102,7 +104,7 @@ def _copied(question: Question) -> Iterator[tuple[str, str]]:
         if not any(len(x) > 1 and x.max() == 1 for x in counts.values()):
             continue
         for arm, x in counts.items():
-            known = any(map(_is_of_chance, x.index[x > 1]))
+            known = any(map(is_of_chance, x.index[x > 1]))
             if x.sum() < FEWEST or x.sum() < EACH * len(x) or known:
                 continue
             few = f"one {name}, {x.index[0]:g}," if len(x) == 1 else f"{len(x)} different numbers"
@@ -149,7 +151,7 @@ def _clipped(question: Question) -> Iterator[tuple[str, str]]:
             )
 
 
-def _is_of_chance(x: float) -> bool:
+def is_of_chance(x: float) -> bool:
     """Whether a number may be known without measuring: a whole one, or 1/k or 1 − 1/k."""
     shares = (abs(x) % 1, 1 - abs(x) % 1)
     chances = (1 / k for k in range(2, MOST_OPTIONS + 1))
@@ -175,7 +177,7 @@ def settings_of_one(question: Question) -> dict[str, tuple[str, Names]]:
     the arm of each, and what units it differs between. One that follows from what is known of a
     unit was not chosen by its result."""
     cell, rows, found = question.axes, question.read, dict[str, tuple[str, Names]]()
-    for name in _named(question, SETTINGS, texts=True):
+    for name in _named(question, SETTINGS | ENDS, texts=True):
         values = rows.groupby("arm")[name].nunique()
         several = [arm for arm in question.compared if values[arm] > 1]
         if len(several) != 1:
@@ -183,7 +185,8 @@ def settings_of_one(question: Question) -> dict[str, tuple[str, Names]]:
         each = rows[rows["arm"] == several[0]].drop_duplicates([*cell, name])
         units = next(((u,) for u in cell if each.groupby(u)[name].nunique().max() == 1), cell)
         each = each.drop_duplicates([*units, name])
-        if each.duplicated([*units]).any() or len(each) < 2 * values.max():
+        least = len(each) if ENDS & _words(name) else len(each) / 2
+        if each.duplicated([*units]).any() or values.max() > least:
             continue  # each unit has several, or nearly all differ
         known = (str(x) for x in rows if x not in ("arm", name, *cell, *question.columns))
         known = (x for x in known if rows.groupby([*cell])[x].nunique(dropna=False).max() == 1)

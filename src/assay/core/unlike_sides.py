@@ -1,0 +1,109 @@
+"""Unlike sides: a claim that compares arms at other levels of a column, or by other measures, as
+its text and the rows show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from assay.core import digits, judging
+from assay.core.columns import Column
+from assay.core.errors import ClaimError
+from assay.core.expression import parse
+from assay.core.intervals import Interval
+from assay.core.nouns import counted, joined
+from assay.core.results import Judged
+from assay.core.stats import mean
+from assay.core.table_question import Question, Roles, measure, restated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMED = 6
+"""Levels up to which each is named."""
+
+
+def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
+    """The verdict with a note if it compares arms at other levels or by other measures, and with
+    that reserve if the outcome over the levels that all of them have would be another."""
+    if judgement.outcome not in ("holds", "fails") or not question.compared[1:]:
+        return judgement
+
+    def standing(asked: Question) -> Interval | None:
+        try:
+            claim = restated(judgement.claim, asked, independent)
+            return judging.standing(claim, measure(asked, Roles())[0], level)[0]
+        except ClaimError:
+            return None
+
+    for dim, levels in _other_levels(question):
+        common = set.intersection(*levels.values())
+        i = standing(replace(question, rows=question.rows[question.rows[dim].isin(common)]))
+        each = joined([f"{arm} has {_named(dim, x)}" for arm, x in levels.items()])
+        then = f"over the {len(common)} that all have, {_shown(i)}" if i else "all need the same"
+        same = i and judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome
+        unless = "" if same else f"other levels of {dim} are the cause"
+        judgement = structs.replace(
+            judgement,
+            notes=(*judgement.notes, f"{each}: {then}"),
+            unless=judgement.unless or unless,
+        )
+    for note, asked in _other_measures(question):
+        i = standing(asked)
+        judgement = structs.replace(
+            judgement, notes=(*judgement.notes, *([note + _shown(i)] if i else []))
+        )
+    return judgement
+
+
+def _shown(i: Interval) -> str:
+    return f"the number is {' '.join(digits.estimate(i.estimate, i.low, i.high))}"
+
+
+def _named(dim: str, levels: set) -> str:
+    """Levels in words: layer 1, 2 and 3, or 12 layers from 0 to 22."""
+    if len(levels) <= NAMED:
+        return f"{dim} {joined(sorted(levels))}"
+    ends = "" if isinstance(next(iter(levels)), str) else f" from {min(levels)} to {max(levels)}"
+    return f"{counted(len(levels), dim)}{ends}"
+
+
+def _other_levels(question: Question) -> Iterator[tuple[str, dict[str, set]]]:
+    """The columns over which the claim takes the same of each arm though these have other levels,
+    with those of each arm."""
+    fixed = [d for d in question.fixed if d in question.labels]
+    read = {c: (*c.over, *fixed) for c in question.parsed.columns if not c.ranges}
+    for dim in dict.fromkeys(d for over in read.values() for d in over if d in question.stay):
+        levels = dict[str, set]()
+        for c in (c for c, over in read.items() if dim in over):
+            arm = c.arm or question.main
+            levels[arm] = levels.get(arm, set()) | {*_at(question.of([arm]), c)[dim].tolist()}
+        if len({*map(frozenset, levels.values())}) > 1:
+            yield dim, levels
+
+
+def _other_measures(question: Question) -> Iterator[tuple[str, Question]]:
+    """What a difference of two arms takes at another level, or of another column, in one of them
+    though both have the same; and the question with the same in both."""
+    parsed, main, columns = question.parsed, question.main, question.parsed.columns
+    if len(columns) != 2 or len(question.compared) != 2 or parsed.statistic is not mean:
+        return
+    own, other = sorted(columns, key=lambda c: (c.arm or main) != main)
+    alike = replace(other, arm=own.arm)
+    if own == alike or own.over != other.over or own.ranges != other.ranges:
+        return
+    text = parsed.text.replace(str(own), str(alike))
+    if text == parsed.text or _at(question.of([main]), other).empty:
+        return
+    both = replace(question, parsed=parse(text))
+    yield f"{own} is compared with {other}: with {alike} in its place, ", both
+
+
+def _at(rows: pd.DataFrame, column: Column) -> pd.DataFrame:
+    """The rows with a number in a column, at the levels that it names."""
+    for name, value in column.levels:
+        rows = rows[(rows[name] == value) | (rows[name].astype(str) == str(value))]
+    return rows.dropna(subset=[column.name])
