@@ -891,9 +891,9 @@ def test_a_control_shows_the_interval_by_which_it_is_judged():
     """Where the interval at 95 % reaches past the threshold, and the one at 80 % does not."""
     draw, y = np.random.default_rng(0), np.arange(80) % 2
     X = draw.normal(size=(80, 8)) + 2.4 * np.outer(2 * y - 1, np.eye(8)[0])
-    p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.56", ledger=False)
+    p = assay.check_probe(X, y, groups=np.arange(80) // 4, holds="auroc > 0.51", ledger=False)
     v = p.controls["permuted"]
-    assert v.low < 0.56 < v.high and v.outcome == "fails" and v.shown[1] < 0.56 < v.interval[1]
+    assert v.low < 0.51 < v.high and v.outcome == "fails" and v.shown[1] < 0.51 < v.interval[1]
     shown = f"{v.estimate:.3f} [{v.shown[0]:.3f}, {v.shown[1]:.3f}] (80%)"
     assert shown in repr(p) and "at 80%, the level by which controls are judged" in repr(p)
     points = p.rows.loc[p.rows["arm"] == "permuted", "auroc"]
@@ -1188,7 +1188,7 @@ def test_rows_of_one_group_are_told_apart_where_groups_have_other_levels():
 def test_labels_that_were_centred_by_themselves_are_said_to_be():
     X = EMPTY.copy()
     for label in (False, True):
-        rows = np.flatnonzero(Y == label)
+        rows = np.flatnonzero(label == Y)
         X[rows] -= X[rows].mean(0)
     said = "both labels have the same mean in every column of X"
     found = [
