@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from msgspec import structs
 
-from assay.ask.measure.probe_fits import DEALS, shuffled_rows
+from assay.ask.measure.probe_fits import shuffled_rows
 from assay.checking import reading, related, saved
 from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
-from assay.checking.related import ADDED, THE_MODELS
+from assay.checking.related import ADDED, DIFFERS, THE_MODELS
 from assay.checking.result import CONTROL, HEADS, Concluded, printed, satisfied_before
 from assay.controls import texts as text_counts
 from assay.controls.table import (
@@ -88,7 +88,12 @@ LEAST_GROUPS = 3
 DEALINGS, FEW_ROWS = 5, 500
 """In how many ways groups are dealt out to folds, and of how many rows at most: with one way, what
 the groups are called decides which learn from which, and that moves the measures of few rows."""
+SHUFFLED = 40
+"""How many shuffles of the labels `permuted` averages, so that chance moves it little from 0.5."""
 SORTED = "the rows come in blocks of one label"
+WITHIN, CLEARLY = "the AUROC between rows of the same group", 0.05
+"""What is said of an AUROC that is higher where only rows of one group are compared; by how much it
+is at least."""
 INDEPENDENT = (
     "no groups= are given, so rows count as independent: give rows of one source, such as an "
     "author, a session or a document, one group"
@@ -122,6 +127,10 @@ class Question:
     by that of shuffled labels what the more frequent one is right for; empty in files of older
     versions."""
 
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """By what is doubtful of the rows, for which a claim that would hold is undecided, what would
+    decide it; empty in files of older versions."""
+
     @property
     def words(self) -> str:
         """The sentence with its condition, or the condition alone."""
@@ -145,19 +154,29 @@ class Question:
         DataError."""
         verdict = self.judged(rows)
         arms = _compared(rows, self, verdict)
-        if verdict is not None and verdict.outcome == "holds" and not self._is_of_the_model(rows):
-            price = Price("more groups do not help: compute X of all rows in one way")
-            return arms, structs.replace(verdict, outcome="undecided", reason=ADDED, price=price)
+        if verdict is None or verdict.outcome != "holds":
+            return arms, verdict
+        if not self._is_of_the_model(rows):
+            return arms, _undecided(
+                verdict, ADDED, "more groups do not help: compute X of all rows in one way"
+            )
         below = below_chance(arms)
         others = [name for name in self.reads_words if name not in below]
         # what is 0.5 in every group has read nothing that comes twice
         silent = (rows.loc[rows["arm"].isin(others), "auroc"] == 0.5).all()
         tested = len(others) == len(self.reads_words) or not silent
-        if verdict is None or verdict.outcome != "holds" or tested:
-            return arms, verdict
-        reason = "no control that reads words is a test: none is above chance"
-        price = Price(f"more groups do not help: {related.ONE_GROUP}")
-        return arms, structs.replace(verdict, outcome="undecided", reason=reason, price=price)
+        if not tested:
+            reason = "no control that reads words is a test: none is above chance"
+            return arms, _undecided(
+                verdict, reason, f"more groups do not help: {related.ONE_GROUP}"
+            )
+        return arms, self.doubted(verdict)
+
+    def doubted(self, verdict: Judged) -> Judged:
+        """Give the verdict, undecided where it would hold of rows that are doubtful."""
+        if verdict.outcome != "holds" or not self.doubts:
+            return verdict
+        return _undecided(verdict, *next(iter(self.doubts.items())))
 
     def _is_of_the_model(self, rows: pd.DataFrame) -> bool:
         """Whether the claim holds of the model's own activations too, if these tell less."""
@@ -267,7 +286,7 @@ class ProbeCheck(Concluded):
         for sentence, words in (
             ("the activations fall into clusters, and {}", related.UNEXPLAINED),
             ("{}, and the probe's score drifts along them", SORTED),
-            ("{}", related.DIFFERS),
+            ("{}", DIFFERS),
             ("{}", ADDED),
         ):
             found = any(words in note for note in self.notes) and words not in self.reason
@@ -356,7 +375,7 @@ class ProbeCheck(Concluded):
         chance."""
         value, low, high = (self.arms[f"auroc{end}"].iloc[0] for end in ("", "_low", "_high"))
         number = f"(AUROC {value:.3f} [{low:.3f}, {high:.3f}])"
-        if low > 0.5:
+        if low > 0.5 or any(WITHIN in note for note in self.notes):
             return ""
         if high < 0.5:
             learned = "what it learned is not true of other groups"
@@ -484,8 +503,12 @@ def check_probe(
     scored = _scored(rows, {**rows.of_others(own), **readers})
     rows.notes.extend(_in_order(np.mean(scored[PROBE][0], axis=0), rows.positive, rows.group))
     numbers, added = _without_equal(_numbers(rows, scored), rows.unit)
-    rows.notes.extend(added)
+    rows.notes.extend([*added, *_within_groups(rows, scored[PROBE][0], numbers)])
     arms, verdict = claim.compared(numbers)
+    warnings = rows.warnings(arms, readers, texts, groups, is_models=bool(own))
+    doubts = [x for w, x in related.DOUBTS.items() if any(w in n for n in (*warnings, *rows.notes))]
+    claim = replace(claim, doubts=dict(doubts))
+    verdict = verdict and claim.doubted(verdict)
     named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
     claim = replace(claim, alone=named | rows.most_frequent(holds))
     if verdict:
@@ -494,7 +517,6 @@ def check_probe(
         rows.notes.extend([*verdict.warnings, *verdict.notes])
         done = ProbeCheck(claim, arms, numbers, verdict, ())
         rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
-    warnings = rows.warnings(arms, readers, texts, groups)
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
     if groups is None and not any("groups=" in note for note in notes):
         notes += (INDEPENDENT,)
@@ -552,8 +574,9 @@ class _Rows:
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
         group, same = related.with_same_texts(stated, texts)
-        group, equal = related.with_same_rows(x, group)
-        same += equal
+        for found in (related.with_same_rows, related.with_mirrored_rows):
+            group, equal = found(x, group)
+            same += equal
         if (count := int(group.max()) + 1) < LEAST_GROUPS:
             of = f"{same[0]}. Here " if count <= int(stated.max()) else ""
             raise DataError(
@@ -591,8 +614,11 @@ class _Rows:
         readers: Mapping[Control, Any],
         texts: Sequence[str] | None,
         groups: Any,
+        *,
+        is_models: bool,
     ) -> list[str]:
-        """Say what makes the numbers of the probe, or of controls that read texts, doubtful."""
+        """Say what makes the numbers of the probe, or of controls that read texts, doubtful. Where
+        the model's own activations are known to be the same, clusters have their cause in it."""
         shared, (alone, _) = shared_words(texts) if texts else {}, self.of_texts_alone
         found = related.recognised(self.positive, self.group, texts or (), shared) or [
             *related.of_other_labels(below_chance(arms), self.positive, alone, readers, texts),
@@ -600,6 +626,9 @@ class _Rows:
         ]
         auroc = dict(zip(arms["arm"], arms["auroc"], strict=True))
         best = max((auroc[c.name] for c in (*IN_TEXTS, EMBEDDING) if c in readers), default=1)
+        if is_models and not any(x in note for note in self.notes for x in (DIFFERS, ADDED)):
+            self.notes[:] = [note.replace(related.WITHOUT_CAUSE, "") for note in self.notes]
+            return found
         if texts is None or best >= (0.5 + auroc[PROBE]) / 2:
             return found
         return [*related.in_two_clusters(self.x, self.positive), *found]
@@ -702,34 +731,34 @@ def _scored(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Score every row by what was learned from other groups: by the probe and by each control, by
     the shuffled labels several times; and the fold of each row, both as [way, row]."""
-    probe, count = reading.of_columns(rows.x), len(rows.dealt.ways)
-    steps = Steps("probes", 1 + len(readers) + DEALS)
+    probe = reading.of_columns(rows.x)
+    steps = Steps("probes", 2 + len(readers))
 
-    def score(arm: str, reader: Kernel | np.ndarray, dealings: Sequence[int], **how: Any) -> Any:
+    def score(arm: str, reader: Kernel | np.ndarray, shuffles: int = 0) -> Any:
         started, of_texts = time.monotonic(), arm in (c.name for c in (*IN_TEXTS, EMBEDDING))
         dealt = rows.of_texts_alone if of_texts else rows.dealt
         if isinstance(reader, np.ndarray):  # nothing is learned
             steps.take(arm)
             return reader[None], np.zeros((1, len(reader)), dtype=np.int64)
+        way = rows.positive, dealt.group
         scores = [
-            reading.scores(reader, rows.positive, dealt.group, dealt.ways[k], k, **how)
-            for k in dealings
+            np.atleast_2d(reading.scores(reader, *way, parts, k, partial(whose, k, shuffles)))
+            for k, parts in enumerate(dealt.ways)
         ]
         steps.take(arm, time.monotonic() - started)
-        return np.array(scores), np.array([dealt.fold_of(k) for k in dealings])
+        of = [dealt.fold_of(k) for k, part in enumerate(scores) for _ in part]
+        return np.concatenate(scores), np.array(of)
+
+    def whose(dealing: int, shuffles: int, train: np.ndarray) -> np.ndarray:
+        if not shuffles:
+            return train
+        group, y, first = rows.dealt.group[train], rows.positive.astype(int), dealing * shuffles
+        deals = range(first, first + shuffles)
+        return np.array([shuffled_rows(y, train, group, 0, deal) for deal in deals])
 
     arms = {PROBE: probe, **{control.name: reader for control, reader in readers.items()}}
-    scored = {arm: score(arm, reader, range(count)) for arm, reader in arms.items()}
-
-    def shuffled(train: np.ndarray, deal: int) -> np.ndarray:
-        return shuffled_rows(rows.positive.astype(int), train, rows.dealt.group[train], 0, deal)
-
-    deals = [
-        score(PERMUTED.name, probe, [deal % count], whose=partial(shuffled, deal=deal))
-        for deal in range(DEALS)
-    ]
-    scores, of = zip(*deals, strict=True)
-    return {**scored, PERMUTED.name: (np.concatenate(scores), np.concatenate(of))}
+    scored = {arm: score(arm, reader) for arm, reader in arms.items()}
+    return {**scored, PERMUTED.name: score(PERMUTED.name, probe, SHUFFLED // len(rows.dealt.ways))}
 
 
 _HOW: Mapping[Control, str] = {
@@ -770,6 +799,27 @@ def _numbers(rows: _Rows, scored: Mapping[str, tuple[np.ndarray, np.ndarray]]) -
     return numbers
 
 
+def _within_groups(rows: _Rows, scores: np.ndarray, numbers: pd.DataFrame) -> list[str]:
+    """A note where rows of one group are told apart clearly better than rows of different ones, as
+    where groups have other levels."""
+    if rows.unit == FOLD:
+        return []
+    group = np.broadcast_to(rows.group, scores.shape)
+    inside = reading.measures(scores, rows.positive, group)[1]
+    own = reading.pseudo_values(scores, rows.positive, rows.group, group)[:, 1]
+    probe = numbers[numbers["arm"] == PROBE]
+    across = _pooled(probe, "auroc")
+    if np.isnan(own).any() or inside < across + CLEARLY:
+        return []
+    lead = _estimated("lead", own - probe["auroc"].to_numpy(), GROUP, inside - across)
+    return [
+        f"{WITHIN} is {inside:.3f}, and between rows of different groups it is lower, as where "
+        "groups have other levels: if the claim is about rows of one group, subtract the mean of "
+        "each group from its rows of X"
+        for _ in range(lead["lead_low"] > 0)
+    ]
+
+
 def _without_equal(numbers: pd.DataFrame, unit: str) -> tuple[pd.DataFrame, list[str]]:
     """The numbers without those of the model's own activations, unless X clearly tells the label
     better; and a note if so."""
@@ -804,6 +854,11 @@ def _alone(
             if found := text_counts.find_telling(control, texts or (), y, least):
                 said[control.name] = f"{found[0]} alone: AUROC {found[1]:.3f}"
     return said
+
+
+def _undecided(verdict: Judged, reason: str, remedy: str) -> Judged:
+    """The verdict, undecided for a reason that no number of groups takes away."""
+    return structs.replace(verdict, outcome="undecided", reason=reason, price=Price(remedy))
 
 
 def _signed(x: float) -> str:
@@ -941,14 +996,26 @@ def _judged(
     decide = partial(judge, claim=holds, unit=unit, control=why, empty=0.5, copies=False)
     if unit == FOLD and plain:
         decide = partial(decide, tested=tested[min(columns)])
-    judged = decide(rows, bounds=(0.0, 1.0) if shares else None)
-    judged = within(judged, range_of(parsed, 0.0, 1.0))
-    if shares or not plain:
+    judged = within(decide(rows), range_of(parsed, 0.0, 1.0))
+    if not plain:
         return judged
+    # a mean over many shuffles has no need of exact limits, which are wide for few groups
+    means = {
+        arm: v
+        for arm, v in judged.controls.items()
+        if arm == PERMUTED.name and (unit, columns) == (GROUP, {"auroc"}) and v.low < v.high
+    }
+    other = rows.copy()
+    for arm, v in means.items():  # out of the way, so that the verdict is on all others
+        other.loc[other["arm"] == arm, "auroc"] = float(v.estimate > judged.estimate)
+    if shares:
+        exact = within(decide(other, bounds=(0.0, 1.0)), range_of(parsed, 0.0, 1.0))
+        return _with_controls(exact, {**exact.controls, **means}) if means else exact
     # Cut off at 0 and 1, parts have exact limits: of nearly perfect arms most are a little above 1.
-    clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
+    clipped = other.assign(**{name: other[name].clip(0, 1) for name in columns})
     exact = decide(clipped, bounds=(0.0, 1.0))
     inside = {arm for arm, x in rows.groupby("arm")[min(columns)] if x.between(0, 1).all()}
+    inside -= {*means}
     controls = {
         name: structs.replace(exact.controls[name], contrast=v.contrast) if name in inside else v
         for name, v in judged.controls.items()
@@ -1079,6 +1146,14 @@ def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
             f"column {int(same.argmax())} of X has one number for each label, as the label itself "
             "has: leave it out if it is no activation"
         )
+    varies = np.ptp(x, axis=0) > 0
+    apart = np.abs(high.mean(0) - low.mean(0))[varies]
+    if (apart <= EQUAL * x.std(0)[varies]).all():
+        notes.append(
+            "both labels have the same mean in every column of X, as if the rows of each label "
+            "were centred by themselves, which takes away what a linear probe reads: centre all "
+            "rows together"
+        )
     off = np.abs(x - np.median(x, axis=0)).max(1)
     if len(far := np.flatnonzero(off > HUGE * np.median(off))):
         notes.append(
@@ -1102,9 +1177,11 @@ def _in_order(score: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
     for k in np.unique(block):
         values[block == k] -= values[block == k].mean()
         places[block == k] -= places[block == k].mean()
-    found = [scipy.stats.spearmanr(values[labels == k], places[labels == k]) for k in (0, 1)]
     few = min((labels == k).sum() for k in (0, 1)) < 2 * FEWEST
-    if few or max(x.pvalue for x in found) >= 0.001 or found[0].statistic * found[1].statistic < 0:
+    if few or any(np.ptp(x[labels == k]) == 0 for k in (0, 1) for x in (values, places)):
+        return []
+    found = [scipy.stats.spearmanr(values[labels == k], places[labels == k]) for k in (0, 1)]
+    if max(x.pvalue for x in found) >= 0.001 or found[0].statistic * found[1].statistic < 0:
         return []
     return [
         f"{SORTED}, and among those of one label the probe's score drifts along the rows: "

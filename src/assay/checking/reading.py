@@ -94,45 +94,50 @@ def scores(
     parts: Parts,
     dealing: int = 0,
     whose: Callable[[np.ndarray], np.ndarray] = lambda train: train,
-) -> Float[np.ndarray, " row"]:
+) -> Float[np.ndarray, "*way row"]:
     """Score each judged row, above 0 for yes; NaN where a row is not judged. The penalty is chosen
     within the rows that are learned from, by folds of whole groups, of this dealing; `whose` says
-    whose label each of these gets.
+    whose label each of these gets, in one way or several.
 
     All probes have the same mean over all rows. Where a fold has more of one label, the others have
     more of the other, and a probe that read nothing would predict that: its accuracy would be below
     chance."""
-    result = np.full(len(y), np.nan)
     target, every = np.where(y, 1.0, -1.0), np.arange(len(y))
+    ways = whose(parts[0][0]).shape[:-1]
+    result = np.full((int(np.prod(ways)), len(y)), np.nan)
     for train, test in parts:
-        k, labels = kernel(train), target.copy()
-        labels[train] = target[whose(train)]
+        k, given = kernel(train), np.atleast_2d(target[whose(train)])
+        labels = np.tile(target, (len(given), 1))
+        labels[:, train] = given
         inner = np.unique(groups[train], return_inverse=True)[1]
         fold = folds(inner, min(INNER, int(inner.max()) + 1), dealing)
-        loss = np.zeros(len(RIDGES))
+        loss = np.zeros((len(RIDGES), len(given)))
         for j in range(int(fold.max()) + 1):
             part, validation = train[fold != j], train[fold == j]
-            loss += ((_ridge(k, labels, part, validation) - labels[validation]) ** 2).sum(1)
-        predicted = _ridge(k, labels, train, every)[loss.argmin()]
-        result[test] = (predicted - predicted.mean() + target.mean())[test]
-    return np.round(result, DECIMALS)
+            off = _ridge(k, labels, part, validation) - labels[:, validation]
+            loss += np.square(off).sum(2)
+        predicted = _ridge(k, labels, train, every)[loss.argmin(0), np.arange(len(given))]
+        predicted += target.mean() - predicted.mean(1, keepdims=True)
+        result[:, test] = predicted[:, test]
+    return np.round(result, DECIMALS).reshape(*ways, -1)
 
 
 def _ridge(
     k: Float[np.ndarray, "row row"],
-    y: Float[np.ndarray, " row"],
+    y: Float[np.ndarray, "way row"],
     train: Int[np.ndarray, " n"],
     held: Int[np.ndarray, " m"],
-) -> Float[np.ndarray, "penalty m"]:
+) -> Float[np.ndarray, "penalty way m"]:
     """Predict held rows with each penalty, from inner products with the rows learned from."""
     inside, across = k[np.ix_(train, train)], k[np.ix_(held, train)]
     mean = inside.mean(0)
     across = across - mean - across.mean(1, keepdims=True) + mean.mean()
     inside = inside - mean - mean[:, None] + mean.mean()
     values, vectors = np.linalg.eigh(inside)
-    penalties = np.array(RIDGES)[:, None] * max(float(np.trace(inside)) / len(train), 1e-12)
-    weights = (vectors.T @ (y[train] - y[train].mean())) / (np.maximum(values, 0) + penalties)
-    return np.asarray(y[train].mean() + weights @ (across @ vectors).T)
+    penalties = np.array(RIDGES)[:, None, None] * max(float(np.trace(inside)) / len(train), 1e-12)
+    level = y[:, train].mean(1, keepdims=True)
+    weights = ((y[:, train] - level) @ vectors) / (np.maximum(values, 0) + penalties)
+    return np.asarray(level + weights @ (across @ vectors).T)
 
 
 def measures(

@@ -22,9 +22,10 @@ from assay.core.wordings import numbered, spelling
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
-COPY = 1.2
+COPY, CHAINED, OPPOSITE = 1.2, 1.5, 0.7
 """How many times as far apart as the rows of one group rows of two groups are at most that are
-near-copies."""
+near-copies; how many times as far apart as either is from its nearest row two rows of one chain are
+at most; the share of rows with an opposite one from which rows count as mirrored."""
 CLOSE = 0.5
 """The correlation of what is read of two rows, beyond what all rows share, from which they are
 shown as alike."""
@@ -43,7 +44,28 @@ THE_MODELS = Control("model", "the model's own activations of these texts", draw
 """What X should be: no control, as the claim should be true of it."""
 ADDED = "X tells the label better than the model's own activations of these texts"
 UNEXPLAINED = "nothing in the texts explains it"
-CAUSES = "padding that is not masked, the batch or another format of the prompt are usual causes"
+CAUSES = (
+    "the number of tokens, the position in the text, padding that is not masked, the batch or "
+    "another format of the prompt are usual causes"
+)
+WITHOUT_CAUSE = f", and {UNEXPLAINED} ({CAUSES})"
+OVERLAP = (
+    "rows overlap, as windows of one text do, so a probe is judged on rows that are nearly those "
+    "it was trained on"
+)
+DOUBTS: Mapping[str, tuple[str, str]] = {
+    UNEXPLAINED: (
+        "clusters that nothing in the texts explains",
+        "more groups do not help: give model= and site=, which show whether X is the model's own, "
+        "and what may be the cause as controls=",
+    ),
+    OVERLAP: (
+        "rows overlap",
+        "more rows like these do not help: give their documents as groups=, or windows that do not "
+        "overlap",
+    ),
+}
+"""By what is noted of rows why a claim that would hold is undecided, and what would decide it."""
 SAME, PROJECTED, LEAST_NUMBERS = 1e-3, 4, 3
 """Of rows that are the same: how far apart they are at most, in spreads of a column; in how many
 directions such are sought; how many numbers that are not whole they have at least."""
@@ -74,26 +96,61 @@ def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.
 
 def with_same_rows(x: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Groups as one where they have the same activations, but for rounding, so that none is learned
-    from and judged; and what was found. Whole numbers may agree by chance, such as many zeros."""
+    from and judged, or those of a row times −1; and what was found. Whole numbers may agree by
+    chance, such as many zeros."""
     x = x[:, np.ptp(x, axis=0) > 0]
     rows = np.flatnonzero((x % 1 != 0).sum(1) >= LEAST_NUMBERS)
     middle = np.median(np.abs(x - np.median(x, axis=0)), axis=0)
     z = (x / np.where(middle > 0, middle, x.std(0)))[rows]
     draw, most = np.random.default_rng(0), SAME * np.sqrt(x.shape[1])
-    tree = scipy.spatial.KDTree(z @ draw.normal(size=(x.shape[1], PROJECTED)))
+    both = np.concatenate([z, -z])
+    tree = scipy.spatial.KDTree(both @ draw.normal(size=(x.shape[1], PROJECTED)))
     pairs = np.array(sorted(tree.query_pairs(PROJECTED * most)), dtype=int).reshape(-1, 2)
-    is_same = np.linalg.norm(z[pairs[:, 0]] - z[pairs[:, 1]], axis=1) < most
-    first, other = rows[pairs[is_same].T]
+    pairs = pairs[pairs[:, 0] < len(z)]  # each is found twice
+    is_same = np.linalg.norm(both[pairs[:, 0]] - both[pairs[:, 1]], axis=1) < most
+    first, other = rows[pairs[is_same].T % max(1, len(z))]
     if (group[first] == group[other]).all():
         return group, []
     links = scipy.sparse.coo_array((np.ones(len(first)), (first, other)), (len(x), len(x)))
     together = _linked(group, scipy.sparse.csgraph.connected_components(links, directed=False)[1])
     across = group[first] != group[other]
     first, other = first[across], other[across]
+    times = " times −1" * bool((pairs[is_same][:, 1] >= len(z)).any())
     return together, [
-        f"{len(np.unique([first, other]))} rows of X are the same as a row of another group, such "
-        f"as row {first[0]} and row {other[0]}, and such groups are taken as one; this leaves "
-        f"{(count := int(together.max()) + 1)} {plural('group', count)}: keep one row of each"
+        f"{len(np.unique([first, other]))} rows of X are the same as a row of another group{times}"
+        f", such as row {first[0]} and row {other[0]}, and such groups are taken as one; this "
+        f"leaves {(count := int(together.max()) + 1)} {plural('group', count)}: keep one row of "
+        "each"
+    ]
+
+
+def with_mirrored_rows(x: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Groups as one where they have rows that are opposite, but for noise, as those of two prompts
+    are that are centred together: what is learned of one holds of the other, whatever the labels.
+    And what was found.
+
+    Opposite rows have the same products of two columns, so that they are near-copies in these."""
+    if (np.ptp(x, axis=0) > 0).sum() < LEAST_NUMBERS:
+        return group, []  # in a plane, rows are opposite by chance
+    x = (x - x.mean(0)) / np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
+    points = principal(x)
+    one, other = np.triu_indices(points.shape[1])
+    products = points[:, one] * points[:, other]
+    sets = near_copies(principal(products - products.mean(0)), "row")
+    if sets is None or sets.of.max() + 1 < FEWEST:
+        return group, []
+    size = np.maximum(np.linalg.norm(x, axis=1), 1e-12)
+    opposite = (x @ x.T < -CLOSE * np.outer(size, size)) & (sets.of[:, None] == sets.of)
+    if opposite.any(1).mean() < OPPOSITE:
+        return group, []
+    together = _linked(group, sets.of)
+    if (left := int(together.max()) + 1) == len(np.unique(group)):
+        return group, []
+    first, second = divmod(int((opposite & (group[:, None] != group)).argmax()), len(x))
+    return together, [
+        f"most rows of X are the opposite of a row of another group, such as row {first} and row "
+        f"{second}, once the mean of all rows is taken away: such rows are taken as one group, "
+        f"{left} in all"
     ]
 
 
@@ -109,7 +166,9 @@ def with_near_copies(
         return group, True, []
     scale = np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
     apart = scipy.spatial.distance.cdist(x / scale, x / scale)
-    together = _linked(group, _nearer_than_own(apart, group, sets.of))
+    of = _chained(apart, sets.of)
+    is_chain = len(np.unique(of)) < len(np.unique(sets.of))
+    together = _linked(group, _nearer_than_own(apart, group, of))
     if (left := int(together.max()) + 1) == len(np.unique(group)):
         return group, True, []
     across = (sets.of[:, None] == sets.of) & (group[:, None] != group)
@@ -117,12 +176,24 @@ def with_near_copies(
     in_texts = texts is None or _explained(texts, sets.of, y)
     found = f"{sets.words}, across groups, such as {_in_words(pair, texts if in_texts else None)}"
     if not in_texts:
-        found += f", by their activations, and {UNEXPLAINED} ({CAUSES})"
+        found += f", by their activations{WITHOUT_CAUSE}"
     if left < FEWEST:
         line = _line(texts, sets.of) or ", for each row the name of its set"
         advice = f"if rows of one set are not independent, give groups={line}"
-        return group, True, [f"{found}: {advice}"]
+        return group, True, [f"{found}: {OVERLAP if is_chain else advice}"]
     return together, in_texts, [f"{found}: rows of one set are taken as one group, {left} in all"]
+
+
+def _chained(apart: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Sets as one that go on in each other, as windows of one text do, if most rows have a row of
+    another set nearer than the farthest of their own."""
+    same = of[:, None] == of
+    farthest = np.where(same, apart, 0.0).max(1)
+    if (np.where(same, np.inf, apart).min(1) < farthest).mean() <= 0.5:
+        return of
+    nearest = np.where(np.eye(len(of), dtype=bool), np.inf, apart).min(1)
+    links = apart < CHAINED * np.minimum(nearest[:, None], nearest)
+    return _linked(of, np.asarray(scipy.sparse.csgraph.connected_components(links)[1]))
 
 
 def _sets(x: np.ndarray, y: np.ndarray) -> Sets | None:
