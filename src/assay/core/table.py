@@ -248,11 +248,8 @@ def _judged(
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
     judgement = missing_marks.doubted(question, judgement, independent, how["level"])
-<<<<<<< HEAD
     judgement = answers.doubted(question, judgement, independent, how["level"])
-=======
     judgement = unlike_sides.doubted(question, judgement, independent, how["level"])
->>>>>>> w1
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
@@ -402,12 +399,8 @@ def _weigh(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
     groupings = [_alike(judgement, g) for g in groupings]
-<<<<<<< HEAD
-=======
     standing = judging.standing(claim, arms, level)[0]
     groupings += resamples.resampled(question, standing, level)
-    search = Search(question, claim, independent, level)
->>>>>>> w1
     groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
     groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
