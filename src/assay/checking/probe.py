@@ -89,7 +89,7 @@ DEALINGS, FEW_ROWS = 5, 500
 """In how many ways groups are dealt out to folds, and of how many rows at most: with one way, what
 the groups are called decides which learn from which, and that moves the measures of few rows."""
 SHUFFLED = 40
-"""How many shuffles of the labels `permuted` averages, so that chance moves it little from 0.5."""
+"""Number of shuffles of the labels that are averaged, so that chance moves them little from 0.5."""
 SORTED = "the rows come in blocks of one label"
 WITHIN, CLEARLY = "the AUROC between rows of the same group", 0.05
 """What is said of an AUROC that is higher where only rows of one group are compared; by how much it
