@@ -33,6 +33,9 @@ def test_a_mean_over_other_layers_is_given_over_the_layers_that_both_arms_have()
     number = float(note.partition("the number is ")[2].split()[0])
     assert abs(number - (common["mine"] - common["base"])) < 1e-3
     assert "of these 11 layers, of which mine has 7" in verdict.scope
+    # arms of which each has levels of its own are another matter
+    own = rows.assign(layer=rows["layer"] + 100 * (rows["arm"] == "mine"))
+    assert assay.judge(own, **ask).unless == ""
     # a gain that is there over the common layers, too, is no matter of these
     gained = assay.judge(probes(np.random.default_rng(0), 0.2), **ask)
     assert (gained.outcome, gained.unless) == ("holds", "")

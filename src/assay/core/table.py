@@ -240,18 +240,25 @@ def _judged(
         judgement = structs.replace(judgement, no_tests=no_tests)
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
+    judgement = _of_unlike_arms(question, judgement, roles, how["level"], independent=independent)
+    return within(judgement, judgement.claim.bounds or judgement.natural)
+
+
+def _of_unlike_arms(
+    question: Question, judgement: Judged, roles: Roles, level: float, *, independent: bool
+) -> Judged:
+    """The verdict with what the rows show of arms that were not measured alike."""
     if judgement.outcome in ("holds", "fails"):
         chosen = unlike_arms.settings_of_one(question)
-        taken = (*units, *question.labels, *question.columns, *chosen)
+        taken = (*question.axes, *question.labels, *question.columns, *chosen)
         ask = question.compared, taken, roles.controls, judgement.outcome
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
-    judgement = missing_marks.doubted(question, judgement, independent, how["level"])
-    judgement = answers.doubted(question, judgement, independent, how["level"])
-    judgement = unlike_sides.doubted(question, judgement, independent, how["level"])
-    judgement = unlike_arms.doubted(question, judgement, roles.controls)
-    return within(judgement, judgement.claim.bounds or judgement.natural)
+    judgement = missing_marks.doubted(question, judgement, independent, level)
+    judgement = answers.doubted(question, judgement, independent, level)
+    judgement = unlike_sides.doubted(question, judgement, independent, level)
+    return unlike_arms.doubted(question, judgement, roles.controls)
 
 
 def _check_tested(tested: int, units: tuple[str, ...]) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NAMED = 6
 """Levels up to which each is named."""
+COMMON = 0.5
+"""The share of the levels of an arm that the others have, too, if arms are of the same ones."""
 
 
 def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
@@ -43,7 +45,7 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         common = set.intersection(*levels.values())
         i = standing(replace(question, rows=question.rows[question.rows[dim].isin(common)]))
         each = joined([f"{arm} has {_named(dim, x)}" for arm, x in levels.items()])
-        then = f"over the {len(common)} that all have, {_shown(i)}" if i else "all need the same"
+        then = f"over the {len(common)} that all have, {_shown(i)}" if i else "give all the same"
         same = i and judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome
         unless = "" if same else f"other levels of {dim} are the cause"
         judgement = structs.replace(
@@ -81,7 +83,10 @@ def _other_levels(question: Question) -> Iterator[tuple[str, dict[str, set]]]:
         for c in (c for c, over in read.items() if dim in over):
             arm = c.arm or question.main
             levels[arm] = levels.get(arm, set()) | {*_at(question.of([arm]), c)[dim].tolist()}
-        if len({*map(frozenset, levels.values())}) > 1:
+        common = len(set.intersection(*levels.values())) if levels else 0
+        fewest = min(map(len, levels.values()), default=0)
+        # with hardly any in common, each arm has its own, such as the heads of a circuit
+        if common >= COMMON * fewest > 0 and common < max(map(len, levels.values())):
             yield dim, levels
 
 
