@@ -754,6 +754,30 @@ def test_activations_of_other_texts_are_refused_and_those_of_another_block_repor
             check(wrong)
 
 
+@pytest.mark.thorough
+def test_activations_of_texts_without_the_bos_of_the_tokenizer_are_recognised(tmp_path):
+    """By plain transformers, with the ids that the tokenizer gives and without the first."""
+    import torch
+    import transformers
+
+    from tiny_models import make
+
+    folder = make(tmp_path / "gemma", "gemma3_text", bos_token_id=2)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    encode = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    texts = [f"{WORDS[i % 7]} {WORDS[i % 5]} {i} {WORDS[i % 3]}" for i in range(24)]
+    assert all(encode(text).input_ids[0] == 2 for text in texts)
+    for first in (0, 1):
+        with torch.no_grad():
+            ids = [torch.tensor([encode(text).input_ids[first:]]) for text in texts]
+            x = [model(i, output_hidden_states=True).hidden_states[1][0, -1].numpy() for i in ids]
+        given = {"texts": texts, "model": str(folder), "site": "blocks.1.hook_resid_pre"}
+        p = assay.check_probe(np.stack(x), Y[:24], **given, ledger=False)
+        note = "X has the activations of the texts without a BOS, though the tokenizer puts one"
+        assert any(note in n for n in p.notes) == bool(first)
+        assert not any("X differs from" in n for n in p.notes)
+
+
 def test_conditions_that_were_tried_on_the_same_texts_are_counted(tmp_path, monkeypatch):
     """Other layers are other activations of the same texts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

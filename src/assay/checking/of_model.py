@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from assay.ask.measure import activations
+from assay.ask.measure.models import beginning
 from assay.ask.measure.probe_tasks import placed
 from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.tables import Prompts
 from assay.checking.related import DIFFERS, THE_MODELS
 from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
 from assay.core import rng
-from assay.core.errors import DataError
+from assay.core.errors import AssayError, DataError
 from assay.core.heavy import torch
 from assay.subjects.batches import run_many
 from assay.subjects.pretrained import Pretrained, load
@@ -48,25 +49,52 @@ def read(
         right = 'position= is a number, -1 for the last token, or "mean"'
         raise DataError(f"{right}; got {position!r}")
     opened = model if isinstance(model, Pretrained) else load(model, tokenizer=tokenizer)
-    ids = [opened.prompt(text)[0].tolist() for text in texts]
-    embedding = opened.model.get_input_embeddings().weight
-    readings: dict[Control, Any] = {
-        EMBEDDING: torch.stack([embedding[i].detach().float().cpu().mean(0) for i in ids]).numpy(),
-        PLACES: placed(embedding, ids).numpy(),
-    }
-    notes = list[str]()
+    readings, notes = dict[Control, Any](), list[str]()
     if site:
         if isinstance(model, Pretrained):
             raise DataError(
                 "untrained needs model= as a name, a folder, or a model of transformers"
             )
-        readings[THE_MODELS] = _activations(opened, texts, Site.parse(site), position)
-        notes += _compared(x, readings[THE_MODELS], site, position)
+        at = texts, Site.parse(site), position
+        opened, readings[THE_MODELS], notes = _recognised(x, opened, *at)
         twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
-        readings[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
+        readings[UNTRAINED] = _activations(beginning(twin, opened.folder.bos), *at)
+    ids = [opened.prompt(text)[0].tolist() for text in texts]
+    embedding = opened.model.get_input_embeddings().weight
+    readings |= {
+        EMBEDDING: torch.stack([embedding[i].detach().float().cpu().mean(0) for i in ids]).numpy(),
+        PLACES: placed(embedding, ids).numpy(),
+    }
     if question:
         readings[ASKED] = _asked(opened, texts, question, answers)
     return {**dict.fromkeys((UNTRAINED, ASKED)), **readings}, notes
+
+
+def _recognised(
+    x: np.ndarray, model: Pretrained, texts: Sequence[str], site: Site, position: int | str
+) -> tuple[Pretrained, np.ndarray, list[str]]:
+    """The model as it read the texts for `x`, its activations, and what there is to note of them:
+    texts begin with a BOS or do not, as the tokenizer has it, or else the other way, as libraries
+    differ in this. Raises: DataError where the rows are recognised in neither."""
+    with_bos, found = bool(model.folder.opening), list[tuple[Pretrained, np.ndarray, list[str]]]()
+    how = "without a BOS, though the tokenizer puts one"
+    if not with_bos:
+        how = "with a BOS, though the tokenizer puts none"
+    said = [f"X has the activations of the texts {how} before them"]
+    errors = list[AssayError]()
+    for one, notes in ((model, []), (beginning(model, not with_bos), said)):
+        try:
+            own = _activations(one, texts, site, position)
+            more = _compared(x, own, str(site), position)
+        except AssayError as e:
+            errors.append(e)
+            continue
+        found.append((one, own, [*notes, *more]))
+        if not more:
+            return found[-1]
+    if not found:
+        raise errors[0]
+    return found[0]
 
 
 def _compared(x: np.ndarray, own: np.ndarray, site: str, position: int | str) -> list[str]:

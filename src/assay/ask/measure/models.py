@@ -154,8 +154,8 @@ def as_it_is(name: str, device: str, table: Model) -> Pretrained:
     table."""
     about = name, table.device or device, folders.find(name).fingerprint
     if not (change := changes(table)):
-        return _beginning(opened(*about, table.dtype), table.bos)
-    return _beginning(_reweighted(*about, table.dtype, change[0]), table.bos)
+        return beginning(opened(*about, table.dtype), table.bos)
+    return beginning(_reweighted(*about, table.dtype, change[0]), table.bos)
 
 
 def key_suffix(table: Model) -> str:
@@ -364,7 +364,7 @@ class AsTheyAre:
         return iter(names[:OPEN])
 
 
-def _beginning(model: Pretrained, bos: bool | None) -> Pretrained:
+def beginning(model: Pretrained, bos: bool | None) -> Pretrained:
     """A model with this BOS setting."""
     return model if bos is None else replace(model, folder=replace(model.folder, bos=bos))
 
@@ -390,7 +390,7 @@ def untrained(
     place."""
     fingerprint = folders.find(name).fingerprint
     model = redrawn(_copy(name, own_device or device, fingerprint, place, dtype), seed)
-    return _beginning(_changed_by(weights, model) if weights else model, bos)
+    return beginning(_changed_by(weights, model) if weights else model, bos)
 
 
 def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) -> Pretrained:
@@ -419,7 +419,7 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
         weight.data.copy_(ours[name] + change)
     if not moved:
         raise DataError(f"{first.name} and {second.name} have the same weights")
-    return _beginning(copy, second.folder.bos)
+    return beginning(copy, second.folder.bos)
 
 
 @dataclass(frozen=True, kw_only=True)
