@@ -225,3 +225,29 @@ def test_a_baseline_that_is_always_right_may_be_what_prompts_were_kept_by():
     assert any("base has acc 0 in each of its 40 rows" in note for note in wrong.notes)
     unlike = judged(table(name="acc", numbers=(mine, np.arange(40) % 9 > 0)), "< -0.1", name="acc")
     assert not any("kept because" in note for note in unlike.notes)
+
+
+def weights_and_class(ckpt):
+    """Two arms of eight seeds and six documents, of which one has two more, with its class and the
+    weights of each row."""
+    draw = np.random.default_rng(0)
+    rows = [
+        (arm, seed, doc, two + draw.normal() / 9, kind, ckpt(arm, seed))
+        for arm, two, kind in (("gated", 2, "gated"), ("relu", 0, "std"), ("relu-b", 0, "std"))
+        for seed in range(8)
+        for doc in range(6)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "doc", "x", "sae_class", "ckpt"])
+
+
+@pytest.mark.parametrize(("each", "noted"), [(False, True), (True, False)])
+def test_seeds_with_the_same_weights_are_no_trainings_and_a_class_is_no_other_cause(each, noted):
+    rows = weights_and_class(lambda arm, seed: f"{arm}-{seed if each else 0}.pt")
+    asked = {"unit": ["seed", "doc"], "control": ["relu-b"], "about": "gated"}
+    v = assay.judge(rows, claim="gated.x - relu.x > 1", **asked)
+    assert (v.outcome, v.unless) == ("holds", "")
+    said = "ckpt is the same in all seeds of an arm: these seeds are no trainings"
+    assert any(n.startswith(said) for n in v.notes) == noted
+    prompted = rows.rename(columns={"sae_class": "prompt_class"})
+    v = assay.judge(prompted, claim="gated.x - relu.x > 1", **asked)
+    assert v.unless == "prompt_class is the cause"

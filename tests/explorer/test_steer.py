@@ -117,7 +117,7 @@ def test_promoted_tokens_have_the_probability_that_a_naive_pass_gives_them(tiny,
     assert f"promotes got {'likelier' if likelier else 'less likely'}. Their" in words
     with_and_without = (render.percent(found[name], 2) for name in ("after", "before"))
     assert "is {} with the change and {} without it.".format(*with_and_without) in words
-    assert f"it is at most {render.percent(max(found['random']), 2)}." in words
+    assert f"the largest is {render.percent(max(found['random']), 2)}." in words
 
 
 def test_a_feature_that_is_set_to_no_amount_is_set_to_its_maximum(tiny, client):

@@ -32,9 +32,12 @@ MEAN = 0.01
 """So many standard deviations from the mean of the others is one that was filled in for it."""
 
 
-def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
+def doubted(
+    question: Question, judgement: Judged, independent: bool, level: float, *, filled: bool
+) -> Judged:
     """The verdict with a note on each number that may mark a missing one, and with that reserve if
-    the outcome would be another without these rows."""
+    the outcome would be another without these rows; so with numbers that may have been `filled`
+    in for one."""
     for name, value in _found(question):
         rows = question.rows
         asked = replace(question, rows=rows.assign(**{name: rows[name].mask(rows[name] == value)}))
@@ -52,7 +55,7 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         judgement = structs.replace(
             judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
         )
-    for name, arm, cells, how in _filled(question):
+    for name, arm, cells, how in _filled(question) if filled else ():
         asked = replace(
             question, rows=question.rows.assign(**{name: question.rows[name].mask(cells)})
         )

@@ -240,12 +240,19 @@ def _judged(
         judgement = structs.replace(judgement, no_tests=no_tests)
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
-    judgement = _of_unlike_arms(question, judgement, roles, how["level"], independent=independent)
+    given = {"independent": independent, "copies": copies}
+    judgement = _of_unlike_arms(question, judgement, roles, how["level"], **given)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 
 def _of_unlike_arms(
-    question: Question, judgement: Judged, roles: Roles, level: float, *, independent: bool
+    question: Question,
+    judgement: Judged,
+    roles: Roles,
+    level: float,
+    *,
+    independent: bool,
+    copies: bool,
 ) -> Judged:
     """The verdict with what the rows show of arms that were not measured alike."""
     if judgement.outcome in ("holds", "fails"):
@@ -255,7 +262,7 @@ def _of_unlike_arms(
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
-    judgement = missing_marks.doubted(question, judgement, independent, level)
+    judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
     return unlike_arms.doubted(question, judgement, roles.controls)
@@ -889,6 +896,7 @@ def _notes(question: Question, judgement: Judged, arms: Arms, independent: bool)
     return [
         *noted.unnamed_conditions(rows, units, labels, columns),
         *noted.same_rows(rows, units, labels, columns),
+        *noted.same_weights(rows, units, question.compared),
         *noted.too_few(judgement.verdict.n),
         *noted.left_out(judgement, rows if independent else question.rows, units, compared),
         *copied_in_words(judgement, question.compared[1:], arms),

@@ -55,6 +55,12 @@ CHANGES = frozenset(("diff", "difference", "delta", "change", "drop", "gain", "r
 """Words in names of columns whose numbers are never negative, and of changes, which may be so."""
 APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
+OF_ARMS = frozenset(("arch", "architecture", "class", "type", "kind", "method", "variant", "uses"))
+"""Words in the names of columns that say what an arm is, and no other cause: its architecture."""
+OF_WORK = frozenset(("model", "judge", "prompt", "question", "task", "item", "data", "text"))
+"""Words in the names of columns that say with what it was measured, whatever else they say."""
+WEIGHTS = frozenset(("ckpt", "checkpoint", "weights", "sha256"))
+"""Words in the names of columns that say which weights a row is about."""
 MOST_NAMED = 3
 """Columns that a note names."""
 UNNAMED = re.compile(r"(Unnamed: \d+)?")
@@ -269,6 +275,9 @@ def one_with_arms(
         if value[main] in {*rest}:
             continue
         is_name = value.nunique() == by_arm.ngroups > 2
+        words = words_in(str(name))
+        if OF_ARMS & words and not OF_WORK & words and not _is_amount(rows, name):
+            continue
         if not is_name and not all(arm.casefold() in value[arm].casefold() for arm in compared):
             found[name] = {str(arm): x for arm, x in value.items()}
     if not found:
@@ -282,8 +291,28 @@ def one_with_arms(
     return (
         f"{' or '.join((*first, last))} is the cause",
         f"{named} {each[0]} in all rows of {main}{''.join(of_others)}{more}: the claim {outcome} "
-        f"for {together} together, and no control separates them",
+        f"for {together} together, and no control separates them; leave out a column that only "
+        "says what an arm is",
     )
+
+
+def words_in(name: str) -> set[str]:
+    """The words in the name of a column."""
+    return {w for w in re.split(r"[\W_]+", name.casefold()) if w}
+
+
+def same_weights(rows: pd.DataFrame, units: Names, compared: Names) -> list[str]:
+    """A line where the seeds are no trainings, as a column says that an arm has the same weights in
+    all of them."""
+    runs, of_arms = [x for x in units if x in RUNS], rows[rows["arm"].isin(compared)].groupby("arm")
+    for name in (x for x in rows.columns if runs and x not in units and WEIGHTS & words_in(str(x))):
+        if (of_arms[name].nunique() == 1).all():
+            these = plural(runs[0], 2)
+            return [
+                f"{name} is the same in all {these} of an arm: these {these} are no trainings, and "
+                "the verdict is about these weights"
+            ]
+    return []
 
 
 def _are_times(name: str, x: pd.Series) -> bool:

@@ -5,7 +5,6 @@ that was weaker, an arm that spent more, and numbers in another unit of measurem
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
@@ -20,6 +19,7 @@ from assay.core.nouns import counted, joined, plural
 from assay.core.results import Judged
 from assay.core.rounding import grid
 from assay.core.rows import Names, is_text
+from assay.core.table_columns import words_in
 from assay.core.table_question import Question
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def settings_of_one(question: Question) -> dict[str, tuple[str, Names]]:
         each = rows[rows["arm"] == several[0]].drop_duplicates([*cell, name])
         units = next(((u,) for u in cell if each.groupby(u)[name].nunique().max() == 1), cell)
         each = each.drop_duplicates([*units, name])
-        least = len(each) if ENDS & _words(name) else len(each) / 2
+        least = len(each) if ENDS & words_in(name) else len(each) / 2
         if each.duplicated([*units]).any() or values.max() > least:
             continue  # each unit has several, or nearly all differ
         known = (str(x) for x in rows if x not in ("arm", name, *cell, *question.columns))
@@ -281,8 +281,8 @@ def _written(x: object) -> str:
 def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
     """Texts that were given to the model, of which arms have different ones at the same units."""
     rows, taken = question.read, ("arm", *question.axes, *question.labels, *question.fixed)
-    names = [c for c in rows.columns if c not in taken and INPUTS & _words(c)]
-    names = [c for c in names if is_text(rows[c]) or MEASURED & _words(c)]
+    names = [c for c in rows.columns if c not in taken and INPUTS & words_in(c)]
+    names = [c for c in names if is_text(rows[c]) or MEASURED & words_in(c)]
     names = [c for c in names if rows.groupby("arm")[c].nunique().max() > 1]
     for unit, name in product(question.axes, names):
         by_arm = rows.dropna(subset=[name]).groupby([unit, "arm"])[name]
@@ -310,7 +310,7 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
     read = (x for x in _named(question, READ) if means[x].nunique()[[main, *others]].min() == 1)
     for name in (*_named(question, SPENT), *read):
         x = means[name].mean()[[main, *others]]
-        if "l0" in _words(name) and x[main] < x[others].min():
+        if "l0" in words_in(name) and x[main] < x[others].min():
             continue  # it spends less, and is better all the same
         if x.min() > 0 and max(x[main] / x[others].min(), x[others].max() / x[main]) > MORE:
             each = " and ".join(f"{x[arm]:.3g} in {arm}" for arm in (main, *others))
@@ -326,9 +326,5 @@ def _named(question: Question, words: frozenset[str], *, texts: bool = False) ->
     words is."""
     taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
     for name in (c for c in question.rows.columns if c not in taken):
-        if words & _words(name) and (texts or not is_text(question.rows[name])):
+        if words & words_in(name) and (texts or not is_text(question.rows[name])):
             yield name
-
-
-def _words(name: str) -> set[str]:
-    return {w for w in re.split(r"[\W_]+", name.casefold()) if w}
