@@ -542,7 +542,8 @@ def _untried(layer: Any, others: Sequence[Any], last: int) -> list[str]:
     least so far."""
     if not others or not all(isinstance(n, int | np.integer) for n in (layer, *others)):
         return []
-    near = [n for n in (layer - 1, layer + 1) if 0 <= n <= max(last, *others) and n not in others]
+    last = max(last, layer, *others)
+    near = [n for n in (layer - 1, layer + 1) if 0 <= n <= last and n not in others]
     if not near:
         return []
     which = f"{plural('layer', len(near))} {listed(map(str, near))}"
