@@ -445,12 +445,9 @@ class _Asked:
         """Note what the thing was learned from, or may have been chosen by."""
         what, given = self.what, self.calls.prompts
         cells, known = _cells(parsed, self.arms[what.kind])
-        columns = {PROMPT: range(len(given)), **given.columns}
-        groups = [numbered(columns[name])[known] for name in units]
+        groups = [numbered({PROMPT: range(len(given)), **given.columns}[n])[known] for n in units]
         notes = notes_on_seen(what.seen, judged, cells, known, groups)
-        if what.rows and not (what.seen and what.seen.prompts.all()):
-            effects = {n: x for n, x in self.arms[what.kind].items() if not n.endswith(ENDS)}
-            notes += notes_on_labels(*what.rows, given, effects)
+        notes += notes_on_labels(what.rows, given, self.arms[what.kind])
         drawn = [a for a, d in zip(self.things, what.draws, strict=True) if d.control.drawn]
         if what.choice and _is_effect(parsed):
             notes += notes_on_choice(what.kind, self.thing, what.choice, judged, drawn)

@@ -114,8 +114,9 @@ class Credited:
     """Reads what has a part for each prompt; None of what has none."""
     seen: Seen | None = None
     """Which prompts it was learned from; None where that is unknown."""
-    rows: tuple[Sequence[Any], np.ndarray] | None = None
-    """Of a direction that was learned: the label of each row, and its projection on it."""
+    rows: tuple[Sequence[bool], np.ndarray] | None = None
+    """Of a direction that was learned: the label of each row, and its projection on it; None where
+    the prompts are known to hold the rows."""
     choice: int = 0
     """How many it was chosen from, where it is a part of a pool."""
 
@@ -298,10 +299,8 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
     around = options.around
     if learned:
         credited.seen = in_rows(learned.acts, prompts)
-        mask, along = np.array(learned.labels), np.zeros(len(learned.labels))
-        for of, rows in zip((mask, ~mask), learned.acts, strict=True):
-            along[of] = as_numpy(rows).astype(float) @ as_numpy(thing).astype(float)
-        credited.rows = learned.labels, along
+        if not credited.seen.prompts.all():
+            credited.rows = learned.labels, _along(learned)
     if around is None and learned:
         x, y = learned.acts
         rows = [*(x - x.mean(0)), *(y - y.mean(0))]
@@ -341,6 +340,15 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
         credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")
     credited.add(OPPOSITE, -thing)
     return credited
+
+
+def _along(learned: Direction) -> np.ndarray:
+    """The projection of each row on the direction that was learned from them."""
+    mask, vector = np.array(learned.labels), as_numpy(learned.vector).astype(float)
+    along = np.zeros(len(mask))
+    for of, rows in zip((mask, ~mask), learned.acts, strict=True):
+        along[of] = as_numpy(rows).astype(float) @ vector
+    return along
 
 
 def _along_mean(thing: Array, acts: Sequence[Array]) -> list[str]:
@@ -534,7 +542,8 @@ def _untried(layer: Any, others: Sequence[Any], last: int) -> list[str]:
     least so far."""
     if not others or not all(isinstance(n, int | np.integer) for n in (layer, *others)):
         return []
-    near = [n for n in (layer - 1, layer + 1) if 0 <= n <= max(last, *others) and n not in others]
+    last = max(last, layer, *others)
+    near = [n for n in (layer - 1, layer + 1) if 0 <= n <= last and n not in others]
     if not near:
         return []
     which = f"{plural('layer', len(near))} {listed(map(str, near))}"

@@ -68,21 +68,22 @@ def in_rows(acts: Sequence[Any], given: Given) -> Seen:
 
 
 def notes_on_labels(
-    labels: Sequence[Any], along: np.ndarray, given: Given, effects: Mapping[str, np.ndarray]
+    rows: tuple[Sequence[bool], np.ndarray] | None, given: Given, numbers: Mapping[str, np.ndarray]
 ) -> list[str]:
     """Say that the prompts have the labels of the rows that a direction was learned from, one by
     one; and that it is more than chance, where the labels have no regular order, or where the
-    effects on the prompts follow the rows.
+    numbers of the prompts follow the rows.
 
     Args:
-        labels: of each row, one of two.
-        along: the projection of each row on the direction.
+        rows: the label of each row, and its projection on the direction; None of another thing.
         given: the prompts.
-        effects: by name the numbers of the prompts.
-    Formula: Σ (n − 3) artanh²(r) over the two labels, r the correlation of the effects with the
+        numbers: by name the numbers of the prompts.
+    Formula: Σ (n − 3) artanh²(r) over the two labels, r the correlation of the numbers with the
         projections of n rows, has a χ² distribution with 2 degrees of freedom by chance
     """
-    own = np.array(numbered(labels))
+    if rows is None:
+        return []
+    own, along = numbered(rows[0]), rows[1]
     columns = [n for n, x in given.columns.items() if np.array_equal(numbered(x), own)]
     if not columns:
         return []
@@ -92,11 +93,11 @@ def notes_on_labels(
         np.array_equal(own[k:], own[:-k]) for k in steps
     )
     found = not is_regular and 2 / math.comb(len(own), count) < BY_CHANCE
-    for effect in effects.values():
-        parts = [(along[own == k], effect[own == k]) for k in (0, 1)]
-        if all(len(x) > 3 and min(np.ptp(x), np.ptp(y)) > 0 for x, y in parts):  # not NaN either
+    for x in numbers.values():
+        parts = [(along[own == k], x[own == k]) for k in (0, 1)]
+        if all(len(a) > 3 and min(np.ptp(a), np.ptp(b)) > 0 for a, b in parts):  # not NaN either
             r = np.clip([np.corrcoef(*part)[0, 1] for part in parts], -1 + 1e-9, 1 - 1e-9)
-            total = np.arctanh(r) ** 2 @ [len(x) - 3 for x, _ in parts]
+            total = np.arctanh(r) ** 2 @ [len(a) - 3 for a, _ in parts]
             found |= bool(scipy.stats.chi2.sf(total, 2) < BY_CHANCE)
     words = (
         f"the column {columns[0]} of the {len(own)} prompts has the labels of the {len(own)} rows "
