@@ -263,7 +263,7 @@ def test_what_named_groups_explain_is_said_once():
     (note,) = judged.notes
     assert "belong to 4 templates" in note
     plain = assay.judge(rows.drop(columns="template"), **ask)
-    assert "12 of 48 units are outliers" in plain.warning
+    assert "two clusters, 12 near 0.602 and 36 near 0.286" in plain.warning
     assert any("in their order" in n for n in plain.notes)
 
 
@@ -623,7 +623,7 @@ def test_units_of_two_kinds_in_turn_decide_only_where_the_claim_differs_between_
     alike = judge()
     found = f"alternate between two kinds ({low:.3g} and {high:.3g} on average)"
     assert alike.outcome == "holds" and not alike.unless
-    assert any(found in n and "hold for each of the two alone" in n for n in alike.notes)
+    assert any(found in n and "would hold by the number of each" in n for n in alike.notes)
     judge, _ = in_turn(0.4, 2.5)
     differing = judge()
     assert differing.reason == "grouped by order"

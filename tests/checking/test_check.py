@@ -1759,8 +1759,7 @@ def test_a_label_of_two_values_that_decides_has_advice_that_can_be_followed(shar
     fixed = of(rows, fixed="kind")
     assert fixed.outcome == "holds" and fixed.judged.scope == "over 40 prompts; of these 2 kinds"
     assert fixed.estimate == pytest.approx(np.mean([*effects.values()]))
-    apart = {2: "the mean describes neither", 4: "10 of 40 prompts are outliers"}[share]
-    assert any(apart in n for n in fixed.remarks)
+    assert any("the mean describes neither" in n for n in fixed.remarks)
     path = fixed.save(tmp_path / "fixed.assay")
     assert Check.load(path).question.fixed == ("kind",)
 

@@ -87,7 +87,11 @@ def test_the_two_commands_that_replace_a_study_of_dictionaries(folder, capsys):
 
 def test_a_command_that_could_decide_nothing_is_not_shown():
     def entry(name, l0, documents):
-        return {"name": name, "documents": documents, "measures": {"l0": {"estimate": l0}}}
+        return {
+            "name": name,
+            "documents": documents,
+            "measures": {x: {"estimate": l0} for x in ("l0", "fvu")},
+        }
 
     def shown(*entries):
         return [getattr(p, "text", p) for p in judging(Path("documents.csv"), entries)]

@@ -2,10 +2,12 @@
 
 import pytest
 from pages_world import HOSTILE
-from shelf import HOME, Tags, assert_obeys_the_policy, client, replace, shelve, simulated
+from shelf import Tags, assert_obeys_the_policy, client, replace, shelve, simulated
 
 from assay.explorer.guard import BODY, Rules
 
+HOME = "/model/made-up~script"
+"""The text of the index is called `<script>alert(1)</script>`."""
 PAGES = (
     "/",
     HOME,

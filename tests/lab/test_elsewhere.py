@@ -16,7 +16,7 @@ from assay.lab import verifying as verify
 from assay.lab.engines import Inline
 from assay.lab.judge import recording
 from assay.lab.lab import Lab
-from assay.lab.plan.preset import everywhere, override
+from assay.lab.plan.preset import override
 from assay.lab.records import records
 from assay.lab.store.provenance import digest
 
@@ -86,5 +86,3 @@ def test_an_unknown_preset_names_all_of_them(both):
         ExperimentError, match="no preset 'tiny'; known: default, full, hill, smoke"
     ):
         override(both[0], "tiny")
-    with pytest.raises(ExperimentError, match="not every experiment has a preset 'hill'"):
-        everywhere("hill")

@@ -626,7 +626,7 @@ def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_pat
     undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "● holds" in row)
     without = "without texts= and the controls embedding and untrained"
     sure = "● holds ※ sure from the file sure.assay holds if auroc is above 0.7"
-    assert f"{sure} ※ {without} " in holds
+    assert f"{sure} ※ {without}, and nobody checked where X comes from " in holds
     said = r"undecided open from the file open\.assay holds if auroc is above 0\.999 undecided: "
     assert re.search(f"{said}[^;]*; {without} [01]", undecided)
     assert (

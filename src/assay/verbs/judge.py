@@ -44,7 +44,7 @@ def judge(
     tested: Annotated[int, More] = 0,
     distinct: Annotated[Flag, More] = False,
     scope: str = "",
-    sentence: str = "",
+    sentence: Annotated[str, More] = "",
     arm_column: Annotated[str, More] = "arm",
     no_ledger: Annotated[Flag, More] = False,
     save: Annotated[Path | None, More] = None,
@@ -138,8 +138,12 @@ def judge(
     if save is not None:
         rows = rows_of.read(table, arm_column)[0]
         JudgedTable(asked, rows, verdict, lines, sentence).save(save)
-    verdict = with_flags(structs.replace(verdict, notes=(*verdict.notes, *lines)))
-    verdict = in_words(verdict, sentence)
+    verdict = in_words(structs.replace(verdict, notes=(*verdict.notes, *lines)), sentence)
+    return answered(with_flags(verdict), expect, verbose)
+
+
+def answered(verdict: Judged, expect: Expected, verbose: Flag) -> Answer[Judged | Estimated]:
+    """Answer with a verdict, and say if it is another one than expected."""
     other = [Aside(line) for line in unexpected([verdict], expect)]
     data = ResultData(verdicts=(verdict,))
     return Answer(
