@@ -120,9 +120,11 @@ def judge(
     assay judge my.csv --claim 'a.x-b.x < -.05' --unit seed --control c --about a
     assay judge my.csv --estimate 'a.x - b.x' --unit seed
     """
-    of_claims: dict[str, Any] = {"control": control, "about": about, "must_hold": must_hold}
-    of_claims |= {"also": also, "unlearned": unlearned, "violation": violation, "fixed": fixed}
-    of_claims |= {"bounds": bounds, "tested": tested or None, "distinct": distinct or None}
+    of_claims: dict[str, Any] = {
+        **{"control": control, "about": about, "must_hold": must_hold, "also": also},
+        **{"unlearned": unlearned, "violation": violation, "fixed": fixed, "bounds": bounds},
+        **{"tested": tested or None, "distinct": distinct or None},
+    }
     swept = {"over": over, "crosses": crosses}
     refuse_mixture(
         claim, estimate, of_claims | {"expect": expect, "save": save, "sentence": sentence}, swept
