@@ -575,6 +575,7 @@ def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_wou
         assay.estimate(near, value="mine.loss - old.loss", unit="unit")
 
 
+@pytest.mark.thorough
 def test_a_column_of_three_values_decides_where_its_groups_differ_and_seldom_else():
     """Of clean tables, a tenth has p < .1; with one kind that differs, nothing but these kinds
     can be meant."""

@@ -221,6 +221,7 @@ def test_a_control_is_kept_by_the_name_by_which_it_is_printed(about):
         assert [*v.controls] == [name] and f"\n{name} " in repr(v)
 
 
+@pytest.mark.thorough
 def test_all_of_a_small_pool_are_tried_unless_draws_says_how_many():
     """The fall is that of two heads of 13, so that any choice of fewer others may miss one."""
     for other in range(13):

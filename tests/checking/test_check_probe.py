@@ -70,6 +70,7 @@ def test_no_group_is_learned_from_and_judged():
         assert not {*GROUPS[train]} & {*GROUPS[held]} and len(train) + len(held) == N
 
 
+@pytest.mark.thorough
 def test_what_groups_are_called_moves_a_measure_little():
     """It decides which groups learn from which, which is averaged over five ways."""
     draw, y = np.random.default_rng(2), np.arange(96) % 2
@@ -132,10 +133,10 @@ def world(name):
 @pytest.mark.parametrize(
     "name",
     [
-        *("planted", "length", "word", "embedding", "asked", "order"),
+        *("planted", "length", "embedding", "asked"),
         *(
             pytest.param(name, marks=pytest.mark.thorough)
-            for name in ("place", "untrained", "capitals", "blanks", "numbers")
+            for name in ("word", "order", "place", "untrained", "capitals", "blanks", "numbers")
         ),
     ],
 )
@@ -161,10 +162,12 @@ def test_what_tells_as_much_makes_a_probe_unspecific(name):
         ("word", {"bag": "the word “yes”", "places": "“yes” as the last word",
                   "pairs": "“yes” at the end"}),
         ("length", {"lengths": "the number of words"}),
-        ("order", {"pairs": "“red blue”"}),
-        ("capitals", {"spelling": "the number of capitals"}),
-        ("blanks", {"spelling": "the number of spaces"}),
-        ("place", {"places": "“tea” as word 1", "pairs": "“tea” at the start"}),
+        *(pytest.param(name, alone, marks=pytest.mark.thorough) for name, alone in (
+            ("order", {"pairs": "“red blue”"}),
+            ("capitals", {"spelling": "the number of capitals"}),
+            ("blanks", {"spelling": "the number of spaces"}),
+            ("place", {"places": "“tea” as word 1", "pairs": "“tea” at the start"}),
+        )),
     ],
 )  # fmt: skip
 def test_a_control_names_the_one_thing_that_tells_the_labels(name, alone, tmp_path):
@@ -179,6 +182,7 @@ def test_a_control_names_the_one_thing_that_tells_the_labels(name, alone, tmp_pa
     assert "permuted" not in p.question.alone
 
 
+@pytest.mark.thorough
 def test_a_word_that_most_texts_of_a_label_have_is_named_with_its_auroc_by_scikit_learn():
     draw = np.random.default_rng(1)
     now = draw.random(N) < np.where(Y, 0.9, 0.1)
@@ -478,8 +482,13 @@ def test_named_groups_stay_apart_where_their_own_rows_are_the_near_copies():
     ), merged
 
 
-@pytest.mark.parametrize("folds", [0, 5])
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("named", "folds"),
+    [
+        *((False, 0), (True, 5)),
+        *(pytest.param(*case, marks=pytest.mark.thorough) for case in ((False, 5), (True, 0))),
+    ],
+)
 def test_the_order_of_rows_changes_no_measure(named, folds):
     """Sorted by label, reversed, and shuffled."""
     draw, y = np.random.default_rng(0), np.arange(33) < 18
@@ -572,6 +581,7 @@ def test_its_chart_has_the_probe_and_every_control(by_length):
     assert ">auroc</text>" in html and html.count('class="bar"') == len(drawn)
 
 
+@pytest.mark.thorough
 def test_a_session_that_tells_the_labels_makes_a_probe_of_it_unspecific(tmp_path):
     """Nine of ten rows with a label were recorded in a session of their own: the control is right
     for just these."""
@@ -778,6 +788,7 @@ def test_activations_of_texts_without_the_bos_of_the_tokenizer_are_recognised(tm
         assert not any("X differs from" in n for n in p.notes)
 
 
+@pytest.mark.thorough
 def test_conditions_that_were_tried_on_the_same_texts_are_counted(tmp_path, monkeypatch):
     """Other layers are other activations of the same texts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -1033,7 +1044,7 @@ INSIDE = (
 )
 
 
-@pytest.mark.parametrize("templates", [FIRST, INSIDE])
+@pytest.mark.parametrize("templates", [FIRST, pytest.param(INSIDE, marks=pytest.mark.thorough)])
 def test_names_that_have_one_label_each_are_to_be_the_groups(templates):
     """Labels are dealt to persons at random: a probe that recognises them is right of rows of
     persons that it has learned from, and of no others."""
@@ -1084,6 +1095,7 @@ def rows_of_pairs(seed):
     return draw, X, y, texts
 
 
+@pytest.mark.thorough
 def test_activations_that_are_shifted_with_the_label_are_not_said_to_be_copies_of_texts():
     """As by padding that is not masked: half of the rows lie elsewhere, and no text says which."""
     draw, X, y, texts = rows_of_pairs(2)
@@ -1118,7 +1130,10 @@ def test_texts_are_not_judged_by_groups_that_activations_alone_have():
     assert p.headline().startswith("the activations fall into clusters")
 
 
-@pytest.mark.parametrize(("texts", "far"), [(None, 0.0), (None, 1e6), (TEXTS, 0.0)])
+@pytest.mark.parametrize(
+    ("texts", "far"),
+    [(None, 0.0), (None, 1e6), pytest.param(TEXTS, 0.0, marks=pytest.mark.thorough)],
+)
 def test_copies_of_activations_are_in_one_group_however_few_they_are(texts, far):
     """Noise, of which 12 rows are there twice, but for rounding, as 24 of the 120."""
     draw = np.random.default_rng(0)

@@ -95,6 +95,7 @@ def test_rounding_in_batches_of_another_size_is_neither_noise_nor_a_dependence(s
     assert not any("two calls" in note or NOTE in note for note in v.notes)
 
 
+@pytest.mark.thorough
 def test_answers_that_are_drawn_with_one_seed_in_each_call_are_no_doubt_in_the_first_line():
     """Each answer is right by itself, so the share of yes does not depend on the call."""
     doubts = 0

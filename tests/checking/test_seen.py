@@ -130,10 +130,8 @@ def directions(same, kind=np.asarray):
 @pytest.mark.parametrize(
     "kind",
     [
-        np.asarray,
-        list,
-        np.float16,
-        torch.tensor,
+        *(np.asarray, torch.tensor),
+        *(pytest.param(kind, marks=pytest.mark.thorough) for kind in (list, np.float16)),
     ],
 )
 def test_a_direction_that_is_judged_by_the_rows_it_was_learned_from_says_so(kind):
@@ -193,7 +191,9 @@ def test_neurons_with_an_effect_of_their_own_are_beyond_luck():
     assert (v.outcome, v.caveat) == ("holds", "")
 
 
-@pytest.mark.parametrize("order", ["alternating", "sorted", "any"])
+@pytest.mark.parametrize(
+    "order", ["alternating", pytest.param("sorted", marks=pytest.mark.thorough), "any"]
+)
 @pytest.mark.parametrize("same", [True, False, None])
 def test_a_direction_whose_rows_have_the_labels_of_the_prompts_is_doubted(order, same):
     """The effect on a prompt is its own projection on the direction: that of its row where the
