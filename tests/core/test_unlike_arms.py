@@ -251,3 +251,17 @@ def test_seeds_with_the_same_weights_are_no_trainings_and_a_class_is_no_other_ca
     prompted = rows.rename(columns={"sae_class": "prompt_class"})
     v = assay.judge(prompted, claim="gated.x - relu.x > 1", **asked)
     assert v.unless == "prompt_class is the cause"
+
+
+@pytest.mark.parametrize("claim", ["steered.x > 1", "steered.x - base.x > 1"])
+@pytest.mark.parametrize(("column", "less"), [("coef", 4), ("n_edges", 3), ("coef", 8)])
+def test_a_weaker_control_is_named_in_a_claim_about_one_arm_too(claim, column, less):
+    draw = np.random.default_rng(0)
+    arms = {"steered": (3, 8), "random": (0, less), "base": (0, 8)}
+    rows = pd.DataFrame(
+        [(a, i, x + draw.normal() / 5, y) for a, (x, y) in arms.items() for i in range(24)],
+        columns=["arm", "prompt", "x", column],
+    )
+    v = assay.judge(rows, claim=claim, unit="prompt", control="random", about="steered")
+    assert v.outcome == "holds"
+    assert v.unless == (f"the {column} of random is too low" if less < 8 else "")

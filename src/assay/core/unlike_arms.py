@@ -5,7 +5,7 @@ that was weaker, an arm that spent more, and numbers in another unit of measurem
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
@@ -44,7 +44,7 @@ READ = frozenset(("tokens", "length"))
 better, and how much it reads, which is a setting where all rows of an arm have the same."""
 PLACES = SETTINGS - STRENGTHS - {"k", "rank"}
 """Words in the names of settings of which none is the stronger one."""
-COUNTED = SPENT | {"k", "rank", "heads", "neurons", "latents", "features", "positions"}
+COUNTED = SPENT | {"k", "rank", "heads", "neurons", "latents", "features", "positions", "edges"}
 """Words in the names of numbers of which a control that has fewer is weaker."""
 INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "input", "instruction"))
 """Words in the names of columns of texts that a model is given."""
@@ -71,20 +71,14 @@ DIGITS = 5e-4
 
 
 def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
-    """A verdict that holds, with that reserve and a note on each way in which arms are unlike."""
-    if judgement.outcome != "holds" or not question.compared[1:]:
+    """A verdict that holds, with that reserve and a note on each way in which arms are unlike; of a
+    claim about one arm, its controls."""
+    if judgement.outcome != "holds":
         return judgement
-    found = (
-        _copied,
-        _kept,
-        _chosen,
-        _scaled,
-        _clipped,
-        partial(_weaker, controls=controls),
-        partial(_elsewhere, controls=controls),
-        _spent,
-        _other_inputs,
-    )
+    found: list[Callable[[Question], Iterator[tuple[str, str]]]]
+    found = [partial(of, controls=controls) for of in (_weaker, _elsewhere)]
+    if question.compared[1:]:
+        found = [_copied, _kept, _chosen, _scaled, _clipped, *found, _spent, _other_inputs]
     for unless, note in (x for of in found for x in of(question)):
         if any(note.split(" in ")[0] in said for said in judgement.notes):
             continue  # which another search has found
