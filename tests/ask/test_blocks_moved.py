@@ -153,6 +153,9 @@ over = ["s", "n"]
 """.replace("{rows}", ", ".join(f'{{ text = "a b {n} is" }}' for n in range(20)))
 
 
+@pytest.mark.parametrize(
+    "folder", ["llama", pytest.param("gemma3_text", marks=pytest.mark.thorough)], indirect=True
+)
 def test_a_sweep_of_weights_is_each_change_by_itself(folder, tmp_path):
     (tmp_path / "base").symlink_to(folder)
     (tmp_path / "sweeps.toml").write_text(STUDY)

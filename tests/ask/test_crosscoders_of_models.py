@@ -103,6 +103,7 @@ def test_two_copies_share_every_latent(here):
     assert all(set(j.controls) == {"cross/untrained"} for j in result.judged)
 
 
+@pytest.mark.thorough
 def test_a_planted_direction_of_one_model_is_its_own(here, worlds):
     run(here, estimated("tuned", "cross.exclusive"))
     dictionaries = [Dictionary.load(path) for path in files(here)]

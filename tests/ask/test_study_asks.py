@@ -386,6 +386,7 @@ heads = {json.dumps(every)}
     assert len(words) == 1 and words[0].endswith("; this control is left out")
 
 
+@pytest.mark.thorough
 def test_only_a_change_of_the_model_can_be_without_room(folder, tmp_path):
     """The model is right of every capital, so that no change can make it right more often; that
     another model is right more often is false."""

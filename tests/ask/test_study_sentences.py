@@ -89,6 +89,7 @@ DEAR = (
     "none of the heads",
     "half of the heads on average",
     "where it falls least",
+    "two heads look",
     "put back after it was read",
 )
 

@@ -46,7 +46,10 @@ def test_they_ask_both_models_in_every_table_and_state_each_threshold_as_planned
     assert all(claim["threshold"].startswith("plan: ") for claim in claims)
 
 
-DEAR = ("lies.toml", "sparse.toml")
+DEAR = (
+    *("agreement.toml", "erasing.toml", "lies.toml", "sentiment.toml", "sparse.toml"),
+    *("two_models.toml", "yesno.toml"),
+)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_copying_is_read_off_the_eigenvalues_of_the_circuit_of_all_tokens(naive)
             assert got[i, j] == pytest.approx(np.full(3, score), abs=1e-4)
 
 
-@pytest.mark.parametrize("place", ["mlp", "stream"])
+@pytest.mark.parametrize("place", ["mlp", pytest.param("stream", marks=pytest.mark.thorough)])
 def test_a_head_may_read_what_the_first_block_makes_of_a_token_alone(naive, place):
     """The output of the first MLP, or the stream behind the first block, of a pass of
     transformers over the token alone, in place of its embedding."""

@@ -57,6 +57,7 @@ def test_what_is_computed_of_one_number_of_all_units_is_computed_of_this_number(
     assert found.estimate == pytest.approx(expected(x, y))
 
 
+@pytest.mark.thorough
 def test_the_interval_of_a_spread_has_the_spread_of_the_population_in_most_samples():
     """95 % intervals of 40 normal numbers; three standard errors of 100 samples below 0.95."""
     of, kept = np.random.default_rng(5), 0

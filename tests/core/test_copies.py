@@ -52,9 +52,16 @@ FEW_VALUED = {
     "shares": lambda z: np.round(np.clip(np.round(3.5 + 1.5 * z), 0, 7) / 7, 3),
     "two digits": lambda z: np.round(0.5 + 0.06 * z, 2),
 }
+QUICK = ("right or wrong", "counts")
 
 
-@pytest.mark.parametrize("measured", FEW_VALUED.values(), ids=FEW_VALUED)
+@pytest.mark.parametrize(
+    "measured",
+    [
+        pytest.param(measured, id=name, marks=[pytest.mark.thorough] * (name not in QUICK))
+        for name, measured in FEW_VALUED.items()
+    ],
+)
 def test_independent_items_are_not_refused_though_many_agree(measured):
     rng, refused = np.random.default_rng(0), 0
     for k in range(100):

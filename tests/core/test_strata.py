@@ -140,6 +140,7 @@ def test_without_an_effect_in_any_kind_a_claim_rarely_holds():
     assert "holds" not in [assay.judge(x, **ask).outcome for x in rows[:10]]
 
 
+@pytest.mark.thorough
 def test_columns_that_differ_by_chance_change_nothing():
     changed = held = 0
     for s in range(6):

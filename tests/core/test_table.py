@@ -492,7 +492,9 @@ def test_an_estimate_of_rounded_numbers_that_tie_is_as_wide_as_a_claim_about_the
     assert assay.estimate(free, value="mine.acc - old.acc", unit="seed").notes == ()
 
 
-@pytest.mark.parametrize("spread", [0.1, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "spread", [0.1, *(pytest.param(x, marks=pytest.mark.thorough) for x in (0.25, 0.5)), 1.0]
+)
 def test_widened_intervals_of_tied_numbers_hold_the_truth(spread):
     """Normal numbers rounded to 1: where half or more tie, the interval wider by half a step holds
     their mean in at least 95 % of draws."""
@@ -1257,8 +1259,16 @@ def outcome(rows, claim, **asked):
         return "refused"
 
 
-@pytest.mark.parametrize("about", ["", "cut"])
-@pytest.mark.parametrize("control", [(), ("c", "d")])
+@pytest.mark.parametrize(
+    ("control", "about"),
+    [
+        *((("c", "d"), ""), ((), "cut")),
+        *(
+            pytest.param(*case, marks=pytest.mark.thorough)
+            for case in (((), ""), (("c", "d"), "cut"))
+        ),
+    ],
+)
 def test_a_comparison_has_one_outcome_whichever_way_it_is_written(control, about):
     found = list[str]()
     for seed in range(3):
@@ -1456,7 +1466,7 @@ def test_the_best_of_several_arms_is_said_to_be_so_however_it_is_judged(threshol
     assert high - low == pytest.approx(times * (alone.high - alone.low), rel=0.01)
 
 
-@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("paired", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_the_best_of_several_levels_holds_only_if_it_was_not_chosen_for_that(paired):
     """Twelve layers, some of which are better by more than the threshold, and one the best."""
     layers, items = range(12), range(24)
