@@ -12,6 +12,7 @@ from test_evaluating import SAELENS, own, plain, whole
 import tiny_models
 from assay.evaluation import evaluate, look
 from assay.evaluation.indexing import few_documents
+from assay.evaluation.summary import too_few
 from assay.evaluation.watching import Warned
 from assay.subjects import folder as models
 
@@ -123,6 +124,12 @@ def test_too_few_documents_for_an_interval_are_said_before_the_model_is_loaded(
     for tokens in (300, 100_000):
         (few,) = heard(small, tokens=tokens)
         assert "4 are read; the text has no more of at least 12 tokens, so add files" in few
+
+
+def test_a_part_with_too_few_documents_names_the_whole_text():
+    said = [too_few(3, 10**6, 64, part, all_read=True) for part in ("test", "all")]
+    assert "the test part of the text has no more of at least 64 tokens" in said[0]
+    assert ["--part all" in x for x in said] == [True, False]
 
 
 def test_an_index_says_before_its_work_that_no_interval_will_be_possible(model, texts, tmp_path):

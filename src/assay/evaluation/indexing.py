@@ -270,7 +270,7 @@ def few_documents(
     documents, most = (
         len(np.unique(of_windows)) for of_windows in (words.document[:count], words.document)
     )
-    return summary.too_few(documents, tokens, of.context, all_read=most < summary.LEAST)
+    return summary.too_few(documents, tokens, of.context, "all", all_read=most < summary.LEAST)
 
 
 def _otherwise_ablated(store: Store, whole: IndexSpec) -> Path | None:

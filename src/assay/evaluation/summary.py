@@ -155,15 +155,24 @@ def guessing(loss: float, vocabulary: int) -> list[str]:
 
 
 def too_few(
-    documents: int, tokens: int, context: int, *, all_read: bool, option: str = "--tokens"
+    documents: int,
+    tokens: int,
+    context: int,
+    part: str,
+    *,
+    all_read: bool,
+    option: str = "--tokens",
 ) -> str:
     """Say before the work that its numbers will have no interval, and what would be enough; empty
-    where there are enough documents."""
+    where there are enough documents. `part` is what is read of the text, such as its test part."""
     if documents >= LEAST:
         return ""
     usual = 2 * LEAST * context
+    text, every = "the text", ""
+    if part != "all":
+        text, every = f"the {part} part of the text", ", read all of it with --part all"
     enough = (
-        f"the text has no more of at least {context:,} tokens, so add files or use a smaller "
+        f"{text} has no more of at least {context:,} tokens, so add files{every} or use a smaller "
         "--context"
         if all_read or tokens >= usual
         else f"{option} {usual} is usually enough"

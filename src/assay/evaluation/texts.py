@@ -230,12 +230,12 @@ class _Bunch:
 def _few(site: EvaluationSiteSpec, words: Text) -> str:
     """Say which numbers will have no interval, for want of documents."""
     assert site.of is not None
-    tokens, context = site.of.tokens, words.context
-    all_read = len(words.tokens) < tokens // context
-    if few := summary.too_few(len(words.names), tokens, context, all_read=all_read):
+    tokens, place = site.of.tokens, (words.context, site.of.part)
+    all_read = len(words.tokens) < tokens // words.context
+    if few := summary.too_few(len(words.names), tokens, *place, all_read=all_read):
         return few
     ablated = len(np.unique(words.document[words.ablated(site.ablation_tokens)]))
-    few = summary.too_few(ablated, 0, context, all_read=False, option="--ablation-tokens")
+    few = summary.too_few(ablated, 0, *place, all_read=False, option="--ablation-tokens")
     return f"of what is measured under ablation, {few}" if few and ablated else ""
 
 
