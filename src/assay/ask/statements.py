@@ -613,7 +613,7 @@ def _main_of(study: StudyDraft, name: str) -> str:
 
 
 def _read_first(study: StudyDraft, s: Statement | None, name: str) -> str:
-    """What to write where a read stands before its arm; "" for any other name."""
+    """Say what to write if a read is written before its arm; "" for any other name."""
     after = next((c.name for c in s.read.parsed.columns if c.arm == name), "") if s else ""
     if after not in study.arms or all(r.name != name for r in study.text.study.read):
         return ""

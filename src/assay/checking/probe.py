@@ -800,8 +800,8 @@ def _numbers(rows: _Rows, scored: Mapping[str, tuple[np.ndarray, np.ndarray]]) -
 
 
 def _within_groups(rows: _Rows, scores: np.ndarray, numbers: pd.DataFrame) -> list[str]:
-    """A note where rows of one group are told apart clearly better than rows of different ones, as
-    where groups have other levels."""
+    """Note that rows of one group are separated clearly better than those of different ones, as in
+    groups that have other levels."""
     if rows.unit == FOLD:
         return []
     group = np.broadcast_to(rows.group, scores.shape)

@@ -35,8 +35,8 @@ have equal values, more than by chance, at least."""
 
 def separated(question: Question) -> tuple[Question, list[str]]:
     """The question in which each arm has units of its own, and a note, if these are parts of a
-    model, are told apart by nothing but a number or a name that each arm may give to another one,
-    and no column says that they are the same; else the question as it is."""
+    model, differ in nothing but a number or a name that each arm may give to another one, and no
+    column says that they are the same; else the question as it is."""
     unit, *more = question.axes
     words = {*re.split(r"[\W_\d]+", unit.casefold())}
     if more or question.fixed or not PARTS & {w.removesuffix("s") for w in words}:
