@@ -37,6 +37,7 @@ from assay.core.reasons import (
     OUT_OF_REACH,
     UNTESTED,
     WAYS,
+    explain_reason,
 )
 from assay.core.results import Judged, Price, Verdict, is_mirrored, narrower_level, unit_of
 from assay.core.rounding import are_unmoved
@@ -483,6 +484,14 @@ class Check(Concluded):
         else:
             beyond = -abs(verdict.estimate - (low + high) / 2)
         return verdict.outcome == "holds", beyond
+
+    @property
+    def reason(self) -> str:
+        """Say why it is unspecific or undecided, with several draws of one control counted; ""
+        otherwise."""
+        placed = self.question.placed.items()
+        numbered = {arm: f"{p.control} (draw 1 of {self.draws(p.control)})" for arm, p in placed}
+        return explain_reason(self.judged.reason, self.judged.unbeaten, numbered)
 
     def draws(self, control: str) -> int:
         """Count the draws of a control."""

@@ -26,7 +26,7 @@ from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.noted import doubts_number
 from assay.report.pages import control_table, environment, note, table
 from assay.report.statements import with_flags
-from assay.report.tables import AGAIN, SIGNS, again, minus, quantity, row, units
+from assay.report.tables import AGAIN, SIGNS, again, minus, opposite, quantity, row, units
 
 Saved: TypeAlias = Check | ProbeCheck | JudgedTable
 
@@ -166,6 +166,9 @@ def number_lines(value: Saved) -> list[str]:
         lines.insert(
             0, minus(f"{what}: {value.own_number}{value.in_unit}, {units(j.n, j.over)}{rates}")
         )
+        if isinstance(value, JudgedTable) and (sides := row(j).sides):
+            lines[0] += f"; {minus(sides)}"
+        lines += [f"{words[0].upper()}{words[1:]}." for words in [opposite(j)] if words]
     return lines
 
 

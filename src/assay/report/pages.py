@@ -228,6 +228,7 @@ def page(
         study=study,
         claims=claims,
         drawn_claims=drawn or claims,
+        alike=_alike(claims),
         findings=findings,
         table_csv=export.verdicts_csv(data),
         points_csv=export.points_csv(drawn or claims),
@@ -253,6 +254,17 @@ def _contents(data: ResultData, sections: Mapping[str, Any]) -> list[tuple[str, 
         "scope": ("Method", True),
     }
     return [(anchor, title) for anchor, (title, present) in titles.items() if present]
+
+
+def _alike(claims: Sequence[Judged]) -> list[int]:
+    """Give the number of the first claim whose picture and controls differ from each claim's own in
+    the threshold alone."""
+    numbers = []
+    for v, r in zip(claims, map(tables.row, claims), strict=True):
+        controls = [(c.named, c.estimate, c.interval, c.satisfies) for c in r.checked]
+        own = (r.quantity or v.text, r.estimate, r.interval, r.unit)
+        numbers.append((v.arm, *own, v.points, controls))
+    return [numbers.index(one) + 1 for one in numbers]
 
 
 def _arms(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -426,7 +438,8 @@ class ListedCheck(NamedTuple):
             return None
         reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
         doubts = [x for x in j.notes if self._doubts(x, j.outcome)]
-        why = filter(None, (reason, *(x for x in j.notes if x not in doubts)))
+        others = (x for x in j.notes if x not in doubts)
+        why = filter(None, (reason, tables.opposite(j), *others))
         row, again = tables.row(j), tables.again(j.outcome, j.notes)
         doubt = "".join(doubts[:1]) or row.headline * bool(j.unless)
         return replace(row, why="; ".join(why), remarks=(), again=again, doubt=doubt)

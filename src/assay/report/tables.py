@@ -812,8 +812,8 @@ def opposite(v: Judged) -> str:
     if v.outcome != "fails" or not (below or (high <= 0 and v.low > max(0, still))):
         return ""
     as_far = v.high < -low if below else v.low > -high
-    side = f"the whole interval is {'below' if below else 'above'} 0"
-    return side + ": the opposite of what is claimed" * as_far
+    found = "the opposite of what is claimed" if as_far else "the claim has the sign wrong"
+    return f"the whole interval is {'below' if below else 'above'} 0: {found}"
 
 
 def _without_change(v: Judged) -> float:
