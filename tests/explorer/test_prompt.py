@@ -131,23 +131,19 @@ def plain(html):
     return " ".join(re.sub("<[^>]*>", "", html).replace("&nbsp;", " ").split())
 
 
-def test_a_feature_has_one_name_and_after_a_poor_one_what_it_writes(tiny, client, ask, monkeypatch):
+def test_a_name_that_says_little_is_left_to_the_pages_of_the_feature(
+    tiny, client, ask, monkeypatch
+):
     monkeypatch.setattr(Name, "poor", True)
     found = ask(at=8, exact=1)
     page = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8, "exact": 1}).text)
     poor = [row["feature"] for row in found["matters"]]
     for k in poor:
-        feature, known = tiny.index.feature(k), found["known"][str(k)]
-        assert known["promotes"] == [text for text, _ in feature.promoted[:3]]
-        assert known["suppresses"] == [text for text, _ in feature.suppressed[:3]]
         own = client.get(f"{tiny.base}/{k}").text
         headline = plain(re.search("<h1>(.*?)(?:<span class=.score|</h1>)", own, re.S)[1])
         asked = {"text": TEXT, "scale": f"{k}:2"}
         assert f" {headline} " in plain(client.get(f"{tiny.base}/steer", params=asked).text)
-        assert f" {headline}; strongest on " in page
-    monkeypatch.setattr(prompt.searching, "strongest_places", lambda index, features: {})
-    unseen = plain(client.get(f"{tiny.base}/prompt", params={"text": TEXT, "at": 8}).text)
-    assert all(re.search(rf"\b{k} .*?; promotes .*? and suppresses ", unseen) for k in poor)
+        assert f" {k} no good name " in page
     about = tiny.index.about
     read = f"names come from {about.tokens:,} tokens of {about.corpus}."
     assert f"{len(poor)} names say little: {read}" in page

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tiny_models
 from starlette.testclient import TestClient
-from tiny_world import log_probabilities
+from tiny_world import SITE, log_probabilities
 
 from assay.core import rng
 from assay.explorer import live, render
@@ -88,6 +89,9 @@ def test_random_directions_of_the_same_length_cost_and_promote_what_a_naive_pass
         costs.append((np.exp(a) * (a - b)).sum(1).mean())
         chances.append(np.exp(a)[:, promoted_by_3(tiny)].sum(1).mean())
     assert found["random_kl"] == pytest.approx(costs, abs=1e-4)
+    stream = np.linalg.norm(tiny_models.naive(tiny.model, whole)[1][SITE][0], axis=-1)
+    acts = size[0, :, 0] > 0
+    assert found["length"] == pytest.approx((size[0, :, 0] / stream)[acts].mean(), rel=1e-3)
     assert found["promoted"][0]["random"] == pytest.approx(chances, abs=1e-4)
     page = client.get(f"{tiny.base}/steer", params={"text": TEXT, **asked}).text
     n, stronger = len(costs), sum(cost >= found["mean_kl"] for cost in costs)

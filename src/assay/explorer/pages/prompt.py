@@ -345,22 +345,14 @@ def _chance(chance: Chance) -> dict[str, Any]:
 
 
 def _known(index: Index, features: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """What links to these features say of them; of those without a good name also where they
-    fire most strongly in the indexed text, and the tokens that they write."""
-    names = index.names(features)
-    poor = [k for k, name in names.items() if name.poor]
-    strongest = searching.strongest_places(index, poor)
-    promotes, suppresses = (index.promoted(poor, sign=sign) for sign in (1, -1))
+    """What links to these features say of them."""
     return {
         k: {
             "name": name,
             "maximum": float(index.maxima[k]),
             "usual": usual_effect(index, k),
-            "strongest": strongest.get(k),
-            "promotes": promotes.get(k, []),
-            "suppresses": suppresses.get(k, []),
         }
-        for k, name in names.items()
+        for k, name in index.names(features).items()
     }
 
 

@@ -217,6 +217,7 @@ def _compared(loaded: Loaded, index: Index, q: Question, writing: Writing) -> di
     rows = zip(sets.items(), np.transpose([c.chances for c in found], (2, 0, 1)), strict=True)
     return {
         "random_kl": [c.cost for c in found],
+        "length": found[0].length,
         "promoted": [
             {
                 "feature": k,

@@ -102,6 +102,9 @@ class Compared:
     chances: Float[np.ndarray, "3 sets"]
     """How likely it is that the next token is one of each set: as the model is, with the changes,
     and with the random direction."""
+    length: float
+    """Of the changes and of the random direction: how long what they add to the activations is,
+    divided by the length of these, on average over the tokens where they act."""
 
 
 def compare(
@@ -121,6 +124,9 @@ def compare(
     reading = reader.read_ids(ids)
     part = _added(reader, reading, changes)
     size = part.norm(dim=-1, keepdim=True)
+    added = size[:, 0] > 0
+    acts = reading.passage.acts[0].reshape(part.shape).norm(dim=-1)
+    length = float((size[:, 0] / acts)[added].mean())
     target = torch.tensor(list(ids[first:]), device=part.device)
 
     def chances(logits: torch.Tensor) -> list[float]:
@@ -132,7 +138,7 @@ def compare(
     for direction in unit_directions(seed, draws, reading):
         turned, _ = _logits(reader, reading, size * direction, first)
         cost = float(nats(turned, plain, target)[1].mean())
-        yield Compared(max(cost, 0.0), np.array([*likely, chances(turned)]))
+        yield Compared(max(cost, 0.0), np.array([*likely, chances(turned)]), length)
 
 
 def _added(reader: Reader, reading: Reading, changes: Sequence[Change]) -> torch.Tensor:
