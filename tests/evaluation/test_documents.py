@@ -4,7 +4,9 @@ verdicts rest on the numbers that the evaluation reports."""
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tiny_models
 import torch
 
 import assay
@@ -15,6 +17,7 @@ from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
+from assay.subjects import folder as models
 from assay.verbs.evaluation_tables import judging
 
 QUANTITIES = {
@@ -70,6 +73,17 @@ def test_a_verdict_on_the_table_has_the_estimate_and_interval_of_the_evaluation(
     assert dict(judged.verdict.n) == found["mine"]["fvu"]["n"]
     assert judged.verdict.outcome == "holds"
     assert judged.controls["again"].outcome == "fails"
+
+
+def test_the_loss_of_a_document_is_that_of_the_windows_that_the_table_names(folder):
+    found = evaluate(FILES[0], model="model", text="texts", outlier=1e9, **ON).documents
+    of_model = models.find("model")
+    for row in found.head(3).itertuples():
+        ids = of_model.tokenizer.encode((folder / "texts" / row.document).read_text())
+        starts = [int(start) for start in row.window_starts.split()]
+        windows = np.array([[*of_model.beginning(True), *ids[a : a + 15]] for a in starts])
+        loss = tiny_models.naive_loss(tiny_models.naive(folder / "model", windows)[0], windows)
+        assert loss[:, 1:].sum() == pytest.approx(row.ce_clean, rel=1e-4)
 
 
 def test_the_two_commands_that_replace_a_study_of_dictionaries(folder, capsys):

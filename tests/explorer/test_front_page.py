@@ -49,6 +49,11 @@ def test_two_indexes_of_one_name_have_two_addresses(store, tmp_path):
     assert sorted(d["features"] for d in found) == [40, 50]
     for d in found:
         assert client(store).get(f"/{d['address']}.json").json()["about"]["d_sae"] == d["features"]
+        (other,) = (x["address"] for x in found if x is not d)
+        assert (
+            f'<a href="/{other}">{other}</a>, which differs in '
+            in client(store).get(f"/{d['address']}").text
+        )
 
 
 def test_an_index_of_another_text_leaves_the_address_of_the_first_to_it(store, tmp_path):

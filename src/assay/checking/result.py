@@ -487,8 +487,7 @@ class Check(Concluded):
 
     @property
     def reason(self) -> str:
-        """Say why it is unspecific or undecided, with several draws of one control counted; ""
-        otherwise."""
+        """Say why it is unspecific or undecided, with several draws of a control counted."""
         placed = self.question.placed.items()
         numbered = {arm: f"{p.control} (draw 1 of {self.draws(p.control)})" for arm, p in placed}
         return explain_reason(self.judged.reason, self.judged.unbeaten, numbered)

@@ -128,9 +128,9 @@ def evaluate(
         settings = {name: one.setting for name, one in shared.items()}
         runs = _on_text(missing, on.folder, on.corpus, batch, settings, *how, watch)
     warned = _warned(source_list, stored, setting, on.folder, watch)
-    for source, details, sums, names in runs:
+    for source, details, sums, words in runs:
         stored[source.name] = _keep(store, specs[source.name], source, details, sums)
-        _keep_documents(store, by_document[source.name], sums, names)
+        _keep_documents(store, by_document[source.name], sums, words)
     entries = [
         _complete(s.name, stored[s.name], s not in missing, *warned[s.name], shared[s.name].note)
         for s in source_list
@@ -192,9 +192,9 @@ class _Material:
         return EvaluationSpec(dictionary=source.sha256, setting=setting, **self.key)
 
 
-Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray], Sequence[str]]"
+Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray], Text]"
 """A dictionary that was measured: what is to be known of the pass, its sums over documents, and
-the documents' names."""
+the text."""
 
 
 def _on_text(
@@ -244,7 +244,7 @@ def _on_text(
                 ],
                 "compared": compare(),
             }
-            yield p.source, details, sums, words.names
+            yield p.source, details, sums, words
 
     return measured()
 
@@ -299,9 +299,10 @@ def _keep_documents(
     store: Store,
     spec: EvaluationDocumentsSpec,
     sums: Mapping[str, np.ndarray],
-    names: Sequence[str],
+    words: Text,
 ) -> None:
-    arrays: dict[str, Any] = {"document": np.array(names, dtype=str)}
+    of_document = {"document": words.names, "window_starts": words.starts}
+    arrays: dict[str, Any] = {name: np.array(x, dtype=str) for name, x in of_document.items()}
     arrays |= summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
 
     def build(path: Path) -> None:

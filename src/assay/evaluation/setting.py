@@ -97,7 +97,7 @@ class EvaluationTextSpec(Spec):
     tokens: int
     context: int
     bos: bool
-    version: int = VERSION
+    version: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,14 +52,21 @@ They are not measured."""
 @dataclass(frozen=True, eq=False)
 class Text:
     """Windows in the order of their shards. `document` numbers the measured documents from 0;
-    `names` are their paths."""
+    `names` are their paths, and `offset` is where each window starts in its document, in tokens."""
 
     tokens: Int[np.ndarray, "window s"]
     document: Int[np.ndarray, " window"]
+    offset: Int[np.ndarray, " window"]
     shard: Int[np.ndarray, " window"]
     spare: Int[np.ndarray, "spare s"]
     """The windows that constants come from."""
     names: tuple[str, ...]
+
+    @property
+    def starts(self) -> list[str]:
+        """Where the windows of each document start, such as "0 256"."""
+        of = (np.sort(self.offset[self.document == i]) for i in range(len(self.names)))
+        return [" ".join(map(str, offsets)) for offsets in of]
 
     @property
     def shards(self) -> int:
@@ -118,6 +125,7 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[s
     return {
         "tokens": tokens[used][order],
         "document": rank[order].astype(np.int32),
+        "offset": windows.offset[used][order],
         "number": windows.document[used][np.sort(first_index)],
         "spare": tokens[total - spare :] if spare else tokens[:1],
     }
@@ -164,12 +172,12 @@ def _draw_windows(
 
 def read(path: Path, corpus: Corpus) -> Text:
     """The windows that `cut` gave, in shards, from the folder where each array is a file."""
-    tokens, document, number, spare = (
-        np.load(path / f"{name}.npy") for name in ("tokens", "document", "number", "spare")
-    )
+    parts = ("tokens", "document", "offset", "number", "spare")
+    tokens, document, offset, number, spare = (np.load(path / f"{name}.npy") for name in parts)
     return Text(
         tokens,
         document,
+        offset,
         shards(document, tokens.shape[1]),
         spare,
         tuple(corpus.documents[i].path for i in number),

@@ -225,6 +225,11 @@ class Library:
         others = (e for e in self.look()[0] if e.about.dictionary != about.dictionary)
         return tuple(e for e in others if place(e.about) == place(about))
 
+    def same_text(self, entry: Entry) -> tuple[Entry, ...]:
+        """Find the other indexes of the same dictionary on a text of the same name."""
+        others = (e for e in self.look()[0] if e.address != entry.address)
+        return tuple(e for e in others if e.about.address == entry.about.address)
+
     def _opened(self, entry: Entry) -> Index:
         try:
             given = None

@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 from assay.explorer import commands, figures, query_args, shading
 from assay.explorer.library import Library
 from assay.explorer.pages.feature import uncovered
-from assay.explorer.pages.home import entry_to_row
+from assay.explorer.pages.home import differences, entry_to_row
 from assay.explorer.render import Moved, Shown
 from assay.features.index import names, searching
 from assay.features.index.reader import Index
@@ -71,13 +71,13 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "rows": _rows(index, table.rows),
         },
     }
-    columns = view.columns()
     if index.about.model:
         library.live.begin(index)  # a prompt is what most readers type next
     return Shown(
         "dictionary.html",
         values,
         {
+            "others": [(e.address, differences(e, entry)) for e in library.same_text(entry)],
             "command": commands.writer(index),
             "folder": index.folder,
             "one_by_one": len(index.ablated),
@@ -87,7 +87,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             **_counts(index),
             **_drawn(index),
             "asked": bool(query),
-            "columns": columns,
+            "columns": view.columns(),
             "known": SORTED,
             "rows_each": ROWS,
             "links": _Links(path, view),

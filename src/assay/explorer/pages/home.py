@@ -50,8 +50,13 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 def _differs(entry: Entry, entries: Sequence[Entry]) -> list[str]:
     """What sets an index apart from the newest one of its text."""
-    first = next(e.about for e in entries if e.address == entry.about.address)
-    return [w for k, w in DIFFERENCES.items() if getattr(entry.about, k) != getattr(first, k)]
+    first = next(e for e in entries if e.address == entry.about.address)
+    return differences(entry, first)
+
+
+def differences(one: Entry, other: Entry) -> list[str]:
+    """What sets an index apart from another one of the same dictionary."""
+    return [w for k, w in DIFFERENCES.items() if getattr(one.about, k) != getattr(other.about, k)]
 
 
 def entry_to_row(entry: Entry) -> dict[str, Any]:
