@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models
 import torch
 
 import assay
+import tiny_models
 from assay.ask.text import read
 from assay.cli.main import main
 from assay.core import table

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import tiny_models
 from starlette.testclient import TestClient
 from tiny_world import SITE, log_probabilities
 
+import tiny_models
 from assay.core import rng
 from assay.explorer import live, render
 from assay.explorer.app import application

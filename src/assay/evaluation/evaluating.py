@@ -128,9 +128,9 @@ def evaluate(
         settings = {name: one.setting for name, one in shared.items()}
         runs = _on_text(missing, on.folder, on.corpus, batch, settings, *how, watch)
     warned = _warned(source_list, stored, setting, on.folder, watch)
-    for source, details, sums, words in runs:
+    for source, details, sums, windows in runs:
         stored[source.name] = _keep(store, specs[source.name], source, details, sums)
-        _keep_documents(store, by_document[source.name], sums, words)
+        _keep_documents(store, by_document[source.name], sums, windows)
     entries = [
         _complete(s.name, stored[s.name], s not in missing, *warned[s.name], shared[s.name].note)
         for s in source_list
