@@ -402,3 +402,12 @@ def test_percentages_have_the_digits_that_tell_them_apart():
     assert evaluations.difference({"estimate": 0.1, "low": -0.06, "high": 0.24}) == (
         "10% [\u22126%, 24%]"
     )
+
+
+def test_two_losses_without_intervals_have_as_many_digits():
+    none = {"low": None, "high": None, "why": ""}
+    clean, spliced = (
+        evaluations.row(name, {"estimate": x} | none).estimate
+        for name, x in (("ce_clean", 6.35827), ("ce_spliced", 6.36004))
+    )
+    assert (clean, spliced) == ("6.358", "6.360")

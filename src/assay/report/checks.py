@@ -142,7 +142,6 @@ def _parts(value: Saved) -> dict[str, Any]:
         "draws": draws(value),
         "doubts": [note(minus(words), columns) for words in doubts],
         "notes": noted((x for x in value.remarks if x not in doubts), columns),
-        "reach": noted(value.reach[:1]),
     }
 
 

@@ -111,9 +111,10 @@ def row(name: str, measure: JSON, on: str = "") -> Row:
         interval = f"[{value}, {value}]"
     elif measure["estimate"] and name == "l0":
         value, interval = _at_most(DIGITS, measure, value, interval)
-    elif measure["estimate"] and measure["low"] is None:
-        # with the zeros at its end, so that two losses can be compared
-        value = f"{measure['estimate']:{'.2g' if units[name] == SHARE else '#.4g'}}".rstrip(".")
+    elif measure["estimate"] and measure["low"] is None and units[name] == SHARE:
+        value = f"{measure['estimate']:.2g}"
+    elif measure["estimate"] and measure["low"] is None and units[name] == "nats":
+        value = f"{measure['estimate']:#.4g}"  # with its zeros: two losses are compared
     unit = {"1": "", SHARE: "of the features"}.get(units[name], units[name])
     return Row(
         name, labels()[name], value, interval.removeprefix("no interval"), unit, measure["why"], on
