@@ -57,7 +57,7 @@ def test_type_choose_take_out_go_back_and_follow_the_link(page, tiny, browser, s
 def test_the_heat_map_of_a_long_text_opens_at_the_token_that_is_asked_about(page, tiny):
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{tiny.base}/prompt?text={TEXT}")
-    playwright.expect(page.locator("#heat")).to_be_visible(timeout=60_000)
+    playwright.expect(page.locator("#heat .heat")).to_be_visible(timeout=60_000)
     column, frame = page.evaluate(
         "() => [...document.querySelectorAll('.heat thead th:last-child, #heat .scroll')]"
         ".map(e => e.getBoundingClientRect().right).sort((a, b) => a - b)"

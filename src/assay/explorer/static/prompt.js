@@ -23,10 +23,11 @@ document.addEventListener("DOMContentLoaded", askAmount);
 document.addEventListener("htmx:after:swap", askAmount);
 
 // a long text: the part of the heat map whose prediction is asked about is seen first; where ablations change its rows, it stays where it was
-let left = 0;
+let left;
 const showAsked = (event) => {
+  if (!["why", "heat"].includes(event.target.id)) left = undefined;
   const column = document.querySelector(".heat .asked, .heat thead th:last-child");
-  if (column) column.closest(".scroll").scrollLeft = ["why", "heat"].includes(event.target.id) ? left : column.offsetLeft;
+  if (column) column.closest(".scroll").scrollLeft = left ?? column.offsetLeft;
 };
 document.addEventListener("scroll", (event) => { if (event.target.closest?.("#heat")) left = event.target.scrollLeft; }, true);
 document.addEventListener("DOMContentLoaded", showAsked);
