@@ -138,17 +138,20 @@ def test_a_control_that_spends_less_than_either_arm_is_named(l0, named):
 @pytest.mark.parametrize(
     ("control", "columns", "noted"),
     [
-        ("random", {"layer": (12, 12, 3)}, "control random has layer 3, and mine layer 12"),
-        ("random", {"positions": ("all", "none", "last")}, "control random has positions last"),
+        ("random", {"layer": (12, 12, 3)}, "layer (3 and 12)"),
+        ("random", {"positions": ("all", "none", "last")}, "positions (last and all)"),
         ("layer3", {"layer": (12, 12, 3)}, ""),
         ("random", {"layer": (12, 0, 12)}, ""),
-        ("random", {"direction": ("mine", "none", "random")}, ""),
+        ("random", {"ablation": ("zero", "none", "mean")}, "ablation (mean and zero)"),
+        ("random", {"ablation": ("zero", "mean", "mean")}, ""),  # the baseline has it, too
+        ("random", {"direction": ("mine", "base", "random")}, ""),
     ],
 )
-def test_a_control_at_another_place_is_noted_if_its_name_does_not_say_so(control, columns, noted):
+def test_a_control_that_differs_is_noted_if_its_name_does_not_say_so(control, columns, noted):
     verdict = with_control(control, **columns)
     assert verdict.unless == ""
-    assert any((noted or "give it the") in note for note in verdict.notes) == bool(noted)
+    notes = [note for note in verdict.notes if note.startswith(f"control {control}")]
+    assert notes == [f"control {control} also differs from mine in {noted}"] * bool(noted)
 
 
 def test_numbers_that_were_cut_off_are_no_copies_of_each_other():
@@ -250,7 +253,9 @@ def test_seeds_with_the_same_weights_are_no_trainings_and_a_class_is_no_other_ca
     assert any(n.startswith(said) for n in v.notes) == noted
     prompted = rows.rename(columns={"sae_class": "prompt_class"})
     v = assay.judge(prompted, claim="gated.x - relu.x > 1", **asked)
-    assert v.unless == "prompt_class is the cause"
+    assert "besides x, gated and relu differ in prompt_class (gated and std)" in v.notes
+    batch = rows.assign(batch=rows["sae_class"].map({"gated": "B", "std": "A"}))
+    assert assay.judge(batch, claim="gated.x - relu.x > 1", **asked).unless == "batch is the cause"
 
 
 @pytest.mark.parametrize("claim", ["steered.x > 1", "steered.x - base.x > 1"])
