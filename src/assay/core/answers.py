@@ -239,7 +239,8 @@ def _with_equal_amounts(
     question: Question, judged: Judged, independent: bool, level: float
 ) -> Found:
     """An amount, such as the length of an answer, that the number follows from unit to unit, if the
-    claim does not hold of the number that units have where arms have equal amounts.
+    claim does not hold of the number that units have where arms have equal amounts, and amounts are
+    not equal where the numbers are, as those of another result would be.
 
     Formula: the intercept of the number in each unit on the difference of log(1 + amount)"""
     (unit, *more), (main, *others), rows = question.axes, question.compared, question.read
@@ -259,6 +260,9 @@ def _with_equal_amounts(
             amounts[name] = x
     for name, x in amounts.items():
         estimate, limits, p = intercept(x, y, level)
+        alike = intercept(y, x, level)[1]
+        if alike.low <= 0 <= alike.high:
+            continue  # arms of equal numbers have equal amounts, so that it may measure the same
         if p < FOLLOWS / len(amounts) and judging.outcome_of(judged.claim, *limits) != "holds":
             are = shares.means_in_words(shares.with_amounts(rows), name, question.compared)
             yield (

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from assay.core import balance
 from assay.core.compute import cpu_in_words
 from assay.core.display import by_weight
 from assay.core.errors import AssayError
@@ -283,9 +284,10 @@ def with_flags(number: Any) -> Any:
     return structs.replace(number, price=price)
 
 
-def known(number: Judged | Estimated) -> tuple[str, ...]:
+def known(number: Judged | Estimated, *, all_of_it: bool = False) -> tuple[str, ...]:
     """Say what there is to know of a number: notes, scope, and how its interval was made."""
-    return (*noted(number), f"scope: {number.scope}", f"interval: {number.method}")
+    notes = noted(number) if all_of_it else map(balance.brief, noted(number))
+    return (*notes, f"scope: {number.scope}", f"interval: {number.method}")
 
 
 def noted(number: Judged | Estimated) -> tuple[str, ...]:
