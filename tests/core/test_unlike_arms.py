@@ -167,6 +167,31 @@ def test_numbers_that_were_cut_off_are_no_copies_of_each_other():
         judged(table(name="recovered", numbers=(four[0] + 0.2, four[1])), "> 0.1", name="recovered")
 
 
+def test_arms_that_were_scaled_to_0_to_1_by_themselves_are_named():
+    """One arm is a constant above the other; with the ends of each at 0 and 1, this is gone."""
+    raw = np.random.default_rng(12).normal(0, 1, (2, 40))
+    low, high = raw.min(1, keepdims=True), raw.max(1, keepdims=True)
+    scaled = (raw - low) / (high - low)
+    raised = scaled**0.2
+    for numbers, threshold in ((scaled, "> 0.3"), ((raised[0], scaled[1]), "> 0.1")):
+        verdict = judged(table(name="score", numbers=numbers), threshold, name="score")
+        assert verdict.outcome in ("holds", "fails")
+        assert verdict.unless == "score was scaled to 0 to 1 in each arm by itself"
+    other = judged(table(name="score", numbers=(raised[0], scaled[1] / 2)), name="score")
+    assert not other.unless
+
+
+def test_numbers_of_a_control_that_were_cut_off_are_noted():
+    draw = np.random.default_rng(13)
+    numbers = {"mine": draw.uniform(0.5, 0.9, 40), "random": np.clip(draw.normal(0, 0.2, 40), 0, 1)}
+    rows = pd.concat(
+        pd.DataFrame({"arm": arm, "pair": range(40), "share": x}) for arm, x in numbers.items()
+    )
+    verdict = assay.judge(rows, claim="mine.share > 0.4", unit="pair", control="random")
+    count = (numbers["random"] == 0).sum()
+    assert any(f"share of random is exactly {count} times 0" in n for n in verdict.notes)
+
+
 @pytest.mark.parametrize(("spent", "named"), [(64, True), (32.5, False), (20, False)])
 def test_an_arm_that_has_more_latents_active_is_named(spent, named):
     rng = np.random.default_rng(4)

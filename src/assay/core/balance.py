@@ -161,7 +161,7 @@ def _differ(x: object, y: object) -> bool:
 
 
 def _written(x: object) -> str:
-    return f"{x:g}" if isinstance(x, float) else str(x).strip()
+    return f"{x:g}" if isinstance(x, float) else str(x).strip() or "empty"
 
 
 def _apart(x: np.ndarray, y: np.ndarray, by_chance: float) -> float:

@@ -30,6 +30,8 @@ NAMED = 6
 EXACTLY, SURELY = 0.01, 3.291
 """The share of its standard deviation up to which a column may be off from what it is made of, as
 by rounding; from how many standard errors on the arms surely differ."""
+MADE = {"−": np.subtract, "/": np.divide}
+"""How a column may be made of two others."""
 COMMON = 0.5
 """The share of the levels of an arm that the others have, too, if arms are of the same ones."""
 
@@ -123,37 +125,40 @@ def _other_measures(question: Question) -> Iterator[tuple[str, Question]]:
     yield f"{own} is compared with {other}: with {alike} in its place, ", both
 
 
-def _own_baselines(question: Question) -> Iterator[tuple[str, str, Question]]:
-    """The second part of a column that is the difference or the ratio of two others, such as the
-    baseline of a gain, if arms differ in both at the same units; a note, and the question with the
-    mean of all arms in its place."""
-    rows, whole, arms = question.read, question.rows, [*question.compared]
+def made_of(question: Question) -> Iterator[tuple[str, str, str, str]]:
+    """The columns of a claim that are the difference or the ratio of two others in each row: the
+    column, the first, the sign, and the second."""
+    rows = question.read
     taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
-    numbers = [c for c in rows.select_dtypes("number") if c not in taken]
+    numbers = [str(c) for c in rows.select_dtypes("number") if c not in taken]
     for name, (a, b) in product(question.columns, permutations(numbers, 2)):
-        for sign, made in ((" − ", np.subtract), (" / ", np.divide)):
+        for sign, made in MADE.items():
             with np.errstate(all="ignore"):
                 off = made(rows[a], rows[b]).sub(rows[name]).abs().max()
-            if not off < EXACTLY * rows[name].std():
-                continue
-            cells = rows.groupby([*question.axes, "arm"])[[a, b]].mean().unstack()
-            first, second = (
-                cells[x][arms].sub(cells[x][arms[0]], axis=0)[arms[1:]] for x in (a, b)
-            )
-            clear = second.mean().abs() > SURELY * second.sem()
-            if not clear.any() or np.allclose(first, 0) or np.allclose(second, 0):
-                continue  # all have the same one, such as the unchanged model's
-            usual = whole[[*question.axes]].join(
-                cells[b][arms].mean(axis=1).rename(b), on=question.axes
-            )
-            asked = replace(question, rows=whole.assign(**{name: made(whole[a], usual[b])}))
-            means = told_apart(*(cells[b][arm].mean() for arm in arms))
-            each = joined([f"{x} in {arm}" for x, arm in zip(means, arms, strict=True)])
-            note = (
-                f"{name} is {a}{sign}{b} in each row, and {b} is {each}: if it is a baseline, "
-                f"compare {a}, or use the same {b} for all arms; with the mean of these, "
-            )
-            yield b, note, asked
+            if off < EXACTLY * rows[name].std():
+                yield name, a, sign, b
+
+
+def _own_baselines(question: Question) -> Iterator[tuple[str, str, Question]]:
+    """The second part of a column that is made of two, such as the baseline of a gain, if arms
+    differ in both at the same units; a note, and the question with the mean of all arms in its
+    place."""
+    whole, arms, units = question.rows, [*question.compared], [*question.axes]
+    for name, a, sign, b in made_of(question):
+        cells = question.read.groupby([*units, "arm"])[[a, b]].mean().unstack()
+        first, second = (cells[x][arms].sub(cells[x][arms[0]], axis=0)[arms[1:]] for x in (a, b))
+        clear = second.mean().abs() > SURELY * second.sem()
+        if not clear.any() or np.allclose(first, 0) or np.allclose(second, 0):
+            continue  # all have the same one, such as the unchanged model's
+        usual = whole[units].join(cells[b][arms].mean(axis=1).rename(b), on=units)[b]
+        asked = replace(question, rows=whole.assign(**{name: MADE[sign](whole[a], usual)}))
+        means = told_apart(*(cells[b][arm].mean() for arm in arms))
+        each = joined([f"{x} in {arm}" for x, arm in zip(means, arms, strict=True)])
+        note = (
+            f"{name} is {a} {sign} {b} in each row, and {b} is {each}: if it is a baseline, use "
+            f"the same one for all arms; with the mean of these, "
+        )
+        yield b, note, asked
 
 
 def _at(rows: pd.DataFrame, column: Column) -> pd.DataFrame:
