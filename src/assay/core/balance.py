@@ -105,7 +105,7 @@ def _by_mean(question: Question, names: Sequence[str]) -> Sized:
     standardised difference, without those that number the rows."""
     (main, *others), rows = question.compared, question.read
     vary = rows.groupby("arm")[[*names]].nunique(dropna=False).max() > 1
-    numbers = [x for x in rows[[*names]].select_dtypes("number") if vary[x]]
+    numbers = [x for x in map(str, rows[[*names]].select_dtypes("number")) if vary[x]]
     for name in numbers if others else ():
         x, sizes = rows[name], list[float]()
         if x.is_unique and (x % 1 == 0).all() and np.ptp(x.to_numpy()) < 2 * len(x):
@@ -131,11 +131,11 @@ def _by_share(question: Question, names: Sequence[str]) -> Sized:
     of_arms = shares.Shares(rows, question.axes, (), texts)
     for (name,) in of_arms.differ([(x,) for x in texts]) if arms[1:] else ():
         counts = texts[name].groupby(rows["arm"]).value_counts(normalize=True).unstack(0)
-        each = counts.fillna(0.0)[arms]
-        apart = (each[arms[0]] - each[arms[1:]].mean(axis=1)).abs()
-        value = "True" if name in flags else apart.idxmax()
-        whose = joined([f"{100 * x:.0f}%" for x in each.loc[value]])
-        yield 2 * float(apart[value]), f"{name} ({value} in {whose})"
+        each = counts.fillna(0.0)[arms].to_numpy(float)
+        apart = np.abs(each[:, 0] - each[:, 1:].mean(1))
+        place = [*counts.index].index("True") if name in flags else int(apart.argmax())
+        whose = joined([f"{100 * x:.0f}%" for x in each[place]])
+        yield 2 * float(apart[place]), f"{name} ({counts.index[place]} in {whose})"
 
 
 def _of_control(

@@ -150,11 +150,11 @@ def _clipped(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
 
 def _scaled_to_ends(question: Question) -> Iterator[tuple[str, str]]:
     """Numbers that go from one 0 to one 1 in each arm, which is then compared by its own scale."""
-    by_arm = question.read.groupby("arm")
     for name in question.columns:
-        counts = [by_arm[name].agg(lambda x, end=end: (x == end).sum()) for end in (0, 1)]
-        ends = (by_arm[name].min() == 0).all() and (by_arm[name].max() == 1).all()
-        if ends and all((x == 1).all() for x in counts) and grid(question.read[name]) <= FINE:
+        each = [question.of([arm])[name].dropna().to_numpy(float) for arm in question.compared]
+        ends = all(x.size and (x.min(), x.max()) == (0, 1) for x in each)
+        once = all((x == end).sum() == 1 for x in each for end in (0, 1))
+        if ends and once and grid(np.concatenate(each)) <= FINE:
             arms = joined(question.compared)
             yield (
                 f"{name} was scaled to 0 to 1 in each arm by itself",

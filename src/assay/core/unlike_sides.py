@@ -3,6 +3,7 @@ gains over unequal baselines, as its text and the rows show."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations, product
@@ -132,10 +133,11 @@ def made_of(question: Question) -> Iterator[tuple[str, str, str, str]]:
     taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
     numbers = [str(c) for c in rows.select_dtypes("number") if c not in taken]
     for name, (a, b) in product(question.columns, permutations(numbers, 2)):
+        x, first, second = (rows[c].to_numpy(float) for c in (name, a, b))
         for sign, made in MADE.items():
             with np.errstate(all="ignore"):
-                off = made(rows[a], rows[b]).sub(rows[name]).abs().max()
-            if off < EXACTLY * rows[name].std():
+                off = np.abs(made(first, second) - x)
+            if np.nanmax(off, initial=0.0) < EXACTLY * np.nanstd(x):
                 yield name, a, sign, b
 
 
@@ -146,13 +148,16 @@ def _own_baselines(question: Question) -> Iterator[tuple[str, str, Question]]:
     whole, arms, units = question.rows, [*question.compared], [*question.axes]
     for name, a, sign, b in made_of(question):
         cells = question.read.groupby([*units, "arm"])[[a, b]].mean().unstack()
-        first, second = (cells[x][arms].sub(cells[x][arms[0]], axis=0)[arms[1:]] for x in (a, b))
-        clear = second.mean().abs() > SURELY * second.sem()
-        if not clear.any() or np.allclose(first, 0) or np.allclose(second, 0):
+        first, second = (cells[x][arms].dropna().to_numpy(float) for x in (a, b))
+        apart = second[:, 1:] - second[:, :1]
+        clear = np.abs(apart.mean(0)) > SURELY * apart.std(0, ddof=1) / math.sqrt(len(apart))
+        if not clear.any() or np.allclose(first, first[:, :1]) or np.allclose(apart, 0):
             continue  # all have the same one, such as the unchanged model's
-        usual = whole[units].join(cells[b][arms].mean(axis=1).rename(b), on=units)[b]
+        of_arms = question.read.groupby([*units, "arm"])[b].mean()
+        mean_of = of_arms.groupby(level=units).mean()
+        usual = whole[units].join(mean_of, on=units)[b]
         asked = replace(question, rows=whole.assign(**{name: MADE[sign](whole[a], usual)}))
-        means = told_apart(*(cells[b][arm].mean() for arm in arms))
+        means = told_apart(*map(float, second.mean(0)))
         each = joined([f"{x} in {arm}" for x, arm in zip(means, arms, strict=True)])
         note = (
             f"{name} is {a} {sign} {b} in each row, and {b} is {each}: if it is a baseline, use "
