@@ -23,6 +23,7 @@ from assay.core.rows import is_text
 from assay.core.stats import mean
 from assay.core.table_columns import RUNS
 from assay.core.table_question import Question, Roles, measure, restated
+from assay.core.unlike_sides import made_of
 from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
@@ -278,6 +279,7 @@ def _amounts(question: Question) -> dict[str, pd.Series]:
     lengths of texts. Other numbers may measure the same as the one that is judged."""
     rows = shares.with_amounts(question.read)
     taken = ("arm", *RUNS, *question.axes, *question.labels, *question.fixed, *question.columns)
+    taken = (*taken, *(first for _, first, _, _ in made_of(question)))
     found = {}
     for name, x in rows.select_dtypes("number").items():
         if name not in taken and x.nunique() > MOST_LEVELS and x.min() >= 0 and not (x % 1).any():

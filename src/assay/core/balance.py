@@ -78,13 +78,15 @@ def _constant(question: Question, name: str) -> pd.Series:
     which arm it is."""
     of_arms = question.rows.groupby("arm", sort=False)[name]
     value = of_arms.first()[of_arms.nunique(dropna=False) == 1].dropna()
-    named = all(is_overlapping(_written(x), str(arm)) for arm, x in value.items())
-    if not is_text(question.rows[name]):
-        return value[[] if named or value.between(*SECONDS).all() else [*value.index]]
+    compared = [x for x in question.compared if x in value]
+    if all(is_overlapping(_written(value[x]), x) for x in compared):
+        return value[:0]
     texts = [str(x).strip() for x in value]
-    named &= len({*texts}) == len(question.known)
-    is_label = named or all(IDENTIFIER.fullmatch(x) or DATE.match(x) for x in texts)
-    return value[[] if is_label else [*value.index]]
+    if not is_text(question.rows[name]):
+        is_label = bool(value.between(*SECONDS).all())
+    else:
+        is_label = all(IDENTIFIER.fullmatch(x) or DATE.match(x) for x in texts)
+    return value[:0] if is_label else value
 
 
 def _by_value(question: Question, constant: Mapping[str, pd.Series], controls: Names) -> Sized:

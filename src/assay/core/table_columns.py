@@ -3,6 +3,7 @@ changes with the arm, copies of units, levels that are left out."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -266,10 +267,14 @@ def one_with_arms(
 
 
 def is_overlapping(a: str, b: str) -> bool:
-    """Whether two names have a number in common, or a word of three letters or more, of which one
-    may be a part of the other."""
-    of_a, of_b = (re.findall(r"\d+(?:\.\d+)?|[^\W\d_]{3,}", x.casefold()) for x in (a, b))
-    return any(x == y or (x.isalpha() and (x in y or y in x)) for x in of_a for y in of_b)
+    """Whether two names have a word or a number in common, or a part of three letters or more that
+    is a word of one."""
+    of_a, of_b = (re.findall(r"\d+(?:\.\d+)?|[^\W\d_]+", x.casefold()) for x in (a, b))
+    pairs = itertools.product(of_a, of_b)
+    return any(
+        x == y or (x.isalpha() and min(map(len, (x, y))) > 2 and (x in y or y in x))
+        for x, y in pairs
+    )
 
 
 def words_in(name: str) -> set[str]:
