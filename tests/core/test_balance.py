@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 import assay
-from assay.core.balance import brief, reported
+from assay.core.balance import reported
 from assay.core.expression import parse
 from assay.core.table_question import Question
+from assay.report.statements import known
 
 ASK = {"claim": "new.x - old.x > 0.5", "unit": "item", "about": "new", "distinct": True}
 
@@ -84,10 +85,12 @@ def test_shares_of_texts_and_flags_are_listed():
 
 
 def test_five_columns_are_named_at_first_and_all_on_request():
-    (note,) = notes({f"c{k}": (k, k + 1, k) for k in range(1, 8)})
-    first = "c1 (1 and 2), c2 (2 and 3), c3 (3 and 4), c4 (4 and 5), c5 (5 and 6), and 2 others"
-    assert brief(note) == f"besides x, new and old differ in {first}"
-    assert note == f"{brief(note)}: c6 (6 and 7) and c7 (7 and 8)"
+    columns = {f"c{k}": (k, k + 1, k) for k in range(1, 8)}
+    judged = assay.judge(table(columns), control="again", **ASK)
+    five = "c1 (1 and 2), c2 (2 and 3), c3 (3 and 4), c4 (4 and 5), c5 (5 and 6), and 2 others"
+    line = f"besides x, new and old differ in {five}"
+    assert line in known(judged)
+    assert f"{line}: c6 (6 and 7) and c7 (7 and 8)" in known(judged, all_of_it=True)
 
 
 def test_a_column_that_a_reserve_names_is_not_listed_again():

@@ -62,11 +62,6 @@ def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
     return structs.replace(judgement, notes=(*judgement.notes, *notes))
 
 
-def brief(note: str) -> str:
-    """A note with those columns alone that are named first."""
-    return re.sub(r"(, and [\d,]+ others?): .*", r"\1", note)
-
-
 def _listed(words: Sequence[str]) -> str:
     more = words[FIRST:]
     others = f", and {len(more)} other{'s' * (len(more) > 1)}: {joined(more)}" if more else ""
