@@ -246,7 +246,8 @@ def one_with_arms(
             continue
         is_name = value.nunique() == by_arm.ngroups > 2
         describes = is_text(rows[name]) or rows[name].dtype.kind == "b"
-        if describes and any(is_overlapping(f"{name} {value[arm]}", arm) for arm in compared):
+        of_main = is_overlapping(f"{name} {value[main]}", main)
+        if describes and (of_main or any(is_overlapping(value[x], x) for x in others)):
             continue
         if not is_name:
             found[name] = {str(arm): x for arm, x in value.items()}

@@ -154,6 +154,7 @@ def _scaled_to_ends(question: Question) -> Iterator[tuple[str, str]]:
         each = [question.of([arm])[name].dropna().to_numpy(float) for arm in question.compared]
         ends = all(x.size and (x.min(), x.max()) == (0, 1) for x in each)
         once = all((x == end).sum() == 1 for x in each for end in (0, 1))
+        once = once and all(2 * len(np.unique(x)) > len(x) for x in each)  # no shares of a few
         if ends and once and grid(np.concatenate(each)) <= FINE:
             arms = joined(question.compared)
             yield (
@@ -236,19 +237,19 @@ def _scaled(question: Question) -> Iterator[tuple[str, str]]:
 
 
 def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """A control that has less than the arms that are compared of what makes an intervention strong:
-    the product of what columns say of it, such as a coefficient and the norm of a vector."""
-    rows, main, compared = question.rows, question.main, [*question.compared]
-    strengths, least = {}, {}
+    """A control that has less than the arm under judgement of what makes an intervention strong,
+    the product of what columns say of it, such as a coefficient and the norm of a vector, and not
+    as much as the arm that this is compared with."""
+    rows, (main, *others), strengths = question.rows, question.compared, {}
     for name in _named(question, STRENGTHS, texts=True):
         written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)
         x = written.groupby(rows["arm"]).mean().abs()
         strengths[name] = x[x > 0]
-        least[name] = x[x > 0].reindex(compared).min()
     for control in controls:
         both = [name for name, x in strengths.items() if {control, main} <= {*x.index}]
         own, judged = (math.prod(strengths[k][arm] for k in both) for arm in (control, main))
-        if MORE * own < math.prod(least[k] for k in both):
+        rest = [math.prod(strengths[k].get(arm, 0) for k in both) for arm in others]
+        if MORE * own < judged and not any(own < MORE * x and x < MORE * own for x in rest):
             name = joined(both)
             of = f"a product of {name} of" if both[1:] else name
             yield (
