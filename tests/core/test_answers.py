@@ -119,6 +119,19 @@ def test_a_length_that_the_score_follows_from_prompt_to_prompt_is_what_a_claim_d
     assert not assay.judge(scored(2, 2.0, 0.5), claim=claim, **ASK).unless
 
 
+def test_a_count_that_measures_the_same_as_the_number_is_no_cause():
+    """The count of errors is a multiple of the error, but for a little noise."""
+    draw, rows = np.random.default_rng(4), []
+    for item in range(60):
+        hard = draw.normal(0, 0.02)
+        for arm, mean in (("tuned", 0.2), ("base", 0.25), ("again", 0.25)):
+            x = mean + hard + draw.normal(0, 0.01)
+            n = int(4000 * x + draw.normal(0, 20))
+            rows.append({"arm": arm, "item": item, "x": x, "n_errors": n})
+    judged = assay.judge(pd.DataFrame(rows), claim="tuned.x - base.x < -0.02", **ASK)
+    assert (judged.outcome, judged.unless) == ("holds", "")
+
+
 def test_the_intercept_is_that_of_scipy():
     draw = np.random.default_rng(0)
     x = draw.normal(1, 1, 30)

@@ -910,7 +910,9 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
         for _ in range(5 if most else rng.integers(0, 2))
     )
     ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c", "about": "a"}
-    assert any("depth differs between the arms" in n for n in assay.judge(rows, **ask).notes)
+    means = "{a:.3g} and {b:.3g}".format(**rows.groupby("arm")["depth"].mean())
+    said = f"besides x, a and b differ in depth ({means})"
+    assert said in assay.judge(rows, **ask).notes
     with pytest.raises(ClaimError, match=r"a\.x varies over layer"):
         assay.judge(rows.rename(columns={"depth": "layer"}), **ask)
     apart = rows[(rows["depth"] == 9) == (rows["arm"] == "a")].rename(columns={"depth": "layer"})
@@ -923,33 +925,33 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "said", "listed"),
     [
-        (
-            {"a": "B", "b": "A", "c": "A"},
-            "batch is B in all rows of a, and A in all of b: the claim",
-        ),
-        ({"a": 1, "b": 0.0, "c": 0}, "batch is 1 in all rows of a, and 0 in all of b: the claim"),
-        ({"a": "B", "b": "A", "c": "B"}, ""),  # the control is of the batch, and has no effect
-        ({"a": "l1", "b": "l2", "c": "l3"}, ""),  # it describes the arms
-        ({"a": "run-a", "b": "run-b", "c": "run-b"}, ""),  # it is their name
-        ({"a": "B", "b": None, "c": None}, ""),
-        ({"a": "A", "b": "A", "c": "B"}, ""),
+        (("B", "A", "A"), "batch is B in all rows of a, and A in all of b: the claim", []),
+        ((1, 0.0, 0), "batch is 1 in all rows of a, and 0 in all of b: the claim", []),
+        (("B", "A", "B"), "", ["(B and A)"]),  # the control is of the batch, and has no effect
+        (("l1", "l2", "l3"), "", ["(l1 and l2)", "(l3 and l1)"]),  # it describes the arms
+        (("run-a", "run-b", "run-b"), "", []),  # it is their name
+        (("B", None, None), "", []),
+        (("A", "A", "B"), "", ["(B and A)"]),
     ],
 )
-def test_a_column_that_changes_with_the_arm_is_named_unless_a_control_separates_them(values, said):
+def test_a_column_that_changes_with_the_arm_is_named_unless_a_control_separates_them(
+    values, said, listed
+):
     rng = np.random.default_rng(2)
     rows = pd.DataFrame(
         {"arm": arm, "seed": seed, "batch": value, "x": (arm == "a") + rng.normal(0, 0.1)}
-        for arm, value in values.items()
+        for arm, value in zip("abc", values, strict=True)
         for seed in range(10)
     )
     ask = {"claim": "a.x - b.x > 0.3", "unit": "seed", "control": "c", "about": "a"}
     judged = assay.judge(rows, **ask)
     assert judged.unless == "batch is the cause" * bool(said)
-    notes = [n for n in judged.notes if "batch" in n]
+    notes = [n for n in judged.notes if n.startswith("batch")]
     assert judged.outcome == "holds" and len(notes) == bool(said)
     assert not said or notes[0].startswith(said)
+    assert listed == [n.partition("batch ")[2] for n in judged.notes if "differ" in n]
     two = assay.judge(rows.assign(gpu=rows["batch"]), **ask).notes
     assert sum("batch and gpu are" in n and "all of these together" in n for n in two) == bool(said)
     mixed = rows.assign(batch=rows["seed"] % 2)

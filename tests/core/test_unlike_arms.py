@@ -138,17 +138,19 @@ def test_a_control_that_spends_less_than_either_arm_is_named(l0, named):
 @pytest.mark.parametrize(
     ("control", "columns", "noted"),
     [
-        ("random", {"layer": (12, 12, 3)}, "control random has layer 3, and mine layer 12"),
-        ("random", {"positions": ("all", "none", "last")}, "control random has positions last"),
+        ("random", {"layer": (12, 12, 3)}, "layer (3 and 12)"),
+        ("random", {"positions": ("all", "none", "last")}, "positions (last and all)"),
         ("layer3", {"layer": (12, 12, 3)}, ""),
         ("random", {"layer": (12, 0, 12)}, ""),
+        ("random", {"ablation": ("zero", "none", "mean")}, "ablation (mean and zero)"),
         ("random", {"direction": ("mine", "none", "random")}, ""),
     ],
 )
-def test_a_control_at_another_place_is_noted_if_its_name_does_not_say_so(control, columns, noted):
+def test_a_control_that_differs_is_noted_if_its_name_does_not_say_so(control, columns, noted):
     verdict = with_control(control, **columns)
     assert verdict.unless == ""
-    assert any((noted or "give it the") in note for note in verdict.notes) == bool(noted)
+    notes = [note for note in verdict.notes if note.startswith(f"control {control}")]
+    assert notes == [f"control {control} also differs from mine in {noted}"] * bool(noted)
 
 
 def test_numbers_that_were_cut_off_are_no_copies_of_each_other():
@@ -163,6 +165,31 @@ def test_numbers_that_were_cut_off_are_no_copies_of_each_other():
     four = np.clip(np.tile(rng.normal(0.5, 0.3, (2, 25)), 4) + rng.normal(0, 1e-3, (2, 100)), 0, 1)
     with pytest.raises(DataError, match="near-copies"):
         judged(table(name="recovered", numbers=(four[0] + 0.2, four[1])), "> 0.1", name="recovered")
+
+
+def test_arms_that_were_scaled_to_0_to_1_by_themselves_are_named():
+    """One arm is a constant above the other; with the ends of each at 0 and 1, this is gone."""
+    raw = np.random.default_rng(12).normal(0, 1, (2, 40))
+    low, high = raw.min(1, keepdims=True), raw.max(1, keepdims=True)
+    scaled = (raw - low) / (high - low)
+    raised = scaled**0.2
+    for numbers, threshold in ((scaled, "> 0.3"), ((raised[0], scaled[1]), "> 0.1")):
+        verdict = judged(table(name="score", numbers=numbers), threshold, name="score")
+        assert verdict.outcome in ("holds", "fails")
+        assert verdict.unless == "score was scaled to 0 to 1 in each arm by itself"
+    other = judged(table(name="score", numbers=(raised[0], scaled[1] / 2)), name="score")
+    assert not other.unless
+
+
+def test_numbers_of_a_control_that_were_cut_off_are_noted():
+    draw = np.random.default_rng(13)
+    numbers = {"mine": draw.uniform(0.5, 0.9, 40), "random": np.clip(draw.normal(0, 0.2, 40), 0, 1)}
+    rows = pd.concat(
+        pd.DataFrame({"arm": arm, "pair": range(40), "share": x}) for arm, x in numbers.items()
+    )
+    verdict = assay.judge(rows, claim="mine.share > 0.4", unit="pair", control="random")
+    count = (numbers["random"] == 0).sum()
+    assert any(f"share of random is exactly {count} times 0" in n for n in verdict.notes)
 
 
 @pytest.mark.parametrize(("spent", "named"), [(64, True), (32.5, False), (20, False)])
@@ -250,7 +277,9 @@ def test_seeds_with_the_same_weights_are_no_trainings_and_a_class_is_no_other_ca
     assert any(n.startswith(said) for n in v.notes) == noted
     prompted = rows.rename(columns={"sae_class": "prompt_class"})
     v = assay.judge(prompted, claim="gated.x - relu.x > 1", **asked)
-    assert v.unless == "prompt_class is the cause"
+    assert "besides x, gated and relu differ in prompt_class (gated and std)" in v.notes
+    batch = rows.assign(batch=rows["sae_class"].map({"gated": "B", "std": "A"}))
+    assert assay.judge(batch, claim="gated.x - relu.x > 1", **asked).unless == "batch is the cause"
 
 
 @pytest.mark.parametrize("claim", ["steered.x > 1", "steered.x - base.x > 1"])

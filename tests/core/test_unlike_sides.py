@@ -58,3 +58,42 @@ def test_another_level_and_another_measure_of_one_arm_have_a_note_with_the_same_
         assert abs(float(note.partition("the number is ")[2].split()[0])) < 0.01
     alike = assay.judge(pd.DataFrame(rows), claim="new.fvu[k=16] - old.fvu[k=16] < 0.05", **ask)
     assert not any("in its place" in n for n in alike.notes)
+
+
+def gains(before, after, own=False):
+    """Gains of three arms over baselines, with the numbers before and after; of `own` items if each
+    arm has its own."""
+    draw, rows = np.random.default_rng(2), []
+    for arm, x, y in zip(("mine", "base", "random"), before, after, strict=True):
+        for item in range(30):
+            start = x + draw.normal(0, 0.03) * (x > 0)
+            end = y + draw.normal(0, 0.03)
+            of = {"arm": arm, "item": f"{arm}{item}" if own else item}
+            rows.append({**of, "before": start, "after": end, "gain": end - start})
+    return pd.DataFrame(rows)
+
+
+def test_a_gain_over_a_lower_baseline_is_given_over_the_same_one():
+    """Both arms end at 0.9, from 0.2 and 0.6."""
+    ask = {"claim": "mine.gain - base.gain > 0.1", "unit": "item", "about": "mine"}
+    ask |= {"control": "random", "distinct": True}
+    rows = gains((0.2, 0.6, 0.6), (0.9, 0.9, 0.6))
+    verdict = assay.judge(rows, **ask)
+    assert verdict.outcome == "holds"
+    assert verdict.unless == "before is an unequal baseline"
+    (note,) = (n for n in verdict.notes if n.startswith("gain is after − before in each row"))
+    mean = rows.groupby("arm")["after"].mean()
+    assert abs(float(note.rpartition("is ")[2].split()[0]) - (mean["mine"] - mean["base"])) < 1e-3
+    ratio = rows.assign(gain=rows["after"] / rows["before"])
+    assert assay.judge(ratio, **ask).unless == "before is an unequal baseline"
+    # the same baseline, and a gain that is there with the same one, too
+    assert not assay.judge(gains((0.2, 0.2, 0.2), (0.9, 0.6, 0.2)), **ask).unless
+    assert not assay.judge(gains((0.2, 0.3, 0.3), (0.9, 0.6, 0.3)), **ask).unless
+
+
+def test_what_a_baseline_was_subtracted_from_is_no_cause_of_the_gain():
+    """Two columns say the same of other items in each arm."""
+    rows = gains((0.2, 0.2, 0.2), (0.9, 0.6, 0.2), own=True)
+    claim = "mine.gain - base.gain > 0.1"
+    verdict = assay.judge(rows, claim=claim, unit="item", control="random", about="mine")
+    assert (verdict.outcome, verdict.unless) == ("holds", "")

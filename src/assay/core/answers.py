@@ -23,6 +23,7 @@ from assay.core.rows import is_text
 from assay.core.stats import mean
 from assay.core.table_columns import RUNS
 from assay.core.table_question import Question, Roles, measure, restated
+from assay.core.unlike_sides import made_of
 from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
@@ -239,7 +240,8 @@ def _with_equal_amounts(
     question: Question, judged: Judged, independent: bool, level: float
 ) -> Found:
     """An amount, such as the length of an answer, that the number follows from unit to unit, if the
-    claim does not hold of the number that units have where arms have equal amounts.
+    claim does not hold of the number that units have where arms have equal amounts, and amounts are
+    not equal where the numbers are, as those of another result would be.
 
     Formula: the intercept of the number in each unit on the difference of log(1 + amount)"""
     (unit, *more), (main, *others), rows = question.axes, question.compared, question.read
@@ -259,6 +261,9 @@ def _with_equal_amounts(
             amounts[name] = x
     for name, x in amounts.items():
         estimate, limits, p = intercept(x, y, level)
+        alike = intercept(y, x, level)[1]
+        if alike.low <= 0 <= alike.high:
+            continue  # arms of equal numbers have equal amounts, so that it may measure the same
         if p < FOLLOWS / len(amounts) and judging.outcome_of(judged.claim, *limits) != "holds":
             are = shares.means_in_words(shares.with_amounts(rows), name, question.compared)
             yield (
@@ -274,6 +279,7 @@ def _amounts(question: Question) -> dict[str, pd.Series]:
     lengths of texts. Other numbers may measure the same as the one that is judged."""
     rows = shares.with_amounts(question.read)
     taken = ("arm", *RUNS, *question.axes, *question.labels, *question.fixed, *question.columns)
+    taken = (*taken, *(first for _, first, _, _ in made_of(question)))
     found = {}
     for name, x in rows.select_dtypes("number").items():
         if name not in taken and x.nunique() > MOST_LEVELS and x.min() >= 0 and not (x % 1).any():

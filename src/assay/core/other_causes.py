@@ -31,6 +31,7 @@ from assay.core.results import Judged
 from assay.core.table_columns import RUNS
 from assay.core.table_question import Arms, Question, Roles, hold_fixed, measure, restated
 from assay.core.unlike_arms import settings_of_one
+from assay.core.unlike_sides import made_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,11 +84,12 @@ class Search:
         three columns, of each of which the arms have different shares at the same values of the
         others, unless one or two of these change the outcome already. Many amounts, such as another
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
-        those of a few values, which may name groups. Nor is a column a cause that fixes the
-        number."""
+        those of a few values, which may name groups. Nor is a column a cause that fixes the number,
+        or from which a baseline was subtracted for it."""
         question = self.question
         taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
         skip = (*taken, *settings_of_one(question))  # which, held fixed, are as chosen as before
+        skip = (*skip, *(first for _, first, _, _ in made_of(question)))
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
         results, pairs = self.results

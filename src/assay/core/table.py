@@ -19,6 +19,7 @@ from msgspec import structs
 from assay.core import (
     answers,
     apart,
+    balance,
     dependence,
     draws,
     estimates,
@@ -265,7 +266,8 @@ def _of_unlike_arms(
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
-    return unlike_arms.doubted(question, judgement, roles.controls)
+    judgement = unlike_arms.doubted(question, judgement, roles.controls)
+    return balance.reported(question, judgement, roles.controls)
 
 
 def _check_tested(tested: int, units: tuple[str, ...]) -> None:
@@ -894,7 +896,6 @@ def _notes(question: Question, judgement: Judged, arms: Arms, independent: bool)
     rows = question.read
     compared = {arm: arms[arm] for arm in question.compared}
     return [
-        *noted.unnamed_conditions(rows, units, labels, columns),
         *noted.same_rows(rows, units, labels, columns),
         *noted.same_weights(rows, units, question.compared),
         *noted.too_few(judgement.verdict.n),

@@ -1,8 +1,9 @@
-"""Which columns of a table tell its rows apart, and what there is to note of the others: conditions
-that a claim does not name, copies of units, levels that are left out."""
+"""Which columns of a table tell its rows apart, and what there is to note of the others: one that
+changes with the arm, copies of units, levels that are left out."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,9 +41,8 @@ ITEMS = re.compile(
     r"|problem|word|pair|passage)(?:$|[\W_\d])"
 )
 """Words in the names of columns that number what was measured, and are no conditions."""
-NEARLY, FEW_LEVELS = 0.8, 12
-"""Share of cells with the same numbers from which these are labels; levels of a column of whole
-numbers up to which it may be a condition."""
+NEARLY = 0.8
+"""Share of cells with the same numbers from which these are labels."""
 SHARES = frozenset(
     (
         *("acc", "accuracy", "auroc", "auc", "f1", "precision", "recall", "share", "percent"),
@@ -55,10 +55,6 @@ CHANGES = frozenset(("diff", "difference", "delta", "change", "drop", "gain", "r
 """Words in names of columns whose numbers are never negative, and of changes, which may be so."""
 APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
-OF_ARMS = frozenset(("arch", "architecture", "class", "type", "kind", "method", "variant", "uses"))
-"""Words in the names of columns that say what an arm is, and no other cause: its architecture."""
-OF_WORK = frozenset(("model", "judge", "prompt", "question", "task", "item", "data", "text"))
-"""Words in the names of columns that say with what it was measured, whatever else they say."""
 WEIGHTS = frozenset(("ckpt", "checkpoint", "weights", "sha256"))
 """Words in the names of columns that say which weights a row is about."""
 MOST_NAMED = 3
@@ -220,32 +216,6 @@ def too_few(n: Mapping[str, int]) -> list[str]:
     ]
 
 
-def unnamed_conditions(
-    rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]
-) -> list[str]:
-    """A line for each column of a few whole numbers in which the arms that are compared differ,
-    though the claim does not name it."""
-    lines = []
-    averaged = rows.duplicated(["arm", *units, *labels]).any()
-    for name in rows.columns:
-        if name in ("arm", *units, *labels, *columns, *RUNS) or is_text(rows[name]):
-            continue
-        if _only_numbers(rows, name):
-            continue
-        values, of_arms = rows[name].astype(float), rows.groupby("arm", sort=False)[name]
-        by_arm, mixed = of_arms.mean(), of_arms.nunique().max() > 1  # else none can be chosen
-        few = mixed and 2 <= values.nunique() <= FEW_LEVELS and bool((values % 1 == 0).all())
-        shift = by_arm.max() - by_arm.min()
-        if few and (averaged or name.lower() in CONDITIONS) and shift > values.std() / 2:
-            each = ", ".join(f"{arm} {mean:.3g}" for arm, mean in by_arm.items())
-            lines.append(
-                f"{name} differs between the arms that are compared ({each} on average), and the "
-                f"claim does not name it: if it is a condition, write COLUMN[{name}=…], or "
-                f"mean(COLUMN, over={name})"
-            )
-    return lines
-
-
 def one_with_arms(
     rows: pd.DataFrame,
     compared: Names,
@@ -258,8 +228,8 @@ def one_with_arms(
     """What may be the cause as well as the arm, and a line on it: columns that have one value in
     all rows of the first arm that is compared, and another one in all of each other arm and in the
     controls; so have times that do not overlap, and amounts where each arm has units of its own. A
-    column that has a value of its own for each of several arms, or has their names in its values,
-    describes the arms."""
+    column that has a value of its own for each of several arms, or a word in common with the name
+    of an arm, describes the arms."""
     (main, *others), by_arm = compared, rows.groupby("arm")
     found = dict[str, dict[str, str]]()
     for name in (x for x in rows.columns if others and x not in ("arm", *taken)):
@@ -275,10 +245,11 @@ def one_with_arms(
         if value[main] in {*rest}:
             continue
         is_name = value.nunique() == by_arm.ngroups > 2
-        words = words_in(str(name))
-        if OF_ARMS & words and not OF_WORK & words and not _is_amount(rows, name):
+        describes = is_text(rows[name]) or rows[name].dtype.kind == "b"
+        of_main = is_overlapping(f"{name} {value[main]}", main)
+        if describes and (of_main or any(is_overlapping(value[x], x) for x in others)):
             continue
-        if not is_name and not all(arm.casefold() in value[arm].casefold() for arm in compared):
+        if not is_name:
             found[name] = {str(arm): x for arm, x in value.items()}
     if not found:
         return "", ""
@@ -293,6 +264,17 @@ def one_with_arms(
         f"{named} {each[0]} in all rows of {main}{''.join(of_others)}{more}: the claim {outcome} "
         f"for {together} together, and no control separates them; leave out a column that only "
         "says what an arm is",
+    )
+
+
+def is_overlapping(a: str, b: str) -> bool:
+    """Whether two names have a word or a number in common, or a part of three letters or more that
+    is a word of one."""
+    of_a, of_b = (re.findall(r"\d+(?:\.\d+)?|[^\W\d_]+", x.casefold()) for x in (a, b))
+    pairs = itertools.product(of_a, of_b)
+    return any(
+        x == y or (x.isalpha() and min(map(len, (x, y))) > 2 and (x in y or y in x))
+        for x, y in pairs
     )
 
 

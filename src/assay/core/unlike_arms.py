@@ -1,6 +1,6 @@
 """Unlike arms: what the rows show of arms that were not measured alike: a number that is copied to
 several units of an arm, a setting that was chosen anew for each unit of one arm only, a control
-that was weaker, an arm that spent more, and numbers in another unit of measurement."""
+that was weaker, an arm with more active latents, and numbers in another unit of measurement."""
 
 from __future__ import annotations
 
@@ -27,31 +27,27 @@ if TYPE_CHECKING:
 
 SETTINGS = frozenset(
     (
-        *("layer", "layers", "block", "head", "heads", "site", "width", "step"),
-        *("pos", "position", "positions", "temperature", "threshold", "k", "rank", "lr"),
-        *("strength", "alpha", "beta", "coefficient", "coef", "coeff", "scale", "multiplier"),
+        *("layer", "layers", "block", "head", "heads", "site", "width", "threshold", "temperature"),
+        *("pos", "position", "positions", "k", "rank", "lr", "strength", "alpha", "beta", "coef"),
+        *("coeff", "coefficient", "scale", "multiplier"),
     )
 )
 """Words in the names of columns that are settings of a method."""
 ENDS = frozenset(("epoch", "epochs", "step", "steps", "checkpoint", "ckpt", "iteration"))
 """Words in the names of columns that say when training ended, each run at a time of its own."""
 STRENGTHS = frozenset(
-    ("strength", "alpha", "coefficient", "coef", "coeff", "scale", "multiplier", "norm")
+    (
+        *("strength", "alpha", "coef", "coeff", "coefficient", "scale", "multiplier", "norm"),
+        *("l0", "k", "rank", "heads", "neurons", "latents", "features", "positions", "edges"),
+    )
 )
-SPENT = frozenset(("l0", "shots", "params", "parameters", "flops", "steps", "epochs"))
-READ = frozenset(("tokens", "length"))
-"""Words in the names of columns that say how strong an intervention is, what an arm may spend to be
-better, and how much it reads, which is a setting where all rows of an arm have the same."""
-PLACES = SETTINGS - STRENGTHS - {"k", "rank"}
-"""Words in the names of settings of which none is the stronger one."""
-COUNTED = SPENT | {"k", "rank", "heads", "neurons", "latents", "features", "positions", "edges"}
 """Words in the names of numbers of which a control that has fewer is weaker."""
 INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "input", "instruction"))
 """Words in the names of columns of texts that a model is given."""
 MEASURED = frozenset(("hash", "sha", "md5", "tokens", "length", "len", "words", "chars"))
 """Words in the names of columns of numbers that say which text it was."""
-NUMBER = r"(\d+(?:\.\d+)?)"
-"""A number within a text."""
+NUMBER = r"^\W*x?(\d+(?:\.\d+)?)x?\W*$"
+"""A number that is all of a text, such as x8."""
 FEW_UNLIKE, SHOWN = 0.1, 40
 """The share of units up to which arms may have other texts; letters of a text that are shown."""
 MORE = 1.1
@@ -71,14 +67,15 @@ DIGITS = 5e-4
 
 
 def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
-    """A verdict that holds, with that reserve and a note on each way in which arms are unlike; of a
+    """A decided verdict, with that reserve and a note on each way in which arms are unlike; of a
     claim about one arm, its controls."""
-    if judgement.outcome != "holds":
-        return judgement
-    found: list[Callable[[Question], Iterator[tuple[str, str]]]]
-    found = [partial(of, controls=controls) for of in (_weaker, _elsewhere)]
-    if question.compared[1:]:
-        found = [_copied, _kept, _chosen, _scaled, _clipped, *found, _spent, _other_inputs]
+    found: list[Callable[[Question], Iterator[tuple[str, str]]]] = []
+    if judgement.outcome == "holds":
+        found = [partial(of, controls=controls) for of in (_clipped, _weaker)]
+    if judgement.outcome == "holds" and question.compared[1:]:
+        found = [_copied, _kept, _chosen, _scaled, *found, _spent, _other_inputs]
+    if judgement.outcome in ("holds", "fails") and question.compared[1:]:
+        found = [*found, _scaled_to_ends]
     for unless, note in (x for of in found for x in of(question)):
         if any(note.split(" in ")[0] in said for said in judgement.notes):
             continue  # which another search has found
@@ -128,20 +125,43 @@ def _kept(question: Question) -> Iterator[tuple[str, str]]:
             )
 
 
-def _clipped(question: Question) -> Iterator[tuple[str, str]]:
-    """Numbers of an arm of which many are exactly 0 or 1, and the others between these."""
-    (unit, *more), rows = question.axes, question.read
-    for name, arm in product(question.columns if not more else (), question.compared):
-        x = rows.loc[rows["arm"] == arm, name].dropna().to_numpy(float)
-        if not x.size or x.min() < 0 or x.max() > 1 or grid(x) > FINE:
-            continue
-        cut = x[clipped(x)]
-        ends = [f"{n} times {end:g}" for end in (0, 1) if (n := int((cut == end).sum()))]
-        if ends and len(cut) > MANY_CLIPPED * len(x):
+def _clipped(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
+    """Numbers of an arm or a control of which many are exactly 0 or 1, and the others between
+    these."""
+    (unit, *more), rows = question.axes, question.rows
+    arms = (*question.compared, *controls)
+    for name in question.columns if not more else ():
+        found = list[str]()
+        for arm in arms:
+            x = rows.loc[rows["arm"] == arm, name].dropna().to_numpy(float)
+            if not x.size or x.min() < 0 or x.max() > 1 or grid(x) > FINE:
+                continue
+            cut = x[clipped(x)]
+            ends = [f"{n} times {end:g}" for end in (0, 1) if (n := int((cut == end).sum()))]
+            if ends and len(cut) > MANY_CLIPPED * len(x):
+                found.append(f"of {arm} is exactly {joined(ends)} in {counted(len(x), unit)}")
+        if found:
             yield (
                 "",
-                f"{name} of {arm} is exactly {joined(ends)} in {counted(len(x), unit)}: if it was "
-                "clipped, the claim is about the clipped numbers; judge those before it, too",
+                f"{name} {', and '.join(found)}: if it was clipped, the claim is about the clipped "
+                "numbers; judge those before it, too",
+            )
+
+
+def _scaled_to_ends(question: Question) -> Iterator[tuple[str, str]]:
+    """Numbers that go from one 0 to one 1 in each arm, which is then compared by its own scale."""
+    for name in question.columns:
+        each = [question.of([arm])[name].dropna().to_numpy(float) for arm in question.compared]
+        ends = all(x.size and (x.min(), x.max()) == (0, 1) for x in each)
+        once = all((x == end).sum() == 1 for x in each for end in (0, 1))
+        once = once and all(2 * len(np.unique(x)) > len(x) for x in each)  # no shares of a few
+        if ends and once and grid(np.concatenate(each)) <= FINE:
+            arms = joined(question.compared)
+            yield (
+                f"{name} was scaled to 0 to 1 in each arm by itself",
+                f"{name} is exactly 0 in one row and exactly 1 in one row of each of {arms}: if "
+                "the least and the greatest number of each arm was set to these, arms are not "
+                f"compared by {name}; judge the numbers before that",
             )
 
 
@@ -217,59 +237,26 @@ def _scaled(question: Question) -> Iterator[tuple[str, str]]:
 
 
 def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """A control whose intervention is weaker than that of the arm under judgement: the product of
-    what columns say of it, such as a coefficient and the norm of a vector."""
-    rows, main = question.rows, question.main
-    strengths = {}
+    """A control that has less than the arm under judgement of what makes an intervention strong,
+    the product of what columns say of it, such as a coefficient and the norm of a vector, and not
+    as much as the arm that this is compared with."""
+    rows, (main, *others), strengths = question.rows, question.compared, {}
     for name in _named(question, STRENGTHS, texts=True):
-        written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)  # as in x8
-        strengths[name] = written.groupby(rows["arm"]).mean().abs()
+        written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)
+        x = written.groupby(rows["arm"]).mean().abs()
+        strengths[name] = x[x > 0]
     for control in controls:
-        both = {k: (x[control], x[main]) for k, x in strengths.items() if x.get(control, 0) > 0}
-        own, judged = (math.prod(x) for x in zip(*both.values(), strict=True)) if both else (1, 1)
-        if MORE * own < judged:
-            name = joined([*both])
-            than = f"{name} {own:.3g}, and {main} {name} {judged:.3g}"
-            if both.keys() - {name}:
-                than = f"a product of {name} of {own:.3g}, and {main} of {judged:.3g}"
-            yield _too_low(name, control, than)
-    means = rows.groupby("arm")
-    for name, control in product(_named(question, COUNTED), controls):
-        x = means[name].mean()
-        x = x[x > 0]
-        least = x[x.index.isin(question.compared)].min()
-        if {control, main} <= {*x.index} and MORE * x[control] < least:
-            yield _too_low(name, control, f"{name} {x[control]:.3g}, and {main} {x[main]:.3g}")
-
-
-def _too_low(name: str, control: str, than: str) -> tuple[str, str]:
-    return (
-        f"the {name} of {control} is too low",
-        f"control {control} has {than}: one that has as much may satisfy the claim as well; give "
-        f"{control} as much",
-    )
-
-
-def _elsewhere(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """A place, such as a layer, where no control has the one of the arm under judgement, though
-    another arm may, and whose name does not say so."""
-    (main, *others), by_arm = question.compared, question.rows.groupby("arm")
-    for name in _named(question, PLACES, texts=True):
-        values = by_arm[name].first()[by_arm[name].nunique() == 1].map(_written)
-        there = {c: values[c] for c in controls if c in values}
-        if main not in values or {values[main], *values.reindex(others)} & {*there.values()}:
-            continue
-        for control, value in there.items():
-            if not any(x.casefold() in control.casefold() for x in (name, value)):
-                yield (
-                    "",
-                    f"control {control} has {name} {value}, and {main} {name} {values[main]}: if "
-                    f"that is not what makes it a control, give it the {name} of {main}",
-                )
-
-
-def _written(x: object) -> str:
-    return f"{x:g}" if isinstance(x, float) else str(x)
+        both = [name for name, x in strengths.items() if {control, main} <= {*x.index}]
+        own, judged = (math.prod(strengths[k][arm] for k in both) for arm in (control, main))
+        rest = [math.prod(strengths[k].get(arm, 0) for k in both) for arm in others]
+        if MORE * own < judged and not any(own < MORE * x and x < MORE * own for x in rest):
+            name = joined(both)
+            of = f"a product of {name} of" if both[1:] else name
+            yield (
+                f"the {name} of {control} is too low",
+                f"control {control} has {of} {own:.3g}, and {main} {judged:.3g}: one that has as "
+                f"much may satisfy the claim as well; give {control} as much",
+            )
 
 
 def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
@@ -298,15 +285,12 @@ def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
 
 
 def _spent(question: Question) -> Iterator[tuple[str, str]]:
-    """An amount, such as L0, of which the arms that are compared have unequal ones."""
-    main, *others = question.compared
-    means = question.read.groupby("arm")
-    read = (x for x in _named(question, READ) if means[x].nunique()[[main, *others]].min() == 1)
-    for name in (*_named(question, SPENT), *read):
+    """An L0 of which the arms that are compared have unequal ones, unless the one under judgement
+    has the least, and is better all the same."""
+    (main, *others), means = question.compared, question.read.groupby("arm")
+    for name in _named(question, frozenset(("l0",))):
         x = means[name].mean()[[main, *others]]
-        if "l0" in words_in(name) and x[main] < x[others].min():
-            continue  # it spends less, and is better all the same
-        if x.min() > 0 and max(x[main] / x[others].min(), x[others].max() / x[main]) > MORE:
+        if x.min() > 0 and x[main] >= x[others].min() and x.max() > MORE * x.min():
             each = " and ".join(f"{x[arm]:.3g} in {arm}" for arm in (main, *others))
             yield (
                 f"{name} is the cause, which is {each} on average",

@@ -1,16 +1,20 @@
-"""Unlike sides: a claim that compares arms at other levels of a column, or by other measures, as
-its text and the rows show."""
+"""Unlike sides: a claim that compares arms at other levels of a column, by other measures, or by
+gains over unequal baselines, as its text and the rows show."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import permutations, product
 from typing import TYPE_CHECKING
 
+import numpy as np
 from msgspec import structs
 
 from assay.core import digits, judging
 from assay.core.columns import Column
+from assay.core.digits import told_apart
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.intervals import Interval
@@ -24,13 +28,19 @@ if TYPE_CHECKING:
 
 NAMED = 6
 """Levels up to which each is named."""
+EXACTLY, SURELY = 0.01, 3.291
+"""The share of its standard deviation up to which a column may be off from what it is made of, as
+by rounding; from how many standard errors on the arms surely differ."""
+MADE = {"−": np.subtract, "/": np.divide}
+"""How a column may be made of two others."""
 COMMON = 0.5
 """The share of the levels of an arm that the others have, too, if arms are of the same ones."""
 
 
 def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
     """The verdict with a note if it compares arms at other levels or by other measures, and with
-    that reserve if the outcome over the levels that all of them have would be another."""
+    that reserve if the outcome over the levels that all of them have, or with the same baseline in
+    all, would be another."""
     if judgement.outcome not in ("holds", "fails") or not question.compared[1:]:
         return judgement
 
@@ -52,6 +62,15 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
             judgement,
             notes=(*judgement.notes, f"{each}: {then}"),
             unless=judgement.unless or unless,
+        )
+    for part, note, asked in () if independent else _own_baselines(question):
+        i = standing(asked)
+        if i is None or judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome:
+            continue
+        judgement = structs.replace(
+            judgement,
+            notes=(*judgement.notes, note + _shown(i)),
+            unless=judgement.unless or f"{part} is an unequal baseline",
         )
     for note, asked in _other_measures(question):
         i = standing(asked)
@@ -105,6 +124,46 @@ def _other_measures(question: Question) -> Iterator[tuple[str, Question]]:
         return
     both = replace(question, parsed=parse(text))
     yield f"{own} is compared with {other}: with {alike} in its place, ", both
+
+
+def made_of(question: Question) -> Iterator[tuple[str, str, str, str]]:
+    """The columns of a claim that are the difference or the ratio of two others in each row: the
+    column, the first, the sign, and the second."""
+    rows = question.read
+    taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
+    numbers = [str(c) for c in rows.select_dtypes("number") if c not in taken]
+    for name, (a, b) in product(question.columns, permutations(numbers, 2)):
+        x, first, second = (rows[c].to_numpy(float) for c in (name, a, b))
+        for sign, made in MADE.items():
+            with np.errstate(all="ignore"):
+                off = np.abs(made(first, second) - x)
+            if np.nanmax(off, initial=0.0) < EXACTLY * np.nanstd(x):
+                yield name, a, sign, b
+
+
+def _own_baselines(question: Question) -> Iterator[tuple[str, str, Question]]:
+    """The second part of a column that is made of two, such as the baseline of a gain, if arms
+    differ in both at the same units; a note, and the question with the mean of all arms in its
+    place."""
+    whole, arms, units = question.rows, [*question.compared], [*question.axes]
+    for name, a, sign, b in made_of(question):
+        cells = question.read.groupby([*units, "arm"])[[a, b]].mean().unstack()
+        first, second = (cells[x][arms].dropna().to_numpy(float) for x in (a, b))
+        apart = second[:, 1:] - second[:, :1]
+        clear = np.abs(apart.mean(0)) > SURELY * apart.std(0, ddof=1) / math.sqrt(len(apart))
+        if not clear.any() or np.allclose(first, first[:, :1]) or np.allclose(apart, 0):
+            continue  # all have the same one, such as the unchanged model's
+        of_arms = question.read.groupby([*units, "arm"])[b].mean()
+        mean_of = of_arms.groupby(level=units).mean()
+        usual = whole[units].join(mean_of, on=units)[b]
+        asked = replace(question, rows=whole.assign(**{name: MADE[sign](whole[a], usual)}))
+        means = told_apart(*map(float, second.mean(0)))
+        each = joined([f"{x} in {arm}" for x, arm in zip(means, arms, strict=True)])
+        note = (
+            f"{name} is {a} {sign} {b} in each row, and {b} is {each}: if it is a baseline, use "
+            f"the same one for all arms; with the mean of these, "
+        )
+        yield b, note, asked
 
 
 def _at(rows: pd.DataFrame, column: Column) -> pd.DataFrame:

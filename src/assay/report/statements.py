@@ -231,6 +231,8 @@ def recorded(data: ResultData, origin: str) -> list[str]:
 LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 """A note that has the number of every unit, which is shown where everything is."""
 COMBINED = re.compile(r" (?:are combinations|share values) \(")
+OTHERS = re.compile(r"(, and [\d,]+ others?): .*")
+"""The columns in which arms differ, too, next to those that a note names first."""
 EXPLAINED = "count as one unit, too"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
@@ -283,9 +285,10 @@ def with_flags(number: Any) -> Any:
     return structs.replace(number, price=price)
 
 
-def known(number: Judged | Estimated) -> tuple[str, ...]:
+def known(number: Judged | Estimated, *, all_of_it: bool = False) -> tuple[str, ...]:
     """Say what there is to know of a number: notes, scope, and how its interval was made."""
-    return (*noted(number), f"scope: {number.scope}", f"interval: {number.method}")
+    notes = noted(number) if all_of_it else (OTHERS.sub(r"\1", x) for x in noted(number))
+    return (*notes, f"scope: {number.scope}", f"interval: {number.method}")
 
 
 def noted(number: Judged | Estimated) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ def answered(verdict: Judged, expect: Expected, verbose: Flag) -> Answer[Judged 
     data = ResultData(verdicts=(verdict,))
     return Answer(
         verdict.without_ties,
-        [InFull(data) if verbose else data, *known(verdict), *other],
+        [InFull(data) if verbose else data, *known(verdict, all_of_it=bool(verbose)), *other],
         int(bool(other)),
     )
 

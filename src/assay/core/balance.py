@@ -1,0 +1,175 @@
+"""Balance: in which other columns of a table the arms differ, as the first table of a paper lists
+it: facts that are reported with a verdict that holds, and that may be a cause or a result."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import structs
+
+from assay.core import shares
+from assay.core.digits import told_apart
+from assay.core.heavy import scipy
+from assay.core.intervals import FEWEST
+from assay.core.nouns import joined
+from assay.core.results import Judged
+from assay.core.rows import Names, is_text
+from assay.core.table_columns import DATE, RUNS, SECONDS, is_overlapping
+from assay.core.table_question import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BY_CHANCE = 0.01
+"""The p-value, divided by the number of columns, below which arms clearly differ in a number."""
+LARGE = 1000
+"""From here on numbers are written without decimals."""
+SPREAD, RELATIVE = 0.5, 0.02
+"""The standardised difference of means, and the relative one, from which numbers differ."""
+IDENTIFIER = re.compile(r"[0-9a-f]{7,}|.*[/\\].*")
+"""A hash or a path."""
+FIRST = 5
+"""Columns that are named first, before the note counts the others."""
+
+Sized = Iterator[tuple[float, str]]
+"""How far apart arms are in a column, and the column with the value of each in words."""
+
+
+def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
+    """A verdict that holds, with a note on the other columns in which the arms under comparison
+    clearly differ, and one for each control on those in which it differs from all of them and that
+    are constant in each. Columns that the verdict already names are left out."""
+    if judgement.outcome != "holds":
+        return judgement
+    said, q = " ".join((*judgement.notes, judgement.unless)), question
+    taken = ("arm", *RUNS, *q.axes, *q.labels, *q.fixed, *q.columns)
+    names = [x for x in map(str, q.rows) if x not in taken]
+    names = [x for x in names if not re.search(rf"(?<!\w){re.escape(x)}(?!\w)", said)]
+    constant = {x: of for x in names if len(of := _constant(q, x)) > 1}
+    found = [*_by_value(q, constant, controls), *_by_mean(q, names), *_by_share(q, names)]
+    notes = []
+    if found and q.compared[1:]:
+        words = [x for _, x in sorted(found, key=lambda x: -x[0])]
+        columns, arms = joined(q.columns), joined(q.compared)
+        notes.append(f"besides {columns}, {arms} differ in {_listed(words)}")
+    for control in controls:
+        if words := [*_of_control(q, constant, control)]:
+            notes.append(f"control {control} also differs from {q.main} in {_listed(words)}")
+    return structs.replace(judgement, notes=(*judgement.notes, *notes))
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = words[FIRST:]
+    others = f", and {len(more)} other{'s' * (len(more) > 1)}: {joined(more)}" if more else ""
+    return f"{', '.join(words[:FIRST])}{others}" if more else joined(words)
+
+
+def _constant(question: Question, name: str) -> pd.Series:
+    """The value of each arm that has one in all of its rows; none of a column that only says again
+    which arm it is."""
+    of_arms = question.rows.groupby("arm", sort=False)[name]
+    value = of_arms.first()[of_arms.nunique(dropna=False) == 1].dropna()
+    compared = [x for x in question.compared if x in value]
+    if all(is_overlapping(_written(value[x]), x) for x in compared):
+        return value[:0]
+    texts = [str(x).strip() for x in value]
+    if not is_text(question.rows[name]):
+        is_label = bool(value.between(*SECONDS).all())
+    else:
+        is_label = all(IDENTIFIER.fullmatch(x) or DATE.match(x) for x in texts)
+    return value[:0] if is_label else value
+
+
+def _by_value(question: Question, constant: Mapping[str, pd.Series], controls: Names) -> Sized:
+    """Columns with one value in each arm, apart from what was done to the arm under judgement and
+    to a control as well, and is 0 in all others."""
+    main, *others = question.compared
+    for name, value in constant.items():
+        if not {main, *others} <= {*value.index}:
+            continue
+        shared = any(not _differ(value[c], value[main]) for c in controls if c in value)
+        is_dose = shared and all(value[x] == 0 for x in others)
+        if not is_dose and any(_differ(value[main], value[x]) for x in others):
+            yield math.inf, f"{name} ({joined([_written(value[x]) for x in (main, *others)])})"
+
+
+def _by_mean(question: Question, names: Sequence[str]) -> Sized:
+    """Columns of numbers of which arms have different means over each unit, by the smallest
+    standardised difference, without those that number the rows."""
+    (main, *others), rows = question.compared, question.read
+    vary = rows.groupby("arm")[[*names]].nunique(dropna=False).max() > 1
+    numbers = [x for x in map(str, rows[[*names]].select_dtypes("number")) if vary[x]]
+    for name in numbers if others else ():
+        x, sizes = rows[name], list[float]()
+        if x.is_unique and (x % 1 == 0).all() and np.ptp(x.to_numpy()) < 2 * len(x):
+            continue
+        for unit in question.axes:
+            of = x.groupby([rows["arm"], rows[unit]]).mean().dropna()
+            each = [of[of.index.get_level_values(0) == a].to_numpy() for a in (main, *others)]
+            sizes.append(max(_apart(each[0], y, BY_CHANCE / len(numbers)) for y in each[1:]))
+        if min(sizes):
+            means = rows.groupby("arm")[name].mean()[[main, *others]].to_numpy(float)
+            large = np.abs(means).max() >= LARGE
+            shown = [f"{m:,.0f}" for m in means] if large else told_apart(*means)
+            yield min(sizes), f"{name} ({joined(shown)})"
+
+
+def _by_share(question: Question, names: Sequence[str]) -> Sized:
+    """Columns of a few texts, or of yes and no, of which arms have different shares: the value of
+    which these differ most, or yes."""
+    rows, arms = question.read, [*question.compared]
+    flags = {x: rows[x].astype(str) for x in names if rows[x].dtype.kind == "b"}
+    texts = shares.named(rows[["arm", *(x for x in names if is_text(rows[x]))]], ()) | flags
+    texts = {x: of for x, of in texts.items() if of.groupby(rows["arm"]).nunique().max() > 1}
+    of_arms = shares.Shares(rows, question.axes, (), texts)
+    for (name,) in of_arms.differ([(x,) for x in texts]) if arms[1:] else ():
+        counts = texts[name].groupby(rows["arm"]).value_counts(normalize=True).unstack(0)
+        each = counts.fillna(0.0)[arms].to_numpy(float)
+        apart = np.abs(each[:, 0] - each[:, 1:].mean(1))
+        place = [*counts.index].index("True") if name in flags else int(apart.argmax())
+        whose = joined([f"{100 * x:.0f}%" for x in each[place]])
+        yield 2 * float(apart[place]), f"{name} ({counts.index[place]} in {whose})"
+
+
+def _of_control(
+    question: Question, constant: Mapping[str, pd.Series], control: str
+) -> Iterator[str]:
+    """The columns of which a control has one value that none of the arms that are compared has,
+    unless the name of the control says so."""
+    main = question.main
+    for name, value in constant.items():
+        if {control, main} <= {*value.index}:
+            own = _written(value[control])
+            is_own = all(_differ(value[control], value[x]) for x in question.compared if x in value)
+            if is_own and not is_overlapping(own, control):
+                yield f"{name} ({own} and {_written(value[main])})"
+
+
+def _differ(x: object, y: object) -> bool:
+    """Whether two values differ, numbers by more than a little."""
+    if isinstance(x, str) or isinstance(y, str):
+        return str(x).strip() != str(y).strip()
+    a, b = float(x), float(y)  # type: ignore[arg-type]
+    return abs(a - b) > RELATIVE * max(abs(a), abs(b))
+
+
+def _written(x: object) -> str:
+    return f"{x:g}" if isinstance(x, float) else str(x).strip() or "empty"
+
+
+def _apart(x: np.ndarray, y: np.ndarray, by_chance: float) -> float:
+    """The standardised difference of two samples, or 0 if it is small or may be by chance, by
+    Welch's t."""
+    if min(len(x), len(y)) < FEWEST or not _differ(x.mean(), y.mean()):
+        return 0.0
+    variances, gap = (x.var(ddof=1), y.var(ddof=1)), abs(float(x.mean() - y.mean()))
+    error = math.sqrt(variances[0] / len(x) + variances[1] / len(y))
+    if error == 0:
+        return math.inf
+    p = 2 * float(scipy.special.stdtr(min(len(x), len(y)) - 1, -gap / error))
+    size = gap / math.sqrt(sum(variances) / 2)
+    return size if p < by_chance and size > SPREAD else 0.0
