@@ -86,6 +86,11 @@ def test_a_gain_over_a_lower_baseline_is_given_over_the_same_one():
     assert abs(float(note.rpartition("is ")[2].split()[0]) - (mean["mine"] - mean["base"])) < 1e-3
     ratio = rows.assign(gain=rows["after"] / rows["before"])
     assert assay.judge(ratio, **ask).unless == "before is an unequal baseline"
+    # a loss on other data, which arms change, is a note
+    gap = rows.rename(columns={"before": "loss_test", "after": "loss_train"})
+    verdict = assay.judge(gap, **ask)
+    assert not verdict.unless
+    assert any(n.startswith("gain is loss_train − loss_test in each row") for n in verdict.notes)
     # the same baseline, and a gain that is there with the same one, too
     assert not assay.judge(gains((0.2, 0.2, 0.2), (0.9, 0.6, 0.2)), **ask).unless
     assert not assay.judge(gains((0.2, 0.3, 0.3), (0.9, 0.6, 0.3)), **ask).unless

@@ -21,6 +21,7 @@ from assay.core.intervals import Interval
 from assay.core.nouns import counted, joined
 from assay.core.results import Judged
 from assay.core.stats import mean
+from assay.core.table_columns import words_in
 from assay.core.table_question import Question, Roles, measure, restated
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ EXACTLY, SURELY = 0.01, 3.291
 by rounding; from how many standard errors on the arms surely differ."""
 MADE = {"−": np.subtract, "/": np.divide}
 """How a column may be made of two others."""
+BASELINE = frozenset(
+    (
+        *("base", "baseline", "before", "pre", "prior", "original", "orig", "initial", "init"),
+        *("clean", "unchanged", "unsteered", "unpatched", "unmodified", "untouched", "without"),
+    )
+)
+"""Words in the name of a number that should be that of the same model in all arms."""
 COMMON = 0.5
 """The share of the levels of an arm that the others have, too, if arms are of the same ones."""
 
@@ -70,7 +78,8 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         judgement = structs.replace(
             judgement,
             notes=(*judgement.notes, note + _shown(i)),
-            unless=judgement.unless or f"{part} is an unequal baseline",
+            unless=judgement.unless
+            or (f"{part} is an unequal baseline" if BASELINE & words_in(part) else ""),
         )
     for note, asked in _other_measures(question):
         i = standing(asked)
