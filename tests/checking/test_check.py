@@ -268,13 +268,13 @@ def test_another_source_closure_or_prompt_is_another_call(own_cache):
     def made(scale):
         return lambda vector, prompts: scale * share(vector, prompts)
 
-    check(made(1.0))
+    check(made(1.0), draws=4)
     first = count()
-    check(made(1.0))
+    check(made(1.0), draws=4)
     assert count() == first == 12
-    check(made(1.5))
+    check(made(1.5), draws=4)
     assert count() == 2 * first
-    check(made(1.0), prompts=[*ROWS, {"text": "one more", "right": "x"}])
+    check(made(1.0), draws=4, prompts=[*ROWS, {"text": "one more", "right": "x"}])
     assert count() == 3 * first
 
 

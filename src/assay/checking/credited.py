@@ -119,6 +119,8 @@ class Credited:
     the prompts are known to hold the rows."""
     choice: int = 0
     """How many it was chosen from, where it is a part of a pool."""
+    all_tried: bool = False
+    """Whether its draws are all others of that pool."""
 
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
         """Add draws of a control; the name of one of the author's `own` comes first in theirs.
@@ -406,8 +408,9 @@ def _single(kind: str, control: Control) -> Callable[..., Credited]:
     def make(value: Any, options: Options, prompts: Given) -> Credited:
         item = _item(value)
         credited = _matched(kind, control, [item], options, blocks=False)
-        draws = [replace(d, make=lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
-        return Credited(kind, lambda: item, draws, credited.notes, choice=credited.choice)
+        firsts = [replace(d, make=lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
+        credited.thing, credited.draws, credited.pool = (lambda: item), firsts, ()
+        return credited
 
     return make
 
@@ -447,6 +450,7 @@ def _matched(
     inside = blocks and {x[0] for draw in draws for x in draw} <= {x[0] for x in named}
     credited.add(replace(control, why=_others(kind, inside, sizes)), *draws)
     if len(named) == 1:
+        credited.all_tried = len(draws) == others
         credited.notes.append(_tried(len(draws), others))
     if not sizes and len(draws) < others:
         credited.notes.append(
@@ -602,7 +606,8 @@ def _text(value: Any, options: Options, prompts: Given) -> Credited:
         raise DataError(f"text= is a text, got {type(value).__name__}")
     credited = Credited("text", lambda: value)
     credited.attempt(
-        WORDS, lambda: [picks.reordered(value, k) for k in range(options.draws or DRAWS)]
+        replace(WORDS, drawn=True),
+        lambda: [picks.reordered(value, k) for k in range(options.draws or DRAWS)],
     )
     if options.others is None:
         how = "others= (--other-text in a shell), which are cut or repeated to the length of yours"
@@ -714,7 +719,7 @@ KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "text": (_text, ("others", "paraphrases")),
     "training": (_training, ()),
     "feature": (_single("feature", FEATURE), ("of", "norms", "rates")),
-    "edge": (_single("edge", EDGE), ("of", "norms", "rates")),
+    "edge": (_single("edge", replace(EDGE, drawn=True)), ("of", "norms", "rates")),
 }
 """By keyword: what makes the controls, and the options that it reads."""
 BREAKS = ("heads", "neurons", "latents", "layer", "site", "position", "training", "feature", "edge")

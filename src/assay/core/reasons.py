@@ -74,9 +74,11 @@ COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
 
-def _draws(names: Sequence[str]) -> list[str]:
-    """Names of controls, with several draws of one counted: "random (2 of 4 draws)"."""
+def draws_counted(names: Sequence[str]) -> list[str]:
+    """Names of controls, with several draws of one counted: "random (2 of 4 draws)"; what a
+    draw is made of is left out."""
     draws: dict[str, list[str]] = {}
+    names = [re.sub(r"(\(draw \d+ of \d+): .+\)$", r"\1)", name) for name in names]
     for name in names:
         control, _, which = name.partition(" (draw ")
         draws.setdefault(control, []).append(which)
@@ -113,11 +115,13 @@ def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
     if reason.startswith("control ") and reason.endswith(" undecided"):
         return f"{reason.removesuffix(' undecided')} is undecided"
     if reason.startswith("control ") and reason.endswith(" not beaten"):
-        *names, last = _draws(unbeaten or [reason[len("control ") : -len(" not beaten")]])
+        *names, last = draws_counted(unbeaten or [reason[len("control ") : -len(" not beaten")]])
         several = f"controls {', '.join(names)} and {last} are not beaten"
         return several if names else f"control {last} is not beaten"
     if reason.startswith("control ") and reason.endswith(" satisfies it too"):
-        *names, last = _draws(reason[len("control ") : -len(" satisfies it too")].split(", "))
+        *names, last = draws_counted(
+            reason[len("control ") : -len(" satisfies it too")].split(", ")
+        )
         several = f"controls {', '.join(names)} and {last} satisfy it too"
         return several if names else f"control {last} satisfies it too"
     if reason.startswith(GROUPED):
