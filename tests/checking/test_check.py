@@ -76,17 +76,24 @@ def test_what_a_direction_is_and_where_it_points():
         assay.direction(ACTS, LABELS, elsewhere=[ACTS, narrow])
 
 
-def test_tensors_come_back_as_tensors():
-    acts = torch.from_numpy(ACTS).float()
-    seen = []
+@pytest.mark.parametrize("form", [torch.Tensor.float, np.float32, np.float16, list])
+@pytest.mark.parametrize("is_learned", [True, False])
+def test_a_vector_and_its_controls_come_in_the_form_in_which_it_was_given(form, is_learned):
+    """A list of activations is learned from as an array."""
+    acts, seen = form(torch.from_numpy(ACTS) if form is torch.Tensor.float else ACTS), []
 
     def hook(vector, prompts):
         seen.append(vector)
-        return share(None if vector is None else vector.double().numpy(), prompts)
+        return share(None if vector is None else np.array(vector, float), prompts)
 
-    v = check(hook, vector=assay.direction(acts, torch.tensor(LABELS)), cache=False)
-    assert v.outcome == "holds"
-    assert all(x is None or (x.dtype == torch.float32 and x.shape == (32,)) for x in seen)
+    given = assay.direction(acts, LABELS) if is_learned else form(5 * (acts[0] * 0 + TRUE))
+    own = {"mine": [[x] * 32 for x in (0.01, 0.02)]}
+    v = check(hook, vector=given, cache=False, draws=2, controls=own)
+    assert v.outcome == "holds" and {"random", "mine", "opposite"} <= {*v.controls}
+    kinds = {(type(x), getattr(x, "dtype", None)) for x in seen if x is not None}
+    like = given.vector if is_learned else given
+    assert kinds == {(type(like), getattr(like, "dtype", None))}
+    assert not is_learned or form is list or given.vector.dtype == acts.dtype
 
 
 @pytest.mark.parametrize("form", ["frame", "csv", "jsonl", "texts"])

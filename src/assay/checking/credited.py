@@ -106,6 +106,8 @@ class Credited:
     notes: list[str] = field(default_factory=list)
     of_nothing: bool = False
     """Whether it is claimed to have no effect, and the draws are things that have one."""
+    like: Any = None
+    """A vector in the form in which the function is given all of them; None of another thing."""
     pool: Sequence[Any] = ()
     """What lists of heads, neurons or latents are made of; () of what is no list."""
     left_out: tuple[str, ...] = ()
@@ -127,7 +129,11 @@ class Credited:
         Raises: DataError for what is credited itself."""
         is_made = self.by_row is None and self.kind != "training"  # which takes long to make
         for x in things:
-            if is_made and not control.drawn and is_same(self.thing(), x):
+            thing = self.thing() if is_made else None
+            thing = (
+                thing if self.like is None else as_numpy(thing)
+            )  # a list of numbers has an order
+            if is_made and not control.drawn and is_same(thing, x):
                 raise DataError(
                     f"the control {control.name!r} has the {self.kind} of the claim itself, which "
                     "rules nothing out; leave it out"
@@ -135,7 +141,7 @@ class Credited:
             name = name_of(self.kind, x)
             if own:
                 name = f"{control.name} ({name})" if name and len(things) > 1 else ""
-            self.draws.append(Draw(control, lambda x=x: x, name))  # type: ignore[misc]
+            self.draws.append(Draw(control, partial(_in_form, x, self.like), name))
 
     def variants(self, name: str, given: Any) -> list[Any]:
         """The things of a control of the author's own, one or several. Raises: DataError for what
@@ -174,6 +180,21 @@ class Credited:
     def missing(self, control: Control, how: str) -> None:
         """Note that a control is left out, and what would make it."""
         self.notes.append(f"no control {control.name!r}: {how}")
+
+
+def _in_form(x: Any, like: Any) -> Any:
+    """Numbers as the tensor or list, or in the precision of the floating-point numbers, that the
+    other is or has; without another one, as they are."""
+    if like is None:
+        return x
+    if is_tensor(like):
+        from assay.core.heavy import torch
+
+        return (x if is_tensor(x) else torch.from_numpy(as_numpy(x))).to(like)
+    x, precision = as_numpy(x), as_numpy(like).dtype
+    if isinstance(like, list):
+        return x.tolist()
+    return x.astype(precision if np.issubdtype(precision, np.floating) else float)
 
 
 def _shape(item: Any) -> tuple[type, int]:
@@ -275,6 +296,8 @@ def direction(
             "activations of the same rows at a layer of the same width"
         )
     vector = (learn or vectors.difference)(*acts_of)
+    if not isinstance(acts, list):
+        vector = _in_form(vector, acts)
     if not vectors.norm(vector) > 0:
         raise DataError("the direction has length 0: the two labels have the same activations")
     return Direction(vector, acts_of, tuple(mask.tolist()), learn, tuple(others))
@@ -289,15 +312,14 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
     """A vector: a random one, one learned from shuffled labels, the same learned elsewhere, and its
     opposite."""
     learned = value if isinstance(value, Direction) else None
-    thing = learned.vector if learned else value
-    if not is_tensor(thing):
-        thing = np.asarray(as_numpy(thing), dtype=float)
+    given = learned.vector if learned else value
+    thing = given if is_tensor(given) else np.asarray(as_numpy(given), dtype=float)
     if thing.ndim != 1 or not 0 < float(vectors.norm(thing)) < math.inf:
         raise DataError(
             f"vector= has the shape {tuple(thing.shape)}, length 0, or a number that is not "
             "finite; give one vector"
         )
-    credited = Credited("vector", lambda: thing)
+    credited = Credited("vector", partial(_in_form, thing, given), like=given)
     around = options.around
     if learned:
         credited.seen = in_rows(learned.acts, prompts)
