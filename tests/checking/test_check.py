@@ -1579,6 +1579,57 @@ def test_heads_are_named_by_block_and_number_and_random_draws_are_counted():
     assert {"mine (draw 1 of 2)", "mine (draw 2 of 2)"} <= {*own}
 
 
+def features_with(effects, **options):
+    """A check of feature 0 of 100, whose effect is 40, where those that are drawn have these."""
+    drawn: list[int] = []
+
+    def effect(feature, prompts):
+        if feature and feature not in drawn:
+            drawn.append(feature)
+        size = 40.0 if feature == 0 else effects[drawn.index(feature) % 4] if feature else 0.0
+        return [size + noise(p["text"], size) / 10 for p in prompts]
+
+    about = {"vector": None, "feature": 0, "of": 100, "prompts": lines_of(12), "cache": False}
+    return check(effect, ledger=False, **about | options)
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(6.9, 4), (6.7, 12)])
+def test_four_draws_decide_if_another_one_reaches_the_claim_in_a_twentieth_of_cases(
+    threshold, count
+):
+    """Of −3, −1, 1 and 3 the standard deviation is √(20/3), and Student's t with 3 degrees of
+    freedom exceeds 2.353 in 5% of cases (any table): another draw exceeds 2.353 √(20/3 · 5/4)."""
+    v = features_with([-3, -1, 1, 3], holds=f"effect > {threshold}")
+    assert 2.353 * math.sqrt(20 / 3 * 5 / 4) == pytest.approx(6.793, abs=1e-3)
+    assert (v.outcome, v.draws("random"), v.caveat) == ("holds", count, "")
+    open_ = features_with([-3, -1, 1, 3], holds=f"effect > {threshold}", draws=4)
+    assert (open_.outcome, open_.draws("random")) == ("holds", 4)
+    unless = "unless another feature has the effect"
+    assert open_.caveat == (unless if count == 12 else "")
+    assert sum("about 5% of such draws would" in n for n in open_.remarks) == (count == 12)
+
+
+def test_all_others_of_a_pool_leave_no_draw_open():
+    v = features_with([-3, -1, 1, 3], holds="effect > 4", of=13)
+    assert (v.outcome, v.draws("random"), v.caveat) == ("holds", 12, "")
+
+
+def test_the_first_line_counts_sets_of_heads_which_the_draws_name():
+    def lost(heads, prompts):
+        size = sum(10 * (layer == 5) + head % 2 for layer, head in heads or ())
+        return [-size + noise(p["text"], size) / 10 for p in prompts]
+
+    heads = [(5, k) for k in range(5)]
+    about = {"vector": None, "heads": heads, "of": (9, 9), "holds": "effect < -1", "draws": 3}
+    v = check(lost, prompts=lines_of(12), cache=False, ledger=False, **about)
+    held = [arm for arm, c in v.judged.controls.items() if c.outcome == "holds"]
+    assert v.outcome == "unspecific" and len(held) > 1
+    assert v.reason == f"control other heads ({len(held)} of 3 draws) satisfies it too"
+    assert all(
+        re.fullmatch(r"other heads \(draw . of 3: heads .\..( \+ .\..){4}\)", a) for a in held
+    )
+
+
 def test_a_file_whose_draws_have_the_names_of_older_versions_is_read(tmp_path):
     """Older versions called the second draw `random 2`."""
     old, path = check(), tmp_path / "old.assay"
