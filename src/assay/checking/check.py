@@ -139,8 +139,8 @@ def check(
             (function, its prompts): the control `damage`.
         controls: names of those to keep; or further ones, {name: thing or list of things}; a thing
             may itself be a list, of heads, neurons or latents.
-        draws: how many draws of each random control; 4 by default, or all others of a pool in
-            which there are at most 12.
+        draws: how many draws of each random control; by default all others of a pool in which
+            there are at most 12, else 4, or 12 where another one may satisfy the claim.
         unit: one or two columns of the prompts over which the claim generalises.
         fixed: columns of the prompts, such as template, if the claim is only about their values
             here; otherwise the verdict also has to be the same with these values as units.
