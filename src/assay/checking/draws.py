@@ -10,6 +10,7 @@ import numpy as np
 
 from assay.checking.credited import Draw
 from assay.checking.result import OPEN, SHORT
+from assay.checking.seen import ERRORS
 from assay.controls.table import Control, in_words
 from assay.core.heavy import scipy
 from assay.core.results import Judged
@@ -49,19 +50,22 @@ def left_open(things: Mapping[str, Draw], judged: Judged) -> dict[str, str]:
     """Say by name of which controls another draw may satisfy a claim that holds.
 
     Formula: P(m + s √(1 + 1 / n) t is in the range), with the mean m and the standard deviation s
-        of n draws, and Student's t with n − 1 degrees of freedom
+        of n draws, less their standard errors, and Student's t with n − 1 degrees of freedom
     """
-    numbers: dict[Control, list[float]] = {}
+    numbers: dict[Control, list[tuple[float, float]]] = {}
     for arm, draw in things.items() if judged.outcome == "holds" else ():
-        x = judged.controls[arm].estimate
-        if draw.control.drawn and math.isfinite(x) and not judged.no_test(arm):
+        v = judged.controls[arm]
+        x = v.estimate, (v.high - v.low) / ERRORS
+        if draw.control.drawn and np.isfinite(x).all() and not judged.no_test(arm):
             numbers.setdefault(draw.control, []).append(x)
     notes = {}
     for control, of in numbers.items():
         if (n := len(of)) < LEAST:
             continue
-        spread = max(float(np.std(of, ddof=1)), TINY) * math.sqrt(1 + 1 / n)
-        low, high = scipy.stats.t.cdf((np.array(judged.range) - np.mean(of)) / spread, n - 1)
+        x, errors = np.transpose(of)
+        variance = float(x.var(ddof=1) - (errors**2).mean())  # noise has its part in the intervals
+        spread = math.sqrt(max(variance, TINY) * (1 + 1 / n))
+        low, high = scipy.stats.t.cdf((np.array(judged.range) - x.mean()) / spread, n - 1)
         if high - low > RARE:
             notes[control.name] = (
                 f"the {n} draws of control {control.name}{OPEN}{in_words(control.why)}: given how "
