@@ -76,17 +76,24 @@ def test_what_a_direction_is_and_where_it_points():
         assay.direction(ACTS, LABELS, elsewhere=[ACTS, narrow])
 
 
-def test_tensors_come_back_as_tensors():
-    acts = torch.from_numpy(ACTS).float()
-    seen = []
+@pytest.mark.parametrize("form", [torch.Tensor.float, np.float32, np.float16, list])
+@pytest.mark.parametrize("is_learned", [True, False])
+def test_a_vector_and_its_controls_come_in_the_form_in_which_it_was_given(form, is_learned):
+    """A list of activations is learned from as an array."""
+    acts, seen = form(torch.from_numpy(ACTS) if form is torch.Tensor.float else ACTS), []
 
     def hook(vector, prompts):
         seen.append(vector)
-        return share(None if vector is None else vector.double().numpy(), prompts)
+        return share(None if vector is None else np.array(vector, float), prompts)
 
-    v = check(hook, vector=assay.direction(acts, torch.tensor(LABELS)), cache=False)
-    assert v.outcome == "holds"
-    assert all(x is None or (x.dtype == torch.float32 and x.shape == (32,)) for x in seen)
+    given = assay.direction(acts, LABELS) if is_learned else form(5 * (acts[0] * 0 + TRUE))
+    own = {"mine": [[x] * 32 for x in (0.01, 0.02)]}
+    v = check(hook, vector=given, cache=False, draws=2, controls=own)
+    assert v.outcome == "holds" and {"random", "mine", "opposite"} <= {*v.controls}
+    kinds = {(type(x), getattr(x, "dtype", None)) for x in seen if x is not None}
+    like = given.vector if is_learned else given
+    assert kinds == {(type(like), getattr(like, "dtype", None))}
+    assert not is_learned or form is list or given.vector.dtype == acts.dtype
 
 
 @pytest.mark.parametrize("form", ["frame", "csv", "jsonl", "texts"])
@@ -268,13 +275,13 @@ def test_another_source_closure_or_prompt_is_another_call(own_cache):
     def made(scale):
         return lambda vector, prompts: scale * share(vector, prompts)
 
-    check(made(1.0))
+    check(made(1.0), draws=4)
     first = count()
-    check(made(1.0))
+    check(made(1.0), draws=4)
     assert count() == first == 12
-    check(made(1.5))
+    check(made(1.5), draws=4)
     assert count() == 2 * first
-    check(made(1.0), prompts=[*ROWS, {"text": "one more", "right": "x"}])
+    check(made(1.0), draws=4, prompts=[*ROWS, {"text": "one more", "right": "x"}])
     assert count() == 3 * first
 
 
@@ -1570,6 +1577,57 @@ def test_heads_are_named_by_block_and_number_and_random_draws_are_counted():
     assert drawn == [f"random (draw {k} of 4)" for k in (1, 2, 3, 4)]
     own = check(controls={"mine": [TRUE, -TRUE]}).judged.controls
     assert {"mine (draw 1 of 2)", "mine (draw 2 of 2)"} <= {*own}
+
+
+def features_with(effects, **options):
+    """A check of feature 0 of 100, whose effect is 40, where those that are drawn have these."""
+    drawn: list[int] = []
+
+    def effect(feature, prompts):
+        if feature and feature not in drawn:
+            drawn.append(feature)
+        size = 40.0 if feature == 0 else effects[drawn.index(feature) % 4] if feature else 0.0
+        return [size + noise(p["text"], size) / 10 for p in prompts]
+
+    about = {"vector": None, "feature": 0, "of": 100, "prompts": lines_of(12), "cache": False}
+    return check(effect, ledger=False, **about | options)
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(6.9, 4), (6.7, 12)])
+def test_four_draws_decide_if_another_one_reaches_the_claim_in_a_twentieth_of_cases(
+    threshold, count
+):
+    """Of −3, −1, 1 and 3 the standard deviation is √(20/3), and Student's t with 3 degrees of
+    freedom exceeds 2.353 in 5% of cases (any table): another draw exceeds 2.353 √(20/3 · 5/4)."""
+    v = features_with([-3, -1, 1, 3], holds=f"effect > {threshold}")
+    assert 2.353 * math.sqrt(20 / 3 * 5 / 4) == pytest.approx(6.793, abs=1e-3)
+    assert (v.outcome, v.draws("random"), v.caveat) == ("holds", count, "")
+    open_ = features_with([-3, -1, 1, 3], holds=f"effect > {threshold}", draws=4)
+    assert (open_.outcome, open_.draws("random")) == ("holds", 4)
+    unless = "unless another feature has the effect"
+    assert open_.caveat == (unless if count == 12 else "")
+    assert sum("about 5% of such draws would" in n for n in open_.remarks) == (count == 12)
+
+
+def test_all_others_of_a_pool_leave_no_draw_open():
+    v = features_with([-3, -1, 1, 3], holds="effect > 4", of=13)
+    assert (v.outcome, v.draws("random"), v.caveat) == ("holds", 12, "")
+
+
+def test_the_first_line_counts_sets_of_heads_which_the_draws_name():
+    def lost(heads, prompts):
+        size = sum(10 * (layer == 5) + head % 2 for layer, head in heads or ())
+        return [-size + noise(p["text"], size) / 10 for p in prompts]
+
+    heads = [(5, k) for k in range(5)]
+    about = {"vector": None, "heads": heads, "of": (9, 9), "holds": "effect < -1", "draws": 3}
+    v = check(lost, prompts=lines_of(12), cache=False, ledger=False, **about)
+    held = [arm for arm, c in v.judged.controls.items() if c.outcome == "holds"]
+    assert v.outcome == "unspecific" and len(held) > 1
+    assert v.reason == f"control other heads ({len(held)} of 3 draws) satisfies it too"
+    assert all(
+        re.fullmatch(r"other heads \(draw . of 3: heads .\..( \+ .\..){4}\)", a) for a in held
+    )
 
 
 def test_a_file_whose_draws_have_the_names_of_older_versions_is_read(tmp_path):

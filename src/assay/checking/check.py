@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,13 @@ from assay.checking.company import (
 from assay.checking.credited import (
     BREAKS,
     Credited,
+    Draw,
     Options,
     credited,
     name_of,
     refuse_unknown,
 )
+from assay.checking.draws import MORE, by_arm, left_open, with_more
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import Repeats
@@ -137,8 +139,8 @@ def check(
             (function, its prompts): the control `damage`.
         controls: names of those to keep; or further ones, {name: thing or list of things}; a thing
             may itself be a list, of heads, neurons or latents.
-        draws: how many draws of each random control; 4 by default, or all others of a pool in
-            which there are at most 12.
+        draws: how many draws of each random control; by default all others of a pool in which
+            there are at most 12, else 4, or 12 where another one may satisfy the claim.
         unit: one or two columns of the prompts over which the claim generalises.
         fixed: columns of the prompts, such as template, if the claim is only about their values
             here; otherwise the verdict also has to be the same with these values as units.
@@ -176,12 +178,11 @@ def check(
         "feature": feature, "edge": edge,
     }  # fmt: skip
     options = Options(of, norms, rates, others, around, paraphrases, draws)
+    made = partial(_choose, things, given=given, controls=controls, holds=holds)
     fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
-    (units, unit_notes), credit = every(
-        partial(given.units, unit, fixed),
-        lambda: _choose(credited(things, options, given), controls, holds),
-    )
+    (units, unit_notes), credit = every(partial(given.units, unit, fixed), partial(made, options))
     asked = _Asked(Calls(function, given, keep=cache), credit, none, holds)
+    asked.more = partial(made, replace(options, draws=MORE)) if draws is None else None
     asked.notes += [*unit_notes, *credit.notes]
     asked.dry()
     asked.all()
@@ -191,10 +192,16 @@ def check(
 
 
 def _choose(
-    what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, holds: str
+    things: Mapping[str, Any],
+    options: Options,
+    *,
+    given: Given,
+    controls: Sequence[str] | Mapping[str, Any] | None,
+    holds: str,
 ) -> Credited:
-    """Keep the controls that are wanted, and add those that the author brings. Raises: DataError
-    for a name that is none, ClaimError where none is left."""
+    """Make the controls of a claim, keep those that are wanted, and add those that the author
+    brings. Raises: DataError for a name that is none, ClaimError where none is left."""
+    what = credited(things, options, given)
     low, high = sides(holds)
     if low and high:  # both signs may lie between two edges
         what.draws = [d for d in what.draws if d.control is not OPPOSITE]
@@ -243,18 +250,12 @@ class _Asked:
         self.noise = 0.0
         self.unable = ""
         self.notes: list[str] = []
-        self.placed: dict[str, Placed] = {}
-        self.things: dict[str, Any] = {}
+        self.things = by_arm(credit.draws)
+        self.placed = _placed(self.things)
+        self.more: Callable[[], Credited] | None = None
+        """What makes more draws of each control; None where the author says how many there are."""
         self.hashes = {credit.kind: Fingerprint().add(self.thing).digest}
         """Of each thing that was tried."""
-        names = [d.control.name for d in credit.draws]
-        for i, draw in enumerate(credit.draws):
-            name = draw.control.name
-            k, count = (x.count(name) for x in (names[: i + 1], names))
-            numbered = f"{name} (draw {k} of {count})" if count > 1 else name
-            arm = draw.name if draw.name and draw.name not in self.placed else numbered
-            self.placed[arm] = Placed(name, draw.control.why)
-            self.things[arm] = draw.make
         calls.steps.total = len(credit.draws) + 3
 
     def dry(self) -> None:
@@ -282,8 +283,8 @@ class _Asked:
         self.with_it.far = self.without.far
         self._refuse_left(others="")
         if kind != "training":
-            for arm, make in self.things.items():
-                numbers.append(self.calls(arm, make(), rows))
+            for arm, draw in self.things.items():
+                numbers.append(self.calls(arm, draw.make(), rows))
             self._refuse_left()
         every = np.concatenate([x for by_measure in numbers for x in by_measure.values()])
         if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
@@ -353,14 +354,36 @@ class _Asked:
         parts = self._parts(rows, part)
         refuse_one_for_all(calls.name, whole, parts, self.parsed)
         self.notes += dependence(whole, parts, noise, self.parsed)
-        for k, (arm, make) in enumerate(self.things.items()):
-            thing = make()
-            numbers = calls(arm, thing)
-            self.hashes[arm] = Fingerprint().add(thing).digest
+        for k, arm in enumerate(self.things):
+            numbers = self._draw(arm)
             if k == 0:
                 _refuse_same(self, [after, self.before, numbers])
-            self.arms[arm] = effects(self.before, numbers)
         self._refuse_left()
+
+    def _draw(self, arm: str) -> Numbers:
+        """Call the function with a draw of a control."""
+        thing = self.things[arm].make()
+        numbers = self.calls(arm, thing)
+        self.hashes[arm] = Fingerprint().add(thing).digest
+        self.arms[arm] = effects(self.before, numbers)
+        return numbers
+
+    def _add_draws(self, what: Credited, controls: Collection[str]) -> None:
+        """Call the function with further draws of these controls, if there are any."""
+        had = {draw: arm for arm, draw in self.things.items()}
+        draws = with_more(self.what.draws, what.draws, controls)
+        self.calls.steps.total += len(draws) - len(had)
+        self.notes = [n for n in self.notes if n not in self.what.notes] + what.notes
+        what.left_out = self.what.left_out
+        self.what, self.things = what, by_arm(draws)
+        names = {had[draw]: arm for arm, draw in self.things.items() if draw in had}
+        self.arms = {names.get(arm, arm): x for arm, x in self.arms.items()}
+        self.hashes = {names.get(arm, arm): x for arm, x in self.hashes.items()}
+        of_others = {arm: p for arm, p in self.placed.items() if arm not in names}
+        self.placed = _placed(self.things) | of_others
+        for arm, draw in self.things.items():
+            if draw not in had:
+                self._draw(arm)
 
     def damage(
         self,
@@ -400,18 +423,16 @@ class _Asked:
             self.notes.append(
                 f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
             )
-        rows = _table(given, units, fixed, self.arms)
         stays = given.stays(units, fixed)
         about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
-        about["violations"] = (*self.placed,) if self.what.of_nothing else ()
-        question = claim(credits=kind, units=units, placed=self.placed, noise=self.noise, **about)
-        judged, question = _judged(question, rows, self.arms)
+        claim = partial(claim, credits=kind, units=units, noise=self.noise, **about)
+        rows, judged, question = _concluded(self, claim, units, fixed)
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         named = {c.name for c in parsed.columns}
         self.notes += [*_untouched(self.arms[kind], kind, named), *_stored(self, named)]
-        self.notes += [*_singly(kind, self.things, judged), *self._used(judged, parsed, units)]
+        self.notes += [*_singly(kind, self.things, judged), *_used(self, judged, parsed, units)]
         if judged.outcome != "fails" and not self.what.of_nothing:
             if _is_null(parsed):
                 unseen = judged.outcome != "holds" and judged.reason != BLIND
@@ -441,18 +462,6 @@ class _Asked:
         tried = given.tried("prompts", asks, done, ledger=ledger, function=calls.content)
         return replace(done, notes=(*self.notes, *tried))
 
-    def _used(self, judged: Judged, parsed: Parsed, units: Names) -> list[str]:
-        """Note what the thing was learned from, or may have been chosen by."""
-        what, given = self.what, self.calls.prompts
-        cells, known = _cells(parsed, self.arms[what.kind])
-        groups = [numbered({PROMPT: range(len(given)), **given.columns}[n])[known] for n in units]
-        notes = notes_on_seen(what.seen, judged, cells, known, groups)
-        notes += notes_on_labels(what.rows, given, self.arms[what.kind])
-        drawn = [a for a, d in zip(self.things, what.draws, strict=True) if d.control.drawn]
-        if what.choice and _is_effect(parsed):
-            notes += notes_on_choice(what.kind, self.thing, what.choice, judged, drawn)
-        return notes
-
     def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
         """Note by how much the mean effect differs between two calls."""
         apart = [
@@ -468,10 +477,46 @@ class _Asked:
         )
 
 
-def _singly(kind: str, things: Mapping[str, Any], judged: Judged) -> list[str]:
+def _concluded(
+    asked: _Asked, claim: Callable[..., Question], units: Names, fixed: Names
+) -> tuple[pd.DataFrame, Judged, Question]:
+    """Judge the numbers of all arms, with further draws of the controls that leave open whether
+    another draw satisfies the claim. Raises: ClaimError, DataError."""
+    rows = _table(asked.calls.prompts, units, fixed, asked.arms)
+    violations = (*asked.placed,) if asked.what.of_nothing else ()
+    question = claim(placed=asked.placed, violations=violations)
+    judged, question = _judged(question, rows, asked.arms)
+    is_known = asked.what.all_tried or _is_null(asked.parsed)
+    notes = {} if is_known else left_open(asked.things, judged)
+    more, asked.more = asked.more, None
+    if notes and more:
+        asked._add_draws(more(), notes)
+        return _concluded(asked, claim, units, fixed)
+    asked.notes += notes.values()
+    return rows, judged, question
+
+
+def _used(asked: _Asked, judged: Judged, parsed: Parsed, units: Names) -> list[str]:
+    """Note what the thing was learned from, or may have been chosen by."""
+    what, given = asked.what, asked.calls.prompts
+    cells, known = _cells(parsed, asked.arms[what.kind])
+    groups = [numbered({PROMPT: range(len(given)), **given.columns}[n])[known] for n in units]
+    notes = notes_on_seen(what.seen, judged, cells, known, groups)
+    notes += notes_on_labels(what.rows, given, asked.arms[what.kind])
+    drawn = [a for a, d in asked.things.items() if d.control.drawn]
+    if what.choice and _is_effect(parsed):
+        notes += notes_on_choice(what.kind, asked.thing, what.choice, judged, drawn)
+    return notes
+
+
+def _placed(things: Mapping[str, Draw]) -> dict[str, Placed]:
+    return {arm: Placed(d.control.name, d.control.why) for arm, d in things.items()}
+
+
+def _singly(kind: str, things: Mapping[str, Draw], judged: Judged) -> list[str]:
     """Say how to find out which part has the effect, where several others have it together."""
     held = (arm for arm, v in judged.controls.items() if v.outcome == "holds")
-    sets = {arm: things[arm]() for arm in held if kind.endswith("s") and arm in things}
+    sets = {arm: things[arm].make() for arm in held if kind.endswith("s") and arm in things}
     return [
         f"control {arm} satisfies the claim, perhaps because of a single one of these: check "
         f"each by itself, {kind}=[{parts[0]}], {kind}=[{parts[1]}]"

@@ -106,6 +106,8 @@ class Credited:
     notes: list[str] = field(default_factory=list)
     of_nothing: bool = False
     """Whether it is claimed to have no effect, and the draws are things that have one."""
+    like: Any = None
+    """A vector in the form in which the function is given all of them; None of another thing."""
     pool: Sequence[Any] = ()
     """What lists of heads, neurons or latents are made of; () of what is no list."""
     left_out: tuple[str, ...] = ()
@@ -119,13 +121,19 @@ class Credited:
     the prompts are known to hold the rows."""
     choice: int = 0
     """How many it was chosen from, where it is a part of a pool."""
+    all_tried: bool = False
+    """Whether its draws are all others of that pool."""
 
     def add(self, control: Control, *things: Any, own: bool = False) -> None:
         """Add draws of a control; the name of one of the author's `own` comes first in theirs.
         Raises: DataError for what is credited itself."""
         is_made = self.by_row is None and self.kind != "training"  # which takes long to make
         for x in things:
-            if is_made and not control.drawn and is_same(self.thing(), x):
+            thing = self.thing() if is_made else None
+            thing = (
+                thing if self.like is None else as_numpy(thing)
+            )  # a list of numbers has an order
+            if is_made and not control.drawn and is_same(thing, x):
                 raise DataError(
                     f"the control {control.name!r} has the {self.kind} of the claim itself, which "
                     "rules nothing out; leave it out"
@@ -133,7 +141,7 @@ class Credited:
             name = name_of(self.kind, x)
             if own:
                 name = f"{control.name} ({name})" if name and len(things) > 1 else ""
-            self.draws.append(Draw(control, lambda x=x: x, name))  # type: ignore[misc]
+            self.draws.append(Draw(control, partial(_in_form, x, self.like), name))
 
     def variants(self, name: str, given: Any) -> list[Any]:
         """The things of a control of the author's own, one or several. Raises: DataError for what
@@ -172,6 +180,21 @@ class Credited:
     def missing(self, control: Control, how: str) -> None:
         """Note that a control is left out, and what would make it."""
         self.notes.append(f"no control {control.name!r}: {how}")
+
+
+def _in_form(x: Any, like: Any) -> Any:
+    """Numbers as the tensor or list, or in the precision of the floating-point numbers, that the
+    other is or has; without another one, as they are."""
+    if like is None:
+        return x
+    if is_tensor(like):
+        from assay.core.heavy import torch
+
+        return (x if is_tensor(x) else torch.from_numpy(as_numpy(x))).to(like)
+    x, precision = as_numpy(x), as_numpy(like).dtype
+    if isinstance(like, list):
+        return x.tolist()
+    return x.astype(precision if np.issubdtype(precision, np.floating) else float)
 
 
 def _shape(item: Any) -> tuple[type, int]:
@@ -273,6 +296,8 @@ def direction(
             "activations of the same rows at a layer of the same width"
         )
     vector = (learn or vectors.difference)(*acts_of)
+    if not isinstance(acts, list):
+        vector = _in_form(vector, acts)
     if not vectors.norm(vector) > 0:
         raise DataError("the direction has length 0: the two labels have the same activations")
     return Direction(vector, acts_of, tuple(mask.tolist()), learn, tuple(others))
@@ -287,15 +312,14 @@ def _vector(value: Any, options: Options, prompts: Given) -> Credited:
     """A vector: a random one, one learned from shuffled labels, the same learned elsewhere, and its
     opposite."""
     learned = value if isinstance(value, Direction) else None
-    thing = learned.vector if learned else value
-    if not is_tensor(thing):
-        thing = np.asarray(as_numpy(thing), dtype=float)
+    given = learned.vector if learned else value
+    thing = given if is_tensor(given) else np.asarray(as_numpy(given), dtype=float)
     if thing.ndim != 1 or not 0 < float(vectors.norm(thing)) < math.inf:
         raise DataError(
             f"vector= has the shape {tuple(thing.shape)}, length 0, or a number that is not "
             "finite; give one vector"
         )
-    credited = Credited("vector", lambda: thing)
+    credited = Credited("vector", partial(_in_form, thing, given), like=given)
     around = options.around
     if learned:
         credited.seen = in_rows(learned.acts, prompts)
@@ -406,8 +430,9 @@ def _single(kind: str, control: Control) -> Callable[..., Credited]:
     def make(value: Any, options: Options, prompts: Given) -> Credited:
         item = _item(value)
         credited = _matched(kind, control, [item], options, blocks=False)
-        draws = [replace(d, make=lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
-        return Credited(kind, lambda: item, draws, credited.notes, choice=credited.choice)
+        firsts = [replace(d, make=lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
+        credited.thing, credited.draws, credited.pool = (lambda: item), firsts, ()
+        return credited
 
     return make
 
@@ -447,6 +472,7 @@ def _matched(
     inside = blocks and {x[0] for draw in draws for x in draw} <= {x[0] for x in named}
     credited.add(replace(control, why=_others(kind, inside, sizes)), *draws)
     if len(named) == 1:
+        credited.all_tried = len(draws) == others
         credited.notes.append(_tried(len(draws), others))
     if not sizes and len(draws) < others:
         credited.notes.append(
@@ -602,7 +628,8 @@ def _text(value: Any, options: Options, prompts: Given) -> Credited:
         raise DataError(f"text= is a text, got {type(value).__name__}")
     credited = Credited("text", lambda: value)
     credited.attempt(
-        WORDS, lambda: [picks.reordered(value, k) for k in range(options.draws or DRAWS)]
+        replace(WORDS, drawn=True),
+        lambda: [picks.reordered(value, k) for k in range(options.draws or DRAWS)],
     )
     if options.others is None:
         how = "others= (--other-text in a shell), which are cut or repeated to the length of yours"
@@ -714,7 +741,7 @@ KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "text": (_text, ("others", "paraphrases")),
     "training": (_training, ()),
     "feature": (_single("feature", FEATURE), ("of", "norms", "rates")),
-    "edge": (_single("edge", EDGE), ("of", "norms", "rates")),
+    "edge": (_single("edge", replace(EDGE, drawn=True)), ("of", "norms", "rates")),
 }
 """By keyword: what makes the controls, and the options that it reads."""
 BREAKS = ("heads", "neurons", "latents", "layer", "site", "position", "training", "feature", "edge")

@@ -37,7 +37,6 @@ from assay.core.reasons import (
     OUT_OF_REACH,
     UNTESTED,
     WAYS,
-    explain_reason,
 )
 from assay.core.results import Judged, Price, Verdict, is_mirrored, narrower_level, unit_of
 from assay.core.rounding import are_unmoved
@@ -72,17 +71,21 @@ MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
 ALONG_MEAN = "is nearly parallel to the mean of the activations"
 """Said of a vector of which the random ones are no test, since they are orthogonal to it."""
+OPEN = " leave open whether "
+"""Said of draws of a control of which another one may satisfy the claim."""
 DOUBTS = {
     MORE: "unless the other prompts in the call are the cause",
     ALONG_MEAN: "unless the size of the activations is the cause",
     r"^(.*\d) prompts are (among .+?)(?:, so an|; without these, it would)": r"with \1 prompts \2",
+    rf"draws of control .*{OPEN}(.+?): given how": r"unless \1",
     THESE: "unless the direction was learned from these very prompts",
     r"^if (th.* chosen as the best of [\d,]+) on these prompts": r"unless \1",
 }
 """What the first line says of a claim that holds, by what a note says; of one that fails, the first
 alone."""
-EVEN = 0.5
-"""The probability from which an answer is likelier than any other one."""
+EVEN, GUESS = 0.5, 0.01
+"""The probability from which an answer is likelier than any other one; that of a token of usual
+text is above the second, and of a guess perhaps below."""
 SHORT = 16
 """Names of draws with fewer characters are printed next to what came of them."""
 GAP, WIDTH, LEAST = "  ", 100, 30
@@ -204,17 +207,23 @@ class Question:
         by_unit = rows[rows["arm"] == self.credits].groupby(self.units[0])[numbers].mean()
         before = interval({"x": by_unit[numbers[0]].to_numpy()}, mean, draws=1)
         is_open = verdict.outcome in ("fails", "undecided")
-        if not falls or not (is_open or self.credits in TAKEN_OUT):
+        is_credited = verdict.outcome == "holds" and self.credits in TAKEN_OUT
+        if not falls or not (is_open or is_credited):
             return verdict
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
         if (by_unit.max() < 0).all():
             chance = math.exp(before.estimate)
             note = (
-                f"{shown}, below 0 in every {self.units[0]}: if it is a lead, the unchanged model "
-                f"has no lead; if it is a log-probability, the probability is {chance:.2g}, "
-                "perhaps no more than that of a guess"
+                f"{shown}, below 0 in every {self.units[0]}: if it is a lead, and no "
+                "log-probability, the unchanged model has no lead"
             )
-            return structs.replace(verdict, notes=(*verdict.notes, *[note] * (chance < EVEN)))
+            if chance < GUESS:
+                note += (
+                    f"; if it is a log-probability, the probability is {chance:.2g}, perhaps no "
+                    "more than that of a guess"
+                )
+            is_doubtful = chance < (GUESS if "prob" in self.measured_in else EVEN)
+            return structs.replace(verdict, notes=(*verdict.notes, *[note] * is_doubtful))
         if not before.low <= 0:
             is_enough = not is_open or parsed.low < compared(before.high, 0.0) < parsed.high
             if is_enough or self.credits not in TAKEN_OUT or math.isnan(before.low):
@@ -484,13 +493,6 @@ class Check(Concluded):
         else:
             beyond = -abs(verdict.estimate - (low + high) / 2)
         return verdict.outcome == "holds", beyond
-
-    @property
-    def reason(self) -> str:
-        """Say why it is unspecific or undecided, with several draws of a control counted."""
-        placed = self.question.placed.items()
-        numbered = {arm: f"{p.control} (draw 1 of {self.draws(p.control)})" for arm, p in placed}
-        return explain_reason(self.judged.reason, self.judged.unbeaten, numbered)
 
     def draws(self, control: str) -> int:
         """Count the draws of a control."""

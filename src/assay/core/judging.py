@@ -58,6 +58,7 @@ from assay.core.reasons import (
     TIES,
     TOO_CLOSE,
     UNCONTROLLED,
+    draws_counted,
 )
 from assay.core.results import (
     EDITION,
@@ -70,6 +71,7 @@ from assay.core.results import (
     control_level,
     narrower_level,
 )
+from assay.core.scopes import listed
 from assay.core.stats import mean
 
 USUAL = 0.95
@@ -682,10 +684,9 @@ def _satisfying(claim: Claim, controls: ByArm, passing: Sequence[str]) -> str:
     names = passing or [name for name, x in estimates.items() if placed(claim, x, x)[0]]
     if not names:
         return ""
-    listed = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
     of = "" if passing else f"the {plural('estimate', len(names))} of "
-    satisfy = "satisfy" if names[1:] else "satisfies"
-    return f"{_unspecific(claim, bool(passing))}, because {of}{listed} {satisfy} it too"
+    satisfy, which = "satisfy" if names[1:] else "satisfies", listed(draws_counted(names))
+    return f"{_unspecific(claim, bool(passing))}, because {of}{which} {satisfy} it too"
 
 
 def _unspecific(claim: Claim, surely: bool = False) -> str:

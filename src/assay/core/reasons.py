@@ -4,8 +4,7 @@ stored keeps the judge's short form."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 GATES = {
     "converged": "not converged",
@@ -75,32 +74,28 @@ COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
 
-def _draws(names: Sequence[str], numbered: Mapping[str, str]) -> list[str]:
-    """Names of controls, with several draws of one counted: "random (2 of 4 draws)"."""
+def draws_counted(names: Sequence[str]) -> list[str]:
+    """Names of controls, with several draws of one counted: "random (2 of 4 draws)"; what a
+    draw is made of is left out."""
     draws: dict[str, list[str]] = {}
-    control_of = dict[str, str]()
+    names = [re.sub(r"(\(draw \d+ of \d+): .+\)$", r"\1)", name) for name in names]
     for name in names:
-        control_of[name], _, which = numbered.get(name, name).partition(" (draw ")
-        draws.setdefault(control_of[name], []).append(which)
+        control, _, which = name.partition(" (draw ")
+        draws.setdefault(control, []).append(which)
     by_control = {
         control: f"{control} ({len(which)} {which[0].partition(' ')[2].removesuffix(')')} draws)"
         for control, which in draws.items()
         if all(which) and which[1:]
     }
-    return list(dict.fromkeys(by_control.get(control_of[n], n) for n in names))
+    return list(dict.fromkeys(by_control.get(n.partition(" (draw ")[0], n) for n in names))
 
 
-def explain_reason(
-    reason: str,
-    unbeaten: Sequence[str] = (),
-    numbered: Mapping[str, str] = MappingProxyType({}),
-) -> str:
+def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:
     """Say a stored reason in words: "interval straddles" is "the interval spans the threshold".
 
     Args:
         reason: as it is stored, which names the first control that is not beaten.
         unbeaten: all controls that are not beaten, which are named in place of that one.
-        numbered: for draws with names of their own, each as "random (draw 2 of 4)".
     """
     if reason.startswith("gate "):
         gate = reason.removeprefix("gate ")
@@ -120,13 +115,13 @@ def explain_reason(
     if reason.startswith("control ") and reason.endswith(" undecided"):
         return f"{reason.removesuffix(' undecided')} is undecided"
     if reason.startswith("control ") and reason.endswith(" not beaten"):
-        open_names = unbeaten or [reason[len("control ") : -len(" not beaten")]]
-        *names, last = _draws(open_names, numbered)
+        *names, last = draws_counted(unbeaten or [reason[len("control ") : -len(" not beaten")]])
         several = f"controls {', '.join(names)} and {last} are not beaten"
         return several if names else f"control {last} is not beaten"
     if reason.startswith("control ") and reason.endswith(" satisfies it too"):
-        passing = reason[len("control ") : -len(" satisfies it too")].split(", ")
-        *names, last = _draws(passing, numbered)
+        *names, last = draws_counted(
+            reason[len("control ") : -len(" satisfies it too")].split(", ")
+        )
         several = f"controls {', '.join(names)} and {last} satisfy it too"
         return several if names else f"control {last} satisfies it too"
     if reason.startswith(GROUPED):

@@ -72,8 +72,8 @@ def of_claim(judged: Judged) -> Figure:
 
 
 def shown(value: Saved) -> Any:
-    """The verdict, if any, with its condition and the strongest draw of each control; of a probe
-    without the groups' parts, which are no AUROCs."""
+    """The verdict, if any, with its condition, the strongest draw of each control and those that
+    satisfy the claim; of a probe without the groups' parts, which are no AUROCs."""
     if isinstance(value, JudgedTable):
         return value.judged
     if isinstance(value, Check):
@@ -83,10 +83,12 @@ def shown(value: Saved) -> Any:
             levels = (f"{x} ({says[str(x)]})" if str(x) in says else x for x in verdict.levels)
             return structs.replace(verdict, levels=tuple(levels), **changed)
 
-        strongest = {v.arm: named(v) for v in value.controls.values()}
+        strongest = {v.arm for v in value.controls.values()}
+        of = value.judged.controls.items()
+        shows = {a: named(v) for a, v in of if a in strongest or v.outcome == "holds"}
         idle = tuple(value.controls[name].arm for name in value.idle)
         arm = value.question.thing or f"the {value.judged.arm}"
-        drawn = {"controls": strongest, "idle": idle, "arm": arm}
+        drawn = {"controls": shows, "idle": idle, "arm": arm}
         return named(value.judged, condition=value.question.holds, **drawn)
     below, bare = below_chance(value.arms), dict[str, Verdict]()
     for name, verdict in value.controls.items():

@@ -67,7 +67,8 @@ def check(
     control
         Only these controls.
     draws
-        How many draws of each random control; 4 by default, or all others of a small pool.
+        How many draws of each random control; by default 4, 12 where these leave it open, or all
+        others of a small pool.
     unit
         A column of the prompts over which the claim generalises.
     fixed
