@@ -909,8 +909,8 @@ def test_a_control_that_satisfies_an_open_or_failing_claim_is_named_and_no_other
 
 
 def test_the_estimate_is_the_auroc_of_rows_of_one_fold_by_scikit_learn(tmp_path):
-    """Two probes, one with a row in 96 on the wrong side: some groups' parts lie above 1, so that
-    their mean is another number. A saved check gives it again."""
+    """Two probes, one with a row in 96 on the wrong side: some groups' parts lie above 1, and
+    their mean is the AUROC. A saved check gives it again."""
     y, group = np.arange(96) % 2 == 1, np.arange(96) // 4
     for gap in (2.0, 1.0):
         noise = np.random.default_rng(0).normal(size=(96, 4))
@@ -922,7 +922,7 @@ def test_the_estimate_is_the_auroc_of_rows_of_one_fold_by_scikit_learn(tmp_path)
         pairs = [yes.sum() * (~yes).sum() for _, yes in held]
         truth = np.average([roc_auc_score(yes, s) for s, yes in held], weights=pairs)
         of_groups = p.rows.loc[p.rows["arm"] == "probe", "auroc"]
-        assert of_groups.max() > 1 and abs(of_groups.mean() - truth) > 1e-5
+        assert of_groups.max() > 1 and of_groups.mean() == pytest.approx(truth, abs=1e-9)
         row = p.arms.iloc[0]
         assert p.estimate == pytest.approx(truth) == row["auroc"] == p.to_pandas()["auroc"][0]
         assert p.interval == (row["auroc_low"], row["auroc_high"])
@@ -1260,17 +1260,6 @@ def test_authors_that_are_named_stay_apart_however_alike_those_of_one_label_are(
         x = X + cluster * np.outer(author < 5, np.ones(24))
         p = assay.check_probe(x, author < 5, groups=author, ledger=False)
         assert "of 10 groups" in p.question.scope and not any("such as row" in n for n in p.notes)
-
-
-def test_a_control_without_an_error_satisfies_what_a_probe_with_errors_does():
-    """Of twelve groups, exact limits begin at 0.025^(1/12) = 0.735."""
-    draw, y, group = np.random.default_rng(8), np.arange(60) % 2 == 1, np.arange(60) // 5
-    X = draw.normal(size=(60, 12)) + np.outer(2 * y - 1, 2.2 * np.eye(12)[0])
-    given = {"groups": group, "holds": "auroc > 0.8", "ledger": False}
-    p = assay.check_probe(X, y, controls={"label": y.astype(float)}, **given)
-    assert p.interval[0] > 0.8 and p.arms["auroc"][0] < 1
-    assert (p.outcome, p.controls["label"].outcome) == ("unspecific", "holds")
-    assert p.controls["label"].low < 0.8
 
 
 def test_rows_of_one_group_are_told_apart_where_groups_have_other_levels():

@@ -1039,18 +1039,10 @@ def _judged(
 
 def _with_controls(exact: Judged, controls: Mapping[str, Verdict]) -> Judged:
     """A verdict with the controls as they are by themselves: parts that are cut off at 0 and 1 have
-    less than their AUROC, and would be beaten too easily. A control without an error is as good as
-    a probe for which the claim holds, however wide its exact limits are."""
+    less than their AUROC, and would be beaten too easily."""
     exact = structs.replace(exact, controls=controls)
     if exact.outcome == "fails" or (exact.outcome == "undecided" and "control" not in exact.reason):
         return exact
-    controls = {
-        name: structs.replace(v, outcome="holds", reason="", price=None)
-        if v.outcome == "undecided" and v.estimate >= 1
-        else v
-        for name, v in controls.items()
-    }
-    exact = structs.replace(exact, controls=controls)
     too = [name for name, v in controls.items() if v.outcome == "holds"]
     beaten = {
         name

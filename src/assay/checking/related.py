@@ -22,9 +22,11 @@ from assay.core.wordings import numbered, spelling
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
-COPY, OPPOSITE = 1.2, 0.7
+COPY, CHAINED, OPPOSITE = 1.3, 1.5, 0.7
 """How many times as far apart as the rows of one group, or of one chain, rows are at most that
-belong to it; the share of rows with an opposite one from which rows count as mirrored."""
+belong to it; how many times as far apart as either is from its nearest row two rows of sets that go
+on in each other are at most; the share of rows with an opposite one from which rows count as
+mirrored."""
 LONG, OVERLAPPING, WORDS = 8, 0.45, 4
 """So many rows are a chain; the share of rows in chains, or whose texts overlap, from which rows
 overlap; in how many words texts do at least."""
@@ -173,7 +175,9 @@ def with_near_copies(
         return group, True, []
     scale = np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
     apart = scipy.spatial.distance.cdist(x / scale, x / scale)
-    near = _nearer_than_own(apart, group, sets.of)
+    is_free = len(np.unique(group)) == len(x)  # and else groups say what belongs together
+    of = _chained(apart, sets.of) if is_free else sets.of
+    near = _nearer_than_own(apart, group, of)
     together = _linked(group, scipy.sparse.csgraph.connected_components(near, directed=False)[1])
     if (left := int(together.max()) + 1) == len(np.unique(group)):
         return group, True, []
@@ -185,7 +189,9 @@ def with_near_copies(
         found += f", by their activations{WITHOUT_CAUSE}"
     if left < FEWEST:
         line = _line(texts, sets.of) or ", for each row the name of its set"
-        return group, True, [f"{found}: if rows of one set are not independent, give groups={line}"]
+        advice = f"if rows of one set are not independent, give groups={line}"
+        is_chain = len(np.unique(of)) < len(np.unique(sets.of))
+        return group, True, [f"{found}{f'. {OVERLAP}' if is_chain else f': {advice}'}"]
     return together, in_texts, [f"{found}: rows of one set are taken as one group, {left} in all"]
 
 
@@ -244,6 +250,18 @@ def _overlapping_texts(texts: Sequence[str]) -> np.ndarray:
                 near[j, found[0]] |= own[k : k + len(other)] == other[: len(own) - k]
     near |= near.T
     return near if near.any(0).sum() >= OVERLAPPING * len(texts) else np.zeros_like(near)
+
+
+def _chained(apart: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Sets as one that go on in each other, as windows of one text do, if most rows have a row of
+    another set nearer than the farthest of their own."""
+    same = of[:, None] == of
+    farthest = np.where(same, apart, 0.0).max(1)
+    if (np.where(same, np.inf, apart).min(1) < farthest).mean() <= 0.5:
+        return of
+    nearest = np.where(np.eye(len(of), dtype=bool), np.inf, apart).min(1)
+    links = apart < CHAINED * np.minimum(nearest[:, None], nearest)
+    return _linked(of, np.asarray(scipy.sparse.csgraph.connected_components(links)[1]))
 
 
 def _sets(x: np.ndarray, y: np.ndarray) -> Sets | None:
