@@ -511,13 +511,7 @@ def check_probe(
     rows.notes.extend([*added, *_within_groups(rows, scored[PROBE][0], numbers)])
     arms, verdict = claim.compared(numbers)
     warnings = rows.warnings(arms, readers, texts, groups, is_models=bool(own))
-    doubts = {
-        w: x for w, x in related.DOUBTS.items() if any(w in n for n in [*warnings, *rows.notes])
-    }
-    if controls and related.UNEXPLAINED in doubts:  # what may be the cause was asked
-        cause = f"something other than {listed([*map(str, controls)])} causes the clusters"
-        doubts[related.UNEXPLAINED] = cause, ""
-    claim = replace(claim, doubts=dict(doubts.values()))
+    claim = replace(claim, doubts=_doubts([*warnings, *rows.notes], controls or {}))
     verdict = verdict and claim.doubted(verdict)
     named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
     claim = replace(claim, alone=named | rows.most_frequent(holds))
@@ -531,6 +525,15 @@ def check_probe(
     if groups is None and not any("groups=" in note for note in notes):
         notes += (INDEPENDENT,)
     return ProbeCheck(claim, arms, numbers, verdict, notes)
+
+
+def _doubts(notes: Sequence[str], controls: Mapping[str, Any]) -> dict[str, str]:
+    """By what is doubtful what would decide it; "" where the author gave what may be the cause."""
+    found = {words: x for words, x in related.DOUBTS.items() if any(words in n for n in notes)}
+    if controls and related.UNEXPLAINED in found:
+        cause = f"something other than {listed([*map(str, controls)])} causes the clusters"
+        found[related.UNEXPLAINED] = cause, ""
+    return dict(found.values())
 
 
 class Dealt(NamedTuple):
