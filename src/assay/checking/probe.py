@@ -129,7 +129,7 @@ class Question:
 
     doubts: Mapping[str, str] = field(default_factory=dict)
     """By what is doubtful of the rows, for which a claim that would hold is undecided, what would
-    decide it; empty in files of older versions."""
+    decide it; "" where it holds with that reserve; empty in files of older versions."""
 
     @property
     def words(self) -> str:
@@ -173,10 +173,14 @@ class Question:
         return arms, self.doubted(verdict)
 
     def doubted(self, verdict: Judged) -> Judged:
-        """Give the verdict, undecided where it would hold of rows that are doubtful."""
+        """Give the verdict, undecided where it would hold of rows that are doubtful; with a reserve
+        where no more can be done."""
         if verdict.outcome != "holds" or not self.doubts:
             return verdict
-        return _undecided(verdict, *next(iter(self.doubts.items())))
+        reason, remedy = next(iter(self.doubts.items()))
+        if not remedy:
+            return structs.replace(verdict, unless=reason)
+        return _undecided(verdict, reason, remedy)
 
     def _is_of_the_model(self, rows: pd.DataFrame) -> bool:
         """Whether the claim holds of the model's own activations too, if these tell less."""
@@ -295,7 +299,8 @@ class ProbeCheck(Concluded):
             about = f"{self.question.sentence}: " if self.question.sentence else ""
             return f"{given}{about}no condition was given: holds='auroc > 0.8' would be judged"
         why = f" ({self.reason})" * bool(self.reason)
-        outcome = ", ".join(filter(None, (self.outcome, self.caveat)))
+        unless = f"unless {self.judged.unless}" * bool(self.judged.unless)
+        outcome = ", ".join(filter(None, (self.outcome, unless, self.caveat)))
         verdict = f"{given}{outcome}{why}: {self.question.words}"
         if _sole(self.question.holds):  # whose number is in the table
             return verdict
@@ -506,8 +511,7 @@ def check_probe(
     rows.notes.extend([*added, *_within_groups(rows, scored[PROBE][0], numbers)])
     arms, verdict = claim.compared(numbers)
     warnings = rows.warnings(arms, readers, texts, groups, is_models=bool(own))
-    doubts = [x for w, x in related.DOUBTS.items() if any(w in n for n in (*warnings, *rows.notes))]
-    claim = replace(claim, doubts=dict(doubts))
+    claim = replace(claim, doubts=_doubts([*warnings, *rows.notes], controls or {}))
     verdict = verdict and claim.doubted(verdict)
     named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
     claim = replace(claim, alone=named | rows.most_frequent(holds))
@@ -521,6 +525,15 @@ def check_probe(
     if groups is None and not any("groups=" in note for note in notes):
         notes += (INDEPENDENT,)
     return ProbeCheck(claim, arms, numbers, verdict, notes)
+
+
+def _doubts(notes: Sequence[str], controls: Mapping[str, Any]) -> dict[str, str]:
+    """By what is doubtful what would decide it; "" where the author gave what may be the cause."""
+    found = {words: x for words, x in related.DOUBTS.items() if any(words in n for n in notes)}
+    if controls and related.UNEXPLAINED in found:
+        cause = f"something other than {listed([*map(str, controls)])} causes the clusters"
+        found[related.UNEXPLAINED] = cause, ""
+    return dict(found.values())
 
 
 class Dealt(NamedTuple):
@@ -574,8 +587,8 @@ class _Rows:
         if texts is not None and len(texts) != len(x):
             raise DataError(f"texts has length {len(texts)} for {len(x)} rows of X")
         group, same = related.with_same_texts(stated, texts)
-        for found in (related.with_same_rows, related.with_mirrored_rows):
-            group, equal = found(x, group)
+        for find in (related.with_same_rows, related.with_mirrored_rows):
+            group, equal = find(x, group)
             same += equal
         if (count := int(group.max()) + 1) < LEAST_GROUPS:
             of = f"{same[0]}. Here " if count <= int(stated.max()) else ""
@@ -586,7 +599,10 @@ class _Rows:
                 '{"session": …}'
             )
         own = group
-        group, in_texts, joined = related.with_near_copies(x, positive, group, texts)
+        group, joined = related.with_overlaps(x, group, texts)
+        in_texts = True
+        if not joined:
+            group, in_texts, joined = related.with_near_copies(x, positive, group, texts)
         examples = [] if groups is None else related.merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive)]
         notes = [f"the positive label is {names[1]!r}, the negative one {names[0]!r}"]
@@ -1166,25 +1182,28 @@ def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
 
 def _in_order(score: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
     """A note where the labels come in blocks, and within those of either label the score of a group
-    moves with its place: by Spearman's rank correlation, at the .1% level for each label."""
+    moves with its place: by Spearman's rank correlation, at the 1% level for each label."""
     names = dict.fromkeys(group.tolist())  # in the order of their first rows
     points = [(score[group == k].mean(), y[group == k].mean()) for k in names]
     values, labels = np.array([p for p in points if p[1] in (0, 1)]).reshape(-1, 2).T
     block = np.cumsum(np.diff(labels, prepend=labels[:1]) != 0)
     if BLOCK * len(np.unique(block)) > len(block):
         return []
-    places = np.arange(len(block), dtype=float)
+    both = np.stack([values, np.arange(len(block), dtype=float)])
+    inside = both.copy()
     for k in np.unique(block):
-        values[block == k] -= values[block == k].mean()
-        places[block == k] -= places[block == k].mean()
+        inside[:, block == k] -= inside[:, block == k].mean(1, keepdims=True)
     few = min((labels == k).sum() for k in (0, 1)) < 2 * FEWEST
-    if few or any(np.ptp(x[labels == k]) == 0 for k in (0, 1) for x in (values, places)):
+    if few or any(np.ptp(x[labels == k]) == 0 for k in (0, 1) for x in inside):
         return []
-    found = [scipy.stats.spearmanr(values[labels == k], places[labels == k]) for k in (0, 1)]
-    if max(x.pvalue for x in found) >= 0.001 or found[0].statistic * found[1].statistic < 0:
+    found = [scipy.stats.spearmanr(*inside[:, labels == k]) for k in (0, 1)]
+    if max(x.pvalue for x in found) >= 0.01 or found[0].statistic * found[1].statistic < 0:
         return []
+    apart, of_places = both[:, labels == 1].mean(1) - both[:, labels == 0].mean(1)
+    explained = of_places * (inside[0] @ inside[1]) / np.square(inside[1]).sum()
+    share = f" {related.ENOUGH}" * bool(explained >= apart / 2)
     return [
-        f"{SORTED}, and among those of one label the probe's score drifts along the rows: "
+        f"{SORTED}, and among those of one label the probe's score drifts along the rows{share}: "
         "if X depends on when or in which batch a row was computed, that alone separates the "
         'labels; compute X in mixed order, or give controls={"batch": …} of each row'
     ]

@@ -193,6 +193,9 @@ def pseudo_values(
     """Give each group its part in accuracy and AUROC: G times the whole, less G − 1 times what is
     left without it. Their mean is the measure, and their spread that of groups.
 
+    By themselves their mean is another number where a pair of rows of one group, which goes with
+    that group alone, has a higher AUROC than one of two groups, which goes with either.
+
     Source: Tukey (1958), the jackknife's pseudo-values
     """
     group = np.unique(groups, return_inverse=True)[1]
@@ -202,7 +205,8 @@ def pseudo_values(
     all_right, all_pairs = _pairs(scores, y, fold, 0 * group)[:, 0]
     left = np.where(pairs < all_pairs, all_pairs - pairs, np.nan)
     without = (correct.sum() - correct) / (len(y) - rows), (all_right - right) / left
-    return np.round(count * whole - (count - 1) * np.array(without).T, 12)
+    parts = count * whole - (count - 1) * np.array(without).T
+    return np.round(parts + whole - parts.mean(0), 12)
 
 
 def of_folds(

@@ -22,10 +22,14 @@ from assay.core.wordings import numbered, spelling
 ONE_LABEL = 0.85
 """The share of rows that have the usual label of their set from which sets of near-copies tell
 labels."""
-COPY, CHAINED, OPPOSITE = 1.2, 1.5, 0.7
-"""How many times as far apart as the rows of one group rows of two groups are at most that are
-near-copies; how many times as far apart as either is from its nearest row two rows of one chain are
-at most; the share of rows with an opposite one from which rows count as mirrored."""
+COPY, CHAINED, OPPOSITE = 1.3, 1.5, 0.7
+"""How many times as far apart as the rows of one group, or of one chain, rows are at most that
+belong to it; how many times as far apart as either is from its nearest row two rows of sets that go
+on in each other are at most; the share of rows with an opposite one from which rows count as
+mirrored."""
+LONG, OVERLAPPING, WORDS = 8, 0.45, 4
+"""So many rows are a chain; the share of rows in chains, or whose texts overlap, from which rows
+overlap; in how many words texts do at least."""
 CLOSE = 0.5
 """The correlation of what is read of two rows, beyond what all rows share, from which they are
 shown as alike."""
@@ -50,9 +54,10 @@ CAUSES = (
 )
 WITHOUT_CAUSE = f", and {UNEXPLAINED} ({CAUSES})"
 OVERLAP = (
-    "rows overlap, as windows of one text do, so a probe is judged on rows that are nearly those "
+    "Rows overlap, as windows of one text do, so a probe is judged on rows that are nearly those "
     "it was trained on"
 )
+ENOUGH = "so far that this may be what tells the labels"
 DOUBTS: Mapping[str, tuple[str, str]] = {
     UNEXPLAINED: (
         "clusters that nothing in the texts explains",
@@ -63,6 +68,10 @@ DOUBTS: Mapping[str, tuple[str, str]] = {
         "rows overlap",
         "more rows like these do not help: give their documents as groups=, or windows that do not "
         "overlap",
+    ),
+    ENOUGH: (
+        "the score drifts along the rows",
+        "more rows in this order do not help: compute X in mixed order",
     ),
 }
 """By what is noted of rows why a claim that would hold is undecided, and what would decide it."""
@@ -166,12 +175,13 @@ def with_near_copies(
         return group, True, []
     scale = np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
     apart = scipy.spatial.distance.cdist(x / scale, x / scale)
-    of = _chained(apart, sets.of)
-    is_chain = len(np.unique(of)) < len(np.unique(sets.of))
-    together = _linked(group, _nearer_than_own(apart, group, of))
+    is_free = len(np.unique(group)) == len(x)  # and else groups say what belongs together
+    of = _chained(apart, sets.of) if is_free else sets.of
+    near = _nearer_than_own(apart, group, of)
+    together = _linked(group, scipy.sparse.csgraph.connected_components(near, directed=False)[1])
     if (left := int(together.max()) + 1) == len(np.unique(group)):
         return group, True, []
-    across = (sets.of[:, None] == sets.of) & (group[:, None] != group)
+    across = near & (group[:, None] != group)
     pair = divmod(int(np.where(across, apart, np.inf).argmin()), len(x))
     in_texts = texts is None or _explained(texts, sets.of, y)
     found = f"{sets.words}, across groups, such as {_in_words(pair, texts if in_texts else None)}"
@@ -180,8 +190,66 @@ def with_near_copies(
     if left < FEWEST:
         line = _line(texts, sets.of) or ", for each row the name of its set"
         advice = f"if rows of one set are not independent, give groups={line}"
-        return group, True, [f"{found}: {OVERLAP if is_chain else advice}"]
+        is_chain = len(np.unique(of)) < len(np.unique(sets.of))
+        return group, True, [f"{found}{f'. {OVERLAP}' if is_chain else f': {advice}'}"]
     return together, in_texts, [f"{found}: rows of one set are taken as one group, {left} in all"]
+
+
+def with_overlaps(
+    x: np.ndarray, group: np.ndarray, texts: Sequence[str] | None
+) -> tuple[np.ndarray, list[str]]:
+    """Groups as one where rows overlap, as windows of one text do, by their texts or else by their
+    activations, unless too few would be left; and what was found."""
+    for near, how in (
+        (_overlapping_texts(texts or ()), "the text of one begins within that of the other"),
+        (_chains(x), "rows lie in chains in which each is between those that are nearest to it"),
+    ):
+        across = near & (group[:, None] != group) if len(near) else near
+        if not across.any():
+            continue
+        pair = listed([f"row {i}" for i in divmod(int(across.argmax()), len(group))])
+        count = int(across.any(0).sum())
+        found = f"{count:,} rows overlap with a row of another group, such as {pair}: {how}"
+        of = scipy.sparse.csgraph.connected_components(near, directed=False)[1]
+        if (left := int((together := _linked(group, of)).max()) + 1) < FEWEST:
+            return group, [f"{found}. {OVERLAP}"]
+        return together, [f"{found}; such rows are taken as one group, {left} in all"]
+    return group, []
+
+
+def _chains(x: np.ndarray) -> np.ndarray:
+    """Which rows are next to each other in chains, where most rows lie in long ones: either is one
+    of the two that are nearest to the other."""
+    z = (x - x.mean(0)) / np.where(np.ptp(x, axis=0) > 0, x.std(0), 1.0)
+    size = np.square(z).sum(1)
+    apart = np.sqrt(np.maximum(size[:, None] + size - 2 * z @ z.T, 0))
+    np.fill_diagonal(apart, np.inf)
+    near = np.zeros(apart.shape, dtype=bool)
+    np.put_along_axis(near, np.argpartition(apart, 1, axis=1)[:, :2], True, axis=1)
+    near &= near.T
+    chain = scipy.sparse.csgraph.connected_components(near, directed=False)[1]
+    if (np.bincount(chain)[chain] >= LONG).mean() < OVERLAPPING:
+        return np.zeros_like(near)
+    # the ends of two chains may be each other's second neighbours, farther away
+    return np.asarray(near & (apart < COPY * np.median(apart[near])))
+
+
+def _overlapping_texts(texts: Sequence[str]) -> np.ndarray:
+    """Which texts begin within another one and go on as it does, until one of them ends, where most
+    texts have such a one."""
+    words = [words_of(text) for text in texts]
+    begins = dict[tuple[str, ...], list[int]]()
+    for i, own in enumerate(words):
+        begins.setdefault(tuple(own[:WORDS]), []).append(i)
+    near = np.zeros((len(texts), len(texts)), dtype=bool)
+    for j, own in enumerate(words):
+        for k in range(1, len(own) - WORDS + 1):
+            found = begins.get(tuple(own[k : k + WORDS]), [])
+            if len(found) == 1:  # many texts may have the same beginning and end
+                other = words[found[0]]
+                near[j, found[0]] |= own[k : k + len(other)] == other[: len(own) - k]
+    near |= near.T
+    return near if near.any(0).sum() >= OVERLAPPING * len(texts) else np.zeros_like(near)
 
 
 def _chained(apart: np.ndarray, of: np.ndarray) -> np.ndarray:
@@ -252,14 +320,12 @@ def _are_far(points: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _nearer_than_own(apart: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """The parts of sets of near-copies that are not groups by themselves: rows of two groups stay
-    together where they are about as near to each other as rows of one of these groups are. A row
+    """Which rows of a set of near-copies are about as near to each other as either is to the
+    nearest row of its group: groups are what their author says, unless they cut sets apart. A row
     that is a group by itself has no nearer one there, so that it stays in its set."""
     np.fill_diagonal(apart, np.inf)
-    closest = np.where(group[:, None] == group, apart, np.inf).min(1)
-    within = np.array([closest[group == k].max() for k in range(int(group.max()) + 1)])[group]
-    near = (of[:, None] == of) & (apart < COPY * np.maximum(within[:, None], within))
-    return np.asarray(scipy.sparse.csgraph.connected_components(near, directed=False)[1])
+    own = np.where(group[:, None] == group, apart, np.inf).min(1)
+    return np.asarray((of[:, None] == of) & (apart < COPY * np.minimum(own[:, None], own)))
 
 
 def merged(names: Sequence[str], stated: np.ndarray, group: np.ndarray) -> list[str]:
