@@ -246,16 +246,18 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
 
 
 def _not_beaten(
-    claim: Claim, method: _Arm, control: _Arm, level: float, more: int = 0
+    claim: Claim, method: _Arm, control: _Arm, level: float, *, would_hold: bool = False
 ) -> tuple[str, Price | None]:
-    """Why a control is not beaten, and what would beat it, `more` units being measured anyway; ""
-    and None where it is."""
+    """Why a control is not beaten, and what would beat it if the claim holds, or would hold with
+    more units; "" and None where it is."""
     i, between, at_level = control.interval, control.between, control_level(level)
     low, high = limits(i, at_level)
     if not placed(strict(claim), low, high)[1]:
         i = replace(i, low=low, high=high)
-        return STRADDLES, _price_of_control(claim, method, control.verdict.arm, i, at_level, more)
-    has_lead = method.verdict.outcome == "holds" or more  # only what would hold has to be ahead
+        return STRADDLES, _price_of_control(claim, method, control.verdict.arm, i, at_level)
+    has_lead = (
+        method.verdict.outcome == "holds" or would_hold
+    )  # only what would hold has to be ahead
     if not has_lead or _beaten(claim, method, i, between):
         return "", None
     ahead = beyond(claim, i)
@@ -268,28 +270,28 @@ def _price_with_controls(claim: Claim, method: _Arm, controls: ByArm, level: flo
     price = method.verdict.price
     for name, control in controls.items():
         if price and price.more and _judged(control.verdict):
-            _, further = _not_beaten(claim, method, control, level, price.more)
+            _, further = _not_beaten(claim, method, control, level, would_hold=True)
             if further and further.more is None:
                 price = power.price_of_arm(f"control {name}", further)
-            elif further and further.factor == price.factor:
-                price = max(price, further, key=lambda p: p.more or 0)
+            elif further and further.factor == price.factor and further.more > price.more:
+                alone = f"{method.verdict.price.more:,} would do for the claim's own interval"
+                near = f"because control {name} is close to the threshold"
+                price = structs.replace(further, text=f"{further.text}, {near}; {alone}")
     return price
 
 
-def _price_of_control(
-    claim: Claim, method: _Arm, name: str, i: Interval, level: float, more: int
-) -> Price:
+def _price_of_control(claim: Claim, method: _Arm, name: str, i: Interval, level: float) -> Price:
     """What decides a control: more units or, if they would be too many, another threshold."""
     if placed(strict(claim), i.estimate, i.estimate)[0]:
         return Price(f"{_unspecific(claim)}, because the estimate of {name} satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
-    most = MOST_TIMES * (max(i.n) + more)
-    if price is not power.ON and (price.more is None or price.more <= most):
+    if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
     theirs, ours = unscaled(claim.scale, (i.estimate, method.interval.estimate))
+    how = "freeze" if claim.condition else "state"  # of a table nothing is frozen
     return Price(
         f"more {' or '.join(plural(x, 2) for x in claim.units)} do not help, because the interval "
-        f"of {name} is much wider than its distance from the threshold; instead, freeze a claim "
+        f"of {name} is much wider than its distance from the threshold; instead, {how} a claim "
         f"with a threshold between its estimate, {theirs:.3g}, and the claim's own, {ours:.3g}, "
         "and test it on fresh data"
     )

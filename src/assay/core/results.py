@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
+from assay.core import digits
 from assay.core.digits import is_known, told_apart
 from assay.core.display import Printed, Shown
 from assay.core.nouns import all_of, plural
@@ -377,7 +378,21 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     def reason_in_words(self) -> str:
         """Say in words why it is undecided or unspecific, with all controls that are not beaten; ""
         otherwise."""
-        return explain_reason(self.reason, self.unbeaten)
+        words = explain_reason(self.reason, self.unbeaten)
+        return f"{words}{self._ahead_of(self.unbeaten[0])}" if len(self.unbeaten) == 1 else words
+
+    def _ahead_of(self, control: str) -> str:
+        """Say that the claim's arm is clearly ahead of a control that is not beaten because its own
+        interval spans the threshold, and by how much; "" elsewhere."""
+        v, (low, high) = self.controls[control], self.range
+        by, off = v.contrast, self.estimate - v.estimate
+        if by is None or v.reason != STRADDLES or math.isinf(low) == math.isinf(high):
+            return ""
+        is_difference = math.isclose(by.estimate, off, rel_tol=1e-6)  # and no logarithm of a ratio
+        if not is_difference or not (by.low > 0 if math.isinf(high) else by.high < 0):
+            return ""
+        estimate, interval = digits.estimate(by.estimate, by.low, by.high)
+        return f", although {self.arm} differs clearly from it, by {estimate} {interval}"
 
     def no_test(self, arm: str) -> str:
         """Say why a control is no test, or "": it changes nothing, or in every unit, it and the

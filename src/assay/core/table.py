@@ -45,7 +45,7 @@ from assay.core.heavy import xr
 from assay.core.intervals import FEWEST, FOLD, fewest, interval, shared_training
 from assay.core.nouns import all_of, plural
 from assay.core.other_causes import Search, unequal_weights
-from assay.core.outlying_units import without_groups
+from assay.core.outlying_units import with_ratio_of_means, without_groups
 from assay.core.power import price_to_decide
 from assay.core.reading import LEARNED, Others, tabulate
 from assay.core.reasons import ANSWERS, GROUPED, MIXED, SELECTION, STRADDLES, TIES, UNTESTED
@@ -240,6 +240,7 @@ def _judged(
         judgement = structs.replace(judgement, no_tests=no_tests)
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
+    judgement = with_ratio_of_means(question, judgement)
     given = {"independent": independent, "copies": copies}
     judgement = _of_unlike_arms(question, judgement, roles, how["level"], **given)
     return within(judgement, judgement.claim.bounds or judgement.natural)
@@ -454,12 +455,13 @@ def _sorted(
         grouping = replace(grouping, limits=limits, changes="" if grouping.answers else changes)
         # next to another reason to leave a claim undecided: that it would fail
         fails = judgement.outcome == "undecided" and grouping.reason and outcome == "fails"
-        if same and not fails and (grouping.reason or _is_as_narrow(grouping, judgement)):
+        is_chosen = grouping.name == SELECTION and not decided
+        without_reason = grouping.reason and not is_chosen
+        if same and not fails and (without_reason or _is_as_narrow(grouping, judgement)):
             continue
         if any(g.reason and g.name == grouping.name for g in against):
             continue  # its groups are the arms' different shares
         against += [grouping] if decided and grouping.decides and not same else []
-        is_chosen = grouping.name == SELECTION and not decided
         reported += [grouping] if grouping.carries or is_chosen or grouping in against else []
         unsure += [grouping] if decided and grouping in reported and not same else []
     if against:
@@ -489,6 +491,8 @@ def _price_of_groups(
     judgement: Judged, cells: dependence.Cells, grouping: dependence.Grouping, level: float
 ) -> Price:
     """What decides a claim that a grouping leaves undecided."""
+    if grouping.reason and grouping.name == SELECTION and judgement.price:
+        return Price(f"{grouping.advice}, or else {judgement.price.text}")
     if grouping.reason:
         return Price(grouping.advice)
     if [*grouping.counts.values()] == [2] and " of " not in grouping.name:  # yes and no, mostly
