@@ -94,7 +94,7 @@ def test_an_answer_that_could_not_be_read_is_known_by_its_word(word, answers):
 
 
 def test_failures_are_noted_where_only_a_control_leaves_a_claim_undecided():
-    rows = answered(0, (0.75, 0.75, 0.95), fails=(0.02, 0.45))
+    rows = answered(1, (0.75, 0.75, 0.95), fails=(0.02, 0.45))
     rows["answer"] = np.where(rows["parsed"], rows["pred"], "[invalid]")
     judged = assay.judge(rows[["arm", "item", "correct", "answer"]], claim=f"{GAIN} > 0.1", **ASK)
     assert judged.reason == "control again not beaten"

@@ -155,7 +155,9 @@ def judge(
     named = (tuple(control) if near else control, must_hold, also, unlearned, violation, fixed)
     roles = Roles(*map(_names, named))  # type: ignore[arg-type]
     rows, source = rows_of.read(
-        frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
+        frame,
+        arm_column,
+        wide=lambda rows: rows_of.melted(rows, parsed, units, tuple(near) or _names(named[0])),
     )
     _check_tested(tested, units)
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
