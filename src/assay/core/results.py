@@ -379,7 +379,8 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         """Say in words why it is undecided or unspecific, with all controls that are not beaten; ""
         otherwise."""
         words = explain_reason(self.reason, self.unbeaten)
-        return f"{words}{self._ahead_of(self.unbeaten[0])}" if len(self.unbeaten) == 1 else words
+        is_one = self.reason.endswith(" not beaten") and len(self.unbeaten) == 1
+        return f"{words}{self._ahead_of(self.unbeaten[0])}" if is_one else words
 
     def _ahead_of(self, control: str) -> str:
         """Say that the claim's arm is clearly ahead of a control that is not beaten because its own

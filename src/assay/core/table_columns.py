@@ -101,11 +101,10 @@ def find_labels(
         candidates = [c for c in others if not _only_numbers(rows, c)]
 
     def likeness(c: str) -> tuple[bool, bool, bool, int]:
-        """Those of which each cell has the same first: an epoch, and only then an answer."""
+        """Those of which nearly each cell has the same first: an epoch, and only then an answer."""
         count = rows[c].nunique()
-        crossed = len(rows[[*cell, c]].drop_duplicates()) == count * len(
-            rows[cell].drop_duplicates()
-        )
+        pairs = count * len(rows[cell].drop_duplicates())
+        crossed = len(rows[[*cell, c]].drop_duplicates()) >= NEARLY * pairs
         return not crossed, not is_text(rows[c]), rows[c].dtype.kind == "f", count
 
     for name in sorted(candidates, key=likeness):
