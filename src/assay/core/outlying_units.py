@@ -4,14 +4,10 @@ an interval hangs: the warnings next to a verdict."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import lru_cache
-from itertools import permutations
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from msgspec import structs
 
 from assay.core.bands import OfMeans
 from assay.core.claim_intervals import interval_of_table, outcome_by
@@ -21,14 +17,8 @@ from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import plural
 from assay.core.reading import Table
 from assay.core.reasons import STRADDLES
-from assay.core.results import Judged, Price
 from assay.core.rng import normal
 from assay.core.stats import mean
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from assay.core.table_question import Question
 
 RATE = 0.01
 """Of normal units, how often some are called apart."""
@@ -37,8 +27,6 @@ MANY = 5
 LIGHT = 0.5
 """By how many standard errors units that lie apart may move a ratio or a slope, in which a unit may
 have next to no weight, without being named."""
-QUOTIENT = 1e-6
-"""The share of the spread of a column by which it may differ from the quotient of two others."""
 _WORLDS, _DRAWN = 4_000, 64
 """Simulated sets of units, and the most units of one: more of them would lie apart at narrower gaps
 still."""
@@ -112,36 +100,6 @@ def without_groups(
         if len(of) == len(units) and is_far.any() and np.array_equal(is_far, of == of[is_far][0]):
             return "; ".join(x for x in words.split("; ") if " outlier" not in x)
     return words
-
-
-def with_ratio_of_means(question: Question, judged: Judged) -> Judged:
-    """A verdict that outliers of a mean of ratios leave undecided, such as recovered = gain/gap,
-    with the ratio of the means as what decides it, if the table has both columns."""
-    if judged.reason != STRADDLES or " outlier" not in judged.warning:
-        return judged
-    text = question.parsed.text
-    for c in question.parsed.columns:
-        parts = _quotient(question.read, c.name)
-        if parts is None or c.how != "mean" or judged.claim.statistic is not mean:
-            return judged
-        over, under = (replace(c, name=x) for x in parts)
-        text = text.replace(str(c), f"mean({over})/mean({under})")
-    if text == question.parsed.text:
-        return judged
-    why = f"{c.name} is {over.name}/{under.name}, which explodes where {under.name} is near 0"
-    return structs.replace(judged, price=Price(f"judge the ratio of means, {text}, because {why}"))
-
-
-def _quotient(rows: pd.DataFrame, name: str) -> tuple[str, str] | None:
-    """The two columns of whose numbers a column is the quotient in each row; None where it is
-    none."""
-    numbers = [str(x) for x in rows.select_dtypes("number") if x != name]
-    for pair in permutations(numbers, 2):
-        with np.errstate(all="ignore"):
-            off = (rows[pair[0]] / rows[pair[1]] - rows[name]).abs().max()
-        if off < QUOTIENT * rows[name].std():
-            return pair
-    return None
 
 
 def decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
