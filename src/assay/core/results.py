@@ -258,6 +258,8 @@ def _ahead_of(judged: Judged, control: str) -> str:
     by, off = v.contrast, judged.estimate - v.estimate
     if by is None or v.reason != STRADDLES or math.isinf(low) == math.isinf(high):
         return ""
+    if low < v.estimate < high:
+        return ""  # it may well satisfy the claim
     is_difference = math.isclose(by.estimate, off, rel_tol=1e-6)  # and no logarithm of a ratio
     if not is_difference or not (by.low > 0 if math.isinf(high) else by.high < 0):
         return ""
