@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain, permutations, product, starmap
+from itertools import chain, product, starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from assay.core.results import Estimated, Judged, Price
 from assay.core.rows import Names
 from assay.core.stats import mean
 from assay.core.table_question import Arms, Question, Roles, measure, restated
+from assay.core.unlike_sides import made_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +39,6 @@ NOTICEABLE = 1.2
 """An interval that allows for the order of units is reported from so many times the width on."""
 FEW = 3
 """Values of a fixed column up to which the number of each is given."""
-QUOTIENT = 1e-6
-"""The share of the spread of a column by which it may differ from the quotient of two others."""
 
 
 def weigh(
@@ -442,8 +441,9 @@ def with_ratio_of_means(question: Question, judged: Judged) -> Judged:
     if judged.reason != STRADDLES or " outlier" not in judged.warning:
         return judged
     text = question.parsed.text
+    quotients = {name: (a, b) for name, a, sign, b in made_of(question) if sign == "/"}
     for c in question.parsed.columns:
-        parts = _quotient(question.read, c.name)
+        parts = quotients.get(c.name)
         if parts is None or c.how != "mean" or judged.claim.statistic is not mean:
             return judged
         over, under = (replace(c, name=x) for x in parts)
@@ -452,15 +452,3 @@ def with_ratio_of_means(question: Question, judged: Judged) -> Judged:
         return judged
     why = f"{c.name} is {over.name}/{under.name}, which explodes where {under.name} is near 0"
     return structs.replace(judged, price=Price(f"judge the ratio of means, {text}, because {why}"))
-
-
-def _quotient(rows: pd.DataFrame, name: str) -> tuple[str, str] | None:
-    """The two columns of whose numbers a column is the quotient in each row; None where it is
-    none."""
-    numbers = [str(x) for x in rows.select_dtypes("number") if x != name]
-    for pair in permutations(numbers, 2):
-        with np.errstate(all="ignore"):
-            off = (rows[pair[0]] / rows[pair[1]] - rows[name]).abs().max()
-        if off < QUOTIENT * rows[name].std():
-            return pair
-    return None
