@@ -391,7 +391,8 @@ class _Claim(Reader):
             statistic, walk = _of_terms(self, outer)
         else:
             walk = self.terms["value"] = self.walk(body)
-            statistic = mean
+            ends = across.ENDS.get(_how(body)) if _is_of_units(body) else None
+            statistic = across.OfAll(ends) if ends else mean
         if not self.columns:
             raise self.no("it names no column, such as gated.fvu")
         return Parsed(
