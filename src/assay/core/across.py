@@ -72,7 +72,7 @@ def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
     if not all(float(m.std()) for m in means):
         return both_known.where(False)
     left = [m + (m - a) / max(n - 1, 1) for m, a in zip(means, (first, second), strict=True)]
-    whole, without = (xr.corr(*pair, dim=[*over]) for pair in (means, left))
+    whole, without = (xr.corr(a, b, dim=[*over]) for a, b in (means, left))
     added = both_known.where(both_known).astype(float)
     added.values[both_known.values] = _added(
         float(whole), without.transpose(*added.dims).values[both_known.values]

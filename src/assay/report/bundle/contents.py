@@ -107,8 +107,8 @@ def _why_not(claim: Claim, judged: Judged) -> str:
         )
     if isinstance(claim.statistic, OfAll):
         return (
-            "it is a correlation or an AUROC, and the code of a bundle does not compute the interval "
-            "that stays within the range of one"
+            "it is a correlation or an AUROC, whose interval stays within the range of one, and the "
+            "code of a bundle does not compute such intervals"
         )
     if judged.verdict.reason == OUT_OF_REACH:
         return "the bounds of its measure put its range out of reach of what it is compared with"
