@@ -53,8 +53,8 @@ UNCOUNTED = (
     "does"
 )
 """What is said of a claim about a table that was judged in Python, after another one."""
-_first: dict[str, str] = {}
-"""The first claim about a table that was shown."""
+_claims: dict[str, None] = {}
+"""The claims about tables that were shown."""
 EVERY = 0.25
 """Seconds between two drawings of a bar."""
 
@@ -80,8 +80,10 @@ def _after(value: Any) -> tuple[str, ...]:
     it was frozen."""
     if isinstance(value, Judged | Estimated):
         is_of_table = isinstance(value, Judged) and value.threshold_from == GIVEN
-        is_further = is_of_table and _first.setdefault("claim", value.text) != value.text
-        return (*[UNCOUNTED] * is_further, *statements.known(value))
+        if is_of_table:
+            _claims.setdefault(value.text)
+        is_second = is_of_table and [*_claims].index(value.text) == 1  # of which once is enough
+        return (*[UNCOUNTED] * is_second, *statements.known(value))
     data = value.data
     notes = (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
     return (*statements.doubted(data), *notes)

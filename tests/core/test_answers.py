@@ -81,6 +81,28 @@ def test_failures_that_count_as_wrong_are_what_a_claim_depends_on(column):
     assert float(note.partition("the number is ")[2].split()[0]) == pytest.approx(number, abs=0.01)
 
 
+@pytest.mark.parametrize("word", ["[invalid]", "N/A", "parse error", None])
+@pytest.mark.parametrize("answers", [4, 400])
+def test_an_answer_that_could_not_be_read_is_known_by_its_word(word, answers):
+    rows = answered(0, (0.75, 0.75, 0.1), fails=(0.02, 0.45))
+    given = np.random.default_rng(1).integers(0, answers, len(rows)).astype(str)  # of many items
+    rows["answer"] = pd.Series(given, dtype=object).where(rows["parsed"], word)
+    shown = rows[["arm", "item", "correct", "answer"]]
+    judged = assay.judge(shown, claim=f"{GAIN} > 0.12", **ASK)
+    said = f"the answers with answer {word or 'missing'}, which all count as 0, are the cause"
+    assert (judged.outcome, judged.unless.replace("“", "").replace("”", "")) == ("holds", said)
+
+
+def test_failures_are_noted_where_only_a_control_leaves_a_claim_undecided():
+    rows = answered(1, (0.75, 0.75, 0.95), fails=(0.02, 0.45))
+    rows["answer"] = np.where(rows["parsed"], rows["pred"], "[invalid]")
+    judged = assay.judge(rows[["arm", "item", "correct", "answer"]], claim=f"{GAIN} > 0.1", **ASK)
+    assert judged.reason == "control again not beaten"
+    shares = 100 * rows["parsed"].rsub(1).groupby(rows["arm"]).mean()
+    (note,) = (x for x in judged.notes if "without them" in x)
+    assert f"{shares['tuned']:.0f}% of tuned's rows and in {shares['base']:.0f}% of base's" in note
+
+
 def test_failures_that_are_as_frequent_in_both_arms_or_are_what_is_judged_are_no_doubt():
     rows = answered(0, (0.85, 0.4, 0.4), fails=(0.2, 0.2))
     assert not assay.judge(rows, claim=f"{GAIN} > 0.12", **ASK).unless

@@ -1,6 +1,7 @@
 """Logs of evaluations: those that inspect_ai 0.3.285 wrote (fixtures/eval_logs), and lines
 in the format of lm-evaluation-harness, are judged as the table that they are."""
 
+import hashlib
 import json
 import random
 import zipfile
@@ -11,7 +12,7 @@ import pytest
 
 import assay
 from assay.core import eval_logs
-from assay.core.errors import DataError
+from assay.core.errors import ClaimError, DataError
 
 LOGS = Path(__file__).parents[1] / "fixtures/eval_logs"
 ABLE = LOGS / "able.eval"
@@ -83,9 +84,11 @@ def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):
         for doc in range(40):
             for kind in ("strict-match", "flexible-extract"):
                 correct = float(draw.random() < right)
+                answer = "1" if correct else draw.choice(["2", "3", "[invalid]"])
                 numbers.setdefault((model, kind), []).append(correct)
                 lines.append({"doc_id": doc, "doc": {"question": "?"}, "target": "1"})
-                lines[-1] |= {"resps": [["1"]], "filter": kind, "exact_match": correct}
+                lines[-1] |= {"resps": [["?"]], "filter": kind, "exact_match": correct}
+                lines[-1] |= {"filtered_resps": [answer], "prompt_hash": f"{doc:064x}"}
                 lines[-1] |= {"metrics": ["exact_match"], "doc_hash": "ab"}
         name = tmp_path / model / "samples_gsm8k_2026-01-02T03-04-05.678901.jsonl"
         name.write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -94,7 +97,53 @@ def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):
     judged = assay.judge(tmp_path, claim=claim, unit="sample", control="again", about="able")
     able, weak = numbers["able", "strict-match"], numbers["weak", "strict-match"]
     assert judged.estimate == pytest.approx((sum(able) - sum(weak)) / 40)
-    assert judged.outcome == "holds" and judged.n == {"sample": 40}
+    assert (judged.outcome, judged.unless) == ("holds", "") and judged.n == {"sample": 40}
+
+
+def test_an_epoch_tells_rows_apart_and_an_answer_does_not():
+    frame = pd.concat(eval_logs.read(LOGS / f"{m}.eval", "arm") for m in ("able", "weak", "again"))
+    assert frame["match_answer"].nunique() > 2
+    with pytest.raises(ClaimError, match="varies over epoch"):
+        assay.judge(frame, claim='"mockllm/able".match > 0.3', unit="sample")
+
+
+def harness(folder, model, *, shots, listed=False):
+    """Samples of one model as the harness writes them, of prompts with so many examples."""
+    (folder / model).mkdir()
+    draw, when, lines = random.Random(model), "2026-01-02T03-04-05.678901", []
+    for doc in range(60):
+        asked = "".join(f"Q: {k} + 0 = {k}\n" for k in range(shots)) + f"Q: {doc} + 1 ="
+        request = [asked, {"until": ["\n"], "temperature": 0.0, "do_sample": False}]
+        named = {"gen_args_0": {f"arg_{i}": x for i, x in enumerate(request)}}
+        lines.append({"doc_id": doc, "arguments": [request] if listed else named})
+        lines[-1]["acc"] = float(draw.random() < (0.95 if model == "able" else 0.3))
+        if not listed:
+            lines[-1]["prompt_hash"] = hashlib.sha256(asked.encode()).hexdigest()
+            lines[-1]["filtered_resps"] = [["-1.0", "True"]]
+    name = folder / model / f"samples_sums_{when}.jsonl"
+    name.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    run = {"results": {}, "n-shot": {"sums": shots}}
+    (folder / model / f"results_{when}.json").write_text(json.dumps(run))
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_other_prompts_and_shots_of_one_arm_are_seen(tmp_path, listed):
+    harness(tmp_path, "able", shots=5, listed=listed)
+    harness(tmp_path, "weak", shots=0, listed=listed)
+    frame = eval_logs.read(tmp_path, "arm")
+    assert dict(zip(frame["arm"], frame["num_fewshot"], strict=True)) == {"able": 5, "weak": 0}
+    assert frame["prompt_hash"].nunique() == 120 and set(frame["temperature"]) == {0.0}
+    judged = assay.judge(tmp_path, claim="able.acc - weak.acc > 0.2", unit="sample")
+    assert judged.outcome == "holds" and judged.unless.endswith(" the cause")
+    assert "num_fewshot" in str(judged) and "prompt_hash" in str(judged)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_the_same_prompts_are_no_doubt(tmp_path, listed):
+    for model in ("able", "weak"):
+        harness(tmp_path, model, shots=5, listed=listed)
+    judged = assay.judge(tmp_path, claim="able.acc - weak.acc > 0.2", unit="sample")
+    assert (judged.outcome, judged.unless) == ("holds", "")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """assay.judge on tables: the numbers are those of the claim machinery, and a bad table gets one
 line of advice."""
 
+import ast
 import bz2
 import gzip
 import itertools
@@ -1086,6 +1087,13 @@ def test_a_share_of_units_has_clopper_and_pearsons_interval():
     assert (v.low, v.high) == pytest.approx((exact.low, exact.high), abs=1e-6)
 
 
+def test_a_table_of_means_has_nothing_to_generalise_over():
+    means = pd.DataFrame({"method": ["new", "old", "random"], "mean": [0.9, 0.7, 0.5], "std": 0.1})
+    for unit in ("method", "std"):
+        with pytest.raises(DataError, match="each arm has one row, so there is nothing"):
+            assay.judge(means, claim="new.mean - old.mean > 0.1", unit=unit, arm_column="method")
+
+
 def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
     wide = pd.DataFrame({"seed": range(6), "main": 0.8, "base": 0.7})
     ask = {"claim": "main.x - base.x > 0.05", "unit": "seed"}
@@ -1095,6 +1103,17 @@ def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
     assert assay.judge(long, **ask).n == {"seed": 6}
     with pytest.raises(DataError, match="name each after its arm alone"):
         assay.judge(wide.rename(columns=lambda c: c if c == "seed" else f"{c}_x"), **ask)
+    ours = {"claim": "acc_main - acc_base > 0.05", "unit": "seed"}
+    named = wide.rename(columns=lambda c: c if c == "seed" else f"acc_{c}").assign(acc_third=0.5)
+    with pytest.raises(DataError, match="'acc_main' and 'acc_base' look like arms") as refused:
+        assay.judge(named, **ours)
+    call = re.search(
+        r"table\.melt\((\[.*?\]), var_name='arm', value_name='(\w+)'\)", str(refused.value)
+    )
+    turned = named.melt(ast.literal_eval(call[1]), var_name="arm", value_name=call[2])
+    claim = str(refused.value).partition("the claim is ")[2]
+    kept = {"unit": "seed", "control": "acc_third", "about": "acc_main"}
+    assert assay.judge(turned, claim=claim, **kept).n == {"seed": 6}
     for name in ("t.feather", "t.parquet"):
         long.to_json(tmp_path / name, orient="records")
         with pytest.raises(DataError, match=r"is not CSV: .* give the DataFrame to assay.judge"):
@@ -1673,3 +1692,100 @@ def test_three_possible_answers_decide_only_where_one_of_them_has_another_outcom
     assert all("0.799 where it is “b”" in n and n.endswith("none of them") for n in named)
     if outcome == "undecided":
         assert v.reason_in_words.startswith("not the same for all answers: with right “c”, the")
+
+
+def recovered(outlier):
+    """Recovery of 40 pairs, of which one has a gap next to 0 if there is an `outlier`."""
+    draw = np.random.default_rng(0)
+    gap = draw.uniform(1, 3, 40)
+    gap[0] = 0.01 if outlier else gap[0]
+    rows = [
+        pd.DataFrame({"arm": arm, "pair": range(40), "gap": gap, "gain": share * gap + noise})
+        for arm, share in (("patched", 0.6), ("first", 0.0))
+        for noise in [draw.normal(0, 0.1, 40)]
+    ]
+    return pd.concat(rows).assign(recovered=lambda x: x["gain"] / x["gap"])
+
+
+def test_a_mean_of_ratios_that_explodes_is_answered_with_the_ratio_of_means():
+    rows = recovered(outlier=True)
+    ask = {"unit": "pair", "control": "first", "about": "patched"}
+    judged = assay.judge(rows, claim="patched.recovered > 0.3", **ask)
+    better = "mean(patched.gain)/mean(patched.gap) > 0.3"
+    assert judged.outcome == "undecided" and better in judged.remedy[0]
+    of_means = assay.judge(rows, claim=better, **ask)
+    own = rows[rows["arm"] == "patched"]
+    assert of_means.estimate == pytest.approx(own["gain"].sum() / own["gap"].sum())
+    # the pair with next to no gap has next to no weight in it
+    assert of_means.outcome == "holds" and "outlier" not in of_means.warning
+    usual = assay.judge(recovered(outlier=False), claim="patched.recovered > 0.58", **ask)
+    assert usual.outcome != "undecided" or "ratio of means" not in usual.remedy[0]
+
+
+def test_a_control_that_needs_more_units_than_the_claim_is_named():
+    draw, n = np.random.default_rng(3), 40
+    level, noise = {"new": 1.4, "old": 0.0, "random": 0.8}, draw.normal(0, 1, (3, n))
+    rows = pd.concat(
+        pd.DataFrame({"arm": arm, "prompt": range(n), "x": level + e - e.mean()})
+        for (arm, level), e in zip(level.items(), noise, strict=True)
+    )
+    ask = {"claim": "new.x - old.x > 1", "unit": "prompt", "about": "new"}
+    judged = assay.judge(rows, control="random", **ask)
+    own = assay.judge(rows, control=[], also="random", **ask)
+    assert judged.reason == own.reason == "interval straddles"
+    assert judged.price.more > own.price.more
+    assert (
+        f"because control random is close to the threshold; {own.price.more:,} would do"
+        in (judged.remedy[0])
+    )
+
+
+def test_a_control_that_is_not_beaten_may_still_be_clearly_worse():
+    draw, n = np.random.default_rng(0), 40
+    level, noise = {"new": 1.0, "old": 0.0, "again": 0.25}, draw.normal(0, 0.7, (3, n))
+    rows = pd.concat(
+        pd.DataFrame({"arm": arm, "prompt": range(n), "x": level + e - e.mean()})
+        for (arm, level), e in zip(level.items(), noise, strict=True)
+    )
+    judged = assay.judge(
+        rows, claim="new.x - old.x > 0.4", unit="prompt", control="again", about="new"
+    )
+    x = rows.pivot(index="prompt", columns="arm", values="x")
+    low, high = scipy.stats.ttest_1samp(x["new"] - x["again"], 0).confidence_interval(0.95)
+    assert judged.reason == "control again not beaten"
+    assert f"new differs clearly from it, by 0.75 [{low:.2f}, {high:.2f}]" in judged.reason_in_words
+
+
+def test_a_level_that_may_have_been_chosen_is_named_before_more_units_are():
+    draw = np.random.default_rng(1)
+    rows = pd.DataFrame(
+        [
+            (a, s, k, draw.normal(0.6, 0.03))
+            for a in ("probe", "none")
+            for s in range(8)
+            for k in range(12)
+        ],
+        columns=["arm", "seed", "layer", "acc"],
+    )
+    means = rows[rows["arm"] == "probe"].groupby("layer")["acc"].mean()
+    layer = means.idxmax()
+    claim = f"probe.acc[layer={layer}] - none.acc[layer={layer}] > 0.005"
+    judged = assay.judge(rows, claim=claim, unit="seed")
+    assert judged.outcome == "undecided"
+    chosen = f"judge it alone on new seeds if layer {layer} was chosen as the best of "
+    assert judged.remedy[0].startswith(f"to decide it: {chosen}")
+    other = means.idxmin()
+    judged = assay.judge(rows, claim=claim.replace(f"={layer}", f"={other}"), unit="seed")
+    assert "was chosen" not in str(judged)
+
+
+def test_of_many_other_arms_three_are_named():
+    draw = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        [(f"h{k}", p, (k == 3) + draw.normal(0, 0.1)) for k in range(30) for p in range(12)],
+        columns=["arm", "prompt", "x"],
+    )
+    (note,) = (
+        x for x in assay.judge(rows, claim="h3.x - h0.x > 0.5", unit="prompt").notes if "why:" in x
+    )
+    assert note.endswith("these arms may show why: h1, h2, h4 and 25 more")

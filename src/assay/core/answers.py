@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -43,6 +44,15 @@ AT_END = 0.25
 kinds, such as refusals, whose lengths are a result of the kind."""
 SHOWN = 40
 """Letters of a text that are shown."""
+UNREAD = re.compile(
+    r"\W*(|missing|empty|nan|none|null|n/?a|invalid|unparsed|unpars(e?)able|refused"
+    r"|no[ _-]?(answer|match|output)"
+    r"|((parse|parsing|extraction|format)[ _-]?)?(error|failed|failure)"
+    r"|(failed|unable) to parse|could not be parsed)\W*",
+    re.IGNORECASE,
+)
+"""What is written in place of an answer that could not be read, as lm-evaluation-harness writes
+[invalid]; also a text that is missing."""
 
 
 class Fixed:
@@ -90,11 +100,12 @@ class Fixed:
         return any(_fixes(by, numbered(x.tolist()), self.every) for x in self.numbers)
 
     def _is_result(self, name: str) -> bool:
-        """Whether a column that differs within units fixes the number, or does so in each unit,
-        where one of its values is right and no other: of two prompts, both may be."""
+        """Whether a column that differs within units fixes the number, or says that an answer could
+        not be read, or fixes the number in each unit, where one of its values is right and no
+        other: of two prompts, both may be."""
         if self.is_known(name):
             return False
-        if self.alone[name]:
+        if self.alone[name] or _unread(self.question, name):
             return True
         of = self.values[name]
         at_unit = shares.combined(self.cell, of)
@@ -133,16 +144,19 @@ def _off(by: np.ndarray, of: np.ndarray) -> tuple[float, int]:
 
 
 def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
-    """A verdict that holds, with a note on each thing that the answers show, and with that reserve
-    if the outcome would be another without it."""
-    found = _in_one_arm(question, judgement)
-    if question.compared[1:]:
-        found = itertools.chain(
-            _failures(question, judgement, independent, level),
-            _with_equal_amounts(question, judgement, independent, level),
-            _same_texts(question),
-        )
-    for unless, note in found if judgement.outcome == "holds" else ():
+    """A verdict that holds, or would but for a control, with a note on each thing that the answers
+    show, and with that reserve if the outcome would be another without it."""
+    own = judging.outcome_of(judgement.claim, judgement.low, judgement.high)
+    found: Found = iter(())
+    if own == "holds" and judgement.outcome in ("holds", "undecided") and question.compared[1:]:
+        found = _failures(question, judgement, independent, level)
+    if judgement.outcome == "holds" and question.compared[1:]:
+        more = _with_equal_amounts(question, judgement, independent, level)
+        found = itertools.chain(found, more, _same_texts(question))
+    elif judgement.outcome == "holds":
+        found = _in_one_arm(question, judgement)
+    for unless, note in found:
+        unless = unless if judgement.outcome == "holds" else ""
         if any(said.startswith(note) for said in judgement.notes):
             continue
         judgement = structs.replace(
@@ -194,8 +208,24 @@ def _values(question: Question) -> Iterator[tuple[str, str]]:
         if rows[column].dtype.kind == "b" or is_text(rows[column]):
             values = _written(rows[column])
             few = values.nunique() <= MOST_LEVELS
-            several = values.unique() if few else [shares.MISSING, *_repeated(question, column)]
-            yield from ((column, value) for value in several)
+            many = dict.fromkeys((*_unread(question, column), *_repeated(question, column)))
+            yield from ((column, value) for value in (values.unique() if few else many))
+
+
+def _unread(question: Question, column: str) -> list[str]:
+    """The words of a column for answers that could not be read, by which all of these have the
+    least number, more often than by chance."""
+    rows, (name, *more) = question.read, question.columns
+    if more or not is_text(rows[column]):
+        return []
+    least, values = rows[name].eq(rows[name].min()), _written(rows[column])
+    usual = least.mean()
+    return [
+        x
+        for x in map(str, values.unique())
+        if UNREAD.fullmatch(x)
+        if least[of := values == x].all() and usual ** of.sum() <= BY_CHANCE
+    ]
 
 
 def _written(values: pd.Series) -> pd.Series:
@@ -227,7 +257,7 @@ def _number(asked: Question, judged: Judged, independent: bool, level: float) ->
     except ClaimError:
         return "there are too few rows for a number", False
     by = i.estimate - judged.estimate
-    same = judging.outcome_of(judged.claim, judged.low + by, judged.high + by) == judged.outcome
+    same = judging.outcome_of(judged.claim, judged.low + by, judged.high + by) == "holds"
     return f"the number is {_shown(i.estimate, Limits(i.low, i.high))}", same
 
 

@@ -25,6 +25,8 @@ _STREAM = 2
 
 _KEPT = 200
 """Most units whose weights are kept for the next claim (32 MB)."""
+_CLAIMS = 64
+"""Sets of units whose means are kept (320 kB each)."""
 
 Bounds = tuple[float, float]
 FEW = 12
@@ -113,7 +115,7 @@ def bounded_mean(
     factors = [x[np.isfinite(x)] for x in points]
     if not all(len(x) for x in factors):
         return Bounded(math.nan, math.nan, math.nan)
-    sides = [(_quantiles(x, bounds[0]), _quantiles(x, bounds[1])) for x in factors]
+    sides = [(_quantiles(x, bounds, bounds[0]), _quantiles(x, bounds, bounds[1])) for x in factors]
 
     def limits(error: float) -> Bounds:
         # Of two factors: the limits of each by itself, as distances from the estimate, add up as
@@ -128,8 +130,9 @@ def bounded_mean(
     return Bounded(low, high, _widest_error(limits, edge) if math.isfinite(edge) else math.nan)
 
 
-def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
-    """The quantiles of a mean of the units and one more at the bound, with Dirichlet weights."""
+def _quantiles(x: np.ndarray, bounds: Bounds, bound: float) -> Callable[[float], float]:
+    """The quantiles of a mean of the units and one more at one of the bounds, with Dirichlet
+    weights."""
     values, times = np.unique(np.append(x, bound), return_counts=True)
     if len(values) == 1:
         return lambda q: bound
@@ -138,11 +141,19 @@ def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
         return lambda q: float(
             values[0] + (values[1] - values[0]) * scipy.special.betaincinv(times[1], times[0], q)
         )
-    weights, total = _weights(len(x)) if len(x) <= _KEPT else _weights.__wrapped__(len(x))
     # Sorted, so that the order in which units come does not decide which of them draws which
     # weights.
-    means = np.sort(weights @ np.append(np.sort(x), bound) / total)
+    means = _means(np.sort(x.astype(float)).tobytes(), bounds)[bounds.index(bound)]
     return lambda q: _quantile(means, q)
+
+
+@lru_cache(maxsize=_CLAIMS)
+def _means(units: bytes, bounds: Bounds) -> tuple[Float[np.ndarray, " draw"], ...]:
+    """The drawn means of units and one more at each of the bounds, in ascending order: the search
+    for other causes asks for those of the same units again and again."""
+    x = np.frombuffer(units)
+    weights, total = _weights(len(x)) if len(x) <= _KEPT else _weights.__wrapped__(len(x))
+    return tuple(np.sort(weights @ np.append(x, bound) / total) for bound in bounds)
 
 
 @lru_cache(maxsize=4)
@@ -152,7 +163,10 @@ def _weights(n: int) -> tuple[Float[np.ndarray, "draw unit"], Float[np.ndarray, 
     raw = np.random.Philox(key=(_STREAM << 64) + n).random_raw(DRAWS * (n + 1)) >> np.uint64(11)
     # Exponential numbers over their sum are Dirichlet(1, …, 1). Half a step above 0 keeps the
     # logarithm finite.
-    weights = -np.log((raw.astype(np.float64).reshape(DRAWS, n + 1) + 0.5) / 2.0**53)
+    weights = raw.astype(np.float64).reshape(DRAWS, n + 1)
+    weights += 0.5
+    weights /= 2.0**53
+    np.negative(np.log(weights, out=weights), out=weights)
     return weights, weights.sum(1)
 
 

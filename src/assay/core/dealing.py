@@ -9,12 +9,15 @@ import numpy as np
 
 from assay.core import rng
 from assay.core.heavy import xr
+from assay.core.nouns import joined
 
 DEALT, OTHERS, DEAL = "dealt", "dealt others", "deal"
 """The name of the control; the attribute of its dataset that holds the arms dealt with it; the
 dimension of the deals."""
 DEALS, LARGEST = 100, 4_000_000
 """So many deals, fewer where all of them would have more numbers than this."""
+MOST_NAMED = 3
+"""Other arms that are named."""
 
 
 def deal(arms: Mapping[str, xr.Dataset], main: str) -> xr.Dataset:
@@ -61,4 +64,8 @@ def caution(name: str, others: Sequence[str] = ()) -> str:
         f"control {name}: the same rows with shuffled labels; it shows only that the arms differ, "
         "not why"
     )
-    return f"{words}; these arms may show why: {', '.join(others)}" if others else words
+    named = [
+        *others[:MOST_NAMED],
+        *[f"{len(others) - MOST_NAMED} more"] * (len(others) > MOST_NAMED),
+    ]
+    return f"{words}; these arms may show why: {joined(named)}" if others else words

@@ -1,9 +1,11 @@
 """Logs of evaluations as tables: Inspect's `.eval` and `.json`, and lm-evaluation-harness'
-`samples_*.jsonl`. One row for each sample and epoch: model, task, its arguments, and a column for
-each score. Neither library is needed."""
+`samples_*.jsonl`. One row for each sample and epoch: model, task, its arguments, the settings of
+generation, hashes of the prompt and the like, the answers that were read from the output, and a
+column for each score. Neither library is needed."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -75,9 +77,36 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     arguments = spec.get("task_args") or {}
     about = {"model": str(spec.get("model")), "task": str(spec.get("task"))}
     about |= {f"task {k}": str(v) for k, v in arguments.items() if isinstance(v, str | int | float)}
+    about |= {"solver": " ".join(_solvers(header.get("plan") or {}))}
+    about |= _settings(spec.get("model_generate_config") or {})
     for sample in samples:
         place = {"sample": str(sample.get("id")), "epoch": int(sample.get("epoch") or 1)}
-        yield {**about, **place, **_scores(sample.get("scores") or {})}
+        place |= {"input_hash": _hashed(sample.get("input"))}
+        scores = sample.get("scores") or {}
+        yield {**about, **place, **_answers(scores), **_scores(scores)}
+
+
+def _solvers(plan: Mapping[str, Any]) -> Iterator[str]:
+    """The steps of a plan, each with its parameters, such as the text of a system message."""
+    for step in plan.get("steps") or []:
+        parameters = json.dumps(step.get("params") or {}, sort_keys=True)
+        yield f"{step.get('solver')} {parameters}"
+
+
+def _answers(scores: Mapping[str, Any]) -> dict[str, str]:
+    """The answers that scorers read from the output of a sample."""
+    read = {k: v.get("answer") for k, v in scores.items() if isinstance(v, Mapping)}
+    return {f"{name}_answer": answer for name, answer in read.items() if isinstance(answer, str)}
+
+
+def _settings(of: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of generation, those that are texts, numbers, yes or no, or lists of these."""
+    lists = {k: json.dumps(v) for k, v in of.items() if isinstance(v, list)}
+    return {k: v for k, v in of.items() if isinstance(v, str | int | float)} | lists
+
+
+def _hashed(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _scores(scores: Mapping[str, Any]) -> dict[str, float]:
@@ -183,6 +212,8 @@ def _of_harness(path: Path) -> Iterator[dict[str, Any]]:
     """The samples of a file of lm-evaluation-harness; the model is its folder's name."""
     name = SAMPLES.fullmatch(path.name)
     task = name[1] if name else path.stem
+    about = {"model": path.parent.name, "task": task}
+    about |= _shots(path.with_name(f"results{name[2]}.json"), task) if name and name[2] else {}
     for n, line in enumerate(foreign.text(path, "a file of samples", LARGEST).splitlines(), 1):
         if not line.strip():
             continue
@@ -195,4 +226,30 @@ def _of_harness(path: Path) -> Iterator[dict[str, Any]]:
             if k not in OF_HARNESS and isinstance(v, bool | int | float)
         }
         place = {"sample": str(sample["doc_id"]), "filter": str(sample.get("filter", "none"))}
-        yield {"model": path.parent.name, "task": task, **place, **measures}
+        yield {**about, **place, **_request(sample), **measures}
+
+
+def _request(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sample says of its prompt, of how the model was to answer, and of the answer."""
+    requests = (*_listed(sample.get("arguments")), None)
+    prompt, how, *_ = (*_listed(requests[0]), None, None)
+    found = {"prompt_hash": str(sample.get("prompt_hash") or _hashed(prompt))}
+    found |= _settings(how) if isinstance(how, Mapping) else {}
+    answers = _listed(sample.get("filtered_resps"))
+    return found | ({"answer": answers[0]} if [type(x) for x in answers] == [str] else {})
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """The values of a list, or of a mapping that the harness writes in place of one."""
+    values = value.values() if isinstance(value, Mapping) else value
+    return tuple(values) if isinstance(value, list | Mapping) else ()
+
+
+def _shots(path: Path, task: str) -> dict[str, Any]:
+    """The number of examples in the prompts of a task, by the file of results that belongs to its
+    samples; nothing without such a file."""
+    if not path.is_file():
+        return {}
+    run = _json(foreign.read(path, "a file of results", LARGEST), path, path.name)
+    shots = (run.get("n-shot") or {}).get(task)
+    return {} if shots is None else {"num_fewshot": shots}

@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
 from msgspec import structs
 
-from assay.core import power
+from assay.core import power, ties
 from assay.core.bands import OfMeans
 from assay.core.bounded import bounded_mean
 from assay.core.claim_intervals import (
@@ -32,12 +31,11 @@ from assay.core.claim_intervals import (
 from assay.core.claims import ESTIMAND, Claim, rescale, unscaled
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.digits import told_apart
-from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import DRAWS, FEWEST, FOLD, Cells, Interval, interval, shared_training
+from assay.core.intervals import DRAWS, FEWEST, FOLD, Cells, Interval, shared_training
 from assay.core.intervals import fewest as fewest_of
 from assay.core.lost_runs import half_agrees, survivors, worst_cases_agree
-from assay.core.nouns import all_of, counted, plural
+from assay.core.nouns import counted, plural
 from assay.core.one_unit import NONE, OneUnit, find
 from assay.core.outlying_units import decisive, idle, warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
@@ -71,20 +69,14 @@ from assay.core.results import (
     control_level,
     narrower_level,
 )
-from assay.core.stats import mean
 
 USUAL = 0.95
 """The usual level of an interval, without earlier looks."""
-_MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
-"""Where a measure is named in a condition."""
 WIDER = 1.5
 """An interval that is so many times as wide must be so because of groups of units."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
 only."""
-ALIKE = 0.5
-"""Share of the units that may not have one and the same number, unless the claim names their
-bounds."""
 Arms: TypeAlias = "Mapping[str, xr.Dataset]"
 Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
 """What a number is about: a phrase, or a function of the trained arms behind it and the condition
@@ -247,16 +239,18 @@ def _as_control(claim: Claim, method: _Arm, control: _Arm, level: float) -> _Arm
 
 
 def _not_beaten(
-    claim: Claim, method: _Arm, control: _Arm, level: float, more: int = 0
+    claim: Claim, method: _Arm, control: _Arm, level: float, *, would_hold: bool = False
 ) -> tuple[str, Price | None]:
-    """Why a control is not beaten, and what would beat it, `more` units being measured anyway; ""
-    and None where it is."""
+    """Why a control is not beaten, and what would beat it if the claim holds, or would hold with
+    more units; "" and None where it is."""
     i, between, at_level = control.interval, control.between, control_level(level)
     low, high = limits(i, at_level)
     if not placed(strict(claim), low, high)[1]:
         i = replace(i, low=low, high=high)
-        return STRADDLES, _price_of_control(claim, method, control.verdict.arm, i, at_level, more)
-    has_lead = method.verdict.outcome == "holds" or more  # only what would hold has to be ahead
+        return STRADDLES, _price_of_control(claim, method, control.verdict.arm, i, at_level)
+    has_lead = (
+        method.verdict.outcome == "holds" or would_hold
+    )  # only what would hold has to be ahead
     if not has_lead or _beaten(claim, method, i, between):
         return "", None
     ahead = beyond(claim, i)
@@ -266,31 +260,33 @@ def _not_beaten(
 def _price_with_controls(claim: Claim, method: _Arm, controls: ByArm, level: float) -> Price | None:
     """What decides a claim that would hold if its own number were decided: so many units that each
     control is beaten as well, or else why none would be enough for one."""
-    price = method.verdict.price
+    price = own = method.verdict.price
     for name, control in controls.items():
         if price and price.more and _judged(control.verdict):
-            _, further = _not_beaten(claim, method, control, level, price.more)
+            _, further = _not_beaten(claim, method, control, level, would_hold=True)
             if further and further.more is None:
                 price = power.price_of_arm(f"control {name}", further)
-            elif further and further.factor == price.factor:
-                price = max(price, further, key=lambda p: p.more or 0)
+            elif own and further and further.factor == price.factor:
+                if (further.more or 0) <= (price.more or 0):
+                    continue
+                alone = f"{own.more:,} would do for the claim's own interval"
+                near = f"because control {name} is close to the threshold"
+                price = structs.replace(further, text=f"{further.text}, {near}; {alone}")
     return price
 
 
-def _price_of_control(
-    claim: Claim, method: _Arm, name: str, i: Interval, level: float, more: int
-) -> Price:
+def _price_of_control(claim: Claim, method: _Arm, name: str, i: Interval, level: float) -> Price:
     """What decides a control: more units or, if they would be too many, another threshold."""
     if placed(strict(claim), i.estimate, i.estimate)[0]:
         return Price(f"{_unspecific(claim)}, because the estimate of {name} satisfies it too")
     price = power.price_to_decide(strict(claim), i, level)
-    most = MOST_TIMES * (max(i.n) + more)
-    if price is not power.ON and (price.more is None or price.more <= most):
+    if price is not power.ON and (price.more is None or price.more <= MOST_TIMES * max(i.n)):
         return price
     theirs, ours = unscaled(claim.scale, (i.estimate, method.interval.estimate))
+    how = "freeze" if claim.condition else "state"  # of a table nothing is frozen
     return Price(
         f"more {' or '.join(plural(x, 2) for x in claim.units)} do not help, because the interval "
-        f"of {name} is much wider than its distance from the threshold; instead, freeze a claim "
+        f"of {name} is much wider than its distance from the threshold; instead, {how} a claim "
         f"with a threshold between its estimate, {theirs:.3g}, and the claim's own, {ours:.3g}, "
         "and test it on fresh data"
     )
@@ -454,11 +450,11 @@ def _judge_arm(
     reason, price = _reason(
         claim, i, requested, available, fewest, survived, gates, outcome, 0 if brief else level
     )
-    if not reason and name == claim.of and (tie_text := _describe_ties(claim, data, i)):
-        reason, price = TIES, _price_of_ties(claim, data, i, tie_text)
+    if not reason and name == claim.of and (tie_text := ties.in_words(claim, data, i)):
+        reason, price = TIES, ties.price(claim, data, i, tie_text)
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
-    if reason == TIES and outcome == "fails" and _identical(claim, arm_reader, i):
+    if reason == TIES and outcome == "fails" and ties.is_identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
     one = find(claim, arms, data, i, level) if name == claim.of and not brief else NONE
     verdict = Verdict(
@@ -555,14 +551,6 @@ def _price_of_groups(
             f"verdict about other {whole} with the same values"
         )
     return None
-
-
-def _price_of_ties(claim: Claim, data: Table, i: Interval, tie_text: str) -> Price:
-    return Price(
-        f"{tie_text}: ask of something on which they differ, as by harder prompts"
-        if _all_alike(claim, i)
-        else f"{tie_text}: {_untie(claim, data)}"
-    )
 
 
 def _method_in_words(claim: Claim, name: str, i: Interval, level: float) -> str:
@@ -778,72 +766,6 @@ def _outside(claim: Claim, i: Interval) -> bool:
     return bool(placed(strict(claim), i.low, i.high)[1])
 
 
-def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
-    """How many units have one and the same number, in words; empty where that is no obstacle."""
-    if i.bounds is not None or i.rounding or min(i.n) < 2:
-        return ""
-    if i.variance == 0:
-        return f"{all_of(i.n[0])} {plural(claim.units[0], i.n[0])} have the same number"
-    points = i.points[np.isfinite(i.points)]
-    if len(claim.units) == 2 or claim.statistic is not mean or not len(points):
-        return ""  # what a ratio or a slope is of one unit by itself is no unit's number
-    times = _alike(claim, points)
-    return (
-        f"{times} of {len(points)} {plural(claim.units[0], len(points))} have the same number"
-        if times >= ALIKE * len(points)
-        else ""
-    )
-
-
-NEGLIGIBLE = 1e-3
-"""An effect that is at most this share of the claimed one, in every unit, counts as none."""
-ROUNDED = 1e-12
-"""Numbers that differ by at most this share of themselves, or of the claimed value, count as equal:
-they differ by the order of a sum."""
-
-
-def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
-    """How many units have the number that most of them have."""
-    _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
-    ends = [abs(e) for pair in claim.edges for e in pair if math.isfinite(e)]
-    near = np.abs(points - np.median(points)) <= ROUNDED * max(ends, default=0.0)
-    return int(max(times.max(), near.sum()))
-
-
-def _all_alike(claim: Claim, i: Interval) -> bool:
-    """Whether a worded claim compares two measures that are equal in every unit."""
-    compares = len(_MEASURE.findall(claim.condition)) > 1
-    return compares and i.estimate == 0 and i.variance == 0
-
-
-def _untie(claim: Claim, data: Table) -> str:
-    """What would give units that agree an interval and was not done already."""
-    natural = claim.natural if claim.condition else None  # of a study in a file
-    bounds = claim.bounds or (natural if natural and np.isfinite(natural).all() else None)
-    cells = np.concatenate([x.ravel() for x in data.terms.values()])
-    there = cells[~np.isnan(cells)]
-    several, alike = len(claim.units) == 2, (there == there[0]).all()
-    is_mean = claim.statistic is mean and len(data.terms) == 1 and claim.scale == "plain"
-    at_bound = bounds is None or there[0] in bounds
-    # no other quantity has exact limits, nor have two factors whose cells differ
-    if not (is_mean and at_bound) or ((several or FOLD in claim.units) and not alike):
-        differ = "ask of something on which they differ"
-        return differ if claim.condition else "give the numbers unrounded"
-    lacks = several and len(there) < len(cells)
-    every = f"give every {' a number at each '.join(claim.units)}" * lacks
-    exact = "for an exact interval"
-    if bounds is not None:
-        return f"{every} {exact}"
-    named = "name the bounds of a unit"
-    if claim.condition:
-        exact += " if all numbers lie on one of them" * several
-        named = (
-            "add bounds = [LOW, HIGH] to the claim, the least and the greatest value of a unit, "
-            "such as [-1, 1] for a difference of shares,"
-        )
-    return f"{' and '.join(filter(None, (every, named)))} {exact}"
-
-
 def _warned(
     claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float, one: OneUnit
 ) -> str:
@@ -875,54 +797,6 @@ def rename_unit(warning: str, unit: str, names: Mapping[str, str]) -> str:
     """Name the unit that a warning is about as its author knows it, by its level."""
     level = rf"\b{unit} (\S+?)(?= it would| makes the|, the claim's)"
     return re.sub(level, lambda m: names.get(m[1], m[0]), warning)
-
-
-def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
-    """Whether an arm equals those that it is compared with, up to rounding, though units differ,
-    which is no coincidence.
-
-    That is the case where the value is 0 in each unit, or negligible next to the claimed value, and
-    is so in no unit, though equal on the whole, once the units of the compared arms are shifted by
-    one place: the same numbers in another order.
-    """
-    ends = [abs(e) for e in claim.edges[1] if math.isfinite(e)]
-    least = NEGLIGIBLE * min(ends, default=0.0) if len(claim.units) == 1 else 0.0
-    if claim.scale != "plain" or (not least and i.variance) or not (abs(i.points) <= least).all():
-        return False
-    under = arm_reader.under
-    try:
-        arms = {
-            name: arm_reader.take(name)
-            if name == under
-            else _turned(arm_reader.take(name), claim.units[0])
-            for name in arm_reader.read
-        }
-        turned = read_units(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
-        moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
-    except (ClaimError, KeyError, ValueError):
-        return False  # arms that cannot be turned differ by an unknown amount
-    sizes = np.abs(moved.points)
-    # Single precision rounds in each pass over its own.
-    alike = abs(moved.estimate - i.estimate) <= 1e-6 * sizes.max(initial=0.0)
-    return bool(sizes.size and (sizes > least).all() and alike)
-
-
-def _turned(arm: xr.Dataset, unit: str) -> xr.Dataset:
-    """An arm with each level of a unit measured as the next one was. Raises: KeyError where runs do
-    not cover all levels alike."""
-    if unit not in arm.coords:
-        return arm.roll({unit: 1}) if unit in arm.dims else arm
-    levels = np.unique(arm[unit].values)
-    following = dict(zip(levels.tolist(), np.roll(levels, -1).tolist(), strict=True))
-    (dim,) = arm[unit].dims
-    fields = [str(name) for name, c in arm.coords.items() if c.dims == (dim,)]
-    keys = [
-        dict(zip(fields, key, strict=True))
-        for key in zip(*(arm[f].values.tolist() for f in fields), strict=True)
-    ]
-    index_by_key = {tuple(key.values()): place for place, key in enumerate(keys)}
-    order = [index_by_key[tuple((key | {unit: following[key[unit]]}).values())] for key in keys]
-    return arm.isel({dim: order}).assign_coords({f: arm[f] for f in fields})
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import and_, or_
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class _Choice(NamedTuple):
     """The column whose level it is, or the word for a run; "" for any other column."""
     others: Iterator[float]
     """The number of the claim with each of the others in its place."""
+    best_alone: bool = False
+    """Whether the arm by itself, and perhaps not the claim, has its best number at this level."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,8 @@ class Search:
                     f"its place, the number is between {low} and {high}; judge all of them, with "
                     f"{choice.of} as a unit"
                 )
-            elif count := _best_of(i, estimates, level, upwards):
+                advice = f"judge all of them, with {choice.of} as a unit"
+            elif count := _best_of(i, estimates, level, upwards, choice.best_alone):
                 limits = _if_chosen(i, count, level)
                 one_of = f"{count} levels of {choice.of}" if choice.of else f"{count} columns"
                 reason = f"{choice.chosen} was chosen as the best of {count}"
@@ -232,10 +235,10 @@ class Search:
                     f"{choice.chosen} is the best of {one_of} {by_luck}: if it was chosen for "
                     f"that, the number is {_shown(i, limits)}; judge it alone on {self._new_units}"
                 )
+                advice = f"judge it alone on {self._new_units} if {reason}"
             else:
                 continue
-            name = choice.of or choice.chosen
-            yield Grouping(name, words, limits, True, "", decides=False, reason=reason)
+            yield Grouping(SELECTION, words, limits, True, advice, decides=False, reason=reason)
 
     def _choices(self) -> Iterator[_Choice]:
         """The levels that a claim chooses of a column, as in acc[layer=7], and the columns that it
@@ -245,12 +248,19 @@ class Search:
             place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
             levels = (x for x in rows[dim].dropna().unique() if str(x) != str(chosen))
             others = self._in_place(place, (f"{dim}={x}" for x in levels))
-            yield _Choice(f"{dim} {chosen}", dim, others)
+            yield _Choice(f"{dim} {chosen}", dim, others, self._best_alone(dim, chosen))
         for name in dict.fromkeys(c.name for c in columns if re.search(r"\d", c.name)):
             alike = re.sub(r"\d+", r"\\d+", re.escape(name))
             numbered = (x for x in map(str, rows.columns) if re.fullmatch(alike, x) and x != name)
             run = next((w for w in re.split(r"[\W_\d]+", name) if w in RUNS), "")
             yield _Choice(name, run, self._in_place(rf"(?<!\w){re.escape(name)}(?!\w)", numbered))
+
+    def _best_alone(self, dim: str, chosen: Any) -> bool:
+        """Whether the mean of the arm under judgement is best at this level."""
+        own = self.question.of([self.question.main])
+        means = own.groupby(dim)[self.question.columns[0]].mean()
+        best = means.idxmax() if math.isfinite(self.claim.low) else means.idxmin()
+        return str(best) == str(chosen)
 
     def _in_place(self, place: str, others: Iterable[str]) -> Iterator[float]:
         """The number of the claim with each of others in this place of its text."""
@@ -343,12 +353,14 @@ def _shown(i: Interval, limits: Limits) -> str:
     return " ".join(digits.estimate(i.estimate, *limits))
 
 
-def _best_of(i: Interval, rivals: Sequence[float], level: float, upwards: bool) -> int:
+def _best_of(
+    i: Interval, rivals: Sequence[float], level: float, upwards: bool, best: bool = False
+) -> int:
     """Count the candidates that are not clearly worse, if the one whose interval this is is the
-    best of at least three; else 0."""
+    best of at least three, or known to be; else 0."""
     limits = _if_chosen(i, 1 + len(rivals), level)
     near = [x for x in rivals if limits.low < x < limits.high]
-    best = all(x < i.estimate if upwards else x > i.estimate for x in near)
+    best = best or all(x < i.estimate if upwards else x > i.estimate for x in near)
     return len(near) + 1 if best and len(near) + 1 >= FEWEST_CANDIDATES else 0
 
 

@@ -18,11 +18,15 @@ from assay.core.nouns import plural
 from assay.core.reading import Table
 from assay.core.reasons import STRADDLES
 from assay.core.rng import normal
+from assay.core.stats import mean
 
 RATE = 0.01
 """Of normal units, how often some are called apart."""
 MANY = 5
 """From a fifth of the units on, those that lie apart are a kind of their own, and no exceptions."""
+LIGHT = 0.5
+"""By how many standard errors units that lie apart may move a ratio or a slope, in which a unit may
+have next to no weight, without being named."""
 _WORLDS, _DRAWN = 4_000, 64
 """Simulated sets of units, and the most units of one: more of them would lie apart at narrower gaps
 still."""
@@ -69,7 +73,8 @@ def warning(claim: Claim, i: Interval) -> str:
 
 
 def idle(claim: Claim, data: Table, i: Interval, level: float) -> bool:
-    """Whether a number without its outliers has the same two digits and the same outcome."""
+    """Whether a number without its outliers has the same two digits and the same outcome; of a
+    ratio or a slope, whether it moves little."""
     few = find_outliers(i.points)
     if not len(few) or MANY * len(few) >= len(i.points):
         return False
@@ -80,7 +85,9 @@ def idle(claim: Claim, data: Table, i: Interval, level: float) -> bool:
     table = Table({name: x[is_near] for name, x in rows.items()}, data.levels)
     without = interval_of_table(claim, table, level, draws=1)
     first, second = (f"{unscale(claim.scale, x.estimate):.2g}" for x in (i, without))
-    return first == second and outcome_by(claim, i) == outcome_by(claim, without)
+    moved = abs(without.estimate - i.estimate)
+    is_light = claim.statistic is not mean and moved**2 < LIGHT**2 * i.variance
+    return (first == second or is_light) and outcome_by(claim, i) == outcome_by(claim, without)
 
 
 def without_groups(

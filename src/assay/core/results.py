@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
+from assay.core import digits
 from assay.core.digits import is_known, told_apart
 from assay.core.display import Printed, Shown
 from assay.core.nouns import all_of, plural
@@ -250,6 +251,22 @@ def _between(low: float, high: float) -> str:
     return next((text for text in written if low < float(text) < high), f"{(low + high) / 2:.17g}")
 
 
+def _ahead_of(judged: Judged, control: str) -> str:
+    """Say that the claim's arm is clearly ahead of a control that is not beaten because its own
+    interval spans the threshold, and by how much; "" elsewhere."""
+    v, (low, high) = judged.controls[control], judged.range
+    by, off = v.contrast, judged.estimate - v.estimate
+    if by is None or v.reason != STRADDLES or math.isinf(low) == math.isinf(high):
+        return ""
+    if low < v.estimate < high:
+        return ""  # it may well satisfy the claim
+    is_difference = math.isclose(by.estimate, off, rel_tol=1e-6)  # and no logarithm of a ratio
+    if not is_difference or not (by.low > 0 if math.isinf(high) else by.high < 0):
+        return ""
+    estimate, interval = digits.estimate(by.estimate, by.low, by.high)
+    return f", although {judged.arm} differs clearly from it, by {estimate} {interval}"
+
+
 def _what_then(judged: Judged, words: str) -> str:
     """Say that units that decide a claim will probably show that it is false, where its estimate
     does not satisfy it; "" elsewhere."""
@@ -377,7 +394,9 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
     def reason_in_words(self) -> str:
         """Say in words why it is undecided or unspecific, with all controls that are not beaten; ""
         otherwise."""
-        return explain_reason(self.reason, self.unbeaten)
+        words = explain_reason(self.reason, self.unbeaten)
+        is_one = self.reason.endswith(" not beaten") and len(self.unbeaten) == 1
+        return f"{words}{_ahead_of(self, self.unbeaten[0])}" if is_one else words
 
     def no_test(self, arm: str) -> str:
         """Say why a control is no test, or "": it changes nothing, or in every unit, it and the

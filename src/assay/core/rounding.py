@@ -14,9 +14,9 @@ from msgspec import structs
 from assay.core import estimates
 from assay.core.claims import Estimate
 from assay.core.heavy import xr
-from assay.core.judging import ALIKE
 from assay.core.results import Estimated
 from assay.core.stats import mean
+from assay.core.ties import ALIKE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -59,11 +59,11 @@ def read(
     arm_column: str,
     *,
     needed: bool = True,
-    wide: Callable[[Sequence[str]], str] = lambda names: "",
+    wide: Callable[[pd.DataFrame], str] = lambda rows: "",
 ) -> tuple[pd.DataFrame, str]:
     """Give the rows of a table, with a column `arm`, and what to call it; where the column is not
-    needed, a table without it is the arm main. `wide` says of columns how arms among them become
-    rows. Raises: DataError."""
+    needed, a table without it is the arm main. `wide` says of a table how arms among its
+    columns become rows. Raises: DataError."""
     source = "the table"
     if isinstance(frame, (str, Path)):
         source = str(frame)
@@ -75,7 +75,7 @@ def read(
     if len(rows.columns) == 1:
         _check_separator(source, arm_column, str(rows.columns[0]))
     if arm_column not in rows.columns:
-        if how := wide(list(rows.columns)):
+        if how := wide(rows):
             raise DataError(f"{source} has no column {arm_column!r}, but {how}")
         texts = [c for c in rows.columns if isinstance(rows[c].iloc[0], str)] if len(rows) else []
         spelt = arm_column.lower() in [str(c).lower() for c in rows.columns]
@@ -249,24 +249,37 @@ def _check_spellings(noun: str, names: Iterable[str]) -> None:
             )
 
 
-def melted(names: Sequence[str], parsed: Parsed, units: Names) -> str:
+def melted(rows: pd.DataFrame, parsed: Parsed, units: Names, controls: Names) -> str:
     """Which columns look like arms of the claim, and how they become rows; "" where none does."""
-    pairs = {(c.arm, c.name) for c in parsed.columns if c.arm}
-    arms = [
-        n
-        for n in names
-        if any(n == a or re.fullmatch(rf"{re.escape(a)}[\W_]?{re.escape(x)}", n) for a, x in pairs)
-    ]
-    if not arms:
+    names = [str(c) for c in rows.select_dtypes("number") if c not in units]
+    pairs = [(c.arm, c.name) for c in parsed.columns if c.arm]
+    value, rename, claim = parsed.columns[0].name, "", ""
+    if pairs:
+        every = [*pairs, *((control, name) for control in controls for _, name in pairs)]
+        arms = [n for n in names if any(n == a or _is_both(n, a, x) for a, x in every)]
+        listed = arms
+        rename = "" if set(arms) <= {a for a, _ in every} else "name each after its arm alone; "
+    else:
+        listed = list(dict.fromkeys(c.name for c in parsed.columns))
+        start = re.match(r"(\w*?[\W_])\w+(?: \1\w+)+$", " ".join(listed))
+        value = start[1].strip("_.- ") if start else "value"
+        arms = [n for n in names if n in listed or (start and n.startswith(start[1]))]
+        claim = re.sub("|".join(map(re.escape, listed)), rf"\g<0>.{value}", parsed.text)
+        claim = f", and the claim is {claim}"
+    if not {*listed} <= {*names} or len(arms) < 2 - bool(pairs):
         return ""
-    listed = " and ".join(map(repr, arms))
-    rename = "" if set(arms) <= set(parsed.arms) else "name each after its arm alone; "
-    ids = [n for n in names if n in units]
+    others = [str(c) for c in rows if str(c) not in arms]
     return (
-        f"{listed} look like arms: a table has one row for each arm and unit; {rename}"
-        f"table.melt({ids}, var_name='arm', value_name={parsed.columns[0].name!r}) of pandas "
-        "makes them"
+        f"{' and '.join(map(repr, listed))} look like arms: a table has one row for each arm and "
+        f"unit; {rename}table.melt({others}, var_name='arm', value_name={value!r}) of pandas makes "
+        f"them{claim}"
     )
+
+
+def _is_both(name: str, arm: str, column: str) -> bool:
+    """Whether a column is called after an arm and a measure, in either order."""
+    arm, column = re.escape(arm), re.escape(column)
+    return bool(re.fullmatch(rf"{arm}[\W_]?{column}|{column}[\W_]?{arm}", name))
 
 
 def _check_separator(source: str, arm_column: str, name: str, *, decimals: bool = False) -> None:
@@ -292,6 +305,11 @@ def check_units(
             "name one or two columns whose levels are independent units, such as ",
             Argument("unit", ("seed",)),
             f"; got {got}",
+        )
+    if rows["arm"].is_unique and rows["arm"].size > 1:
+        raise DataError(
+            "each arm has one row, so there is nothing to generalise over: give the rows that "
+            "these numbers are means of, such as one for each seed or prompt"
         )
     every(*(partial(_check_unit, rows, unit, parsed, role) for unit in units))
 

@@ -100,8 +100,12 @@ def find_labels(
         others = [c for c in rows.columns if c not in (*cell, *columns, *labels)]
         candidates = [c for c in others if not _only_numbers(rows, c)]
 
-    def likeness(c: str) -> tuple[bool, bool, int]:
-        return not is_text(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique()
+    def likeness(c: str) -> tuple[bool, bool, bool, int]:
+        """Those of which nearly each cell has the same first: an epoch, and only then an answer."""
+        count = rows[c].nunique()
+        pairs = count * len(rows[cell].drop_duplicates())
+        crossed = len(rows[[*cell, c]].drop_duplicates()) >= NEARLY * pairs
+        return not crossed, not is_text(rows[c]), rows[c].dtype.kind == "f", count
 
     for name in sorted(candidates, key=likeness):
         cells = rows.groupby([*cell, *labels], sort=False, dropna=False)

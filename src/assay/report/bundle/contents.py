@@ -107,7 +107,7 @@ def _why_not(claim: Claim, judged: Judged) -> str:
         )
     if isinstance(claim.statistic, OfAll):
         return (
-            "it is a correlation or an AUROC, whose interval stays within the range of one, and the "
+            "it is a correlation or an AUROC, whose interval stays within its range, and the "
             "code of a bundle does not compute such intervals"
         )
     if judged.verdict.reason == OUT_OF_REACH:
