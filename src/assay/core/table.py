@@ -24,6 +24,7 @@ from assay.core import (
     foreign,
     judging,
     missing_marks,
+    rating_scale,
     rounding,
     same_numbers,
     strata,
@@ -437,6 +438,11 @@ def _decide(
     judgement = judging.judge(statement, arms, level, scope)
     if judgement.bounds and not statement.bounds and len(question.axes) == 1:
         notes.append(_exact(question, judgement.bounds))
+    may_rate = judgement.verdict.reason == TIES and not independent and not statement.bounds
+    if may_rate and (rated := rating_scale.find(question, (statement.low, statement.high))):
+        statement = replace(statement, bounds=rated.bounds)
+        judgement = judging.judge(statement, arms, level, scope)
+        notes.append(f"{rated.words}; if it has other ends, add bounds=(LOW, HIGH)")
     if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in question.parsed.columns}
         # Half a step beyond a bound is no unit, and the units themselves were held to it before.
@@ -569,10 +575,14 @@ def estimate(
         condition=parsed.text,
     )
     number = estimates.estimate(statement, arms, level, question.scope(scope))
+    tied = not over and not independent and rounding.is_tied(number, statement)
+    if tied and not natural and (rated := rating_scale.find(question, ())):
+        statement, notes = replace(statement, bounds=rated.bounds), [*notes, rated.words]
+        number = estimates.estimate(statement, arms, level, question.scope(scope))
     number = structs.replace(number, notes=tuple(_once(notes)))
     if over:
         return number
-    if not independent:
+    if not independent and not statement.bounds:
         keys = {c.key: c.name for c in parsed.columns}
         number = rounding.widen(number, statement, arms, rows, keys)
     shared = _shared(question, statement, number, level)
