@@ -305,3 +305,28 @@ def test_what_cannot_be_taken_over_levels_is_refused(text, why):
     data["w"] = data["w"].assign_coords(layer=[1, 3, 5, 7])
     with pytest.raises(ClaimError, match=why):
         number(text, data)
+
+
+def test_a_correlation_without_another_arm_is_compared_with_a_shuffled_column():
+    of = np.random.default_rng(2)
+    x = of.normal(size=40)
+    y, z = x + 0.4 * of.normal(size=40), of.normal(size=40)
+    for arms in ({}, {"arm": ["a"] * 40}):
+        rows = {"neuron": [*range(40)], "x": x, "y": y, "z": z} | arms
+        for text in ("corr(x, y) > 0.5", "spearman(x, y) > 0.5"):
+            found = assay.judge(rows, claim=text, unit="neuron")
+            assert found.outcome == "holds"
+            # 100 random orders, of which the correlation is 0 ± 1/√39 each
+            assert abs(found.controls["dealt"].estimate) < 3 / np.sqrt(39 * 100)
+        assert assay.judge(rows, claim="corr(x, z) > 0.5", unit="neuron").outcome == "fails"
+    assert "shuffled x; it shows only that x is related" in found.notes[0]
+
+
+def test_a_correlation_of_two_arms_is_compared_with_other_pairs_of_units():
+    """With the labels of the arms shuffled, it would be as high."""
+    of = np.random.default_rng(3)
+    x = of.normal(size=40)
+    rows = {"arm": ["a"] * 40 + ["b"] * 40, "prompt": [*range(40)] * 2}
+    rows |= {"x": [*x, *(x + 0.4 * of.normal(size=40))]}
+    found = assay.judge(rows, claim="corr(a.x, b.x) > 0.5", unit="prompt")
+    assert found.outcome == "holds" and abs(found.controls["dealt"].estimate) < 0.05

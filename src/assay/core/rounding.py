@@ -32,8 +32,8 @@ class Rounding:
 
 
 def is_tied(number: Estimated, statement: Estimate) -> bool:
-    """Tell whether so many units have one and the same number that a claim about it would be undecided
-    by ties; not where the interval is exact."""
+    """Tell whether so many units have one and the same number that a claim about it would be
+    undecided by ties; not where the interval is exact."""
     points = np.array(number.points)
     points = points[np.isfinite(points)]
     if len(points) < 2 or (statement.ends and set(points.tolist()) <= set(statement.ends)):

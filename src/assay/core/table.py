@@ -33,11 +33,12 @@ from assay.core import (
 )
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
+from assay.core.across import OfAll
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Estimate
 from assay.core.clustered import Limits
 from assay.core.copies import check_copies, copied, copied_in_words, rescaled
-from assay.core.dealing import DEALT, caution, deal
+from assay.core.dealing import DEALT, caution, deal, shuffle
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import xr
@@ -150,6 +151,7 @@ def judge(
     rows, source = rows_of.read(
         frame,
         arm_column,
+        needed=not isinstance(parsed.statistic, OfAll),  # whose control is made of the arm itself
         wide=lambda rows: rows_of.melted(rows, parsed, units, roles.controls),
     )
     _check_tested(tested, units)
@@ -302,7 +304,8 @@ def _with_controls(
     question: Question, roles: Roles, arms: Arms, nothing: float
 ) -> tuple[Roles, list[str]]:
     """Where no control is named: the violations of a claim of no effect, or else the arm with the
-    labels dealt out, which is added to the arms; and notes on it."""
+    labels dealt out, or one column of a correlation, which is added to the arms; and notes on
+    it."""
     parsed = question.parsed
     if roles.controls:
         return roles, []
@@ -310,6 +313,11 @@ def _with_controls(
         # shuffled labels have no effect either, which is no other explanation of finding none
         return replace(roles, controls=roles.violations), []
     name = DEALT if DEALT not in question.known else f"{DEALT} labels"
+    if isinstance(parsed.statistic, OfAll):
+        column = next(c for c in parsed.columns if c.arm in (None, question.main))
+        unit = next((u for u in question.axes if u not in noted.RUNS), question.axes[0])
+        arms[name] = shuffle(arms[question.main], column.key, unit, arms)
+        return replace(roles, controls=(name,)), [caution(name, question.others, column.name)]
     labelled = parsed.arms if len(parsed.arms) > 1 else question.known
     arms[name] = _dealt(question, labelled)
     others = [a for a in question.known if a not in labelled]
