@@ -435,8 +435,7 @@ def _judge_arm(
     alone = interval_of_table(claim, data, level, draws=1 if brief else DRAWS)
     i = final(claim, name, data, alone, level)
     outcome = outcome_by(claim, i)
-    # Units that diverged are not missing at random: the outcome must stay the same if they had
-    # been the worst on either side.
+    # Units that diverged are not missing at random, and may be the worst on either side.
     if bad and survived:
         survived = worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
@@ -456,7 +455,8 @@ def _judge_arm(
     # arm changed nothing.
     if reason == TIES and outcome == "fails" and ties.is_identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
-    one = find(claim, arms, data, i, level) if name == claim.of and not brief else NONE
+    asks = name == claim.of and reason in ("", STRADDLES)
+    one = find(claim, arms, data, i, level) if asks else NONE
     verdict = Verdict(
         **claim.facts | {"bounds": claim.bounds or i.bounds},
         **_ends(claim, i),
@@ -465,9 +465,7 @@ def _judge_arm(
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
-        price=(one.price if reason == STRADDLES else None)
-        or _price_of_groups(claim, data, i, alone, level, reason)
-        or price,
+        price=one.price or _price_of_groups(claim, data, i, alone, level, reason) or price,
         p=_p(claim, i),
         n=n,
         dropped=len(bad),

@@ -18,6 +18,7 @@ from msgspec import structs
 from assay.core import (
     answers,
     apart,
+    common_column,
     dependence,
     draws,
     estimates,
@@ -260,6 +261,7 @@ def _of_unlike_arms(
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
+    judgement = common_column.doubted(question, judgement)
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
