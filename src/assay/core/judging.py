@@ -98,6 +98,8 @@ class _Arm(NamedTuple):
 
 
 ByArm = Mapping[str, _Arm]
+BY_WIDTH = ("", STRADDLES)
+"""Reasons of a verdict that rests on where its own interval lies."""
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
@@ -455,8 +457,7 @@ def _judge_arm(
     # arm changed nothing.
     if reason == TIES and outcome == "fails" and ties.is_identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
-    asks = name == claim.of and reason in ("", STRADDLES)
-    one = find(claim, arms, data, i, level) if asks else NONE
+    one = find(claim, arms, data, i, level) if name == claim.of and reason in BY_WIDTH else NONE
     verdict = Verdict(
         **claim.facts | {"bounds": claim.bounds or i.bounds},
         **_ends(claim, i),
