@@ -74,13 +74,92 @@ def test_levels_that_there_are_not_are_refused_with_those_that_there_are():
         assay.estimate(table, value="max(a.x, over=layer[8:10])", unit="prompt")
 
 
-def test_its_units_spread_as_the_jackknife_says(pair):
+@pytest.mark.parametrize(
+    ("text", "of_units"),
+    {
+        "corr(main.x, main.y)": lambda x, y: stats.pearsonr(x, y)[0],
+        "spearman(main.x, main.y)": lambda x, y: stats.spearmanr(x, y)[0],
+        "std(main.x)": lambda x, y: np.std(x),
+    }.items(),
+)
+def test_its_units_spread_as_leaving_out_each_says(pair, text, of_units):
     x, y = (pair[name].values[0] for name in "xy")
-    got = number("corr(main.x, main.y)", pair).values[0]
-    n = len(x)
-    without = [np.corrcoef(np.delete(x, i), np.delete(y, i))[0, 1] for i in range(n)]
+    x[7], y[7] = 30, 20  # one that makes the number
+    got, n = number(text, pair).values[0], len(x)
+    without = [of_units(np.delete(x, i), np.delete(y, i)) for i in range(n)]
     jackknife = np.sqrt((n - 1) * np.var(without))
-    assert got.std(ddof=1) / np.sqrt(n) == pytest.approx(jackknife, rel=0.15)
+    assert got.mean() == pytest.approx(of_units(x, y))
+    assert got.std(ddof=1) / np.sqrt(n) == pytest.approx(jackknife)
+
+
+def test_without_the_only_unit_that_varies_there_is_no_correlation():
+    x = xr.DataArray([0.0, 0, 0, 0, 0, 1], dims="prompt")
+    got = across.corr(x, 2 * x).values
+    assert got == pytest.approx([1 / 6] * 5 + [31 / 6])  # 1 with all, 1 without another, 0
+
+
+def judged(x, y, text="corr(a.x, a.y) > 0.5"):
+    shuffled = np.random.default_rng(1).permutation(x)
+    table = {"arm": ["a"] * len(x) + ["b"] * len(x), "neuron": [*range(100, 100 + len(x))] * 2}
+    table |= {"x": [*x, *shuffled], "y": [*y, *y]}
+    return assay.judge(table, claim=text, unit="neuron", control="b")
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"), [("corr", (-1, 1)), ("spearman", (-1, 1)), ("auroc", (0, 1))]
+)
+def test_the_interval_is_students_on_the_scale_of_fishers_z_or_of_the_logit(name, ends):
+    of = np.random.default_rng(8)
+    x, n = of.normal(size=30), 30
+    y = x + 0.7 * of.normal(size=30)
+    y = (y > 0).astype(float) if name == "auroc" else y
+    one = {"corr": stats.pearsonr, "spearman": stats.spearmanr}
+
+    def value(keep):
+        if name == "auroc":
+            return metrics.roc_auc_score(y[keep], x[keep])
+        return one[name](x[keep], y[keep])[0]
+
+    every = np.arange(n)
+    theta, without = value(every), [value(every[every != i]) for i in every]
+    error = np.sqrt((n - 1) * np.var(without))
+    (least, greatest), t = ends, stats.t.ppf(0.975, n - 1)
+    place = (theta - least) / (greatest - least)
+    half = t * error / ((greatest - least) * place * (1 - place))
+    logits = np.log(place / (1 - place)) + np.array([-half, half])
+    v = judged(x, y, f"{name}(a.x, a.y) > 0.2").verdict
+    # of an AUROC, leaving out one of the rarer label counts slightly more
+    expected = least + (greatest - least) / (1 + np.exp(-logits))
+    assert (v.low, v.high) == pytest.approx(expected, abs=0.01 if name == "auroc" else 1e-9)
+    assert "Fisher's z" in v.method or name == "auroc"
+
+
+def test_a_correlation_that_one_unit_makes_is_undecided_and_names_this_unit():
+    of = np.random.default_rng(0)
+    x, y = of.normal(scale=0.1, size=(2, 80))
+    x[41], y[41] = 3, 2.5
+    found = judged(x, y)
+    assert stats.pearsonr(x, y)[0] > 0.85
+    without = stats.pearsonr(np.delete(x, 41), np.delete(y, 41))[0]
+    assert found.outcome == "undecided"
+    assert f"without neuron 141 it would fail: {without:.2f} [" in found.verdict.warning
+    assert "outlier" not in found.verdict.warning
+    assert "judge ranks: spearman(a.x, a.y) > 0.5" in found.price.text
+    assert judged(x, y, "spearman(a.x, a.y) > 0.5").outcome == "fails"
+    assert -1 <= found.verdict.low < found.verdict.high <= 1
+
+
+@pytest.mark.thorough
+def test_the_interval_of_a_correlation_has_that_of_the_population_in_most_samples():
+    """Bivariate t with 5 degrees of freedom, ρ = 0.8: three standard errors of 150 samples."""
+    of, kept = np.random.default_rng(9), 0
+    for _ in range(150):
+        x, y = of.normal(size=(2, 30))
+        y, far = 0.8 * x + 0.6 * y, np.sqrt(5 / of.chisquare(5, 30))
+        table = {"arm": ["a"] * 30, "prompt": [*range(30)], "x": x * far, "y": y * far}
+        found = assay.estimate(table, value="corr(a.x, a.y)", unit="prompt")
+        kept += found.low <= 0.8 <= found.high
+    assert kept >= 134
 
 
 def test_an_auroc_counts_pairs_and_ties_half(pair):
@@ -207,6 +286,9 @@ def test_a_correlation_over_levels_is_that_of_the_means_and_varies_as_its_bootst
     draws = of.integers(0, 60, (2000, 60))
     again = [np.corrcoef(x[d].mean(0), y[d].mean(0))[0, 1] for d in draws]
     assert float(got.std()) / 60**0.5 == pytest.approx(np.std(again), rel=0.2)
+    left = [np.delete(a, i, 0).mean(0) for i in range(60) for a in (x, y)]
+    without = [np.corrcoef(*left[i : i + 2])[0, 1] for i in range(0, 120, 2)]
+    assert float(got.std()) == pytest.approx(59 * np.std(without))
 
 
 @pytest.mark.parametrize(
@@ -223,3 +305,28 @@ def test_what_cannot_be_taken_over_levels_is_refused(text, why):
     data["w"] = data["w"].assign_coords(layer=[1, 3, 5, 7])
     with pytest.raises(ClaimError, match=why):
         number(text, data)
+
+
+def test_a_correlation_without_another_arm_is_compared_with_a_shuffled_column():
+    of = np.random.default_rng(2)
+    x = of.normal(size=40)
+    y, z = x + 0.4 * of.normal(size=40), of.normal(size=40)
+    for arms in ({}, {"arm": ["a"] * 40}):
+        rows = {"neuron": [*range(40)], "x": x, "y": y, "z": z} | arms
+        for text in ("corr(x, y) > 0.5", "spearman(x, y) > 0.5"):
+            found = assay.judge(rows, claim=text, unit="neuron")
+            assert found.outcome == "holds"
+            # 100 random orders, of which the correlation is 0 ± 1/√39 each
+            assert abs(found.controls["dealt"].estimate) < 3 / np.sqrt(39 * 100)
+        assert assay.judge(rows, claim="corr(x, z) > 0.5", unit="neuron").outcome == "fails"
+    assert "shuffled x; it shows only that x is related" in found.notes[0]
+
+
+def test_a_correlation_of_two_arms_is_compared_with_other_pairs_of_units():
+    """With the labels of the arms shuffled, it would be as high."""
+    of = np.random.default_rng(3)
+    x = of.normal(size=40)
+    rows = {"arm": ["a"] * 40 + ["b"] * 40, "prompt": [*range(40)] * 2}
+    rows |= {"x": [*x, *(x + 0.4 * of.normal(size=40))]}
+    found = assay.judge(rows, claim="corr(a.x, b.x) > 0.5", unit="prompt")
+    assert found.outcome == "holds" and abs(found.controls["dealt"].estimate) < 0.05

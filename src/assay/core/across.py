@@ -5,24 +5,44 @@ statistic, to first order."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.core.bands import rank_correlation
+from assay.core.dealing import DEAL
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
+from assay.core.intervals import Means
+from assay.core.stats import mean
 
 Rows = Float[np.ndarray, " unit"]
+
+
+@dataclass(frozen=True)
+class OfAll:
+    """The mean of what units add to a single number of all of them, which lies between two ends: a
+    correlation, or an AUROC. No unit has such a number by itself."""
+
+    ends: tuple[float, float]
+
+    def __call__(self, m: Means) -> np.ndarray:
+        """Give the statistic of these means, [draw]."""
+        return mean(m)
+
+
+ENDS = {"corr": (-1.0, 1.0), "spearman": (-1.0, 1.0), "auroc": (0.0, 1.0)}
+"""The least and the greatest value of each statistic that has both."""
 
 
 def corr(x: Any, y: Any, apart: Sequence[str] = ()) -> Any:
     """Pearson's correlation.
 
-    Formula: r + z_x z_y − r (z_x² + z_y²) / 2 of each unit, z with mean 0 and variance 1
-    Source: Devlin et al., Robust estimation and outlier detection with correlation coefficients,
-    Biometrika 62 (1975)
+    Formula: r + (n − 1)(mean of r without one unit − r without this one). What a unit adds to first
+    order, r + z_x z_y − r (z_x² + z_y²) / 2, is far less where one unit makes the correlation
+    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982)
     """
     return _by_unit("corr", _corr, x, y, apart)
 
@@ -39,9 +59,8 @@ def spearman(x: Any, y: Any, apart: Sequence[str] = ()) -> Any:
 def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
     """Pearson's correlation over levels, such as those of heads, of the means over all units.
 
-    Formula: r + Σ_l (z_y − r z_x)_l (x_il − x̄_l) / (L s_x), and the same with x and y exchanged, of
-    each unit i; z with mean 0 and variance 1 over the L levels, s_x the spread of x̄ over them
-    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982), chapter 6
+    Formula: r + (n − 1)(mean of r without one unit − r without this one)
+    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982)
     """
     if np.ndim(x) == np.ndim(y) == 0 and not hasattr(x, "dims"):
         return np.nan
@@ -49,15 +68,16 @@ def corr_over(x: Any, y: Any, over: Sequence[str]) -> Any:
     units = [d for d in first.dims if d not in over]
     both_known = (first.notnull() & second.notnull()).all([*over])
     first, second = first.where(both_known), second.where(both_known)
-    means = [a.mean(units) for a in (first, second)]
-    spreads = [float(m.std()) for m in means]
-    if not all(spreads):
+    means, n = [a.mean(units) for a in (first, second)], int(both_known.sum())
+    if not all(float(m.std()) for m in means):
         return both_known.where(False)
-    z = [(m - m.mean()) / s for m, s in zip(means, spreads, strict=True)]
-    r = float((z[0] * z[1]).mean())
-    moved = (first - means[0]) * (z[1] - r * z[0]) / spreads[0]
-    moved = moved + (second - means[1]) * (z[0] - r * z[1]) / spreads[1]
-    return r + moved.mean([*over], skipna=False)
+    left = [m + (m - a) / max(n - 1, 1) for m, a in zip(means, (first, second), strict=True)]
+    whole, without = (xr.corr(a, b, dim=[*over]) for a, b in (means, left))
+    added = both_known.where(both_known).astype(float)
+    added.values[both_known.values] = _added(
+        float(whole), without.transpose(*added.dims).values[both_known.values]
+    )
+    return added
 
 
 def auroc(score: Any, label: Any, apart: Sequence[str] = ()) -> Any:
@@ -74,11 +94,13 @@ def auroc(score: Any, label: Any, apart: Sequence[str] = ()) -> Any:
 def std(x: Any) -> Any:
     """The standard deviation over units, of all of them as they are.
 
-    Formula: (s² + (x − x̄)²) / 2s of each unit, as Efron (1982) has the influence of one
+    Formula: s + (n − 1)(mean of s without one unit − s without this one)
+    Source: Efron, The jackknife, the bootstrap and other resampling plans (1982)
     """
 
     def spread(a: Rows, _: Rows) -> Rows:
-        return (a.var() + (a - a.mean()) ** 2) / max(2 * a.std(), 1e-300)
+        (squares,) = _squares_without((a, a))
+        return _added(float(a.std()), np.sqrt(squares / max(len(a) - 1, 1)))
 
     return _by_unit("std", spread, x, x, ())
 
@@ -108,11 +130,30 @@ def counted(guess: Any, label: Any) -> tuple[Any, Any, Any]:
 
 def _corr(x: Rows, y: Rows) -> Rows:
     spread = x.std() * y.std()
-    if not spread > 0:
+    if len(x) < 3 or not spread > 0:
         return np.full(len(x), np.nan)
-    a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    r = float((a * b).mean())
-    return r + a * b - r * (a**2 + b**2) / 2
+    r = float(((x - x.mean()) * (y - y.mean())).mean() / spread)
+    xx, yy, xy = _squares_without((x, x), (y, y), (x, y))
+    with np.errstate(all="ignore"):  # of numbers that are all the same without one unit
+        return _added(r, np.clip(xy / np.sqrt(xx * yy), -1, 1))
+
+
+def _squares_without(*pairs: tuple[Rows, Rows]) -> list[Rows]:
+    """The sums of products of deviations from the means, without each unit."""
+    n, products = len(pairs[0][0]), []
+    for x, y in pairs:
+        a, b = x - x.mean(), y - y.mean()
+        rest = a @ b - n / max(n - 1, 1) * a * b
+        least = 1e-14 * np.sqrt((a @ a) * (b @ b))  # what rounding leaves of none
+        products.append(np.where(np.abs(rest) > least, rest, 0.0))
+    return products
+
+
+def _added(whole: float, without: Any) -> Any:
+    """What each unit adds to a statistic, given what it is without each, or 0 where there is none
+    without it; the mean is the whole."""
+    without = np.where(np.isfinite(without), without, 0.0)
+    return whole + (without.size - 1) * (without.mean() - without)
 
 
 def _spearman(x: Rows, y: Rows) -> Rows:
@@ -120,8 +161,7 @@ def _spearman(x: Rows, y: Rows) -> Rows:
     if n < 3:
         return np.full(n, np.nan)
     others = np.array([every[every != i] for i in every])
-    without = rank_correlation(x[others], y[others])
-    return float(rank_correlation(x, y)) + (n - 1) * (without.mean() - without)
+    return _added(float(rank_correlation(x, y)), rank_correlation(x[others], y[others]))
 
 
 def auroc_by_unit(score: Rows, label: Rows) -> Rows:
@@ -154,7 +194,7 @@ def _by_unit(
         raise ClaimError(f"{name}(…) takes measures over units")
     first, second = xr.broadcast(x, y)
     # what only one of them has, such as the level of a sweep, is taken by itself
-    dims = [d for d in first.dims if d not in apart]
+    dims = [d for d in first.dims if d not in (DEAL, *apart)]
     units = [d for d in dims if d != "seed" and d in x.dims and d in y.dims]
     units = units or [d for d in dims if d != "seed"] or dims
     if len(units) != 1:

@@ -89,8 +89,9 @@ def clustered(
     df = freedom(variance, parts, effective)
     t = float(scipy.special.stdtrit(df, (1 + level) / 2))
     third = sum(map(third_cumulant, left_out))
-    ends = student_limits(theta, np.float64(variance), third, t)
-    return Limits(*map(float, deciding(ends, [*map(round, effective)])))
+    ends = getattr(statistic, "ends", None)
+    student = student_limits(theta, np.float64(variance), third, t, ends)
+    return Limits(*map(float, deciding(student, [*map(round, effective)])))
 
 
 def serial(x: Float[np.ndarray, " unit"], level: float = 0.95) -> Limits:

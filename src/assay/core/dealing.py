@@ -1,5 +1,6 @@
-"""Dealing: the rows of a table with the labels of its arms dealt out anew: the control of a claim
-whose author names none."""
+"""Dealing: the rows of a table with the labels of its arms dealt out anew, or, of a claim about a
+correlation, with one of its columns dealt out to other units: the control of a claim whose author
+names none."""
 
 from __future__ import annotations
 
@@ -58,11 +59,24 @@ def deal(arms: Mapping[str, xr.Dataset], main: str) -> xr.Dataset:
     return side(0).assign_attrs({OTHERS: {n: side(i) for i, n in enumerate(names) if i}})
 
 
-def caution(name: str, others: Sequence[str] = ()) -> str:
-    """Say what the control of this name can tell, and which other arms may tell more."""
+def shuffle(arm: xr.Dataset, key: str, unit: str, others: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Permute one number of an arm at random among the units, so that it has nothing to do with
+    any other; every deal is a level of the dimension `deal`, and the other arms stay as they are.
+    """
+    x = arm[key]
+    deals = max(1, min(DEALS, LARGEST // max(1, x.size)))
+    order = rng.permutation(np.arange(deals), DEALT, 0, x.sizes[unit])
+    moved = x.drop_vars(unit).isel({unit: xr.DataArray(order, dims=(DEAL, unit))})
+    return arm.assign({key: moved}).assign_attrs({OTHERS: dict(others)})
+
+
+def caution(name: str, others: Sequence[str] = (), shuffled: str = "") -> str:
+    """Say what the control of this name can tell, whose labels are shuffled or else this column,
+    and which other arms may tell more."""
+    only = f"{shuffled} is related to the other column" if shuffled else "the arms differ"
     words = (
-        f"control {name}: the same rows with shuffled labels; it shows only that the arms differ, "
-        "not why"
+        f"control {name}: the same rows with shuffled {shuffled or 'labels'}; it shows only that "
+        f"{only}, not why"
     )
     named = [
         *others[:MOST_NAMED],

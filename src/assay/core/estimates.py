@@ -446,7 +446,7 @@ def _number(statement: Estimate, data: Table, level: float) -> tuple[Interval, d
         level=level,
         units=statement.units,
     )
-    method, never = describe_method(statement.units, level, n=i.n), None
+    method, never = describe_method(statement.units, level, n=i.n, ends=i.ends), None
     if isinstance(statement.statistic, OfMeans):
         method += f"; {statement.statistic.words}" * (i.band is not None)
         never = statement.statistic.never(data.terms)

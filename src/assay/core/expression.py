@@ -391,7 +391,7 @@ class _Claim(Reader):
             statistic, walk = _of_terms(self, outer)
         else:
             walk = self.terms["value"] = self.walk(body)
-            statistic = mean
+            statistic = _of_units(body)
         if not self.columns:
             raise self.no("it names no column, such as gated.fvu")
         return Parsed(
@@ -657,6 +657,12 @@ def _of_terms(reader: _Claim, outer: Walk) -> tuple[Statistic, Walk]:
         )
     plain = tuple(dict.fromkeys(reader.plain))
     return OfMeans(lambda m: outer(lambda c: m(c.name)), plain, tuple(reader.over_levels)), walk
+
+
+def _of_units(body: ast.expr) -> Statistic:
+    """The statistic of what units give: their mean, which may be a number that has two ends."""
+    ends = across.ENDS.get(_how(body)) if _is_of_units(body) else None
+    return across.OfAll(ends) if ends else mean
 
 
 def _median(reader: _Claim, node: ast.Call) -> Walk:

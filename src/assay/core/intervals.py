@@ -103,6 +103,8 @@ class Interval:
     """Between which numbers units lie, where the limits are exact."""
     rounding: float = 0.0
     """By how much the limits are wider on either side, as the numbers were rounded."""
+    ends: tuple[float, float] | None = None
+    """Between which numbers the statistic itself lies, where its limits stay between them, too."""
     band: Callable[..., tuple[float, float]] | None = None
     """Of a number that is taken over levels: its limits at a level, from a band of all of them, and
     with a band that is so many times as wide."""
@@ -126,7 +128,7 @@ class Interval:
         if not self.df >= 1:
             return math.nan, math.nan
         t = float(scipy.special.stdtrit(self.df, (1 + level) / 2))
-        student = student_limits(self.estimate, self.variance, self.third, t)
+        student = student_limits(self.estimate, self.variance, self.third, t, self.ends)
         low, high = deciding([float(x) for x in student], self.n)
         return float(low) - self.rounding, float(high) + self.rounding
 
@@ -155,7 +157,8 @@ def interval(
     n - 1 degrees of freedom. For two factors V = max(V_a + V_b - V_ab, V_a, V_b), of V^2 /
     (V_a^2/(n_a-1) + V_b^2/(n_b-1)) degrees. Skew-corrected: estimate - h(+/-t) sqrt(V), h(q) = 3/c
     (cbrt(max(1 + c (q - c/6), 0)) - 1) between -2 |q| and 2 |q|, with c = k_3 / V^(3/2) and k_3 =
-    ((n-1)/n)^(3/2) sum_l (mean - theta_(-l))^3, summed over factors: the plain third moment. V of k
+    ((n-1)/n)^(3/2) sum_l (mean - theta_(-l))^3, summed over factors: the plain third moment. A
+    statistic with `ends` has Student's t alone, on the scale of the logit between them. V of k
     folds is 1 + k/(k-1) times the jackknife's, that is (1/k + 1/(k-1)) s^2 of their spread s.
     Bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor.
     Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not
@@ -183,7 +186,8 @@ def interval(
         return _nothing(float(theta), n, points)
     t = float(scipy.special.stdtrit(spread.df, (1 + level) / 2))
     variance = np.float64(spread.variance)
-    student = [float(x) for x in student_limits(spread.theta, variance, spread.third, t)]
+    ends = getattr(statistic, "ends", None)
+    student = [float(x) for x in student_limits(spread.theta, variance, spread.third, t, ends)]
     low, high = deciding(student, n)
     values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
     boot = _percentiles(values, min(n), level)
@@ -204,6 +208,7 @@ def interval(
         undefined=1 - float(np.isfinite(values).mean()) if spread.whole else 1.0,
         points=points,
         third=spread.third,
+        ends=ends,
     )
 
 
@@ -395,14 +400,35 @@ def third_cumulant(left_out: np.ndarray) -> float:
 
 
 def student_limits(
-    theta: Numbers, variance: Numbers, third: Numbers, t: Numbers
+    theta: Numbers,
+    variance: Numbers,
+    third: Numbers,
+    t: Numbers,
+    ends: tuple[float, float] | None = None,
 ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Compute the limits of Student's t, then of the t corrected for skew, of one estimate or of an
-    array of them."""
+    array of them. Of a statistic that lies between two ends, both are those of its logit, which
+    has little skew."""
     theta, variance = np.asarray(theta), np.asarray(variance)
     root = np.sqrt(variance)
+    if ends is not None:
+        low, high = (_between(theta, times * t * root, ends) for times in (-1, 1))
+        return low, high, low, high
     low, high = (theta - root * _hall(q, third, variance) for q in (t, -t))
     return theta - t * root, theta + t * root, low, high
+
+
+def _between(theta: Numbers, off: Numbers, ends: tuple[float, float]) -> Numbers:
+    """The number that lies as far from this one, by the logit of its place between two ends, as
+    one that is `off` by so much does to first order. From -1 to 1, this is Fisher's z."""
+    least, greatest = ends
+    place = (np.asarray(theta) - least) / (greatest - least)
+    with np.errstate(all="ignore"):
+        logit = np.log(place) - np.log1p(-place)
+        moved = logit + off / ((greatest - least) * place * (1 - place))
+    inside = (place > 1e-12) & (place < 1 - 1e-12)
+    there = np.where(inside, scipy.special.expit(moved), np.clip(place, 0, 1))
+    return least + (greatest - least) * there
 
 
 def _hall(q: Numbers, third: Numbers, variance: Numbers) -> Numbers:

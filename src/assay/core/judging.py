@@ -36,6 +36,7 @@ from assay.core.intervals import DRAWS, FEWEST, FOLD, Cells, Interval, shared_tr
 from assay.core.intervals import fewest as fewest_of
 from assay.core.lost_runs import half_agrees, survivors, worst_cases_agree
 from assay.core.nouns import counted, plural
+from assay.core.one_unit import NONE, OneUnit, find
 from assay.core.outlying_units import decisive, idle, warning
 from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import (
@@ -99,6 +100,8 @@ class _Arm(NamedTuple):
 
 
 ByArm = Mapping[str, _Arm]
+BY_WIDTH = ("", STRADDLES)
+"""Reasons of a verdict that rests on where its own interval lies."""
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
@@ -436,8 +439,7 @@ def _judge_arm(
     alone = interval_of_table(claim, data, level, draws=1 if brief else DRAWS)
     i = final(claim, name, data, alone, level)
     outcome = outcome_by(claim, i)
-    # Units that diverged are not missing at random: the outcome must stay the same if they had
-    # been the worst on either side.
+    # Units that diverged are not missing at random, and may be the worst on either side.
     if bad and survived:
         survived = worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = _gates(claim, arm_reader, bad, i, outcome, level, gated=gated)
@@ -457,6 +459,7 @@ def _judge_arm(
     # arm changed nothing.
     if reason == TIES and outcome == "fails" and ties.is_identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
+    one = find(claim, arms, data, i, level) if name == claim.of and reason in BY_WIDTH else NONE
     verdict = Verdict(
         **claim.facts | {"bounds": claim.bounds or i.bounds},
         **_ends(claim, i),
@@ -465,7 +468,7 @@ def _judge_arm(
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
-        price=_price_of_groups(claim, data, i, alone, level, reason) or price,
+        price=one.price or _price_of_groups(claim, data, i, alone, level, reason) or price,
         p=_p(claim, i),
         n=n,
         dropped=len(bad),
@@ -476,7 +479,7 @@ def _judge_arm(
         levels=tuple(data.levels[claim.units[0]].tolist()),
         level_of=getattr(claim.statistic, "level_of", ""),
         never=claim.statistic.never(data.terms) if isinstance(claim.statistic, OfMeans) else None,
-        warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
+        warning=_warned(claim, arms, data, i, reason, level, one) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
     return _Arm(verdict, i, data)
@@ -553,7 +556,7 @@ def _price_of_groups(
 
 def _method_in_words(claim: Claim, name: str, i: Interval, level: float) -> str:
     parts = (
-        describe_method(claim.units, level, i.bounds, i.n),
+        describe_method(claim.units, level, i.bounds, i.n, i.ends),
         claim.statistic.words if isinstance(claim.statistic, OfMeans) and i.band else "",
         f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
         groups_in_words(claim.groups) if name == claim.of else "",
@@ -763,13 +766,16 @@ def _outside(claim: Claim, i: Interval) -> bool:
     return bool(placed(strict(claim), i.low, i.high)[1])
 
 
-def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
+def _warned(
+    claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float, one: OneUnit
+) -> str:
     """The warning next to the verdict on the claim's own arm; empty where there is none."""
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     folds = widened_folds(claim.units, i)
-    # of a number for all levels no unit has one
-    apart = "" if i.band or idle(claim, data, i, level) else warning(claim, i)
-    unit = decisive(claim, data, reason, level)
+    # of a number for all levels, or of all units, no unit has one
+    whole = i.band or i.ends
+    apart = "" if whole or idle(claim, data, i, level) else warning(claim, i)
+    unit = one.words if i.ends else decisive(claim, data, reason, level)
     words = apart, unit, ceiling, folds
     return "; ".join(filter(None, words))
 
@@ -836,12 +842,17 @@ def describe_method(
     level: float,
     bounds: tuple[float, float] | None = None,
     n: Sequence[int] = (),
+    ends: tuple[float, float] | None = None,
 ) -> str:
-    """How the interval was made, in one line; of `n` units, where they are known."""
+    """How the interval was made, in one line; of `n` units, where they are known, and of a
+    statistic that lies between two ends."""
     words = f"{percent(level)}, over {' × '.join(plural(unit, 2) for unit in units)}"
     if bounds is not None:
         apart = f", of cells that share no {' and no '.join(units)}" if len(units) == 2 else ""
         return f"{words}{apart}; exact for values between {bounds[0]:g} and {bounds[1]:g}"
+    if ends is not None:
+        scale = "Fisher's z" if ends == (-1, 1) else "the logit"
+        return f"{words}; Student's t interval on the scale of {scale}, by the jackknife"
     few = min(n, default=FEWEST) < FEWEST
     both = "the union of Student's t and the skew-corrected interval"
     words += "; Student's t interval" if few else f"; {both}"

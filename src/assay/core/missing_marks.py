@@ -134,7 +134,7 @@ def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
         again = _as_before(own)
         elsewhere = [_as_before(every[arms == x]).mean() for x in question.known if x != arm]
         chances = np.unique(own[~again & np.isfinite(own)], return_counts=True)[1] / len(own)
-        usual = max(np.square(chances).sum(), *elsewhere)
+        usual = max([np.square(chances).sum(), *elsewhere])
         if again.sum() > least and again.mean() > SELDOM * usual and (np.diff(own) < 0).any():
             cells = np.zeros(len(arms), bool)
             cells[is_own] = again

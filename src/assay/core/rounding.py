@@ -31,9 +31,9 @@ class Rounding:
     words: str = ""
 
 
-def _is_tied(number: Estimated, statement: Estimate) -> bool:
-    """Whether so many units have one and the same number that a claim about it would be undecided
-    by ties; not where the interval is exact."""
+def is_tied(number: Estimated, statement: Estimate) -> bool:
+    """Tell whether so many units have one and the same number that a claim about it would be
+    undecided by ties; not where the interval is exact."""
     points = np.array(number.points)
     points = points[np.isfinite(points)]
     if len(points) < 2 or (statement.ends and set(points.tolist()) <= set(statement.ends)):
@@ -52,7 +52,7 @@ def widen(
 ) -> Estimated:
     """The estimate with its interval wider by what rounding may have moved it, where units tie, as
     that of a claim would be."""
-    if not _is_tied(number, statement):
+    if not is_tied(number, statement):
         return number
 
     def points(arms: Mapping[str, xr.Dataset]) -> np.ndarray:

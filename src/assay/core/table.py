@@ -19,12 +19,14 @@ from assay.core import (
     answers,
     apart,
     balance,
+    common_column,
     dependence,
     draws,
     estimates,
     foreign,
     judging,
     missing_marks,
+    rating_scale,
     rounding,
     same_numbers,
     strata,
@@ -33,11 +35,12 @@ from assay.core import (
 )
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
+from assay.core.across import OfAll
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, Estimate
 from assay.core.clustered import Limits
 from assay.core.copies import check_copies, copied, copied_in_words, rescaled
-from assay.core.dealing import DEALT, caution, deal
+from assay.core.dealing import DEALT, caution, deal, shuffle
 from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import xr
@@ -150,6 +153,7 @@ def judge(
     rows, source = rows_of.read(
         frame,
         arm_column,
+        needed=not isinstance(parsed.statistic, OfAll),  # whose control is made of the arm itself
         wide=lambda rows: rows_of.melted(rows, parsed, units, roles.controls),
     )
     _check_tested(tested, units)
@@ -258,6 +262,7 @@ def _of_unlike_arms(
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         said = (*judgement.notes, *filter(None, [together]))
         judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
+    judgement = common_column.doubted(question, judgement)
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
@@ -303,7 +308,8 @@ def _with_controls(
     question: Question, roles: Roles, arms: Arms, nothing: float
 ) -> tuple[Roles, list[str]]:
     """Where no control is named: the violations of a claim of no effect, or else the arm with the
-    labels dealt out, which is added to the arms; and notes on it."""
+    labels dealt out, or one column of a correlation, which is added to the arms; and notes on
+    it."""
     parsed = question.parsed
     if roles.controls:
         return roles, []
@@ -311,6 +317,11 @@ def _with_controls(
         # shuffled labels have no effect either, which is no other explanation of finding none
         return replace(roles, controls=roles.violations), []
     name = DEALT if DEALT not in question.known else f"{DEALT} labels"
+    if isinstance(parsed.statistic, OfAll):
+        column = next(c for c in parsed.columns if c.arm in (None, question.main))
+        unit = next((u for u in question.axes if u not in noted.RUNS), question.axes[0])
+        arms[name] = shuffle(arms[question.main], column.key, unit, arms)
+        return replace(roles, controls=(name,)), [caution(name, question.others, column.name)]
     labelled = parsed.arms if len(parsed.arms) > 1 else question.known
     arms[name] = _dealt(question, labelled)
     others = [a for a in question.known if a not in labelled]
@@ -439,6 +450,11 @@ def _decide(
     judgement = judging.judge(statement, arms, level, scope)
     if judgement.bounds and not statement.bounds and len(question.axes) == 1:
         notes.append(_exact(question, judgement.bounds))
+    may_rate = judgement.verdict.reason == TIES and not independent and not statement.bounds
+    if may_rate and (rated := rating_scale.find(question, (statement.low, statement.high))):
+        statement = replace(statement, bounds=rated.bounds)
+        judgement = judging.judge(statement, arms, level, scope)
+        notes.append(f"{rated.words}; if it has other ends, add bounds=(LOW, HIGH)")
     if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in question.parsed.columns}
         # Half a step beyond a bound is no unit, and the units themselves were held to it before.
@@ -570,10 +586,14 @@ def estimate(
         condition=parsed.text,
     )
     number = estimates.estimate(statement, arms, level, question.scope(scope))
+    tied = not over and not independent and rounding.is_tied(number, statement)
+    if tied and not natural and (rated := rating_scale.find(question, ())):
+        statement, notes = replace(statement, bounds=rated.bounds), [*notes, rated.words]
+        number = estimates.estimate(statement, arms, level, question.scope(scope))
     number = structs.replace(number, notes=tuple(_once(notes)))
     if over:
         return number
-    if not independent:
+    if not independent and not statement.bounds:
         keys = {c.key: c.name for c in parsed.columns}
         number = rounding.widen(number, statement, arms, rows, keys)
     shared = _shared(question, statement, number, level)

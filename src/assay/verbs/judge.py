@@ -138,7 +138,7 @@ def judge(
     lines = [f"{', '.join(unit)}: said to have no order (--distinct)"] * distinct
     lines += [UNCOUNTED] if no_ledger else tried.note(table, verdict, unit, arm_column)
     if save is not None:
-        rows = rows_of.read(table, arm_column)[0]
+        rows = rows_of.read(table, arm_column, needed=False)[0]
         JudgedTable(asked, rows, verdict, lines, sentence).save(save)
     verdict = in_words(structs.replace(verdict, notes=(*verdict.notes, *lines)), sentence)
     return answered(with_flags(verdict), expect, verbose)

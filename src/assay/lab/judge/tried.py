@@ -54,7 +54,7 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
         unit: its columns of units.
         arm_column: its column of arms.
     """
-    frame, _ = rows.read(table, arm_column)
+    frame, _ = rows.read(table, arm_column, needed=False)
     columns = [(c.name, c.arm or judged.arm) for c in parse(judged.text).columns]
     parts = sorted({_part(*_numbers(frame, c, arm, unit)) for c, arm in columns})
     units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]

@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.ask.wording import QUANTITIES, ROUNDING, condition, stored
+from assay.core.across import OfAll
 from assay.core.bands import OfMeans
 from assay.core.claims import Claim, rescale
 from assay.core.columns import Column
@@ -103,6 +104,11 @@ def _why_not(claim: Claim, judged: Judged) -> str:
         return (
             "its number is taken over the levels of a sweep, such as the largest of several means, "
             "and the code of a bundle does not compute the band that its interval needs"
+        )
+    if isinstance(claim.statistic, OfAll):
+        return (
+            "it is a correlation or an AUROC, whose interval stays within its range, and the "
+            "code of a bundle does not compute such intervals"
         )
     if judged.verdict.reason == OUT_OF_REACH:
         return "the bounds of its measure put its range out of reach of what it is compared with"

@@ -1,0 +1,33 @@
+"""A column that both sides of a correlation follow, against the textbook formula of a partial
+correlation."""
+
+import numpy as np
+
+import assay
+
+
+def judged(x, y, text="corr(x, y) > 0.5", **columns):
+    table = {"neuron": [*range(len(x))], "x": x, "y": y, **columns}
+    return assay.judge(table, claim=text, unit="neuron")
+
+
+def test_a_column_that_both_sides_follow_may_be_the_cause():
+    of = np.random.default_rng(0)
+    z = of.normal(size=80)
+    x, y = z + 0.3 * of.normal(size=(2, 80))
+    found = judged(x, y, mean_act=z, other=of.normal(size=80))
+    xy, xz, yz = np.corrcoef([x, y, z])[np.triu_indices(3, 1)]
+    partial = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
+    assert found.outcome == "holds"
+    assert found.unless == "mean_act is the cause, which both columns follow"
+    (note,) = (n for n in found.notes if "both x and y follow mean_act" in n)
+    assert f"the correlation is {partial:.2f} [" in note
+
+
+def test_a_column_that_one_side_follows_is_no_cause():
+    of = np.random.default_rng(1)
+    x = of.normal(size=80)
+    y = x + 0.5 * of.normal(size=80)
+    found = judged(x, y, of_x=x + of.normal(size=80), other=of.normal(size=80))
+    assert (found.outcome, found.unless) == ("holds", "")
+    assert not any("follow" in note for note in found.notes)
