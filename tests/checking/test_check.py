@@ -759,6 +759,26 @@ def test_a_claim_of_no_effect_says_what_would_show_that_an_effect_is_found():
     assert "with an effect between -0.17 and -0.34 or between 0.17 and 0.34" in flat(missed)
 
 
+@pytest.mark.parametrize(("before", "outcome"), [(5.0, "holds"), (0.0, "undecided")])
+def test_a_range_around_0_that_the_unchanged_number_is_outside_of_claims_an_effect(before, outcome):
+    """A change that does nothing, at 5, fails the claim; at 0 it satisfies it."""
+
+    def hook(source, prompts):
+        if source is None:
+            return [before + noise(p["text"]) for p in prompts]
+        return [
+            (-4.0 if x == p["right"] else 5.0) + noise(p["text"], x)
+            for x, p in zip(source, prompts, strict=True)
+        ]
+
+    rows = [{"text": f"prompt {i}", "right": f"right {i}"} for i in range(24)]
+    asked = {"prompts": rows, "vector": None, "source": "right", "holds": "effect_after < 1"}
+    v = check(hook, **asked)
+    assert (v.outcome, v.judged.reason) == (outcome, "" if outcome == "holds" else "blind")
+    own = check(hook, **asked, controls={"own": ["other"] * 24})  # next to the automatic one
+    assert {*own.controls} == {"unrelated", "own"}
+
+
 def test_a_lead_that_is_smaller_than_the_fall_that_is_claimed_is_noted():
     about = {"holds": "effect < -9", "heads": [(1, 1)]}
     (note,) = [n for n in about_no_effect(**about).remarks if "would not satisfy" in n]

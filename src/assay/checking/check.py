@@ -207,7 +207,7 @@ def _choose(
         what.draws = [d for d in what.draws if d.control is not OPPOSITE]
     usual, parsed = list(dict.fromkeys(d.control for d in what.draws)), parse(holds)
     if isinstance(controls, Mapping):
-        if parsed.low < 0 < parsed.high:  # others without an effect explain nothing
+        if _is_null(parsed):  # others without an effect explain nothing
             what.draws, what.notes, what.of_nothing = [], [], True
         for name, thing in controls.items():
             several = what.variants(name, thing)
@@ -427,6 +427,7 @@ class _Asked:
         about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
+        about |= {"empty": _unchanged(self.parsed, self.arms[kind])}
         claim = partial(claim, credits=kind, units=units, noise=self.noise, **about)
         rows, judged, question = _concluded(self, claim, units, fixed)
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
@@ -575,14 +576,30 @@ def _is_null(parsed: Parsed) -> bool:
     return _is_effect(parsed) and parsed.low < 0 < parsed.high
 
 
-def _is_true_unchanged(parsed: Parsed, numbers: Numbers) -> bool:
-    """Whether a change that does nothing satisfies the condition."""
+def _still(parsed: Parsed, numbers: Numbers) -> Cells:
+    """What a condition reads of each prompt where a change does nothing."""
     effects = {
         name: numbers[name.removesuffix(AFTER)] for name in numbers if not name.endswith(BEFORE)
     }
-    still = {name: x - effects.get(name, 0) for name, x in numbers.items()}
-    cells, _ = _cells(parsed, still)
+    return _cells(parsed, {name: x - effects.get(name, 0) for name, x in numbers.items()})[0]
+
+
+def _is_true_unchanged(parsed: Parsed, numbers: Numbers) -> bool:
+    """Whether a change that does nothing satisfies the condition."""
+    cells = _still(parsed, numbers)
     return bool(parsed.low < number(cells.terms, cells.statistic) < parsed.high)
+
+
+def _unchanged(parsed: Parsed, numbers: Numbers) -> float | None:
+    """The value where a change does nothing, if it clearly does not satisfy the condition, which
+    then does not claim that there is no effect, even where it allows for a number of 0; else
+    None."""
+    if not parsed.low < 0 < parsed.high or _is_effect(parsed):
+        return None
+    cells = _still(parsed, numbers)
+    i = interval(cells.terms, cells.statistic, draws=1)
+    is_outside = i.high <= parsed.low or parsed.high <= i.low
+    return float(i.estimate) if is_outside else None
 
 
 def _if_units(
