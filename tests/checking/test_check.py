@@ -779,6 +779,20 @@ def test_a_range_around_0_that_the_unchanged_number_is_outside_of_claims_an_effe
     assert {*own.controls} == {"unrelated", "own"}
 
 
+@pytest.mark.parametrize(("strength", "is_long"), [(1.0, False), (100.0, True)])
+def test_a_vector_so_long_that_no_prompt_is_read_any_more_is_noted(strength, is_long):
+    """The stream is divided by its length: with a vector of 100 times the length of a prompt's, all
+    prompts are this vector but for about 1%."""
+    stream = {p["text"]: np.random.default_rng(i).normal(size=32) / 6 for i, p in enumerate(ROWS)}
+
+    def normed(vector, prompts):
+        x = np.array([stream[p["text"]] for p in prompts]) + (0 if vector is None else vector)
+        return x / np.linalg.norm(x, axis=1, keepdims=True) @ TRUE
+
+    v = check(normed, vector=strength * TRUE, holds="effect > 0.4")
+    assert v.outcome == "holds" and is_long == ("holds, unless the vector breaks" in flat(v))
+
+
 def test_a_lead_that_is_smaller_than_the_fall_that_is_claimed_is_noted():
     about = {"holds": "effect < -9", "heads": [(1, 1)]}
     (note,) = [n for n in about_no_effect(**about).remarks if "would not satisfy" in n]

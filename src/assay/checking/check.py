@@ -37,9 +37,9 @@ from assay.checking.draws import MORE, by_arm, left_open, with_more
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import Repeats
-from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
+from assay.checking.result import ENDS, TOO_LONG, Check, Placed, Question, blind_without, sides
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
-from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
+from assay.controls.table import DAMAGE, OPPOSITE, RANDOM, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate, told_apart
@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEFORE, AFTER = ENDS
+SPREAD = 0.1
+"""The share of their usual spread below which prompts hardly differ any more."""
 MOVED = 2.0
 """Standard deviations of prompts from which it is reported that a number moves which the condition
 does not name."""
@@ -433,6 +435,7 @@ class _Asked:
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         named = {c.name for c in parsed.columns}
         self.notes += [*_untouched(self.arms[kind], kind, named), *_stored(self, named)]
+        self.notes += _too_long(self, named)
         self.notes += [*_singly(kind, self.things, judged), *_used(self, judged, parsed, units)]
         if judged.outcome != "fails" and not self.what.of_nothing:
             if _is_null(parsed):
@@ -728,6 +731,24 @@ def _stored(asked: _Asked, named: set[str]) -> list[str]:
         f"{who} have exactly the same numbers: does your function read nothing of them but "
         "what they have in common, such as a norm, or does it reuse stored results?"
     ]
+
+
+def _too_long(asked: _Asked, named: set[str]) -> list[str]:
+    """A note where prompts hardly differ any more with a vector, nor with any random one of its
+    length, so that the model reads little but what is added; of numbers that are no counts."""
+    drawn = [arm for arm, p in asked.placed.items() if p.control == RANDOM.name]
+    for stem in asked.before if asked.what.kind == "vector" and drawn else ():
+        ends = ([asked.arms[arm][f"{stem}{end}"] for arm in ("vector", *drawn)] for end in ENDS)
+        before, after = (np.nanstd(x, axis=1) for x in ends)
+        is_whole = (asked.before[stem] % 1 == 0).all()
+        if named & {stem, f"{stem}{AFTER}"} and not is_whole and (after < SPREAD * before).all():
+            share = max(after[1:] / before[1:])
+            return [
+                f"with the vector, prompts differ {after[0] / before[0]:.2g} times as much as "
+                f"without it, and with random ones at most {share:.2g} times: the vector is "
+                f"{TOO_LONG}; try a smaller strength"
+            ]
+    return []
 
 
 def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
