@@ -759,6 +759,40 @@ def test_a_claim_of_no_effect_says_what_would_show_that_an_effect_is_found():
     assert "with an effect between -0.17 and -0.34 or between 0.17 and 0.34" in flat(missed)
 
 
+@pytest.mark.parametrize(("before", "outcome"), [(5.0, "holds"), (0.0, "undecided")])
+def test_a_range_around_0_that_the_unchanged_number_is_outside_of_claims_an_effect(before, outcome):
+    """A change that does nothing, at 5, fails the claim; at 0 it satisfies it."""
+
+    def hook(source, prompts):
+        if source is None:
+            return [before + noise(p["text"]) for p in prompts]
+        return [
+            (-4.0 if x == p["right"] else 5.0) + noise(p["text"], x)
+            for x, p in zip(source, prompts, strict=True)
+        ]
+
+    rows = [{"text": f"prompt {i}", "right": f"right {i}"} for i in range(24)]
+    asked = {"prompts": rows, "vector": None, "source": "right", "holds": "effect_after < 1"}
+    v = check(hook, **asked)
+    assert (v.outcome, v.judged.reason) == (outcome, "" if outcome == "holds" else "blind")
+    own = check(hook, **asked, controls={"own": ["other"] * 24})  # next to the automatic one
+    assert {*own.controls} == {"unrelated", "own"}
+
+
+@pytest.mark.parametrize(("strength", "is_long"), [(1.0, False), (100.0, True)])
+def test_a_vector_so_long_that_no_prompt_is_read_any_more_is_noted(strength, is_long):
+    """The stream is divided by its length: with a vector of 100 times the length of a prompt's, all
+    prompts are this vector but for about 1%."""
+    stream = {p["text"]: np.random.default_rng(i).normal(size=32) / 6 for i, p in enumerate(ROWS)}
+
+    def normed(vector, prompts):
+        x = np.array([stream[p["text"]] for p in prompts]) + (0 if vector is None else vector)
+        return x / np.linalg.norm(x, axis=1, keepdims=True) @ TRUE
+
+    v = check(normed, vector=strength * TRUE, holds="effect > 0.4")
+    assert v.outcome == "holds" and is_long == ("holds, unless the vector breaks" in flat(v))
+
+
 def test_a_lead_that_is_smaller_than_the_fall_that_is_claimed_is_noted():
     about = {"holds": "effect < -9", "heads": [(1, 1)]}
     (note,) = [n for n in about_no_effect(**about).remarks if "would not satisfy" in n]

@@ -1018,6 +1018,16 @@ def test_rows_that_are_alike_in_what_all_rows_share_are_not_shown_as_most_alike(
     assert "row " not in note.partition("if a row is")[2] and note.endswith("one group (groups=)")
 
 
+def test_near_copies_that_hang_together_are_named_with_sets_that_would_be_a_test():
+    """Sixteen countries, each with its own capital and that of the next one."""
+    texts = [f"The capital of land{i} is city{(i + k) % 16}." for i in range(16) for k in (0, 1)]
+    y = np.tile([1, 0], 16)
+    x = np.random.default_rng(0).normal(size=(32, 4)) + 4 * np.outer(y, np.eye(4)[0])
+    (note,) = (n for n in assay.check_probe(x, y, texts=texts).notes if n.startswith("below"))
+    i, j = map(int, re.findall(r"row (\d+) “", note))
+    assert y[i] != y[j] and "land" in note and "would have nearly all rows" in note
+
+
 def test_a_probe_whose_text_controls_are_all_below_chance_is_undecided_until_groups_make_tests():
     """Each answer is right in one group and wrong in another, so that the words of a text say the
     label, and its near-copy has the other one."""
@@ -1136,8 +1146,32 @@ def test_activations_that_are_shifted_with_the_label_are_not_said_to_be_copies_o
     assert any("one for each label in 93% of the rows, and nothing" in n for n in mostly.notes)
     asked = assay.check_probe(X + 8 * np.outer(y, draw.normal(size=32)), y, **given,
                               controls={"batch": draw.normal(size=90)})  # fmt: skip
-    assert (shifted.outcome, asked.outcome) == ("undecided", "holds")
     assert "holds, unless something other than batch causes the clusters" in asked.headline()
+    rows = np.argsort(y, kind="stable")  # now a batch may be the cause
+    given["texts"] = [texts[i] for i in rows]
+    in_blocks = assay.check_probe(
+        (X + 8 * np.outer(y, draw.normal(size=32)))[rows], y[rows], **given
+    )
+    assert (shifted.outcome, in_blocks.outcome) == ("holds", "undecided")
+    assert "holds, unless something other than the label causes the clusters" in shifted.headline()
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_clusters_that_overlap_may_be_the_labels_and_those_with_rows_in_the_middle_are_not(mixed):
+    """By normal distributions 3.5 standard deviations apart, of which 4% lie beyond the middle, and
+    by 11% of rows that lie in the middle of the cluster of the other label."""
+    draw = np.random.default_rng(0)
+    y = draw.permutation(np.arange(200) % 2 == 1)
+    X = draw.normal(size=(200, 3)) * [1, 0.2, 0.2] + np.outer(y, [3.5, 0, 0])
+    other = y.copy()
+    other[draw.permutation(200)[:22]] ^= True
+    moved = draw.normal(size=(200, 3)) + np.outer(other, [9, 0, 0])
+    of = {
+        name: related.in_two_clusters(x, y, mixed=mixed)
+        for name, x in (("overlap", X), ("moved", moved))
+    }
+    assert [related.BY_LABEL in " ".join(note) for note in of.values()] == [mixed, False]
+    assert "in 89% of the rows" in of["moved"][0]
 
 
 def test_texts_are_not_judged_by_groups_that_activations_alone_have():

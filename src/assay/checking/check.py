@@ -37,9 +37,9 @@ from assay.checking.draws import MORE, by_arm, left_open, with_more
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import Repeats
-from assay.checking.result import ENDS, Check, Placed, Question, blind_without, sides
+from assay.checking.result import ENDS, TOO_LONG, Check, Placed, Question, blind_without, sides
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
-from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
+from assay.controls.table import DAMAGE, OPPOSITE, RANDOM, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate, told_apart
@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEFORE, AFTER = ENDS
+SPREAD = 0.1
+"""The share of their usual spread below which prompts hardly differ any more."""
 MOVED = 2.0
 """Standard deviations of prompts from which it is reported that a number moves which the condition
 does not name."""
@@ -207,7 +209,7 @@ def _choose(
         what.draws = [d for d in what.draws if d.control is not OPPOSITE]
     usual, parsed = list(dict.fromkeys(d.control for d in what.draws)), parse(holds)
     if isinstance(controls, Mapping):
-        if parsed.low < 0 < parsed.high:  # others without an effect explain nothing
+        if _is_null(parsed):  # others without an effect explain nothing
             what.draws, what.notes, what.of_nothing = [], [], True
         for name, thing in controls.items():
             several = what.variants(name, thing)
@@ -427,11 +429,13 @@ class _Asked:
         about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
+        about |= {"empty": _unchanged(self.parsed, self.arms[kind])}
         claim = partial(claim, credits=kind, units=units, noise=self.noise, **about)
         rows, judged, question = _concluded(self, claim, units, fixed)
         parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
         named = {c.name for c in parsed.columns}
         self.notes += [*_untouched(self.arms[kind], kind, named), *_stored(self, named)]
+        self.notes += _too_long(self, named)
         self.notes += [*_singly(kind, self.things, judged), *_used(self, judged, parsed, units)]
         if judged.outcome != "fails" and not self.what.of_nothing:
             if _is_null(parsed):
@@ -575,14 +579,30 @@ def _is_null(parsed: Parsed) -> bool:
     return _is_effect(parsed) and parsed.low < 0 < parsed.high
 
 
-def _is_true_unchanged(parsed: Parsed, numbers: Numbers) -> bool:
-    """Whether a change that does nothing satisfies the condition."""
+def _still(parsed: Parsed, numbers: Numbers) -> Cells:
+    """What a condition reads of each prompt where a change does nothing."""
     effects = {
         name: numbers[name.removesuffix(AFTER)] for name in numbers if not name.endswith(BEFORE)
     }
-    still = {name: x - effects.get(name, 0) for name, x in numbers.items()}
-    cells, _ = _cells(parsed, still)
+    return _cells(parsed, {name: x - effects.get(name, 0) for name, x in numbers.items()})[0]
+
+
+def _is_true_unchanged(parsed: Parsed, numbers: Numbers) -> bool:
+    """Whether a change that does nothing satisfies the condition."""
+    cells = _still(parsed, numbers)
     return bool(parsed.low < number(cells.terms, cells.statistic) < parsed.high)
+
+
+def _unchanged(parsed: Parsed, numbers: Numbers) -> float | None:
+    """The value where a change does nothing, if it clearly does not satisfy the condition, which
+    then does not claim that there is no effect, even where it allows for a number of 0; else
+    None."""
+    if not parsed.low < 0 < parsed.high or _is_effect(parsed):
+        return None
+    cells = _still(parsed, numbers)
+    i = interval(cells.terms, cells.statistic, draws=1)
+    is_outside = i.high <= parsed.low or parsed.high <= i.low
+    return float(i.estimate) if is_outside else None
 
 
 def _if_units(
@@ -711,6 +731,24 @@ def _stored(asked: _Asked, named: set[str]) -> list[str]:
         f"{who} have exactly the same numbers: does your function read nothing of them but "
         "what they have in common, such as a norm, or does it reuse stored results?"
     ]
+
+
+def _too_long(asked: _Asked, named: set[str]) -> list[str]:
+    """A note where prompts hardly differ any more with a vector, nor with any random one of its
+    length, so that the model reads little but what is added; of numbers that are no counts."""
+    drawn = [arm for arm, p in asked.placed.items() if p.control == RANDOM.name]
+    for stem in asked.before if asked.what.kind == "vector" and drawn else ():
+        ends = ([asked.arms[arm][f"{stem}{end}"] for arm in ("vector", *drawn)] for end in ENDS)
+        before, after = (np.nanstd(x, axis=1) for x in ends)
+        is_whole = (asked.before[stem] % 1 == 0).all()
+        if named & {stem, f"{stem}{AFTER}"} and not is_whole and (after < SPREAD * before).all():
+            share = max(after[1:] / before[1:])
+            return [
+                f"with the vector, prompts differ {after[0] / before[0]:.2g} times as much as "
+                f"without it, and with random ones at most {share:.2g} times: the vector is "
+                f"{TOO_LONG}; try a smaller strength"
+            ]
+    return []
 
 
 def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:

@@ -124,7 +124,8 @@ def dependence(
         more = MORE * (2 * shift > least)
         notes.append(
             "the number of a prompt depends on which others are in the call, by up to "
-            f"{most:.3g}{more}: is a hook removed before the next prompt, are the numbers in the "
+            f"{most:.3g}{more}: is a mean, such as one that replaces activations, taken over the "
+            "prompts of the call, is a hook removed before the next prompt, are the numbers in the "
             "order of the prompts, and is padding masked?"
         )
     return notes

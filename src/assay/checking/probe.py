@@ -167,9 +167,8 @@ class Question:
         tested = len(others) == len(self.reads_words) or not silent
         if not tested:
             reason = "no control that reads words is a test: none is above chance"
-            return arms, _undecided(
-                verdict, reason, f"more groups do not help: {related.ONE_GROUP}"
-            )
+            how = f"{related.ONE_GROUP} or, if too few groups are left, {related.SWAPPED}"
+            return arms, _undecided(verdict, reason, f"more groups do not help: {how}")
         return arms, self.doubted(verdict)
 
     def doubted(self, verdict: Judged) -> Judged:
@@ -177,7 +176,8 @@ class Question:
         where no more can be done."""
         if verdict.outcome != "holds" or not self.doubts:
             return verdict
-        reason, remedy = next(iter(self.doubts.items()))
+        # what can be settled comes before what cannot
+        reason, remedy = min(self.doubts.items(), key=lambda doubt: not doubt[1])
         if not remedy:
             return structs.replace(verdict, unless=reason)
         return _undecided(verdict, reason, remedy)
@@ -528,11 +528,13 @@ def check_probe(
 
 
 def _doubts(notes: Sequence[str], controls: Mapping[str, Any]) -> dict[str, str]:
-    """By what is doubtful what would decide it; "" where the author gave what may be the cause."""
+    """By what is doubtful what would decide it; "" where the author gave what may be the cause, or
+    the label itself may be it."""
     found = {words: x for words, x in related.DOUBTS.items() if any(words in n for n in notes)}
-    if controls and related.UNEXPLAINED in found:
-        cause = f"something other than {listed([*map(str, controls)])} causes the clusters"
-        found[related.UNEXPLAINED] = cause, ""
+    unexplained = [n for n in notes if related.UNEXPLAINED in n]
+    if unexplained and (controls or all(related.BY_LABEL in n for n in unexplained)):
+        known = listed([*map(str, controls)]) if controls else "the label"
+        found[related.UNEXPLAINED] = f"something other than {known} causes the clusters", ""
     return dict(found.values())
 
 
@@ -647,7 +649,9 @@ class _Rows:
             return found
         if texts is None or best >= (0.5 + auroc[PROBE]) / 2:
             return found
-        return [*related.in_two_clusters(self.x, self.positive), *found]
+        labels = _label_of_each(self.positive.astype(float), self.positive, self.group)[1]
+        mixed = _in_blocks(labels) is None
+        return [*related.in_two_clusters(self.x, self.positive, mixed=mixed), *found]
 
     def most_frequent(self, holds: str) -> dict[str, str]:
         """Say what a claim about accuracy compares with: always giving the more frequent label."""
@@ -1180,14 +1184,25 @@ def _suspicious(x: np.ndarray, y: np.ndarray) -> list[str]:
     return notes
 
 
+def _label_of_each(score: np.ndarray, y: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """The mean score and the label of each group that has one label, in the order of the rows."""
+    names = dict.fromkeys(group.tolist())  # in the order of their first rows
+    points = [(score[group == k].mean(), y[group == k].mean()) for k in names]
+    return np.array([p for p in points if p[1] in (0, 1)]).reshape(-1, 2).T
+
+
+def _in_blocks(labels: np.ndarray) -> np.ndarray | None:
+    """The block of one label that each group is in; None where labels are mixed along the rows."""
+    block = np.cumsum(np.diff(labels, prepend=labels[:1]) != 0)
+    return block if 0 < BLOCK * len(np.unique(block)) <= len(block) else None
+
+
 def _in_order(score: np.ndarray, y: np.ndarray, group: np.ndarray) -> list[str]:
     """A note where the labels come in blocks, and within those of either label the score of a group
     moves with its place: by Spearman's rank correlation, at the 1% level for each label."""
-    names = dict.fromkeys(group.tolist())  # in the order of their first rows
-    points = [(score[group == k].mean(), y[group == k].mean()) for k in names]
-    values, labels = np.array([p for p in points if p[1] in (0, 1)]).reshape(-1, 2).T
-    block = np.cumsum(np.diff(labels, prepend=labels[:1]) != 0)
-    if BLOCK * len(np.unique(block)) > len(block):
+    values, labels = _label_of_each(score, y, group)
+    block = _in_blocks(labels)
+    if block is None:
         return []
     both = np.stack([values, np.arange(len(block), dtype=float)])
     inside = both.copy()

@@ -30,9 +30,9 @@ mirrored."""
 LONG, OVERLAPPING, WORDS = 8, 0.45, 4
 """So many rows are a chain; the share of rows in chains, or whose texts overlap, from which rows
 overlap; in how many words texts do at least."""
-CLOSE = 0.5
-"""The correlation of what is read of two rows, beyond what all rows share, from which they are
-shown as alike."""
+CLOSE, SHOWN = 0.5, 0.45
+"""The correlation of rows from which they are each other's opposite, negated; that of what is read
+of two rows, beyond what all rows share, from which they are shown as alike."""
 PLACES, MOSTLY = 8, 0.9
 """So many words of a text, from each end, may tell its set; the share of rows of which one does."""
 NEARLY = 0.9
@@ -43,11 +43,22 @@ that each word has one label."""
 FEW = 1000
 """About so many rows are looked at for two clusters."""
 ONE_GROUP = "give near-copies one group (groups=)"
+SWAPPED = (
+    "choose sets of texts in which each word has both labels, such as two true statements and the "
+    "two false ones that swap their words, and give each set one group"
+)
+"""What makes a test of controls that read words where one group would have nearly all rows."""
 DIFFERS = "X differs from the model's own activations of these texts"
 THE_MODELS = Control("model", "the model's own activations of these texts", drawn=False)
 """What X should be: no control, as the claim should be true of it."""
 ADDED = "X tells the label better than the model's own activations of these texts"
 UNEXPLAINED = "nothing in the texts explains it"
+BY_LABEL = (
+    "As labels of both kinds are mixed along the rows, the label itself may be the cause, too; "
+    "model= and site= show whether X is the model's own"
+)
+"""Said of clusters that are the labels and that no batch explains: a label that the model
+represents strongly looks like this."""
 CAUSES = (
     "the number of tokens, the position in the text, padding that is not masked, the batch or "
     "another format of the prompt are usual causes"
@@ -62,7 +73,7 @@ DOUBTS: Mapping[str, tuple[str, str]] = {
     UNEXPLAINED: (
         "clusters that nothing in the texts explains",
         "more groups do not help: give model= and site=, which show whether X is the model's own, "
-        "and what may be the cause as controls=",
+        "or what may be the cause as controls=; compute X with both labels mixed along the rows",
     ),
     OVERLAP: (
         "rows overlap",
@@ -78,10 +89,12 @@ DOUBTS: Mapping[str, tuple[str, str]] = {
 SAME, PROJECTED, LEAST_NUMBERS = 1e-3, 4, 3
 """Of rows that are the same: how far apart they are at most, in spreads of a column; in how many
 directions such are sought; how many numbers that are not whole they have at least."""
-CLEAN, FAR, SHUFFLES = 0.95, 4.0, 99
+CLEAN, FAR, TOWARDS, SHUFFLES = 0.95, 4.0, 0.5, 99
 """The share of rows of each label in its half from which activations lie in two clusters, one for
 each label; how many standard deviations apart these are, at least, of which fewer rows have one
-label; so often sets are shuffled to see whether texts explain them."""
+label; how far from the middle between them, in halves of their distance, rows of the other label
+are then at most on average, if the label itself may be the cause; so often sets are shuffled to see
+whether texts explain them."""
 
 
 def with_same_texts(group: np.ndarray, texts: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
@@ -291,23 +304,34 @@ def _explained(texts: Sequence[str], of: np.ndarray, y: np.ndarray) -> bool:
     return in_common(of) > max(in_common(shuffled()) for _ in range(SHUFFLES))
 
 
-def in_two_clusters(x: np.ndarray, y: np.ndarray) -> list[str]:
+def in_two_clusters(x: np.ndarray, y: np.ndarray, *, mixed: bool) -> list[str]:
     """A note where activations, without the labels, fall into two clusters, one for each label or,
-    if they lie far apart, for most of its rows, which the texts do not tell."""
+    if they lie far apart, for most of its rows, which the texts do not tell; with labels `mixed`
+    along the rows, that the label itself may be the cause."""
     few = slice(None, None, 1 + len(x) // FEW)
     x, y = x[few], y[few]
     left, size, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    agreement = 0.0
+    agreement, by_label = 0.0, mixed
     for points in (principal(x - x.mean(0)), (left * size)[:, :DIMS]):
         tree = scipy.cluster.hierarchy.linkage(points, "ward")
         second = scipy.cluster.hierarchy.fcluster(tree, 2, "maxclust") == 2
+        second ^= second[y].mean() + (~second)[~y].mean() < 1
         share = (second[y].mean() + (~second)[~y].mean()) / 2
-        share = max(share, 1 - share)
         if share >= CLEAN or (share >= ONE_LABEL and _are_far(points, second)):
             agreement = max(agreement, share)
+            by_label &= share >= CLEAN or _are_between(points, second, second != y)
     of = "" if agreement >= CLEAN else f" in {100 * agreement:.0f}% of the rows"
     note = f"the activations lie in two clusters, one for each label{of}, and {UNEXPLAINED}"
-    return [f"{note}: {CAUSES}"] if agreement else []
+    return [f"{note}: {CAUSES}{f'. {BY_LABEL}' if by_label else ''}"] if agreement else []
+
+
+def _are_between(points: np.ndarray, second: np.ndarray, others: np.ndarray) -> bool:
+    """Whether the rows of a cluster that have the label of the other one lie towards it on average,
+    as where the clusters overlap, and not in its middle."""
+    one, other = points[~second].mean(0), points[second].mean(0)
+    line = other - one
+    along = (points - (one + other) / 2) @ line / (line @ line / 2)  # from -1 to 1
+    return bool(np.abs(along[others]).mean() < TOWARDS)
 
 
 def _are_far(points: np.ndarray, second: np.ndarray) -> bool:
@@ -365,13 +389,13 @@ def of_other_labels(
     pair = divmod(int(alike.argmax()), len(group))
     note = f"below chance: {', '.join(below)}, which rules out little; this happens if a row is "
     note += "judged by what was learned from "
-    if alike[pair] < CLOSE:
+    if alike[pair] < SHOWN:
         return [f"{note}rows like it that have the other label: give such rows one group (groups=)"]
     found = f"{note}its near-copies, which have the other label. The most alike in what "
     found += f"{control.name} reads are {_in_words(pair, texts)}"
     close = scipy.sparse.csgraph.connected_components(alike >= NEARLY * alike[pair])[1]
     if _linked(group, close).max() + 1 < FEWEST:  # each with rows of nearly all other groups
-        return [found]
+        return [f"{found}. One group of all near-copies would have nearly all rows: {SWAPPED}"]
     return [f"{found}: if these are near-copies, {ONE_GROUP}"]
 
 

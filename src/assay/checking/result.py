@@ -71,11 +71,14 @@ MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
 ALONG_MEAN = "is nearly parallel to the mean of the activations"
 """Said of a vector of which the random ones are no test, since they are orthogonal to it."""
+TOO_LONG = "so long that the model hardly reads the prompt"
+"""Said of a vector with which prompts hardly differ, nor with random ones of its length."""
 OPEN = " leave open whether "
 """Said of draws of a control of which another one may satisfy the claim."""
 DOUBTS = {
     MORE: "unless the other prompts in the call are the cause",
     ALONG_MEAN: "unless the size of the activations is the cause",
+    TOO_LONG: "unless the vector breaks the model",
     r"^(.*\d) prompts are (among .+?)(?:, so an|; without these, it would)": r"with \1 prompts \2",
     rf"draws of control .*{OPEN}(.+?): given how": r"unless \1",
     THESE: "unless the direction was learned from these very prompts",
