@@ -286,9 +286,11 @@ def with_flags(number: Any) -> Any:
 
 
 def known(number: Judged | Estimated, *, all_of_it: bool = False) -> tuple[str, ...]:
-    """Say what there is to know of a number: notes, scope, and how its interval was made."""
-    notes = noted(number) if all_of_it else (OTHERS.sub(r"\1", x) for x in noted(number))
-    return (*notes, f"scope: {number.scope}", f"interval: {number.method}")
+    """Say what there is to know of a number: notes and scope, and where all of it is wanted, how
+    its interval was made."""
+    if all_of_it:
+        return (*noted(number), f"scope: {number.scope}", f"interval: {number.method}")
+    return (*(OTHERS.sub(r"\1", x) for x in noted(number)), f"scope: {number.scope}")
 
 
 def noted(number: Judged | Estimated) -> tuple[str, ...]:
