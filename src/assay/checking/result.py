@@ -69,6 +69,12 @@ FIXED = re.compile(r'fixed="([^"]+)"')
 BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
 MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
+CALL = "the number of a prompt depends on which others are in the call"
+"""What such a note says."""
+UNREACHED = re.compile(
+    r"^(?P<some>\d+) of (?P<all>\d+) prompts have exactly the same number with the .+?:"
+)
+"""A note on prompts that a change may not reach."""
 ALONG_MEAN = "is nearly parallel to the mean of the activations"
 """Said of a vector of which the random ones are no test, since they are orthogonal to it."""
 OPEN = " leave open whether "
@@ -525,8 +531,30 @@ class Check(Concluded):
         out = self.question.left_out if self.outcome in ("holds", "undecided") else ()
         names = [name for name in out if f"control {name} " not in " ".join(before)]
         unless = _doubts(self.outcome, self.notes)
+        if self.outcome in ("holds", "fails"):
+            unless += [f"though {words}" for words in self._unreached]
         without = f"without the {plural('control', len(names))} {listed(names)}"
         return ", ".join([*before, *unless, *[without] * bool(names)])
+
+    @property
+    def reason(self) -> str:
+        """Say why it is unspecific or undecided, in the first place that the function may not do
+        what it should; "" otherwise."""
+        found = [*self._unreached, *(CALL for note in self.notes if MORE in note)]
+        return " and ".join(found) * (self.outcome == "undecided") or super().reason
+
+    @property
+    def _unreached(self) -> list[str]:
+        """Say that half of the prompts or more are unchanged."""
+        found = filter(None, map(UNREACHED.match, self.notes))
+        return [m[0][:-1] for m in found if 2 * int(m["some"]) >= int(m["all"])]
+
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """Say what the verdict is about, and what would decide it where that is open; nothing else
+        does where the function may not do what it should."""
+        scope, *remedies = super().reach
+        return scope, *(remedies if self.reason == super().reason else ())
 
     @property
     def base_rates(self) -> str:
