@@ -742,10 +742,11 @@ def sides(holds: str) -> tuple[bool, bool]:
     return math.isfinite(parsed.low), math.isfinite(parsed.high)
 
 
-def printed(of: Any, lines: Iterable[str], table: Sequence[Sequence[str]]) -> str:
-    """Write the first lines of a verdict, what would decide it, its table, notes and scope."""
+def printed(of: Any, lines: Iterable[str], table: Sequence[Sequence[str]], below: str = "") -> str:
+    """Write the first lines of a verdict, what would decide it, its table with a line below it,
+    notes and scope."""
     scope, *remedies = of.reach
-    first = [*lines, *wrapped((), remedies), "", *aligned(table), ""]
+    first = [*lines, *wrapped((), remedies), "", *aligned(table), *wrapped((), [below]), ""]
     return "\n".join([*first, *wrapped(of.remarks, [scope])])
 
 
