@@ -233,6 +233,8 @@ LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 COMBINED = re.compile(r" (?:are combinations|share values) \(")
 OTHERS = re.compile(r"(, and [\d,]+ others?): .*")
 """The columns in which arms differ, too, next to those that a note names first."""
+OF_SOME = re.compile(r"; (?:claim|estimate)s? \d")
+"""How what only some of the claims add to the scope of a result begins."""
 EXPLAINED = "count as one unit, too"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
@@ -242,6 +244,14 @@ MOST = 4
 def doubted(data: ResultData) -> list[str]:
     """Give the notes that doubt a number, with the sign that marks their claims."""
     return [f"{DOUBT} {note}" for note in parted(data)[0]]
+
+
+def shared_scope(line: str) -> str:
+    """Give a line on the scope of a result, without what only some of the claims add to it where a
+    terminal would need more than three lines."""
+    if tables.filled(line).count("\n") < 3 or not (of_some := OF_SOME.search(line)):
+        return line
+    return f"{line[: of_some.start()]}; that of each claim: on the report's page, or with --verbose"
 
 
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
