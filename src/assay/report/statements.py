@@ -296,11 +296,12 @@ def with_flags(number: Any) -> Any:
 
 
 def known(number: Judged | Estimated, *, all_of_it: bool = False) -> tuple[str, ...]:
-    """Say what there is to know of a number: notes and scope, and where all of it is wanted, how
-    its interval was made."""
+    """Say what there is to know of a number: notes, and its scope if it is not the units alone,
+    which are next to the number; where all of it is wanted, also how its interval was made."""
     if all_of_it:
         return (*noted(number), f"scope: {number.scope}", f"interval: {number.method}")
-    return (*(OTHERS.sub(r"\1", x) for x in noted(number)), f"scope: {number.scope}")
+    scope = [f"scope: {number.scope}"] * (number.scope != f"over {tables.units(number.n)}")
+    return (*(OTHERS.sub(r"\1", x) for x in noted(number)), *scope)
 
 
 def noted(number: Judged | Estimated) -> tuple[str, ...]:

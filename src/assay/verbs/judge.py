@@ -126,7 +126,7 @@ def judge(
         **{"unlearned": unlearned, "violation": violation, "fixed": fixed, "bounds": bounds},
         **{"tested": tested or None, "distinct": distinct or None},
     }
-    swept = {"over": over, "crosses": crosses}
+    swept: dict[str, Any] = {"over": over, "crosses": crosses}
     refuse_mixture(
         claim, estimate, of_claims | {"expect": expect, "save": save, "sentence": sentence}, swept
     )
