@@ -233,6 +233,8 @@ LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 COMBINED = re.compile(r" (?:are combinations|share values) \(")
 OTHERS = re.compile(r"(, and [\d,]+ others?): .*")
 """The columns in which arms differ, too, next to those that a note names first."""
+EXACT = " in every row: exact interval between "
+"""What a note has that only says how the interval of a table was made."""
 OF_SOME = re.compile(r"; (?:claim|estimate)s? \d")
 """How what only some of the claims add to the scope of a result begins."""
 EXPLAINED = "count as one unit, too"
@@ -301,7 +303,8 @@ def known(number: Judged | Estimated, *, all_of_it: bool = False) -> tuple[str, 
     if all_of_it:
         return (*noted(number), f"scope: {number.scope}", f"interval: {number.method}")
     scope = [f"scope: {number.scope}"] * (number.scope != f"over {tables.units(number.n)}")
-    return (*(OTHERS.sub(r"\1", x) for x in noted(number)), *scope)
+    notes = (OTHERS.sub(r"\1", x) for x in noted(number) if EXACT not in x)
+    return (*notes, *scope)
 
 
 def noted(number: Judged | Estimated) -> tuple[str, ...]:
