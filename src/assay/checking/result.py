@@ -369,7 +369,14 @@ def _doubts(outcome: str, notes: Iterable[str]) -> list[str]:
     """Say what notes doubt of a claim that holds or fails, in the words of its first line."""
     of = {"holds": DOUBTS, "fails": {MORE: DOUBTS[MORE]}}.get(outcome, {})
     found = [(re.search(says, note), words) for note in notes for says, words in of.items()]
-    return [match.expand(words) for match, words in found if match]
+    doubts = [match.expand(words) for match, words in found if match]
+    return doubts + [f"though {words}" for words in _unreached(notes) if of]
+
+
+def _unreached(notes: Iterable[str]) -> list[str]:
+    """Say that half of the prompts or more are unchanged."""
+    found = filter(None, map(UNREACHED.match, notes))
+    return [m[0][:-1] for m in found if 2 * int(m["some"]) >= int(m["all"])]
 
 
 class Concluded(Shown):
@@ -451,7 +458,8 @@ class Concluded(Shown):
             return ()
         arm = getattr(self.question, "thing", "") or self.judged.arm
         remedy = structs.replace(self.judged, arm=arm).remedy[0]
-        return (f"scope: {self.judged.scope}", *filter(None, [remedy]))
+        remedies = [remedy] * bool(remedy and self.reason == self.judged.reason_in_words)
+        return (f"scope: {self.judged.scope}", *remedies)
 
 
 @dataclass(frozen=True, eq=False)
@@ -531,30 +539,14 @@ class Check(Concluded):
         out = self.question.left_out if self.outcome in ("holds", "undecided") else ()
         names = [name for name in out if f"control {name} " not in " ".join(before)]
         unless = _doubts(self.outcome, self.notes)
-        if self.outcome in ("holds", "fails"):
-            unless += [f"though {words}" for words in self._unreached]
         without = f"without the {plural('control', len(names))} {listed(names)}"
         return ", ".join([*before, *unless, *[without] * bool(names)])
 
     @property
     def reason(self) -> str:
-        """Say why it is unspecific or undecided, in the first place that the function may not do
-        what it should; "" otherwise."""
-        found = [*self._unreached, *(CALL for note in self.notes if MORE in note)]
+        """Say why it is unspecific or undecided, above all that the function may be wrong."""
+        found = [*_unreached(self.notes), *(CALL for note in self.notes if MORE in note)]
         return " and ".join(found) * (self.outcome == "undecided") or super().reason
-
-    @property
-    def _unreached(self) -> list[str]:
-        """Say that half of the prompts or more are unchanged."""
-        found = filter(None, map(UNREACHED.match, self.notes))
-        return [m[0][:-1] for m in found if 2 * int(m["some"]) >= int(m["all"])]
-
-    @property
-    def reach(self) -> tuple[str, ...]:
-        """Say what the verdict is about, and what would decide it where that is open; nothing else
-        does where the function may not do what it should."""
-        scope, *remedies = super().reach
-        return scope, *(remedies if self.reason == super().reason else ())
 
     @property
     def base_rates(self) -> str:
