@@ -75,7 +75,7 @@ def text(value: Any) -> str:
     return "\n".join([tables.text(data).rstrip("\n"), *map(tables.filled, _after(value))])
 
 
-def _after(value: Any) -> tuple[str, ...]:
+def _after(value: Any, *, all_of_it: bool = False) -> tuple[str, ...]:
     """Say what there is to know of a result, a claim or an estimate: its scope, notes, and whether
     it was frozen."""
     if isinstance(value, Judged | Estimated):
@@ -83,7 +83,7 @@ def _after(value: Any) -> tuple[str, ...]:
         if is_of_table:
             _claims.setdefault(value.text)
         is_second = is_of_table and [*_claims].index(value.text) == 1  # of which once is enough
-        return (*[UNCOUNTED] * is_second, *statements.known(value))
+        return (*[UNCOUNTED] * is_second, *statements.known(value, all_of_it=all_of_it))
     data = value.data
     notes = (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
     return (*statements.doubted(data), *notes)
@@ -95,7 +95,7 @@ def _remarks(value: Any, meanings: Iterable[str] = ()) -> Markup:
     is_one = isinstance(value, Judged | Estimated)
     of_result = () if is_one else (*statements.doubted(value.data), *statements.below(value.data))
     notes: Iterable[str] = statements.noted(value) if is_one else of_result
-    about = [line for line in _after(value) if line not in (*notes,)]
+    about = [line for line in _after(value, all_of_it=True) if line not in (*notes,)]
     note = environment().filters["note"]
     macros: Any = environment().get_template("tables.html").module
     listed = macros.listed([note(minus(x.removeprefix("note: "))) for x in notes])

@@ -62,6 +62,13 @@ name = "broken"
 ablate = "zero"
 heads = ["1.1", "1.2"]
 """
+CHOSEN = """
+[[intervene]]
+name = "best"
+ablate = "zero"
+top = { n = 1, of = "heads", by = "right", score = "gradient" }
+"""
+HALVED = "judged on 12 of 24 prompts, because parts are chosen by top on the others"
 ROUNDED = """
 [[model]]
 name = "./planted"
@@ -142,6 +149,7 @@ erase = "mood"
 """
 CHANCE = "a probe at chance satisfies it too, as its controls are"
 NOTED = {
+    "parts chosen for another claim": (CUT + CHOSEN, "main.right - changed.right > 2", HALVED),
     "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS),
     "few countries": (CUT.replace(EACH, ""), "main.known > 0.8", SHARED),
     "a slot next to unique ones": (UNIQUE, "main.known > 0.8", ONE_SHARED),
@@ -221,6 +229,7 @@ NOTED = {
     ),
 }
 SILENT = {
+    "parts chosen for this claim": (CUT + CHOSEN, "main.right - best.right > 2", HALVED),
     "two single logits": (
         LOGITS,
         "(main.one - changed.one) - (main.two - changed.two) > 2",

@@ -858,6 +858,9 @@ def test_an_open_verdict_says_how_many_groups_would_decide_it():
     *_, remedy, blank, heads = repr(p).partition("AUROC")[0].split("\n")
     assert (remedy, blank) == ("to decide it: about 24 more groups, 36 in all", ""), heads
     assert max(map(len, repr(p).split("\n"))) <= 115
+    missed = f"1 control does not satisfy the claim: permuted {p.controls['permuted'].estimate:.3f}"
+    assert missed in repr(p) and "no controls embedding, untrained and asked: give" in repr(p)
+    assert "satisfies the claim  " not in heads and len(p.cells()) == 2
 
 
 def test_an_undecided_probe_without_a_models_controls_is_sent_for_them_before_more_groups():

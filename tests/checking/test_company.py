@@ -59,6 +59,17 @@ def test_an_effect_that_depends_on_the_call_is_a_doubt_in_the_first_line(steers)
     assert not has_note(check(lambda prompts: [p["donor"] + 1 for p in prompts]))
 
 
+def test_a_change_that_reaches_the_first_prompt_alone_is_what_the_first_line_says():
+    """As a hook does that takes the first row of a tensor for the first part of a tuple."""
+    lines = repr(v := check(lambda prompts: [9.0 * (i == 0) for i in range(len(prompts))]))
+    first = lines.partition("\n")[0]
+    assert v.outcome == "undecided" and "23 of 24 prompts have exactly the same number" in first
+    assert NOTE in first and "bounds" not in lines
+    assert "exactly the same" in v.remarks[0] and NOTE in v.remarks[1]
+    some = check(lambda prompts: [2.0 * ("3" not in p["text"]) for p in prompts])
+    assert "exactly the same" not in repr(some).partition("\n")[0]
+
+
 def test_a_claim_that_fails_because_of_the_call_says_so_as_one_that_holds_does():
     v = check(lambda prompts: [0.1 if len(prompts) == 24 else 0.9] * len(prompts))
     assert repr(v).startswith("fails" + DOUBT)

@@ -74,7 +74,7 @@ def test_who_adds_rows_until_a_claim_holds_is_found_out(judged):
     assert f"{before}{outcomes[0]}" in judged(TABLE[TABLE["seed"] < 10])
     assert before not in judged(TABLE.assign(loss=TABLE["loss"] + RNG.normal(size=36)))
     outcomes = [x["outcome"] for x in Questions(tried.file()).looks]
-    assert f"{before}{outcomes[0]}, {outcomes[1]}" in judged(TABLE)
+    assert outcomes[0] == outcomes[1] and f"{before}2 × {outcomes[0]}" in judged(TABLE)
 
 
 def test_other_numbers_are_another_table(judged):

@@ -60,7 +60,7 @@ def judged():
 
 
 def test_print_shows_a_claim_and_an_estimate_as_a_terminal_does(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(notebook, "_first", {})
+    monkeypatch.setattr(notebook, "_claims", {})
     rows = ["arm,seed,x", *(f"{a},{s},{v}{s}" for a, v in TWO.items() for s in range(6))]
     (tmp_path / "t.csv").write_text("\n".join(rows))
     asked = {"--claim": "a.x - b.x < -0.5", "--estimate": "a.x - b.x"}
@@ -82,7 +82,7 @@ def test_print_shows_a_claim_and_an_estimate_as_a_terminal_does(tmp_path, capsys
 
 
 def test_from_the_second_claim_about_a_table_on_it_is_said_that_none_is_counted(monkeypatch):
-    monkeypatch.setattr(notebook, "_first", {})
+    monkeypatch.setattr(notebook, "_claims", {})
     rows = {"arm": [a for a in TWO for _ in range(6)], "seed": [*range(6)] * len(TWO)}
     rows["x"] = [float(f"{v}{s}") for v in TWO.values() for s in range(6)]
     first, other = (

@@ -535,7 +535,26 @@ def test_the_token_of_a_control_that_satisfies_the_claim_is_next_to_its_name():
         names = [c.named for c in tables.rows(data)[0].controls]
         assert names == [f"cut/token ({moved})", "other/token"]
         printed = " ".join(tables.text(data).split())
-        assert f"! control {names[0]} 5.0: satisfies the claim" in printed
+        said = f"! control {names[0]} 5.0: the same change at another token satisfies the claim"
+        assert said in printed and printed.count("satisfies the claim") == 1
+
+
+def test_how_an_interval_was_made_and_a_scope_of_units_alone_are_not_printed_unless_asked_for():
+    rows = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2}
+    rows["x"] = [*np.random.default_rng(0).normal(10, 1, 8), *range(8)]
+    asked = {"claim": "a.x - b.x > 1", "unit": "seed"}
+    whole, named = judge(rows, **asked), judge(rows, **asked, scope="one model")
+    every = statements.known(whole, all_of_it=True)
+    assert [x for x in every if x not in statements.known(whole)] == [*every[-2:]]
+    assert every[-1].startswith("interval: 95%, over seeds")
+    assert statements.known(named)[-1] == "scope: over 8 seeds; one model"
+
+
+def test_a_scope_of_more_than_three_lines_leaves_out_what_some_claims_add():
+    short = "scope: this model, 20 prompts; claim 1: changed at x"
+    long = short + "".join(f"; claim {k}: changed at {'y' * 90}" for k in (2, 3, 4))
+    assert statements.shared_scope(short) == short
+    assert statements.shared_scope(long).startswith("scope: this model, 20 prompts; that of each")
 
 
 def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():

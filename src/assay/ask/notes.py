@@ -92,7 +92,7 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
                 of_claim += [note for _, note in if_true(questions, part, asking)]
                 of_claim += _of_claim(questions, part, asking)
                 of_claim += [*_objections(questions, part, asking), *_unlike_texts(part, asking)]
-            of_claim += _by_place(questions, part, asking)
+            of_claim += [*_halved(questions, asking), *_by_place(questions, part, asking)]
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
     named_arms = {c.arm or a.main for a in askings for c in a.read.columns}
@@ -111,6 +111,22 @@ def of_study(questions: ModelStudy, askings: Sequence[Asking]) -> list[str]:
     for words in filter(None, dict.fromkeys(given.values())):
         notes.append(f"{', '.join(x for x in given if given[x] == words)}: {words}")
     return list(dict.fromkeys(notes))
+
+
+def _halved(questions: ModelStudy, asking: Asking) -> Iterator[str]:
+    """Note that prompts are lost to a claim because parts are chosen on them for another one."""
+    arms = {asking.main, *(c.arm for c in asking.read.columns)}
+    tasks = [p.task for p in questions.parts if p.label in arms and isinstance(p.task, Task)]
+    tops = [t.intervention.top for t in tasks if t.intervention and t.intervention.top]
+    learns = [*tops, *(t for t in tasks if replace(t, chooses=False).learns_here)]
+    if tasks and not learns:
+        measured, rows = len(tasks[0].rows), len(tasks[0].prompts.rows)
+        if measured < rows:
+            yield (
+                f"judged on {measured} of {rows} prompts, because parts are chosen by top on the "
+                "others for another arm; a study of its own, or prompts of their own under top, "
+                "would leave it all of them"
+            )
 
 
 def _absent(parts: Sequence[Part]) -> Iterator[str]:

@@ -45,7 +45,7 @@ from assay.core.dependence import Cells, about_these, by_answer, carries, groups
 from assay.core.digits import estimate, told_apart
 from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
-from assay.core.intervals import interval
+from assay.core.intervals import FEWEST, interval
 from assay.core.judging import outcome_of, outcome_of_each
 from assay.core.nouns import plural
 from assay.core.reasons import BLIND, TIES, TRUE_UNCHANGED
@@ -446,7 +446,9 @@ class _Asked:
         for these, of in given.stays(units, fixed, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
             line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
-            self.notes += filter(None, [line])
+            # of a claim that fails the scope says as much as a note on few values
+            noted = line and (judged.outcome == "holds" or len(np.unique(of)) >= FEWEST)
+            self.notes += [line] * bool(noted)
             scopes += [f"of {these}"] if line and more else []
         unread = [n for n in given.answers[:1] if n not in rows]
         for name in (*unread, *two_kinds(given.columns if units == (PROMPT,) else {}, SOME)):

@@ -13,7 +13,7 @@ import numpy as np
 from assay.checking.calls import Numbers
 from assay.checking.prompts import Given
 from assay.checking.repeats import ALIKE, CLEAR
-from assay.checking.result import ENDS, MORE
+from assay.checking.result import CALL, ENDS, MORE
 from assay.core.errors import DataError, RunError
 from assay.core.expression import Parsed
 from assay.core.intervals import FEWEST
@@ -123,10 +123,9 @@ def dependence(
         least = max(abs(float(np.nanmean(numbers[effect]))), _short(numbers, parsed))
         more = MORE * (2 * shift > least)
         notes.append(
-            "the number of a prompt depends on which others are in the call, by up to "
-            f"{most:.3g}{more}: is a mean, such as one that replaces activations, taken over the "
-            "prompts of the call, is a hook removed before the next prompt, are the numbers in the "
-            "order of the prompts, and is padding masked?"
+            f"{CALL}, by up to {most:.3g}{more}: is a mean, such as one that replaces activations, "
+            "taken over the prompts of the call, is a hook removed before the next prompt, are the "
+            "numbers in the order of the prompts, and is padding masked?"
         )
     return notes
 

@@ -47,6 +47,8 @@ from assay.core.wordings import spelling
 Learn = Callable[[Any, Any], Any]
 MATCHED = {"norms": "norm", "rates": "how often they are active"}
 """By the option that gives sizes of a pool, in what others of it are then matched."""
+NEAR = 1.25
+"""Others are matched in a size if all are at most so many times as large, or as small."""
 NAMED = 12
 """How many members of a draw its name lists."""
 DRAWS, FEW_OTHERS = 4, 12
@@ -470,7 +472,16 @@ def _matched(
     number = options.draws or (others if others <= FEW_OTHERS else DRAWS)
     draws = picks.matched(named, pool, [*sizes.values()], number, blocks=blocks)
     inside = blocks and {x[0] for draw in draws for x in draw} <= {x[0] for x in named}
-    credited.add(replace(control, why=_others(kind, inside, sizes)), *draws)
+    alike, times = [], []
+    for name, size in sizes.items():
+        true = sum(size[x] for x in named) or 1e-300
+        shares = [sum(size[x] for x in draw) / true for draw in draws]
+        ends = [f"{end(shares):.2g}" for end in (min, max)]
+        near = all(1 / NEAR <= float(x) <= NEAR for x in ends)
+        alike.append(f"{'matched' if near else 'closest'} in {MATCHED[name]}")
+        size_in_words = "alike" if ends == ["1", "1"] else f"{' to '.join(ends)} times as large"
+        times.append(f"{name} of the others: {size_in_words}")
+    credited.add(replace(control, why=_others(kind, inside, alike)), *draws)
     if len(named) == 1:
         credited.all_tried = len(draws) == others
         credited.notes.append(_tried(len(draws), others))
@@ -479,14 +490,7 @@ def _matched(
             "others are taken at random; norms= and rates= of the pool match them in size, and in "
             "how often they are active"
         )
-    for name, size in sizes.items():
-        true = sum(size[x] for x in named) or 1e-300
-        shares = [sum(size[x] for x in draw) / true for draw in draws]
-        least, most = f"{min(shares):.2g}", f"{max(shares):.2g}"
-        size_in_words = (
-            f"{least} to {most} times as large" if (least, most) != ("1", "1") else "alike"
-        )
-        credited.notes.append(f"{name} of the others: {size_in_words}")
+    credited.notes += times
     return credited
 
 
@@ -499,14 +503,14 @@ def _tried(draws: int, others: int) -> str:
     return f"{draws} of the {others:,} others in of= were tried; {more}"
 
 
-def _others(kind: str, inside: bool, sizes: Mapping[str, Any]) -> str:
+def _others(kind: str, inside: bool, alike: Sequence[str]) -> str:
     """Say what others of a pool would explain, whether all are in the blocks of what is credited,
-    and in what they are matched."""
+    and in what they are alike."""
     noun = f"equally many other {kind}" if kind.endswith("s") else f"another {kind}"
-    alike = " and ".join(word for name, word in MATCHED.items() if name in sizes)
     has = "have" if kind.endswith("s") else "has"
     where = " of these blocks" if inside else ""
-    return f"{noun}{where}{f', matched in {alike},' if alike else ''} {has} the effect"
+    matched = f", {' and '.join(alike)}," if alike else ""
+    return f"{noun}{where}{matched} {has} the effect"
 
 
 def _pool(of: Any) -> list[Any]:

@@ -46,7 +46,7 @@ from assay.core.expression import parse, range_of
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD, interval
 from assay.core.judging import rename_unit
-from assay.core.nouns import plural
+from assay.core.nouns import counted, plural
 from assay.core.outlying_units import find_outliers
 from assay.core.reasons import TIES
 from assay.core.results import Judged, Price, Verdict
@@ -323,8 +323,11 @@ class ProbeCheck(Concluded):
     @property
     def absent(self) -> list[str]:
         """Name the controls of the model that are missing."""
-        missing = (c for c in _HOW if any(n.startswith(_without(c)) for n in self.notes))
-        return [c.name for c in missing if c is not ASKED]
+        return [c.name for c in self._missing if c is not ASKED]
+
+    @property
+    def _missing(self) -> list[Control]:
+        return [c for c in _HOW if any(n.startswith(_without(c)) for n in self.notes)]
 
     @property
     def _satisfying(self) -> list[str]:
@@ -350,7 +353,13 @@ class ProbeCheck(Concluded):
     @property
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number, as a check does."""
-        return by_weight((*self.judged_narrower, *self.notes))
+        notes, several = self.notes, self._missing[1:] and self._missing
+        if several:
+            with_model = " and ".join(_WITH[c] for c in several if c in _WITH)
+            how = f"give model= with {with_model}, or {listed(_NUMBERS[c] for c in several)}"
+            notes = tuple(n for n in notes if not n.startswith(tuple(map(_without, several))))
+            notes += (f"no controls {listed(c.name for c in several)}: {how}",)
+        return by_weight((*self.judged_narrower, *notes))
 
     @property
     def reach(self) -> tuple[str, ...]:
@@ -390,7 +399,18 @@ class ProbeCheck(Concluded):
         return f"the probe may be no better than chance {number}: nothing shows that it learned"
 
     def __repr__(self) -> str:
-        return printed(self, [self.headline()], [self.heads, *self.cells()])
+        shown, missed = [], list[str]()
+        for row in self.cells():
+            name, is_clear = row[0], self.judged and row[-2] == CONTROL["fails"]
+            if is_clear and not self.level(name) and name not in self.question.alone:
+                missed.append(f"{name} {self.controls[name].estimate:.3f}")
+            else:
+                shown.append(row)
+        do = "does" if len(missed) == 1 else "do"
+        words = f"{counted(len(missed), 'control')} {do} not satisfy the claim: {', '.join(missed)}"
+        width = len(self.heads) if shown[1:] else 3  # the rest is about controls
+        table = [row[:width] for row in (self.heads, *shown)]
+        return printed(self, [self.headline()], table, words * bool(missed))
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `ProbeCheck.load`
@@ -608,6 +628,7 @@ class _Rows:
         examples = [] if groups is None else related.merged(list(map(str, groups)), stated, group)
         joined = [*same, *joined, *examples, *_suspicious(x, positive)]
         notes = [f"the positive label is {names[1]!r}, the negative one {names[0]!r}"]
+        notes *= names not in ([0, 1], [-1, 1])  # and False and True, which equal 0 and 1
         order = reading.order_of(stated if groups is not None else 0 * stated, x, positive, texts)
         dealt = _dealt(group, positive, order, folds)
         alone = dealt if in_texts or folds else _dealt(own, positive, order)
@@ -788,6 +809,9 @@ _HOW: Mapping[Control, str] = {
 }
 
 
+_NUMBERS = {EMBEDDING: "embeddings=", UNTRAINED: "untrained=", ASKED: "asked="}
+_WITH = {UNTRAINED: "site=", ASKED: 'question="… {text} …"'}
+"""The argument that has the numbers of a control, and what a model needs to give them."""
 _NO_TEXTS = (
     "no controls of words and spelling, which show if a word gives the label away: give texts="
 )

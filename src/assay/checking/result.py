@@ -69,6 +69,12 @@ FIXED = re.compile(r'fixed="([^"]+)"')
 BOUNDS = "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
 MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
+CALL = "the number of a prompt depends on which others are in the call"
+"""What such a note says."""
+UNREACHED = re.compile(
+    r"^(?P<some>\d+) of (?P<all>\d+) prompts have exactly the same number with the .+?:"
+)
+"""A note on prompts that a change may not reach."""
 ALONG_MEAN = "is nearly parallel to the mean of the activations"
 """Said of a vector of which the random ones are no test, since they are orthogonal to it."""
 TOO_LONG = "so long that the model hardly reads the prompt"
@@ -366,7 +372,14 @@ def _doubts(outcome: str, notes: Iterable[str]) -> list[str]:
     """Say what notes doubt of a claim that holds or fails, in the words of its first line."""
     of = {"holds": DOUBTS, "fails": {MORE: DOUBTS[MORE]}}.get(outcome, {})
     found = [(re.search(says, note), words) for note in notes for says, words in of.items()]
-    return [match.expand(words) for match, words in found if match]
+    doubts = [match.expand(words) for match, words in found if match]
+    return doubts + [f"though {words}" for words in _unreached(notes) if of]
+
+
+def _unreached(notes: Iterable[str]) -> list[str]:
+    """Say that half of the prompts or more are unchanged."""
+    found = filter(None, map(UNREACHED.match, notes))
+    return [m[0][:-1] for m in found if 2 * int(m["some"]) >= int(m["all"])]
 
 
 class Concluded(Shown):
@@ -448,7 +461,8 @@ class Concluded(Shown):
             return ()
         arm = getattr(self.question, "thing", "") or self.judged.arm
         remedy = structs.replace(self.judged, arm=arm).remedy[0]
-        return (f"scope: {self.judged.scope}", *filter(None, [remedy]))
+        remedies = [remedy] * bool(remedy and self.reason == self.judged.reason_in_words)
+        return (f"scope: {self.judged.scope}", *remedies)
 
 
 @dataclass(frozen=True, eq=False)
@@ -530,6 +544,12 @@ class Check(Concluded):
         unless = _doubts(self.outcome, self.notes)
         without = f"without the {plural('control', len(names))} {listed(names)}"
         return ", ".join([*before, *unless, *[without] * bool(names)])
+
+    @property
+    def reason(self) -> str:
+        """Say why it is unspecific or undecided, above all that the function may be wrong."""
+        found = [*_unreached(self.notes), *(CALL for note in self.notes if MORE in note)]
+        return " and ".join(found) * (self.outcome == "undecided") or super().reason
 
     @property
     def base_rates(self) -> str:
@@ -717,10 +737,11 @@ def sides(holds: str) -> tuple[bool, bool]:
     return math.isfinite(parsed.low), math.isfinite(parsed.high)
 
 
-def printed(of: Any, lines: Iterable[str], table: Sequence[Sequence[str]]) -> str:
-    """Write the first lines of a verdict, what would decide it, its table, notes and scope."""
+def printed(of: Any, lines: Iterable[str], table: Sequence[Sequence[str]], below: str = "") -> str:
+    """Write the first lines of a verdict, what would decide it, its table with a line below it,
+    notes and scope."""
     scope, *remedies = of.reach
-    first = [*lines, *wrapped((), remedies), "", *aligned(table), ""]
+    first = [*lines, *wrapped((), remedies), "", *aligned(table), *wrapped((), [below]), ""]
     return "\n".join([*first, *wrapped(of.remarks, [scope])])
 
 

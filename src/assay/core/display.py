@@ -13,11 +13,13 @@ from types import ModuleType
 from typing import Any
 
 WEIGHTS = (
+    r"prompts have exactly the same number|others are in the call",
     r"none to lose|could be lost|no test|(?:excludes|rules) nothing|separates? the labels",
     r"the outcome (?:changes|would be)|\bit would |interval would be|satisf(?:y|ies|ied) the claim",
-    r"allowing for this|interval|clusters|outliers?,|exactly the same number|differ, by|masked",
+    r"allowing for this|interval|clusters|outliers?,|exactly the same number|differ, by",
 )
-"""What notes say that question or bear on the verdict, and those that bear on the interval."""
+"""What notes say that question how the numbers were made, that question or bear on the verdict, and
+that bear on the interval."""
 _drawing: list[Callable[[], ModuleType]] = []
 
 
@@ -67,5 +69,6 @@ def lines(name: str) -> Callable[..., None]:
 
 
 def by_weight(notes: Iterable[str]) -> tuple[str, ...]:
-    """Give the notes on a verdict in order: those that bear on it, on its interval, and others."""
+    """Give the notes on a verdict in order: those that question its numbers, those that bear on it
+    or on its interval, and others."""
     return tuple(sorted(notes, key=lambda x: [not re.search(says, x) for says in WEIGHTS]))

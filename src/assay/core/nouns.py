@@ -12,11 +12,14 @@ NO_NOUNS = (
 """Names of columns that have no plural."""
 NO_NOUN = re.compile(r"[\d_]|(?<!e)ed$|(?:wn|sen|tten|dden|ven|ly|ous|ful|able|ible)$")
 """What is in names that are no nouns, such as shown and trained, or hidden and likely."""
+NUMBERED = re.compile(r"(?<=[a-z]{3})_(?:id|idx)$")
+"""How a column ends that numbers the things after which it is called."""
 
 
 def plural(noun: str, n: int) -> str:
-    """The noun for n things: seed for 1, seeds for 6, densities for 6; classes stay classes;
-    values of right, and of names that are no nouns, such as a and pos_1."""
+    """The noun for n things: seed for 1, seeds for 6, densities for 6, prompts for prompt_id;
+    classes stay classes; values of right, and of names that are no nouns, such as a and pos_1."""
+    noun = NUMBERED.sub("", noun)
     if noun in NO_NOUNS or (not noun[2:] and noun != "id") or NO_NOUN.search(noun):
         return f"{'value' if n == 1 else 'values'} of {noun}"
     if n == 1 or noun.endswith("s"):

@@ -233,6 +233,10 @@ LISTED = re.compile(r"(claims? [\d, ]+: )?each \w+: ")
 COMBINED = re.compile(r" (?:are combinations|share values) \(")
 OTHERS = re.compile(r"(, and [\d,]+ others?): .*")
 """The columns in which arms differ, too, next to those that a note names first."""
+EXACT = " in every row: exact interval between "
+"""What a note has that only says how the interval of a table was made."""
+OF_SOME = re.compile(r"; (?:claim|estimate)s? \d")
+"""How what only some of the claims add to the scope of a result begins."""
 EXPLAINED = "count as one unit, too"
 """What a note on combined prompts has, and what advice has that already says so."""
 MOST = 4
@@ -242,6 +246,14 @@ MOST = 4
 def doubted(data: ResultData) -> list[str]:
     """Give the notes that doubt a number, with the sign that marks their claims."""
     return [f"{DOUBT} {note}" for note in parted(data)[0]]
+
+
+def shared_scope(line: str) -> str:
+    """Give a line on the scope of a result, without what only some of the claims add to it where a
+    terminal would need more than three lines."""
+    if tables.filled(line).count("\n") < 3 or not (of_some := OF_SOME.search(line)):
+        return line
+    return f"{line[: of_some.start()]}; that of each claim: on the report's page, or with --verbose"
 
 
 def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
@@ -286,9 +298,13 @@ def with_flags(number: Any) -> Any:
 
 
 def known(number: Judged | Estimated, *, all_of_it: bool = False) -> tuple[str, ...]:
-    """Say what there is to know of a number: notes, scope, and how its interval was made."""
-    notes = noted(number) if all_of_it else (OTHERS.sub(r"\1", x) for x in noted(number))
-    return (*notes, f"scope: {number.scope}", f"interval: {number.method}")
+    """Say what there is to know of a number: notes, and its scope if it is not the units alone,
+    which are next to the number; where all of it is wanted, also how its interval was made."""
+    if all_of_it:
+        return (*noted(number), f"scope: {number.scope}", f"interval: {number.method}")
+    scope = [f"scope: {number.scope}"] * (number.scope != f"over {tables.units(number.n)}")
+    notes = (OTHERS.sub(r"\1", x) for x in noted(number) if EXACT not in x)
+    return (*notes, *scope)
 
 
 def noted(number: Judged | Estimated) -> tuple[str, ...]:

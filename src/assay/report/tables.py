@@ -153,11 +153,21 @@ class Control:
         if kind != "control":
             came = CHECKS_FOUND[self.met]
         elif self.no_test or self.met is False:
-            came = self.state
+            came = self.explains if self._says_it else self.state
         else:
             came = CHECK_WORDS[self.met] + self._judged_by
             came += f", but comes clearly closer than {self.behind}" * bool(self.behind)
         return f"{kind} {self.named} {self.numbers}: {came}" + f" ({self.few})" * bool(self.few)
+
+    @property
+    def _says_it(self) -> bool:
+        """Whether what it explains also says that it satisfies the claim."""
+        return self.state == "satisfies the claim" and "the claim" in self.explains
+
+    @property
+    def explanation(self) -> str:
+        """What its line leaves open of what it explains."""
+        return f"{self.arm}: {self.explains}" if self.explains and not self._says_it else ""
 
     @property
     def remark(self) -> str:
@@ -913,8 +923,8 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     shown = r.controls if verbose else r.decisive
     for c in shown:
         yield Text.assemble((f"{c.sign} ".lstrip(), "yellow" if c.met is False else grey), c.line)
-        if c.explains:
-            yield Text(f"{c.arm}: {c.explains}", grey)
+        if c.explanation:
+            yield Text(c.explanation, grey)
     for words in () if verbose else r.others:
         ask = " (--verbose)" * words.endswith(("it too", "the claim"))
         yield Text(f"{words}{ask}", grey)

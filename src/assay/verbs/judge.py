@@ -111,7 +111,8 @@ def judge(
         A file to write the rows and the verdict to, such as gated.assay, which `assay report` makes
         a page of and `assay verify` judges again.
     verbose
-        Show every control, the power, and which other arms satisfy the claim.
+        Show every control, the power, which other arms satisfy the claim, and how the interval was
+        made.
 
     Examples
     --------
@@ -125,13 +126,14 @@ def judge(
         **{"unlearned": unlearned, "violation": violation, "fixed": fixed, "bounds": bounds},
         **{"tested": tested or None, "distinct": distinct or None},
     }
-    swept = {"over": over, "crosses": crosses}
+    swept: dict[str, Any] = {"over": over, "crosses": crosses}
     refuse_mixture(
         claim, estimate, of_claims | {"expect": expect, "save": save, "sentence": sentence}, swept
     )
     numbers: dict[str, Any] = {"unit": unit, "scope": scope}
     if estimate:
-        return estimated(table, value=estimate, arm_column=arm_column, **numbers, **swept)
+        number = table_of.estimate(table, value=estimate, arm_column=arm_column, **numbers, **swept)
+        return estimated(with_flags(number), verbose)
     of_claims |= {"tested": tested, "distinct": distinct}
     asked = {"claim": claim, "beats": beats, "empty": empty, **of_claims, **numbers}
     verdict = table_of.judge(table, **asked, arm_column=arm_column)
@@ -155,10 +157,10 @@ def answered(verdict: Judged, expect: Expected, verbose: Flag) -> Answer[Judged 
     )
 
 
-def estimated(table: Path, **asked: Any) -> Answer[Judged | Estimated]:
-    """Estimate a number from a table."""
-    number = with_flags(table_of.estimate(table, **asked))
-    return Answer(number, [ResultData(findings=(number,)), *known(number)])
+def estimated(number: Estimated, verbose: Flag) -> Answer[Judged | Estimated]:
+    """Answer with a number that was estimated from a table."""
+    data = ResultData(findings=(number,))
+    return Answer(number, [data, *known(number, all_of_it=bool(verbose))])
 
 
 def refuse_mixture(

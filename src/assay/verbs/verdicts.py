@@ -102,7 +102,7 @@ def answer(
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
         yield from statements.doubted(data)
-        yield from about.speaks
+        yield from about.speaks if verbose else map(statements.shared_scope, about.speaks)
         yield from statements.below(data, all_of_them=verbose)
         # of the catalogue's own entries their pages say what was planned
         if data.registration is not None or about.is_own:

@@ -246,9 +246,12 @@ def _satisfied(
 
 
 def _on_other_rows(same: Sequence[Line], units: Sequence[str]) -> Iterator[str]:
-    """What came out of the same claim on other rows, some of which may be the same."""
-    if ends := [x["outcome"] for x in same if x.get("units") != [*units]]:
-        yield f"the same claim was judged before on this machine, on other rows: {_last(ends)}"
+    """What came out of the same claim on other rows of the same table, which has more in common
+    than the numbers of one of two arms."""
+    others = [x for x in same if x.get("units") != [*units] and _overlap(x, units) > SHARED]
+    if others:
+        ends = _outcomes([x["outcome"] for x in others])
+        yield f"the same claim was judged before on this machine, on other rows: {ends}"
 
 
 def _others(others: Sequence[Line], question: str, condition: str = "text") -> Iterator[str]:
@@ -261,16 +264,19 @@ def _others(others: Sequence[Line], question: str, condition: str = "text") -> I
     ):
         came = dict.fromkeys((x[field], x["question"], x["outcome"]) for x in lines)
         texts = dict.fromkeys(text for text, *_ in came)
-        if each := [f"“{x}” ({_outcomes([o for t, _, o in came if t == x])})" for x in texts]:
+        each = []
+        for text in texts:
+            ends = [outcome for of, _, outcome in came if of == text]
+            each.append(
+                f"“{text}” ({'with other data or options: ' * (len(ends) > 1)}{_outcomes(ends)})"
+            )
+        if each:
             yield f"{words} {_last(each)}"
 
 
 def _outcomes(outcomes: Sequence[str]) -> str:
-    """What came of claims of one text: holds; with other data or options: fails, 2 × holds."""
-    if len(outcomes) == 1:
-        return outcomes[0]
-    counts = (f"{k} × {x}" if k > 1 else x for x, k in Counter(outcomes).items())
-    return f"with other data or options: {', '.join(counts)}"
+    """How often each came out: fails, 2 × holds."""
+    return ", ".join(f"{k} × {x}" if k > 1 else x for x, k in Counter(outcomes).items())
 
 
 def _last(names: Sequence[str]) -> str:
@@ -285,9 +291,14 @@ def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
 
 def _shares(line: Line, units: Sequence[str]) -> bool:
     """Whether a line is about half of these units, or of its own."""
+    return _overlap(line, units) >= SHARED
+
+
+def _overlap(line: Line, units: Sequence[str]) -> float:
+    """The share of these units, or of those of a line, whichever are fewer, that both have."""
     units_of_line = set(line.get("units", ()))
-    shared, fewer = len(units_of_line & {*units}), min(len(units_of_line), len(units))
-    return fewer > 0 and shared >= SHARED * fewer
+    fewer = min(len(units_of_line), len(units))
+    return len(units_of_line & {*units}) / fewer if fewer else 0.0
 
 
 def _results(frame: pd.DataFrame, unit: Sequence[str]) -> list[str]:
