@@ -18,7 +18,7 @@ from assay.core.rows import is_text
 from assay.core.table_columns import RUNS, words_in
 from assay.core.table_question import Question
 from assay.core.unlike_arms import MEASURED
-from assay.core.unlike_sides import BASELINE
+from assay.core.unlike_sides import BASELINE, made_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,11 +63,12 @@ def separated(question: Question) -> tuple[Question, list[str]]:
 def _are_numbered(question: Question, words: set[str]) -> bool:
     """Whether units are mere numbers, and no runs, and a column says what each is before any arm
     changes it: a number of the unchanged model, or a length that some arms have in common, which
-    is none of what they generated."""
+    is none of what they generated. A baseline from which a gain is computed may be each arm's."""
     (unit,), rows = question.axes, question.rows
     if {*RUNS} & words or not rows[unit].astype(str).str.fullmatch(r"\d+").all():
         return False
-    taken = ("arm", unit, *question.labels, *question.columns)
+    parts = (x for _, a, _, b in made_of(question) for x in (a, b))
+    taken = ("arm", unit, *question.labels, *question.columns, *parts)
     names = [str(x) for x in rows if x not in taken and not is_text(rows[x])]
     names = [x for x in names if rows[x].nunique() >= MANY]
     if any(BASELINE & words_in(x) for x in names):
