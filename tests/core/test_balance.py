@@ -97,3 +97,13 @@ def test_a_column_that_a_reserve_names_is_not_listed_again():
     judged = assay.judge(table({"batch": ("B", "A", "A")}), control="again", **ASK)
     assert judged.unless == "batch is the cause"
     assert sum("batch" in x for x in judged.notes) == 1
+
+
+def test_a_path_in_each_row_of_one_arm_is_given_and_none_in_the_others():
+    paths = [f"runs/x/{k}/final.pt" for k in range(40)]
+    for nothing in ("none", "", None):
+        columns = {"init_from": (paths, [nothing] * 40, [nothing] * 40)}
+        judged = assay.judge(table(columns), control="again", **ASK)
+        assert judged.unless == "init_from is the cause"
+        assert any(x.startswith("init_from is given in all rows of new") for x in judged.notes)
+    assert not assay.judge(table({"log": (paths,) * 3}), control="again", **ASK).unless

@@ -40,3 +40,26 @@ def test_seeds_that_all_arms_have_are_averaged():
     rng = np.random.default_rng(2)
     every = pd.concat(table(rng, (0.0,)).assign(seed=k) for k in range(3))
     assert [*assay.judge(every, control="random", **ASK).controls] == ["random"]
+
+
+def of_seeds(rng, seeds, gain):
+    """An arm, a baseline with the same seeds, and a control with seeds of its own."""
+    frames, own = list[pd.DataFrame](), {"old": range(8), "new": range(8), "again": seeds}
+    for arm, every in own.items():
+        loss = rng.normal(0, 0.3, len(every)) - gain * (arm == "new")
+        frames.append(pd.DataFrame({"arm": arm, "seed": every, "loss": loss}))
+    return pd.concat(frames, ignore_index=True)
+
+
+SEEDS = {"claim": "new.loss - old.loss < -0.4", "unit": "seed", "about": "new"}
+
+
+def test_a_control_with_seeds_of_its_own_is_paired_in_order():
+    for seeds, n in ((range(50, 58), 8), (range(50, 56), 6), (range(50, 60), 8)):
+        rows = of_seeds(np.random.default_rng(3), seeds, gain=2.0)
+        verdict = assay.judge(rows, control="again", **SEEDS)
+        assert verdict.outcome == "holds"
+        each = rows.set_index(["arm", "seed"])["loss"]
+        apart = each["again"].to_numpy()[:n] - each["old"].to_numpy()[:n]
+        assert np.isclose(verdict.controls["again"].estimate, apart.mean())
+        assert any(x.startswith("control again has seeds of its own") for x in verdict.notes)

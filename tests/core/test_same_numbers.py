@@ -53,3 +53,16 @@ def test_prompts_are_the_same_in_all_arms_whatever_their_numbers():
 def test_a_claim_about_each_latent_says_what_would_show_that_they_are_the_same():
     with pytest.raises(ClaimError, match="add a column that says what each is"):
         judged(table(0), claim="share(mine.score > base.score) > 0.6")
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_prompts_that_an_arm_drew_for_itself_are_not_those_of_the_same_number(own):
+    """What the unchanged model does on a prompt is the same in all arms."""
+    rng, frames = np.random.default_rng(0), []
+    common = rng.normal(2, 0.8, 80)
+    for arm in ("mine", "base"):
+        clean = rng.normal(2, 0.8, 80) if own and arm == "mine" else common
+        score = clean + (arm == "mine") + rng.normal(0, 0.2, 80)
+        numbers = {"prompt": range(80), "clean_lead": clean, "score": score}
+        frames.append(pd.DataFrame({"arm": arm, **numbers}))
+    assert judged(pd.concat(frames), unit="prompt").n == {"prompt": 160 if own else 80}

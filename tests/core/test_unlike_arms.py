@@ -294,3 +294,26 @@ def test_a_weaker_control_is_named_in_a_claim_about_one_arm_too(claim, column, l
     v = assay.judge(rows, claim=claim, unit="prompt", control="random", about="steered")
     assert v.outcome == "holds"
     assert v.unless == (f"the {column} of random is too low" if less < 8 else "")
+
+
+def test_arms_that_are_changed_unequally_are_in_doubt_whatever_the_control_has():
+    draw = np.random.default_rng(4)
+    level = draw.normal(0.3, 0.1, 40)
+
+    def of(name, *strengths, arms=("mine", "base")):
+        frames = []
+        for arm, effect, strength in zip((*arms, "random"), (0.5, 0.1, 0), strengths, strict=True):
+            score = level + effect + draw.normal(0, 0.05, 40)
+            frame = pd.DataFrame({"arm": arm, "prompt": range(40), "lead": score})
+            frames.append(frame.assign(**{name: strength * draw.normal(1, 0.02, 40)}))
+        rows = pd.concat(frames)
+        claim = f"{arms[0]}.lead - {arms[1]}.lead > 0.2"
+        return assay.judge(rows, claim=claim, unit="prompt", about=arms[0], control="random")
+
+    for control in (14, 5.6):
+        verdict = of("delta_norm", 14, 5.6, control)
+        assert verdict.outcome == "holds"
+        assert verdict.unless.startswith("delta_norm is the cause, which is 14")
+    assert not of("delta_norm", 14, 14, 14).unless
+    assert not of("delta_norm", 14, 0, 14).unless  # what is not changed has no strength
+    assert "grad_norm is the cause" not in of("grad_norm", 14, 5.6, 14).unless

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from assay.core.intervals import FEWEST
 from assay.core.nouns import joined
 from assay.core.results import Judged
 from assay.core.rows import Names, is_text
-from assay.core.table_columns import DATE, RUNS, SECONDS, is_overlapping
+from assay.core.table_columns import DATE, RUNS, SECONDS, is_overlapping, said_or_not
 from assay.core.table_question import Question
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
     if judgement.outcome != "holds":
         return judgement
     said, q = " ".join((*judgement.notes, judgement.unless)), question
+    q = replace(q, rows=q.rows.assign(**said_or_not(q.rows, q.rows.columns.drop("arm"))))
     taken = ("arm", *RUNS, *q.axes, *q.labels, *q.fixed, *q.columns)
     names = [x for x in map(str, q.rows) if x not in taken]
     names = [x for x in names if not re.search(rf"(?<!\w){re.escape(x)}(?!\w)", said)]

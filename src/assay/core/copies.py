@@ -169,7 +169,7 @@ def _alike_by_chance(sets: pd.Series) -> bool:
         return False
     # numbers recur in other sets or arms, or lie on a grid
     recur = len(np.unique(varying)) < NEARLY * varying.size
-    return recur or any(map(_is_coarse, varying.T))
+    return recur or any(map(is_coarse, varying.T))
 
 
 def _in_multiples(times: np.ndarray) -> bool:
@@ -188,7 +188,7 @@ def _never_apart(numbers: np.ndarray) -> bool:
     return single and bool((np.abs(np.corrcoef(ranks.T)) < FOLLOWS).any())
 
 
-def _is_coarse(x: np.ndarray) -> bool:
+def is_coarse(x: np.ndarray) -> bool:
     """Whether numbers have three digits at most, or are shares of up to 200, four digits of them
     at least."""
     parts = np.array([*range(1, 201), 1000])[:, None]

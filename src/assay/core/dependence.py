@@ -802,7 +802,7 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     n, (apart, nearly_all, times, dims) = len(x), _nearness(x)
     if apart < LIKELY + 9 / max(1, n) + (dims == 1):
         return None
-    plain = min(_nearness(way)[0] for way in ways) > PLAIN
+    least = min(_nearness(way)[0] for way in ways)
     count = max(2, round(n / times))
     words = (
         f"the {n} {plural(unit, n)} look like about {count} "
@@ -812,9 +812,10 @@ def near_copies(x: np.ndarray, unit: str) -> Sets | None:
     of = scipy.cluster.hierarchy.fcluster(tree, count, "maxclust") - 1
     # of most in one set, and few far away, it is not true
     even = n * n >= EQUAL * count * int(np.square(np.bincount(of)).sum())
-    warns = apart >= WARNS + RAISED / n + (dims == 1)
-    sets = Sets(of, apart, nearly_all, warns, plain, dims, words)
-    return sets if even or (plain and dims > 1) else None
+    # what shows at one scale alone is the long tail of a column
+    warns = apart >= WARNS + RAISED / n + (dims == 1) and least >= LIKELY
+    sets = Sets(of, apart, nearly_all, warns, least > PLAIN, dims, words)
+    return sets if even or (sets.plain and dims > 1) else None
 
 
 def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:

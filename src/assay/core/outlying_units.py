@@ -24,6 +24,8 @@ RATE = 0.01
 """Of normal units, how often some are called apart."""
 MANY = 5
 """From a fifth of the units on, those that lie apart are a kind of their own, and no exceptions."""
+CLUSTERS = "form two clusters"
+"""What is said of so many."""
 LIGHT = 0.5
 """By how many standard errors units that lie apart may move a ratio or a slope, in which a unit may
 have next to no weight, without being named."""
@@ -64,7 +66,7 @@ def warning(claim: Claim, i: Interval) -> str:
         if gap < 1.5 * steps[steps > 1e-9 * np.ptp(points)].min():
             return ""  # next to each other on the grid of a coarse measure, such as counts
         near = f"{len(few)} near {ours:.3g} and {n - len(few)} near {theirs:.3g}"
-        words = f"the {n} {plural(claim.units[0], n)} form two clusters, {near}"
+        words = f"the {n} {plural(claim.units[0], n)} {CLUSTERS}, {near}"
         return f"{words}: if they are of two kinds, the mean describes neither"
     are = "is an outlier" if len(few) == 1 else "are outliers"
     of = f"{len(few)} of {n} {plural(claim.units[0], n)}"

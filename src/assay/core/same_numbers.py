@@ -1,6 +1,6 @@
-"""Same numbers: parts of models, such as latents, that are numbered anew in each arm, so that those
-of one number need not be the same part: if nothing that a table says of them agrees between arms,
-each arm has parts of its own."""
+"""Same numbers: units that are numbered anew in each arm, such as latents of two dictionaries, or
+prompts that each arm drew for itself, so that those of one number need not be the same: if nothing
+that a table says of them agrees between arms, each arm has units of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ import numpy as np
 from assay.core.heavy import scipy
 from assay.core.nouns import joined, plural
 from assay.core.rows import is_text
+from assay.core.table_columns import RUNS, words_in
 from assay.core.table_question import Question
+from assay.core.unlike_arms import MEASURED
+from assay.core.unlike_sides import BASELINE, made_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +31,8 @@ numbers, at least, does a column have that describes a unit."""
 AGREE, SURELY = 0.3, 1.645
 """The mean rank correlation of columns, plus so many standard errors, below which arms have nothing
 in common at units of one number."""
+NEARLY_SAME = 0.5
+"""That of numbers of the unchanged model, which would be 1 but for noise."""
 BY_CHANCE, SOME = 3.291, 0.1
 """From how many standard errors on one column alone shows that they have; the share of units that
 have equal values, more than by chance, at least."""
@@ -35,11 +40,12 @@ have equal values, more than by chance, at least."""
 
 def separated(question: Question) -> tuple[Question, list[str]]:
     """The question in which each arm has units of its own, and a note, if these are parts of a
-    model, differ in nothing but a number or a name that each arm may give to another one, and no
-    column says that they are the same; else the question as it is."""
+    model, or are mere numbers and a column says what each was before any arm changed it; if they
+    differ in nothing but a number or a name that each arm may give to another one, and no column
+    says that they are the same. Else the question as it is."""
     unit, *more = question.axes
-    words = {*re.split(r"[\W_\d]+", unit.casefold())}
-    if more or question.fixed or not PARTS & {w.removesuffix("s") for w in words}:
+    words = {w.removesuffix("s") for w in re.split(r"[\W_\d]+", unit.casefold())}
+    if more or question.fixed or not (PARTS & words or _are_numbered(question, words)):
         return question, []
     pairs = itertools.combinations(question.compared, 2)
     if not question.compared[1:] or any(_agree(question, *pair) for pair in pairs):
@@ -54,12 +60,33 @@ def separated(question: Question) -> tuple[Question, list[str]]:
     return replace(question, rows=question.rows.assign(**{unit: own})), [note]
 
 
+def _are_numbered(question: Question, words: set[str]) -> bool:
+    """Whether units are mere numbers, and no runs, and a column says what each is before any arm
+    changes it: a number of the unchanged model, or a length that some arms have in common, which
+    is none of what they generated. A baseline from which a gain is computed may be each arm's."""
+    (unit,), rows = question.axes, question.rows
+    if {*RUNS} & words or not rows[unit].astype(str).str.fullmatch(r"\d+").all():
+        return False
+    parts = (x for _, a, _, b in made_of(question) for x in (a, b))
+    taken = ("arm", unit, *question.labels, *question.columns, *parts)
+    names = [str(x) for x in rows if x not in taken and not is_text(rows[x])]
+    names = [x for x in names if rows[x].nunique() >= MANY]
+    if any(BASELINE & words_in(x) for x in names):
+        return True
+    for name in (x for x in names if MEASURED & words_in(x)):
+        each = rows.groupby([unit, "arm"])[name].mean().unstack("arm")
+        pairs = itertools.combinations(each, 2)
+        if any(_equal(each[[*pair]].dropna()) for pair in pairs):
+            return True
+    return False
+
+
 def _agree(question: Question, a: str, b: str) -> bool:
     """Whether columns show, or may show, that units of the same name are the same in two arms: one
     agrees, or all together may do so, or there are too few units or columns to tell."""
     (unit,), rows = question.axes, question.of([a, b])
     taken = ("arm", unit, *question.labels)
-    correlations, n, described = list[float](), 0, False
+    correlations, n, described, known = list[float](), 0, False, list[float]()
     for name in (str(x) for x in rows if x not in taken):
         each = rows.groupby([unit, "arm"])[name]
         both = (each.first() if is_text(rows[name]) else each.mean()).unstack("arm")
@@ -70,12 +97,14 @@ def _agree(question: Question, a: str, b: str) -> bool:
             correlations.append(_correlation(both))
             n = max(n, len(both))
             described |= name not in question.columns
+            known += [correlations[-1]] * bool(BASELINE & words_in(name))
             if abs(correlations[-1]) * math.sqrt(len(both) - 1) > BY_CHANCE:
                 return True
     if n < FEWEST_COMMON or not described:
         return True
-    error = 1 / math.sqrt((n - 1) * len(correlations))
-    return float(np.mean(correlations)) + SURELY * error > AGREE
+    likely, enough = (known, NEARLY_SAME) if known else (correlations, AGREE)
+    error = 1 / math.sqrt((n - 1) * len(likely))
+    return float(np.mean(likely)) + SURELY * error > enough
 
 
 def _equal(both: pd.DataFrame) -> bool:

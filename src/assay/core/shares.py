@@ -145,7 +145,7 @@ def with_amounts(rows: pd.DataFrame) -> pd.DataFrame:
 
     found: dict[str, pd.Series] = {}
     for name in (x for x in rows if is_text(rows[x]) and rows[x].nunique() > MOST_LEVELS):
-        texts = rows[name].astype(str)
+        texts = rows[name].fillna("").astype(str)
         times = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
         if texts.str.match(DATE).all() and times.notna().all():
             found[f"{HOURS}{name}"] = (times - times.min()).dt.total_seconds() / 3600

@@ -30,6 +30,8 @@ from assay.core import (
     rounding,
     same_numbers,
     strata,
+    two_kinds,
+    unchanged,
     unlike_arms,
     unlike_sides,
 )
@@ -160,9 +162,10 @@ def judge(
     foreign.within(rows["arm"].nunique(), ARMS, source, "arms")
     question = _question(rows, source, parsed, units, roles, arm_column, about=about)
     question, roles, near = draws.apart(question, roles, near)
+    question, paired = draws.paired(question, roles.replacing)
     facts = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
     of = partial(_judged, roles=roles, bounds=bounds, facts=facts, copies=copies, level=level)
-    of = partial(of, scope=scope, tested=tested, distinct=distinct)
+    of = partial(of, scope=scope, tested=tested, distinct=distinct, paired=paired)
     mains = question.compared if question.is_open else (question.main,)
     readings = {arm: of(replace(question, main=arm)) for arm in mains}
     if len({judged.outcome for judged in readings.values()}) == 1:
@@ -194,6 +197,7 @@ def _judged(
     bounds: tuple[float, float] | None,
     facts: Mapping[str, Any],
     copies: bool,
+    paired: Sequence[str],
     **how: Any,
 ) -> Judged:
     """The verdict if the claim is about the main arm of the question. Raises: DataError,
@@ -201,6 +205,7 @@ def _judged(
     parsed, units, empty = question.parsed, question.axes, facts["empty"] or 0.0
     question, separate = same_numbers.separated(question)
     arms, notes = measure(question, roles)
+    notes += paired
     compared = {arm: arms[arm] for arm in question.compared}
     independent = len(units) == 1 and apart.are_apart(compared, units[0])
     question, held = hold_fixed(question, independent)
@@ -240,6 +245,8 @@ def _judged(
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     judgement = with_ratio_of_means(question, judgement)
+    judgement = unchanged.doubted(question, judgement, arms, by_means, how["level"])
+    judgement = two_kinds.explained(question, judgement, arms, how["level"])
     given = {"independent": independent, "copies": copies}
     judgement = _of_unlike_arms(question, judgement, roles, how["level"], **given)
     return within(judgement, judgement.claim.bounds or judgement.natural)

@@ -57,6 +57,8 @@ APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
 WEIGHTS = frozenset(("ckpt", "checkpoint", "weights", "sha256"))
 """Words in the names of columns that say which weights a row is about."""
+GIVEN, NOTHING = "given", frozenset(("", "-", "none", "null", "nan", "na", "n/a", "no", "false"))
+"""What is said of texts of which each row has one of its own; texts that say that there is none."""
 MOST_NAMED = 3
 """Columns that a note names."""
 UNNAMED = re.compile(r"(Unnamed: \d+)?")
@@ -234,8 +236,9 @@ def one_with_arms(
     controls; so have times that do not overlap, and amounts where each arm has units of its own. A
     column that has a value of its own for each of several arms, or a word in common with the name
     of an arm, describes the arms."""
-    (main, *others), by_arm = compared, rows.groupby("arm")
-    found = dict[str, dict[str, str]]()
+    main, *others = compared
+    rows = rows.assign(**said_or_not(rows, [x for x in map(str, rows) if x not in ("arm", *taken)]))
+    by_arm, found = rows.groupby("arm"), dict[str, dict[str, str]]()
     for name in (x for x in rows.columns if others and x not in ("arm", *taken)):
         single = by_arm[name].nunique(dropna=False) == 1
         value = by_arm[name].first()[single].dropna()
@@ -269,6 +272,19 @@ def one_with_arms(
         f"for {together} together, and no control separates them; leave out a column that only "
         "says what an arm is",
     )
+
+
+def said_or_not(rows: pd.DataFrame, names: Iterable[str]) -> dict[str, pd.Series]:
+    """The columns of texts, such as the path of a checkpoint from which each run began, that say
+    something in all rows of some arms and in no row of all others, as this alone: GIVEN or
+    "none"."""
+    found = dict[str, Any]()
+    for name in (x for x in names if is_text(rows[x])):
+        empty = rows[name].isna() | rows[name].astype(str).str.strip().str.casefold().isin(NOTHING)
+        share, several = empty.groupby(rows["arm"]).mean(), rows.groupby("arm")[name].nunique()
+        if {*share} == {0.0, 1.0} and several[share == 0].max() > 1:
+            found[name] = empty.map({True: "none", False: GIVEN})
+    return found
 
 
 def is_overlapping(a: str, b: str) -> bool:

@@ -19,7 +19,7 @@ from assay.core.nouns import counted, joined, plural
 from assay.core.results import Judged
 from assay.core.rounding import grid
 from assay.core.rows import Names, is_text
-from assay.core.table_columns import words_in
+from assay.core.table_columns import is_overlapping, words_in
 from assay.core.table_question import Question
 
 if TYPE_CHECKING:
@@ -35,13 +35,21 @@ SETTINGS = frozenset(
 """Words in the names of columns that are settings of a method."""
 ENDS = frozenset(("epoch", "epochs", "step", "steps", "checkpoint", "ckpt", "iteration"))
 """Words in the names of columns that say when training ended, each run at a time of its own."""
-STRENGTHS = frozenset(
+DOSES = frozenset(
+    ("strength", "alpha", "coef", "coeff", "coefficient", "scale", "multiplier", "norm")
+)
+"""Words in the names of numbers that say how strongly an arm was changed."""
+STRENGTHS = DOSES | {
+    *("l0", "k", "rank", "heads", "neurons", "latents", "features", "positions", "edges")
+}
+"""Words in the names of numbers of which a control that has fewer is weaker."""
+ADDED = frozenset(
     (
-        *("strength", "alpha", "coef", "coeff", "coefficient", "scale", "multiplier", "norm"),
-        *("l0", "k", "rank", "heads", "neurons", "latents", "features", "positions", "edges"),
+        *("delta", "added", "shift", "vector", "vec", "direction", "steer", "steering"),
+        *("intervention", "perturbation", "injection", "injected"),
     )
 )
-"""Words in the names of numbers of which a control that has fewer is weaker."""
+"""Words in the name of a norm that say that it is that of what was added to a model."""
 INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "input", "instruction"))
 """Words in the names of columns of texts that a model is given."""
 MEASURED = frozenset(("hash", "sha", "md5", "tokens", "length", "len", "words", "chars"))
@@ -50,6 +58,8 @@ NUMBER = r"^\W*x?(\d+(?:\.\d+)?)x?\W*$"
 """A number that is all of a text, such as x8."""
 FEW_UNLIKE, SHOWN = 0.1, 40
 """The share of units up to which arms may have other texts; letters of a text that are shown."""
+SURELY = 3.291
+"""From how many standard errors on a strength differs from another."""
 MORE = 1.1
 """How many times as much an arm spends, or as strong it is, from which it is said."""
 EXACT, OTHER, VARIED = 2e-3, 0.01, 0.05
@@ -73,7 +83,7 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     if judgement.outcome == "holds":
         found = [partial(of, controls=controls) for of in (_clipped, _weaker)]
     if judgement.outcome == "holds" and question.compared[1:]:
-        found = [_copied, _kept, _chosen, _scaled, *found, _spent, _other_inputs]
+        found = [_copied, _kept, _chosen, _scaled, *found, _spent, _stronger, _other_inputs]
     if judgement.outcome in ("holds", "fails") and question.compared[1:]:
         found = [*found, _scaled_to_ends]
     for unless, note in (x for of in found for x in of(question)):
@@ -250,11 +260,11 @@ def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
         own, judged = (math.prod(strengths[k][arm] for k in both) for arm in (control, main))
         rest = [math.prod(strengths[k].get(arm, 0) for k in both) for arm in others]
         if MORE * own < judged and not any(own < MORE * x and x < MORE * own for x in rest):
-            name = joined(both)
-            of = f"a product of {name} of" if both[1:] else name
+            name, verb = joined(both), "are" if both[1:] else "is"
+            has = f"{name} with the product" if both[1:] else name
             yield (
-                f"the {name} of {control} is too low",
-                f"control {control} has {of} {own:.3g}, and {main} {judged:.3g}: one that has as "
+                f"the {name} of {control} {verb} too low",
+                f"control {control} has {has} {own:.3g}, and {main} {judged:.3g}: one that has as "
                 f"much may satisfy the claim as well; give {control} as much",
             )
 
@@ -297,6 +307,40 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
                 f"{name} is {each} on average: compare arms of equal {name}, or leave the column "
                 "out if it is a result of the arm",
             )
+
+
+def _stronger(question: Question) -> Iterator[tuple[str, str]]:
+    """A strength of which the arms that are compared have unequal ones, unless their names say so:
+    the norm of what was added, or else the product of all strengths."""
+    arms, means = [*question.compared], dict[str, np.ndarray]()
+    for name in _named(question, DOSES):
+        of_arms, words = question.rows.groupby("arm")[name], words_in(name)
+        is_none = (of_arms.max() == 0) & (of_arms.min() == 0)
+        if "norm" in words and not (is_none.any() or words & (DOSES - {"norm"} | ADDED)):
+            continue  # as that of a gradient, which is no strength
+        x = of_arms.agg(["mean", "std", "count"]).loc[arms].abs()
+        error = (x["std"].fillna(0.0) / np.sqrt(x["count"])).to_numpy()
+        mean = x["mean"].to_numpy()
+        if not (mean > 0).all() or (SURELY * error > (MORE - 1) * mean).any():
+            continue
+        if all(is_overlapping(f"{m:g}", arm) for m, arm in zip(mean, arms, strict=True)):
+            return
+        means[name] = mean
+    added = [name for name in means if "norm" in words_in(name) and ADDED & words_in(name)]
+    names = added[:1] or [*means]
+    total = np.prod([means[name] for name in names], axis=0)
+    if names and total.max() > MORE * total.min():
+        unequal = [x for x in names if means[x].max() > MORE * means[x].min()] or names
+        named, verb = joined(unequal), "are" if unequal[1:] else "is"
+        each = [
+            f"{joined([f'{means[x][k]:.3g}' for x in unequal])} in {arm}"
+            for k, arm in enumerate(arms)
+        ]
+        yield (
+            f"{named} {verb} the cause, which {verb} {joined(each)} on average",
+            f"{named} {verb} {joined(each)} on average: compare arms that are changed as strongly, "
+            f"or several strengths of each",
+        )
 
 
 def _named(question: Question, words: frozenset[str], *, texts: bool = False) -> Iterator[str]:
