@@ -1335,3 +1335,17 @@ def test_shuffled_labels_leave_a_low_threshold_to_the_probe():
         X = draw.normal(size=(80, 24)) + np.outer(2 * y - 1, 6 * np.eye(24)[3])
         p = assay.check_probe(X, y, holds="auroc > 0.55", ledger=False)
         assert p.outcome == "holds" and abs(p.arms["auroc"][1] - 0.5) < 0.05
+
+
+def test_one_code_of_a_dictionary_that_a_probe_of_all_misses_is_reported():
+    """One latent of 400 fires for one label alone; the AUROC of one column is scikit-learn's."""
+    draw, y = np.random.default_rng(3), np.arange(160) % 2
+    codes = np.maximum(draw.normal(-1.2, 1, (160, 400)), 0)
+    codes[:, 7] += np.where(y, draw.exponential(1.5, 160) * (draw.random(160) < 0.8), 0)
+    check = assay.check_probe(codes, y, holds="auroc > 0.65", ledger=False)
+    (note,) = (x for x in check.notes if "codes of a dictionary" in x)
+    alone = float(re.search(r"has AUROC ([\d.]+)", note)[1])
+    assert abs(alone - roc_auc_score(y, codes[:, 7])) < 0.03  # of the rows of each fold
+    dense = codes + draw.normal(0, 0.1, codes.shape)
+    others = assay.check_probe(dense, y, holds="auroc > 0.65", ledger=False).notes
+    assert not any("codes of a dictionary" in x for x in others)

@@ -664,6 +664,7 @@ class _Rows:
             *_combined(shared, groups),
         ]
         auroc = dict(zip(arms["arm"], arms["auroc"], strict=True))
+        found = [*self.of_codes(auroc[PROBE]), *found]
         best = max((auroc[c.name] for c in (*IN_TEXTS, EMBEDDING) if c in readers), default=1)
         if is_models and not any(x in note for note in self.notes for x in (DIFFERS, ADDED)):
             self.notes[:] = [note.replace(related.WITHOUT_CAUSE, "") for note in self.notes]
@@ -673,6 +674,24 @@ class _Rows:
         labels = _label_of_each(self.positive.astype(float), self.positive, self.group)[1]
         mixed = _in_blocks(labels) is None
         return [*related.in_two_clusters(self.x, self.positive, mixed=mixed), *found]
+
+    def of_codes(self, auroc: float) -> list[str]:
+        """Say that one column alone does better than the probe, where X looks like the codes of a
+        dictionary, most of which are 0: a ridge regression heeds the noise of all others."""
+        if (zeros := float((self.x == 0).mean())) < 0.5:
+            return []
+        ways = self.dealt.ways
+        scores = [reading.scores_of_one_column(self.x, self.positive, way) for way in ways]
+        of = [self.dealt.fold_of(k) for k in range(len(ways))]
+        alone = reading.measures(np.array(scores), self.positive, np.array(of))[1]
+        if alone <= auroc:
+            return []
+        return [
+            f"{zeros:.0%} of X is 0, as in the codes of a dictionary, and the one column that is "
+            f"best on the rows that are learned from has AUROC {alone:.3f} on the others, more "
+            f"than the probe of all columns, {auroc:.3f}: choose a few columns on other rows, and "
+            "give these"
+        ]
 
     def most_frequent(self, holds: str) -> dict[str, str]:
         """Say what a claim about accuracy compares with: always giving the more frequent label."""

@@ -140,6 +140,20 @@ def _ridge(
     return np.asarray(level + weights @ (across @ vectors).T)
 
 
+def scores_of_one_column(
+    x: Float[np.ndarray, "row d"], y: Bool[np.ndarray, " row"], parts: Parts
+) -> Float[np.ndarray, " row"]:
+    """Score each judged row by the one column that separates the rows that are learned from best,
+    above 0 for yes."""
+    result = np.full(len(y), np.nan)
+    for train, test in parts:
+        of, yes = x[train], y[train]
+        apart, spread = of[yes].mean(0) - of[~yes].mean(0), of.std(0)
+        best = int(np.argmax(np.abs(apart) / np.where(spread > 0, spread, np.inf)))
+        result[test] = np.sign(apart[best]) * (x[test, best] - of[:, best].mean())
+    return result
+
+
 def measures(
     scores: Float[np.ndarray, "*way row"],
     y: Bool[np.ndarray, " row"],
