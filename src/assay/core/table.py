@@ -232,11 +232,7 @@ def _judged(
         judgement, tied, moved = decide(statement, arms)
         control_notes = [VIOLATION_WANTED] if judgement.outcome != "fails" else []
     elif control_notes and _is_true_of_equals(question, statement, judgement, arms):
-        (dealt,) = roles.controls
-        arms[dealt] = arms[dealt].assign({LEFT_OUT: 0})
-        judgement, tied, moved = decide(statement, arms)
-        if judgement.reason == UNCONTROLLED:
-            judgement = structs.replace(judgement, price=Price("name a control"))
+        judgement, tied, moved = _without_labels(statement, arms, decide)
         control_notes = [CONTROL_WANTED] if judgement.outcome != "fails" else []
     later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
@@ -373,6 +369,18 @@ def _is_true_of_equals(question: Question, statement: Claim, judgement: Judged, 
         if judging.outcome_of(statement, equal, equal) == "holds":
             return True
     return False
+
+
+def _without_labels(
+    statement: Claim, arms: Arms, decide: Callable[..., Any]
+) -> tuple[Judged, bool, list[str]]:
+    """The verdict without the labels dealt out, the only control, which is marked as left out."""
+    (dealt,) = statement.must_fail
+    arms[dealt] = arms[dealt].assign({LEFT_OUT: 0})
+    judgement, tied, moved = decide(statement, arms)
+    if judgement.reason == UNCONTROLLED:
+        judgement = structs.replace(judgement, price=Price("name a control"))
+    return judgement, tied, moved
 
 
 def _true_of_others(question: Question, judged: Judged, *, dealt: bool) -> Judged:
