@@ -230,7 +230,7 @@ def _judged(
         del arms[roles.controls[0]]
         roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
         judgement, tied, moved = decide(statement, arms)
-        control_notes = [VIOLATION_WANTED] if judgement.outcome != "fails" else []
+        control_notes = [VIOLATION_WANTED] * (judgement.outcome != "fails")
     elif control_notes and _is_true_of_equals(question, statement, judgement, arms):
         judgement, tied, moved = _without_labels(statement, arms, decide)
         control_notes = [CONTROL_WANTED] if judgement.outcome != "fails" else []
@@ -242,9 +242,8 @@ def _judged(
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
-    if copies:
-        no_tests = dict(rescaled(judgement, question.main, arms))
-        judgement = structs.replace(judgement, no_tests=no_tests)
+    no_tests = dict(rescaled(judgement, question.main, arms)) if copies else {}
+    judgement = structs.replace(judgement, no_tests=no_tests)
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     judgement = with_ratio_of_means(question, judgement)
