@@ -80,3 +80,17 @@ def test_numbers_that_are_filled_in_are_named_in_the_arm_that_has_them():
         assert (v.outcome, v.unless) == ("holds", unless)
         notes = [n for n in v.notes if "rows of new, and in no other arm" in n]
         assert how in notes[0] if unless else not notes
+
+
+def test_a_baseline_that_is_given_again_for_each_layer_is_not_filled_in():
+    """The layer has nothing to do with what the unchanged model does."""
+    rng, layers = np.random.default_rng(3), np.arange(6)
+    base = np.repeat(rng.normal(0, 1, 30), len(layers))
+    frame = {"item": np.repeat(np.arange(30), len(layers)), "layer": np.tile(layers, 30)}
+    arms = {"new": base + 1 + rng.normal(0, 0.3, base.size), "old": base}
+    rows = pd.concat([pd.DataFrame({"arm": a, **frame, "rank": x}) for a, x in arms.items()])
+    claim = "new.rank[layer=3] - old.rank[layer=3] > 0.2"
+    v = assay.judge(rows, claim=claim, unit="item", about="new")
+    assert v.outcome == "holds"
+    assert not v.unless.startswith("missing")
+    assert not any("row before" in note for note in v.notes)

@@ -66,3 +66,26 @@ def test_prompts_that_an_arm_drew_for_itself_are_not_those_of_the_same_number(ow
         numbers = {"prompt": range(80), "clean_lead": clean, "score": score}
         frames.append(pd.DataFrame({"arm": arm, **numbers}))
     assert judged(pd.concat(frames), unit="prompt").n == {"prompt": 160 if own else 80}
+
+
+@pytest.mark.parametrize("unit", ["latent", "prompt"])
+def test_units_that_each_arm_drew_from_thousands_are_not_refused_for_two_of_one_number(unit):
+    """What the two of one number are called says nothing of them."""
+    rows = table(0, unit=unit)
+    rows[unit] += 1078 * (rows["arm"] == "mine")
+    named = rows.replace({unit: {1078: 78, 1079: 79}})
+    drawn, apart = judged(named, unit=unit), judged(rows, unit=unit)
+    assert drawn.n == {unit: 160}
+    assert (drawn.low, drawn.high) == pytest.approx((apart.low, apart.high))
+    assert drawn.notes[0].startswith(f"only 2 of 80 {unit}s have the same name in mine and base")
+
+
+def test_arms_with_little_in_common_are_told_first_to_be_compared_as_groups():
+    rows = table(0, unit="prompt")
+    rows["prompt"] = "p" + (rows["prompt"] + 70 * (rows["arm"] == "mine")).astype(str)
+    with pytest.raises(ClaimError, match=r"in all\); to compare the arms as independent groups"):
+        judged(rows, unit="prompt")
+    numbered = table(0, unit="prompt")
+    numbered["prompt"] += 40 * (numbered["arm"] == "mine")
+    with pytest.raises(ClaimError, match=r"in all\); add what is missing"):
+        judged(numbered, unit="prompt")

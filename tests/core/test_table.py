@@ -636,6 +636,21 @@ def test_without_a_control_the_labels_are_dealt_out_and_what_that_tells_is_said(
     )
 
 
+@pytest.mark.parametrize("first", [0, 8])
+@pytest.mark.parametrize(
+    "claim", ["mean(new.fvu) / mean(old.fvu) > 0.4", "mean(new.fvu) - 0.4 * mean(old.fvu) > 0"]
+)
+def test_shuffled_labels_are_no_control_of_a_claim_that_equal_arms_satisfy(claim, first):
+    """The ratio is 0.1/0.2, and that of equal arms is 1, whatever they are."""
+    rows = two_methods()
+    rows["seed"] = [*range(8), *range(first, first + 8)]
+    judged = assay.judge(rows, claim=claim, unit="seed", about="new")
+    assert (judged.outcome, judged.controls) == ("undecided", {})
+    assert "are no control; name one" in judged.notes[-1]
+    false = claim.replace("> 0.4", "> 0.8").replace("- 0.4", "- 0.8")
+    assert assay.judge(rows, claim=false, unit="seed", about="new").outcome == "fails"
+
+
 def test_without_common_units_labels_are_dealt_out_across_all_rows():
     rows = two_methods() | {"seed": [*range(16)]}
     judged = assay.judge(rows, claim="new.fvu < 0.13", unit="seed")

@@ -135,6 +135,46 @@ def test_a_control_that_spends_less_than_either_arm_is_named(l0, named):
     assert (with_control("random", l0=np.array(l0)[:, None] + noise).unless != "") == named
 
 
+@pytest.mark.parametrize("name", ["perplexity", "n_tokens", "response_length"])
+@pytest.mark.parametrize(
+    ("means", "named"),
+    [
+        ((60, 12, 12), True),
+        ((12, 60, 60), True),
+        ((60, 12, 60), False),  # the control has as much
+        ((16, 12, 12), False),
+    ],
+)
+def test_an_arm_that_writes_longer_or_less_likely_texts_than_any_other_is_named(name, means, named):
+    noise = np.exp(np.random.default_rng(9).normal(0, 0.3, (3, 40)))
+    verdict = with_control("random", **{name: np.array(means)[:, None] * noise})
+    assert verdict.unless.startswith(f"{name} is the cause, which is ") == named
+    assert bool(verdict.unless) == named
+
+
+def test_the_length_of_a_prompt_is_that_of_no_answer():
+    noise = np.random.default_rng(9).normal(60, 3, (3, 40)) * [[2], [1], [1]]
+    assert not with_control("random", prompt_length=noise).unless.startswith("prompt_length is")
+
+
+def test_what_several_draws_of_a_control_have_in_common_is_said_once():
+    rng, frames = np.random.default_rng(3), list[pd.DataFrame]()
+    for arm, mean, draws, edges in (("mine", 2, 1, 48), ("base", 0, 1, 48), ("random", 0, 4, 11)):
+        for draw in range(draws):
+            frame = {"arm": arm, "prompt": range(40), "draw": draw, "n_edges": edges, "kind": arm}
+            frames.append(pd.DataFrame({**frame, "lead": rng.normal(mean, 0.3, 40)}))
+    rows = pd.concat(frames)
+    rows["ablation"] = np.where(rows["arm"] == "random", "mean", "zero")
+    ask = {"claim": "mine.lead - base.lead > 0.5", "unit": "prompt", "about": "mine"}
+    verdict = assay.judge(rows, control="random", distinct=True, **ask)
+    assert verdict.unless == "the n_edges of random (4 of 4 draws) is too low"
+    notes = [note for note in verdict.notes if note.startswith("control random")]
+    assert len(notes) == 2
+    assert notes[1] == (
+        "control random (4 of 4 draws) also differs from mine in ablation (mean and zero)"
+    )
+
+
 @pytest.mark.parametrize(
     ("control", "columns", "noted"),
     [

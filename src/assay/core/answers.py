@@ -263,7 +263,7 @@ def _number(asked: Question, judged: Judged, independent: bool, level: float) ->
 
 
 def _shown(estimate: float, limits: Limits) -> str:
-    return " ".join(digits.estimate(estimate, *limits))
+    return " ".join(digits.estimate(estimate, *limits)).rstrip()
 
 
 def _with_equal_amounts(

@@ -17,6 +17,7 @@ from assay.core.digits import told_apart
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.nouns import joined
+from assay.core.reasons import draws_counted
 from assay.core.results import Judged
 from assay.core.rows import Names, is_text
 from assay.core.table_columns import DATE, RUNS, SECONDS, is_overlapping, said_or_not
@@ -52,15 +53,20 @@ def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
     names = [x for x in map(str, q.rows) if x not in taken]
     names = [x for x in names if not re.search(rf"(?<!\w){re.escape(x)}(?!\w)", said)]
     constant = {x: of for x in names if len(of := _constant(q, x)) > 1}
+    constant = {x: of for x, of in constant.items() if not _numbers_draws(of, controls)}
     found = [*_by_value(q, constant, controls), *_by_mean(q, names), *_by_share(q, names)]
     notes = []
     if found and q.compared[1:]:
         words = [x for _, x in sorted(found, key=lambda x: -x[0])]
         columns, arms = joined(q.columns), joined(q.compared)
         notes.append(f"besides {columns}, {arms} differ in {_listed(words)}")
+    same: dict[str, list[str]] = {}
     for control in controls:
         if words := [*_of_control(q, constant, control)]:
-            notes.append(f"control {control} also differs from {q.main} in {_listed(words)}")
+            same.setdefault(_listed(words), []).append(control)
+    for listed, those in same.items():
+        for name in draws_counted(those):
+            notes.append(f"control {name} also differs from {q.main} in {listed}")
     return structs.replace(judgement, notes=(*judgement.notes, *notes))
 
 
@@ -84,6 +90,15 @@ def _constant(question: Question, name: str) -> pd.Series:
     else:
         is_label = all(IDENTIFIER.fullmatch(x) or DATE.match(x) for x in texts)
     return value[:0] if is_label else value
+
+
+def _numbers_draws(value: pd.Series, controls: Names) -> bool:
+    """Whether a column is an index of the draws of a control, from 0 or 1 on."""
+    draws = [c for c in controls if " (draw " in c and c in value]
+    if is_text(value) or not draws[1:]:
+        return False
+    numbers = np.sort(value[draws].to_numpy(float))
+    return bool((np.diff(numbers) == 1).all() and numbers[0] in (0, 1))
 
 
 def _by_value(question: Question, constant: Mapping[str, pd.Series], controls: Names) -> Sized:

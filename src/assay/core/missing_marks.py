@@ -86,7 +86,7 @@ def _without(
     except ClaimError:
         return "there are too few rows for a number", True
     outcome = judging.outcome_of(claim, i.low, i.high)
-    number = " ".join(digits.estimate(i.estimate, i.low, i.high))
+    number = " ".join(digits.estimate(i.estimate, i.low, i.high)).rstrip()
     same = outcome == judgement.outcome or judgement.outcome not in ("holds", "fails")
     then = "be undecided" if outcome == "undecided" else outcome.removesuffix("s")
     return f"the number is {number}, and the claim would {then}", same
@@ -131,6 +131,8 @@ def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
             off = np.nanmean(own[own != value]) - value
             mean = ", the mean of all others," if abs(off) < MEAN * np.nanstd(own) else ""
             yield name, arm, is_own & (every == value), f"{value:.4g}{mean}"
+        if _is_of_unit(question, arm, name):
+            continue
         again = _as_before(own)
         elsewhere = [_as_before(every[arms == x]).mean() for x in question.known if x != arm]
         chances = np.unique(own[~again & np.isfinite(own)], return_counts=True)[1] / len(own)
@@ -139,6 +141,13 @@ def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
             cells = np.zeros(len(arms), bool)
             cells[is_own] = again
             yield name, arm, cells, "that of the row before"
+
+
+def _is_of_unit(question: Question, arm: str, name: str) -> bool:
+    """Whether an arm has one number in all rows of each unit, and several rows, as a baseline that
+    does not depend on the layer, given for each."""
+    each = question.of([arm]).groupby([*question.axes])[name]
+    return bool(each.size().max() > 1 and each.nunique(dropna=False).max() == 1)
 
 
 def _as_before(x: np.ndarray) -> np.ndarray:

@@ -318,11 +318,16 @@ def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
                 apart = "to compare the arms as independent groups, give them different"
                 if unit in ("seed", "run") and (others := [repr(u) for u in units if u != unit]):
                     apart = f"or name {others[0]} alone as the unit, to average each arm over its"
+                add = (
+                    "add what is missing, or drop these levels in both if they are not missing "
+                    "because of their numbers, as failures are"
+                )
+                ways = [add, f"{apart} {plural(unit, 2)}"]
+                if 2 * len(np.intersect1d(levels, first)) < min(len(levels), len(first)):
+                    ways.reverse()
                 return (
                     f"{read[0]!r} and {name!r} have different levels of {unit!r}: "
-                    f"{_lacking(unit, (read[0], first), (name, levels))}; add what is "
-                    f"missing, or drop these levels in both if they are not missing because of "
-                    f"their numbers, as failures are; {apart} {plural(unit, 2)}"
+                    f"{_lacking(unit, (read[0], first), (name, levels))}; {'; '.join(ways)}"
                 )
     return ""
 

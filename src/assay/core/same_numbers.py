@@ -17,7 +17,7 @@ from assay.core.nouns import joined, plural
 from assay.core.rows import is_text
 from assay.core.table_columns import RUNS, words_in
 from assay.core.table_question import Question
-from assay.core.unlike_arms import MEASURED
+from assay.core.unlike_arms import MEASURED, SETTINGS
 from assay.core.unlike_sides import BASELINE, made_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ PARTS = frozenset(("latent", "feature", "neuron", "direction", "component", "ato
 FEWEST_COMMON, MANY = 16, 12
 """Units that arms have in common, at least, for their columns to be compared; so many different
 numbers, at least, does a column have that describes a unit."""
+FEW_COMMON = 0.2
+"""The share of an arm's units up to which those of the same name in another may be so by chance."""
 AGREE, SURELY = 0.3, 1.645
 """The mean rank correlation of columns, plus so many standard errors, below which arms have nothing
 in common at units of one number."""
@@ -45,19 +47,43 @@ def separated(question: Question) -> tuple[Question, list[str]]:
     says that they are the same. Else the question as it is."""
     unit, *more = question.axes
     words = {w.removesuffix("s") for w in re.split(r"[\W_\d]+", unit.casefold())}
-    if more or question.fixed or not (PARTS & words or _are_numbered(question, words)):
+    if more or question.fixed or not question.compared[1:]:
         return question, []
-    pairs = itertools.combinations(question.compared, 2)
-    if not question.compared[1:] or any(_agree(question, *pair) for pair in pairs):
+    units, arms = plural(unit, 2), joined(question.compared)
+    if few := _few_in_common(question, words):
+        note = (
+            f"only {few} {units} have the same name in {arms}: judged as other {units} in each "
+            "arm, as where each arm drew its own"
+        )
+    elif (PARTS & words or _are_numbered(question, words)) and not any(
+        _agree(question, *pair) for pair in itertools.combinations(question.compared, 2)
+    ):
+        note = (
+            f"no column agrees between {units} of {arms} that have the same name: judged as other "
+            f"{units} in each arm; if they are the same, add a column that says what each is"
+        )
+    else:
         return question, []
     own = question.rows["arm"].astype(str) + " " + question.rows[unit].astype(str)
-    units = plural(unit, 2)
-    note = (
-        f"no column agrees between {units} of {joined(question.compared)} that have the same "
-        f"name: judged as other {units} in each arm; if they are the same, add a column that says "
-        "what each is"
-    )
     return replace(question, rows=question.rows.assign(**{unit: own})), [note]
+
+
+def _few_in_common(question: Question, words: set[str]) -> str:
+    """How many units have the same name in two arms, in words, if these are so few that chance may
+    explain them, as where each arm drew its units from thousands; "" for settings and runs, for
+    names that are none of parts or numbers, and where no unit or no pair of arms has few."""
+    (unit,), rows = question.axes, question.rows
+    levels = {arm: {*question.of([arm])[unit].astype(str)} for arm in question.compared}
+    is_drawn = not ({*RUNS} | SETTINGS) & words and rows[unit].astype(str).str.isdigit().all()
+    if not (PARTS & words or is_drawn) or min(map(len, levels.values())) < FEWEST_COMMON:
+        return ""
+    both = [
+        (len(a & b), min(len(a), len(b))) for a, b in itertools.combinations(levels.values(), 2)
+    ]
+    if not any(n for n, _ in both) or any(n >= FEW_COMMON * size for n, size in both):
+        return ""
+    n, size = max(both)
+    return f"{n} of {size}"
 
 
 def _are_numbered(question: Question, words: set[str]) -> bool:

@@ -48,8 +48,8 @@ from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import xr
 from assay.core.intervals import FEWEST, FOLD, fewest, shared_training
 from assay.core.nouns import all_of, plural
-from assay.core.reading import LEARNED, Others, tabulate
-from assay.core.reasons import STRADDLES, TIES, UNTESTED
+from assay.core.reading import LEARNED, LEFT_OUT, Others, tabulate
+from assay.core.reasons import STRADDLES, TIES, UNCONTROLLED, UNTESTED
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rounding import grid
 from assay.core.rows import Names
@@ -230,7 +230,10 @@ def _judged(
         del arms[roles.controls[0]]
         roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
         judgement, tied, moved = decide(statement, arms)
-        control_notes = [VIOLATION_WANTED] if judgement.outcome != "fails" else []
+        control_notes = [VIOLATION_WANTED] * (judgement.outcome != "fails")
+    elif control_notes and _is_true_of_equals(question, statement, judgement, arms):
+        judgement, tied, moved = _without_labels(statement, arms, decide)
+        control_notes = [CONTROL_WANTED] if judgement.outcome != "fails" else []
     later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
     if not tied:
@@ -239,9 +242,8 @@ def _judged(
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
-    if copies:
-        no_tests = dict(rescaled(judgement, question.main, arms))
-        judgement = structs.replace(judgement, no_tests=no_tests)
+    no_tests = dict(rescaled(judgement, question.main, arms)) if copies else {}
+    judgement = structs.replace(judgement, no_tests=no_tests)
     judgement = untested(judgement, copied(judgement, question.compared[1:], arms))
     judgement = _true_of_others(question, judgement, dealt=bool(control_notes))
     judgement = with_ratio_of_means(question, judgement)
@@ -345,6 +347,39 @@ def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bo
     """Whether a claim of no effect is also satisfied by its only control, labels dealt out."""
     (dealt,) = judgement.controls.values()
     return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
+
+
+CONTROL_WANTED = (
+    "this claim is true of arms that are equal, and therefore always of shuffled labels, so these "
+    "are no control; name one, such as a random circuit or direction of the same size: control=NAME"
+)
+
+
+def _is_true_of_equals(question: Question, statement: Claim, judgement: Judged, arms: Arms) -> bool:
+    """Whether a claim that arms are close, such as a ratio above 0.8, is true of an arm that is
+    equal to what it is compared with, and so of labels dealt out, its only control."""
+    main, *others = question.compared
+    (dealt,) = judgement.controls.values()
+    if dealt.outcome == "fails":
+        return False
+    for other in (x for x in others if {*arms[main]} <= {*arms[x]}):
+        with np.errstate(all="ignore"):  # as of a ratio to a difference that is 0 of equal arms
+            equal = judging.standing(statement, {**arms, main: arms[other]})[0].estimate
+        if judging.outcome_of(statement, equal, equal) == "holds":
+            return True
+    return False
+
+
+def _without_labels(
+    statement: Claim, arms: Arms, decide: Callable[..., Any]
+) -> tuple[Judged, bool, list[str]]:
+    """The verdict without the labels dealt out, the only control, which is marked as left out."""
+    (dealt,) = statement.must_fail
+    arms[dealt] = arms[dealt].assign({LEFT_OUT: 0})
+    judgement, tied, moved = decide(statement, arms)
+    if judgement.reason == UNCONTROLLED:
+        judgement = structs.replace(judgement, price=Price("name a control"))
+    return judgement, tied, moved
 
 
 def _true_of_others(question: Question, judged: Judged, *, dealt: bool) -> Judged:

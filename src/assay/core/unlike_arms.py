@@ -16,6 +16,7 @@ from msgspec import structs
 from assay.core.dependence import clipped
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, joined, plural
+from assay.core.reasons import draws_counted
 from assay.core.results import Judged
 from assay.core.rounding import grid
 from assay.core.rows import Names, is_text
@@ -54,6 +55,12 @@ INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "inp
 """Words in the names of columns of texts that a model is given."""
 MEASURED = frozenset(("hash", "sha", "md5", "tokens", "length", "len", "words", "chars"))
 """Words in the names of columns of numbers that say which text it was."""
+PERPLEXITY = frozenset(("ppl", "perplexity"))
+LENGTHS = frozenset(("tokens", "length", "len", "words", "chars"))
+"""Words in the names of columns that say how likely, and how long, what an arm wrote is."""
+UNLIKE, TWO_KINDS = 1.5, 0.25
+"""How many times as large a perplexity or a length is from which it may be the cause; the share of
+an arm's rows with the least or the greatest number from which answers are of two kinds."""
 NUMBER = r"^\W*x?(\d+(?:\.\d+)?)x?\W*$"
 """A number that is all of a text, such as x8."""
 FEW_UNLIKE, SHOWN = 0.1, 40
@@ -81,7 +88,7 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     claim about one arm, its controls."""
     found: list[Callable[[Question], Iterator[tuple[str, str]]]] = []
     if judgement.outcome == "holds":
-        found = [partial(of, controls=controls) for of in (_clipped, _weaker)]
+        found = [partial(of, controls=controls) for of in (_clipped, _weaker, _unlike_outputs)]
     if judgement.outcome == "holds" and question.compared[1:]:
         found = [_copied, _kept, _chosen, _scaled, *found, _spent, _stronger, _other_inputs]
     if judgement.outcome in ("holds", "fails") and question.compared[1:]:
@@ -255,17 +262,21 @@ def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
         written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)
         x = written.groupby(rows["arm"]).mean().abs()
         strengths[name] = x[x > 0]
+    found: dict[tuple[str, ...], list[str]] = {}
     for control in controls:
         both = [name for name, x in strengths.items() if {control, main} <= {*x.index}]
         own, judged = (math.prod(strengths[k][arm] for k in both) for arm in (control, main))
         rest = [math.prod(strengths[k].get(arm, 0) for k in both) for arm in others]
         if MORE * own < judged and not any(own < MORE * x and x < MORE * own for x in rest):
-            name, verb = joined(both), "are" if both[1:] else "is"
-            has = f"{name} with the product" if both[1:] else name
+            words = (joined(both), "are" if both[1:] else "is", f"{own:.3g}", f"{judged:.3g}")
+            found.setdefault(words, []).append(control)
+    for (name, verb, least, most), those in found.items():
+        has = f"{name} with the product" if verb == "are" else name
+        for control in draws_counted(those):
             yield (
                 f"the {name} of {control} {verb} too low",
-                f"control {control} has {has} {own:.3g}, and {main} {judged:.3g}: one that has as "
-                f"much may satisfy the claim as well; give {control} as much",
+                f"control {control} has {has} {least}, and {main} {most}: one that has as much may "
+                f"satisfy the claim as well; give {control} as much",
             )
 
 
@@ -307,6 +318,50 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
                 f"{name} is {each} on average: compare arms of equal {name}, or leave the column "
                 "out if it is a result of the arm",
             )
+
+
+def _unlike_outputs(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
+    """A perplexity, or a length of answers, that is clearly another in the arm under judgement than
+    in those that it is compared with, and in each control; a length only where there are no two
+    kinds of answers, such as refusals, of which it is a result."""
+    (main, *others), rows = question.compared, question.rows
+    read = question.read[question.columns]
+    at_end = (read.eq(x).groupby(question.read["arm"]).mean() for x in (read.min(), read.max()))
+    kinds = max(x.to_numpy().max() for x in at_end) > TWO_KINDS
+    for name in _named(question, PERPLEXITY | LENGTHS) if others else ():
+        words, x = words_in(name), rows[name]
+        is_length = not PERPLEXITY & words
+        varies = x.groupby(rows["arm"]).nunique()[[main, *others]].max() > 1
+        if (is_length and (kinds or INPUTS & words)) or not varies or (x < 0).any():
+            continue
+        by, surely = _logs_apart(question, name)
+        signs = np.sign(by[others])
+        unlike = (by[others].abs() > np.maximum(math.log(UNLIKE), surely[others])).all()
+        shared = (signs.iloc[0] * by.reindex([*controls]) <= math.log(MORE)).any()
+        if unlike and signs.nunique() == 1 and not shared:
+            means = x.groupby(rows["arm"]).mean()
+            each = joined([f"{means[arm]:.3g} in {arm}" for arm in (main, *others)])
+            yield (
+                f"{name} is the cause, which is {each} on average",
+                f"{name} is {each} on average, and in no control as in {main}: add a control that "
+                f"has as much, compare arms of equal {name}, or leave the column out if it is a "
+                "result of the arm",
+            )
+
+
+def _logs_apart(question: Question, name: str) -> tuple[pd.Series, pd.Series]:
+    """By how much the mean of log(1 + x) is larger in the arm under judgement than in each arm, and
+    by how much it would be by chance at most, for the unit over which that is most."""
+    rows = question.rows
+    log = rows[name].astype(float).map(math.log1p)
+    mean = log.groupby(rows["arm"]).mean()
+    surely = 0 * mean
+    for unit in question.axes:
+        of_arms = log.groupby([rows["arm"], rows[unit]]).mean().groupby("arm")
+        error = of_arms.var().fillna(0.0) / of_arms.count()
+        by_chance = SURELY * (error + error[question.main]) ** 0.5
+        surely = by_chance.where(by_chance > surely, surely)
+    return mean[question.main] - mean, surely
 
 
 def _stronger(question: Question) -> Iterator[tuple[str, str]]:
