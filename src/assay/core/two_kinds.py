@@ -63,17 +63,17 @@ def _saying(judgement: Judged, said: str, words: str) -> Judged:
 
 
 def _columns(question: Question, unit: str, few: np.ndarray, levels: np.ndarray) -> Iterator[str]:
-    """The columns of an arm that have one value in all units but a few, and another in all rows of
-    these."""
+    """The columns of some arms, and not of all, that have one value in all units but a few, and
+    another in all rows of these."""
     rows = question.read
     taken = ("arm", *question.axes, *question.labels, *question.columns)
     rows = rows[rows[unit].isin(levels)]
     for name in (str(x) for x in rows if x not in taken):
         differ = [arm for arm in question.compared if _parts(rows, arm, name, unit, few)]
-        if not differ:
-            continue
+        if not differ or len(differ) == len(question.compared):
+            continue  # what says the same of all arms is a kind of unit, which can be held fixed
         own = rows[rows["arm"].isin(differ) & rows[unit].isin(few)][name]
-        whose = f" of {joined(differ)}" * (len(differ) < len(question.compared))
+        whose = f" of {joined(differ)}"
         if own.nunique(dropna=False) == 1 or is_text(own):
             values = [str(x).strip() or "empty" for x in own.unique()[:3]]
             yield f"{name}{whose} is {' or '.join(values)}"
