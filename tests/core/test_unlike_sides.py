@@ -102,3 +102,11 @@ def test_what_a_baseline_was_subtracted_from_is_no_cause_of_the_gain():
     claim = "mine.gain - base.gain > 0.1"
     verdict = assay.judge(rows, claim=claim, unit="item", control="random", about="mine")
     assert (verdict.outcome, verdict.unless) == ("holds", "")
+
+
+def test_an_empty_column_is_no_part_of_another():
+    """x − NaN is nothing, and no other column is x."""
+    rows = gains((0.2, 0.6, 0.6), (0.9, 0.9, 0.6)).assign(before=np.nan)
+    claim = "mine.gain - base.gain > 0.1"
+    verdict = assay.judge(rows, claim=claim, unit="item", control="random", about="mine")
+    assert not any("in each row" in note for note in verdict.notes)

@@ -145,8 +145,8 @@ def made_of(question: Question) -> Iterator[tuple[str, str, str, str]]:
         x, first, second = (rows[c].to_numpy(float) for c in (name, a, b))
         for sign, made in MADE.items():
             with np.errstate(all="ignore"):
-                off = np.abs(made(first, second) - x)
-            if np.nanmax(off, initial=0.0) < EXACTLY * np.nanstd(x):
+                off = np.abs(made(first, second) - x)[np.isfinite(x)]
+            if len(off) and off.max() < EXACTLY * np.nanstd(x):  # false of NaN
                 yield name, a, sign, b
 
 
