@@ -31,3 +31,14 @@ def test_a_column_that_one_side_follows_is_no_cause():
     found = judged(x, y, of_x=x + of.normal(size=80), other=of.normal(size=80))
     assert (found.outcome, found.unless) == ("holds", "")
     assert not any("follow" in note for note in found.notes)
+
+
+def test_a_side_of_few_values_follows_a_column_as_well():
+    """Counts of 1 to 4 that depend on the density, as a score does, and not on each other."""
+    of = np.random.default_rng(2)
+    density = of.normal(size=300)
+    children = np.clip(np.round(2 + density + of.normal(size=300)), 1, 4)
+    score = density + 0.8 * of.normal(size=300)
+    found = judged(score, children, "corr(x, y) > 0.2", density=density)
+    assert found.outcome == "holds"
+    assert found.unless == "density is the cause, which both columns follow"

@@ -18,8 +18,8 @@ from assay.core.table_question import Question
 
 BY_CHANCE = 0.01
 """How often some column of a table with no relation to either side is said to be followed."""
-FEWEST = 12
-"""Units from which on a column is looked at."""
+FEWEST, LEVELS = 12, 3
+"""Units from which on a column is looked at, and values that it and both sides have at least."""
 
 
 Numbers = Float[np.ndarray, " unit"]
@@ -62,7 +62,7 @@ def _followed(question: Question) -> Iterator[tuple[str, Numbers, Numbers, Numbe
     ranks = "spearman" in question.parsed.text
     for name in names:
         of = means[[*sides, name]].dropna()
-        if len(of) < FEWEST or min(of.nunique()) < FEWEST:
+        if len(of) < FEWEST or min(of.nunique()) < LEVELS:
             continue
         x, y, z = (of.rank() if ranks else of).to_numpy(float).T
         tail = BY_CHANCE / 2 / len(names)

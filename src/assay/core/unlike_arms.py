@@ -56,11 +56,10 @@ INPUTS = frozenset(("prompt", "question", "sentence", "problem", "passage", "inp
 MEASURED = frozenset(("hash", "sha", "md5", "tokens", "length", "len", "words", "chars"))
 """Words in the names of columns of numbers that say which text it was."""
 PERPLEXITY = frozenset(("ppl", "perplexity"))
-LENGTHS = frozenset(("tokens", "length", "len", "words", "chars"))
-"""Words in the names of columns that say how likely, and how long, what an arm wrote is."""
-UNLIKE, TWO_KINDS = 1.5, 0.25
-"""How many times as large a perplexity or a length is from which it may be the cause; the share of
-an arm's rows with the least or the greatest number from which answers are of two kinds."""
+"""Words in the names of columns that say how likely what an arm wrote is. A length is none: whether
+the number follows it can be seen from the rows."""
+UNLIKE = 1.5
+"""How many times as large a perplexity is from which it may be the cause."""
 NUMBER = r"^\W*x?(\d+(?:\.\d+)?)x?\W*$"
 """A number that is all of a text, such as x8."""
 FEW_UNLIKE, SHOWN = 0.1, 40
@@ -88,7 +87,7 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     claim about one arm, its controls."""
     found: list[Callable[[Question], Iterator[tuple[str, str]]]] = []
     if judgement.outcome == "holds":
-        found = [partial(of, controls=controls) for of in (_clipped, _weaker, _unlike_outputs)]
+        found = [partial(of, controls=controls) for of in (_clipped, _weaker, _unlike_perplexity)]
     if judgement.outcome == "holds" and question.compared[1:]:
         found = [_copied, _kept, _chosen, _scaled, *found, _spent, _stronger, _other_inputs]
     if judgement.outcome in ("holds", "fails") and question.compared[1:]:
@@ -320,19 +319,14 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
             )
 
 
-def _unlike_outputs(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """A perplexity, or a length of answers, that is clearly another in the arm under judgement than
-    in those that it is compared with, and in each control; a length only where there are no two
-    kinds of answers, such as refusals, of which it is a result."""
+def _unlike_perplexity(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
+    """A perplexity that is clearly another in the arm under judgement than in those that it is
+    compared with, and in each control."""
     (main, *others), rows = question.compared, question.rows
-    read = question.read[question.columns]
-    at_end = (read.eq(x).groupby(question.read["arm"]).mean() for x in (read.min(), read.max()))
-    kinds = max(x.to_numpy().max() for x in at_end) > TWO_KINDS
-    for name in _named(question, PERPLEXITY | LENGTHS) if others else ():
-        words, x = words_in(name), rows[name]
-        is_length = not PERPLEXITY & words
+    for name in _named(question, PERPLEXITY) if others else ():
+        x = rows[name]
         varies = x.groupby(rows["arm"]).nunique()[[main, *others]].max() > 1
-        if (is_length and (kinds or INPUTS & words)) or not varies or (x < 0).any():
+        if not varies or (x < 0).any():
             continue
         by, surely = _logs_apart(question, name)
         signs = np.sign(by[others])
