@@ -132,9 +132,8 @@ class Credited:
         is_made = self.by_row is None and self.kind != "training"  # which takes long to make
         for x in things:
             thing = self.thing() if is_made else None
-            thing = (
-                thing if self.like is None else as_numpy(thing)
-            )  # a list of numbers has an order
+            if self.like is not None:  # a list of numbers has an order, and is no set of parts
+                thing = as_numpy(thing)
             if is_made and not control.drawn and is_same(thing, x):
                 raise DataError(
                     f"the control {control.name!r} has the {self.kind} of the claim itself, which "

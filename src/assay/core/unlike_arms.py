@@ -388,7 +388,7 @@ def _stronger(question: Question) -> Iterator[tuple[str, str]]:
         yield (
             f"{named} {verb} the cause, which {verb} {joined(each)} on average",
             f"{named} {verb} {joined(each)} on average: compare arms that are changed as strongly, "
-            f"or several strengths of each",
+            "or several strengths of each",
         )
 
 
