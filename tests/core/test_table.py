@@ -926,7 +926,7 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
         for _ in range(5 if most else rng.integers(0, 2))
     )
     ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c", "about": "a"}
-    means = "{a:.3g} and {b:.3g}".format(**rows.groupby("arm")["depth"].mean())
+    means = "{a:.3g} and {b:.3g}; c {c:.3g}".format(**rows.groupby("arm")["depth"].mean())
     said = f"besides x, a and b differ in depth ({means})"
     assert said in assay.judge(rows, **ask).notes
     with pytest.raises(ClaimError, match=r"a\.x varies over layer"):
@@ -945,8 +945,8 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
     [
         (("B", "A", "A"), "batch is B in all rows of a, and A in all of b: the claim", []),
         ((1, 0.0, 0), "batch is 1 in all rows of a, and 0 in all of b: the claim", []),
-        (("B", "A", "B"), "", ["(B and A)"]),  # the control is of the batch, and has no effect
-        (("l1", "l2", "l3"), "", ["(l1 and l2)", "(l3 and l1)"]),  # it describes the arms
+        (("B", "A", "B"), "", ["(B and A; c B)"]),  # the control is of the batch, and has no effect
+        (("l1", "l2", "l3"), "", ["(l1 and l2; c l3)"]),  # it describes the arms
         (("run-a", "run-b", "run-b"), "", []),  # it is their name
         (("B", None, None), "", []),
         (("A", "A", "B"), "", ["(B and A)"]),

@@ -47,7 +47,7 @@ from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import xr
 from assay.core.intervals import FEWEST, FOLD, fewest, shared_training
-from assay.core.nouns import all_of, plural
+from assay.core.nouns import all_of, joined, plural
 from assay.core.reading import LEARNED, LEFT_OUT, Others, tabulate
 from assay.core.reasons import STRADDLES, TIES, UNCONTROLLED, UNTESTED
 from assay.core.results import Estimated, Judged, Price
@@ -457,7 +457,7 @@ def _question(
         *(partial(_check_fixed, rows, c, (*axes, *columns, "arm")) for c in roles.fixed),
     )
     _check_size(rows, axes, source)
-    _check_controls(main, parsed, roles.replacing)
+    _check_controls(main, parsed, roles.replacing, arm_names)
     noted.check_scale(rows, (main, *parsed.arms, *roles.named), columns)
     if only_named:
         rows = rows[rows["arm"].isin([main, *parsed.arms])].copy()
@@ -825,14 +825,17 @@ def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names, about: s
     )
 
 
-def _check_controls(main_arm: str, parsed: Parsed, other_arms: tuple[str, ...]) -> None:
-    for arm in other_arms:
-        if arm == main_arm or arm in parsed.arms:
-            raise ClaimError(
-                f"arm {arm!r} is in the claim itself, so putting it in the place of {main_arm!r} "
-                "would compare it with itself; a control is another arm, such as the same training "
-                "on shuffled data or with other seeds"
-            )
+def _check_controls(main_arm: str, parsed: Parsed, replacing: Names, arm_names: Names) -> None:
+    """Refuse a control that the claim itself names."""
+    for arm in (x for x in replacing if x in (main_arm, *parsed.arms)):
+        why = "is about it" if arm == main_arm else f"already compares {main_arm!r} with it"
+        rest = [x for x in arm_names if x not in (main_arm, *parsed.arms)][: noted.MOST_NAMED]
+        raise ClaimError(
+            f"arm {arm!r} is in the claim itself and cannot be its control: the claim {why}; name "
+            "an arm that should not satisfy the claim, such as a random circuit or direction of "
+            "the same size, or the same training on shuffled data"
+            f"{f' (this table also has {joined(rest)})' if rest else ''}"
+        )
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
