@@ -202,7 +202,7 @@ def _judged(
 ) -> Judged:
     """The verdict if the claim is about the main arm of the question. Raises: DataError,
     ClaimError."""
-    parsed, units, empty = question.parsed, question.axes, facts["empty"] or 0.0
+    units, empty = question.axes, facts["empty"] or 0.0
     question, separate = same_numbers.separated(question)
     arms, notes = measure(question, roles)
     notes += paired
@@ -226,14 +226,9 @@ def _judged(
     by_means = independent or bool(question.strata)  # no unit has a number by itself
     decide: Callable[..., Any] = partial(_decide, question, independent=by_means, **how)
     judgement, tied, moved = decide(statement, arms)
-    if control_notes and _is_true_of_nothing(parsed, empty, judgement):
-        del arms[roles.controls[0]]
-        roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
-        judgement, tied, moved = decide(statement, arms)
-        control_notes = [VIOLATION_WANTED] * (judgement.outcome != "fails")
-    elif control_notes and _is_true_of_equals(question, statement, judgement, arms):
+    if control_notes and _is_true_of_equals(question, statement, judgement, arms, empty):
         judgement, tied, moved = _without_labels(statement, arms, decide)
-        control_notes = [CONTROL_WANTED] if judgement.outcome != "fails" else []
+        control_notes = [NOT_DEALT] * (judgement.outcome != "fails")
     later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
     if not tied:
@@ -337,31 +332,25 @@ def _with_controls(
     return replace(roles, controls=(name,)), [caution(name, others)]
 
 
-VIOLATION_WANTED = (
-    "a claim of no effect is always true of shuffled labels, so these are no control; name an arm "
-    "with a known small effect: violation=NAME"
-)
-
-
-def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bool:
-    """Whether a claim of no effect is also satisfied by its only control, labels dealt out."""
-    (dealt,) = judgement.controls.values()
-    return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
-
-
+NOT_DEALT = "this claim is always true of shuffled labels, so these are no control of it"
 CONTROL_WANTED = (
-    "this claim is true of arms that are equal, and therefore always of shuffled labels, so these "
-    "are no control; name one, such as a random circuit or direction of the same size: control=NAME"
+    "name a control, an arm that should not satisfy the claim, such as a random circuit or "
+    "direction of the same size"
 )
 
 
-def _is_true_of_equals(question: Question, statement: Claim, judgement: Judged, arms: Arms) -> bool:
-    """Whether a claim that arms are close, such as a ratio above 0.8, is true of an arm that is
-    equal to what it is compared with, and so of labels dealt out, its only control."""
-    main, *others = question.compared
+def _is_true_of_equals(
+    question: Question, statement: Claim, judgement: Judged, arms: Arms, nothing: float
+) -> bool:
+    """Whether a claim of no effect, or that arms are close, such as a ratio above 0.8, is true of
+    an arm that is equal to what it is compared with, and so of labels dealt out, its only
+    control."""
+    (main, *others), parsed = question.compared, question.parsed
     (dealt,) = judgement.controls.values()
     if dealt.outcome == "fails":
         return False
+    if parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high:
+        return True
     for other in (x for x in others if {*arms[main]} <= {*arms[x]}):
         with np.errstate(all="ignore"):  # as of a ratio to a difference that is 0 of equal arms
             equal = judging.standing(statement, {**arms, main: arms[other]})[0].estimate
@@ -378,7 +367,7 @@ def _without_labels(
     arms[dealt] = arms[dealt].assign({LEFT_OUT: 0})
     judgement, tied, moved = decide(statement, arms)
     if judgement.reason == UNCONTROLLED:
-        judgement = structs.replace(judgement, price=Price("name a control"))
+        judgement = structs.replace(judgement, price=Price(CONTROL_WANTED))
     return judgement, tied, moved
 
 
