@@ -49,8 +49,7 @@ def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
         return judgement
     said, q = " ".join((*judgement.notes, judgement.unless)), question
     q = replace(q, rows=q.rows.assign(**said_or_not(q.rows, q.rows.columns.drop("arm"))))
-    taken = ("arm", *RUNS, *q.axes, *q.labels, *q.fixed, *q.columns)
-    names = [x for x in map(str, q.rows) if x not in taken]
+    names = [x for x in map(str, q.rows) if x not in (*RUNS, *q.taken)]
     names = [x for x in names if not re.search(rf"(?<!\w){re.escape(x)}(?!\w)", said)]
     constant = {x: of for x in names if len(of := _constant(q, x)) > 1}
     constant = {x: of for x, of in constant.items() if not _numbers_draws(of, controls)}

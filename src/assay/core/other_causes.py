@@ -29,7 +29,7 @@ from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
 from assay.core.table_columns import RUNS
-from assay.core.table_question import Arms, Question, Roles, hold_fixed, measure, restated
+from assay.core.table_question import Arms, Question, Roles, asked_again, hold_fixed
 from assay.core.unlike_arms import settings_of_one
 from assay.core.unlike_sides import made_of
 
@@ -67,14 +67,12 @@ class Search:
     @cached_property
     def results(self) -> tuple[set[str], list[set[str]]]:
         """The columns that are results of the arm, and pairs of which one is, such as answers."""
-        question = self.question
-        taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
-        return Fixed(question, shares.named(question.rows, taken)).results()
+        named = shares.named(self.question.rows, self.question.taken)
+        return Fixed(self.question, named).results()
 
     def _standing(self, asked: Question) -> Interval:
         """The number of another question, and its interval. Raises: ClaimError."""
-        claim = restated(self.claim, asked, self.independent)
-        return judging.standing(claim, measure(asked, Roles())[0], self.level)[0]
+        return asked_again(self.claim, asked, self.level, self.independent)
 
     @property
     def _new_units(self) -> str:
@@ -89,9 +87,8 @@ class Search:
         those of a few values, which may name groups. Nor is a column a cause that fixes the number,
         or from which a baseline was subtracted for it."""
         question = self.question
-        taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
-        skip = (*taken, *settings_of_one(question))  # which, held fixed, are as chosen as before
-        skip = (*skip, *(first for _, first, _, _ in made_of(question)))
+        chosen = settings_of_one(question)  # which, held fixed, are as chosen as before
+        skip = (*question.taken, *chosen, *(first for _, first, _, _ in made_of(question)))
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
         results, pairs = self.results
@@ -310,12 +307,11 @@ def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
     the number with the same weight for both lies where the claim has another outcome. It is known
     without the arm: the same in all arms at the same unit."""
     (unit, *more), question = search.question.axes, search.question
-    taken = ("arm", unit, *question.labels, *question.fixed, *question.columns)
     by_unit = question.rows.groupby(unit)
     if more or search.independent or by_unit["arm"].nunique().min() < 2:
         return
     values, levels = cells.values(unit), np.unique(cells.levels[unit])
-    for name in (x for x in map(str, question.rows) if x not in taken):
+    for name in (x for x in map(str, question.rows) if x not in question.taken):
         of = by_unit[name].first().reindex(levels).astype(str)
         share = of.value_counts(normalize=True)
         if len(share) != 2 or share.iloc[0] <= LARGEST_GROUP or by_unit[name].nunique().max() > 1:
@@ -331,7 +327,7 @@ def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
         half *= float(scipy.special.stdtrit(min(map(len, two)) - 1, (1 + search.level) / 2))
         limits = Limits(number - half, number + half)
         are = f"is {share.index[0]} in {100 * share.iloc[0]:.0f}% of {plural(unit, 2)}"
-        shown = " ".join(digits.estimate(number, *limits))
+        shown = digits.in_line(number, *limits)
         yield Grouping(
             name,
             f"{name} {are}: with the same weight for both of its values, the number is {shown}",
@@ -352,7 +348,7 @@ def _lacking(arms: Arms, compared: Sequence[str]) -> int:
 
 def _shown(i: Interval, limits: Limits) -> str:
     """A number and its limits, in as many digits as these warrant."""
-    return " ".join(digits.estimate(i.estimate, *limits))
+    return digits.in_line(i.estimate, *limits)
 
 
 def _best_of(

@@ -50,7 +50,7 @@ from assay.core.intervals import FEWEST, FOLD, fewest, shared_training
 from assay.core.nouns import all_of, joined, plural
 from assay.core.reading import LEARNED, LEFT_OUT, Others, tabulate
 from assay.core.reasons import STRADDLES, TIES, UNCONTROLLED, UNTESTED
-from assay.core.results import Estimated, Judged, Price
+from assay.core.results import Estimated, Judged, Price, with_note
 from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.stats import mean
@@ -260,12 +260,15 @@ def _of_unlike_arms(
 ) -> Judged:
     """The verdict with what the rows show of arms that were not measured alike."""
     if judgement.outcome in ("holds", "fails"):
-        chosen = unlike_arms.settings_of_one(question)
-        taken = (*question.axes, *question.labels, *question.columns, *chosen)
+        chosen, weaker = unlike_arms.settings_of_one(question), list[str]()
+        if judgement.outcome == "holds":  # and these columns are then named as those of the control
+            weaker = [
+                x for names, *_ in unlike_arms.weaker(question, roles.controls) for x in names
+            ]
+        taken = (*question.axes, *question.labels, *question.columns, *chosen, *weaker)
         ask = question.compared, taken, roles.controls, judgement.outcome
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
-        said = (*judgement.notes, *filter(None, [together]))
-        judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
+        judgement = with_note(judgement, together, cause) if together else judgement
     judgement = common_column.doubted(question, judgement)
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
