@@ -147,7 +147,8 @@ class Search:
         if isinstance(fixed, Interval):
             limits, steps = Limits(fixed.low, fixed.high), f" in {shares.STEPS} steps"
             how = (f", {in_steps}{steps}" if held[1:] else steps) if in_steps else ""
-            then = f"with {joined(held)} held fixed{how}, the number is {_shown(fixed, limits)}"
+            number = digits.in_line(fixed.estimate, *limits)
+            then = f"with {joined(held)} held fixed{how}, the number is {number}"
         else:
             limits, value = fixed, "combination of values" if held[1:] else "value"
             then = f"{named} cannot be held fixed, as no {value} is in two units of each arm"
@@ -232,7 +233,8 @@ class Search:
                 reason = f"{choice.chosen} was chosen as the best of {count}"
                 words = (
                     f"{choice.chosen} is the best of {one_of} {by_luck}: if it was chosen for "
-                    f"that, the number is {_shown(i, limits)}; judge it alone on {self._new_units}"
+                    f"that, the number is {digits.in_line(i.estimate, *limits)}; judge it alone on "
+                    f"{self._new_units}"
                 )
                 advice = f"judge it alone on {self._new_units} if {reason}"
             else:
@@ -344,11 +346,6 @@ def _lacking(arms: Arms, compared: Sequence[str]) -> int:
     there = [arms[a].to_array().notnull().all("variable") for a in compared]
     every = xr.align(*there, join="outer", fill_value=False)
     return int((reduce(or_, every) & ~reduce(and_, every)).sum())
-
-
-def _shown(i: Interval, limits: Limits) -> str:
-    """A number and its limits, in as many digits as these warrant."""
-    return digits.in_line(i.estimate, *limits)
 
 
 def _best_of(

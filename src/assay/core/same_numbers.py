@@ -93,7 +93,7 @@ def _are_numbered(question: Question, words: set[str]) -> bool:
     if {*RUNS} & words or not rows[unit].astype(str).str.fullmatch(r"\d+").all():
         return False
     parts = (x for _, a, _, b in made_of(question) for x in (a, b))
-    taken = ("arm", unit, *question.labels, *question.columns, *parts)
+    taken = (*question.taken, *parts)
     names = [str(x) for x in rows if x not in taken and not is_text(rows[x])]
     names = [x for x in names if rows[x].nunique() >= MANY]
     if any(BASELINE & words_in(x) for x in names):

@@ -286,8 +286,8 @@ def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
 
 def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
     """Texts that were given to the model, of which arms have different ones at the same units."""
-    rows, taken = question.read, ("arm", *question.axes, *question.labels, *question.fixed)
-    names = [c for c in rows.columns if c not in taken and INPUTS & words_in(c)]
+    rows = question.read
+    names = [c for c in rows.columns if c not in question.taken and INPUTS & words_in(c)]
     names = [c for c in names if is_text(rows[c]) or MEASURED & words_in(c)]
     names = [c for c in names if rows.groupby("arm")[c].nunique().max() > 1]
     for unit, name in product(question.axes, names):
@@ -342,7 +342,8 @@ def _unlike_perplexity(question: Question, controls: Names) -> Iterator[tuple[st
             yield (
                 f"{name} is the cause, which {are}",
                 f"{name} {are}, and in no control as in {main}: add a control that has as much, "
-                f"compare arms of equal {name}, or leave the column out if it is a result of the arm",
+                f"compare arms of equal {name}, or leave the column out if it is a result of the "
+                "arm",
             )
 
 
