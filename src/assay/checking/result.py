@@ -142,6 +142,9 @@ class Question:
     """Why `damage` is no test; "" where it is one, and in files of older versions."""
     violations: tuple[str, ...] = ()
     """Of a claim of no effect: the arms that have one, which its author brings."""
+    automatic: tuple[str, ...] = ()
+    """Of a claim of no effect: the controls that its author does not bring; () in files of older
+    versions."""
     left_out: tuple[str, ...] = ()
     """The controls that its author did not want, by name; () in files of older versions."""
     fixed: tuple[str, ...] = ()
@@ -182,6 +185,7 @@ class Question:
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
             violation=self.violations,
+            automatic=self.automatic,
             fixed=self.fixed,
             beats=self.beats,
             empty=self.empty,
@@ -706,7 +710,7 @@ class Check(Concluded):
             q = content["question"]
             q["placed"] = {arm: Placed(**p) for arm, p in q["placed"].items()}
             q |= {"units": tuple(q["units"])}
-            q |= {k: tuple(q.get(k, ())) for k in ("left_out", "fixed")}
+            q |= {k: tuple(q.get(k, ())) for k in ("left_out", "fixed", "automatic")}
             q |= {k: q.get(k) and tuple(q[k]) for k in ("bounds", "reach")}
             question = Question(**q)
             stated = content["verdict"]["outcome"]

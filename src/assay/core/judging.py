@@ -128,6 +128,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     controls = {
         name: _as_control(claim, method, control, level)
         for name, control in ask(made(claim, arms)).items()
+        if name not in claim.automatic or _is_outside(claim, control)
     }
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     rivals = _others(claim, arms, min(level, USUAL), scope)
@@ -699,11 +700,16 @@ def _also_perfect(claim: Claim, method: _Arm, controls: ByArm, passing: Sequence
 
 def _is_null(claim: Claim, asked: ByArm) -> bool:
     """Whether the range to hold contains, within its ends, the value where there is nothing; unless
-    an arm that lacks what is credited fails the claim: that arm then does not give nothing."""
+    an arm that lacks what is credited fails the claim, or an automatic control, or the arm without
+    the change: that arm then does not give nothing."""
     (low, high), _ = claim.edges
     if not low < _nothing(claim) < high:
         return False
-    return not any(v.lacks and _outside(claim, i) for v, i, *_ in asked.values() if _judged(v))
+    others = (*claim.automatic, claim.unchanged)
+    return not any(
+        (arm.verdict.lacks or name in others) and _is_outside(claim, arm)
+        for name, arm in asked.items()
+    )
 
 
 def _nothing(claim: Claim) -> float:
@@ -716,11 +722,11 @@ def _nothing(claim: Claim) -> float:
 def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
     """Why a claim of no effect is blind: a planted violation is not found, or no violation that is
     found is at most twice as far from no effect as the threshold; empty where it is not blind."""
-    for name, (v, i, *_) in violations.items():
-        if not (_judged(v) and _outside(claim, i)):
+    for name, arm in violations.items():
+        if not _is_outside(claim, arm):
             return f"violation {name} not found"
-    for v, i, *_ in (*violations.values(), *controls.values()):
-        if _judged(v) and _outside(claim, i) and _is_small(claim, i):
+    for arm in (*violations.values(), *controls.values()):
+        if _is_outside(claim, arm) and _is_small(claim, arm.interval):
             return ""
     return BLIND
 
@@ -762,8 +768,10 @@ def _judged(v: Verdict) -> bool:
     return v.reason in ("", STRADDLES, TOO_CLOSE)
 
 
-def _outside(claim: Claim, i: Interval) -> bool:
-    return bool(placed(strict(claim), i.low, i.high)[1])
+def _is_outside(claim: Claim, arm: _Arm) -> bool:
+    """Whether an arm is seen to lie outside the range to hold."""
+    i = arm.interval
+    return _judged(arm.verdict) and bool(placed(strict(claim), i.low, i.high)[1])
 
 
 def _warned(
