@@ -697,7 +697,7 @@ def no_effect(study: ModelStudy, part: Part, read: Condition) -> float | None:
     table = part.task.intervention
     if study.frozen is not None or not is_change(study, part.label, others):
         return None
-    kept = table and (table.keep or table.reconstruct or (table.top and table.top.all_but))
+    kept = table and (table.keep or table.reconstruct or table.all_but)
     if kept or not is_of_nothing(study, part, read):
         return None
     x, of_others = (unchanged_number(study, part, read, usual) for usual in (1.0, 2.0))

@@ -252,7 +252,9 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     )
     if table := getattr(task, "intervention", None):  # one may claim little of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
-    none = 0.0 if parsed.low < 0 < parsed.high else comparing.no_effect(questions, part, asking.read)
+    none = (
+        0.0 if parsed.low < 0 < parsed.high else comparing.no_effect(questions, part, asking.read)
+    )
     if done_by_none and none is None:
         read = next((c.name for c in parsed.columns if c.arm == part.label), "READ")
         yield (

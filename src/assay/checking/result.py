@@ -517,7 +517,11 @@ class Check(Concluded):
 
     def draws(self, control: str) -> int:
         """Count the draws of a control."""
-        return sum(p.control == control for p in self.question.placed.values())
+        return len(self._arms(control))
+
+    def _arms(self, control: str) -> list[str]:
+        """Name the draws of a control; of a claim of no effect, those that have one."""
+        return [a for a in self.judged.controls if self.question.placed[a].control == control]
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for what is claimed and for each draw of each control: outcome, estimate,
@@ -645,8 +649,7 @@ class Check(Concluded):
     def no_test(self, control: str) -> str:
         """Say why a control is no test, or "": each of its draws changes nothing, or is the
         claim's own measurement."""
-        arms = (a for a, p in self.question.placed.items() if p.control == control)
-        whys = [self.judged.no_test(a) for a in arms]
+        whys = [self.judged.no_test(a) for a in self._arms(control)]
         return whys[0] if all(whys) else ""
 
     @cached_property
@@ -666,7 +669,7 @@ class Check(Concluded):
         """Give a control's name, its draws, its number, whether it fails, as it should, and what
         it would explain."""
         v = self.controls[control]
-        arms = [a for a, p in self.question.placed.items() if p.control == control]
+        arms = self._arms(control)
         why, draws, satisfies = self.question.placed[arms[0]].why, len(arms), CONTROL[v.outcome]
         if v.outcome == "holds" and draws > 1:
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]

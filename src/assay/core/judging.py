@@ -125,6 +125,9 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     method = _within_reach(claim, ask((claim.of,), gated=True)[claim.of], arms, reach)
     no_lead = _no_lead(claim, arms, level)
     method = method._replace(verdict=_with_lead(claim, method.verdict, no_lead))
+    fails = method.verdict.outcome == "fails"
+    if claim.automatic and (fails or _has_effect(claim, method.interval)):
+        claim = replace(claim, automatic=())
     controls = {
         name: _as_control(claim, method, control, level)
         for name, control in ask(made(claim, arms)).items()
@@ -710,6 +713,16 @@ def _is_null(claim: Claim, asked: ByArm) -> bool:
         (arm.verdict.lacks or name in others) and _is_outside(claim, arm)
         for name, arm in asked.items()
     )
+
+
+def _has_effect(claim: Claim, i: Interval) -> bool:
+    """Whether a claim with one edge is true with an effect to the other side that is larger than
+    what it allows: it then credits this effect."""
+    (low, high), _ = claim.edges
+    nothing = _nothing(claim)
+    if math.isinf(high):
+        return i.low > 2 * nothing - low
+    return math.isinf(low) and i.high < 2 * nothing - high
 
 
 def _nothing(claim: Claim) -> float:
