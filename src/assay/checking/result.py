@@ -517,11 +517,7 @@ class Check(Concluded):
 
     def draws(self, control: str) -> int:
         """Count the draws of a control."""
-        return len(self._arms(control))
-
-    def _arms(self, control: str) -> list[str]:
-        """Name the draws of a control; of a claim of no effect, those that have one."""
-        return [a for a in self.judged.controls if self.question.placed[a].control == control]
+        return len(_draws(self, control))
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for what is claimed and for each draw of each control: outcome, estimate,
@@ -649,7 +645,7 @@ class Check(Concluded):
     def no_test(self, control: str) -> str:
         """Say why a control is no test, or "": each of its draws changes nothing, or is the
         claim's own measurement."""
-        whys = [self.judged.no_test(a) for a in self._arms(control)]
+        whys = [self.judged.no_test(a) for a in _draws(self, control)]
         return whys[0] if all(whys) else ""
 
     @cached_property
@@ -669,7 +665,7 @@ class Check(Concluded):
         """Give a control's name, its draws, its number, whether it fails, as it should, and what
         it would explain."""
         v = self.controls[control]
-        arms = self._arms(control)
+        arms = _draws(self, control)
         why, draws, satisfies = self.question.placed[arms[0]].why, len(arms), CONTROL[v.outcome]
         if v.outcome == "holds" and draws > 1:
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
@@ -728,6 +724,11 @@ def _numbers(rows: pd.DataFrame) -> list[str]:
     """Name the columns of what a function gave: each effect, and its two parts."""
     stems = {str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])}
     return [c for c in rows if c in {f"{stem}{end}" for stem in stems for end in ("", *ENDS)}]
+
+
+def _draws(of: Check, control: str) -> list[str]:
+    """Name the draws of a control; of a claim of no effect, those that have one."""
+    return [a for a in of.judged.controls if of.question.placed[a].control == control]
 
 
 def blind_without(claim: Claim) -> str:

@@ -166,8 +166,8 @@ def judge(
     question = _question(rows, source, parsed, units, roles, arm_column, about=about)
     question, roles, near = draws.apart(question, roles, near)
     question, paired = draws.paired(question, roles.replacing)
-    facts = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
-    facts["automatic"] = _names(automatic)
+    facts: dict[str, Any] = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
+    facts |= {"automatic": _names(automatic)}
     of = partial(_judged, roles=roles, bounds=bounds, facts=facts, copies=copies, level=level)
     of = partial(of, scope=scope, tested=tested, distinct=distinct, paired=paired)
     mains = question.compared if question.is_open else (question.main,)

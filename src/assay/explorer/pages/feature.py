@@ -180,12 +180,10 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
     fires = f"It fires on {percent(n['density'])} of tokens"
     pieces: list[Piece] = [f"{worth} {fires}" if first else fires]
     name = index.names([n["feature"]])[n["feature"]]
-    common = (n["token_text"] or "",)
-    tokens, share = common, n["token_share"]
-    if name.kind == "rule":  # as above it on the page
-        tokens, share = name.tokens, name.precision
-    begins = "; the most common is " if tokens == common else ", such as "
-    begins = f", on many different ones{begins}"
+    is_rule = name.kind == "rule"  # whose tokens are the title of the page
+    share = name.precision or 0.0 if is_rule else n["token_share"]
+    tokens = name.tokens if is_rule else (n["token_text"] or "",)
+    begins = ", on many different ones, such as "
     if share >= OFTEN:
         begins = ", mostly on " if share >= MOSTLY else ", often on "
     pieces += [begins, *_any(tokens), f" ({percent(share, 2)} of its firings)"]
@@ -198,7 +196,10 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
 
 def _any(tokens: Sequence[str]) -> list[Piece]:
     """Tokens, any of which is meant."""
-    return [piece for text in tokens for piece in (" or ", {"token": text})][1:]
+    pieces = list[Piece]()
+    for text in tokens:
+        pieces += [" or ", {"token": text}]
+    return pieces[1:]
 
 
 def uncovered(feature: Feature, name: Name, context: Context) -> dict[str, Any] | None:
