@@ -252,10 +252,8 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     )
     if table := getattr(task, "intervention", None):  # one may claim little of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
-    none = (
-        0.0 if parsed.low < 0 < parsed.high else comparing.no_effect(questions, part, asking.read)
-    )
-    if done_by_none and none is None:
+    none = comparing.no_effect(questions, part, asking.read)
+    if done_by_none and none is None and not parsed.low < 0 < parsed.high:
         read = next((c.name for c in parsed.columns if c.arm == part.label), "READ")
         yield (
             "the claim is also true if nothing happens: write it as a difference with a size, as "
