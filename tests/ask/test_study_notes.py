@@ -1274,3 +1274,22 @@ def test_a_slot_that_prompts_share_groups_them_next_to_one_that_differs_in_each(
     claims = planned(folder, "unique speakers", UNIQUE, "main.known > 0.8").claims
     of = next(c for c in claims if c.groups).groups["prompt"]
     assert [*of] == ["country"] and len(of["country"]) == 24 and len({*of["country"].values()}) == 8
+
+
+@pytest.mark.parametrize(
+    "holds",
+    ["-2 < changed.right - main.right < 2", "changed.right / main.right > 0.8"],
+)
+def test_that_other_heads_have_no_effect_is_no_other_explanation_of_hardly_any(
+    holds,
+    folder,  # noqa: F811
+    tmp_path,
+):
+    """A twentieth of head 1.1 of the planted model is hardly any of the city's lead, and other
+    heads have nothing to do with it: that is no reason why, but nor is it seen that an effect would
+    be found."""
+    tables = CUT.replace('ablate = "zero"', "scale = 0.95")
+    result = run(study(folder, "hardly", tables, holds), tmp_path)
+    [judged] = result.judged
+    assert (judged.outcome, judged.reason, {*judged.controls}) == ("undecided", "blind", set())
+    assert any(NOTHING in note for note in result.notes)

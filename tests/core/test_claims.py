@@ -1037,3 +1037,39 @@ def test_an_interval_of_groups_names_each_of_its_factors():
     groups = {"prompt": {"thing": {f"p{k}": f"t{k // 2}" for k in range(16)}}}
     found = by_groups(groups, ("seed", "prompt"), mean, Table({"x": x}, levels), 0.95)
     assert [(names, i.n) for names, i in found] == [(("seed", "thing"), (13, 8))]
+
+
+@pytest.mark.parametrize(
+    ("quiet", "loud", "automatic", "outcome", "controls"),
+    [
+        (0.01, 16.0, ("quiet", "loud"), "holds", {"loud"}),
+        (0.01, 0.9, ("quiet", "loud"), "undecided", set()),  # it is not seen that effects are found
+        (0.01, 16.0, ("loud",), "unspecific", {"quiet", "loud"}),  # its author says it explains it
+        (0.01, 0.9, (), "unspecific", {"quiet", "loud"}),
+    ],
+)
+def test_that_other_changes_have_no_effect_does_not_explain_that_this_one_has_none(
+    quiet, loud, automatic, outcome, controls
+):
+    asks = {"low": -1.0, "high": 1.0, "must_fail": ("quiet", "loud"), "automatic": automatic}
+    j = judged(main=-0.1, changes=asks, quiet=quiet, loud=loud)
+    assert (j.outcome, {*j.controls}) == (outcome, controls)
+    assert (j.reason == "blind") == (outcome == "undecided")
+
+
+@pytest.mark.parametrize(("main", "outcome"), [(-0.1, "holds"), (0.9, "holds"), (5, "unspecific")])
+def test_a_large_effect_to_the_other_side_of_a_weak_threshold_is_credited(main, outcome):
+    """That x falls by less than 1 is no claim of no effect where it rises by 5, and where anything
+    else keeps it from falling as well."""
+    asks = {"low": -1.0, "must_fail": ("quiet", "loud"), "automatic": ("quiet", "loud")}
+    assert judged(main=main, changes=asks, quiet=0.0, loud=-1.5).outcome == outcome
+
+
+@pytest.mark.parametrize(("level", "outcome"), [(7.8, "holds"), (0.1, "undecided")])
+def test_a_level_below_a_threshold_is_an_effect_if_it_is_above_it_without_the_change(
+    level, outcome
+):
+    """A range that contains 0 says nothing about an effect where the unchanged number is not 0."""
+    asks = {"low": -math.inf, "high": 2.0, "unchanged": "as it is"}
+    j = judged(main=-7.0, control=7.6, changes=asks, **{"as it is": level})
+    assert (j.outcome, j.reason) == (outcome, "" if outcome == "holds" else "blind")

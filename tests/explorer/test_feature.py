@@ -115,7 +115,7 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
     words = {k: text.replace("\N{NO-BREAK SPACE}", " ") for k, text in words.items()}
     assert words[4].startswith(
         "Ablating it raises the loss by 0.012 [0.010, 0.015] nats where it is on: it helps. It "
-        f"fires on {100 * share:.3g}% of tokens, on many different ones; the most common is ["
+        f"fires on {100 * share:.3g}% of tokens, on many different ones, such as ["
     )
     assert words[5].startswith(
         "Ablating it lowers the loss by 0.031 [0.020, 0.042] nats where it is on: it hurts."
@@ -126,6 +126,9 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
         before = f" of its firings come right before {tokens}, which it promotes"
         promoted = named[k].kind == "promoted"
         assert (before in words[k]) == promoted, "only where its name says so"
+        at_name = f"{tokens} ({feature.percent(named[k].precision or 0, 2)} of its firings)"
+        is_named = at_name.replace("\N{NO-BREAK SPACE}", " ") in words[k]
+        assert is_named == (named[k].kind == "rule"), "of the tokens that its title has"
     for k in range(40):
         name, top = index.names([k])[k], [c for c in index.feature(k).contexts if c.kind == "top"]
         after = name.kind == "promoted"

@@ -684,28 +684,62 @@ def is_of_nothing(
     """Whether a claim about a change or a difference is also true if nothing changes, as far as is
     known: on other prompts a model has other numbers. `of_trained` includes claims about a model
     that the study trains; `or_nearly` includes a value on the edge."""
+    edge = 1e-9 if or_nearly else 0.0
+    x = unchanged_number(study, part, read, of_trained=of_trained)
+    return read.parsed.low - edge < x < read.parsed.high + edge
+
+
+def no_effect(study: ModelStudy, part: Part, read: Condition) -> float | None:
+    """The number of a claim that a change has hardly an effect where it has none at all, whatever
+    the model's numbers; None for any other claim. What is kept or put back has to be as good, which
+    something else in its place may be as well."""
+    others = {*read.parsed.arms} - {part.label}
+    table = part.task.intervention
+    if study.frozen is not None or not is_change(study, part.label, others):
+        return None
+    kept = table and (table.keep or table.reconstruct or table.all_but)
+    if kept or not is_of_nothing(study, part, read):
+        return None
+    x, of_others = (unchanged_number(study, part, read, usual) for usual in (1.0, 2.0))
+    return x if math.isclose(x, of_others, abs_tol=1e-9) else None
+
+
+def unchanged_model(study: ModelStudy, task: Any) -> str:
+    """The arm of the same model and prompts without a change; "" where there is none."""
+    bases = (
+        p.label
+        for p in study.parts
+        if p.task.model == task.model and p.control is None and p.task.intervention is None
+        if not p.task.is_difference and p.task.sets[:1] == task.sets[:1]
+    )
+    return next(bases, "")
+
+
+def unchanged_number(
+    study: ModelStudy, part: Part, read: Condition, usual: float = 1.0, *, of_trained: bool = False
+) -> float:
+    """The number of a condition if nothing changes, where reads have this number without a change;
+    NaN if it is not known."""
     task, walk, columns = part.task, read.parsed.walk, read.parsed.columns
     if not isinstance(task, Task) or read.equal:
-        return False
+        return math.nan
     arms = (c.arm or part.label for c in columns)
     others = [study.by_label[arm].task for arm in arms if arm in study.by_label]
     texts = {t.prompts.digest for t in (task, *others) if isinstance(t, Task)}
     if study.frozen is None and len(texts) > 1:
-        return False
+        return math.nan
     comparable = [r for r in task.reads if not (reads.uses_lens(r) or task.pairs(r))]
     unchanged = {r.name: reads.same(r) for r in comparable}
     compares = {name: number for name, number in unchanged.items() if number is not None}
     if not task.is_difference:
         if task.intervention is None and not of_trained and not task.model.weights:
-            return False
+            return math.nan
         swept = task.intervention.sweep if task.intervention else task.model.sweep
         levels = len({c.name for c in columns}) == 1 < len(columns) and all(
             dim in swept for c in columns for dim, _ in c.levels
         )
         alike = levels or len({c.arm or part.label for c in columns}) > 1
         if not alike and any(c.name not in compares for c in columns):
-            return False  # its value without a change is unknown
-    usual = 0.0 if task.is_difference else 1.0
-    unchanged_value = worked_out(walk, lambda column: compares.get(column.name, usual))
-    edge = 1e-9 if or_nearly else 0.0
-    return read.parsed.low - edge < unchanged_value < read.parsed.high + edge
+            return math.nan
+    usual = 0.0 if task.is_difference else usual
+    return worked_out(walk, lambda column: compares.get(column.name, usual))

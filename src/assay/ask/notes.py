@@ -48,6 +48,8 @@ from assay.subjects import fetch
 
 LEAST = 1e-300
 """A threshold below this counts as 0."""
+UNSEEN = "the claim is also true if nothing happens: unless a control has an effect"
+"""How a note begins on what a claim of no effect needs."""
 HARDLY = "make the interval wide"
 """Part of a note on too few units."""
 SOME = 20
@@ -187,15 +189,17 @@ def if_true(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[tuple
 
 
 def _objections(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
-    """Note that a change is one of the text or of the answer."""
+    """Note that a change cannot reach what is read, or that it is one of the text or of the answer,
+    which does not explain why it has no effect."""
     columns = asking.read.columns
     found = list[str]()
+    of_none = comparing.is_of_nothing(questions, part, asking.read)
     with contextlib.suppress(AssayError):  # the model is not here, and its depth unknown
         layers = questions.shaped_as(part.task.model).layers
         yield from objections.unreached(part, columns, layers)
-        if not comparing.is_of_nothing(questions, part, asking.read):
-            found = [*objections.of_output(part, columns, layers)]
-    yield from found or objections.of_input(part, columns)
+        found = [*objections.of_output(part, columns, layers)] if not of_none else []
+    if not of_none:
+        yield from found or objections.of_input(part, columns)
 
 
 def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:
@@ -248,7 +252,8 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
     )
     if table := getattr(task, "intervention", None):  # one may claim little of what is kept
         done_by_none = done_by_none and not (table.keep or table.reconstruct)
-    if done_by_none and not parsed.low < 0 < parsed.high:
+    none = comparing.no_effect(questions, part, asking.read)
+    if done_by_none and none is None and not parsed.low < 0 < parsed.high:
         read = next((c.name for c in parsed.columns if c.arm == part.label), "READ")
         yield (
             "the claim is also true if nothing happens: write it as a difference with a size, as "
@@ -257,15 +262,15 @@ def _nothing(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]
         )
     elif not asking.violations and not asking.controls and done_by_none:
         yield (
-            "the claim is also true if nothing happens: name under violations an arm with an "
-            "effect that is larger than the claim allows, but less than twice as large; it is then "
-            f"the control{_dose(part, asking)}"
+            f"{UNSEEN}, name under violations an arm whose effect is larger than the claim allows, "
+            f"but less than twice as large{_dose(part, asking, none or 0.0)}"
         )
 
 
-def _dose(part: Part, asking: Asking) -> str:
+def _dose(part: Part, asking: Asking, none: float) -> str:
     """What to write for an arm with a small effect, under a claim that a change has none, and how
-    to find out how small it is; "" where the arm is another model or the claim about a curve."""
+    to find out how small it is, given the number without one; "" where the arm is another model or
+    the claim about a curve."""
     task, parsed = part.task, asking.read.parsed
     if not isinstance(task, Task) or task.intervention is None or parsed.together:
         return ""
@@ -279,8 +284,8 @@ def _dose(part: Part, asking: Asking) -> str:
     own = rf"(?<![\w./]){re.escape(part.label)}(\.\w+)(?:\[[^\]]*\])?"
     value = re.sub(own, r"small\1", parsed.quantity)
     return (
-        f'. Such an arm may be [[intervene]] name = "small", site = "{site}"{place}, noise = 0.3, '
-        f"with the noise at which {value} is between {end:g} and {2 * end:g}, its interval beyond "
+        f', such as [[intervene]] name = "small", site = "{site}"{place}, noise = 0.3, with the '
+        f"noise at which {value} is between {end:g} and {2 * end - none:g}, its interval beyond "
         f"{end:g}; to find it, write sweep = {{ noise = [0.1, 0.2, 0.5, 1, 2, 5] }} instead of "
         f'noise, and [[estimate]] value = "{value}", over = "noise"'
     )

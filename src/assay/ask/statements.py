@@ -92,8 +92,21 @@ def claim(study: StudyDraft, s: Statement) -> Claim:
     ends = comparing.ends_of_shares(study.asked, s.main, s.read) or _within(study, s)
     _refuse_beyond(study, s)
     judged = dataclasses.replace(judged, unlike=unlike, groups=groups, natural=ends)
-    lead = _lead(study, s, judged)
-    return dataclasses.replace(judged, ceiling=_ceiling(study, s), **lead)
+    more = _lead(study, s, judged) | _none(study, s, judged)
+    return dataclasses.replace(judged, ceiling=_ceiling(study, s), **more)
+
+
+def _none(study: StudyDraft, s: Statement, judged: Claim) -> dict[str, Any]:
+    """The automatic controls of a claim that a change has no effect; of one about the number of a
+    changed arm alone, which has no value for no effect of its own, the arm without the change."""
+    part = study.asked.by_label.get(s.main)
+    if part is None or part.of or not isinstance(part.task, Task):
+        return {}
+    if comparing.no_effect(study.asked, part, s.read) is not None:
+        near = [p.label for p in study.asked.controls_of(s.main)]
+        return {"automatic": tuple(n for n in judged.must_fail if n in near)}
+    is_alone = {*s.read.parsed.arms} <= {s.main} and comparing.is_change(study.asked, s.main, ())
+    return {"unchanged": comparing.unchanged_model(study.asked, part.task)} if is_alone else {}
 
 
 def _ceiling(study: StudyDraft, s: Statement) -> BoundedColumns | None:
@@ -197,9 +210,13 @@ def _completed(study: StudyDraft, s: Statement) -> Any:
     near = {p.label: p.why for p in every if p.label not in compared}
     # Named controls are added to the automatic ones; a claim of no effect, which any arm without
     # an effect satisfies, only has those that its author names, or a violation.
-    # The size of a violation is judged where the range contains 0; where it does not, as in a claim
-    # about a share of what the model does, a violation of any size would stand in for the controls.
-    sized = s.read.parsed.low < 0 < s.read.parsed.high or study.asked.frozen is not None
+    # The size of a violation is judged where the value for no effect is known; where it is not, a
+    # violation of any size would stand in for the controls.
+    none = comparing.no_effect(study.asked, part, s.read) if part else None
+    if none and entry.empty is None:
+        entry = msgspec.structs.replace(entry, empty=none)
+    empty = entry.empty or 0.0
+    sized = s.read.parsed.low < empty < s.read.parsed.high or study.asked.frozen is not None
     violations = entry.violations if sized else ()
     if violations and comparing.is_of_nothing(study.asked, study.asked.by_label[s.main], s.read):
         entry = msgspec.structs.replace(entry, control=entry.control or violations)

@@ -95,7 +95,7 @@ def _known(questions: ModelStudy, asking: Asking, judged: Judged) -> Iterator[tu
         control, line = judged.controls.get(name), f"{asking.where}: {note}"
         came = control.outcome if control and not judged.no_test(name) else ""
         is_void = "fails" in (judged.outcome, came)
-        is_void |= judged.outcome == "holds" and "cannot hold" in note
+        is_void |= judged.outcome == "holds" and ("cannot hold" in note or notes.UNSEEN in note)
         words = line.replace(" may make ", " make ") if came == "holds" else line
         yield line, "" if is_void else words
 
@@ -252,7 +252,7 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
         if asking.compared or part is None or len(asking.read.columns) != 1 or asking.over:
             continue
         task, column = part.task, asking.read.columns[0]
-        base = _unchanged_model(questions, task)
+        base = comparing.unchanged_model(questions, task)
         alike = {asking.main, base} <= {*arms} and column.name in arms.get(base, ())
         plain = asking.read.parsed.terms.keys() == {"value"}
         if not (isinstance(task, Task) and task.intervention and alike and plain):
@@ -269,17 +269,6 @@ def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Ite
                 f"{asking.where}: minus {base}.{column.name}, unit by unit: "
                 f"{i.estimate:.3g} [{i.low:.3g}, {i.high:.3g}]"
             )
-
-
-def _unchanged_model(questions: ModelStudy, task: Any) -> str:
-    """The arm of the same model and prompts without a change; "" where there is none."""
-    bases = (
-        p.label
-        for p in questions.parts
-        if p.task.model == task.model and p.control is None and p.task.intervention is None
-        if not p.task.is_difference and p.task.sets[:1] == task.sets[:1]
-    )
-    return next(bases, "")
 
 
 def _leadless(
@@ -301,7 +290,7 @@ def _leadless(
         at = dict.fromkeys(asking.read.columns, 1.0)
         one, zero = (parsed.walk({**at, column: x}.__getitem__) for x in (1.0, 0.0))
         end = claim.low if zero < one else -claim.high if zero > one else 0.0
-        base = _unchanged_model(questions, part.task)
+        base = comparing.unchanged_model(questions, part.task)
         if not is_lead or end > -math.inf or column.name not in arms.get(base, ()):
             continue
         x = arms[base][column.name]

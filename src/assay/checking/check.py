@@ -489,8 +489,10 @@ def _concluded(
     """Judge the numbers of all arms, with further draws of the controls that leave open whether
     another draw satisfies the claim. Raises: ClaimError, DataError."""
     rows = _table(asked.calls.prompts, units, fixed, asked.arms)
-    violations = (*asked.placed,) if asked.what.of_nothing else ()
-    question = claim(placed=asked.placed, violations=violations)
+    every = (*asked.placed,)
+    of_none = {"automatic": every} if _is_null(asked.parsed) else {}
+    of_none = {"violations": every} if asked.what.of_nothing else of_none
+    question = claim(placed=asked.placed, **of_none)
     judged, question = _judged(question, rows, asked.arms)
     is_known = asked.what.all_tried or _is_null(asked.parsed)
     notes = {} if is_known else left_open(asked.things, judged)

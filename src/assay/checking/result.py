@@ -142,6 +142,9 @@ class Question:
     """Why `damage` is no test; "" where it is one, and in files of older versions."""
     violations: tuple[str, ...] = ()
     """Of a claim of no effect: the arms that have one, which its author brings."""
+    automatic: tuple[str, ...] = ()
+    """Of a claim of no effect: the controls that its author does not bring; () in files of older
+    versions."""
     left_out: tuple[str, ...] = ()
     """The controls that its author did not want, by name; () in files of older versions."""
     fixed: tuple[str, ...] = ()
@@ -182,6 +185,7 @@ class Question:
             unit=self.units,
             control={arm: p.why for arm, p in self.placed.items()},
             violation=self.violations,
+            automatic=self.automatic,
             fixed=self.fixed,
             beats=self.beats,
             empty=self.empty,
@@ -513,7 +517,7 @@ class Check(Concluded):
 
     def draws(self, control: str) -> int:
         """Count the draws of a control."""
-        return sum(p.control == control for p in self.question.placed.values())
+        return len(_draws(self, control))
 
     def to_pandas(self) -> pd.DataFrame:
         """Give a row for what is claimed and for each draw of each control: outcome, estimate,
@@ -641,8 +645,7 @@ class Check(Concluded):
     def no_test(self, control: str) -> str:
         """Say why a control is no test, or "": each of its draws changes nothing, or is the
         claim's own measurement."""
-        arms = (a for a, p in self.question.placed.items() if p.control == control)
-        whys = [self.judged.no_test(a) for a in arms]
+        whys = [self.judged.no_test(a) for a in _draws(self, control)]
         return whys[0] if all(whys) else ""
 
     @cached_property
@@ -662,7 +665,7 @@ class Check(Concluded):
         """Give a control's name, its draws, its number, whether it fails, as it should, and what
         it would explain."""
         v = self.controls[control]
-        arms = [a for a, p in self.question.placed.items() if p.control == control]
+        arms = _draws(self, control)
         why, draws, satisfies = self.question.placed[arms[0]].why, len(arms), CONTROL[v.outcome]
         if v.outcome == "holds" and draws > 1:
             some = [a for a in arms if self.judged.controls[a].outcome == "holds"]
@@ -706,7 +709,7 @@ class Check(Concluded):
             q = content["question"]
             q["placed"] = {arm: Placed(**p) for arm, p in q["placed"].items()}
             q |= {"units": tuple(q["units"])}
-            q |= {k: tuple(q.get(k, ())) for k in ("left_out", "fixed")}
+            q |= {k: tuple(q.get(k, ())) for k in ("left_out", "fixed", "automatic")}
             q |= {k: q.get(k) and tuple(q[k]) for k in ("bounds", "reach")}
             question = Question(**q)
             stated = content["verdict"]["outcome"]
@@ -721,6 +724,11 @@ def _numbers(rows: pd.DataFrame) -> list[str]:
     """Name the columns of what a function gave: each effect, and its two parts."""
     stems = {str(c).removesuffix(ENDS[1]) for c in rows if str(c).endswith(ENDS[1])}
     return [c for c in rows if c in {f"{stem}{end}" for stem in stems for end in ("", *ENDS)}]
+
+
+def _draws(of: Check, control: str) -> list[str]:
+    """Name the draws of a control; of a claim of no effect, those that have one."""
+    return [a for a in of.judged.controls if of.question.placed[a].control == control]
 
 
 def blind_without(claim: Claim) -> str:

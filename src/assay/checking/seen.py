@@ -202,7 +202,7 @@ def notes_on_choice(
     """
     count = len(chosen) if isinstance(chosen, list) else 1
     low, high = judged.range
-    widths = [v.high - v.low for v in (judged.controls[arm] for arm in draws)]
+    widths = [v.high - v.low for v in map(judged.controls.get, draws) if v]
     widths = [width for width in widths if math.isfinite(width)]
     if judged.outcome != "holds" or low < 0 < high or not widths or count >= pool:
         return []

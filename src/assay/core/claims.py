@@ -202,6 +202,13 @@ class Claim:
     or logit scale. A range that contains it needs a planted violation."""
     violations: tuple[str, ...] = ()
     """Arms with a planted violation, which must be found outside the range."""
+    automatic: tuple[str, ...] = ()
+    """Of a claim of no effect: the controls that make the same change elsewhere, or put something
+    else there. That one of them has no effect, either, is no other explanation; that one has an
+    effect shows that effects are found."""
+    unchanged: str = ""
+    """Of a claim about the number of one arm alone: the arm without the change. Where its number is
+    outside the range, the claim is not that there is no effect. No part of what the claim says."""
     fixed: tuple[str, ...] = ()
     """What the sentence is about and no unit resamples, such as ("14 kinds",): verdicts are about
     these only."""
@@ -600,7 +607,7 @@ def statement_to_json(s: Claim | Exact | Estimate) -> dict[str, Any]:
         }
         entry |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
         entry |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
-        for name in ("credits", "violations", "fixed"):
+        for name in ("credits", "violations", "automatic", "fixed"):
             entry |= {name: list(value)} if (value := getattr(s, name)) else {}
         entry |= {"beats": repr(float(s.beats))} if s.beats else {}
         entry |= {"distance": True} if s.distance else {}

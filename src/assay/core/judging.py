@@ -125,9 +125,13 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     method = _within_reach(claim, ask((claim.of,), gated=True)[claim.of], arms, reach)
     no_lead = _no_lead(claim, arms, level)
     method = method._replace(verdict=_with_lead(claim, method.verdict, no_lead))
+    fails = method.verdict.outcome == "fails"
+    if claim.automatic and (fails or _has_effect(claim, method.interval)):
+        claim = replace(claim, automatic=())
     controls = {
         name: _as_control(claim, method, control, level)
         for name, control in ask(made(claim, arms)).items()
+        if name not in claim.automatic or _is_outside(claim, control)
     }
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     rivals = _others(claim, arms, min(level, USUAL), scope)
@@ -699,11 +703,26 @@ def _also_perfect(claim: Claim, method: _Arm, controls: ByArm, passing: Sequence
 
 def _is_null(claim: Claim, asked: ByArm) -> bool:
     """Whether the range to hold contains, within its ends, the value where there is nothing; unless
-    an arm that lacks what is credited fails the claim: that arm then does not give nothing."""
+    an arm that lacks what is credited fails the claim, or an automatic control, or the arm without
+    the change: that arm then does not give nothing."""
     (low, high), _ = claim.edges
     if not low < _nothing(claim) < high:
         return False
-    return not any(v.lacks and _outside(claim, i) for v, i, *_ in asked.values() if _judged(v))
+    others = (*claim.automatic, claim.unchanged)
+    return not any(
+        (arm.verdict.lacks or name in others) and _is_outside(claim, arm)
+        for name, arm in asked.items()
+    )
+
+
+def _has_effect(claim: Claim, i: Interval) -> bool:
+    """Whether a claim with one edge is true with an effect to the other side that is larger than
+    what it allows: it then credits this effect."""
+    (low, high), _ = claim.edges
+    nothing = _nothing(claim)
+    if math.isinf(high):
+        return i.low > 2 * nothing - low
+    return math.isinf(low) and i.high < 2 * nothing - high
 
 
 def _nothing(claim: Claim) -> float:
@@ -717,12 +736,12 @@ def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
     """Why a claim of no effect is blind: a planted violation is not found, or no control is seen to
     violate the claim, and no planted violation of at most twice the threshold; empty where it is
     not blind. A planted one is as large as its author likes, so a large one shows little."""
-    for name, (v, i, *_) in violations.items():
-        if not (_judged(v) and _outside(claim, i)):
+    for name, arm in violations.items():
+        if not _is_outside(claim, arm):
             return f"violation {name} not found"
-    for name, (v, i, *_) in {**controls, **violations}.items():
-        shows = name not in violations or _is_small(claim, i)
-        if shows and _judged(v) and _outside(claim, i):
+    for name, arm in {**controls, **violations}.items():
+        shows = name not in violations or _is_small(claim, arm.interval)
+        if shows and _is_outside(claim, arm):
             return ""
     return BLIND
 
@@ -765,8 +784,10 @@ def _judged(v: Verdict) -> bool:
     return v.reason in ("", STRADDLES, TOO_CLOSE)
 
 
-def _outside(claim: Claim, i: Interval) -> bool:
-    return bool(placed(strict(claim), i.low, i.high)[1])
+def _is_outside(claim: Claim, arm: _Arm) -> bool:
+    """Whether an arm is seen to lie outside the range to hold."""
+    i = arm.interval
+    return _judged(arm.verdict) and bool(placed(strict(claim), i.low, i.high)[1])
 
 
 def _warned(

@@ -97,6 +97,7 @@ def judge(
     scope: str = "",
     copies: bool = True,
     distinct: bool = False,
+    automatic: Sequence[str] = (),
     arm_column: str = "arm",
 ) -> Judged:
     """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its
@@ -135,6 +136,8 @@ def judge(
         distinct: whether units are known to differ and to have no order, such as prompts. A pattern
             in the order of rows then decides nothing, and if all units have the same number, the
             verdict is about the median.
+        automatic: controls that are no other explanation of finding no effect where they have none,
+            either.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
     it.
@@ -163,7 +166,8 @@ def judge(
     question = _question(rows, source, parsed, units, roles, arm_column, about=about)
     question, roles, near = draws.apart(question, roles, near)
     question, paired = draws.paired(question, roles.replacing)
-    facts = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
+    facts: dict[str, Any] = {"beats": beats, "empty": empty, "near": near, "rounding": noise}
+    facts |= {"automatic": _names(automatic)}
     of = partial(_judged, roles=roles, bounds=bounds, facts=facts, copies=copies, level=level)
     of = partial(of, scope=scope, tested=tested, distinct=distinct, paired=paired)
     mains = question.compared if question.is_open else (question.main,)

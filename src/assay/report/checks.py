@@ -187,9 +187,9 @@ def draws(value: Saved) -> Markup:
     if not isinstance(value, Check):
         return Markup("")
     rows = []
-    for arm, placed in value.question.placed.items():
+    for arm, v in value.judged.controls.items():
+        placed = value.question.placed[arm]
         if value.draws(placed.control) > 1:
-            v = value.judged.controls[arm]
             level = f" ({narrower})" if (narrower := narrower_level(v)) else ""
             came = reasons.NO_TEST if value.judged.no_test(arm) else CONTROL[v.outcome]
             rows.append((arm, placed.control, value.number(v.estimate, *v.shown) + level, came))

@@ -136,8 +136,9 @@ def control_table(rows: Sequence[Sequence[str]], draws: Sequence[str] = ()) -> M
 
 
 def note(text: str, names: Iterable[str] = ()) -> Markup:
-    """A note as a sentence; the name that it begins with, of an arm, of what is learned or one of
-    these, stays as it is spelt."""
+    """A note as a sentence, without the tables of a study that it gives as an example; the name
+    that it begins with, of an arm, of what is learned or one of these, stays as it is spelt."""
+    text = text.partition(", such as [[")[0]
     columns = "|".join(re.escape(n) for n in names if n != "a") or "(?!)"  # "a study on …"
     if named := re.match(rf"([\w-]+(?:/[\w./-]+)?)(: | is learned )|({columns})( )", text):
         name, rest = filter(None, named.groups())

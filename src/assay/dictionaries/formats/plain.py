@@ -34,12 +34,12 @@ ARCHITECTURES = {name: name for name in ("relu", "topk", "jumprelu")}
 ARCHITECTURES |= {f"{name}-uncentred": name for name in ARCHITECTURES}
 """What the user may say of it → how features are computed."""
 EXAMPLE = {
-    "architecture": "relu",
-    "site": "blocks.1.hook_resid_post",
-    "context": "128",
-    "bos": "yes",
+    "architecture": "NAME",
+    "site": "blocks.N.hook_resid_post",
+    "context": "NUMBER",
+    "bos": "yes/no",
 }
-"""All that such a file leaves open, with values for example."""
+"""All that such a file leaves open, to be filled in: a wrong value would be taken as it is."""
 
 
 def open_file(weight_file: Source) -> Source:
@@ -75,7 +75,7 @@ def read(source: Source, hints: Hints) -> Reading:
     if hints.architecture is None:
         raise DataError(
             f"{source.file} does not say how features are computed, at which site, how long the "
-            "windows were, and whether they began with a BOS; for example, "
+            "windows were, and whether they began with a BOS; filled in, "
             + command_for(source.file, **EXAMPLE)
             + f"; architectures are {', '.join(ARCHITECTURES)} (uncentred: the decoder's bias is "
             "not subtracted from the input)"

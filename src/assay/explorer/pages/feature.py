@@ -179,19 +179,27 @@ def sentence(feature: Feature, index: Index, growing: bool = False) -> list[Piec
     first = n["importance_low"] is not None and UNTOLD not in worth
     fires = f"It fires on {percent(n['density'])} of tokens"
     pieces: list[Piece] = [f"{worth} {fires}" if first else fires]
-    common, share = {"token": n["token_text"] or ""}, n["token_share"]
-    begins = ", on many different ones; the most common is "
+    name = index.names([n["feature"]])[n["feature"]]
+    is_rule = name.kind == "rule"  # whose tokens are the title of the page
+    share = name.precision or 0.0 if is_rule else n["token_share"]
+    tokens = name.tokens if is_rule else (n["token_text"] or "",)
+    begins = ", on many different ones, such as "
     if share >= OFTEN:
         begins = ", mostly on " if share >= MOSTLY else ", often on "
-    pieces += [begins, common, f" ({percent(share, 2)} of its firings)"]
-    name = index.names([n["feature"]])[n["feature"]]
+    pieces += [begins, *_any(tokens), f" ({percent(share, 2)} of its firings)"]
     if name.kind == "promoted":
         pieces.append(f"; {percent(name.precision, 2)} of its firings come right before ")
-        for i, text in enumerate(name.tokens):
-            pieces += [" or " if i else "", {"token": text}]
-        pieces.append(", which it promotes")
+        pieces += [*_any(name.tokens), ", which it promotes"]
     pieces += [] if name.mixed else _strongest(feature, name)
     return [*pieces, "." if first else f". {worth}"]
+
+
+def _any(tokens: Sequence[str]) -> list[Piece]:
+    """Tokens, any of which is meant."""
+    pieces = list[Piece]()
+    for text in tokens:
+        pieces += [" or ", {"token": text}]
+    return pieces[1:]
 
 
 def uncovered(feature: Feature, name: Name, context: Context) -> dict[str, Any] | None:

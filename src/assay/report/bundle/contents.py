@@ -26,7 +26,7 @@ from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic, fewest
-from assay.core.judging import FEWEST_ALONE, USUAL, Scope, judge
+from assay.core.judging import FEWEST_ALONE, USUAL, Scope, judge, made
 from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, run_unit, tabulate
@@ -79,11 +79,11 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     judged = structs.replace(judged, claim=claim)
     numbers: dict[str, np.ndarray] = {}
     described = _describe_claim(claim) | {"arms": {}, "level": claim.level(level)}
-    described["must_fail"] = [*judged.controls]  # without those that could not be made
+    described["must_fail"] = [*made(claim, arms)]
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
     gates = {claim.of: judged.gates, **{name: v.gates for name, v in judged.planted.items()}}
     full = [c for c in calls if c.reader.arms is arms and not c.reader.swap]
-    roles = (claim.of, *judged.controls, *claim.must_hold, *claim.violations)
+    roles = (claim.of, *described["must_fail"], *claim.must_hold, *claim.violations)
     for name in (*roles, *judged.asked):
         table = _arm(claim, [c for c in full if c.reader.under == name], numbers)
         stated = {gate: met for gate, met in gates.get(name, {}).items() if gate != "overlap"}
@@ -127,8 +127,8 @@ def _kept(numbers: dict[str, np.ndarray], x: np.ndarray) -> str:
 
 
 PLAIN = """
-text condition of units unit where scale bounds must_fail must_hold near violations may_hold
-beats distance empty threshold kind source rounding
+text condition of units unit where scale bounds must_fail must_hold near violations
+automatic unchanged may_hold beats distance empty threshold kind source rounding
 """
 """Fields of a claim that are exported unchanged."""
 

@@ -535,9 +535,13 @@ def judge_claim(claim):
     that lacks what is credited speaks against it."""
     method = judge_arm(claim, claim["of"], gated=True)
     controls = {name: as_control(claim, method, name) for name in claim["must_fail"]}
+    is_effect = method["outcome"] == "fails" or has_effect(claim, method["i"])
+    automatic = () if is_effect else claim.get("automatic", ())
+    for name in (x for x in automatic if x in controls and not is_outside(claim, controls[x])):
+        del controls[name]
     planted = {name: judge_arm(claim, name, gated=True) for name in claim["must_hold"]}
     violations = {name: judge_arm(claim, name) for name in claim["violations"]}
-    judged = {claim["of"], *controls, *planted, *violations}
+    judged = {claim["of"], *claim["must_fail"], *planted, *violations}
     usual = min(level_of(claim), LEVEL)
     rivals = {arm: judge_arm(claim, arm, level=usual) for arm in claim["arms"] if arm not in judged}
     every = {**controls, **planted, **violations, **rivals}
@@ -548,7 +552,7 @@ def judge_claim(claim):
     missed, passing = having(planted, "fails", "undecided"), having(controls, "holds")
     unbeaten, also = having(controls, "undecided"), having(rivals, "holds")
     lacking = [name for name in having(every, "holds") if every[name]["lacks"]]
-    null = is_null(claim, every)
+    null = is_null(claim, every, automatic)
     blindness = blind(claim, controls, violations) if null else ""
     satisfy = "satisfy" if lacking[1:] else "satisfies"
     unlearned = f"{', '.join(lacking)} {satisfy} it too, unlearned"
@@ -558,10 +562,10 @@ def judge_claim(claim):
     rules = (  # the first that applies decides; only what holds can be unspecific
         (missed, "undecided", f"planted {''.join(missed[:1])} not found"),
         (outcome != "holds" and not (tied and passing), outcome, reason),
-        (not controls, "undecided", "no control could be made"),
         (passing, "unspecific", f"control {', '.join(passing)} satisfies it too"),
         (blindness, "undecided", blindness),
         (lacking and not null, "unspecific", unlearned),
+        (not controls, "undecided", "no control could be made"),
         (unbeaten, "undecided", f"control {''.join(unbeaten[:1])} not beaten"),
         (True, outcome, reason),
     )
@@ -613,12 +617,22 @@ def nothing(claim):
     return float(SCALES[claim["scale"]][0](claim["empty"]))
 
 
-def is_null(claim, every):
-    """Whether the range contains nothing within its ends, and no arm that lacks what is credited
-    lies outside of it."""
+def has_effect(claim, i):
+    """Whether a claim with one edge is true with an effect to the other side that is larger than
+    what it allows: it then credits this effect."""
+    (least, greatest), zero = ends(claim), nothing(claim)
+    if math.isinf(greatest):
+        return i.low > 2 * zero - least
+    return math.isinf(least) and i.high < 2 * zero - greatest
+
+
+def is_null(claim, every, automatic):
+    """Whether the range contains nothing within its ends, and no arm that lacks what is credited,
+    no automatic control and no arm without the change lies outside of it."""
     least, greatest = ends(claim)
-    outside = any(v["lacks"] and is_outside(claim, v) for v in every.values())
-    return least < nothing(claim) < greatest and not outside
+    others = (*automatic, claim.get("unchanged"))
+    asked = [v for name, v in every.items() if v["lacks"] or name in others]
+    return least < nothing(claim) < greatest and not any(is_outside(claim, v) for v in asked)
 
 
 def blind(claim, controls, violations):

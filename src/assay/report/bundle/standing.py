@@ -26,8 +26,8 @@ FOLDER = "looks"
 """The folder of a bundle that has the registration and the chains."""
 ALIKE = (
     *("unit", "units", "where", "scale", "of", "must_fail", "must_hold", "half", "threshold_from"),
-    *("near", "bounds", "violations", "beats", "distance", "empty", "condition", "threshold"),
-    "source",
+    *("near", "bounds", "violations", "automatic", "beats", "distance", "empty", "condition"),
+    *("threshold", "source"),
 )
 """What a registration and claims.json say alike of a claim."""
 EXPLORATORY, CONFIRMATORY = "exploratory", "confirmatory"
