@@ -98,7 +98,7 @@ def test_what_groups_are_called_moves_a_measure_little():
     for g in renamed:
         for way in range(5):
             parts = reading.parts_of(list(g), y == 1, way)
-            score = reading.scores(reading.of_columns(X), y == 1, g, parts, way)
+            score = reading.scores(reading.Columns(X), y == 1, g, parts, way)
             alone.append(np.mean([roc_auc_score(y[held], score[held]) for _, held in parts]))
     assert np.std(found) < 0.75 * np.std(alone)  # about 1/√5
 
@@ -114,7 +114,7 @@ def test_noise_is_at_chance_where_each_group_has_one_label():
         parts = reading.parts_of(list(groups), y, seed)
         for k, (_, held) in enumerate(parts):
             fold[held] = k
-        score = reading.scores(reading.of_columns(x), y, groups, parts, seed)
+        score = reading.scores(reading.Columns(x), y, groups, parts, seed)
         found.append(reading.measures(score, y, fold))
     assert (abs(np.mean(found, 0) - 0.5) < 3 * np.std(found, 0, ddof=1) / 48**0.5).all()
 
@@ -548,7 +548,7 @@ def test_noise_is_at_chance_where_folds_have_more_of_one_label(mixed):
         y = draw.random(32) < draw.random(8)[group] if mixed else draw.permutation(13) < 7
         x = draw.normal(size=(len(y), 4))
         parts = reading.parts_of(list(group), y)
-        found.append(roc_auc_score(y, reading.scores(reading.of_columns(x), y, group, parts)))
+        found.append(roc_auc_score(y, reading.scores(reading.Columns(x), y, group, parts)))
     assert abs(np.mean(found) - 0.5) < 3 * np.std(found, ddof=1) / 60**0.5
 
 
@@ -920,7 +920,7 @@ def test_the_estimate_is_the_auroc_of_rows_of_one_fold_by_scikit_learn(tmp_path)
         X = noise + np.outer(gap * (2 * y - 1), np.eye(4)[0])
         p = assay.check_probe(X, y, groups=group + 10, holds="auroc > 0.9", ledger=False)
         parts = [reading.parts_of(list(group), y, k) for k in range(5)]
-        every = [reading.scores(reading.of_columns(X), y, group, parts[k], k) for k in range(5)]
+        every = [reading.scores(reading.Columns(X), y, group, parts[k], k) for k in range(5)]
         held = [(s[h], y[h]) for s, ways in zip(every, parts, strict=True) for _, h in ways]
         pairs = [yes.sum() * (~yes).sum() for _, yes in held]
         truth = np.average([roc_auc_score(yes, s) for s, yes in held], weights=pairs)
