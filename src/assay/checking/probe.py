@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 
 SHUFFLED = 40
 """Number of shuffles of the labels that are averaged, so that chance moves them little from 0.5."""
+READ_WORDS = (BAG, PLACES, SPELLING, PAIRS, EMBEDDING)
 INDEPENDENT = (
     "no groups= are given, so rows count as independent: give rows of one source, such as an "
     "author, a session or a document, one group"
@@ -155,24 +156,22 @@ def check_probe(
     if model is not None:
         asking = site, position, question, answers
         more = _of_model(rows, model, tokenizer, texts, *asking)
-        given = {**more, **{k: v for k, v in given.items() if v is not None}}
+        given = more | {c: x for c, x in given.items() if x is not None}
     own = {THE_MODELS: given.pop(THE_MODELS)} if THE_MODELS in given else {}
     given |= _own(controls or {}, len(rows.x))
     readers = {**_of_texts(rows, texts), **_of_others(rows, given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
-    why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
-    tested = _tested(rows)
     claim = Question(
-        sentence=sentence, holds=holds, unit=rows.unit, why=why, tested=tested, scope=rows.scope
+        **{"sentence": sentence, "holds": holds, "unit": rows.unit, "scope": rows.scope},
+        why={c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)},
+        tested=_tested(rows),
+        groups=names_of(rows.group, groups),
+        reads_words=tuple(c.name for c in READ_WORDS if c in readers),
     )
-    names, words = names_of(rows.group, groups), (BAG, PLACES, SPELLING, PAIRS, EMBEDDING)
-    claim = replace(claim, groups=names, reads_words=tuple(c.name for c in words if c in readers))
     scored = _scored(rows, {**_of_others(rows, own), **readers})
-    rows.notes.extend(in_order(np.mean(scored[PROBE][0], axis=0), rows.positive, rows.group))
     numbers, added = _without_equal(_numbers(rows, scored), rows.unit)
-    within = _within_groups(rows, scored[PROBE][0], numbers)
-    rows.notes.extend([*added, *within, *_about_columns(rows, numbers)])
-    claim = replace(claim, regrouped=_regrouped(rows, claim, numbers, named=groups is not None))
+    rows.notes.extend([*added, *_about_scores(rows, scored[PROBE][0], numbers)])
+    claim = replace(claim, regrouped=_regrouped(rows, holds, numbers, named=groups is not None))
     arms, verdict = claim.compared(numbers)
     warnings = _warnings(rows, arms, readers, texts, groups, is_models=bool(own))
     claim = replace(claim, doubts=_doubts([*warnings, *rows.notes], controls or {}))
@@ -180,14 +179,14 @@ def check_probe(
     named = _alone([c for c in in_texts if c in readers], texts, rows.positive, arms, verdict)
     claim = replace(claim, alone=named | _most_frequent(rows, holds))
     if verdict:
-        on, given_rows = ("rows", Given(rows.x)) if texts is None else ("texts", Given(texts))
-        asks = (rows.x, rows.positive, *([folds] if folds else []), *([{"k": k}] if k else []))
-        rows.notes.extend([*verdict.warnings, *verdict.notes])
+        on, asked_of = ("rows", Given(rows.x)) if texts is None else ("texts", Given(texts))
+        asks = rows.x, rows.positive, *([folds] * bool(folds)), *([f"k={k}"] * bool(k))
         done = ProbeCheck(claim, arms, numbers, verdict, ())
-        rows.notes.extend(given_rows.tried(on, asks, done, ledger=ledger))
+        tried = asked_of.tried(on, asks, done, ledger=ledger)
+        rows.notes.extend([*verdict.warnings, *verdict.notes, *tried])
     notes = tuple(dict.fromkeys((*warnings, *rows.notes)))
-    if groups is None and not any("groups=" in note for note in notes):
-        notes += (INDEPENDENT,)
+    said = bool(rows.alike[0]) or any("groups=" in note for note in notes)
+    notes += (INDEPENDENT,) * (groups is None and not said)
     return ProbeCheck(claim, arms, numbers, verdict, notes)
 
 
@@ -263,9 +262,7 @@ def _is_ahead(one: pd.DataFrame, other: pd.DataFrame, unit: str) -> bool:
     return bool(estimated("lead", lead, unit, whole - less)["lead_low"] > 0)
 
 
-def _regrouped(
-    rows: Rows, claim: Question, numbers: pd.DataFrame, *, named: bool
-) -> dict[str, str]:
+def _regrouped(rows: Rows, holds: str, numbers: pd.DataFrame, *, named: bool) -> dict[str, str]:
     """What is said of rows that were found to be alike, and are taken as one group or kept apart:
     the number and the outcome if it were the other way. Nothing where these are the same."""
     if not rows.alike[0]:
@@ -276,7 +273,7 @@ def _regrouped(
     others = replace(rows, group=rows.other.group, dealt=rows.other, units=units)
     found = _numbers(others, {PROBE: _probed(rows, rows.other)})
     own = numbers[numbers["arm"] == PROBE]
-    outcome, other = (outcome_alone(claim.holds, x, rows.unit) for x in (own, found))
+    outcome, other = (outcome_alone(holds, x, rows.unit) for x in (own, found))
     one, apart = (over_all_rows(x, "auroc") for x in ((found, own) if is_kept else (own, found)))
     if outcome == other and abs(one - apart) < CLEARLY:
         return {}
@@ -475,25 +472,25 @@ def _tested(rows: Rows) -> dict[str, int]:
     return {"accuracy": count, "auroc": pairs}
 
 
-def _within_groups(rows: Rows, scores: np.ndarray, numbers: pd.DataFrame) -> list[str]:
-    """Note that rows of one group are separated clearly better than those of different ones, as in
-    groups that have other levels."""
+def _about_scores(rows: Rows, scores: np.ndarray, numbers: pd.DataFrame) -> list[str]:
+    """Notes on the scores of the probe: that they drift along the rows, are clearly better among
+    rows of one group, as in groups that have other levels, or of which columns they are."""
+    drift = in_order(np.mean(scores, axis=0), rows.positive, rows.group)
     if rows.unit == FOLD:
-        return []
+        return [*drift, *_about_columns(rows, numbers)]
     group = np.broadcast_to(rows.group, scores.shape)
     inside = reading.measures(scores, rows.positive, group)[1]
     own = reading.pseudo_values(scores, rows.positive, rows.group, group)[:, 1]
     probe = numbers[numbers["arm"] == PROBE]
-    across = over_all_rows(probe, "auroc")
-    if np.isnan(own).any() or inside < across + CLEARLY:
-        return []
-    lead = estimated("lead", own - probe["auroc"].to_numpy(), GROUP, inside - across)
-    return [
+    within = probe.assign(auroc=own, **{f"auroc{POOLED}": inside})
+    is_better = inside >= over_all_rows(probe, "auroc") + CLEARLY and not np.isnan(own).any()
+    note = (
         f"{WITHIN} is {inside:.3f}, and between rows of different groups it is lower, as where "
         "groups have other levels: if the claim is about rows of one group, subtract the mean of "
         "each group from its rows of X"
-        for _ in range(lead["lead_low"] > 0)
-    ]
+    )
+    clearly = bool(is_better) and _is_ahead(within, probe, GROUP)
+    return [*drift, *[note] * clearly, *_about_columns(rows, numbers)]
 
 
 def _without_equal(numbers: pd.DataFrame, unit: str) -> tuple[pd.DataFrame, list[str]]:

@@ -95,7 +95,7 @@ class Rows:
         x = matrix("X", X, None)
         if k is not None and not 1 <= k <= x.shape[1]:
             raise DataError(
-                f"k= is how many columns of X a probe reads, 1 to {x.shape[1]}; got {k}"
+                f"k= is how many columns of X a probe reads, from 1 to {x.shape[1]}; got {k}"
             )
         positive, names = _labels(y, len(x))
         stated = _groups(groups, len(x))
