@@ -1420,6 +1420,21 @@ def test_columns_are_never_chosen_on_the_rows_that_are_judged():
     assert p.arms["auroc"][0] < 0.65 and abs(p.arms["auroc"][1] - 0.5) < 0.05
 
 
+@pytest.mark.thorough
+def test_the_interval_of_a_sparse_probe_is_as_wide_as_its_aurocs_of_noise_are_apart():
+    """A column that tells all labels best by chance is chosen in most folds, and does well in each:
+    parts of groups alone would give half of this width."""
+    found = []
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        X = np.where(draw.random((60, 300)) < 0.15, draw.gamma(1.5, size=(60, 300)), 0)
+        p = assay.check_probe(X, draw.permutation(60) % 2, k=1, ledger=False)
+        found.append(p.arms.loc[0, ["auroc", "auroc_low", "auroc_high"]].to_numpy(float))
+    values, low, high = np.transpose(found)
+    half = stats.t.ppf(0.975, 59) * values.std(ddof=1)
+    assert np.mean(high - low) / 2 > 0.8 * half and np.mean((low <= 0.5) & (high >= 0.5)) > 0.9
+
+
 def test_all_columns_chosen_are_the_probe_of_all():
     """The same ridge, solved by its columns and by inner products."""
     args = Y, np.arange(N), reading.parts_of(list(range(N)), Y)

@@ -17,11 +17,11 @@ from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
 from assay.checking.probe_result import (
     CLEARLY,
-    HOW,
     IN_TEXTS,
     MEASURES,
     NAMED,
     NO_TEXTS,
+    NUMBERS,
     ONE_COLUMN,
     POOLED,
     PROBE,
@@ -74,6 +74,8 @@ if TYPE_CHECKING:
 
 SHUFFLED = 40
 """Number of shuffles of the labels that are averaged, so that chance moves them little from 0.5."""
+FOLDS_WIDER = 1.5
+"""How many times as wide as of independent units an interval of five folds is."""
 READ_WORDS = (BAG, PLACES, SPELLING, PAIRS, EMBEDDING)
 INDEPENDENT = (
     "no groups= are given, so rows count as independent: give rows of one source, such as an "
@@ -332,7 +334,7 @@ def _of_others(rows: Rows, given: Mapping[Control, Any]) -> dict[Control, Kernel
     readers: dict[Control, Kernel | np.ndarray] = {}
     for control, values in given.items():
         if values is None:
-            rows.notes.append(f"{lacking(control)} {HOW[control]}")
+            rows.notes.append(lacking(control))
         elif control is ASKED:
             score = matrix("asked", values, len(rows.x), columns=False)[:, 0]
             if reversed_ := reading.measures(score, rows.positive)[1] < 0.5:
@@ -354,7 +356,12 @@ def _own(controls: Mapping[str, Any], count: int) -> dict[Control, np.ndarray]:
             f"{type(controls).__name__}"
         )
     for name in controls:
-        if name in (PROBE, PERMUTED.name, THE_MODELS.name, *(c.name for c in (*IN_TEXTS, *HOW))):
+        if name in (
+            PROBE,
+            PERMUTED.name,
+            THE_MODELS.name,
+            *(c.name for c in (*IN_TEXTS, *NUMBERS)),
+        ):
             raise DataError(f"controls= names {name!r}, which Assay calls its own; rename it")
     return {
         Control(str(name), f"{name} alone predicts it", drawn=False): _known(name, values, count)
@@ -418,12 +425,16 @@ def _probed(
     shuffles: int = 0,
     *,
     alone: bool = True,
+    whose: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score every row by a probe, or by a control that also reads all of its columns, if that is
     better on the rows that it learns from, and not the best of them `alone`; and the fold of each
-    row, both as [way, row]."""
+    row, both as [way, row]. Each row has its label, that of another one by several shuffles of the
+    rows that are learned from, or that of the row that `whose` [way, row] names."""
 
-    def whose(dealing: int, train: np.ndarray) -> np.ndarray:
+    def whose_of(dealing: int, train: np.ndarray) -> np.ndarray:
+        if whose is not None:
+            return whose[:, train]
         if not shuffles:
             return train
         group, y, first = dealt.group[train], rows.positive.astype(int), dealing * shuffles
@@ -434,7 +445,9 @@ def _probed(
     how: dict[str, Any] = {"best": rows.k, "alone": alone and bool(rows.k)}
     scores = [
         np.atleast_2d(
-            reading.scores(reader, rows.positive, dealt.group, parts, i, partial(whose, i), **how)
+            reading.scores(
+                reader, rows.positive, dealt.group, parts, i, partial(whose_of, i), **how
+            )
         )
         for i, parts in enumerate(dealt.ways)
     ]
@@ -446,21 +459,45 @@ def _numbers(rows: Rows, scored: Mapping[str, tuple[np.ndarray, np.ndarray]]) ->
     """The part of each group, or of each fold, in the measures of each arm. Raises: DataError."""
     import pandas as pd
 
-    y, units, frames = rows.positive, rows.units, []
+    y, frames, wider = rows.positive, [], _wider(rows) if rows.k else 1.0
     for arm, (scores, of) in scored.items():
-        if rows.unit == FOLD:
-            values = np.mean([reading.of_folds(s, y, units) for s in scores], axis=0)
-        else:
-            values = reading.pseudo_values(scores, y, units, of)
+        values = _parts(rows, scores, y, of)
+        if arm in (PROBE, THE_MODELS.name):
+            values = values.mean(0) + wider * (values - values.mean(0))
         columns = dict(zip(MEASURES, values.T, strict=True))
         if rows.unit == GROUP:
             whole = reading.measures(scores, y, of)
             columns |= {f"{m}{POOLED}": x for m, x in zip(MEASURES, whole, strict=True)}
-        frames.append(pd.DataFrame({"arm": arm, rows.unit: np.unique(units), **columns}))
+        frames.append(pd.DataFrame({"arm": arm, rows.unit: np.unique(rows.units), **columns}))
     numbers = pd.concat(frames, ignore_index=True)
     if numbers[list(MEASURES)].isna().any(axis=None):
         raise DataError("without one of the groups only one label is left; give more groups")
     return numbers
+
+
+def _parts(rows: Rows, scores: np.ndarray, y: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The part of each group, or of each fold, in the measures."""
+    if rows.unit == FOLD:
+        return np.mean([reading.of_folds(s, y, rows.units) for s in scores], axis=0)
+    return reading.pseudo_values(scores, y, rows.units, of)
+
+
+def _wider(rows: Rows) -> np.ndarray:
+    """How many times as much each measure differs between shuffles of all labels as the parts of
+    groups, or of folds, say, if the probe chooses columns: the one that happens to tell the labels
+    of all rows best is chosen in most folds, and then does well in each."""
+    order = np.arange(len(rows.x)), rows.dealt.group
+    label = rows.positive.astype(int)
+    whose = np.array([shuffled_rows(label, *order, 0, deal) for deal in range(SHUFFLED)])
+    scores, of = _probed(rows, rows.dealt, whose=whose)
+    found = [
+        _parts(rows, scores[i::SHUFFLED], rows.positive[x], of[i::SHUFFLED])
+        for i, x in enumerate(whose)
+    ]
+    parts = np.array(found)  # [shuffle, unit, measure]
+    times = FOLDS_WIDER if rows.unit == FOLD else 1.0
+    expected = times * np.sqrt(parts.var(1, ddof=1).mean(0) / parts.shape[1])
+    return np.maximum(1.0, parts.mean(1).std(0, ddof=1) / np.maximum(expected, 1e-12))
 
 
 def _tested(rows: Rows) -> dict[str, int]:

@@ -72,12 +72,7 @@ ONE_COLUMN = "one column alone tells the label better than the probe of all colu
 WITHIN, CLEARLY = "the AUROC between rows of the same group", 0.05
 """What is said of an AUROC that is higher where only rows of one group are compared; by how much it
 is at least."""
-HOW: Mapping[Control, str] = {
-    EMBEDDING: "give embeddings= of each row, or model=",
-    UNTRAINED: "give untrained=, an untrained model's activations, or model= and site=",
-    ASKED: 'give asked=, a score for each row, or model= and question="… {text} …"',
-}
-_NUMBERS = {EMBEDDING: "embeddings=", UNTRAINED: "untrained=", ASKED: "asked="}
+NUMBERS = {EMBEDDING: "embeddings=", UNTRAINED: "untrained=", ASKED: "asked="}
 _WITH = {UNTRAINED: "site=", ASKED: 'question="… {text} …"'}
 """The argument that has the numbers of a control, and what a model needs to give them."""
 NO_TEXTS = (
@@ -325,7 +320,7 @@ class ProbeCheck(Concluded):
 
     @property
     def _missing(self) -> list[Control]:
-        return [c for c in HOW if any(n.startswith(lacking(c)) for n in self.notes)]
+        return [c for c in NUMBERS if any(_lacks(c, n) for n in self.notes)]
 
     @property
     def _satisfying(self) -> list[str]:
@@ -351,12 +346,9 @@ class ProbeCheck(Concluded):
     @property
     def remarks(self) -> tuple[str, ...]:
         """List what a reader should know next to the number, as a check does."""
-        notes, several = self.notes, self._missing[1:] and self._missing
-        if several:
-            with_model = " and ".join(_WITH[c] for c in several if c in _WITH)
-            how = f"give model= with {with_model}, or {listed(_NUMBERS[c] for c in several)}"
-            notes = tuple(n for n in notes if not n.startswith(tuple(map(lacking, several))))
-            notes += (f"no controls {listed(c.name for c in several)}: {how}",)
+        missing = self._missing
+        notes = [n for n in self.notes if not any(_lacks(c, n) for c in missing)]
+        notes += [lacking(*missing)] * bool(missing)
         return by_weight((*self.judged_narrower, *notes))
 
     @property
@@ -441,9 +433,16 @@ class ProbeCheck(Concluded):
         return cls(question, arms, rows, judged, notes)
 
 
-def lacking(control: Control) -> str:
-    """How the note begins that says why a control is missing."""
-    return f"no control {control.name}:"
+def _lacks(control: Control, note: str) -> bool:
+    return note.startswith(f"no control {control.name}:")
+
+
+def lacking(*controls: Control) -> str:
+    """Say that controls are missing, and what makes them."""
+    names, numbers = (listed(x) for x in ([c.name for c in controls], map(NUMBERS.get, controls)))
+    with_model = " and ".join(_WITH[c] for c in controls if c in _WITH)
+    how = f"model={' with ' * bool(with_model)}{with_model}, or {numbers}"
+    return f"no {plural('control', len(controls))} {names}: give {how}"
 
 
 def _undecided(verdict: Judged, reason: str, remedy: str) -> Judged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD
 from assay.core.nouns import plural
 from assay.core.wordings import numbered
 from assay.features.linear_probe import stratified_folds
-
-if TYPE_CHECKING:
-    pass
 
 GROUP = "group"
 HUGE, BLOCK = 30, 4
