@@ -163,13 +163,12 @@ def check_probe(
     given |= _own(controls or {}, len(rows.x))
     readers = {**_of_texts(rows, texts), **_of_others(rows, given)}
     in_texts = {c: words for c, words in IN_TEXTS.items() if c not in given}
+    why = {c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)}
+    tested, words = _tested(rows), tuple(c.name for c in READ_WORDS if c in readers)
     claim = Question(
-        **{"sentence": sentence, "holds": holds, "unit": rows.unit, "scope": rows.scope},
-        why={c.name: in_texts.get(c, c.why) for c in (*readers, PERMUTED)},
-        tested=_tested(rows),
-        groups=names_of(rows.group, groups),
-        reads_words=tuple(c.name for c in READ_WORDS if c in readers),
+        sentence=sentence, holds=holds, unit=rows.unit, why=why, tested=tested, scope=rows.scope
     )
+    claim = replace(claim, groups=names_of(rows.group, groups), reads_words=words)
     scored = _scored(rows, {**_of_others(rows, own), **readers})
     numbers, added = _without_equal(_numbers(rows, scored), rows.unit)
     rows.notes.extend([*added, *_about_scores(rows, scored[PROBE][0], numbers)])
