@@ -11,14 +11,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import assay
 from assay.checking import reading, related
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.wordings import numbered
-from assay.features.linear_probe import stratified_folds
+from assay.features.linear_probe import folds, stratified_folds
 
 DRAW = np.random.default_rng(3)
 N = 120
@@ -98,7 +102,7 @@ def test_what_groups_are_called_moves_a_measure_little():
     for g in renamed:
         for way in range(5):
             parts = reading.parts_of(list(g), y == 1, way)
-            score = reading.scores(reading.of_columns(X), y == 1, g, parts, way)
+            score = reading.scores(reading.Columns(X), y == 1, g, parts, way)
             alone.append(np.mean([roc_auc_score(y[held], score[held]) for _, held in parts]))
     assert np.std(found) < 0.75 * np.std(alone)  # about 1/√5
 
@@ -114,7 +118,7 @@ def test_noise_is_at_chance_where_each_group_has_one_label():
         parts = reading.parts_of(list(groups), y, seed)
         for k, (_, held) in enumerate(parts):
             fold[held] = k
-        score = reading.scores(reading.of_columns(x), y, groups, parts, seed)
+        score = reading.scores(reading.Columns(x), y, groups, parts, seed)
         found.append(reading.measures(score, y, fold))
     assert (abs(np.mean(found, 0) - 0.5) < 3 * np.std(found, 0, ddof=1) / 48**0.5).all()
 
@@ -548,7 +552,7 @@ def test_noise_is_at_chance_where_folds_have_more_of_one_label(mixed):
         y = draw.random(32) < draw.random(8)[group] if mixed else draw.permutation(13) < 7
         x = draw.normal(size=(len(y), 4))
         parts = reading.parts_of(list(group), y)
-        found.append(roc_auc_score(y, reading.scores(reading.of_columns(x), y, group, parts)))
+        found.append(roc_auc_score(y, reading.scores(reading.Columns(x), y, group, parts)))
     assert abs(np.mean(found) - 0.5) < 3 * np.std(found, ddof=1) / 60**0.5
 
 
@@ -663,6 +667,8 @@ def test_without_a_condition_it_is_a_table():
         ({"X": np.ones((N, 3))}, "same numbers in every row"),
         ({"X": 30 + np.outer(Y, [1e-6, 0]).astype(np.float32)}, "every row, but for rounding"),
         ({"y": [0, 1, 2] * 40}, "labels of two kinds, got 3"),
+        ({"k": 0}, "from 1 to 12; got 0"),
+        ({"k": 13}, "from 1 to 12; got 13"),
         ({"groups": [1, 2]}, "groups has length 2"),
         ({"groups": [1] * N}, "there is 1 group;"),
         ({"groups": [1, 2] * (N // 2)}, "there are 2 groups"),
@@ -920,7 +926,7 @@ def test_the_estimate_is_the_auroc_of_rows_of_one_fold_by_scikit_learn(tmp_path)
         X = noise + np.outer(gap * (2 * y - 1), np.eye(4)[0])
         p = assay.check_probe(X, y, groups=group + 10, holds="auroc > 0.9", ledger=False)
         parts = [reading.parts_of(list(group), y, k) for k in range(5)]
-        every = [reading.scores(reading.of_columns(X), y, group, parts[k], k) for k in range(5)]
+        every = [reading.scores(reading.Columns(X), y, group, parts[k], k) for k in range(5)]
         held = [(s[h], y[h]) for s, ways in zip(every, parts, strict=True) for _, h in ways]
         pairs = [yes.sum() * (~yes).sum() for _, yes in held]
         truth = np.average([roc_auc_score(yes, s) for s, yes in held], weights=pairs)
@@ -1337,15 +1343,160 @@ def test_shuffled_labels_leave_a_low_threshold_to_the_probe():
         assert p.outcome == "holds" and abs(p.arms["auroc"][1] - 0.5) < 0.05
 
 
-def test_one_code_of_a_dictionary_that_a_probe_of_all_misses_is_reported():
-    """One latent of 400 fires for one label alone; the AUROC of one column is scikit-learn's."""
+def codes_of_one_label():
+    """Four hundred sparse codes, of which the seventh fires for one label alone."""
     draw, y = np.random.default_rng(3), np.arange(160) % 2
     codes = np.maximum(draw.normal(-1.2, 1, (160, 400)), 0)
     codes[:, 7] += np.where(y, draw.exponential(1.5, 160) * (draw.random(160) < 0.8), 0)
+    return draw, codes, y
+
+
+def test_one_code_of_a_dictionary_that_a_probe_of_all_misses_is_reported():
+    """The AUROC of one column is scikit-learn's."""
+    draw, codes, y = codes_of_one_label()
     check = assay.check_probe(codes, y, holds="auroc > 0.65", ledger=False)
     (note,) = (x for x in check.notes if "codes of a dictionary" in x)
-    alone = float(re.search(r"has AUROC ([\d.]+)", note)[1])
+    alone = float(re.search(r"AUROC ([\d.]+)", note)[1])
     assert abs(alone - roc_auc_score(y, codes[:, 7])) < 0.03  # of the rows of each fold
+    assert check.headline().startswith("one column alone tells the label better") and "k=1" in note
     dense = codes + draw.normal(0, 0.1, codes.shape)
     others = assay.check_probe(dense, y, holds="auroc > 0.65", ledger=False).notes
     assert not any("codes of a dictionary" in x for x in others)
+
+
+def test_a_probe_of_one_code_has_the_auroc_of_that_column_by_scikit_learn():
+    """Any ridge of one column ranks rows as the column does, in each fold."""
+    _, codes, y = codes_of_one_label()
+    p = assay.check_probe(codes, y, k=1, holds="auroc > 0.65", ledger=False)
+    held = [h for way in range(5) for _, h in reading.parts_of(list(np.arange(160)), y == 1, way)]
+    pairs = [y[h].sum() * (1 - y[h]).sum() for h in held]
+    truth = np.average([roc_auc_score(y[h], codes[h, 7]) for h in held], weights=pairs)
+    assert abs(p.arms["auroc"][0] - truth) < 0.01  # rows are dealt in another order
+    assert p.outcome == "holds" and "the probe reads 1 of 400 columns" in p.question.scope
+    assert "columns are chosen 25 times, once for each fold: column 7 in 25" in p.notes
+
+
+def test_a_sparse_probe_is_scikit_learns_with_columns_chosen_in_each_fold():
+    """SelectKBest by the F of an analysis of variance, in each fold of a naive loop, within which
+    the penalty is chosen by three folds of the training rows that choose columns of their own."""
+    y, k = np.arange(60) % 2, 3
+    X = np.random.default_rng(5).normal(size=(60, 40)) + np.outer(y, 1.2 * np.eye(40)[0])
+    order = np.array(sorted(range(60), key=lambda i: np.ascontiguousarray(X[i], ">f8").tobytes()))
+    group = np.empty(60, int)
+    group[order] = np.arange(60)
+    target, auroc, pairs = 2.0 * y - 1, [], []
+    for way in range(5):
+        for train, test in reading.parts_of(list(group), y == 1, way):
+            train = order[np.isin(order, train)]
+            z = (X - X[train].mean(0)) / X[train].std(0)
+            inner = folds(np.unique(group[train], return_inverse=True)[1], 3, way)
+
+            def predict(rows, held, penalty, z=z):
+                few = SelectKBest(f_classif, k=k).fit(z[rows], y[rows]).transform(z)
+                alpha = penalty * few[rows].var(0).sum()
+                return Ridge(alpha).fit(few[rows], target[rows]).predict(few[held])
+
+            def loss(penalty, predict=predict, train=train, inner=inner):
+                parts = [(train[inner != j], train[inner == j]) for j in range(3)]
+                return sum(((predict(a, b, penalty) - target[b]) ** 2).sum() for a, b in parts)
+
+            auroc.append(
+                roc_auc_score(y[test], predict(train, test, min(reading.RIDGES, key=loss)))
+            )
+            pairs.append(y[test].sum() * (1 - y[test]).sum())
+    p = assay.check_probe(X, y, k=k, ledger=False)
+    assert p.arms["auroc"][0] == pytest.approx(np.average(auroc, weights=pairs), abs=1e-9)
+
+
+def test_columns_are_never_chosen_on_the_rows_that_are_judged():
+    """Noise: chosen on all rows, five of 600 columns have an AUROC above 0.8, by scikit-learn; in
+    each fold, and for each shuffle of the labels, they are at chance."""
+    draw, y = np.random.default_rng(0), np.arange(60) % 2
+    X = np.where(draw.random((60, 600)) < 0.3, draw.gamma(2, size=(60, 600)), 0)
+    best = SelectKBest(f_classif, k=5).fit_transform(X, y)
+    leaky = Ridge(1.0).fit(best, y).predict(best)
+    p = assay.check_probe(X, y, k=5, holds="auroc > 0.6", ledger=False)
+    assert roc_auc_score(y, leaky) > 0.8 and p.outcome != "holds"
+    assert p.arms["auroc"][0] < 0.65 and abs(p.arms["auroc"][1] - 0.5) < 0.05
+
+
+@pytest.mark.thorough
+def test_the_interval_of_a_sparse_probe_is_as_wide_as_its_aurocs_of_noise_are_apart():
+    """A column that tells all labels best by chance is chosen in most folds, and does well in each:
+    parts of groups alone would give half of this width."""
+    found = []
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        X = np.where(draw.random((60, 300)) < 0.15, draw.gamma(1.5, size=(60, 300)), 0)
+        p = assay.check_probe(X, draw.permutation(60) % 2, k=1, ledger=False)
+        found.append(p.arms.loc[0, ["auroc", "auroc_low", "auroc_high"]].to_numpy(float))
+    values, low, high = np.transpose(found)
+    half = stats.t.ppf(0.975, 39) * values.std(ddof=1)
+    assert np.mean(high - low) / 2 > 0.8 * half and np.mean((low <= 0.5) & (high >= 0.5)) > 0.9
+
+
+def test_all_columns_chosen_are_the_probe_of_all():
+    """The same ridge, solved by its columns and by inner products."""
+    args = Y, np.arange(N), reading.parts_of(list(range(N)), Y)
+    every = reading.scores(reading.Columns(WEAKER), *args)
+    few = reading.scores(reading.Columns(WEAKER), *args, best=12, alone=True)
+    np.testing.assert_allclose(few, every, atol=1e-8)
+
+
+def test_a_control_of_a_sparse_probe_may_read_one_word_alone():
+    """Texts of 30 rare words each, of which “indeed” is in those of one label: a ridge on all 500
+    words heeds the noise of the others, and the one word is scikit-learn's best."""
+    draw, codes, y = codes_of_one_label()
+    texts = [" ".join(f"w{i}" for i in draw.integers(0, 500, 30)) for _ in y]
+    said = (draw.random(160) < 0.75) & (y == 1)
+    texts = [f"{t} indeed" if yes else t for t, yes in zip(texts, said, strict=True)]
+    texts = [" ".join(draw.permutation(t.split())) for t in texts]
+    p = assay.check_probe(codes, y, texts=texts, k=1, holds="auroc > 0.7", ledger=False)
+    assert abs(p.controls["bag"].estimate - roc_auc_score(y, said)) < 0.02
+    assert p.outcome == "unspecific" and "bag" in p.reason
+
+
+def rows_of_words():
+    """Each first word has its own direction and a coin for its label, in five rows."""
+    draw, of = np.random.default_rng(3), np.arange(150) % 30
+    coin = draw.permutation(np.arange(30) % 2)
+    X = 2 * draw.normal(size=(30, 40))[of] + 0.4 * draw.normal(size=(150, 40))
+    rest = draw.integers(100, 999, (150, 3))
+    return X, coin[of], of, [f"w{k} {a} {b} {c}" for k, (a, b, c) in zip(of, rest, strict=True)]
+
+
+def test_groups_that_were_only_found_leave_a_claim_undecided_that_rows_would_decide(tmp_path):
+    """By scikit-learn, a probe is right of rows of words that it has learned from, and of no
+    others."""
+    X, y, of, texts = rows_of_words()
+    ridge = make_pipeline(StandardScaler(), Ridge(10.0))
+    by_rows = cross_val_predict(ridge, X, y, cv=KFold(5, shuffle=True, random_state=0))
+    by_words = cross_val_predict(ridge, X, y, cv=GroupKFold(5), groups=of)
+    assert roc_auc_score(y, by_rows) > 0.95 and roc_auc_score(y, by_words) < 0.65
+    given = {"texts": texts, "holds": "auroc > 0.9", "ledger": False}
+    p = assay.check_probe(X, y, **given)
+    first, second = p.headline().splitlines()
+    said = r"AUROC (.+) with rows of the same first word kept together, (.+) by rows "
+    together, apart = map(float, re.match(said + r"\(groups=range\(150\)\)$", first).groups())
+    assert together == pytest.approx(p.arms["auroc"][0], abs=5e-4) and together < 0.65
+    assert apart > 0.95 and p.outcome == "undecided" and "by rows, it would hold" in second
+    assert "give groups=[text.split()[0] for text in texts] if" in " ".join(repr(p).split())
+    assert not any("count as independent" in note for note in p.notes)
+    again = assay.ProbeCheck.load(p.save(tmp_path / "p.assay"))
+    assert repr(again) == repr(p)
+    named = assay.check_probe(X, y, groups=[t.split()[0] for t in texts], **given)
+    assert named.outcome == "fails" and "by rows" not in repr(named)
+
+
+def test_rows_that_groups_keeps_apart_hold_with_that_reserve_unless_the_words_tell():
+    X, y, _, texts = rows_of_words()
+    given = {"holds": "auroc > 0.9", "ledger": False, "groups": range(150)}
+    p = assay.check_probe(X, y, **given)
+    first, second = p.headline().splitlines()
+    assert "of 150 groups" in p.question.scope and "are kept apart, as groups= says" in repr(p)
+    assert second.startswith("holds, unless similar rows belong together, without texts=")
+    assert first.startswith("AUROC 0.") and first.endswith(" by rows") and "※" in p._repr_html_()
+    words = assay.check_probe(X, y, texts=texts, **given)
+    assert words.outcome == "unspecific" and "places and pairs" in words.reason
+    low = assay.check_probe(np.random.default_rng(0).normal(size=X.shape), y, **given)
+    assert low.outcome == "fails" and "kept together" not in repr(low)

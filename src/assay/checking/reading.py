@@ -4,13 +4,16 @@ scores tell two labels apart."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.ask.measure.probe_fits import DECIMALS, RIDGES
 from assay.controls.texts import PLACED, Counts, as_columns, lengths, words_of
-from assay.features.linear_probe import INNER, folds, stratified_folds
+from assay.core.heavy import torch
+from assay.features.linear_probe import INNER, correlations, folds, stratified_folds
 
 FEWEST, FOLDS = 3, 5
 """At least and at most so many folds, of which each is judged by what the others tell."""
@@ -20,23 +23,28 @@ Parts = list[tuple[np.ndarray, np.ndarray]]
 """Rows that are learned from, and rows that are judged by what was learned."""
 
 
-def of_columns(x: Float[np.ndarray, "row d"]) -> Kernel:
+@dataclass(frozen=True, eq=False)
+class Columns:
     """Inner products of columns, each less its mean over its deviation in the rows that are learned
     from."""
 
-    def kernel(train: Int[np.ndarray, " n"]) -> Float[np.ndarray, "row row"]:
-        # in float32, equal rows would get scores that differ by rounding
-        scale = x[train].std(0, dtype=float)
-        keep = scale > 1e-9 * max(float(scale.max(initial=0)), 1e-300)
-        z = (x[:, keep] - x[train][:, keep].mean(0, dtype=float)) / scale[keep]
+    x: Float[np.ndarray, "row d"]
+
+    def __call__(self, train: Int[np.ndarray, " n"]) -> Float[np.ndarray, "row row"]:
+        z = self.scaled(train)
         return np.asarray(z @ z.T)
 
-    return kernel
+    def scaled(self, train: Int[np.ndarray, " n"]) -> Float[np.ndarray, "row d"]:
+        """Scale the columns; those that do not vary are 0."""
+        # in float32, equal rows would get scores that differ by rounding
+        scale = self.x[train].std(0, dtype=float)
+        varies = scale > 1e-9 * max(float(scale.max(initial=0)), 1e-300)
+        return (self.x - self.x[train].mean(0, dtype=float)) / np.where(varies, scale, np.inf)
 
 
 def of_counts(rows: Sequence[Counts]) -> Kernel:
     """Inner products of what is counted in texts."""
-    return of_columns(as_columns(rows)[1])
+    return Columns(as_columns(rows)[1])
 
 
 def bag(texts: Sequence[str]) -> Kernel:
@@ -46,7 +54,7 @@ def bag(texts: Sequence[str]) -> Kernel:
     counts = np.zeros((len(texts), max(1, len(index))), np.float32)
     for row, each in zip(counts, words, strict=True):
         np.add.at(row, [index[w] for w in each], 1)
-    return of_columns(counts)
+    return Columns(counts)
 
 
 def places(texts: Sequence[str]) -> Kernel:
@@ -59,7 +67,7 @@ def places(texts: Sequence[str]) -> Kernel:
         inside = (place if place >= 0 else -place - 1,)
         code = np.array([codes[w[place]] if len(w) > inside[0] else 0 for w in words])
         same += (code[:, None] == code) & (code > 0)
-    of_lengths = of_columns(lengths(texts))
+    of_lengths = Columns(lengths(texts))
     return lambda train: same + of_lengths(train)
 
 
@@ -94,10 +102,14 @@ def scores(
     parts: Parts,
     dealing: int = 0,
     whose: Callable[[np.ndarray], np.ndarray] = lambda train: train,
+    *,
+    best: int = 0,
+    alone: bool = False,
 ) -> Float[np.ndarray, "*way row"]:
     """Score each judged row, above 0 for yes; NaN where a row is not judged. The penalty is chosen
     within the rows that are learned from, by folds of whole groups, of this dealing; `whose` says
-    whose label each of these gets, in one way or several.
+    whose label each of these gets, in one way or several. So is chosen whether all columns are read
+    or only so many of the `best`, unless these are read `alone`.
 
     All probes have the same mean over all rows. Where a fold has more of one label, the others have
     more of the other, and a probe that read nothing would predict that: its accuracy would be below
@@ -106,17 +118,21 @@ def scores(
     ways = whose(parts[0][0]).shape[:-1]
     result = np.full((int(np.prod(ways)), len(y)), np.nan)
     for train, test in parts:
-        k, given = kernel(train), np.atleast_2d(target[whose(train)])
+        fits = [] if alone else [partial(_ridge, kernel(train))]
+        if best and isinstance(kernel, Columns):
+            fits.append(partial(_ridge_of_best, kernel.scaled(train), best))
+        given = np.atleast_2d(target[whose(train)])
         labels = np.tile(target, (len(given), 1))
         labels[:, train] = given
         inner = np.unique(groups[train], return_inverse=True)[1]
         fold = folds(inner, min(INNER, int(inner.max()) + 1), dealing)
-        loss = np.zeros((len(RIDGES), len(given)))
+        loss = np.zeros((len(fits) * len(RIDGES), len(given)))
         for j in range(int(fold.max()) + 1):
             part, validation = train[fold != j], train[fold == j]
-            off = _ridge(k, labels, part, validation) - labels[:, validation]
-            loss += np.square(off).sum(2)
-        predicted = _ridge(k, labels, train, every)[loss.argmin(0), np.arange(len(given))]
+            off = [fit(labels, part, validation) - labels[:, validation] for fit in fits]
+            loss += np.square(np.concatenate(off)).sum(2)
+        predicted = np.concatenate([fit(labels, train, every) for fit in fits])
+        predicted = predicted[loss.argmin(0), np.arange(len(given))]
         predicted += target.mean() - predicted.mean(1, keepdims=True)
         result[:, test] = predicted[:, test]
     return np.round(result, DECIMALS).reshape(*ways, -1)
@@ -140,18 +156,35 @@ def _ridge(
     return np.asarray(level + weights @ (across @ vectors).T)
 
 
-def scores_of_one_column(
-    x: Float[np.ndarray, "row d"], y: Bool[np.ndarray, " row"], parts: Parts
-) -> Float[np.ndarray, " row"]:
-    """Score each judged row by the one column that separates the rows that are learned from best,
-    above 0 for yes."""
-    result = np.full(len(y), np.nan)
-    for train, test in parts:
-        of, yes = x[train], y[train]
-        apart, spread = of[yes].mean(0) - of[~yes].mean(0), of.std(0)
-        best = int(np.argmax(np.abs(apart) / np.where(spread > 0, spread, np.inf)))
-        result[test] = np.sign(apart[best]) * (x[test, best] - of[:, best].mean())
-    return result
+def _ridge_of_best(
+    z: Float[np.ndarray, "row d"],
+    count: int,
+    y: Float[np.ndarray, "way row"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
+) -> Float[np.ndarray, "penalty way m"]:
+    """Predict held rows with each penalty, from so many columns: those that tell each way of
+    labels best in the rows learned from."""
+    best = best_columns(z[train], y[:, train], count)
+    inside, across = (z[rows][:, best].swapaxes(0, 1) for rows in (train, held))
+    mean, level = inside.mean(1, keepdims=True), y[:, train].mean(1, keepdims=True)
+    inside, across = inside - mean, across - mean
+    values, vectors = np.linalg.eigh(inside.mT @ inside)
+    size = np.maximum(np.square(inside).sum((1, 2)) / len(train), 1e-12)
+    penalties = np.array(RIDGES)[:, None, None] * size[:, None]
+    along = ((y[:, train] - level)[:, None] @ inside @ vectors)[:, 0]
+    weights = along / (np.maximum(values, 0) + penalties)
+    return np.asarray(level + np.einsum("pwk,wmk->pwm", weights, across @ vectors))
+
+
+def best_columns(
+    x: Float[np.ndarray, "row d"], y: Float[np.ndarray, "way row"], count: int
+) -> Int[np.ndarray, "way k"]:
+    """Find so many columns of which the means of both labels are farthest apart, in standard
+    deviations of the column: those that correlate most with the labels."""
+    r = correlations(*map(torch.from_numpy, (x, np.ascontiguousarray(y.T)))).numpy()
+    by_way = -np.round(np.ascontiguousarray(r.T), DECIMALS)
+    return np.sort(np.argpartition(by_way, count - 1, axis=1)[:, :count], axis=1)
 
 
 def measures(

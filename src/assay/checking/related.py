@@ -68,6 +68,9 @@ OVERLAP = (
     "Rows overlap, as windows of one text do, so a probe is judged on rows that are nearly those "
     "it was trained on"
 )
+ALIKE, OVERLAPPING_ROWS = "similar rows", "overlapping rows"
+AS_ONE = " are taken as one group"
+"""Said of rows that are found to belong together, though nothing proves it."""
 ENOUGH = "so far that this may be what tells the labels"
 DOUBTS: Mapping[str, tuple[str, str]] = {
     UNEXPLAINED: (
@@ -197,7 +200,8 @@ def with_near_copies(
     across = near & (group[:, None] != group)
     pair = divmod(int(np.where(across, apart, np.inf).argmin()), len(x))
     in_texts = texts is None or _explained(texts, sets.of, y)
-    found = f"{sets.words}, across groups, such as {_in_words(pair, texts if in_texts else None)}"
+    pair_in_words = _in_words(pair, texts if in_texts else None, _place(texts, sets.of))
+    found = f"{sets.words}, across groups, such as {pair_in_words}"
     if not in_texts:
         found += f", by their activations{WITHOUT_CAUSE}"
     if left < FEWEST:
@@ -205,7 +209,7 @@ def with_near_copies(
         advice = f"if rows of one set are not independent, give groups={line}"
         is_chain = len(np.unique(of)) < len(np.unique(sets.of))
         return group, True, [f"{found}{f'. {OVERLAP}' if is_chain else f': {advice}'}"]
-    return together, in_texts, [f"{found}: rows of one set are taken as one group, {left} in all"]
+    return together, in_texts, [f"{found}: rows of one set{AS_ONE}, {left} in all"]
 
 
 def with_overlaps(
@@ -226,7 +230,7 @@ def with_overlaps(
         of = scipy.sparse.csgraph.connected_components(near, directed=False)[1]
         if (left := int((together := _linked(group, of)).max()) + 1) < FEWEST:
             return group, [f"{found}. {OVERLAP}"]
-        return together, [f"{found}; such rows are taken as one group, {left} in all"]
+        return together, [f"{found}; such rows{AS_ONE}, {left} in all"]
     return group, []
 
 
@@ -399,26 +403,46 @@ def of_other_labels(
     return [f"{found}: if these are near-copies, {ONE_GROUP}"]
 
 
-def _in_words(pair: Sequence[int], texts: Sequence[str] | None) -> str:
-    """Name two rows, with their texts, and the words that these share and not all texts do."""
+def _in_words(pair: Sequence[int], texts: Sequence[str] | None, place: int | None = None) -> str:
+    """Name two rows, with their texts, and the words that these share and not all texts do, or the
+    one at a place that tells their set."""
     if texts is None:
         return " and ".join(f"row {i}" for i in pair)
     rows = " and ".join(f"row {i} “{shorten(texts[i], 60)}”" for i in pair)
     first, second = (words_of(texts[i]) for i in pair)
     common = set.intersection(*({*words_of(text)} for text in texts))
     shared = [w for w in dict.fromkeys(first) if w in second and w not in common]
+    if place is not None and len({texts[i].casefold().split()[place] for i in pair}) == 1:
+        shared = [texts[pair[0]].split()[place]]
     words = listed([f"“{w}”" for w in shared])
     return f"{rows}, which share {words}" if shared else rows
 
 
 def _line(texts: Sequence[str] | None, of: np.ndarray) -> str:
     """The argument that groups rows by the word that tells their sets; "" where none does."""
+    place = _place(texts, of)
+    return "" if place is None else f"[text.split()[{place}] for text in texts]"
+
+
+def in_common(texts: Sequence[str] | None, of: np.ndarray) -> tuple[str, str]:
+    """Say which rows are in one set, such as those of the same first word, and what groups= is
+    then."""
+    place = _place(texts, of)
+    if place is None:
+        return ALIKE, "for each row the name of its set"
+    names = {0: "first word", -1: "last word"}
+    word = names.get(place, f"word {place + 1 if place > 0 else place}")
+    return f"rows of the same {word}", _line(texts, of)
+
+
+def _place(texts: Sequence[str] | None, of: np.ndarray) -> int | None:
+    """The place of the word that tells the sets of rows; None where none does."""
     for place, word in _placed(texts or ()):
         counts = np.zeros((word.max() + 1, of.max() + 1))
         np.add.at(counts, (word, of), 1)
         if min(counts.max(0).sum(), counts.max(1).sum()) >= MOSTLY * len(of):
-            return f"[text.split()[{place}] for text in texts]"
-    return ""
+            return place
+    return None
 
 
 def _placed(texts: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:

@@ -54,6 +54,15 @@ def stratified_folds(
     return place[index.ravel()]
 
 
+def correlations(
+    x: Float[torch.Tensor, "row d"], y: Float[torch.Tensor, "row y"]
+) -> Float[torch.Tensor, "d y"]:
+    """How much each column correlates with each of y, without its sign; 0 if it does not vary."""
+    a, b = (part - part.mean(0) for part in (x, y))
+    size = a.norm(dim=0)[:, None] * b.norm(dim=0)
+    return torch.where(size > 0, (a.mT @ b).abs() / size, 0.0)
+
+
 def kernel_ridge(
     kernel: Float[torch.Tensor, "row row"],
     ridges: Sequence[float],

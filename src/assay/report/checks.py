@@ -13,7 +13,7 @@ from msgspec import structs
 
 from assay.checking import saved
 from assay.checking.of_table import JudgedTable
-from assay.checking.probe import NO_TEST, ProbeCheck, below_chance
+from assay.checking.probe_result import NO_TEST, ProbeCheck, below_chance
 from assay.checking.result import CONTROL, HEADS, Check
 from assay.core import reasons
 from assay.core.figures import Figure

@@ -23,7 +23,7 @@ from assay.core import rng
 from assay.core.across import auroc_by_unit
 from assay.core.heavy import torch
 from assay.features.kernel_probe import CONSTANT, STRENGTHS, logistic
-from assay.features.linear_probe import INNER, folds, kernel_ridge
+from assay.features.linear_probe import INNER, correlations, folds, kernel_ridge
 
 RIDGES = tuple(10.0**e for e in range(-4, 2))
 """Penalties of a ridge, relative to the mean diagonal entry of its kernel."""
@@ -200,10 +200,11 @@ class Learning:
         rows."""
         kernels = []
         for point, x in zip(self.points, self.x, strict=True):
-            a, b = (part[train] - part[train].mean(0) for part in (x, y))
-            size = a.norm(dim=0)[:, None] * b.norm(dim=0)
-            off = torch.where(size > 0, (a.mT @ b).abs() / size, 0.0).amax(1)
-            best = off.argsort(descending=True, stable=True)[: point.k]
+            best = (
+                correlations(x[train], y[train])
+                .amax(1)
+                .argsort(descending=True, stable=True)[: point.k]
+            )
             kernels.append(x[:, best] @ x[:, best].mT)
         return torch.stack(kernels)
 
