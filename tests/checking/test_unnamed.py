@@ -80,6 +80,14 @@ def test_controls_that_change_next_to_nothing_are_too_weak(by_others, is_said):
     assert "move drop by at most" not in repr(v)
 
 
+def test_numbers_that_are_missing_or_stay_where_they_are_do_no_harm():
+    def gives(cut, a, b):
+        return {"task": a, "kl": cut * b, "lost": np.where(cut, a * np.nan, a), "same": b}
+
+    v = check(gives)
+    assert v.outcome == "fails" and "hardly move same (by 0, from" in " ".join(repr(v).split())
+
+
 def test_a_number_that_hardly_moves_is_noted():
     v = check(lambda cut, a, b: {"task": a - 2 * cut, "other": b + 0.004 * cut})
     assert first(v).startswith("holds: ")

@@ -52,7 +52,7 @@ def notes_on_unnamed(
     read = [stem for stem in stems(own) if named & {*columns(stem)}]
     claimed = read[0] if len(read) == 1 and not is_null else ""
     for stem in stems(own):
-        if stem in read or np.isnan(own[stem]).all():
+        if stem in read or np.isnan(own[stem]).all():  # which says nothing
             continue
         doubt = _as_much(own, stem, claimed) if claimed else ""
         if claimed and others and not doubt:
@@ -123,17 +123,13 @@ def _may_be_alike(numbers: Numbers, stem: str, other: str) -> bool:
         x, y = (numbers[c] for c in pair)
         known = np.isfinite(x) & np.isfinite(y)
         ranks = [scipy.stats.rankdata(z[known]) for z in (x, y)]
-        if known.sum() > 3 and all(_most_common(r) <= MOST for r in ranks):
+        most = max(np.unique(r, return_counts=True)[1].max(initial=0) for r in ranks)
+        if known.sum() > 3 and most <= MOST * known.sum():
             found.append(abs(float(np.corrcoef(*ranks)[0, 1])))
     if not found:
         return True
     error = 2 / math.sqrt(np.isfinite(numbers[stem]).sum() - 3)
     return bool(math.atanh(min(max(found), 1 - SAME)) + error > math.atanh(ALIKE))
-
-
-def _most_common(x: np.ndarray) -> float:
-    """The share of the most common value."""
-    return float(np.unique(x, return_counts=True)[1].max() / len(x))
 
 
 def _too_weak(
@@ -148,9 +144,10 @@ def _too_weak(
     small = WEAK * by
     if by <= 0 or np.nanmax(np.abs(before)) > small or np.nanmin(after) < -small:
         return ""
-    of = arms[kind][claimed] * (by / float(np.nanmean(arms[kind][claimed])))
-    is_same = np.nanmax(np.abs(effect - of)) <= SAME * np.nanmax(np.abs(effect))
-    most = max(abs(float(np.nanmean(arms[arm][stem]))) for arm in others)
+    own, of = effect * np.nanmean(arms[kind][claimed]), by * arms[kind][claimed]
+    is_same = np.nanmax(np.abs(own - of)) <= SAME * np.nanmax(np.abs(own))
+    moved = (x for x in (arms[arm][stem] for arm in others) if not np.isnan(x).all())
+    most = max((abs(float(np.nanmean(x))) for x in moved), default=math.inf)
     if most > small or is_same or (after % 1 == 0).all():
         return ""
     return (
