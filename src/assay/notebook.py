@@ -16,7 +16,6 @@ from markupsafe import Markup
 from assay.core.errors import AssayError
 from assay.core.figures import Figure, figures_of
 from assay.core.plain import plain_all
-from assay.core.reasons import GIVEN
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
@@ -48,13 +47,6 @@ NIGHT = (
 """What a notebook's page says when it is dark: JupyterLab, VS Code twice, Colab, others."""
 DAY = ('[data-jp-theme-light="true"]', ".vscode-light", '[theme="light"]', '[data-theme="light"]')
 """What it says when it is light, whatever the reader's system prefers."""
-UNCOUNTED = (
-    "assay.judge does not count how many claims were tried on this table; the command assay judge "
-    "does"
-)
-"""What is said of a claim about a table that was judged in Python, after another one."""
-_claims: dict[str, None] = {}
-"""The claims about tables that were shown."""
 EVERY = 0.25
 """Seconds between two drawings of a bar."""
 
@@ -79,11 +71,7 @@ def _after(value: Any, *, all_of_it: bool = False) -> tuple[str, ...]:
     """Say what there is to know of a result, a claim or an estimate: its scope, notes, and whether
     it was frozen."""
     if isinstance(value, Judged | Estimated):
-        is_of_table = isinstance(value, Judged) and value.threshold_from == GIVEN
-        if is_of_table:
-            _claims.setdefault(value.text)
-        is_second = is_of_table and [*_claims].index(value.text) == 1  # of which once is enough
-        return (*[UNCOUNTED] * is_second, *statements.known(value, all_of_it=all_of_it))
+        return tuple(statements.known(value, all_of_it=all_of_it))
     data = value.data
     notes = (*value.speaks, *statements.below(data), *statements.frozen_lines(data))
     return (*statements.doubted(data), *notes)

@@ -1815,11 +1815,11 @@ def test_numbers_that_depend_on_the_other_prompts_are_a_doubt_in_the_first_line(
     """As of a function that divides by the spread over the prompts of the call."""
 
     def score(layer, prompts):
-        by = {None: 0, 3: 0.02, 12: 0.1}[layer]
+        by = {None: 0, 12: 0.1}.get(layer, 0.02)
         x = np.array([by * (1 + noise(p)) + noise(p, "own") for p in prompts])
         return x / (max(np.std(x), 0.01) if is_scaled else 0.06)
 
-    given = {"vector": None, "layer": 12, "others": [3], "ledger": False, "cache": False}
+    given = {"vector": None, "layer": 12, "others": [3, 11], "ledger": False, "cache": False}
     v = check(score, prompts=[f"prompt {i}" for i in range(24)], holds="effect > 0.8", **given)
     first = (
         "holds, unless the other prompts in the call are the cause: " if is_scaled else "holds: "

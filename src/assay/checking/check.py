@@ -7,7 +7,7 @@ import hashlib
 import platform
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from assay.checking.calls import EFFECT, Calls, Function, NotAFunctionOfItError, Numbers, Steps
 from assay.checking.company import (
     Part,
+    columns,
     dependence,
     differ,
     effects,
@@ -23,6 +24,7 @@ from assay.checking.company import (
     refuse_one_for_all,
     shorter_half,
     singly,
+    stems,
 )
 from assay.checking.credited import (
     BREAKS,
@@ -30,6 +32,7 @@ from assay.checking.credited import (
     Draw,
     Options,
     credited,
+    leave_out_neighbours,
     name_of,
     refuse_unknown,
 )
@@ -39,10 +42,11 @@ from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import Repeats
 from assay.checking.result import ENDS, TOO_LONG, Check, Placed, Question, blind_without, sides
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
+from assay.checking.unnamed import notes_on_unnamed
 from assay.controls.table import DAMAGE, OPPOSITE, RANDOM, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
-from assay.core.digits import estimate, told_apart
+from assay.core.digits import estimate
 from assay.core.errors import ClaimError, DataError, briefly, every, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.intervals import FEWEST, interval
@@ -59,11 +63,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEFORE, AFTER = ENDS
+FEW = 4
+"""How many draws with the same numbers are named."""
 SPREAD = 0.1
 """The share of their usual spread below which prompts hardly differ any more."""
-MOVED = 2.0
-"""Standard deviations of prompts from which it is reported that a number moves which the condition
-does not name."""
 
 
 @briefly
@@ -227,6 +230,7 @@ def _choose(
         what.left_out = tuple(c.name for c in usual if c not in chosen_controls)
         gone = ("no control", *(f"control {name}:" for name in what.left_out))
         what.notes = [n for n in what.notes if not n.startswith(gone)]
+    leave_out_neighbours(what, options.others)
     if not what.draws:
         wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
         raise ClaimError(
@@ -389,17 +393,16 @@ class _Asked:
 
     def damage(
         self,
-        also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None,
+        also: Also | tuple[Also, Any] | None,
         controls: Sequence[str] | Mapping[str, Any] | None,
         *,
         null: bool,
     ) -> None:
         """Add the control `damage`, or note that it could not be made of a part that the whole
         model may need; not where the claim is that there is no effect."""
-        kind, given = self.what.kind, self.calls.prompts
         if self.what.of_nothing:
             return
-        if also is None and kind in BREAKS and not null:
+        if also is None and self.what.kind in BREAKS and not null:
             self.notes.append(
                 "no control 'damage': any part that the whole model needs would have the effect as "
                 "well; give also=another task"
@@ -410,10 +413,7 @@ class _Asked:
         if named and DAMAGE.name not in (controls or ()):
             self.what.left_out += (DAMAGE.name,)
             return
-        changed = Change(kind, self.thing, self.none, self.before, self.arms[kind])
-        self.arms[DAMAGE.name], self.unable = damaged(
-            changed, also, given, lower=self.sides[0], keep=self.calls.keep
-        )
+        self.arms[DAMAGE.name], self.unable = _damaged(self, also)
         self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
 
     def check(
@@ -426,13 +426,14 @@ class _Asked:
                 f"calls are not kept, because the content of {calls.opaque[0]} is unknown"
             )
         stays = given.stays(units, fixed)
-        about = {"distinct": given.distinct, "scope": " and ".join(f"of {x}" for x in stays)}
+        scopes = [f"of {x}" for x in stays]
+        about = {"distinct": given.distinct, "scope": given.scope(scopes)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
         about |= {"empty": _unchanged(self.parsed, self.arms[kind])}
         claim = partial(claim, credits=kind, units=units, noise=self.noise, **about)
         rows, judged, question = _concluded(self, claim, units, fixed)
-        parsed, scopes = parse(question.holds), [*filter(None, [question.scope])]
+        parsed = parse(question.holds)
         named = {c.name for c in parsed.columns}
         self.notes += [*_untouched(self.arms[kind], kind, named), *_stored(self, named)]
         self.notes += _too_long(self, named)
@@ -460,9 +461,12 @@ class _Asked:
             self.notes += [of_each.words] * of_each.carries
             these = f"of these {groups_in_words(name, len(of_each.answers))}"
             scopes += [these] if differs and name not in fixed else []
-        question = replace(question, scope=" and ".join(scopes))
+        question = replace(question, scope=given.scope(scopes))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
-        self.notes += _unnamed(self.arms[kind], kind, named)
+        others = [
+            a for a, p in self.placed.items() if p.control not in (DAMAGE.name, OPPOSITE.name)
+        ]
+        self.notes += notes_on_unnamed(kind, self.arms, others, named, is_null=_is_null(parsed))
         asks = (calls.content, kind, self.thing)
         done = Check(question, rows, judged, tuple(self.notes), _about(calls))
         tried = given.tried("prompts", asks, done, ledger=ledger, function=calls.content)
@@ -703,9 +707,9 @@ def pronoun(kind: str) -> str:
 def _untouched(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
     """A note where some prompts have exactly the same number with a thing as without it, though
     numbers are no counts; of numbers that the condition names."""
-    for name in (n.removesuffix(AFTER) for n in numbers if n.endswith(AFTER)):
+    for name in stems(numbers):
         effect, after = numbers[name], numbers[f"{name}{AFTER}"]
-        count = int((effect == 0).sum()) if named & {name, *(f"{name}{x}" for x in ENDS)} else 0
+        count = int((effect == 0).sum()) if named & {*columns(name)} else 0
         if count and not (after % 1 == 0).all():
             return [
                 f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "
@@ -719,9 +723,9 @@ def _stored(asked: _Asked, named: set[str]) -> list[str]:
     """A note on different things that have exactly the same numbers, as those that a function keeps
     under the norm of a vector have; of numbers that the condition names."""
     kind, same = asked.what.kind, dict[bytes, list[str]]()
-    stems = [n for n in asked.before if named & {n, *(f"{n}{end}" for end in ENDS)}]
+    read = [n for n in asked.before if named & {*columns(n)}]
     for arm in asked.hashes:
-        before, after = ([asked.arms[arm][f"{n}{end}"] for n in stems] for end in ENDS)
+        before, after = ([asked.arms[arm][f"{n}{end}"] for n in read] for end in ENDS)
         moved, is_whole = not np.array_equal(before, after), (np.array(after) % 1 == 0).all()
         if moved and not is_whole:
             same.setdefault(np.array(after).tobytes(), []).append(arm)
@@ -730,10 +734,12 @@ def _stored(asked: _Asked, named: set[str]) -> list[str]:
         return []
     names = [*dict.fromkeys(asked.placed[arm].control for arm in arms if arm != kind)]
     who = f"{plural('control', len(names))} {listed(names)}"
-    who = f"the {kind} and {who}" if kind in arms else who if names[1:] else f"draws of {who}"
+    draws = listed(arms) if asked.things[arms[-1]].name and len(arms) <= FEW else f"draws of {who}"
+    who = f"the {kind} and {who}" if kind in arms else who if names[1:] else draws
+    common = {"vector": ", such as a norm", "text": ", such as a length"}.get(kind, "")
     return [
-        f"{who} have exactly the same numbers: does your function read nothing of them but "
-        "what they have in common, such as a norm, or does it reuse stored results?"
+        f"{who} have exactly the same numbers: does your function read nothing of them but what "
+        f"they have in common{common}, or does it reuse stored results?"
     ]
 
 
@@ -753,24 +759,6 @@ def _too_long(asked: _Asked, named: set[str]) -> list[str]:
                 f"{TOO_LONG}; try a smaller strength"
             ]
     return []
-
-
-def _unnamed(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
-    """A note on numbers that the condition does not name and that move by more than prompts
-    differ: a thing may do more than is claimed."""
-    notes = []
-    for name in (n.removesuffix(AFTER) for n in numbers if n.endswith(AFTER)):
-        before, effect = numbers[f"{name}{BEFORE}"], numbers[name]
-        if named & {name, f"{name}{AFTER}", f"{name}{BEFORE}"}:
-            continue
-        if abs(np.nanmean(effect)) > MOVED * np.nanstd(before):
-            after = np.nanmean(before) + np.nanmean(effect)
-            start, end = told_apart(float(np.nanmean(before)), float(after))
-            notes.append(
-                f"the {kind} also {'move' if kind.endswith('s') else 'moves'} {name}, which the "
-                f"condition does not name, from {start} to {end}"
-            )
-    return notes
 
 
 def _about(calls: Calls) -> dict[str, Any]:
@@ -795,44 +783,29 @@ number, anything else would be nothing next to it."""
 Also = Callable[[Any, Any], Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Change:
-    """What a claim credits, and what it does to the claim's own numbers."""
-
-    kind: str
-    thing: Any
-    none: Any
-    before: Numbers
-    effects: Numbers
-
-
-def damaged(
-    change: Change, also: Also | tuple[Also, Any], own: Given, *, lower: bool, keep: bool
-) -> tuple[Numbers, str]:
+def _damaged(asked: _Asked, also: Also | tuple[Also, Any]) -> tuple[Numbers, str]:
     """Measure the control `damage`: the numbers without what is credited, plus as many of their
     spreads as the other task's move by, towards the claim; and say why it is no test, or "".
 
     Args:
-        change: what is credited.
+        asked: the numbers of the claim.
         also: (thing, prompts) → a number for each prompt, or (function, its prompts).
-        own: the prompts of the claim.
-        lower: whether the condition has a lower edge, so that an effect is claimed upwards.
-        keep: whether calls are kept.
     """
+    kind, own = asked.what.kind, asked.calls.prompts
     function, prompts = also if isinstance(also, tuple) else (also, own.value)
-    calls = Calls(function, Given.read(prompts), keep, Steps("calls", 2))
-    without, with_it = calls("none", change.none), calls(change.kind, change.thing)
+    calls = Calls(function, Given.read(prompts), asked.calls.keep, Steps("calls", 2))
+    without, with_it = calls("none", asked.none), calls(kind, asked.thing)
     shares = np.max([_share(without[n], with_it[n]) for n in without], axis=0)
     count = len(own)
     dealt = np.array([shares[i % len(shares) :: count].mean() for i in range(count)])
     numbers: Numbers = {}
-    for name, base in change.before.items():
-        moved = base + change.effects[name]
-        effect = (1 if lower else -1) * _spread(base, moved) * dealt
+    for name, base in asked.before.items():
+        moved = base + asked.arms[kind][name]
+        effect = (1 if asked.sides[0] else -1) * _spread(base, moved) * dealt
         if np.isin([*base, *moved], (0, 1)).all():  # yes and no: a share is never beyond them
             effect = np.clip(base + effect, 0, 1) - base
-        numbers |= {name: effect, f"{name}_after": base + effect, f"{name}_before": base}
-    return numbers, _unable(without) if change.kind in BREAKS else ""
+        numbers |= effects({name: base}, {name: base + effect})
+    return numbers, _unable(without) if kind in BREAKS else ""
 
 
 def _unable(without: Numbers) -> str:

@@ -46,12 +46,12 @@ def differ(first: Numbers, other: Numbers) -> bool:
     return any(not np.array_equal(x, other[name], equal_nan=True) for name, x in first.items())
 
 
-def _stems(numbers: Numbers) -> list[str]:
+def stems(numbers: Numbers) -> list[str]:
     """The names under which a function gave numbers."""
     return [name.removesuffix(ENDS[1]) for name in numbers if name.endswith(ENDS[1])]
 
 
-def _columns(stem: str) -> list[str]:
+def columns(stem: str) -> list[str]:
     """The names of a number's effect and of its two ends."""
     return [stem, *(f"{stem}{end}" for end in ENDS)]
 
@@ -60,8 +60,7 @@ def effects(before: Numbers, after: Numbers) -> Numbers:
     """Each number's effect, with its two ends."""
     numbers: Numbers = {}
     for stem, x in after.items():
-        columns = _columns(stem)
-        numbers |= dict(zip(columns, (x - before[stem], before[stem], x), strict=True))
+        numbers |= dict(zip(columns(stem), (x - before[stem], before[stem], x), strict=True))
     return numbers
 
 
@@ -77,7 +76,7 @@ def is_far(numbers: Numbers, rows: Sequence[int], part: Numbers) -> bool:
 
 def _largest(numbers: Numbers, stem: str) -> float:
     """What differences are small next to: the largest effect, or the spread of prompts."""
-    effect, before, _ = (numbers[c] for c in _columns(stem))
+    effect, before, _ = (numbers[c] for c in columns(stem))
     return max(float(np.nanmax(np.abs(effect), initial=0.0)), float(np.nanstd(before)))
 
 
@@ -87,13 +86,13 @@ def refuse_one_for_all(
     """Refuse a function that returns one number for its whole call. Raises: DataError."""
     several = [(len(rows), part) for rows, part in parts if len(rows) > 1]
     read = {c.name for c in parsed.columns}
-    for stem in _stems(numbers):
-        _, *columns = _columns(stem)
+    for stem in stems(numbers):
+        _, *both = columns(stem)
         calls = [numbers, *(part for _, part in several)]
-        same = all((x[c] == x[c][0]).all() for x in calls for c in columns)
-        if not (same and read & {stem, *columns}):
+        same = all((x[c] == x[c][0]).all() for x in calls for c in both)
+        if not (same and read & {stem, *both}):
             continue
-        for (count, part), c in product(several, columns):
+        for (count, part), c in product(several, both):
             whole, other = float(numbers[c][0]), float(part[c][0])
             if abs(whole - other) > DIGITS * max(abs(whole), abs(other)):
                 raise DataError(
@@ -109,9 +108,9 @@ def dependence(
     """Note by how much the number of a prompt depends on its call, and whether this is more than
     half of the effect; nothing where it is no more than rounding, or than noise."""
     notes, read = [], {c.name for c in parsed.columns}
-    for stem in _stems(numbers):
-        effect, *both = columns = _columns(stem)
-        moved = {c: [x[c] - numbers[c][rows] for rows, x in parts] for c in columns}
+    for stem in stems(numbers):
+        effect, *both = each = columns(stem)
+        moved = {c: [x[c] - numbers[c][rows] for rows, x in parts] for c in each}
         apart = [np.abs(d[~np.isnan(d)]) for c in both for d in moved[c]]
         apart = [d for d in apart if d.size]
         most = max((float(d.max()) for d in apart), default=0.0)
@@ -119,7 +118,7 @@ def dependence(
         if usual <= max(ALIKE * _largest(numbers, stem), CLEAR * noise.get(stem, 0.0)):
             continue
         shift_of = _share_shift if all((numbers[c] % 1 == 0).all() for c in both) else _shift
-        shift = max((shift_of(d) for c in read & {*columns} for d in moved[c]), default=0.0)
+        shift = max((shift_of(d) for c in read & {*each} for d in moved[c]), default=0.0)
         least = max(abs(float(np.nanmean(numbers[effect]))), _short(numbers, parsed))
         more = MORE * (2 * shift > least)
         notes.append(

@@ -478,16 +478,15 @@ def _matched(
         ends = [f"{end(shares):.2g}" for end in (min, max)]
         near = all(1 / NEAR <= float(x) <= NEAR for x in ends)
         alike.append(f"{'matched' if near else 'closest'} in {MATCHED[name]}")
-        size_in_words = "alike" if ends == ["1", "1"] else f"{' to '.join(ends)} times as large"
-        times.append(f"{name} of the others: {size_in_words}")
+        times += [] if near else [f"{name} of the others: {' to '.join(ends)} times as large"]
     credited.add(replace(control, why=_others(kind, inside, alike)), *draws)
     if len(named) == 1:
         credited.all_tried = len(draws) == others
         credited.notes.append(_tried(len(draws), others))
     if not sizes and len(draws) < others:
         credited.notes.append(
-            "others are taken at random; norms= and rates= of the pool match them in size, and in "
-            "how often they are active"
+            "others are taken at random; give norms= and rates= of the pool to match them in size, "
+            "and in how often they are active"
         )
     credited.notes += times
     return credited
@@ -555,33 +554,32 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
                     f"{len(run)} of the {count - 1} other layers: {which}, a third of the model "
                     "away; others=[...] names as many as you want"
                 )
-            credited.notes += _untried(value, run, count - 1)
         elif isinstance(others, str) or not len(others):
             raise DataError(f"others= of {kind}= is a list with one or more, got {others!r}")
-        elif kind == "layer":
-            credited.notes += _untried(value, others, 0)
         credited.add(control, *(x for x in others if not np.array_equal(x, value)))
         return credited
 
     return make
 
 
-def _untried(layer: Any, others: Sequence[Any], last: int) -> list[str]:
-    """Note that layers next to the claimed one are not tried, of a model whose layers reach at
-    least so far."""
-    if not others or not all(isinstance(n, int | np.integer) for n in (layer, *others)):
-        return []
-    last = max(last, layer, *others)
-    near = [n for n in (layer - 1, layer + 1) if 0 <= n <= last and n not in others]
-    if not near:
-        return []
-    which = f"{plural('layer', len(near))} {listed(map(str, near))}"
-    them = "them" if near[1:] else "it"
-    return [
-        f"{which}, next to layer {layer}, {'were' if near[1:] else 'was'} not tried; as a "
-        "neighbour often has much the same effect, a claim about this layer, and not about this "
-        f"depth, needs {them} in others=[...]"
-    ]
+def leave_out_neighbours(what: Credited, others: Any) -> None:
+    """Say that layers next to the claimed one are not tried, of a model that has `others` layers,
+    or whose layers reach at least as far as those that are tried."""
+    things = [what.thing(), *(d.make() for d in what.draws)] if what.kind == "layer" else []
+    numbers = [x for x in things if isinstance(x, int | np.integer)]
+    if len(numbers) < 2 or numbers[0] != things[0] or what.of_nothing:
+        return
+    layer, *tried = numbers
+    last = others - 1 if isinstance(others, int) else max(layer, *tried)
+    near = [n for n in (layer - 1, layer + 1) if 0 <= n <= last and n not in tried]
+    if near:
+        what.left_out += tuple(f"layer {n}" for n in near)
+        which, them = f"{plural('layer', len(near))} {listed(map(str, near))}", "them"
+        what.notes.append(
+            f"{which}, next to layer {layer}, {'were' if near[1:] else 'was'} not tried; as a "
+            "neighbour often has much the same effect, a claim about this layer, and not about "
+            f"this depth, needs {them if near[1:] else 'it'} in others=[...]"
+        )
 
 
 def _source(value: Any, options: Options, prompts: Given) -> Credited:

@@ -17,6 +17,7 @@ from assay.core.dependence import answers, combinations_in_words, combined_with,
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
 from assay.core.power import FEWEST
+from assay.core.scopes import listed
 from assay.core.wordings import numbered, shared_words
 from assay.lab.judge import tried
 
@@ -28,6 +29,8 @@ EVEN, SOME = 0.4, 0.1
 """The share of prompts from which each of two values counts as one of two kinds that are there on
 purpose, such as a label, and not as a sample of values; that from which a difference between them
 is reported."""
+SHORT, THREE = 20, 3
+"""Up to how many characters, and of how many columns, a value that all prompts have is named."""
 
 
 def two_kinds(columns: Mapping[str, Iterable[Any]], share: float = EVEN) -> list[str]:
@@ -135,6 +138,15 @@ class Given:
         columns = {str(n): [r[n] for r in records] for n in names}
         plain = (bool, int, float, str)
         return {n: x for n, x in columns.items() if all(isinstance(v, plain) for v in x)}
+
+    def scope(self, these: Iterable[str]) -> str:
+        """Say of which prompts alone a claim is, and what these have in common: the value, if it is
+        short, of at most three columns, those of words first."""
+        same = {n: x[0] for n, x in self.columns.items() if len({*map(str, x)}) == 1}
+        short = [n for n, x in same.items() if 0 < len(str(x)) <= SHORT]
+        first = sorted(short, key=lambda n: not isinstance(same[n], str))[:THREE]
+        alike = listed(f"{n} always {same[n]}" for n in first)
+        return "; ".join(filter(None, (" and ".join(these), alike)))
 
     @cached_property
     def answers(self) -> list[str]:

@@ -89,6 +89,8 @@ DOUBTS = {
     rf"draws of control .*{OPEN}(.+?): given how": r"unless \1",
     THESE: "unless the direction was learned from these very prompts",
     r"^if (th.* chosen as the best of [\d,]+) on these prompts": r"unless \1",
+    r"^(.+?), which the condition does not name, (.+? as much):": r"though \1 \2",
+    r"^the controls may be (too weak: .+?); give": r"unless the controls are \1",
 }
 """What the first line says of a claim that holds, by what a note says; of one that fails, the first
 alone."""
