@@ -102,7 +102,7 @@ def test_the_scope_says_what_all_prompts_have_in_common():
 @pytest.mark.parametrize(
     ("others", "without"),
     [
-        (12, "layer 4 and layer 6"),
+        (12, ""),
         ([0, 8], "layer 4 and layer 6"),
         ([4, 8], "layer 6"),
         ([4, 6], ""),

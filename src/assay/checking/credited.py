@@ -564,7 +564,8 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
 
 def leave_out_neighbours(what: Credited, others: Any) -> None:
     """Say that layers next to the claimed one are not tried, of a model that has `others` layers,
-    or whose layers reach at least as far as those that are tried."""
+    or whose layers reach at least as far as those that are tried. Where the author chose which are
+    tried, the claim holds only without them."""
     things = [what.thing(), *(d.make() for d in what.draws)] if what.kind == "layer" else []
     numbers = [x for x in things if isinstance(x, int | np.integer)]
     if len(numbers) < 2 or numbers[0] != things[0] or what.of_nothing:
@@ -573,7 +574,8 @@ def leave_out_neighbours(what: Credited, others: Any) -> None:
     last = others - 1 if isinstance(others, int) else max(layer, *tried)
     near = [n for n in (layer - 1, layer + 1) if 0 <= n <= last and n not in tried]
     if near:
-        what.left_out += tuple(f"layer {n}" for n in near)
+        chosen = () if isinstance(others, int) else near
+        what.left_out += tuple(f"layer {n}" for n in chosen)
         which, them = f"{plural('layer', len(near))} {listed(map(str, near))}", "them"
         what.notes.append(
             f"{which}, next to layer {layer}, {'were' if near[1:] else 'was'} not tried; as a "
