@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.core import (
+    absent,
     answers,
     apart,
     balance,
@@ -649,7 +650,7 @@ def _read(question: Question) -> tuple[Arms, list[str]]:
         columns = [c for c in question.parsed.columns if (c.arm or question.main) == arm]
         arms[arm], more = question.cells(arm, [replace(c, arm=arm) for c in columns])
         notes += more
-    return arms, notes
+    return absent.put(arms, question.compared, question.axes), notes
 
 
 def _shared(question: Question, statement: Estimate, number: Estimated, level: float) -> list[str]:
