@@ -21,16 +21,21 @@ from assay.core import (
     apart,
     balance,
     common_column,
+    cut_off,
     dependence,
     draws,
+    drift,
     estimates,
     foreign,
     judging,
     missing_marks,
+    not_applied,
+    other_units,
     rating_scale,
     rounding,
     same_numbers,
     strata,
+    twin_columns,
     two_kinds,
     unchanged,
     unlike_arms,
@@ -277,6 +282,17 @@ def _of_unlike_arms(
     judgement = answers.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
+    if judgement.outcome == "holds" and question.compared[1:]:
+        more = (
+            *twin_columns.found(question),
+            *other_units.found(question, judgement, independent, level),
+            *cut_off.found(question, judgement, independent, level),
+            *not_applied.found(question, roles.controls),
+            *drift.found(question, judgement, roles.controls, independent, level),
+        )
+        for unless, note in more:
+            notes, unless = (*judgement.notes, note), judgement.unless or unless
+            judgement = structs.replace(judgement, notes=notes, unless=unless)
     return balance.reported(question, judgement, roles.controls)
 
 
