@@ -759,9 +759,9 @@ def test_a_claim_of_no_effect_says_what_would_show_that_an_effect_is_found():
     assert "with an effect between -0.17 and -0.34 or between 0.17 and 0.34" in flat(missed)
 
 
-@pytest.mark.parametrize(("before", "outcome"), [(5.0, "holds"), (0.0, "undecided")])
-def test_a_range_around_0_that_the_unchanged_number_is_outside_of_claims_an_effect(before, outcome):
-    """A change that does nothing, at 5, fails the claim; at 0 it satisfies it."""
+@pytest.mark.parametrize("before", [5.0, 0.0])
+def test_a_range_around_0_is_true_of_the_unchanged_number_or_claims_an_effect(before):
+    """A change that does nothing, at 5, fails the claim; at 0 it satisfies it, as a note says."""
 
     def hook(source, prompts):
         if source is None:
@@ -774,7 +774,8 @@ def test_a_range_around_0_that_the_unchanged_number_is_outside_of_claims_an_effe
     rows = [{"text": f"prompt {i}", "right": f"right {i}"} for i in range(24)]
     asked = {"prompts": rows, "vector": None, "source": "right", "holds": "effect_after < 1"}
     v = check(hook, **asked)
-    assert (v.outcome, v.judged.reason) == (outcome, "" if outcome == "holds" else "blind")
+    assert v.outcome == "holds"  # while patches from other prompts, the control, do not
+    assert ("a change that does nothing satisfies" in flat(v)) == (before == 0)
     own = check(hook, **asked, controls={"own": ["other"] * 24})  # next to the automatic one
     assert {*own.controls} == {"unrelated", "own"}
 

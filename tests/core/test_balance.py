@@ -38,9 +38,9 @@ def around(*means, spread=1.0):
 
 def test_the_means_of_columns_that_differ_are_listed_the_clearest_first():
     columns = {"ppl": around(21, 20, 20), "n_scored": around(24, 50, 50), "depth": (4, 6, 4)}
-    line = "besides x, new and old differ in depth (4 and 6), n_scored (24 and 50) and ppl (21 and"
-    (note,) = notes(columns)
-    assert note == f"{line} 20)"
+    depth, scored = "depth (4 and 6; again 4)", "n_scored (24 and 50; again 50)"
+    each = f"{depth}, {scored} and ppl (21 and 20; again 20)"
+    assert notes(columns) == [f"besides x, new and old differ in {each}"]
 
 
 def test_columns_of_one_law_are_not_listed():
@@ -80,17 +80,38 @@ def test_shares_of_texts_and_flags_are_listed():
         "kept": (np.arange(40) < 20, np.arange(40) > 1, np.arange(40) > 1),
     }
     (note,) = notes(columns)
-    line = "kept (True in 50% and 95%) and ended (length in 25% and 0%)"
+    line = "kept (True in 50% and 95%; again 95%) and ended (length in 25% and 0%; again 25%)"
     assert note == f"besides x, new and old differ in {line}"
 
 
 def test_five_columns_are_named_at_first_and_all_on_request():
     columns = {f"c{k}": (k, k + 1, k) for k in range(1, 8)}
     judged = assay.judge(table(columns), control="again", **ASK)
-    five = "c1 (1 and 2), c2 (2 and 3), c3 (3 and 4), c4 (4 and 5), c5 (5 and 6), and 2 others"
-    line = f"besides x, new and old differ in {five}"
+    each = [f"c{k} ({k} and {k + 1}; again {k})" for k in range(1, 8)]
+    line = f"besides x, new and old differ in {', '.join(each[:5])}, and 2 others"
     assert line in known(judged)
-    assert f"{line}: c6 (6 and 7) and c7 (7 and 8)" in known(judged, all_of_it=True)
+    assert f"{line}: {each[5]} and {each[6]}" in known(judged, all_of_it=True)
+
+
+@pytest.mark.parametrize(
+    ("of_controls", "said"),
+    [
+        ({"again": 20}, "again 20"),
+        ({"again": 20, "other": 12}, "controls 12 to 20"),
+        ({"again": 20, "other": 30.2}, "other 30.2"),  # which has as much as the tested arm
+        ({"again (draw 1 of 2)": 19, "again (draw 2 of 2)": 21}, "again 19 to 21"),
+    ],
+)
+def test_the_list_says_what_the_controls_have(of_controls, said):
+    """So that it can be seen whether one of them separates the arm from the column."""
+    draw, rows = np.random.default_rng(0), []
+    for arm, size in ({"new": 30, "old": 10} | of_controls).items():
+        x = draw.normal(2.0 * (arm == "new"), 0.3, 40)
+        rows.append(pd.DataFrame({"arm": arm, "item": range(40), "x": x, "size": size}))
+    judged = assay.judge(pd.concat(rows), control=[*of_controls], **ASK)
+    line = f"besides x, new and old differ in size (30 and 10; {said})"
+    assert judged.outcome == "holds" and line in judged.notes
+    assert not any("also differs" in x for x in judged.notes)
 
 
 def test_a_column_that_a_reserve_names_is_not_listed_again():

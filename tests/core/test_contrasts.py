@@ -183,11 +183,11 @@ def test_a_contrast_that_is_equal_in_all_units_is_decided_by_its_sign():
 
 
 def test_logarithms_of_amounts_have_no_value_for_nothing():
-    changes = {"scale": "log", "high": 2.0}
-    j = judged(arm(np.exp(WIGGLE)), arm(5 * np.exp(OTHER)), changes)
+    changes = {"high": 2.0, "violations": ("control",)}
+    j = judged(arm(np.exp(WIGGLE)), arm(5 * np.exp(OTHER)), {"scale": "log"} | changes)
     assert j.verdict.outcome == "holds"  # on the plain scale it would be blind
     assert j.controls["control"].contrast.estimate == pytest.approx(-math.log(5))
-    assert judged(arm(1 + WIGGLE), arm(5 + OTHER), {"high": 2.0}).verdict.reason == "blind"
+    assert judged(arm(1 + WIGGLE), arm(5 + OTHER), changes).verdict.reason == "blind"
 
 
 # what is credited
@@ -223,14 +223,20 @@ def null(**changes):
     return {"high": 0.1, "text": "the error is at most 0.1", **changes}
 
 
-def test_a_claim_that_nothing_is_there_needs_a_violation_of_at_most_twice_the_threshold():
+def test_a_claim_that_nothing_is_there_needs_a_control_or_a_small_planted_effect_that_violates_it():
+    """A planted effect, which may be as large as its author likes, is at most twice the threshold;
+    a control is whatever else the claim might be true of."""
     main = arm(0.02 + WIGGLE)
+    planted = null(violations=("control",))
     cases = {0.19: "", 0.12: "", 0.21: "blind", 0.5: "blind"}
     for level, reason in cases.items():
-        j = judged(main, arm(level + OTHER), null())
+        assert judged(main, arm(level + OTHER), null()).verdict.outcome == "holds"
+        j = judged(main, arm(level + OTHER), planted)
         assert j.verdict.reason == reason
         assert j.verdict.outcome == ("undecided" if reason else "holds")
     assert "between 0.1 and 0.2" in j.verdict.price.text
+    for level, reason in ((0.05, "control control satisfies it too"), (0.1, "blind")):
+        assert judged(main, arm(level + OTHER), null()).verdict.reason == reason
     changes = null(violations=("planted",))
     seen = judged(main, arm(0.5 + OTHER), changes, planted=arm(0.15 + OTHER))
     assert seen.verdict.outcome == "holds"
@@ -265,13 +271,13 @@ def test_a_claim_is_not_null_where_nothing_learned_fails_it_and_credits_then_cou
 
 
 def test_the_value_for_nothing_is_the_authors_to_name_and_a_threshold_on_it_asks_for_a_direction():
-    main = arm(0.02 + WIGGLE)
-    assert judged(main, arm(0.5 + OTHER), null(empty=1.0)).verdict.outcome == "holds"
+    main, planted = arm(0.02 + WIGGLE), null(violations=("control",))
+    assert judged(main, arm(0.5 + OTHER), planted | {"empty": 1.0}).verdict.outcome == "holds"
     # .5 − (−1) < 2 · 1.1
-    assert judged(main, arm(0.5 + OTHER), null(empty=-1.0)).verdict.outcome == "holds"
+    assert judged(main, arm(0.5 + OTHER), planted | {"empty": -1.0}).verdict.outcome == "holds"
     ahead = judged(arm(0.1 + WIGGLE), arm(-0.5 + OTHER), {"low": 0.0})
     assert ahead.verdict.outcome == "holds"
-    auroc = {"high": 0.6, "empty": 0.5}
+    auroc = {"high": 0.6, "empty": 0.5, "violations": ("control",)}
     assert judged(arm(0.52 + WIGGLE), arm(0.9 + OTHER), auroc).verdict.reason == "blind"
     assert judged(arm(0.52 + WIGGLE), arm(0.65 + OTHER), auroc).verdict.outcome == "holds"
 

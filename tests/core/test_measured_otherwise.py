@@ -7,7 +7,7 @@ import pytest
 
 import assay
 
-N = 60
+N = 150
 
 
 def judged(columns, claim, **rows_of):

@@ -647,7 +647,9 @@ def test_shuffled_labels_are_no_control_of_a_claim_that_equal_arms_satisfy(claim
     rows["seed"] = [*range(8), *range(first, first + 8)]
     judged = assay.judge(rows, claim=claim, unit="seed", about="new")
     assert (judged.outcome, judged.controls) == ("undecided", {})
-    assert "are no control; name one" in judged.notes[-1]
+    assert (
+        "these are no control of it" in judged.notes[-1] and "name a control" in judged.price.text
+    )
     false = claim.replace("> 0.4", "> 0.8").replace("- 0.4", "- 0.8")
     assert assay.judge(rows, claim=false, unit="seed", about="new").outcome == "fails"
 
@@ -927,7 +929,7 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
         for _ in range(5 if most else rng.integers(0, 2))
     )
     ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c", "about": "a"}
-    means = "{a:.3g} and {b:.3g}".format(**rows.groupby("arm")["depth"].mean())
+    means = "{a:.3g} and {b:.3g}; c {c:.3g}".format(**rows.groupby("arm")["depth"].mean())
     said = f"besides x, a and b differ in depth ({means})"
     assert said in assay.judge(rows, **ask).notes
     with pytest.raises(ClaimError, match=r"a\.x varies over layer"):
@@ -946,8 +948,8 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
     [
         (("B", "A", "A"), "batch is B in all rows of a, and A in all of b: the claim", []),
         ((1, 0.0, 0), "batch is 1 in all rows of a, and 0 in all of b: the claim", []),
-        (("B", "A", "B"), "", ["(B and A)"]),  # the control is of the batch, and has no effect
-        (("l1", "l2", "l3"), "", ["(l1 and l2)", "(l3 and l1)"]),  # it describes the arms
+        (("B", "A", "B"), "", ["(B and A; c B)"]),  # the control is of the batch, and has no effect
+        (("l1", "l2", "l3"), "", ["(l1 and l2; c l3)"]),  # it describes the arms
         (("run-a", "run-b", "run-b"), "", []),  # it is their name
         (("B", None, None), "", []),
         (("A", "A", "B"), "", ["(B and A)"]),
@@ -1392,12 +1394,26 @@ def test_a_violation_stands_for_the_controls_of_a_claim_of_no_effect():
     claim = "-0.1 < ours.x - base.x < 0.1"
     alone = assay.judge(rows, claim=claim, unit="i")
     assert (alone.outcome, alone.reason, dict(alone.controls)) == ("undecided", "blind", {})
-    assert any("violation=NAME" in note for note in alone.notes)
+    assert "name as a violation an arm whose value is between -0.1 and -0.2" in alone.price.text
     # what has an effect fails without any arm that shows how an effect looks
     assert assay.judge(rows, claim=claim.replace("ours", "known"), unit="i").outcome == "fails"
     larger = assay.judge(rows, claim="known.x - base.x > 0.1", unit="i")
     assert (larger.outcome, list(larger.controls)) == ("holds", ["dealt"])
     assert assay.judge(rows, claim=claim, unit="i", violation="known").outcome == "holds"
+
+
+@pytest.mark.parametrize(("far", "outcome"), [(2.7, "holds"), (0.3, "unspecific"), (None, "")])
+def test_that_arms_are_close_is_the_same_claim_as_a_difference_and_as_a_ratio(far, outcome):
+    """A control that is far off shows that the measure sees what is not close."""
+    draw = np.random.default_rng(0)
+    full = draw.normal(3.2, 0.1, 24)
+    x = {"circuit": full - draw.normal(0.3, 0.05, 24), "full": full}
+    x |= {} if far is None else {"random": full - draw.normal(far, 0.05, 24)}
+    ask = {"unit": "seed", "about": "circuit", "control": [*x][2:], "distinct": True}
+    for claim in ("circuit.x - full.x > -0.64", "circuit.x / full.x > 0.8"):
+        judged = assay.judge(arms_of(**x), claim=claim, **ask)
+        assert judged.outcome == (outcome or "undecided")
+        assert bool(judged.controls) == bool(outcome)
 
 
 @pytest.mark.parametrize(("whole", "said"), [(0.0, "is minus the"), (1.0, "is 1 minus the")])

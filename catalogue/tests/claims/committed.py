@@ -244,12 +244,6 @@ def cases(name):
     return found
 
 
-def blind(name):
-    """The first words of its claims that no measures can make hold: that nothing is there, where
-    all planted violations are more than twice as large as what the claim allows."""
-    return getattr(planted(name), "BLIND_CLAIMS", ())
-
-
 @functools.cache
 def violations(name):
     """Each exact statement of an experiment without claims that CASES names: statement → a world in

@@ -135,8 +135,6 @@ CASES = {
         {arm: with_(buys={arm: 3.2}) for arm in ("myopic-recipe", "network-always")},
     ),
 }
-BLIND_CLAIMS = ("A weak penalty stops nothing",)
-"""Agents under the full penalty leave out five epochs, fifty times what the claim allows."""
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import structs
 
 from assay.core import digits, judging, shares, strata
 from assay.core.clustered import Limits
@@ -19,11 +18,11 @@ from assay.core.dependence import MOST_LEVELS, Cells
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy
 from assay.core.nouns import joined
-from assay.core.results import Judged
+from assay.core.results import Judged, with_note
 from assay.core.rows import is_text
 from assay.core.stats import mean
 from assay.core.table_columns import RUNS
-from assay.core.table_question import Question, Roles, measure, restated
+from assay.core.table_question import Question, Roles, asked_again, measure
 from assay.core.unlike_sides import made_of
 from assay.core.wordings import numbered
 
@@ -160,9 +159,7 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         unless = unless if judgement.outcome == "holds" else ""
         if any(said.startswith(note) for said in judgement.notes):
             continue
-        judgement = structs.replace(
-            judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
-        )
+        judgement = with_note(judgement, note, unless)
     return judgement
 
 
@@ -204,8 +201,7 @@ def _values(question: Question) -> Iterator[tuple[str, str]]:
     """The values that may be failures: those of yes and no and of few texts, a missing text, and a
     text that the arm under judgement gives again and again."""
     rows = question.read
-    taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
-    for column in (str(x) for x in rows if x not in taken and x not in RUNS):
+    for column in (str(x) for x in rows if x not in (*RUNS, *question.taken)):
         if rows[column].dtype.kind == "b" or is_text(rows[column]):
             values = _written(rows[column])
             few = values.nunique() <= MOST_LEVELS
@@ -254,18 +250,13 @@ def judged_again(
 ) -> tuple[str, bool]:
     """Give the number of another question, in words, and whether the outcome is the same, however
     much fewer the units are."""
-    claim = restated(judged.claim, asked, independent)
     try:
-        i = judging.standing(claim, measure(asked, Roles())[0], level)[0]
+        i = asked_again(judged.claim, asked, level, independent)
     except ClaimError:
         return "there are too few rows for a number", False
     by = i.estimate - judged.estimate
     same = judging.outcome_of(judged.claim, judged.low + by, judged.high + by) == "holds"
-    return f"the number is {_shown(i.estimate, Limits(i.low, i.high))}", same
-
-
-def _shown(estimate: float, limits: Limits) -> str:
-    return " ".join(digits.estimate(estimate, *limits)).rstrip()
+    return f"the number is {digits.in_line(i.estimate, i.low, i.high)}", same
 
 
 def _with_equal_amounts(
@@ -301,8 +292,8 @@ def _with_equal_amounts(
             yield (
                 f"{name} is the cause, which {are}",
                 f"{name} {are}, and the number follows it: with equal {name} in both arms, the "
-                f"number is {_shown(estimate, limits)}; leave the column out if {name} is a "
-                "result of the arm",
+                f"number is {digits.in_line(estimate, *limits)}; leave the column out if {name} is "
+                "a result of the arm",
             )
 
 
@@ -310,8 +301,7 @@ def _amounts(question: Question) -> dict[str, pd.Series]:
     """The logarithms of columns that count something, such as tokens, in many values, and of the
     lengths of texts. Other numbers may measure the same as the one that is judged."""
     rows = shares.with_amounts(question.read)
-    taken = ("arm", *RUNS, *question.axes, *question.labels, *question.fixed, *question.columns)
-    taken = (*taken, *(first for _, first, _, _ in made_of(question)))
+    taken = (*RUNS, *question.taken, *(first for _, first, _, _ in made_of(question)))
     found = {}
     for name, x in rows.select_dtypes("number").items():
         if name not in taken and x.nunique() > MOST_LEVELS and x.min() >= 0 and not (x % 1).any():

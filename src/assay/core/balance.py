@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import structs
@@ -37,8 +37,8 @@ IDENTIFIER = re.compile(r"[0-9a-f]{7,}|.*[/\\].*")
 FIRST = 5
 """Columns that are named first, before the note counts the others."""
 
-Sized = Iterator[tuple[float, str]]
-"""How far apart arms are in a column, and the column with the value of each in words."""
+Sized = Iterator[tuple[float, str, str]]
+"""How far apart arms are in a column, its name, and the value of each in words."""
 
 
 def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
@@ -49,24 +49,25 @@ def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
         return judgement
     said, q = " ".join((*judgement.notes, judgement.unless)), question
     q = replace(q, rows=q.rows.assign(**said_or_not(q.rows, q.rows.columns.drop("arm"))))
-    taken = ("arm", *RUNS, *q.axes, *q.labels, *q.fixed, *q.columns)
-    names = [x for x in map(str, q.rows) if x not in taken]
+    names = [x for x in map(str, q.rows) if x not in (*RUNS, *q.taken)]
     names = [x for x in names if not re.search(rf"(?<!\w){re.escape(x)}(?!\w)", said)]
     constant = {x: of for x in names if len(of := _constant(q, x)) > 1}
     constant = {x: of for x, of in constant.items() if not _numbers_draws(of, controls)}
-    found = [*_by_value(q, constant, controls), *_by_mean(q, names), *_by_share(q, names)]
+    found = [*_by_value(q, constant, controls)]
+    found += [*_by_mean(q, names, controls), *_by_share(q, names, controls)]
     notes = []
-    if found and q.compared[1:]:
-        words = [x for _, x in sorted(found, key=lambda x: -x[0])]
+    if found:
+        words = [f"{name} ({values})" for _, name, values in sorted(found, key=lambda x: -x[0])]
         columns, arms = joined(q.columns), joined(q.compared)
         notes.append(f"besides {columns}, {arms} differ in {_listed(words)}")
-    same: dict[str, list[str]] = {}
+    listed, same = {name for _, name, _ in found}, dict[str, list[str]]()
+    rest = {x: of for x, of in constant.items() if x not in listed}
     for control in controls:
-        if words := [*_of_control(q, constant, control)]:
+        if words := [*_of_control(q, rest, control)]:
             same.setdefault(_listed(words), []).append(control)
-    for listed, those in same.items():
+    for differing, those in same.items():
         for name in draws_counted(those):
-            notes.append(f"control {name} also differs from {q.main} in {listed}")
+            notes.append(f"control {name} also differs from {q.main} in {differing}")
     return structs.replace(judgement, notes=(*judgement.notes, *notes))
 
 
@@ -111,10 +112,11 @@ def _by_value(question: Question, constant: Mapping[str, pd.Series], controls: N
         shared = any(not _differ(value[c], value[main]) for c in controls if c in value)
         is_dose = shared and all(value[x] == 0 for x in others)
         if not is_dose and any(_differ(value[main], value[x]) for x in others):
-            yield math.inf, f"{name} ({joined([_written(value[x]) for x in (main, *others)])})"
+            shown = [_written(value[x]) for x in (main, *others)]
+            yield math.inf, name, joined(shown) + _in_controls(value, main, controls)
 
 
-def _by_mean(question: Question, names: Sequence[str]) -> Sized:
+def _by_mean(question: Question, names: Sequence[str], controls: Names) -> Sized:
     """Columns of numbers of which arms have different means over each unit, by the smallest
     standardised difference, without those that number the rows."""
     (main, *others), rows = question.compared, question.read
@@ -129,13 +131,15 @@ def _by_mean(question: Question, names: Sequence[str]) -> Sized:
             each = [of[of.index.get_level_values(0) == a].to_numpy() for a in (main, *others)]
             sizes.append(max(_apart(each[0], y, BY_CHANCE / len(numbers)) for y in each[1:]))
         if min(sizes):
-            means = rows.groupby("arm")[name].mean()[[main, *others]].to_numpy(float)
+            of_arms = question.rows.groupby("arm")[name].mean()
+            means = of_arms[[main, *others]].to_numpy(float)
             large = np.abs(means).max() >= LARGE
             shown = [f"{m:,.0f}" for m in means] if large else told_apart(*means)
-            yield min(sizes), f"{name} ({joined(shown)})"
+            written = "{:,.0f}".format if large else "{:.3g}".format
+            yield min(sizes), name, joined(shown) + _in_controls(of_arms, main, controls, written)
 
 
-def _by_share(question: Question, names: Sequence[str]) -> Sized:
+def _by_share(question: Question, names: Sequence[str], controls: Names) -> Sized:
     """Columns of a few texts, or of yes and no, of which arms have different shares: the value of
     which these differ most, or yes."""
     rows, arms = question.read, [*question.compared]
@@ -148,8 +152,29 @@ def _by_share(question: Question, names: Sequence[str]) -> Sized:
         each = counts.fillna(0.0)[arms].to_numpy(float)
         apart = np.abs(each[:, 0] - each[:, 1:].mean(1))
         place = [*counts.index].index("True") if name in flags else int(apart.argmax())
-        whose = joined([f"{100 * x:.0f}%" for x in each[place]])
-        yield 2 * float(apart[place]), f"{name} ({counts.index[place]} in {whose})"
+        value, every = counts.index[place], question.rows[name]
+        has = every.astype(str).where(every.notna(), shares.MISSING) == str(value)
+        share = has.groupby(question.rows["arm"]).mean()
+        whose = joined([f"{share[arm]:.0%}" for arm in arms])
+        whose += _in_controls(share, question.main, controls, "{:.0%}".format)
+        yield 2 * float(apart[place]), name, f"{value} in {whose}"
+
+
+def _in_controls(
+    value: pd.Series, main: str, controls: Names, written: Callable[[Any], str] | None = None
+) -> str:
+    """The value that controls have of a column, unless it only says their names: of one that has as
+    much as the arm under judgement, or else of all."""
+    known = [x for x in controls if x in value and value[x] == value[x]]
+    known = [x for x in known if not (is_text(value) and is_overlapping(_written(value[x]), x))]
+    known = [x for x in known if not _differ(value[x], value[main])][:1] or known
+    if not known:
+        return ""
+    of = value[known].sort_values()
+    each = list(dict.fromkeys(map(written or _written, of)))
+    shown = joined(each) if is_text(of) else " to ".join(dict.fromkeys((each[0], each[-1])))
+    name, *others = dict.fromkeys(x.partition(" (draw ")[0] for x in known)
+    return f"; {'controls' if others else name} {shown}"
 
 
 def _of_control(

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
-from msgspec import structs
 
 from assay.core import digits, judging
 from assay.core.across import OfAll, corr
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import Interval, interval
-from assay.core.results import Judged
+from assay.core.results import Judged, with_note
 from assay.core.table_question import Question
 
 BY_CHANCE = 0.01
@@ -41,13 +40,12 @@ def doubted(question: Question, judgement: Judged) -> Judged:
     outcome = judging.outcome_of(judgement.claim, i.low, i.high)
     if outcome == judgement.outcome:
         return judgement
-    number = " ".join(digits.estimate(i.estimate, i.low, i.high))
+    number = digits.in_line(i.estimate, i.low, i.high)
     both = f"both {columns[0].name} and {columns[1].name} follow {name}"
     words = f"{both}: given it, the correlation is {number}; leave the column out if it measures"
-    notes = (*judgement.notes, f"{words} the same as one of them")
     doubt = judgement.outcome == "holds" and outcome == "fails"
     cause = f"{name} is the cause, which both columns follow" if doubt else ""
-    return structs.replace(judgement, notes=notes, unless=judgement.unless or cause)
+    return with_note(judgement, f"{words} the same as one of them", cause)
 
 
 def _followed(question: Question) -> Iterator[tuple[str, Numbers, Numbers, Numbers]]:
@@ -56,8 +54,7 @@ def _followed(question: Question) -> Iterator[tuple[str, Numbers, Numbers, Numbe
     (unit,), sides = question.axes, [c.name for c in question.parsed.columns]
     if len(question.compared) > 1:
         return
-    taken = {unit, *sides, *question.labels, *question.fixed}
-    names = [str(c) for c in question.read.select_dtypes("number") if c not in taken]
+    names = [str(c) for c in question.read.select_dtypes("number") if c not in question.taken]
     means = question.read.groupby(unit)[[*sides, *names]].mean()
     ranks = "spearman" in question.parsed.text
     for name in names:

@@ -50,7 +50,7 @@ def found(
 def _limits(question: Question) -> Iterator[tuple[str, str, float]]:
     """The amounts that nothing reads and that end in one arm at a limit: the arm, and the limit."""
     read = question.read
-    taken = ("arm", *RUNS, *question.axes, *question.labels, *question.fixed, *question.columns)
+    taken = (*RUNS, *question.taken)
     for name in (x for x in map(str, read.select_dtypes("number")) if x not in taken):
         for arm in question.compared:
             own = question.of([arm])[name].dropna().to_numpy(float)

@@ -29,7 +29,7 @@ ROUNDS = 50
 
 
 def found(
-    question: Question, judged: Judged, controls: Names, independent: bool, level: float
+    question: Question, judged: Judged, independent: bool, level: float, controls: Names
 ) -> Iterator[tuple[str, str]]:
     """What a claim holds unless it is the cause, if it does not hold without what the time
     explains, and a note. Arms that measure the same units in the same order cannot show it: there,
@@ -62,7 +62,7 @@ def found(
 def _times(question: Question, rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     """The columns of times, or of what counts up with the rows, that do not overlap between the
     arms that are compared, as numbers."""
-    taken = ("arm", *RUNS, *question.axes, *question.labels, *question.fixed, *question.columns)
+    taken = (*RUNS, *question.taken)
     for name in (str(x) for x in rows if x not in taken):
         x = rows[name]
         if x.isna().any() or (is_text(x) and not x.astype(str).str.match(DATE).all()):

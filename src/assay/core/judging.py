@@ -714,13 +714,15 @@ def _nothing(claim: Claim) -> float:
 
 
 def _blind(claim: Claim, controls: ByArm, violations: ByArm) -> str:
-    """Why a claim of no effect is blind: a planted violation is not found, or no violation that is
-    found is at most twice as far from no effect as the threshold; empty where it is not blind."""
+    """Why a claim of no effect is blind: a planted violation is not found, or no control is seen to
+    violate the claim, and no planted violation of at most twice the threshold; empty where it is
+    not blind. A planted one is as large as its author likes, so a large one shows little."""
     for name, (v, i, *_) in violations.items():
         if not (_judged(v) and _outside(claim, i)):
             return f"violation {name} not found"
-    for v, i, *_ in (*violations.values(), *controls.values()):
-        if _judged(v) and _outside(claim, i) and _is_small(claim, i):
+    for name, (v, i, *_) in {**controls, **violations}.items():
+        shows = name not in violations or _is_small(claim, i)
+        if shows and _judged(v) and _outside(claim, i):
             return ""
     return BLIND
 
@@ -746,7 +748,8 @@ def _price_to_see(claim: Claim, violations: ByArm, reason: str) -> Price:
                 return structs.replace(v.price, text=f"{larger}, or take {v.price.text}")
             return Price(larger)
     wanted = f"name as a violation an arm whose value is {small_effects(claim)}"
-    return Price(f"more units do not help: {wanted}")
+    control = "as a control one that clearly does not satisfy the claim"
+    return Price(f"more units do not help: {wanted}, or {control}")
 
 
 def small_effects(claim: Claim) -> str:

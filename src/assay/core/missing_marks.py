@@ -9,12 +9,11 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-from msgspec import structs
 
 from assay.core import digits, judging
 from assay.core.errors import ClaimError
-from assay.core.results import Judged
-from assay.core.table_question import Question, Roles, measure, restated
+from assay.core.results import Judged, with_note
+from assay.core.table_question import Question, asked_again
 from assay.core.unlike_arms import is_of_chance
 
 FEWEST_MARKS, FEWEST_OTHERS = 3, 5
@@ -30,6 +29,9 @@ SELDOM = 5
 occur, at least."""
 MEAN = 0.01
 """So many standard deviations from the mean of the others is one that was filled in for it."""
+Found = Iterator[tuple[str, np.ndarray, str, str, bool]]
+"""A column, its cells that may be missing, a note on them, what may then be the cause of the
+verdict, and whether it may be so whatever the number without them."""
 
 
 def doubted(
@@ -37,68 +39,55 @@ def doubted(
 ) -> Judged:
     """The verdict with a note on each number that may mark a missing one, and with that reserve if
     the outcome would be another without these rows; so with numbers that may have been `filled`
-    in for one."""
-    for name, value in _found(question):
-        rows = question.rows
-        asked = replace(question, rows=rows.assign(**{name: rows[name].mask(rows[name] == value)}))
+    in for one, also where they are many."""
+    for name, cells, note, cause, are_many in (
+        *_marks(question),
+        *(_filled(question) if filled else ()),
+    ):
+        rows = question.rows.assign(**{name: question.rows[name].mask(cells)})
+        asked = replace(question, rows=rows)
         words, same = _without(asked, judgement, independent, level)
-        read = question.read
-        marks, others = read[read[name] == value], read.loc[read[name] != value, name]
-        sizes, counts = read["arm"].value_counts(), marks["arm"].value_counts()
-        where = [f"{counts[a]} of {sizes[a]} rows of {a}" for a in question.compared if a in counts]
-        end = f"least {others.min():g}" if value < others.min() else f"most {others.max():g}"
-        note = (
-            f"{name} is {value:g} in {' and '.join(where)}, and at {end} in all others: if that "
-            f"marks a missing number, leave these cells empty; without these rows, {words}"
-        )
-        unless = "" if same else f"{value:g} marks a missing {name}"
-        judgement = structs.replace(
-            judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
-        )
-    for name, arm, cells, how in _filled(question) if filled else ():
-        asked = replace(
-            question, rows=question.rows.assign(**{name: question.rows[name].mask(cells)})
-        )
-        words, same = _without(asked, judgement, independent, level)
-        count, size = int(cells.sum()), int((question.rows["arm"] == arm).sum())
-        note = (
-            f"{name} is {how} in {count} of {size} rows of {arm}, and in no other arm: if missing "
-            f"numbers were filled in, leave these cells empty; without these rows, {words}"
-        )
-        may_change = judgement.outcome in ("holds", "fails") and count > MOST_LACKING * size
-        unless = (
-            "" if same and not may_change else f"missing numbers in {name} of {arm} were filled in"
-        )
-        judgement = structs.replace(
-            judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
-        )
+        in_doubt = judgement.outcome in ("holds", "fails") and (are_many or not same)
+        note += f", leave these cells empty; without these rows, {words}"
+        judgement = with_note(judgement, note, cause * in_doubt)
     return judgement
 
 
 def _without(
     asked: Question, judgement: Judged, independent: bool, level: float
 ) -> tuple[str, bool]:
-    """The number without the rows that are marked, in words, and whether a decided outcome would be
-    the same."""
-    claim = restated(judgement.claim, asked, independent)
+    """The number without the rows that are marked, in words, and whether the outcome would be the
+    same."""
     try:
-        i = judging.standing(claim, measure(asked, Roles())[0], level)[0]
+        i = asked_again(judgement.claim, asked, level, independent)
     except ClaimError:
         return "there are too few rows for a number", True
-    outcome = judging.outcome_of(claim, i.low, i.high)
-    number = " ".join(digits.estimate(i.estimate, i.low, i.high)).rstrip()
-    same = outcome == judgement.outcome or judgement.outcome not in ("holds", "fails")
+    outcome = judging.outcome_of(judgement.claim, i.low, i.high)
     then = "be undecided" if outcome == "undecided" else outcome.removesuffix("s")
-    return f"the number is {number}, and the claim would {then}", same
+    number = digits.in_line(i.estimate, i.low, i.high)
+    return f"the number is {number}, and the claim would {then}", outcome == judgement.outcome
 
 
-def _found(question: Question) -> Iterator[tuple[str, float]]:
-    """The columns with a number that may be a mark, and this number."""
+def _marks(question: Question) -> Found:
+    """Numbers that may mark a missing one."""
+    read = question.read
     for name in question.columns:
-        x = question.read[name].dropna().to_numpy(float)
+        x = read[name].dropna().to_numpy(float)
         for value in (x.min(initial=np.inf), x.max(initial=-np.inf)):
-            if FEWEST_MARKS <= (x == value).sum() <= len(x) / 2 and _may_mark(value, x[x != value]):
-                yield name, float(value)
+            others = x[x != value]
+            if not FEWEST_MARKS <= (x == value).sum() <= len(x) / 2 or not _may_mark(value, others):
+                continue
+            counts = read["arm"][read[name] == value].value_counts()
+            sizes = read["arm"].value_counts()
+            arms = [arm for arm in question.compared if arm in counts]
+            where = [f"{counts[a]} of {sizes[a]} rows of {a}" for a in arms]
+            end = f"least {others.min():g}" if value < others.min() else f"most {others.max():g}"
+            note = (
+                f"{name} is {value:g} in {' and '.join(where)}, and at {end} in all others: if "
+                "that marks a missing number"
+            )
+            is_mark = question.rows[name].to_numpy(float) == value
+            yield name, is_mark, note, f"{value:g} marks a missing {name}", False
 
 
 def _may_mark(value: float, others: np.ndarray) -> bool:
@@ -113,10 +102,20 @@ def _may_mark(value: float, others: np.ndarray) -> bool:
     return bool(re.fullmatch(r"-?(0|99+)", f"{value:.0f}")) and gap > np.ptp(levels)
 
 
-def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
-    """Numbers of one arm that may be filled in, by its column: one that is not whole and recurs in
-    it, such as the mean of the others, or those of the row before. None of these is in other arms,
-    and few others recur."""
+def _filled(question: Question) -> Found:
+    """Numbers of one arm that may be filled in: one that is not whole and recurs in it, such as the
+    mean of the others, or those of the row before. None of these is in other arms, and few others
+    recur."""
+
+    def found(cells: np.ndarray, how: str) -> tuple[str, np.ndarray, str, str, bool]:
+        count, size = int(cells.sum()), len(own)
+        note = (
+            f"{name} is {how} in {count} of {size} rows of {arm}, and in no other arm: if missing "
+            "numbers were filled in"
+        )
+        cause = f"missing numbers in {name} of {arm} were filled in"
+        return name, cells, note, cause, count > MOST_LACKING * size
+
     arms = question.rows["arm"].to_numpy()
     for name, arm in product(question.columns, question.compared):
         is_own, every = arms == arm, question.rows[name].to_numpy(float)
@@ -130,7 +129,7 @@ def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
         if recurs and not (others == value).any():
             off = np.nanmean(own[own != value]) - value
             mean = ", the mean of all others," if abs(off) < MEAN * np.nanstd(own) else ""
-            yield name, arm, is_own & (every == value), f"{value:.4g}{mean}"
+            yield found(is_own & (every == value), f"{value:.4g}{mean}")
         if _is_of_unit(question, arm, name):
             continue
         again = _as_before(own)
@@ -140,7 +139,7 @@ def _filled(question: Question) -> Iterator[tuple[str, str, np.ndarray, str]]:
         if again.sum() > least and again.mean() > SELDOM * usual and (np.diff(own) < 0).any():
             cells = np.zeros(len(arms), bool)
             cells[is_own] = again
-            yield name, arm, cells, "that of the row before"
+            yield found(cells, "that of the row before")
 
 
 def _is_of_unit(question: Question, arm: str, name: str) -> bool:

@@ -68,5 +68,4 @@ def _is_said(question: Question, control: str) -> bool:
 
 def _others(question: Question) -> Iterator[str]:
     """The columns that nothing reads."""
-    taken = ("arm", *RUNS, *question.axes, *question.labels, *question.fixed, *question.columns)
-    return (str(x) for x in question.rows if x not in taken)
+    return (str(x) for x in question.rows if x not in (*RUNS, *question.taken))

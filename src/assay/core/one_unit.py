@@ -53,16 +53,12 @@ def find(
         return NONE
     number, limits = digits.estimate(left.estimate, left.low, left.high)
     would = f"{came.removesuffix('s')}: " if decides else "be "
-    price = _price(claim, f"{unit} {name}") if decides else None
-    return OneUnit(f"without {unit} {name} it would {would}{number} {limits}", price)
-
-
-def _price(claim: Claim, unit: str) -> Price:
-    """What decides a claim that one unit keeps from being decided."""
     text = (claim.condition or claim.text).strip()
     ranks = _RANKED.sub("spearman", text)
     advice = f", or judge ranks: {ranks}" if ranks != text else ""
-    return Price(f"find out whether the numbers of {unit} are right{advice}")
+    price = Price(f"find out whether the numbers of {unit} {name} are right{advice}")
+    words = f"without {unit} {name} it would {would}{number} {limits}"
+    return OneUnit(words, price if decides else None)
 
 
 def _without(

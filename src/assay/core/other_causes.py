@@ -29,7 +29,7 @@ from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
 from assay.core.table_columns import RUNS
-from assay.core.table_question import Arms, Question, Roles, hold_fixed, measure, restated
+from assay.core.table_question import Arms, Question, Roles, asked_again, hold_fixed
 from assay.core.unlike_arms import settings_of_one
 from assay.core.unlike_sides import made_of
 
@@ -67,14 +67,12 @@ class Search:
     @cached_property
     def results(self) -> tuple[set[str], list[set[str]]]:
         """The columns that are results of the arm, and pairs of which one is, such as answers."""
-        question = self.question
-        taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
-        return Fixed(question, shares.named(question.rows, taken)).results()
+        named = shares.named(self.question.rows, self.question.taken)
+        return Fixed(self.question, named).results()
 
     def _standing(self, asked: Question) -> Interval:
         """The number of another question, and its interval. Raises: ClaimError."""
-        claim = restated(self.claim, asked, self.independent)
-        return judging.standing(claim, measure(asked, Roles())[0], self.level)[0]
+        return asked_again(self.claim, asked, self.level, self.independent)
 
     @property
     def _new_units(self) -> str:
@@ -89,9 +87,8 @@ class Search:
         those of a few values, which may name groups. Nor is a column a cause that fixes the number,
         or from which a baseline was subtracted for it."""
         question = self.question
-        taken = (*question.axes, *question.labels, *question.fixed, *question.columns)
-        skip = (*taken, *settings_of_one(question))  # which, held fixed, are as chosen as before
-        skip = (*skip, *(first for _, first, _, _ in made_of(question)))
+        chosen = settings_of_one(question)  # which, held fixed, are as chosen as before
+        skip = (*question.taken, *chosen, *(first for _, first, _, _ in made_of(question)))
         rows = shares.with_amounts(question.read) if self.independent else question.read
         names = shares.named(rows, skip)
         results, pairs = self.results
@@ -150,7 +147,8 @@ class Search:
         if isinstance(fixed, Interval):
             limits, steps = Limits(fixed.low, fixed.high), f" in {shares.STEPS} steps"
             how = (f", {in_steps}{steps}" if held[1:] else steps) if in_steps else ""
-            then = f"with {joined(held)} held fixed{how}, the number is {_shown(fixed, limits)}"
+            number = digits.in_line(fixed.estimate, *limits)
+            then = f"with {joined(held)} held fixed{how}, the number is {number}"
         else:
             limits, value = fixed, "combination of values" if held[1:] else "value"
             then = f"{named} cannot be held fixed, as no {value} is in two units of each arm"
@@ -235,7 +233,8 @@ class Search:
                 reason = f"{choice.chosen} was chosen as the best of {count}"
                 words = (
                     f"{choice.chosen} is the best of {one_of} {by_luck}: if it was chosen for "
-                    f"that, the number is {_shown(i, limits)}; judge it alone on {self._new_units}"
+                    f"that, the number is {digits.in_line(i.estimate, *limits)}; judge it alone on "
+                    f"{self._new_units}"
                 )
                 advice = f"judge it alone on {self._new_units} if {reason}"
             else:
@@ -307,12 +306,11 @@ def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
     the number with the same weight for both lies where the claim has another outcome. It is known
     without the arm: the same in all arms at the same unit."""
     (unit, *more), question = search.question.axes, search.question
-    taken = ("arm", unit, *question.labels, *question.fixed, *question.columns)
     by_unit = question.rows.groupby(unit)
     if more or search.independent or by_unit["arm"].nunique().min() < 2:
         return
     values, levels = cells.values(unit), np.unique(cells.levels[unit])
-    for name in (x for x in map(str, question.rows) if x not in taken):
+    for name in (x for x in map(str, question.rows) if x not in question.taken):
         of = by_unit[name].first().reindex(levels).astype(str)
         share = of.value_counts(normalize=True)
         if len(share) != 2 or share.iloc[0] <= LARGEST_GROUP or by_unit[name].nunique().max() > 1:
@@ -328,7 +326,7 @@ def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
         half *= float(scipy.special.stdtrit(min(map(len, two)) - 1, (1 + search.level) / 2))
         limits = Limits(number - half, number + half)
         are = f"is {share.index[0]} in {100 * share.iloc[0]:.0f}% of {plural(unit, 2)}"
-        shown = " ".join(digits.estimate(number, *limits))
+        shown = digits.in_line(number, *limits)
         yield Grouping(
             name,
             f"{name} {are}: with the same weight for both of its values, the number is {shown}",
@@ -346,11 +344,6 @@ def _lacking(arms: Arms, compared: Sequence[str], units: Sequence[str]) -> int:
     there = [x.any([d for d in x.dims if d not in units]) for x in there]
     every = xr.align(*there, join="outer", fill_value=False)
     return int((reduce(or_, every) & ~reduce(and_, every)).sum())
-
-
-def _shown(i: Interval, limits: Limits) -> str:
-    """A number and its limits, in as many digits as these warrant."""
-    return " ".join(digits.estimate(i.estimate, *limits))
 
 
 def _best_of(

@@ -51,7 +51,7 @@ def _multiples(question: Question) -> Iterator[tuple[str, str, str, float]]:
     """The columns that one arm has in another unit than another: both arms, the one with more
     first, and how many times as much it has."""
     (unit, *more), (main, *others), rows = question.axes, question.compared, question.read
-    taken = ("arm", *RUNS, *question.axes, *question.labels, *question.fixed, *question.columns)
+    taken = (*RUNS, *question.taken)
     for name in map(str, rows.select_dtypes("number") if not more else ()):
         if name in taken or words_in(name) & (DOSES | ADDED):
             continue

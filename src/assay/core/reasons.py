@@ -46,8 +46,8 @@ NO_TEST = "no test"
 TOO_CLOSE = "not told from the method"
 """The reason stored for a control that the method does not differ from enough."""
 BLIND = "blind"
-"""The reason stored where "nothing there" lies in the range, and no planted violation shows that a
-small effect would have been seen."""
+"""The reason stored where "nothing there" lies in the range, and no control and no planted
+violation shows that an effect would have been seen."""
 GROUPED = "grouped by "
 """How the reason begins that is stored where units depend on each other, and the verdict would not
 be the same with their groups as units."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core.heavy import scipy
 from assay.core.nouns import joined, plural
 from assay.core.rows import is_text
 from assay.core.table_columns import RUNS, words_in
@@ -94,7 +93,7 @@ def _are_numbered(question: Question, words: set[str]) -> bool:
     if {*RUNS} & words or not rows[unit].astype(str).str.fullmatch(r"\d+").all():
         return False
     parts = (x for _, a, _, b in made_of(question) for x in (a, b))
-    taken = ("arm", unit, *question.labels, *question.columns, *parts)
+    taken = (*question.taken, *parts)
     names = [str(x) for x in rows if x not in taken and not is_text(rows[x])]
     names = [x for x in names if rows[x].nunique() >= MANY]
     if any(BASELINE & words_in(x) for x in names):
@@ -120,7 +119,7 @@ def _agree(question: Question, a: str, b: str) -> bool:
         if _equal(both):
             return True
         if not is_text(rows[name]) and both.nunique().min() >= MANY:
-            correlations.append(_correlation(both))
+            correlations.append(float(both.rank().corr().to_numpy()[0, 1]))
             n = max(n, len(both))
             described |= name not in question.columns
             known += [correlations[-1]] * bool(BASELINE & words_in(name))
@@ -140,9 +139,3 @@ def _equal(both: pd.DataFrame) -> bool:
     expected = float(shares[0].mul(shares[1]).sum())
     error = math.sqrt(n * expected * (1 - expected))
     return n > 0 and expected < 1 and bool(equal - n * expected > max(SOME * n, BY_CHANCE * error))
-
-
-def _correlation(both: pd.DataFrame) -> float:
-    """The rank correlation of two columns."""
-    ranks = scipy.stats.rankdata(both.to_numpy(float), axis=0)
-    return float(np.corrcoef(ranks.T)[0, 1])

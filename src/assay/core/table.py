@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -53,10 +53,10 @@ from assay.core.errors import Argument, ClaimError, every, nearest
 from assay.core.expression import Parsed, parse, range_of, with_arm
 from assay.core.heavy import xr
 from assay.core.intervals import FEWEST, FOLD, fewest, shared_training
-from assay.core.nouns import all_of, plural
+from assay.core.nouns import all_of, joined, plural
 from assay.core.reading import LEARNED, LEFT_OUT, Others, tabulate
 from assay.core.reasons import STRADDLES, TIES, UNCONTROLLED, UNTESTED
-from assay.core.results import Estimated, Judged, Price
+from assay.core.results import Estimated, Judged, Price, with_note
 from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.stats import mean
@@ -208,7 +208,7 @@ def _judged(
 ) -> Judged:
     """The verdict if the claim is about the main arm of the question. Raises: DataError,
     ClaimError."""
-    parsed, units, empty = question.parsed, question.axes, facts["empty"] or 0.0
+    units, empty = question.axes, facts["empty"] or 0.0
     question, separate = same_numbers.separated(question)
     arms, notes = measure(question, roles)
     notes += paired
@@ -232,14 +232,9 @@ def _judged(
     by_means = independent or bool(question.strata)  # no unit has a number by itself
     decide: Callable[..., Any] = partial(_decide, question, independent=by_means, **how)
     judgement, tied, moved = decide(statement, arms)
-    if control_notes and _is_true_of_nothing(parsed, empty, judgement):
-        del arms[roles.controls[0]]
-        roles, statement = replace(roles, controls=()), replace(statement, must_fail=())
-        judgement, tied, moved = decide(statement, arms)
-        control_notes = [VIOLATION_WANTED] * (judgement.outcome != "fails")
-    elif control_notes and _is_true_of_equals(question, statement, judgement, arms):
+    if control_notes and _is_true_of_equals(question, statement, judgement, arms, empty):
         judgement, tied, moved = _without_labels(statement, arms, decide)
-        control_notes = [CONTROL_WANTED] if judgement.outcome != "fails" else []
+        control_notes = [NOT_DEALT] * (judgement.outcome != "fails")
     later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
     if not tied:
@@ -271,29 +266,37 @@ def _of_unlike_arms(
 ) -> Judged:
     """The verdict with what the rows show of arms that were not measured alike."""
     if judgement.outcome in ("holds", "fails"):
-        chosen = unlike_arms.settings_of_one(question)
-        taken = (*question.axes, *question.labels, *question.columns, *chosen)
+        chosen, weaker = unlike_arms.settings_of_one(question), list[str]()
+        if judgement.outcome == "holds":  # and these columns are then named as those of the control
+            weaker = [
+                x for names, *_ in unlike_arms.weaker(question, roles.controls) for x in names
+            ]
+        taken = (*question.axes, *question.labels, *question.columns, *chosen, *weaker)
         ask = question.compared, taken, roles.controls, judgement.outcome
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
-        said = (*judgement.notes, *filter(None, [together]))
-        judgement = structs.replace(judgement, notes=said, unless=judgement.unless or cause)
+        judgement = with_note(judgement, together, cause) if together else judgement
     judgement = common_column.doubted(question, judgement)
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
-    if judgement.outcome == "holds" and question.compared[1:]:
-        more = (
-            *twin_columns.found(question),
-            *other_units.found(question, judgement, independent, level),
-            *cut_off.found(question, judgement, independent, level),
-            *not_applied.found(question, roles.controls),
-            *drift.found(question, judgement, roles.controls, independent, level),
-        )
-        for unless, note in more:
-            notes, unless = (*judgement.notes, note), judgement.unless or unless
-            judgement = structs.replace(judgement, notes=notes, unless=unless)
+    more = _measured_otherwise(question, judgement, roles, independent, level)
+    for unless, note in more if judgement.outcome == "holds" and question.compared[1:] else ():
+        judgement = with_note(judgement, note, unless)
     return balance.reported(question, judgement, roles.controls)
+
+
+def _measured_otherwise(
+    question: Question, judgement: Judged, roles: Roles, independent: bool, level: float
+) -> Iterator[tuple[str, str]]:
+    """What a claim that compares arms holds unless it is the cause, "" where that is no doubt, and
+    a note on it."""
+    again = question, judgement, independent, level
+    yield from twin_columns.found(question)
+    yield from other_units.found(*again)
+    yield from cut_off.found(*again)
+    yield from not_applied.found(question, roles.controls)
+    yield from drift.found(*again, roles.controls)
 
 
 def _check_tested(tested: int, units: tuple[str, ...]) -> None:
@@ -354,31 +357,25 @@ def _with_controls(
     return replace(roles, controls=(name,)), [caution(name, others)]
 
 
-VIOLATION_WANTED = (
-    "a claim of no effect is always true of shuffled labels, so these are no control; name an arm "
-    "with a known small effect: violation=NAME"
-)
-
-
-def _is_true_of_nothing(parsed: Parsed, nothing: float, judgement: Judged) -> bool:
-    """Whether a claim of no effect is also satisfied by its only control, labels dealt out."""
-    (dealt,) = judgement.controls.values()
-    return parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high
-
-
+NOT_DEALT = "this claim is always true of shuffled labels, so these are no control of it"
 CONTROL_WANTED = (
-    "this claim is true of arms that are equal, and therefore always of shuffled labels, so these "
-    "are no control; name one, such as a random circuit or direction of the same size: control=NAME"
+    "name a control, an arm that should not satisfy the claim, such as a random circuit or "
+    "direction of the same size"
 )
 
 
-def _is_true_of_equals(question: Question, statement: Claim, judgement: Judged, arms: Arms) -> bool:
-    """Whether a claim that arms are close, such as a ratio above 0.8, is true of an arm that is
-    equal to what it is compared with, and so of labels dealt out, its only control."""
-    main, *others = question.compared
+def _is_true_of_equals(
+    question: Question, statement: Claim, judgement: Judged, arms: Arms, nothing: float
+) -> bool:
+    """Whether a claim of no effect, or that arms are close, such as a ratio above 0.8, is true of
+    an arm that is equal to what it is compared with, and so of labels dealt out, its only
+    control."""
+    (main, *others), parsed = question.compared, question.parsed
     (dealt,) = judgement.controls.values()
     if dealt.outcome == "fails":
         return False
+    if parsed.low < nothing < parsed.high and parsed.low < dealt.estimate < parsed.high:
+        return True
     for other in (x for x in others if {*arms[main]} <= {*arms[x]}):
         with np.errstate(all="ignore"):  # as of a ratio to a difference that is 0 of equal arms
             equal = judging.standing(statement, {**arms, main: arms[other]})[0].estimate
@@ -395,7 +392,7 @@ def _without_labels(
     arms[dealt] = arms[dealt].assign({LEFT_OUT: 0})
     judgement, tied, moved = decide(statement, arms)
     if judgement.reason == UNCONTROLLED:
-        judgement = structs.replace(judgement, price=Price("name a control"))
+        judgement = structs.replace(judgement, price=Price(CONTROL_WANTED))
     return judgement, tied, moved
 
 
@@ -474,7 +471,7 @@ def _question(
         *(partial(_check_fixed, rows, c, (*axes, *columns, "arm")) for c in roles.fixed),
     )
     _check_size(rows, axes, source)
-    _check_controls(main, parsed, roles.replacing)
+    _check_controls(main, parsed, roles.replacing, arm_names)
     noted.check_scale(rows, (main, *parsed.arms, *roles.named), columns)
     if only_named:
         rows = rows[rows["arm"].isin([main, *parsed.arms])].copy()
@@ -842,14 +839,17 @@ def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names, about: s
     )
 
 
-def _check_controls(main_arm: str, parsed: Parsed, other_arms: tuple[str, ...]) -> None:
-    for arm in other_arms:
-        if arm == main_arm or arm in parsed.arms:
-            raise ClaimError(
-                f"arm {arm!r} is in the claim itself, so putting it in the place of {main_arm!r} "
-                "would compare it with itself; a control is another arm, such as the same training "
-                "on shuffled data or with other seeds"
-            )
+def _check_controls(main_arm: str, parsed: Parsed, replacing: Names, arm_names: Names) -> None:
+    """Refuse a control that the claim itself names."""
+    for arm in (x for x in replacing if x in (main_arm, *parsed.arms)):
+        why = "is about it" if arm == main_arm else f"already compares {main_arm!r} with it"
+        rest = [x for x in arm_names if x not in (main_arm, *parsed.arms)][: noted.MOST_NAMED]
+        raise ClaimError(
+            f"arm {arm!r} is in the claim itself and cannot be its control: the claim {why}; name "
+            "an arm that should not satisfy the claim, such as a random circuit or direction of "
+            "the same size, or the same training on shuffled data"
+            f"{f' (this table also has {joined(rest)})' if rest else ''}"
+        )
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

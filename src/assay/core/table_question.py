@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import absent, apart, dependence, strata
+from assay.core import absent, apart, dependence, judging, strata
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bounded import BoundedColumns
@@ -21,6 +21,7 @@ from assay.core.dealing import DEAL, OTHERS
 from assay.core.errors import ClaimError
 from assay.core.expression import Parsed, range_of
 from assay.core.heavy import xr
+from assay.core.intervals import Interval
 from assay.core.nouns import joined, plural
 from assay.core.reasons import GIVEN
 from assay.core.rows import Names
@@ -82,6 +83,11 @@ class Question:
     def columns(self) -> list[str]:
         """The columns of numbers that it reads."""
         return list(dict.fromkeys(c.name for c in self.parsed.columns))
+
+    @property
+    def taken(self) -> Names:
+        """The columns that it reads or that are known to tell rows apart."""
+        return ("arm", *self.axes, *self.labels, *self.fixed, *self.columns)
 
     @property
     def compared(self) -> Names:
@@ -293,6 +299,18 @@ def claim_of(
 def restated(claim: Claim, question: Question, independent: bool = False) -> Claim:
     """The claim with the number that another question has."""
     return replace(claim, **_number_of(question, independent), bounds=None)
+
+
+def asked_again(
+    claim: Claim,
+    question: Question,
+    level: float,
+    independent: bool = False,
+    roles: Roles | None = None,
+) -> Interval:
+    """The number of a claim, and its interval, by another question. Raises: ClaimError."""
+    claim = restated(claim, question, independent)
+    return judging.standing(claim, measure(question, roles or Roles())[0], level)[0]
 
 
 def _number_of(question: Question, independent: bool) -> dict[str, Any]:

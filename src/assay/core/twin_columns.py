@@ -82,4 +82,4 @@ def _says(question: Question, arm: str, name: str) -> bool:
 def _is_of_unit(question: Question, name: str) -> bool:
     """Whether all arms have the same value at the same unit."""
     each = question.rows.groupby([*question.axes, *question.labels])
-    return each["arm"].nunique().max() > 1 >= each[name].nunique().max()
+    return bool((each["arm"].nunique() > 1).any() and (each[name].nunique() <= 1).all())

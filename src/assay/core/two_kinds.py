@@ -66,9 +66,8 @@ def _columns(question: Question, unit: str, few: np.ndarray, levels: np.ndarray)
     """The columns of some arms, and not of all, that have one value in all units but a few, and
     another in all rows of these."""
     rows = question.read
-    taken = ("arm", *question.axes, *question.labels, *question.columns)
     rows = rows[rows[unit].isin(levels)]
-    for name in (str(x) for x in rows if x not in taken):
+    for name in (str(x) for x in rows if x not in question.taken):
         differ = [arm for arm in question.compared if _parts(rows, arm, name, unit, few)]
         if not differ or len(differ) == len(question.compared):
             continue  # what says the same of all arms is a kind of unit, which can be held fixed

@@ -17,11 +17,11 @@ from assay.core.copies import is_coarse
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
 from assay.core.nouns import plural
-from assay.core.results import Judged, Price
+from assay.core.results import Judged, Price, with_note
 from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.table_columns import SHARES, words_in
-from assay.core.table_question import Question, Roles, measure, restated
+from assay.core.table_question import Question, Roles, asked_again
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,12 +75,8 @@ def doubted(
             in_doubt = judgement.outcome in ("holds", "fails") and outcome != judgement.outcome
             if judgement.outcome == "undecided":
                 price = Price(f"change {arm} {where} as well, or leave these out of all arms")
-        judgement = structs.replace(
-            judgement,
-            notes=(*judgement.notes, f"{note} {then}"),
-            unless=judgement.unless or f"{arm} was not changed {where}" * in_doubt,
-            price=price,
-        )
+        unless = f"{arm} was not changed {where}" * in_doubt
+        judgement = with_note(structs.replace(judgement, price=price), f"{note} {then}", unless)
     return judgement
 
 
@@ -137,19 +133,12 @@ def _of_two(
         others = [x for x in axes if x != unit]
         whole = equal.all(others)
         if int(equal.where(whole, False).sum()) == count:
-            levels, total = whole[unit].values[whole.values], whole.size
+            levels, total = whole[unit].to_index()[whole.values], whole.size
             places = f"{len(levels)} of {total} {plural(unit, total)}"
-            return Unchanged(arm, other, _index(levels, unit), places, len(levels) / total)
+            return Unchanged(arm, other, levels, places, len(levels) / total)
     stacked = equal.stack(cell=axes)
     cells = stacked["cell"].to_index()[stacked.values]
     return Unchanged(arm, other, cells, f"{count} of {n} cells", count / n)
-
-
-def _index(levels: np.ndarray, unit: str) -> pd.Index:
-    """Levels of a unit as an index."""
-    import pandas as pd
-
-    return pd.Index(levels, name=unit)
 
 
 def _is_by_chance(equal: np.ndarray, numbers: np.ndarray) -> bool:
@@ -172,12 +161,11 @@ def _in_the_others(
     rows, names = question.rows, [*found.units.names]
     here = rows.set_index(names).index.isin(found.units)
     asked = replace(question, rows=rows[~here])
+    roles = Roles(controls=(found.arm,) if found.arm != question.main else ())
     try:
-        claim = restated(judgement.claim, asked).about(found.arm)
-        roles = Roles(controls=(found.arm,) if found.arm != question.main else ())
-        i = judging.standing(claim, measure(asked, roles)[0], level)[0]
+        i = asked_again(judgement.claim.about(found.arm), asked, level, roles=roles)
     except ClaimError:
         return "undecided", "The others are too few for an interval"
-    shown = " ".join(digits.estimate(i.estimate, i.low, i.high))
+    shown = digits.in_line(i.estimate, i.low, i.high)
     outcome = judging.outcome_of(judgement.claim, i.low, i.high)
     return outcome, f"In the others, the number is {shown}"

@@ -11,13 +11,13 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import structs
 
+from assay.core import shares
 from assay.core.dependence import clipped
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import draws_counted
-from assay.core.results import Judged
+from assay.core.results import Judged, with_note
 from assay.core.rounding import grid
 from assay.core.rows import Names, is_text
 from assay.core.table_columns import is_overlapping, words_in
@@ -95,9 +95,7 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     for unless, note in (x for of in found for x in of(question)):
         if any(note.split(" in ")[0] in said for said in judgement.notes):
             continue  # which another search has found
-        judgement = structs.replace(
-            judgement, notes=(*judgement.notes, note), unless=judgement.unless or unless
-        )
+        judgement = with_note(judgement, note, unless)
     return judgement
 
 
@@ -252,25 +250,32 @@ def _scaled(question: Question) -> Iterator[tuple[str, str]]:
                 )
 
 
-def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """A control that has less than the arm under judgement of what makes an intervention strong,
+def weaker(question: Question, controls: Names) -> dict[tuple[Names, str, str], list[str]]:
+    """Controls that have less than the arm under judgement of what makes an intervention strong,
     the product of what columns say of it, such as a coefficient and the norm of a vector, and not
-    as much as the arm that this is compared with."""
+    as much as the arm that this is compared with: by these columns, and by what both have."""
     rows, (main, *others), strengths = question.rows, question.compared, {}
     for name in _named(question, STRENGTHS, texts=True):
         written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)
         x = written.groupby(rows["arm"]).mean().abs()
         strengths[name] = x[x > 0]
-    found: dict[tuple[str, ...], list[str]] = {}
+    found: dict[tuple[Names, str, str], list[str]] = {}
     for control in controls:
         both = [name for name, x in strengths.items() if {control, main} <= {*x.index}]
         own, judged = (math.prod(strengths[k][arm] for k in both) for arm in (control, main))
         rest = [math.prod(strengths[k].get(arm, 0) for k in both) for arm in others]
         if MORE * own < judged and not any(own < MORE * x and x < MORE * own for x in rest):
-            words = (joined(both), "are" if both[1:] else "is", f"{own:.3g}", f"{judged:.3g}")
+            words = (tuple(both), f"{own:.3g}", f"{judged:.3g}")
             found.setdefault(words, []).append(control)
-    for (name, verb, least, most), those in found.items():
-        has = f"{name} with the product" if verb == "are" else name
+    return found
+
+
+def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
+    """A control that is weaker than the arm under judgement."""
+    main = question.main
+    for (names, least, most), those in weaker(question, controls).items():
+        name, verb = joined(names), "are" if names[1:] else "is"
+        has = f"{name} with the product" if names[1:] else name
         for control in draws_counted(those):
             yield (
                 f"the {name} of {control} {verb} too low",
@@ -281,8 +286,8 @@ def _weaker(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
 
 def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
     """Texts that were given to the model, of which arms have different ones at the same units."""
-    rows, taken = question.read, ("arm", *question.axes, *question.labels, *question.fixed)
-    names = [c for c in rows.columns if c not in taken and INPUTS & words_in(c)]
+    rows = question.read
+    names = [c for c in rows.columns if c not in question.taken and INPUTS & words_in(c)]
     names = [c for c in names if is_text(rows[c]) or MEASURED & words_in(c)]
     names = [c for c in names if rows.groupby("arm")[c].nunique().max() > 1]
     for unit, name in product(question.axes, names):
@@ -311,11 +316,11 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
     for name in _named(question, frozenset(("l0",))):
         x = means[name].mean()[[main, *others]]
         if x.min() > 0 and x[main] >= x[others].min() and x.max() > MORE * x.min():
-            each = " and ".join(f"{x[arm]:.3g} in {arm}" for arm in (main, *others))
+            are = shares.means_in_words(question.read, name, question.compared)
             yield (
-                f"{name} is the cause, which is {each} on average",
-                f"{name} is {each} on average: compare arms of equal {name}, or leave the column "
-                "out if it is a result of the arm",
+                f"{name} is the cause, which {are}",
+                f"{name} {are}: compare arms of equal {name}, or leave the column out if it is a "
+                "result of the arm",
             )
 
 
@@ -333,13 +338,12 @@ def _unlike_perplexity(question: Question, controls: Names) -> Iterator[tuple[st
         unlike = (by[others].abs() > np.maximum(math.log(UNLIKE), surely[others])).all()
         shared = (signs.iloc[0] * by.reindex([*controls]) <= math.log(MORE)).any()
         if unlike and signs.nunique() == 1 and not shared:
-            means = x.groupby(rows["arm"]).mean()
-            each = joined([f"{means[arm]:.3g} in {arm}" for arm in (main, *others)])
+            are = shares.means_in_words(rows, name, question.compared)
             yield (
-                f"{name} is the cause, which is {each} on average",
-                f"{name} is {each} on average, and in no control as in {main}: add a control that "
-                f"has as much, compare arms of equal {name}, or leave the column out if it is a "
-                "result of the arm",
+                f"{name} is the cause, which {are}",
+                f"{name} {are}, and in no control as in {main}: add a control that has as much, "
+                f"compare arms of equal {name}, or leave the column out if it is a result of the "
+                "arm",
             )
 
 
@@ -395,7 +399,6 @@ def _stronger(question: Question) -> Iterator[tuple[str, str]]:
 def _named(question: Question, words: frozenset[str], *, texts: bool = False) -> Iterator[str]:
     """The columns of numbers, or also of texts, that nothing reads and in whose names one of these
     words is."""
-    taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
-    for name in (c for c in question.rows.columns if c not in taken):
+    for name in (c for c in question.rows.columns if c not in question.taken):
         if words & words_in(name) and (texts or not is_text(question.rows[name])):
             yield name

@@ -3,6 +3,7 @@ gains over unequal baselines, as its text and the rows show."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,6 @@ from itertools import permutations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import structs
 
 from assay.core import digits, judging
 from assay.core.columns import Column
@@ -19,10 +19,10 @@ from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.intervals import Interval
 from assay.core.nouns import counted, joined
-from assay.core.results import Judged
+from assay.core.results import Judged, with_note
 from assay.core.stats import mean
 from assay.core.table_columns import words_in
-from assay.core.table_question import Question, Roles, measure, restated
+from assay.core.table_question import Question, asked_again
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,11 +53,9 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         return judgement
 
     def standing(asked: Question) -> Interval | None:
-        try:
-            claim = restated(judgement.claim, asked, independent)
-            return judging.standing(claim, measure(asked, Roles())[0], level)[0]
-        except ClaimError:
-            return None
+        with contextlib.suppress(ClaimError):
+            return asked_again(judgement.claim, asked, level, independent)
+        return None
 
     for dim, levels in _other_levels(question):
         common = set.intersection(*levels.values())
@@ -66,31 +64,21 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         then = f"over the {len(common)} that all have, {_shown(i)}" if i else "give all the same"
         same = i and judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome
         unless = "" if same else f"other levels of {dim} are the cause"
-        judgement = structs.replace(
-            judgement,
-            notes=(*judgement.notes, f"{each}: {then}"),
-            unless=judgement.unless or unless,
-        )
+        judgement = with_note(judgement, f"{each}: {then}", unless)
     for part, note, asked in () if independent else _own_baselines(question):
         i = standing(asked)
         if i is None or judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome:
             continue
-        judgement = structs.replace(
-            judgement,
-            notes=(*judgement.notes, note + _shown(i)),
-            unless=judgement.unless
-            or (f"{part} is an unequal baseline" if BASELINE & words_in(part) else ""),
-        )
+        unless = f"{part} is an unequal baseline" if BASELINE & words_in(part) else ""
+        judgement = with_note(judgement, note + _shown(i), unless)
     for note, asked in _other_measures(question):
-        i = standing(asked)
-        judgement = structs.replace(
-            judgement, notes=(*judgement.notes, *([note + _shown(i)] if i else []))
-        )
+        if i := standing(asked):
+            judgement = with_note(judgement, note + _shown(i))
     return judgement
 
 
 def _shown(i: Interval) -> str:
-    return f"the number is {' '.join(digits.estimate(i.estimate, i.low, i.high))}"
+    return f"the number is {digits.in_line(i.estimate, i.low, i.high)}"
 
 
 def _named(dim: str, levels: set) -> str:
@@ -139,8 +127,7 @@ def made_of(question: Question) -> Iterator[tuple[str, str, str, str]]:
     """The columns of a claim that are the difference or the ratio of two others in each row: the
     column, the first, the sign, and the second."""
     rows = question.read
-    taken = ("arm", *question.axes, *question.labels, *question.fixed, *question.columns)
-    numbers = [str(c) for c in rows.select_dtypes("number") if c not in taken]
+    numbers = [str(c) for c in rows.select_dtypes("number") if c not in question.taken]
     for name, (a, b) in product(question.columns, permutations(numbers, 2)):
         x, first, second = (rows[c].to_numpy(float) for c in (name, a, b))
         for sign, made in MADE.items():

@@ -37,6 +37,7 @@ EARLIER = frozenset(
         "01430d88b739cd18f5f8a2b9e585815d70a8e015d798ca1a224097cb2ce1bbcf",
         "6abe9ec95bdda300d546f164d836101f6cacfb7fd8cf3d48f36f69adf473f78d",
         "23f6822399c873996a9b7078ae4a80c94ecf1a42bfeaa38097ae087e2dd44de0",
+        "a47177d6c0473f0088571d277ecbe004f8aa0c7e661ce39f40dba99c5c878186",
     )
 )
 """SHA-256 of the judge.py that earlier versions wrote into bundles."""

@@ -627,10 +627,11 @@ def blind(claim, controls, violations):
     for name, v in violations.items():
         if not is_outside(claim, v):
             return f"violation {name} not found"
-    for v in (*violations.values(), *controls.values()):
+    for name, v in {**controls, **violations}.items():
         x = v["i"].estimate
         edge = greatest if x > greatest else least
-        if abs(x - zero) <= 2 * abs(edge - zero) and is_outside(claim, v):
+        shows = name not in violations or abs(x - zero) <= 2 * abs(edge - zero)
+        if shows and is_outside(claim, v):
             return ""
     return "blind"
 
