@@ -75,7 +75,7 @@ def _says(question: Question, arm: str, name: str) -> bool:
     x = question.of([arm])[name]
     if is_text(x):
         return all(IDENTIFIER.fullmatch(str(value)) for value in x)
-    fine = (x % 1 != 0).any() and 2 * x.nunique() > len(x)
+    fine = bool((x % 1 != 0).any()) and 2 * x.nunique() > len(x)
     return (name in question.columns or fine) and not _is_of_unit(question, name)
 
 
