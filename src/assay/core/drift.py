@@ -24,6 +24,9 @@ FEWEST = 12
 """Times of an arm, at least."""
 SORTED = 0.95
 """The rank correlation with the time from which rows were put in the order of their numbers."""
+OTHER_ORDER = 0.5
+"""The share of the spread of an arm's times that is left at the same unit where arms measure the
+units in other orders: 0.7 of two random ones, and hardly any of the same one."""
 ROUNDS = 50
 """Rounds in which the means of units and arms are taken out."""
 
@@ -42,7 +45,7 @@ def found(
     rows = question.rows[question.rows["arm"].isin(arms)].dropna(subset=[name])
     times = {x: t for x, t in _times(question, rows) if not _in_order(rows, name, t)}
     for column, t in sorted(times.items(), key=lambda x: not is_text(rows[x[0]])):
-        slope, p = _slope(rows, [*question.axes, *question.labels], t, rows[name].to_numpy(float))
+        slope, p = _slope(rows, question, t, rows[name].to_numpy(float))
         if not p < BY_CHANCE / len(times):
             continue
         every = _as_numbers(question.rows[column])
@@ -94,18 +97,20 @@ def _in_order(rows: pd.DataFrame, name: str, t: np.ndarray) -> bool:
 
 
 def _slope(
-    rows: pd.DataFrame, cell: list[str], t: np.ndarray, y: np.ndarray
+    rows: pd.DataFrame, question: Question, t: np.ndarray, y: np.ndarray
 ) -> tuple[float, float]:
     """By how much a number rises with the time at the same unit in the same arm, and the p-value of
     none; of units that all arms measure at the same place in their order, NaN."""
-    of_unit, of_arm = rows.groupby(cell).ngroup(), rows.groupby("arm").ngroup()
+    labels = [*question.labels]  # at each of which the effect of an arm may be another
+    of_unit = rows.groupby([*question.axes, *labels]).ngroup()
+    of_arm = rows.groupby(["arm", *labels]).ngroup()
     x, z = pd.Series(t - t.mean()), pd.Series(y - y.mean())
     whole = float((x - x.groupby(of_arm.to_numpy()).transform("mean")).std())
     for _ in range(ROUNDS):
         for by in (of_unit.to_numpy(), of_arm.to_numpy()):
             x, z = (v - v.groupby(by).transform("mean") for v in (x, z))
     free = len(x) - of_unit.nunique() - of_arm.nunique()
-    if free < FEWEST or not float(x.std()) > whole / 10:
+    if free < FEWEST or not float(x.std()) > OTHER_ORDER * whole:
         return math.nan, math.nan
     off, of = x.to_numpy(float), z.to_numpy(float)
     square = float(off @ off)
