@@ -166,19 +166,20 @@ class Contents:
         Raises: ExperimentError, with the table that causes a refusal."""
         study, runs = self.asked, len(seeds)
         each = model_study.seconds(study, arms, runs, runs)
-        if runs * sum(each.values()) < LONG:
-            return
-        tried = [p for p in study.parts if p.label in arms and _is_rehearsed(study, p)]
+        tried = _tried(study, arms, each, runs)
         for n, part in enumerate(tried):
-            say(f"{BEFORE}trying each arm on two prompts: {n} of {len(tried)} arms done")
+            done = f"{BEFORE}trying each arm on two prompts: {n} of {len(tried)} arms done"
+            say(done)
             if isinstance(part.task, Task):
                 task, table, text = part.task, part.task.intervention, study.text
                 keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
+                tick = _saying(say, f"{done}, {part.label}")
+                about = study.folder, device, tick
                 try:
-                    measuring.rehearse(task, min(seeds), study.folder, device, ROOT.get())
+                    measuring.rehearse(task, min(seeds), *about, ROOT.get())
                     leads = [x for x in self.leads.values() if x.of == part.label]
                     if leads and 10 * each[part.label] < sum(each.values()):
-                        for line in _leadless(study, task, leads, device):
+                        for line in _leadless(task, leads, *about):
                             say(line)
                 except AssayError as e:
                     # a control that cannot be made is left out, with a note
@@ -374,9 +375,46 @@ LONG = 60.0
 """CPU-seconds above which a study is rehearsed; a shorter one reaches its refusals soon anyway."""
 
 
-def _leadless(study: ModelStudy, task: Task, leads: Sequence[Claim], device: str) -> Iterator[str]:
-    """Measure the unchanged model, and say which of these leads it does not have."""
-    about = (np.array([0]), study.folder, device, False, lambda *_: None, ROOT.get())
+def _saying(say: Callable[[str], None], where: str) -> measuring.Tick:
+    """What says how many prompts have been measured, until all are."""
+
+    def tick(finished: int, total: int) -> None:
+        if finished < total:
+            say(f"{where}: {finished} of {counted(total, 'prompt')}")
+
+    return tick
+
+
+def _tried(
+    study: ModelStudy, arms: Collection[str], each: Mapping[str, float], runs: int
+) -> list[Part]:
+    """The arms that are tried before their runs, given what one run of each takes: none if all are
+    quick."""
+    if runs * sum(each.values()) < LONG:
+        return []
+    return [p for p in study.parts if p.label in arms and _is_rehearsed(study, p)]
+
+
+def trial_seconds(
+    study: ModelStudy, arms: Collection[str], each: Mapping[str, float], runs: int
+) -> float:
+    """CPU-seconds that it takes to try these arms before their runs, given what one run of each
+    takes."""
+    trials = [
+        replace(p, task=measuring.rehearsal(p.task))
+        for p in _tried(study, arms, each, runs)
+        if isinstance(p.task, Task)
+    ]
+    return sum(model_study.own_seconds(study, p, 1) or 0.0 for p in trials)
+
+
+def _leadless(
+    task: Task, leads: Sequence[Claim], folder: Path, device: str, tick: measuring.Tick
+) -> Iterator[str]:
+    """Measure what these leads read in the unchanged model, and say which of them it lacks."""
+    names = {lead.text.split()[0].rpartition(".")[2] for lead in leads}
+    task = replace(task, reads=tuple(r for r in task.reads if r.name in names) or task.reads)
+    about = (np.array([0]), folder, device, False, tick, ROOT.get())
     measured, levels = measuring.measure(task, *about)
     arrays = {name: (dims.split(), x) for name, (dims, x, _) in measured.items()}
     for lead in leads:
