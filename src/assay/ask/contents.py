@@ -170,21 +170,11 @@ class Contents:
         for n, part in enumerate(tried):
             done = f"{BEFORE}trying each arm on two prompts: {n} of {len(tried)} arms done"
             say(done)
-            if isinstance(part.task, Task):
-                task, table, text = part.task, part.task.intervention, study.text
-                keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
-                tick = _saying(say, f"{done}, {part.label}")
-                about = study.folder, device, tick
-                try:
-                    measuring.rehearse(task, min(seeds), *about, ROOT.get())
-                    leads = [x for x in self.leads.values() if x.of == part.label]
-                    if leads and 10 * each[part.label] < sum(each.values()):
-                        for line in _leadless(task, leads, *about):
-                            say(line)
-                except AssayError as e:
-                    # a control that cannot be made is left out, with a note
-                    if part.control is None or not isinstance(e, DataError):
-                        raise text.error(keys, e) from e
+            leads = [x for x in self.leads.values() if x.of == part.label]
+            is_quick = 10 * each.get(part.label, 0.0) < sum(each.values())
+            tick = _saying(say, f"{done}, {part.label}")
+            for line in _try(study, part, leads if is_quick else [], min(seeds), device, tick):
+                say(line)
         models.opened.cache_clear()  # workers open it for themselves
 
     def quantity(
@@ -373,6 +363,31 @@ def _levels(study: Study, names: Collection[str | None]) -> Iterator[tuple[str, 
 LEADLESS = "there is no clear lead to lose; to save the time, press Ctrl-C and choose other prompts"
 LONG = 60.0
 """CPU-seconds above which a study is rehearsed; a shorter one reaches its refusals soon anyway."""
+
+
+def _try(
+    study: ModelStudy,
+    part: Part,
+    leads: Sequence[Claim],
+    seed: int,
+    device: str,
+    tick: measuring.Tick,
+) -> Iterator[str]:
+    """Measure two prompts of an arm, and say which of these leads it lacks. Raises:
+    ExperimentError, with the table that causes a refusal."""
+    task, text = part.task, study.text
+    if not isinstance(task, Task):
+        return
+    table = task.intervention
+    keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
+    try:
+        measuring.rehearse(task, seed, study.folder, device, tick, ROOT.get())
+        if leads:
+            yield from _leadless(task, leads, study.folder, device, tick)
+    except AssayError as e:
+        # a control that cannot be made is left out, with a note
+        if part.control is None or not isinstance(e, DataError):
+            raise text.error(keys, e) from e
 
 
 def _saying(say: Callable[[str], None], where: str) -> measuring.Tick:
