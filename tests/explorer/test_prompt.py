@@ -252,6 +252,19 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     assert "These help" not in page and "These hurt" not in page
 
 
+@pytest.mark.parametrize(("rise", "cancel"), [(-1e-9, True), (-0.5, False)])
+def test_effects_that_cancel_are_said_to(rise, cancel, tiny, client, monkeypatch):
+    """Without all of them the loss is what it is with them, and not without each."""
+    really = prompt.ablate_each
+    monkeypatch.setattr(
+        prompt, "ablate_each", lambda *given: replace(really(*given), together=rise)
+    )
+    query = {"text": TEXT + " again" * (1 + cancel), "at": 8, "exact": 1}  # measured anew
+    page = client.get(f"{tiny.base}/prompt", params=query).text
+    assert (", since their effects cancel." in page) == cancel
+    assert ("together they hurt it" in page) == (not cancel)
+
+
 @pytest.mark.parametrize("chance", [0.0, 9.5])
 @pytest.mark.parametrize("many", [True, False])
 def test_what_helps_most_is_said_of_the_features_that_were_ablated(
