@@ -5,7 +5,7 @@ import pytest
 from test_study_asks import MOOD, folder  # noqa: F401 (a fixture)
 
 from assay.ask import contents
-from assay.ask.measure import choosing
+from assay.ask.measure import choosing, measuring
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -117,3 +117,23 @@ name = "grokking-efficiency"
     path.write_text(about + '[[estimate]]\ntext = "x"\nvalue = "main.grok - shuffled.grok"\n')
     with pytest.raises(ExperimentError, match="lr, of which arms make others, got"):
         catalogue.find(str(path))
+
+
+def test_the_plan_includes_what_it_takes_to_try_the_arms(folder, monkeypatch):  # noqa: F811
+    """Two of the prompts, and the first and the last head of a sweep, are measured before the
+    runs."""
+    path = folder / "tried.toml"
+    read = '[[read]]\nname = "each"\ngradient = "good"\nheads = ["1.{h}"]\nsweep = { h = "0:4" }\n'
+    path.write_text(ASKS.format(MOOD + read))
+    totals = []
+    for least in (float("inf"), 0.0):
+        monkeypatch.setattr(contents, "LONG", least)
+        study = catalogue.find(str(path))
+        totals.append(sum(study.expected.values()))
+    asked, runs = study.materials.asked, len(study.default)
+    each = contents.model_study.seconds(asked, study.arms, runs, runs)
+    tried = contents.trial_seconds(asked, study.arms, each, runs)
+    assert totals[1] - totals[0] == pytest.approx(tried / runs) and tried > 0
+    only = measuring.rehearsal(asked.by_label["main"].task)
+    assert len(only.rows) == 2
+    assert only.reads[-1].sweep == {"h": (0, 3)}

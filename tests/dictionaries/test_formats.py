@@ -475,30 +475,6 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert len(modes) == 1, "whoever may read the settings may read the weights"
 
 
-@pytest.mark.parametrize("inside", ["", "state_dict"])
-@pytest.mark.parametrize("architecture", ["relu", "topk-uncentred"])
-def test_a_state_dict_of_ones_own_is_read_as_the_user_says(tmp_path, architecture, inside):
-    g = torch.Generator().manual_seed(0)
-    encoder, decoder = torch.nn.Linear(5, 9), torch.nn.Linear(9, 5)
-    linear = {f"{name}.{k}": torch.randn(v.shape, generator=g)
-              for name, layer in (("encoder", encoder), ("decoder", decoder))
-              for k, v in layer.state_dict().items()}  # fmt: skip
-    torch.save({inside: linear, "epoch": 3} if inside else linear, tmp_path / "mine.pt")
-    with pytest.raises(DataError, match="does not say how features are computed") as refused:
-        load(tmp_path / "mine.pt")
-    for hint in ("architecture", "site", "context", "bos"):
-        assert f"--hint {hint}=" in str(refused.value), "the command states all that is open"
-    x = torch.randn(7, 5, generator=g)
-    found = load(tmp_path / "mine.pt", architecture=architecture, k=2, site="blocks.1.hook_mlp_out")
-    shift = 0 if "uncentred" in architecture else linear["decoder.bias"]
-    f = torch.relu((x - shift) @ linear["encoder.weight"].T + linear["encoder.bias"])
-    if "topk" in architecture:
-        f[f < f.topk(2).values[:, -1:]] = 0
-    expected = f @ linear["decoder.weight"].T + linear["decoder.bias"]
-    torch.testing.assert_close(found.reconstruct(x), expected)
-    assert found.sites == ("blocks.1.hook_mlp_out",)
-
-
 def test_a_state_dict_has_the_windows_that_its_user_states_wherever_it_is_written(tmp_path):
     W, path = torch.randn(5, 9), tmp_path / "mine.pt"
     torch.save({"W_enc": W, "b_enc": torch.zeros(9), "W_dec": W.T, "b_dec": torch.zeros(5)}, path)

@@ -245,8 +245,24 @@ def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
     really = prompt.ablate_each
     monkeypatch.setattr(prompt, "ablate_each", lambda *given: replace(really(*given), chance=9.5))
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT + " again", "exact": 1}).text
-    assert "helps it more than chance: if any one of them is ablated" in page and "9.5 nats" in page
+    assert (
+        "helps it more than chance: ablating one of them raises the loss by at most" in page
+        and "9.5 nats" in page
+    )
     assert "These help" not in page and "These hurt" not in page
+
+
+@pytest.mark.parametrize(("rise", "cancel"), [(-1e-9, True), (-0.5, False)])
+def test_effects_that_cancel_are_said_to(rise, cancel, tiny, client, monkeypatch):
+    """Without all of them the loss is what it is with them, and not without each."""
+    really = prompt.ablate_each
+    monkeypatch.setattr(
+        prompt, "ablate_each", lambda *given: replace(really(*given), together=rise)
+    )
+    query = {"text": TEXT + " again" * (1 + cancel), "at": 8, "exact": 1}  # measured anew
+    page = client.get(f"{tiny.base}/prompt", params=query).text
+    assert (", since their effects cancel." in page) == cancel
+    assert ("together they hurt it" in page) == (not cancel)
 
 
 @pytest.mark.parametrize("chance", [0.0, 9.5])

@@ -156,6 +156,29 @@ def test_a_feature_that_never_fires_is_set_to_the_median_of_the_maxima_of_the_ot
     assert "although it never fires" in never and "although it never fires" not in most
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("and which which which which", " which"),
+        ("He said: a b a b a b a b a b", " a b"),
+        ("x" + "\n" * 16, "\n"),
+        ("the number of the numbers of the number", ""),
+        ("no no no", ""),
+        ("which which which which, he said", ""),
+    ],
+)
+def test_what_a_text_ends_in_over_and_over_is_found(text, part):
+    assert steer_page.repeated(text) == part
+
+
+def test_a_page_says_that_a_text_repeats_itself(tiny, client):
+    query = {"text": TEXT, "clamp": f"3:{CLAMP}", "new": 30}
+    loops = written(client, tiny, **query)["loops"]
+    page = client.get(f"{tiny.base}/steer", params=query).text
+    assert ("The changed text repeats itself" in page) == (bool(loops[1]) and not loops[0])
+    assert ("Both texts repeat themselves" in page) == all(loops)
+
+
 def test_it_is_what_the_live_function_writes_and_more_goes_on_from_there(tiny, client, library):
     reader = library.live.loaded(tiny.index).reader
     asked = {"scale": "3:8", "out": "5", "temperature": "0.8", "seed": "4"}

@@ -26,7 +26,7 @@ from assay.ask import (
     verdict_notes,
 )
 from assay.ask.annotated import annotated
-from assay.ask.contents import Contents
+from assay.ask.contents import Contents, trial_seconds
 from assay.ask.draft import Statement, StudyDraft
 from assay.ask.measure.measuring import OF_PROMPTS
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -313,13 +313,16 @@ def _inputs(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:
 
 def _times(study: StudyDraft, together: int, all_seeds: int) -> dict[str, float]:
     """CPU-seconds of a run of each arm, as far as records or the size of a model allow an
-    estimate."""
+    estimate; with those of the first arm, what it takes to try all arms before."""
     times = {
         arm: seconds
         for side in study.sides
         for arm, seconds in sides.expected(side, study.seeds, together).items()
     }
-    return times | model_study.seconds(study.asked, study.arms, together, all_seeds)
+    each = model_study.seconds(study.asked, study.arms, together, all_seeds)
+    trial = trial_seconds(study.asked, study.arms, each, all_seeds)
+    first = next(iter(each), "")
+    return times | each | ({first: each[first] + trial / all_seeds} if trial else {})
 
 
 def _cost(study: StudyDraft, by_class: Mapping[type, Side]) -> Any:

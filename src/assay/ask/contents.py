@@ -166,24 +166,15 @@ class Contents:
         Raises: ExperimentError, with the table that causes a refusal."""
         study, runs = self.asked, len(seeds)
         each = model_study.seconds(study, arms, runs, runs)
-        if runs * sum(each.values()) < LONG:
-            return
-        tried = [p for p in study.parts if p.label in arms and _is_rehearsed(study, p)]
+        tried = _tried(study, arms, each, runs)
         for n, part in enumerate(tried):
-            say(f"{BEFORE}trying each arm on two prompts: {n} of {len(tried)} arms done")
-            if isinstance(part.task, Task):
-                task, table, text = part.task, part.task.intervention, study.text
-                keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
-                try:
-                    measuring.rehearse(task, min(seeds), study.folder, device, ROOT.get())
-                    leads = [x for x in self.leads.values() if x.of == part.label]
-                    if leads and 10 * each[part.label] < sum(each.values()):
-                        for line in _leadless(study, task, leads, device):
-                            say(line)
-                except AssayError as e:
-                    # a control that cannot be made is left out, with a note
-                    if part.control is None or not isinstance(e, DataError):
-                        raise text.error(keys, e) from e
+            done = f"{BEFORE}trying each arm on two prompts: {n} of {len(tried)} arms done"
+            say(done)
+            leads = [x for x in self.leads.values() if x.of == part.label]
+            is_quick = 10 * each.get(part.label, 0.0) < sum(each.values())
+            tick = _saying(say, f"{done}, {part.label}")
+            for line in _try(study, part, leads if is_quick else [], min(seeds), device, tick):
+                say(line)
         models.opened.cache_clear()  # workers open it for themselves
 
     def quantity(
@@ -374,9 +365,71 @@ LONG = 60.0
 """CPU-seconds above which a study is rehearsed; a shorter one reaches its refusals soon anyway."""
 
 
-def _leadless(study: ModelStudy, task: Task, leads: Sequence[Claim], device: str) -> Iterator[str]:
-    """Measure the unchanged model, and say which of these leads it does not have."""
-    about = (np.array([0]), study.folder, device, False, lambda *_: None, ROOT.get())
+def _try(
+    study: ModelStudy,
+    part: Part,
+    leads: Sequence[Claim],
+    seed: int,
+    device: str,
+    tick: measuring.Tick,
+) -> Iterator[str]:
+    """Measure two prompts of an arm, and say which of these leads it lacks. Raises:
+    ExperimentError, with the table that causes a refusal."""
+    task, text = part.task, study.text
+    if not isinstance(task, Task):
+        return
+    table = task.intervention
+    keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
+    try:
+        measuring.rehearse(task, seed, study.folder, device, tick, ROOT.get())
+        if leads:
+            yield from _leadless(task, leads, study.folder, device, tick)
+    except AssayError as e:
+        # a control that cannot be made is left out, with a note
+        if part.control is None or not isinstance(e, DataError):
+            raise text.error(keys, e) from e
+
+
+def _saying(say: Callable[[str], None], where: str) -> measuring.Tick:
+    """What says how many prompts have been measured, until all are."""
+
+    def tick(finished: int, total: int) -> None:
+        if finished < total:
+            say(f"{where}: {finished} of {counted(total, 'prompt')}")
+
+    return tick
+
+
+def _tried(
+    study: ModelStudy, arms: Collection[str], each: Mapping[str, float], runs: int
+) -> list[Part]:
+    """The arms that are tried before their runs, given what one run of each takes: none if all are
+    quick."""
+    if runs * sum(each.values()) < LONG:
+        return []
+    return [p for p in study.parts if p.label in arms and _is_rehearsed(study, p)]
+
+
+def trial_seconds(
+    study: ModelStudy, arms: Collection[str], each: Mapping[str, float], runs: int
+) -> float:
+    """CPU-seconds that it takes to try these arms before their runs, given what one run of each
+    takes."""
+    trials = [
+        replace(p, task=measuring.rehearsal(p.task))
+        for p in _tried(study, arms, each, runs)
+        if isinstance(p.task, Task)
+    ]
+    return sum(model_study.own_seconds(study, p, 1) or 0.0 for p in trials)
+
+
+def _leadless(
+    task: Task, leads: Sequence[Claim], folder: Path, device: str, tick: measuring.Tick
+) -> Iterator[str]:
+    """Measure what these leads read in the unchanged model, and say which of them it lacks."""
+    names = {lead.text.split()[0].rpartition(".")[2] for lead in leads}
+    task = replace(task, reads=tuple(r for r in task.reads if r.name in names) or task.reads)
+    about = (np.array([0]), folder, device, False, tick, ROOT.get())
     measured, levels = measuring.measure(task, *about)
     arrays = {name: (dims.split(), x) for name, (dims, x, _) in measured.items()}
     for lead in leads:

@@ -306,11 +306,11 @@ def seconds(study: ModelStudy, arms: Collection[str], together: int, runs: int) 
     estimated from the sizes of models and prompts, without arms whose model is not available."""
     parts = [p for p in study.parts if p.label in arms]
     once = _once(study, parts)
-    own_seconds = {p.label: _own(study, p, together) for p in parts}
-    return {arm: s + once.get(arm, 0.0) / runs for arm, s in own_seconds.items() if s is not None}
+    own = {p.label: own_seconds(study, p, together) for p in parts}
+    return {arm: s + once.get(arm, 0.0) / runs for arm, s in own.items() if s is not None}
 
 
-def _own(study: ModelStudy, part: Part, runs: int) -> float | None:
+def own_seconds(study: ModelStudy, part: Part, runs: int) -> float | None:
     """CPU-seconds of one run of an arm, without what all arms and runs share; None if the model is
     not available."""
     task, total = part.task, 0.0

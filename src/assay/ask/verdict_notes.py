@@ -5,7 +5,6 @@ violation of a claim of no effect has to be."""
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import by_label, comparing, notes
+from assay.ask import by_label, comparing, notes, unmoved
 from assay.ask.annotated import extremes
 from assay.ask.checks import IDLE, PASSED_ON
 from assay.ask.levels import called, located
@@ -48,8 +47,6 @@ from assay.subjects.sizes import read_sizes
 
 ENDS = ("first", "last")
 """The functions that give a level at which a condition is true."""
-ROUNDED = 5e-6
-"""By what share of the largest one numbers differ that are equal but for rounding."""
 NAMED = 8
 """Up to this many draws are listed one by one; more are counted."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -76,7 +73,7 @@ def lines(
             known = dict(_known(questions, asking, j))
             bearing = [*filter(None, (known.get(line, line) for line in bearing))]
     bearing += _selected(questions, arms)
-    bearing += _unchanged(questions, askings.values(), arms)
+    bearing += unmoved.lines(questions, askings.values(), arms)
     bearing += _never(askings.values(), arms)
     bearing = [*_numbered(bearing, numbers), *_paired(questions, askings.values(), arms)]
     return bearing + [
@@ -221,27 +218,6 @@ def _selected(questions: ModelStudy, arms: Arms) -> list[str]:
         if isinstance(task, Task) and task.prompts.selection and task.unit in arms[name].sizes
     ]
     return [*dict.fromkeys(lines)]
-
-
-def _unchanged(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
-    """Say which compared arms have the same numbers, for example because an intervention does not
-    reach the read."""
-    for asking in askings:
-        by_name: dict[str, list[str]] = {}
-        for c in asking.read.columns:
-            by_name.setdefault(c.name, []).append(c.arm or asking.main)
-        for name, arm_names in by_name.items():
-            for a, b in itertools.combinations(dict.fromkeys(arm_names), 2):
-                changed_arms = [arm for arm in (a, b) if arm in questions.changed_arms]
-                if not changed_arms or any(name not in arms.get(arm, ()) for arm in (a, b)):
-                    continue
-                most = float(abs(arms[a][name] - arms[b][name]).max(skipna=False))
-                if most <= ROUNDED * float(abs(arms[a][name]).max()):
-                    how = " but for rounding" if most else ""
-                    yield (
-                        f"{asking.where}: {a}.{name} and {b}.{name} are equal in every unit{how}: "
-                        f"{changed_arms[0]} changes nothing in this read"
-                    )
 
 
 def _paired(questions: ModelStudy, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:

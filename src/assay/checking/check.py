@@ -57,6 +57,7 @@ from assay.core.results import Judged
 from assay.core.rows import Names
 from assay.core.scopes import listed
 from assay.core.stats import mean
+from assay.core.unchanged import REACHED
 from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
@@ -713,8 +714,7 @@ def _untouched(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
         if count and not (after % 1 == 0).all():
             return [
                 f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "
-                f"without {pronoun(kind)}: does the change reach them, and is it different from "
-                "what is there already?"
+                f"without {pronoun(kind)}: {REACHED}"
             ]
     return []
 

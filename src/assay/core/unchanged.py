@@ -36,6 +36,8 @@ OTHERWISE, OWN = 0.05, 0.8
 numbers, at least, that occur once."""
 HALF = 0.5
 """The share of its units from which on a control that was not changed in these is none."""
+REACHED = "does the change reach them, and is it different from what is there already?"
+"""What a note asks about units that a change leaves as they are."""
 DENOMINATORS = np.arange(1, 2_001)
 """Of shares, such as those of answers that are right, with which coarse numbers are made."""
 

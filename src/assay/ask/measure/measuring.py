@@ -352,19 +352,29 @@ def selected(
     return [i for i, holds in zip(rows, true, strict=True) if holds]
 
 
-def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
-    """Measure two different prompts of an arm with one seed, at the first and the last level of
-    each sweep, to see whether it works. Parts are chosen on two prompts as well, and directions
-    trained for one step. Raises: DataError, ModelError."""
-    table = task.intervention
-    if table is not None:
+def rehearsal(task: Task) -> Task:
+    """Two different prompts of an arm, at the first and the last level of each sweep. Parts are
+    chosen on two prompts as well, and directions trained for one step."""
+
+    def ended(table: Any) -> Any:
         ends = {name: tuple(dict.fromkeys((v[0], v[-1]))) for name, v in table.sweep.items()}
-        table = msgspec.structs.replace(table, sweep=ends)
-    texts = {task.prompts.rows[i].text: i for i in reversed(task.rows)}
-    rows = [*reversed(texts.values())][:2]
+        return msgspec.structs.replace(table, sweep=ends)
+
     trained = [msgspec.structs.replace(d, steps=1) if d.das else d for d in task.directions]
-    only = replace(task, intervention=table, directions=(*trained,), rehearsed=True)
-    measure(only, np.array([seed]), folder, device, False, lambda *_: None, root, rows)
+    return replace(
+        task,
+        reads=(*map(ended, task.reads),),
+        intervention=task.intervention and ended(task.intervention),
+        directions=(*trained,),
+        rehearsed=True,
+    )
+
+
+def rehearse(task: Task, seed: int, folder: Path, device: str, tick: Tick, root: Path) -> None:
+    """Measure the rehearsal of an arm with one seed, to see whether it works. Raises: DataError,
+    ModelError."""
+    only = rehearsal(task)
+    measure(only, np.array([seed]), folder, device, False, tick, root, only.rows)
 
 
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:

@@ -244,8 +244,10 @@ class Task:
 
     @cached_property
     def rows(self) -> list[int]:
-        """The rows that are measured."""
-        return self.prompts.halves()[1] if self.learns_here else [*range(len(self.prompts.rows))]
+        """The rows that are measured; in a rehearsal two of them, with different prompts."""
+        rows = self.prompts.halves()[1] if self.learns_here else [*range(len(self.prompts.rows))]
+        texts = {self.prompts.rows[i].text: i for i in reversed(rows)}
+        return [*reversed(texts.values())][:2] if self.rehearsed else rows
 
     @cached_property
     def levels(self) -> list[str]:

@@ -72,9 +72,14 @@ def fits(weight_file: Source) -> bool:
         return False
     if any(names == keys for keys in _KEYS.values()):
         return True
+    # older files of a TopK have no threshold
+    return names | {"threshold"} == _KEYS.get(stated_class(weight_file))
+
+
+def stated_class(weight_file: Source) -> str:
+    """The class that the settings of a weight file say; "" where they say none."""
     trainer = open_file(weight_file).config.get("trainer")
-    stated = str(trainer.get("dict_class")) if isinstance(trainer, dict) else ""
-    return names | {"threshold"} == _KEYS.get(stated)  # older files of a TopK have no threshold
+    return str(trainer.get("dict_class") or "") if isinstance(trainer, dict) else ""
 
 
 def read(source: Source, hints: Hints) -> Reading:
@@ -115,10 +120,18 @@ def read(source: Source, hints: Hints) -> Reading:
 def _class(
     source: Source, names: set[str], hints: Hints, trainer: Mapping[str, Any], inferred: list[str]
 ) -> str:
-    class_name = hints.architecture or trainer.get("dict_class")
-    if class_name is not None:
-        one_of(class_name, _KEYS, "dict_class", source.place / CONFIG)
-        return class_name
+    stated = trainer.get("dict_class")
+    if hints.architecture is not None:
+        if stated and hints.architecture not in _KEYS:
+            raise DataError(
+                f"{source.file}: {CONFIG} says that it is a {stated} of dictionary_learning, so "
+                f"architecture={hints.architecture} has no place"
+            )
+        one_of(hints.architecture, _KEYS, "architecture", source.file)
+        return hints.architecture
+    if stated is not None:
+        one_of(stated, _KEYS, "dict_class", source.place / CONFIG)
+        return str(stated)
     fitting = [name for name, keys in _KEYS.items() if keys == names]
     if "AutoEncoderTopK" in fitting:
         raise DataError(
@@ -130,8 +143,10 @@ def _class(
         d, n = list(getattr(source.values.get("W_enc"), "shape", (0, 1)))[:2] or (0, 1)
         both = "both orientations of W_enc fit, and " if d == n else ""
         raise DataError(
-            f"{source.file}: {both}other libraries use these names too, with other centring; if "
-            f"it is one, say so: {command_for(source.file, architecture='JumpReluAutoEncoder')}"
+            f"{source.file}: {both}these are the names of dictionary_learning's "
+            "JumpReluAutoEncoder, which does not subtract b_dec from the input, and those of state "
+            "dicts of one's own; say which, JumpReluAutoEncoder, jumprelu or jumprelu-uncentred: "
+            + command_for(source.file, architecture="NAME")
         )
     if not fitting:
         raise DataError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from assay.core import foreign
 from assay.core.errors import DataError, nearest, nearest_beside
 from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.formats import plain
+from assay.dictionaries.formats import dictionary_learning, plain
 from assay.dictionaries.formats.format import TORCH, Format, Hints, Source, known
 from assay.dictionaries.formats.weights import npz, safetensors
 from assay.dictionaries.formats.weights import read as read_pickle
@@ -50,6 +51,11 @@ def load(
         )
     if format is not None and format not in known():
         raise DataError(f"no format {format!r}; {nearest(format, known())}")
+    for key, number in (("scale", scale), ("threshold", threshold)):
+        is_number = isinstance(number, int | float) and 0 <= number < float("inf")
+        if number is not None and not (is_number and (number or key == "threshold")):
+            kind = "a positive number" if key == "scale" else "a number of at least 0"
+            raise DataError(f"the hint {key} must be {kind}, got {number!r}")
     hints = Hints(site, site_out, scale, architecture, k, threshold, context, bos)
     try:
         return _opened(path, None if format is None else known()[format], hints)
@@ -86,13 +92,24 @@ def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
         )
     format = (
         stated
-        or next((candidate for candidate in likely if candidate.fits(weight_file)), None)
-        or (plain.FORMAT if plain.holds(weight_file) else None)
+        or _by_content(weight_file, likely, hints)
         or next((candidate for candidate in likely if path.name in candidate.files), None)
     )
     if format is None:
         raise DataError(_of_nobody(weight_file))
     return format.load(weight_file, hints)
+
+
+def _by_content(weight_file: Source, likely: Sequence[Format], hints: Hints) -> Format | None:
+    """The format whose names the tensors have. A state dict of one's own may have the names of a
+    class of dictionary_learning: unless settings say that it is one, its user does."""
+    fitting = next((candidate for candidate in likely if candidate.fits(weight_file)), None)
+    open_to_both = fitting is None or (
+        fitting is dictionary_learning.FORMAT
+        and hints.architecture in plain.ARCHITECTURES
+        and not dictionary_learning.stated_class(weight_file)
+    )
+    return plain.FORMAT if open_to_both and plain.holds(weight_file, hints) else fitting
 
 
 def _read_weight_file(path: Path, stated: bool) -> Source:

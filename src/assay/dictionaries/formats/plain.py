@@ -8,8 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 from assay.core.errors import DataError
-from assay.dictionaries.formats.format import TORCH, Coder, Format, Hints, Reading, Source, jumping
-from assay.dictionaries.formats.saelens import WEIGHTS
+from assay.core.heavy import torch
+from assay.dictionaries.formats.format import (
+    TORCH,
+    Coder,
+    Format,
+    Hints,
+    Reading,
+    Source,
+    jumping,
+    unread,
+)
+from assay.dictionaries.formats.saelens import CONFIG, WEIGHTS
 from assay.dictionaries.formats.weights import Weights, command_for, one_of, whole
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
@@ -33,6 +43,10 @@ INSIDE = ("state_dict", "model_state_dict", "model", "sae", "ae", "autoencoder",
 ARCHITECTURES = {name: name for name in ("relu", "topk", "jumprelu")}
 ARCHITECTURES |= {f"{name}-uncentred": name for name in ARCHITECTURES}
 """What the user may say of it → how features are computed."""
+NUMBERS = {"k": "topk", "threshold": "jumprelu"}
+"""What a checkpoint may keep next to the state dict → the kind of architecture that it is for."""
+OF_TRAINING = "k threshold epoch step loss seed lr"
+"""What a checkpoint keeps next to the state dict that is read or changes nothing."""
 EXAMPLE = {
     "architecture": "NAME",
     "site": "blocks.N.hook_resid_post",
@@ -43,20 +57,31 @@ EXAMPLE = {
 
 
 def open_file(weight_file: Source) -> Source:
-    """The file with its state dict alone, under names without a prefix."""
+    """The file with its state dict alone, under names without a prefix, and what stands next to
+    it."""
     values: Mapping[str, Any] = weight_file.values
+    config = dict[str, Any]()
     while inner := next((name for name in INSIDE if isinstance(values.get(name), dict)), None):
+        around = {name: x for name, x in values.items() if not isinstance(x, dict | list | tuple)}
+        config |= {
+            name: (x.item() if x.numel() == 1 else f"a tensor {list(x.shape)}")
+            if isinstance(x, torch.Tensor)
+            else x
+            for name, x in around.items()
+        }
         values = values[inner]
     for prefix in INSIDE:
         if values and all(str(name).startswith(f"{prefix}.") for name in values):
             values = {name.removeprefix(f"{prefix}."): value for name, value in values.items()}
-    return replace(weight_file, values=values)
+    return replace(weight_file, values=values, config=config)
 
 
-def holds(weight_file: Source) -> bool:
+def holds(weight_file: Source, hints: Hints) -> bool:
     """Whether the file has an encoder and a decoder under such names. One that is called as SAELens
-    calls it has lost its settings, which say more."""
-    return weight_file.file.name != WEIGHTS and _names(open_file(weight_file)) is not None
+    calls it has settings that say more, or has lost them, unless its user says what it is."""
+    file = weight_file.file
+    is_own = hints.architecture in ARCHITECTURES and not file.with_name(CONFIG).exists()
+    return (file.name != WEIGHTS or is_own) and _names(open_file(weight_file)) is not None
 
 
 def _names(source: Source) -> Mapping[str, str] | None:
@@ -87,21 +112,56 @@ def read(source: Source, hints: Hints) -> Reading:
     W_enc, b_enc, W_dec, b_dec = (taken[name] for name in names)
     if names is not NAMES[0]:
         W_enc, W_dec = W_enc.mT, W_dec.mT
-    parts: dict[str, Any] = {"nonlinearity": ReLU()}
-    if kind == "topk":
-        stored = weights.number("k")
-        stated = {name: value for name, value in vars(hints).items() if value is not None}
-        k = stored if hints.k is None else hints.k
-        k = whole(k, "k", source.file, len(b_enc), **stated)
-        parts = {"nonlinearity": TopK(k)}
-    elif kind == "jumprelu":
-        parts = jumping(weights.take("threshold", "N"))
+    parts = _nonlinearity(kind, weights, source, hints, b_enc)
     weights.end(f"a dictionary of the kind {kind}")
     centred = not hints.architecture.endswith("-uncentred")
+    coder = Coder(W_enc, b_enc, W_dec, b_dec, **parts, centred=centred)
     return Reading(
-        coder=Coder(W_enc, b_enc, W_dec, b_dec, **parts, centred=centred),
+        coder=coder if hints.scale is None else coder.scaled(hints.scale),
         architecture=hints.architecture,
+        unread=unread(source.config, OF_TRAINING),
     )
+
+
+def _nonlinearity(
+    kind: str, weights: Weights, source: Source, hints: Hints, b_enc: torch.Tensor
+) -> dict[str, Any]:
+    """How features are computed. Raises: DataError, also for a number that the kind does not
+    have."""
+    for name, owner in NUMBERS.items():
+        if getattr(hints, name) is not None and kind != owner:
+            raise DataError(
+                f"{source.file}: {name} belongs to the architecture {owner}, and {kind} has none"
+            )
+    if kind != "jumprelu" and "threshold" in weights.left:
+        raise DataError(
+            f"{source.file} has a threshold, which belongs to the architecture jumprelu, as a "
+            f"BatchTopK has after training; {kind} has none: save the file without it if its "
+            "features do not depend on it"
+        )
+    if kind == "relu":
+        return {"nonlinearity": ReLU()}
+    k = _number("k", weights, source, hints)  # a BatchTopK uses it in training only
+    stated = {name: value for name, value in vars(hints).items() if value is not None}
+    if kind == "topk":
+        return {"nonlinearity": TopK(whole(k, "k", source.file, len(b_enc), **stated))}
+    stored = weights.left.get("threshold")
+    if isinstance(stored, torch.Tensor) and stored.numel() > 1 and hints.threshold is None:
+        return jumping(weights.take("threshold", "N"))
+    of_all = _number("threshold", weights, source, hints)
+    if of_all is None:
+        raise DataError(
+            f"{source.file} does not say threshold; "
+            + command_for(source.file, **stated, threshold="NUMBER")
+        )
+    return jumping(torch.full_like(b_enc, of_all))
+
+
+def _number(name: str, weights: Weights, source: Source, hints: Hints) -> float | None:
+    """A number by its name: what the user says, else what the state dict or the checkpoint does."""
+    stored = weights.number(name)
+    around = Weights(source.file, source.config).number(name)
+    return next((x for x in (getattr(hints, name), stored, around) if x is not None), None)
 
 
 FORMAT = Format(
@@ -109,5 +169,4 @@ FORMAT = Format(
     suffixes=(*TORCH, ".safetensors"),
     open=open_file,
     read=read,
-    unscaled="divide the weights by it instead",
 )

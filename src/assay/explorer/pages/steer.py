@@ -30,6 +30,8 @@ DRAWS = 8
 LEADS, START = 4, "The first thing to do is"
 """Features that are proposed where the request names none, and a prompt where no text is at
 hand."""
+REPEATED, SHORTEST = 4, 16
+"""So often, and over so many letters, a text ends in the same words if it is called repetitive."""
 BEGUN = re.compile(r"(?:[.!?]\s+|\n\s*)([A-Z][^.!?\n`|]{15,})\Z")
 """The beginning of a sentence, at the end of a text."""
 
@@ -249,4 +251,17 @@ def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
         "before": last.before if last else "",
         "after": last.after if last else "",
         "late": writing.late and len(steps) < new,
+        "loops": [repeated(x) for x in ((last.before, last.after) if last else ("", ""))],
     }
+
+
+def repeated(text: str) -> str:
+    """The letters that a text repeats up to its end, from a space on where they have one; "" where
+    it ends otherwise."""
+    for n in range(1, len(text) // REPEATED + 1):
+        count = max(REPEATED * n, SHORTEST)
+        if count <= len(text) and text[n - count :] == text[-count:-n]:
+            part = text[-n:]
+            start = max(0, part.find(" "))
+            return part[start:] + part[:start]
+    return ""
