@@ -28,6 +28,7 @@ from assay.checking.company import (
 )
 from assay.checking.credited import (
     BREAKS,
+    PARTS,
     Credited,
     Draw,
     Options,
@@ -80,6 +81,7 @@ def check(
     heads: Any = None,
     neurons: Any = None,
     latents: Any = None,
+    edges: Any = None,
     layer: Any = None,
     site: Any = None,
     position: Any = None,
@@ -87,10 +89,10 @@ def check(
     text: Any = None,
     training: Any = None,
     feature: Any = None,
-    edge: Any = None,
     of: Any = None,
     norms: Any = None,
     rates: Any = None,
+    chosen_on: Any = None,
     others: Any = None,
     around: Any = None,
     paraphrases: Sequence[str] | None = None,
@@ -112,9 +114,10 @@ def check(
 
     The function is called as function(thing, prompts), and returns a number for each prompt, or a
     dict of such numbers by name. The thing is the value of one of the keywords from `vector` to
-    `edge`, or a control of the same kind, or `none`. `effect` in the condition is the number with
-    the thing, minus that without it. For named numbers, NAME is this difference, and NAME_after and
-    NAME_before are its two parts; for one number they are effect_after and effect_before.
+    `feature`, or a control of the same kind, or `none`. `effect` in the condition is the number
+    with the thing, minus that without it. For named numbers, NAME is this difference, and
+    NAME_after and NAME_before are its two parts; for one number they are effect_after and
+    effect_before.
 
     Args:
         sentence: what is claimed, in words.
@@ -125,6 +128,7 @@ def check(
         heads: (layer, head) pairs; needs `of`.
         neurons: (layer, neuron) pairs or numbers; needs `of`.
         latents: numbers of latents; needs `of`.
+        edges: a list, such as of (source, target) pairs; needs `of`.
         layer: a number; needs `others`, a list, or how many layers there are.
         site: a name; needs `others`.
         position: of a token; needs `others`.
@@ -132,10 +136,11 @@ def check(
         text: a prompt or a system text.
         training: `assay.training(train, examples, labels)`, or what was trained.
         feature: one feature; needs `of`.
-        edge: one edge, such as (source, target); needs `of`.
         of: the pool from which others are taken: a list, a count, or (layers, heads).
         norms: a size for each member of the pool, by which controls are matched.
         rates: how often each member of the pool is active, by which controls are matched.
+        chosen_on: the other prompts on which members of the pool were chosen, if they were; in any
+            form that `prompts` may have.
         others: other layers, sites, positions, source prompts or texts.
         around: activations that show which dimensions a random vector should fill, [row, d].
         paraphrases: other wordings of `text`, if the claim is about this wording.
@@ -178,11 +183,11 @@ def check(
         partial(refuse_unknown, [*unknown]), partial(Given.read, prompts), partial(parse, holds)
     )
     things = {
-        "vector": vector, "heads": heads, "neurons": neurons, "latents": latents, "layer": layer,
-        "site": site, "position": position, "source": source, "text": text, "training": training,
-        "feature": feature, "edge": edge,
+        "vector": vector, "heads": heads, "neurons": neurons, "latents": latents, "edges": edges,
+        "layer": layer, "site": site, "position": position, "source": source, "text": text,
+        "training": training, "feature": feature,
     }  # fmt: skip
-    options = Options(of, norms, rates, others, around, paraphrases, draws)
+    options = Options(of, norms, rates, others, around, paraphrases, chosen_on, draws)
     made = partial(_choose, things, given=given, controls=controls, holds=holds)
     fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
     (units, unit_notes), credit = every(partial(given.units, unit, fixed), partial(made, options))
@@ -192,7 +197,8 @@ def check(
     asked.dry()
     asked.all()
     asked.damage(also, controls, null=_is_null(parse(holds)))
-    claim = partial(Question, sentence, holds, fixed=fixed, said=scope, measured_in=measured_in)
+    said = "; ".join(filter(None, (scope, credit.chosen)))
+    claim = partial(Question, sentence, holds, fixed=fixed, said=said, measured_in=measured_in)
     return asked.check(partial(claim, bounds=bounds), units, fixed, ledger=ledger)
 
 
@@ -245,12 +251,15 @@ class _Asked:
 
     def __init__(self, calls: Calls, credit: Credited, none: Any, holds: str) -> None:
         self.calls, self.what, self.none = calls, credit, none
-        self.parsed, self.sides = parse(holds), sides(holds)
+        self.holds, self.parsed, self.sides = holds, parse(holds), sides(holds)
         self.thing = credit.thing()
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
         self.ends = [0, len(calls.prompts) - 1]
+        self.keeps = False
+        """Whether it is claimed that parts leave a number as it is, as a circuit that suffices
+        does: a change that does nothing satisfies the claim."""
         self.without = Repeats(lambda: calls("none", none, self.ends))
         self.with_it = Repeats(lambda: calls(credit.kind, self.thing, self.ends))
         self.noise = 0.0
@@ -273,6 +282,7 @@ class _Asked:
         rows, kind = self.ends, self.what.kind
         contents = _contents(self, rows)
         numbers = [self.without.take()]
+        _refuse_other_names(self.holds, numbers[0])
         own = {f"{name}{end}" for name in numbers[0] for end in ("", *ENDS)}
         if wrong := sorted({*self.calls.prompts.columns} & {*own, *KEPT} - {PROMPT}):
             other = f"{self.calls.name} returns a number" if wrong[0] in own else "Assay adds one"
@@ -357,6 +367,12 @@ class _Asked:
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
         whole = self.arms[kind] = effects(self.before, after)
+        self.keeps = kind in PARTS and not _is_null(self.parsed)
+        self.keeps &= _is_true_unchanged(self.parsed, whole)
+        if self.keeps:
+            self.what.draws = _as_well(self.what.draws)
+            self.things = by_arm(self.what.draws)
+            self.placed = _placed(self.things)
         parts = self._parts(rows, part)
         refuse_one_for_all(calls.name, whole, parts, self.parsed)
         self.notes += dependence(whole, parts, noise, self.parsed)
@@ -377,6 +393,7 @@ class _Asked:
     def _add_draws(self, what: Credited, controls: Collection[str]) -> None:
         """Call the function with further draws of these controls, if there are any."""
         had = {draw: arm for arm, draw in self.things.items()}
+        what.draws = _as_well(what.draws) if self.keeps else what.draws
         draws = with_more(self.what.draws, what.draws, controls)
         self.calls.steps.total += len(draws) - len(had)
         self.notes = [n for n in self.notes if n not in self.what.notes] + what.notes
@@ -402,6 +419,10 @@ class _Asked:
         model may need; not where the claim is that there is no effect."""
         kind, given = self.what.kind, self.calls.prompts
         if self.what.of_nothing:
+            return
+        if self.keeps:  # harm to other tasks does not keep a number as it is
+            more = "no control 'damage': a change that does nothing satisfies this claim"
+            self.notes += [more] * (also is not None)
             return
         if also is None and kind in BREAKS and not null:
             self.notes.append(
@@ -439,7 +460,7 @@ class _Asked:
         rows, judged, question = _concluded(self, claim, units, fixed)
         parsed = parse(question.holds)
         named = {c.name for c in parsed.columns}
-        self.notes += [*_untouched(self.arms[kind], kind, named), *_stored(self, named)]
+        self.notes += [*_untouched(self, named), *_stored(self, named)]
         self.notes += _too_long(self, named)
         self.notes += [*_singly(kind, self.things, judged), *_used(self, judged, parsed, units)]
         if judged.outcome != "fails" and not self.what.of_nothing:
@@ -447,7 +468,9 @@ class _Asked:
                 unseen = judged.outcome != "holds" and judged.reason != BLIND
                 self.notes += [blind_without(judged.claim)] * unseen
             elif _is_true_unchanged(parsed, self.arms[kind]):
-                self.notes.append(TRUE_UNCHANGED)
+                drawn = [judged.controls[a] for a, d in self.things.items() if d.control.drawn]
+                is_tested = self.keeps and drawn and all(v.outcome == "fails" for v in drawn)
+                self.notes += [] if is_tested else [TRUE_UNCHANGED]
         for these, of in given.stays(units, fixed, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
             line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
@@ -518,13 +541,24 @@ def _used(asked: _Asked, judged: Judged, parsed: Parsed, units: Names) -> list[s
     notes = notes_on_seen(what.seen, judged, cells, known, groups)
     notes += notes_on_labels(what.rows, given, asked.arms[what.kind])
     drawn = [a for a, d in asked.things.items() if d.control.drawn]
-    if what.choice and _is_effect(parsed):
+    if what.choice and (asked.keeps or _is_effect(parsed)):
         notes += notes_on_choice(what.kind, asked.thing, what.choice, judged, drawn)
     return notes
 
 
 def _placed(things: Mapping[str, Draw]) -> dict[str, Placed]:
     return {arm: Placed(d.control.name, d.control.why) for arm, d in things.items()}
+
+
+def _as_well(draws: Sequence[Draw]) -> list[Draw]:
+    """Draws that explain why a number stays as it is, and not that it changes."""
+
+    def put(why: str) -> str:
+        return re.sub(
+            "has the effect$", "does as well", why.replace("have the effect", "do as well")
+        )
+
+    return [replace(d, control=replace(d.control, why=put(d.control.why))) for d in draws]
 
 
 def _singly(kind: str, things: Mapping[str, Draw], judged: Judged) -> list[str]:
@@ -563,6 +597,21 @@ def _refuse_same(asked: _Asked, numbers: Sequence[Numbers]) -> None:
             f"{name} gives the same numbers with the {kind}, without {pronoun(kind)}, and with "
             "every control: it ignores its argument, or the argument does not affect what is "
             "measured"
+        )
+
+
+def _refuse_other_names(holds: str, numbers: Numbers) -> None:
+    """Refuse a condition that names what is no number of the function. Raises: ClaimError."""
+    names = [*numbers]
+    known = {column for name in names for column in columns(name)}
+    if lacking := sorted({c.name for c in parse(holds).columns} - known):
+        name, is_effect = names[0], lacking[0] in columns(EFFECT)
+        instead = re.sub(rf"\b{EFFECT}", name, holds)
+        example = f"write {instead!r}" * (is_effect and not names[1:])
+        raise ClaimError(
+            f"the condition {holds!r} names {lacking[0]!r}, which is not a number of the "
+            f"function; {example or nearest(lacking[0], names)}. {name} is the effect (after minus "
+            f"before); its two parts are {name}{AFTER} and {name}{BEFORE}"
         )
 
 
@@ -665,15 +714,6 @@ def _judged(
     where units tie. Raises: ClaimError, DataError."""
     names = [n for n in next(iter(arms.values())) if not n.endswith((AFTER, BEFORE))]
     parsed = parse(question.holds)
-    if lacking := sorted({c.name for c in parsed.columns} - {*rows.columns}):
-        name, is_effect = names[0], lacking[0] in {EFFECT, *(EFFECT + end for end in ENDS)}
-        instead = re.sub(rf"\b{EFFECT}", name, question.holds)
-        example = f"write {instead!r}" * (is_effect and not names[1:])
-        raise ClaimError(
-            f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
-            f"function; {example or nearest(lacking[0], names)}. {name} is the effect (after minus "
-            f"before); its two parts are {name}{AFTER} and {name}{BEFORE}"
-        )
     name = parsed.columns[0].name
     if name not in names or not parsed.plain:
         return question.judged(rows), question
@@ -706,12 +746,17 @@ def pronoun(kind: str) -> str:
     return "them" if kind.endswith("s") else "it"
 
 
-def _untouched(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
+def _untouched(asked: _Asked, named: set[str]) -> list[str]:
     """A note where some prompts have exactly the same number with a thing as without it, though
-    numbers are no counts; of numbers that the condition names."""
-    for name in stems(numbers):
+    numbers are no counts; of numbers that the condition names, apart from those that others are
+    compared with, which nothing changes."""
+    kind, numbers = asked.what.kind, asked.arms[asked.what.kind]
+    read = [n for n in stems(numbers) if named & {*columns(n)}]
+    still = [n for n in read if not any(x[n].any() for x in asked.arms.values())]
+    compared = [n for n in still if n not in named] if still != read else []
+    for name in (n for n in read if n not in compared):
         effect, after = numbers[name], numbers[f"{name}{AFTER}"]
-        count = int((effect == 0).sum()) if named & {*columns(name)} else 0
+        count = int((effect == 0).sum())
         if count and not (after % 1 == 0).all():
             return [
                 f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "

@@ -49,17 +49,17 @@ class Given:
     value: Any
 
     @classmethod
-    def read(cls, value: Any) -> Given:
+    def read(cls, value: Any, name: str = "prompts=") -> Given:
         """Take prompts, or read a CSV, JSONL or text file of them. Raises: DataError."""
         if isinstance(value, str | Path):
             records = [dict(cells) for _, cells in prompts.read_file(Path(value))]
             value = [r["text"] if [*r] == ["text"] else r for r in records]
         if not hasattr(value, "__iter__"):
-            raise DataError(f"prompts= is a list, a DataFrame or the path of a file, got {value!r}")
+            raise DataError(f"{name} is a list, a DataFrame or the path of a file, got {value!r}")
         if not hasattr(value, "iloc"):
             value = list(value)
         if len(value) < 2:
-            raise DataError(f"prompts= has length {len(value)}; a claim needs {FEWEST} or more")
+            raise DataError(f"{name} has length {len(value)}; a claim needs {FEWEST} or more")
         return cls(value)
 
     def __len__(self) -> int:

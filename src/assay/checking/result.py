@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
 ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
-TAKEN_OUT = ("heads", "neurons", "latents")
+EFFECT = re.compile(rf"\(?(\w+){ENDS[1]} - \1{ENDS[0]}\)?")
+"""A number's effect, where a condition has it by its two parts."""
+TAKEN_OUT = ("heads", "neurons", "latents", "edges")
 """The kinds of which the model loses parts."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
@@ -614,14 +616,16 @@ class Check(Concluded):
         how that is claimed of new prompts."""
         low, high = self.judged.range
         upward, parsed = math.isfinite(low), parse(self.question.holds)
-        name = parsed.columns[0].name
+        name, plain = parsed.columns[0].name, parsed.plain
+        if effect := EFFECT.fullmatch(parsed.quantity):
+            name, plain = effect[1], True
         held = {
             arm: v.contrast
             for arm, v in self.judged.controls.items()
             if v.outcome == "holds" and v.contrast
         }
         one_sided = upward != math.isfinite(high)
-        if self.outcome != "unspecific" or not held or not one_sided or not parsed.plain:
+        if self.outcome != "unspecific" or not held or not one_sided:
             return ()
         arm, ahead = min(held.items(), key=lambda x: x[1].estimate * (1 if upward else -1))
         number = " ".join(estimate(ahead.estimate, ahead.low, ahead.high))
@@ -630,7 +634,7 @@ class Check(Concluded):
         said = f"the {self.question.credits} minus control {arm}: {number}"
         is_ahead = modest > 0 if upward else modest < 0
         is_ahead &= abs(modest) >= MODEST * abs(low if upward else high)
-        if not is_ahead or arm == DAMAGE.name or name.endswith(ENDS[0]):
+        if not (is_ahead and plain) or arm == DAMAGE.name or name.endswith(ENDS[0]):
             return (said,)
         step = 10.0 ** (math.floor(math.log10(abs(modest))) - 1)
         edge = f"{'>' if upward else '<'} {math.trunc(modest / step) * step:.2g}"
