@@ -41,7 +41,17 @@ from assay.checking.draws import MORE, by_arm, left_open, with_more
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import Repeats
-from assay.checking.result import ENDS, TOO_LONG, Check, Placed, Question, blind_without, sides
+from assay.checking.result import (
+    CALL,
+    ENDS,
+    ONE_NUMBER,
+    TOO_LONG,
+    Check,
+    Placed,
+    Question,
+    blind_without,
+    sides,
+)
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
 from assay.checking.unnamed import notes_on_unnamed
 from assay.controls.table import DAMAGE, OPPOSITE, RANDOM, Control, chosen
@@ -68,6 +78,8 @@ FEW = 4
 """How many draws with the same numbers are named."""
 SPREAD = 0.1
 """The share of their usual spread below which prompts hardly differ any more."""
+EQUAL = 1e-3
+"""The share below which they do not differ at all, but for rounding."""
 
 
 @briefly
@@ -798,7 +810,11 @@ def _too_long(asked: _Asked, named: set[str]) -> list[str]:
         ends = ([asked.arms[arm][f"{stem}{end}"] for arm in ("vector", *drawn)] for end in ENDS)
         before, after = (np.nanstd(x, axis=1) for x in ends)
         is_whole = (asked.before[stem] % 1 == 0).all()
-        if named & {stem, f"{stem}{AFTER}"} and not is_whole and (after < SPREAD * before).all():
+        if not named & {stem, f"{stem}{AFTER}"} or is_whole:
+            continue
+        if any(CALL in note for note in asked.notes) and (after <= EQUAL * before).all():
+            return [f"{ONE_NUMBER}: their mean seems to take the place of what differs"]
+        if (after < SPREAD * before).all():
             share = max(after[1:] / before[1:])
             return [
                 f"with the vector, prompts differ {after[0] / before[0]:.2g} times as much as "

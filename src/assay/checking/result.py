@@ -73,6 +73,9 @@ MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
 CALL = "the number of a prompt depends on which others are in the call"
 """What such a note says."""
+OTHERS = "unless the other prompts in the call are the cause"
+ONE_NUMBER = "with the vector, all prompts of a call have the same number"
+"""Said of a vector whose function averages over the prompts of its call."""
 UNREACHED = re.compile(
     r"^(?P<some>\d+) of (?P<all>\d+) prompts have exactly the same number with the .+?:"
 )
@@ -84,7 +87,7 @@ TOO_LONG = "so long that the model hardly reads the prompt"
 OPEN = " leave open whether "
 """Said of draws of a control of which another one may satisfy the claim."""
 DOUBTS = {
-    MORE: "unless the other prompts in the call are the cause",
+    f"{MORE}|^{ONE_NUMBER}": OTHERS,
     ALONG_MEAN: "unless the size of the activations is the cause",
     TOO_LONG: "unless the vector breaks the model",
     r"^(.*\d) prompts are (among .+?)(?:, so an|; without these, it would)": r"with \1 prompts \2",
@@ -374,7 +377,7 @@ def satisfied_before(outcome: str, notes: Iterable[str]) -> list[str]:
 
 def _doubts(outcome: str, notes: Iterable[str]) -> list[str]:
     """Say what notes doubt of a claim that holds or fails, in the words of its first line."""
-    of = {"holds": DOUBTS, "fails": {MORE: DOUBTS[MORE]}}.get(outcome, {})
+    of = {"holds": DOUBTS, "fails": {MORE: OTHERS}}.get(outcome, {})
     found = [(re.search(says, note), words) for note in notes for says, words in of.items()]
     doubts = [match.expand(words) for match, words in found if match]
     return doubts + [f"though {words}" for words in _unreached(notes) if of]
