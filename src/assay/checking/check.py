@@ -50,6 +50,7 @@ from assay.checking.result import (
     Placed,
     Question,
     blind_without,
+    is_effect,
     sides,
 )
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
@@ -553,7 +554,7 @@ def _used(asked: _Asked, judged: Judged, parsed: Parsed, units: Names) -> list[s
     notes = notes_on_seen(what.seen, judged, cells, known, groups)
     notes += notes_on_labels(what.rows, given, asked.arms[what.kind])
     drawn = [a for a, d in asked.things.items() if d.control.drawn]
-    if what.choice and (asked.keeps or _is_effect(parsed)):
+    if what.choice and (asked.keeps or is_effect(parsed)):
         notes += notes_on_choice(what.kind, asked.thing, what.choice, judged, drawn)
     return notes
 
@@ -640,14 +641,9 @@ def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:
     return Cells(terms, parsed.statistic, {PROMPT: np.flatnonzero(known)}), known
 
 
-def _is_effect(parsed: Parsed) -> bool:
-    """Whether a condition is about what a change adds, which is 0 where nothing changes."""
-    return bool(parsed.walk(lambda c: float(c.name.endswith((AFTER, BEFORE)))) == 0)
-
-
 def _is_null(parsed: Parsed) -> bool:
     """Whether a condition is that there is no effect."""
-    return _is_effect(parsed) and parsed.low < 0 < parsed.high
+    return is_effect(parsed) and parsed.low < 0 < parsed.high
 
 
 def _still(parsed: Parsed, numbers: Numbers) -> Cells:
@@ -668,7 +664,7 @@ def _unchanged(parsed: Parsed, numbers: Numbers) -> float | None:
     """The value where a change does nothing, if it clearly does not satisfy the condition, which
     then does not claim that there is no effect, even where it allows for a number of 0; else
     None."""
-    if not parsed.low < 0 < parsed.high or _is_effect(parsed):
+    if not parsed.low < 0 < parsed.high or is_effect(parsed):
         return None
     cells = _still(parsed, numbers)
     i = interval(cells.terms, cells.statistic, draws=1)

@@ -3,6 +3,7 @@ it is shown and kept."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import shutil
@@ -23,7 +24,7 @@ from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
 from assay.core.display import Shown, by_weight
 from assay.core.errors import DataError
-from assay.core.expression import parse
+from assay.core.expression import Parsed, parse
 from assay.core.intervals import FEWEST, interval
 from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
 from assay.core.nouns import counted, plural
@@ -586,8 +587,7 @@ class Check(Concluded):
         """Say that a vector and its opposite have much the same effect, as what breaks a model
         has."""
         opposite, own = self.controls.get(OPPOSITE.name), self.judged
-        still = parse(self.question.holds).walk(lambda c: float(c.name.endswith(ENDS)))
-        if opposite is None or still != 0:
+        if opposite is None or not is_effect(parse(self.question.holds)):
             return ()
         below = max(opposite.high, own.high) < 0 and opposite.estimate < ALIKE * own.estimate
         above = min(opposite.low, own.low) > 0 and opposite.estimate > ALIKE * own.estimate
@@ -738,6 +738,18 @@ def blind_without(claim: Claim) -> str:
         'give controls={"known": thing}, a thing with an effect '
         f"{small_effects(claim)}, to show that an effect would be found"
     )
+
+
+def is_effect(parsed: Parsed) -> bool:
+    """Whether a condition is about what a change adds, which is 0 where nothing changes."""
+    stems = [
+        *dict.fromkeys(c.name.removesuffix(ENDS[0]).removesuffix(ENDS[1]) for c in parsed.columns)
+    ]
+    for step in (0, 1):  # numbers that are equal may have a difference that is divided by
+        by_name = {f"{stem}{end}": 1.0 + step * k for k, stem in enumerate(stems) for end in ENDS}
+        with contextlib.suppress(ZeroDivisionError):
+            return bool(parsed.walk(lambda c, x=by_name: x.get(c.name, 0.0)) == 0)  # type: ignore[misc]
+    return False
 
 
 def sides(holds: str) -> tuple[bool, bool]:
