@@ -295,13 +295,13 @@ class _Asked:
         rows, kind = self.ends, self.what.kind
         contents = _contents(self, rows)
         numbers = [self.without.take()]
-        _refuse_other_names(self.holds, numbers[0])
         own = {f"{name}{end}" for name in numbers[0] for end in ("", *ENDS)}
         if wrong := sorted({*self.calls.prompts.columns} & {*own, *KEPT} - {PROMPT}):
             other = f"{self.calls.name} returns a number" if wrong[0] in own else "Assay adds one"
             twice = f"a column of the prompts is called {wrong[0]!r}, and {other} with that name"
             raise DataError(f"{twice}; rename it")
         numbers += [x.take() for x in (self.without, self.with_it)]
+        _refuse_other_names(self.holds, numbers[0])
         for role, then in _contents(self, rows).items():
             if then != contents[role]:
                 raise DataError(
