@@ -1812,6 +1812,6 @@ def test_the_columns_of_a_table_without_arms_are_called_as_its_author_calls_them
     long = [f"{x} is a template that goes on for a long time" for x in ("One", "Two")]
     rows = {"name": [*range(8)] * 2, "template": np.repeat(long, 8), "a": range(16), "b": range(16)}
     with pytest.raises(ClaimError) as given:
-        judge(pd.DataFrame(rows), claim="corr(a, b) > 0.5", unit="name")
+        assay.judge(pd.DataFrame(rows), claim="corr(a, b) > 0.5", unit="name")
     assert str(given.value).startswith("a varies over template (One is a template")
     assert "main." not in str(given.value) and long[0] not in str(given.value)
