@@ -39,7 +39,7 @@ def kept(cut, share):
     ("other", "is_said"),
     [
         (lambda cut, a, b: b * kept(cut, 0.6), True),
-        (lambda cut, a, b: 100 * b * kept(cut, 0.6), True),  # in another unit
+        (lambda cut, a, b: 100 * b * kept(cut, 0.6), False),  # on another scale
         (lambda cut, a, b: b * kept(cut, 0.3), False),  # by half as much of its own value
         (lambda cut, a, b: b - 3 - 0.6 * cut, False),  # 0 without it, on average
         (lambda cut, a, b: b * (1 + 0.6 * cut), False),  # the other way
@@ -80,12 +80,18 @@ def test_controls_that_change_next_to_nothing_are_too_weak(by_others, is_said):
     assert "move drop by at most" not in repr(v)
 
 
+def test_numbers_that_are_missing_or_stay_where_they_are_do_no_harm():
+    def gives(cut, a, b):
+        return {"task": a, "kl": cut * b, "lost": np.where(cut, a * np.nan, a), "same": b}
+
+    v = check(gives)
+    assert v.outcome == "fails" and "hardly move same (by 0, from" in " ".join(repr(v).split())
+
+
 def test_a_number_that_hardly_moves_is_noted():
     v = check(lambda cut, a, b: {"task": a - 2 * cut, "other": b + 0.004 * cut})
     assert first(v).startswith("holds: ")
-    assert any(
-        "hardly move other, which the condition does not name: by 0.004" in n for n in v.notes
-    )
+    assert any("the latents hardly move other (by 0.004, from 2.96), which" in n for n in v.notes)
 
 
 def test_the_scope_says_what_all_prompts_have_in_common():

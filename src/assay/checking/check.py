@@ -7,7 +7,7 @@ import hashlib
 import platform
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -423,21 +423,20 @@ class _Asked:
 
     def damage(
         self,
-        also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None,
+        also: Also | tuple[Also, Any] | None,
         controls: Sequence[str] | Mapping[str, Any] | None,
         *,
         null: bool,
     ) -> None:
         """Add the control `damage`, or note that it could not be made of a part that the whole
         model may need; not where the claim is that there is no effect."""
-        kind, given = self.what.kind, self.calls.prompts
         if self.what.of_nothing:
             return
         if self.keeps:  # harm to other tasks does not keep a number as it is
             more = "no control 'damage': a change that does nothing satisfies this claim"
             self.notes += [more] * (also is not None)
             return
-        if also is None and kind in BREAKS and not null:
+        if also is None and self.what.kind in BREAKS and not null:
             self.notes.append(
                 "no control 'damage': any part that the whole model needs would have the effect as "
                 "well; give also=another task"
@@ -448,10 +447,7 @@ class _Asked:
         if named and DAMAGE.name not in (controls or ()):
             self.what.left_out += (DAMAGE.name,)
             return
-        changed = Change(kind, self.thing, self.none, self.before, self.arms[kind])
-        self.arms[DAMAGE.name], self.unable = damaged(
-            changed, also, given, lower=self.sides[0], keep=self.calls.keep
-        )
+        self.arms[DAMAGE.name], self.unable = _damaged(self, also)
         self.placed[DAMAGE.name] = Placed(DAMAGE.name, DAMAGE.why)
 
     def check(
@@ -842,44 +838,29 @@ number, anything else would be nothing next to it."""
 Also = Callable[[Any, Any], Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Change:
-    """What a claim credits, and what it does to the claim's own numbers."""
-
-    kind: str
-    thing: Any
-    none: Any
-    before: Numbers
-    effects: Numbers
-
-
-def damaged(
-    change: Change, also: Also | tuple[Also, Any], own: Given, *, lower: bool, keep: bool
-) -> tuple[Numbers, str]:
+def _damaged(asked: _Asked, also: Also | tuple[Also, Any]) -> tuple[Numbers, str]:
     """Measure the control `damage`: the numbers without what is credited, plus as many of their
     spreads as the other task's move by, towards the claim; and say why it is no test, or "".
 
     Args:
-        change: what is credited.
+        asked: the numbers of the claim.
         also: (thing, prompts) → a number for each prompt, or (function, its prompts).
-        own: the prompts of the claim.
-        lower: whether the condition has a lower edge, so that an effect is claimed upwards.
-        keep: whether calls are kept.
     """
+    kind, own = asked.what.kind, asked.calls.prompts
     function, prompts = also if isinstance(also, tuple) else (also, own.value)
-    calls = Calls(function, Given.read(prompts), keep, Steps("calls", 2))
-    without, with_it = calls("none", change.none), calls(change.kind, change.thing)
+    calls = Calls(function, Given.read(prompts), asked.calls.keep, Steps("calls", 2))
+    without, with_it = calls("none", asked.none), calls(kind, asked.thing)
     shares = np.max([_share(without[n], with_it[n]) for n in without], axis=0)
     count = len(own)
     dealt = np.array([shares[i % len(shares) :: count].mean() for i in range(count)])
     numbers: Numbers = {}
-    for name, base in change.before.items():
-        moved = base + change.effects[name]
-        effect = (1 if lower else -1) * _spread(base, moved) * dealt
+    for name, base in asked.before.items():
+        moved = base + asked.arms[kind][name]
+        effect = (1 if asked.sides[0] else -1) * _spread(base, moved) * dealt
         if np.isin([*base, *moved], (0, 1)).all():  # yes and no: a share is never beyond them
             effect = np.clip(base + effect, 0, 1) - base
-        numbers |= {name: effect, f"{name}_after": base + effect, f"{name}_before": base}
-    return numbers, _unable(without) if change.kind in BREAKS else ""
+        numbers |= effects({name: base}, {name: base + effect})
+    return numbers, _unable(without) if kind in BREAKS else ""
 
 
 def _unable(without: Numbers) -> str:

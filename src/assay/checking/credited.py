@@ -578,9 +578,10 @@ def leave_out_neighbours(what: Credited, others: Any) -> None:
     """Say that layers next to the claimed one are not tried, of a model that has `others` layers,
     or whose layers reach at least as far as those that are tried."""
     things = [what.thing(), *(d.make() for d in what.draws)] if what.kind == "layer" else []
-    layer, *tried = [x for x in things if isinstance(x, int | np.integer)] or [None]
-    if layer is None or not tried or what.of_nothing:
+    numbers = [x for x in things if isinstance(x, int | np.integer)]
+    if len(numbers) < 2 or numbers[0] != things[0] or what.of_nothing:
         return
+    layer, *tried = numbers
     last = others - 1 if isinstance(others, int) else max(layer, *tried)
     near = [n for n in (layer - 1, layer + 1) if 0 <= n <= last and n not in tried]
     if near:

@@ -12,12 +12,14 @@ from assay.checking.calls import Numbers
 from assay.checking.company import columns, stems
 from assay.core.digits import told_apart
 from assay.core.heavy import scipy
+from assay.core.scopes import listed
 
 MOVED, HARDLY = 2.0, 0.1
 """Standard deviations of prompts from which a number moves that much is said of it; and below which
 it hardly moves."""
-SHARE = 0.75
-"""The part of the share by which the claim's number moves from which another moves as much."""
+SHARE, SCALE = 0.75, 2.0
+"""The part of the share by which the claim's number moves from which another moves as much; how
+many times as far, or less far, it moves on the same scale."""
 CLEAR = 4.0
 """Standard errors from which a mean is clearly not 0."""
 ALIKE, MOST = 0.8, 0.8
@@ -37,7 +39,7 @@ def notes_on_unnamed(
     *,
     is_null: bool,
 ) -> list[str]:
-    """Say of each number that the condition does not name whether it moves, or hardly does.
+    """Say what the numbers that the condition does not name do.
 
     Args:
         kind: what is credited, which is the name of its arm.
@@ -46,47 +48,59 @@ def notes_on_unnamed(
         named: what the condition names.
         is_null: whether it is that there is no effect, with which nothing else is compared.
     """
-    own, notes = arms[kind], list[str]()
+    own, notes, rest = arms[kind], list[str](), list[str]()
     read = [stem for stem in stems(own) if named & {*columns(stem)}]
     claimed = read[0] if len(read) == 1 and not is_null else ""
     for stem in stems(own):
-        if stem in read or np.isnan(own[stem]).all():
+        if stem in read or np.isnan(own[stem]).all():  # which says nothing
             continue
         doubt = _as_much(own, stem, claimed) if claimed else ""
         if claimed and others and not doubt:
             doubt = _too_weak(kind, arms, others, stem, claimed)
-        notes += [doubt] if doubt else _moved(kind, own, stem)
+        notes += [doubt] * bool(doubt)
+        rest += [stem] * (not doubt)
+    s = "" if kind.endswith("s") else "s"
+    for verb, ways in (f"also move{s}", _moves(own, rest)), (f"hardly move{s}", _stays(own, rest)):
+        words = f"the {kind} {verb} {listed(ways)}, which the condition does not name"
+        notes += [words] * bool(ways)
     return notes
 
 
-def _moved(kind: str, numbers: Numbers, stem: str) -> list[str]:
-    """Say that a number moves by more than prompts differ, so that a thing may do more than is
-    claimed, or that it hardly moves."""
-    effect, before, _ = (numbers[c] for c in columns(stem))
-    by, spread = float(np.nanmean(effect)), float(np.nanstd(before))
-    start, s = float(np.nanmean(before)), "" if kind.endswith("s") else "s"
-    what = f"{stem}, which the condition does not name"
-    if abs(by) > MOVED * spread:
-        ends = " to ".join(told_apart(start, start + by))
-        return [f"the {kind} also move{s} {what}, from {ends}"]
-    if abs(by) <= HARDLY * spread and not (effect % 1 == 0).all():
-        return [f"the {kind} hardly move{s} {what}: by {by:.2g}, from {start:.3g}"]
-    return []
+def _moves(numbers: Numbers, of: Sequence[str]) -> list[str]:
+    """Say which numbers move by more than prompts differ, as a thing may do more than is
+    claimed."""
+    means = {name: [float(np.nanmean(numbers[c])) for c in columns(name)] for name in of}
+    far = (n for n in of if abs(means[n][0]) > MOVED * np.nanstd(numbers[columns(n)[1]]))
+    return [f"{name} (from {' to '.join(told_apart(*means[name][1:]))})" for name in far]
+
+
+def _stays(numbers: Numbers, of: Sequence[str]) -> list[str]:
+    """Say which numbers hardly move."""
+    ways = []
+    for name in of:
+        effect, before, _ = (numbers[c] for c in columns(name))
+        by = float(np.nanmean(effect))
+        if abs(by) <= HARDLY * np.nanstd(before):
+            ways.append(f"{name} (by {by:.2g}, from {float(np.nanmean(before)):.3g})")
+    return ways
 
 
 def _as_much(numbers: Numbers, stem: str, claimed: str) -> str:
-    """Say that another number moves by as large a share of what it is without the thing as the
-    claim's number, in the same direction, and that it is no second measure of the same thing: over
-    prompts, the ranks of the two are not alike; "" otherwise."""
+    """Say that another number of the same kind and scale moves as much as the claim's, and by as
+    large a share of what it is without the thing, and that it is no second measure of the same
+    thing: over prompts, the ranks of the two are not alike; "" otherwise."""
     share, own = _share(numbers, stem), _share(numbers, claimed)
+    by, start, of_by, of = (
+        float(np.nanmean(numbers[c])) for name in (stem, claimed) for c in columns(name)[:2]
+    )
+    whole = [bool((numbers[columns(name)[2]] % 1 == 0).all()) for name in (stem, claimed)]
     is_as_much = share * own > 0 and abs(share) >= SHARE * abs(own)
-    if not is_as_much or _may_be_alike(numbers, stem, claimed):
+    is_of_scale = whole[0] == whole[1] and abs(of_by) <= SCALE * abs(by) <= SCALE**2 * abs(of_by)
+    if not (is_as_much and is_of_scale) or _may_be_alike(numbers, stem, claimed):
         return ""
-    start, of = (float(np.nanmean(numbers[columns(name)[1]])) for name in (stem, claimed))
-    way = "rises" if share * start > 0 else "falls"
     return (
-        f"{stem}, which the condition does not name, {way} as much: by {abs(share):.0%} from "
-        f"{start:.3g}, and {claimed} by {abs(own):.0%} from {of:.3g}"
+        f"{stem}, which the condition does not name, {'rises' if by > 0 else 'falls'} as much: by "
+        f"{abs(share):.0%} from {start:.3g}, and {claimed} by {abs(own):.0%} from {of:.3g}"
     )
 
 
@@ -109,17 +123,13 @@ def _may_be_alike(numbers: Numbers, stem: str, other: str) -> bool:
         x, y = (numbers[c] for c in pair)
         known = np.isfinite(x) & np.isfinite(y)
         ranks = [scipy.stats.rankdata(z[known]) for z in (x, y)]
-        if known.sum() > 3 and all(_most_common(r) <= MOST for r in ranks):
+        most = max(np.unique(r, return_counts=True)[1].max(initial=0) for r in ranks)
+        if known.sum() > 3 and most <= MOST * known.sum():
             found.append(abs(float(np.corrcoef(*ranks)[0, 1])))
     if not found:
         return True
     error = 2 / math.sqrt(np.isfinite(numbers[stem]).sum() - 3)
     return bool(math.atanh(min(max(found), 1 - SAME)) + error > math.atanh(ALIKE))
-
-
-def _most_common(x: np.ndarray) -> float:
-    """The share of the most common value."""
-    return float(np.unique(x, return_counts=True)[1].max() / len(x))
 
 
 def _too_weak(
@@ -134,9 +144,10 @@ def _too_weak(
     small = WEAK * by
     if by <= 0 or np.nanmax(np.abs(before)) > small or np.nanmin(after) < -small:
         return ""
-    of = arms[kind][claimed] * (by / float(np.nanmean(arms[kind][claimed])))
-    is_same = np.nanmax(np.abs(effect - of)) <= SAME * np.nanmax(np.abs(effect))
-    most = max(abs(float(np.nanmean(arms[arm][stem]))) for arm in others)
+    own, of = effect * np.nanmean(arms[kind][claimed]), by * arms[kind][claimed]
+    is_same = np.nanmax(np.abs(own - of)) <= SAME * np.nanmax(np.abs(own))
+    moved = (x for x in (arms[arm][stem] for arm in others) if not np.isnan(x).all())
+    most = max((abs(float(np.nanmean(x))) for x in moved), default=math.inf)
     if most > small or is_same or (after % 1 == 0).all():
         return ""
     return (
