@@ -37,7 +37,8 @@ def with_whole(heads, prompts):
 
 
 def check(function=kept, **options):
-    about = {"prompts": PROMPTS, "holds": "mean(lead_after) / mean(lead_before) > 0.8", "heads": CIRCUIT}
+    holds = "mean(lead_after) / mean(lead_before) > 0.8"
+    about = {"prompts": PROMPTS, "holds": holds, "heads": CIRCUIT}
     about |= {"of": (4, 6)} | options
     return assay.check("It suffices", function, cache=False, ledger=False, **about)
 

@@ -210,8 +210,7 @@ def check(
     asked.dry()
     asked.all()
     asked.damage(also, controls, null=_is_null(parse(holds)))
-    said = "; ".join(filter(None, (scope, credit.chosen)))
-    claim = partial(Question, sentence, holds, fixed=fixed, said=said, measured_in=measured_in)
+    claim = partial(Question, sentence, holds, fixed=fixed, said=scope, measured_in=measured_in)
     return asked.check(partial(claim, bounds=bounds), units, fixed, ledger=ledger)
 
 
@@ -380,10 +379,8 @@ class _Asked:
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
         whole = self.arms[kind] = effects(self.before, after)
-        self.keeps = kind in PARTS and not _is_null(self.parsed)
-        self.keeps &= _is_true_unchanged(self.parsed, whole)
-        if self.keeps:
-            self.what.draws = _as_well(self.what.draws)
+        if kind in PARTS and not _is_null(self.parsed) and _is_true_unchanged(self.parsed, whole):
+            self.keeps, self.what.draws = True, _as_well(self.what.draws)
             self.things = by_arm(self.what.draws)
             self.placed = _placed(self.things)
         parts = self._parts(rows, part)
@@ -402,24 +399,6 @@ class _Asked:
         self.hashes[arm] = Fingerprint().add(thing).digest
         self.arms[arm] = effects(self.before, numbers)
         return numbers
-
-    def _add_draws(self, what: Credited, controls: Collection[str]) -> None:
-        """Call the function with further draws of these controls, if there are any."""
-        had = {draw: arm for arm, draw in self.things.items()}
-        what.draws = _as_well(what.draws) if self.keeps else what.draws
-        draws = with_more(self.what.draws, what.draws, controls)
-        self.calls.steps.total += len(draws) - len(had)
-        self.notes = [n for n in self.notes if n not in self.what.notes] + what.notes
-        what.left_out = self.what.left_out
-        self.what, self.things = what, by_arm(draws)
-        names = {had[draw]: arm for arm, draw in self.things.items() if draw in had}
-        self.arms = {names.get(arm, arm): x for arm, x in self.arms.items()}
-        self.hashes = {names.get(arm, arm): x for arm, x in self.hashes.items()}
-        of_others = {arm: p for arm, p in self.placed.items() if arm not in names}
-        self.placed = _placed(self.things) | of_others
-        for arm, draw in self.things.items():
-            if draw not in had:
-                self._draw(arm)
 
     def damage(
         self,
@@ -461,7 +440,7 @@ class _Asked:
             )
         stays = given.stays(units, fixed)
         scopes = [f"of {x}" for x in stays]
-        about = {"distinct": given.distinct, "scope": given.scope(scopes)}
+        about = {"distinct": given.distinct, "scope": given.scope(scopes, self.what.chosen)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
         about |= {"empty": _unchanged(self.parsed, self.arms[kind])}
@@ -497,7 +476,7 @@ class _Asked:
             self.notes += [of_each.words] * of_each.carries
             these = f"of these {groups_in_words(name, len(of_each.answers))}"
             scopes += [these] if differs and name not in fixed else []
-        question = replace(question, scope=given.scope(scopes))
+        question = replace(question, scope=given.scope(scopes, self.what.chosen))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
         others = [
             a for a, p in self.placed.items() if p.control not in (DAMAGE.name, OPPOSITE.name)
@@ -536,10 +515,29 @@ def _concluded(
     notes = {} if is_known else left_open(asked.things, judged)
     more, asked.more = asked.more, None
     if notes and more:
-        asked._add_draws(more(), notes)
+        _add_draws(asked, more(), notes)
         return _concluded(asked, claim, units, fixed)
     asked.notes += notes.values()
     return rows, judged, question
+
+
+def _add_draws(asked: _Asked, what: Credited, controls: Collection[str]) -> None:
+    """Call the function with further draws of these controls, if there are any."""
+    had = {draw: arm for arm, draw in asked.things.items()}
+    what.draws = _as_well(what.draws) if asked.keeps else what.draws
+    draws = with_more(asked.what.draws, what.draws, controls)
+    asked.calls.steps.total += len(draws) - len(had)
+    asked.notes = [n for n in asked.notes if n not in asked.what.notes] + what.notes
+    what.left_out = asked.what.left_out
+    asked.what, asked.things = what, by_arm(draws)
+    names = {had[draw]: arm for arm, draw in asked.things.items() if draw in had}
+    asked.arms = {names.get(arm, arm): x for arm, x in asked.arms.items()}
+    asked.hashes = {names.get(arm, arm): x for arm, x in asked.hashes.items()}
+    of_others = {arm: p for arm, p in asked.placed.items() if arm not in names}
+    asked.placed = _placed(asked.things) | of_others
+    for arm, draw in asked.things.items():
+        if draw not in had:
+            asked._draw(arm)
 
 
 def _used(asked: _Asked, judged: Judged, parsed: Parsed, units: Names) -> list[str]:

@@ -139,14 +139,14 @@ class Given:
         plain = (bool, int, float, str)
         return {n: x for n, x in columns.items() if all(isinstance(v, plain) for v in x)}
 
-    def scope(self, these: Iterable[str]) -> str:
-        """Say of which prompts alone a claim is, and what these have in common: the value, if it is
-        short, of at most three columns, those of words first."""
+    def scope(self, these: Iterable[str], chosen: str = "") -> str:
+        """Say of which prompts alone a claim is, what these have in common: the value, if it is
+        short, of at most three columns, those of words first; and where its thing was `chosen`."""
         same = {n: x[0] for n, x in self.columns.items() if len({*map(str, x)}) == 1}
         short = [n for n, x in same.items() if 0 < len(str(x)) <= SHORT]
         first = sorted(short, key=lambda n: not isinstance(same[n], str))[:THREE]
         alike = listed(f"{n} always {same[n]}" for n in first)
-        return "; ".join(filter(None, (" and ".join(these), alike)))
+        return "; ".join(filter(None, (" and ".join(these), alike, chosen)))
 
     @cached_property
     def answers(self) -> list[str]:

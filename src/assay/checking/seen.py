@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
@@ -75,7 +74,7 @@ def chosen_on(kind: str, prompts: Any, given: Given) -> str:
     other = Given.read(prompts, "chosen_on=")
     names = [n for n in given.columns if n in other.columns]
     names = [n for n in names if n in ("text", PROMPT)][:1] or names
-    if bool(given.columns) != bool(other.columns) or (given.columns and not names):
+    if type(given.rows[0]) is not type(other.rows[0]) or (given.columns and not names):
         has = listed(given.columns) or "no columns"
         raise DataError(
             f"chosen_on= cannot be compared with prompts=, which has {has}; give both in one form"
@@ -98,9 +97,9 @@ def chosen_on(kind: str, prompts: Any, given: Given) -> str:
 
 def _keys(given: Given, names: Sequence[str]) -> list[str]:
     """What each row says in these columns, or by itself, but for spelling."""
-    rows = zip(*(given.columns[n] for n in names), strict=True) if names else given.contents
-    said = (" ".join(map(str, row)) if names else row for row in rows)
-    return [" ".join(re.findall(r"\w+", text.casefold())) or text for text in said]
+    rows = zip(*(given.columns[n] for n in names), strict=True)
+    said = [" ".join(map(str, row)) for row in rows] if names else given.contents
+    return [*map(spelling, said)]
 
 
 def notes_on_labels(
