@@ -78,14 +78,14 @@ def shown(value: Saved) -> Any:
     """The verdict, if any, with its condition, the strongest draw of each control and those that
     satisfy the claim; of a probe without the groups' parts, which are no AUROCs."""
     if isinstance(value, JudgedTable):
-        judged = value.judged
-        is_alone = judged.arm == "main" and value.rows["arm"].nunique() == 1
-        arm = "the table" if is_alone else judged.arm
+        of_rows = value.judged
+        is_alone = of_rows.arm == "main" and value.rows["arm"].nunique() == 1
+        arm = "the table" if is_alone else of_rows.arm
         if not isinstance(parse(value.question.holds).statistic, OfAll):
-            return structs.replace(judged, arm=arm)
+            return structs.replace(of_rows, arm=arm)
         # what a unit adds to a correlation is no correlation
-        bare = {a: structs.replace(v, points=()) for a, v in judged.controls.items()}
-        return structs.replace(judged, arm=arm, points=(), controls=bare)
+        bare = {a: structs.replace(v, points=()) for a, v in of_rows.controls.items()}
+        return structs.replace(of_rows, arm=arm, points=(), controls=bare)
     if isinstance(value, Check):
         says = value.question.texts(value.rows)
 
