@@ -1,4 +1,4 @@
-"""Is the capital read from the token of the country? with_nnsight.py FOLDER BLOCK OUT"""
+"""Is the capital read from the token of the country? with_nnsight.py MODEL BLOCK OUT"""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,9 @@ from nnsight import TransformersModel
 
 import assay
 
-FOLDER, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
-model = TransformersModel(FOLDER, task="text-generation", dispatch=True, dtype=torch.float32)
+MODEL, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
+folder = str(assay.subjects.folder.find(MODEL).path)
+model = TransformersModel(folder, task="text-generation", dispatch=True, dtype=torch.float32)
 
 
 def encode(text):
@@ -33,6 +34,6 @@ def leads(source, prompts):
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
 rows = Path(__file__).parents[1] / "capitals.csv"
-about = {"scope": f"{Path(FOLDER).name}, block {BLOCK}, at the country", "measured_in": "nats"}
+about = {"scope": f"{Path(MODEL).name}, block {BLOCK}, at the country", "measured_in": "nats"}
 verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other", **about)
 print(verdict, verdict.save(OUT), sep="\n")

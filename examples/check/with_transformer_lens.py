@@ -1,4 +1,4 @@
-"""Is the capital read from the token of the country? with_transformer_lens.py FOLDER BLOCK OUT"""
+"""Is the capital read from the token of the country? with_transformer_lens.py MODEL BLOCK OUT"""
 
 import sys
 from functools import partial
@@ -8,8 +8,9 @@ from transformer_lens.model_bridge import TransformerBridge
 
 import assay
 
-FOLDER, SITE, OUT = sys.argv[1], f"blocks.{sys.argv[2]}.hook_resid_pre", sys.argv[3]
-model = TransformerBridge.boot_transformers(FOLDER, device="cpu")
+MODEL, SITE, OUT = sys.argv[1], f"blocks.{sys.argv[2]}.hook_resid_pre", sys.argv[3]
+folder = assay.subjects.folder.find(MODEL).path
+model = TransformerBridge.boot_transformers(str(folder), device="cpu")
 encode = partial(model.to_tokens, prepend_bos=False)
 
 
@@ -34,6 +35,6 @@ def leads(source, prompts):
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
 rows = Path(__file__).parents[1] / "capitals.csv"
-about = {"scope": f"{Path(FOLDER).name}, {SITE}, at the country", "measured_in": "nats"}
+about = {"scope": f"{Path(MODEL).name}, {SITE}, at the country", "measured_in": "nats"}
 verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other", **about)
 print(verdict, verdict.save(OUT), sep="\n")

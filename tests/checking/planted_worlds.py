@@ -163,11 +163,11 @@ FEATURES = [
           lambda t, p: 2 * RATES[t], "random"),
     World("no feature", {"feature": 3, "of": 40, "rates": RATES}, lambda t, p: 0.0,
           outcome="fails"),
-    World("this edge", {"edge": (1, 2), "of": EDGES}, lambda t, p: float(t == (1, 2)),
+    World("this edge", {"edges": [(1, 2)], "of": EDGES}, lambda t, p: float(t == [(1, 2)]),
           outcome="holds"),
-    World("any edge", {"edge": (1, 2), "of": EDGES}, lambda t, p: 1.0, "edges"),
-    World("any edge of its source", {"edge": (1, 2), "of": [(1, n) for n in range(4)]},
-          lambda t, p: float(t[0] == 1), "edges"),
+    World("any edge", {"edges": [(1, 2)], "of": EDGES}, lambda t, p: 1.0, "other edges"),
+    World("any edge of its source", {"edges": [(1, 2)], "of": [(1, n) for n in range(4)]},
+          lambda t, p: float(t[0][0] == 1), "other edges"),
 ]  # fmt: skip
 PLACES = [
     World("this layer", {"layer": 6, "others": 12}, lambda t, p: float(t == 6), outcome="holds"),

@@ -1823,3 +1823,12 @@ def test_of_many_other_arms_three_are_named():
         x for x in assay.judge(rows, claim="h3.x - h0.x > 0.5", unit="prompt").notes if "why:" in x
     )
     assert note.endswith("these arms may show why: h1, h2, h4 and 25 more")
+
+
+def test_the_columns_of_a_table_without_arms_are_called_as_its_author_calls_them():
+    long = [f"{x} is a template that goes on for a long time" for x in ("One", "Two")]
+    rows = {"name": [*range(8)] * 2, "template": np.repeat(long, 8), "a": range(16), "b": range(16)}
+    with pytest.raises(ClaimError) as given:
+        assay.judge(pd.DataFrame(rows), claim="corr(a, b) > 0.5", unit="name")
+    assert str(given.value).startswith("a varies over template (One is a template")
+    assert "main." not in str(given.value) and long[0] not in str(given.value)

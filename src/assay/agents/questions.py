@@ -216,11 +216,11 @@ def _study(top: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, An
     return written(said(top), {name: list(map(said, tables[name])) for name in tables})
 
 
-FILES = ("vector", "acts", "labels", "elsewhere", "around", "norms", "rates")
+FILES = ("vector", "acts", "labels", "elsewhere", "around", "norms", "rates", "chosen-on")
 """Options that name a file."""
 WORDS = (
-    *("heads", "neurons", "latents", "layer", "site", "position", "source", "text", "feature"),
-    *("edge", "of", "others", "also", "draws", "unit", "fixed"),
+    *("heads", "neurons", "latents", "edges", "layer", "site", "position", "source", "text"),
+    *("feature", "of", "others", "also", "draws", "unit", "fixed"),
 )
 """The other options of `assay check` that say what is credited and how it is judged."""
 PROMPTS = 20_000

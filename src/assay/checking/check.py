@@ -28,6 +28,7 @@ from assay.checking.company import (
 )
 from assay.checking.credited import (
     BREAKS,
+    PARTS,
     Credited,
     Draw,
     Options,
@@ -40,7 +41,18 @@ from assay.checking.draws import MORE, by_arm, left_open, with_more
 from assay.checking.fingerprint import Fingerprint, source
 from assay.checking.prompts import KEPT, PROMPT, SOME, Given, two_kinds
 from assay.checking.repeats import Repeats
-from assay.checking.result import ENDS, TOO_LONG, Check, Placed, Question, blind_without, sides
+from assay.checking.result import (
+    CALL,
+    ENDS,
+    ONE_NUMBER,
+    TOO_LONG,
+    Check,
+    Placed,
+    Question,
+    blind_without,
+    is_effect,
+    sides,
+)
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
 from assay.checking.unnamed import notes_on_unnamed
 from assay.controls.table import DAMAGE, OPPOSITE, RANDOM, Control, chosen
@@ -68,6 +80,8 @@ FEW = 4
 """How many draws with the same numbers are named."""
 SPREAD = 0.1
 """The share of their usual spread below which prompts hardly differ any more."""
+EQUAL = 1e-3
+"""The share below which they do not differ at all, but for rounding."""
 
 
 @briefly
@@ -81,6 +95,7 @@ def check(
     heads: Any = None,
     neurons: Any = None,
     latents: Any = None,
+    edges: Any = None,
     layer: Any = None,
     site: Any = None,
     position: Any = None,
@@ -88,10 +103,10 @@ def check(
     text: Any = None,
     training: Any = None,
     feature: Any = None,
-    edge: Any = None,
     of: Any = None,
     norms: Any = None,
     rates: Any = None,
+    chosen_on: Any = None,
     others: Any = None,
     around: Any = None,
     paraphrases: Sequence[str] | None = None,
@@ -113,9 +128,10 @@ def check(
 
     The function is called as function(thing, prompts), and returns a number for each prompt, or a
     dict of such numbers by name. The thing is the value of one of the keywords from `vector` to
-    `edge`, or a control of the same kind, or `none`. `effect` in the condition is the number with
-    the thing, minus that without it. For named numbers, NAME is this difference, and NAME_after and
-    NAME_before are its two parts; for one number they are effect_after and effect_before.
+    `feature`, or a control of the same kind, or `none`. `effect` in the condition is the number
+    with the thing, minus that without it. For named numbers, NAME is this difference, and
+    NAME_after and NAME_before are its two parts; for one number they are effect_after and
+    effect_before.
 
     Args:
         sentence: what is claimed, in words.
@@ -126,6 +142,7 @@ def check(
         heads: (layer, head) pairs; needs `of`.
         neurons: (layer, neuron) pairs or numbers; needs `of`.
         latents: numbers of latents; needs `of`.
+        edges: a list, such as of (source, target) pairs; needs `of`.
         layer: a number; needs `others`, a list, or how many layers there are.
         site: a name; needs `others`.
         position: of a token; needs `others`.
@@ -133,10 +150,11 @@ def check(
         text: a prompt or a system text.
         training: `assay.training(train, examples, labels)`, or what was trained.
         feature: one feature; needs `of`.
-        edge: one edge, such as (source, target); needs `of`.
         of: the pool from which others are taken: a list, a count, or (layers, heads).
         norms: a size for each member of the pool, by which controls are matched.
         rates: how often each member of the pool is active, by which controls are matched.
+        chosen_on: the other prompts on which members of the pool were chosen, if they were; in any
+            form that `prompts` may have.
         others: other layers, sites, positions, source prompts or texts.
         around: activations that show which dimensions a random vector should fill, [row, d].
         paraphrases: other wordings of `text`, if the claim is about this wording.
@@ -179,11 +197,11 @@ def check(
         partial(refuse_unknown, [*unknown]), partial(Given.read, prompts), partial(parse, holds)
     )
     things = {
-        "vector": vector, "heads": heads, "neurons": neurons, "latents": latents, "layer": layer,
-        "site": site, "position": position, "source": source, "text": text, "training": training,
-        "feature": feature, "edge": edge,
+        "vector": vector, "heads": heads, "neurons": neurons, "latents": latents, "edges": edges,
+        "layer": layer, "site": site, "position": position, "source": source, "text": text,
+        "training": training, "feature": feature,
     }  # fmt: skip
-    options = Options(of, norms, rates, others, around, paraphrases, draws)
+    options = Options(of, norms, rates, others, around, paraphrases, chosen_on, draws)
     made = partial(_choose, things, given=given, controls=controls, holds=holds)
     fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
     (units, unit_notes), credit = every(partial(given.units, unit, fixed), partial(made, options))
@@ -246,12 +264,15 @@ class _Asked:
 
     def __init__(self, calls: Calls, credit: Credited, none: Any, holds: str) -> None:
         self.calls, self.what, self.none = calls, credit, none
-        self.parsed, self.sides = parse(holds), sides(holds)
+        self.holds, self.parsed, self.sides = holds, parse(holds), sides(holds)
         self.thing = credit.thing()
         self.arms: dict[str, Numbers] = {}
         """By arm each number's effect, with its two parts."""
         self.before: Numbers = {}
         self.ends = [0, len(calls.prompts) - 1]
+        self.keeps = False
+        """Whether it is claimed that parts leave a number as it is, as a circuit that suffices
+        does: a change that does nothing satisfies the claim."""
         self.without = Repeats(lambda: calls("none", none, self.ends))
         self.with_it = Repeats(lambda: calls(credit.kind, self.thing, self.ends))
         self.noise = 0.0
@@ -280,6 +301,7 @@ class _Asked:
             twice = f"a column of the prompts is called {wrong[0]!r}, and {other} with that name"
             raise DataError(f"{twice}; rename it")
         numbers += [x.take() for x in (self.without, self.with_it)]
+        _refuse_other_names(self.holds, numbers[0])
         for role, then in _contents(self, rows).items():
             if then != contents[role]:
                 raise DataError(
@@ -358,6 +380,10 @@ class _Asked:
             self._unsteady(after, again, calls("none", self.none, repeat=1))
             after = {n: (after[n] + again[n]) / 2 for n in after}
         whole = self.arms[kind] = effects(self.before, after)
+        if kind in PARTS and not _is_null(self.parsed) and _is_true_unchanged(self.parsed, whole):
+            self.keeps, self.what.draws = True, _as_well(self.what.draws)
+            self.things = by_arm(self.what.draws)
+            self.placed = _placed(self.things)
         parts = self._parts(rows, part)
         refuse_one_for_all(calls.name, whole, parts, self.parsed)
         self.notes += dependence(whole, parts, noise, self.parsed)
@@ -375,23 +401,6 @@ class _Asked:
         self.arms[arm] = effects(self.before, numbers)
         return numbers
 
-    def _add_draws(self, what: Credited, controls: Collection[str]) -> None:
-        """Call the function with further draws of these controls, if there are any."""
-        had = {draw: arm for arm, draw in self.things.items()}
-        draws = with_more(self.what.draws, what.draws, controls)
-        self.calls.steps.total += len(draws) - len(had)
-        self.notes = [n for n in self.notes if n not in self.what.notes] + what.notes
-        what.left_out = self.what.left_out
-        self.what, self.things = what, by_arm(draws)
-        names = {had[draw]: arm for arm, draw in self.things.items() if draw in had}
-        self.arms = {names.get(arm, arm): x for arm, x in self.arms.items()}
-        self.hashes = {names.get(arm, arm): x for arm, x in self.hashes.items()}
-        of_others = {arm: p for arm, p in self.placed.items() if arm not in names}
-        self.placed = _placed(self.things) | of_others
-        for arm, draw in self.things.items():
-            if draw not in had:
-                self._draw(arm)
-
     def damage(
         self,
         also: Also | tuple[Also, Any] | None,
@@ -402,6 +411,10 @@ class _Asked:
         """Add the control `damage`, or note that it could not be made of a part that the whole
         model may need; not where the claim is that there is no effect."""
         if self.what.of_nothing:
+            return
+        if self.keeps:  # harm to other tasks does not keep a number as it is
+            more = "no control 'damage': a change that does nothing satisfies this claim"
+            self.notes += [more] * (also is not None)
             return
         if also is None and self.what.kind in BREAKS and not null:
             self.notes.append(
@@ -428,7 +441,7 @@ class _Asked:
             )
         stays = given.stays(units, fixed)
         scopes = [f"of {x}" for x in stays]
-        about = {"distinct": given.distinct, "scope": given.scope(scopes)}
+        about = {"distinct": given.distinct, "scope": given.scope(scopes, self.what.chosen)}
         about |= {"thing": name_of(kind, self.thing), "unable": self.unable}
         about |= {"left_out": self.what.left_out}
         about |= {"empty": _unchanged(self.parsed, self.arms[kind])}
@@ -436,7 +449,7 @@ class _Asked:
         rows, judged, question = _concluded(self, claim, units, fixed)
         parsed = parse(question.holds)
         named = {c.name for c in parsed.columns}
-        self.notes += [*_untouched(self.arms[kind], kind, named), *_stored(self, named)]
+        self.notes += [*_untouched(self, named), *_stored(self, named)]
         self.notes += _too_long(self, named)
         self.notes += [*_singly(kind, self.things, judged), *_used(self, judged, parsed, units)]
         if judged.outcome != "fails" and not self.what.of_nothing:
@@ -444,7 +457,9 @@ class _Asked:
                 unseen = judged.outcome != "holds" and judged.reason != BLIND
                 self.notes += [blind_without(judged.claim)] * unseen
             elif _is_true_unchanged(parsed, self.arms[kind]):
-                self.notes.append(TRUE_UNCHANGED)
+                drawn = [judged.controls[a] for a, d in self.things.items() if d.control.drawn]
+                is_tested = self.keeps and drawn and all(v.outcome == "fails" for v in drawn)
+                self.notes += [] if is_tested else [TRUE_UNCHANGED]
         for these, of in given.stays(units, fixed, every=True).items():
             groups, more = (numbered(given.columns[units[0]]), of), these not in stays
             line = _if_units(judged, parsed, self.arms[kind], these, groups, shown=more)
@@ -462,7 +477,7 @@ class _Asked:
             self.notes += [of_each.words] * of_each.carries
             these = f"of these {groups_in_words(name, len(of_each.answers))}"
             scopes += [these] if differs and name not in fixed else []
-        question = replace(question, scope=given.scope(scopes))
+        question = replace(question, scope=given.scope(scopes, self.what.chosen))
         judged = judged if question.scope == about["scope"] else question.judged(rows)
         others = [
             a for a, p in self.placed.items() if p.control not in (DAMAGE.name, OPPOSITE.name)
@@ -503,10 +518,29 @@ def _concluded(
     notes = {} if is_known else left_open(asked.things, judged)
     more, asked.more = asked.more, None
     if notes and more:
-        asked._add_draws(more(), notes)
+        _add_draws(asked, more(), notes)
         return _concluded(asked, claim, units, fixed)
     asked.notes += notes.values()
     return rows, judged, question
+
+
+def _add_draws(asked: _Asked, what: Credited, controls: Collection[str]) -> None:
+    """Call the function with further draws of these controls, if there are any."""
+    had = {draw: arm for arm, draw in asked.things.items()}
+    what.draws = _as_well(what.draws) if asked.keeps else what.draws
+    draws = with_more(asked.what.draws, what.draws, controls)
+    asked.calls.steps.total += len(draws) - len(had)
+    asked.notes = [n for n in asked.notes if n not in asked.what.notes] + what.notes
+    what.left_out = asked.what.left_out
+    asked.what, asked.things = what, by_arm(draws)
+    names = {had[draw]: arm for arm, draw in asked.things.items() if draw in had}
+    asked.arms = {names.get(arm, arm): x for arm, x in asked.arms.items()}
+    asked.hashes = {names.get(arm, arm): x for arm, x in asked.hashes.items()}
+    of_others = {arm: p for arm, p in asked.placed.items() if arm not in names}
+    asked.placed = _placed(asked.things) | of_others
+    for arm, draw in asked.things.items():
+        if draw not in had:
+            asked._draw(arm)
 
 
 def _used(asked: _Asked, judged: Judged, parsed: Parsed, units: Names) -> list[str]:
@@ -517,13 +551,24 @@ def _used(asked: _Asked, judged: Judged, parsed: Parsed, units: Names) -> list[s
     notes = notes_on_seen(what.seen, judged, cells, known, groups)
     notes += notes_on_labels(what.rows, given, asked.arms[what.kind])
     drawn = [a for a, d in asked.things.items() if d.control.drawn]
-    if what.choice and _is_effect(parsed):
+    if what.choice and (asked.keeps or is_effect(parsed)):
         notes += notes_on_choice(what.kind, asked.thing, what.choice, judged, drawn)
     return notes
 
 
 def _placed(things: Mapping[str, Draw]) -> dict[str, Placed]:
     return {arm: Placed(d.control.name, d.control.why) for arm, d in things.items()}
+
+
+def _as_well(draws: Sequence[Draw]) -> list[Draw]:
+    """Draws that explain why a number stays as it is, and not that it changes."""
+
+    def put(why: str) -> str:
+        return re.sub(
+            "has the effect$", "does as well", why.replace("have the effect", "do as well")
+        )
+
+    return [replace(d, control=replace(d.control, why=put(d.control.why))) for d in draws]
 
 
 def _singly(kind: str, things: Mapping[str, Draw], judged: Judged) -> list[str]:
@@ -565,6 +610,21 @@ def _refuse_same(asked: _Asked, numbers: Sequence[Numbers]) -> None:
         )
 
 
+def _refuse_other_names(holds: str, numbers: Numbers) -> None:
+    """Refuse a condition that names what is no number of the function. Raises: ClaimError."""
+    names = [*numbers]
+    known = {column for name in names for column in columns(name)}
+    if lacking := sorted({c.name for c in parse(holds).columns} - known):
+        name, is_effect = names[0], lacking[0] in columns(EFFECT)
+        instead = re.sub(rf"\b{EFFECT}", name, holds)
+        example = f"write {instead!r}" * (is_effect and not names[1:])
+        raise ClaimError(
+            f"the condition {holds!r} names {lacking[0]!r}, which is not a number of the "
+            f"function; {example or nearest(lacking[0], names)}. {name} is the effect (after minus "
+            f"before); its two parts are {name}{AFTER} and {name}{BEFORE}"
+        )
+
+
 def _refuse_empty(numbers: Sequence[Numbers], function: str) -> None:
     if all(np.isnan(x).all() for by_measure in numbers for x in by_measure.values()):
         raise DataError(f"{function} gives no number, but NaN, for every prompt")
@@ -578,14 +638,9 @@ def _cells(parsed: Parsed, numbers: Numbers) -> tuple[Cells, np.ndarray]:
     return Cells(terms, parsed.statistic, {PROMPT: np.flatnonzero(known)}), known
 
 
-def _is_effect(parsed: Parsed) -> bool:
-    """Whether a condition is about what a change adds, which is 0 where nothing changes."""
-    return bool(parsed.walk(lambda c: float(c.name.endswith((AFTER, BEFORE)))) == 0)
-
-
 def _is_null(parsed: Parsed) -> bool:
     """Whether a condition is that there is no effect."""
-    return _is_effect(parsed) and parsed.low < 0 < parsed.high
+    return is_effect(parsed) and parsed.low < 0 < parsed.high
 
 
 def _still(parsed: Parsed, numbers: Numbers) -> Cells:
@@ -606,7 +661,7 @@ def _unchanged(parsed: Parsed, numbers: Numbers) -> float | None:
     """The value where a change does nothing, if it clearly does not satisfy the condition, which
     then does not claim that there is no effect, even where it allows for a number of 0; else
     None."""
-    if not parsed.low < 0 < parsed.high or _is_effect(parsed):
+    if not parsed.low < 0 < parsed.high or is_effect(parsed):
         return None
     cells = _still(parsed, numbers)
     i = interval(cells.terms, cells.statistic, draws=1)
@@ -664,15 +719,6 @@ def _judged(
     where units tie. Raises: ClaimError, DataError."""
     names = [n for n in next(iter(arms.values())) if not n.endswith((AFTER, BEFORE))]
     parsed = parse(question.holds)
-    if lacking := sorted({c.name for c in parsed.columns} - {*rows.columns}):
-        name, is_effect = names[0], lacking[0] in {EFFECT, *(EFFECT + end for end in ENDS)}
-        instead = re.sub(rf"\b{EFFECT}", name, question.holds)
-        example = f"write {instead!r}" * (is_effect and not names[1:])
-        raise ClaimError(
-            f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
-            f"function; {example or nearest(lacking[0], names)}. {name} is the effect (after minus "
-            f"before); its two parts are {name}{AFTER} and {name}{BEFORE}"
-        )
     name = parsed.columns[0].name
     if name not in names or not parsed.plain:
         return question.judged(rows), question
@@ -705,12 +751,17 @@ def pronoun(kind: str) -> str:
     return "them" if kind.endswith("s") else "it"
 
 
-def _untouched(numbers: Numbers, kind: str, named: set[str]) -> list[str]:
+def _untouched(asked: _Asked, named: set[str]) -> list[str]:
     """A note where some prompts have exactly the same number with a thing as without it, though
-    numbers are no counts; of numbers that the condition names."""
-    for name in stems(numbers):
+    numbers are no counts; of numbers that the condition names, apart from those that others are
+    compared with, which nothing changes."""
+    kind, numbers = asked.what.kind, asked.arms[asked.what.kind]
+    read = [n for n in stems(numbers) if named & {*columns(n)}]
+    still = [n for n in read if not any(x[n].any() for x in asked.arms.values())]
+    compared = [n for n in still if n not in named] if still != read else []
+    for name in (n for n in read if n not in compared):
         effect, after = numbers[name], numbers[f"{name}{AFTER}"]
-        count = int((effect == 0).sum()) if named & {*columns(name)} else 0
+        count = int((effect == 0).sum())
         if count and not (after % 1 == 0).all():
             return [
                 f"{count} of {len(effect)} prompts have exactly the same number with the {kind} as "
@@ -751,7 +802,11 @@ def _too_long(asked: _Asked, named: set[str]) -> list[str]:
         ends = ([asked.arms[arm][f"{stem}{end}"] for arm in ("vector", *drawn)] for end in ENDS)
         before, after = (np.nanstd(x, axis=1) for x in ends)
         is_whole = (asked.before[stem] % 1 == 0).all()
-        if named & {stem, f"{stem}{AFTER}"} and not is_whole and (after < SPREAD * before).all():
+        if not named & {stem, f"{stem}{AFTER}"} or is_whole:
+            continue
+        if any(CALL in note for note in asked.notes) and (after <= EQUAL * before).all():
+            return [f"{ONE_NUMBER}: their mean seems to take the place of what differs"]
+        if (after < SPREAD * before).all():
             share = max(after[1:] / before[1:])
             return [
                 f"with the vector, prompts differ {after[0] / before[0]:.2g} times as much as "

@@ -14,7 +14,7 @@ import numpy as np
 from assay.checking.calls import ByRow
 from assay.checking.prompts import Given
 from assay.checking.result import ALONG_MEAN
-from assay.checking.seen import Seen, in_examples, in_rows
+from assay.checking.seen import Seen, chosen_on, in_examples, in_rows
 from assay.controls import picks, vectors
 from assay.controls.table import (
     EDGE,
@@ -87,6 +87,7 @@ class Options:
     others: Any = None
     around: Any = None
     paraphrases: Any = None
+    chosen_on: Any = None
     draws: int | None = None
 
     def __post_init__(self) -> None:
@@ -122,7 +123,9 @@ class Credited:
     """Of a direction that was learned: the label of each row, and its projection on it; None where
     the prompts are known to hold the rows."""
     choice: int = 0
-    """How many it was chosen from, where it is a part of a pool."""
+    """How many it was chosen from, where it is a part of a pool; 0 if it was chosen elsewhere."""
+    chosen: str = ""
+    """On which other prompts it was chosen, if its author says it."""
     all_tried: bool = False
     """Whether its draws are all others of that pool."""
 
@@ -221,7 +224,7 @@ def name_of(kind: str, thing: Any) -> str:
     others that have no short name."""
     if kind in ("vector", "source", "text", "training"):
         return ""
-    items, dot = thing if isinstance(thing, list) else [thing], " → " if kind == "edge" else "."
+    items, dot = thing if isinstance(thing, list) else [thing], " → " if kind == "edges" else "."
     listed = [dot.join(map(str, x)) if isinstance(x, tuple) else str(x) for x in items]
     if len(listed) > NAMED + 1:
         listed = [*listed[:NAMED], f"{len(listed) - NAMED} more"]
@@ -454,16 +457,20 @@ def _matched(
     pool = _pool(options.of)
     if beyond := [x for x in named if isinstance(options.of, int | tuple) and x not in pool]:
         raise DataError(f"{kind}= names {beyond[0]}, which is not in of={options.of}")
-    pairs = [isinstance(x, tuple) for x in (*named, *pool)]
-    if other := [x for x, pair in zip(pool, pairs[len(named) :], strict=True) if pair != pairs[0]]:
+    if not named:
+        raise DataError(f"{kind}= is empty; name one or more")
+    shapes, is_tuple = {_shape(x) for x in pool}, isinstance(named[0], tuple)
+    odd = [(x, pool[0]) for x in named if pool and _shape(x) not in shapes]
+    if odd := odd or [(named[0], x) for x in pool if isinstance(x, tuple) != is_tuple]:
+        own, other = odd[0]
         raise DataError(
-            f"of= lists {other[0]!r}, which is not of the form of {kind}={named[0]!r}; give a list "
+            f"of= lists {other!r}, which is not of the form of {kind}={own!r}; give a list "
             "of such entries, a count, or (layers, heads), in a shell LAYERSxHEADS"
         )
     matching = {"norms": options.norms, "rates": options.rates}
     sizes = {name: _sizes(name, x, pool) for name, x in matching.items() if x is not None}
     credited = Credited(kind, lambda: named, pool=pool, choice=len({*pool} | {*named}))
-    blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
+    blocks = blocks and all(map(_has_block, [*pool, *named]))
     if (others := len({*pool} - {*named})) < len(named):
         why = f"of= leaves {others} to choose from, and {len(named)} are needed"
         credited.missing(control, why)
@@ -490,6 +497,11 @@ def _matched(
         )
     credited.notes += times
     return credited
+
+
+def _has_block(item: Any) -> bool:
+    """Whether it is (block, number)."""
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], int)
 
 
 def _tried(draws: int, others: int) -> str:
@@ -732,22 +744,25 @@ FEW = 3
 SAID = 0.9
 """The share of sources that say what a column of the prompts says from which that is noted."""
 Kind = Callable[[Any, Options, Given], Credited]
+POOLED = ("of", "norms", "rates", "chosen_on")
 KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "vector": (_vector, ("around",)),
-    "heads": (_set("heads", HEADS, blocks=True), ("of", "norms", "rates")),
-    "neurons": (_set("neurons", NEURONS, blocks=True), ("of", "norms", "rates")),
-    "latents": (_set("latents", LATENTS, blocks=False), ("of", "norms", "rates")),
+    "heads": (_set("heads", HEADS, blocks=True), POOLED),
+    "neurons": (_set("neurons", NEURONS, blocks=True), POOLED),
+    "latents": (_set("latents", LATENTS, blocks=False), POOLED),
+    "edges": (_set("edges", replace(EDGE, drawn=True), blocks=False), POOLED),
     "layer": (_place("layer", replace(ELSEWHERE, name="other layer")), ("others",)),
     "site": (_place("site", replace(SITE, name="other site")), ("others",)),
     "position": (_place("position", TOKEN), ("others",)),
     "source": (_source, ("others",)),
     "text": (_text, ("others", "paraphrases")),
     "training": (_training, ()),
-    "feature": (_single("feature", FEATURE), ("of", "norms", "rates")),
-    "edge": (_single("edge", replace(EDGE, drawn=True)), ("of", "norms", "rates")),
+    "feature": (_single("feature", FEATURE), POOLED),
 }
 """By keyword: what makes the controls, and the options that it reads."""
-BREAKS = ("heads", "neurons", "latents", "layer", "site", "position", "training", "feature", "edge")
+PARTS = ("heads", "neurons", "latents", "edges", "feature")
+"""Kinds that are parts of a pool."""
+BREAKS = (*PARTS, "layer", "site", "position", "training")
 """Kinds of changes that may do as much to any other task of a model."""
 
 
@@ -780,4 +795,7 @@ def credited(things: Mapping[str, Any], options: Options, prompts: Given) -> Cre
     if extra := [o for o in options.given() if o not in valid]:
         reads = f"it reads {', '.join(f'{k}=' for k in valid)}" if valid else "it reads none"
         raise DataError(f"{named[0]}= has no option {extra[0]}=; {reads}")
-    return make(things[named[0]], options, prompts)
+    what = make(things[named[0]], options, prompts)
+    if options.chosen_on is not None:
+        what.choice, what.chosen = 0, chosen_on(named[0], options.chosen_on, prompts)
+    return what

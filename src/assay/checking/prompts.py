@@ -49,17 +49,17 @@ class Given:
     value: Any
 
     @classmethod
-    def read(cls, value: Any) -> Given:
+    def read(cls, value: Any, name: str = "prompts=") -> Given:
         """Take prompts, or read a CSV, JSONL or text file of them. Raises: DataError."""
         if isinstance(value, str | Path):
             records = [dict(cells) for _, cells in prompts.read_file(Path(value))]
             value = [r["text"] if [*r] == ["text"] else r for r in records]
         if not hasattr(value, "__iter__"):
-            raise DataError(f"prompts= is a list, a DataFrame or the path of a file, got {value!r}")
+            raise DataError(f"{name} is a list, a DataFrame or the path of a file, got {value!r}")
         if not hasattr(value, "iloc"):
             value = list(value)
         if len(value) < 2:
-            raise DataError(f"prompts= has length {len(value)}; a claim needs {FEWEST} or more")
+            raise DataError(f"{name} has length {len(value)}; a claim needs {FEWEST} or more")
         return cls(value)
 
     def __len__(self) -> int:
@@ -139,14 +139,14 @@ class Given:
         plain = (bool, int, float, str)
         return {n: x for n, x in columns.items() if all(isinstance(v, plain) for v in x)}
 
-    def scope(self, these: Iterable[str]) -> str:
-        """Say of which prompts alone a claim is, and what these have in common: the value, if it is
-        short, of at most three columns, those of words first."""
+    def scope(self, these: Iterable[str], chosen: str = "") -> str:
+        """Say of which prompts alone a claim is, what these have in common: the value, if it is
+        short, of at most three columns, those of words first; and where its thing was `chosen`."""
         same = {n: x[0] for n, x in self.columns.items() if len({*map(str, x)}) == 1}
         short = [n for n, x in same.items() if 0 < len(str(x)) <= SHORT]
         first = sorted(short, key=lambda n: not isinstance(same[n], str))[:THREE]
         alike = listed(f"{n} always {same[n]}" for n in first)
-        return "; ".join(filter(None, (" and ".join(these), alike)))
+        return "; ".join(filter(None, (" and ".join(these), alike, chosen)))
 
     @cached_property
     def answers(self) -> list[str]:

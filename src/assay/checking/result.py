@@ -3,6 +3,7 @@ it is shown and kept."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import shutil
@@ -23,7 +24,7 @@ from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
 from assay.core.display import Shown, by_weight
 from assay.core.errors import DataError
-from assay.core.expression import parse
+from assay.core.expression import Parsed, parse
 from assay.core.intervals import FEWEST, interval
 from assay.core.judging import UNLESS_HOLDS, rename_unit, small_effects
 from assay.core.nouns import counted, plural
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
 
 ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
-TAKEN_OUT = ("heads", "neurons", "latents")
+EFFECT = re.compile(rf"\(?(\w+){ENDS[1]} - \1{ENDS[0]}\)?")
+"""A number's effect, where a condition has it by its two parts."""
+TAKEN_OUT = ("heads", "neurons", "latents", "edges")
 """The kinds of which the model loses parts."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
 """Whether a control satisfies the claim, which it should not."""
@@ -71,6 +74,9 @@ MORE = ", more than half of the effect"
 """Said of numbers that depend by so much on which prompts are in a call."""
 CALL = "the number of a prompt depends on which others are in the call"
 """What such a note says."""
+OTHERS = "unless the other prompts in the call are the cause"
+ONE_NUMBER = "with the vector, all prompts of a call have the same number"
+"""Said of a vector whose function averages over the prompts of its call."""
 UNREACHED = re.compile(
     r"^(?P<some>\d+) of (?P<all>\d+) prompts have exactly the same number with the .+?:"
 )
@@ -82,7 +88,7 @@ TOO_LONG = "so long that the model hardly reads the prompt"
 OPEN = " leave open whether "
 """Said of draws of a control of which another one may satisfy the claim."""
 DOUBTS = {
-    MORE: "unless the other prompts in the call are the cause",
+    f"{MORE}|^{ONE_NUMBER}": OTHERS,
     ALONG_MEAN: "unless the size of the activations is the cause",
     TOO_LONG: "unless the vector breaks the model",
     r"^(.*\d) prompts are (among .+?)(?:, so an|; without these, it would)": r"with \1 prompts \2",
@@ -376,7 +382,7 @@ def satisfied_before(outcome: str, notes: Iterable[str]) -> list[str]:
 
 def _doubts(outcome: str, notes: Iterable[str]) -> list[str]:
     """Say what notes doubt of a claim that holds or fails, in the words of its first line."""
-    of = {"holds": DOUBTS, "fails": {MORE: DOUBTS[MORE]}}.get(outcome, {})
+    of = {"holds": DOUBTS, "fails": {MORE: OTHERS}}.get(outcome, {})
     found = [(re.search(says, note), words) for note in notes for says, words in of.items()]
     doubts = [match.expand(words) for match, words in found if match]
     return doubts + [f"though {words}" for words in _unreached(notes) if of]
@@ -585,8 +591,7 @@ class Check(Concluded):
         """Say that a vector and its opposite have much the same effect, as what breaks a model
         has."""
         opposite, own = self.controls.get(OPPOSITE.name), self.judged
-        still = parse(self.question.holds).walk(lambda c: float(c.name.endswith(ENDS)))
-        if opposite is None or still != 0:
+        if opposite is None or not is_effect(parse(self.question.holds)):
             return ()
         below = max(opposite.high, own.high) < 0 and opposite.estimate < ALIKE * own.estimate
         above = min(opposite.low, own.low) > 0 and opposite.estimate > ALIKE * own.estimate
@@ -618,14 +623,16 @@ class Check(Concluded):
         how that is claimed of new prompts."""
         low, high = self.judged.range
         upward, parsed = math.isfinite(low), parse(self.question.holds)
-        name = parsed.columns[0].name
+        name, plain = parsed.columns[0].name, parsed.plain
+        if effect := EFFECT.fullmatch(parsed.quantity):
+            name, plain = effect[1], True
         held = {
             arm: v.contrast
             for arm, v in self.judged.controls.items()
             if v.outcome == "holds" and v.contrast
         }
         one_sided = upward != math.isfinite(high)
-        if self.outcome != "unspecific" or not held or not one_sided or not parsed.plain:
+        if self.outcome != "unspecific" or not held or not one_sided:
             return ()
         arm, ahead = min(held.items(), key=lambda x: x[1].estimate * (1 if upward else -1))
         number = " ".join(estimate(ahead.estimate, ahead.low, ahead.high))
@@ -634,7 +641,7 @@ class Check(Concluded):
         said = f"the {self.question.credits} minus control {arm}: {number}"
         is_ahead = modest > 0 if upward else modest < 0
         is_ahead &= abs(modest) >= MODEST * abs(low if upward else high)
-        if not is_ahead or arm == DAMAGE.name or name.endswith(ENDS[0]):
+        if not (is_ahead and plain) or arm == DAMAGE.name or name.endswith(ENDS[0]):
             return (said,)
         step = 10.0 ** (math.floor(math.log10(abs(modest))) - 1)
         edge = f"{'>' if upward else '<'} {math.trunc(modest / step) * step:.2g}"
@@ -739,6 +746,18 @@ def blind_without(claim: Claim) -> str:
         'give controls={"known": thing}, a thing with an effect '
         f"{small_effects(claim)}, to show that an effect would be found"
     )
+
+
+def is_effect(parsed: Parsed) -> bool:
+    """Whether a condition is about what a change adds, which is 0 where nothing changes."""
+    stems = [
+        *dict.fromkeys(c.name.removesuffix(ENDS[0]).removesuffix(ENDS[1]) for c in parsed.columns)
+    ]
+    for step in (0, 1):  # numbers that are equal may have a difference that is divided by
+        by_name = {f"{stem}{end}": 1.0 + step * k for k, stem in enumerate(stems) for end in ENDS}
+        with contextlib.suppress(ZeroDivisionError):
+            return bool(parsed.walk(lambda c, x=by_name: x.get(c.name, 0.0)) == 0)  # type: ignore[misc]
+    return False
 
 
 def sides(holds: str) -> tuple[bool, bool]:

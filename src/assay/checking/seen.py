@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.checking.prompts import Given
+from assay.checking.prompts import PROMPT, Given
 from assay.core.arrays import as_numpy
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells
@@ -22,7 +22,8 @@ from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.judging import outcome_of
 from assay.core.results import Judged
-from assay.core.wordings import numbered, spelling
+from assay.core.scopes import listed
+from assay.core.wordings import numbered, spelling, wordings
 
 LEAST_NUMBERS, ROUNDED = 3, 0.01
 """So many numbers of a row that are not whole show that it is the same by more than chance; the
@@ -65,6 +66,40 @@ def in_rows(acts: Sequence[Any], given: Given) -> Seen:
     """Find the prompts that hold a row of the activations that a direction was learned from."""
     rows = np.concatenate([as_numpy(part).astype(float) for part in acts])
     return Seen(_hold(given, rows), "the rows that the direction was learned from")
+
+
+def chosen_on(kind: str, prompts: Any, given: Given) -> str:
+    """Say on how many other prompts the thing of a claim was chosen. Raises: DataError where one of
+    the prompts `given` is among these, but for spelling, or where the two cannot be compared."""
+    other = Given.read(prompts, "chosen_on=")
+    names = [n for n in given.columns if n in other.columns]
+    names = [n for n in names if n in ("text", PROMPT)][:1] or names
+    if type(given.rows[0]) is not type(other.rows[0]) or (given.columns and not names):
+        has = listed(given.columns) or "no columns"
+        raise DataError(
+            f"chosen_on= cannot be compared with prompts=, which has {has}; give both in one form"
+        )
+    keys, known = (_keys(x, names) for x in (given, other))
+    same = [key in {*known} for key in keys]
+    with contextlib.suppress(DataError):
+        numbers = np.atleast_2d(as_numpy(other.rows).astype(float))
+        same = [*(np.array(same) | _hold(given, numbers))] if numbers.ndim == 2 else same
+    if any(same):
+        raise DataError(
+            f"{sum(same)} of the {len(given)} prompts are among those of chosen_on=, such as "
+            f"{given.name(same.index(True))}; leave them out of prompts=, or leave out chosen_on="
+        )
+    wording = wordings([*keys, *known])[0]
+    again = "of the same wording" if {*wording[: len(keys)]} <= {*wording[len(keys) :]} else ""
+    were = f"{kind} chosen on {len(other)} other prompts"
+    return f"{were} {again}".rstrip()
+
+
+def _keys(given: Given, names: Sequence[str]) -> list[str]:
+    """What each row says in these columns, or by itself, but for spelling."""
+    rows = zip(*(given.columns[n] for n in names), strict=True)
+    said = [" ".join(map(str, row)) for row in rows] if names else given.contents
+    return [*map(spelling, said)]
 
 
 def notes_on_labels(
@@ -219,5 +254,5 @@ def notes_on_choice(
     return [
         f"if {these} chosen as the best of {pool:,} on these prompts, luck alone would give "
         f"an effect of about {luck:.2g}, without which the claim {WOULD[outcome]}: check it on "
-        "other prompts"
+        "other prompts, or give those on which you chose as chosen_on="
     ]

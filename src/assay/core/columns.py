@@ -7,6 +7,7 @@ import math
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ Axes = Mapping[str, Sequence[Any]]
 BEYOND = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 LOCATING = ("first", "last", "argmax")
 """What is taken over levels and is one of them."""
-SHOWN, LONGEST, FEW = 12, 160, 3
-"""Levels of a dimension that a refusal lists at most, and their characters."""
+SHOWN, LONGEST, LONG, FEW = 12, 160, 30, 3
+"""Levels of a dimension that a refusal lists at most, their characters, and those of each."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,8 @@ class Column:
                 f"{dim}{_listed(levels, FEW)}" for dim, levels in unnamed.items()
             )
             dims = " and ".join(unnamed)
-            first = tuple(
-                (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in unnamed.items()
-            )
+            firsts = {dim: _plain(x[0]) if len(x) else "…" for dim, x in unnamed.items()}
+            first = tuple((d, x if len(str(x)) <= LONG else "…") for d, x in firsts.items())
             single = replace(self, levels=(*self.levels, *first))
             every = str(replace(self, over=(*self.over, *unnamed)))
             if self.how == "each":
@@ -234,7 +234,7 @@ def _same(level: Level, requested: Level) -> bool:
 def _listed(levels: Sequence[Any], most: int = SHOWN) -> str:
     if isinstance(levels, range):
         return f" (0 to {len(levels) - 1})"
-    names = [str(_plain(x)) for x in levels[:most]]
+    names = [shorten(str(_plain(x)), LONG, placeholder="…") for x in levels[:most]]
     while len(names) > 1 and sum(map(len, names)) > LONGEST:
         names.pop()
     more = f", … {len(levels):,} in all" if len(levels) > len(names) else ""

@@ -258,10 +258,12 @@ def measure(question: Question, roles: Roles) -> tuple[Arms, list[str]]:
     used = dict.fromkeys((*question.compared, *roles.replacing))
     arms: Arms = {}
     notes: list[str] = []
-    for arm in dict.fromkeys((*used, *question.known)):
+    every = dict.fromkeys((*used, *question.known))
+    for arm in every:
         judged = arm == main or arm not in parsed.arms
         read_by = (None, main) if judged else (arm,)
-        columns = [replace(c, arm=arm) for c in parsed.columns if c.arm in read_by]
+        named = [c for c in parsed.columns if c.arm in read_by]
+        columns = [replace(c, arm=arm) for c in named] if len(every) > 1 else named
         try:
             arms[arm], reported = question.cells(arm, columns)
         except ClaimError:

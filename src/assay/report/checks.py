@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from msgspec import structs
 
 from assay.checking import saved
@@ -16,6 +17,8 @@ from assay.checking.of_table import JudgedTable
 from assay.checking.probe_result import NO_TEST, ProbeCheck, below_chance
 from assay.checking.result import CONTROL, HEADS, Check
 from assay.core import reasons
+from assay.core.across import OfAll
+from assay.core.expression import parse
 from assay.core.figures import Figure
 from assay.core.plain import as_json
 from assay.core.results import Judged, Verdict, narrower_level
@@ -75,7 +78,14 @@ def shown(value: Saved) -> Any:
     """The verdict, if any, with its condition, the strongest draw of each control and those that
     satisfy the claim; of a probe without the groups' parts, which are no AUROCs."""
     if isinstance(value, JudgedTable):
-        return value.judged
+        of_rows = value.judged
+        is_alone = of_rows.arm == "main" and value.rows["arm"].nunique() == 1
+        arm = "the table" if is_alone else of_rows.arm
+        if not isinstance(parse(value.question.holds).statistic, OfAll):
+            return structs.replace(of_rows, arm=arm)
+        # what a unit adds to a correlation is no correlation
+        bare = {a: structs.replace(v, points=()) for a, v in of_rows.controls.items()}
+        return structs.replace(of_rows, arm=arm, points=(), controls=bare)
     if isinstance(value, Check):
         says = value.question.texts(value.rows)
 
@@ -140,11 +150,34 @@ def _parts(value: Saved) -> dict[str, Any]:
         "probe": isinstance(value, ProbeCheck),
         "lines": number_lines(value),
         "drawing": interval_plot(judged) if judged else figure(of_check(value), False),
+        "scatter": scatter(value) if isinstance(value, JudgedTable) else "",
         "controls": controls(value),
         "draws": draws(value),
         "doubts": [note(minus(words), columns) for words in doubts],
         "notes": noted((x for x in value.remarks if x not in doubts), columns),
     }
+
+
+def scatter(value: JudgedTable) -> Markup:
+    """The units of a correlation of two columns, each a point with its name; nothing of any other
+    claim."""
+    parsed, named = parse(value.question.holds), value.asked["unit"]
+    pair, unit = parsed.columns, [named] if isinstance(named, str) else [*named]
+    ways = [f"{by}({', '.join(map(str, pair))})" for by in ("corr", "spearman")]
+    if parsed.quantity not in ways or len(unit) > 1 or any(c.levels for c in pair):
+        return Markup("")
+    own = value.rows[value.rows["arm"].astype(str) == value.judged.arm]
+    x, y = names = [c.name for c in pair]
+    means = own.groupby(unit[0])[names].mean().dropna()
+    columns = {name: means[name].tolist() for name in names}
+    drawn = svg(Figure(value.question.holds, columns, "points", x, y), titled=False)
+    says = iter(means.index.astype(str))
+    titled = re.sub(
+        r'(<path transform="[^>]*)/>',
+        lambda point: f"{point[1]}><title>{escape(next(says, ''))}</title></path>",
+        drawn,
+    )
+    return Markup('<div class="figure">{}</div>').format(Markup(titled))
 
 
 def first_prompt(value: Saved) -> dict[str, str]:

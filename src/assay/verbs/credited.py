@@ -20,7 +20,7 @@ LARGEST = 2**30
 """Bytes of an array of numbers."""
 FLAT = ("latents", "others", "also", "control", "unit", "fixed")
 """Options that list no pairs."""
-LISTS = ("heads", "neurons", "feature", "edge", "of", *FLAT)
+LISTS = ("heads", "neurons", "edges", "feature", "of", *FLAT)
 """Those whose values are lists or names, which Python writes in brackets and quotes."""
 
 
@@ -44,6 +44,8 @@ class Credited:
     """What the claim is about: neurons as LAYER.NEURON or numbers; needs --of."""
     latents: Annotated[str, More] = ""
     """What the claim is about: numbers of latents; needs --of."""
+    edges: Annotated[str, More] = ""
+    """What the claim is about: edges as SOURCE.TARGET numbers or names; needs --of."""
     layer: Annotated[int | None, About] = None
     """A layer; needs --others: other layers, or how many there are."""
     site: Annotated[str, More] = ""
@@ -56,8 +58,6 @@ class Credited:
     """A text before the prompt, such as a system prompt."""
     feature: Annotated[str, More] = ""
     """What the claim is about: a feature; needs --of."""
-    edge: Annotated[str, More] = ""
-    """What the claim is about: an edge as SOURCE.TARGET; needs --of."""
     of: str = ""
     """The pool from which controls are taken: a count, LAYERSxHEADS such as 12x12, or a
     comma-separated list."""
@@ -65,6 +65,9 @@ class Credited:
     """A size for each member of the pool, by which controls are matched; an .npy file."""
     rates: Annotated[Numbers, More] = None
     """How often each member of the pool is active, by which controls are matched; an .npy file."""
+    chosen_on: Annotated[Path | None, More] = None
+    """The other prompts on which heads, neurons, latents or edges were chosen; a CSV, JSONL or text
+    file."""
     others: str = ""
     """Other layers, sites or positions, separated by commas."""
     other_text: Annotated[Several, More] = ()
@@ -74,21 +77,22 @@ class Credited:
 
     def read(self) -> dict[str, Any]:
         """Read what is credited, as the arguments of `assay.check`. Raises: DataError."""
-        pairs = bool(self.heads or self.neurons or self.edge)
+        pairs = bool(self.heads or self.neurons or self.edges)
         arrays = {name: getattr(self, name) for name in ("norms", "rates", "around")}
         return {
             "vector": self._vector(),
             "heads": _items(self.heads, pairs=True),
             "neurons": _items(self.neurons, pairs=True),
             "latents": _items(self.latents),
+            "edges": _items(self.edges, pairs=True),
             "layer": self.layer,
             "site": self.site or None,
             "position": _one(self.position),
             "source": self.source or None,
             "text": self.text or None,
             "feature": _one(self.feature),
-            "edge": None if not self.edge else _items(self.edge, pairs=True)[0],
             "of": _pool(self.of, pairs=pairs),
+            "chosen_on": self.chosen_on,
             "others": list(self.other_text) or _others(self.others),
             "paraphrases": list(self.paraphrase) or None,
             **{n: None if path is None else _array(path) for n, path in arrays.items()},
