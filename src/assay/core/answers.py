@@ -64,7 +64,8 @@ class Fixed:
         self.question, rows = question, question.rows.dropna(subset=question.columns)
         self.values = {x: numbered(rows[x].astype(str).tolist()) for x in names}
         self.numbers = [rows[c].to_numpy(float) for c in question.columns]
-        keys = [*question.axes, *question.labels, *(x for x in RUNS if x in rows)]
+        shared = (x for x in RUNS if x in rows and rows.groupby(x)["arm"].nunique().max() > 1)
+        keys = [*question.axes, *question.labels, *shared]
         of = (numbered(rows[key].tolist()) for key in dict.fromkeys(keys))
         self.every = np.zeros(len(rows), int)
         self.cell = shares.combined(self.every, *of)

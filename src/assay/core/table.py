@@ -231,8 +231,10 @@ def _judged(
         control_notes = [NOT_DEALT] * (judgement.outcome != "fails")
     later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
+    whole, question = question, question.at_its_levels
     if not tied:
         given = {"independent": independent, "copies": copies, "distinct": how["distinct"]}
+        given |= {"whole": whole}
         judgement, shared = weigh(question, roles, judgement, arms, how["level"], **given)
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""

@@ -48,12 +48,14 @@ def weigh(
     arms: Arms,
     level: float,
     *,
+    whole: Question,
     independent: bool,
     copies: bool,
     distinct: bool,
 ) -> tuple[Judged, list[str]]:
     """The verdict, undecided where it would change with groups of dependent units as units; and the
-    groups that were found. Raises: DataError for copies."""
+    groups that were found. The `whole` question has the levels that the claim does not choose as
+    well. Raises: DataError for copies."""
     claim, units = judgement.claim, question.axes
     single = len(question.compared) == 1
     rows = question.of((*question.compared, *(roles.replacing if single else ())))
@@ -76,7 +78,8 @@ def weigh(
     groupings = [_alike(judgement, g) for g in groupings]
     standing = judging.standing(claim, arms, level)[0]
     groupings += resamples.resampled(question, standing, level)
-    groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
+    groupings += search.missing(arms)
+    groupings += replace(search, question=whole).selected(roles, judgement, arms)
     groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
         groupings = [*search.confounds(arms), *groupings]
