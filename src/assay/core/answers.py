@@ -78,6 +78,7 @@ class Fixed:
         answer and the arm's, where arms have units of their own."""
         pairs = list[set[str]]()
         found = {x for x in self.values if self.is_paired and self._is_result(x)}
+        found |= {x for x in self.values if self._says_number(x)}
         for x, y in itertools.combinations(self.values, 2):
             if {x, y} & found or not self.by_both(x, y):
                 continue
@@ -115,6 +116,14 @@ class Fixed:
             and _fixes(at_unit, numbered(x.tolist()), self.cell)
             and _fixes(self.cell, of, self.cell, x == x.max())
             for x in self.numbers
+        )
+
+    def _says_number(self, name: str) -> bool:
+        """Whether the number does not vary at all within any value of a column, as where one says
+        in words whether an answer was right."""
+        of = self.values[name]
+        return self.alone[name] and any(
+            _off(of, numbered(x.tolist()))[0] == 0 for x in self.numbers
         )
 
     def _differs(self, name: str) -> bool:

@@ -26,6 +26,7 @@ from assay.core import (
     foreign,
     judging,
     missing_marks,
+    one_level,
     rating_scale,
     rounding,
     same_numbers,
@@ -261,6 +262,7 @@ def _of_unlike_arms(
     copies: bool,
 ) -> Judged:
     """The verdict with what the rows show of arms that were not measured alike."""
+    judgement = unlike_sides.with_equal_parts(question, judgement, independent, level)
     if judgement.outcome in ("holds", "fails"):
         chosen, weaker = unlike_arms.settings_of_one(question), list[str]()
         if judgement.outcome == "holds":  # and these columns are then named as those of the control
@@ -274,6 +276,7 @@ def _of_unlike_arms(
     judgement = common_column.doubted(question, judgement)
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
+    judgement = one_level.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
     return balance.reported(question, judgement, roles.controls)

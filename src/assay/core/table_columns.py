@@ -58,7 +58,8 @@ APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
 WEIGHTS = frozenset(("ckpt", "checkpoint", "weights", "sha256"))
 """Words in the names of columns that say which weights a row is about."""
-GIVEN, NOTHING = "given", frozenset(("", "-", "empty", "none", "null", "nan", "na", "n/a", "no", "false"))
+GIVEN = "given"
+NOTHING = frozenset(("", "-", "empty", "none", "null", "nan", "na", "n/a", "no", "false"))
 """What is said of texts of which each row has one of its own; texts that say that there is none."""
 MOST_NAMED = 3
 """Columns that a note names."""
@@ -257,7 +258,7 @@ def one_with_arms(
             continue
         each = {(arm_of(arm), x) for arm, x in value.items()}
         said = [x for _, x in each if x.casefold() not in NOTHING]  # of arms with nothing, none
-        is_name = len({*said}) == len(said) > 1 and len(each) == len(named) > 2
+        is_name = len({*said}) == len(said) > 1 and len(value) == by_arm.ngroups and len(named) > 2
         describes = is_text(rows[name]) or rows[name].dtype.kind == "b"
         of_main = is_overlapping(f"{name} {value[main]}", main)
         if describes and (of_main or any(is_overlapping(value[x], x) for x in others)):

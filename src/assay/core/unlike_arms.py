@@ -319,8 +319,9 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
             are = shares.means_in_words(question.read, name, question.compared)
             yield (
                 f"{name} is the cause, which {are}",
-                f"{name} {are}: compare arms of equal {name}, or leave the column out if it is a "
-                "result of the arm",
+                f"{name} {are}, and more active latents mostly favour an arm, as here {main}: "
+                f"compare arms of equal {name}, or leave the column out if it is a result of the "
+                "arm",
             )
 
 
