@@ -144,7 +144,7 @@ def test_a_level_without_a_number_leaves_its_unit_out_and_no_mean_drops_it():
         j = assay.judge(f, claim=claim, **ask)
         assert j.verdict.n == {"seed": n}
         left_out = [note for note in j.notes if "left out" in note]
-        told = "1 of 8 seeds is left out: a lacks a number there; control b is over all 8"
+        told = "1 of 8 seeds is left out: a lacks a number in seed 2; control b is over all 8"
         assert left_out == [told] * (n == 7)
 
 
@@ -168,12 +168,11 @@ def test_units_that_count_in_nothing_are_told_with_the_arms_that_lack_them():
     f.loc[(f["arm"] == "relu") & f["seed"].isin([2, 3]), "fvu"] = np.nan
     j = assay.judge(f, **ASK)
     assert j.verdict.n == {"seed": 4, "document": 8}
-    assert "2 of 6 seeds are left out: relu lacks a number there" in j.to_json()["notes"]
+    told = "2 of 6 seeds are left out: relu lacks a number in seeds 2 and 3"
+    assert told in j.to_json()["notes"]
     f.loc[(f["arm"] == "gated") & (f["document"] == "d1"), "fvu"] = np.nan
-    told = (
-        "1 of 8 documents is left out: gated lacks a number there; control shuffled is over all 8"
-    )
-    assert told in assay.judge(f, **ASK).notes
+    told = "1 of 8 documents is left out: gated lacks a number in document d1; "
+    assert f"{told}control shuffled is over all 8" in assay.judge(f, **ASK).notes
 
 
 def test_the_means_of_both_arms_are_over_the_units_that_are_compared():
@@ -350,9 +349,11 @@ def test_a_name_with_a_sign_is_told_from_a_difference(others, control, says):
 
 def test_arms_of_other_levels_are_refused_with_what_each_lacks():
     f = frame()
-    f.loc[(f["arm"] == "relu") & (f["seed"] == 5), "seed"] = 9
-    lacks = "'gated' has no seed 9, 'relu' has no seed 5; add what is missing, or drop these levels"
-    with pytest.raises(ClaimError, match=f"different levels of 'seed': {lacks} in both"):
+    f.loc[f["arm"] == "relu", "seed"] += 5
+    lacks = (
+        r"'gated' has no seed 6, 7, 8, 9 … \(5 in all\), 'relu' has no seed 0, 1, 2, 3 … \(5 in all"
+    )
+    with pytest.raises(ClaimError, match=f"different levels of 'seed': {lacks}"):
         assay.judge(f, **ASK)
 
 

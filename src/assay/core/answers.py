@@ -196,7 +196,7 @@ def _failures(question: Question, judged: Judged, independent: bool, level: floa
             arms = left[left["arm"].isin(question.compared)].groupby(cell)["arm"].nunique()
             common = arms.index[arms == len(question.compared)]
             left = left[left.set_index(cell).index.isin(common)]
-        number, same = _number(replace(question, rows=left), judged, independent, level)
+        number, same = judged_again(replace(question, rows=left), judged, independent, level)
         if not same:
             text, in_arms = f"“{value[:SHOWN]}”" if " " in value else value, _where(question, there)
             counts = f"count as {read[name].min():g}"
@@ -255,9 +255,11 @@ def _where(question: Question, there: np.ndarray) -> str:
     return joined([f"{first} rows", *(f"in {x}" for x in others)])
 
 
-def _number(asked: Question, judged: Judged, independent: bool, level: float) -> tuple[str, bool]:
-    """The number of another question, in words, and whether the outcome is the same, however much
-    fewer the units are."""
+def judged_again(
+    asked: Question, judged: Judged, independent: bool, level: float
+) -> tuple[str, bool]:
+    """Give the number of another question, in words, and whether the outcome is the same, however
+    much fewer the units are."""
     try:
         i = asked_again(judged.claim, asked, level, independent)
     except ClaimError:

@@ -282,12 +282,9 @@ class Search:
         rows, units = question.read, [*question.axes]
         count = len(rows.loc[rows[question.columns].isna().any(axis=1), units].drop_duplicates())
         every = len(rows[units].drop_duplicates())
-        if (
-            units[1:]
-            and not question.strata
-            and (absent := _lacking(arms, question.compared)) > every / 4
-        ):
-            count = absent
+        absent = 0 if self.independent else _lacking(arms, question.compared, units)
+        if (units[1:] and not question.strata and absent > every / 4) or not units[1:]:
+            count = max(count, absent)
         if not count:
             return
         terms, ends = judging.numbers(claim, arms).terms, list[Limits]()
@@ -344,9 +341,10 @@ def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
         )
 
 
-def _lacking(arms: Arms, compared: Sequence[str]) -> int:
-    """Count the cells of two units that one arm has, and another lacks."""
+def _lacking(arms: Arms, compared: Sequence[str], units: Sequence[str]) -> int:
+    """Count the levels of a unit, or the cells of two, that one arm has, and another lacks."""
     there = [arms[a].to_array().notnull().all("variable") for a in compared]
+    there = [x.any([d for d in x.dims if d not in units]) for x in there]
     every = xr.align(*there, join="outer", fill_value=False)
     return int((reduce(or_, every) & ~reduce(and_, every)).sum())
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,21 +16,27 @@ import numpy as np
 from msgspec import structs
 
 from assay.core import (
+    absent,
     answers,
     apart,
     balance,
     common_column,
+    cut_off,
     dependence,
     draws,
+    drift,
     estimates,
     foreign,
     judging,
     missing_marks,
+    not_applied,
     one_level,
+    other_units,
     rating_scale,
     rounding,
     same_numbers,
     strata,
+    twin_columns,
     two_kinds,
     unchanged,
     unlike_arms,
@@ -235,8 +241,9 @@ def _judged(
     whole, question = question, question.at_its_levels
     if not tied:
         given = {"independent": independent, "copies": copies, "distinct": how["distinct"]}
-        given |= {"whole": whole}
-        judgement, shared = weigh(question, roles, judgement, arms, how["level"], **given)
+        judgement, shared = weigh(
+            question, roles, judgement, arms, how["level"], whole=whole, **given
+        )
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
@@ -279,7 +286,23 @@ def _of_unlike_arms(
     judgement = one_level.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
+    more = _measured_otherwise(question, judgement, roles, independent, level)
+    for unless, note in more if judgement.outcome == "holds" and question.compared[1:] else ():
+        judgement = with_note(judgement, note, unless)
     return balance.reported(question, judgement, roles.controls)
+
+
+def _measured_otherwise(
+    question: Question, judgement: Judged, roles: Roles, independent: bool, level: float
+) -> Iterator[tuple[str, str]]:
+    """What a claim that compares arms holds unless it is the cause, "" where that is no doubt, and
+    a note on it."""
+    again = question, judgement, independent, level
+    yield from twin_columns.found(question)
+    yield from other_units.found(*again)
+    yield from cut_off.found(*again)
+    yield from not_applied.found(question, roles.controls)
+    yield from drift.found(*again, roles.controls)
 
 
 def _check_tested(tested: int, units: tuple[str, ...]) -> None:
@@ -646,7 +669,7 @@ def _read(question: Question) -> tuple[Arms, list[str]]:
         columns = [c for c in question.parsed.columns if (c.arm or question.main) == arm]
         arms[arm], more = question.cells(arm, [replace(c, arm=arm) for c in columns])
         notes += more
-    return arms, notes
+    return absent.put(arms, question.compared, question.axes), notes
 
 
 def _shared(question: Question, statement: Estimate, number: Estimated, level: float) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from assay.core.digits import told_apart
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.heavy import xr
-from assay.core.nouns import all_of, plural
+from assay.core.nouns import all_of, joined, plural
 from assay.core.power import FEWEST
 from assay.core.reasons import arm_of
 from assay.core.results import Judged
@@ -195,12 +195,11 @@ def left_out(
         levels, other_units = rows[unit].nunique(), [u for u in units if u != unit]
         if n < levels:
             lacks = {a: data.to_array().isnull().any("variable") for a, data in arms.items()}
-            empty = [a for a, missing in lacks.items() if bool(missing.all(other_units).any())]
-            why = "no arm has all numbers there"
-            if empty:
-                *others, last = empty
-                names = " and ".join(filter(None, (", ".join(others), last)))
-                why = f"{names} {'lack' if others else 'lacks'} a number there"
+            empty = {a: missing.all(other_units) for a, missing in lacks.items()}
+            where = [
+                _lacked(a, unit, x[unit].values[x.values]) for a, x in empty.items() if x.any()
+            ]
+            why = joined(where) if where else "no arm has all numbers there"
             are = "is" if levels - n == 1 else "are"
             of_more = {name: v.n[unit] for name, v in judgement.controls.items() if v.n[unit] > n}
             more = "".join(
@@ -210,6 +209,14 @@ def left_out(
             out = f"{levels - n} of {levels} {plural(unit, levels)} {are} left out"
             lines.append(f"{out}: {why}{more}")
     return lines
+
+
+def _lacked(arm: str, unit: str, levels: Sequence[Any]) -> str:
+    """Say at which levels of a unit an arm has no number."""
+    these = f"{len(levels)} {plural(unit, 2)}"
+    if len(levels) <= MOST_NAMED:
+        these = f"{plural(unit, len(levels))} {joined([*map(str, levels)])}"
+    return f"{arm} lacks a number in {these}"
 
 
 def too_few(n: Mapping[str, int]) -> list[str]:

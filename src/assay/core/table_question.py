@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import apart, dependence, judging, strata
+from assay.core import absent, apart, dependence, judging, strata
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bounded import BoundedColumns
@@ -279,7 +279,7 @@ def measure(question: Question, roles: Roles) -> tuple[Arms, list[str]]:
                 raise
             continue
         notes += reported if arm in used else []
-    return arms, notes
+    return absent.put(arms, question.compared, question.axes), notes
 
 
 def claim_of(
