@@ -61,7 +61,8 @@ def weigh(
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
     search = Search(question, claim, independent, level)
-    named = (*question.labels, *question.fixed, *chain(*search.results[1]))
+    results, pairs = search.results
+    named = (*question.labels, *question.fixed, *results, *chain(*pairs))
 
     def cells_of(asked: Question) -> dependence.Cells:
         if asked is question:
