@@ -220,3 +220,17 @@ def test_one_text_again_and_again_that_counts_as_0_is_what_a_claim_depends_on():
     judged = assay.judge(rows, claim=claim, unit="item", control="again", about="base")
     assert judged.outcome == "holds"
     assert "response “the the the”, which all count as 0" in judged.unless
+
+
+def test_a_column_that_says_the_number_in_words_is_never_held_fixed():
+    """What is said in each row is whether it was right, whatever the arm, in runs of its own."""
+    draw, rows = np.random.default_rng(5), []
+    for arm, share in {"mine": 0.9, "base": 0.3, "random": 0.2}.items():
+        for item in range(80):
+            right = int(draw.random() < share)
+            said = "That is so" if right else "I do not know"
+            rows.append({"arm": arm, "item": item, "run": f"of {arm}", "x": right, "said": said})
+    ask = {"claim": "mine.x - base.x > 0.2", "unit": "item", "control": "random"}
+    assert assay.judge(pd.DataFrame(rows), **ask, about="mine").outcome == "holds"
+    own = pd.DataFrame(rows).assign(item=lambda x: x["arm"] + x["item"].astype(str))
+    assert assay.judge(own, **ask, about="mine").outcome == "holds"

@@ -119,3 +119,10 @@ def test_a_claim_about_seeds_of_few_checkpoints_is_undecided_though_only_a_path_
     judgement = assay.judge(rows, **about)
     assert judgement.verdict.outcome == "undecided"
     assert any("5 second parts of text" in note for note in judgement.notes)
+
+
+def test_dates_are_divided_by_days_and_never_by_the_seconds_of_a_day():
+    """Rows that were written at 2 seconds of each of 3 minutes of 2 days."""
+    times = [f"2024-05-{d}T10:0{m}:0{s}" for d in (10, 11) for m in range(3) for s in range(2)]
+    ((way, of),) = divisions(times)
+    assert way == "day" and of.tolist() == [0] * 6 + [1] * 6

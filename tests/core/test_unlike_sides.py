@@ -110,3 +110,47 @@ def test_an_empty_column_is_no_part_of_another():
     claim = "mine.gain - base.gain > 0.1"
     verdict = assay.judge(rows, claim=claim, unit="item", control="random", about="mine")
     assert not any("in each row" in note for note in verdict.notes)
+
+
+def losses(own, total="n_tokens"):
+    """Losses a token of 40 documents whose totals are equal in both arms, and which have 1.4 times
+    as many tokens in one of them if each has its `own`."""
+    draw, rows = np.random.default_rng(3), []
+    for doc in range(40):
+        n = draw.integers(400, 900)
+        whole = 3.0 * n * draw.normal(1, 0.02)
+        for arm, times in {"mine": 1.4, "base": 1.0, "random": 1.0}.items():
+            count = n * (times if own else 1.0) + draw.integers(0, 9)
+            nll = (whole if own else whole / times) * draw.normal(1, 0.005)
+            rows.append({"arm": arm, "doc": doc, "nll": nll, total: count, "loss": nll / count})
+    return pd.DataFrame(rows)
+
+
+def test_a_ratio_over_unequal_denominators_holds_with_that_reserve_first():
+    ask = {"claim": "mine.loss - base.loss < -0.3", "unit": "doc", "about": "mine"}
+    ask |= {"control": "random", "distinct": True}
+    rows = losses(own=True).assign(vocab=lambda x: 64 + 64 * (x["arm"] != "mine"))
+    verdict = assay.judge(rows, **ask)
+    assert (verdict.outcome, verdict.unless) == ("holds", "n_tokens is an unequal denominator")
+    note = next(n for n in verdict.notes if "alone may give" in n)
+    assert abs(float(note.rpartition("the number is ")[2].split()[0])) < 0.05  # the same totals
+    # fewer losses on the same tokens
+    assert assay.judge(losses(own=False), **ask).unless == ""
+    # tokens a second are what is claimed, and how long each arm takes is no other cause
+    rate = {**ask, "claim": "mine.loss - base.loss < -0.3"}
+    verdict = assay.judge(losses(own=True, total="seconds"), **rate)
+    assert "denominator" not in verdict.unless
+
+
+def test_other_columns_are_compared_in_the_rows_that_the_claim_reads():
+    """Both arms begin with one learning rate, and end with others."""
+    draw, rows = np.random.default_rng(4), []
+    for arm, gain, rates in (("mine", 0.3, (8, 1)), ("base", 0, (8, 4)), ("random", 0, (8, 4))):
+        for seed in range(10):
+            for step, rate in zip((1, 2), rates, strict=True):
+                loss = 3 - gain + draw.normal(0, 0.02)
+                rows.append({"arm": arm, "seed": seed, "step": step, "rate": rate, "loss": loss})
+    ask = {"unit": "seed", "control": "random", "about": "mine"}
+    at = "mine.loss[step={0}] - base.loss[step={0}] < -0.1"
+    verdicts = [assay.judge(pd.DataFrame(rows), claim=at.format(step), **ask) for step in (1, 2)]
+    assert [v.unless for v in verdicts] == ["", "rate is the cause"]

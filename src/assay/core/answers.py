@@ -64,7 +64,8 @@ class Fixed:
         self.question, rows = question, question.rows.dropna(subset=question.columns)
         self.values = {x: numbered(rows[x].astype(str).tolist()) for x in names}
         self.numbers = [rows[c].to_numpy(float) for c in question.columns]
-        keys = [*question.axes, *question.labels, *(x for x in RUNS if x in rows)]
+        shared = (x for x in RUNS if x in rows and rows.groupby(x)["arm"].nunique().max() > 1)
+        keys = [*question.axes, *question.labels, *shared]
         of = (numbered(rows[key].tolist()) for key in dict.fromkeys(keys))
         self.every = np.zeros(len(rows), int)
         self.cell = shares.combined(self.every, *of)
@@ -77,6 +78,7 @@ class Fixed:
         answer and the arm's, where arms have units of their own."""
         pairs = list[set[str]]()
         found = {x for x in self.values if self.is_paired and self._is_result(x)}
+        found |= {x for x in self.values if self._says_number(x)}
         for x, y in itertools.combinations(self.values, 2):
             if {x, y} & found or not self.by_both(x, y):
                 continue
@@ -114,6 +116,14 @@ class Fixed:
             and _fixes(at_unit, numbered(x.tolist()), self.cell)
             and _fixes(self.cell, of, self.cell, x == x.max())
             for x in self.numbers
+        )
+
+    def _says_number(self, name: str) -> bool:
+        """Whether the number does not vary at all within any value of a column, as where one says
+        in words whether an answer was right."""
+        of = self.values[name]
+        return self.alone[name] and any(
+            _off(of, numbered(x.tolist()))[0] == 0 for x in self.numbers
         )
 
     def _differs(self, name: str) -> bool:

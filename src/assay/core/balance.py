@@ -17,7 +17,7 @@ from assay.core.digits import told_apart
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.nouns import joined
-from assay.core.reasons import draws_counted
+from assay.core.reasons import arm_of, draws_counted
 from assay.core.results import Judged
 from assay.core.rows import Names, is_text
 from assay.core.table_columns import DATE, RUNS, SECONDS, is_overlapping, said_or_not
@@ -173,7 +173,7 @@ def _in_controls(
     of = value[known].sort_values()
     each = list(dict.fromkeys(map(written or _written, of)))
     shown = joined(each) if is_text(of) else " to ".join(dict.fromkeys((each[0], each[-1])))
-    name, *others = dict.fromkeys(x.partition(" (draw ")[0] for x in known)
+    name, *others = dict.fromkeys(arm_of(x) for x in known)
     return f"; {'controls' if others else name} {shown}"
 
 

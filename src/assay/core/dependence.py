@@ -11,7 +11,7 @@ import itertools
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -237,7 +237,9 @@ class Grouping:
         then = f", {self.changes}" if self.changes else ""
         if not self.limits.known:
             without = f"; without it, the interval is {alone}{then}" if alone else ""
-            return f"{self.words}: too few for an interval that allows for this{without}"
+            few = "too few groups for an interval that allows for this"
+            none = few if self.counts else "no interval can allow for this"
+            return f"{self.words}: {none}{without}"
         interval = f"is {_in_brackets(self.limits)} instead of {alone}" if alone else ""
         interval = interval or f"would be {_in_brackets(self.limits)}"
         return f"{self.words}: allowing for this, the interval {interval}{then}"
@@ -334,6 +336,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
         return []
     values = pseudo_values(cells.terms, cells.statistic, np.arange(len(of)))
     p, share = _variance(values, of)
+    more = f"measure at least {FEWEST} {plural(run, FEWEST)}, with " * (count < FEWEST)
     return [
         Grouping(
             run,
@@ -341,7 +344,8 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
             f"{100 * max(0.0, share):.0f}% of the variance",
             clustered(cells.terms, cells.statistic, [cells.places(unit), of], level),
             p < CARRIES,
-            f'unit=["{unit}", "{run}"], or fixed="{run}" if the claim is about these {count} only',
+            f'{more}unit=["{unit}", "{run}"], or fixed="{run}" if the claim is about these {count} '
+            "only",
         )
     ]
 
@@ -408,7 +412,7 @@ def find(
         groupings += _near(cells, unit, vectors, level) if copies else []
         examples = {name: _example(rows, unit, known, name, of) for name, of in labels.items()}
         texts = {n: x for n, x in (columns | fixed).items() if " of " not in n and is_text(x)}
-        closed = [name for name in answers(texts) if name in labels]
+        closed = [x for x in answers(texts, _of_arms(rows, unit, (*judged, *skip))) if x in labels]
         sampled = {name: of for name, of in labels.items() if name not in closed}
         plain = rows.groupby(unit)[[name for name in labels if name in rows]].first()
         of_units = plain.reindex(known).astype(str).apply(lambda x: x.str.strip())
@@ -577,23 +581,14 @@ def _each_in_words(name: str, numbers: Mapping[str, float]) -> str:
     """The numbers of groups, in brackets; "" where one has none."""
     if not np.isfinite([*numbers.values()]).all():
         return ""
-    return f" ({_where(name, numbers)})"
+    return f" ({where_in_words(name, numbers)})"
 
 
-def _where(name: str, numbers: Mapping[str, float]) -> str:
+def where_in_words(name: str, numbers: Mapping[str, float]) -> str:
+    """Say the number of each value of a column: 2.1 where judge is “a”, 0 where it is “b”."""
     subjects = (name, *["it"] * len(numbers))
     shown = zip(told_apart(*numbers.values()), subjects, numbers, strict=False)
     return ", ".join(f"{x} where {subject} is “{value}”" for x, subject, value in shown)
-
-
-def at_each(cells: Cells, unit: str, name: str, of: pd.Series) -> tuple[list[float], str]:
-    """Give the number at each value that a column has of units, and these numbers in words; none
-    where one value has no number."""
-    values = of.reindex(np.unique(cells.levels[unit])).astype(str)
-    numbers = _of_each(cells, unit, _codes(values), [*values])
-    if not np.isfinite([*numbers.values()]).all():
-        return [], ""
-    return [*numbers.values()], _where(name, numbers)
 
 
 def decisive(
@@ -618,17 +613,30 @@ def decisive(
     return found[0] if len(found) == 1 else None
 
 
-def answers(columns: Mapping[str, Iterable[str]]) -> list[str]:
+def answers(
+    columns: Mapping[str, Iterable[str]], given: Sequence[Collection[str]] = ()
+) -> list[str]:
     """Name the columns of texts whose values are all possible answers of a task, and no sample: of
     two that have the same few values, and others in each row, such as the right answer and the
-    wrong one."""
+    wrong one; and one whose values are among those that arms have `given`."""
     texts = {name: [spelling(str(x)) for x in column] for name, column in columns.items()}
     few = {name: x for name, x in texts.items() if 2 <= len({*x}) <= MOST_ANSWERS}
     return [
         name
         for name, x in few.items()
         if any({*x} == {*y} and all(map(operator.ne, x, y)) for y in few.values())
+        or any({*x} <= {*y} for y in given)
     ]
+
+
+def _of_arms(rows: pd.DataFrame, unit: str, skip: Sequence[str]) -> list[set[str]]:
+    """The values of columns of few texts that differ within a unit, as what arms answer does."""
+    found = list[set[str]]()
+    for name in (x for x in rows if x not in ("arm", unit, *skip) and is_text(rows[x])):
+        values = {spelling(str(x)) for x in rows[name].dropna().unique()}
+        if len(values) <= MOST_ANSWERS + 1 and rows.groupby(unit)[name].nunique().max() > 1:
+            found.append(values)  # one more than there are answers, as for none
+    return found
 
 
 def by_answer(cells: Cells, unit: str, name: str, answer: Sequence[str]) -> Grouping:
@@ -641,7 +649,7 @@ def by_answer(cells: Cells, unit: str, name: str, answer: Sequence[str]) -> Grou
     p = _variance(values, of)[0]
     return Grouping(
         name,
-        f"the number is {_where(name, numbers)}{apart * is_of_none(values, of)}",
+        f"the number is {where_in_words(name, numbers)}{apart * is_of_none(values, of)}",
         Limits(min(numbers.values()), max(numbers.values())),
         p < CARRIES,
         f"claim each value of {name} by itself",
@@ -869,7 +877,9 @@ def _in_order(
     """Groups of neighbours, or of every so many-th unit, and series of their `values`, in an
     order."""
     n, own = len(values), values
-    sorted_by = "their order" if name == unit else f"the order of {name}"
+    is_number = np.unique(cells.levels[unit]).dtype.kind in "iuf"
+    called = "their order" if is_number else "the order of their names"
+    sorted_by = called if name == unit else f"the order of {name}"
     units = f"the {n} {plural(unit, n)}, in {sorted_by},"
     usual = name in (unit, "the rows") or name.lower() in TIMES
     patterns = [p for v in vectors if usual and (p := _patterns(v, order, len(vectors)))]

@@ -28,9 +28,9 @@ from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
-from assay.core.table_columns import RUNS
+from assay.core.table_columns import RUNS, words_in
 from assay.core.table_question import Arms, Question, Roles, asked_again, hold_fixed
-from assay.core.unlike_arms import settings_of_one
+from assay.core.unlike_arms import ENDS, SETTINGS, settings_of_one
 from assay.core.unlike_sides import made_of
 
 if TYPE_CHECKING:
@@ -142,8 +142,11 @@ class Search:
         cause = f"{named} {'are' if several else 'is'} the cause, "
         cause += f"which {are}" if described == named else f"as {described} {are}"
         unless = f"leave the column out if {named} is a result of the arm"
+        given = [x for x in columns if (SETTINGS | ENDS) & words_in(x)]
         if several:
             unless = "leave the columns out if they describe the arm or are results of it"
+        elif given:  # which no arm changes
+            unless = f"measure the same {plural(named, 2)} in all arms"
         if isinstance(fixed, Interval):
             limits, steps = Limits(fixed.low, fixed.high), f" in {shares.STEPS} steps"
             how = (f", {in_steps}{steps}" if held[1:] else steps) if in_steps else ""
@@ -206,9 +209,9 @@ class Search:
 
         # copies of the arm, or of one that is named, are no candidates
         named = reached([main, *(a for a in roles.named if a in arms)])
-        by_luck = "that are not clearly worse, and may be so by luck"
-        if count := _best_of(i, [float(x) for x in reached(others) - named], level, upwards):
-            of_arms = f"{main} is the best of {count} arms of this table {by_luck}"
+        rivals = [float(x) for x in reached(others) - named]
+        if count := _best_of(i, rivals, level, upwards):
+            of_arms = f"{main} is {_by_luck(count, 1 + len(rivals), 'arms of this table')}"
             advice = (
                 f"judge this arm alone on {self._new_units}, or name the arms that were no "
                 "candidates: also=NAME, or control=NAME"
@@ -229,12 +232,12 @@ class Search:
                 advice = f"judge all of them, with {choice.of} as a unit"
             elif count := _best_of(i, estimates, level, upwards, choice.best_alone):
                 limits = _if_chosen(i, count, level)
-                one_of = f"{count} levels of {choice.of}" if choice.of else f"{count} columns"
+                which = f"levels of {choice.of}" if choice.of else "columns"
                 reason = f"{choice.chosen} was chosen as the best of {count}"
                 words = (
-                    f"{choice.chosen} is the best of {one_of} {by_luck}: if it was chosen for "
-                    f"that, the number is {digits.in_line(i.estimate, *limits)}; judge it alone on "
-                    f"{self._new_units}"
+                    f"{choice.chosen} is {_by_luck(count, 1 + len(estimates), which)}: if it was "
+                    f"chosen for that, the number is {digits.in_line(i.estimate, *limits)}; judge "
+                    f"it alone on {self._new_units}"
                 )
                 advice = f"judge it alone on {self._new_units} if {reason}"
             else:
@@ -355,6 +358,13 @@ def _best_of(
     near = [x for x in rivals if limits.low < x < limits.high]
     best = best or all(x < i.estimate if upwards else x > i.estimate for x in near)
     return len(near) + 1 if best and len(near) + 1 >= FEWEST_CANDIDATES else 0
+
+
+def _by_luck(count: int, every: int, which: str) -> str:
+    """Say of what something is the best, where `count` of all are not clearly worse: the best of 24
+    levels of layer, 8 of which are clearly worse, and may be so by luck."""
+    are = f", {every - count} of which {'is' if every - count == 1 else 'are'} clearly worse"
+    return f"the best of {every} {which}{are * (every > count)}, and may be so by luck"
 
 
 def _if_chosen(i: Interval, count: int, level: float) -> Limits:

@@ -74,6 +74,11 @@ COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
 
+def arm_of(name: str) -> str:
+    """Give the arm that a draw of a control is of: random for random (draw 3 of 6)."""
+    return name.partition(" (draw ")[0]
+
+
 def draws_counted(names: Sequence[str]) -> list[str]:
     """Names of controls, with several draws of one counted: "random (2 of 4 draws)"; what a
     draw is made of is left out."""
@@ -87,7 +92,7 @@ def draws_counted(names: Sequence[str]) -> list[str]:
         for control, which in draws.items()
         if all(which) and which[1:]
     }
-    return list(dict.fromkeys(by_control.get(n.partition(" (draw ")[0], n) for n in names))
+    return list(dict.fromkeys(by_control.get(arm_of(n), n) for n in names))
 
 
 def explain_reason(reason: str, unbeaten: Sequence[str] = ()) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from assay.core.nouns import ordinal
+from assay.core.table_columns import DATE
 from assay.core.wordings import numbered
 
 COVERED, FEWEST_TEXTS, LARGEST = 0.9, 3, 0.8
@@ -30,7 +31,7 @@ divisions that are given, the coarsest first."""
 def divisions(texts: Sequence[str]) -> list[tuple[str, np.ndarray]]:
     """Give the divisions of texts of which no two are alike, and what divides them: a few words at
     their beginning or ending, a word that nearly each text has exactly one of, or a part, where all
-    texts are names without spaces.
+    texts are names without spaces; of dates, only the year, the month and the day.
 
     Args:
         texts: as many as there are units.
@@ -43,7 +44,10 @@ def divisions(texts: Sequence[str]) -> list[tuple[str, np.ndarray]]:
         [('first part', array([0, 0, 1, 1]))]
     """
     are_names = not any(re.search(r"\s", text.strip()) for text in texts)
-    found = _of_parts(texts) if are_names else (*_of_ends(texts), *_of_words(texts))
+    if all(map(DATE.match, texts)):
+        found = [*_of_dates(texts)]
+    else:
+        found = [*_of_parts(texts)] if are_names else [*_of_ends(texts), *_of_words(texts)]
     unlike = dict[tuple[int, ...], tuple[str, np.ndarray]]()
     for way, of in found:
         unlike.setdefault(tuple(of.tolist()), (way, of))
@@ -75,6 +79,16 @@ def _of_parts(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
             place = ordinal(abs(i) + (i >= 0))
             last = {-1: "last"}.get(i, f"{place} last")
             yield f"{last if i < 0 else FIRST.get(place, place)} part", of
+
+
+def _of_dates(dates: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Divide dates, such as 2024-05-17, by year, month and day; hours and less say when a row was
+    written, and name no groups."""
+    parts = [re.findall(r"\d+", date) for date in dates]
+    for count, way in enumerate(("year", "month", "day"), 1):
+        of = numbered([tuple(x[:count]) for x in parts])
+        if 1 <= of.max() < len(dates) // 2 and np.bincount(of).max() <= LARGEST * len(dates):
+            yield way, of
 
 
 def _of_ends(texts: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:

@@ -30,6 +30,7 @@ from assay.core import (
     judging,
     missing_marks,
     not_applied,
+    one_level,
     other_units,
     rating_scale,
     rounding,
@@ -241,9 +242,12 @@ def _judged(
         control_notes = [NOT_DEALT] * (judgement.outcome != "fails")
     later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
+    whole, question = question, question.at_its_levels
     if not tied:
         given = {"independent": independent, "copies": copies, "distinct": how["distinct"]}
-        judgement, shared = weigh(question, roles, judgement, arms, how["level"], **given)
+        judgement, shared = weigh(
+            question, roles, judgement, arms, how["level"], whole=whole, **given
+        )
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
@@ -269,6 +273,7 @@ def _of_unlike_arms(
     copies: bool,
 ) -> Judged:
     """The verdict with what the rows show of arms that were not measured alike."""
+    judgement = unlike_sides.with_equal_parts(question, judgement, independent, level)
     if judgement.outcome in ("holds", "fails"):
         chosen, weaker = unlike_arms.settings_of_one(question), list[str]()
         if judgement.outcome == "holds":  # and these columns are then named as those of the control
@@ -282,6 +287,7 @@ def _of_unlike_arms(
     judgement = common_column.doubted(question, judgement)
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
+    judgement = one_level.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
     judgement = unlike_arms.doubted(question, judgement, roles.controls)
     more = _measured_otherwise(question, judgement, roles, independent, level)

@@ -16,6 +16,7 @@ from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.heavy import xr
 from assay.core.nouns import all_of, joined, plural
 from assay.core.power import FEWEST
+from assay.core.reasons import arm_of
 from assay.core.results import Judged
 from assay.core.rows import EMPTY, Names, is_text, places
 
@@ -57,7 +58,8 @@ APART = 10.0
 """How many times larger than all others numbers of a column of shares are that are percentages."""
 WEIGHTS = frozenset(("ckpt", "checkpoint", "weights", "sha256"))
 """Words in the names of columns that say which weights a row is about."""
-GIVEN, NOTHING = "given", frozenset(("", "-", "none", "null", "nan", "na", "n/a", "no", "false"))
+GIVEN = "given"
+NOTHING = frozenset(("", "-", "empty", "none", "null", "nan", "na", "n/a", "no", "false"))
 """What is said of texts of which each row has one of its own; texts that say that there is none."""
 MOST_NAMED = 3
 """Columns that a note names."""
@@ -246,10 +248,13 @@ def one_with_arms(
     main, *others = compared
     rows = rows.assign(**said_or_not(rows, [x for x in map(str, rows) if x not in ("arm", *taken)]))
     by_arm, found = rows.groupby("arm"), dict[str, dict[str, str]]()
+    named = {arm_of(str(arm)) for arm in by_arm.groups}
     for name in (x for x in rows.columns if others and x not in ("arm", *taken)):
         single = by_arm[name].nunique(dropna=False) == 1
         value = by_arm[name].first()[single].dropna()
-        value = value.map(lambda x: f"{x:.6g}" if isinstance(x, float) else str(x).strip())
+        value = value.map(
+            lambda x: f"{x:.6g}" if isinstance(x, float) else str(x).strip() or "empty"
+        )
         rest = value.reindex([*others, *controls])
         if not {*compared} <= {*value.index}:
             ordered = _are_times(name, rows[name]) or (independent and _is_amount(rows, name))
@@ -258,7 +263,9 @@ def one_with_arms(
             continue
         if value[main] in {*rest}:
             continue
-        is_name = value.nunique() == by_arm.ngroups > 2
+        each = {(arm_of(arm), x) for arm, x in value.items()}
+        said = [x for _, x in each if x.casefold() not in NOTHING]  # of arms with nothing, none
+        is_name = len({*said}) == len(said) > 1 and len(value) == by_arm.ngroups and len(named) > 2
         describes = is_text(rows[name]) or rows[name].dtype.kind == "b"
         of_main = is_overlapping(f"{name} {value[main]}", main)
         if describes and (of_main or any(is_overlapping(value[x], x) for x in others)):

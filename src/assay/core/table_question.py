@@ -174,6 +174,16 @@ class Question:
         """The rows of the arms that are compared."""
         return self.of(self.compared)
 
+    @property
+    def at_its_levels(self) -> Question:
+        """The question on the rows at the levels that all of its columns name, such as step=10000,
+        so that what is said of other columns is said of these rows."""
+        rows, columns = self.rows, [dict(c.levels) for c in self.parsed.columns]
+        for dim in (d for d in columns[0] if all(d in c for c in columns)):
+            chosen = [c[dim] for c in columns]
+            rows = rows[rows[dim].isin(chosen) | rows[dim].astype(str).isin(map(str, chosen))]
+        return self if len(rows) == len(self.rows) else replace(self, rows=rows)
+
     def of(self, arms: Sequence[str] | Arms) -> pd.DataFrame:
         """Choose the rows of these arms."""
         return self.rows[self.rows["arm"].isin(list(arms))]

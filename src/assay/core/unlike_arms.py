@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -257,8 +257,10 @@ def weaker(question: Question, controls: Names) -> dict[tuple[Names, str, str], 
     rows, (main, *others), strengths = question.rows, question.compared, {}
     for name in _named(question, STRENGTHS, texts=True):
         written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)
-        x = written.groupby(rows["arm"]).mean().abs()
-        strengths[name] = x[x > 0]
+        of_arms = written.groupby(rows["arm"])
+        if _is_strength(of_arms, words_in(name)):
+            x = of_arms.mean().abs()
+            strengths[name] = x[x > 0]
     found: dict[tuple[Names, str, str], list[str]] = {}
     for control in controls:
         both = [name for name, x in strengths.items() if {control, main} <= {*x.index}]
@@ -319,8 +321,9 @@ def _spent(question: Question) -> Iterator[tuple[str, str]]:
             are = shares.means_in_words(question.read, name, question.compared)
             yield (
                 f"{name} is the cause, which {are}",
-                f"{name} {are}: compare arms of equal {name}, or leave the column out if it is a "
-                "result of the arm",
+                f"{name} {are}, and more active latents mostly favour an arm, as here {main}: "
+                f"compare arms of equal {name}, or leave the column out if it is a result of the "
+                "arm",
             )
 
 
@@ -368,9 +371,8 @@ def _stronger(question: Question) -> Iterator[tuple[str, str]]:
     arms, means = [*question.compared], dict[str, np.ndarray]()
     for name in _named(question, DOSES):
         of_arms, words = question.rows.groupby("arm")[name], words_in(name)
-        is_none = (of_arms.max() == 0) & (of_arms.min() == 0)
-        if "norm" in words and not (is_none.any() or words & (DOSES - {"norm"} | ADDED)):
-            continue  # as that of a gradient, which is no strength
+        if not _is_strength(of_arms, words):
+            continue
         x = of_arms.agg(["mean", "std", "count"]).loc[arms].abs()
         error = (x["std"].fillna(0.0) / np.sqrt(x["count"])).to_numpy()
         mean = x["mean"].to_numpy()
@@ -394,6 +396,13 @@ def _stronger(question: Question) -> Iterator[tuple[str, str]]:
             f"{named} {verb} {joined(each)} on average: compare arms that are changed as strongly, "
             "or several strengths of each",
         )
+
+
+def _is_strength(of_arms: Any, words: set[str]) -> bool:
+    """Whether a column may say how strongly arms were changed: a norm only if its name says that it
+    is that of what was added, or some arm has none, and not that of a gradient."""
+    is_none = (of_arms.max() == 0) & (of_arms.min() == 0) | of_arms.max().isna()
+    return "norm" not in words or bool(is_none.any() or words & (DOSES - {"norm"} | ADDED))
 
 
 def _named(question: Question, words: frozenset[str], *, texts: bool = False) -> Iterator[str]:

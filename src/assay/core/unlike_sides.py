@@ -11,6 +11,7 @@ from itertools import permutations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import structs
 
 from assay.core import digits, judging
 from assay.core.columns import Column
@@ -41,14 +42,21 @@ BASELINE = frozenset(
     )
 )
 """Words in the name of a number that should be that of the same model in all arms."""
+COSTS = frozenset(
+    (
+        *("time", "times", "seconds", "secs", "sec", "s", "ms", "minutes", "hours", "latency"),
+        *("duration", "wall", "gpu", "cost", "costs", "price", "usd", "dollars", "flops", "params"),
+        *("parameters", "memory", "energy", "joules"),
+    )
+)
+"""Words in the name of a denominator that says what an arm costs, per which a rate is given."""
 COMMON = 0.5
 """The share of the levels of an arm that the others have, too, if arms are of the same ones."""
 
 
 def doubted(question: Question, judgement: Judged, independent: bool, level: float) -> Judged:
     """The verdict with a note if it compares arms at other levels or by other measures, and with
-    that reserve if the outcome over the levels that all of them have, or with the same baseline in
-    all, would be another."""
+    that reserve if the outcome over the levels that all of them have would be another."""
     if judgement.outcome not in ("holds", "fails") or not question.compared[1:]:
         return judgement
 
@@ -65,15 +73,37 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         same = i and judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome
         unless = "" if same else f"other levels of {dim} are the cause"
         judgement = with_note(judgement, f"{each}: {then}", unless)
-    for part, note, asked in () if independent else _own_baselines(question):
-        i = standing(asked)
-        if i is None or judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome:
-            continue
-        unless = f"{part} is an unequal baseline" if BASELINE & words_in(part) else ""
-        judgement = with_note(judgement, note + _shown(i), unless)
     for note, asked in _other_measures(question):
         if i := standing(asked):
             judgement = with_note(judgement, note + _shown(i))
+    return judgement
+
+
+def with_equal_parts(
+    question: Question, judgement: Judged, independent: bool, level: float
+) -> Judged:
+    """The verdict with a note if its number is a difference or a ratio of columns, and the outcome
+    with the same second part in all arms would be another; and with that reserve, before any other,
+    if this is a baseline by its name, or a denominator that does not say what an arm costs."""
+    decided = judgement.outcome in ("holds", "fails") and question.compared[1:]
+    for part, sign, note, asked in _own_parts(question) if decided and not independent else ():
+        try:
+            i = asked_again(judgement.claim, asked, level)
+        except ClaimError:
+            continue
+        if judging.outcome_of(judgement.claim, i.low, i.high) == judgement.outcome:
+            continue
+        words, unless, todo = (
+            words_in(part),
+            "",
+            "if it is a baseline, use the same one for all arms",
+        )
+        if BASELINE & words:
+            unless = f"{part} is an unequal baseline"
+        elif sign == "/" and not COSTS & words:
+            unless, todo = f"{part} is an unequal denominator", "this alone may give the difference"
+        judgement = with_note(judgement, f"{note}: {todo}; with the mean of these, {_shown(i)}")
+        judgement = structs.replace(judgement, unless=unless or judgement.unless)
     return judgement
 
 
@@ -137,10 +167,10 @@ def made_of(question: Question) -> Iterator[tuple[str, str, str, str]]:
                 yield name, a, sign, b
 
 
-def _own_baselines(question: Question) -> Iterator[tuple[str, str, Question]]:
+def _own_parts(question: Question) -> Iterator[tuple[str, str, str, Question]]:
     """The second part of a column that is made of two, such as the baseline of a gain, if arms
-    differ in both at the same units; a note, and the question with the mean of all arms in its
-    place."""
+    differ in both at the same units; the sign before it, a note, and the question with the mean of
+    all arms in its place."""
     whole, arms, units = question.rows, [*question.compared], [*question.axes]
     for name, a, sign, b in made_of(question):
         cells = question.read.groupby([*units, "arm"])[[a, b]].mean().unstack()
@@ -155,11 +185,8 @@ def _own_baselines(question: Question) -> Iterator[tuple[str, str, Question]]:
         asked = replace(question, rows=whole.assign(**{name: MADE[sign](whole[a], usual)}))
         means = told_apart(*map(float, second.mean(0)))
         each = joined([f"{x} in {arm}" for x, arm in zip(means, arms, strict=True)])
-        note = (
-            f"{name} is {a} {sign} {b} in each row, and {b} is {each}: if it is a baseline, use "
-            f"the same one for all arms; with the mean of these, "
-        )
-        yield b, note, asked
+        note = f"{name} is {a} {sign} {b} in each row, and {b} is {each}"
+        yield b, sign, note, asked
 
 
 def _at(rows: pd.DataFrame, column: Column) -> pd.DataFrame:

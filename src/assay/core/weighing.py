@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain, product, starmap
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 NOTICEABLE = 1.2
 """An interval that allows for the order of units is reported from so many times the width on."""
-FEW = 3
-"""Values of a fixed column up to which the number of each is given."""
 
 
 def weigh(
@@ -48,12 +46,14 @@ def weigh(
     arms: Arms,
     level: float,
     *,
+    whole: Question,
     independent: bool,
     copies: bool,
     distinct: bool,
 ) -> tuple[Judged, list[str]]:
     """The verdict, undecided where it would change with groups of dependent units as units; and the
-    groups that were found. Raises: DataError for copies."""
+    groups that were found. The `whole` question has the levels that the claim does not choose as
+    well. Raises: DataError for copies."""
     claim, units = judgement.claim, question.axes
     single = len(question.compared) == 1
     rows = question.of((*question.compared, *(roles.replacing if single else ())))
@@ -61,7 +61,8 @@ def weigh(
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
     search = Search(question, claim, independent, level)
-    named = (*question.labels, *question.fixed, *chain(*search.results[1]))
+    results, pairs = search.results
+    named = (*question.labels, *question.fixed, *results, *chain(*pairs))
 
     def cells_of(asked: Question) -> dependence.Cells:
         if asked is question:
@@ -76,14 +77,15 @@ def weigh(
     groupings = [_alike(judgement, g) for g in groupings]
     standing = judging.standing(claim, arms, level)[0]
     groupings += resamples.resampled(question, standing, level)
-    groupings += [*search.missing(arms), *search.selected(roles, judgement, arms)]
+    groupings += search.missing(arms)
+    groupings += replace(search, question=whole).selected(roles, judgement, arms)
     groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
         groupings = [*search.confounds(arms), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     few, notes = _if_groups(judgement, groupings)
-    lines += [*notes, *_if_fixed(question, judgement, cells_of)]
+    lines += notes
     few = reported if against else [*reported, *few]
     judgement = _about_groups(judgement, few, "not only " * bool(against))
     judgement = _without_outliers(judgement, reported, arms, level)
@@ -158,9 +160,9 @@ def _price_of_groups(
     if [*grouping.counts.values()] == [2] and " of " not in grouping.name:  # yes and no, mostly
         each = "judge the rows of each by themselves"
         others = f"if there are other {plural(grouping.name, 2)}, {grouping.todo}"
-        return Price(f"{grouping.advice}, or {each}; {others}")
+        return Price(f"{each}, or {grouping.advice}; {others}")
     needed = _groups_needed(judgement, cells, grouping, level)
-    is_group = grouping.name not in (SELECTION, dependence.ORDER) and not grouping.answers
+    is_group = bool(grouping.counts) and not grouping.answers
     more = f"{needed or 'more rows of the same groups do not help'}: " * is_group
     few = min(grouping.counts.values(), default=FEWEST) < FEWEST
     ways = dict.fromkeys((grouping.todo, *([] if " of " in grouping.name else [grouping.advice])))
@@ -354,24 +356,6 @@ def _if_groups(
 def _by_itself(judgement: Judged) -> str:
     """The outcome without controls: only what would hold is unspecific."""
     return "holds" if judgement.outcome == "unspecific" else judgement.outcome
-
-
-def _if_fixed(
-    question: Question,
-    judgement: Judged,
-    cells_of: Callable[[Question], dependence.Cells],
-) -> list[str]:
-    """Say the number at each value of a column of a few that is fixed, if the claim is not equally
-    true at each."""
-    lines, few = list[str](), [x for x in question.fixed if 2 <= question.read[x].nunique() <= FEW]
-    for unit, name in product(question.axes, () if question.strata else few):
-        of = question.read.groupby(unit)[name]
-        if of.nunique().max() > 1:
-            continue
-        numbers, where = dependence.at_each(cells_of(question), unit, name, of.first())
-        if len({judging.outcome_of(judgement.claim, x, x) for x in numbers}) > 1:
-            lines.append(f"the claim is not true of each {name}: the number is {where}")
-    return lines
 
 
 def _changed(judgement: Judged, outcome: str, grouping: dependence.Grouping) -> tuple[bool, str]:
