@@ -13,13 +13,13 @@ import numpy as np
 
 from assay.core.nouns import plural
 from assay.core.rows import Names
-from assay.core.table_columns import RUNS
+from assay.core.table_columns import DRAWS, RUNS
 from assay.core.table_question import Question, Roles
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DRAWN = (*RUNS, "draw", "draw_seed")
+DRAWN = (*RUNS, *DRAWS)
 """Columns that number the draws of a control, or its runs."""
 
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
+MOST_TERMS = 4
+"""The terms of a number, such as the two means of a ratio, of which each may lack numbers."""
 EVERY_THREE = 12
 """Columns at most of which every three are tried together."""
 
@@ -288,11 +290,15 @@ class Search:
         if not count:
             return
         terms, ends = judging.numbers(claim, arms).terms, list[Limits]()
-        few = len(terms) == 1 and 4 * count <= every
-        for extreme in (np.nanmin, np.nanmax) if few else ():
-            filled = {k: np.where(np.isnan(x), extreme(x), x).ravel() for k, x in terms.items()}
-            (x,) = filled.values()
-            ends.append(clustered(filled, claim.statistic, [np.arange(len(x))], self.level))
+        few = len(terms) <= MOST_TERMS and 4 * count <= every
+        extremes = itertools.product((np.nanmin, np.nanmax), repeat=len(terms)) if few else ()
+        for each in extremes:
+            filled = {
+                k: np.where(np.isnan(x), extreme(x), x).ravel()
+                for extreme, (k, x) in zip(each, terms.items(), strict=True)
+            }
+            cells = [np.arange(len(next(iter(filled.values()))))]
+            ends.append(clustered(filled, claim.statistic, cells, self.level))
         limits = Limits(min(e.low for e in ends), max(e.high for e in ends)) if ends else NONE
         yield Grouping(
             "missing numbers",

@@ -280,7 +280,8 @@ def _of_unlike_arms(
             weaker = [
                 x for names, *_ in unlike_arms.weaker(question, roles.controls) for x in names
             ]
-        taken = (*question.axes, *question.labels, *question.columns, *chosen, *weaker)
+        as_long = unlike_arms.about_as_long(question) if judgement.outcome == "holds" else ()
+        taken = (*question.axes, *question.labels, *question.columns, *chosen, *weaker, *as_long)
         ask = question.compared, taken, roles.controls, judgement.outcome
         cause, together = noted.one_with_arms(question.rows, *ask, independent=independent)
         judgement = with_note(judgement, together, cause) if together else judgement

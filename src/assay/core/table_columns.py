@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RUNS = ("seed", "run")
 """Columns that number runs: rows of one arm that share all units are averaged, whatever these
 columns contain."""
+DRAWS = ("draw", "draw_seed")
+"""Columns that number the draws of a control."""
 TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
 """Columns that say in which order units were measured."""
 DATE, SECONDS = re.compile(r"\d{4}-\d\d?-\d\d?(\D|$)"), (1e9, 2e9)
@@ -95,6 +97,7 @@ def find_labels(
             )
     labels = list(label_names)
     cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
+    draws = [c for c in DRAWS if c in rows and c not in (*units, *labels)]
     candidates = []
     if rows.duplicated([*cell, *labels]).any():
         others = [c for c in rows.columns if c not in (*cell, *columns, *labels)]
@@ -108,7 +111,10 @@ def find_labels(
         return not crossed, not is_text(rows[c]), rows[c].dtype.kind == "f", count
 
     for name in sorted(candidates, key=likeness):
-        cells = rows.groupby([*cell, *labels], sort=False, dropna=False)
+        # what differs between draws alone, such as a path, says nothing more than these do
+        known = [] if name in draws or name.lower() in CONDITIONS else draws
+        by = dict.fromkeys((*cell, *labels, *known))
+        cells = rows.groupby([*by], sort=False, dropna=False)
         if bool((cells[name].nunique(dropna=False) > 1).any()) and (
             name.lower() in CONDITIONS or _recurs(rows[name], cells.ngroup().to_numpy())
         ):

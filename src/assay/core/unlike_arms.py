@@ -5,7 +5,7 @@ that was weaker, an arm with more active latents, and numbers in another unit of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,9 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     if judgement.outcome == "holds":
         found = [partial(of, controls=controls) for of in (_clipped, _weaker, _unlike_perplexity)]
     if judgement.outcome == "holds" and question.compared[1:]:
-        found = [_copied, _kept, _chosen, _scaled, *found, _spent, _stronger, _other_inputs]
+        failed = [c for c, v in judgement.controls.items() if v.outcome == "fails"]
+        chosen = partial(_chosen, failed=failed)
+        found = [_copied, _kept, chosen, _scaled, *found, _spent, _stronger, _other_inputs]
     if judgement.outcome in ("holds", "fails") and question.compared[1:]:
         found = [*found, _scaled_to_ends]
     for unless, note in (x for of in found for x in of(question)):
@@ -186,9 +188,14 @@ def is_of_chance(x: float) -> bool:
     return x % 1 == 0 or any(abs(s - c) < DIGITS * min(1, 10 * c) for c in chances for s in shares)
 
 
-def _chosen(question: Question) -> Iterator[tuple[str, str]]:
-    """A setting that differs from unit to unit in one arm, and in no other."""
+def _chosen(question: Question, failed: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """A setting that differs from unit to unit in one arm, and in no other, unless it differs as
+    much in a control in place of this arm, of which the claim fails: the choice does not suffice.
+    """
     for name, (arm, units) in settings_of_one(question).items():
+        each = question.rows.groupby("arm")[name].nunique()
+        if arm == question.main and any(2 * each[c] > each[arm] for c in failed if c in each):
+            continue
         values = counted(question.of([arm])[name].nunique(), "value")
         others = joined([a for a in question.compared if a != arm])
         unit, several = joined(units), joined([plural(u, 2) for u in units])
@@ -258,7 +265,7 @@ def weaker(question: Question, controls: Names) -> dict[tuple[Names, str, str], 
     for name in _named(question, STRENGTHS, texts=True):
         written = rows[name].astype(str).str.extract(NUMBER)[0].astype(float)
         of_arms = written.groupby(rows["arm"])
-        if _is_strength(of_arms, words_in(name)):
+        if _is_given(of_arms, name) and _is_strength(of_arms, words_in(name)):
             x = of_arms.mean().abs()
             strengths[name] = x[x > 0]
     found: dict[tuple[Names, str, str], list[str]] = {}
@@ -309,6 +316,25 @@ def _other_inputs(question: Question) -> Iterator[tuple[str, str]]:
                 f"in {' and '.join(texts)}: give the arms the same texts, or each its own "
                 f"{plural(unit, 2)}",
             )
+
+
+def about_as_long(question: Question) -> list[str]:
+    """Columns that count a text's tokens, one number in each arm, that differ by less than a half,
+    and by less than the number that is judged, in proportion."""
+    rows, (main, *others) = question.read, question.compared
+    means, found = rows.groupby("arm")[question.columns].mean(), list[str]()
+    for name in _named(question, MEASURED):
+        of_arms = rows.groupby("arm")[name]
+        x = of_arms.first()
+        if of_arms.nunique(dropna=False).max() > 1 or not (x > 0).all():
+            continue
+        with np.errstate(all="ignore"):
+            by = np.abs(np.log(x[main] / x[others].to_numpy(float)))
+            ours = means.loc[main].to_numpy(float) / means.loc[others].to_numpy(float)
+            apart = np.where(ours > 0, np.abs(np.log(ours)), math.inf).min(axis=1)
+        if (by < math.log(UNLIKE)).all() and (apart > by).all():
+            found.append(name)
+    return found
 
 
 def _spent(question: Question) -> Iterator[tuple[str, str]]:
@@ -396,6 +422,15 @@ def _stronger(question: Question) -> Iterator[tuple[str, str]]:
             f"{named} {verb} {joined(each)} on average: compare arms that are changed as strongly, "
             "or several strengths of each",
         )
+
+
+def _is_given(of_arms: Any, name: str) -> bool:
+    """Whether a number is what an arm was given: the same in all of its rows, unless it measures a
+    dictionary or what was added, or some arm has none of a dose. Others, such as the rank of an
+    answer, are results."""
+    words, constant = words_in(name), of_arms.nunique() <= 1
+    measures = bool(words & (ADDED | {"norm", "l0"}))
+    return measures or bool(constant.all() or (words & DOSES and constant.any()))
 
 
 def _is_strength(of_arms: Any, words: set[str]) -> bool:
