@@ -23,7 +23,7 @@ from assay.core.rows import is_text
 from assay.core.stats import mean
 from assay.core.table_columns import RUNS
 from assay.core.table_question import Question, Roles, asked_again, measure
-from assay.core.unlike_sides import made_of
+from assay.core.unlike_sides import EXACTLY, made_of
 from assay.core.wordings import numbered
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ FOLLOWS = 0.01
 AT_END = 0.25
 """The share of an arm's rows with the least or the greatest number, from which these are of two
 kinds, such as refusals, whose lengths are a result of the kind."""
+FEWEST_RATED, FEWEST_ROWS = 3, 5
+"""Values that a rating has, at least, of which a number may be a sum; rows for each of them."""
 SHOWN = 40
 """Letters of a text that are shown."""
 UNREAD = re.compile(
@@ -79,6 +81,7 @@ class Fixed:
         pairs = list[set[str]]()
         found = {x for x in self.values if self.is_paired and self._is_result(x)}
         found |= {x for x in self.values if self._says_number(x)}
+        found |= self._parts() if self.is_paired else set()
         for x, y in itertools.combinations(self.values, 2):
             if {x, y} & found or not self.by_both(x, y):
                 continue
@@ -125,6 +128,29 @@ class Fixed:
         return self.alone[name] and any(
             _off(of, numbered(x.tolist()))[0] == 0 for x in self.numbers
         )
+
+    def _parts(self) -> set[str]:
+        """The ratings that differ within units and of which the number is a sum or a mean, with
+        weights, by least squares, in all rows or in those with more than the least number, as where
+        a refusal counts as 0. A baseline that is subtracted is none."""
+        (number, *more), rows = self.numbers, self.question.rows.dropna(subset=self.question.columns)
+        names = [
+            x
+            for x, of in rows.select_dtypes("number").items()
+            if x not in self.question.taken and not of.isna().any() and of.nunique() >= FEWEST_RATED
+        ]
+        y, x = number, rows[names].to_numpy(float)
+        for there in () if more or not names else (y >= y.min(), y > y.min()):
+            if there.sum() < FEWEST_ROWS * (1 + len(names)) or np.ptp(y[there]) == 0:
+                continue
+            size = np.maximum(x[there].std(0), 1e-300)
+            of = np.column_stack([(x[there] - x[there].mean(0)) / size, np.ones(there.sum())])
+            by = np.linalg.lstsq(of, y[there], rcond=None)[0]
+            weights, least = by[:-1], EXACTLY * y[there].std()
+            if np.abs(of @ by - y[there]).max() < least and weights.min() > -least:
+                parts = {str(k) for k, w in zip(names, weights, strict=True) if w > least}
+                return {k for k in parts if k in self.values and not self.is_known(k)}
+        return set()
 
     def _differs(self, name: str) -> bool:
         """Whether arms have other shares of a column at the same units, or units of their own."""

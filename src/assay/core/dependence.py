@@ -1254,12 +1254,13 @@ def _without(v: Vectors, groupings: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _less(x: np.ndarray, groupings: Iterable[np.ndarray]) -> np.ndarray:
-    """Numbers, each column of mean 0, less what groups share; not of groups of fewer than two."""
+    """Numbers, each column of mean 0, less what groups share; not of groups of fewer than two on
+    average, and no unit that is a group alone, which would be 0, as all others of these would."""
     for of in groupings:
         if x.size and 2 * (of.max() + 1) <= len(x):
-            sums = np.zeros((of.max() + 1, x.shape[1]))
+            sums, count = np.zeros((of.max() + 1, x.shape[1])), np.bincount(of)[:, None]
             np.add.at(sums, of, x)
-            x = x - (sums / np.bincount(of)[:, None])[of]
+            x = x - np.where(count > 1, sums / count, 0.0)[of]
     return x
 
 

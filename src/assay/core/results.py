@@ -546,7 +546,8 @@ def is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
         return bool(largest)
     if len({*points}) < DIFFERENT:
         return False
-    return max(sums) - min(sums) <= EQUAL * (max(points) - min(points))
+    apart = max(points) - min(points)  # infinite where a denominator is 0 in a unit
+    return max(sums) - min(sums) <= EQUAL * apart < math.inf
 
 
 def unit_of(s: Judged | Estimated) -> str:
