@@ -72,3 +72,16 @@ def test_arms_with_hardly_any_level_in_common_are_no_pairs():
         judged(without(rows, new=range(9), old=range(10, 14)))
     own = rows.assign(seed=rows["seed"] + 100 * (rows["arm"] == "old"))
     assert judged(own).n == {"seed": 28}
+
+
+def test_a_ratio_of_means_with_missing_rows_holds_if_it_would_whatever_they_are():
+    """Seeds with a 0 below, whose ratio is infinite, are as good as others."""
+    rows = table(60)
+    rows["acc"] = rows["acc"].mask((rows["arm"] == "old") & (rows["seed"] < 3), 0.0)
+    lost = without(rows, new=[10, 11], old=[20], shuffled=[30])
+    found = judged(lost, "mean(new.acc) / mean(old.acc) > 1.3")
+    each = lost.pivot(index="seed", columns="arm", values="acc")[["new", "old"]].dropna()
+    assert found.estimate == pytest.approx(each["new"].mean() / each["old"].mean())
+    assert (found.outcome, found.unless) == ("holds", "")
+    below = f"mean(new.acc) / mean(old.acc) > {found.low - 1e-3:.4f}"
+    assert judged(lost, below).reason == "grouped by missing numbers"

@@ -234,3 +234,19 @@ def test_a_column_that_says_the_number_in_words_is_never_held_fixed():
     assert assay.judge(pd.DataFrame(rows), **ask, about="mine").outcome == "holds"
     own = pd.DataFrame(rows).assign(item=lambda x: x["arm"] + x["item"].astype(str))
     assert assay.judge(own, **ask, about="mine").outcome == "holds"
+
+
+@pytest.mark.parametrize("subtracted", [False, True])
+def test_a_part_of_a_score_is_no_cause_and_a_baseline_is_one(subtracted):
+    """A refusal counts as 0, and any other answer as the sum of two ratings."""
+    draw, n, frames = np.random.default_rng(0), 100, []
+    for arm, share in (("tuned", 0.1), ("base", 0.9), ("again", 0.9)):
+        refused = draw.random(n) < share
+        first, second = (draw.integers(2, 6, n) * ~refused + refused for _ in range(2))
+        score = first - second + 4 if subtracted else (first + second - 2) / 8
+        columns = {"refused": refused, "first": first, "second": second, "score": score * ~refused}
+        frames.append(pd.DataFrame({"arm": arm, "item": range(n), **columns}))
+    rows = pd.concat(frames, ignore_index=True)
+    judged = assay.judge(rows, claim="tuned.score - base.score > 0.2", **ASK)
+    fixed = "held fixed" in str(judged)
+    assert (judged.outcome == "holds" and not judged.unless, fixed) == (not subtracted, subtracted)

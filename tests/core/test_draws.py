@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import assay
+from assay.core.errors import ClaimError
 
 
 def table(rng, effects):
@@ -63,3 +65,26 @@ def test_a_control_with_seeds_of_its_own_is_paired_in_order():
         apart = each["again"].to_numpy()[:n] - each["old"].to_numpy()[:n]
         assert np.isclose(verdict.controls["again"].estimate, apart.mean())
         assert any(x.startswith("control again has seeds of its own") for x in verdict.notes)
+
+
+@pytest.mark.parametrize("recurs", [False, True])
+def test_what_differs_between_draws_alone_is_no_level(recurs):
+    """Such as the folder of each; and what differs between rows of a draw, too, is one."""
+    draw, rows = np.random.default_rng(0), []
+    for arm, k in (("main", 0), ("steered", 0), *(("random", k) for k in range(4))):
+        for prompt in range(30):
+            at = {"arm": arm, "draw": k, "prompt": prompt, "folder": f"runs/{arm}_{k}"}
+            for way in ("a", "b")[: 1 + recurs]:
+                x = draw.normal(2 * (arm == "steered"), 0.3)
+                rows.append({**at, **({"way": way} if recurs else {}), "host": f"n{k % 2}", "x": x})
+
+    def judged(claim):
+        ask = {"unit": "prompt", "control": "random", "about": "steered"}
+        return assay.judge(pd.DataFrame(rows), claim=claim, **ask)
+
+    if recurs:
+        with pytest.raises(ClaimError, match="varies over way"):
+            judged("steered.x - main.x > 1")
+    claim = "mean(steered.x, over=way) - mean(main.x, over=way) > 1"
+    verdict = judged(claim if recurs else "steered.x - main.x > 1")
+    assert verdict.outcome == "holds" and len(verdict.controls) == 4

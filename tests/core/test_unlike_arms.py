@@ -353,3 +353,60 @@ def test_arms_that_are_changed_unequally_are_in_doubt_whatever_the_control_has()
     assert not of("delta_norm", 14, 14, 14).unless
     assert not of("delta_norm", 14, 0, 14).unless  # what is not changed has no strength
     assert "grad_norm is the cause" not in of("grad_norm", 14, 5.6, 14).unless
+
+
+def of_arms(n=40, seed=0, **columns):
+    """Rows of steered, base and random with a number that steering raises by 2, and in each arm the
+    numbers of other columns."""
+    draw = np.random.default_rng(seed)
+    level = draw.normal(0, 0.5, n)
+    frames = []
+    for k, arm in enumerate(("steered", "base", "random")):
+        own = {name: of(draw, n)[k] for name, of in columns.items()}
+        x = level + 2 * (k == 0) + draw.normal(5, 0.3, n)
+        frames.append(pd.DataFrame({"arm": arm, "prompt": range(n), "x": x, **own}))
+    rows = pd.concat(frames, ignore_index=True)
+    return assay.judge(
+        rows, claim="steered.x - base.x > 1", unit="prompt", control="random", about="steered"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "unless"),
+    [
+        ("io_rank", lambda d, n: [d.poisson(m, n) for m in (6, 1, 1)], ""),
+        ("io_rank", lambda d, n: [d.poisson(6, n), 0, d.poisson(3, n)], ""),
+        ("n_heads", lambda d, n: [6, 0, 1], "the n_heads of random is too low"),
+        ("coef", lambda d, n: [d.uniform(5, 7, n), 0, 1.0], "the coef of random is too low"),
+        ("l0", lambda d, n: [d.normal(m, 1, n) for m in (30, 60, 15)], "the l0 of random is too"),
+    ],
+)
+def test_a_strength_is_what_an_arm_was_given_and_no_result(name, of, unless):
+    judged = of_arms(**{name: of})
+    assert judged.outcome == "holds"
+    assert judged.unless.startswith(unless) and bool(judged.unless) == bool(unless)
+
+
+@pytest.mark.parametrize("covered", [True, False])
+def test_a_choice_that_a_control_has_too_is_no_doubt_if_the_claim_fails_of_it(covered):
+    def steps(draw, n):
+        return [draw.permutation(n) + 900, 0, draw.permutation(n) + 900 if covered else 950]
+
+    judged = of_arms(n=12, best_step=steps)
+    chosen = "best_step was chosen for each prompt by its result"
+    assert (judged.outcome, judged.unless) == ("holds", "" if covered else chosen)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "doubt"),
+    [(46, False), (50, False), (59, True), (63, True)],  # 7 in place of 5 is 1.4 times as much
+)
+def test_a_prompt_that_is_a_little_longer_is_no_cause_of_a_number_that_is_much_larger(
+    tokens, doubt
+):
+    judged = of_arms(prompt_tokens=lambda draw, n: [tokens, 41, 41])
+    assert (judged.outcome, judged.unless) == (
+        "holds",
+        "prompt_tokens is the cause" if doubt else "",
+    )
+    assert "prompt_tokens" in str(judged)

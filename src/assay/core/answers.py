@@ -133,11 +133,12 @@ class Fixed:
         """The ratings that differ within units and of which the number is a sum or a mean, with
         weights, by least squares, in all rows or in those with more than the least number, as where
         a refusal counts as 0. A baseline that is subtracted is none."""
-        (number, *more), rows = self.numbers, self.question.rows.dropna(subset=self.question.columns)
+        question, (number, *more) = self.question, self.numbers
+        rows = question.rows.dropna(subset=question.columns)
         names = [
             x
             for x, of in rows.select_dtypes("number").items()
-            if x not in self.question.taken and not of.isna().any() and of.nunique() >= FEWEST_RATED
+            if x not in question.taken and not of.isna().any() and of.nunique() >= FEWEST_RATED
         ]
         y, x = number, rows[names].to_numpy(float)
         for there in () if more or not names else (y >= y.min(), y > y.min()):

@@ -62,6 +62,7 @@ def _copied(
 ) -> Iterator[tuple[str, str, str]]:
     """Controls that have the numbers of other arms, and how near they are."""
     points = np.array(judgement.points)
+    points = points[np.isfinite(points)]
     least = FAR_BELOW * min(abs(judgement.estimate), float(points.std()) if points.size else 0.0)
     for name, other in itertools.product((n for n in judgement.controls if n in arms), others):
         a, b = arms[name], arms[other]
