@@ -436,3 +436,24 @@ def test_fixed_columns_of_equal_shares_are_strata_only_where_their_combinations_
     assert needed(alike, ["item"], fixed, False) == ()
     assert needed(crosswise, ["item"], fixed[:2], False) == ()
     assert needed(alike, ["item"], fixed, True) == tuple(fixed)
+
+
+@pytest.mark.parametrize(("of_control", "named"), [(20, False), (19.5, False), (10, True)])
+def test_an_amount_that_a_control_has_without_the_effect_is_no_cause(of_control, named):
+    """Of arms with seeds of their own, where nothing else shows whether it matters."""
+    draw, frames = np.random.default_rng(0), []
+    means = {"new": (0.8, 20), "old": (0.3, 10), "shuffled": (0.3, of_control)}
+    for k, (arm, (acc, length)) in enumerate(means.items()):
+        columns = {"acc": draw.normal(acc, 0.05, 12), "length": draw.normal(length, 0.5, 12)}
+        frames.append(pd.DataFrame({"arm": arm, "seed": np.arange(12) + 100 * k, **columns}))
+    judged = assay.judge(
+        pd.concat(frames),
+        claim="new.acc - old.acc > 0.2",
+        unit="seed",
+        control="shuffled",
+        about="new",
+    )
+    assert judged.outcome == "holds"
+    assert judged.unless.startswith("length is the cause" if named else "") and named == bool(
+        judged.unless
+    )

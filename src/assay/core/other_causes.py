@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
+AS_MUCH = 0.9
+"""The share of what an arm has more of than another from which a control has as much."""
 MOST_TERMS = 4
 """The terms of a number, such as the two means of a ratio, of which each may lack numbers."""
 EVERY_THREE = 12
@@ -80,14 +82,15 @@ class Search:
     def _new_units(self) -> str:
         return f"new {' and '.join(plural(u, 2) for u in self.question.axes)}"
 
-    def confounds(self, arms: Arms) -> Iterator[Grouping]:
+    def confounds(self, arms: Arms, failed: Sequence[str] = ()) -> Iterator[Grouping]:
         """Columns of which the arms have clearly different shares, as if in groups, or amounts, if
         each has units of its own: the number and its interval with each held fixed. So with two or
         three columns, of each of which the arms have different shares at the same values of the
         others, unless one or two of these change the outcome already. Many amounts, such as another
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
         those of a few values, which may name groups. Nor is a column a cause that fixes the number,
-        or from which a baseline was subtracted for it."""
+        or from which a baseline was subtracted for it, or an amount of which a control has as much
+        though the claim `failed` of it."""
         question = self.question
         chosen = settings_of_one(question)  # which, held fixed, are as chosen as before
         skip = (*question.taken, *chosen, *(first for _, first, _, _ in made_of(question)))
@@ -97,6 +100,7 @@ class Search:
         names = {x: of for x, of in names.items() if x not in results}
         rows = rows.assign(**names)
         amounts = shares.amounts(rows, skip) if self.independent else {}
+        amounts = {x: of for x, of in amounts.items() if not self._is_covered(x, failed)}
         values = names | amounts
         stepped = [x for x in values if rows[x].nunique() > values[x].nunique()]
         of_arms = shares.Shares(rows, question.axes, question.held, values)
@@ -118,6 +122,18 @@ class Search:
             decides = many and isinstance(fixed, Interval) and not {*columns} & {*stepped}
             in_steps = next((x for x in columns if x in stepped), "")
             yield self._cause(rows, columns, in_steps, fixed, decides)
+
+    def _is_covered(self, name: str, failed: Sequence[str]) -> bool:
+        """Whether one of these controls has about as much of an amount as the arm under judgement,
+        or more, seen from the arms that this is compared with."""
+        rows, (main, *others) = self.question.rows, self.question.compared
+        if name not in rows:
+            rows = shares.with_amounts(rows)
+        means = rows.groupby("arm")[name].mean()
+        apart = means[main] - means[others]
+        return any(
+            ((means[c] - means[others]) / apart >= AS_MUCH).all() for c in failed if c in means
+        )
 
     def _outcome(self, i: Interval | Limits) -> str:
         return judging.outcome_of(self.claim, i.low, i.high)

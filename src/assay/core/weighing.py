@@ -81,7 +81,8 @@ def weigh(
     groupings += replace(search, question=whole).selected(roles, judgement, arms)
     groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
-        groupings = [*search.confounds(arms), *groupings]
+        failed = [name for name, v in judgement.controls.items() if v.outcome == "fails"]
+        groupings = [*search.confounds(arms, failed), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     few, notes = _if_groups(judgement, groupings)
