@@ -28,6 +28,7 @@ from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
+from assay.core.rows import Names
 from assay.core.table_columns import RUNS, words_in
 from assay.core.table_question import Arms, Question, Roles, asked_again, hold_fixed
 from assay.core.unlike_arms import ENDS, SETTINGS, settings_of_one
@@ -40,6 +41,9 @@ FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
 EVERY_THREE = 12
 """Columns at most of which every three are tried together."""
+NEAR = 0.2
+"""How far an amount of a control may be from that of the arm under judgement to be nearly as much,
+as a share of how far that of the others is."""
 
 
 class _Choice(NamedTuple):
@@ -63,6 +67,8 @@ class Search:
     independent: bool
     """Whether the arms have no unit in common."""
     level: float
+    failing: Names = ()
+    """Controls that clearly do not satisfy the claim."""
 
     @cached_property
     def results(self) -> tuple[set[str], list[set[str]]]:
@@ -85,7 +91,8 @@ class Search:
         others, unless one or two of these change the outcome already. Many amounts, such as another
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
         those of a few values, which may name groups. Nor is a column a cause that fixes the number,
-        or from which a baseline was subtracted for it."""
+        or from which a baseline was subtracted for it. An amount is no doubt either if a control
+        that does not satisfy the claim has about as much of it as the arm under judgement."""
         question = self.question
         chosen = settings_of_one(question)  # which, held fixed, are as chosen as before
         skip = (*question.taken, *chosen, *(first for _, first, _, _ in made_of(question)))
@@ -115,7 +122,19 @@ class Search:
             many = all(x in names or values[x].nunique() > 2 for x in columns)
             decides = many and isinstance(fixed, Interval) and not {*columns} & {*stepped}
             in_steps = next((x for x in columns if x in stepped), "")
+            if not decides and all(self._is_shared(x) for x in columns):
+                continue
             yield self._cause(rows, columns, in_steps, fixed, decides)
+
+    def _is_shared(self, name: str) -> bool:
+        """Whether a control that does not satisfy the claim has nearly as much of an amount, on
+        average, as the arm under judgement, next to how much less or more the others have."""
+        rows, (main, *others) = self.question.rows, self.question.compared
+        if name not in rows or not others or rows[name].dtype.kind not in "iuf":
+            return False
+        means = rows.groupby("arm")[name].mean()
+        apart = float((means[others] - means[main]).abs().min())
+        return any(abs(means[c] - means[main]) <= NEAR * apart for c in self.failing if c in means)
 
     def _outcome(self, i: Interval | Limits) -> str:
         return judging.outcome_of(self.claim, i.low, i.high)
