@@ -632,7 +632,7 @@ def answers(
 def _of_arms(rows: pd.DataFrame, unit: str) -> list[set[str]]:
     """The values of columns of few texts that differ within a unit, as what arms answer does."""
     found = list[set[str]]()
-    for name in (x for x in rows if x not in ("arm", unit) and is_text(rows[x])):
+    for name in (str(x) for x in rows if x not in ("arm", unit) and is_text(rows[x])):
         values = {spelling(str(x)) for x in rows[name].dropna().unique()}
         if len(values) <= MOST_ANSWERS + 1 and rows.groupby(unit)[name].nunique().max() > 1:
             found.append(values)  # one more than there are answers, as for none
