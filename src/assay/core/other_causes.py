@@ -380,10 +380,11 @@ def _best_of(
 
 
 def _by_luck(count: int, every: int, which: str) -> str:
-    """Say of what something is the best, where `count` of all are not clearly worse: the best of 24
-    levels of layer, 8 of which are clearly worse, and may be so by luck."""
-    are = f", {every - count} of which {'is' if every - count == 1 else 'are'} clearly worse"
-    return f"the best of {every} {which}{are * (every > count)}, and may be so by luck"
+    """Say of what something is the best, where `count` of all are not clearly worse: the best of 16
+    levels of layer (8 more are clearly worse), and may be so by luck."""
+    more = every - count
+    clearly = f" ({more} more {'is' if more == 1 else 'are'} clearly worse)" * (more > 0)
+    return f"the best of {count} {which}{clearly}, and may be so by luck"
 
 
 def _if_chosen(i: Interval, count: int, level: float) -> Limits:
