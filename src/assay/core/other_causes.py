@@ -122,19 +122,9 @@ class Search:
             many = all(x in names or values[x].nunique() > 2 for x in columns)
             decides = many and isinstance(fixed, Interval) and not {*columns} & {*stepped}
             in_steps = next((x for x in columns if x in stepped), "")
-            if not decides and all(self._is_shared(x) for x in columns):
+            if not decides and all(_is_shared(question, x, self.failing) for x in columns):
                 continue
             yield self._cause(rows, columns, in_steps, fixed, decides)
-
-    def _is_shared(self, name: str) -> bool:
-        """Whether a control that does not satisfy the claim has nearly as much of an amount, on
-        average, as the arm under judgement, next to how much less or more the others have."""
-        rows, (main, *others) = self.question.rows, self.question.compared
-        if name not in rows or not others or rows[name].dtype.kind not in "iuf":
-            return False
-        means = rows.groupby("arm")[name].mean()
-        apart = float((means[others] - means[main]).abs().min())
-        return any(abs(means[c] - means[main]) <= NEAR * apart for c in self.failing if c in means)
 
     def _outcome(self, i: Interval | Limits) -> str:
         return judging.outcome_of(self.claim, i.low, i.high)
@@ -271,19 +261,17 @@ class Search:
             place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
             levels = (x for x in rows[dim].dropna().unique() if str(x) != str(chosen))
             others = self._in_place(place, (f"{dim}={x}" for x in levels))
-            yield _Choice(f"{dim} {chosen}", dim, others, self._best_alone(dim, chosen))
+            yield _Choice(
+                f"{dim} {chosen}",
+                dim,
+                others,
+                _is_best_alone(self.question, self.claim, dim, chosen),
+            )
         for name in dict.fromkeys(c.name for c in columns if re.search(r"\d", c.name)):
             alike = re.sub(r"\d+", r"\\d+", re.escape(name))
             numbered = (x for x in map(str, rows.columns) if re.fullmatch(alike, x) and x != name)
             run = next((w for w in re.split(r"[\W_\d]+", name) if w in RUNS), "")
             yield _Choice(name, run, self._in_place(rf"(?<!\w){re.escape(name)}(?!\w)", numbered))
-
-    def _best_alone(self, dim: str, chosen: Any) -> bool:
-        """Whether the mean of the arm under judgement is best at this level."""
-        own = self.question.of([self.question.main])
-        means = own.groupby(dim)[self.question.columns[0]].mean()
-        best = means.idxmax() if math.isfinite(self.claim.low) else means.idxmin()
-        return str(best) == str(chosen)
 
     def _in_place(self, place: str, others: Iterable[str]) -> Iterator[float]:
         """The number of the claim with each of others in this place of its text."""
@@ -321,6 +309,24 @@ class Search:
             False,
             "give each row its number, or say in the sentence which rows it is about",
         )
+
+
+def _is_best_alone(question: Question, claim: Claim, dim: str, chosen: Any) -> bool:
+    """Whether the mean of the arm under judgement is best at this level."""
+    means = question.of([question.main]).groupby(dim)[question.columns[0]].mean()
+    best = means.idxmax() if math.isfinite(claim.low) else means.idxmin()
+    return str(best) == str(chosen)
+
+
+def _is_shared(question: Question, name: str, failing: Names) -> bool:
+    """Whether a control that does not satisfy the claim has nearly as much of an amount, on
+    average, as the arm under judgement, next to how much less or more the others have."""
+    rows, (main, *others) = question.rows, question.compared
+    if name not in rows or not others or rows[name].dtype.kind not in "iuf":
+        return False
+    means = rows.groupby("arm")[name].mean()
+    apart = float((means[others] - means[main]).abs().min())
+    return any(abs(means[c] - means[main]) <= NEAR * apart for c in failing if c in means)
 
 
 def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
