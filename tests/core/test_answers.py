@@ -250,3 +250,21 @@ def test_a_part_of_a_score_is_no_cause_and_a_baseline_is_one(subtracted):
     judged = assay.judge(rows, claim="tuned.score - base.score > 0.2", **ASK)
     fixed = "held fixed" in str(judged)
     assert (judged.outcome == "holds" and not judged.unless, fixed) == (not subtracted, subtracted)
+
+
+def test_the_right_answers_of_a_task_are_no_groups_of_which_there_are_more():
+    """An arm that always answers A is right where A is right, and nowhere else."""
+    draw, rows = np.random.default_rng(6), []
+    for item in range(200):
+        gold = "A" if item % 10 < 7 else "BCD"[item % 3]
+        for arm in ("mine", "base", "random"):
+            pred = "A" if arm == "mine" else "ABCD"[draw.integers(4)]
+            rows.append({"arm": arm, "item": item, "gold": gold, "pred": pred, "x": pred == gold})
+    table = pd.DataFrame(rows).assign(x=lambda t: t["x"].astype(int))
+    ask = {"claim": "mine.x - base.x > 0.2", "unit": "item", "control": "random", "about": "mine"}
+    verdict = assay.judge(table, **ask)
+    assert verdict.outcome == "undecided"
+    means = table.groupby(["gold", "arm"])["x"].mean().unstack()
+    note = next(n for n in verdict.notes if "where gold is “A”" in n)
+    assert abs(float(note.split()[3]) - (1 - means.loc["A", "base"])) < 1e-3
+    assert verdict.price.text == "claim each value of gold by itself"

@@ -60,7 +60,8 @@ def weigh(
     check_copies(rows, units, question.columns)
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
-    search = Search(question, claim, independent, level)
+    failing = tuple(name for name, v in judgement.controls.items() if v.outcome == "fails")
+    search = Search(question, claim, independent, level, failing)
     results, pairs = search.results
     named = (*question.labels, *question.fixed, *results, *chain(*pairs))
 
@@ -81,8 +82,7 @@ def weigh(
     groupings += replace(search, question=whole).selected(roles, judgement, arms)
     groupings += unequal_weights(search, cells_of(question))
     if judgement.outcome in ("holds", "fails", "undecided"):
-        failed = [name for name, v in judgement.controls.items() if v.outcome == "fails"]
-        groupings = [*search.confounds(arms, failed), *groupings]
+        groupings = [*search.confounds(arms), *groupings]
     against, reported, unsure = _sorted(judgement, groupings)
     lines = [*dependence.lines(reported), *_if_units(question, judgement, cells_of, level)]
     few, notes = _if_groups(judgement, groupings)
