@@ -234,3 +234,21 @@ def test_a_column_that_says_the_number_in_words_is_never_held_fixed():
     assert assay.judge(pd.DataFrame(rows), **ask, about="mine").outcome == "holds"
     own = pd.DataFrame(rows).assign(item=lambda x: x["arm"] + x["item"].astype(str))
     assert assay.judge(own, **ask, about="mine").outcome == "holds"
+
+
+def test_the_right_answers_of_a_task_are_no_groups_of_which_there_are_more():
+    """An arm that always answers A is right where A is right, and nowhere else."""
+    draw, rows = np.random.default_rng(6), []
+    for item in range(200):
+        gold = "A" if item % 10 < 7 else "BCD"[item % 3]
+        for arm in ("mine", "base", "random"):
+            pred = "A" if arm == "mine" else "ABCD"[draw.integers(4)]
+            rows.append({"arm": arm, "item": item, "gold": gold, "pred": pred, "x": pred == gold})
+    table = pd.DataFrame(rows).assign(x=lambda t: t["x"].astype(int))
+    ask = {"claim": "mine.x - base.x > 0.2", "unit": "item", "control": "random", "about": "mine"}
+    verdict = assay.judge(table, **ask)
+    assert verdict.outcome == "undecided"
+    means = table.groupby(["gold", "arm"])["x"].mean().unstack()
+    note = next(n for n in verdict.notes if "where gold is “A”" in n)
+    assert abs(float(note.split()[3]) - (1 - means.loc["A", "base"])) < 1e-3
+    assert verdict.price.text == "claim each value of gold by itself"

@@ -192,6 +192,24 @@ def test_an_amount_that_would_explain_a_difference_is_what_the_claim_depends_on(
     assert not assay.judge(texts_of_lengths(0, effect=3.0), **ask).unless
 
 
+def test_a_control_with_as_much_of_an_amount_that_does_not_satisfy_the_claim_rules_it_out():
+    """Texts of a control that are as long as those of the arm, and as bad as those without it."""
+    rows, draw = texts_of_lengths(0), np.random.default_rng(1)
+    for longer, unless in ((10, False), (5, True)):
+        lengths = draw.normal(20 + longer, 5, 60).round()
+        shuffled = {
+            "arm": "shuffled",
+            "text": [f"shuffled{i}" for i in range(60)],
+            "length": lengths,
+            "lead": draw.normal(2, 0.5, 60),
+        }
+        both = pd.concat([rows, pd.DataFrame(shuffled)])
+        ask = {"claim": "steered.lead - base.lead > 0.5", "unit": "text", "about": "steered"}
+        judged = assay.judge(both, **ask, control="shuffled")
+        assert judged.outcome == "holds"
+        assert judged.unless.startswith("length is the cause") == unless
+
+
 def test_an_amount_that_differs_by_chance_is_no_cause():
     ask = {"claim": "steered.lead - base.lead > 0.5", "unit": "text"}
     tables = [texts_of_lengths(s, longer=0, effect=1.0, per_word=0.02) for s in range(8)]

@@ -1011,7 +1011,7 @@ def test_two_values_are_no_sample_of_values(values):
     )
     assert judged.outcome == "undecided"
     assert judged.price.text.startswith(
-        'fixed="label" if the claim is about these 2 only, or judge the rows of each by themselves'
+        'judge the rows of each by themselves, or fixed="label" if the claim is about these 2 only'
     )
 
 

@@ -412,7 +412,7 @@ def find(
         groupings += _near(cells, unit, vectors, level) if copies else []
         examples = {name: _example(rows, unit, known, name, of) for name, of in labels.items()}
         texts = {n: x for n, x in (columns | fixed).items() if " of " not in n and is_text(x)}
-        closed = [x for x in answers(texts, _of_arms(rows, unit, (*judged, *skip))) if x in labels]
+        closed = [x for x in answers(texts, _of_arms(rows, unit)) if x in labels]
         sampled = {name: of for name, of in labels.items() if name not in closed}
         plain = rows.groupby(unit)[[name for name in labels if name in rows]].first()
         of_units = plain.reindex(known).astype(str).apply(lambda x: x.str.strip())
@@ -629,10 +629,10 @@ def answers(
     ]
 
 
-def _of_arms(rows: pd.DataFrame, unit: str, skip: Sequence[str]) -> list[set[str]]:
+def _of_arms(rows: pd.DataFrame, unit: str) -> list[set[str]]:
     """The values of columns of few texts that differ within a unit, as what arms answer does."""
     found = list[set[str]]()
-    for name in (x for x in rows if x not in ("arm", unit, *skip) and is_text(rows[x])):
+    for name in (str(x) for x in rows if x not in ("arm", unit) and is_text(rows[x])):
         values = {spelling(str(x)) for x in rows[name].dropna().unique()}
         if len(values) <= MOST_ANSWERS + 1 and rows.groupby(unit)[name].nunique().max() > 1:
             found.append(values)  # one more than there are answers, as for none

@@ -33,8 +33,10 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         return None
 
     for name in _over(question):
-        each = [str(x) for x in sorted(question.read[name].dropna().unique())]
-        if not 2 <= len(each) <= MOST:
+        arms_of = question.read.groupby(name, sort=False)["arm"].nunique()
+        in_all = arms_of.min() == len(question.compared)
+        each = [str(x) for x in arms_of.index]
+        if not in_all or not 2 <= len(each) <= MOST:
             continue
         of = question.rows[name].astype(str)
         alone = {x: standing(y == x for y in of) for x in each}
@@ -42,7 +44,8 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         outcomes = {judging.outcome_of(claim, x, x) for x in numbers.values()}
         if len(numbers) < len(each) or len(outcomes) == 1:
             continue
-        where = f"the number is {where_in_words(name, numbers)}"
+        note = f"the claim is not true of each {name}: the number is "
+        note += where_in_words(name, numbers)
         rest = {x: standing(y != x for y in of) for x in each if judgement.outcome == "holds"}
         fails = {
             x: i
@@ -51,13 +54,11 @@ def doubted(question: Question, judgement: Judged, independent: bool, level: flo
         }
         if len(fails) == 1:
             ((one, i),) = fails.items()
-            without = f"{name} “{one}” alone determines the outcome: without it, the number is "
-            without += in_line(i.estimate, i.low, i.high)
-            judgement = with_note(
-                judgement, f"{where}; {without}", f"{name} “{one}” alone is the cause"
-            )
+            number = in_line(i.estimate, i.low, i.high)
+            note += f"; {name} “{one}” alone determines the outcome: without it, the number is "
+            judgement = with_note(judgement, note + number, f"{name} “{one}” alone is the cause")
         elif name in question.fixed and len(each) <= FEW:
-            judgement = with_note(judgement, f"the claim is not true of each {name}: {where}")
+            judgement = with_note(judgement, note)
     return judgement
 
 

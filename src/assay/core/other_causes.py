@@ -28,6 +28,7 @@ from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import SELECTION
 from assay.core.results import Judged
+from assay.core.rows import Names
 from assay.core.table_columns import RUNS, words_in
 from assay.core.table_question import Arms, Question, Roles, asked_again, hold_fixed
 from assay.core.unlike_arms import ENDS, SETTINGS, settings_of_one
@@ -40,6 +41,9 @@ FEWEST_CANDIDATES = 3
 """Fewest arms from which the best one may have been chosen because it was best."""
 EVERY_THREE = 12
 """Columns at most of which every three are tried together."""
+NEAR = 0.2
+"""How far an amount of a control may be from that of the arm under judgement to be nearly as much,
+as a share of how far that of the others is."""
 
 
 class _Choice(NamedTuple):
@@ -63,6 +67,8 @@ class Search:
     independent: bool
     """Whether the arms have no unit in common."""
     level: float
+    failing: Names = ()
+    """Controls that clearly do not satisfy the claim."""
 
     @cached_property
     def results(self) -> tuple[set[str], list[set[str]]]:
@@ -85,7 +91,8 @@ class Search:
         others, unless one or two of these change the outcome already. Many amounts, such as another
         measure, are results of the arm, and no cause: so they leave no claim undecided, apart from
         those of a few values, which may name groups. Nor is a column a cause that fixes the number,
-        or from which a baseline was subtracted for it."""
+        or from which a baseline was subtracted for it. An amount is no doubt either if a control
+        that does not satisfy the claim has about as much of it as the arm under judgement."""
         question = self.question
         chosen = settings_of_one(question)  # which, held fixed, are as chosen as before
         skip = (*question.taken, *chosen, *(first for _, first, _, _ in made_of(question)))
@@ -115,6 +122,8 @@ class Search:
             many = all(x in names or values[x].nunique() > 2 for x in columns)
             decides = many and isinstance(fixed, Interval) and not {*columns} & {*stepped}
             in_steps = next((x for x in columns if x in stepped), "")
+            if not decides and all(_is_shared(question, x, self.failing) for x in columns):
+                continue
             yield self._cause(rows, columns, in_steps, fixed, decides)
 
     def _outcome(self, i: Interval | Limits) -> str:
@@ -252,19 +261,17 @@ class Search:
             place = rf"\b{re.escape(dim)}={re.escape(str(chosen))}(?=[,\]])"
             levels = (x for x in rows[dim].dropna().unique() if str(x) != str(chosen))
             others = self._in_place(place, (f"{dim}={x}" for x in levels))
-            yield _Choice(f"{dim} {chosen}", dim, others, self._best_alone(dim, chosen))
+            yield _Choice(
+                f"{dim} {chosen}",
+                dim,
+                others,
+                _is_best_alone(self.question, self.claim, dim, chosen),
+            )
         for name in dict.fromkeys(c.name for c in columns if re.search(r"\d", c.name)):
             alike = re.sub(r"\d+", r"\\d+", re.escape(name))
             numbered = (x for x in map(str, rows.columns) if re.fullmatch(alike, x) and x != name)
             run = next((w for w in re.split(r"[\W_\d]+", name) if w in RUNS), "")
             yield _Choice(name, run, self._in_place(rf"(?<!\w){re.escape(name)}(?!\w)", numbered))
-
-    def _best_alone(self, dim: str, chosen: Any) -> bool:
-        """Whether the mean of the arm under judgement is best at this level."""
-        own = self.question.of([self.question.main])
-        means = own.groupby(dim)[self.question.columns[0]].mean()
-        best = means.idxmax() if math.isfinite(self.claim.low) else means.idxmin()
-        return str(best) == str(chosen)
 
     def _in_place(self, place: str, others: Iterable[str]) -> Iterator[float]:
         """The number of the claim with each of others in this place of its text."""
@@ -302,6 +309,24 @@ class Search:
             False,
             "give each row its number, or say in the sentence which rows it is about",
         )
+
+
+def _is_best_alone(question: Question, claim: Claim, dim: str, chosen: Any) -> bool:
+    """Whether the mean of the arm under judgement is best at this level."""
+    means = question.of([question.main]).groupby(dim)[question.columns[0]].mean()
+    best = means.idxmax() if math.isfinite(claim.low) else means.idxmin()
+    return str(best) == str(chosen)
+
+
+def _is_shared(question: Question, name: str, failing: Names) -> bool:
+    """Whether a control that does not satisfy the claim has nearly as much of an amount, on
+    average, as the arm under judgement, next to how much less or more the others have."""
+    rows, (main, *others) = question.rows, question.compared
+    if name not in rows or not others or rows[name].dtype.kind not in "iuf":
+        return False
+    means = rows.groupby("arm")[name].mean()
+    apart = float((means[others] - means[main]).abs().min())
+    return any(abs(means[c] - means[main]) <= NEAR * apart for c in failing if c in means)
 
 
 def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
@@ -361,10 +386,11 @@ def _best_of(
 
 
 def _by_luck(count: int, every: int, which: str) -> str:
-    """Say of what something is the best, where `count` of all are not clearly worse: the best of 24
-    levels of layer, 8 of which are clearly worse, and may be so by luck."""
-    are = f", {every - count} of which {'is' if every - count == 1 else 'are'} clearly worse"
-    return f"the best of {every} {which}{are * (every > count)}, and may be so by luck"
+    """Say of what something is the best, where `count` of all are not clearly worse: the best of 16
+    levels of layer (8 more are clearly worse), and may be so by luck."""
+    more = every - count
+    clearly = f" ({more} more {'is' if more == 1 else 'are'} clearly worse)" * (more > 0)
+    return f"the best of {count} {which}{clearly}, and may be so by luck"
 
 
 def _if_chosen(i: Interval, count: int, level: float) -> Limits:

@@ -244,11 +244,10 @@ def _judged(
     later = _notes(question, judgement, arms, by_means) + _suggested_bounds(question, judgement)
     notes = _unless_said(notes + control_notes, later, question)
     whole, question = question, question.at_its_levels
+    given: dict[str, Any] = {"independent": independent, "copies": copies, "level": how["level"]}
     if not tied:
-        given = {"independent": independent, "copies": copies, "distinct": how["distinct"]}
-        judgement, shared = weigh(
-            question, roles, judgement, arms, how["level"], whole=whole, **given
-        )
+        more = given | {"whole": whole, "distinct": how["distinct"]}
+        judgement, shared = weigh(question, roles, judgement, arms, **more)
         later += shared
     replaced = question.main if question.compared[1:] and not control_notes else ""
     judgement = structs.replace(judgement, notes=(*notes, *moved, *later), replaced=replaced)
@@ -259,8 +258,7 @@ def _judged(
     judgement = with_ratio_of_means(question, judgement)
     judgement = unchanged.doubted(question, judgement, arms, by_means, how["level"])
     judgement = two_kinds.explained(question, judgement, arms, how["level"])
-    given = {"independent": independent, "copies": copies}
-    judgement = _of_unlike_arms(question, judgement, roles, how["level"], **given)
+    judgement = _of_unlike_arms(question, judgement, roles, **given)
     return within(judgement, judgement.claim.bounds or judgement.natural)
 
 

@@ -248,7 +248,7 @@ def one_with_arms(
     main, *others = compared
     rows = rows.assign(**said_or_not(rows, [x for x in map(str, rows) if x not in ("arm", *taken)]))
     by_arm, found = rows.groupby("arm"), dict[str, dict[str, str]]()
-    named = {arm_of(str(arm)) for arm in by_arm.groups}
+    bases = {arm_of(str(arm)) for arm in by_arm.groups}
     for name in (x for x in rows.columns if others and x not in ("arm", *taken)):
         single = by_arm[name].nunique(dropna=False) == 1
         value = by_arm[name].first()[single].dropna()
@@ -263,9 +263,10 @@ def one_with_arms(
             continue
         if value[main] in {*rest}:
             continue
-        each = {(arm_of(arm), x) for arm, x in value.items()}
-        said = [x for _, x in each if x.casefold() not in NOTHING]  # of arms with nothing, none
-        is_name = len({*said}) == len(said) > 1 and len(value) == by_arm.ngroups and len(named) > 2
+        pairs = {(arm_of(str(arm)), x) for arm, x in value.items()}
+        said = [x for _, x in pairs if x.casefold() not in NOTHING]  # of arms with nothing, none
+        is_name = len({*said}) == len(said) > 1 and len(value) == by_arm.ngroups
+        is_name = is_name and len(bases) > 2
         describes = is_text(rows[name]) or rows[name].dtype.kind == "b"
         of_main = is_overlapping(f"{name} {value[main]}", main)
         if describes and (of_main or any(is_overlapping(value[x], x) for x in others)):

@@ -60,7 +60,8 @@ def weigh(
     check_copies(rows, units, question.columns)
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
-    search = Search(question, claim, independent, level)
+    failing = tuple(name for name, v in judgement.controls.items() if v.outcome == "fails")
+    search = Search(question, claim, independent, level, failing)
     results, pairs = search.results
     named = (*question.labels, *question.fixed, *results, *chain(*pairs))
 
