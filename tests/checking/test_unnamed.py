@@ -21,7 +21,7 @@ def check(gives, holds="task < -1", **more):
     def function(latents, prompts):
         x = np.array([p["a"] for p in prompts]), np.array([p["b"] for p in prompts])
         cut, slight = 1 in (latents or ()), 1e-5 * sum(k for k in latents or () if k != 1)
-        return {name: y - slight * (name == "task") for name, y in gives(cut, *x).items()}
+        return {name: y - slight * (name in holds.split()) for name, y in gives(cut, *x).items()}
 
     given = {"latents": [1], "of": 8, "cache": False, "ledger": False} | more
     return assay.check("It falls", function, prompts=ROWS, holds=holds, **given)
@@ -54,6 +54,39 @@ def test_another_task_that_falls_as_much_is_named_unless_it_measures_the_same(ot
     assert first(v).startswith("holds: ") != is_said
     if is_said:
         assert "and task by 60% from" in " ".join(v.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "by", "is_said"),
+    [
+        ("no_logit", 1.9, True),
+        ("no_logit", -1.9, False),  # the other way
+        ("no_logit", 1.0, False),  # by half as much
+        ("yes_lead", 1.9, False),  # which may be a second measure of the same
+        ("no_lead", 1.9, False),
+    ],
+)
+def test_the_opposite_answer_that_rises_as_much_is_named_wherever_both_start(name, by, is_said):
+    """The two logits have nearly all of their spread in common, as of a bias for any answer."""
+    v = check(
+        lambda cut, a, b: {"yes_logit": a - 3 + 2 * cut, name: a - 3 + 0.1 * b + by * cut},
+        holds="yes_logit > 1",
+    )
+    assert v.outcome == "holds"
+    assert first(v).startswith("holds, though no_logit rises as much: ") == is_said
+    assert ("as much" in first(v)) == is_said
+    if is_said:
+        assert "rises as much: by 1.9 from " in " ".join(v.notes)
+
+
+@pytest.mark.parametrize(("norm", "is_said"), [(0.01, True), (0.3, False)])
+def test_others_of_next_to_no_norm_are_too_weak(norm, is_said):
+    norms = {k: 1.0 if k == 1 else norm for k in range(8)}
+    v = check(lambda cut, a, b: {"task": a - 2 * cut}, norms=norms)
+    assert v.outcome == "holds"
+    words = f"norms of the others are {norm} to {norm} times as large"
+    assert (f"holds, unless the controls are too weak: {words}: " in first(v)) == is_said
+    assert any(f"norms of the others: {norm}" in n for n in v.notes) != is_said
 
 
 def test_a_claim_of_no_effect_is_compared_with_nothing_else():

@@ -2,6 +2,7 @@
 correlation."""
 
 import numpy as np
+import pytest
 
 import assay
 
@@ -42,3 +43,25 @@ def test_a_side_of_few_values_follows_a_column_as_well():
     found = judged(score, children, "corr(x, y) > 0.2", density=density)
     assert found.outcome == "holds"
     assert found.unless == "density is the cause, which both columns follow"
+
+
+@pytest.mark.parametrize(("error", "doubted"), [(1.0, True), (0.05, False)])
+def test_an_error_of_one_side_that_is_in_the_other_is_no_relation(error, doubted):
+    """What a difference and its own part have in common is the error of the part, unless units of
+    less really gain more."""
+    of = np.random.default_rng(3)
+    able = of.normal(size=200)
+    before = able + error * of.normal(size=200)
+    after = (1.0 if doubted else 0.3) * able + 0.5 + error * of.normal(size=200)
+    gain = after - before
+    found = assay.judge(
+        {"item": [*range(200)], "before": before, "after": after, "gain": gain},
+        claim="corr(before, gain) < -0.3",
+        unit="item",
+    )
+    assert found.outcome == "holds"
+    said = "an error of before, which is in gain, is the cause"
+    assert found.unless == said * doubted
+    mean = np.corrcoef(gain, before + after)[0, 1]
+    notes = [n for n in found.notes if f"the mean of after and before, it is {mean:.3f}"[:-2] in n]
+    assert len(notes) == doubted

@@ -89,6 +89,11 @@ def judged(placebo):
         (lambda old, item, rng: old, "undecided", "the very numbers of old, so that the"),
         (lambda old, item, rng: old.round(2), "undecided", "the rounded numbers of old, so that"),
         (
+            lambda old, item, rng: old + rng.normal(0, 1e-8, 40),
+            "undecided",
+            "the numbers, but for errors of rounding, of old, so that",
+        ),
+        (
             lambda old, item, rng: old + rng.normal(0, 1e-4, 40),
             "holds",
             "almost the numbers of old",
@@ -96,7 +101,7 @@ def judged(placebo):
         # measured anew with the noise of the others, on the same items
         (lambda old, item, rng: item + rng.normal(0, 0.02, 40), "holds", ""),
     ],
-    ids=["copy", "rounded", "jitter", "measured anew"],
+    ids=["copy", "rounded", "float32", "jitter", "measured anew"],
 )
 def test_a_control_with_the_numbers_of_the_baseline_rules_nothing_out(placebo, outcome, how):
     v = judged(placebo)

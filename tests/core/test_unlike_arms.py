@@ -1,5 +1,7 @@
 """Arms that were not measured alike are named where a claim about their difference would hold."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,6 +53,11 @@ def test_the_best_of_several_layers_for_each_prompt_is_named():
     kinds = (each[:, :8].argmax(1) // 2,) * 2
     known = table(**chosen, layer=(each[:, :8].argmax(1) // 2 * 2, 12), kind=kinds)
     assert not judged(known).unless
+    # of a claim about one arm, the other arms of the table are looked at
+    ask = {"unit": "prompt", "about": "mine", "control": "base", "distinct": True}
+    of_one = partial(assay.judge, claim="mine.lead > 0.2", **ask)
+    assert of_one(rows).unless == verdict.unless
+    assert not of_one(rows.assign(layer=12)).unless
     # and a column that is no setting may be a result
     assert not judged(table(**chosen, hits=(each[:, :8].argmax(1), 12))).unless
 

@@ -49,6 +49,8 @@ MATCHED = {"norms": "norm", "rates": "how often they are active"}
 """By the option that gives sizes of a pool, in what others of it are then matched."""
 NEAR = 1.25
 """Others are matched in a size if all are at most so many times as large, or as small."""
+TOO_SMALL = 0.1
+"""Others that are all at most so many times as large may be too weak to take the place of it."""
 NAMED = 12
 """How many members of a draw its name lists."""
 DRAWS, FEW_OTHERS = 4, 12
@@ -485,7 +487,14 @@ def _matched(
         ends = [f"{end(shares):.2g}" for end in (min, max)]
         near = all(1 / NEAR <= float(x) <= NEAR for x in ends)
         alike.append(f"{'matched' if near else 'closest'} in {MATCHED[name]}")
-        times += [] if near else [f"{name} of the others: {' to '.join(ends)} times as large"]
+        are = f"{' to '.join(ends)} times as large"
+        if max(shares) <= TOO_SMALL:
+            times.append(
+                f"the controls may be too weak: {name} of the others are {are}; give of= a pool "
+                "with others that are as large"
+            )
+        elif not near:
+            times.append(f"{name} of the others: {are}")
     credited.add(replace(control, why=_others(kind, inside, alike)), *draws)
     if len(named) == 1:
         credited.all_tried = len(draws) == others

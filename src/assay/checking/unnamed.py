@@ -4,6 +4,7 @@ much else changes, that the controls are too weak to be substitutes, or that not
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,6 +28,11 @@ ALIKE, MOST = 0.8, 0.8
 error; the share of prompts with one value from which a number has too few others for it."""
 WEAK = 1e-3
 """The share of a change below which that of a control is too weak to take its place."""
+OPPOSITES = (
+    *({"yes", "no"}, {"true", "false"}, {"correct", "incorrect"}, {"right", "wrong"}),
+    *({"positive", "negative"}, {"pos", "neg"}, {"good", "bad"}, {"agree", "disagree"}),
+)
+"""Words by which the names of two numbers say that they are about opposite answers."""
 SAME = 1e-3
 """The share by which an effect differs at most from another in another unit."""
 
@@ -55,6 +61,8 @@ def notes_on_unnamed(
         if stem in read or np.isnan(own[stem]).all():  # which says nothing
             continue
         doubt = _as_much(own, stem, claimed) if claimed else ""
+        if claimed and _are_opposite(stem, claimed):
+            doubt = _both(own, stem, claimed)
         if claimed and others and not doubt:
             doubt = _too_weak(kind, arms, others, stem, claimed)
         notes += [doubt] * bool(doubt)
@@ -101,6 +109,32 @@ def _as_much(numbers: Numbers, stem: str, claimed: str) -> str:
     return (
         f"{stem}, which the condition does not name, {'rises' if by > 0 else 'falls'} as much: by "
         f"{abs(share):.0%} from {start:.3g}, and {claimed} by {abs(own):.0%} from {of:.3g}"
+    )
+
+
+def _are_opposite(stem: str, other: str) -> bool:
+    """Whether two names differ in one word, which is the opposite in the other, such as yes_logit
+    and no_logit."""
+    words, others = (re.findall(r"[a-z]+|[^a-z]+", name.lower()) for name in (stem, other))
+    if len(words) != len(others):
+        return False
+    unlike = [{a, b} for a, b in zip(words, others, strict=True) if a != b]
+    return len(unlike) == 1 and unlike[0] in OPPOSITES
+
+
+def _both(numbers: Numbers, stem: str, claimed: str) -> str:
+    """Say that the number of the opposite answer moves as much as the claim's, wherever both are
+    without the thing; "" otherwise. Being about opposite answers, they measure two things."""
+    (by, start), (of_by, of) = (
+        [float(np.nanmean(numbers[c])) for c in columns(name)[:2]] for name in (stem, claimed)
+    )
+    effect = numbers[columns(stem)[0]]
+    error = float(np.nanstd(effect)) / math.sqrt(max(1, np.isfinite(effect).sum()))
+    if by * of_by <= 0 or abs(by) < SHARE * abs(of_by) or abs(by) <= CLEAR * error:
+        return ""
+    return (
+        f"{stem}, which the condition does not name, {'rises' if by > 0 else 'falls'} as much: by "
+        f"{abs(by):.3g} from {start:.3g}, and {claimed} by {abs(of_by):.3g} from {of:.3g}"
     )
 
 

@@ -217,15 +217,14 @@ def _failures(question: Question, judged: Judged, independent: bool, level: floa
         values = {column: _written(read[column]) == value}
         if not shares.Shares(read, question.axes, question.held, values).differ([(column,)]):
             continue
-        left = question.rows[_written(question.rows[column]) != value]
-        if not independent:  # the same cells of all arms
-            cell = [*question.axes, *question.labels]
-            arms = left[left["arm"].isin(question.compared)].groupby(cell)["arm"].nunique()
-            common = arms.index[arms == len(question.compared)]
-            left = left[left.set_index(cell).index.isin(common)]
-        number, same = judged_again(replace(question, rows=left), judged, independent, level)
+        keep = (_written(question.rows[column]) != value).to_numpy()
+        left = without(question, keep, independent)
+        number, same = judged_again(left, judged, independent, level)
         if not same:
-            text, in_arms = f"“{value[:SHOWN]}”" if " " in value else value, _where(question, there)
+            text, in_arms = (
+                f"“{value[:SHOWN]}”" if " " in value else value,
+                where_there(question, there),
+            )
             counts = f"count as {read[name].min():g}"
             yield (
                 f"the answers with {column} {text}, which all {counts}, are the cause",
@@ -275,8 +274,20 @@ def _repeated(question: Question, column: str) -> list[str]:
     return [text] if is_many > SAME_TEXT and rare else []
 
 
-def _where(question: Question, there: np.ndarray) -> str:
-    """In which share of each arm's rows something is."""
+def without(question: Question, keep: np.ndarray, independent: bool) -> Question:
+    """Give the question on the rows to keep, and, where arms have the same units, on the cells that
+    all arms then have."""
+    left = question.rows[keep]
+    if not independent:
+        cell = [*question.axes, *question.labels]
+        arms = left[left["arm"].isin(question.compared)].groupby(cell)["arm"].nunique()
+        common = arms.index[arms == len(question.compared)]
+        left = left[left.set_index(cell).index.isin(common)]
+    return replace(question, rows=left)
+
+
+def where_there(question: Question, there: np.ndarray) -> str:
+    """Say in which share of each arm's rows something is."""
     share = 100 * question.read.assign(there=there).groupby("arm")["there"].mean()
     first, *others = (f"{share[a]:.0f}% of {a}'s" for a in question.compared)
     return joined([f"{first} rows", *(f"in {x}" for x in others)])
@@ -369,7 +380,7 @@ def _same_texts(question: Question) -> Found:
         if column in ("arm", *question.axes) or question.read[column].nunique() <= MOST_LEVELS:
             continue
         for text in _repeated(question, column):
-            in_arms = _where(question, (_written(question.read[column]) == text).to_numpy())
+            in_arms = where_there(question, (_written(question.read[column]) == text).to_numpy())
             yield "", f"{column} is “{text[:SHOWN]}” in {in_arms}"
 
 

@@ -30,6 +30,8 @@ FOLLOWS = 0.9
 ALIKE, FAR_BELOW = 0.999, 0.1
 """The correlation from which a control may be a copy of the baseline; the share of the claim's
 number, and of its spread between units, that they differ by at most then."""
+BY_ROUNDING = 1e-4
+"""The part of that by which numbers differ that were computed twice."""
 ALMOST = "almost the numbers"
 """How near a control is that need not be a copy."""
 DECIMALS = range(7)
@@ -76,6 +78,8 @@ def _copied(
             pairs = [(a[k].values.ravel(), b[k].values.ravel()) for k in a]
             if all(_are_rounded(*pair) for pair in pairs):
                 yield name, other, "the rounded numbers"
+            elif all(_are_near(*pair, BY_ROUNDING * least) for pair in pairs):
+                yield name, other, "the numbers, but for errors of rounding,"
             elif all(_are_near(*pair, least) for pair in pairs):
                 yield name, other, ALMOST
 

@@ -27,6 +27,7 @@ from assay.core import (
     drift,
     estimates,
     foreign,
+    judge_replies,
     judging,
     missing_marks,
     not_applied,
@@ -286,6 +287,7 @@ def _of_unlike_arms(
     judgement = common_column.doubted(question, judgement)
     judgement = missing_marks.doubted(question, judgement, independent, level, filled=copies)
     judgement = answers.doubted(question, judgement, independent, level)
+    judgement = judge_replies.doubted(question, judgement, roles.controls, independent, level)
     judgement = one_level.doubted(question, judgement, independent, level)
     judgement = unlike_sides.doubted(question, judgement, independent, level)
     judgement = unlike_arms.doubted(question, judgement, roles.controls)

@@ -94,6 +94,8 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
         found = [_copied, _kept, chosen, _scaled, *found, _spent, _stronger, _other_inputs]
     if judgement.outcome in ("holds", "fails") and question.compared[1:]:
         found = [*found, _scaled_to_ends]
+    if judgement.outcome == "holds" and not question.compared[1:]:
+        found = [_chosen_in_one, *found]
     for unless, note in (x for of in found for x in of(question)):
         if any(note.split(" in ")[0] in said for said in judgement.notes):
             continue  # which another search has found
@@ -207,15 +209,31 @@ def _chosen(question: Question, failed: Sequence[str]) -> Iterator[tuple[str, st
         )
 
 
+def _chosen_in_one(question: Question) -> Iterator[tuple[str, str]]:
+    """A setting that differs from unit to unit in the only arm that a claim is about, and in no
+    other of the table."""
+    for name, (arm, units) in settings_of_one(question).items():
+        values = counted(question.of([arm])[name].nunique(), "value")
+        unit, several = joined(units), joined([plural(u, 2) for u in units])
+        yield (
+            f"{name} was chosen for each {unit} by its result",
+            f"{name} differs between {several} in {arm}, {values}, and in no other arm: if the "
+            f"best one was chosen for each {unit}, the number is that large even where no {name} "
+            f"has an effect; choose it on other {several}",
+        )
+
+
 def settings_of_one(question: Question) -> dict[str, tuple[str, Names]]:
-    """Settings that differ from unit to unit in one of the arms that are compared, and in no other:
-    the arm of each, and what units it differs between. One that follows from what is known of a
-    unit was not chosen by its result."""
-    cell, rows, found = question.axes, question.read, dict[str, tuple[str, Names]]()
+    """Settings that differ from unit to unit in one of the arms that are compared, and in no other;
+    of a claim about one arm, in this one, and in no other of the table: the arm of each, and what
+    units it differs between. One that follows from what is known of a unit was not chosen by its
+    result."""
+    arms = question.compared if question.compared[1:] else question.known
+    cell, rows, found = question.axes, question.of(arms), dict[str, tuple[str, Names]]()
     for name in _named(question, SETTINGS | ENDS, texts=True):
         values = rows.groupby("arm")[name].nunique()
-        several = [arm for arm in question.compared if values[arm] > 1]
-        if len(several) != 1:
+        several = [arm for arm in arms if values[arm] > 1]
+        if len(several) != 1 or several[0] not in question.compared or not arms[1:]:
             continue
         each = rows[rows["arm"] == several[0]].drop_duplicates([*cell, name])
         units = next(((u,) for u in cell if each.groupby(u)[name].nunique().max() == 1), cell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations, product
 from typing import TYPE_CHECKING
@@ -153,12 +153,15 @@ def _other_measures(question: Question) -> Iterator[tuple[str, Question]]:
     yield f"{own} is compared with {other}: with {alike} in its place, ", both
 
 
-def made_of(question: Question) -> Iterator[tuple[str, str, str, str]]:
-    """The columns of a claim that are the difference or the ratio of two others in each row: the
-    column, the first, the sign, and the second."""
+def made_of(question: Question, parts: Sequence[str] = ()) -> Iterator[tuple[str, str, str, str]]:
+    """The columns of a claim that are the difference or the ratio of two others in each row, which
+    it does not read, or that are among these `parts`: the column, the first, the sign, and the
+    second."""
     rows = question.read
     numbers = [str(c) for c in rows.select_dtypes("number") if c not in question.taken]
-    for name, (a, b) in product(question.columns, permutations(numbers, 2)):
+    for name, (a, b) in product(question.columns, permutations([*numbers, *parts], 2)):
+        if name in (a, b):
+            continue
         x, first, second = (rows[c].to_numpy(float) for c in (name, a, b))
         for sign, made in MADE.items():
             with np.errstate(all="ignore"):
