@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import and_, or_
@@ -296,17 +296,9 @@ class Search:
             count = max(count, absent)
         if not count:
             return
-        terms, ends = judging.numbers(claim, arms).terms, list[Limits]()
+        terms = judging.numbers(claim, arms).terms
         few = len(terms) <= MOST_TERMS and 4 * count <= every
-        extremes = itertools.product((np.nanmin, np.nanmax), repeat=len(terms)) if few else ()
-        for each in extremes:
-            filled = {
-                k: np.where(np.isnan(x), extreme(x), x).ravel()
-                for extreme, (k, x) in zip(each, terms.items(), strict=True)
-            }
-            cells = [np.arange(len(next(iter(filled.values()))))]
-            ends.append(clustered(filled, claim.statistic, cells, self.level))
-        limits = Limits(min(e.low for e in ends), max(e.high for e in ends)) if ends else NONE
+        limits = _if_extreme(terms, claim, self.level) if few else NONE
         yield Grouping(
             "missing numbers",
             f"{count} {plural('cell' if units[1:] else units[0], count)} without a number, which "
@@ -333,6 +325,17 @@ def _is_shared(question: Question, name: str, failing: Names) -> bool:
     means = rows.groupby("arm")[name].mean()
     apart = float((means[others] - means[main]).abs().min())
     return any(abs(means[c] - means[main]) <= NEAR * apart for c in failing if c in means)
+
+
+def _if_extreme(terms: Mapping[str, np.ndarray], claim: Claim, level: float) -> Limits:
+    """The widest interval if missing numbers of each term were its lowest or its highest one."""
+    ends = list[Limits]()
+    for extremes in itertools.product((np.nanmin, np.nanmax), repeat=len(terms)):
+        each = zip(extremes, terms.items(), strict=True)
+        filled = {k: np.where(np.isnan(x), of(x), x).ravel() for of, (k, x) in each}
+        cells = np.arange(len(next(iter(filled.values()))))
+        ends.append(clustered(filled, claim.statistic, [cells], level))
+    return Limits(min(e.low for e in ends), max(e.high for e in ends))
 
 
 def unequal_weights(search: Search, cells: Cells) -> Iterator[Grouping]:
