@@ -7,7 +7,7 @@ right; doubted, a true claim that holds with a reserve; missed, a true claim tha
 is refused; refused, a false claim that gets an error and no verdict; wrong, a claim that holds and
 should not. An error is a right answer to a confounded or scarce claim. The last column is the share
 of answers that name the cause, where the claim has a word for it.
-Goals: nothing wrong, and nine true claims of ten right.
+Goal: every answer right.
 Run: python benchmarks/verdicts.py [--claims dictionaries circuits finetuning steering] [--draws 3]
 [--only NAME] [--show] [--out FILE.json]
 """
