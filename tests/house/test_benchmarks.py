@@ -33,6 +33,7 @@ LEAST = {
     "studies": "--study small.toml --change 0.1 0.2 --at-once 2 --small 2 --steps 5",
     "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
+    "verdicts": "--claims dictionaries --only longer_explanations --draws 1",
 }
 """Benchmark → its words at the least size."""
 SMALL = """question = "How many features are represented?"
