@@ -247,6 +247,16 @@ def test_an_arm_that_has_more_latents_active_is_named(spent, named):
     assert bool(verdict.unless) == named
 
 
+@pytest.mark.parametrize(("spent", "named"), [(64, True), (20, False)])
+def test_the_arm_with_the_lower_loss_is_under_judgement_if_the_author_names_none(spent, named):
+    rng = np.random.default_rng(4)
+    fvu = rng.normal(0.25, 0.02, 40)
+    rows = table(name="fvu", numbers=(fvu - 0.05 + rng.normal(0, 0.01, 40), fvu), l0=(spent, 32))
+    rows["l0"] += rng.normal(0, 0.1, 80)
+    ask = {"claim": "base.fvu - mine.fvu > 0.02", "unit": "prompt", "distinct": True}
+    assert assay.judge(rows, **ask).unless.startswith("l0 is the cause, which is") == named
+
+
 def test_a_loss_in_bits_is_not_compared_with_one_in_nats_unsaid():
     """Nothing but the unit differs: a bit is log 2 of a nat."""
     nats = np.random.default_rng(5).gamma(20, 0.15, 40)

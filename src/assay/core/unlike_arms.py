@@ -20,7 +20,7 @@ from assay.core.reasons import draws_counted
 from assay.core.results import Judged, with_note
 from assay.core.rounding import grid
 from assay.core.rows import Names, is_text
-from assay.core.table_columns import is_overlapping, words_in
+from assay.core.table_columns import LOSSES, is_overlapping, words_in
 from assay.core.table_question import Question
 
 if TYPE_CHECKING:
@@ -357,8 +357,12 @@ def about_as_long(question: Question) -> list[str]:
 
 def _spent(question: Question) -> Iterator[tuple[str, str]]:
     """An L0 of which the arms that are compared have unequal ones, unless the one under judgement
-    has the least, and is better all the same."""
-    (main, *others), means = question.compared, question.read.groupby("arm")
+    has the least, and is better all the same. If the author does not say which arm that is, it is
+    the one with the lower loss."""
+    main, means = question.main, question.read.groupby("arm")
+    if not question.about and words_in(question.columns[0]) & LOSSES:
+        main = str(means[question.columns[0]].mean().idxmin())
+    others = [arm for arm in question.compared if arm != main]
     for name in _named(question, frozenset(("l0",))):
         x = means[name].mean()[[main, *others]]
         if x.min() > 0 and x[main] >= x[others].min() and x.max() > MORE * x.min():
