@@ -568,6 +568,22 @@ def test_what_was_changed_and_the_unit_are_on_the_page_of_a_check(tmp_path):
     assert "return [len(p) * (2 if text ==" in text, "the function"
 
 
+def test_the_page_of_a_check_says_that_a_number_named_by_itself_is_its_change(tmp_path):
+    def length(text, prompts):
+        return {"length": [len(p) * (2 if text == "be loud" else 1) for p in prompts]}
+
+    prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4)]
+    how = {"prompts": prompts, "text": "be loud", "cache": False, "ledger": False}
+    for holds, said in (
+        ("length > 3", ", where length is the change, after minus before."),
+        ("length_after > 3", "."),
+    ):
+        saved = assay.check("It doubles", length, holds=holds, **how).save(tmp_path / "named.assay")
+        assert main(["report", str(saved), "--out", str(tmp_path)]) == 0
+        name = holds.split()[0]
+        assert f"It holds if {name} is above 3{said}" in words_of(tmp_path / "named-check.html")
+
+
 def test_the_sentence_of_a_judged_table_is_its_title_and_is_read_back(tmp_path, capsys):
     rows = [
         f"{arm},{seed},{x + seed % 3 / 9}"

@@ -13,13 +13,15 @@ from markupsafe import Markup, escape
 from msgspec import structs
 
 from assay.checking import saved
+from assay.checking.calls import EFFECT
 from assay.checking.of_table import JudgedTable
 from assay.checking.probe_result import NO_TEST, ProbeCheck, below_chance
-from assay.checking.result import CONTROL, HEADS, Check
+from assay.checking.result import CONTROL, ENDS, HEADS, Check
 from assay.core import reasons
 from assay.core.across import OfAll
 from assay.core.expression import parse
 from assay.core.figures import Figure
+from assay.core.nouns import joined
 from assay.core.plain import as_json
 from assay.core.results import Judged, Verdict, narrower_level
 from assay.core.rows import is_text
@@ -144,6 +146,7 @@ def _parts(value: Saved) -> dict[str, Any]:
         "judged": judged,
         "row": drawn,
         "headline": ", ".join(filter(None, (said, value.caveat))),
+        "changes": changes(value),
         "again": again(judged.outcome, value.remarks) if judged else "",
         "claimed": value.question.sentence or value.question.holds,
         "prompt": first_prompt(value),
@@ -156,6 +159,18 @@ def _parts(value: Saved) -> dict[str, Any]:
         "doubts": [note(minus(words), columns) for words in doubts],
         "notes": noted((x for x in value.remarks if x not in doubts), columns),
     }
+
+
+def changes(value: Saved) -> str:
+    """Say of a check that a number that its condition names by itself is a change; "" where none
+    is."""
+    if not isinstance(value, Check):
+        return ""
+    each = dict.fromkeys(c.name for c in parse(value.question.holds).columns)
+    each.pop(EFFECT, None)  # which says so
+    names = [x for x in each if f"{x}{ENDS[1]}" in value.rows and not x.endswith(ENDS)]
+    are = "are changes" if names[1:] else "is the change"
+    return f", where {joined(names)} {are}, after minus before" if names else ""
 
 
 def scatter(value: JudgedTable) -> Markup:
