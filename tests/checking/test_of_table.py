@@ -91,10 +91,10 @@ def test_several_files_are_verified_and_the_worst_is_the_exit_code(file, capsys,
     shutil.copy(path, "copy.assay")
     assert main(["verify", "gated.assay", "copy.assay"]) == 0
     said = capsys.readouterr().out
-    assert said.count("holds: gated.fvu") == 2 and said.endswith("None of the 2 names differs.\n")
+    assert said.count("holds: gated.fvu") == 2 and said.endswith("None of the 2 differs.\n")
     assert main(["verify", "forged.assay", "gated.assay"]) == 1
     said = capsys.readouterr()
-    assert said.out.endswith("1 of 2 names differ or cannot be read: forged.assay\n")
+    assert said.out.endswith("1 of 2 differ or cannot be read: forged.assay\n")
     assert said.err.startswith("forged.assay: forged.assay states 'fails'; its numbers say 'holds'")
     assert main(["verify", "forged.assay", "no.assay", "gated.assay", "--json"]) == 2
     of = json.loads(capsys.readouterr().out)["verified"]

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL, Experiment
-from assay.core.nouns import counted
 from assay.core.results import Judged
 from assay.lab import verifying
 from assay.lab.plan.preset import Preset
@@ -112,7 +111,7 @@ def of_several(
         except AssayError as e:
             verified[name], codes[name] = str(e), e.exit_code
             door.aside(f"{name}: {' '.join(str(e).split())}")
-    wrong, every = [name for name, code in codes.items() if code], counted(len(codes), "name")
+    wrong, every = [name for name, code in codes.items() if code], len(codes)
     last = f"{len(wrong)} of {every} differ or cannot be read: {', '.join(wrong)}"
     last = last if wrong else f"None of the {every} differs."
     return Answer(Several(verified), [last], max(codes.values()))
