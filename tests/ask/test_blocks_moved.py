@@ -182,9 +182,9 @@ def test_a_sweep_of_weights_is_each_change_by_itself(folder, tmp_path):
         assert np.array_equal(scaled.sel(s=1.0, n=n), result.arms["main"].says)
     # a claim that names a level has its controls at that level alone, the swap of another pair
     one, every = result.judged[0], result.judged[1]
-    assert {"swapped/untrained", "swapped/layer"} <= {*one.controls}
+    assert {"swapped/untrained", "swapped/layer"} <= {*one.claim.must_fail}
     # which has the pairs of the sweep again
-    assert "swapped/layer" not in every.controls
+    assert "swapped/layer" not in every.claim.must_fail
 
 
 @pytest.mark.parametrize(

@@ -1065,11 +1065,12 @@ def test_a_large_effect_to_the_other_side_of_a_weak_threshold_is_credited(main, 
     assert judged(main=main, changes=asks, quiet=0.0, loud=-1.5).outcome == outcome
 
 
-@pytest.mark.parametrize(("level", "outcome"), [(7.8, "holds"), (0.1, "undecided")])
-def test_a_level_below_a_threshold_is_an_effect_if_it_is_above_it_without_the_change(
-    level, outcome
-):
-    """A range that contains 0 says nothing about an effect where the unchanged number is not 0."""
+@pytest.mark.parametrize(("level", "reason"), [(7.8, "control control not beaten"), (0.1, "blind")])
+def test_a_level_below_a_threshold_is_an_effect_if_it_is_above_it_without_the_change(level, reason):
+    """A range that contains 0 says nothing about an effect where the unchanged number is not 0; a
+    control on the threshold shows neither that effects are seen nor that it does not satisfy it."""
     asks = {"low": -math.inf, "high": 2.0, "unchanged": "as it is"}
+    j = judged(main=-7.0, control=2.0, changes=asks, **{"as it is": level})
+    assert (j.outcome, j.reason) == ("undecided", reason)
     j = judged(main=-7.0, control=7.6, changes=asks, **{"as it is": level})
-    assert (j.outcome, j.reason) == (outcome, "" if outcome == "holds" else "blind")
+    assert (j.outcome, j.reason) == ("holds", "")
