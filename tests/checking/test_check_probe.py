@@ -277,6 +277,7 @@ def test_what_is_no_activation_is_reported():
     assert p.outcome == "unspecific" and any("reversed" in n for n in p.notes)
 
 
+@pytest.mark.thorough
 def test_labels_of_groups_that_are_drawn_at_random_are_not_read():
     """Near duplicates: each group is a point with jitter, its label a coin; rows alone are read."""
     coin = np.random.default_rng(1).permutation(np.arange(30) % 2)
@@ -625,6 +626,7 @@ def test_a_session_that_tells_the_labels_makes_a_probe_of_it_unspecific(tmp_path
         assert "session alone predicts it" in shown
 
 
+@pytest.mark.thorough
 def test_sessions_are_names_whether_words_or_numbers_and_one_that_is_balanced_excludes_itself():
     draw = np.random.default_rng(2)
     session = np.arange(N) // 2 % 6  # each has both labels equally often
@@ -1084,6 +1086,7 @@ INSIDE = (
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("templates", [FIRST, pytest.param(INSIDE, marks=pytest.mark.thorough)])
 def test_names_that_have_one_label_each_are_to_be_the_groups(templates):
     """Labels are dealt to persons at random: a probe that recognises them is right of rows of
@@ -1216,6 +1219,7 @@ def test_copies_of_activations_are_in_one_group_however_few_they_are(texts, far)
     assert "of 108 groups" in p.question.scope
 
 
+@pytest.mark.thorough
 def test_counts_that_agree_are_no_copies():
     """Latents of which few are on: many rows have none, as by chance."""
     draw = np.random.default_rng(0)
@@ -1351,6 +1355,7 @@ def codes_of_one_label():
     return draw, codes, y
 
 
+@pytest.mark.thorough
 def test_one_code_of_a_dictionary_that_a_probe_of_all_misses_is_reported():
     """The AUROC of one column is scikit-learn's."""
     draw, codes, y = codes_of_one_label()
@@ -1443,6 +1448,7 @@ def test_all_columns_chosen_are_the_probe_of_all():
     np.testing.assert_allclose(few, every, atol=1e-8)
 
 
+@pytest.mark.thorough
 def test_a_control_of_a_sparse_probe_may_read_one_word_alone():
     """Texts of 30 rare words each, of which “indeed” is in those of one label: a ridge on all 500
     words heeds the noise of the others, and the one word is scikit-learn's best."""
@@ -1488,6 +1494,7 @@ def test_groups_that_were_only_found_leave_a_claim_undecided_that_rows_would_dec
     assert named.outcome == "fails" and "by rows" not in repr(named)
 
 
+@pytest.mark.thorough
 def test_rows_that_groups_keeps_apart_hold_with_that_reserve_unless_the_words_tell():
     X, y, _, texts = rows_of_words()
     given = {"holds": "auroc > 0.9", "ledger": False, "groups": range(150)}

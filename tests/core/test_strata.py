@@ -210,6 +210,7 @@ def test_a_control_with_as_much_of_an_amount_that_does_not_satisfy_the_claim_rul
         assert judged.unless.startswith("length is the cause") == unless
 
 
+@pytest.mark.thorough
 def test_an_amount_that_differs_by_chance_is_no_cause():
     ask = {"claim": "steered.lead - base.lead > 0.5", "unit": "text"}
     tables = [texts_of_lengths(s, longer=0, effect=1.0, per_word=0.02) for s in range(8)]
