@@ -192,14 +192,14 @@ def _objections(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[s
     """Note that a change cannot reach what is read, or that it is one of the text or of the answer,
     which does not explain why it has no effect."""
     columns = asking.read.columns
-    found = list[str]()
+    doubts = list[str]()
     of_none = comparing.is_of_nothing(questions, part, asking.read)
     with contextlib.suppress(AssayError):  # the model is not here, and its depth unknown
         layers = questions.shaped_as(part.task.model).layers
         yield from objections.unreached(part, columns, layers)
-        found = [*objections.of_output(part, columns, layers)] if not of_none else []
+        doubts = [*objections.of_output(part, columns, layers)] if not of_none else []
     if not of_none:
-        yield from found or objections.of_input(part, columns)
+        yield from doubts or objections.of_input(part, columns)
 
 
 def _of_claim(questions: ModelStudy, part: Part, asking: Asking) -> Iterator[str]:

@@ -57,8 +57,8 @@ EXAMPLE = {
 
 
 def open_file(weight_file: Source) -> Source:
-    """The file with its state dict alone, under names without a prefix, and what stands next to
-    it."""
+    """Give the file with its state dict alone, under names without a prefix, and with the other
+    values of the checkpoint as its config."""
     values: Mapping[str, Any] = weight_file.values
     config = dict[str, Any]()
     while inner := next((name for name in INSIDE if isinstance(values.get(name), dict)), None):
