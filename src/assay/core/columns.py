@@ -8,12 +8,15 @@ import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from assay.core.errors import MANY, ClaimError, nearest
 from assay.core.heavy import xr
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Level = bool | int | float | str
 Axes = Mapping[str, Sequence[Any]]
@@ -224,11 +227,25 @@ def _between(levels: Sequence[Any], low: float, high: float) -> list[int]:
     return [i for i, x in numbers if not isinstance(x, str) and low <= x < high]
 
 
+def are_at(x: pd.Series, levels: Collection[Level]) -> pd.Series:
+    """Which cells of a column are at one of these levels."""
+    there = [k for k in x.dropna().unique() if any(_same(_plain(k), level) for level in levels)]
+    return x.isin(there)
+
+
 def _same(level: Level, requested: Level) -> bool:
     """Whether a level is the one asked for: a number by its value, all else by its text."""
-    if isinstance(level, int | float) and isinstance(requested, int | float):
-        return math.isclose(level, requested, rel_tol=1e-12)
+    if isinstance(level, int | float) and (x := _value(requested)) is not None:
+        return math.isclose(level, x, rel_tol=1e-12)
     return str(level) == str(requested)
+
+
+def _value(level: Level) -> float | None:
+    """The number that a level is, or whose text it is."""
+    try:
+        return float(level)
+    except ValueError:
+        return None
 
 
 def _listed(levels: Sequence[Any], most: int = SHOWN) -> str:

@@ -66,7 +66,9 @@ _WITH_UNIT = re.compile(r"[<>]=? *(-?[\d.]+) *(%|[A-Za-z]+)$")
 """A threshold with a unit behind it."""
 _ENDS = re.compile(r"^[-+\d.e]+ *[<>]=? *| *[<>]=? *[-+\d.e]+$")
 """The comparisons with a number at the ends of a condition."""
-_LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]()]|(?<![<>=!])=(?!=)")  # quoted, brackets, = alone
+_LONE = re.compile(  # quoted, brackets, = alone, which a decimal with a last 0 may follow
+    r"\"[^\"]*\"|'[^']*'|[\[\]()]|(?<![<>=!])=(?!=)(?:\s*(\d+\.\d*0)(?=\s*[\],]))?"
+)
 
 
 class Reader:
@@ -1130,7 +1132,8 @@ def _level(node: ast.expr) -> Level | None:
 
 def _parsable(text: str) -> str:
     """The text with each = between square brackets doubled, so that Python reads [kind=rare]; not
-    within round ones between them."""
+    within round ones between them. A level such as 5.10, which may be a name, is quoted, as it is
+    no other than 5.1 by its value."""
     opened = [""]
 
     def doubled(match: re.Match[str]) -> str:
@@ -1138,7 +1141,9 @@ def _parsable(text: str) -> str:
             opened.append(match[0])
         elif match[0] in ("]", ")"):
             opened.pop() if opened[1:] else None
-        return "==" if match[0] == "=" and opened[-1] == "[" else match[0]
+        if match[0][0] != "=" or opened[-1] != "[":
+            return match[0]
+        return f'=="{match[1]}"' if match[1] else "=="
 
     return _LONE.sub(doubled, text)
 

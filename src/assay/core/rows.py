@@ -45,6 +45,8 @@ OTHER_FORMATS = frozenset(
 )
 """Ends of the names of files that hold tables in other ways."""
 EMPTY = "; if there is no number, leave the cell empty"
+PART = r"\d+\.(?:0|[1-9]\d*)"
+"""A name of a part of a model, such as 5.10 for a head: two whole numbers."""
 SUMMARIES = frozenset(
     (
         *("mean", "avg", "average", "median", "total", "sum", "overall", "all"),
@@ -148,7 +150,27 @@ def _read_csv(path: Path, source: str, arm_column: str) -> pd.DataFrame:
             f"{source} is not a comma-separated table: line 2 has more values than the header "
             f"has names; {TOO_MANY}"
         )
+    return _with_names(frame, text, separator)
+
+
+def _with_names(frame: pd.DataFrame, text: bytes, separator: str) -> pd.DataFrame:
+    """The table with columns of names such as 1.1 and 1.10, the heads of a layer, as text: as
+    numbers, the two would be the same."""
+    import pandas as pd
+
+    for place in np.flatnonzero([_may_be_names(x) for _, x in frame.items()]):
+        written = pd.read_csv(
+            io.BytesIO(text), sep=separator, usecols=[int(place)], dtype=str, keep_default_na=False
+        ).iloc[:, 0]
+        written = written.str.strip()
+        if written.str.fullmatch(PART).all() and written.nunique() > frame.iloc[:, place].nunique():
+            frame.isetitem(place, written)
     return frame
+
+
+def _may_be_names(x: pd.Series) -> bool:
+    """Whether numbers may be names of parts, two whole numbers with a dot between them."""
+    return x.dtype.kind == "f" and x.map(repr).str.fullmatch(PART).all()
 
 
 def _check_header(path: Path, text: bytes, separator: str, source: str, arm_column: str) -> None:
@@ -331,8 +353,30 @@ def _check_unit(rows: pd.DataFrame, unit: str, parsed: Parsed, role: str) -> Non
         _check_levels(unit, [str(x) for x in rows[unit].dropna().unique()])
     elif rows[unit].dtype.kind == "f":
         rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
+        check_names(rows, unit)
     if rows[unit].isna().any():
         raise DataError(f"{role} column {unit!r} is empty in {places(rows[unit].isna())}")
+
+
+def check_names(rows: pd.DataFrame, name: str) -> None:
+    """Refuse names such as 1.1 and 1.10 that were read as numbers, by which the two are the same:
+    just those that two names would share are there twice. Raises: DataError."""
+    if not _may_be_names(rows[name]):
+        return
+    counts = rows.groupby(["arm", name]).size()
+    twice = counts == 2 * counts.groupby("arm").transform("min")
+    parts = counts.index.get_level_values(name).map(repr).str.split(".")
+    last = parts.str[1].to_numpy(str)
+    tens = max(int(x) // 10 for x in last)
+    for most in (tens, tens + 1):  # whose last may itself be one of the names, such as 20
+        shared = np.isin(last, [str(k) for k in range(1, most + 1)])
+        if parts[shared].str[0].nunique() > 1 and (twice == shared).all():
+            part = counts.index.get_level_values(name)[shared][0]
+            raise DataError(
+                f"column {name!r} has {part} twice as often as most others, as where {part} and "
+                f"{part}0 are two names, which are the same number: read the column as text, in "
+                f"pandas with dtype={{{name!r}: str}}, or write names such as L0H1"
+            )
 
 
 def _check_levels(unit: str, levels: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from assay.core.nouns import all_of, joined, plural
 from assay.core.power import FEWEST
 from assay.core.reasons import arm_of
 from assay.core.results import Judged
-from assay.core.rows import EMPTY, Names, is_text, places
+from assay.core.rows import EMPTY, Names, check_names, is_text, places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,8 @@ def find_labels(
             raise DataError(
                 f"column {name!r}, which the claim names, is empty in {places(rows[name].isna())}"
             )
+        else:
+            check_names(rows, name)
     labels = list(label_names)
     cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
     draws = [c for c in DRAWS if c in rows and c not in (*units, *labels)]

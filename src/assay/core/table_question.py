@@ -16,7 +16,7 @@ from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.bounded import BoundedColumns
 from assay.core.claims import Claim, Value, rival
-from assay.core.columns import Column
+from assay.core.columns import Column, are_at
 from assay.core.dealing import DEAL, OTHERS
 from assay.core.errors import ClaimError
 from assay.core.expression import Parsed, range_of
@@ -111,7 +111,7 @@ class Question:
         rows = self.read
         chosen = {c.levels for c in self.parsed.columns if column in c.over}
         for dim, level in chosen.pop() if len(chosen) == 1 else ():
-            rows = rows[(rows[dim] == level) | (rows[dim].astype(str) == str(level))]
+            rows = rows[are_at(rows[dim], [level])]
         parts = [r for c in self.parsed.columns for r in c.ranges if r[0] == column]
         if parts:
             rows = rows[[any(a <= x < b for _, a, b in parts) for x in rows[column]]]
@@ -180,8 +180,7 @@ class Question:
         so that what is said of other columns is said of these rows."""
         rows, columns = self.rows, [dict(c.levels) for c in self.parsed.columns]
         for dim in (d for d in columns[0] if all(d in c for c in columns)):
-            chosen = [c[dim] for c in columns]
-            rows = rows[rows[dim].isin(chosen) | rows[dim].astype(str).isin(map(str, chosen))]
+            rows = rows[are_at(rows[dim], [c[dim] for c in columns])]
         return self if len(rows) == len(self.rows) else replace(self, rows=rows)
 
     def of(self, arms: Sequence[str] | Arms) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.core import digits, judging
-from assay.core.columns import Column
+from assay.core.columns import Column, are_at
 from assay.core.digits import told_apart
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
@@ -195,5 +195,5 @@ def _own_parts(question: Question) -> Iterator[tuple[str, str, str, Question]]:
 def _at(rows: pd.DataFrame, column: Column) -> pd.DataFrame:
     """The rows with a number in a column, at the levels that it names."""
     for name, value in column.levels:
-        rows = rows[(rows[name] == value) | (rows[name].astype(str) == str(value))]
+        rows = rows[are_at(rows[name], [value])]
     return rows.dropna(subset=[column.name])
