@@ -74,6 +74,23 @@ def test_names_whose_parts_are_all_alike_or_all_different_are_not_divided():
     assert not divisions([f"runs/seed_{i}.pt" for i in range(12)])
 
 
+def test_the_type_of_files_is_no_part_that_takes_the_place_of_a_word():
+    """Of readme.txt, it would be the second part, as is `tables` of ask-tables.txt."""
+    assert not divisions(["readme.txt", *(f"page{i}-part{i}.txt" for i in range(11))])
+    topics = ["law", "law", "sea", "sea", "sea", "law"] * 2
+    names = [f"{topic}{'-old' * (i % 4 == 0)}-{i}.txt" for i, topic in enumerate(topics)]
+    assert any(way == "first part" and same(of, topics) for way, of in divisions(names))
+
+
+def test_one_outlier_that_is_a_group_by_itself_makes_no_groups_of_the_others():
+    of = np.repeat(range(10), [6, 5, 4, 3, 1, 1, 1, 1, 1, 1])
+    names = [f"topic{x}-{i}" for i, x in enumerate(of)]
+    rows = table(names, (2.0,), np.zeros(24, int))
+    rows.loc[23, "y"] += 40
+    judged = assay.judge(rows, claim="mine.y - base.y > 0", unit="prompt", about="mine")
+    assert not [note for note in judged.notes if "first part" in note]
+
+
 def test_beginnings_of_a_few_words_divide_texts_though_their_words_recur_elsewhere():
     texts, _ = sentences(0)
     of = np.arange(24) % 3

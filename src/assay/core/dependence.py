@@ -1132,15 +1132,18 @@ def _recurring(
     rows: pd.DataFrame, unit: str, skip: Sequence[str], known: np.ndarray, values: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Of the divisions of units that recurring words in texts suggest, or parts of names, the one
-    of each column between whose groups numbers differ most, if they differ by more than chance."""
+    of each column between whose groups numbers differ most, if they differ by more than chance, and
+    so do their ranks: one outlier alone makes no groups."""
     found, own = dict[str, np.ndarray](), {unit: known} if is_text(rows[unit]) else {}
     for name in (c for c in rows.columns if c not in ("arm", unit, *skip) and is_text(rows[c])):
         by_unit = rows.groupby(unit)[name]
         of = by_unit.first().reindex(known)
         if not of.isna().any() and by_unit.nunique().max() == 1 and 2 * of.nunique() > len(of):
             own[name] = of.to_numpy()
+    both = (values, scipy.stats.rankdata(values)) if own else ()
     for name, texts in own.items():
-        ways = [(_variance(values, x)[0], way, x) for way, x in divisions([*map(str, texts)])]
+        found_in = divisions([*map(str, texts)])
+        ways = [(max(_variance(x, of)[0] for x in both), way, of) for way, of in found_in]
         if ways and (likely := min(ways, key=lambda x: x[0]))[0] < CARRIES / len(ways):
             found[f"{likely[1]} of {name}"] = likely[2]
     return found

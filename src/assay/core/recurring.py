@@ -70,8 +70,12 @@ def place_of_shared(texts: Sequence[str], others: Sequence[str]) -> list[int]:
 
 
 def _of_parts(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Divide names by what is between signs, counted from either end."""
+    """Divide names by what is between signs, counted from either end; those of files of one type,
+    with unlike numbers of parts, without this type."""
     split = [re.findall(r"[^\W_]+", name) for name in names]
+    types = {name[name.rfind(".") :] for name in names}
+    if len(set(map(len, split))) > 1 and len(types) == 1 and "." in types.pop():
+        split = [parts[:-1] for parts in split]
     length = min(map(len, split), default=0)
     for i in (*range(length), *range(-1, -length - 1, -1)):
         of = numbered([parts[i] for parts in split])

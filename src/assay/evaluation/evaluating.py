@@ -46,12 +46,13 @@ NEVER_ON = (
 """The note on a dictionary whose L0 is 0."""
 ALMOST, COMPARED = 0.8, ("dictionary", "random")
 """Share of the FVU of random directions above which a dictionary leaves almost as much."""
-WORSE = (
-    "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input "
-    "for its output; for the last block, `hidden_states[-1]` of transformers, which is taken after "
-    "the final norm), a BOS too many or too few, centring, layer normalisation or a scale that its "
-    "file does not state"
+CAUSES = (
+    "The usual causes: another site (a block's input for its output; for the last block, "
+    "`hidden_states[-1]` of transformers, which is taken after the final norm), a BOS too many or "
+    "too few, centring, layer normalisation or a scale that its file does not state"
 )
+"""Why a dictionary that was trained well may not fit the activations."""
+WORSE = f"it does not reconstruct: worse than the mean. {CAUSES}"
 """The note on a dictionary whose FVU is above 1."""
 CAPPED = TopK | AbsTopK | GroupMax
 """What has at most k features on for any token, so that no interval of L0 ends above k."""
@@ -386,6 +387,7 @@ def _alarms(entry: Mapping[str, Any], unknown: list[str]) -> list[str]:
         alarms.append(
             f"it leaves {much} of the variance unexplained {'than' if own > random else 'as'} "
             f"random directions that are on about as often: FVU {own:.3g} against {random:.3g} {on}"
+            + f". {CAUSES}, if it was trained well" * (own > random)
         )
         alarms += unknown
     return alarms
