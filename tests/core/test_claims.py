@@ -15,6 +15,7 @@ from assay.core.claim_intervals import by_groups
 from assay.core.claims import Claim, Exact, Finding, Gate, Published, claims_key, converged, rival
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
+from assay.core.expression import parse
 from assay.core.judging import by_level, judge
 from assay.core.measures import by
 from assay.core.reading import Table
@@ -846,6 +847,22 @@ def test_exact_statements_come_out_or_are_violated():
     json.dumps(verify(theorem, {"main": arm(math.nan)}).to_json(), allow_nan=False)
     with pytest.raises(ClaimError, match="expects shape \\[3\\], got \\[8\\]"):
         verify(replace(theorem, expected=[1, 2, 3]), {"main": arm(4.0)})
+
+
+@pytest.mark.parametrize(
+    ("gap", "outcome"), [(0.2, "undecided"), (-0.2, "undecided"), (2, "holds")]
+)
+def test_a_ratio_decides_nothing_where_its_divisor_may_be_0(gap, outcome):
+    """By Fieller's theorem, its limits have two ends only where the divisor is clearly not 0."""
+    parsed = parse("mean(gain)/mean(gap) > 0.25")
+    rng = np.random.default_rng(0)
+    x = of_seeds(rng.normal(1, 0.1, 24), np.arange(24))
+    x = x.assign(gain=x.x, gap=("run", gap + np.resize([-1.0, 1.0], 24)))
+    c = claim(value=lambda a, arms: {"gain": a.gain, "gap": a.gap}, statistic=parsed.statistic)
+    v = judge(replace(c, low=0.25), {"main": x, "control": x.assign(gain=0 * x.gain)}).verdict
+    assert v.outcome == outcome
+    if outcome == "undecided":
+        assert v.reason == "gate divisor" and "another sign in" in v.price.text
 
 
 def test_a_finding_that_many_draws_lack_has_no_interval():

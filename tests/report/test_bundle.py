@@ -11,6 +11,7 @@ import sys
 import zipfile
 from hashlib import sha256
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -157,6 +158,18 @@ def test_interval_is_assays(shape, unit):
     assert ours.variance == pytest.approx(theirs.variance, rel=1e-9)
     # each draws for itself: two shares of 10,000 draws
     assert ours.undefined == pytest.approx(theirs.undefined, abs=0.02)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.4, 2.0])
+def test_a_ratio_is_not_defined_in_draws_in_which_its_divisor_has_another_sign(level):
+    """Means of draws are about normal, so that this is a share that the normal law gives."""
+    rng = np.random.default_rng(1)
+    b = level + np.array([NormalDist().inv_cdf((k + 0.5) / 40) for k in range(40)])
+    terms = {"a": rng.normal(1, 1, 40), "b": b}
+    of_ratio = stats.ratio("a", "b")
+    share = NormalDist().cdf(-level / (b.std() / 40**0.5))
+    assert interval(terms, of_ratio).undefined == pytest.approx(share, abs=0.02)
+    assert judge.interval(terms, of_ratio, ("seed",)).undefined == pytest.approx(share, abs=0.02)
 
 
 @pytest.mark.parametrize("x", [[1, 1, 1, 0, 1, 1, 1], [1] * 9, [0.2, 0.9, 0.4, 0.7, 0.7, 0.1]])

@@ -52,7 +52,7 @@ from assay.core.bands import AT, MIDDLE, OfMeans, OverLevels
 from assay.core.columns import BEYOND, LOCATING, Column, Level, over_levels, refuse_other_levels
 from assay.core.errors import AssayError, ClaimError, nearest
 from assay.core.heavy import xr
-from assay.core.stats import Statistic, mean
+from assay.core.stats import Compared, Statistic, mean
 
 Walk = Callable[[Any], Any]
 """What computes a node of the text from the values of names."""
@@ -373,6 +373,7 @@ class _Claim(Reader):
         self.meant: list[str] = []
         # the dimensions over which something is taken of what is being read, and parts of these
         self.kept: tuple[str, ...] = ()
+        self.divisors: list[Walk] = []
         self.ranges: tuple[tuple[str, float, float], ...] = ()
 
     def parsed(self) -> Parsed:
@@ -410,6 +411,15 @@ class _Claim(Reader):
             (*self.meant, *dict.fromkeys(_computed(body, statistic is not mean))),
             _how(_unmarked(body)) in across.RATES,
         )
+
+    def walk(self, node: ast.expr, inside: bool = False) -> Walk:
+        """The same, and what means over units are divided by is noted."""
+        if not (inside and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
+            return super().walk(node, inside)
+        before, after = self.walk(node.left, inside), self.walk(node.right, inside)
+        if _has_column(node.right):
+            self.divisors.append(after)
+        return lambda names: before(names) / after(names)
 
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
         if isinstance(node, ast.Subscript) and _choosers(node.slice):
@@ -650,7 +660,8 @@ def _of_terms(reader: _Claim, outer: Walk) -> tuple[Statistic, Walk]:
         return outer(lambda c: walks[c.name](names))
 
     if not reader.over_levels:
-        return lambda m: outer(lambda c: m[c.name]), walk
+        statistic, *divisors = map(_of_means, (outer, *reader.divisors))
+        return (Compared(statistic, divisors=tuple(divisors)) if divisors else statistic), walk
     named = dict.fromkeys([*(part.text for part in reader.over_levels), *reader.plain])
     if not is_linear(outer, [Column(None, name) for name in named]):
         raise reader.no(
@@ -659,6 +670,10 @@ def _of_terms(reader: _Claim, outer: Walk) -> tuple[Statistic, Walk]:
         )
     plain = tuple(dict.fromkeys(reader.plain))
     return OfMeans(lambda m: outer(lambda c: m(c.name)), plain, tuple(reader.over_levels)), walk
+
+
+def _of_means(part: Walk) -> Statistic:
+    return lambda m: part(lambda c: m[c.name])
 
 
 def _of_units(body: ast.expr) -> Statistic:

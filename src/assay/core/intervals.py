@@ -189,7 +189,7 @@ def interval(
     ends = getattr(statistic, "ends", None)
     student = [float(x) for x in student_limits(spread.theta, variance, spread.third, t, ends)]
     low, high = deciding(student, n)
-    values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
+    values = np.concatenate([_draws(cells, statistic, sums) for sums in cells.resampled(draws)])
     boot = _percentiles(values, min(n), level)
     return Interval(
         estimate=spread.theta,
@@ -210,6 +210,18 @@ def interval(
         third=spread.third,
         ends=ends,
     )
+
+
+def _draws(
+    cells: Cells, statistic: Statistic, sums: Float[np.ndarray, "draw column"]
+) -> Float[np.ndarray, " draw"]:
+    """The statistic in each draw; NaN where what it divides by is on the other side of 0, as the
+    limits of a quotient then have no end."""
+    values = cells.apply(statistic, sums)
+    for divisor in getattr(statistic, "divisors", ()):
+        side = np.sign(cells.apply(divisor, cells.total[None]))
+        values = np.where(np.sign(cells.apply(divisor, sums)) == side, values, np.nan)
+    return values
 
 
 class _Spread(NamedTuple):

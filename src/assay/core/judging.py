@@ -519,7 +519,7 @@ def _gates(
         gates = {g.name: bool(np.all(g.met(arm_reader.take(name)))) for g in claim.gates}
     # `not <=`, so that NaN does not pass.
     if i.n[0] and not i.undefined <= UNDEFINED:
-        gates["overlap"] = False
+        gates["divisor" if getattr(claim.statistic, "divisors", ()) else "overlap"] = False
     if gated and name == claim.of and name in claim.half and outcome != "undecided":
         agrees = half_agrees(claim, arm_reader.arms, bad, i, outcome, level)
         gates["converged"] = gates.get("converged", True) and agrees

@@ -406,6 +406,12 @@ def price_of_gate(gate: str, i: Interval) -> Price:
             "longer training; or more units, if a narrower interval survives the change since "
             "half-way"
         )
+    if gate == "divisor":
+        share = f": it has another sign in {i.undefined:.1%} of resamples" * (i.undefined < 1)
+        return Price(
+            f"more units, or others, of which it is clearly not 0{share}; or make the claim about "
+            "what is divided, or about the difference"
+        )
     if gate != "overlap":
         return Price(
             f"more units do not help: meet the gate {gate}, by longer training for instance"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 GATES = {
     "converged": "not converged",
     "overlap": "not comparable: the sweeps share too little of their range",
+    "divisor": "what it is divided by may be 0",
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
 SELECTION = "selection"

@@ -158,19 +158,21 @@ def _with_names(frame: pd.DataFrame, text: bytes, separator: str) -> pd.DataFram
     numbers, the two would be the same."""
     import pandas as pd
 
-    for place in np.flatnonzero([_may_be_names(x) for _, x in frame.items()]):
+    for place, (_, numbers) in enumerate(frame.copy().items()):
+        if not _may_be_names(numbers):
+            continue
         written = pd.read_csv(
-            io.BytesIO(text), sep=separator, usecols=[int(place)], dtype=str, keep_default_na=False
+            io.BytesIO(text), sep=separator, usecols=[place], dtype=str, keep_default_na=False
         ).iloc[:, 0]
         written = written.str.strip()
-        if written.str.fullmatch(PART).all() and written.nunique() > frame.iloc[:, place].nunique():
-            frame.isetitem(place, written)
+        if written.str.fullmatch(PART).all() and written.nunique() > numbers.nunique():
+            frame.isetitem(place, written.to_numpy())
     return frame
 
 
 def _may_be_names(x: pd.Series) -> bool:
     """Whether numbers may be names of parts, two whole numbers with a dot between them."""
-    return x.dtype.kind == "f" and x.map(repr).str.fullmatch(PART).all()
+    return x.dtype.kind == "f" and bool(x.map(repr).str.fullmatch(PART).all())
 
 
 def _check_header(path: Path, text: bytes, separator: str, source: str, arm_column: str) -> None:

@@ -54,7 +54,7 @@ _SAME_SQUARE = 1e-13
 @dataclass(frozen=True)
 class Compared:
     """A statistic that says how it compares two arms, where that is not by the difference of its
-    values.
+    values, or what it divides by.
 
     Example:
         >>> import numpy as np
@@ -71,6 +71,9 @@ class Compared:
     difference."""
     is_ratio: bool = False
     """Whether arms are compared by the logarithm, where both are positive."""
+    divisors: tuple[Statistic, ...] = ()
+    """What is divided by: where the units do not tell on which side of 0 it is, there is no
+    interval."""
 
     def __call__(self, m: Means) -> np.ndarray:
         """Give the statistic of these means, [draw]."""
@@ -110,7 +113,11 @@ def ratio(a: str, b: str) -> Statistic:
         >>> fvu({"err": np.array([1.0, 3.0]), "var": np.array([2.0, 4.0])})
         array([0.5 , 0.75])
     """
-    return Compared(lambda m: _term(m, a) / _term(m, b), is_ratio=True)
+
+    def divisor(m: Means) -> np.ndarray:
+        return _term(m, b)
+
+    return Compared(lambda m: _term(m, a) / divisor(m), is_ratio=True, divisors=(divisor,))
 
 
 def smallest(of: Quantity) -> Compared:

@@ -27,6 +27,7 @@ from assay.report.bundle.standing import Standing
 
 EARLIER = frozenset(
     (
+        "6f3d7f7c6feda77569ed5f82c5e1f387ec65b76a49d1b34bf09d112498844e58",
         "a47177d6c0473f0088571d277ecbe004f8aa0c7e661ce39f40dba99c5c878186",
         "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5",
         "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d",

@@ -205,7 +205,9 @@ def _statistics(
     def place(statistic: Statistic, means: Means) -> int | None:
         if not means:  # no measure to compute anything from
             return None
-        values = {"steps": steps.trace(statistic, means)}
+        values: Described = {"steps": steps.trace(statistic, means)}
+        if divisors := getattr(statistic, "divisors", ()):
+            values["divisors"] = [steps.trace(divisor, means) for divisor in divisors]
         if values not in statistics:
             statistics.append(values)
         return statistics.index(values)

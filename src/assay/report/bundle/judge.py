@@ -209,8 +209,17 @@ def interval(terms, statistic, units, draws=True):
         return i
     if not math.isfinite(theta) or not all(np.isfinite(x).all() for x in left_out):
         return i._replace(undefined=1.0)
-    values = np.concatenate([cells.value(statistic, sums) for sums in cells.resampled()])
+    values = np.concatenate([_draws(cells, statistic, sums) for sums in cells.resampled()])
     return i._replace(undefined=1 - float(np.isfinite(values).mean()))
+
+
+def _draws(cells, statistic, sums):
+    """The statistic in each draw; not defined where what it divides by changes its sign."""
+    values = cells.value(statistic, sums)
+    for divisor in getattr(statistic, "divisors", ()):
+        side = np.sign(cells.value(divisor, cells.columns.sum((0, 1))[None]))
+        values = np.where(np.sign(cells.value(divisor, sums)) == side, values, nan)
+    return values
 
 
 def _jackknife(left_out):
@@ -464,7 +473,7 @@ def judge_arm(claim, name, gated=False, level=None):
     survived = not bad or (few_lost and worst_agree(claim, data, outcome, level))
     gates = dict(data["gates"]) if gated and i.n[0] else {}
     if i.n[0] and not i.undefined <= UNDEFINED:
-        gates["overlap"] = False
+        gates["divisor" if getattr(data["function"], "divisors", ()) else "overlap"] = False
     counted = {u: k + bad * (u == data["run_unit"]) for u, k in n.items()}
     short = [u for u in units if counted[u] < fewest]
     survived = survived and all(k >= fewest for u, k in n.items() if u not in short)
@@ -781,13 +790,18 @@ def changed_files(read=read_here):
     return changed
 
 
+def _followed(statistic):
+    """A statistic that is written as steps, as a function that knows what it divides by."""
+    function = functools.partial(follow, statistic["steps"])
+    function.divisors = [functools.partial(follow, x) for x in statistic.get("divisors", ())]
+    return function
+
+
 def with_numbers(claim, load, measures):
     """Give a claim the numbers of its arms on the scale of judging, and its statistic as a
     function; `load` gives the arrays of a file."""
     numbers = load(claim["file"]) if "file" in claim else {}
-    follows = [
-        functools.partial(follow, s["steps"]) if "steps" in s else mean for s in claim["statistics"]
-    ]
+    follows = [_followed(s) if "steps" in s else mean for s in claim["statistics"]]
     scale = SCALES[claim["scale"]][0]
     with np.errstate(all="ignore"):
         for name, table in claim["arms"].items():
