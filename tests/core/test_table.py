@@ -1328,9 +1328,9 @@ def test_a_claim_whose_outcome_depends_on_the_arm_that_it_is_about_is_refused():
     with pytest.raises(ClaimError) as e:
         assay.judge(rows, **asked, control=["no-op", "other"])
     assert str(e.value) == (
-        'which arm is the claim about? With no-op in place of base it reads "no-op".x - cut.x > 3, '
-        'and in place of cut it reads base.x - "no-op".x > 3; the outcomes differ, so add --about '
-        "base or --about cut"
+        'which arm is the claim about? With no-op in place of cut it reads base.x - "no-op".x > 3, '
+        'and in place of base it reads "no-op".x - cut.x > 3; the outcomes differ, so add --about '
+        "cut or --about base"
     )
     about = {arm: assay.judge(rows, **asked, control="other", about=arm) for arm in ("base", "cut")}
     assert {arm: v.outcome for arm, v in about.items()} == {"base": "unspecific", "cut": "holds"}

@@ -158,14 +158,14 @@ def _with_names(frame: pd.DataFrame, text: bytes, separator: str) -> pd.DataFram
     numbers, the two would be the same."""
     import pandas as pd
 
-    for place, (_, numbers) in enumerate(frame.copy().items()):
-        if not _may_be_names(numbers):
+    for place, (_, column) in enumerate(frame.copy().items()):
+        if not _may_be_names(column):
             continue
         written = pd.read_csv(
             io.BytesIO(text), sep=separator, usecols=[place], dtype=str, keep_default_na=False
         ).iloc[:, 0]
         written = written.str.strip()
-        if written.str.fullmatch(PART).all() and written.nunique() > numbers.nunique():
+        if written.str.fullmatch(PART).all() and written.nunique() > column.nunique():
             frame.isetitem(place, written.to_numpy())
     return frame
 

@@ -830,8 +830,8 @@ def _untied(judgement: Judged, rounded: bool) -> Price:
 
 
 def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names, about: str) -> str:
-    """The arm that the claim is said to be about, or the first arm that it names; without one,
-    main, or the only arm that is no control."""
+    """The arm that the claim is said to be about, or the first arm that it names, other than one
+    that is called a baseline; without one, main, or the only arm that is no control."""
     if about:
         named = parsed.arms or arm_names
         if about not in named and {*named} <= {*arm_names}:  # else a name in the claim is misspelt
@@ -839,7 +839,8 @@ def _under_judgement(parsed: Parsed, arm_names: Names, controls: Names, about: s
         return about
     candidates = [a for a in arm_names if a not in controls]
     if parsed.arms:
-        return parsed.arms[0]
+        changed = (a for a in parsed.arms if a.casefold() not in unlike_sides.BASELINE)
+        return next(changed, parsed.arms[0])
     if "main" in arm_names:
         return "main"
     if len(candidates) == 1:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import shares
-from assay.core.dependence import clipped
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted, joined, plural
 from assay.core.reasons import draws_counted
@@ -75,9 +74,8 @@ MOST_OPTIONS = 100
 """Options of a task up to which a number may be that of chance, 1 of these."""
 EACH = 3
 """So many units on average have the same number, at least, where it may be a copy."""
-MANY_CLIPPED, FINE = 0.1, 1e-3
-"""The share of numbers that are exactly 0 or 1 from which this is said; the step of numbers, such
-as shares of so many answers, of which many are so without being clipped."""
+FINE = 1e-3
+"""The step of numbers, such as shares of so many answers, of which many are exactly 0 or 1."""
 DIGITS = 5e-4
 """By how much a number that is rounded may lie from that of chance."""
 
@@ -87,7 +85,7 @@ def doubted(question: Question, judgement: Judged, controls: Names) -> Judged:
     claim about one arm, its controls."""
     found: list[Callable[[Question], Iterator[tuple[str, str]]]] = []
     if judgement.outcome == "holds":
-        found = [partial(of, controls=controls) for of in (_clipped, _weaker, _unlike_perplexity)]
+        found = [partial(of, controls=controls) for of in (_weaker, _unlike_perplexity)]
     if judgement.outcome == "holds" and question.compared[1:]:
         failed = [c for c, v in judgement.controls.items() if v.outcome == "fails"]
         chosen = partial(_chosen, failed=failed)
@@ -140,29 +138,6 @@ def _kept(question: Question) -> Iterator[tuple[str, str]]:
                 f"{several} were kept for that, the claim is about such {several} only; and where "
                 f"answers are sampled, measure {arm} again in a run that chose no {several}, as "
                 "the difference may be smaller there",
-            )
-
-
-def _clipped(question: Question, controls: Names) -> Iterator[tuple[str, str]]:
-    """Numbers of an arm or a control of which many are exactly 0 or 1, and the others between
-    these."""
-    (unit, *more), rows = question.axes, question.rows
-    arms = (*question.compared, *controls)
-    for name in question.columns if not more else ():
-        found = list[str]()
-        for arm in arms:
-            x = rows.loc[rows["arm"] == arm, name].dropna().to_numpy(float)
-            if not x.size or x.min() < 0 or x.max() > 1 or grid(x) > FINE:
-                continue
-            cut = x[clipped(x)]
-            ends = [f"{n} times {end:g}" for end in (0, 1) if (n := int((cut == end).sum()))]
-            if ends and len(cut) > MANY_CLIPPED * len(x):
-                found.append(f"of {arm} is exactly {joined(ends)} in {counted(len(x), unit)}")
-        if found:
-            yield (
-                "",
-                f"{name} {', and '.join(found)}: if it was clipped, the claim is about the clipped "
-                "numbers; judge those before it, too",
             )
 
 

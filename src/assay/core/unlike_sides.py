@@ -41,7 +41,8 @@ BASELINE = frozenset(
         *("clean", "unchanged", "unsteered", "unpatched", "unmodified", "untouched", "without"),
     )
 )
-"""Words in the name of a number that should be that of the same model in all arms."""
+"""Words in the name of a number that should be that of the same model in all arms, and the names of
+an arm in which nothing was changed."""
 COSTS = frozenset(
     (
         *("time", "times", "seconds", "secs", "sec", "s", "ms", "minutes", "hours", "latency"),
