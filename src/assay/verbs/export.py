@@ -100,7 +100,7 @@ def export(
         lm = model or "smollm2"
         return in_store(make(name, lm, text, also, reading, device, network, place, door))
     if out is None:
-        raise AssayError("--out is missing: the file or folder to write, such as --out mine.safetensors")
+        raise AssayError("--out is missing: the file to write, such as --out mine.safetensors")
     return of_dictionary(name, out, format, hint, run, model, place)
 
 
