@@ -947,6 +947,34 @@ def test_a_model_that_cannot_do_the_task_is_said_to_where_the_claim_holds(level,
     assert [said in n for n in notes] == ([True] if said else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "level", "said"),
+    [
+        ("number", -5.95, "if it is a lead, and no log-probability, the"),
+        ("lead", -0.3, "in every prompt: the unchanged model has no lead to lose"),
+        ("logit_diff", -5.95, "in every prompt: the unchanged model has no lead to lose"),
+        ("margin", 0.0, "not clearly above 0: there was no lead to lose"),
+        ("logp", -5.95, "in every prompt: the probability is 0.0026, perhaps no more than"),
+        ("answer_log_prob", -3.0, ""),
+        ("log_probability", 0.0, ""),
+        ("nll", -5.95, ""),
+        ("loss", 0.0, ""),
+    ],
+)
+def test_a_number_whose_name_says_what_it_is_is_doubted_as_that_alone(name, level, said):
+    at = np.random.default_rng(0).normal(0, 0.05, 24)
+
+    def number(heads, prompts):
+        fall = {None: 0.0, (0, 0): 2.0}.get(heads and heads[0], 0.1)
+        return {name: [level + at[p["i"]] - fall * (1 + at[p["i"]]) for p in prompts]}
+
+    about = {"heads": [(0, 0)], "of": (2, 4), "holds": f"{name} < -1", "ledger": False}
+    v = assay.check("It falls", number, prompts=[{"i": i} for i in range(24)], cache=False, **about)
+    notes = [n for n in v.remarks if n.startswith(f"{name}_before is ")]
+    assert v.outcome == "holds" and [said in n for n in notes] == ([True] if said else [])
+    assert all(n.count(" if it is") + n.count("a lead") < 2 for n in notes if name != "number")
+
+
 def test_a_control_that_is_not_beaten_is_the_reason_and_a_missing_lead_a_note():
     """Other heads lower the number by as much on average, in some prompts alone."""
     at = np.random.default_rng(0).normal(0, 0.3, 24)

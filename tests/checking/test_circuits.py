@@ -1,6 +1,8 @@
 """Claims that parts suffice: a function that runs only the parts that it is given; sets of edges;
 where parts were chosen."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -159,6 +161,37 @@ def test_where_parts_were_chosen_is_in_the_scope_in_place_of_the_doubt(tmp_path)
         assert v.judged.scope.endswith("latents chosen on 30 other prompts")
     alike = of_luck(chosen_on=[f"town {i} is big" for i in range(24, 64)])
     assert alike.judged.scope.endswith("latents chosen on 40 other prompts of the same wording")
+
+
+def given_things(names, templates):
+    things = ["ball", "book", "cake", "coin", "drum"]
+    for i, (a, b) in enumerate(itertools.permutations(names, 2)):
+        template = templates[i % len(templates)]
+        text = template.format(a=a, b=b, thing=things[i // 2 % 5])
+        yield {"text": text, "template": f"t{templates.index(template)}", "who": a}
+
+
+def test_where_parts_were_chosen_says_if_the_templates_are_the_same():
+    """Templates with two names and a thing in four places."""
+    first = "When {a} and {b} went to the shop, {a} gave the {thing} to"
+    second = "After {a} had talked with {b} for so long, {a} also handed {b} a {thing} as"
+    third = "On Monday {a} wrote that {b} would never like the {thing}, which {a} had bought for"
+    old, new = ["Ann", "Bob", "Eve", "Ian", "Joe"], ["Liz", "Max", "Pam", "Ron", "Sue"]
+
+    def fall(latents, prompts):
+        return [float(latents == [1]) * (2 + len(p["text"]) / 70) for p in prompts]
+
+    def scope(others, drop=()):
+        rows = [{n: x for n, x in r.items() if n not in drop} for r in mine]
+        about = {"heads": None, "latents": [1], "of": 40, "holds": "effect > 1", "prompts": rows}
+        said = check(fall, chosen_on=[*others], **about).judged.scope
+        return said.partition("chosen on 20 other prompts")[2].strip()
+
+    mine = [*given_things(new, (first, second))]
+    assert scope(given_things(old, (first, second))) == "of the same wording"
+    assert scope(given_things(old, (second, third)), ["template"]) == ""
+    assert scope(given_things(old, (third, second))) == "with the same values of template"
+    assert scope(given_things(old, (third,))) == ""
 
 
 @pytest.mark.parametrize(

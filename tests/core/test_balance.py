@@ -1,5 +1,6 @@
 """A verdict that holds lists the other columns in which the arms differ."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +72,20 @@ def test_columns_of_one_law_are_not_listed():
 )
 def test_names_and_small_differences_are_not_listed(values):
     assert notes({"column": values}) == []
+
+
+def test_a_column_that_two_columns_of_the_claim_make_is_no_other_difference():
+    rows = table({"error": around(30, 60, 60), "total": around(100, 110, 110), "ppl": (8, 9, 8)})
+    rows = rows.drop(columns="x")
+    made = {"fvu": rows["error"] / rows["total"], "left": rows["total"] - rows["error"]}
+    made |= {"explained": 1 - made["fvu"], "twice": 2 * rows["error"] + rows["total"]}
+    ratio = "mean(new.error) / mean(new.total) - mean(old.error) / mean(old.total) < -0.1"
+    asked = {**ASK, "claim": ratio, "control": "again"}
+    (note,) = (x for x in assay.judge(rows.assign(**made), **asked).notes if " differ in " in x)
+    assert re.findall(r"(\w+) \(", note) == ["ppl", "twice"]
+    of_one = assay.judge(rows.assign(**made), **{**asked, "claim": "new.error - old.error < -9"})
+    (note,) = (x for x in of_one.notes if " differ in " in x)
+    assert {"fvu", "left", "total"} <= {*re.findall(r"(\w+) \(", note)}
 
 
 def test_shares_of_texts_and_flags_are_listed():

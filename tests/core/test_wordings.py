@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from assay.core.wordings import shared_words, wordings
+from assay.core.wordings import are_known, shared_words, wordings
 
 
 def alike(first, second):
@@ -37,6 +37,36 @@ def test_texts_of_one_wording_are_linked_by_texts_that_differ_in_one_place():
         assert ((wording[:, None] == wording) == expected).all(), texts
         several += len(np.unique(wording)) > 1
     assert several > 10
+
+
+def test_a_template_that_is_filled_in_several_places_is_known_from_other_fillings():
+    """Templates of nine words of their own and four places, each of up to two words."""
+    draw = np.random.default_rng(1)
+
+    def word(kind):
+        return f"{kind}{draw.integers(12)}"
+
+    def filled(template):
+        words = [[x] if x else [word("f") for _ in range(draw.integers(1, 3))] for x in template]
+        return " ".join(itertools.chain.from_iterable(words))
+
+    def template():
+        own = [word("w") for _ in range(9)]
+        return [*own[:2], "", *own[2:5], "", *own[5:6], "", *own[6:], ""]
+
+    for _ in range(20):
+        first, second, third = (template() for _ in range(3))
+        texts = [filled(x) for x in [first, second] * 8]
+        assert are_known(texts, [filled(x) for x in [second, first, third] * 8])
+        assert not are_known(texts, [filled(x) for x in [second, third] * 12])
+
+
+def test_two_texts_alone_or_few_words_in_common_are_no_template():
+    one, other = "Ann saw Bob in Rome and so Ann left", "Eve saw Ian in Bonn and so Eve left"
+    assert not are_known([one], [other])
+    assert are_known([one], [other, "Joe saw Max in Kiel and so Joe left"])
+    few = ["the red cat saw a tall man", "the old dog saw a new car", "the shy boy saw a big bus"]
+    assert not are_known(few[:1], few[1:])
 
 
 LONG = (

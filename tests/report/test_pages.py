@@ -578,10 +578,13 @@ def test_the_page_of_a_check_says_that_a_number_named_by_itself_is_its_change(tm
         ("length > 3", ", where length is the change, after minus before."),
         ("length_after > 3", "."),
     ):
-        saved = assay.check("It doubles", length, holds=holds, **how).save(tmp_path / "named.assay")
+        v = assay.check("It doubles", length, holds=holds, **how)
+        saved = v.save(tmp_path / "named.assay")
         assert main(["report", str(saved), "--out", str(tmp_path)]) == 0
         name = holds.split()[0]
         assert f"It holds if {name} is above 3{said}" in words_of(tmp_path / "named-check.html")
+        own = "change in length" if said[:-1] else name
+        assert str(v).splitlines()[1].startswith(f"{own} > 3: ")
 
 
 def test_the_sentence_of_a_judged_table_is_its_title_and_is_read_back(tmp_path, capsys):

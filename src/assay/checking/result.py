@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from assay.checking import saved
+from assay.checking import calls, saved
 from assay.checking.prompts import PROMPT, two_kinds
 from assay.checking.seen import THESE
 from assay.controls.table import DAMAGE, OPPOSITE, in_words
@@ -45,6 +45,7 @@ from assay.core.rows import is_text
 from assay.core.scopes import listed
 from assay.core.stats import mean
 from assay.core.table import judge, untested
+from assay.core.table_columns import words_in
 from assay.lab.judge.tried import LEFT_OUT
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ ENDS = ("_before", "_after")
 """Ends of the names of a number without what is credited, and with it."""
 EFFECT = re.compile(rf"\(?(\w+){ENDS[1]} - \1{ENDS[0]}\)?")
 """A number's effect, where a condition has it by its two parts."""
+LEAD, PROBABILITY = "lead", "log-probability"
+"""What a number may be from which a fall is claimed."""
+LEADS = {LEAD, "margin", "diff", "difference", "logitdiff"}
+"""Words in the name of a number that is a lead."""
+LOSSES = {"loss", "losses", "nll", "ce"}
+"""Words in the name of a number that is neither of the two."""
+LOGGED = re.compile(r"(?<![a-z])log[ _-]?p(rob(s|abilit(y|ies))?)?(?![a-z])")
+"""The name or the unit of a log-probability."""
 TAKEN_OUT = ("heads", "neurons", "latents", "edges")
 """The kinds of which the model loses parts."""
 CONTROL = {"holds": "YES", "fails": "no", "undecided": "undecided"}
@@ -232,31 +241,25 @@ class Question:
         if not falls or not (is_open or is_credited):
             return verdict
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
+        may_be = _may_be(stem, self.measured_in)
         if (by_unit.max() < 0).all():
-            chance = math.exp(before.estimate)
-            note = (
-                f"{shown}, below 0 in every {self.units[0]}: if it is a lead, and no "
-                "log-probability, the unchanged model has no lead"
-            )
-            if chance < GUESS:
-                note += (
-                    f"; if it is a log-probability, the probability is {chance:.2g}, perhaps no "
-                    "more than that of a guess"
-                )
-            is_doubtful = chance < (GUESS if "prob" in self.measured_in else EVEN)
-            return structs.replace(verdict, notes=(*verdict.notes, *[note] * is_doubtful))
+            said = _if_always_below_0(math.exp(before.estimate), may_be)
+            note = f"{shown}, below 0 in every {self.units[0]}: {said}"
+            return structs.replace(verdict, notes=(*verdict.notes, *[note] * bool(said)))
         if not before.low <= 0:
             is_enough = not is_open or parsed.low < compared(before.high, 0.0) < parsed.high
             if is_enough or self.credits not in TAKEN_OUT or math.isnan(before.low):
                 return verdict
-            note = f"{shown}: if it is a lead, the loss of all of it would not satisfy the claim"
-            return structs.replace(verdict, notes=(*verdict.notes, note))
-        if self.credits in TAKEN_OUT and is_open and verdict.reason in UNLESS_HOLDS:
+            if_lead = "if it is a lead, " * (PROBABILITY in may_be)
+            note = f"{shown}: {if_lead}the loss of all of it would not satisfy the claim"
+        elif self.credits in TAKEN_OUT and is_open and verdict.reason in UNLESS_HOLDS:
             words = f"more prompts do not help: {shown}; choose prompts on which it is above 0"
             return structs.replace(verdict, outcome="undecided", reason=NO_LEAD, price=Price(words))
-        if_lead = "if it is a lead that the change should take away, there was none to lose"
-        note = f"{shown}, not clearly above 0: {if_lead}"
-        return structs.replace(verdict, notes=(*verdict.notes, note))
+        else:
+            if_lead = "if it is a lead that the change should take away, there was none to lose"
+            said = if_lead if PROBABILITY in may_be else "there was no lead to lose"
+            note = f"{shown}, not clearly above 0: {said}"
+        return structs.replace(verdict, notes=(*verdict.notes, *[note] * (LEAD in may_be)))
 
     def texts(self, rows: pd.DataFrame) -> dict[str, str]:
         """The words of each prompt, by its level, shortened; {} where no column has any."""
@@ -542,7 +545,9 @@ class Check(Concluded):
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         outcome = ", ".join(filter(None, (f"{self.outcome}{why}{unless}", self.caveat)))
-        number = f"{q.holds}: {self.own_number}{self.in_unit}, {n}{self.base_rates}"
+        names = "|".join(self.changes)
+        condition = re.sub(rf"\b({names})\b", r"change in \1", q.holds) if names else q.holds
+        number = f"{condition}: {self.own_number}{self.in_unit}, {n}{self.base_rates}"
         lines = [f"{outcome}: {q.sentence}", number]
         return printed(self, lines, [HEADS, *map(self.row, self.controls)])
 
@@ -562,6 +567,13 @@ class Check(Concluded):
         """Say why it is unspecific or undecided, above all that the function may be wrong."""
         found = [*_unreached(self.notes), *(CALL for note in self.notes if MORE in note)]
         return " and ".join(found) * (self.outcome == "undecided") or super().reason
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The numbers that the condition names by themselves, by which it means their changes."""
+        each = dict.fromkeys(c.name for c in parse(self.question.holds).columns)
+        each.pop(calls.EFFECT, None)  # which says so
+        return tuple(n for n in each if f"{n}{ENDS[1]}" in self.rows and not n.endswith(ENDS))
 
     @property
     def base_rates(self) -> str:
@@ -758,6 +770,31 @@ def is_effect(parsed: Parsed) -> bool:
         with contextlib.suppress(ZeroDivisionError):
             return bool(parsed.walk(lambda c, x=by_name: x.get(c.name, 0.0)) == 0)  # type: ignore[misc]
     return False
+
+
+def _may_be(name: str, measured_in: str) -> set[str]:
+    """Tell from its name, or else its unit, whether a number may be a lead, a log-probability, or
+    either."""
+    words = words_in(name)
+    if words & LOSSES:
+        return set()
+    if words & LEADS:
+        return {LEAD}
+    is_logged = LOGGED.search(f"{name} {measured_in}".casefold())
+    return {PROBABILITY} if is_logged else {LEAD, PROBABILITY}
+
+
+def _if_always_below_0(chance: float, may_be: set[str]) -> str:
+    """Say what it means that a number is below 0 on every prompt, which is usual of the logarithm
+    of a probability, whose mean gives this `chance`; "" for nothing."""
+    guess = f"the probability is {chance:.2g}, perhaps no more than that of a guess"
+    guess *= PROBABILITY in may_be and chance < GUESS
+    if may_be == {LEAD}:
+        return "the unchanged model has no lead to lose"
+    if LEAD not in may_be or chance >= EVEN:
+        return guess
+    lead = "if it is a lead, and no log-probability, the unchanged model has no lead"
+    return f"{lead}; if it is a log-probability, {guess}" if guess else lead
 
 
 def sides(holds: str) -> tuple[bool, bool]:

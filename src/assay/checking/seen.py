@@ -21,9 +21,10 @@ from assay.core.errors import DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST
 from assay.core.judging import outcome_of
+from assay.core.nouns import joined
 from assay.core.results import Judged
 from assay.core.scopes import listed
-from assay.core.wordings import numbered, spelling, wordings
+from assay.core.wordings import are_known, numbered, spelling
 
 LEAST_NUMBERS, ROUNDED = 3, 0.01
 """So many numbers of a row that are not whole show that it is the same by more than chance; the
@@ -89,10 +90,20 @@ def chosen_on(kind: str, prompts: Any, given: Given) -> str:
             f"{sum(same)} of the {len(given)} prompts are among those of chosen_on=, such as "
             f"{given.name(same.index(True))}; leave them out of prompts=, or leave out chosen_on="
         )
-    wording = wordings([*keys, *known])[0]
-    again = "of the same wording" if {*wording[: len(keys)]} <= {*wording[len(keys) :]} else ""
     were = f"{kind} chosen on {len(other)} other prompts"
-    return f"{were} {again}".rstrip()
+    if are_known(keys, known):
+        return f"{were} of the same wording"
+    same_values = _known_values(given, other)
+    return f"{were} with the same values of {joined(same_values)}" if same_values else were
+
+
+def _known_values(given: Given, other: Given) -> list[str]:
+    """The columns of a few texts, such as templates, that come again and are all among those of the
+    other prompts."""
+    columns = {n: x for n, x in given.columns.items() if n not in given.answers}
+    texts = {n: {*x} for n, x in columns.items() if all(isinstance(v, str) for v in x)}
+    few = [n for n, values in texts.items() if 1 < len(values) <= len(given) / 2]
+    return [n for n in few if texts[n] <= {*other.columns.get(n, ())}]
 
 
 def _keys(given: Given, names: Sequence[str]) -> list[str]:

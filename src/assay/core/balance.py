@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from assay.core.results import Judged
 from assay.core.rows import Names, is_text
 from assay.core.table_columns import DATE, RUNS, SECONDS, is_overlapping, said_or_not
 from assay.core.table_question import Question
+from assay.core.unlike_sides import signs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,13 +46,16 @@ Sized = Iterator[tuple[float, str, str]]
 def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
     """A verdict that holds, with a note on the other columns in which the arms under comparison
     clearly differ, and one for each control on those in which it differs from all of them and that
-    are constant in each. Columns that the verdict already names are left out."""
+    are constant in each. Columns that the verdict already names are left out, and so are those that
+    two columns of the claim make, such as the ratio of these in each row."""
     if judgement.outcome != "holds":
         return judgement
     said, q = " ".join((*judgement.notes, judgement.unless)), question
     q = replace(q, rows=q.rows.assign(**said_or_not(q.rows, q.rows.columns.drop("arm"))))
     names = [x for x in map(str, q.rows) if x not in (*RUNS, *q.taken)]
     names = [x for x in names if not re.search(rf"(?<!\w){re.escape(x)}(?!\w)", said)]
+    computed = {*_computed(q, names)}
+    names = [x for x in names if x not in computed]
     constant = {x: of for x in names if len(of := _constant(q, x)) > 1}
     constant = {x: of for x, of in constant.items() if not _numbers_draws(of, controls)}
     found = [*_by_value(q, constant, controls)]
@@ -69,6 +74,17 @@ def reported(question: Question, judgement: Judged, controls: Names) -> Judged:
         for name in draws_counted(those):
             notes.append(f"control {name} also differs from {q.main} in {differing}")
     return structs.replace(judgement, notes=(*judgement.notes, *notes))
+
+
+def _computed(question: Question, names: Sequence[str]) -> Iterator[str]:
+    """The columns that are the difference or the ratio of two that the claim reads, or 1 minus
+    this."""
+    rows = question.read
+    pairs = [*permutations((rows[c].to_numpy(float) for c in question.columns), 2)]
+    for name in rows[[*names]].select_dtypes("number") if pairs else ():
+        x = rows[name].to_numpy(float)
+        if any(any(signs_of(of, *pair)) for of in (x, 1 - x) for pair in pairs):
+            yield str(name)
 
 
 def _listed(words: Sequence[str]) -> str:

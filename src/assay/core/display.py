@@ -14,7 +14,7 @@ from typing import Any
 
 WEIGHTS = (
     r"prompts have exactly the same number|others are in the call",
-    r"none to lose|could be lost|no test|(?:excludes|rules) nothing|separates? the labels",
+    r"to lose|could be lost|no test|(?:excludes|rules) nothing|separates? the labels",
     r"the outcome (?:changes|would be)|\bit would |interval would be|satisf(?:y|ies|ied) the claim",
     r"allowing for this|interval|clusters|outliers?,|exactly the same number|differ, by",
 )

@@ -163,12 +163,17 @@ def made_of(question: Question, parts: Sequence[str] = ()) -> Iterator[tuple[str
     for name, (a, b) in product(question.columns, permutations([*numbers, *parts], 2)):
         if name in (a, b):
             continue
-        x, first, second = (rows[c].to_numpy(float) for c in (name, a, b))
-        for sign, made in MADE.items():
-            with np.errstate(all="ignore"):
-                off = np.abs(made(first, second) - x)[np.isfinite(x)]
-            if len(off) and off.max() < EXACTLY * np.nanstd(x):  # false of NaN
-                yield name, a, sign, b
+        for sign in signs_of(*(rows[c].to_numpy(float) for c in (name, a, b))):
+            yield name, a, sign, b
+
+
+def signs_of(x: np.ndarray, first: np.ndarray, second: np.ndarray) -> Iterator[str]:
+    """The sign, if any, with which one column makes a third one of another, row by row."""
+    for sign, made in MADE.items():
+        with np.errstate(all="ignore"):
+            off = np.abs(made(first, second) - x)[np.isfinite(x)]
+        if len(off) and off.max() < EXACTLY * np.nanstd(x):  # false of NaN
+            yield sign
 
 
 def _own_parts(question: Question) -> Iterator[tuple[str, str, str, Question]]:

@@ -12,6 +12,9 @@ import numpy as np
 SLOT, FEWEST_COMMON, LONGEST = 3, 2, 60
 """Words that texts of one wording may differ by, those that they have in common at least, and the
 longest texts, in words, that are compared."""
+FRAME, ALIKE = 4, 3
+"""Words that texts of one template share at least, in their order, and how many texts have to show
+that these are its own and not what fills it."""
 RUN, NEARLY_ALL = 4, 0.8
 """So many words in a row at a beginning or an ending, with no text that has only some of them, show
 that texts share it, whatever else is in them, if nearly all texts share one with another."""
@@ -47,6 +50,59 @@ def wordings(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     wording, _, filling = _parted([spelling(text).split() for text in texts])
     return wording, filling
+
+
+def are_known(texts: Sequence[str], others: Sequence[str]) -> bool:
+    """Tell whether each text surely has the wording of one of the others, or their template, which
+    may be filled in several places.
+
+    Texts have one template if they share more than half of the words of each, in their order, and
+    so do three texts or more.
+
+    Args:
+        texts: as many as there are units.
+        others: any.
+    Example:
+        >>> from assay.core.wordings import are_known
+        >>> others = ["Tom and Ann met so Tom saw Ann", "Jim and Sue met so Jim saw Sue"]
+        >>> are_known(["Bob and Eve met so Eve saw Bob"], others)
+        True
+    """
+    count, words = len(texts), [spelling(text).split() for text in (*texts, *others)]
+    wording, _, _ = _parted(words)
+    known = {*wording[count:].tolist()}
+    left = [x for x, of in zip(words, wording[:count].tolist(), strict=False) if of not in known]
+    while left:
+        shared = ((_in_order(left[0], x), x) for x in words[count:])
+        frames = {x for x, other in shared if _has_frame(left[0], x) and _has_frame(other, x)}
+        # the fewer words, the less of them is what fills a template
+        of = (x for x in sorted(frames, key=len) if sum(_has_frame(t, x) for t in words) >= ALIKE)
+        if (frame := next(of, None)) is None:
+            return False
+        left = [x for x in left if not _has_frame(x, frame)]
+    return True
+
+
+def _in_order(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    """The longest list of words that two texts both have in this order; () where they surely share
+    no more than half of the words of each."""
+    half = max(len(first), len(second)) / 2
+    if len(first) > LONGEST or (Counter(first) & Counter(second)).total() <= half:
+        return ()
+    row: list[tuple[str, ...]] = [()] * (len(second) + 1)
+    for word in first:
+        above, row = row, [()]
+        for k, other in enumerate(second):
+            longer = (*above[k], word) if word == other else max(above[k + 1], row[k], key=len)
+            row.append(longer)
+    return row[-1]
+
+
+def _has_frame(text: Sequence[str], frame: Sequence[str]) -> bool:
+    """Whether a text has these words in their order, enough of them, and fewer others."""
+    rest = iter(text)
+    enough = len(frame) >= FRAME and 2 * len(frame) > len(text)
+    return enough and all(word in rest for word in frame)
 
 
 def shared_words(texts: Sequence[str]) -> dict[str, np.ndarray]:

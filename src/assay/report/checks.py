@@ -13,10 +13,9 @@ from markupsafe import Markup, escape
 from msgspec import structs
 
 from assay.checking import saved
-from assay.checking.calls import EFFECT
 from assay.checking.of_table import JudgedTable
 from assay.checking.probe_result import NO_TEST, ProbeCheck, below_chance
-from assay.checking.result import CONTROL, ENDS, HEADS, Check
+from assay.checking.result import CONTROL, HEADS, Check
 from assay.core import reasons
 from assay.core.across import OfAll
 from assay.core.expression import parse
@@ -164,11 +163,7 @@ def _parts(value: Saved) -> dict[str, Any]:
 def changes(value: Saved) -> str:
     """Say of a check that a number that its condition names by itself is a change; "" where none
     is."""
-    if not isinstance(value, Check):
-        return ""
-    each = dict.fromkeys(c.name for c in parse(value.question.holds).columns)
-    each.pop(EFFECT, None)  # which says so
-    names = [x for x in each if f"{x}{ENDS[1]}" in value.rows and not x.endswith(ENDS)]
+    names = value.changes if isinstance(value, Check) else ()
     are = "are changes" if names[1:] else "is the change"
     return f", where {joined(names)} {are}, after minus before" if names else ""
 
