@@ -6,11 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from test_study_asks import folder  # noqa: F401 (a fixture)
 from test_study_shown import ASKED
 
+import assay
 from assay.cli.main import main
+from assay.core import inputs
 from assay.lab import catalogue
+from assay.lab.engines import Inline
 from assay.lab.judge import kept
 
 
@@ -127,3 +131,73 @@ def test_that_each_prompt_is_a_unit_is_not_as_it_was_frozen(copy, capsys):
         out = capsys.readouterr().out
         assert "not as frozen: prompts" in out and "divided into units otherwise" in out
     assert "all 8 runs were stored" in out
+
+
+SPLICED = """question = "What does a dictionary leave?"
+seeds = "0:2"
+[[model]]
+name = "./planted"
+[[prompts]]
+text = "{{who}} went to {{country}} the capital is"
+file = "capitals.csv"
+[[intervene]]
+name = "spliced"
+reconstruct = "{dictionary}"
+site = "blocks.1.hook_resid_pre"
+[[read]]
+name = "right"
+log_prob = " {{city}}"
+[[estimate]]
+text = "What is left"
+value = "spliced.right"
+"""
+
+
+def constant(width):
+    """A dictionary that reconstructs the same vector from everything."""
+    one = torch.arange(1.0, width + 1)[None] / width
+    zeros = torch.zeros(1, width, 2), torch.zeros(1, 2), torch.zeros(1, 2, width)
+    return assay.Dictionary(*zeros, one, assay.dictionaries.ReLU())
+
+
+def keep(dictionary, root):
+    """Store a dictionary as the run kept/main."""
+    one = assay.grid(assay.Spec(), seed=[1000])
+    arms = {"main": assay.Arm(lambda runs, bench: dictionary.to_trained(), keep=True)}
+
+    def measure(runs, trained, bench):
+        return assay.measures(runs, x=("run", [1.0], "1"))
+
+    experiment = assay.Experiment(arms, measure, (), one, one, one, name="kept")
+    assay.Lab(root, Inline()).run(experiment)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("executor", ["inline", "workers"])
+def test_a_stored_dictionary_is_that_of_the_store_in_use(
+    executor,
+    folder,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    capsys,
+):
+    """The usual store, which the study does not use, has a dictionary of the same name that fits no
+    model. What is left with the stored dictionary is what is left with the same one in a file."""
+    place = Path(shutil.copytree(folder, tmp_path / "study"))
+    width = json.loads((place / "planted/config.json").read_text())["hidden_size"]
+    keep(constant(width), place / "s")
+    keep(constant(width + 1), place / "assay-store")
+    constant(width).save(place / "same.safetensors")
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(
+        inputs, "_scratch", lambda: {*inputs.SYSTEM}
+    )  # what lies in /tmp is data here
+    left = []
+    for name in ("kept/main", "same.safetensors"):
+        Path("study.toml").write_text(SPLICED.format(dictionary=name))
+        words = ["run", "study.toml", "--root", "s", "--executor", executor, "--json"]
+        assert main(words) == 0
+        data = json.loads(capsys.readouterr().out)
+        left.append(data["findings"][0]["estimate"])
+        assert not [note for note in data["notes"] if "not checked" in note]
+    assert left[0] == left[1] < 0

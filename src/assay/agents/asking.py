@@ -167,6 +167,7 @@ def opened(root: Path, asked: Asked, bounds: Bounds) -> Iterator[Ready]:
 
     A study has the name under which the same one was frozen in this store, else one of its own.
     Raises: Lacking for a study that does not say enough; ExperimentError, SpecError."""
+    catalogue.STORE.set(root)
     names = {str(place): "the store" for place in (root.absolute(), root.resolve())}
     for text in (asked.study, asked.experiment, *asked.sets):
         if "\0" in text or "\ud800" <= max(text, default="") <= "\udfff":
@@ -212,6 +213,7 @@ def experiment_of(job: Job, bounds: Bounds) -> tuple[Experiment, Preset] | None:
     with suppress(AssayError):
         if job.asked["code"] and not bounds.code:
             return None
+        catalogue.STORE.set(job.root)
         experiment = catalogue.find(job.typed)
         preset = override(experiment, job.asked["preset"], job.asked["sets"])
         return experiment.designed(preset.specs[:1]).sized(preset.specs), preset

@@ -47,7 +47,7 @@ from assay.controls.table import Control, chosen
 from assay.core.columns import Column
 from assay.core.errors import AssayError, ClaimError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora
-from assay.lab.plan.plan import ROOT
+from assay.lab.catalogue import STORE
 from assay.subjects.sizes import read_sizes
 
 
@@ -283,7 +283,7 @@ def _own_site(study: ResolvedStudy, name: str) -> str:
     """The site that a dictionary reads. Raises: DataError for several sites, or an unknown one."""
     if name in study.saes:
         return str(saes.sites_of(study.saes[name])[0])
-    dictionary = dictionaries.opened(name, study.folder, ROOT.get())
+    dictionary = dictionaries.opened(name, study.folder, STORE.get())
     return str(directions.site_of(name, dictionary))
 
 

@@ -52,7 +52,7 @@ from assay.core.nouns import counted, plural
 from assay.core.scopes import listed
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.fitting import fitted
-from assay.lab.plan.plan import ROOT
+from assay.lab.catalogue import STORE
 from assay.subjects import chats, sizes
 from assay.subjects.folder import ModelFolder, otherwise
 from assay.subjects.site import Site
@@ -221,7 +221,7 @@ def _opened(study: ResolvedStudy, folder: ModelFolder, name: str) -> Dictionary:
     """A dictionary by its name; for one that the study trains, an empty one of its shape."""
     if name in study.saes:
         return saes.blank(study.saes[name], folder)
-    return fitted(name, dictionaries.opened(name, study.folder, ROOT.get()), folder)
+    return fitted(name, dictionaries.opened(name, study.folder, STORE.get()), folder)
 
 
 ENOUGH = 20

@@ -48,7 +48,7 @@ from assay.core.intervals import interval
 from assay.core.nouns import counted
 from assay.core.stats import mean
 from assay.data import corpus as corpora
-from assay.lab.plan.plan import ROOT
+from assay.lab.catalogue import STORE
 from assay.lab.work.events import BEFORE
 from assay.subjects import chats
 from assay.subjects.folder import find, opening_in_words
@@ -381,7 +381,7 @@ def _try(
     table = task.intervention
     keys = ("intervene", text.index("intervene", table.name)) if table else ("model", 0)
     try:
-        measuring.rehearse(task, seed, study.folder, device, tick, ROOT.get())
+        measuring.rehearse(task, seed, study.folder, device, tick, STORE.get())
         if leads:
             yield from _leadless(task, leads, study.folder, device, tick)
     except AssayError as e:
@@ -429,7 +429,7 @@ def _leadless(
     """Measure what these leads read in the unchanged model, and say which of them it lacks."""
     names = {lead.text.split()[0].rpartition(".")[2] for lead in leads}
     task = replace(task, reads=tuple(r for r in task.reads if r.name in names) or task.reads)
-    about = (np.array([0]), folder, device, False, tick, ROOT.get())
+    about = (np.array([0]), folder, device, False, tick, STORE.get())
     measured, levels = measuring.measure(task, *about)
     arrays = {name: (dims.split(), x) for name, (dims, x, _) in measured.items()}
     for lead in leads:
@@ -513,7 +513,7 @@ def _latents_in_words(study: ModelStudy, table: Intervention, direction: str) ->
         sites = (
             saes.reads_at(trained)
             if trained
-            else dictionaries.opened(name, study.folder, ROOT.get()).sites
+            else dictionaries.opened(name, study.folder, STORE.get()).sites
         )
         words += f", at {' and '.join(sites)}" if sites else ""
     return f" ({words})"

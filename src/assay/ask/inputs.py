@@ -29,7 +29,7 @@ from assay.core.bench import Bench
 from assay.core.errors import AssayError, ModelError
 from assay.data import corpus as corpora
 from assay.data.tiny import tiny
-from assay.lab.plan.plan import ROOT
+from assay.lab.catalogue import STORE
 from assay.subjects import chats
 from assay.subjects.folder import ModelFolder, fingerprint
 
@@ -291,7 +291,7 @@ def chat_folder(study: ResolvedStudy, name: str) -> ModelFolder:
 def dictionary_content(study: ResolvedStudy, name: str) -> str:
     """The hash of a dictionary. Raises: DataError, ExperimentError."""
     if name not in study.saes:
-        return dictionaries.source(name, study.folder, ROOT.get()).sha256
+        return dictionaries.source(name, study.folder, STORE.get()).sha256
     with study.text.located("train", study.text.index("train", name)):
         return training.key(learning(study, name, "", study.saes[name].seed).spec)
 

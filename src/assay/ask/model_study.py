@@ -48,7 +48,7 @@ from assay.core.measures import measures
 from assay.core.reading import LEFT_OUT
 from assay.core.runs import Runs
 from assay.core.spec import SpecMap, changed
-from assay.lab.plan.plan import ROOT
+from assay.lab.catalogue import STORE
 from assay.subjects import sizes
 from assay.subjects.folder import ModelFolder
 
@@ -237,7 +237,7 @@ class ModelStudy(ResolvedStudy):
         read = next((r for r in getattr(task, "reads", ()) if r.name == measure), None)
         if low is None and read and read.feature and not getattr(task, "is_difference", False):
             name = read.feature[0]
-            opened = partial(dictionaries.opened, name, self.folder, ROOT.get())
+            opened = partial(dictionaries.opened, name, self.folder, STORE.get())
             with suppress(AssayError):  # the dictionary is not at hand
                 low = self.once(("least", name), lambda: opened().least)
         return low, high

@@ -21,7 +21,7 @@ from assay.ask.part import Part
 from assay.ask.tables import Intervention, Model, Train, Weights
 from assay.ask.text import Study, Text, frozen_arms, measures_named, reads_of
 from assay.core.errors import AssayError, ExperimentError, nearest
-from assay.lab.plan.plan import ROOT
+from assay.lab.catalogue import STORE
 from assay.lab.store.store import Store
 from assay.subjects import fetch
 from assay.subjects.adapters import BETWEEN
@@ -146,7 +146,7 @@ class ResolvedStudy:
         if name in self.trains and not self.trains[name].of:
             with suppress(AssayError):
                 spec = training.small_by_content(self.located(self.trains[name]))
-                return str(Store(ROOT.get()).built(spec) or name)
+                return str(Store(STORE.get()).built(spec) or name)
             return name
         if start := self.start_of(Model(name=name)):
             return self.folder_of(start.name)

@@ -124,9 +124,9 @@ def run(
     """
     if pretrained.is_any_changed():  # by code that has it from `assay.model`
         asked_models.opened.cache_clear()
+    lab = Lab(root, Inline(), device)
     experiment = catalogue.find(str(study))
     with live.standing(_in_memory(Path(study), models) if models else {}):
-        lab = Lab(root, Inline(), device)
         tell = follower() or lines(experiment.name)
         tell(Said(f"{experiment.name}: the store is {lab.store.root}"))
         return lab.run(experiment, override(experiment, preset, tuple(set)), tell)

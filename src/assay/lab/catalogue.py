@@ -24,6 +24,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -186,6 +187,11 @@ def _records(origin: str) -> Path:
         return Path("records")
     checkout = package.parents[1]
     return (checkout if (checkout / "pyproject.toml").is_file() else package) / "records"
+
+
+STORE: ContextVar[Path] = ContextVar("store", default=Path("assay-store"))
+"""The store in use, in which an experiment finds the stored runs that it names. It is set before
+an experiment is found, since a study is checked as it is read."""
 
 
 def find(name_or_path: str) -> Experiment:

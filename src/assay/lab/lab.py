@@ -11,6 +11,7 @@ from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
+from assay.lab.catalogue import STORE
 from assay.lab.engines import Executor, Inline, Workers
 from assay.lab.judge import followed, kept, looks, questions, tried
 from assay.lab.judge.followed import Followed
@@ -66,6 +67,7 @@ class Lab:
         together: bool = False,
     ):
         self.store, self.together = Store(root), together
+        STORE.set(self.store.root)
         self.executor = executor if executor is not None else Workers()
         self.device = device
 

@@ -240,6 +240,8 @@ def verb(
         @functools.wraps(function)
         def call(*args: Any, output: Output = Output(), **kwargs: Any) -> Call:
             def begin(door: Door) -> Answer[Any]:
+                place = signature.bind_partial(*args, **kwargs).arguments.get("place", HERE)
+                catalogue.STORE.set(place.root)
                 return function(*args, **kwargs, **({"door": door} if asks_door else {}))
 
             return Call(begin, output.json)

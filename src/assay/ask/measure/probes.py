@@ -30,7 +30,7 @@ from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.fitting import fitted
-from assay.lab.plan.plan import ROOT
+from assay.lab.catalogue import STORE
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.edits import Edits
 from assay.subjects.folder import ModelFolder, find
@@ -244,7 +244,7 @@ class _Reader:
         else:
             acts = self._acts(model, key, points, change_seed)
         if any(p.dictionary for p in points):
-            load = cache(partial(opened, folder=self.study, root=ROOT.get()))
+            load = cache(partial(opened, folder=self.study, root=STORE.get()))
             with torch.no_grad():
                 acts = [
                     fitted(p.dictionary, load(p.dictionary), self.folder).encode(x.float().cpu())
@@ -260,7 +260,7 @@ class _Reader:
         if self.task.change is None:
             return None
         every = [prompt(model.folder, row) for row in prompts.rows]
-        load = cache(partial(opened, folder=self.study, root=ROOT.get()))
+        load = cache(partial(opened, folder=self.study, root=STORE.get()))
         code = cache(partial(own_code.load, folder=self.study))
         about: Any = (model, every, range(len(every)), [seed], [{}], key, load, code, _no_effects)
         return Changes(self.task.change, *about).edits

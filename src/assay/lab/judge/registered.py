@@ -23,7 +23,6 @@ from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.judge import contents, families, looks, questions
 from assay.lab.judge.questions import Question, Questions
-from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.store import groups, journal, origin, provenance
 from assay.lab.store.atomic import SCHEMA, NewerError, explained, seal, unseal, write
@@ -108,7 +107,7 @@ def freeze(
 
     Raises: ExperimentError for pilot seeds; StoreError where the same was frozen otherwise, where
     its seeds were looked at, or where runs of them are stored."""
-    ROOT.set(store.root)  # where inputs may be runs of this store
+    catalogue.STORE.set(store.root)
     content = described(experiment, preset)
     if (existing := find(store, experiment, preset)) is not None:
         return _unchanged(existing, content, experiment, preset)

@@ -13,7 +13,6 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from assay.core.experiment import Experiment
 from assay.core.nouns import counted
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
+from assay.lab.catalogue import STORE
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
 from assay.lab.store import journal, origin
@@ -142,10 +142,6 @@ class Plan:
             )
 
 
-ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
-"""The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it
-names."""
-
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
 
 
@@ -179,7 +175,7 @@ def plan(
     its answer may have changed."""
     origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
-    ROOT.set(store.root)
+    STORE.set(store.root)
     inputs_for = experiment.inputs or (lambda spec: {})
     listing = store.listing(experiment.name)
     shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)

@@ -16,7 +16,7 @@ from typing import Self
 
 from filelock import FileLock, SoftFileLock, Timeout
 
-from assay.core import foreign
+from assay.core import foreign, inputs
 from assay.core.errors import Operator, StoreError
 from assay.core.spec import canonical_json
 from assay.lab.store.atomic import explained, write
@@ -62,7 +62,8 @@ class Folder:
                     Operator("; name an empty or new folder with --root"),
                 )
         try:
-            content = json.loads(foreign.read_stored(header))
+            with inputs.unnoted():  # the format of a store is no data of a run
+                content = json.loads(foreign.read_stored(header))
             number = content["format"]
             assert isinstance(number, int)
             self.older = content.get("hashes") is not True and number <= FORMAT

@@ -32,7 +32,7 @@ from assay.core.measures import one_run
 from assay.core.plain import plain
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.catalogue import load
+from assay.lab.catalogue import STORE, load
 from assay.lab.store import groups, origin, provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.folder import discard
@@ -267,6 +267,7 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
     clock = (task.since, provenance.cpu_seconds() if cpu_before is None else cpu_before)
     try:
         store = Store(task.root)
+        STORE.set(store.root)
         experiment = task.experiment
         if experiment is None:
             experiment = load(task.name, task.origin)
@@ -460,6 +461,7 @@ def prepare(line: str) -> None:
     so that workers forked from it have it. A study is data: nothing that somebody wrote as a
     program runs here."""
     task = Task(**json.loads(line))
+    STORE.set(Path(task.root))
     shared = load(task.name, task.origin).shared if task.origin.endswith(STUDIES) else None
     if shared is not None:
         shared.open(task.device)
