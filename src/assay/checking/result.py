@@ -539,14 +539,12 @@ class Check(Concluded):
         return table.assign(why=[in_words(p.why) if p else "" for p in placed])
 
     def __repr__(self) -> str:
-        j, q = self.judged, self.question
+        j, q, condition = self.judged, self.question, _with_changes(self)
         n = " × ".join(counted(count, unit) for unit, count in j.n.items())
         n += f", over {j.over}" if j.over else ""
         why = f" ({self.reason})" if self.reason else ""
         unless = f", unless {j.unless}" if j.unless else ""
         outcome = ", ".join(filter(None, (f"{self.outcome}{why}{unless}", self.caveat)))
-        names = "|".join(self.changes)
-        condition = re.sub(rf"\b({names})\b", r"change in \1", q.holds) if names else q.holds
         number = f"{condition}: {self.own_number}{self.in_unit}, {n}{self.base_rates}"
         lines = [f"{outcome}: {q.sentence}", number]
         return printed(self, lines, [HEADS, *map(self.row, self.controls)])
@@ -567,13 +565,6 @@ class Check(Concluded):
         """Say why it is unspecific or undecided, above all that the function may be wrong."""
         found = [*_unreached(self.notes), *(CALL for note in self.notes if MORE in note)]
         return " and ".join(found) * (self.outcome == "undecided") or super().reason
-
-    @property
-    def changes(self) -> tuple[str, ...]:
-        """The numbers that the condition names by themselves, by which it means their changes."""
-        each = dict.fromkeys(c.name for c in parse(self.question.holds).columns)
-        each.pop(calls.EFFECT, None)  # which says so
-        return tuple(n for n in each if f"{n}{ENDS[1]}" in self.rows and not n.endswith(ENDS))
 
     @property
     def base_rates(self) -> str:
@@ -770,6 +761,19 @@ def is_effect(parsed: Parsed) -> bool:
         with contextlib.suppress(ZeroDivisionError):
             return bool(parsed.walk(lambda c, x=by_name: x.get(c.name, 0.0)) == 0)  # type: ignore[misc]
     return False
+
+
+def changes(of: Check) -> list[str]:
+    """Name the numbers that the condition has by themselves, by which it means their changes."""
+    each = dict.fromkeys(c.name for c in parse(of.question.holds).columns)
+    each.pop(calls.EFFECT, None)  # which says so
+    return [n for n in each if f"{n}{ENDS[1]}" in of.rows and not n.endswith(ENDS)]
+
+
+def _with_changes(of: Check) -> str:
+    """Write the condition with "change in" before the numbers that are changes."""
+    names, holds = "|".join(changes(of)), of.question.holds
+    return re.sub(rf"\b({names})\b", r"change in \1", holds) if names else holds
 
 
 def _may_be(name: str, measured_in: str) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from markupsafe import Markup, escape
 from msgspec import structs
 
-from assay.checking import saved
+from assay.checking import result, saved
 from assay.checking.of_table import JudgedTable
 from assay.checking.probe_result import NO_TEST, ProbeCheck, below_chance
 from assay.checking.result import CONTROL, HEADS, Check
@@ -163,7 +163,7 @@ def _parts(value: Saved) -> dict[str, Any]:
 def changes(value: Saved) -> str:
     """Say of a check that a number that its condition names by itself is a change; "" where none
     is."""
-    names = value.changes if isinstance(value, Check) else ()
+    names = result.changes(value) if isinstance(value, Check) else []
     are = "are changes" if names[1:] else "is the change"
     return f", where {joined(names)} {are}, after minus before" if names else ""
 
