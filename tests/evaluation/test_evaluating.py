@@ -396,6 +396,52 @@ def test_few_documents_have_no_interval_and_say_so(measured, tmp_path):
         assert "the difference has no interval" in said
 
 
+def test_of_several_dictionaries_shared_words_and_shared_rows_come_once():
+    """The second dictionary explains less than both baselines, the third was measured on other
+    tokens, and the last is between the two baselines."""
+
+    def entry(name, own, random, tokens=630):
+        shares = {"dictionary": own, "random": random, "pca": 0.3, "mean": 0.0}
+        compared = {
+            k: {
+                "l0": {"estimate": 4.0 if k != "mean" else 0.0, "low": None, "high": None},
+                "fvu": {"estimate": 1 - x, "low": None, "high": None},
+                "explained_variance": {"estimate": x},
+            }
+            for k, x in shares.items()
+        }
+        for measure in (m for c in compared.values() for m in (c["l0"], c["fvu"])):
+            measure["why"] = ""
+        lead = own - random
+        ahead = {"estimate": lead, "low": lead - 0.1, "high": lead + 0.1}
+        other = {"tokens": tokens, "rank": 4, "ahead": ahead}
+        return {"name": name, "compared": compared | other}
+
+    entries = [entry("a", 0.6, 0.2), entry("b", 0.1, 0.5), entry("c", 0.6, 0.4, 99)]
+    said = evaluations.answers(entries)
+    often = "random directions that are on about as often"
+    assert [*said] == ["a", "b", "c"]
+    assert said["a"].startswith(f"explains 60.0% of the variance on 630 tokens, more than {often}")
+    assert said["b"].startswith(
+        "explains 10.0% of the variance, less than random directions (50.0%"
+    )
+    assert said["c"].startswith(f"explains 60.0% of the variance on 99 tokens, more than {often}")
+    assert not any("principal" in line for line in said.values()), "they stand in the table"
+    between = evaluations.answers([entries[0], entry("d", 0.4, 0.6)])["d"]
+    assert between.endswith(", but more than 4 principal components (30.0%).")
+    alone = evaluations.answers(entries[1:2])["b"]
+    assert f"less than {often}" in alone and "4 principal components (30.0%)" in alone
+    (shared_heads, shared), (_, other) = evaluations.baseline_tables(entries)
+    assert shared_heads == ("on 630 tokens", "L0", "FVU")
+    names = ["a", "random directions for a", "b", "random directions for b"]
+    assert [r[0] for r in shared] == [*names, "4 principal components", "mean"]
+    assert [float(r[2]) for r in shared] == pytest.approx([0.4, 0.8, 0.9, 0.5, 0.7, 1.0])
+    assert [r[0] for r in other] == ["c", "random directions", "4 principal components", "mean"]
+    causes = "The usual causes: a site, a scale"
+    lines = [f"a: it is worse. {causes}", f"b: it is bad. {causes}", "c: it is worse"]
+    assert evaluations.sentences_once(lines) == [lines[0], "b: it is bad", lines[2]]
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 300}
     with pytest.raises(

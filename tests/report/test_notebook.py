@@ -206,7 +206,7 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert reasons[none["why"]] == f"No estimate of FVU, dead features: {none['why']}"
     measured = entry["measures"] | {"loss_recovered_zero": entry["measures"]["l0"]}
     guessing, able = (
-        evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}), False)
+        evaluations.headline(without_shares(entry | {"measures": measured, "notes": notes}))
         for notes in ([NOTHING_PREDICTED], [])
     )
     assert f"FVU 0.25 on {entry['tokens']:,} tokens" in able

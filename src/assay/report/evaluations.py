@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +27,7 @@ from assay.report import draw, export, pages, tables
 JSON = Mapping[str, Any]
 BASELINES = ("dictionary", "random", "pca", "mean")
 """What is compared, in the order in which tables have it."""
+RANDOM = "random directions"
 COMPARED = ("l0", "fvu", "loss_recovered_mean")
 """In which measures."""
 EQUAL = 1.05
@@ -75,6 +77,14 @@ class Row:
     why: str
     on: str = ""
     """On how many tokens it was measured, where other rows were measured on more."""
+
+
+class Turn(Enum):
+    """Whether a dictionary is reported alone, or first or later among several."""
+
+    ALONE = "alone"
+    FIRST = "first"
+    LATER = "later"
 
 
 @cache
@@ -189,7 +199,22 @@ def setting(data: JSON) -> list[str]:
     return [*sentences, without, *([said("dead")] if dead else [])]
 
 
-def baselines(compared: JSON, subject: str = "It") -> str:
+def answers(entries: Sequence[JSON]) -> dict[str, str]:
+    """Whether each dictionary is any good, by its name, with which the sentence begins. Of several,
+    the words that they share come with the first, and principal components only where a dictionary
+    is better than one of the two baselines and worse than the other."""
+    compared = {e["name"]: e["compared"] for e in entries if e.get("compared")}
+    lines: dict[str, str] = {}
+    first_tokens = None
+    for name, numbers in compared.items():
+        same = numbers["tokens"] == first_tokens
+        turn = Turn.ALONE if len(entries) == 1 else Turn.LATER if same else Turn.FIRST
+        lines[name] = baselines(numbers, "", turn)
+        first_tokens = first_tokens or numbers["tokens"]
+    return lines
+
+
+def baselines(compared: JSON, subject: str = "It", turn: Turn = Turn.ALONE) -> str:
     """Whether a dictionary is any good, in a sentence about the variance that it explains and one
     about the loss that it recovers, each next to what baselines do on the same tokens."""
     names = [name for name in BASELINES[:-1] if name in compared]  # the mean explains nothing
@@ -200,7 +225,7 @@ def baselines(compared: JSON, subject: str = "It") -> str:
 
     explained, recovered = known("explained_variance"), known("loss_recovered_mean")
     if "dictionary" not in explained:
-        return said("undefined", compared["tokens"])
+        return said("undefined", compared["tokens"], subject)
     ahead = compared["ahead"]
     lead = {name: _lead(explained["dictionary"], explained.get(name, {})) for name in names[1:]}
     if ahead["low"] is not None:
@@ -209,7 +234,8 @@ def baselines(compared: JSON, subject: str = "It") -> str:
     shown = [amounts(known("fvu") if in_left else explained, in_left=in_left), amounts(recovered)]
     shares = [m["estimate"] for m in recovered.values()]
     alike = len(shares) > 1 and min(shares[0], max(shares[1:])) > SATURATED
-    return said("baselines", compared, subject, *shown, alike, lead, in_left, components(compared))
+    rest = alike, lead, in_left, components(compared), turn.value
+    return said("baselines", compared, subject, *shown, *rest)
 
 
 def _lead(one: JSON, other: JSON) -> float:
@@ -286,7 +312,7 @@ def components(compared: JSON) -> str:
 def baseline_rows(compared: JSON) -> list[tuple[str, ...]]:
     """A row for a dictionary and for each baseline: L0, FVU, and the share of the loss recovered
     where there is a model."""
-    called = {"random": "random directions", "pca": components(compared)}
+    called = {"random": RANDOM, "pca": components(compared)}
     rows = []
     for name in (n for n in BASELINES if n in compared):
         cells = [row(m, compared[name][m]) for m in COMPARED if m in compared[name]]
@@ -301,6 +327,33 @@ def baseline_heads(compared: JSON) -> tuple[str, ...]:
     """What the columns of `baseline_rows` are called."""
     measures = (m for m in COMPARED if m in compared["dictionary"])
     return f"on {compared['tokens']:,} tokens", *(labels()[m] for m in measures)
+
+
+def baseline_tables(entries: Sequence[JSON]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """The heads and the rows of a table for each dictionary and its baselines. Dictionaries with
+    the same row of the mean share a table, in which a row that several have comes once, at the
+    end."""
+    compared = [e for e in entries if e.get("compared")]
+    tables: dict[Any, list[tuple[str, list[tuple[str, ...]]]]] = {}
+    for e in compared:
+        rows = baseline_rows(e["compared"])
+        tables.setdefault((baseline_heads(e["compared"]), rows[-1]), []).append((e["name"], rows))
+    return [(heads, _joined(several)) for (heads, _), several in tables.items()]
+
+
+def _joined(several: Sequence[tuple[str, Sequence[tuple[str, ...]]]]) -> list[tuple[str, ...]]:
+    """The rows of one table of baselines: each dictionary and what is random in its place, then the
+    other baselines."""
+    own: list[tuple[str, ...]] = []
+    others: dict[tuple[str, ...], None] = {}
+    for name, ((_, *cells), *rows) in several:
+        own.append((name, *cells))
+        for label, *numbers in rows:
+            if label == RANDOM:
+                own.append((label if len(several) == 1 else f"{label} for {name}", *numbers))
+            else:
+                others[(label, *numbers)] = None
+    return [*own, *sorted(others, key=lambda row: row[0] == "mean")]
 
 
 def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
@@ -372,27 +425,38 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         (title, [(labels()[n], data["definitions"][n], measured[n]) for n in names])
         for title, names in grouped(measured).items()
     ]
-    if len(entries) == 1:  # in two columns, of which the longest group fills one
+    alone = len(entries) == 1
+    if alone:  # in two columns, of which the longest group fills one
         body.sort(key=lambda group: group[0] == "Loss")
-    headlines = (
-        [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []
-    )  # of many, the figures tell more
+    fewest = REPEATED if alone else 1  # in narrow columns, no reason has room
+    alarms = [f"{e['name']}: {text}" for e in entries for text in e["warnings"]]
     template = pages.environment().get_template("evaluation.html")
     return template.render(
         data=data,
         figures=pages.render_figures(figures),
         body=body,
         setting=setting(data),
-        headline=headlines,
+        alone=alone,
+        answers=answers(entries),
+        headline=headline(entries[0]) if alone else "",  # of several, their table says it
+        warnings=sentences_once(alarms),
         unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
-        without_interval=without_interval(entries, REPEATED),
-        baselines=baselines,
-        baseline_rows=baseline_rows,
-        baseline_heads=baseline_heads,
+        without_interval=without_interval(entries, fewest),
+        baseline_tables=baseline_tables(entries),
     )
 
 
-def headline(entry: JSON, with_name: bool) -> str:
+def sentences_once(lines: Iterable[str]) -> list[str]:
+    """Lines without the sentences, but for the first of each, that an earlier line has."""
+    said_before: set[str] = set()
+    shortened_lines = []
+    for first, *more in (line.split(". ") for line in lines):
+        shortened_lines.append(". ".join([first, *(s for s in more if s not in said_before)]))
+        said_before.update(more)
+    return shortened_lines
+
+
+def headline(entry: JSON) -> str:
     """What most readers look for first, on one line: how many features are on, and what they leave
     unexplained and unrecovered."""
     names = [name for name in HEADLINE if name in entry["measures"]]
@@ -401,8 +465,7 @@ def headline(entry: JSON, with_name: bool) -> str:
     # what was too uncertain for an interval is no headline next to what has one
     shown_rows = [r for r in estimated if r.interval] or estimated
     on = {"fvu": f" on {entry['tokens']:,} tokens"}  # baselines are measured on some of them
-    text = ", ".join(f"{r.label} {r.estimate}{on.get(r.name, '')}" for r in shown_rows)
-    return f"{entry['name']}: {text}" if with_name else text
+    return ", ".join(f"{r.label} {r.estimate}{on.get(r.name, '')}" for r in shown_rows)
 
 
 def evaluated_in(out: Path) -> tuple[str, ...]:

@@ -25,12 +25,12 @@ def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
     alarming = tuple(text for e in entries for text in e["warnings"])
     return written(
         "evaluate",
-        found=[evaluations.baselines(e["compared"], e["name"]) for e in entries if e["compared"]],
+        found=[f"{name} {text}" for name, text in evaluations.answers(entries).items()],
         setting=evaluations.setting(plain),
         tables=single(shown[0]) if len(shown) == 1 else several(shown),
         unequal=evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
         baselines=against_baselines(entries[0]) if len(entries) == 1 else (),
-        warnings=[note for note in evaluation.notes if note.endswith(alarming)],
+        warnings=evaluations.sentences_once(n for n in evaluation.notes if n.endswith(alarming)),
         notes=[note for note in evaluation.notes if not note.endswith(alarming)],
         without_interval=dict.fromkeys(evaluations.without_interval(shown).values()),
         measures=len(entries[0]["measures"]),
