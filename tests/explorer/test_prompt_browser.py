@@ -67,6 +67,16 @@ def test_the_heat_map_of_a_long_text_opens_at_the_token_that_is_asked_about(page
     )
 
 
+def test_the_table_of_the_headline_comes_before_the_grid_on_any_screen(page, tiny):
+    page.goto(f"{tiny.base}/prompt?text={TEXT}")
+    playwright.expect(page.locator("#why table.mattering")).to_be_visible(timeout=60_000)
+    for width in (390, 1440):
+        page.set_viewport_size({"width": width, "height": 844})
+        parts = ("#why .question", "table.mattering", "#heat")
+        tops = [page.locator(part).first.bounding_box()["y"] for part in parts]
+        assert tops == sorted(tops)
+
+
 def test_a_text_box_of_another_height_leaves_the_links_without_errors(page, tiny):
     page.goto(f"{tiny.base}/prompt?text={TEXT}")
     playwright.expect(page.locator("#why table.mattering")).to_be_visible(timeout=60_000)
