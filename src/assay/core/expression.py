@@ -412,21 +412,14 @@ class _Claim(Reader):
             _how(_unmarked(body)) in across.RATES,
         )
 
-    def walk(self, node: ast.expr, inside: bool = False) -> Walk:
-        """The same, and what means over units are divided by is noted."""
-        if not (inside and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
-            return super().walk(node, inside)
-        before, after = self.walk(node.left, inside), self.walk(node.right, inside)
-        if _has_column(node.right):
-            self.divisors.append(after)
-        return lambda names: before(names) / after(names)
-
     def name(self, node: ast.expr, inside: bool) -> Walk | None:
         if isinstance(node, ast.Subscript) and _choosers(node.slice):
             return _at(self, node, inside)
         if isinstance(node, _Both):
             walks = [self.walk(margin, inside) for margin in node.margins]
             return lambda names: reduce(np.minimum, (walk(names) for walk in walks))
+        if inside and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            return _divided(self, node)
         column = self._named(node)
         if column is None:
             return None
@@ -514,7 +507,7 @@ class _Claim(Reader):
             bodies = [*map(_mean_of, bodies)]
         if inside:
             return self._of_means(node, how, over, beyond, bodies)
-        walks, columns = self._over(node, over, bodies, inside)
+        walks, columns = _at_all_levels(self, node, over, bodies, inside)
         text = _unparsed(node)
         ratio = any(map(_is_ratio, bodies))
 
@@ -532,18 +525,6 @@ class _Claim(Reader):
         self.together.append(whole)
         return number
 
-    def _over(
-        self, node: ast.expr, over: tuple[str, ...], bodies: Sequence[ast.expr], inside: bool
-    ) -> tuple[list[Walk], tuple[Column, ...]]:
-        """What computes some expressions at all levels of dimensions, and the columns in them."""
-        first_column, self.kept, self.ranges = len(self.columns), over, _ranges(self, node)
-        walks = [self.walk(body, inside) for body in bodies]
-        self.kept = self.ranges = ()
-        columns = tuple(c for c in self.columns[first_column:] if c.how == "each")
-        if not columns:
-            raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
-        return walks, columns
-
     def _of_means(
         self,
         node: ast.expr,
@@ -553,7 +534,7 @@ class _Claim(Reader):
         bodies: Sequence[ast.expr],
     ) -> Walk:
         """Something that is taken of means over units, which the statistic does."""
-        walks, read = self._over(node, over, bodies, inside=True)
+        walks, read = _at_all_levels(self, node, over, bodies, inside=True)
         text = _unparsed(node)
         levels = f"levels of {text}" if how in LOCATING else ""
         if levels:
@@ -598,6 +579,27 @@ class _Claim(Reader):
             return _once(self, replace(inner, levels=levels), len(pairs))
         parts = _column(node)
         return None if parts is None else Column(*parts)
+
+
+def _at_all_levels(
+    reader: _Claim, node: ast.expr, over: tuple[str, ...], bodies: Sequence[ast.expr], inside: bool
+) -> tuple[list[Walk], tuple[Column, ...]]:
+    """What computes some expressions at all levels of dimensions, and the columns in them."""
+    first_column, reader.kept, reader.ranges = len(reader.columns), over, _ranges(reader, node)
+    walks = [reader.walk(body, inside) for body in bodies]
+    reader.kept = reader.ranges = ()
+    columns = tuple(c for c in reader.columns[first_column:] if c.how == "each")
+    if not columns:
+        raise reader.no(f"{_describe_node(node)} names no column whose levels it could be over")
+    return walks, columns
+
+
+def _divided(reader: _Claim, node: ast.BinOp) -> Walk:
+    """Means over units that are divided by a number, or by others, which are noted."""
+    before, after = reader.walk(node.left, True), reader.walk(node.right, True)
+    if _has_column(node.right):
+        reader.divisors.append(after)
+    return lambda names: before(names) / after(names)
 
 
 def _of_column(reader: _Claim, column: Column, node: ast.expr) -> Walk:
