@@ -889,6 +889,26 @@ def test_a_condition_is_refused_though_some_rows_are_missing(missing, name):
         assay.judge(conditions(missing, name), claim="a.x - b.x < -0.1", unit="seed", control="c")
 
 
+@pytest.mark.parametrize("name", ["document", "layer"])
+def test_a_number_of_each_seed_that_all_of_its_rows_repeat_is_one_number(name):
+    """As in a table of documents with a number of the whole run."""
+    x = np.random.default_rng(0).normal([[1.0], [2.0], [2.0]], 0.1, (3, 8))
+    rows = pd.DataFrame(
+        {"arm": arm, "seed": seed, name: f"{name}-{k}", "x": x[i, seed], "y": x[i, seed] + 0.1 * k}
+        for i, arm in enumerate("abc")
+        for seed in range(8)
+        for k in range(5)
+    )
+    asked = {"unit": "seed", "control": "c", "about": "a"}
+    v = assay.judge(rows, claim="a.x - b.x < -0.5", **asked)
+    apart = x[0] - x[1]
+    low, high = scipy.stats.t.interval(0.95, 7, apart.mean(), scipy.stats.sem(apart))
+    assert v.estimate == pytest.approx(apart.mean())
+    assert v.n == {"seed": 8} and v.low <= low and high <= v.high
+    with pytest.raises(ClaimError, match=f"a.y varies over {name}"):
+        assay.judge(rows, claim="a.y - b.y < -0.5", **asked)
+
+
 @pytest.mark.parametrize("number", [lambda f: f, lambda f: f.reset_index(drop=True)])
 def test_a_row_index_tells_no_rows_apart(tmp_path, number):
     """With the index that pandas writes, a table says what it says without."""

@@ -101,7 +101,8 @@ def find_labels(
     cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
     draws = [c for c in DRAWS if c in rows and c not in (*units, *labels)]
     candidates = []
-    if rows.duplicated([*cell, *labels]).any():
+    each = rows.groupby([*cell, *labels], sort=False, dropna=False)[columns]
+    if (each.nunique(dropna=False) > 1).any(axis=None):  # else rows of a cell repeat its numbers
         others = [c for c in rows.columns if c not in (*cell, *columns, *labels)]
         candidates = [c for c in others if not _only_numbers(rows, c)]
 
