@@ -23,6 +23,9 @@ def test_a_column_that_both_sides_follow_may_be_the_cause():
     assert found.unless == "mean_act is the cause, which both columns follow"
     (note,) = (n for n in found.notes if "both x and y follow mean_act" in n)
     assert f"the correlation is {partial:.2f} [" in note
+    unsure = judged(x, y, f"corr(x, y) > {xy:.3f}", mean_act=z)  # more units would not help
+    assert (unsure.outcome, unsure.unless) == ("undecided", "")
+    assert any("both x and y follow mean_act" in n for n in unsure.notes)
 
 
 def test_a_column_that_one_side_follows_is_no_cause():

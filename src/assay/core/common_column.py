@@ -39,7 +39,7 @@ def doubted(question: Question, judgement: Judged) -> Judged:
     claim would have another outcome given it; one that holds, and would fail, holds unless this
     column is the cause."""
     columns, statistic = question.parsed.columns, question.parsed.statistic
-    known = judgement.outcome in ("holds", "fails") and len(question.axes) == 1
+    known = judgement.outcome in ("holds", "fails", "undecided") and len(question.axes) == 1
     plain = len(columns) == 2 and not any(c.named or c.over for c in columns)
     if not (isinstance(statistic, OfAll) and statistic.ends[0] < 0 and known and plain):
         return judgement
