@@ -104,7 +104,9 @@ def test_numbers_next_to_a_state_dict_are_read_or_named(tmp_path, form):
         found = load(written(tmp_path, form, tensors, around), architecture=architecture)
         same(found.encode(x), features(x, weights, architecture, THRESHOLD, 1.0))
         assert found.origin["unread"] == ["input_scale"]
-    said = load(written(tmp_path, form, tensors, {"scale": SCALE}), architecture="relu", scale=SCALE)
+    said = load(
+        written(tmp_path, form, tensors, {"scale": SCALE}), architecture="relu", scale=SCALE
+    )
     same(said.encode(x), features(x, weights, "relu", THRESHOLD, SCALE))
     assert "unread" not in said.origin  # as its user says it
 
