@@ -500,9 +500,10 @@ def _matched(
         credited.all_tried = len(draws) == others
         credited.notes.append(_tried(len(draws), others))
     if not sizes and len(draws) < others:
+        rates = kind in ("neurons", "latents", "feature")  # the others are always active
         credited.notes.append(
-            "others are taken at random; give norms= and rates= of the pool to match them in size, "
-            "and in how often they are active"
+            f"others are taken at random; give norms={' and rates=' * rates} of the pool to match "
+            f"them in size{', and in how often they are active' * rates}"
         )
     credited.notes += times
     return credited

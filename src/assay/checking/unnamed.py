@@ -76,7 +76,8 @@ def notes_on_unnamed(
 
 def _moves(numbers: Numbers, of: Sequence[str]) -> list[str]:
     """Say which numbers move by more than prompts differ, as a thing may do more than is
-    claimed."""
+    claimed; one that is 0 without it, such as a KL divergence, moves with any change."""
+    of = [name for name in of if np.any(numbers[columns(name)[1]])]
     means = {name: [float(np.nanmean(numbers[c])) for c in columns(name)] for name in of}
     far = (n for n in of if abs(means[n][0]) > MOVED * np.nanstd(numbers[columns(n)[1]]))
     return [f"{name} (from {' to '.join(told_apart(*means[name][1:]))})" for name in far]
