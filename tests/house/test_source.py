@@ -151,7 +151,7 @@ def test_docstrings_name_what_exists(path: Path) -> None:
     assert not stale, f"{name(path)} names what is not in its code: {stale}"
 
 
-MOST_LINES = 113_677
+MOST_LINES = 113_681
 """Of all files of `src/assay`, blank ones included."""
 MEASURES = [
     "dictionaries/measuring/metrics",
