@@ -158,7 +158,7 @@ def _with_names(frame: pd.DataFrame, text: bytes, separator: str) -> pd.DataFram
     numbers, the two would be the same."""
     import pandas as pd
 
-    for place, (_, column) in enumerate(frame.copy().items()):
+    for place, (_, column) in enumerate([*frame.items()]):
         if not _may_be_names(column):
             continue
         written = pd.read_csv(
@@ -172,7 +172,7 @@ def _with_names(frame: pd.DataFrame, text: bytes, separator: str) -> pd.DataFram
 
 def _may_be_names(x: pd.Series) -> bool:
     """Whether numbers may be names of parts, two whole numbers with a dot between them."""
-    return x.dtype.kind == "f" and bool(x.map(repr).str.fullmatch(PART).all())
+    return x.dtype.kind == "f" and all(re.fullmatch(PART, repr(float(value))) for value in x)
 
 
 def _check_header(path: Path, text: bytes, separator: str, source: str, arm_column: str) -> None:
