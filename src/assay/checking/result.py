@@ -243,9 +243,9 @@ class Question:
         shown = f"{numbers[0]} is {' '.join(estimate(before.estimate, before.low, before.high))}"
         may_be = _may_be(stem, self.measured_in)
         if (by_unit.max() < 0).all():
-            said = _if_always_below_0(math.exp(before.estimate), may_be)
-            note = f"{shown}, below 0 in every {self.units[0]}: {said}"
-            return structs.replace(verdict, notes=(*verdict.notes, *[note] * bool(said)))
+            meaning = _meaning_below_0(math.exp(before.estimate), may_be)
+            note = f"{shown}, below 0 in every {self.units[0]}: {meaning}"
+            return structs.replace(verdict, notes=(*verdict.notes, *[note] * bool(meaning)))
         if not before.low <= 0:
             is_enough = not is_open or parsed.low < compared(before.high, 0.0) < parsed.high
             if is_enough or self.credits not in TAKEN_OUT or math.isnan(before.low):
@@ -257,8 +257,8 @@ class Question:
             return structs.replace(verdict, outcome="undecided", reason=NO_LEAD, price=Price(words))
         else:
             if_lead = "if it is a lead that the change should take away, there was none to lose"
-            said = if_lead if PROBABILITY in may_be else "there was no lead to lose"
-            note = f"{shown}, not clearly above 0: {said}"
+            meaning = if_lead if PROBABILITY in may_be else "there was no lead to lose"
+            note = f"{shown}, not clearly above 0: {meaning}"
         return structs.replace(verdict, notes=(*verdict.notes, *[note] * (LEAD in may_be)))
 
     def texts(self, rows: pd.DataFrame) -> dict[str, str]:
@@ -788,7 +788,7 @@ def _may_be(name: str, measured_in: str) -> set[str]:
     return {PROBABILITY} if is_logged else {LEAD, PROBABILITY}
 
 
-def _if_always_below_0(chance: float, may_be: set[str]) -> str:
+def _meaning_below_0(chance: float, may_be: set[str]) -> str:
     """Say what it means that a number is below 0 on every prompt, which is usual of the logarithm
     of a probability, whose mean gives this `chance`; "" for nothing."""
     guess = f"the probability is {chance:.2g}, perhaps no more than that of a guess"

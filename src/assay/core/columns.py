@@ -229,8 +229,8 @@ def _between(levels: Sequence[Any], low: float, high: float) -> list[int]:
 
 def are_at(x: pd.Series, levels: Collection[Level]) -> pd.Series:
     """Which cells of a column are at one of these levels."""
-    there = [k for k in x.dropna().unique() if any(_same(_plain(k), level) for level in levels)]
-    return x.isin(there)
+    named = [k for k in x.dropna().unique() if any(_same(_plain(k), level) for level in levels)]
+    return x.isin(named)
 
 
 def _same(level: Level, requested: Level) -> bool:

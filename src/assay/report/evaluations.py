@@ -344,16 +344,16 @@ def baseline_tables(entries: Sequence[JSON]) -> list[tuple[tuple[str, ...], list
 def _joined(several: Sequence[tuple[str, Sequence[tuple[str, ...]]]]) -> list[tuple[str, ...]]:
     """The rows of one table of baselines: each dictionary and what is random in its place, then the
     other baselines."""
-    own: list[tuple[str, ...]] = []
+    own_rows: list[tuple[str, ...]] = []
     others: dict[tuple[str, ...], None] = {}
     for name, ((_, *cells), *rows) in several:
-        own.append((name, *cells))
+        own_rows.append((name, *cells))
         for label, *numbers in rows:
             if label == RANDOM:
-                own.append((label if len(several) == 1 else f"{label} for {name}", *numbers))
+                own_rows.append((label if len(several) == 1 else f"{label} for {name}", *numbers))
             else:
                 others[(label, *numbers)] = None
-    return [*own, *sorted(others, key=lambda row: row[0] == "mean")]
+    return [*own_rows, *sorted(others, key=lambda row: row[0] == "mean")]
 
 
 def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:

@@ -116,11 +116,11 @@ def read(source: Source, hints: Hints) -> Reading:
     weights.end(f"a dictionary of the kind {kind}")
     centred = not hints.architecture.endswith("-uncentred")
     coder = Coder(W_enc, b_enc, W_dec, b_dec, **parts, centred=centred)
-    said = " ".join(name for name, value in vars(hints).items() if value is not None)
+    hinted = " ".join(name for name, value in vars(hints).items() if value is not None)
     return Reading(
         coder=coder if hints.scale is None else coder.scaled(hints.scale),
         architecture=hints.architecture,
-        unread=unread(source.config, f"{OF_TRAINING} {said}"),
+        unread=unread(source.config, f"{OF_TRAINING} {hinted}"),
     )
 
 
