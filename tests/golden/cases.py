@@ -22,6 +22,7 @@ SATISFIED = {"holds": True, "fails": False, "undecided": None}
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SAID = re.compile(r"^ +(?:control (\S+) )?(\w+): (\S+) \[(\S+), (\S+)\] ?(.*), (\d+) (\w+?)s?$")
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
+ENDS, MEASURES = {"estimate": "", "low": "_low", "high": "_high"}, ("auroc", "accuracy")
 TABLE, ARRAYS, MODEL, TRAINED = 1e-9, 1e-6, 1e-3, 5e-2
 
 
@@ -35,7 +36,7 @@ class Case:
 
 
 def numbers(v: dict[str, Any]) -> dict[str, Any]:
-    return {name: v[name] for name in ("estimate", "low", "high")}
+    return {name: v[name] for name in ENDS}
 
 
 def control(v: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def estimated(v: dict[str, Any]) -> dict[str, Any]:
         return {**said, **numbers(v)}
     points = zip(curve["estimate"], curve["band_low"], curve["band_high"], strict=True)
     levels = dict(zip(map(str, curve["levels"]), points, strict=True))
-    named = {k: {"estimate": x, "low": a, "high": b} for k, (x, a, b) in levels.items()}
+    named = {k: dict(zip(ENDS, point, strict=True)) for k, point in levels.items()}
     return {**said, "over": curve["over"], "levels": named}
 
 
@@ -76,15 +77,12 @@ def checked(v: Any) -> dict[str, Any]:
     if isinstance(v, ProbeCheck):
         arms = v.arms.set_index("arm").to_dict("index")
         said["arms"] = {
-            arm: {
-                m: {"estimate": row[m], "low": row[f"{m}_low"], "high": row[f"{m}_high"]}
-                for m in ("auroc", "accuracy")
-            }
+            arm: {m: {k: row[f"{m}{end}"] for k, end in ENDS.items()} for m in MEASURES}
             for arm, row in arms.items()
         }
     elif isinstance(v, Check):
         own = v.rows[v.rows["arm"] == v.question.credits]
-        ends = [c for c in own if c.endswith(("_before", "_after"))]
+        ends = [c for c in map(str, own) if c.endswith(("_before", "_after"))]
         said["parts"] = {name: float(own[name].mean()) for name in ends}
     return said
 
@@ -113,7 +111,7 @@ def assay(typed: str, cwd: Path, work: Path) -> dict[str, Any]:
 
 def study(path: str) -> Case:
     def say(work: Path) -> dict[str, Any]:
-        answer = assay(f"assay run {path}", ROOT, work)
+        answer = assay(f"assay run {path} --executor inline", ROOT, work)
         assert not answer["failed"], answer["failed"]
         claims = [claimed(v) for v in answer["verdicts"]]
         return {"claims": claims, "estimates": [estimated(v) for v in answer["findings"]]}
@@ -180,13 +178,9 @@ def with_transformers(work: Path) -> dict[str, Any]:
     from assay import Check
 
     file = work / "country.assay"
-    script = ROOT / "examples/check/with_transformers.py"
-    shell([sys.executable, str(script), "smollm2", "5", str(file)], work, work)
+    _, script, *given = HOOK.split()
+    shell([sys.executable, str(ROOT / script), *given], work, work)
     return {"claims": [checked(Check.load(file))]}
-
-
-def judge(work: Path) -> dict[str, Any]:
-    return {"claims": [claimed(assay(JUDGE, ROOT, work))]}
 
 
 def train(work: Path) -> dict[str, Any]:
@@ -224,6 +218,7 @@ def verify(work: Path) -> dict[str, Any]:
     return {**said, "differences": len(answer["differences"])}
 
 
+HOOK = "python examples/check/with_transformers.py smollm2 5 country.assay"
 JUDGE = (
     "assay judge examples/results.csv --claim 'gated.fvu - relu.fvu < -0.02' "
     "--unit seed --unit document --control relu-again --about gated"
@@ -240,15 +235,11 @@ FILES = sorted((ROOT / "examples").glob("*.toml"))
 TEXTS = sorted((ROOT / "studies/asking").glob("*.toml"))
 REPLICATED = ("middle-places", "copy-suppression-damage")
 CASES = {
-    "judge": Case(JUDGE, judge, TABLE),
+    "judge": Case(JUDGE, lambda work: {"claims": [claimed(assay(JUDGE, ROOT, work))]}, TABLE),
     **{f"check-{k}": block("docs/check.md", k) for k in (1, 2, 3)},
     "check-typed": Case("docs/check.md, shell block 1", typed_check, TABLE),
     **{f"check-probe-{k}": block("docs/check-probe.md", k) for k in (1, 2, 3)},
-    "check-with-transformers": Case(
-        "python examples/check/with_transformers.py smollm2 5 country.assay",
-        with_transformers,
-        MODEL,
-    ),
+    "check-with-transformers": Case(HOOK, with_transformers, MODEL),
     "rule": block("docs/rule.md", 1),
     "bundle": Case("python judge.py, in the bundle of superposition", bundle, TABLE),
     "verify": Case("assay verify superposition", verify, TABLE),
