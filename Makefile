@@ -8,7 +8,7 @@ BIN     = $(abspath $(VENV))/bin
 # Some machines forbid Python to keep what it compiled: each process of the tests would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo showcase test test-catalogue test-referee test-thorough check lint site notebooks wheels env model clean
+.PHONY: demo showcase test test-catalogue test-referee test-thorough lint site notebooks wheels env model clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,7 +16,6 @@ help:
 	@echo "make showcase        train a dictionary on SmolLM2 and open the explorer: about 20 minutes on one core"
 	@echo "make test            set up, run the device's tests; make test-catalogue, make test-referee: the others"
 	@echo "make test-thorough   what takes minutes, of all three projects"
-	@echo "make check           a minute while writing: what the change touches, see tests/README.md"
 	@echo "make lint            ruff, mypy, import contracts"
 	@echo "make site            the pages of all three as a site in build/site, every link checked; it needs no network to be read"
 	@echo "make notebooks       execute the notebooks of docs/notebooks: six minutes the first time, then half a minute"
@@ -51,11 +50,11 @@ showcase: env model
 # Compiled once: the tests start many processes, and where PYTHONDONTWRITEBYTECODE is set each would compile the package anew.
 test: env model
 	@$(BIN)/python -m compileall -q -j 2 src
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=15
 
 test-catalogue: env model
 	@$(BIN)/python -m compileall -q -j 2 src catalogue/src
-	@cd catalogue && $(BIN)/python -m pytest -n 3 --dist worksteal
+	@cd catalogue && $(BIN)/python -m pytest -n 3 --dist worksteal --durations=15
 
 test-referee: env
 	@$(BIN)/python -m pytest referee/tests
@@ -64,11 +63,6 @@ test-referee: env
 test-thorough: env model
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "thorough or slow" --durations=20
 	@cd catalogue && $(BIN)/python -m pytest -n 2 --dist worksteal -m "thorough or slow" --durations=20
-
-check: env
-	@$(BIN)/ruff check
-	@$(BIN)/mypy
-	@$(BIN)/python tests/touched.py | xargs -r $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --within 40
 
 lint: env
 	@$(BIN)/ruff check
