@@ -50,6 +50,18 @@ NOTES = MappingProxyType(
             "the answer is in {n} of {N} prompts",
             "The model may copy it. Compare with prompts that lack it.",
         ),
+        "averaged": Kind(
+            "{n} rows are averaged to {cells} numbers, one for each arm, unit and level",
+            "Several rows have the same arm and unit. What tells them apart is part of the number.",
+        ),
+        "left-out": Kind(
+            "{n} of {of} {unit}s are left out: some number of theirs is missing",
+            "The claim is about the others. Measure them, or say why they are missing.",
+        ),
+        "tried": Kind(
+            "{n} claims were tried, so each is judged at the level {level}",
+            "One of many claims holds by luck more often than one alone (Šidák 1967).",
+        ),
     }
 )
 

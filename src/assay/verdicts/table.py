@@ -1,0 +1,375 @@
+"""Judge a table: a row for each measurement, a column of arms, columns of units, and numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from assay.errors import ClaimError, DataError, nearest
+from assay.notes import Note
+from assay.verdicts.conditions import Condition, parse
+from assay.verdicts.doubts import doubts, restates
+from assay.verdicts.result import Estimate, Judged, Provenance, Result, doubted, now, versions
+from assay.verdicts.rows import LARGEST, NOTHING, Rows, read
+from assay.verdicts.rule import (
+    FEWEST,
+    LEVEL,
+    Control,
+    Hypothesis,
+    Interval,
+    Sample,
+    Verdict,
+    at_once,
+    compiled,
+    interval,
+    judge,
+    judge_arm,
+)
+
+Names = str | Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A claim about the rows of a table, with all that its doubts may ask.
+
+    Attributes:
+        h: the claim as the rule reads it.
+        fixed: columns over whose values the claim does not generalise.
+        results: columns that the arm causes, as it causes the number that is judged.
+        leveled: columns whose levels are never averaged unless the claim says so.
+        unpaired: whether each arm has units of its own, though they are named alike.
+    """
+
+    rows: pd.DataFrame
+    condition: Condition
+    h: Hypothesis
+    units: tuple[str, ...]
+    fixed: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    leveled: tuple[str, ...] = ()
+    unpaired: bool = False
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def main(self) -> str:
+        """The arm that is judged."""
+        return self.h.of
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        """Every arm of the table, in its order."""
+        return tuple(dict.fromkeys(self.rows["arm"]))
+
+    @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The arms that the number is computed from, the one that is judged first."""
+        return tuple(dict.fromkeys((self.main, *self.condition.arms)))
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that the claim reads."""
+        return tuple(dict.fromkeys(c.name for c in self.condition.columns))
+
+    @cached_property
+    def dims(self) -> tuple[str, ...]:
+        """The columns of which the claim names a level or takes something over."""
+        named = [dim for c in self.condition.columns for dim, _ in c.levels]
+        by_arm = self.rows.groupby("arm")
+        varied = [c for c in self.leveled if by_arm[c].nunique().max() > 1]
+        every = dict.fromkeys((*self.condition.over, *named, *varied))
+        return tuple(d for d in every if d not in self.units)
+
+    def measures(self, rows: pd.DataFrame) -> dict[str, xr.Dataset]:
+        """The numbers of each arm over units and levels; rows of one cell are averaged, and a cell
+        of which a number is missing has none."""
+        keys, arms = [*self.units, *self.dims], {}
+        for arm, of in rows.groupby("arm", sort=False):
+            if self.unpaired:
+                of = of.assign(**{keys[0]: f"{arm}/" + of[keys[0]].astype(str)})
+            if math.prod(of[key].nunique() for key in keys) > LARGEST:
+                raise DataError("too-large", f"{' × '.join(keys)} are too many cells", str(arm))
+            cells = of.groupby(keys, sort=False)[[*self.numbers]]
+            whole = cells.count().eq(cells.size(), axis=0)
+            arms[str(arm)] = cells.mean().where(whole).to_xarray()
+        return arms
+
+    def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
+        """What decides the claim, by these rows, with an arm in the method's place."""
+        swap = {self.main: arm or self.main}
+        sample = self.condition.sample(self.measures(rows), self.units, self.main, swap)
+        return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
+
+    @cached_property
+    def whole(self) -> Sample:
+        """What decides the claim."""
+        return self.sample(self.rows)
+
+    def again(self, rows: pd.DataFrame) -> Interval:
+        """The interval of the claim's number, by other rows. Raises: ClaimError."""
+        return interval(self.sample(rows), self.h.folds)
+
+    def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows at the levels that every column of the claim names."""
+        for dim, level in set.intersection(*(set(c.levels) for c in self.condition.columns)):
+            rows = rows[rows[dim].astype(str) == str(level)]
+        return rows
+
+    @cached_property
+    def levels(self) -> pd.DataFrame:
+        """The rows of the arms that are compared, at the levels that the claim names."""
+        return self.at_levels(self.rows[self.rows["arm"].isin(self.compared)])
+
+    @cached_property
+    def by_unit(self) -> pd.DataFrame:
+        """A row for each unit of the only kind, in the order of the table: `adds`, what it adds to
+        the number, and the columns that are the same in all its rows and do not restate this."""
+        rows, (unit, *_) = self.levels, self.units
+        label = rows[unit].astype(str)
+        label = (rows["arm"] + "/" + label) if self.unpaired else label
+        by_unit = rows.drop(columns=[unit, "arm"]).groupby(label, sort=False)
+        first, known = by_unit.first(), by_unit.nunique(dropna=False).max() <= 1
+        adds = pd.Series(interval(self.whole).points, np.unique(self.whole.units[unit]))
+        table = first.loc[first.index.isin(adds.index), [c for c in first if known[c]]]
+        taken = [c for c in table if c in (*self.numbers, *self.results)]
+        table = table.drop(columns=taken).assign(adds=adds)
+        return table[[c for c in table if c == "adds" or not restates(table[c], table["adds"])]]
+
+    def others(self, rows: pd.DataFrame) -> list[str]:
+        """The columns that the claim does not read, and that are not all one value."""
+        taken = {"arm", *self.units, *self.dims, *self.numbers, *self.fixed, *self.results}
+        return [str(c) for c in rows if c not in taken and rows[c].nunique(dropna=False) > 1]
+
+    def has_own_units(self, rows: pd.DataFrame) -> bool:
+        """Whether most units are in one arm only."""
+        shared = rows.groupby(self.units[0])["arm"].nunique() > 1
+        return self.unpaired or bool(shared.mean() < 0.5)
+
+    @cached_property
+    def sign(self) -> int:
+        """Whether the number grows with the arm that is judged (1), or falls (-1)."""
+        statistic, _ = compiled(self.whole.formula)
+        means = np.nanmean(self.whole.cells, 0)
+        k = [c.arm or self.main for c in self.condition.columns].index(self.main)
+        more = means.copy()
+        more[k] += 1e-3 * max(1.0, abs(means[k]))
+        return 1 if statistic(more[None])[0] >= statistic(means[None])[0] else -1
+
+
+# ---- judging -------------------------------------------------------------------------------------
+
+
+def judge_table(
+    table: Any,
+    claim: str,
+    unit: Names,
+    *,
+    control: Names | Mapping[str, str] = (),
+    about: str = "",
+    missed: Names = (),
+    found: Names = (),
+    noise: Names = (),
+    given: Names = (),
+    fixed: Names = (),
+    result: Names = (),
+    bounds: tuple[float, float] | None = None,
+    folds: str = "",
+    unpaired: bool = False,
+    tries: int = 1,
+    level: float = LEVEL,
+    scope: str = "",
+    arm: str = "",
+) -> Result:
+    """Judge a claim about the rows of a table.
+
+    Args:
+        table: a DataFrame, columns by name, or the path of a CSV, TSV, JSON, Parquet file or log.
+        claim: a condition, such as "gated.fvu - relu.fvu < -0.02".
+        unit: one or two columns of independent units.
+        control: arms of which the claim should be false, or a reason for each.
+        about: the arm that the controls replace.
+        missed: arms that a claim of no effect should be false of.
+        found: arms with a planted effect, of which the claim should be true.
+        noise: the controls whose draws are independent draws of one distribution.
+        given: conditions without which the claim is not decided.
+        fixed: columns about whose values alone the claim is.
+        result: columns that the arm causes, as it causes the number that is judged.
+        bounds: the least and the greatest number that a unit can have.
+        folds: the unit that is a fold of a cross-validation.
+        unpaired: whether each arm has units of its own, though they are named alike.
+        tries: how many claims were tried, of which this is one.
+        scope: what the verdict is about, in words.
+        arm: the column of arms; `arm`, or the `model` of a log.
+
+    Raises:
+        DataError: the table cannot be used.
+        ClaimError: the claim cannot be judged on it.
+    """
+    begun, condition, rows = now(), parse(claim), read(table, arm)
+    why = dict(control) if isinstance(control, Mapping) else dict.fromkeys(_names(control), "")
+    units, others = _names(unit), (*_names(found), *_names(missed))
+    frame = _checked(rows, condition, units, (*why, *others, *filter(None, (about,))))
+    fewest = 5 if units == (folds,) else FEWEST
+    level = at_once(level, tries)
+    h = Hypothesis(condition.low, condition.high, level=level, fewest=fewest, folds=folds)
+    h = replace(h, found=_names(found), missed=_names(missed))
+    case = Case(
+        *(frame, condition, h, units, _names(fixed), _names(result), rows.levels, unpaired, bounds)
+    )
+    mains = _mains(case, about, bool(why or others))
+    tried = [_judge(case, main, tuple(why), _names(noise), _names(given)) for main in mains]
+    if len({verdict.outcome for _, _, verdict in tried}) > 1:
+        message = "which arm do the controls replace? the outcome depends on it: give about="
+        raise ClaimError("which-arm", message + " or ".join(mains), claim)
+    case, samples, verdict = tried[0]
+    notes = (*_notes(case, verdict, tries), *doubts(case, verdict))
+    judged = Judged(claim, condition.text, case.h, doubted(verdict, notes), why, notes)
+    made = Provenance(begun, now(), versions(), rows.inputs)
+    return Result(claim, (judged,), case.rows, scope, made, (samples,))
+
+
+def estimate(
+    table: Any,
+    value: str,
+    unit: Names,
+    *,
+    bounds: tuple[float, float] | None = None,
+    folds: str = "",
+    unpaired: bool = False,
+    level: float = LEVEL,
+    arm: str = "",
+) -> Estimate:
+    """Estimate a number of a table, such as "mean(new.error) / mean(old.error)", with its interval.
+
+    Args: as those of `judge_table`.
+
+    Raises:
+        DataError: the table cannot be used.
+        ClaimError: the number cannot be computed on it.
+    """
+    condition, rows, units = parse(value), read(table, arm), _names(unit)
+    frame = _checked(rows, condition, units, ())
+    h = Hypothesis(level=level, folds=folds)
+    case = Case(frame, condition, h, units, leveled=rows.levels, unpaired=unpaired, bounds=bounds)
+    case = replace(case, h=replace(h, of=_mains(case, "", False)[0]))
+    i = case.again(case.rows)
+    return Estimate(condition.text, i.estimate, *i.limits(level), i.n, level)
+
+
+def _names(x: Names) -> tuple[str, ...]:
+    return (x,) * bool(x) if isinstance(x, str) else tuple(x)
+
+
+def _checked(
+    rows: Rows, condition: Condition, units: tuple[str, ...], named: tuple[str, ...]
+) -> pd.DataFrame:
+    """The rows with every column of the claim as numbers, where all that it names is there."""
+    frame = rows.frame if "arm" in rows.frame else rows.frame.assign(arm="main")
+    numbers = dict.fromkeys(c.name for c in condition.columns)
+    for name in (*units, *condition.over, *numbers):
+        if name not in frame:
+            message = f"no column {name}; {nearest(name, map(str, frame))}"
+            raise DataError("unknown-column", message, rows.source)
+    arms = set(frame["arm"])
+    for name in (*condition.arms, *named):
+        if name not in arms:
+            raise DataError("unknown-arm", f"no arm {name}; {nearest(name, arms)}", rows.source)
+    if not 1 <= len(set(units)) == len(units) <= 2:
+        raise ClaimError("units", "a claim has one kind of unit, or two that are crossed")
+    for unit in units:
+        if frame[unit].isna().any():
+            row = int(frame[unit].isna().to_numpy().argmax()) + 1
+            raise DataError("no-unit", f"its {unit} is empty", f"{rows.source} row {row}")
+    return frame.assign(**{name: _numbers(frame[name], rows.source) for name in numbers})
+
+
+def _numbers(x: pd.Series, source: str) -> pd.Series:
+    """A column as numbers, truth values as 0 and 1, and what is missing as NaN."""
+    known = x.where(~x.isin(NOTHING)) if x.dtype.kind not in "biuf" else x
+    numbers = pd.to_numeric(known.astype(object), errors="coerce").astype(float)
+    wrong = (numbers.isna() & known.notna()) | np.isinf(numbers)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        at = f"{source} row {row + 1}"
+        raise DataError("not-a-number", f"{x.name} is {x.iloc[row]!r}", at)
+    return numbers
+
+
+def _mains(case: Case, about: str, replaced: bool) -> tuple[str, ...]:
+    """The arms that the claim may be about."""
+    arms = case.condition.arms or (("main",) if "main" in case.arms else case.arms)
+    if about:
+        return (about,)
+    if not case.condition.arms and len(arms) > 1:
+        message = f"which arm? {nearest('', arms)}"
+        raise ClaimError("which-arm", message, case.condition.text)
+    return arms if replaced else arms[:1]
+
+
+def _judge(
+    case: Case, main: str, controls: tuple[str, ...], noise: tuple[str, ...], given: tuple[str, ...]
+) -> tuple[Case, dict[str, Sample], Verdict]:
+    """Judge a claim as one about this arm."""
+    draws = {control: _draws(case, main, control) for control in controls}
+    rows = case.rows
+    for control, labels in draws.items():
+        rows = rows.assign(arm=rows["arm"].where(rows["arm"] != control, labels))
+    by_name = tuple(
+        Control(name, tuple(dict.fromkeys(labels)), name in noise) for name, labels in draws.items()
+    )
+    case = replace(case, rows=rows, h=replace(case.h, of=main, controls=by_name))
+    case = replace(case, h=replace(case.h, empty=_empty(case)))
+    arms = [arm for control in by_name for arm in control.arms]
+    samples = {arm: case.sample(rows, arm) for arm in (main, *arms, *case.h.found, *case.h.missed)}
+    unmet = [text for text in given if not _is_so(case, text)]
+    return case, samples, judge(case.h, samples, unmet)
+
+
+def _draws(case: Case, main: str, control: str) -> pd.Series:
+    """The arm of each row of a control: one for each draw where some column alone tells apart
+    several rows of a unit, of which the method has one."""
+    cell, of = [*case.units, *case.dims], case.rows[case.rows["arm"] == control]
+    times = of.groupby(cell).size().max()
+    if times > 1 == case.rows[case.rows["arm"] == main].groupby(cell).size().max():
+        for name in of.columns.difference([*cell, "arm", *case.numbers]):
+            if of[name].nunique() == times and not of.duplicated([*cell, name]).any():
+                return f"{control} " + of[name].astype(str)
+    return of["arm"]
+
+
+def _empty(case: Case) -> float:
+    """The number of no effect: that of a comparison of an arm with itself; else 0."""
+    if len(case.compared) != 2:
+        return 0.0
+    alike = interval(case.sample(case.rows, case.compared[1])).estimate
+    return round(alike, 12) if math.isfinite(alike) else 0.0
+
+
+def _is_so(case: Case, text: str) -> bool:
+    """Whether a precondition holds."""
+    condition = parse(text)
+    rows = _checked(Rows(case.rows, "the table"), condition, case.units, ())
+    h = Hypothesis(condition.low, condition.high, case.main, fewest=case.h.fewest)
+    of = replace(case, rows=rows, condition=condition, h=h)
+    return judge_arm(h, of.whole, ()).outcome == "holds"
+
+
+def _notes(case: Case, verdict: Verdict, tries: int) -> list[Note]:
+    """What was done with the rows, and how many claims were tried."""
+    notes, cell = [], ["arm", *case.units, *case.dims]
+    rows, first = case.levels, case.units[0]
+    if rows.duplicated(cell).any():
+        notes.append(Note("averaged", {"n": len(rows), "cells": len(rows.drop_duplicates(cell))}))
+    of = rows[rows["arm"] == case.main][first].nunique()
+    if not case.unpaired and verdict.n[first] < of:
+        notes.append(Note("left-out", {"n": of - verdict.n[first], "of": of, "unit": first}))
+    if tries > 1:
+        notes.append(Note("tried", {"n": tries, "level": round(case.h.level, 4)}))
+    return notes
