@@ -17,14 +17,12 @@ import numpy as np
 import pandas as pd
 
 from assay.errors import line
-from assay.notes import NOTES, Note
+from assay.notes import Note
 from assay.verdicts.digits import number, with_interval
-from assay.verdicts.rule import LEVEL, MOST, Hypothesis, Outcome, Sample, Tested, Verdict
+from assay.verdicts.rule import LEVEL, MOST, Hypothesis, Sample, Tested, Verdict
 
 SIGNS = MappingProxyType({"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○"})
-COLOURS = MappingProxyType(
-    {"holds": "#1a7f37", "fails": "#b42318", "unspecific": "#9a6700", "undecided": "#6e7781"}
-)
+COLOURS = MappingProxyType({"●": "#1a7f37", "✕": "#b42318", "◐": "#9a6700", "○": "#6e7781"})
 REASONS = MappingProxyType(
     {
         "few-units": "too few units",
@@ -39,7 +37,7 @@ REASONS = MappingProxyType(
     }
 )
 """What a reason of a verdict means; that of a doubt is in its note."""
-WIDTH = 100
+WIDTH, GLUE = 100, "\u00a0"
 FORMULA = re.compile(r"^[=+\-@\t\r]")
 """How a text begins that a spreadsheet would run."""
 
@@ -105,33 +103,13 @@ class Result:
     provenance: Provenance = Provenance()
     samples: tuple[Mapping[str, Sample], ...] = ()
 
-    @property
-    def verdict(self) -> Verdict:
-        return self.claims[0].verdict
-
-    @property
-    def outcome(self) -> Outcome:
-        return self.verdict.outcome
-
-    @property
-    def estimate(self) -> float:
-        return self.verdict.estimate
-
-    @property
-    def low(self) -> float:
-        return self.verdict.low
-
-    @property
-    def high(self) -> float:
-        return self.verdict.high
-
-    @property
-    def n(self) -> Mapping[str, int]:
-        return self.verdict.n
-
-    @property
-    def controls(self) -> Mapping[str, Tested]:
-        return self.verdict.controls
+    verdict = property(lambda self: self.claims[0].verdict)
+    outcome = property(lambda self: self.verdict.outcome)
+    estimate = property(lambda self: self.verdict.estimate)
+    low = property(lambda self: self.verdict.low)
+    high = property(lambda self: self.verdict.high)
+    n = property(lambda self: self.verdict.n)
+    controls = property(lambda self: self.verdict.controls)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -141,11 +119,11 @@ class Result:
     def __str__(self) -> str:
         said = [text for claim in self.claims for text in _lines(claim)]
         said += [f"  scope: {self.scope}"] if self.scope else []
-        return "\n".join(wrapped for text in said for wrapped in _wrap(text))
+        return "\n".join(map(_wrapped, said))
 
     def __repr__(self) -> str:
         first = self.claims[0]
-        return line(f"<Result {first.verdict.outcome}: {first.holds}, {_of_method(first)}>")
+        return line(f"<Result {self.outcome}: {first.holds}, {_number(first, self.verdict)}>")
 
     def _repr_html_(self) -> str:
         return to_html(self)
@@ -185,7 +163,8 @@ class Estimate:
     level: float = LEVEL
 
     def __str__(self) -> str:
-        return line(f"{self.text} = {_with_units(self.estimate, self.low, self.high, self.n)}")
+        number = with_interval(self.estimate, self.low, self.high)
+        return line(f"{self.text} = {number}, {_units(self.n)}")
 
 
 def doubted(verdict: Verdict, notes: Sequence[Note]) -> Verdict:
@@ -218,7 +197,7 @@ def safe_csv(frame: pd.DataFrame) -> str:
     def safe(x: Any) -> Any:
         return f"'{x}" if isinstance(x, str) and FORMULA.match(x) else x
 
-    texts = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]
+    texts = [c for c in map(str, frame) if not pd.api.types.is_numeric_dtype(frame[c])]
     frame = frame.assign(**{c: frame[c].astype(object).map(safe) for c in texts})
     return str(frame.rename(columns=safe).to_csv(index=False))
 
@@ -227,63 +206,47 @@ def safe_csv(frame: pd.DataFrame) -> str:
 
 
 def _lines(claim: Judged) -> Iterator[str]:
-    v, reason = claim.verdict, claim.reason
+    v = claim.verdict
     yield f"{SIGNS[v.outcome]} {v.outcome}: {claim.text}"
     if claim.text != claim.holds:
         yield f"  {claim.holds}"
-    yield f"  {_of_method(claim)}"
-    if reason:
-        yield f"  {reason}{_price(v)}"
+    yield f"  {_number(claim, v)}, {_units(v.n)}"
+    if v.reason:
+        yield f"  {claim.reason}{_price(v)}"
     for name, t in v.controls.items():
         draws = f", {t.satisfied} of {t.draws} satisfy the claim" if t.draws > 1 else ""
-        yield f"  {t.outcome}: {name} {_interval(claim, t.estimate, t.low, t.high)}{draws}"
-        yield f"    {claim.h.of} less {t.arm} {with_interval(*t.lead)}"
+        yield f"  {t.outcome}: {name} {_number(claim, t)}, lead {with_interval(*t.lead)}{draws}"
     if v.thresholds:
-        low, high = map(number, v.thresholds)
-        yield f"  it would hold for thresholds between {low} and {high}"
-    for note in claim.notes:
-        yield f"  {'doubt' if note.doubt else 'note'}: {note}"
+        yield f"  true of thresholds from {number(v.thresholds[0])} to {number(v.thresholds[1])}"
+    yield from (f"  {_note(note)}" for note in claim.notes)
 
 
-def _wrap(text: str) -> list[str]:
-    """A line, without what a terminal would obey, as lines that fit."""
-    start = re.match(" *", text)[0]  # type: ignore[index]
-    glued = re.sub(r"\[(\S+), (\S+)\]", "[\\1,\u00a0\\2]", line(text))
-    parts = textwrap.wrap(
-        glued,
-        WIDTH,
-        initial_indent=start,
-        subsequent_indent=f"{start}    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [part.replace("\u00a0", " ") for part in parts]
+def _note(note: Note) -> str:
+    return f"{'doubt' if note.doubt else 'note'}: {note}"
 
 
 def _price(v: Verdict) -> str:
     if not v.price:
         return ""
     unit, n = v.price
-    return f"; more {unit}s would not decide it" if n > MOST else f"; about {n:,} {unit}s would"
+    much = f"more {unit}s would not" if n > MOST else f"about {n:,} {unit}s would"
+    return f"; {much} decide it"
 
 
-def _interval(claim: Judged, x: float, low: float, high: float) -> str:
-    return with_interval(x, low, high, (claim.h.low, claim.h.high))
-
-
-def _of_method(claim: Judged) -> str:
-    v = claim.verdict
-    return _with_units(v.estimate, v.low, v.high, v.n, (claim.h.low, claim.h.high))
-
-
-def _with_units(
-    x: float, low: float, high: float, n: Mapping[str, int], thresholds: Sequence[float] = ()
-) -> str:
-    return f"{with_interval(x, low, high, thresholds)}, {_units(n)}"
+def _number(claim: Judged, of: Verdict | Tested) -> str:
+    return with_interval(of.estimate, of.low, of.high, (claim.h.low, claim.h.high))
 
 
 def _units(n: Mapping[str, int]) -> str:
     return " × ".join(f"{k} {unit}{'' if k == 1 else 's'}" for unit, k in n.items())
+
+
+def _wrapped(text: str) -> str:
+    """A line, without what a terminal would obey, as lines that fit; an interval stays whole."""
+    start = " " * (len(text) - len(text.lstrip()))
+    whole = re.sub(r"\[(\S+), (\S+)\]", f"[\\1,{GLUE}\\2]", line(text))
+    parts = textwrap.wrap(whole, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
+    return start + f"\n{start}    ".join(parts).replace(GLUE, " ")
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -313,38 +276,38 @@ def _shown(result: Result) -> list[list[str]]:
     """A header, a line for each claim, and one for each of its controls, as texts."""
     rows = [["outcome", "claim or control", "estimate", "lead", "units"]]
     for claim in result.claims:
-        v, sign = claim.verdict, SIGNS[claim.verdict.outcome]
-        what = f"{sign} {v.outcome}" + (f" ({v.reason})" if v.outcome == "undecided" else "")
-        estimate = _interval(claim, v.estimate, v.low, v.high)
-        rows.append([what, claim.text, estimate, "", _units(v.n)])
+        v = claim.verdict
+        what = f"{SIGNS[v.outcome]} {v.outcome}" + f" ({v.reason})" * bool(v.reason)
+        rows.append([what, claim.text, _number(claim, v), "", _units(v.n)])
         for name, t in v.controls.items():
             draws = f"{t.satisfied} of {t.draws}" if t.draws > 1 else ""
-            estimate = _interval(claim, t.estimate, t.low, t.high)
-            rows.append([t.outcome, name, estimate, with_interval(*t.lead), draws])
+            rows.append([t.outcome, name, _number(claim, t), with_interval(*t.lead), draws])
     return [[line(x) for x in row] for row in rows]
 
 
+LATEX = MappingProxyType(
+    {
+        **{x: f"\\{x}" for x in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "×": r"$\times$"},
+        **dict.fromkeys(SIGNS.values(), ""),
+    }
+)
+
+
 def _latex(text: str) -> str:
-    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    named |= {"−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "×": r"$\times$"}
-    named |= {x: f"\\{x}" for x in "&%$#_{}"}
-    named |= dict.fromkeys(SIGNS.values(), "")
-    return "".join(named.get(x, x) for x in text).strip()
+    return "".join(LATEX.get(x, x) for x in text).strip()
 
 
 def to_html(result: Result) -> str:
     """A fragment of HTML: a table of claims and controls, then notes and scope."""
     head, *rows = _shown(result)
-    colours = {f"{SIGNS[o]} {o}": c for o, c in COLOURS.items()}
-    cells = "".join(f"<th style='text-align:left'>{html.escape(x)}</th>" for x in head)
-    body = [f"<tr>{cells}</tr>"]
-    for what, *rest in rows:
-        colour = next((c for sign, c in colours.items() if what.startswith(sign)), "inherit")
-        first = f"<td style='color:{colour};text-align:left'>{html.escape(what)}</td>"
-        others = "".join(f"<td style='text-align:left'>{html.escape(x)}</td>" for x in rest)
-        body.append(f"<tr>{first}{others}</tr>")
-    said = [f"{'doubt' if NOTES[n.code].doubt else 'note'}: {n}" for n in result.notes]
-    said += [f"scope: {result.scope}"] if result.scope else []
+    body = f"<tr>{''.join(f'<th>{html.escape(x)}</th>' for x in head)}</tr>"
+    for row in rows:
+        colour = COLOURS.get(row[0].split(" ")[0], "inherit")
+        cells = "".join(f"<td>{html.escape(x)}</td>" for x in row[1:])
+        body += f"<tr><td style='color:{colour}'>{html.escape(row[0])}</td>{cells}</tr>"
+    said = [_note(n) for n in result.notes] + [f"scope: {result.scope}"] * bool(result.scope)
     notes = "".join(f"<li>{html.escape(line(x))}</li>" for x in said)
-    table = f"<table style='font-variant-numeric:tabular-nums'>{''.join(body)}</table>"
-    return f"<div class='assay-result'>{table}{f'<ul>{notes}</ul>' if notes else ''}</div>"
+    style = "text-align:left;font-variant-numeric:tabular-nums"
+    return f"<div class='assay'><table style='{style}'>{body}</table><ul>{notes}</ul></div>"

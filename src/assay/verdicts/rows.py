@@ -173,7 +173,7 @@ def _plain(table: Any, source: str = "the table") -> pd.DataFrame:
     frame = frame.reset_index(named).reset_index(drop=True)
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     _check([*frame.columns], len(frame), source)
-    loose = [c for c in frame if frame[c].dtype in (object, "category")]
+    loose = [c for c in map(str, frame) if frame[c].dtype in (object, "category")]
     return frame.assign(**{c: frame[c].astype(object).map(_cell) for c in loose})
 
 
@@ -185,7 +185,7 @@ def _cell(x: Any) -> Any:
 def _with_arms(frame: pd.DataFrame, column: str, source: str = "the table") -> pd.DataFrame:
     """The frame with its arms, as texts, in the column `arm`."""
     if column not in frame and column:
-        message = f"no column {column}; {nearest(column, frame)}"
+        message = f"no column {column}; {nearest(column, frame.columns)}"
         raise DataError("unknown-column", message, source)
     if column not in ("", "arm") and "arm" in frame:
         raise DataError("two-arms", f"it has a column arm as well as {column}", source)

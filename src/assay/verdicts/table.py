@@ -14,8 +14,9 @@ import xarray as xr
 
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
+from assay.verdicts.columns import restates
 from assay.verdicts.conditions import Condition, parse
-from assay.verdicts.doubts import doubts, restates
+from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Estimate, Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rows import LARGEST, NOTHING, Rows, read
 from assay.verdicts.rule import (
@@ -90,21 +91,29 @@ class Case:
     def measures(self, rows: pd.DataFrame) -> dict[str, xr.Dataset]:
         """The numbers of each arm over units and levels; rows of one cell are averaged, and a cell
         of which a number is missing has none."""
-        keys, arms = [*self.units, *self.dims], {}
+        arms = {}
         for arm, of in rows.groupby("arm", sort=False):
+            keys = [*self.units, *(d for d in self.dims if of[d].notna().any())]
             if self.unpaired:
                 of = of.assign(**{keys[0]: f"{arm}/" + of[keys[0]].astype(str)})
             if math.prod(of[key].nunique() for key in keys) > LARGEST:
                 raise DataError("too-large", f"{' × '.join(keys)} are too many cells", str(arm))
-            cells = of.groupby(keys, sort=False)[[*self.numbers]]
-            whole = cells.count().eq(cells.size(), axis=0)
-            arms[str(arm)] = cells.mean().where(whole).to_xarray()
+            cells = of.set_index(keys)[[*self.numbers]]
+            if not cells.index.is_unique:
+                of = cells.groupby(keys, sort=False)
+                cells = of.mean().where(of.count().eq(of.size(), axis=0))
+            arms[str(arm)] = cells.to_xarray()
         return arms
+
+    @cached_property
+    def measured(self) -> dict[str, xr.Dataset]:
+        """The numbers of each arm by all rows."""
+        return self.measures(self.rows)
 
     def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
         """What decides the claim, by these rows, with an arm in the method's place."""
-        swap = {self.main: arm or self.main}
-        sample = self.condition.sample(self.measures(rows), self.units, self.main, swap)
+        arms = self.measured if rows is self.rows else self.measures(rows)
+        sample = self.condition.sample(arms, self.units, self.main, {self.main: arm or self.main})
         return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
 
     @cached_property
@@ -137,10 +146,10 @@ class Case:
         by_unit = rows.drop(columns=[unit, "arm"]).groupby(label, sort=False)
         first, known = by_unit.first(), by_unit.nunique(dropna=False).max() <= 1
         adds = pd.Series(interval(self.whole).points, np.unique(self.whole.units[unit]))
-        table = first.loc[first.index.isin(adds.index), [c for c in first if known[c]]]
-        taken = [c for c in table if c in (*self.numbers, *self.results)]
-        table = table.drop(columns=taken).assign(adds=adds)
-        return table[[c for c in table if c == "adds" or not restates(table[c], table["adds"])]]
+        taken = (*self.numbers, *self.results)
+        names = [c for c in map(str, first) if known[c] and c not in taken]
+        table = first.loc[first.index.isin(adds.index)][names].assign(adds=adds)
+        return table[[c for c in names if not restates(table[c], table["adds"])] + ["adds"]]
 
     def others(self, rows: pd.DataFrame) -> list[str]:
         """The columns that the claim does not read, and that are not all one value."""
@@ -268,47 +277,53 @@ def _names(x: Names) -> tuple[str, ...]:
 
 
 def _checked(
-    rows: Rows, condition: Condition, units: tuple[str, ...], named: tuple[str, ...]
+    rows: Rows, condition: Condition, units: tuple[str, ...], named: Sequence[str]
 ) -> pd.DataFrame:
-    """The rows with every column of the claim as numbers, where all that it names is there."""
-    frame = rows.frame if "arm" in rows.frame else rows.frame.assign(arm="main")
+    """The rows with the numbers of the claim as numbers, if all that it names is there."""
+    frame, source = rows.frame, rows.source
+    frame = frame if "arm" in frame else frame.assign(arm="main")
     numbers = dict.fromkeys(c.name for c in condition.columns)
-    for name in (*units, *condition.over, *numbers):
+    dims = dict.fromkeys(dim for c in condition.columns for dim, _ in c.levels)
+    for name in (*units, *condition.over, *dims, *numbers):
         if name not in frame:
-            message = f"no column {name}; {nearest(name, map(str, frame))}"
-            raise DataError("unknown-column", message, rows.source)
+            message = f"no column {name}; {nearest(name, frame.columns)}"
+            raise DataError("unknown-column", message, source)
     arms = set(frame["arm"])
     for name in (*condition.arms, *named):
         if name not in arms:
-            raise DataError("unknown-arm", f"no arm {name}; {nearest(name, arms)}", rows.source)
+            raise DataError("unknown-arm", f"no arm {name}; {nearest(name, arms)}", source)
     if not 1 <= len(set(units)) == len(units) <= 2:
         raise ClaimError("units", "a claim has one kind of unit, or two that are crossed")
-    for unit in units:
-        if frame[unit].isna().any():
-            row = int(frame[unit].isna().to_numpy().argmax()) + 1
-            raise DataError("no-unit", f"its {unit} is empty", f"{rows.source} row {row}")
-    return frame.assign(**{name: _numbers(frame[name], rows.source) for name in numbers})
+    for name in (*units, *condition.over, *dims):
+        known = frame.groupby("arm")[name].transform("count") > 0
+        gone = frame[name].isna() & (known if name not in units else True)
+        _refuse(gone, "no-label", f"its {name} is empty", source)
+    frame = frame.assign(**{u: frame[u].astype(str) for u in units if frame[u].dtype == object})
+    return frame.assign(**{name: _numbers(frame[name], source) for name in numbers})
 
 
 def _numbers(x: pd.Series, source: str) -> pd.Series:
-    """A column as numbers, truth values as 0 and 1, and what is missing as NaN."""
-    known = x.where(~x.isin(NOTHING)) if x.dtype.kind not in "biuf" else x
-    numbers = pd.to_numeric(known.astype(object), errors="coerce").astype(float)
+    """A column as numbers: truth values as 0 and 1, and what is missing as NaN."""
+    known = x.astype(object).where(x.notna() & ~x.isin(NOTHING), None)
+    numbers = pd.to_numeric(known, errors="coerce").astype(float)
     wrong = (numbers.isna() & known.notna()) | np.isinf(numbers)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        at = f"{source} row {row + 1}"
-        raise DataError("not-a-number", f"{x.name} is {x.iloc[row]!r}", at)
+    _refuse(wrong, "not-a-number", f"its {x.name} is no number; leave missing ones empty", source)
     return numbers
 
 
+def _refuse(where: pd.Series, code: str, message: str, source: str) -> None:
+    """Refuse the first row of which something is so."""
+    if where.any():
+        raise DataError(code, message, f"{source} row {int(where.to_numpy().argmax()) + 1}")
+
+
 def _mains(case: Case, about: str, replaced: bool) -> tuple[str, ...]:
-    """The arms that the claim may be about."""
+    """The arms that the claim may be about: those that it names, or the only one."""
     arms = case.condition.arms or (("main",) if "main" in case.arms else case.arms)
-    if about:
+    if about and (about in arms or not case.condition.arms):
         return (about,)
-    if not case.condition.arms and len(arms) > 1:
-        message = f"which arm? {nearest('', arms)}"
+    if about or (len(arms) > 1 and not case.condition.arms):
+        message = f"which arm is the claim about? {nearest(about, arms)}"
         raise ClaimError("which-arm", message, case.condition.text)
     return arms if replaced else arms[:1]
 
@@ -327,7 +342,9 @@ def _judge(
     case = replace(case, rows=rows, h=replace(case.h, of=main, controls=by_name))
     case = replace(case, h=replace(case.h, empty=_empty(case)))
     arms = [arm for control in by_name for arm in control.arms]
-    samples = {arm: case.sample(rows, arm) for arm in (main, *arms, *case.h.found, *case.h.missed)}
+    samples = {
+        arm: case.sample(case.rows, arm) for arm in (main, *arms, *case.h.found, *case.h.missed)
+    }
     unmet = [text for text in given if not _is_so(case, text)]
     return case, samples, judge(case.h, samples, unmet)
 
@@ -345,10 +362,14 @@ def _draws(case: Case, main: str, control: str) -> pd.Series:
 
 
 def _empty(case: Case) -> float:
-    """The number of no effect: that of a comparison of an arm with itself; else 0."""
-    if len(case.compared) != 2:
+    """The number of no effect: that of a comparison of an arm with itself, such as 1 of a ratio;
+    else 0, as of a correlation."""
+    if len(case.compared) != 2 or case.whole.ends:
         return 0.0
-    alike = interval(case.sample(case.rows, case.compared[1])).estimate
+    try:
+        alike = interval(case.sample(case.rows, case.compared[1])).estimate
+    except ClaimError:
+        return 0.0
     return round(alike, 12) if math.isfinite(alike) else 0.0
 
 
@@ -363,13 +384,14 @@ def _is_so(case: Case, text: str) -> bool:
 
 def _notes(case: Case, verdict: Verdict, tries: int) -> list[Note]:
     """What was done with the rows, and how many claims were tried."""
-    notes, cell = [], ["arm", *case.units, *case.dims]
-    rows, first = case.levels, case.units[0]
+    notes, rows, cell = list[Note](), case.levels, ["arm", *case.units, *case.dims]
     if rows.duplicated(cell).any():
         notes.append(Note("averaged", {"n": len(rows), "cells": len(rows.drop_duplicates(cell))}))
-    of = rows[rows["arm"] == case.main][first].nunique()
-    if not case.unpaired and verdict.n[first] < of:
-        notes.append(Note("left-out", {"n": of - verdict.n[first], "of": of, "unit": first}))
+    ours = rows[rows["arm"] == case.main]
+    for unit in case.units:
+        of = ours[unit].nunique()
+        if verdict.n[unit] < of:
+            notes.append(Note("left-out", {"n": of - verdict.n[unit], "of": of, "unit": unit}))
     if tries > 1:
         notes.append(Note("tried", {"n": tries, "level": round(case.h.level, 4)}))
     return notes
