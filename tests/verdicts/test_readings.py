@@ -333,6 +333,7 @@ def test_a_statistic_between_ends_has_students_interval_on_their_scale(name, end
     sample = read(f"{TEXTS[name]} > 0.1", PAIR)
     assert sample.ends == ends and sample.bounds is None
     found, (least, most) = interval(sample), ends
+    assert not found.ties
     place = (found.estimate - least) / (most - least)
     half = stats.t.ppf(0.975, 39) * math.sqrt(found.variance) / (most - least)
     logits = math.log(place / (1 - place)) + np.array([-1, 1]) * half / (place * (1 - place))
@@ -372,7 +373,7 @@ def test_units_without_one_of_two_numbers_are_in_no_statistic():
     sample = read("corr(x, y) > 0", holes)
     assert len(sample.cells) == 37
     same = read("corr(x, y) > 0", flat(x=x[kept], y=y[kept]))
-    assert sorted(sample.cells) == pytest.approx(sorted(same.cells))
+    assert np.sort(sample.cells[:, 0]) == pytest.approx(np.sort(same.cells[:, 0]))
 
 
 def test_a_statistic_of_two_kinds_of_units_leaves_out_each():
