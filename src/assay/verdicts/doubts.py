@@ -203,7 +203,8 @@ def invariants(case: Case, v: Verdict) -> Note | None:
     rows = case.at_levels(case.rows[case.rows["arm"].isin([case.main, *others])])
     if len(others) < 2 or case.has_own_units(rows):
         return None
-    cells, notes = rows.groupby([*case.units, *case.dims, "arm"]), list[Note]()
+    cells = rows.groupby([*case.units, *case.dims, "arm"], dropna=False)
+    notes = list[Note]()
     for name in case.others(rows):
         wide = cells[name].first().unstack("arm")
         main, first, *rest = (wide[a] for a in (case.main, *others))
@@ -238,7 +239,7 @@ def twins(case: Case, v: Verdict) -> Note | None:
 
 def _wide(case: Case) -> dict[str, pd.DataFrame]:
     """Each number of the claim, a column for each arm."""
-    cells = case.at_levels(case.rows).groupby([*case.units, *case.dims, "arm"])
+    cells = case.at_levels(case.rows).groupby([*case.units, *case.dims, "arm"], dropna=False)
     return {name: cells[name].mean().unstack("arm") for name in case.numbers}
 
 
