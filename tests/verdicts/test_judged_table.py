@@ -221,7 +221,7 @@ def outcome(rows, claim, **ask):
 
 def test_controls_replace_the_arm_that_is_named():
     """Controls like the baseline speak against a claim about the baseline alone."""
-    noise = np.random.default_rng(0).normal(0, 0.01, (4, 8))
+    noise = np.random.default_rng(0).normal(0, 0.1, (4, 8))
     rows = of(base=6 + noise[0], cut=2 + noise[1], other=5.5 + noise[2], half=4 + noise[3])
     ask = {"claim": "base.x - cut.x > 3", "unit": "seed"}
     found = {x: judge_table(rows, **ask, control="other", about=x).outcome for x in ("base", "cut")}

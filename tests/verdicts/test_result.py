@@ -121,7 +121,7 @@ def test_hostile_names_stay_text():
     assert not re.search(r"(?<!\\)[%#_]|\\(?!text|space|times|[&%$#_{}])", cells)
 
 
-@given(st.text(max_size=8), st.floats(allow_nan=False))
+@given(st.text(max_size=8).filter(lambda x: x != "x"), st.floats(allow_nan=False))
 def test_no_cell_of_a_csv_is_a_formula(text, x):
     first, second = csv.reader(io.StringIO(safe_csv(pd.DataFrame({text: [text], "x": [x]})), ""))
     for cell in (first[0], second[0]):

@@ -114,7 +114,10 @@ class Case:
     def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows at the levels that every column of the claim names."""
         for dim, level in set.intersection(*(set(c.levels) for c in self.condition.columns)):
-            rows = rows[rows[dim].astype(str) == str(level)]
+            at = rows[dim].astype(str) == level
+            if not at.any() and rows[dim].dtype.kind in "iuf":
+                at = np.isclose(rows[dim].astype(float), float(level), atol=0)
+            rows = rows[at]
         return rows
 
     @cached_property
