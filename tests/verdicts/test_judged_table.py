@@ -268,6 +268,17 @@ def test_twenty_draws_of_noise_are_counted(like, outcome):
     assert (result.outcome, result.controls["random"].satisfied) == (outcome, like)
 
 
+def test_a_control_with_missing_rows_is_paired_on_the_others():
+    rng = np.random.default_rng(5)
+    base = rng.normal(0, 5, 30)
+    rows = of(mine=base + 1 + rng.normal(0, 0.1, 30), base=base, c=base + rng.normal(0, 0.1, 30))
+    rows.loc[(rows["arm"] == "c") & (rows["seed"] < 4), "x"] = np.nan
+    result = judge_table(rows, "mine.x - base.x > 0.5", "seed", control="c", about="mine")
+    control = result.controls["c"]
+    assert (result.outcome, control.outcome) == ("holds", "beaten")
+    assert control.lead[2] - control.lead[1] < 0.3  # pairs take away what units share
+
+
 def test_seeds_that_all_arms_have_are_averaged():
     every = pd.concat(with_draws([0.0], seed=k).assign(draw=k) for k in range(3))
     result = judge_table(every, **DRAWN)
