@@ -59,7 +59,7 @@ def test_the_example_has_its_numbers():
     assert control.lead[2] < -0.03
 
 
-def test_a_claim_of_no_effect_needs_what_would_break_it():
+def test_claims_of_no_effect_need_a_violation():
     claim, ask = '-0.02 < "relu-again".fvu - relu.fvu < 0.02', {"about": "relu-again"}
     blind = judge_table(RESULTS, claim, CROSSED, **ask).verdict
     seen = judge_table(RESULTS, claim, CROSSED, missed="gated", **ask).verdict
@@ -126,7 +126,7 @@ def test_several_tries_are_judged_at_sidaks_level():
 # ---- rows and levels -----------------------------------------------------------------------------
 
 
-def test_a_level_without_a_number_leaves_its_unit_out():
+def test_a_missing_level_leaves_its_unit_out():
     rows = sweep()
     rows.loc[(rows["arm"] == "a") & (rows["seed"] == 2) & (rows["layer"] == 4), "x"] = np.nan
     for claim, n in (
@@ -142,14 +142,14 @@ def test_a_level_without_a_number_leaves_its_unit_out():
         assert judge_table(short, claim, "seed").verdict.estimate == result.verdict.estimate
 
 
-def test_a_number_missing_in_one_of_two_rows_is_in_no_mean():
+def test_no_mean_drops_a_missing_row():
     rows = pd.concat([sweep(), sweep()])
     rows.iloc[0, 3] = np.nan
     result = judge_table(rows, "a.x[layer=3] > 0.1", "seed")
     assert result.verdict.n == {"seed": 7} and codes(result)["averaged"]["cells"] == 8
 
 
-def test_an_arm_without_levels_is_compared_with_one_level():
+def test_arms_without_levels_are_compared_with_one():
     rows = sweep()
     rows = rows[(rows["arm"] != "b") | (rows["layer"] == 3)]
     rows.loc[rows["arm"] == "b", "layer"] = np.nan
@@ -255,7 +255,7 @@ def with_draws(effects, seed=1):
 DRAWN = {"claim": "mine.x - base.x > 0.4", "unit": "prompt", "control": "random", "about": "mine"}
 
 
-def test_each_draw_of_a_rival_has_to_be_beaten():
+def test_each_draw_of_rivals_is_beaten():
     beaten = judge_table(with_draws([0.0] * 10), **DRAWN)
     assert (beaten.outcome, beaten.controls["random"].draws) == ("holds", 10)
     one = judge_table(with_draws([0.0] * 9 + [0.8]), **DRAWN)
@@ -268,7 +268,7 @@ def test_twenty_draws_of_noise_are_counted(like, outcome):
     assert (result.outcome, result.controls["random"].satisfied) == (outcome, like)
 
 
-def test_a_control_with_missing_rows_is_paired_on_the_others():
+def test_controls_with_missing_rows_are_paired():
     rng = np.random.default_rng(5)
     base = rng.normal(0, 5, 30)
     rows = of(mine=base + 1 + rng.normal(0, 0.1, 30), base=base, c=base + rng.normal(0, 0.1, 30))
@@ -317,14 +317,14 @@ def test_rounding_makes_no_effect_hold():
     assert judge_table(rows, "a.x - b.x > 0", "seed").outcome != "holds"
 
 
-def test_a_ratio_whose_divisor_may_be_0_decides_nothing():
+def test_divisors_that_may_be_0_decide_nothing():
     rng = np.random.default_rng(0)
     rows = of(a=2 + rng.normal(0, 0.1, 20), b=rng.normal(0.1, 1, 20))
     v = judge_table(rows, "mean(a.x) / mean(b.x) > 1", "seed").verdict
     assert (v.outcome, v.reason) == ("undecided", "undefined")
 
 
-def test_cells_of_two_kinds_of_units_are_no_units():
+def test_crossed_cells_are_no_units():
     """Eight seeds with effects of their own on 50 prompts each are worth about eight numbers."""
     rng = np.random.default_rng(1)
     effects = rng.normal(0.2, 0.5, 8)
