@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from assay.controls import vectors
-from assay.core import rng
 from assay.dictionaries.baselines import directions, repair
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.opening import load
@@ -16,6 +15,7 @@ from assay.dictionaries.nonlinearity import ReLU, Rescaled, known
 from assay.dictionaries.selection import AbsTopK, TopK
 from assay.dictionaries.training import train
 from assay.features import kernel_probe
+from assay.train import rng
 
 B, D, F, DOCUMENTS = 40, 8, 12, 4
 

@@ -37,12 +37,12 @@ from assay.controls.table import (
     WRONG_LABELS,
     Control,
 )
-from assay.core import rng
 from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.nouns import plural
 from assay.core.scopes import listed
 from assay.core.wordings import spelling
+from assay.train import rng
 
 Learn = Callable[[Any, Any], Any]
 MATCHED = {"norms": "norm", "rates": "how often they are active"}

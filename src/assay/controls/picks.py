@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from assay.core import rng
 from assay.core.errors import DataError
+from assay.train import rng
 
 T = TypeVar("T", bound=Hashable)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assay.core import rng
 from assay.core.arrays import Array, is_tensor
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.train import rng
 
 SAME = 1e-5
 """A difference below this share of the compared vectors is due to rounding."""

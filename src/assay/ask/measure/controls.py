@@ -16,8 +16,8 @@ from assay.ask.tables import Direction, Intervention, Probe, Read
 from assay.controls import table as near
 from assay.controls.picks import pick
 from assay.controls.table import Control, chosen
-from assay.core import rng
 from assay.core.errors import DataError
+from assay.train import rng
 
 
 def of_intervention(

@@ -20,7 +20,6 @@ from assay.ask.measure.weights import embeddings, mean_row, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
 from assay.controls.vectors import SAME, sign_of
-from assay.core import rng
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -30,6 +29,7 @@ from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
+from assay.train import rng
 
 LEARNED = ("difference", "probe", "mean", "component", "components", "das")
 """Those that are learned from prompts."""
