@@ -11,12 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.checking.calls import ByRow
-from assay.checking.prompts import Given
-from assay.checking.result import ALONG_MEAN
-from assay.checking.seen import Seen, chosen_on, in_examples, in_rows
-from assay.controls import picks, vectors
-from assay.controls.table import (
+from assay import errors
+from assay.ask.near import (
     EDGE,
     ELSEWHERE,
     FEATURE,
@@ -37,6 +33,11 @@ from assay.controls.table import (
     WRONG_LABELS,
     Control,
 )
+from assay.checking.calls import ByRow
+from assay.checking.prompts import Given
+from assay.checking.result import ALONG_MEAN
+from assay.checking.seen import Seen, chosen_on, in_examples, in_rows
+from assay.controls import picks, vectors
 from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.nouns import plural
@@ -177,7 +178,7 @@ class Credited:
         is not possible, note why."""
         try:
             things = make()
-        except DataError as e:
+        except errors.DataError as e:
             self.missing(control, str(e))
             return ()
         self.add(control, *things)
@@ -568,7 +569,7 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
         if kind == "layer" and isinstance(others, int):
             count = others
             others = []
-            run = credited.attempt(control, lambda: picks.far(value, count))
+            run = credited.attempt(control, lambda: far(value, count))
             which = " and ".join(map(str, run))
             if 0 < len(run) < count - 1:
                 credited.notes.append(
@@ -582,6 +583,14 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
         return credited
 
     return make
+
+
+def far(layer: int, layers: int) -> list[int]:
+    """Give the layers a third of the model away: the earlier first, unless it is the first block.
+    Raises: DataError if there is no other layer."""
+    if layers < 2:
+        raise DataError(f"the model has {layers} layer; name other controls")
+    return [n for n in picks.by_distance(layer, layers) if abs(n - layer) == max(1, layers // 3)]
 
 
 def leave_out_neighbours(what: Credited, others: Any) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import attribution, das, dictionaries, subspaces
+from assay.ask.measure import attribution, bases, das, dictionaries, subspaces
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.subspaces import RIDGE
@@ -376,7 +376,7 @@ class Learner:
             return _components(table, examples.acts)
         names = [*map(label_of, table.difference or table.probe or ())]
         label = np.array([names.index(x) for x in examples.labels])
-        label = vectors.dealt(label, seed) if shuffled else label
+        label = bases.dealt(label, seed) if shuffled else label
         iterations = 0 if table.difference else table.iterations or 1
         basis = subspaces.of_labels(examples.acts, label, iterations)
         if not len(basis):
